@@ -1,0 +1,89 @@
+/** Time as a value that is passed in, so that tests own it. The only file that touches timers and the system clock. */
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic milliseconds with a fraction, the same origin on every thread of the process. Never jumps. */
+  nowMs(): number;
+  /** Unix time in milliseconds, for people and logs only. It may jump. */
+  wallMs(): number;
+  /** Calls `run` once after `delayMs`. The timer does not keep the process alive. */
+  after(delayMs: number, run: () => void): Timer;
+  /** Calls `run` every `periodMs` until cancelled. The timer does not keep the process alive. */
+  every(periodMs: number, run: () => void): Timer;
+}
+
+/** CLOCK_MONOTONIC has one origin for all threads; `performance.now()` counts from each thread's own start. */
+const originMs = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+export const systemClock: Clock = {
+  nowMs: () => originMs + performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, delayMs);
+    timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+  every(periodMs, run) {
+    const timer = setInterval(run, periodMs);
+    timer.unref();
+    return { cancel: () => clearInterval(timer) };
+  },
+};
+
+/** A clock that stands still until a test advances it; due timers run in order of their time. */
+export class ManualClock implements Clock {
+  #now: number;
+  readonly #wallOffset: number;
+  #timers: { at: number; every: number; run: () => void }[] = [];
+
+  constructor(startMs = 1_000_000, wallStartMs = 1_700_000_000_000) {
+    this.#now = startMs;
+    this.#wallOffset = wallStartMs - startMs;
+  }
+
+  nowMs(): number {
+    return this.#now;
+  }
+
+  wallMs(): number {
+    return this.#now + this.#wallOffset;
+  }
+
+  after(delayMs: number, run: () => void): Timer {
+    return this.#add(delayMs, 0, run);
+  }
+
+  every(periodMs: number, run: () => void): Timer {
+    return this.#add(periodMs, periodMs, run);
+  }
+
+  /** Moves time forward by `ms`, running what becomes due on the way at its own time. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (;;) {
+      let next: (typeof this.#timers)[number] | undefined;
+      for (const timer of this.#timers) {
+        if (timer.at <= end && (next === undefined || timer.at < next.at)) next = timer;
+      }
+      if (next === undefined) break;
+      this.#now = Math.max(this.#now, next.at);
+      if (next.every > 0) next.at += next.every;
+      else this.#timers = this.#timers.filter((timer) => timer !== next);
+      next.run();
+    }
+    this.#now = end;
+  }
+
+  #add(delayMs: number, every: number, run: () => void): Timer {
+    const timer = { at: this.#now + Math.max(delayMs, 0), every, run };
+    this.#timers.push(timer);
+    return {
+      cancel: () => {
+        this.#timers = this.#timers.filter((other) => other !== timer);
+      },
+    };
+  }
+}

@@ -1,0 +1,46 @@
+/** What a Service gets that says nothing. Safe in the sense of: never worse than kube-proxy. */
+
+import type { Policies, RetryPolicy } from './policy.ts';
+
+export const DEFAULT_POLICIES: Policies = {
+  retry: null,
+  timeouts: { connectMs: 2_000, requestMs: 0, tryMs: 0, idleMs: 300_000 },
+  balance: {
+    algorithm: 'least-request',
+    hashKey: null,
+    locality: 'prefer-node',
+    spillOverInFlight: 100,
+    slowStartMs: 0,
+  },
+  affinity: null,
+  ejection: {
+    consecutiveFailures: 5,
+    errorRate: 0,
+    errorRateMinRequests: 20,
+    baseMs: 5_000,
+    maxMs: 300_000,
+    maxEjectedRatio: 0.5,
+  },
+  breaker: null,
+  rateLimit: null,
+  limits: {
+    connectionsPerEndpoint: 1_024,
+    requestsInFlight: 10_000,
+    idleConnectionsPerEndpoint: 64,
+    idleConnectionMs: 60_000,
+    requestBodyBytes: 0,
+  },
+};
+
+/** Where `retry-attempts` is set and nothing else is. */
+export const DEFAULT_RETRY: RetryPolicy = {
+  attempts: 2,
+  on: ['connect-failure', 'reset'],
+  statuses: [502, 503, 504],
+  backoffMs: 25,
+  backoffMaxMs: 250,
+  budgetRatio: 0.2,
+  budgetMinPerSecond: 10,
+  bodyBytes: 65_536,
+  nonIdempotent: false,
+};

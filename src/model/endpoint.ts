@@ -1,0 +1,34 @@
+/** Where a request can end up, and who can send one. */
+
+/** One address of a backend that is ready for traffic. */
+export interface Endpoint {
+  /** IPv4 or IPv6 literal. */
+  readonly address: string;
+  readonly port: number;
+  /** Share of traffic against its siblings, 0 to 1,000; 0 takes none. Pods say it with `maesh.dev/weight`; default 100. */
+  readonly weight: number;
+  /** `namespace/name` of the pod, or '' when a manual Endpoints object gave no pod. */
+  readonly pod: string;
+  /** Name of the node the pod runs on, or ''. */
+  readonly node: string;
+  /** `topology.kubernetes.io/zone` of that node, or ''. */
+  readonly zone: string;
+}
+
+/** Who a caller is, from the source address of its connection. */
+export interface Identity {
+  /** The source address this identity stands for. */
+  readonly address: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly serviceAccount: string;
+  readonly node: string;
+  readonly zone: string;
+}
+
+/** `address:port`, with brackets around IPv6: unique inside a backend. */
+export function endpointKey(endpoint: { readonly address: string; readonly port: number }): string {
+  return endpoint.address.includes(':')
+    ? `[${endpoint.address}]:${endpoint.port}`
+    : `${endpoint.address}:${endpoint.port}`;
+}

@@ -1,0 +1,134 @@
+/** What a Service asks of the proxy beyond plain forwarding. Plain data: times in milliseconds, sizes in bytes. */
+
+import type { Expression } from './expression.ts';
+
+export type RetryCondition = 'connect-failure' | 'reset' | 'timeout' | 'status';
+
+export interface RetryPolicy {
+  /** Tries in all, the first included: 1 never retries. 1 to 10. */
+  readonly attempts: number;
+  /** What is worth another try. `status` uses `statuses`. */
+  readonly on: readonly RetryCondition[];
+  /** Response statuses that are retried when `on` has `status`, 400 to 599. */
+  readonly statuses: readonly number[];
+  /** First back-off; doubles per try up to `backoffMaxMs`, with full jitter. 0 retries at once. */
+  readonly backoffMs: number;
+  readonly backoffMaxMs: number;
+  /** Retries may be at most this share (0 to 1) of the requests of the last 10 s … */
+  readonly budgetRatio: number;
+  /** … or this many a second, whichever is more. */
+  readonly budgetMinPerSecond: number;
+  /** Request body kept for another try; a longer body makes the request final. */
+  readonly bodyBytes: number;
+  /** Retry methods that are not idempotent (POST, PATCH) after the request was sent. Connect failures always may. */
+  readonly nonIdempotent: boolean;
+}
+
+/** 0 switches a time limit off. */
+export interface TimeoutPolicy {
+  /** TCP connect to an endpoint. */
+  readonly connectMs: number;
+  /** From the end of the request head to the end of the response, retries included. */
+  readonly requestMs: number;
+  /** From the start of a try to the response head. */
+  readonly tryMs: number;
+  /** Without a byte in either direction while a body or a tunnel is open. */
+  readonly idleMs: number;
+}
+
+export type BalanceAlgorithm =
+  | 'least-request'
+  | 'round-robin'
+  | 'weighted'
+  | 'peak-ewma'
+  | 'consistent-hash';
+
+/** What a hash or a rate-limit bucket is keyed by. */
+export type RequestKey =
+  | { readonly kind: 'source' }
+  | { readonly kind: 'header'; readonly name: string }
+  | { readonly kind: 'cookie'; readonly name: string };
+
+export interface BalancePolicy {
+  readonly algorithm: BalanceAlgorithm;
+  /** Only for `consistent-hash`; a request without the header or cookie is balanced as by `least-request`. */
+  readonly hashKey: RequestKey | null;
+  /** Prefer endpoints on the caller's node, then in its zone. */
+  readonly locality: 'none' | 'prefer-node' | 'prefer-zone';
+  /** A near tier is left when its mean in-flight requests per endpoint exceed this many (spill-over). */
+  readonly spillOverInFlight: number;
+  /** A new endpoint's share grows over this time from a tenth to its whole weight; 0 is off. */
+  readonly slowStartMs: number;
+}
+
+/** Session affinity by a cookie that the proxy sets. */
+export interface AffinityPolicy {
+  readonly cookie: string;
+  /** `Max-Age` of the cookie in seconds; 0 makes a session cookie. */
+  readonly maxAgeSeconds: number;
+}
+
+/** Passive health: when an endpoint leaves the rotation and how it comes back. */
+export interface EjectionPolicy {
+  /** Failures in a row (connect failure, reset, timeout, 502/503/504, bad response); 0 is off. */
+  readonly consecutiveFailures: number;
+  /** Share of failed requests in 10 s, against `errorRateMinRequests`; 0 is off. */
+  readonly errorRate: number;
+  readonly errorRateMinRequests: number;
+  /** First ejection; doubles with each one in a row up to `maxMs`. */
+  readonly baseMs: number;
+  readonly maxMs: number;
+  /** At most this share (0 to 1) of a backend is ejected at a time; beyond it all are used (panic threshold). */
+  readonly maxEjectedRatio: number;
+}
+
+/** Traefik's circuit breaker. */
+export interface BreakerPolicy {
+  /** The text as the user wrote it. */
+  readonly text: string;
+  readonly expression: Expression;
+  readonly checkPeriodMs: number;
+  /** How long it stays open before it recovers. */
+  readonly openMs: number;
+  /** How long the linear recovery from no to all traffic takes. */
+  readonly recoveryMs: number;
+}
+
+/** Exact token bucket, shared by all threads of the node. */
+export interface RateLimitPolicy {
+  /** Tokens per period. */
+  readonly average: number;
+  readonly periodMs: number;
+  /** Bucket size, at least 1. */
+  readonly burst: number;
+  /** One bucket for the Service, or one per caller (source address). */
+  readonly per: 'service' | 'caller';
+  /** Callers told apart at a time when `per` is `caller`. */
+  readonly callersMax: number;
+}
+
+export interface LimitPolicy {
+  /** Connections to one endpoint from one node, over all its threads. */
+  readonly connectionsPerEndpoint: number;
+  /** Requests in flight to one Service from one node; more get 503 at once. */
+  readonly requestsInFlight: number;
+  /** Idle connections kept per endpoint and thread. */
+  readonly idleConnectionsPerEndpoint: number;
+  /** An idle connection is closed after this time. */
+  readonly idleConnectionMs: number;
+  /** Largest request body; 0 is unlimited. */
+  readonly requestBodyBytes: number;
+}
+
+export interface Policies {
+  readonly retry: RetryPolicy | null;
+  readonly timeouts: TimeoutPolicy;
+  readonly balance: BalancePolicy;
+  readonly affinity: AffinityPolicy | null;
+  readonly ejection: EjectionPolicy;
+  readonly breaker: BreakerPolicy | null;
+  readonly rateLimit: RateLimitPolicy | null;
+  readonly limits: LimitPolicy;
+}
+
+export type PolicyName = keyof Policies;

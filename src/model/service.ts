@@ -1,0 +1,98 @@
+/** The vocabulary of the mesh: what the compiler makes and the proxies run. Immutable plain data. */
+
+import type { Endpoint, Identity } from './endpoint.ts';
+import type { Policies } from './policy.ts';
+
+export type Protocol = 'http' | 'tcp' | 'udp';
+
+/** The object and field that a value comes from; `object` is '' for a built-in default. */
+export interface Source {
+  /** `Service shop/web`. */
+  readonly object: string;
+  /** `metadata.annotations["maesh.dev/retry-attempts"]`. */
+  readonly field: string;
+}
+
+/** The endpoints behind one port of one Service. */
+export interface Backend {
+  /** `namespace/name:port`, with the number of the Service port. */
+  readonly id: string;
+  /** `namespace/name` of the Service whose policies apply. */
+  readonly service: string;
+  readonly scheme: 'http' | 'h2c' | 'https';
+  readonly endpoints: readonly Endpoint[];
+}
+
+export interface WeightedBackend {
+  /** Id of a backend, of this Service or of another one. */
+  readonly backend: string;
+  /** Share against its siblings; 0 takes no traffic. */
+  readonly weight: number;
+}
+
+/** One way through a listener. The first route that matches takes the request. */
+export interface Route {
+  readonly name: string;
+  readonly backends: readonly WeightedBackend[];
+  readonly source: Source;
+}
+
+/** One port of a Service: a listener of its own in every proxy. */
+export interface ServicePort {
+  /** Name of the port, or '' when the Service has just one without a name. */
+  readonly name: string;
+  /** The number that callers dial. */
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** Never empty: the last one takes everything. */
+  readonly routes: readonly Route[];
+  readonly backend: Backend;
+}
+
+export interface Service {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** The address that the mesh name resolves to and the proxy listens on; '' where the cluster gives it (shadow Service). */
+  readonly address: string;
+  readonly ports: readonly ServicePort[];
+  readonly policies: Policies;
+  /** Where each annotated policy field comes from: `retry.attempts` → source. What is missing is a default. */
+  readonly sources: Readonly<Record<string, Source>>;
+}
+
+/** What is wrong with one field of one object. It costs that field only; everything else keeps working. */
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  /** `Service shop/web`, or a file when no object could be read. */
+  readonly object: string;
+  readonly field: string;
+  /** The offending value as written, shortened to 200 characters. */
+  readonly value: string;
+  readonly message: string;
+  readonly remedy: string;
+  /** `file:line:column` where known, else ''. */
+  readonly location: string;
+}
+
+/** A change from one version to the next; the first one starts from nothing and carries everything. */
+export interface Delta {
+  /** Grows by one with every delta. */
+  readonly version: number;
+  /** New or changed Services, whole. */
+  readonly services: readonly Service[];
+  /** Keys of Services that are gone. */
+  readonly removedServices: readonly string[];
+  readonly identities: readonly Identity[];
+  /** Source addresses that stand for nobody now. */
+  readonly removedIdentities: readonly string[];
+}
+
+/** Everything at one version. */
+export interface Snapshot {
+  readonly version: number;
+  readonly services: ReadonlyMap<string, Service>;
+  readonly identities: ReadonlyMap<string, Identity>;
+  readonly problems: readonly Problem[];
+}

@@ -1,0 +1,40 @@
+/** What one proxy is told by flags rather than by Services. Each has a row in docs/settings.md. */
+
+export interface ProxySettings {
+  /** Bytes of a request or response head; 1,024 to 262,144. */
+  readonly headBytesMax: number;
+  /** Header fields in a head; 1 to 1,000. */
+  readonly headFieldsMax: number;
+  /** From the first byte of a request (or accept) to the end of its head. */
+  readonly headTimeoutMs: number;
+  /** An idle connection of a caller is closed after this time. */
+  readonly callerIdleMs: number;
+  /** Connections of callers per thread; beyond it new ones are closed at once and counted. */
+  readonly callerConnectionsMax: number;
+  /** CIDRs whose X-Forwarded-* are kept and extended. */
+  readonly trustedSources: readonly string[];
+  /** Add `X-Forwarded-For`, `-Proto` and `-Host`. */
+  readonly forwardedHeaders: boolean;
+  readonly accessLog: AccessLogSettings;
+}
+
+export interface AccessLogSettings {
+  readonly format: 'off' | 'json' | 'common';
+  /** A file, or '-' for standard output. */
+  readonly path: string;
+  /** Share of requests that are logged, 0 to 1; failures by the proxy itself are always logged. */
+  readonly sample: number;
+  /** Only responses with at least this status are logged; 0 logs all. */
+  readonly statusMin: number;
+}
+
+export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
+  headBytesMax: 32_768,
+  headFieldsMax: 100,
+  headTimeoutMs: 10_000,
+  callerIdleMs: 180_000,
+  callerConnectionsMax: 16_384,
+  trustedSources: [],
+  forwardedHeaders: true,
+  accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0 },
+};

@@ -1,0 +1,60 @@
+/** A thread's view of the shared memory: typed arrays and the offsets of one slot in them. */
+
+import assert from 'node:assert';
+import { type ChunkMessage, sharedOffsets } from './ledger.ts';
+import { SHAPES, type SlotKind } from './layout.ts';
+
+/** One slot as a thread sees it: read `words[w + SERVICE_WORD.inFlight]` and so on. */
+export interface Cells {
+  readonly slot: number;
+  readonly words: Int32Array;
+  readonly w: number;
+  readonly floats: Float64Array;
+  readonly f: number;
+  readonly ticks: BigInt64Array;
+  readonly t: number;
+  readonly own: Float64Array;
+  readonly o: number;
+}
+
+interface View {
+  readonly words: Int32Array;
+  readonly floats: Float64Array;
+  readonly ticks: BigInt64Array;
+  readonly own: Float64Array;
+}
+
+export class LedgerView {
+  readonly #chunks: Record<SlotKind, View[]> = { service: [], endpoint: [], status: [] };
+
+  /** Chunks arrive in order of their index, before the first delta that uses them. */
+  add(message: ChunkMessage): void {
+    const shape = SHAPES[message.kind];
+    const at = sharedOffsets(message.kind);
+    const count = shape.slotsPerChunk;
+    this.#chunks[message.kind][message.index] = {
+      words: new Int32Array(message.shared, 0, shape.words * count),
+      floats: new Float64Array(message.shared, at.floats, shape.floats * count),
+      ticks: new BigInt64Array(message.shared, at.ticks, shape.ticks * count),
+      own: new Float64Array(message.own),
+    };
+  }
+
+  cells(kind: SlotKind, slot: number): Cells {
+    const shape = SHAPES[kind];
+    const view = this.#chunks[kind][Math.floor(slot / shape.slotsPerChunk)];
+    assert(view !== undefined, `no ${kind} chunk for slot ${slot}`);
+    const offset = slot % shape.slotsPerChunk;
+    return {
+      slot,
+      words: view.words,
+      w: offset * shape.words,
+      floats: view.floats,
+      f: offset * shape.floats,
+      ticks: view.ticks,
+      t: offset * shape.ticks,
+      own: view.own,
+      o: offset * shape.own,
+    };
+  }
+}

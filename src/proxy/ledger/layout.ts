@@ -1,0 +1,150 @@
+/**
+ * Where each figure lives in the memory that all threads share. One slot per Service, endpoint or status table:
+ *
+ *   words   Int32   shared by all threads, changed with Atomics (in-flight, states)
+ *   floats  Float64 shared, one writer at a time or harmless races (times, moving averages); aligned, so never torn
+ *   ticks   BigInt64 shared, compare-and-exchange (token buckets)
+ *   own     Float64 one copy per thread, written by that thread only, summed by the reader (counters, histograms)
+ */
+
+import { FAILURE_REASONS } from '../../model/failure.ts';
+
+export type SlotKind = 'service' | 'endpoint' | 'status';
+
+export interface SlotShape {
+  readonly words: number;
+  readonly floats: number;
+  readonly ticks: number;
+  readonly own: number;
+  readonly slotsPerChunk: number;
+}
+
+/** Service latency histogram: four buckets per doubling from 64 µs; endpoint: one per doubling. */
+export const SERVICE_BUCKETS = 84;
+export const ENDPOINT_BUCKETS = 22;
+/** Upper edge of the first bucket, in microseconds; a power of two. */
+export const FIRST_BUCKET_MICROS = 64;
+
+export const SERVICE_WORD = {
+  /** Requests in flight, all threads. */
+  inFlight: 0,
+  /** 0 closed, 1 open, 2 recovering: written by the governor, read by the proxies. */
+  breakerState: 1,
+  /** Retries that may still be sent before the governor's next refill. */
+  retryTokens: 2,
+} as const;
+
+export const SERVICE_FLOAT = {
+  /** When the breaker entered its state, clock milliseconds. */
+  breakerSinceMs: 0,
+  /** When the state ends: an open breaker recovers, a recovering one closes. */
+  breakerUntilMs: 1,
+} as const;
+
+/** Theoretical arrival time of the Service's token bucket, in nanoseconds of the clock. */
+export const SERVICE_TICK = { rateLimit: 0 } as const;
+
+export const SERVICE_OWN = {
+  /** Six counters: responses by first digit of the status; 0 counts requests that ended without a response. */
+  requests: 0,
+  latencySumMs: 6,
+  requestBytes: 7,
+  responseBytes: 8,
+  retries: 9,
+  /** Retries that the budget forbade. */
+  retriesDenied: 10,
+  callerConnectionsOpened: 11,
+  callerConnectionsActive: 12,
+  upgradesActive: 13,
+  inFlight: 14,
+  /** One counter per entry of FAILURE_REASONS. */
+  failures: 16,
+  buckets: 16 + 32,
+} as const;
+
+export const ENDPOINT_WORD = {
+  /** Requests in flight, all threads. */
+  inFlight: 0,
+  consecutiveFailures: 1,
+  /** 0 in rotation, 1 ejected, 2 ejected with a probe under way. */
+  health: 2,
+  /** Ejections without a success between them; drives the back-off. */
+  ejectionsInRow: 3,
+  /** Ejections in all. */
+  ejections: 4,
+  /** Open connections, all threads. */
+  connections: 5,
+} as const;
+
+export const ENDPOINT_FLOAT = {
+  ejectedUntilMs: 0,
+  ewmaMs: 1,
+  ewmaAtMs: 2,
+  /** When it joined, for slow start; 0 when it was there from the beginning. */
+  addedAtMs: 3,
+} as const;
+
+export const ENDPOINT_OWN = {
+  requests: 0,
+  latencySumMs: 6,
+  connectFailures: 7,
+  resets: 8,
+  timeouts: 9,
+  connectionsOpened: 10,
+  inFlight: 11,
+  connections: 12,
+  /** Requests that count as failed for outlier ejection. */
+  failed: 13,
+  buckets: 16,
+} as const;
+
+export const STATUS_MIN = 100;
+export const STATUS_COUNT = 500;
+
+export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
+  service: {
+    words: 4,
+    floats: 2,
+    ticks: 1,
+    own: SERVICE_OWN.buckets + SERVICE_BUCKETS,
+    slotsPerChunk: 256,
+  },
+  endpoint: {
+    words: 8,
+    floats: 4,
+    ticks: 0,
+    own: ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS,
+    slotsPerChunk: 1024,
+  },
+  /** Counters of single statuses 100 to 599, then network errors: only for Services with a breaker. */
+  status: { words: 0, floats: 0, ticks: 0, own: STATUS_COUNT + 4, slotsPerChunk: 64 },
+};
+
+/** Index of the network-error counter in a status slot's own cells. */
+export const STATUS_NETWORK_ERRORS = STATUS_COUNT;
+
+if (FAILURE_REASONS.length > SERVICE_OWN.buckets - SERVICE_OWN.failures) {
+  throw new RangeError('more failure reasons than counters: widen SERVICE_OWN.failures');
+}
+
+/**
+ * Bucket of a latency: bucket 0 is below 64 µs, then `2 ** subBits` buckets per doubling; the last one takes the rest.
+ * `subBits` is 2 for a Service and 0 for an endpoint.
+ */
+export function bucketOf(latencyMs: number, subBits: number, buckets: number): number {
+  const micros = latencyMs * 1000;
+  if (!(micros >= FIRST_BUCKET_MICROS)) return 0;
+  if (micros >= 2_000_000_000) return buckets - 1;
+  const whole = micros | 0;
+  const top = 31 - Math.clz32(whole);
+  const index = ((top - 6) << subBits) + ((whole >>> (top - subBits)) & ((1 << subBits) - 1)) + 1;
+  return index < buckets ? index : buckets - 1;
+}
+
+/** Upper edge of a bucket in milliseconds; Infinity for the last one. */
+export function bucketEdgeMs(index: number, subBits: number, buckets: number): number {
+  if (index >= buckets - 1) return Infinity;
+  const per = 1 << subBits;
+  const octave = Math.floor(index / per);
+  return (FIRST_BUCKET_MICROS * 2 ** octave * (1 + (index % per) / per)) / 1000;
+}

@@ -1,0 +1,139 @@
+/** Gives every Service and endpoint of a delta its slot, and frees the slots of what left once nobody can use them. */
+
+import type { Clock } from '../../base/clock.ts';
+import { endpointKey } from '../../model/endpoint.ts';
+import type { Backend, Delta, Service } from '../../model/service.ts';
+import type { Identity } from '../../model/endpoint.ts';
+import { callerTableBytes } from '../policy/rate-limit.ts';
+import { ENDPOINT_FLOAT, type SlotKind } from './layout.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface PlacedService {
+  readonly service: Service;
+  readonly slot: number;
+  /** Slot of the status counters, or -1 when no breaker reads them. */
+  readonly statusSlot: number;
+  /** Buckets of the callers when the rate limit is per caller, else null. */
+  readonly callers: SharedArrayBuffer | null;
+  /** Per port, the slots of its backend's endpoints in their order. */
+  readonly endpointSlots: readonly (readonly number[])[];
+}
+
+export interface PlacedDelta {
+  readonly version: number;
+  readonly services: readonly PlacedService[];
+  readonly removedServices: readonly string[];
+  readonly identities: readonly Identity[];
+  readonly removedIdentities: readonly string[];
+}
+
+/** Key of an endpoint's slot. */
+export function endpointSlotKey(backend: string, endpoint: { address: string; port: number }): string {
+  return `${backend} ${endpointKey(endpoint)}`;
+}
+
+/** How long the slot of something that left is kept: longer than any request that may still count on it. */
+const QUARANTINE_MS = 600_000;
+
+interface Held {
+  readonly endpoints: Set<string>;
+  callers: SharedArrayBuffer | null;
+  callersMax: number;
+}
+
+export class Placement {
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #services = new Map<string, Held>();
+  /** By kind and key, in the order in which they left. */
+  readonly #leaving = new Map<string, { kind: SlotKind; key: string; at: number }>();
+  #started = false;
+
+  constructor(ledger: Ledger, clock: Clock) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+  }
+
+  place(delta: Delta): PlacedDelta {
+    const services = delta.services.map((service) => this.#placeService(service));
+    for (const key of delta.removedServices) this.#removeService(key);
+    this.#started = true;
+    this.#sweep();
+    return {
+      version: delta.version,
+      services,
+      removedServices: delta.removedServices,
+      identities: delta.identities,
+      removedIdentities: delta.removedIdentities,
+    };
+  }
+
+  #placeService(service: Service): PlacedService {
+    const held = this.#services.get(service.key) ?? {
+      endpoints: new Set<string>(),
+      callers: null,
+      callersMax: 0,
+    };
+    this.#services.set(service.key, held);
+    const before = new Set(held.endpoints);
+    held.endpoints.clear();
+    const endpointSlots = service.ports.map((port) => this.#placeEndpoints(port.backend, held, before));
+    for (const key of before) this.#leave('endpoint', key);
+    const { breaker, rateLimit } = service.policies;
+    if (rateLimit?.per !== 'caller') {
+      held.callers = null;
+      held.callersMax = 0;
+    } else if (held.callersMax !== rateLimit.callersMax) {
+      held.callers = new SharedArrayBuffer(callerTableBytes(rateLimit.callersMax));
+      held.callersMax = rateLimit.callersMax;
+    }
+    return {
+      service,
+      slot: this.#claim('service', service.key),
+      statusSlot: breaker === null ? -1 : this.#claim('status', service.key),
+      callers: held.callers,
+      endpointSlots,
+    };
+  }
+
+  #placeEndpoints(backend: Backend, held: Held, before: Set<string>): number[] {
+    return backend.endpoints.map((endpoint) => {
+      const key = endpointSlotKey(backend.id, endpoint);
+      const isNew = this.#ledger.find('endpoint', key) === undefined;
+      const slot = this.#claim('endpoint', key);
+      held.endpoints.add(key);
+      before.delete(key);
+      if (isNew && this.#started) {
+        this.#ledger.setFloat('endpoint', slot, ENDPOINT_FLOAT.addedAtMs, this.#clock.nowMs());
+      }
+      return slot;
+    });
+  }
+
+  #removeService(key: string): void {
+    const held = this.#services.get(key);
+    if (held === undefined) return;
+    this.#services.delete(key);
+    for (const endpoint of held.endpoints) this.#leave('endpoint', endpoint);
+    this.#leave('service', key);
+    this.#leave('status', key);
+  }
+
+  #claim(kind: SlotKind, key: string): number {
+    this.#leaving.delete(`${kind} ${key}`);
+    return this.#ledger.allocate(kind, key);
+  }
+
+  #leave(kind: SlotKind, key: string): void {
+    this.#leaving.set(`${kind} ${key}`, { kind, key, at: this.#clock.nowMs() + QUARANTINE_MS });
+  }
+
+  #sweep(): void {
+    const now = this.#clock.nowMs();
+    for (const [id, left] of this.#leaving) {
+      if (left.at > now) return;
+      this.#leaving.delete(id);
+      this.#ledger.release(left.kind, left.key);
+    }
+  }
+}
