@@ -33,11 +33,17 @@ export const systemClock: Clock = {
   },
 };
 
+interface ManualTimer {
+  at: number;
+  readonly every: number;
+  readonly run: () => void;
+}
+
 /** A clock that stands still until a test advances it; due timers run in order of their time. */
 export class ManualClock implements Clock {
   #now: number;
   readonly #wallOffset: number;
-  #timers: { at: number; every: number; run: () => void }[] = [];
+  #timers: ManualTimer[] = [];
 
   constructor(startMs = 1_000_000, wallStartMs = 1_700_000_000_000) {
     this.#now = startMs;
@@ -64,7 +70,7 @@ export class ManualClock implements Clock {
   advance(ms: number): void {
     const end = this.#now + ms;
     for (;;) {
-      let next: (typeof this.#timers)[number] | undefined;
+      let next: ManualTimer | undefined;
       for (const timer of this.#timers) {
         if (timer.at <= end && (next === undefined || timer.at < next.at)) next = timer;
       }
