@@ -11,7 +11,7 @@ export interface ListenAddress {
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
-export type LogFormat = 'text' | 'json';
+export type LogFormat = 'common' | 'json';
 
 export interface UpSettings {
   /** Manifest files and folders, at least one, as the user wrote them. */
