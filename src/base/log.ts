@@ -1,0 +1,149 @@
+/** The log of the process itself, for its operator: leveled, one line a message, on standard error, without secrets. */
+
+import { writeSync } from 'node:fs';
+import type { Clock } from './clock.ts';
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** The same log with these fields on every line. */
+  child(fields: LogFields): Log;
+}
+
+export interface LogOptions {
+  /** Lines below this level are left out. */
+  readonly level: LogLevel;
+  /** `common` is a readable line; `json` is pino's (loaded only then: it costs some 10 MB and 16 ms). */
+  readonly format: 'common' | 'json';
+  readonly clock: Clock;
+  /** Takes one line with its line feed; standard error by default. */
+  readonly write?: (line: string) => void;
+}
+
+const ignore = (): void => undefined;
+
+export const silentLog: Log = {
+  debug: ignore,
+  info: ignore,
+  warn: ignore,
+  error: ignore,
+  child: () => silentLog,
+};
+
+const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+/** Field names whose values never reach a log. */
+const SECRET = /authorization|cookie|password|passphrase|secret|token|private.?key|credential/i;
+
+export async function createLog(options: LogOptions): Promise<Log> {
+  const write = options.write ?? writeStderr;
+  const emit =
+    options.format === 'json' ? await jsonEmit(options, write) : commonEmit(options, write);
+  return leveledLog(RANK[options.level], emit, {});
+}
+
+type Emit = (level: LogLevel, message: string, fields: LogFields) => void;
+
+function leveledLog(rank: number, emit: Emit, bound: LogFields): Log {
+  const at = (level: LogLevel): Log['info'] =>
+    RANK[level] < rank
+      ? ignore
+      : (message, fields) =>
+          emit(level, message, fields === undefined ? bound : { ...bound, ...clean(fields) });
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: (fields) => leveledLog(rank, emit, { ...bound, ...clean(fields) }),
+  };
+}
+
+/** Replaces what is secret by name, and errors by what a person needs of them. */
+function clean(fields: LogFields): LogFields {
+  const out: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    out[name] = SECRET.test(name)
+      ? '[redacted]'
+      : value instanceof Error
+        ? describeError(value)
+        : value;
+  }
+  return out;
+}
+
+/** Operating errors say everything in their message; only a defect needs its stack. */
+function describeError(error: Error): string {
+  return error.name === 'MeshError' ? error.message : (error.stack ?? error.message);
+}
+
+async function jsonEmit(options: LogOptions, write: (line: string) => void): Promise<Emit> {
+  const { pino } = await import('pino');
+  const { clock } = options;
+  const logger = pino(
+    {
+      level: options.level,
+      base: null,
+      messageKey: 'message',
+      timestamp: () => `,"time":"${new Date(clock.wallMs()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write },
+  );
+  return (level, message, fields) => logger[level](fields, message);
+}
+
+function commonEmit(options: LogOptions, write: (line: string) => void): Emit {
+  return (level, message, fields) => {
+    const time = new Date(options.clock.wallMs()).toISOString();
+    let line = `${time} ${level.toUpperCase().padEnd(5)} ${oneLine(message)}`;
+    for (const [name, value] of Object.entries(fields)) line += ` ${name}=${fieldText(value)}`;
+    write(`${line}\n`);
+  };
+}
+
+/** Control characters are escaped, so that nobody can forge a line. */
+function oneLine(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what must not reach a terminal or a line-based reader
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) =>
+    char === '\n' ? '\\n' : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+function fieldText(value: unknown): string {
+  const text = typeof value === 'string' ? value : jsonText(value);
+  return typeof value === 'string' && !/^[^\s"=\\]+$/.test(text)
+    ? oneLine(JSON.stringify(text))
+    : oneLine(text);
+}
+
+function jsonText(value: unknown): string {
+  try {
+    return typeof value === 'bigint' ? String(value) : (JSON.stringify(value) ?? String(value));
+  } catch (error) {
+    return `[cannot be shown: ${error instanceof Error ? error.message : String(error)}]`;
+  }
+}
+
+/** A log that cannot be written must not end the process: the line is lost, as on any full disk. */
+function writeStderr(line: string): void {
+  try {
+    writeSync(2, line);
+  } catch (error) {
+    lostLines += 1;
+    lastLoss = error;
+  }
+}
+
+let lostLines = 0;
+let lastLoss: unknown = null;
+
+/** Lines of this thread that standard error did not take, and the last reason. */
+export function logLosses(): { readonly lines: number; readonly reason: unknown } {
+  return { lines: lostLines, reason: lastLoss };
+}
