@@ -1,0 +1,242 @@
+/** The field section of a head: lines to offsets, and the fields that frame a message or steer a connection. */
+import {
+  COLON,
+  COMMA,
+  CR,
+  isName,
+  isSameName,
+  isWord,
+  LF,
+  SPACE,
+  TAB,
+  TOKEN,
+  VALUE,
+  ZERO,
+} from './grammar.ts';
+import {
+  BAD,
+  FIELD_CONNECTION,
+  FIELD_DROP,
+  FIELD_STRIDE,
+  type Head,
+  INCOMPLETE,
+  malformed,
+  refuse,
+} from './head.ts';
+
+/** Fields that one message may name in Connection beside the known options: it bounds the work of dropping them. */
+export const CONNECTION_NAMES_MAX = 32;
+
+/**
+ * Notes name and value of each field line from `start` to the blank line: RFC 9112 §5.
+ * @returns the offset after the blank line, INCOMPLETE or BAD
+ */
+// oxlint-disable-next-line complexity, max-params -- the loop over every byte of every head: one pass, no calls
+export function scanFields(
+  buf: Buffer,
+  start: number,
+  end: number,
+  head: Head,
+  fieldsMax: number,
+): number {
+  const fields = head.fields;
+  const room = Math.min(fieldsMax * FIELD_STRIDE, fields.length);
+  let at = 0;
+  let i = start;
+  for (;;) {
+    if (i >= end) return INCOMPLETE;
+    const nameStart = i;
+    let byte = buf[i] as number;
+    while (TOKEN[byte] === 1) {
+      if (++i >= end) return INCOMPLETE;
+      byte = buf[i] as number;
+    }
+    if (byte !== COLON || i === nameStart) {
+      if (byte !== CR || i !== nameStart) return refuseName(head, byte, i === nameStart);
+      if (i + 1 >= end) return INCOMPLETE;
+      if (buf[i + 1] !== LF) return malformed(head, 'line_bare_cr');
+      head.count = at / FIELD_STRIDE;
+      return i + 2;
+    }
+    const nameEnd = i++;
+    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+    const valueStart = i;
+    while (i < end && VALUE[buf[i] as number] === 1) i++;
+    if (i >= end) return INCOMPLETE;
+    if (buf[i] !== CR)
+      return malformed(head, buf[i] === LF ? 'line_bare_lf' : 'field_value_character');
+    if (i + 1 >= end) return INCOMPLETE;
+    if (buf[i + 1] !== LF) return malformed(head, 'line_bare_cr');
+    let valueEnd = i;
+    while (valueEnd > valueStart && (buf[valueEnd - 1] === SPACE || buf[valueEnd - 1] === TAB))
+      valueEnd--;
+    if (at >= room) return refuse(head, 'head_too_large', 'head_fields');
+    fields[at + 1] = nameStart;
+    fields[at + 2] = nameEnd;
+    fields[at + 3] = valueStart;
+    fields[at + 4] = valueEnd;
+    at += FIELD_STRIDE;
+    i += 2;
+  }
+}
+
+function refuseName(head: Head, byte: number, empty: boolean): typeof BAD {
+  if (byte === SPACE || byte === TAB)
+    return malformed(head, empty ? 'field_folded' : 'field_name_space');
+  if (byte === COLON) return malformed(head, 'field_name_empty');
+  if (byte === LF) return malformed(head, 'line_bare_lf');
+  return malformed(head, 'field_name_character');
+}
+
+/** Content-Length: digits only, once (RFC 9112 §6.3, where lists and repeats are an error unless repaired; here never). */
+export function noteContentLength(buf: Buffer, start: number, end: number, head: Head): number {
+  if (head.contentLength >= 0) return malformed(head, 'content_length_repeated');
+  if (start === end) return malformed(head, 'content_length_malformed');
+  let length = 0;
+  for (let i = start; i < end; i++) {
+    const digit = (buf[i] as number) - ZERO;
+    if (digit < 0 || digit > 9) return malformed(head, 'content_length_malformed');
+    length = length * 10 + digit;
+    if (length > Number.MAX_SAFE_INTEGER) return malformed(head, 'content_length_malformed');
+  }
+  head.contentLength = length;
+  return 0;
+}
+
+/** Transfer-Encoding: counts codings; `finishFraming` judges them when all fields are seen. */
+// oxlint-disable-next-line complexity -- one pass over a list, its grammar in one place
+export function noteTransferEncoding(buf: Buffer, start: number, end: number, head: Head): number {
+  if (isWord(buf, start, end, 'chunked')) {
+    head.codings++;
+    head.codingsChunked++;
+    return 0;
+  }
+  let i = start;
+  for (;;) {
+    const tokenStart = i;
+    while (i < end && TOKEN[buf[i] as number] === 1) i++;
+    if (i === tokenStart) return malformed(head, 'transfer_encoding_malformed');
+    head.codings++;
+    if (isWord(buf, tokenStart, i, 'chunked')) head.codingsChunked++;
+    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+    if (i === end) return 0;
+    if (buf[i] !== COMMA) {
+      // Parameters of other codings are not looked into: such a message is refused in any case.
+      if (isWord(buf, tokenStart, tokenStart + 7, 'chunked'))
+        return malformed(head, 'transfer_encoding_malformed');
+      while (i < end && buf[i] !== COMMA) i++;
+      if (i === end) return 0;
+    }
+    i++;
+    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  }
+}
+
+/** Judges Content-Length and Transfer-Encoding together: RFC 9112 §6.1, §6.3. */
+export function finishFraming(head: Head): number {
+  if (head.codings === 0) return 0;
+  if (head.contentLength >= 0) return malformed(head, 'content_length_with_transfer_encoding');
+  if (head.minor === 0) return malformed(head, 'transfer_encoding_http10');
+  if (head.codingsChunked > 1) return malformed(head, 'transfer_encoding_repeated');
+  if (head.codings > 1 || head.codingsChunked === 0) {
+    return refuse(head, 'unsupported_coding', 'transfer_encoding_unsupported');
+  }
+  head.chunked = true;
+  return 0;
+}
+
+/** Connection: a list of tokens, empty elements allowed (RFC 9110 §5.6.1.2, §7.6.1). */
+// oxlint-disable-next-line complexity -- one pass over a list, its grammar in one place
+export function noteConnection(buf: Buffer, start: number, end: number, head: Head): number {
+  let i = start;
+  while (i < end) {
+    const tokenStart = i;
+    while (i < end && TOKEN[buf[i] as number] === 1) i++;
+    const tokenEnd = i;
+    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+    if (i < end && buf[i] !== COMMA) return malformed(head, 'connection_malformed');
+    if (tokenEnd > tokenStart) noteOption(buf, tokenStart, tokenEnd, head);
+    i++;
+    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  }
+  if (head.connectionNames > CONNECTION_NAMES_MAX) return malformed(head, 'connection_options');
+  return 0;
+}
+
+function noteOption(buf: Buffer, start: number, end: number, head: Head): void {
+  if (isWord(buf, start, end, 'keep-alive')) head.connectionKeepAlive = true;
+  else if (isWord(buf, start, end, 'close')) head.connectionClose = true;
+  else if (isWord(buf, start, end, 'upgrade')) head.connectionUpgrade = true;
+  else head.connectionNames++;
+}
+
+/** Marks the fields that Connection names as FIELD_DROP; refuses when it names one that frames or routes the message. */
+export function dropNamed(buf: Buffer, head: Head): number {
+  const fields = head.fields;
+  const size = head.count * FIELD_STRIDE;
+  for (let at = 0; at < size; at += FIELD_STRIDE) {
+    if (!isWord(buf, fields[at + 1] as number, fields[at + 2] as number, 'connection')) continue;
+    const end = fields[at + 4] as number;
+    let i = fields[at + 3] as number;
+    while (i < end) {
+      const start = i;
+      while (i < end && TOKEN[buf[i] as number] === 1) i++;
+      if (i > start && dropName(buf, start, i, head) === BAD) return BAD;
+      i++;
+    }
+  }
+  return 0;
+}
+
+function dropName(buf: Buffer, start: number, end: number, head: Head): number {
+  const length = end - start;
+  if (
+    isWord(buf, start, end, 'host') ||
+    isWord(buf, start, end, 'content-length') ||
+    isWord(buf, start, end, 'transfer-encoding')
+  ) {
+    return malformed(head, 'connection_framing');
+  }
+  if (isWord(buf, start, end, 'upgrade') || isWord(buf, start, end, 'close')) return 0;
+  const fields = head.fields;
+  const size = head.count * FIELD_STRIDE;
+  for (let at = 0; at < size; at += FIELD_STRIDE) {
+    const nameStart = fields[at + 1] as number;
+    if ((fields[at + 2] as number) - nameStart !== length) continue;
+    if (fields[at] !== FIELD_CONNECTION && isSameName(buf, nameStart, start, length))
+      fields[at] = FIELD_DROP;
+  }
+  return 0;
+}
+
+/**
+ * Upgrade: one list of `name[/version]` (RFC 9110 §7.8). `h2c` counts as no Upgrade at all: a tunnel whose inside is
+ * HTTP again would carry requests past every policy.
+ */
+export function noteUpgrade(buf: Buffer, start: number, end: number, head: Head): number {
+  if (head.upgradeEnd > 0 || start === end) return malformed(head, 'upgrade_malformed');
+  for (let i = start; i < end; i++) {
+    const byte = buf[i] as number;
+    if (TOKEN[byte] !== 1 && byte !== 0x2f && byte !== COMMA && byte !== SPACE && byte !== TAB) {
+      return malformed(head, 'upgrade_malformed');
+    }
+  }
+  head.upgradeStart = start;
+  head.upgradeEnd = end;
+  return 0;
+}
+
+/** Sets what follows from version, Connection and Upgrade together: RFC 9112 §9.3, RFC 9110 §7.8. */
+export function finishConnection(buf: Buffer, head: Head): void {
+  head.keepAlive = !head.connectionClose && (head.minor === 1 || head.connectionKeepAlive);
+  head.upgrade =
+    head.connectionUpgrade &&
+    head.minor === 1 &&
+    head.upgradeEnd > 0 &&
+    !hasH2c(buf, head.upgradeStart, head.upgradeEnd);
+}
+
+function hasH2c(buf: Buffer, start: number, end: number): boolean {
+  for (let i = start; i + 3 <= end; i++) if (isName(buf, i, 'h2c')) return true;
+  return false;
+}

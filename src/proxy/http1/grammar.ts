@@ -1,0 +1,92 @@
+/** The character classes of HTTP/1.1 as lookup tables, and comparisons on raw bytes. */
+
+export const TAB = 0x09;
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SPACE = 0x20;
+export const QUOTE = 0x22;
+export const ASTERISK = 0x2a;
+export const COMMA = 0x2c;
+export const DOT = 0x2e;
+export const SLASH = 0x2f;
+export const ZERO = 0x30;
+export const COLON = 0x3a;
+export const SEMICOLON = 0x3b;
+export const EQUALS = 0x3d;
+export const QUESTION = 0x3f;
+export const BRACKET_OPEN = 0x5b;
+export const BACKSLASH = 0x5c;
+export const BRACKET_CLOSE = 0x5d;
+
+const DIGITS = '0123456789';
+const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
+const UNRESERVED = `${DIGITS}${LETTERS}-._~`;
+const SUB_DELIMS = "!$&'()*+,;=";
+
+function table(characters: string): Uint8Array {
+  const classes = new Uint8Array(256);
+  for (let i = 0; i < characters.length; i++) classes[characters.charCodeAt(i)] = 1;
+  return classes;
+}
+
+/** `tchar`: RFC 9110 §5.6.2. */
+export const TOKEN = table(`!#$%&'*+-.^_\`|~${DIGITS}${LETTERS}`);
+
+/** What may stand in a field value or reason phrase: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5). */
+export const VALUE = new Uint8Array(256)
+  .fill(1, SPACE)
+  .fill(0, 0x7f, 0x80)
+  .fill(1, TAB, TAB + 1);
+
+/** `pchar`, the slash, and `[ ] | ^`, which browsers send as they are: RFC 3986 §3.3 and the URL standard. */
+export const PATH = table(`${UNRESERVED}${SUB_DELIMS}%:@/[]|^`);
+
+/** What `PATH` has, the question mark, and what browsers do not escape in a query. */
+export const QUERY = table(`${UNRESERVED}${SUB_DELIMS}%:@/[]|^?{}\`\\`);
+
+/** A registered name as DNS and people use it; `sub-delims` and percent-encoding of RFC 3986 are left out on purpose. */
+export const HOST = table(UNRESERVED);
+
+/** Inside the brackets of an IPv6 address; no zone, no IPvFuture. */
+export const IPV6 = table(`${DIGITS}abcdefABCDEF:.`);
+
+/** The value of a hexadecimal digit, or 255. */
+export const HEX = new Uint8Array(256).fill(255);
+for (let value = 0; value < 16; value++) {
+  HEX['0123456789abcdef'.charCodeAt(value)] = value;
+  HEX['0123456789ABCDEF'.charCodeAt(value)] = value;
+}
+
+/** `qdtext` of a quoted string: RFC 9110 §5.6.4. */
+export const QUOTED = new Uint8Array(VALUE);
+QUOTED[QUOTE] = 0;
+QUOTED[BACKSLASH] = 0;
+
+/**
+ * Whether the bytes from `start` on are `lower`, in any case. The caller has compared the length. `lower` has letters,
+ * digits and `-` only, and the bytes passed `TOKEN` or `VALUE`: then `| 0x20` folds letters and nothing else.
+ */
+export function isName(buf: Uint8Array, start: number, lower: string): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    if (((buf[start + i] as number) | 0x20) !== lower.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** Whether `[start, end)` is `lower` in any case; conditions as for `isName`. */
+export function isWord(buf: Uint8Array, start: number, end: number, lower: string): boolean {
+  return end - start === lower.length && isName(buf, start, lower);
+}
+
+/** Whether two ranges of token characters are the same name in any case. */
+export function isSameName(buf: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) {
+    const x = buf[a + i] as number;
+    const y = buf[b + i] as number;
+    if (x === y) continue;
+    if ((x | 0x20) !== (y | 0x20)) return false;
+    const letter = x | 0x20;
+    if (letter < 0x61 || letter > 0x7a) return false;
+  }
+  return true;
+}

@@ -1,0 +1,168 @@
+/** A parsed message head: offsets into the bytes it was parsed from, reused from message to message. */
+import type { FailureReason } from '../../model/failure.ts';
+import type { Rule } from './rule.ts';
+
+/** The head is a prefix of a valid one as far as seen: read more, parse again from the start. */
+export const INCOMPLETE = -1;
+/** The head is refused: `failure` and `rule` say why; the connection must be closed after the answer. */
+export const BAD = -2;
+
+/** Numbers per field in `Head.fields`: kind, nameStart, nameEnd, valueStart, valueEnd. */
+export const FIELD_STRIDE = 5;
+
+/** Nothing special: forwarded as it is. */
+export const FIELD_OTHER = 0;
+/** Hop-by-hop, or named by Connection: not forwarded. */
+export const FIELD_DROP = 1;
+// These the proxy never copies blindly: it writes its own, or decides.
+export const FIELD_HOST = 2;
+export const FIELD_CONTENT_LENGTH = 3;
+export const FIELD_TRANSFER_ENCODING = 4;
+export const FIELD_CONNECTION = 5;
+export const FIELD_UPGRADE = 6;
+export const FIELD_EXPECT = 7;
+export const FIELD_X_FORWARDED_FOR = 8;
+export const FIELD_X_FORWARDED_PROTO = 9;
+export const FIELD_X_FORWARDED_HOST = 10;
+export const FIELD_TE = 11;
+// These are of interest to the proxy and forwarded as they are, like FIELD_OTHER.
+export const FIELD_COOKIE = 12;
+export const FIELD_TRAILER = 13;
+export const FIELD_TRACEPARENT = 14;
+export const FIELD_SET_COOKIE = 15;
+export const FIELD_DATE = 16;
+export const FIELD_RETRY_AFTER = 17;
+/** How many kinds there are. */
+export const FIELD_KINDS = 18;
+/** Kinds from here on are forwarded as they are. */
+export const FIELD_FORWARDED_FROM = FIELD_COOKIE;
+
+export const METHOD_OTHER = 0;
+export const METHOD_GET = 1;
+export const METHOD_HEAD = 2;
+export const METHOD_POST = 3;
+export const METHOD_PUT = 4;
+export const METHOD_DELETE = 5;
+export const METHOD_OPTIONS = 6;
+export const METHOD_TRACE = 7;
+export const METHOD_PATCH = 8;
+export const METHOD_CONNECT = 9;
+
+/** No body follows, whatever the fields say. */
+export const FRAMING_NONE = 0;
+/** `contentLength` bytes follow, more than zero. */
+export const FRAMING_LENGTH = 1;
+/** Chunks follow. */
+export const FRAMING_CHUNKED = 2;
+/** The body of a response lasts until the connection closes. */
+export const FRAMING_CLOSE = 3;
+
+export interface HeadLimits {
+  /** Bytes from the start line to the blank line, both included. */
+  readonly headBytesMax: number;
+  /** Field lines. */
+  readonly headFieldsMax: number;
+}
+
+/** Valid only after a parse that returned an offset, and only while the parsed bytes stay where they are. */
+export class Head {
+  /** FIELD_STRIDE numbers per field; values are without surrounding white space. */
+  readonly fields: Int32Array;
+  /** Fields. */
+  count = 0;
+
+  methodStart = 0;
+  methodEnd = 0;
+  method = METHOD_OTHER;
+  /** Path and query, or `*`. An empty range (absolute-form without a path) means `/`, with OPTIONS `*`. */
+  targetStart = 0;
+  targetEnd = 0;
+  /** Where the `?` of the target is; `targetEnd` without one. */
+  queryStart = 0;
+  /** The target lacks its leading slash: absolute-form with an empty path, maybe with a query. */
+  targetSlash = false;
+  /** Host and port that the request is for; an empty range when an HTTP/1.0 request names none. */
+  hostStart = 0;
+  hostEnd = 0;
+  absoluteForm = false;
+
+  status = 0;
+  reasonStart = 0;
+  reasonEnd = 0;
+
+  minor: 0 | 1 = 1;
+  /** -1 when there is no Content-Length. Of a response to HEAD and of 304 it is not the length of what follows. */
+  contentLength = -1;
+  chunked = false;
+  /** One of FRAMING_*. */
+  framing = FRAMING_NONE;
+  /** Whether the sender keeps the connection open: version and Connection options; false with FRAMING_CLOSE. */
+  keepAlive = false;
+  /** Connection says upgrade and there is an Upgrade field other than `h2c`; always false in HTTP/1.0. */
+  upgrade = false;
+  upgradeStart = 0;
+  upgradeEnd = 0;
+  /** Expect: 100-continue in HTTP/1.1. */
+  expectContinue = false;
+  /** TE lists `trailers`. */
+  acceptsTrailers = false;
+
+  // What the parser notes on its way.
+  connectionClose = false;
+  connectionKeepAlive = false;
+  connectionUpgrade = false;
+  /** Connection options other than close, keep-alive and upgrade. */
+  connectionNames = 0;
+  /** Codings in all Transfer-Encoding fields. */
+  codings = 0;
+  /** How many of them are chunked. */
+  codingsChunked = 0;
+  /** Host fields. */
+  hosts = 0;
+
+  failure: FailureReason | '' = '';
+  rule: Rule | '' = '';
+
+  /** @param fieldsMax the most fields it can hold; `HeadLimits.headFieldsMax` beyond it has no effect. */
+  constructor(fieldsMax: number) {
+    this.fields = new Int32Array(fieldsMax * FIELD_STRIDE);
+  }
+
+  /** Every parse starts with it. */
+  reset(): void {
+    this.count = 0;
+    this.targetSlash = false;
+    this.hostStart = 0;
+    this.hostEnd = 0;
+    this.absoluteForm = false;
+    this.contentLength = -1;
+    this.chunked = false;
+    this.framing = FRAMING_NONE;
+    this.upgrade = false;
+    this.upgradeStart = 0;
+    this.upgradeEnd = 0;
+    this.expectContinue = false;
+    this.acceptsTrailers = false;
+    this.connectionClose = false;
+    this.connectionKeepAlive = false;
+    this.connectionUpgrade = false;
+    this.connectionNames = 0;
+    this.codings = 0;
+    this.codingsChunked = 0;
+    this.hosts = 0;
+    this.failure = '';
+    this.rule = '';
+  }
+}
+
+/** Notes why a head is refused. */
+export function refuse(head: Head, failure: FailureReason, rule: Rule): typeof BAD {
+  head.failure = failure;
+  head.rule = rule;
+  return BAD;
+}
+
+/** Notes which rule of the grammar a head breaks. */
+export function malformed(head: Head, rule: Rule): typeof BAD {
+  return refuse(head, 'bad_request', rule);
+}
