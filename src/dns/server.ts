@@ -1,0 +1,197 @@
+/** The DNS server of the mesh: one UDP and one TCP socket on the same port, answering from a view of the Services. */
+
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+
+import type { Clock } from '../base/clock.ts';
+import { codeOf, MeshError } from '../base/error.ts';
+import { respond, type Response, type Transport } from './respond.ts';
+import { reverseZone } from './reverse.ts';
+import { TcpSide } from './tcp.ts';
+import type { ZoneOptions, ZoneView } from './zone.ts';
+
+export interface DnsServerOptions {
+  /** IP literal. */
+  readonly address: string;
+  /** 0 takes a port that is free on both UDP and TCP. */
+  readonly port: number;
+  /** Lower case, without a trailing dot, at least one. */
+  readonly domains: readonly string[];
+  readonly ttlSeconds: number;
+  /** IPv4 CIDR of the Services: its reverse names are answered, all others refused. */
+  readonly serviceCidr: string;
+  readonly view: ZoneView;
+  readonly clock: Clock;
+  /** TCP connections at a time; beyond it new ones are closed at once and counted. Default 256. */
+  readonly tcpConnectionsMax?: number;
+  /** A TCP connection without a query for this long is closed. Default 10,000. */
+  readonly tcpIdleMs?: number;
+  /** Called for what a person should know; the server goes on. */
+  readonly onEvent?: (event: DnsEvent) => void;
+}
+
+export type DnsEvent =
+  /** A defect: the query got SERVFAIL. */
+  | { readonly kind: 'defect'; readonly error: unknown }
+  /** The system refused to read or to send. */
+  | { readonly kind: 'socket_error'; readonly transport: Transport; readonly error: MeshError };
+
+/** Counters since the start of the process; they only grow, but for `tcpConnections`. */
+export interface DnsStats {
+  udpQueries: number;
+  tcpQueries: number;
+  /** Messages that got no answer: not queries, or shorter than a header. */
+  dropped: number;
+  /** UDP answers that did not fit: the caller asks again over TCP. */
+  truncated: number;
+  /** UDP answers given up because the send queue of the socket was full, or sending failed. */
+  unsent: number;
+  /** Open now. */
+  tcpConnections: number;
+  /** Closed at once: too many connections. */
+  tcpRejected: number;
+  /** Closed for a broken stream, a message beyond the limits or idleness. */
+  tcpAborted: number;
+  /** Answers by whole response code (0 NOERROR, 1 FORMERR, 2 SERVFAIL, 3 NXDOMAIN, 4 NOTIMP, 5 REFUSED, 16 BADVERS). */
+  readonly responses: Record<number, number>;
+}
+
+/** A query with every sensible EDNS option is far smaller. */
+const QUERY_BYTES_MAX = 4_096;
+const UDP_QUEUE_BYTES_MAX = 1 << 20;
+const FREE_PORT_TRIES = 10;
+
+export class DnsServer {
+  readonly stats: DnsStats = {
+    udpQueries: 0,
+    tcpQueries: 0,
+    dropped: 0,
+    truncated: 0,
+    unsent: 0,
+    tcpConnections: 0,
+    tcpRejected: 0,
+    tcpAborted: 0,
+    responses: {},
+  };
+  readonly #options: DnsServerOptions;
+  readonly #zone: ZoneOptions;
+  #udp: UdpSocket | null = null;
+  #tcp: TcpSide | null = null;
+
+  /** @throws MeshError `invalid_setting` when the service CIDR is not one. */
+  constructor(options: DnsServerOptions) {
+    this.#options = options;
+    const isAny = options.address === '0.0.0.0' || options.address === '::';
+    this.#zone = {
+      domains: options.domains,
+      ttlSeconds: options.ttlSeconds,
+      nameServerAddress: isAny ? '' : options.address,
+      reverse: reverseZone(options.serviceCidr),
+    };
+  }
+
+  /**
+   * Listens on both transports; both sockets let another process listen on the same port meanwhile (a restart).
+   * @throws MeshError `address_in_use`, `address_unavailable` or `permission_denied` with the way out.
+   */
+  async start(): Promise<{ readonly address: string; readonly port: number }> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#listen();
+      } catch (thrown) {
+        await this.stop();
+        const isTakenByChance = this.#options.port === 0 && codeOf(thrown) === 'address_in_use';
+        if (!isTakenByChance || attempt === FREE_PORT_TRIES) throw this.#listenError(thrown);
+      }
+    }
+  }
+
+  /** Closes both sockets and all connections; may be called twice and before `start`. */
+  async stop(): Promise<void> {
+    const udp = this.#udp;
+    const tcp = this.#tcp;
+    this.#udp = null;
+    this.#tcp = null;
+    await tcp?.stop();
+    if (udp === null) return;
+    const closed = once(udp, 'close');
+    udp.close();
+    await closed;
+  }
+
+  async #listen(): Promise<{ readonly address: string; readonly port: number }> {
+    const { address, clock } = this.#options;
+    const udp = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', reusePort: true });
+    this.#udp = udp;
+    udp.on('message', (message, from) => this.#onDatagram(udp, message, from));
+    udp.bind({ address, port: this.#options.port });
+    await once(udp, 'listening');
+    udp.on('error', (error) => this.#onSocketError('udp', error));
+    const { port } = udp.address();
+    const tcp = new TcpSide({
+      address,
+      port,
+      clock,
+      messageBytesMax: QUERY_BYTES_MAX,
+      connectionsMax: this.#options.tcpConnectionsMax ?? 256,
+      idleMs: this.#options.tcpIdleMs ?? 10_000,
+      stats: this.stats,
+      respond: (message) => this.#respond(message, 'tcp')?.bytes ?? null,
+      onError: (error) => this.#onSocketError('tcp', error),
+    });
+    await tcp.start();
+    this.#tcp = tcp;
+    return { address, port };
+  }
+
+  #onDatagram(udp: UdpSocket, message: Buffer, from: RemoteInfo): void {
+    const response = message.length > QUERY_BYTES_MAX ? null : this.#respond(message, 'udp');
+    if (response === null) {
+      this.stats.dropped += 1;
+      return;
+    }
+    if (udp !== this.#udp || udp.getSendQueueSize() > UDP_QUEUE_BYTES_MAX) {
+      this.stats.unsent += 1;
+      return;
+    }
+    udp.send(response.bytes, from.port, from.address, (error) => {
+      if (error === null) return;
+      this.stats.unsent += 1;
+      this.#onSocketError('udp', error);
+    });
+  }
+
+  #respond(message: Buffer, transport: Transport): Response | null {
+    const response = respond(message, transport, this.#options.view, this.#zone);
+    if (response === null) return null;
+    const { stats } = this;
+    if (transport === 'udp') stats.udpQueries += 1;
+    else stats.tcpQueries += 1;
+    if (response.truncated) stats.truncated += 1;
+    stats.responses[response.rcode] = (stats.responses[response.rcode] ?? 0) + 1;
+    if (response.defect !== null)
+      this.#options.onEvent?.({ kind: 'defect', error: response.defect });
+    return response;
+  }
+
+  #onSocketError(transport: Transport, thrown: unknown): void {
+    const error = MeshError.from(thrown, `Cannot serve DNS over ${transport.toUpperCase()}`);
+    this.#options.onEvent?.({ kind: 'socket_error', transport, error });
+  }
+
+  #listenError(thrown: unknown): MeshError {
+    const { address, port } = this.#options;
+    const shown = isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+    const code = codeOf(thrown);
+    const detail = LISTEN_DETAIL[code] ?? MeshError.from(thrown).message;
+    return new MeshError(code, `Cannot serve DNS on "${shown}": ${detail}`, thrown);
+  }
+}
+
+const LISTEN_DETAIL: Readonly<Record<string, string>> = {
+  address_in_use: 'the port is taken; choose another with --dns ADDR:PORT, or --dns off',
+  address_unavailable: 'no network interface has this address; choose another with --dns ADDR:PORT',
+  permission_denied:
+    'ports below 1024 need a right this user lacks; choose a higher port with --dns ADDR:PORT',
+};

@@ -1,0 +1,114 @@
+/** The TCP half of the DNS server: connections with any number of queries each, bounded in number, size and time (RFC 7766). */
+
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+
+import type { Clock, Timer } from '../base/clock.ts';
+import { frame, MessageReader } from './framing.ts';
+
+export interface TcpSideOptions {
+  readonly address: string;
+  readonly port: number;
+  readonly clock: Clock;
+  readonly messageBytesMax: number;
+  readonly connectionsMax: number;
+  readonly idleMs: number;
+  readonly stats: {
+    dropped: number;
+    tcpConnections: number;
+    tcpRejected: number;
+    tcpAborted: number;
+  };
+  /** The answer to one message; null is a message that gets none. */
+  readonly respond: (message: Buffer) => Buffer | null;
+  readonly onError: (error: unknown) => void;
+}
+
+interface Connection {
+  readonly socket: Socket;
+  /** Time of the last whole query, or of the accept. */
+  activeAtMs: number;
+}
+
+/** A caller that sends queries and does not read answers is cut off beyond this. */
+const UNREAD_BYTES_MAX = 65_536;
+
+export class TcpSide {
+  readonly #options: TcpSideOptions;
+  readonly #connections = new Set<Connection>();
+  readonly #server: Server;
+  #sweep: Timer | null = null;
+
+  constructor(options: TcpSideOptions) {
+    this.#options = options;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Rejects with the error of the system when it cannot listen. */
+  async start(): Promise<void> {
+    const { address, port, clock, idleMs } = this.#options;
+    this.#server.listen({ host: address, port, reusePort: true });
+    await once(this.#server, 'listening');
+    this.#server.on('error', this.#options.onError);
+    this.#sweep = clock.every(Math.max(idleMs / 4, 1), () => this.#closeIdle());
+  }
+
+  async stop(): Promise<void> {
+    this.#sweep?.cancel();
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const connection of this.#connections) connection.socket.destroy();
+    await closed;
+  }
+
+  #accept(socket: Socket): void {
+    const { stats } = this.#options;
+    // Errors of one connection are the caller's business: the close that follows is all there is to do.
+    socket.on('error', () => socket.destroy());
+    if (this.#connections.size >= this.#options.connectionsMax) {
+      stats.tcpRejected += 1;
+      socket.destroy();
+      return;
+    }
+    const connection: Connection = { socket, activeAtMs: this.#options.clock.nowMs() };
+    this.#connections.add(connection);
+    stats.tcpConnections += 1;
+    socket.on('close', () => {
+      this.#connections.delete(connection);
+      stats.tcpConnections -= 1;
+    });
+    const reader = new MessageReader(this.#options.messageBytesMax, (message) =>
+      this.#answer(connection, message),
+    );
+    socket.on('data', (chunk) => {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk;
+      if (!reader.push(bytes)) this.#abort(connection);
+    });
+  }
+
+  #answer(connection: Connection, message: Buffer): void {
+    const { socket } = connection;
+    if (socket.destroyed) return;
+    if (socket.writableLength > UNREAD_BYTES_MAX) {
+      this.#abort(connection);
+      return;
+    }
+    connection.activeAtMs = this.#options.clock.nowMs();
+    const response = this.#options.respond(message);
+    if (response === null) this.#options.stats.dropped += 1;
+    else socket.write(frame(response));
+  }
+
+  #closeIdle(): void {
+    const before = this.#options.clock.nowMs() - this.#options.idleMs;
+    for (const connection of this.#connections) {
+      if (connection.activeAtMs <= before) this.#abort(connection);
+    }
+  }
+
+  #abort(connection: Connection): void {
+    if (connection.socket.destroyed) return;
+    this.#options.stats.tcpAborted += 1;
+    connection.socket.destroy();
+  }
+}
