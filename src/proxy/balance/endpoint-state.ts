@@ -1,8 +1,11 @@
 /** One endpoint as one thread knows it: its address, its shared figures, its idle connections. Outlives every update. */
 
+import { hash32 } from '../../base/hash.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
+
+const AFFINITY_SEED = 0x6d616573;
 
 /** What the pool keeps here; the balancer never looks inside. */
 export interface IdleConnection {
@@ -10,12 +13,17 @@ export interface IdleConnection {
 }
 
 export class EndpointState {
+  /** `address:port`. */
   readonly id: string;
   readonly address: string;
   readonly port: number;
   /** Replaced when the endpoint's weight or place changes. */
   endpoint: Endpoint;
   readonly cells: Cells;
+  /** Share against its siblings: the endpoint's weight, or 1 for all of a backend whose weights are all 0. */
+  weight = 0;
+  /** Cells of all endpoints of the backend that take traffic: what the ejection limit counts. */
+  peers: readonly Cells[] = [];
   /** Connections without a request, the most recently used last. */
   readonly idle: IdleConnection[] = [];
   /** True once the endpoint left the backend: finish what runs, keep nothing idle. */
@@ -29,6 +37,11 @@ export class EndpointState {
     this.cells = cells;
   }
 
+  /** What an affinity cookie says instead of the address; the same on every thread, node and restart. */
+  get affinityToken(): string {
+    return hash32(this.id).toString(36) + hash32(this.id, AFFINITY_SEED).toString(36);
+  }
+
   /** Requests in flight on all threads of the node. */
   get inFlight(): number {
     return this.cells.words[this.cells.w + ENDPOINT_WORD.inFlight] ?? 0;
@@ -37,12 +50,12 @@ export class EndpointState {
   begin(): void {
     const { words, w, own, o } = this.cells;
     Atomics.add(words, w + ENDPOINT_WORD.inFlight, 1);
-    own[o + ENDPOINT_OWN.inFlight] = (own[o + ENDPOINT_OWN.inFlight] as number) + 1;
+    own[o + ENDPOINT_OWN.inFlight] = (own[o + ENDPOINT_OWN.inFlight] ?? 0) + 1;
   }
 
   end(): void {
     const { words, w, own, o } = this.cells;
     Atomics.sub(words, w + ENDPOINT_WORD.inFlight, 1);
-    own[o + ENDPOINT_OWN.inFlight] = (own[o + ENDPOINT_OWN.inFlight] as number) - 1;
+    own[o + ENDPOINT_OWN.inFlight] = (own[o + ENDPOINT_OWN.inFlight] ?? 0) - 1;
   }
 }

@@ -74,9 +74,12 @@ export const ENDPOINT_WORD = {
   ejections: 4,
   /** Open connections, all threads. */
   connections: 5,
+  /** The value of `ejections` when the last probe was sent: each ejection gets one. */
+  probed: 6,
 } as const;
 
 export const ENDPOINT_FLOAT = {
+  /** When it is due for a probe; while a probe is under way, when that counts as lost. */
   ejectedUntilMs: 0,
   ewmaMs: 1,
   ewmaAtMs: 2,

@@ -23,11 +23,10 @@ export interface Rate {
 /** Some 146 years: whatever is longer is as good as never, and sums of two stay inside 64 bits. */
 const NEVER_NS = 1n << 62n;
 
-/** An average of 0 or less never refills. */
+/** An average of 0 or less refills as good as never. */
 export function compileRate(policy: RateLimitPolicy): Rate {
   const perTokenNs = Math.ceil((policy.periodMs * 1e6) / policy.average);
-  const tokenNs =
-    perTokenNs >= 1 && perTokenNs < 1e15 ? BigInt(perTokenNs) : 1_000_000_000_000_000n;
+  const tokenNs = perTokenNs >= 1 && perTokenNs < 1e18 ? BigInt(perTokenNs) : NEVER_NS;
   const bucketNs = tokenNs * BigInt(Math.max(1, Math.floor(Math.min(policy.burst, 1e12))));
   return { tokenNs, bucketNs: bucketNs < NEVER_NS ? bucketNs : NEVER_NS };
 }

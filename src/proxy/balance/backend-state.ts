@@ -1,0 +1,189 @@
+/**
+ * The endpoints behind one port of one Service as one thread balances over them: who is near, who is healthy, who is next.
+ * Endpoints keep their state through updates; rotations and pickers are replaced.
+ */
+
+import assert from 'node:assert';
+import type { Clock } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import { endpointKey } from '../../model/endpoint.ts';
+import type { EjectionPolicy, Policies } from '../../model/policy.ts';
+import { DEFAULT_POLICIES } from '../../model/defaults.ts';
+import type { Backend } from '../../model/service.ts';
+import type { Cells } from '../ledger/cells.ts';
+import { countEjected, ejectedMax } from './ejection.ts';
+import { EndpointState } from './endpoint-state.ts';
+import { type EndpointOdds, oddsOf } from './odds.ts';
+import type { PickRequest } from './picker.ts';
+import { type Gate, scanEveryMs, scanEveryPicks } from './rotation.ts';
+import { type Ring, Tiers } from './tiers.ts';
+
+export type { EndpointOdds } from './odds.ts';
+export type { PickRequest } from './picker.ts';
+
+export class BackendState {
+  readonly id: string;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  #endpoints: readonly EndpointState[] = [];
+  #byId: ReadonlyMap<string, EndpointState> = new Map();
+  #byToken: ReadonlyMap<string, EndpointState> = new Map();
+  #ejection: EjectionPolicy = DEFAULT_POLICIES.ejection;
+  #spillOverInFlight = 0;
+  readonly #gate: Gate = { limit: 0, slowStartMs: 0, panic: false };
+  #tiers: Tiers;
+  /** Cells of all endpoints that take traffic. */
+  #peers: readonly Cells[] = [];
+  #picksLeft = 0;
+  #nextScanMs = -Infinity;
+
+  constructor(id: string, clock: Clock, random: Random) {
+    this.id = id;
+    this.#clock = clock;
+    this.#random = random;
+    this.#tiers = this.#makeTiers([], DEFAULT_POLICIES);
+  }
+
+  get size(): number {
+    return this.#endpoints.length;
+  }
+
+  get endpoints(): readonly EndpointState[] {
+    return this.#endpoints;
+  }
+
+  /**
+   * Takes over new endpoints and policies. `cells` is aligned with `backend.endpoints`. What stays keeps its state; what
+   * left is marked `gone` and its idle connections are closed.
+   */
+  update(backend: Backend, policies: Policies, cells: readonly Cells[]): void {
+    const byId = new Map<string, EndpointState>();
+    backend.endpoints.forEach((endpoint, i) => {
+      const own = cells[i];
+      assert(own !== undefined, `no cells for endpoint ${i} of "${backend.id}"`);
+      const id = endpointKey(endpoint);
+      const known = this.#byId.get(id);
+      const state = known?.cells.slot === own.slot ? known : new EndpointState(id, endpoint, own);
+      state.endpoint = endpoint;
+      if (!byId.has(id)) byId.set(id, state);
+    });
+    for (const state of this.#byId.values()) {
+      if (byId.get(state.id) !== state) retire(state);
+    }
+    this.#byId = byId;
+    this.#endpoints = [...byId.values()];
+    const members = weigh(this.#endpoints);
+    this.#peers = members.map(({ cells }) => cells);
+    for (const state of this.#endpoints) state.peers = this.#peers;
+    this.#byToken = new Map(
+      policies.affinity === null ? [] : members.map((state) => [state.affinityToken, state]),
+    );
+    this.#ejection = policies.ejection;
+    this.#spillOverInFlight = policies.balance.spillOverInFlight;
+    this.#gate.limit = policies.limits.connectionsPerEndpoint;
+    this.#gate.slowStartMs = policies.balance.slowStartMs;
+    this.#tiers = this.#makeTiers(members, policies);
+    this.#scan(this.#clock.nowMs());
+  }
+
+  /** The endpoint for a request; null when there is none or all are ejected, at their limit or to be avoided. Allocates nothing. */
+  pick(request: PickRequest, nowMs: number): EndpointState | null {
+    if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) this.#scan(nowMs);
+    const tiers = this.#tiers.near(request.node, request.zone);
+    if (request.affinity !== '') {
+      const bound = this.#byToken.get(request.affinity);
+      if (bound !== undefined && this.#tiers.all.rotation.isUsable(bound, request.avoid))
+        return bound;
+    }
+    const picked = this.#pickNear(tiers, request, nowMs);
+    if (picked !== null) return picked;
+    return this.#pickLast(request, nowMs);
+  }
+
+  /**
+   * The probability of each endpoint for such a request now, sums to 1, or empty when `pick` would find none. A probe of an
+   * ejected endpoint that is due takes one request and is left out. Changes nothing.
+   */
+  odds(request: PickRequest, nowMs: number): EndpointOdds[] {
+    const gate = this.#gate;
+    const before = gate.panic;
+    gate.panic = this.#isPanic();
+    const odds = oddsOf({
+      endpoints: this.#endpoints,
+      tiers: this.#tiers.near(request.node, request.zone),
+      bound: this.#byToken.get(request.affinity) ?? null,
+      spillOverInFlight: this.#spillOverInFlight,
+      request,
+      nowMs,
+    });
+    gate.panic = before;
+    return odds;
+  }
+
+  #pickNear(tiers: readonly Ring[], request: PickRequest, nowMs: number): EndpointState | null {
+    const last = tiers.length - 1;
+    for (let i = 0; i <= last; i++) {
+      const ring = tiers[i];
+      if (ring === undefined) break;
+      const { rotation, picker } = ring;
+      rotation.touch(nowMs);
+      const due = rotation.claimDue(request.avoid, nowMs);
+      if (due !== null) return due;
+      const { liveCount, inFlight } = rotation;
+      const isFit = liveCount > 0 && inFlight <= this.#spillOverInFlight * liveCount;
+      if (!isFit && i < last) continue;
+      const picked = picker.pick(request, nowMs);
+      if (picked !== null) return picked;
+    }
+    return null;
+  }
+
+  /** Nothing was found by figures that may be some milliseconds old: once more with fresh ones, then the one to be avoided. */
+  #pickLast(request: PickRequest, nowMs: number): EndpointState | null {
+    this.#scan(nowMs);
+    const { rotation, picker } = this.#tiers.all;
+    rotation.scan(nowMs);
+    const picked = picker.pick(request, nowMs);
+    if (picked !== null) return picked;
+    const { avoid } = request;
+    const isLastResort =
+      avoid !== null && this.#byId.get(avoid.id) === avoid && rotation.isUsable(avoid, null);
+    return isLastResort ? avoid : null;
+  }
+
+  #scan(nowMs: number): void {
+    const { members } = this.#tiers;
+    this.#gate.panic = this.#isPanic();
+    this.#picksLeft = scanEveryPicks(members.length);
+    this.#nextScanMs = nowMs + scanEveryMs(members.length);
+  }
+
+  /** More endpoints are ejected than the policy allows, as may be after an update: then all of them are used. */
+  #isPanic(): boolean {
+    return countEjected(this.#peers) > ejectedMax(this.#ejection, this.#peers.length);
+  }
+
+  #makeTiers(members: readonly EndpointState[], policies: Policies): Tiers {
+    return new Tiers({
+      members,
+      policy: policies.balance,
+      gate: this.#gate,
+      random: this.#random,
+    });
+  }
+}
+
+/** The endpoints that take traffic: those with a weight, or all when none has one. */
+function weigh(endpoints: readonly EndpointState[]): readonly EndpointState[] {
+  const weighted = endpoints.filter(({ endpoint }) => endpoint.weight > 0);
+  const members = weighted.length > 0 ? weighted : endpoints;
+  for (const state of endpoints) {
+    state.weight = weighted.length > 0 ? state.endpoint.weight : 1;
+  }
+  return members;
+}
+
+function retire(state: EndpointState): void {
+  state.gone = true;
+  for (const connection of state.idle.splice(0)) connection.close();
+}

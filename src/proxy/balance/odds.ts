@@ -1,0 +1,96 @@
+/** Where a request would go and why, for `maesh explain`: the same rules as `pick`, told instead of drawn. */
+
+import { EJECTED, healthOf, PROBING } from './ejection.ts';
+import type { EndpointState } from './endpoint-state.ts';
+import type { Candidate, PickRequest } from './picker.ts';
+import type { Rotation, Tier } from './rotation.ts';
+import type { Ring } from './tiers.ts';
+
+export interface EndpointOdds {
+  readonly endpoint: EndpointState;
+  /** Probability that the request goes there, 0 to 1. */
+  readonly share: number;
+  /** The nearest tier of the caller that the endpoint is in; '' when it takes no traffic. */
+  readonly tier: Tier | '';
+  /** Why it has this share, for a person. */
+  readonly reason: string;
+}
+
+export interface OddsInput {
+  readonly endpoints: readonly EndpointState[];
+  /** From near to far. */
+  readonly tiers: readonly Ring[];
+  /** The endpoint that the affinity cookie names. */
+  readonly bound: EndpointState | null;
+  readonly spillOverInFlight: number;
+  readonly request: PickRequest;
+  readonly nowMs: number;
+}
+
+interface Choice {
+  readonly shares: ReadonlyMap<EndpointState, number>;
+  /** Index of the tier in use. */
+  readonly tier: number;
+  readonly reason: string;
+}
+
+/** Sums to 1, or empty when no endpoint can take the request. */
+export function oddsOf(input: OddsInput): EndpointOdds[] {
+  const choice = choose(input);
+  if (choice === null) return [];
+  return input.endpoints.map((endpoint) => {
+    const share = choice.shares.get(endpoint) ?? 0;
+    const at = input.tiers.findIndex(({ rotation }) => rotation.members.includes(endpoint));
+    const tier = input.tiers[at]?.rotation.tier ?? '';
+    const reason = share > 0 ? choice.reason : refusal(input, endpoint, at, choice);
+    return { endpoint, share, tier, reason };
+  });
+}
+
+function choose(input: OddsInput): Choice | null {
+  const { tiers, bound, request, nowMs } = input;
+  const last = tiers.length - 1;
+  const far = tiers[last]?.rotation;
+  if (far === undefined) return null;
+  if (bound !== null && far.isUsable(bound, request.avoid)) {
+    return { shares: new Map([[bound, 1]]), tier: last, reason: 'session affinity' };
+  }
+  for (const [i, { rotation, picker }] of tiers.entries()) {
+    if (i < last && !isFit(rotation, input.spillOverInFlight)) continue;
+    const candidates = rotation.candidates(request.avoid, nowMs);
+    if (candidates.length === 0) continue;
+    const odds = picker.odds(request, candidates, nowMs);
+    return { shares: sharesOf(candidates, odds), tier: i, reason: 'in rotation' };
+  }
+  const { avoid } = request;
+  if (avoid === null || !input.endpoints.includes(avoid) || !far.isUsable(avoid, null)) return null;
+  return { shares: new Map([[avoid, 1]]), tier: last, reason: 'no other endpoint is left' };
+}
+
+function sharesOf(
+  candidates: readonly Candidate[],
+  odds: readonly number[],
+): ReadonlyMap<EndpointState, number> {
+  return new Map(candidates.map(({ endpoint }, i) => [endpoint, odds[i] ?? 0]));
+}
+
+function isFit(rotation: Rotation, spillOverInFlight: number): boolean {
+  const live = rotation.members.filter((endpoint) => rotation.isLive(endpoint));
+  const inFlight = live.reduce((sum, endpoint) => sum + endpoint.inFlight, 0);
+  return live.length > 0 && inFlight <= spillOverInFlight * live.length;
+}
+
+function refusal(input: OddsInput, endpoint: EndpointState, at: number, choice: Choice): string {
+  const rotation = input.tiers[at]?.rotation;
+  if (rotation === undefined) return 'weight 0';
+  if (!rotation.isLive(endpoint)) {
+    if (healthOf(endpoint.cells) === PROBING) return 'ejected, a probe is under way';
+    if (healthOf(endpoint.cells) === EJECTED) return 'ejected';
+  }
+  if (endpoint.inFlight >= rotation.gate.limit) return 'at its connection limit';
+  if (endpoint === input.request.avoid) return 'it failed this request last';
+  if (choice.reason === 'session affinity') return 'the session belongs to another endpoint';
+  if (at > choice.tier) return 'nearer endpoints have room';
+  if (at < choice.tier) return 'its tier is over the spill-over limit';
+  return 'another endpoint comes first';
+}
