@@ -26,6 +26,8 @@ export interface AccessLogSettings {
   readonly sample: number;
   /** Only responses with at least this status are logged; 0 logs all. */
   readonly statusMin: number;
+  /** Log the query of the target too; off because queries carry secrets. */
+  readonly query: boolean;
 }
 
 export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
@@ -36,5 +38,5 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   callerConnectionsMax: 16_384,
   trustedSources: [],
   forwardedHeaders: true,
-  accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0 },
+  accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0, query: false },
 };

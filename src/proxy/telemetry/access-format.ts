@@ -1,0 +1,137 @@
+/** The two shapes of an access-log line. No header value is ever in it; the query only when asked for. */
+
+import type { AccessRecord } from './access-record.ts';
+import { BYTES_PER_CHAR_MAX, type LineWriter } from './line-writer.ts';
+
+/** Longest names that are logged whole; Kubernetes allows 253 + 1 + 253. */
+const NAME_CHARS = 512;
+const SHORT_CHARS = 64;
+const QUESTION_MARK = 0x3f;
+const DASH = 0x2d;
+
+/** No line is longer, whatever the record holds: four names, five short texts, a target, numbers and punctuation. */
+export const LINE_BYTES_MAX =
+  BYTES_PER_CHAR_MAX * (2 * NAME_CHARS + 6 * SHORT_CHARS) + 3 * 2_048 + 1_024;
+
+/** Names of the fields of a JSON line, in their order. */
+export const ACCESS_FIELDS = [
+  'time',
+  'callerAddress',
+  'caller',
+  'service',
+  'port',
+  'method',
+  'target',
+  'targetCut',
+  'protocol',
+  'status',
+  'failure',
+  'requestBytes',
+  'responseBytes',
+  'durationMs',
+  'tries',
+  'endpoint',
+] as const;
+
+export class AccessFormat {
+  readonly #common: boolean;
+  readonly #query: boolean;
+  #second = -1;
+  /** Time to the second, and what follows the milliseconds. */
+  #timeText = '';
+
+  constructor(format: 'json' | 'common', query: boolean) {
+    this.#common = format === 'common';
+    this.#query = query;
+  }
+
+  /** Appends one line; `to` must have room for LINE_BYTES_MAX bytes. */
+  append(to: LineWriter, record: AccessRecord): void {
+    const second = Math.floor(record.startWallMs / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#timeText = this.#common
+        ? commonTime(second)
+        : new Date(second * 1000).toISOString().slice(0, 20);
+    }
+    if (this.#common) this.#appendCommon(to, record);
+    else this.#appendJson(to, record);
+    to.byte(0x0a);
+  }
+
+  #appendJson(to: LineWriter, record: AccessRecord): void {
+    to.ascii('{"time":"');
+    to.ascii(this.#timeText);
+    to.padded(Math.floor(record.startWallMs) - this.#second * 1000, 3);
+    to.ascii('Z","callerAddress":"');
+    to.text(record.callerAddress, SHORT_CHARS);
+    to.ascii('","caller":"');
+    to.text(record.caller, NAME_CHARS);
+    to.ascii('","service":"');
+    to.text(record.service, NAME_CHARS);
+    to.ascii('","port":');
+    to.integer(record.port);
+    to.ascii(',"method":"');
+    to.text(record.method, SHORT_CHARS);
+    to.ascii('","target":"');
+    to.target(record.target, this.#targetEnd(record));
+    to.ascii(
+      record.targetCut ? '","targetCut":true,"protocol":"' : '","targetCut":false,"protocol":"',
+    );
+    to.text(record.protocol, SHORT_CHARS);
+    to.ascii('","status":');
+    to.integer(record.status);
+    to.ascii(',"failure":"');
+    to.text(record.failure, SHORT_CHARS);
+    to.ascii('","requestBytes":');
+    to.integer(record.requestBytes);
+    to.ascii(',"responseBytes":');
+    to.integer(record.responseBytes);
+    to.ascii(',"durationMs":');
+    to.thousandths(record.durationMs);
+    to.ascii(',"tries":');
+    to.integer(record.tries);
+    to.ascii(',"endpoint":"');
+    to.text(record.endpoint, SHORT_CHARS);
+    to.ascii('"}');
+  }
+
+  /** `127.1.0.5 - shop/client [22/Nov/2026:05:05:04 +0000] "GET /cart HTTP/1.1" 200 1234`. */
+  #appendCommon(to: LineWriter, record: AccessRecord): void {
+    to.text(record.callerAddress, SHORT_CHARS);
+    to.ascii(' - ');
+    if (record.caller === '') to.byte(DASH);
+    else to.text(record.caller, NAME_CHARS);
+    to.ascii(' [');
+    to.ascii(this.#timeText);
+    to.ascii('] "');
+    to.text(record.method, SHORT_CHARS);
+    to.byte(0x20);
+    to.target(record.target, this.#targetEnd(record));
+    to.byte(0x20);
+    to.text(record.protocol, SHORT_CHARS);
+    to.ascii('" ');
+    if (record.status === 0) to.byte(DASH);
+    else to.integer(record.status);
+    to.byte(0x20);
+    to.integer(record.responseBytes);
+  }
+
+  /** Queries carry tokens and names of people; the path alone tells which request it was. */
+  #targetEnd(record: AccessRecord): number {
+    if (this.#query) return record.targetLength;
+    for (let i = 0; i < record.targetLength; i++) {
+      if (record.target[i] === QUESTION_MARK) return i;
+    }
+    return record.targetLength;
+  }
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `22/Nov/2026:05:05:04 +0000`: always UTC. */
+function commonTime(second: number): string {
+  const iso = new Date(second * 1000).toISOString();
+  const month = MONTHS[Number(iso.slice(5, 7)) - 1] ?? '';
+  return `${iso.slice(8, 10)}/${month}/${iso.slice(0, 4)}:${iso.slice(11, 19)} +0000`;
+}

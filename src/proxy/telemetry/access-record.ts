@@ -1,0 +1,43 @@
+/** What one finished request is logged by. One object per thread, filled again for every logged request. */
+
+const TARGET_BYTES = 2_048;
+
+export class AccessRecord {
+  /** Unix time at which the request head began, in milliseconds. */
+  startWallMs = 0;
+  /** Source address of the connection. */
+  callerAddress = '';
+  /** `namespace/pod` of the caller, '' when the address stands for nobody. */
+  caller = '';
+  /** `namespace/name` of the Service. */
+  service = '';
+  /** Number of the Service port. */
+  port = 0;
+  method = '';
+  /** The request target as it was on the wire: `target.length` bytes at most, the rest is cut. */
+  readonly target = Buffer.alloc(TARGET_BYTES);
+  targetLength = 0;
+  /** The target was longer than what is kept. */
+  targetCut = false;
+  /** `HTTP/1.1`. */
+  protocol = '';
+  /** 0 when no response was sent. */
+  status = 0;
+  /** A FailureReason, '' when the proxy itself ended nothing. */
+  failure = '';
+  requestBytes = 0;
+  responseBytes = 0;
+  durationMs = 0;
+  /** Tries at endpoints, the first included; 0 when none was made. */
+  tries = 0;
+  /** `address:port` of the last try, '' when none was made. */
+  endpoint = '';
+
+  /** Copies the target out of a read buffer. */
+  setTarget(from: Buffer, start: number, end: number): void {
+    const length = Math.min(end - start, this.target.length);
+    from.copy(this.target, 0, start, start + length);
+    this.targetLength = length;
+    this.targetCut = end - start > length;
+  }
+}

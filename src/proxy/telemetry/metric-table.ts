@@ -1,0 +1,359 @@
+/** Every metric that maesh exports: name, meaning, labels, and the cell or figure that it is read from. */
+
+import {
+  ENDPOINT_BUCKETS,
+  ENDPOINT_OWN,
+  ENDPOINT_WORD,
+  SERVICE_BUCKETS,
+  SERVICE_OWN,
+  SERVICE_WORD,
+} from '../ledger/layout.ts';
+import type { MetricsSource } from './metrics-source.ts';
+
+/** How the samples of a metric come about. Cells are those of the slot of the Service or endpoint. */
+export type Reading =
+  /** One own cell, summed over the threads. */
+  | { readonly kind: 'own'; readonly cell: number }
+  /** One shared word. */
+  | { readonly kind: 'word'; readonly cell: number }
+  /** Six own cells, one per code class. */
+  | { readonly kind: 'classes'; readonly cell: number }
+  /** One own cell per failure reason; reasons that never happened are left out. */
+  | { readonly kind: 'failures'; readonly cell: number }
+  /** Own cells, one per entry of `names`. */
+  | { readonly kind: 'named'; readonly cell: number; readonly names: readonly string[] }
+  | {
+      readonly kind: 'histogram';
+      readonly cell: number;
+      readonly buckets: number;
+      readonly subBits: number;
+      readonly sumCell: number;
+    }
+  /** One sample per name, 1 for the state that the word has. */
+  | { readonly kind: 'state'; readonly cell: number; readonly names: readonly string[] }
+  /** 1 while the word is 0. */
+  | { readonly kind: 'is-zero'; readonly cell: number }
+  /** What the limits of the renderer left out, by scope. */
+  | { readonly kind: 'omitted' }
+  | { readonly kind: 'figure'; readonly read: (source: MetricsSource) => Iterable<Sample> };
+
+/** Label values in the order of the metric's labels. */
+export interface Sample {
+  readonly labels: readonly string[];
+  readonly value: number;
+}
+
+export interface Metric {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  /** Base unit, '' for plain numbers. */
+  readonly unit: 'seconds' | 'bytes' | '';
+  /** One series per Service, per endpoint of a Service port, or for the whole process. */
+  readonly scope: 'service' | 'endpoint' | 'process';
+  /** Labels after those of the scope (`service`; `service`, `port`, `endpoint`). */
+  readonly labels: readonly string[];
+  readonly help: string;
+  readonly reading: Reading;
+}
+
+export const SCOPE_LABELS: Readonly<Record<Metric['scope'], readonly string[]>> = {
+  service: ['service'],
+  endpoint: ['service', 'port', 'endpoint'],
+  process: [],
+};
+
+/** Values of `code_class`, in the order of the counters: `none` is a request that ended without a response. */
+export const CODE_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
+
+export const BREAKER_STATES = ['closed', 'open', 'recovering'] as const;
+
+type Shape = Pick<Metric, 'name' | 'help' | 'reading'> &
+  Partial<Pick<Metric, 'type' | 'unit' | 'labels'>>;
+
+function metric(scope: Metric['scope'], shape: Shape): Metric {
+  return { type: 'counter', unit: '', labels: [], scope, ...shape };
+}
+
+const SERVICE_METRICS: readonly Shape[] = [
+  {
+    name: 'maesh_requests_total',
+    labels: ['code_class'],
+    help: 'Requests that ended, by first digit of the status; "none" ended without a response.',
+    reading: { kind: 'classes', cell: SERVICE_OWN.requests },
+  },
+  {
+    name: 'maesh_request_duration_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'From the end of the request head to the end of the response, retries included.',
+    reading: {
+      kind: 'histogram',
+      cell: SERVICE_OWN.buckets,
+      buckets: SERVICE_BUCKETS,
+      subBits: 2,
+      sumCell: SERVICE_OWN.latencySumMs,
+    },
+  },
+  {
+    name: 'maesh_failures_total',
+    labels: ['reason'],
+    help: 'Requests that the proxy itself ended, by reason (docs/errors.md); "rate_limited" counts the rate limit.',
+    reading: { kind: 'failures', cell: SERVICE_OWN.failures },
+  },
+  {
+    name: 'maesh_retries_total',
+    help: 'Tries after the first one.',
+    reading: { kind: 'own', cell: SERVICE_OWN.retries },
+  },
+  {
+    name: 'maesh_retries_denied_total',
+    help: 'Retries that were due and that the retry budget forbade.',
+    reading: { kind: 'own', cell: SERVICE_OWN.retriesDenied },
+  },
+  {
+    name: 'maesh_requests_in_flight',
+    type: 'gauge',
+    help: 'Requests under way.',
+    reading: { kind: 'word', cell: SERVICE_WORD.inFlight },
+  },
+  {
+    name: 'maesh_breaker_state',
+    type: 'gauge',
+    labels: ['state'],
+    help: 'State of the circuit breaker: 1 for the state it is in, 0 for the others; only Services with a breaker.',
+    reading: { kind: 'state', cell: SERVICE_WORD.breakerState, names: BREAKER_STATES },
+  },
+  {
+    name: 'maesh_request_bytes_total',
+    unit: 'bytes',
+    help: 'Bytes received from callers: heads and bodies as they were on the wire.',
+    reading: { kind: 'own', cell: SERVICE_OWN.requestBytes },
+  },
+  {
+    name: 'maesh_response_bytes_total',
+    unit: 'bytes',
+    help: 'Bytes sent to callers: heads and bodies as they were on the wire.',
+    reading: { kind: 'own', cell: SERVICE_OWN.responseBytes },
+  },
+  {
+    name: 'maesh_caller_connections_opened_total',
+    help: 'Connections accepted from callers.',
+    reading: { kind: 'own', cell: SERVICE_OWN.callerConnectionsOpened },
+  },
+  {
+    name: 'maesh_caller_connections',
+    type: 'gauge',
+    help: 'Connections of callers that are open.',
+    reading: { kind: 'own', cell: SERVICE_OWN.callerConnectionsActive },
+  },
+  {
+    name: 'maesh_upgrades',
+    type: 'gauge',
+    help: 'Upgraded connections (WebSocket and the like) that are open.',
+    reading: { kind: 'own', cell: SERVICE_OWN.upgradesActive },
+  },
+];
+
+const ENDPOINT_METRICS: readonly Shape[] = [
+  {
+    name: 'maesh_endpoint_requests_total',
+    labels: ['code_class'],
+    help: 'Tries at this endpoint that ended, by first digit of the status; "none" ended without a response.',
+    reading: { kind: 'classes', cell: ENDPOINT_OWN.requests },
+  },
+  {
+    name: 'maesh_endpoint_request_duration_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'From the start of a try to the end of its response.',
+    reading: {
+      kind: 'histogram',
+      cell: ENDPOINT_OWN.buckets,
+      buckets: ENDPOINT_BUCKETS,
+      subBits: 0,
+      sumCell: ENDPOINT_OWN.latencySumMs,
+    },
+  },
+  {
+    name: 'maesh_endpoint_errors_total',
+    labels: ['kind'],
+    help: 'Tries that ended without a response: the connection failed, it was reset, or the time was over.',
+    reading: {
+      kind: 'named',
+      cell: ENDPOINT_OWN.connectFailures,
+      names: ['connect', 'reset', 'timeout'],
+    },
+  },
+  {
+    name: 'maesh_endpoint_failed_total',
+    help: 'Tries that count as failed for passive health.',
+    reading: { kind: 'own', cell: ENDPOINT_OWN.failed },
+  },
+  {
+    name: 'maesh_endpoint_ejections_total',
+    help: 'Times that passive health took the endpoint out of the rotation.',
+    reading: { kind: 'word', cell: ENDPOINT_WORD.ejections },
+  },
+  {
+    name: 'maesh_endpoint_healthy',
+    type: 'gauge',
+    help: '1 while the endpoint is in the rotation, 0 while it is ejected.',
+    reading: { kind: 'is-zero', cell: ENDPOINT_WORD.health },
+  },
+  {
+    name: 'maesh_endpoint_requests_in_flight',
+    type: 'gauge',
+    help: 'Tries under way.',
+    reading: { kind: 'word', cell: ENDPOINT_WORD.inFlight },
+  },
+  {
+    name: 'maesh_endpoint_connections_opened_total',
+    help: 'Connections opened to the endpoint.',
+    reading: { kind: 'own', cell: ENDPOINT_OWN.connectionsOpened },
+  },
+  {
+    name: 'maesh_endpoint_connections',
+    type: 'gauge',
+    help: 'Connections to the endpoint that are open, busy or idle.',
+    reading: { kind: 'word', cell: ENDPOINT_WORD.connections },
+  },
+];
+
+type Read = (source: MetricsSource) => Iterable<Sample>;
+
+const figure = (read: Read): Reading => ({ kind: 'figure', read });
+const one = (read: (source: MetricsSource) => number): Reading =>
+  figure((source) => [{ labels: [], value: read(source) }]);
+
+const PROCESS_METRICS: readonly Shape[] = [
+  {
+    name: 'maesh_build_info',
+    type: 'gauge',
+    labels: ['version', 'node'],
+    help: 'Always 1; the labels name the version of maesh and of Node.',
+    reading: figure((source) => [
+      { labels: [source.build().version, source.build().node], value: 1 },
+    ]),
+  },
+  {
+    name: 'maesh_config_version',
+    type: 'gauge',
+    help: 'Version of the configuration that all threads run.',
+    reading: one((source) => source.configVersion()),
+  },
+  {
+    name: 'maesh_config_problems',
+    type: 'gauge',
+    labels: ['severity'],
+    help: 'Problems in the configuration (/api/problems).',
+    reading: figure((source) => {
+      const problems = source.problems();
+      const errors = problems.filter((problem) => problem.severity === 'error').length;
+      return [
+        { labels: ['error'], value: errors },
+        { labels: ['warning'], value: problems.length - errors },
+      ];
+    }),
+  },
+  {
+    name: 'maesh_proxy_threads',
+    type: 'gauge',
+    help: 'Proxy threads that are alive.',
+    reading: one((source) => source.threads().alive),
+  },
+  {
+    name: 'maesh_proxy_thread_restarts_total',
+    help: 'Proxy threads that died and were replaced.',
+    reading: one((source) => source.threads().restarts),
+  },
+  {
+    name: 'maesh_listeners',
+    type: 'gauge',
+    help: 'Service ports that are open.',
+    reading: one((source) => source.listeners()),
+  },
+  {
+    name: 'maesh_dns_queries_total',
+    labels: ['type', 'rcode'],
+    help: 'Answered DNS queries by type and response code.',
+    reading: figure(function* (source) {
+      for (const { type, rcode, count } of source.dnsQueries()) {
+        yield { labels: [type, rcode], value: count };
+      }
+    }),
+  },
+  {
+    name: 'maesh_access_log_lines_total',
+    labels: ['outcome'],
+    help: 'Access-log lines that were written, or dropped because the disk was slow or full.',
+    reading: figure((source) => {
+      const { written, dropped } = source.accessLog();
+      return [
+        { labels: ['dropped'], value: dropped },
+        { labels: ['written'], value: written },
+      ];
+    }),
+  },
+  {
+    name: 'maesh_event_loop_delay_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    labels: ['thread', 'stat'],
+    help: 'How late timers ran since the last report of the thread: stat is p50, p99 or max.',
+    reading: figure(function* (source) {
+      for (const { thread, p50Ms, p99Ms, maxMs } of source.eventLoops()) {
+        yield { labels: [thread, 'p50'], value: p50Ms / 1000 };
+        yield { labels: [thread, 'p99'], value: p99Ms / 1000 };
+        yield { labels: [thread, 'max'], value: maxMs / 1000 };
+      }
+    }),
+  },
+  {
+    name: 'maesh_heap_used_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'JavaScript heap of the main thread in use.',
+    reading: one((source) => source.process().heapUsedBytes),
+  },
+  {
+    name: 'maesh_external_memory_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Memory outside the JavaScript heap: buffers, and what the threads share.',
+    reading: one((source) => source.process().externalBytes),
+  },
+  {
+    name: 'maesh_metrics_omitted',
+    type: 'gauge',
+    labels: ['scope'],
+    help: 'Services and endpoints with traffic whose series are left out because a limit is reached.',
+    reading: { kind: 'omitted' },
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Memory of the whole process, all threads.',
+    reading: one((source) => source.process().residentBytes),
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    unit: 'seconds',
+    help: 'User and system time of the whole process, all threads.',
+    reading: one((source) => source.process().cpuSeconds),
+  },
+  {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    unit: 'seconds',
+    help: 'Unix time at which the process started.',
+    reading: one((source) => source.process().startTimeSeconds),
+  },
+];
+
+/** Sorted by name. */
+export const METRICS: readonly Metric[] = [
+  ...SERVICE_METRICS.map((shape) => metric('service', shape)),
+  ...ENDPOINT_METRICS.map((shape) => metric('endpoint', shape)),
+  ...PROCESS_METRICS.map((shape) => metric('process', shape)),
+].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -1,0 +1,32 @@
+/** What the metrics are read from: shared memory for the traffic, the owner of the process for the rest. */
+
+import type { Problem, Service } from '../../model/service.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { EventLoopDelay, ProcessFigures } from './process-figures.ts';
+
+export interface DnsQueryCount {
+  /** `A`, `AAAA` …; what is not known to the zone must come as `other`, since callers choose the types they send. */
+  readonly type: string;
+  /** `NOERROR`, `NXDOMAIN` … */
+  readonly rcode: string;
+  readonly count: number;
+}
+
+/** Every method is cheap and reads the present; counters never fall while the process lives. */
+export interface MetricsSource {
+  readonly ledger: Ledger;
+  services(): Iterable<Service>;
+  /** Version of the configuration that all threads run. */
+  configVersion(): number;
+  problems(): readonly Problem[];
+  threads(): { readonly alive: number; readonly restarts: number };
+  /** Service ports that are open, each counted once whatever the number of threads. */
+  listeners(): number;
+  dnsQueries(): Iterable<DnsQueryCount>;
+  /** Lines of all threads: written, and dropped because the disk was slow or full. */
+  accessLog(): { readonly written: number; readonly dropped: number };
+  /** One entry per thread: `main`, `proxy-0` … */
+  eventLoops(): Iterable<EventLoopDelay & { readonly thread: string }>;
+  process(): ProcessFigures;
+  build(): { readonly version: string; readonly node: string };
+}
