@@ -1,0 +1,40 @@
+/** Services for tests that need some and do not care which. */
+
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
+import type { Endpoint } from '../../src/model/endpoint.ts';
+import type { Policies } from '../../src/model/policy.ts';
+import type { Service } from '../../src/model/service.ts';
+
+export function exampleEndpoint(address: string, more: Partial<Endpoint> = {}): Endpoint {
+  return { address, port: 8080, weight: 100, pod: '', node: '', zone: '', ...more };
+}
+
+export interface ExampleService {
+  readonly ports?: readonly number[];
+  readonly endpoints?: readonly Endpoint[];
+  readonly policies?: Partial<Policies>;
+}
+
+/** `key` is `namespace/name`; one port 80 unless said otherwise, every port with the same endpoints. */
+export function exampleService(key: string, more: ExampleService = {}): Service {
+  const [namespace = '', name = ''] = key.split('/');
+  return {
+    key,
+    namespace,
+    name,
+    address: '127.77.0.1',
+    policies: { ...DEFAULT_POLICIES, ...more.policies },
+    sources: {},
+    ports: (more.ports ?? [80]).map((port) => {
+      const id = `${key}:${port}`;
+      const source = { object: `Service ${key}`, field: 'spec.ports' };
+      return {
+        name: '',
+        port,
+        protocol: 'http',
+        routes: [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }],
+        backend: { id, service: key, scheme: 'http', endpoints: more.endpoints ?? [] },
+      };
+    }),
+  };
+}
