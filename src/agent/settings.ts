@@ -1,5 +1,6 @@
 /** Everything that `maesh up` is told, parsed and checked: types only, the table with flags and defaults is src/cli/settings.ts. */
 
+import type { LogLevel } from '../base/log.ts';
 import type { Protocol } from '../model/service.ts';
 import type { ProxySettings } from '../model/settings.ts';
 
@@ -8,10 +9,6 @@ export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
-
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
-
-export type LogFormat = 'common' | 'json';
 
 export interface UpSettings {
   /** Manifest files and folders, at least one, as the user wrote them. */
@@ -32,7 +29,7 @@ export interface UpSettings {
   readonly acl: boolean;
   readonly drainTimeoutMs: number;
   readonly logLevel: LogLevel;
-  readonly logFormat: LogFormat;
+  readonly logFormat: 'common' | 'json';
   readonly proxy: ProxySettings;
 }
 
