@@ -7,6 +7,7 @@ export const SPACE = 0x20;
 export const QUOTE = 0x22;
 export const ASTERISK = 0x2a;
 export const COMMA = 0x2c;
+const HYPHEN = 0x2d;
 export const DOT = 0x2e;
 export const SLASH = 0x2f;
 export const ZERO = 0x30;
@@ -17,6 +18,7 @@ export const QUESTION = 0x3f;
 export const BRACKET_OPEN = 0x5b;
 export const BACKSLASH = 0x5c;
 export const BRACKET_CLOSE = 0x5d;
+const UNDERSCORE = 0x5f;
 
 const DIGITS = '0123456789';
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
@@ -76,6 +78,19 @@ export function isName(buf: Uint8Array, start: number, lower: string): boolean {
 /** Whether `[start, end)` is `lower` in any case; conditions as for `isName`. */
 export function isWord(buf: Uint8Array, start: number, end: number, lower: string): boolean {
   return end - start === lower.length && isName(buf, start, lower);
+}
+
+/**
+ * Whether the bytes are `lower` when `_` counts as `-`; asked after `isName` said no. CGI, WSGI and PHP see one name
+ * in both, so that such a twin would pass for the field that the proxy vouches for.
+ */
+export function isTwin(buf: Uint8Array, start: number, lower: string): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    const byte = buf[start + i] as number;
+    const wanted = lower.charCodeAt(i);
+    if ((byte | 0x20) !== wanted && (wanted !== HYPHEN || byte !== UNDERSCORE)) return false;
+  }
+  return true;
 }
 
 /** Whether two ranges of token characters are the same name in any case. */

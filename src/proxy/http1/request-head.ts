@@ -9,7 +9,7 @@ import {
   noteUpgrade,
   scanFields,
 } from './field.ts';
-import { COMMA, CR, DOT, isName, isWord, LF, SPACE, TAB, TOKEN, ZERO } from './grammar.ts';
+import { COMMA, CR, DOT, isName, isTwin, isWord, LF, SPACE, TAB, TOKEN, ZERO } from './grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,
@@ -183,7 +183,7 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
     case FIELD_UPGRADE:
       return noteUpgrade(buf, start, end, head);
     case FIELD_EXPECT:
-      return noteExpect(buf, start, end, head);
+      return noteExpect(buf, at, head);
     case FIELD_TE:
       head.fields[at] = FIELD_DROP;
       noteTe(buf, start, end, head);
@@ -204,11 +204,19 @@ function noteHost(buf: Buffer, start: number, end: number, head: Head): number {
   return 0;
 }
 
-/** RFC 9110 §10.1.1: in HTTP/1.0 the expectation is ignored. */
-function noteExpect(buf: Buffer, start: number, end: number, head: Head): number {
-  if (head.minor === 0) return 0;
-  if (!isWord(buf, start, end, '100-continue'))
-    return refuse(head, 'expectation_failed', 'expect_unknown');
+/** RFC 9110 §10.1.1: in HTTP/1.0 the expectation is ignored, and not passed on to an endpoint that might answer it. */
+function noteExpect(buf: Buffer, at: number, head: Head): number {
+  if (head.minor === 0) {
+    head.fields[at] = FIELD_DROP;
+    return 0;
+  }
+  const isContinue = isWord(
+    buf,
+    head.fields[at + 3] as number,
+    head.fields[at + 4] as number,
+    '100-continue',
+  );
+  if (!isContinue) return refuse(head, 'expectation_failed', 'expect_unknown');
   head.expectContinue = true;
   return 0;
 }
@@ -247,16 +255,33 @@ function classify(buf: Buffer, start: number, length: number): number {
       return isName(buf, start, 'traceparent') ? FIELD_TRACEPARENT : FIELD_OTHER;
     case 14:
       if (isName(buf, start, 'content-length')) return FIELD_CONTENT_LENGTH;
-      return isName(buf, start, 'http2-settings') ? FIELD_DROP : FIELD_OTHER;
+      return isName(buf, start, 'http2-settings') ? FIELD_DROP : twin(buf, start, 'content-length');
     case 15:
-      return isName(buf, start, 'x-forwarded-for') ? FIELD_X_FORWARDED_FOR : FIELD_OTHER;
+      return isName(buf, start, 'x-forwarded-for')
+        ? FIELD_X_FORWARDED_FOR
+        : twin(buf, start, 'x-forwarded-for');
     case 16:
       if (isName(buf, start, 'x-forwarded-host')) return FIELD_X_FORWARDED_HOST;
-      return isName(buf, start, 'proxy-connection') ? FIELD_DROP : FIELD_OTHER;
+      return isName(buf, start, 'proxy-connection')
+        ? FIELD_DROP
+        : twin(buf, start, 'x-forwarded-host');
     case 17:
       if (isName(buf, start, 'transfer-encoding')) return FIELD_TRANSFER_ENCODING;
-      return isName(buf, start, 'x-forwarded-proto') ? FIELD_X_FORWARDED_PROTO : FIELD_OTHER;
+      return isName(buf, start, 'x-forwarded-proto')
+        ? FIELD_X_FORWARDED_PROTO
+        : twins17(buf, start);
     default:
       return FIELD_OTHER;
   }
+}
+
+/** A field that an application could take for one that frames the message or that the proxy vouches for is dropped. */
+function twin(buf: Buffer, start: number, lower: string): number {
+  return isTwin(buf, start, lower) ? FIELD_DROP : FIELD_OTHER;
+}
+
+function twins17(buf: Buffer, start: number): number {
+  return isTwin(buf, start, 'transfer-encoding')
+    ? FIELD_DROP
+    : twin(buf, start, 'x-forwarded-proto');
 }

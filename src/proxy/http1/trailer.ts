@@ -4,6 +4,8 @@ import type { Rule } from './rule.ts';
 
 /** Bytes of one trailer section, its blank line not counted. */
 export const TRAILER_BYTES_MAX = 8192;
+/** Bytes of `lines()` at most: each line of at least four bytes grows by one, the space after the colon. */
+export const TRAILER_LINES_BYTES_MAX = TRAILER_BYTES_MAX + (TRAILER_BYTES_MAX >> 2);
 
 /**
  * Fields that a trailer section may not bring in: framing, routing, connection, authentication, request modifiers,
@@ -76,7 +78,7 @@ export class TrailerSection {
   #lineStart = 0;
   #nameEnd = 0;
   #size = 0;
-  /** Made when the first trailer byte arrives: almost no body has any. Room for the space after each colon. */
+  /** Made when the first trailer byte arrives: almost no body has any. */
   #kept: Buffer | null = null;
 
   reset(): void {
@@ -107,13 +109,13 @@ export class TrailerSection {
         this.#state = END_LF;
         continue;
       }
-      this.#rule(byte);
+      this.#take(byte);
       if (this.rule !== '') return i;
     }
     return end;
   }
 
-  #rule(byte: number): void {
+  #take(byte: number): void {
     if (++this.#bytes > TRAILER_BYTES_MAX) this.rule = 'trailer_bytes';
     else this.rule = this.#stepLine(byte);
   }
@@ -158,8 +160,7 @@ export class TrailerSection {
   }
 
   #keep(byte: number): void {
-    // Each line grows by at most one byte and has at least four.
-    this.#kept ??= Buffer.allocUnsafe(TRAILER_BYTES_MAX + (TRAILER_BYTES_MAX >> 1));
+    this.#kept ??= Buffer.allocUnsafe(TRAILER_LINES_BYTES_MAX);
     this.#kept[this.#size++] = byte;
   }
 
