@@ -1,0 +1,22 @@
+/** What every measurement needs at hand: where to put files, which cores, the upstream, the tools. */
+
+import type { Children } from './children.ts';
+import type { Tools } from './host.ts';
+import type { Upstream } from './upstream.ts';
+
+export interface Lab {
+  /** The checkout. */
+  readonly root: string;
+  /** Configuration files and logs of this benchmark; removed at its end. */
+  readonly dir: string;
+  /** The command line of maesh under test: built, or the sources. */
+  readonly maeshMain: string;
+  readonly children: Children;
+  readonly tools: Tools;
+  /** The core that the proxy alone runs on. */
+  readonly proxyCore: number;
+  /** The core of the load generator and the upstream. */
+  readonly loadCore: number;
+  readonly upstream: Upstream;
+  progress(text: string): void;
+}

@@ -1,0 +1,185 @@
+/**
+ * An open-loop load generator at a fixed rate: request i is due at start + i / rate, and its latency counts from then, so
+ * that a proxy which stalls cannot hide the requests it kept from being sent (coordinated omission). Keep-alive
+ * connections take turns; a request that finds none free waits in its place. Runs as a process of its own
+ * (`node load.ts PLAN`): it rehearses, reads the target from its standard input, and prints the result as JSON.
+ */
+
+import { writeFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { systemClock } from '../src/base/clock.ts';
+import { Histogram } from './histogram.ts';
+import { LoadConnection, type LoadTarget } from './load-connection.ts';
+
+export interface LoadPlan {
+  readonly target: LoadTarget;
+  /** Requests per second, 1 to 50,000. */
+  readonly rate: number;
+  /** Keep-alive connections, 1 to 10,000. */
+  readonly connections: number;
+  readonly durationMs: number;
+  /** Requests due before this time are counted apart (`first`); 0 counts none apart. */
+  readonly firstMs: number;
+  /** What the process runs first, so that its own code is compiled when it counts. */
+  readonly rehearsal: { readonly target: LoadTarget; readonly durationMs: number };
+}
+
+/** The line that the process prints when it waits for a target (JSON, one line) on its standard input. */
+export const REHEARSED = 'rehearsed';
+
+export interface LatencySummary {
+  readonly count: number;
+  readonly p50Micros: number;
+  readonly p99Micros: number;
+  readonly p999Micros: number;
+  readonly maxMicros: number;
+}
+
+export interface LoadResult {
+  readonly completed: number;
+  /** Answers other than 200 and connections that broke. */
+  readonly failed: number;
+  /** Requests that were due and never sent because all connections were busy to the end. */
+  readonly unsent: number;
+  readonly first: LatencySummary;
+  /** All requests that are not in `first`. */
+  readonly steady: LatencySummary;
+  /** How late requests were sent although a connection was free: the generator's own share of every latency. */
+  readonly lateP99Micros: number;
+}
+
+/** Runs one schedule to its end; the connections are open before the first request is due. */
+export async function runLoad(plan: Omit<LoadPlan, 'rehearsal'>): Promise<LoadResult> {
+  const run = new Schedule(plan);
+  return run.start();
+}
+
+class Schedule {
+  readonly #plan: Omit<LoadPlan, 'rehearsal'>;
+  readonly #total: number;
+  readonly #first = new Histogram();
+  readonly #steady = new Histogram();
+  readonly #late = new Histogram();
+  readonly #connections: LoadConnection[] = [];
+  /** Free connections in the order they became free. */
+  readonly #free: Int32Array;
+  #freeHead = 0;
+  #freeCount = 0;
+  #next = 0;
+  #inFlight = 0;
+  #failed = 0;
+  #startMs = 0;
+  #finish: () => void = () => undefined;
+
+  constructor(plan: Omit<LoadPlan, 'rehearsal'>) {
+    this.#plan = plan;
+    this.#total = Math.floor((plan.rate * plan.durationMs) / 1_000);
+    this.#free = new Int32Array(plan.connections);
+  }
+
+  async start(): Promise<LoadResult> {
+    const { plan, finished } = { plan: this.#plan, finished: this.#finished() };
+    await Promise.all(
+      Array.from({ length: plan.connections }, (_, i) => {
+        const connection = new LoadConnection(plan.target, (ok) => this.#done(i, ok));
+        this.#connections.push(connection);
+        return connection.open();
+      }),
+    );
+    for (let i = 0; i < plan.connections; i += 1) this.#release(i);
+    const startMs = systemClock.nowMs() + 2;
+    this.#startMs = startMs;
+    const pacemaker = new Worker(new URL('./load-pacemaker.ts', import.meta.url), {
+      workerData: { startMs, periodMs: Math.max(1_000 / plan.rate, 0.1) },
+    });
+    pacemaker.on('message', () => this.#pump());
+    // A schedule that cannot be kept still ends: what was not sent by then is reported.
+    const limit = setTimeout(() => this.#finish(), plan.durationMs + 5_000);
+    await finished;
+    clearTimeout(limit);
+    await pacemaker.terminate();
+    for (const connection of this.#connections) connection.close();
+    return this.#result();
+  }
+
+  #finished(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  #dueMs(index: number): number {
+    return this.#startMs + (index * 1_000) / this.#plan.rate;
+  }
+
+  #pump(): void {
+    const nowMs = systemClock.nowMs();
+    while (this.#freeCount > 0 && this.#next < this.#total && this.#dueMs(this.#next) <= nowMs) {
+      const index = this.#free[this.#freeHead]!;
+      this.#freeHead = (this.#freeHead + 1) % this.#free.length;
+      this.#freeCount -= 1;
+      this.#inFlight += 1;
+      const dueMs = this.#dueMs(this.#next);
+      if (this.#freeCount > 0) this.#late.record((nowMs - dueMs) * 1_000);
+      this.#next += 1;
+      this.#connections[index]!.send(dueMs);
+    }
+    if (nowMs > this.#startMs + this.#plan.durationMs + 1_000) this.#finish();
+  }
+
+  #done(index: number, ok: boolean): void {
+    const connection = this.#connections[index]!;
+    const { dueMs } = connection;
+    this.#inFlight -= 1;
+    if (ok) {
+      const micros = (systemClock.nowMs() - dueMs) * 1_000;
+      (dueMs - this.#startMs < this.#plan.firstMs ? this.#first : this.#steady).record(micros);
+    } else {
+      this.#failed += 1;
+    }
+    this.#release(index);
+    if (this.#next === this.#total && this.#inFlight === 0) this.#finish();
+    else if (this.#next < this.#total && this.#freeCount === 1) this.#pump();
+  }
+
+  #release(index: number): void {
+    this.#free[(this.#freeHead + this.#freeCount) % this.#free.length] = index;
+    this.#freeCount += 1;
+  }
+
+  #result(): LoadResult {
+    return {
+      completed: this.#first.count + this.#steady.count,
+      failed: this.#failed,
+      unsent: this.#total - this.#next + this.#inFlight,
+      first: summary(this.#first),
+      steady: summary(this.#steady),
+      lateP99Micros: this.#late.quantile(0.99),
+    };
+  }
+}
+
+function summary(histogram: Histogram): LatencySummary {
+  return {
+    count: histogram.count,
+    p50Micros: histogram.quantile(0.5),
+    p99Micros: histogram.quantile(0.99),
+    p999Micros: histogram.quantile(0.999),
+    maxMicros: histogram.maxMicros,
+  };
+}
+
+async function main(plan: LoadPlan): Promise<void> {
+  // The kernel may delay a timer by 50 µs to save wake-ups; here that would be part of every latency.
+  writeFileSync('/proc/self/timerslack_ns', '1');
+  await runLoad({ ...plan, ...plan.rehearsal, firstMs: 0 });
+  process.stdout.write(`${REHEARSED}\n`);
+  const line = await new Promise<string>((resolve) => {
+    process.stdin.once('data', (chunk) => resolve(chunk.toString()));
+  });
+  process.stdin.destroy();
+  const target: LoadTarget = JSON.parse(line);
+  process.stdout.write(`${JSON.stringify(await runLoad({ ...plan, target }))}\n`);
+}
+
+if (import.meta.main) await main(JSON.parse(process.argv[2] ?? '{}'));

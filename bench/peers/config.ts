@@ -1,0 +1,40 @@
+/** Starts a proxy that is one process, one configuration file and one port. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lab } from '../lab.ts';
+import { freePorts } from '../ports.ts';
+import { untilAnswers } from '../probe.ts';
+import type { RunningPeer } from './peer.ts';
+
+export interface ConfiguredPeer {
+  readonly name: string;
+  readonly command: string;
+  readonly fileName: string;
+  /** The text of the configuration file. */
+  config(port: number, dir: string): string;
+  args(configPath: string, dir: string): readonly string[];
+}
+
+export async function startConfigured(lab: Lab, peer: ConfiguredPeer): Promise<RunningPeer> {
+  const host = '127.0.0.1';
+  const [port = 0] = await freePorts(1);
+  const dir = join(lab.dir, peer.name);
+  mkdirSync(dir, { recursive: true });
+  const path = join(dir, peer.fileName);
+  writeFileSync(path, peer.config(port, dir));
+  const child = lab.children.spawn({
+    name: peer.name,
+    core: lab.proxyCore,
+    command: peer.command,
+    args: peer.args(path, dir),
+  });
+  const answeredAt = await untilAnswers({ host, port, path: '/small', child, timeoutMs: 10_000 });
+  return {
+    child,
+    host,
+    port,
+    readyMs: answeredAt - child.startedAtMs,
+    stop: () => child.stop(),
+  };
+}

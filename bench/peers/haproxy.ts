@@ -1,0 +1,45 @@
+/** HAProxy, one thread, as its manual recommends a reverse proxy in production. */
+
+import type { Lab } from '../lab.ts';
+import { startConfigured } from './config.ts';
+import type { Peer } from './peer.ts';
+
+export const haproxy: Peer = {
+  name: 'haproxy',
+  start: (lab) =>
+    startConfigured(lab, {
+      name: 'haproxy',
+      command: lab.tools.haproxy.path,
+      fileName: 'haproxy.cfg',
+      config: (port) => haproxyConfig(lab, port),
+      args: (path) => ['-db', '-f', path],
+    }),
+};
+
+function haproxyConfig(lab: Lab, port: number): string {
+  const { addresses, port: upstreamPort } = lab.upstream;
+  const servers = addresses.map((address, i) => `  server s${i} ${address}:${upstreamPort} check`);
+  return `global
+  nbthread 1
+  maxconn 8000
+defaults
+  mode http
+  no log
+  option http-keep-alive
+  option forwardfor
+  http-reuse always
+  retries 2
+  option redispatch
+  timeout connect 2s
+  timeout client 180s
+  timeout server 60s
+  timeout http-request 10s
+  timeout http-keep-alive 180s
+frontend web
+  bind 127.0.0.1:${port} backlog 4096
+  default_backend app
+backend app
+  balance leastconn
+${servers.join('\n')}
+`;
+}

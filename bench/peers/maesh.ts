@@ -1,0 +1,161 @@
+/** maesh itself: one proxy thread, 1,000 Services, metrics on, every policy of the measured Service in force. */
+
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crowd, manifest, type ServiceShape } from '../manifests.ts';
+import type { Lab } from '../lab.ts';
+import { freePorts } from '../ports.ts';
+import { ask, untilAnswers } from '../probe.ts';
+import type { Peer, RunningPeer } from './peer.ts';
+
+export const SERVICES = 1_000;
+/** All Services listen on the same port, each on its own address. */
+export const SERVICE_PORT = 8_080;
+
+const PREFIX = 'mesh.traefik.io';
+export const RETRY = { [`${PREFIX}/retry-attempts`]: '2' };
+export const BREAKER = {
+  [`${PREFIX}/circuit-breaker-expression`]:
+    'NetworkErrorRatio() > 0.30 || ResponseCodeRatio(500, 600, 0, 600) > 0.30 || LatencyAtQuantileMS(50.0) > 1000',
+};
+/** High enough never to refuse: what is measured is the counting. */
+export const RATE_LIMIT = {
+  [`${PREFIX}/ratelimit-average`]: '1000000',
+  [`${PREFIX}/ratelimit-burst`]: '1000000',
+};
+
+export interface MaeshOptions {
+  readonly name: string;
+  /** Manifest files by name. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Further flags of `maesh up`. */
+  readonly flags: readonly string[];
+  readonly readyTimeoutMs: number;
+}
+
+export interface RunningMaesh {
+  readonly child: RunningPeer['child'];
+  readonly readyMs: number;
+  /** The folder that it watches. */
+  readonly manifests: string;
+  /** The address of a Service, by `namespace/name`. */
+  address(service: string): string;
+  stop(): Promise<void>;
+}
+
+export const maesh: Peer = {
+  name: 'maesh',
+  async start(lab) {
+    const running = await startMaesh(lab, {
+      name: 'maesh',
+      files: {
+        'crowd.json': manifest(
+          crowd({ services: SERVICES - 1, endpointsEach: 4, port: SERVICE_PORT }),
+        ),
+        'web.json': manifest([benchService(lab, 'web', { ...RETRY, ...BREAKER, ...RATE_LIMIT })]),
+      },
+      flags: [],
+      readyTimeoutMs: 20_000,
+    });
+    return {
+      child: running.child,
+      host: running.address('bench/web'),
+      port: SERVICE_PORT,
+      readyMs: running.readyMs,
+      stop: () => running.stop(),
+    };
+  },
+};
+
+/** A Service of namespace `bench` in front of the upstream. */
+export function benchService(
+  lab: Lab,
+  name: string,
+  annotations: Readonly<Record<string, string>>,
+): ServiceShape {
+  return {
+    namespace: 'bench',
+    name,
+    port: SERVICE_PORT,
+    annotations,
+    endpoints: lab.upstream.addresses,
+    targetPort: lab.upstream.port,
+  };
+}
+
+let started = 0;
+
+export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<RunningMaesh> {
+  started += 1;
+  const manifests = join(lab.dir, `${options.name}-${started}`);
+  mkdirSync(manifests, { recursive: true });
+  for (const [file, text] of Object.entries(options.files)) {
+    writeFileSync(join(manifests, file), text);
+  }
+  const [adminPort = 0] = await freePorts(1);
+  const child = lab.children.spawn({
+    name: options.name,
+    core: lab.proxyCore,
+    command: nodePath(lab.root),
+    args: [
+      '--disable-warning=ExperimentalWarning',
+      lab.maeshMain,
+      'up',
+      '-f',
+      manifests,
+      '--threads',
+      '1',
+      // A range of its own for each process, so that two of them never want the same address and port.
+      '--service-cidr',
+      `127.${80 + ((process.pid + started) % 40)}.0.0/16`,
+      '--dns',
+      '127.0.0.1:0',
+      '--admin',
+      `127.0.0.1:${adminPort}`,
+      ...options.flags,
+    ],
+  });
+  const admin = { host: '127.0.0.1', port: adminPort };
+  const readyAt = await untilAnswers({
+    ...admin,
+    path: '/readyz',
+    child,
+    timeoutMs: options.readyTimeoutMs,
+  });
+  const services = await ask({ ...admin, path: '/api/services' }, 10_000);
+  const addresses = readAddresses(services?.body ?? '');
+  return {
+    child,
+    readyMs: readyAt - child.startedAtMs,
+    manifests,
+    address(service) {
+      const address = addresses.get(service);
+      if (address === undefined) throw new Error(`Cannot find Service ${service} in /api/services`);
+      return address;
+    },
+    stop: () => child.stop(),
+  };
+}
+
+/** The build where there is one, else the sources. */
+export function maeshMain(root: string): string {
+  const built = join(root, 'dist/cli/main.js');
+  return existsSync(built) ? built : join(root, 'src/cli/main.ts');
+}
+
+/** The Node of the checkout, as bin/maesh takes it. */
+function nodePath(root: string): string {
+  const local = join(root, 'node_modules/.bin/node');
+  return existsSync(local) ? local : process.execPath;
+}
+
+interface ListedService {
+  readonly namespace: string;
+  readonly name: string;
+  readonly address: string;
+}
+
+function readAddresses(body: string): Map<string, string> {
+  const { services }: { services: readonly ListedService[] } = JSON.parse(body);
+  return new Map(services.map((s) => [`${s.namespace}/${s.name}`, s.address]));
+}

@@ -1,0 +1,62 @@
+/** nginx, one worker, keep-alive to the upstream, buffering without temporary files. */
+
+import { join } from 'node:path';
+import { nginxUser } from '../host.ts';
+import type { Lab } from '../lab.ts';
+import { startConfigured } from './config.ts';
+import type { Peer } from './peer.ts';
+
+export const nginx: Peer = {
+  name: 'nginx',
+  start: (lab) =>
+    startConfigured(lab, {
+      name: 'nginx',
+      command: lab.tools.nginx.path,
+      fileName: 'nginx.conf',
+      config: (port, dir) => nginxConfig(lab, port, dir),
+      args: (path, dir) => ['-p', dir, '-e', join(dir, 'error.log'), '-c', path],
+    }),
+};
+
+function nginxConfig(lab: Lab, port: number, dir: string): string {
+  const { addresses, port: upstreamPort } = lab.upstream;
+  return `daemon off;
+pid ${dir}/nginx.pid;
+error_log ${dir}/error.log warn;
+${nginxUser()}worker_processes 1;
+worker_rlimit_nofile 20000;
+events { worker_connections 16000; }
+http {
+  access_log off;
+  tcp_nodelay on;
+  keepalive_timeout 180s;
+  keepalive_requests 1000000;
+  client_body_temp_path ${dir}/body;
+  proxy_temp_path ${dir}/proxy;
+  fastcgi_temp_path ${dir}/fastcgi;
+  uwsgi_temp_path ${dir}/uwsgi;
+  scgi_temp_path ${dir}/scgi;
+  upstream app {
+    least_conn;
+${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n')}
+    keepalive 128;
+    keepalive_requests 1000000;
+    keepalive_timeout 60s;
+  }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / {
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_connect_timeout 2s;
+      proxy_next_upstream_tries 2;
+      proxy_max_temp_file_size 0;
+    }
+  }
+}
+`;
+}

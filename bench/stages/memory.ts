@@ -1,0 +1,67 @@
+/** Resident memory after start, after load, and per idle connection. */
+
+import type { Sample } from '../figures.ts';
+import type { Lab } from '../lab.ts';
+import { LoadConnection } from '../load-connection.ts';
+import { PEERS } from '../peers/all.ts';
+import type { Peer, RunningPeer } from '../peers/peer.ts';
+import { memory as memoryOf } from '../sampling.ts';
+import { formatNumber } from '../text.ts';
+import { wrk } from '../workload.ts';
+import type { Pace } from './stage.ts';
+
+const IDLE_CONNECTIONS = 5_000;
+
+export async function memory(lab: Lab, pace: Pace): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for (const peer of PEERS) {
+    const figures = await measure(lab, pace, peer);
+    samples.push({ subject: peer.name, round: 1, figures });
+    lab.progress(
+      `memory ${peer.name}: ${formatNumber(figures['loadedRssMb'], 1)} MB after load, ${formatNumber(figures['idleConnectionKb'], 1)} kB per idle connection`,
+    );
+  }
+  return samples;
+}
+
+async function measure(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figures']> {
+  const running = await peer.start(lab);
+  try {
+    const fresh = memoryOf(running.child.pid);
+    for (const path of ['/small', '/1m', '/10k', '/small']) {
+      const target = { host: running.host, port: running.port, path, headers: '' };
+      await wrk(lab, { target, connections: 64, seconds: pace.seconds });
+    }
+    const loaded = memoryOf(running.child.pid);
+    const connections = await openIdle(running, IDLE_CONNECTIONS);
+    const crowded = memoryOf(running.child.pid);
+    for (const connection of connections) connection.close();
+    return {
+      freshRssMb: fresh.rssMb,
+      loadedRssMb: loaded.rssMb,
+      loadedPssMb: loaded.pssMb,
+      idleConnectionKb: ((crowded.pssMb - loaded.pssMb) * 1_000) / IDLE_CONNECTIONS,
+    };
+  } finally {
+    await running.stop();
+  }
+}
+
+/** Connections that each made one request, 50 at a time, and now wait. */
+async function openIdle(running: RunningPeer, count: number): Promise<LoadConnection[]> {
+  const target = { host: running.host, port: running.port, path: '/small', headers: '' };
+  const connections: LoadConnection[] = [];
+  const open = async (): Promise<void> => {
+    let answered: (ok: boolean) => void = () => undefined;
+    const connection = new LoadConnection(target, (ok) => answered(ok));
+    connections.push(connection);
+    await connection.open();
+    const answer = new Promise<boolean>((resolve) => (answered = resolve));
+    connection.send(0);
+    if (!(await answer)) throw new Error(`Connection ${connections.length} got no 200`);
+  };
+  for (let done = 0; done < count; done += 50) {
+    await Promise.all(Array.from({ length: Math.min(50, count - done) }, open));
+  }
+  return connections;
+}

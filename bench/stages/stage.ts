@@ -1,0 +1,62 @@
+/** What a stage of the benchmark is: it measures, in rounds, and gives samples. */
+
+import type { Sample } from '../figures.ts';
+import type { Lab } from '../lab.ts';
+import type { Peer, RunningPeer } from '../peers/peer.ts';
+import { usage, type Usage } from '../sampling.ts';
+
+export interface Pace {
+  readonly rounds: number;
+  /** Length of one measured run. */
+  readonly seconds: number;
+  /** Load on each proxy before the first measured run. */
+  readonly warmSeconds: number;
+  readonly quick: boolean;
+}
+
+export type MeasureStage = (lab: Lab, pace: Pace) => Promise<Sample[]>;
+
+/** All peers running at once, idle but for the one that is measured: rounds alternate without restarts between. */
+export async function withPeers<T>(
+  lab: Lab,
+  peers: readonly Peer[],
+  use: (running: ReadonlyMap<string, RunningPeer>) => Promise<T>,
+): Promise<T> {
+  const running = new Map<string, RunningPeer>();
+  try {
+    for (const peer of peers) running.set(peer.name, await peer.start(lab));
+    return await use(running);
+  } finally {
+    await Promise.all([...running.values()].map((peer) => peer.stop()));
+  }
+}
+
+export interface CpuSpent {
+  readonly cpuMs: number;
+  /** Share of the proxy's core that others used meanwhile, hypervisor included: above some 5 % the run is doubtful. */
+  readonly foreignPercent: number;
+}
+
+/** CPU time of a process and its children between two moments. */
+export function spent(before: Usage, after: Usage): CpuSpent {
+  const cpuMs = after.cpuMs - before.cpuMs;
+  const foreignMs = after.coreBusyMs - before.coreBusyMs - cpuMs + after.stolenMs - before.stolenMs;
+  const wallMs = after.atMs - before.atMs;
+  return { cpuMs, foreignPercent: Math.max(0, (100 * foreignMs) / wallMs) };
+}
+
+/** Runs `work` and says what the process used meanwhile. */
+export async function metered<T>(
+  lab: Lab,
+  pid: number,
+  work: () => Promise<T>,
+): Promise<{ readonly result: T } & CpuSpent> {
+  const before = usage(pid, lab.proxyCore);
+  const result = await work();
+  return { result, ...spent(before, usage(pid, lab.proxyCore)) };
+}
+
+/** Order of the subjects in a round: every other round backwards, so that no one always follows the same one. */
+export function roundOrder<T>(subjects: readonly T[], round: number): readonly T[] {
+  return round % 2 === 0 ? subjects.toReversed() : subjects;
+}

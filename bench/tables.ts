@@ -1,0 +1,165 @@
+/** One table per stage: which figures it shows, under which heading, against whom. */
+
+import { percentOver } from './bars.ts';
+import { median, ratio, subjects, type Stage, type StageName } from './figures.ts';
+import { formatNumber, type Table } from './text.ts';
+
+interface Column {
+  readonly title: string;
+  readonly figure: string;
+  readonly digits: number;
+  /** Multiplies the figure; 1 when missing. */
+  readonly factor?: number;
+}
+
+interface Layout {
+  readonly title: string;
+  readonly columns: readonly Column[];
+  /** The figure whose ratio to `base` gets a column; null for none. */
+  readonly ratio: { readonly figure: string; readonly base: string; readonly title: string } | null;
+}
+
+const CPU: Column = { title: 'CPU µs/request', figure: 'cpuMicros', digits: 1 };
+const REQUESTS: Column = { title: 'requests/s', figure: 'requestsPerSecond', digits: 0 };
+const P50: Column = { title: 'p50 µs', figure: 'p50Micros', digits: 0 };
+const P99: Column = { title: 'p99 µs', figure: 'p99Micros', digits: 0 };
+const FAILED: Column = { title: 'failed', figure: 'failed', digits: 0 };
+const FOREIGN: Column = { title: 'foreign CPU %', figure: 'foreignPercent', digits: 1 };
+const AGAINST_HAPROXY = { figure: 'cpuMicros', base: 'haproxy', title: '× HAProxy' };
+const CLOSED_LOOP = [CPU, REQUESTS, P50, P99, FAILED, FOREIGN];
+
+export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
+  small: {
+    title: 'Small requests (13 bytes, 64 keep-alive connections, as fast as it goes)',
+    columns: CLOSED_LOOP,
+    ratio: AGAINST_HAPROXY,
+  },
+  '10k': {
+    title: '10 kB bodies (64 keep-alive connections, as fast as it goes)',
+    columns: CLOSED_LOOP,
+    ratio: AGAINST_HAPROXY,
+  },
+  '1m': {
+    title: '1 MB bodies (16 keep-alive connections, as fast as it goes)',
+    columns: [
+      { title: 'CPU ms/GB', figure: 'cpuMicros', digits: 0, factor: 1e6 / 1_048_576 },
+      ...CLOSED_LOOP,
+    ],
+    ratio: AGAINST_HAPROXY,
+  },
+  churn: {
+    title: 'Connection churn (a new caller connection for each request, 32 at a time)',
+    columns: [
+      { ...CPU, title: 'CPU µs/connection' },
+      { ...REQUESTS, title: 'connections/s' },
+      P50,
+      P99,
+      FAILED,
+      FOREIGN,
+    ],
+    ratio: AGAINST_HAPROXY,
+  },
+  rate: {
+    title: 'Latency at a fixed 5,000 requests/s (64 connections, open loop)',
+    columns: [
+      P50,
+      P99,
+      { title: 'p99.9 µs', figure: 'p999Micros', digits: 0 },
+      { title: 'max µs', figure: 'maxMicros', digits: 0 },
+      CPU,
+      FAILED,
+      { title: 'generator late p99 µs', figure: 'lateP99Micros', digits: 0 },
+      { title: 'hey p50 µs', figure: 'heyP50Micros', digits: 0 },
+      { title: 'hey p99 µs', figure: 'heyP99Micros', digits: 0 },
+    ],
+    ratio: { figure: 'p99Micros', base: 'haproxy', title: 'p99 × HAProxy' },
+  },
+  features: {
+    title: 'What each feature costs (small requests; 1,000 Services and metrics in every row)',
+    columns: [CPU, REQUESTS, FAILED, FOREIGN],
+    ratio: { figure: 'cpuMicros', base: 'plain', title: 'against plain' },
+  },
+  start: {
+    title: 'Cold start (first second of 5,000 requests/s against the seconds after it)',
+    columns: [
+      { title: 'ready ms', figure: 'readyMs', digits: 0 },
+      { title: 'first s p99 µs', figure: 'firstP99Micros', digits: 0 },
+      { title: 'steady p99 µs', figure: 'steadyP99Micros', digits: 0 },
+      { title: 'first / steady', figure: 'firstToSteady', digits: 2 },
+      { title: 'first s max µs', figure: 'firstMaxMicros', digits: 0 },
+      FAILED,
+    ],
+    ratio: null,
+  },
+  memory: {
+    title: 'Memory (maesh: one thread, 1,000 Services)',
+    columns: [
+      { title: 'RSS after start MB', figure: 'freshRssMb', digits: 1 },
+      { title: 'RSS after load MB', figure: 'loadedRssMb', digits: 1 },
+      { title: 'PSS after load MB', figure: 'loadedPssMb', digits: 1 },
+      { title: 'kB per idle connection', figure: 'idleConnectionKb', digits: 1 },
+    ],
+    ratio: null,
+  },
+  scale: {
+    title: '10,000 Services with 100,000 endpoints',
+    columns: [
+      { title: 'ready ms', figure: 'readyMs', digits: 0 },
+      { title: 'RSS ready MB', figure: 'readyRssMb', digits: 0 },
+      { title: 'RSS after updates MB', figure: 'updatedRssMb', digits: 0 },
+      { title: 'update live ms', figure: 'liveMs', digits: 1 },
+      { title: 'worst ms', figure: 'liveMaxMs', digits: 1 },
+      { title: 'live ms, file of 100', figure: 'liveLargeFileMs', digits: 1 },
+      { title: 'CPU ms/update', figure: 'cpuPerUpdateMs', digits: 2 },
+      { title: 'kB/update', figure: 'rssPerUpdateKb', digits: 1 },
+      { title: 'p99 µs calm', figure: 'calmP99Micros', digits: 0 },
+      { title: 'p99 µs with 10 updates/s', figure: 'updatingP99Micros', digits: 0 },
+      { title: 'max µs calm', figure: 'calmMaxMicros', digits: 0 },
+      { title: 'max µs with updates', figure: 'updatingMaxMicros', digits: 0 },
+      FAILED,
+    ],
+    ratio: null,
+  },
+};
+
+/** Medians over the rounds, a row per subject. A table with one subject is turned: a row per figure. */
+export function stageTable(stage: Stage): Table {
+  const layout = LAYOUTS[stage.name];
+  const cell = (subject: string, column: Column): string => {
+    const value = median(stage, subject, column.figure);
+    return formatNumber(value === null ? null : value * (column.factor ?? 1), column.digits);
+  };
+  const [only, ...others] = subjects(stage);
+  if (only !== undefined && others.length === 0) {
+    return {
+      head: ['', only],
+      rows: layout.columns.map((column) => [column.title, cell(only, column)]),
+    };
+  }
+  const compared = layout.ratio;
+  return {
+    head: [
+      '',
+      ...(compared === null ? [] : [compared.title]),
+      ...layout.columns.map((column) => column.title),
+    ],
+    rows: subjects(stage).map((subject) => [
+      subject,
+      ...(compared === null ? [] : [ratioCell(stage, subject, compared)]),
+      ...layout.columns.map((column) => cell(subject, column)),
+    ]),
+  };
+}
+
+function ratioCell(
+  stage: Stage,
+  subject: string,
+  compared: { readonly figure: string; readonly base: string },
+): string {
+  const value = ratio(stage, { subject, base: compared.base }, compared.figure);
+  if (stage.name !== 'features') return formatNumber(value, 2);
+  const percent = percentOver(value);
+  return percent === null
+    ? '–'
+    : `${percent < 0 ? '−' : '+'}${formatNumber(Math.abs(percent), 1)} %`;
+}

@@ -1,0 +1,78 @@
+/** The service behind every proxy: one nginx process answering fixed bodies on several loopback addresses. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Child, Children } from './children.ts';
+import { nginxUser, type Tools } from './host.ts';
+import { freePorts } from './ports.ts';
+import { untilAnswers } from './probe.ts';
+
+export interface Upstream {
+  /** Loopback addresses, one per endpoint, all on `port`. */
+  readonly addresses: readonly string[];
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Bodies by path; `/who` answers the address that was dialled. */
+export const BODIES = { '/small': 13, '/10k': 10_240, '/1m': 1_048_576 } as const;
+
+export interface UpstreamOptions {
+  readonly children: Children;
+  readonly tools: Tools;
+  readonly dir: string;
+  readonly core: number;
+  readonly endpoints: number;
+}
+
+export async function startUpstream(options: UpstreamOptions): Promise<Upstream> {
+  const [port = 0] = await freePorts(1);
+  const addresses = Array.from({ length: options.endpoints }, (_, i) => `127.0.1.${i + 1}`);
+  const dir = join(options.dir, 'upstream');
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, '10k'), Buffer.alloc(BODIES['/10k'], 'x'));
+  writeFileSync(join(dir, '1m'), Buffer.alloc(BODIES['/1m'], 'x'));
+  const config = join(dir, 'nginx.conf');
+  writeFileSync(config, upstreamConfig(dir, addresses, port));
+  const child: Child = options.children.spawn({
+    name: 'upstream',
+    core: options.core,
+    command: options.tools.nginx.path,
+    args: ['-p', dir, '-e', join(dir, 'error.log'), '-c', config],
+  });
+  for (const address of addresses) {
+    await untilAnswers({ host: address, port, path: '/small', child, timeoutMs: 5_000 });
+  }
+  return { addresses, port, stop: () => child.stop() };
+}
+
+function upstreamConfig(dir: string, addresses: readonly string[], port: number): string {
+  return `daemon off;
+master_process off;
+pid ${dir}/nginx.pid;
+error_log ${dir}/error.log warn;
+${nginxUser()}worker_processes 1;
+worker_rlimit_nofile 20000;
+events { worker_connections 16000; }
+http {
+  access_log off;
+  default_type text/plain;
+  sendfile on;
+  tcp_nodelay on;
+  keepalive_requests 1000000000;
+  keepalive_timeout 600s;
+  open_file_cache max=16;
+  client_body_temp_path ${dir}/body;
+  proxy_temp_path ${dir}/proxy;
+  fastcgi_temp_path ${dir}/fastcgi;
+  uwsgi_temp_path ${dir}/uwsgi;
+  scgi_temp_path ${dir}/scgi;
+  server {
+${addresses.map((address) => `    listen ${address}:${port} backlog=4096;`).join('\n')}
+    location = /small { return 200 "Hello, world!"; }
+    location = /who { return 200 "$server_addr"; }
+    root ${dir};
+  }
+}
+`;
+}
