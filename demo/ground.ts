@@ -89,12 +89,15 @@ export function manifestsFor(folder: string, servicePort: number): Manifests {
   };
   copyAll();
   const watcher = watch(folder, copyAll);
+  const remove = (): void => rmSync(copy, { recursive: true, force: true });
+  process.once('exit', remove);
   return {
     folder: copy,
     servicePort,
     close() {
       watcher.close();
-      rmSync(copy, { recursive: true, force: true });
+      process.off('exit', remove);
+      remove();
     },
   };
 }

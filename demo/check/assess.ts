@@ -105,7 +105,7 @@ function deadReplicaIsEjected({ web }: CheckFigures): CheckLine {
     isGood: tookMs <= EJECT_MS_MAX,
     expected: `${web.pod} ejected within ${seconds(EJECT_MS_MAX)}`,
     measured: after(tookMs),
-    why: 'three failures in a row are enough (maesh.dev/eject-consecutive)',
+    why: 'three failures in a row are enough (maesh.dev/eject-consecutive-failures)',
   };
 }
 

@@ -26,6 +26,8 @@ export interface ViewOptions {
 export interface View {
   /** Gives the terminal back as it was. May be called twice. */
   close(): Promise<void>;
+  /** Settles when the view is closed; rejects when drawing fails. */
+  readonly ended: Promise<void>;
 }
 
 /** Draws on the alternate screen, so that the person's scroll-back survives. */
@@ -40,10 +42,12 @@ export function openView(options: ViewOptions): View {
     incrementalRendering: true,
     maxFps: 10,
   });
+  const ended = instance.waitUntilExit().then(() => {});
   return {
+    ended,
     async close() {
       instance.unmount();
-      await instance.waitUntilExit();
+      await ended;
     },
   };
 }
