@@ -68,6 +68,14 @@ test('pictureLines() shows services, selection, newest events and keys in 80 by 
   assert.match(lines.at(-1) ?? '', /^Keys .* quit$/);
 });
 
+test('pictureLines() wraps a long hint so that it can be copied', () => {
+  const hint = texts(picture(80, 24))
+    .filter((line) => line.startsWith('By hand') || line.startsWith('         '))
+    .map((line) => line.slice(9).replace(/ \\$/, ''))
+    .join(' ');
+  assert.equal(hint, picture(80, 24).hint);
+});
+
 test('pictureLines() names endpoints with their rates where there is room', () => {
   assert.ok(texts(picture(120, 30)).some((line) => line.includes('●a 4115  ●b 4115')));
   assert.ok(!texts(picture(80, 24)).some((line) => line.includes('●a')));

@@ -37,6 +37,8 @@ export interface Picture {
 /** From here on there is room for the names and rates of endpoints. */
 const WIDE = 104;
 
+const LABEL = 'By hand  ';
+
 const MODE_TEXT: Readonly<Record<Mode, string>> = {
   well: 'well',
   refuse: 'broken by you: refuses connections',
@@ -54,11 +56,7 @@ export function pictureLines(picture: Picture): Line[] {
     header(columns),
     ...board.services.map((row) => serviceLine(row, picture)),
   ];
-  const bottom = [
-    [],
-    [{ text: 'By hand  ', color: 'gray' as const }, { text: picture.hint }],
-    keys(),
-  ];
+  const bottom = [[], ...hintLines(picture.hint, columns), keys()];
   const selected = [[], selectedLine(picture)];
   const room = rows - 1 - top.length - bottom.length - selected.length - 1;
   const events = room > 0 ? [[], ...eventLines(picture, room)] : [];
@@ -159,6 +157,22 @@ function eventLines(picture: Picture, room: number): Line[] {
 function eventColor(event: BoardEvent): { color?: 'green' | 'red' } {
   if (event.tone === 'good') return { color: 'green' };
   return event.tone === 'bad' ? { color: 'red' } : {};
+}
+
+/** Wrapped as a shell takes it, so that it can be copied from a narrow terminal too. */
+function hintLines(hint: string, columns: number): Line[] {
+  const lines: string[] = [];
+  let rest = hint;
+  while (rest.length > columns - LABEL.length) {
+    const at = rest.lastIndexOf(' ', columns - LABEL.length - 2);
+    if (at <= 0) break;
+    lines.push(`${rest.slice(0, at)} \\`);
+    rest = rest.slice(at + 1);
+  }
+  return [...lines, rest].map((text, index) => [
+    { text: index === 0 ? LABEL : ' '.repeat(LABEL.length), color: 'gray' as const },
+    { text },
+  ]);
 }
 
 function keys(): Line {

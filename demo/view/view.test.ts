@@ -78,7 +78,7 @@ test('openView() draws the scene, turns keys into commands and gives the termina
       stdin: stdin,
     });
   });
-  const typed = ['\x1b[B', '\x1b[A', 'b', 'x', 'h', '\x03'];
+  const typed = ['\x1b[B', '\x1b[A', 'b', 'xhj', '\x03'];
   const next = (): void => {
     const key = typed.shift();
     if (key === undefined) return;
@@ -87,7 +87,7 @@ test('openView() draws the scene, turns keys into commands and gives the termina
   };
   setImmediate(next);
   await arrived;
-  assert.deepEqual(commands, ['next', 'previous', 'break', 'heal', 'quit']);
+  assert.deepEqual(commands, ['next', 'previous', 'break', 'heal', 'next', 'quit']);
   assert.match(stdout.written, /web-2 · the mesh: ejected/);
   assert.match(stdout.written, /0:03 {2}web: web-2 ejected/);
   assert.ok(stdout.written.includes('\x1b[?1049h') && stdout.written.includes('\x1b[?1049l'));

@@ -59,8 +59,12 @@ function App({ scenes, onCommand, color }: ViewOptions): ReactElement {
   );
   const { columns, rows } = useWindowSize();
   useInput((input, key) => {
-    const command = commandOf(input, key);
-    if (command !== null) onCommand(command);
+    // Keys typed quickly arrive together.
+    const keys = input.length > 1 ? input.split('') : [input];
+    for (const one of keys) {
+      const command = commandOf(one, key);
+      if (command !== null) onCommand(command);
+    }
   });
   const lines = pictureLines({ ...scene, columns, rows });
   return h(
