@@ -1,0 +1,160 @@
+/** The objects and problems of one document, with offsets in its text instead of lines: it stays true when lines before it change. */
+
+import type { Problem } from '../model/service.ts';
+import { convert, isKnown } from './convert.ts';
+import { formatPath } from './fields.ts';
+import type { Finding, Step } from './fields.ts';
+import type { KubeObject } from './object.ts';
+import { isRecord } from './record.ts';
+import { show } from './show.ts';
+import { offsetOf } from './text/place.ts';
+import type { Place, TextDocument } from './text/place.ts';
+
+/** How deep a List may lie in a List. */
+const LIST_DEPTH_MAX = 3;
+
+export interface PieceProblem extends Omit<Problem, 'location'> {
+  readonly offset: number;
+}
+
+export interface Piece {
+  readonly objects: readonly { readonly object: KubeObject; readonly offset: number }[];
+  /** `object` is '' where the file is to be named. */
+  readonly problems: readonly PieceProblem[];
+  readonly skipped: readonly string[];
+  readonly isBroken: boolean;
+}
+
+/** Reads the objects of documents that come from one text. */
+export function readPiece(documents: readonly TextDocument[]): Piece {
+  const builder = new PieceBuilder();
+  for (const document of documents) builder.addDocument(document);
+  return builder.piece;
+}
+
+/** What an item of a typed list (`ServiceList`) has when it says nothing itself. */
+interface TypeMeta {
+  readonly apiVersion: unknown;
+  readonly kind: unknown;
+}
+
+class PieceBuilder {
+  readonly piece: {
+    objects: { object: KubeObject; offset: number }[];
+    problems: PieceProblem[];
+    skipped: string[];
+    isBroken: boolean;
+  } = { objects: [], problems: [], skipped: [], isBroken: false };
+  #document: TextDocument | null = null;
+  #places: Place | null = null;
+
+  addDocument(document: TextDocument): void {
+    this.#document = document;
+    this.#places = null;
+    const { value } = document;
+    if (value === null || value === undefined) return;
+    if (isRecord(value)) {
+      this.#addObject(value, [], value);
+      return;
+    }
+    this.piece.isBroken = true;
+    this.#problem('', [], {
+      value,
+      message: 'Cannot read the file: a document in it is not a Kubernetes object',
+      remedy: 'write "apiVersion: …", "kind: …" and so on, each on a line of its own',
+    });
+  }
+
+  #addObject(
+    value: Readonly<Record<string, unknown>>,
+    path: readonly Step[],
+    type: Partial<TypeMeta>,
+  ): void {
+    const apiVersion = value['apiVersion'] ?? type.apiVersion;
+    const kind = value['kind'] ?? type.kind;
+    for (const [key, text] of [
+      ['apiVersion', apiVersion],
+      ['kind', kind],
+    ] as const) {
+      if (typeof text === 'string' && text !== '') continue;
+      const message = text === undefined ? `"${key}" is missing` : `"${key}" must be a string`;
+      const remedy = `write it, such as "${key}: ${key === 'kind' ? 'Service' : 'v1'}"`;
+      this.#problem('', [...path, key], { value: text, message, remedy });
+      return;
+    }
+    if (typeof apiVersion !== 'string' || typeof kind !== 'string') return;
+    if (isKnown(apiVersion, kind)) this.#convert(kind, value, path);
+    else if (kind.endsWith('List')) this.#addList(value, path, { apiVersion, kind });
+    else this.#skip(`${kind} (${apiVersion})`);
+  }
+
+  #convert(
+    kind: Parameters<typeof convert>[0],
+    value: Readonly<Record<string, unknown>>,
+    path: readonly Step[],
+  ): void {
+    const { name, object, findings } = convert(kind, value);
+    for (const finding of findings) this.#finding(name, path, finding);
+    if (object !== null) this.piece.objects.push({ object, offset: this.#offsetOf(path) });
+  }
+
+  #addList(
+    value: Readonly<Record<string, unknown>>,
+    path: readonly Step[],
+    { apiVersion, kind }: { readonly apiVersion: string; readonly kind: string },
+  ): void {
+    const items = value['items'] ?? [];
+    if (!Array.isArray(items) || path.length / 2 >= LIST_DEPTH_MAX) {
+      this.#problem('', [...path, 'items'], {
+        value: items,
+        message: Array.isArray(items) ? 'Lists are nested too deeply' : '"items" must be a list',
+        remedy: 'write the objects as items of one list',
+      });
+      return;
+    }
+    const type = kind === 'List' ? {} : { apiVersion, kind: kind.slice(0, -'List'.length) };
+    for (const [index, item] of items.entries()) {
+      const itemPath = [...path, 'items', index];
+      if (isRecord(item)) {
+        this.#addObject(item, itemPath, type);
+      } else {
+        this.#problem('', itemPath, {
+          value: item,
+          message: 'An item of the list is not a Kubernetes object',
+          remedy: 'write it as a mapping with "apiVersion" and "kind", or remove it',
+        });
+      }
+    }
+  }
+
+  #skip(kind: string): void {
+    if (!this.piece.skipped.includes(kind)) this.piece.skipped.push(kind);
+  }
+
+  #finding(object: string, prefix: readonly Step[], finding: Finding): void {
+    this.piece.problems.push({
+      severity: finding.severity,
+      object,
+      field: formatPath(finding.path),
+      value: show(finding.value),
+      message: finding.message,
+      remedy: finding.remedy,
+      offset: this.#offsetOf([...prefix, ...finding.path]),
+    });
+  }
+
+  #problem(
+    object: string,
+    path: readonly Step[],
+    what: { readonly value: unknown; readonly message: string; readonly remedy: string },
+  ): void {
+    this.#finding(object, [], { severity: 'error', path, ...what });
+  }
+
+  /** The start of a document is known; anything below it costs a second reading, once. */
+  #offsetOf(path: readonly Step[]): number {
+    if (this.#document === null || path.length === 0) return this.#document?.offset ?? 0;
+    this.#places ??= this.#document.places();
+    return offsetOf(this.#places, path);
+  }
+}

@@ -1,0 +1,149 @@
+/** Service (v1). */
+
+import { canonicalIp } from './address.ts';
+import { isPort } from './fields.ts';
+import type { Fields } from './fields.ts';
+import { readMeta } from './meta.ts';
+import { LABEL, PORT_NAME, isName } from './name.ts';
+import type { ServiceObject, ServicePortSpec } from './object.ts';
+import { readProtocol } from './protocol.ts';
+
+const TYPES: ReadonlySet<string> = new Set([
+  'ClusterIP',
+  'NodePort',
+  'LoadBalancer',
+  'ExternalName',
+]);
+
+/** Reads a Service. A bad port costs that port; a bad selector costs the Service, since less of it would match more pods. */
+export function readService(object: Fields): ServiceObject {
+  const meta = readMeta(object, LABEL, 'namespaced');
+  const spec = object.child('spec');
+  const type = readType(spec);
+  const clusterIP = readClusterIp(spec);
+  return {
+    kind: 'Service',
+    meta,
+    type,
+    clusterIP,
+    clusterIPs: readClusterIps(spec, clusterIP),
+    selector: readSelector(spec),
+    ports: readPorts(spec, type !== 'ExternalName' && clusterIP !== 'None'),
+    publishNotReadyAddresses: spec.flag('publishNotReadyAddresses', false),
+  };
+}
+
+function readType(spec: Fields): string {
+  const type = spec.text('type', 'ClusterIP');
+  if (TYPES.has(type)) return type;
+  spec.lose('type', 'Service type is not known', `write one of ${[...TYPES].join(', ')}`);
+  return type;
+}
+
+function readClusterIp(spec: Fields): string {
+  const text = spec.text('clusterIP');
+  if (text === '' || text === 'None') return text;
+  const address = canonicalIp(text);
+  if (address === null) {
+    spec.error(
+      'clusterIP',
+      'Cluster IP is not an IP address',
+      'write an IP address or None, or leave it out',
+    );
+  }
+  return address ?? '';
+}
+
+function readClusterIps(spec: Fields, clusterIP: string): readonly string[] {
+  const found: string[] = [];
+  for (const text of spec.texts('clusterIPs')) {
+    const address = text === 'None' ? text : canonicalIp(text);
+    if (address !== null) found.push(address);
+    else spec.error('clusterIPs', 'Cluster IP is not an IP address', 'write IP addresses or None');
+  }
+  if (found.length === 0 && clusterIP !== '') found.push(clusterIP);
+  return found;
+}
+
+function readSelector(spec: Fields): Readonly<Record<string, string>> | null {
+  const selector = spec.texted('selector');
+  const labels = spec.raw('selector');
+  const written = typeof labels === 'object' && labels !== null ? Object.keys(labels).length : 0;
+  const count = Object.keys(selector).length;
+  if (count < written) {
+    spec.lose(
+      'selector',
+      'Selector cannot be used with some of its labels missing',
+      'correct the labels named',
+    );
+  }
+  return count === 0 ? null : selector;
+}
+
+function readPorts(spec: Fields, isNeeded: boolean): readonly ServicePortSpec[] {
+  const items = spec.children('ports');
+  if (items.length === 0 && isNeeded && !spec.has('ports')) {
+    spec.error('ports', 'Service has no ports', 'list at least one under "ports"');
+  }
+  const ports: ServicePortSpec[] = [];
+  const names = new Set<string>();
+  const numbers = new Set<string>();
+  for (const item of items) {
+    const port = readPort(item, items.length > 1);
+    if (port === null) continue;
+    const number = `${port.port}/${port.protocol}`;
+    if (names.has(port.name)) {
+      item.error(
+        'name',
+        'Two ports of the Service have this name',
+        'give each port a name of its own',
+      );
+    } else if (numbers.has(number)) {
+      item.error(
+        'port',
+        'Two ports of the Service have this number and protocol',
+        'remove one of them',
+      );
+    } else {
+      ports.push(port);
+      names.add(port.name);
+      numbers.add(number);
+    }
+  }
+  return ports;
+}
+
+function readPort(item: Fields, hasSiblings: boolean): ServicePortSpec | null {
+  const port = item.port('port');
+  const protocol = readProtocol(item);
+  const name = readPortName(item, hasSiblings);
+  if (port === null || protocol === null || name === null) return null;
+  const targetPort = readTargetPort(item, port);
+  if (targetPort === null) return null;
+  return { name, protocol, port, targetPort, appProtocol: item.text('appProtocol') };
+}
+
+function readPortName(item: Fields, hasSiblings: boolean): string | null {
+  const name = item.raw('name') ?? '';
+  if (name === '' && !hasSiblings) return '';
+  if (name === '') {
+    item.error('name', 'Port has no name beside other ports', 'give each port a name');
+    return null;
+  }
+  if (typeof name === 'string' && isName(name, LABEL)) return name;
+  item.error('name', 'Port name is not valid', `use ${LABEL.text}`);
+  return null;
+}
+
+function readTargetPort(item: Fields, port: number): number | string | null {
+  const target = item.raw('targetPort');
+  if (target === undefined || target === null || target === 0 || target === '') return port;
+  if (isPort(target)) return target;
+  if (typeof target === 'string' && isName(target, PORT_NAME)) return target;
+  const remedy =
+    typeof target === 'string' && isPort(Number(target))
+      ? 'remove the quotes: a quoted number is taken for a name'
+      : `write a number from 1 to 65535 or the name of a container port: ${PORT_NAME.text}`;
+  item.error('targetPort', 'Target port is neither a port number nor a port name', remedy);
+  return null;
+}

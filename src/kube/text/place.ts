@@ -1,0 +1,38 @@
+/** Where the nodes of a document start in its text, worked out only when a message needs it. */
+
+import type { Step } from '../fields.ts';
+
+/** A node: the offset of its first character and, for mappings and lists, its children. */
+export interface Place {
+  readonly offset: number;
+  readonly children: ReadonlyMap<Step, Place> | null;
+}
+
+/** One document: its data, and a way to ask where each node is. */
+export interface TextDocument {
+  readonly value: unknown;
+  /** Offset of the first character of the content. */
+  readonly offset: number;
+  /** Reads the text once more; keep the answer while it is used. */
+  places(): Place;
+}
+
+/** What could not be read, and where. */
+export interface SyntaxFailure {
+  readonly offset: number;
+  readonly message: string;
+}
+
+/** How deep mappings and lists may be inside each other; Kubernetes objects stay below 30. */
+export const DEPTH_MAX = 100;
+
+/** The offset of the node at `path`, or of its closest ancestor that is written down. */
+export function offsetOf(root: Place, path: readonly Step[]): number {
+  let place = root;
+  for (const step of path) {
+    const next = place.children?.get(step);
+    if (next === undefined) break;
+    place = next;
+  }
+  return place.offset;
+}
