@@ -1,0 +1,171 @@
+/** Rates and quantiles of the last seconds, for the terminal view and the admin API. */
+
+import type { Clock } from '../../base/clock.ts';
+import { FAILURE_REASONS } from '../../model/failure.ts';
+import {
+  ENDPOINT_BUCKETS,
+  ENDPOINT_OWN,
+  ENDPOINT_WORD,
+  SERVICE_BUCKETS,
+  SERVICE_OWN,
+  SERVICE_WORD,
+} from '../ledger/layout.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { quantileMs } from './quantile.ts';
+import { Window } from './window.ts';
+
+export type BreakerState = 'closed' | 'open' | 'recovering';
+export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
+
+/** Per second and ratios over the window; null where there was no request to tell from. */
+export interface ServiceStats {
+  /** Milliseconds that the figures cover; 0 until the second sample. */
+  readonly windowMs: number;
+  readonly requestsPerSecond: number;
+  /** Share of requests that were answered with a status below 500. */
+  readonly successRatio: number | null;
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly retriesPerSecond: number;
+  readonly rateLimitedPerSecond: number;
+  readonly breaker: BreakerState;
+  readonly inFlight: number;
+}
+
+export interface EndpointStats {
+  readonly windowMs: number;
+  readonly requestsPerSecond: number;
+  readonly successRatio: number | null;
+  readonly p50Ms: number | null;
+  readonly health: EndpointHealth;
+  readonly inFlight: number;
+}
+
+export interface StatsOptions {
+  /** Default 5,000. */
+  readonly windowMs?: number;
+  /** Services, and endpoints, that are watched unasked; default 5,000 each. */
+  readonly watchedMax?: number;
+}
+
+/** More than this many samples a window would only cost memory. */
+const SAMPLES_PER_WINDOW_MAX = 50;
+const RATE_LIMITED = SERVICE_OWN.failures + FAILURE_REASONS.indexOf('rate_limited');
+const SERVICE_CELLS = SERVICE_OWN.buckets + SERVICE_BUCKETS;
+const ENDPOINT_CELLS = ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS;
+const SERVICE_HISTOGRAM = { from: SERVICE_OWN.buckets, buckets: SERVICE_BUCKETS, subBits: 2 };
+const ENDPOINT_HISTOGRAM = { from: ENDPOINT_OWN.buckets, buckets: ENDPOINT_BUCKETS, subBits: 0 };
+/** The six code classes come first in both kinds of slot, and only ever grow. */
+const CLASSES = 6;
+const SERVER_ERRORS = 5;
+
+export class StatsSampler {
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #windowMs: number;
+  readonly #services: Window;
+  readonly #endpoints: Window;
+  readonly #serviceCells = new Float64Array(SERVICE_CELLS);
+  readonly #endpointCells = new Float64Array(ENDPOINT_CELLS);
+  #lastMs = -Infinity;
+
+  constructor(ledger: Ledger, clock: Clock, options: StatsOptions = {}) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#windowMs = options.windowMs ?? 5_000;
+    const watchedMax = options.watchedMax ?? 5_000;
+    this.#services = new Window(ledger, {
+      kind: 'service',
+      cells: SERVICE_CELLS,
+      counters: CLASSES,
+      watchedMax,
+    });
+    this.#endpoints = new Window(ledger, {
+      kind: 'endpoint',
+      cells: ENDPOINT_CELLS,
+      counters: CLASSES,
+      watchedMax,
+    });
+  }
+
+  /** To be called every 250 ms to 1 s while somebody looks. Calls that come much faster are ignored. */
+  sample(): void {
+    const now = this.#clock.nowMs();
+    if (now - this.#lastMs < this.#windowMs / SAMPLES_PER_WINDOW_MAX) return;
+    this.#lastMs = now;
+    this.#services.sample(now, this.#windowMs);
+    this.#endpoints.sample(now, this.#windowMs);
+  }
+
+  /** Figures of the Service `namespace/name`; all 0, null and closed for one that is not known. */
+  of(serviceKey: string): ServiceStats {
+    const cells = this.#serviceCells;
+    const windowMs = this.#services.sum(serviceKey, this.#clock.nowMs(), cells);
+    const slot = this.#ledger.find('service', serviceKey);
+    return {
+      windowMs,
+      requestsPerSecond: perSecond(requestsOf(cells), windowMs),
+      successRatio: successRatioOf(cells),
+      p50Ms: quantileMs(cells, SERVICE_HISTOGRAM, 0.5),
+      p95Ms: quantileMs(cells, SERVICE_HISTOGRAM, 0.95),
+      p99Ms: quantileMs(cells, SERVICE_HISTOGRAM, 0.99),
+      retriesPerSecond: perSecond(cells[SERVICE_OWN.retries] ?? 0, windowMs),
+      rateLimitedPerSecond: perSecond(cells[RATE_LIMITED] ?? 0, windowMs),
+      breaker: slot === undefined ? 'closed' : breakerOf(this.#ledger, slot),
+      inFlight:
+        slot === undefined ? 0 : countOf(this.#ledger.word('service', slot, SERVICE_WORD.inFlight)),
+    };
+  }
+
+  /** Figures of an endpoint by its `endpointSlotKey`; all 0, null and healthy for one that is not known. */
+  endpoint(slotKey: string): EndpointStats {
+    const cells = this.#endpointCells;
+    const windowMs = this.#endpoints.sum(slotKey, this.#clock.nowMs(), cells);
+    const slot = this.#ledger.find('endpoint', slotKey);
+    return {
+      windowMs,
+      requestsPerSecond: perSecond(requestsOf(cells), windowMs),
+      successRatio: successRatioOf(cells),
+      p50Ms: quantileMs(cells, ENDPOINT_HISTOGRAM, 0.5),
+      health: slot === undefined ? 'healthy' : healthOf(this.#ledger, slot),
+      inFlight:
+        slot === undefined
+          ? 0
+          : countOf(this.#ledger.word('endpoint', slot, ENDPOINT_WORD.inFlight)),
+    };
+  }
+}
+
+export function breakerOf(ledger: Ledger, slot: number): BreakerState {
+  const state = ledger.word('service', slot, SERVICE_WORD.breakerState);
+  if (state === 0) return 'closed';
+  return state === 1 ? 'open' : 'recovering';
+}
+
+export function healthOf(ledger: Ledger, slot: number): EndpointHealth {
+  const state = ledger.word('endpoint', slot, ENDPOINT_WORD.health);
+  if (state === 0) return 'healthy';
+  return state === 1 ? 'ejected' : 'probing';
+}
+
+function requestsOf(cells: Float64Array): number {
+  let requests = 0;
+  for (let i = 0; i < CLASSES; i++) requests += cells[i] ?? 0;
+  return requests;
+}
+
+/** What ended without a response or with 5xx failed. */
+function successRatioOf(cells: Float64Array): number | null {
+  const requests = requestsOf(cells);
+  return requests <= 0 ? null : 1 - ((cells[0] ?? 0) + (cells[SERVER_ERRORS] ?? 0)) / requests;
+}
+
+function perSecond(count: number, windowMs: number): number {
+  return windowMs <= 0 ? 0 : (count * 1000) / windowMs;
+}
+
+/** A count that several threads change in turn is never shown below nothing. */
+export function countOf(value: number): number {
+  return Math.max(value, 0);
+}
