@@ -1,0 +1,57 @@
+/** Turns settings into command-line options and back into what the user gave. */
+
+import { Option, type Command } from 'commander';
+
+import { variableOf } from './setting-reader.ts';
+import type { Setting } from './settings.ts';
+
+/** Adds a flag for each setting; values stay text, so that all errors are reported together. */
+export function addSettings(command: Command, settings: readonly Setting<unknown>[]): void {
+  for (const setting of settings) {
+    for (const option of optionsOf(setting)) command.addOption(option);
+  }
+}
+
+/** The flags that were given, by name of the setting. */
+export function givenFlags(
+  command: Command,
+  settings: readonly Setting<unknown>[],
+): ReadonlyMap<string, readonly string[]> {
+  const values: Record<string, unknown> = command.opts();
+  const given = new Map<string, readonly string[]>();
+  for (const setting of settings) {
+    const value = values[attributeOf(setting.name)];
+    if (typeof value === 'string' || typeof value === 'boolean') {
+      given.set(setting.name, [String(value)]);
+    } else if (Array.isArray(value)) {
+      given.set(setting.name, value.map(String));
+    }
+  }
+  return given;
+}
+
+function optionsOf(setting: Setting<unknown>): readonly Option[] {
+  const short = setting.short === '' ? '' : `-${setting.short}, `;
+  const { placeholder } = setting.kind;
+  const isSwitch = placeholder === '';
+  const flags = isSwitch ? `--${setting.name}` : `${short}--${setting.name} <${placeholder}>`;
+  const byDefault = setting.default === '' ? '' : `, default ${setting.default}`;
+  const text = `${setting.doc.replaceAll('`', '')} (${variableOf(setting.name)}${byDefault})`;
+  const group = `${setting.group}:`;
+  const option = new Option(flags, text).helpGroup(group);
+  if (setting.isList) option.argParser(collect);
+  if (!isSwitch) return [option];
+  // Either way of a switch may be needed to overrule a variable or the file; help shows the one that changes something.
+  const negation = new Option(`--no-${setting.name}`, text).helpGroup(group);
+  option.hideHelp(setting.default === 'true');
+  negation.hideHelp(setting.default === 'false');
+  return [option, negation];
+}
+
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+function attributeOf(name: string): string {
+  return name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,262 @@
+/** The table of all settings of `maesh up`: flags, variables, the configuration file and docs/settings.md come from it. */
+
+import type { UpSettings } from '../agent/settings.ts';
+import { MeshError } from '../base/error.ts';
+import type { SettingReader } from './setting-reader.ts';
+import {
+  bytes,
+  CIDR,
+  DOMAIN,
+  duration,
+  integer,
+  LISTEN,
+  LISTEN_OR_OFF,
+  oneOf,
+  PATH,
+  RATIO,
+  SERVICE_CIDR,
+  STATUS_MIN,
+  SWITCH,
+  THREADS,
+  type ValueKind,
+} from './value.ts';
+
+export type SettingGroup = 'Mesh' | 'DNS' | 'Administration' | 'Proxy' | 'Access log' | 'Process';
+
+/** One setting: `--name` as flag, `MAESH_NAME` as variable, `name` as key of the configuration file. */
+export interface Setting<T> {
+  readonly name: string;
+  /** Letter of the short flag, or ''. */
+  readonly short: string;
+  readonly group: SettingGroup;
+  readonly kind: ValueKind<T>;
+  /** May be given several times; then the default is a list. */
+  readonly isList: boolean;
+  /** As a user would write it, separated by commas for lists. */
+  readonly default: string;
+  readonly doc: string;
+}
+
+type Row<T> = readonly [name: string, kind: ValueKind<T>, byDefault: string, doc: string];
+
+function one<T>(group: SettingGroup, row: Row<T>): Setting<T> {
+  const [name, kind, byDefault, doc] = row;
+  return { name, short: '', group, kind, isList: false, default: byDefault, doc };
+}
+
+function list<T>(group: SettingGroup, row: Row<T>, short = ''): Setting<T> {
+  return { ...one(group, row), short, isList: true };
+}
+
+const protocol = oneOf('http', 'tcp', 'udp');
+const logLevel = oneOf('debug', 'info', 'warn', 'error');
+const logFormat = oneOf('common', 'json');
+const accessLogFormat = oneOf('off', 'json', 'common');
+
+export const SETTINGS = {
+  files: list(
+    'Mesh',
+    ['file', PATH, '', 'Manifest file or folder to serve and to watch; repeatable, at least one.'],
+    'f',
+  ),
+  serviceCidr: one('Mesh', [
+    'service-cidr',
+    SERVICE_CIDR,
+    '127.77.0.0/16',
+    'Range that every Service gets an address of its own from.',
+  ]),
+  defaultMode: one('Mesh', [
+    'default-mode',
+    protocol,
+    'http',
+    'Protocol of the Services that do not name one.',
+  ]),
+  acl: one('Mesh', [
+    'acl',
+    SWITCH,
+    'false',
+    'Refuse what no access rule allows; accepted now, takes effect once there are access rules.',
+  ]),
+  dns: one('DNS', [
+    'dns',
+    LISTEN_OR_OFF,
+    '127.0.0.1:5353',
+    'Where the DNS server of the mesh listens, UDP and TCP.',
+  ]),
+  domains: list('DNS', [
+    'domain',
+    DOMAIN,
+    'maesh,traefik.mesh',
+    'Domain of mesh names (`service.namespace.DOMAIN`); repeatable, the first is the one shown to people.',
+  ]),
+  dnsTtl: one('DNS', [
+    'dns-ttl',
+    duration('0s', '1h', 1_000),
+    '5s',
+    'How long resolvers may keep an answer, negative ones included.',
+  ]),
+  admin: one('Administration', [
+    'admin',
+    LISTEN,
+    '127.0.0.1:9000',
+    'Where health, metrics and the API are served; loopback only, unless `--admin-allow-remote`.',
+  ]),
+  adminAllowRemote: one('Administration', [
+    'admin-allow-remote',
+    SWITCH,
+    'false',
+    'Allow `--admin` to listen on an address that other machines reach; everyone there can read the whole configuration.',
+  ]),
+  headBytesMax: one('Proxy', [
+    'head-bytes-max',
+    bytes(1_024, 262_144),
+    '32KiB',
+    'Largest head of a request (431) or response (502).',
+  ]),
+  headFieldsMax: one('Proxy', [
+    'head-fields-max',
+    integer(1, 1_000),
+    '100',
+    'Most header fields in a head.',
+  ]),
+  headTimeout: one('Proxy', [
+    'head-timeout',
+    duration('100ms', '10m'),
+    '10s',
+    'From the first byte of a request, or the accept, to the end of its head (408).',
+  ]),
+  callerIdleTimeout: one('Proxy', [
+    'caller-idle-timeout',
+    duration('1s', '24h'),
+    '3m',
+    'A caller connection without a request for this long is closed.',
+  ]),
+  callerConnectionsMax: one('Proxy', [
+    'caller-connections-max',
+    integer(1, 1_000_000),
+    '16384',
+    'Caller connections per thread; beyond it new ones are closed at once and counted.',
+  ]),
+  trustedSources: list('Proxy', [
+    'trusted-source',
+    CIDR,
+    '',
+    'Callers whose `X-Forwarded-*` fields are kept and extended; repeatable, nobody by default.',
+  ]),
+  forwardedHeaders: one('Proxy', [
+    'forwarded-headers',
+    SWITCH,
+    'true',
+    'Add `X-Forwarded-For`, `-Proto` and `-Host` to requests.',
+  ]),
+  accessLog: one('Access log', [
+    'access-log',
+    accessLogFormat,
+    'off',
+    'One line per request, in this format.',
+  ]),
+  accessLogPath: one('Access log', [
+    'access-log-path',
+    PATH,
+    '-',
+    'File of the access log, or `-` for standard output.',
+  ]),
+  accessLogSample: one('Access log', [
+    'access-log-sample',
+    RATIO,
+    '1',
+    'Share of requests that are logged; failures of the proxy itself always are.',
+  ]),
+  accessLogStatusMin: one('Access log', [
+    'access-log-status-min',
+    STATUS_MIN,
+    '0',
+    'Log only responses with at least this status.',
+  ]),
+  accessLogQuery: one('Access log', [
+    'access-log-query',
+    SWITCH,
+    'false',
+    'Log the query of the target too; queries often carry secrets.',
+  ]),
+  threads: one('Process', ['threads', THREADS, 'cores', 'Worker threads of the proxy.']),
+  drainTimeout: one('Process', [
+    'drain-timeout',
+    duration('0s', '1h'),
+    '30s',
+    'How long SIGTERM waits for running requests.',
+  ]),
+  logLevel: one('Process', [
+    'log-level',
+    logLevel,
+    'info',
+    'Least important messages that are still logged.',
+  ]),
+  logFormat: one('Process', [
+    'log-format',
+    logFormat,
+    'common',
+    'Format of the log on standard error.',
+  ]),
+} as const;
+
+/** All settings in the order of the documentation. */
+export const ALL_SETTINGS: readonly Setting<unknown>[] = Object.values(SETTINGS);
+
+/**
+ * Everything `maesh up` is told.
+ * @throws MeshError `invalid_setting` with one line for each thing that is wrong.
+ */
+export function readUpSettings(reader: SettingReader): UpSettings {
+  const settings: UpSettings = {
+    files: reader.list(SETTINGS.files),
+    serviceCidr: reader.one(SETTINGS.serviceCidr),
+    dns: reader.one(SETTINGS.dns),
+    domains: reader.list(SETTINGS.domains),
+    dnsTtlSeconds: reader.one(SETTINGS.dnsTtl) / 1_000,
+    admin: reader.one(SETTINGS.admin),
+    threads: reader.one(SETTINGS.threads),
+    defaultMode: reader.one(SETTINGS.defaultMode),
+    acl: reader.one(SETTINGS.acl),
+    drainTimeoutMs: reader.one(SETTINGS.drainTimeout),
+    logLevel: reader.one(SETTINGS.logLevel),
+    logFormat: reader.one(SETTINGS.logFormat),
+    proxy: {
+      headBytesMax: reader.one(SETTINGS.headBytesMax),
+      headFieldsMax: reader.one(SETTINGS.headFieldsMax),
+      headTimeoutMs: reader.one(SETTINGS.headTimeout),
+      callerIdleMs: reader.one(SETTINGS.callerIdleTimeout),
+      callerConnectionsMax: reader.one(SETTINGS.callerConnectionsMax),
+      trustedSources: reader.list(SETTINGS.trustedSources),
+      forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
+      accessLog: {
+        format: reader.one(SETTINGS.accessLog),
+        path: reader.one(SETTINGS.accessLogPath),
+        sample: reader.one(SETTINGS.accessLogSample),
+        statusMin: reader.one(SETTINGS.accessLogStatusMin),
+        query: reader.one(SETTINGS.accessLogQuery),
+      },
+    },
+  };
+  const errors = [...reader.errors, ...conflicts(settings, reader.one(SETTINGS.adminAllowRemote))];
+  if (errors.length > 0) throw new MeshError('invalid_setting', errors.join('\n'));
+  return settings;
+}
+
+function conflicts(settings: UpSettings, adminAllowRemote: boolean): readonly string[] {
+  const found: string[] = [];
+  if (settings.files.length === 0) {
+    found.push('Cannot start without manifests: give a file or folder with -f PATH');
+  }
+  const { host } = settings.admin;
+  if (!adminAllowRemote && !isLoopback(host)) {
+    found.push(
+      `Cannot serve the admin API on "${host}": it is not a loopback address and has no access control; give one in 127.0.0.0/8, or --admin-allow-remote`,
+    );
+  }
+  return found;
+}
+
+function isLoopback(host: string): boolean {
+  return host.startsWith('127.') || host === '::1' || host.toLowerCase().startsWith('::ffff:127.');
+}

@@ -1,0 +1,240 @@
+/** The kinds of values that settings have: how each is read from text, and how a person is told what is allowed. */
+
+import { availableParallelism } from 'node:os';
+import { isIP, isIPv4 } from 'node:net';
+
+import type { ListenAddress } from '../agent/settings.ts';
+import { MeshError } from '../base/error.ts';
+import { parseCidr } from '../compile/address/cidr.ts';
+
+/** What a text means, or what to write instead (continues "Cannot use …:"). */
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly remedy: string };
+
+export interface ValueKind<T> {
+  /** What stands for the value in the help text; '' for switches, which take none. */
+  readonly placeholder: string;
+  /** What is allowed, for the documentation. */
+  readonly allowed: string;
+  parse(text: string): Parsed<T>;
+}
+
+function ok<T>(value: T): Parsed<T> {
+  return { ok: true, value };
+}
+
+function bad(remedy: string): { readonly ok: false; readonly remedy: string } {
+  return { ok: false, remedy };
+}
+
+export const SWITCH: ValueKind<boolean> = {
+  placeholder: '',
+  allowed: '`true` or `false`',
+  parse(text) {
+    if (/^(?:true|yes|on|1)$/i.test(text)) return ok(true);
+    if (/^(?:false|no|off|0)$/i.test(text)) return ok(false);
+    return bad('give true or false');
+  },
+};
+
+export const PATH: ValueKind<string> = {
+  placeholder: 'PATH',
+  allowed: 'a path',
+  parse: (text) => (text === '' ? bad('give a path') : ok(text)),
+};
+
+export function oneOf<T extends string>(...names: readonly [T, T, ...T[]]): ValueKind<T> {
+  const list = names.map((name) => `\`${name}\``).join(', ');
+  return {
+    placeholder: names.join('|'),
+    allowed: list,
+    parse(text) {
+      const found = names.find((name) => name === text.toLowerCase());
+      return found === undefined ? bad(`give one of ${names.join(', ')}`) : ok(found);
+    },
+  };
+}
+
+export function integer(min: number, max: number): ValueKind<number> {
+  const range = `${count(min)} to ${count(max)}`;
+  return {
+    placeholder: 'N',
+    allowed: range,
+    parse(text) {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
+      return value < min || value > max ? bad(`give a whole number, ${range}`) : ok(value);
+    },
+  };
+}
+
+/** A number of threads, or `cores` for as many as the machine gives this process. */
+export const THREADS: ValueKind<number> = {
+  placeholder: 'N',
+  allowed: '1 to 256, or `cores`',
+  parse(text) {
+    if (text === 'cores') return ok(Math.min(availableParallelism(), 256));
+    const parsed = integer(1, 256).parse(text);
+    return parsed.ok ? parsed : bad('give a whole number, 1 to 256, or cores');
+  },
+};
+
+export const RATIO: ValueKind<number> = {
+  placeholder: 'RATIO',
+  allowed: '0 to 1',
+  parse(text) {
+    const value = /^(?:\d+|\d*\.\d+)$/.test(text) ? Number(text) : -1;
+    return value < 0 || value > 1 ? bad('give a number, 0 to 1, as in 0.05') : ok(value);
+  },
+};
+
+/** 0, or a status from 100 to 599. */
+export const STATUS_MIN: ValueKind<number> = {
+  placeholder: 'STATUS',
+  allowed: '0, or 100 to 599',
+  parse(text) {
+    const value = /^\d{1,3}$/.test(text) ? Number(text) : -1;
+    const isStatus = value >= 100 && value <= 599;
+    return value === 0 || isStatus ? ok(value) : bad('give a status, 100 to 599, or 0 for all');
+  },
+};
+
+const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, kib: 1_024, mib: 1_048_576 };
+
+/** Bytes, with `KiB` or `MiB` where that is shorter. */
+export function bytes(min: number, max: number): ValueKind<number> {
+  const range = `${byteText(min)} to ${byteText(max)}`;
+  return {
+    placeholder: 'BYTES',
+    allowed: range,
+    parse(text) {
+      const match = /^(\d{1,12})\s*(|kib|mib)$/i.exec(text);
+      const value = Number(match?.[1] ?? -1) * (BYTE_UNITS[(match?.[2] ?? '').toLowerCase()] ?? 1);
+      if (value >= min && value <= max) return ok(value);
+      return bad(`give a size, ${range}, as in ${byteText(max)}`);
+    },
+  };
+}
+
+function byteText(value: number): string {
+  for (const [unit, size] of [
+    ['MiB', 1_048_576],
+    ['KiB', 1_024],
+  ] as const) {
+    if (value >= size && value % size === 0) return `${value / size}${unit}`;
+  }
+  return String(value);
+}
+
+const DURATION_UNITS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Milliseconds from `1500ms`, `1.5s`, `3m`, `1h`; a bare number says nothing about its unit, so only 0 may be bare. */
+export function duration(min: string, max: string, stepMs = 1): ValueKind<number> {
+  const minMs = milliseconds(min);
+  const maxMs = milliseconds(max);
+  const range = `${min} to ${max}`;
+  const step = stepMs === 1 ? '' : ' in whole seconds';
+  return {
+    placeholder: 'DURATION',
+    allowed: `${range}${step}`,
+    parse(text) {
+      const value = milliseconds(text);
+      const isInRange = value >= minMs && value <= maxMs && value % stepMs === 0;
+      return isInRange ? ok(value) : bad(`give a time with its unit, ${range}${step}, as in 5s`);
+    },
+  };
+}
+
+/** NaN when it is no duration, or finer than a millisecond. */
+function milliseconds(text: string): number {
+  if (text === '0') return 0;
+  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text);
+  const value = Number(match?.[1] ?? Number.NaN) * (DURATION_UNITS[match?.[2] ?? ''] ?? Number.NaN);
+  const rounded = Math.round(value);
+  return Math.abs(value - rounded) < 1e-6 ? rounded : Number.NaN;
+}
+
+/** `127.0.0.1:9000` or `[::1]:9000`; port 0 takes a free one. */
+export const LISTEN: ValueKind<ListenAddress> = {
+  placeholder: 'ADDR:PORT',
+  allowed: 'an IP address and a port, 0 for a free one',
+  parse(text) {
+    const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d{1,5})$/.exec(text);
+    const host = match?.[1] ?? match?.[2] ?? '';
+    const port = Number(match?.[3] ?? -1);
+    const isBracketed = match?.[1] !== undefined;
+    const isGood = isIP(host) === (isBracketed ? 6 : 4) && port >= 0 && port <= 65_535;
+    return isGood
+      ? ok({ host, port })
+      : bad('give an IP address and a port, as in 127.0.0.1:9000 or [::1]:9000');
+  },
+};
+
+/** A listen address, or `off`. */
+export const LISTEN_OR_OFF: ValueKind<ListenAddress | null> = {
+  placeholder: 'ADDR:PORT|off',
+  allowed: `${LISTEN.allowed}; or \`off\``,
+  parse(text) {
+    if (text === 'off') return ok(null);
+    const parsed = LISTEN.parse(text);
+    return parsed.ok ? parsed : bad(`${parsed.remedy}, or off`);
+  },
+};
+
+/** The IPv4 range of Service addresses. */
+export const SERVICE_CIDR: ValueKind<string> = {
+  placeholder: 'CIDR',
+  allowed: 'an IPv4 range, /8 to /32',
+  parse(text) {
+    try {
+      return ok(parseCidr(text).text);
+    } catch (thrown) {
+      const { message } = MeshError.from(thrown);
+      return bad(message.slice(message.indexOf('": ') + 3));
+    }
+  },
+};
+
+/** A range of addresses of either family; a single address is a range of one. */
+export const CIDR: ValueKind<string> = {
+  placeholder: 'CIDR',
+  allowed: 'an IPv4 or IPv6 range or address',
+  parse(text) {
+    const [address = '', prefix, ...rest] = text.split('/');
+    const bits = isIPv4(address) ? 32 : 128;
+    const length = prefix === undefined ? bits : /^\d{1,3}$/.test(prefix) ? Number(prefix) : -1;
+    const isGood = isIP(address) !== 0 && rest.length === 0 && length >= 0 && length <= bits;
+    return isGood
+      ? ok(`${address}/${length}`)
+      : bad('give a range of addresses, as in 10.0.0.0/8 or fd00::/8');
+  },
+};
+
+/** Leaves room for a whole SRV name below it: `_port._tcp.service.namespace.` takes up to 150 of 253 letters. */
+const DOMAIN_LENGTH_MAX = 100;
+
+/** A DNS domain: lower case, without a dot at the end. */
+export const DOMAIN: ValueKind<string> = {
+  placeholder: 'DOMAIN',
+  allowed: `a DNS domain, up to ${DOMAIN_LENGTH_MAX} letters`,
+  parse(text) {
+    const domain = text.toLowerCase().replace(/\.$/, '');
+    const labels = domain.split('.');
+    const isGood =
+      domain.length <= DOMAIN_LENGTH_MAX &&
+      labels.every((label) => /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(label));
+    if (isGood) return ok(domain);
+    return bad(
+      `give a DNS domain of up to ${DOMAIN_LENGTH_MAX} letters, digits, hyphens and dots, as in maesh`,
+    );
+  },
+};
+
+function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
