@@ -1,0 +1,222 @@
+/** From single annotations to whole policies: what goes with what, and what is missing. */
+
+import type { ObjectRef } from '../../kube/store.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
+import type {
+  AffinityPolicy,
+  BalancePolicy,
+  BreakerPolicy,
+  EjectionPolicy,
+  LimitPolicy,
+  Policies,
+  PolicyName,
+  RateLimitPolicy,
+  RetryPolicy,
+  TimeoutPolicy,
+} from '../../model/policy.ts';
+import type { Source } from '../../model/service.ts';
+import { parseBreaker } from '../expression/breaker.ts';
+import { describeRef, type Finding } from '../finding.ts';
+import type { Annotation, Annotations } from './read.ts';
+import { DEFAULT_BREAKER, DEFAULT_RATE } from './table.ts';
+
+export interface ServicePolicies {
+  readonly policies: Policies;
+  readonly sources: Readonly<Record<string, Source>>;
+  readonly findings: readonly Finding[];
+}
+
+const PLAIN: ServicePolicies = { policies: DEFAULT_POLICIES, sources: {}, findings: [] };
+
+/** The policies of a Service; what nobody sets, and what a bad value costs, is the default. */
+export function policiesOf(annotations: Annotations, ref: ObjectRef): ServicePolicies {
+  if (annotations.values.size === 0) return PLAIN;
+  return new PolicyReader(annotations, ref).read();
+}
+
+class PolicyReader {
+  readonly #ref: ObjectRef;
+  readonly #set = new Map<string, Annotation>();
+  readonly #findings: Finding[] = [];
+  /** Names whose value is not in force. */
+  readonly #idle = new Set<string>();
+
+  constructor(annotations: Annotations, ref: ObjectRef) {
+    this.#ref = ref;
+    for (const [name, annotation] of annotations.values) {
+      const { policy } = annotation.row;
+      if (policy === null || !annotations.lost.has(policy)) this.#set.set(name, annotation);
+    }
+  }
+
+  read(): ServicePolicies {
+    const policies: Policies = {
+      retry: this.#retry(),
+      timeouts: {
+        ...DEFAULT_POLICIES.timeouts,
+        ...this.#fields<TimeoutPolicy>('timeouts'),
+      },
+      balance: this.#balance(),
+      affinity: this.#affinity(),
+      ejection: this.#ejection(),
+      breaker: this.#breaker(),
+      rateLimit: this.#rateLimit(),
+      limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
+    };
+    return { policies, sources: this.#sources(), findings: this.#findings };
+  }
+
+  #retry(): RetryPolicy | null {
+    const set = this.#fields<RetryPolicy>('retry');
+    if (Object.keys(set).length === 0) return null;
+    const order = this.#ordered('retry-backoff', 'retry-backoff-max', [
+      DEFAULT_RETRY.backoffMs,
+      DEFAULT_RETRY.backoffMaxMs,
+    ]);
+    if (order === null) return this.#drop('retry', null);
+    const withStatuses = set.statuses !== undefined && set.on === undefined;
+    const policy: RetryPolicy = {
+      ...DEFAULT_RETRY,
+      ...set,
+      on: withStatuses ? [...DEFAULT_RETRY.on, 'status'] : (set.on ?? DEFAULT_RETRY.on),
+      backoffMs: order[0],
+      backoffMaxMs: order[1],
+    };
+    if (!policy.on.includes('status')) {
+      this.#useless('retry-statuses', 'retry-on does not have status', 'add status to retry-on');
+    }
+    return policy;
+  }
+
+  #balance(): BalancePolicy {
+    const set = this.#fields<BalancePolicy>('balance');
+    const policy = { ...DEFAULT_POLICIES.balance, ...set };
+    if (policy.algorithm === 'consistent-hash') {
+      return { ...policy, hashKey: set.hashKey ?? { kind: 'source' } };
+    }
+    this.#useless(
+      'hash-key',
+      `balance is ${policy.algorithm}`,
+      'set maesh.dev/balance: consistent-hash',
+    );
+    return { ...policy, hashKey: null };
+  }
+
+  #affinity(): AffinityPolicy | null {
+    const { cookie, maxAgeSeconds = 0 } = this.#fields<AffinityPolicy>('affinity');
+    if (cookie !== undefined) return { cookie, maxAgeSeconds };
+    this.#incomplete('affinity', 'affinity-cookie', 'session affinity');
+    return null;
+  }
+
+  #ejection(): EjectionPolicy {
+    const defaults = DEFAULT_POLICIES.ejection;
+    const order = this.#ordered('eject-base', 'eject-max', [defaults.baseMs, defaults.maxMs]);
+    if (order === null) return this.#drop('ejection', defaults);
+    const [baseMs, maxMs] = order;
+    return { ...defaults, ...this.#fields<EjectionPolicy>('ejection'), baseMs, maxMs };
+  }
+
+  #breaker(): BreakerPolicy | null {
+    const set = this.#fields<BreakerPolicy>('breaker');
+    const parsed = set.text === undefined ? null : parseBreaker(set.text);
+    if (set.text === undefined || parsed?.ok !== true) {
+      this.#incomplete('breaker', 'circuit-breaker-expression', 'circuit breaker');
+      return null;
+    }
+    return { ...DEFAULT_BREAKER, ...set, text: set.text, expression: parsed.value };
+  }
+
+  #rateLimit(): RateLimitPolicy | null {
+    const set = this.#fields<RateLimitPolicy>('rateLimit');
+    if (set.average === undefined) {
+      this.#incomplete('rateLimit', 'ratelimit-average', 'rate limit');
+      return null;
+    }
+    const policy = { ...DEFAULT_RATE, burst: set.average, ...set, average: set.average };
+    if (policy.per !== 'caller') {
+      const remedy = 'set maesh.dev/ratelimit-per: caller';
+      this.#useless('ratelimit-callers', `ratelimit-per is ${policy.per}`, remedy);
+    }
+    return policy;
+  }
+
+  /** The annotated fields of a policy. */
+  #fields<T>(policy: PolicyName): Partial<T> {
+    const fields: Record<string, unknown> = {};
+    for (const { row, value } of this.#set.values()) {
+      if (row.policy === policy) fields[row.field] = value;
+    }
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `row` in the table holds the types
+    return fields as Partial<T>;
+  }
+
+  /**
+   * A start and a longest time of which one or both are set: the default of the other gives way. Null when both are
+   * set and contradict each other.
+   */
+  #ordered(
+    low: string,
+    high: string,
+    defaults: readonly [number, number],
+  ): [number, number] | null {
+    const lowSet = this.#set.get(low);
+    const highSet = this.#set.get(high);
+    const from = lowSet === undefined ? defaults[0] : Number(lowSet.value);
+    const to = highSet === undefined ? defaults[1] : Number(highSet.value);
+    if (from <= to) return [from, to];
+    if (highSet === undefined) return [from, from];
+    if (lowSet === undefined) return [to, to];
+    this.#find('error', highSet, {
+      message: `${high} is shorter than ${low}, which is ${lowSet.text}`,
+      remedy: `write at least ${lowSet.text}; until then the defaults hold`,
+    });
+    return null;
+  }
+
+  /** Takes a whole policy back to its default. */
+  #drop<T>(policy: string, fallback: T): T {
+    for (const [name, { row }] of this.#set) if (row.policy === policy) this.#idle.add(name);
+    return fallback;
+  }
+
+  #incomplete(policy: string, needed: string, what: string): void {
+    for (const annotation of this.#set.values()) {
+      if (annotation.row.policy !== policy) continue;
+      this.#idle.add(annotation.row.name);
+      this.#find('error', annotation, {
+        message: `${annotation.row.name} has no effect without ${needed}`,
+        remedy: `add maesh.dev/${needed}; until then there is no ${what}`,
+      });
+    }
+  }
+
+  #useless(name: string, because: string, remedy: string): void {
+    const annotation = this.#set.get(name);
+    if (annotation === undefined) return;
+    this.#idle.add(name);
+    this.#find('warning', annotation, { message: `${name} has no effect: ${because}`, remedy });
+  }
+
+  #find(
+    severity: 'error' | 'warning',
+    annotation: Annotation,
+    words: { readonly message: string; readonly remedy: string },
+  ): void {
+    const { field, text } = annotation;
+    this.#findings.push({ severity, ref: this.#ref, field, value: text, ...words });
+  }
+
+  #sources(): Record<string, Source> {
+    const object = describeRef(this.#ref);
+    const sources: Record<string, Source> = {};
+    for (const name of [...this.#set.keys()].sort()) {
+      const annotation = this.#set.get(name);
+      if (annotation === undefined || this.#idle.has(name)) continue;
+      const { policy, field } = annotation.row;
+      const path = policy === null ? field : `${policy}.${field}`;
+      sources[path] = { object, field: annotation.field };
+    }
+    return sources;
+  }
+}

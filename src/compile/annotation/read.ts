@@ -1,0 +1,155 @@
+/** The annotations of one object: which prefix wins, what each value is, and what is wrong with them. */
+
+import type { Meta } from '../../kube/object.ts';
+import type { ObjectRef } from '../../kube/store.ts';
+import type { PolicyName } from '../../model/policy.ts';
+import { compareText, type Finding } from '../finding.ts';
+import { nearest } from './nearest.ts';
+import {
+  type AnnotatedKind,
+  type AnnotationRow,
+  LEGACY_PREFIXES,
+  PREFIX,
+  ROWS,
+  withoutIt,
+} from './table.ts';
+
+export interface Annotation {
+  readonly row: AnnotationRow;
+  /** What `row.type` read. */
+  readonly value: unknown;
+  readonly text: string;
+  /** `metadata.annotations["maesh.dev/retry-attempts"]`. */
+  readonly field: string;
+}
+
+export interface Annotations {
+  /** By name without prefix; only good ones. */
+  readonly values: ReadonlyMap<string, Annotation>;
+  /** Policies that a bad value costs. */
+  readonly lost: ReadonlySet<PolicyName>;
+  readonly findings: readonly Finding[];
+}
+
+interface Written {
+  readonly prefix: string;
+  readonly text: string;
+}
+
+const PREFIXES: readonly string[] = [PREFIX, ...LEGACY_PREFIXES];
+const NONE: Annotations = { values: new Map(), lost: new Set(), findings: [] };
+
+/** The field of an annotation in messages. */
+export function annotationField(key: string): string {
+  return `metadata.annotations["${key}"]`;
+}
+
+export function hasAnnotations(meta: Meta): boolean {
+  for (const key of Object.keys(meta.annotations)) if (prefixOf(key) !== null) return true;
+  return false;
+}
+
+/** Reads all annotations of the mesh that an object of this kind may carry. */
+export function readAnnotations(kind: AnnotatedKind, ref: ObjectRef, meta: Meta): Annotations {
+  if (!hasAnnotations(meta)) return NONE;
+  const reader = new Reader(kind, ref);
+  for (const key of Object.keys(meta.annotations).sort(compareText)) {
+    const prefix = prefixOf(key);
+    if (prefix !== null) reader.add(prefix, key.slice(prefix.length), meta.annotations[key] ?? '');
+  }
+  return reader.read();
+}
+
+function prefixOf(key: string): string | null {
+  return PREFIXES.find((prefix) => key.startsWith(prefix)) ?? null;
+}
+
+class Reader {
+  readonly #kind: AnnotatedKind;
+  readonly #ref: ObjectRef;
+  readonly #written = new Map<AnnotationRow, Written[]>();
+  readonly #findings: Finding[] = [];
+
+  constructor(kind: AnnotatedKind, ref: ObjectRef) {
+    this.#kind = kind;
+    this.#ref = ref;
+  }
+
+  add(prefix: string, name: string, text: string): void {
+    const row = ROWS.get(name);
+    if (row === undefined) return this.#unknown(prefix, name, text);
+    if (!row.on.includes(this.#kind)) {
+      const remedy = `put it on the ${row.on.join(' or the ')}, or remove it`;
+      return this.#warn(prefix + name, text, `has no effect on a ${this.#kind}`, remedy);
+    }
+    if (prefix !== PREFIX && !row.legacy) {
+      const remedy = `write ${PREFIX}${name}`;
+      return this.#warn(prefix + name, text, 'is not an annotation of Traefik Mesh', remedy);
+    }
+    const written = this.#written.get(row) ?? [];
+    written.push({ prefix, text: text.trim() });
+    this.#written.set(row, written);
+  }
+
+  read(): Annotations {
+    const values = new Map<string, Annotation>();
+    const lost = new Set<PolicyName>();
+    for (const [row, written] of this.#written) {
+      const winner = this.#choose(row, written);
+      const key = winner.prefix + row.name;
+      const read = row.type.read(winner.text);
+      if (read.ok) {
+        const field = annotationField(key);
+        values.set(row.name, { row, value: read.value, text: winner.text, field });
+        continue;
+      }
+      if (row.policy !== null) lost.add(row.policy);
+      this.#findings.push({
+        severity: 'error',
+        ref: this.#ref,
+        field: annotationField(key),
+        value: winner.text,
+        message: `${row.name} ${read.message}`,
+        remedy: `write ${row.type.name}; until then ${withoutIt(row)}`,
+      });
+    }
+    return { values, lost, findings: this.#findings };
+  }
+
+  /** The first prefix wins; one that says something else deserves a word. */
+  #choose(row: AnnotationRow, written: readonly Written[]): Written {
+    const rank = (each: Written) => PREFIXES.indexOf(each.prefix);
+    const [winner, ...others] = [...written].sort((a, b) => rank(a) - rank(b));
+    if (winner === undefined) throw new Error(`nothing is written for ${row.name}`);
+    for (const other of others) {
+      if (other.text === winner.text) continue;
+      const message = `is overruled by ${winner.prefix}${row.name}, which says something else`;
+      this.#warn(other.prefix + row.name, other.text, message, 'remove one of the two');
+    }
+    return winner;
+  }
+
+  #unknown(prefix: string, name: string, text: string): void {
+    const known = [...ROWS.values()].filter(
+      (row) => row.on.includes(this.#kind) && (prefix === PREFIX || row.legacy),
+    );
+    const guess = nearest(
+      name,
+      known.map((row) => row.name),
+    );
+    const remedy =
+      guess === null ? 'remove it, or see docs/annotations.md' : `did you mean ${prefix}${guess}?`;
+    this.#warn(prefix + name, text, 'is not known', remedy);
+  }
+
+  #warn(key: string, value: string, message: string, remedy: string): void {
+    this.#findings.push({
+      severity: 'warning',
+      ref: this.#ref,
+      field: annotationField(key),
+      value,
+      message: `annotation ${message}`,
+      remedy,
+    });
+  }
+}

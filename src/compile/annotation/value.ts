@@ -1,0 +1,175 @@
+/** How the text of an annotation becomes a value: one type per shape, each with its words for messages and documentation. */
+
+export type Read<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly message: string };
+
+export interface ValueType<T> {
+  /** What may be written, to follow "write": `a whole number from 1 to 10`. */
+  readonly name: string;
+  /** Never throws. The message follows the quoted value: `is not a whole number`. */
+  read(text: string): Read<T>;
+  /** The value as it would be written; `read` gives it back. */
+  print(value: T): string;
+}
+
+function bad(message: string): Read<never> {
+  return { ok: false, message };
+}
+
+function good<T>(value: T): Read<T> {
+  return { ok: true, value };
+}
+
+function bounded(value: number, min: number, max: number): Read<number> {
+  return value >= min && value <= max ? good(value) : bad('is out of range');
+}
+
+function grouped(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+export function wholeNumber(min: number, max: number): ValueType<number> {
+  return {
+    name: `a whole number from ${grouped(min)} to ${grouped(max)}`,
+    read: (text) =>
+      /^-?\d{1,15}$/.test(text) ? bounded(Number(text), min, max) : bad('is not a whole number'),
+    print: String,
+  };
+}
+
+/** A share from 0 to 1, as a decimal or in percent. */
+export const ratio: ValueType<number> = {
+  name: 'a share from 0 to 1, as 0.2 or 20%',
+  read(text) {
+    const match = /^(-?\d{1,9}(?:\.\d{1,9})?)(%?)$/.exec(text);
+    if (match === null) return bad('is not a share');
+    return bounded(Number(match[1]) / (match[2] === '%' ? 100 : 1), 0, 1);
+  },
+  print: String,
+};
+
+const DURATION_UNITS: readonly (readonly [string, number])[] = [
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+  ['ms', 1],
+];
+
+/** A length of time in milliseconds, written as Go and the Gateway API write it. */
+export function duration(minMs: number, maxMs: number): ValueType<number> {
+  const zero = minMs === 0 ? ', or 0 for off' : '';
+  return {
+    name: `a time such as 250ms, 10s or 1m30s, from ${printDuration(Math.max(1, minMs))} to ${printDuration(maxMs)}${zero}`,
+    read(text) {
+      if (/^\d+$/.test(text) && Number(text) !== 0) return bad('has no unit');
+      const value = readDuration(text);
+      if (value === null) return bad('is not a length of time');
+      return Number.isInteger(value) ? bounded(value, minMs, maxMs) : bad('is finer than 1ms');
+    },
+    print: printDuration,
+  };
+}
+
+/** The same, but the value is whole seconds. */
+export function durationSeconds(minMs: number, maxMs: number): ValueType<number> {
+  const inner = duration(minMs, maxMs);
+  return {
+    name: inner.name.replace('250ms, ', ''),
+    read(text) {
+      const read = inner.read(text);
+      if (!read.ok) return read;
+      return read.value % 1_000 === 0 ? good(read.value / 1_000) : bad('is finer than 1s');
+    },
+    print: (seconds) => printDuration(seconds * 1_000),
+  };
+}
+
+function readDuration(text: string): number | null {
+  if (text === '0') return 0;
+  if (!/^(?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|m|s))+$/.test(text) || text.length > 64) return null;
+  let total = 0;
+  for (const [, number, unit] of text.matchAll(/([\d.]+)(h|ms|m|s)/g)) {
+    total += Number(number) * (DURATION_UNITS.find(([name]) => name === unit)?.[1] ?? 0);
+  }
+  return Math.round(total * 1e6) / 1e6;
+}
+
+export function printDuration(ms: number): string {
+  if (ms === 0) return '0';
+  let rest = ms;
+  let text = '';
+  for (const [unit, size] of DURATION_UNITS) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) text += `${count}${unit}`;
+  }
+  return text;
+}
+
+const SIZE_UNITS: readonly (readonly [string, number])[] = [
+  ['Gi', 1_073_741_824],
+  ['Mi', 1_048_576],
+  ['Ki', 1_024],
+  ['G', 1_000_000_000],
+  ['M', 1_000_000],
+  ['k', 1_000],
+  ['', 1],
+];
+
+/** Bytes, plain or as a Kubernetes quantity. */
+export function size(min: number, max: number): ValueType<number> {
+  return {
+    name: `a size in bytes such as 65536 or 64Ki, from ${printSize(min)} to ${printSize(max)}`,
+    read(text) {
+      const match = /^(\d{1,15}(?:\.\d{1,9})?)(Gi|Mi|Ki|G|M|k|)$/.exec(text);
+      if (match === null) return bad('is not a size');
+      const unit = SIZE_UNITS.find(([name]) => name === match[2])?.[1] ?? 1;
+      const value = Number(match[1]) * unit;
+      return Number.isInteger(value) ? bounded(value, min, max) : bad('is not whole bytes');
+    },
+    print: printSize,
+  };
+}
+
+function printSize(bytes: number): string {
+  for (const [unit, factor] of SIZE_UNITS) {
+    if (unit.endsWith('i') && bytes > 0 && bytes % factor === 0) return `${bytes / factor}${unit}`;
+  }
+  return String(bytes);
+}
+
+export function choice<T extends string>(...values: readonly T[]): ValueType<T> {
+  return {
+    name: values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`,
+    read(text) {
+      const value = values.find((candidate) => candidate === text);
+      return value === undefined ? bad('is not known') : good(value);
+    },
+    print: (value) => value,
+  };
+}
+
+export const flag: ValueType<boolean> = {
+  name: 'true or false',
+  read: (text) =>
+    text === 'true' || text === 'false' ? good(text === 'true') : bad('is neither true nor false'),
+  print: String,
+};
+
+/** Several values with commas between; spaces around them and repetitions do not count. */
+export function listOf<T>(item: ValueType<T>, name: string): ValueType<readonly T[]> {
+  return {
+    name,
+    read(text) {
+      const values: T[] = [];
+      for (const part of text.split(',')) {
+        const read = item.read(part.trim());
+        if (!read.ok) return bad(`has a part "${part.trim()}" that ${read.message}`);
+        if (!values.includes(read.value)) values.push(read.value);
+      }
+      return good(values);
+    },
+    print: (values) => values.map((value) => item.print(value)).join(','),
+  };
+}

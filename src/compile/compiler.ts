@@ -1,0 +1,252 @@
+/**
+ * Kubernetes objects in, what the proxies run out; and after the first time only what follows from a change.
+ *
+ *   changed refs ─► note: which Services may be affected      (by name, selector, Pod, Node, Namespace)
+ *                ─► membership and addresses of those         (who joins or leaves may move another)
+ *                ─► compile those, compare, emit what differs
+ *
+ * The result depends on the objects alone, never on the order in which they came. No I/O and no clock.
+ */
+
+import { isEqual } from '../kube/equal.ts';
+import type { ServiceObject } from '../kube/object.ts';
+import type { ObjectRef, StoreView } from '../kube/store.ts';
+import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/service.ts';
+import { AddressBook } from './address/book.ts';
+import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
+import { readAnnotations } from './annotation/read.ts';
+import { compareProblems, compareText, describeRef, type Finding, toProblem } from './finding.ts';
+import { IdentityIndex } from './identity/identity-index.ts';
+import { Dependents, nodeDependency, podDependency } from './index/dependents.ts';
+import { PodIndex } from './index/pod-index.ts';
+import { SelectorIndex } from './index/selector-index.ts';
+import { addressFinding, claimOf } from './service/address.ts';
+import { compileService } from './service/compile-service.ts';
+import { type Membership, membershipOf, namespaceFindings } from './service/membership.ts';
+
+export interface CompileOptions {
+  /** Range for the addresses of Services, IPv4, /8 to /32: `127.77.0.0/16`. */
+  readonly serviceCidr: string;
+  /** Protocol of TCP ports whose Service does not say it. */
+  readonly defaultMode: Protocol;
+}
+
+interface Changes {
+  readonly services: Service[];
+  readonly removed: string[];
+}
+
+export class Compiler {
+  readonly #store: StoreView;
+  readonly #cidr: Cidr;
+  readonly #defaultMode: Protocol;
+  readonly #addresses: AddressBook;
+  readonly #pods = new PodIndex();
+  readonly #selectors = new SelectorIndex();
+  readonly #dependents = new Dependents();
+  readonly #identities: IdentityIndex;
+  readonly #services = new Map<string, Service>();
+  /** By the object that they are about. */
+  readonly #findings = new Map<string, readonly Finding[]>();
+  /** The Service that each EndpointSlice named when last seen. */
+  readonly #serviceOfSlice = new Map<string, string>();
+  readonly #zoneOfNode = new Map<string, string>();
+  readonly #dirty = new Set<string>();
+  #version = 0;
+  #compiledServices = 0;
+
+  /** Throws `invalid_setting` when the CIDR cannot be used. */
+  constructor(store: StoreView, options: CompileOptions) {
+    this.#store = store;
+    this.#cidr = parseCidr(options.serviceCidr);
+    this.#defaultMode = options.defaultMode;
+    this.#addresses = new AddressBook(this.#cidr);
+    this.#identities = new IdentityIndex(store, this.#findings);
+  }
+
+  /** Services compiled since the start, changed or not: what updates cost. */
+  get compiledServices(): number {
+    return this.#compiledServices;
+  }
+
+  /**
+   * Looks at what changed and returns what follows from it for the proxies, or null when nothing does; problems may
+   * have changed all the same. The first call takes every ref of the store and returns version 1, even of nothing.
+   */
+  update(changed: readonly ObjectRef[]): Delta | null {
+    for (const ref of changed) this.#note(ref);
+    const memberships = new Map<string, Membership | null>();
+    for (const key of this.#dirty) memberships.set(key, this.#admit(key));
+    for (const key of this.#addresses.takeTouched()) this.#dirty.add(key);
+    const changes: Changes = { services: [], removed: [] };
+    for (const key of [...this.#dirty].sort(compareText)) {
+      this.#compile(key, memberships.get(key), changes);
+    }
+    this.#dirty.clear();
+    const { identities, removed: removedIdentities } = this.#identities.settle();
+    const { services, removed: removedServices } = changes;
+    const count =
+      services.length + removedServices.length + identities.length + removedIdentities.length;
+    if (count === 0 && this.#version > 0) return null;
+    this.#version++;
+    return {
+      version: this.#version,
+      services,
+      removedServices,
+      identities,
+      removedIdentities,
+    };
+  }
+
+  /** Everything as of the last update; the maps are live. Problems carry the place that their object has now. */
+  snapshot(): Snapshot {
+    const problems: Problem[] = [];
+    for (const findings of this.#findings.values()) {
+      for (const finding of findings) problems.push(toProblem(finding, this.#store));
+    }
+    return {
+      version: this.#version,
+      services: this.#services,
+      identities: this.#identities.current,
+      problems: problems.sort(compareProblems),
+    };
+  }
+
+  #note(ref: ObjectRef): void {
+    const key = `${ref.namespace}/${ref.name}`;
+    switch (ref.kind) {
+      case 'Service':
+      case 'Endpoints':
+        this.#dirty.add(key);
+        break;
+      case 'EndpointSlice':
+        this.#noteSlice(ref, key);
+        break;
+      case 'Pod':
+        this.#notePod(ref, key);
+        break;
+      case 'Node':
+        this.#noteNode(ref.name);
+        break;
+      case 'Namespace':
+        this.#noteNamespace(ref);
+        break;
+      case 'ServiceAccount':
+        // Identities take its name from the Pod, whether or not the object exists.
+        break;
+    }
+  }
+
+  #noteSlice(ref: ObjectRef, key: string): void {
+    const before = this.#serviceOfSlice.get(key);
+    const slice = this.#store.get('EndpointSlice', ref.namespace, ref.name);
+    if (before !== undefined) this.#dirty.add(before);
+    if (slice === undefined) {
+      this.#serviceOfSlice.delete(key);
+      return;
+    }
+    const service = `${ref.namespace}/${slice.service}`;
+    this.#serviceOfSlice.set(key, service);
+    this.#dirty.add(service);
+  }
+
+  #notePod(ref: ObjectRef, key: string): void {
+    const before = this.#pods.get(ref.namespace, ref.name);
+    const after = this.#store.get('Pod', ref.namespace, ref.name);
+    if (before === after) return;
+    this.#pods.set(ref.namespace, ref.name, after);
+    for (const pod of [before, after]) {
+      if (pod === undefined) continue;
+      for (const service of this.#selectors.selecting(ref.namespace, pod.meta.labels)) {
+        this.#dirty.add(service);
+      }
+    }
+    for (const service of this.#dependents.of(podDependency(key))) this.#dirty.add(service);
+    this.#identities.replace(before, after);
+    this.#keep(ref, after === undefined ? [] : readAnnotations('Pod', ref, after.meta).findings);
+  }
+
+  #noteNode(name: string): void {
+    const zone = this.#store.get('Node', '', name)?.zone ?? '';
+    if ((this.#zoneOfNode.get(name) ?? '') === zone) return;
+    if (zone === '') this.#zoneOfNode.delete(name);
+    else this.#zoneOfNode.set(name, zone);
+    for (const service of this.#dependents.of(nodeDependency(name))) this.#dirty.add(service);
+    this.#identities.touchNode(name);
+  }
+
+  #noteNamespace(ref: ObjectRef): void {
+    const namespace = this.#store.get('Namespace', '', ref.name);
+    this.#keep(ref, namespace === undefined ? [] : namespaceFindings(ref, namespace.meta));
+    for (const service of this.#store.list('Service', ref.name)) {
+      const key = `${ref.name}/${service.meta.name}`;
+      const isMember = membershipOf(this.#store, service).isMember;
+      if (isMember !== this.#services.has(key)) this.#dirty.add(key);
+    }
+  }
+
+  /** Gives a member its place among the addresses, and takes it from everybody else; null when the Service is gone. */
+  #admit(key: string): Membership | null {
+    const object = this.#serviceAt(key);
+    const membership = object === undefined ? null : membershipOf(this.#store, object);
+    if (object === undefined || membership?.isMember !== true) this.#addresses.delete(key);
+    else this.#addresses.set(key, ipv4Number(claimOf(object, this.#cidr)));
+    return membership;
+  }
+
+  #compile(key: string, admitted: Membership | null | undefined, changes: Changes): void {
+    const object = this.#serviceAt(key);
+    if (object === undefined) {
+      this.#drop(key, [], changes);
+      return;
+    }
+    const membership = admitted ?? membershipOf(this.#store, object);
+    const address = this.#addresses.addressOf(key);
+    const findings = membership.isMember
+      ? [...membership.findings, ...addressFinding(object, this.#cidr, this.#addresses)]
+      : membership.findings;
+    if (!membership.isMember || address === null) {
+      this.#drop(key, findings, changes);
+      return;
+    }
+    this.#compiledServices++;
+    const compiled = compileService(
+      { store: this.#store, pods: this.#pods, cidr: this.#cidr, defaultMode: this.#defaultMode },
+      { object, annotations: membership.annotations, address: ipv4Text(address) },
+    );
+    this.#dependents.set(key, compiled.dependencies);
+    if (compiled.endpointsFrom === 'pods' && object.selector !== null) {
+      this.#selectors.set(key, object.meta.namespace, object.selector);
+    } else {
+      this.#selectors.delete(key);
+    }
+    this.#keep(refOf(object), [...findings, ...compiled.findings]);
+    const before = this.#services.get(key);
+    if (before !== undefined && isEqual(before, compiled.service)) return;
+    this.#services.set(key, compiled.service);
+    changes.services.push(compiled.service);
+  }
+
+  #drop(key: string, findings: readonly Finding[], changes: Changes): void {
+    const slash = key.indexOf('/');
+    const [namespace, name] = [key.slice(0, slash), key.slice(slash + 1)];
+    this.#keep({ kind: 'Service', namespace, name }, findings);
+    this.#dependents.set(key, new Set());
+    this.#selectors.delete(key);
+    if (this.#services.delete(key)) changes.removed.push(key);
+  }
+
+  #keep(ref: ObjectRef, findings: readonly Finding[]): void {
+    if (findings.length === 0) this.#findings.delete(describeRef(ref));
+    else this.#findings.set(describeRef(ref), findings);
+  }
+
+  #serviceAt(key: string): ServiceObject | undefined {
+    const slash = key.indexOf('/');
+    return this.#store.get('Service', key.slice(0, slash), key.slice(slash + 1));
+  }
+}
+
+function refOf(service: ServiceObject): ObjectRef {
+  return { kind: 'Service', namespace: service.meta.namespace, name: service.meta.name };
+}

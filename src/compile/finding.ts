@@ -1,0 +1,53 @@
+/** A problem before anybody asks where its object stands: files move their lines without changing their objects. */
+
+import type { ObjectRef, StoreView } from '../kube/store.ts';
+import type { Problem } from '../model/service.ts';
+
+export interface Finding {
+  readonly severity: 'error' | 'warning';
+  readonly ref: ObjectRef;
+  readonly field: string;
+  readonly value: string;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+const VALUE_MAX = 200;
+
+/** `Service shop/web`, `Node n1`. */
+export function describeRef(ref: ObjectRef): string {
+  return ref.namespace === ''
+    ? `${ref.kind} ${ref.name}`
+    : `${ref.kind} ${ref.namespace}/${ref.name}`;
+}
+
+/** The problem with the place that its object has now. */
+export function toProblem(finding: Finding, store: StoreView): Problem {
+  const { file, line, column } = store.originOf(finding.ref);
+  const { value } = finding;
+  return {
+    severity: finding.severity,
+    object: describeRef(finding.ref),
+    field: finding.field,
+    value: value.length > VALUE_MAX ? `${value.slice(0, VALUE_MAX - 1)}…` : value,
+    message: finding.message,
+    remedy: finding.remedy,
+    location: file === '' ? '' : `${file}:${line}:${column}`,
+  };
+}
+
+/** Order of problems in a snapshot: by object, then field, then text. */
+export function compareProblems(a: Problem, b: Problem): number {
+  return (
+    compareText(a.object, b.object) ||
+    compareText(a.field, b.field) ||
+    compareText(a.message, b.message) ||
+    compareText(a.value, b.value)
+  );
+}
+
+/** By UTF-16 units: the same on every machine, unlike `localeCompare`. */
+export function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}

@@ -1,0 +1,149 @@
+/**
+ * Which Pod a source address stands for. When it is in doubt an address stands for nobody: an access rule may then deny
+ * a caller that it should let in, and never lets in one that it should deny.
+ */
+
+import { isEqual } from '../../kube/equal.ts';
+import type { PodObject } from '../../kube/object.ts';
+import type { StoreView } from '../../kube/store.ts';
+import type { Identity } from '../../model/endpoint.ts';
+import { compareText, type Finding } from '../finding.ts';
+import { addTo, removeFrom } from '../index/labels.ts';
+
+export interface IdentityChanges {
+  readonly identities: Identity[];
+  readonly removed: string[];
+}
+
+export class IdentityIndex {
+  readonly #store: StoreView;
+  readonly #claims = new Map<string, Map<string, PodObject>>();
+  readonly #addressesOfNode = new Map<string, Set<string>>();
+  readonly #identities = new Map<string, Identity>();
+  readonly #findings: Map<string, readonly Finding[]>;
+  readonly #dirty = new Set<string>();
+
+  /** Problems go to `findings` under `address …`. */
+  constructor(store: StoreView, findings: Map<string, readonly Finding[]>) {
+    this.#store = store;
+    this.#findings = findings;
+  }
+
+  get current(): ReadonlyMap<string, Identity> {
+    return this.#identities;
+  }
+
+  /** A Pod came, changed or went. */
+  replace(before: PodObject | undefined, after: PodObject | undefined): void {
+    if (before !== undefined) this.#remove(before);
+    if (after !== undefined) this.#add(after);
+  }
+
+  /** The zone of a node changed. */
+  touchNode(node: string): void {
+    for (const address of this.#addressesOfNode.get(node) ?? []) this.#dirty.add(address);
+  }
+
+  /** What follows from everything since the last call. */
+  settle(): IdentityChanges {
+    const changes: IdentityChanges = { identities: [], removed: [] };
+    for (const address of [...this.#dirty].sort(compareText)) {
+      const before = this.#identities.get(address);
+      const after = this.#decide(address);
+      if (after === null) {
+        if (this.#identities.delete(address)) changes.removed.push(address);
+      } else if (before === undefined || !isEqual(before, after)) {
+        this.#identities.set(address, after);
+        changes.identities.push(after);
+      }
+    }
+    this.#dirty.clear();
+    return changes;
+  }
+
+  #add(pod: PodObject): void {
+    if (isOver(pod)) return;
+    for (const address of pod.podIPs) {
+      const claims = this.#claims.get(address) ?? new Map<string, PodObject>();
+      this.#claims.set(address, claims.set(podKey(pod), pod));
+      addTo(this.#addressesOfNode, pod.nodeName, address);
+      this.#dirty.add(address);
+    }
+  }
+
+  #remove(pod: PodObject): void {
+    for (const address of pod.podIPs) {
+      const claims = this.#claims.get(address);
+      if (claims?.delete(podKey(pod)) !== true) continue;
+      if (claims.size === 0) this.#claims.delete(address);
+      // Another Pod of the node may claim the address too.
+      const nodes = [...claims.values()].map((other) => other.nodeName);
+      if (!nodes.includes(pod.nodeName)) removeFrom(this.#addressesOfNode, pod.nodeName, address);
+      this.#dirty.add(address);
+    }
+  }
+
+  #decide(address: string): Identity | null {
+    const pods = [...(this.#claims.get(address)?.values() ?? [])];
+    this.#findings.delete(findingKey(address));
+    const [only] = pods;
+    if (only === undefined) return null;
+    if (pods.length === 1) return only.hostNetwork ? null : this.#identityOf(only, address);
+    // Pods on the network of their node share its address by design, and stand for nobody.
+    if (pods.every((pod) => pod.hostNetwork)) return null;
+    const alive = pods.filter((pod) => pod.hostNetwork || isAlive(pod));
+    const [winner] = alive;
+    const isClear = alive.length === 1 && winner?.hostNetwork === false;
+    const chosen = isClear && winner !== undefined ? winner : null;
+    this.#findings.set(findingKey(address), [conflict(address, pods, chosen)]);
+    return chosen === null ? null : this.#identityOf(chosen, address);
+  }
+
+  #identityOf(pod: PodObject, address: string): Identity {
+    return {
+      address,
+      namespace: pod.meta.namespace,
+      pod: pod.meta.name,
+      serviceAccount: pod.serviceAccount,
+      node: pod.nodeName,
+      zone: this.#store.get('Node', '', pod.nodeName)?.zone ?? '',
+    };
+  }
+}
+
+function podKey(pod: PodObject): string {
+  return `${pod.meta.namespace}/${pod.meta.name}`;
+}
+
+function findingKey(address: string): string {
+  return `address ${address}`;
+}
+
+/** Its address may belong to somebody else already. */
+function isOver(pod: PodObject): boolean {
+  return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
+
+/** A plain manifest without a phase counts as running. */
+function isAlive(pod: PodObject): boolean {
+  return (pod.phase === '' || pod.phase === 'Running') && pod.meta.deletionTimestamp === '';
+}
+
+function conflict(address: string, pods: readonly PodObject[], chosen: PodObject | null): Finding {
+  const names = pods.map(podKey).sort(compareText);
+  const owner = chosen === null ? names[0] : podKey(chosen);
+  const [namespace = '', name = ''] = (owner ?? '').split('/');
+  const others = names.filter((other) => other !== owner);
+  const more = others.length > 1 ? ` and ${others.length - 1} more` : '';
+  return {
+    severity: chosen === null ? 'error' : 'warning',
+    ref: { kind: 'Pod', namespace, name },
+    field: 'status.podIP',
+    value: address,
+    message: `address is also that of Pod ${others[0]}${more}`,
+    remedy:
+      chosen === null
+        ? 'give each Pod an address of its own; until then calls from it come from nobody'
+        : 'remove the Pod that does not run any more; calls from it come from the one that does',
+  };
+}

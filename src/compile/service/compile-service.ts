@@ -1,0 +1,81 @@
+/** One Service from its objects: ports, backends, routes, policies. */
+
+import type { ServiceObject, ServicePortSpec } from '../../kube/object.ts';
+import type { ObjectRef } from '../../kube/store.ts';
+import type { Protocol, Service, ServicePort } from '../../model/service.ts';
+import { policiesOf } from '../annotation/policies.ts';
+import type { Annotations } from '../annotation/read.ts';
+import { describeRef, type Finding } from '../finding.ts';
+import type { Candidates } from './candidate.ts';
+import { type EndpointContext, EndpointReader } from './endpoints.ts';
+import { protocolOf, schemeOf } from './port.ts';
+
+export interface ServiceContext extends EndpointContext {
+  readonly defaultMode: Protocol;
+}
+
+export interface ServiceInput {
+  readonly object: ServiceObject;
+  readonly annotations: Annotations;
+  readonly address: string;
+}
+
+export interface CompiledService {
+  readonly service: Service;
+  readonly findings: readonly Finding[];
+  /** Pods and Nodes whose change may change it. */
+  readonly dependencies: ReadonlySet<string>;
+  readonly endpointsFrom: Candidates['from'];
+}
+
+export function compileService(context: ServiceContext, input: ServiceInput): CompiledService {
+  const { object, annotations } = input;
+  const { namespace, name } = object.meta;
+  const ref: ObjectRef = { kind: 'Service', namespace, name };
+  const endpoints = new EndpointReader(context, object);
+  const findings: Finding[] = [];
+  const ports: ServicePort[] = [];
+  for (const [index, spec] of object.ports.entries()) {
+    const field = `spec.ports[${index}]`;
+    const protocol = protocolOf(spec, { ref, field }, annotations, context.defaultMode);
+    if (typeof protocol !== 'string') {
+      findings.push(protocol);
+      continue;
+    }
+    ports.push({
+      ...routed(ref, spec, field, protocol),
+      backend: {
+        id: backendId(ref, spec),
+        service: `${namespace}/${name}`,
+        scheme: schemeOf(spec, protocol, annotations),
+        endpoints: endpoints.read(spec, field),
+      },
+    });
+  }
+  const { policies, sources, findings: ofPolicies } = policiesOf(annotations, ref);
+  const key = `${namespace}/${name}`;
+  return {
+    service: { key, namespace, name, address: input.address, ports, policies, sources },
+    findings: [...findings, ...endpoints.findings, ...ofPolicies],
+    dependencies: endpoints.dependencies,
+    endpointsFrom: endpoints.candidates.from,
+  };
+}
+
+/** A UDP port may have the number of a TCP port of the same Service, and its backend needs an id of its own. */
+function backendId(ref: ObjectRef, spec: ServicePortSpec): string {
+  const id = `${ref.namespace}/${ref.name}:${spec.port}`;
+  return spec.protocol === 'UDP' ? `${id}/udp` : id;
+}
+
+function routed(
+  ref: ObjectRef,
+  spec: ServicePortSpec,
+  field: string,
+  protocol: Protocol,
+): Omit<ServicePort, 'backend'> {
+  const source = { object: describeRef(ref), field };
+  const backends = [{ backend: backendId(ref, spec), weight: 1 }];
+  const routes = [{ name: 'default', backends, source }];
+  return { name: spec.name, port: spec.port, protocol, routes };
+}

@@ -1,0 +1,84 @@
+/** Which Services are part of the mesh. */
+
+import type { Meta, ServiceObject } from '../../kube/object.ts';
+import type { ObjectRef, StoreView } from '../../kube/store.ts';
+import { type Annotations, hasAnnotations, readAnnotations } from '../annotation/read.ts';
+import { PREFIX, ROWS } from '../annotation/table.ts';
+import type { Finding } from '../finding.ts';
+
+/** What stands in annotation and label `maesh.dev/mesh`. */
+type Wish = 'enabled' | 'disabled' | null;
+
+export interface Membership {
+  readonly isMember: boolean;
+  readonly annotations: Annotations;
+  readonly findings: readonly Finding[];
+}
+
+const MESH_LABEL = `${PREFIX}mesh`;
+const SYSTEM_NAMESPACE = 'kube-system';
+const NO_ANNOTATIONS: Annotations = { values: new Map(), lost: new Set(), findings: [] };
+
+/** Decides about one Service; the findings are those of its own annotations and label. */
+export function membershipOf(store: StoreView, service: ServiceObject): Membership {
+  const { namespace, name } = service.meta;
+  if (namespace === SYSTEM_NAMESPACE || (namespace === 'default' && name === 'kubernetes')) {
+    return { isMember: false, annotations: NO_ANNOTATIONS, findings: [] };
+  }
+  const ref: ObjectRef = { kind: 'Service', namespace, name };
+  if (service.type === 'ExternalName') {
+    const findings = hasAnnotations(service.meta) ? [externalName(ref)] : [];
+    return { isMember: false, annotations: NO_ANNOTATIONS, findings };
+  }
+  const annotations = readAnnotations('Service', ref, service.meta);
+  const label = labelOf(ref, service.meta);
+  const findings = [...annotations.findings, ...label.findings];
+  const wish = annotatedWish(annotations) ?? label.wish ?? namespaceWish(store, namespace);
+  return { isMember: wish !== 'disabled', annotations, findings };
+}
+
+/** What a Namespace says for its Services. */
+export function namespaceWish(store: StoreView, namespace: string): Wish {
+  const object = store.get('Namespace', '', namespace);
+  if (object === undefined) return null;
+  const ref: ObjectRef = { kind: 'Namespace', namespace: '', name: namespace };
+  const annotations = readAnnotations('Namespace', ref, object.meta);
+  return annotatedWish(annotations) ?? labelOf(ref, object.meta).wish;
+}
+
+/** What is wrong with the annotations and the label of a Namespace. */
+export function namespaceFindings(ref: ObjectRef, meta: Meta): readonly Finding[] {
+  return [...readAnnotations('Namespace', ref, meta).findings, ...labelOf(ref, meta).findings];
+}
+
+function annotatedWish(annotations: Annotations): Wish {
+  const value = annotations.values.get('mesh')?.value;
+  return value === 'enabled' || value === 'disabled' ? value : null;
+}
+
+function labelOf(ref: ObjectRef, meta: Meta): { wish: Wish; findings: readonly Finding[] } {
+  const value = meta.labels[MESH_LABEL];
+  if (value === undefined) return { wish: null, findings: [] };
+  if (value === 'enabled' || value === 'disabled') return { wish: value, findings: [] };
+  const finding: Finding = {
+    severity: 'error',
+    ref,
+    field: `metadata.labels["${MESH_LABEL}"]`,
+    value,
+    message: 'mesh is not known',
+    remedy: `write ${ROWS.get('mesh')?.type.name ?? ''}; until then the default holds`,
+  };
+  return { wish: null, findings: [finding] };
+}
+
+function externalName(ref: ObjectRef): Finding {
+  return {
+    severity: 'warning',
+    ref,
+    field: 'spec.type',
+    value: 'ExternalName',
+    message:
+      'a Service of type ExternalName is not part of the mesh, so its annotations have no effect',
+    remedy: 'remove the annotations, or make it a Service without selector and give it Endpoints',
+  };
+}

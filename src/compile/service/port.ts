@@ -1,0 +1,79 @@
+/** How one port of a Service is carried, and what its endpoints speak. */
+
+import type { ServicePortSpec } from '../../kube/object.ts';
+import type { ObjectRef } from '../../kube/store.ts';
+import type { Backend, Protocol } from '../../model/service.ts';
+import type { Annotation, Annotations } from '../annotation/read.ts';
+import type { Finding } from '../finding.ts';
+
+type Scheme = Backend['scheme'];
+
+/** Names that Kubernetes and its users give (KEP-3726, and those of old that everybody understands). */
+const SCHEME_OF_APP_PROTOCOL: ReadonlyMap<string, Scheme> = new Map([
+  ['http', 'http'],
+  ['https', 'https'],
+  ['h2c', 'h2c'],
+  ['grpc', 'h2c'],
+  ['kubernetes.io/h2c', 'h2c'],
+  ['kubernetes.io/ws', 'http'],
+  ['kubernetes.io/wss', 'https'],
+]);
+
+/** The protocol of a port, or what keeps it out of the mesh. */
+export function protocolOf(
+  spec: ServicePortSpec,
+  at: { readonly ref: ObjectRef; readonly field: string },
+  annotations: Annotations,
+  defaultMode: Protocol,
+): Protocol | Finding {
+  if (spec.protocol === 'UDP') return 'udp';
+  const { ref } = at;
+  if (spec.protocol !== 'TCP') {
+    return {
+      severity: 'warning',
+      ref,
+      field: `${at.field}.protocol`,
+      value: spec.protocol,
+      message: `port ${spec.port} is left out: ${spec.protocol} is not carried`,
+      remedy: 'call it by its cluster name instead, or use TCP or UDP',
+    };
+  }
+  const annotated = annotations.values.get('traffic-type');
+  const type = protocolValue(annotated) ?? defaultMode;
+  if (type !== 'udp') return type;
+  if (annotated === undefined) {
+    return {
+      severity: 'warning',
+      ref,
+      field: `${at.field}.protocol`,
+      value: spec.protocol,
+      message: `port ${spec.port} is left out: it is TCP, and the default mode is udp`,
+      remedy: 'set maesh.dev/traffic-type to http or tcp on the Service',
+    };
+  }
+  return {
+    severity: 'error',
+    ref,
+    field: annotated.field,
+    value: annotated.text,
+    message: `port ${spec.port} is left out: it is TCP and cannot be carried as udp`,
+    remedy: `write http or tcp, or set ${at.field}.protocol to UDP`,
+  };
+}
+
+function protocolValue(annotation: Annotation | undefined): Protocol | null {
+  const value = annotation?.value;
+  return value === 'http' || value === 'tcp' || value === 'udp' ? value : null;
+}
+
+/** The scheme of the endpoints: as annotated, else as the port says. */
+export function schemeOf(
+  spec: ServicePortSpec,
+  protocol: Protocol,
+  annotations: Annotations,
+): Scheme {
+  if (protocol !== 'http') return 'http';
+  const value = annotations.values.get('scheme')?.value;
+  if (value === 'http' || value === 'h2c' || value === 'https') return value;
+  return SCHEME_OF_APP_PROTOCOL.get(spec.appProtocol.toLowerCase()) ?? 'http';
+}
