@@ -28,7 +28,10 @@ export interface PlacedDelta {
 }
 
 /** Key of an endpoint's slot. */
-export function endpointSlotKey(backend: string, endpoint: { address: string; port: number }): string {
+export function endpointSlotKey(
+  backend: string,
+  endpoint: { address: string; port: number },
+): string {
   return `${backend} ${endpointKey(endpoint)}`;
 }
 
@@ -77,7 +80,9 @@ export class Placement {
     this.#services.set(service.key, held);
     const before = new Set(held.endpoints);
     held.endpoints.clear();
-    const endpointSlots = service.ports.map((port) => this.#placeEndpoints(port.backend, held, before));
+    const endpointSlots = service.ports.map((port) =>
+      this.#placeEndpoints(port.backend, held, before),
+    );
     for (const key of before) this.#leave('endpoint', key);
     const { breaker, rateLimit } = service.policies;
     if (rateLimit?.per !== 'caller') {

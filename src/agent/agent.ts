@@ -1,0 +1,173 @@
+/** One node of the mesh: the proxy threads, what governs them, and the names; fed with deltas by whoever compiles them. */
+
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import { ServiceView } from '../dns/view.ts';
+import { DnsServer } from '../dns/server.ts';
+import type { Delta, Problem } from '../model/service.ts';
+import type { ProxySettings } from '../model/settings.ts';
+import { Ledger } from '../proxy/ledger/ledger.ts';
+import { Placement } from '../proxy/ledger/placement.ts';
+import { Governor } from '../proxy/policy/governor.ts';
+import { ThreadPool } from '../proxy/thread-pool.ts';
+import type { ListenAddress } from './settings.ts';
+
+export interface AgentOptions {
+  readonly threads: number;
+  readonly proxy: ProxySettings;
+  readonly dns: ListenAddress | null;
+  readonly domains: readonly string[];
+  readonly dnsTtlSeconds: number;
+  readonly serviceCidr: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is missing, as sentences. */
+  readonly pending: readonly string[];
+}
+
+export class Agent {
+  readonly ledger: Ledger;
+  readonly services = new ServiceView();
+  readonly dns: DnsServer | null;
+  readonly threads: ThreadPool;
+  readonly governor: Governor;
+  readonly #placement: Placement;
+  readonly #log: Log;
+  readonly #waiting: { version: number; resolve: () => void }[] = [];
+  #draining = false;
+
+  constructor(options: AgentOptions) {
+    const { clock, log } = options;
+    this.#log = log;
+    this.ledger = new Ledger(options.threads);
+    this.#placement = new Placement(this.ledger, clock);
+    this.governor = new Governor(this.ledger, clock);
+    this.threads = new ThreadPool({
+      count: options.threads,
+      settings: options.proxy,
+      ledger: this.ledger,
+      clock,
+      log,
+      onChange: () => this.#onThreads(),
+    });
+    this.dns = options.dns === null ? null : this.#makeDns(options.dns, options);
+  }
+
+  /** Resolves once the threads are warm and names are answered. */
+  async start(): Promise<void> {
+    await Promise.all([this.threads.start(), this.dns?.start()]);
+    this.governor.start();
+  }
+
+  /** Hands a change to every part; it is live when `served(version)` resolves. */
+  apply(delta: Delta): void {
+    this.services.apply(delta);
+    // Figures first: a Service's retry budget must be there before its first request.
+    const placed = this.#placement.place(delta);
+    for (const service of delta.services) this.governor.setService(service);
+    for (const key of delta.removedServices) this.governor.removeService(key);
+    this.threads.publish(placed);
+  }
+
+  /** Resolves once every thread serves `version`. */
+  served(version: number): Promise<void> {
+    if (this.threads.servedVersion >= version) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ version, resolve }));
+  }
+
+  readiness(): Readiness {
+    const pending: string[] = [];
+    const { servedVersion, publishedVersion, alive } = this.threads;
+    if (this.#draining) pending.push('the mesh is shutting down');
+    if (alive === 0) pending.push('no proxy thread is alive');
+    if (publishedVersion === 0) pending.push('no configuration was read yet');
+    else if (servedVersion < publishedVersion) {
+      pending.push(
+        `version ${publishedVersion} is not served by every thread, version ${servedVersion} is`,
+      );
+    }
+    for (const failure of this.threads.failures) {
+      pending.push(
+        `cannot listen on ${failure.address}:${failure.port} for ${failure.service}: ${failure.code}`,
+      );
+    }
+    return { ready: pending.length === 0, pending };
+  }
+
+  /** Ports that cannot be listened on, as problems with a way out. */
+  problems(): readonly Problem[] {
+    return this.threads.failures.map((failure) => ({
+      severity: 'error',
+      object: `Service ${failure.service}`,
+      field: 'spec.ports',
+      value: String(failure.port),
+      message: `Cannot listen on ${failure.address}:${failure.port}: ${LISTEN_CAUSES[failure.code] ?? failure.code}`,
+      remedy:
+        LISTEN_REMEDIES[failure.code] ??
+        'see the system error code; it is tried again every second',
+      location: '',
+    }));
+  }
+
+  async drain(timeoutMs: number): Promise<void> {
+    this.#draining = true;
+    this.#log.info('Draining', { timeoutMs });
+    await this.threads.drain(timeoutMs);
+    await this.#stopRest();
+  }
+
+  async stop(): Promise<void> {
+    await this.threads.stop();
+    await this.#stopRest();
+  }
+
+  async #stopRest(): Promise<void> {
+    this.governor.stop();
+    await this.dns?.stop();
+  }
+
+  #onThreads(): void {
+    const { servedVersion } = this.threads;
+    for (let i = this.#waiting.length - 1; i >= 0; i--) {
+      const waiting = this.#waiting[i];
+      if (waiting === undefined || waiting.version > servedVersion) continue;
+      this.#waiting.splice(i, 1);
+      waiting.resolve();
+    }
+  }
+
+  #makeDns(address: ListenAddress, options: AgentOptions): DnsServer {
+    return new DnsServer({
+      address: address.host,
+      port: address.port,
+      domains: options.domains,
+      ttlSeconds: options.dnsTtlSeconds,
+      serviceCidr: options.serviceCidr,
+      view: this.services,
+      clock: options.clock,
+      onEvent: (event) => this.#log.warn('DNS server', { kind: event.kind, error: event.error }),
+    });
+  }
+}
+
+const LISTEN_CAUSES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'the port is taken by another process',
+  EACCES: 'this user may not listen on ports below 1024',
+  EADDRNOTAVAIL: 'the address is not of this machine',
+  EMFILE: 'the process has too many open files',
+  ENFILE: 'the system has too many open files',
+};
+
+const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    'end the other process or give the Service another port; it is tried again every second',
+  EACCES:
+    'use a port of 1024 or above, or allow it: "sysctl net.ipv4.ip_unprivileged_port_start=0"',
+  EADDRNOTAVAIL: 'use a --service-cidr inside 127.0.0.0/8 on Linux',
+  EMFILE: 'raise the limit of open files: "ulimit -n"',
+  ENFILE: 'raise fs.file-max',
+};

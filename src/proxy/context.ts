@@ -1,0 +1,90 @@
+/** What everything on one proxy thread shares: time, limits, buffers, identities. One instance per thread. */
+
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Identity } from '../model/endpoint.ts';
+import type { ProxySettings } from '../model/settings.ts';
+import { DeadlineWheel } from './deadline.ts';
+import type { CallerConnection } from './http1/caller-connection.ts';
+import type { Exchange } from './http1/exchange.ts';
+import { Head } from './http1/head.ts';
+
+/** Bytes per read: one buffer for all connections of the thread, because a read is consumed before the next begins. */
+export const READ_BYTES = 65_536;
+/** Room in the write buffer beyond one whole read: a rewritten head and chunk framing. */
+const WRITE_SLACK_BYTES = 8_192;
+/** Size of the buffers that keep a request until its response begins. */
+export const SLAB_BYTES = 16_384;
+const SLABS_KEPT_MAX = 1_024;
+
+/** Writes the access log line of an exchange that ended. */
+export interface AccessLogging {
+  write(caller: CallerConnection, exchange: Exchange, nowMs: number): void;
+  /** Opens the file anew, after it was moved away. */
+  reopen(): void;
+}
+
+export class ThreadContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: ProxySettings;
+  readonly wheel: DeadlineWheel;
+  readonly identities = new Map<string, Identity>();
+  /** CIDR check of `trustedSources`, by source address. */
+  readonly isTrusted: (address: string) => boolean;
+  readonly requestHead: Head;
+  readonly responseHead: Head;
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** Null while the access log is off. */
+  accessLog: AccessLogging | null = null;
+  /** Scratch for what is about to be written; see `wrote()`. */
+  out: Buffer<ArrayBuffer>;
+  draining = false;
+  callerConnections = 0;
+  /** Connections closed at once because of `callerConnectionsMax`. */
+  refusedConnections = 0;
+  /** Accepts that the system refused, mostly for want of file descriptors. */
+  acceptFailures = 0;
+  readonly #slabs: Buffer[] = [];
+  readonly #outBytes: number;
+
+  constructor(options: {
+    clock: Clock;
+    random: Random;
+    settings: ProxySettings;
+    isTrusted: (address: string) => boolean;
+  }) {
+    this.clock = options.clock;
+    this.random = options.random;
+    this.settings = options.settings;
+    this.isTrusted = options.isTrusted;
+    this.wheel = new DeadlineWheel(options.clock);
+    this.requestHead = new Head(options.settings.headFieldsMax);
+    this.responseHead = new Head(options.settings.headFieldsMax);
+    this.#outBytes = READ_BYTES + options.settings.headBytesMax + WRITE_SLACK_BYTES;
+    this.out = Buffer.allocUnsafeSlow(this.#outBytes);
+  }
+
+  /**
+   * Sends the first `length` bytes of `out`. The buffer is free again when the kernel took them all; otherwise the
+   * socket keeps it and the thread takes a new one. Returns false when the writer should wait for 'drain'.
+   */
+  writeOut(
+    socket: { write(data: Uint8Array): boolean; readonly writableLength: number },
+    length: number,
+  ): boolean {
+    const more = socket.write(this.out.subarray(0, length));
+    if (socket.writableLength !== 0) this.out = Buffer.allocUnsafeSlow(this.#outBytes);
+    return more;
+  }
+
+  /** A buffer of SLAB_BYTES that nobody else writes to until `giveSlab`. */
+  takeSlab(): Buffer {
+    return this.#slabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+  }
+
+  /** Takes a slab back. Only when no socket still holds a part of it. */
+  giveSlab(slab: Buffer): void {
+    if (slab.length === SLAB_BYTES && this.#slabs.length < SLABS_KEPT_MAX) this.#slabs.push(slab);
+  }
+}

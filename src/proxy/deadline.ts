@@ -1,0 +1,82 @@
+/**
+ * Deadlines of all connections of a thread in one coarse wheel: arming costs a few stores and never a timer.
+ *
+ * An item sits in at most one live slot. Moving its deadline later touches nothing: the wheel looks at the item when
+ * the old slot comes up and files it again. Moving it earlier files it a second time and leaves a stale entry behind,
+ * which the tick number in the item unmasks.
+ */
+
+import type { Clock, Timer } from '../base/clock.ts';
+
+export interface Expiring {
+  /** Clock milliseconds; Infinity when nothing is due. */
+  deadlineMs: number;
+  /** Owned by the wheel; 0 when not filed. */
+  wheelTick: number;
+  onDeadline(nowMs: number): void;
+}
+
+/** Resolution of every deadline: it fires up to this much late, never early. */
+export const DEADLINE_TICK_MS = 20;
+const SLOTS = 1024;
+
+export class DeadlineWheel {
+  /** Time of the last tick: good enough for idle checks, and free. */
+  nowMs: number;
+  readonly #clock: Clock;
+  readonly #slots: Expiring[][] = Array.from({ length: SLOTS }, () => []);
+  #tick: number;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.nowMs = clock.nowMs();
+    this.#tick = Math.floor(this.nowMs / DEADLINE_TICK_MS);
+  }
+
+  start(): void {
+    this.#timer ??= this.#clock.every(DEADLINE_TICK_MS, () => this.advance());
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Files an item whose `deadlineMs` was set or brought forward. */
+  arm(item: Expiring): void {
+    if (item.deadlineMs === Infinity) return;
+    const due = Math.ceil(item.deadlineMs / DEADLINE_TICK_MS);
+    const last = this.#tick + SLOTS - 1;
+    const tick = due <= this.#tick ? this.#tick + 1 : due > last ? last : due;
+    if (item.wheelTick !== 0 && item.wheelTick <= tick) return;
+    item.wheelTick = tick;
+    (this.#slots[tick % SLOTS] as Expiring[]).push(item);
+  }
+
+  /** Fires what is due. Called by the timer; tests with a manual clock need nothing else. */
+  advance(): void {
+    const now = this.#clock.nowMs();
+    this.nowMs = now;
+    const target = Math.floor(now / DEADLINE_TICK_MS);
+    // After a long stall every slot is visited once, not once per missed tick.
+    if (target - this.#tick > SLOTS) this.#tick = target - SLOTS;
+    while (this.#tick < target) {
+      this.#tick++;
+      this.#fire(this.#tick, now);
+    }
+  }
+
+  #fire(tick: number, now: number): void {
+    const index = tick % SLOTS;
+    const slot = this.#slots[index] as Expiring[];
+    if (slot.length === 0) return;
+    this.#slots[index] = [];
+    for (const item of slot) {
+      if (item.wheelTick === 0 || item.wheelTick > tick) continue;
+      item.wheelTick = 0;
+      if (item.deadlineMs <= now) item.onDeadline(now);
+      else this.arm(item);
+    }
+  }
+}

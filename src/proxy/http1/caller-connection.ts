@@ -1,0 +1,304 @@
+/**
+ * One connection of a caller: cuts its bytes into requests and hands them to its exchange, one after the other.
+ *
+ *   idle ──► (partial head) ──► exchange ──► idle …        exchange ──► tunnel (101)
+ *                  └── bad head ──► lingering ◄── last response ──┘          └──► closed
+ */
+
+import type { Socket } from 'node:net';
+import { hash32 } from '../../base/hash.ts';
+import type { Identity } from '../../model/endpoint.ts';
+import type { FailureReason } from '../../model/failure.ts';
+import type { ThreadContext } from '../context.ts';
+import type { Expiring } from '../deadline.ts';
+import { SERVICE_OWN } from '../ledger/layout.ts';
+import { adopt, type SocketOwner } from '../socket.ts';
+import type { PortState } from '../table.ts';
+import { add, countFailure, countRequest } from './account.ts';
+import { Exchange } from './exchange.ts';
+import { BAD, INCOMPLETE } from './head.ts';
+import type { Forwarding } from './head-writer.ts';
+import { writeLocalReply } from './local-reply.ts';
+import { parseRequestHead } from './request-head.ts';
+import type { Tunnel } from './tunnel.ts';
+
+/** After the last response the caller gets this long to read it and close, while its bytes are dropped. */
+const LINGER_MS = 1_000;
+/** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
+export const DRAIN_IDLE_MS = 2_000;
+const LF = 10;
+const CR = 13;
+
+export interface CallerHost {
+  closed(connection: CallerConnection): void;
+}
+
+export class CallerConnection implements SocketOwner, Expiring {
+  readonly port: PortState;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly addressHash: number;
+  readonly forwarding: Forwarding;
+  readonly fallbackHost: Buffer;
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  readonly #context: ThreadContext;
+  readonly #host: CallerHost;
+  readonly #exchange: Exchange;
+  #tunnel: Tunnel | null = null;
+  /** Bytes that wait: a partial head, or requests behind the one that runs. */
+  #stash: Buffer | null = null;
+  #idleSinceMs: number;
+  /** When the first byte of the present head came; 0 between requests. */
+  #headSinceMs: number;
+  #consuming = false;
+  #paused = false;
+  #ended = false;
+  #lingering = false;
+  #gone = false;
+
+  constructor(accepted: Socket, port: PortState, context: ThreadContext, host: CallerHost) {
+    this.port = port;
+    this.#context = context;
+    this.#host = host;
+    this.address = plainAddress(accepted.remoteAddress ?? '');
+    this.addressHash = hash32(this.address);
+    this.forwarding = forwardingOf(this.address, context);
+    this.fallbackHost = Buffer.from(
+      `${port.service.service.name}.${port.service.service.namespace}`,
+    );
+    this.#idleSinceMs = context.wheel.nowMs;
+    this.#headSinceMs = context.wheel.nowMs;
+    this.#exchange = new Exchange(this, context);
+    add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
+    add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
+    this.socket = adopt(accepted, this, context);
+    this.#armIdle();
+  }
+
+  /** Who the source address stands for now; undefined is nobody. */
+  identify(): Identity | undefined {
+    return this.#context.identities.get(this.address);
+  }
+
+  get idle(): boolean {
+    return !this.#exchange.active && this.#tunnel === null && !this.#lingering;
+  }
+
+  onData(data: Buffer, length: number): void {
+    if (this.#lingering || this.#gone) return;
+    if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
+    if (this.#stash === null) return this.#consume(data, 0, length);
+    const before = this.#stash.length;
+    const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
+    if (this.#exchange.active && !this.#exchange.wantsBody) {
+      this.#stash = whole;
+      return this.pause();
+    }
+    if (!this.#exchange.active && !this.#headMayBeWhole(whole, before)) {
+      this.#stash = whole;
+      return;
+    }
+    this.#stash = null;
+    this.#consume(whole, 0, whole.length);
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
+    // A caller that closes its half inside a body has given up; between requests it just closes.
+    if (this.#exchange.wantsBody) return this.#exchange.onCallerClosed();
+    if (!this.#exchange.active) this.socket.end();
+  }
+
+  onDrain(): void {
+    if (this.#tunnel !== null) this.#tunnel.onCallerDrain();
+    else this.#exchange.onCallerDrain();
+  }
+
+  onClose(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.deadlineMs = Infinity;
+    this.#stash = null;
+    add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
+    if (this.#tunnel !== null) this.#tunnel.onCallerClosed();
+    else this.#exchange.onCallerClosed();
+    this.#host.closed(this);
+  }
+
+  onDeadline(nowMs: number): void {
+    if (this.#tunnel !== null) {
+      if (this.#tunnel.deadlineMs <= nowMs) return this.#tunnel.close();
+      this.deadlineMs = this.#tunnel.deadlineMs;
+      return this.#context.wheel.arm(this);
+    }
+    if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
+    if (this.#lingering || this.#headSinceMs === 0 || this.#stash === null) return this.abort();
+    this.#refuse('request_timeout_head');
+  }
+
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** The exchange is over and its response written. */
+  onExchangeDone(close: boolean): void {
+    if (close || this.#gone) return this.#linger();
+    const now = this.#context.wheel.nowMs;
+    this.#idleSinceMs = now;
+    this.#headSinceMs = 0;
+    if (this.#ended && this.#stash === null) return this.#linger();
+    this.#armIdle();
+    if (!this.#consuming) this.#consumeStash();
+  }
+
+  /** From now on the bytes of the caller go to the tunnel; those that came early go first. */
+  switchTo(tunnel: Tunnel): void {
+    this.#tunnel = tunnel;
+    this.deadlineMs = tunnel.deadlineMs;
+    this.#context.wheel.arm(this);
+    const early = this.#stash;
+    this.#stash = null;
+    if (early !== null) tunnel.onCallerData(early, 0, early.length);
+    if (this.#ended) tunnel.onCallerEnd();
+    this.resume();
+  }
+
+  /** Cuts the connection with a reset: the caller must not take what it has for a whole response. */
+  abort(): void {
+    if (this.#gone) return;
+    this.#lingering = true;
+    this.socket.resetAndDestroy();
+  }
+
+  /** The drain began: close when idle, now or soon. */
+  drain(): void {
+    if (!this.idle) return;
+    const now = this.#context.wheel.nowMs;
+    if (this.#stash === null && now - this.#idleSinceMs >= DRAIN_IDLE_MS) return this.#linger();
+    this.deadlineMs = now + DRAIN_IDLE_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  /** One line in the access log for the exchange that just ended. */
+  logAccess(exchange: Exchange, nowMs: number): void {
+    this.#context.accessLog?.write(this, exchange, nowMs);
+  }
+
+  #consume(data: Buffer, from: number, end: number): void {
+    let pos = from;
+    this.#consuming = true;
+    const exchange = this.#exchange;
+    while (pos < end && !this.#lingering && !this.#gone) {
+      if (exchange.wantsBody) {
+        pos = exchange.feed(data, pos, end);
+        exchange.flush();
+        continue;
+      }
+      if (exchange.active || this.#tunnel !== null) break;
+      const next = this.#startRequest(data, pos, end);
+      if (next < 0) break;
+      pos = next;
+      if (!exchange.wantsBody) exchange.flush();
+    }
+    this.#consuming = false;
+    if (pos >= end || this.#lingering || this.#gone) return;
+    if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, pos, end);
+    // The buffer belongs to the thread: what is left must be copied before the next read.
+    const rest = Buffer.allocUnsafe(end - pos);
+    data.copy(rest, 0, pos, end);
+    this.#stash = rest;
+    if (exchange.active) this.pause();
+  }
+
+  /** Parses the head at `pos`: the offset behind it, or -1 when it is not whole or was refused. */
+  #startRequest(data: Buffer, pos: number, end: number): number {
+    const { settings, requestHead, wheel } = this.#context;
+    if (this.#headSinceMs === 0) this.#headSinceMs = wheel.nowMs;
+    const next = parseRequestHead(data, pos, end, requestHead, settings);
+    if (next === INCOMPLETE) {
+      this.deadlineMs = this.#headSinceMs + settings.headTimeoutMs;
+      wheel.arm(this);
+      return -1;
+    }
+    if (next === BAD) {
+      this.#refuse(requestHead.failure === '' ? 'bad_request' : requestHead.failure);
+      return -1;
+    }
+    this.#exchange.begin(data, requestHead, next - pos);
+    return next;
+  }
+
+  #consumeStash(): void {
+    const stash = this.#stash;
+    this.#stash = null;
+    this.resume();
+    if (stash !== null) this.#consume(stash, 0, stash.length);
+    if (this.#ended && this.idle) this.#linger();
+  }
+
+  /** Spares parsing a head again for every byte that trickles in. */
+  #headMayBeWhole(whole: Buffer, before: number): boolean {
+    if (whole.length >= this.#context.settings.headBytesMax) return true;
+    for (let i = whole.indexOf(LF, Math.max(before - 2, 0)); i >= 0; i = whole.indexOf(LF, i + 1)) {
+      if (whole[i + 1] === LF || (whole[i + 1] === CR && whole[i + 2] === LF)) return true;
+    }
+    return false;
+  }
+
+  /** Answers what never became a request, and closes. */
+  #refuse(reason: FailureReason): void {
+    const { cells } = this.port.service;
+    countRequest(cells, 400, 0);
+    countFailure(cells, reason);
+    const reply = { reason, retryAfterMs: 0, close: true, head: false, http10: false };
+    this.#context.writeOut(this.socket, writeLocalReply(this.#context.out, reply));
+    this.#linger();
+  }
+
+  /** Closes our half and drops what still comes, so that no reset overtakes the last response. */
+  #linger(): void {
+    if (this.#lingering || this.#gone) return;
+    this.#lingering = true;
+    this.#stash = null;
+    this.resume();
+    if (this.#ended) return this.socket.destroySoon();
+    this.socket.end();
+    this.deadlineMs = this.#context.wheel.nowMs + LINGER_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  #armIdle(): void {
+    const { callerIdleMs, headTimeoutMs } = this.#context.settings;
+    const now = this.#context.wheel.nowMs;
+    // A fresh connection owes its first request within the head time.
+    const allowed = this.#headSinceMs !== 0 ? headTimeoutMs : callerIdleMs;
+    this.deadlineMs = now + (this.#context.draining || this.port.closed ? DRAIN_IDLE_MS : allowed);
+    this.#context.wheel.arm(this);
+  }
+}
+
+/** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
+function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+function forwardingOf(address: string, context: ThreadContext): Forwarding {
+  const enabled = context.settings.forwardedHeaders;
+  return {
+    lines: enabled
+      ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
+      : null,
+    address: Buffer.from(address),
+    trusted: enabled && context.isTrusted(address),
+  };
+}

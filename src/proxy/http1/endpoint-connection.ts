@@ -1,0 +1,149 @@
+/**
+ * One connection to an endpoint: dialled, used by one exchange at a time, kept idle in between.
+ *
+ *   connecting ──► busy ──► idle ──► busy …
+ *        └───────────┴────────┴──► closed
+ */
+
+import type { Socket } from 'node:net';
+import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
+import type { ThreadContext } from '../context.ts';
+import type { Expiring } from '../deadline.ts';
+import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
+import { dial, type SocketOwner } from '../socket.ts';
+
+/** The exchange that a connection works for. */
+export interface ConnectionUser {
+  onConnected(): void;
+  /** Bytes of the response; valid only during the call. */
+  onResponseData(data: Buffer, length: number): void;
+  /** The endpoint sent FIN. */
+  onResponseEnd(): void;
+  onUpstreamDrain(): void;
+  /** The connection is gone, for whatever reason. */
+  onUpstreamClosed(error: NodeJS.ErrnoException | null): void;
+}
+
+export class EndpointConnection implements SocketOwner, IdleConnection, Expiring {
+  readonly endpoint: EndpointState;
+  readonly socket: Socket;
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  connected = false;
+  closed = false;
+  /** True once an earlier exchange used it: then a close without a byte of response means it went stale. */
+  reused = false;
+  idleSinceMs = 0;
+  readonly #context: ThreadContext;
+  #user: ConnectionUser | null;
+  /** Bytes of a response head that is not complete yet. */
+  #stash: Buffer | null = null;
+  #stashed = 0;
+
+  constructor(endpoint: EndpointState, context: ThreadContext, user: ConnectionUser) {
+    this.endpoint = endpoint;
+    this.#context = context;
+    this.#user = user;
+    const { words, w, own, o } = endpoint.cells;
+    Atomics.add(words, w + ENDPOINT_WORD.connections, 1);
+    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
+    own[o + ENDPOINT_OWN.connectionsOpened] =
+      (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
+    this.socket = dial(endpoint, this, context, () => {
+      this.connected = true;
+      this.#user?.onConnected();
+    });
+  }
+
+  /** Takes the most recently used idle connection of the endpoint that still stands, or dials a new one. */
+  static acquire(
+    endpoint: EndpointState,
+    context: ThreadContext,
+    user: ConnectionUser,
+  ): EndpointConnection {
+    for (;;) {
+      const idle = endpoint.idle.pop() as EndpointConnection | undefined;
+      if (idle === undefined) return new EndpointConnection(endpoint, context, user);
+      if (idle.closed || idle.socket.destroyed) continue;
+      idle.#user = user;
+      idle.reused = true;
+      idle.deadlineMs = Infinity;
+      return idle;
+    }
+  }
+
+  /** Gives the connection back after a whole response; it is kept if there is room. */
+  release(idleMax: number, idleMs: number): void {
+    this.#user = null;
+    const { idle, gone } = this.endpoint;
+    if (this.closed || gone || idle.length >= idleMax || this.#context.draining)
+      return this.close();
+    this.idleSinceMs = this.#context.wheel.nowMs;
+    this.deadlineMs = this.idleSinceMs + idleMs;
+    this.#context.wheel.arm(this);
+    idle.push(this);
+  }
+
+  /** Another user takes over the open connection. */
+  handTo(user: ConnectionUser): void {
+    this.#user = user;
+  }
+
+  /** Lets go of the user and closes once what was written has left. */
+  finish(): void {
+    this.#user = null;
+    this.socket.destroySoon();
+  }
+
+  /** Lets go of the user and closes at once; half-sent bytes are dropped. Safe to call twice. */
+  close(): void {
+    this.#user = null;
+    this.deadlineMs = Infinity;
+    this.#stash = null;
+    this.socket.destroy();
+  }
+
+  /** Keeps a part of a response head until more arrives. */
+  keep(data: Buffer, start: number, end: number): void {
+    const size = end - start;
+    const stash = Buffer.allocUnsafe(size);
+    data.copy(stash, 0, start, end);
+    this.#stash = stash;
+    this.#stashed = size;
+  }
+
+  onData(data: Buffer, length: number): void {
+    const user = this.#user;
+    // An endpoint that speaks while nobody asked is not in step with us: its next response cannot be trusted.
+    if (user === null) return this.close();
+    if (this.#stash === null) return user.onResponseData(data, length);
+    const whole = Buffer.concat([this.#stash.subarray(0, this.#stashed), data.subarray(0, length)]);
+    this.#stash = null;
+    user.onResponseData(whole, whole.length);
+  }
+
+  onEnd(): void {
+    if (this.#user === null) this.close();
+    else this.#user.onResponseEnd();
+  }
+
+  onDrain(): void {
+    this.#user?.onUpstreamDrain();
+  }
+
+  onClose(error: NodeJS.ErrnoException | null): void {
+    this.closed = true;
+    const { words, w, own, o } = this.endpoint.cells;
+    Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
+    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
+    const user = this.#user;
+    this.#user = null;
+    if (user !== null) return user.onUpstreamClosed(error);
+    const index = this.endpoint.idle.indexOf(this);
+    if (index >= 0) this.endpoint.idle.splice(index, 1);
+  }
+
+  onDeadline(): void {
+    if (this.#user === null) this.close();
+  }
+}

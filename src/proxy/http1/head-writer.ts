@@ -1,0 +1,269 @@
+/** Writes the heads that leave the proxy: kept field lines are copied as bytes, everything else is normalised. */
+
+import {
+  FIELD_CONNECTION,
+  FIELD_CONTENT_LENGTH,
+  FIELD_DROP,
+  FIELD_HOST,
+  FIELD_KINDS,
+  FIELD_STRIDE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_UPGRADE,
+  FIELD_X_FORWARDED_FOR,
+  FIELD_X_FORWARDED_HOST,
+  FIELD_X_FORWARDED_PROTO,
+  type Head,
+} from './head.ts';
+
+const CR = 13;
+const LF = 10;
+const SP = 32;
+const COLON = 58;
+const COMMA = 44;
+const SLASH = 47;
+
+function kinds(...list: number[]): Uint8Array {
+  const table = new Uint8Array(FIELD_KINDS);
+  for (const kind of list) table[kind] = 1;
+  return table;
+}
+
+/** Field kinds that are never copied, because the proxy writes its own or none. */
+const NOT_IN_REQUEST = kinds(
+  FIELD_DROP,
+  FIELD_HOST,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+);
+const NOT_IN_REQUEST_FORWARDED = kinds(
+  FIELD_DROP,
+  FIELD_HOST,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_X_FORWARDED_FOR,
+  FIELD_X_FORWARDED_HOST,
+  FIELD_X_FORWARDED_PROTO,
+);
+const NOT_IN_RESPONSE = kinds(FIELD_DROP, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING);
+const NOT_IN_RESPONSE_CHUNKED = kinds(
+  FIELD_DROP,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_CONTENT_LENGTH,
+);
+
+const HTTP11 = Buffer.from(' HTTP/1.1\r\n');
+const STATUS_LINE = Buffer.from('HTTP/1.1 ');
+const HTTP = Buffer.from('http');
+const HOST = Buffer.from('Host: ');
+const CHUNKED = Buffer.from('Transfer-Encoding: chunked\r\n');
+const CONNECTION_UPGRADE = Buffer.from('Connection: Upgrade\r\nUpgrade: ');
+const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
+const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
+const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
+const FORWARDED_PROTO = Buffer.from('X-Forwarded-Proto: ');
+const FORWARDED_HOST = Buffer.from('X-Forwarded-Host: ');
+
+/** What the head writer needs to know of the caller's connection; made once per connection. */
+export interface Forwarding {
+  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
+  readonly lines: Buffer | null;
+  readonly address: Buffer;
+  /** Keep what the caller said and add to it. */
+  readonly trusted: boolean;
+}
+
+/** An upper bound of what `writeRequestHead` writes for a head of `headBytes`. */
+export function requestHeadBound(headBytes: number): number {
+  return headBytes * 2 + 512;
+}
+
+/** Writes the request head for an endpoint; returns the new end. `fallbackHost` serves HTTP/1.0 callers without Host. */
+export function writeRequestHead(
+  out: Buffer,
+  data: Buffer,
+  head: Head,
+  forwarding: Forwarding,
+  fallbackHost: Buffer,
+): number {
+  let at = copy(data, head.methodStart, head.methodEnd, out, 0);
+  out[at++] = SP;
+  if (head.targetSlash) out[at++] = SLASH;
+  at = copy(data, head.targetStart, head.targetEnd, out, at);
+  at += HTTP11.copy(out, at);
+  at += HOST.copy(out, at);
+  const hasHost = head.hostEnd > head.hostStart;
+  at = hasHost
+    ? copy(data, head.hostStart, head.hostEnd, out, at)
+    : at + fallbackHost.copy(out, at);
+  out[at++] = CR;
+  out[at++] = LF;
+  const isForwarded = forwarding.lines !== null;
+  at = copyFields(data, head, out, at, isForwarded ? NOT_IN_REQUEST_FORWARDED : NOT_IN_REQUEST);
+  if (isForwarded) at = writeForwarded(out, at, data, head, forwarding);
+  if (head.chunked) at += CHUNKED.copy(out, at);
+  if (head.upgrade) {
+    at += CONNECTION_UPGRADE.copy(out, at);
+    at = copy(data, head.upgradeStart, head.upgradeEnd, out, at);
+    out[at++] = CR;
+    out[at++] = LF;
+  }
+  out[at++] = CR;
+  out[at++] = LF;
+  return at;
+}
+
+function writeForwarded(
+  out: Buffer,
+  from: number,
+  data: Buffer,
+  head: Head,
+  forwarding: Forwarding,
+): number {
+  let at = from;
+  if (!forwarding.trusted) {
+    at += (forwarding.lines as Buffer).copy(out, at);
+    if (head.hostEnd === head.hostStart) return at;
+    at += FORWARDED_HOST.copy(out, at);
+    return endLine(out, copy(data, head.hostStart, head.hostEnd, out, at));
+  }
+  at += FORWARDED_FOR.copy(out, at);
+  at = joinValues(data, head, FIELD_X_FORWARDED_FOR, out, at);
+  at = endLine(out, at + forwarding.address.copy(out, at));
+  at += FORWARDED_PROTO.copy(out, at);
+  const proto = findField(head, FIELD_X_FORWARDED_PROTO);
+  at = endLine(out, proto < 0 ? at + HTTP.copy(out, at) : copyValue(data, head, proto, out, at));
+  const host = findField(head, FIELD_X_FORWARDED_HOST);
+  if (host < 0 && head.hostEnd === head.hostStart) return at;
+  at += FORWARDED_HOST.copy(out, at);
+  at =
+    host < 0
+      ? copy(data, head.hostStart, head.hostEnd, out, at)
+      : copyValue(data, head, host, out, at);
+  return endLine(out, at);
+}
+
+/** How the response leaves. */
+export const RESPONSE_AS_IS = 0;
+export const RESPONSE_CHUNKED = 1;
+/** Without length: the end of the connection ends it (HTTP/1.0 callers). */
+export const RESPONSE_UNTIL_CLOSE = 2;
+
+export interface ResponseFraming {
+  /** RESPONSE_… */
+  readonly framing: number;
+  readonly close: boolean;
+  readonly http10: boolean;
+  /** A 101 keeps Connection and Upgrade. */
+  readonly upgrade: boolean;
+  /** A whole `Set-Cookie: …\r\n` line to add, or null. */
+  readonly extra: Buffer | null;
+}
+
+/** Writes the response head for the caller; returns the new end. */
+export function writeResponseHead(
+  out: Buffer,
+  from: number,
+  data: Buffer,
+  head: Head,
+  how: ResponseFraming,
+): number {
+  let at = from + STATUS_LINE.copy(out, from);
+  const status = head.status;
+  out[at++] = 48 + ((status / 100) | 0);
+  out[at++] = 48 + (((status / 10) | 0) % 10);
+  out[at++] = 48 + (status % 10);
+  out[at++] = SP;
+  at = endLine(out, copy(data, head.reasonStart, head.reasonEnd, out, at));
+  const skip = how.framing === RESPONSE_AS_IS ? NOT_IN_RESPONSE : NOT_IN_RESPONSE_CHUNKED;
+  at = copyFields(data, head, out, at, skip);
+  if (how.extra !== null) at += how.extra.copy(out, at);
+  if (how.framing === RESPONSE_CHUNKED) at += CHUNKED.copy(out, at);
+  if (how.upgrade) {
+    at += CONNECTION_UPGRADE.copy(out, at);
+    at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
+  } else if (how.close) at += CONNECTION_CLOSE.copy(out, at);
+  else if (how.http10) at += CONNECTION_KEEP_ALIVE.copy(out, at);
+  return endLine(out, at);
+}
+
+/**
+ * Copies the field lines whose kind is not in `skip`. Lines that are already `Name: value CRLF` and stand next to each
+ * other go as one run; only a line with other white space is written anew.
+ */
+function copyFields(data: Buffer, head: Head, out: Buffer, from: number, skip: Uint8Array): number {
+  const fields = head.fields;
+  const last = head.count * FIELD_STRIDE;
+  let at = from;
+  let runStart = -1;
+  let runEnd = -1;
+  for (let i = 0; i < last; i += FIELD_STRIDE) {
+    if (skip[fields[i] as number] === 1) continue;
+    const nameStart = fields[i + 1] as number;
+    const nameEnd = fields[i + 2] as number;
+    const valueStart = fields[i + 3] as number;
+    const valueEnd = fields[i + 4] as number;
+    const canonical =
+      valueStart === nameEnd + 2 && data[nameEnd + 1] === SP && data[valueEnd] === CR;
+    if (canonical && nameStart === runEnd) {
+      runEnd = valueEnd + 2;
+      continue;
+    }
+    if (runStart >= 0) at = copy(data, runStart, runEnd, out, at);
+    runStart = -1;
+    runEnd = -1;
+    if (canonical) {
+      runStart = nameStart;
+      runEnd = valueEnd + 2;
+      continue;
+    }
+    at = copy(data, nameStart, nameEnd, out, at);
+    out[at++] = COLON;
+    out[at++] = SP;
+    at = endLine(out, copy(data, valueStart, valueEnd, out, at));
+  }
+  return runStart >= 0 ? copy(data, runStart, runEnd, out, at) : at;
+}
+
+/** Index of the first field of a kind in `head.fields`, or -1. */
+export function findField(head: Head, kind: number): number {
+  const last = head.count * FIELD_STRIDE;
+  for (let i = 0; i < last; i += FIELD_STRIDE) if (head.fields[i] === kind) return i;
+  return -1;
+}
+
+function copyValue(data: Buffer, head: Head, field: number, out: Buffer, at: number): number {
+  return copy(data, head.fields[field + 3] as number, head.fields[field + 4] as number, out, at);
+}
+
+/** Writes all values of a kind, each followed by `, `. */
+function joinValues(data: Buffer, head: Head, kind: number, out: Buffer, from: number): number {
+  let at = from;
+  const last = head.count * FIELD_STRIDE;
+  for (let i = 0; i < last; i += FIELD_STRIDE) {
+    if (head.fields[i] !== kind) continue;
+    at = copyValue(data, head, i, out, at);
+    out[at++] = COMMA;
+    out[at++] = SP;
+  }
+  return at;
+}
+
+function endLine(out: Buffer, at: number): number {
+  out[at] = CR;
+  out[at + 1] = LF;
+  return at + 2;
+}
+
+/** Below this a loop beats the call into the runtime. */
+const SHORT_BYTES = 24;
+
+function copy(data: Buffer, start: number, end: number, out: Buffer, at: number): number {
+  if (end - start > SHORT_BYTES) return at + data.copy(out, at, start, end);
+  let to = at;
+  for (let i = start; i < end; i++) out[to++] = data[i] as number;
+  return to;
+}

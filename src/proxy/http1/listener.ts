@@ -1,0 +1,71 @@
+/** The listening socket of one HTTP port of one Service on one thread, and the callers connected to it. */
+
+import net from 'node:net';
+import type { ThreadContext } from '../context.ts';
+import type { PortState } from '../table.ts';
+import { CallerConnection, type CallerHost } from './caller-connection.ts';
+
+const BACKLOG = 4_096;
+
+export class Listener implements CallerHost {
+  readonly port: PortState;
+  readonly #context: ThreadContext;
+  readonly #server: net.Server;
+  readonly #connections = new Set<CallerConnection>();
+  #done: (() => void) | undefined;
+
+  constructor(port: PortState, context: ThreadContext) {
+    this.port = port;
+    this.#context = context;
+    this.#server = net.createServer(
+      { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+      (socket) => this.#accept(socket),
+    );
+  }
+
+  /** Resolves once callers can connect; rejects with the system's error. All threads share the port. */
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      const { address, number } = this.port;
+      this.#server.listen(
+        { host: address, port: number, backlog: BACKLOG, reusePort: true },
+        () => {
+          this.#server.removeListener('error', reject);
+          // What fails later is a single accept (too many open files); the listener goes on.
+          this.#server.on('error', () => this.#context.acceptFailures++);
+          resolve();
+        },
+      );
+    });
+  }
+
+  /** Stops accepting; connected callers finish what runs and are then told to go. `done` runs when the last one left. */
+  close(done: () => void): void {
+    this.#done = done;
+    if (this.#server.listening) this.#server.close();
+    if (this.#connections.size === 0) return done();
+    for (const connection of this.#connections) connection.drain();
+  }
+
+  /** Cuts what is left. */
+  abort(): void {
+    for (const connection of this.#connections) connection.abort();
+  }
+
+  closed(connection: CallerConnection): void {
+    this.#connections.delete(connection);
+    this.#context.callerConnections--;
+    if (this.#connections.size === 0) this.#done?.();
+  }
+
+  #accept(socket: net.Socket): void {
+    if (this.#context.callerConnections >= this.#context.settings.callerConnectionsMax) {
+      this.#context.refusedConnections++;
+      socket.destroy();
+      return;
+    }
+    this.#context.callerConnections++;
+    this.#connections.add(new CallerConnection(socket, this.port, this.#context, this));
+  }
+}

@@ -1,0 +1,50 @@
+/** The answers that the proxy gives itself: built once per reason, only the message and Retry-After vary. */
+
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
+
+const REASON_PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  404: 'Not Found',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  417: 'Expectation Failed',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+};
+
+/**
+ * Writes a whole response for `reason` to `out` and returns its length. `retryAfterMs` above 0 adds Retry-After in
+ * whole seconds, rounded up. The body names the reason, so that the caller's log already says what the mesh meant.
+ */
+export function writeLocalReply(
+  out: Buffer,
+  reply: {
+    reason: FailureReason;
+    retryAfterMs: number;
+    close: boolean;
+    head: boolean;
+    http10: boolean;
+  },
+): number {
+  const { status, cause } = FAILURES[reply.reason];
+  const body = `maesh: ${reply.reason}: ${cause}\n`;
+  const retry =
+    reply.retryAfterMs > 0 ? `Retry-After: ${Math.ceil(reply.retryAfterMs / 1000)}\r\n` : '';
+  const connection = reply.close
+    ? 'Connection: close\r\n'
+    : reply.http10
+      ? 'Connection: keep-alive\r\n'
+      : '';
+  return out.write(
+    `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${body.length}\r\n${retry}${connection}\r\n${reply.head ? '' : body}`,
+    'latin1',
+  );
+}

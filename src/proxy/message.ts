@@ -1,0 +1,47 @@
+/** What the main thread and a proxy thread say to each other. */
+
+import type { ProxySettings } from '../model/settings.ts';
+import type { ChunkMessage } from './ledger/ledger.ts';
+import type { PlacedDelta } from './ledger/placement.ts';
+
+export interface ThreadData {
+  /** 0-based; a replacement has the number of the thread it replaces. */
+  readonly index: number;
+  readonly settings: ProxySettings;
+}
+
+export type ToThread =
+  /** New shared memory, before the first delta that uses it. */
+  | { readonly kind: 'chunks'; readonly chunks: readonly ChunkMessage[] }
+  | { readonly kind: 'delta'; readonly delta: PlacedDelta }
+  /** Stop accepting, finish what runs; cut the rest after `timeoutMs`. */
+  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  /** Open log files anew, after they were moved away. */
+  | { readonly kind: 'reopen' };
+
+/** A port that a thread cannot listen on. */
+export interface ListenFailure {
+  readonly service: string;
+  readonly address: string;
+  readonly port: number;
+  /** The system's code: EADDRINUSE, EACCES, EADDRNOTAVAIL, EMFILE … */
+  readonly code: string;
+}
+
+export type FromThread =
+  /** Warm and waiting for the first delta. */
+  | { readonly kind: 'started' }
+  /** Everything up to `version` is served, but for `failures`, which are all that stand now. */
+  | {
+      readonly kind: 'applied';
+      readonly version: number;
+      readonly listeners: number;
+      readonly failures: readonly ListenFailure[];
+    }
+  | { readonly kind: 'drained'; readonly cut: number }
+  | {
+      readonly kind: 'log';
+      readonly level: 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number>>;
+    };

@@ -1,0 +1,122 @@
+/** All that one proxy thread serves: keeps the listeners in step with the table, drains them in the end. */
+
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { ThreadContext } from './context.ts';
+import { Listener } from './http1/listener.ts';
+import type { LedgerView } from './ledger/cells.ts';
+import type { PlacedDelta } from './ledger/placement.ts';
+import type { ListenFailure } from './message.ts';
+import { type PortState, Table } from './table.ts';
+
+/** Services applied in one turn of the event loop: bounds the pause of requests that run meanwhile. */
+const SERVICES_PER_TURN = 64;
+/** Listening sockets opened at a time. */
+const LISTENS_PER_TURN = 128;
+const RETRY_LISTEN_MS = 1_000;
+const DRAIN_POLL_MS = 20;
+
+export class ProxyServer {
+  readonly context: ThreadContext;
+  readonly #clock: Clock;
+  readonly #table: Table;
+  readonly #listeners = new Map<PortState, Listener>();
+  /** Closed, with callers that still finish. */
+  readonly #leaving = new Set<Listener>();
+  readonly #failures = new Map<PortState, ListenFailure>();
+  #retrying = false;
+
+  constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
+    this.context = context;
+    this.#clock = clock;
+    this.#table = new Table(view, clock, random);
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  get failures(): readonly ListenFailure[] {
+    return [...this.#failures.values()];
+  }
+
+  /** Resolves once everything of the delta is served, but for `failures`, which are tried again every second. */
+  async apply(delta: PlacedDelta): Promise<void> {
+    for (const identity of delta.identities)
+      this.context.identities.set(identity.address, identity);
+    for (const address of delta.removedIdentities) this.context.identities.delete(address);
+    for (let i = 0; i === 0 || i < delta.services.length; i += SERVICES_PER_TURN) {
+      const part = delta.services.slice(i, i + SERVICES_PER_TURN);
+      const change = this.#table.apply(part, i === 0 ? delta.removedServices : []);
+      for (const port of change.closed) this.#close(port);
+      // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
+      await this.#open(change.opened);
+    }
+  }
+
+  /** Resolves with the number of connections that had to be cut. */
+  async drain(timeoutMs: number): Promise<number> {
+    this.context.draining = true;
+    const end = this.#clock.nowMs() + timeoutMs;
+    for (const port of [...this.#listeners.keys()]) this.#close(port);
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.every(DRAIN_POLL_MS, () => {
+        if (this.context.callerConnections > 0 && this.#clock.nowMs() < end) return;
+        timer.cancel();
+        resolve();
+      });
+    });
+    const cut = this.context.callerConnections;
+    for (const listener of this.#leaving) listener.abort();
+    return cut;
+  }
+
+  async #open(ports: readonly PortState[]): Promise<void> {
+    for (let i = 0; i < ports.length; i += LISTENS_PER_TURN) {
+      const part = ports.slice(i, i + LISTENS_PER_TURN);
+      // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
+      await Promise.all(part.map((port) => this.#listen(port)));
+    }
+  }
+
+  async #listen(port: PortState): Promise<void> {
+    if (port.closed || port.port.protocol !== 'http') return;
+    const listener = new Listener(port, this.context);
+    this.#listeners.set(port, listener);
+    try {
+      await listener.listen();
+      this.#failures.delete(port);
+    } catch (error) {
+      this.#listeners.delete(port);
+      this.#failures.set(port, failureOf(port, error));
+      this.#retryLater();
+    }
+    if (port.closed) this.#close(port);
+  }
+
+  #close(port: PortState): void {
+    this.#failures.delete(port);
+    const listener = this.#listeners.get(port);
+    if (listener === undefined) return;
+    this.#listeners.delete(port);
+    this.#leaving.add(listener);
+    listener.close(() => this.#leaving.delete(listener));
+  }
+
+  #retryLater(): void {
+    if (this.#retrying) return;
+    this.#retrying = true;
+    this.#clock.after(RETRY_LISTEN_MS, () => {
+      this.#retrying = false;
+      void this.#open([...this.#failures.keys()]).then(() => this.onRetried());
+    });
+  }
+
+  /** Called after failed ports were tried again; the thread reports what is left. */
+  onRetried: () => void = () => undefined;
+}
+
+function failureOf(port: PortState, error: unknown): ListenFailure {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
+  return { service: port.service.service.key, address: port.address, port: port.number, code };
+}

@@ -1,0 +1,122 @@
+/**
+ * TCP sockets that read into the thread's one buffer (`onread`): no allocation and no stream event per read.
+ *
+ * `net.connect` takes `onread` openly. An accepted socket gets it only by wrapping its handle in a new Socket, which
+ * uses the private field `_handle`. `probeHandles()` tests at start-up that this works on the running Node; where it
+ * does not, accepted sockets fall back to 'data' events, which cost more and do the same.
+ */
+
+import net from 'node:net';
+import type { ThreadContext } from './context.ts';
+
+/** What a socket tells its owner. `data` is valid only during the call. */
+export interface SocketOwner {
+  onData(data: Buffer, length: number): void;
+  onEnd(): void;
+  onDrain(): void;
+  /** Last call for this socket; `error` is null after an orderly close. */
+  onClose(error: NodeJS.ErrnoException | null): void;
+}
+
+interface HandleHolder {
+  _handle?: object | null;
+}
+
+let handlesWork = true;
+
+/** Decides how this thread adopts accepted sockets. Call once before listening; resolves to whether handles work. */
+export async function probeHandles(): Promise<boolean> {
+  handlesWork = await new Promise<boolean>((resolve) => {
+    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
+      const buffer = Buffer.alloc(16);
+      const socket = wrapHandle(accepted, buffer, (length) => {
+        socket?.end(buffer.subarray(0, length));
+        return true;
+      });
+      if (socket === null) accepted.destroy();
+      else socket.resume();
+    });
+    server.on('error', () => resolve(false));
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as net.AddressInfo;
+      let echoed = '';
+      const client = net.connect(port, '127.0.0.1', () => client.end('probe'));
+      client.setTimeout(2_000, () => client.destroy());
+      client.on('data', (data) => (echoed += data.toString()));
+      client.on('error', () => resolve(false));
+      client.on('close', () => {
+        server.close();
+        resolve(echoed === 'probe');
+      });
+    });
+  });
+  return handlesWork;
+}
+
+function wrapHandle(
+  accepted: net.Socket,
+  buffer: Buffer,
+  callback: (length: number) => boolean,
+): net.Socket | null {
+  const handle = (accepted as HandleHolder)._handle;
+  if (handle === undefined || handle === null) return null;
+  // The constructor takes `handle` and `onread` together; the public types know only one of them.
+  const options = { handle, allowHalfOpen: true, onread: { buffer, callback } };
+  return new net.Socket(options as net.SocketConstructorOpts);
+}
+
+/** Takes over a socket that was accepted with `pauseOnConnect`, and starts to read from it. */
+export function adopt(
+  accepted: net.Socket,
+  owner: SocketOwner,
+  context: ThreadContext,
+): net.Socket {
+  const buffer = context.readBuffer;
+  const wrapped = handlesWork
+    ? wrapHandle(accepted, buffer, (length) => {
+        owner.onData(buffer, length);
+        return true;
+      })
+    : null;
+  const socket = wrapped ?? accepted;
+  if (wrapped === null) socket.on('data', (data: Buffer) => owner.onData(data, data.length));
+  watch(socket, owner);
+  socket.resume();
+  return socket;
+}
+
+/** Opens a connection; `onConnect` runs once it stands. Errors arrive through `owner.onClose`. */
+export function dial(
+  target: { readonly address: string; readonly port: number },
+  owner: SocketOwner,
+  context: ThreadContext,
+  onConnect: () => void,
+): net.Socket {
+  const buffer = context.readBuffer;
+  const socket = net.connect(
+    {
+      host: target.address,
+      port: target.port,
+      noDelay: true,
+      allowHalfOpen: true,
+      onread: {
+        buffer,
+        callback: (length) => {
+          owner.onData(buffer, length);
+          return true;
+        },
+      },
+    },
+    onConnect,
+  );
+  watch(socket, owner);
+  return socket;
+}
+
+function watch(socket: net.Socket, owner: SocketOwner): void {
+  let error: NodeJS.ErrnoException | null = null;
+  socket.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));
+  socket.on('end', () => owner.onEnd());
+  socket.on('drain', () => owner.onDrain());
+  socket.on('close', () => owner.onClose(error));
+}

@@ -1,0 +1,169 @@
+/** What a thread serves: Services, their ports and backends, each replaced in place when a delta arrives. */
+
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Service, ServicePort } from '../model/service.ts';
+import { BackendState } from './balance/backend-state.ts';
+import type { Cells, LedgerView } from './ledger/cells.ts';
+import type { PlacedDelta, PlacedService } from './ledger/placement.ts';
+import { CallerBuckets, compileRate, type Rate } from './policy/rate-limit.ts';
+
+/** A Service with its shared figures. Requests read `service` once and keep what they read. */
+export class ServiceState {
+  service: Service;
+  readonly cells: Cells;
+  statusCells: Cells | null = null;
+  callers: CallerBuckets | null = null;
+  rate: Rate | null = null;
+  #table: SharedArrayBuffer | null = null;
+
+  constructor(service: Service, cells: Cells) {
+    this.service = service;
+    this.cells = cells;
+  }
+
+  update(placed: PlacedService, view: LedgerView): void {
+    this.service = placed.service;
+    const { rateLimit } = placed.service.policies;
+    this.rate = rateLimit === null ? null : compileRate(rateLimit);
+    if (placed.statusSlot < 0) this.statusCells = null;
+    else this.statusCells ??= view.cells('status', placed.statusSlot);
+    if (placed.callers === this.#table) return;
+    this.#table = placed.callers;
+    this.callers = placed.callers === null ? null : new CallerBuckets(placed.callers);
+  }
+}
+
+/** A backend and the Service whose policies rule it; `service` is null until that Service is known. */
+export interface Target {
+  readonly backend: BackendState;
+  service: ServiceState | null;
+}
+
+export interface RouteState {
+  readonly name: string;
+  readonly targets: readonly Target[];
+  readonly weights: readonly number[];
+  readonly totalWeight: number;
+}
+
+/** One port of one Service: what a listener serves. */
+export class PortState {
+  readonly address: string;
+  readonly number: number;
+  readonly service: ServiceState;
+  port: ServicePort;
+  routes: readonly RouteState[] = [];
+  /** True once the port left the configuration: finish what runs, then close. */
+  closed = false;
+
+  constructor(service: ServiceState, port: ServicePort) {
+    this.service = service;
+    this.address = service.service.address;
+    this.number = port.port;
+    this.port = port;
+  }
+}
+
+export interface TableChange {
+  readonly opened: PortState[];
+  readonly closed: PortState[];
+}
+
+export class Table {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #view: LedgerView;
+  readonly #services = new Map<string, ServiceState>();
+  readonly #targets = new Map<string, Target>();
+  /** By Service key, then by `address port protocol`. */
+  readonly #ports = new Map<string, Map<string, PortState>>();
+
+  constructor(view: LedgerView, clock: Clock, random: Random) {
+    this.#view = view;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** Applies Services whole, in one turn: no request sees half of one. */
+  apply(services: readonly PlacedService[], removed: PlacedDelta['removedServices']): TableChange {
+    const change: TableChange = { opened: [], closed: [] };
+    for (const placed of services) this.#set(placed, change);
+    for (const key of removed) this.#remove(key, change);
+    return change;
+  }
+
+  #set(placed: PlacedService, change: TableChange): void {
+    const { service } = placed;
+    let state = this.#services.get(service.key);
+    if (state === undefined || state.cells.slot !== placed.slot) {
+      state = new ServiceState(service, this.#view.cells('service', placed.slot));
+      this.#services.set(service.key, state);
+    }
+    state.update(placed, this.#view);
+    service.ports.forEach((port, index) => {
+      const target = this.#target(port.backend.id);
+      target.service = state;
+      const slots = placed.endpointSlots[index] ?? [];
+      const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
+      target.backend.update(port.backend, service.policies, cells);
+    });
+    this.#setPorts(state, change);
+  }
+
+  #setPorts(state: ServiceState, change: TableChange): void {
+    const { service } = state;
+    const before = this.#ports.get(service.key) ?? new Map<string, PortState>();
+    const after = new Map<string, PortState>();
+    for (const port of service.ports) {
+      const id = `${service.address} ${port.port} ${port.protocol}`;
+      const known = before.get(id);
+      const kept =
+        known !== undefined && known.service === state ? known : new PortState(state, port);
+      kept.port = port;
+      kept.routes = port.routes.map((route) => this.#route(route));
+      after.set(id, kept);
+      if (kept === known) before.delete(id);
+      else change.opened.push(kept);
+    }
+    for (const left of before.values()) close(left, change);
+    this.#ports.set(service.key, after);
+  }
+
+  #remove(key: string, change: TableChange): void {
+    const state = this.#services.get(key);
+    if (state === undefined) return;
+    this.#services.delete(key);
+    for (const port of this.#ports.get(key)?.values() ?? []) close(port, change);
+    this.#ports.delete(key);
+    for (const port of state.service.ports) {
+      const target = this.#targets.get(port.backend.id);
+      target?.backend.update({ ...port.backend, endpoints: [] }, state.service.policies, []);
+      this.#targets.delete(port.backend.id);
+    }
+  }
+
+  #route(route: ServicePort['routes'][number]): RouteState {
+    const weights = route.backends.map(({ weight }) => weight);
+    return {
+      name: route.name,
+      targets: route.backends.map(({ backend }) => this.#target(backend)),
+      weights,
+      totalWeight: weights.reduce((sum, weight) => sum + weight, 0),
+    };
+  }
+
+  #target(id: string): Target {
+    let target = this.#targets.get(id);
+    if (target === undefined) {
+      target = { backend: new BackendState(id, this.#clock, this.#random), service: null };
+      this.#targets.set(id, target);
+    }
+    return target;
+  }
+}
+
+function close(port: PortState, change: TableChange): void {
+  port.closed = true;
+  change.closed.push(port);
+}

@@ -1,0 +1,239 @@
+/** The main thread's side of the proxy threads: starts them, feeds them deltas, replaces the dead, drains the living. */
+
+import { Worker } from 'node:worker_threads';
+import { type Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Identity } from '../model/endpoint.ts';
+import type { ProxySettings } from '../model/settings.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import {
+  ENDPOINT_OWN,
+  ENDPOINT_WORD,
+  SERVICE_OWN,
+  SERVICE_WORD,
+  type SlotKind,
+} from './ledger/layout.ts';
+import type { PlacedDelta, PlacedService } from './ledger/placement.ts';
+import type { FromThread, ListenFailure, ThreadData, ToThread } from './message.ts';
+
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js',
+  import.meta.url,
+);
+const KINDS: readonly SlotKind[] = ['service', 'endpoint', 'status'];
+/** Pause before a thread is replaced that died within this time of its start: a defect must not become a busy loop. */
+const YOUNG_MS = 1_000;
+
+interface Thread {
+  readonly worker: Worker;
+  readonly startedMs: number;
+  readonly chunksSent: Record<SlotKind, number>;
+  version: number;
+  listeners: number;
+  failures: readonly ListenFailure[];
+  drained: (() => void) | null;
+}
+
+export interface ThreadPoolOptions {
+  readonly count: number;
+  readonly settings: ProxySettings;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Something that readiness depends on has changed. */
+  readonly onChange: () => void;
+}
+
+export class ThreadPool {
+  restarts = 0;
+  readonly #options: ThreadPoolOptions;
+  readonly #threads: (Thread | null)[];
+  readonly #services = new Map<string, PlacedService>();
+  readonly #identities = new Map<string, Identity>();
+  #version = 0;
+  #stopping = false;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+    this.#threads = Array.from({ length: options.count }, () => null);
+  }
+
+  get alive(): number {
+    return this.#living().length;
+  }
+
+  /** Version that every thread serves; 0 before the first. */
+  get servedVersion(): number {
+    let least = this.#version;
+    for (const thread of this.#threads) least = Math.min(least, thread?.version ?? 0);
+    return least;
+  }
+
+  get publishedVersion(): number {
+    return this.#version;
+  }
+
+  /** Open Service ports, each counted once. */
+  get listeners(): number {
+    return Math.max(0, ...this.#living().map((thread) => thread.listeners));
+  }
+
+  /** Ports that some thread cannot listen on, each once. */
+  get failures(): readonly ListenFailure[] {
+    const byAddress = new Map<string, ListenFailure>();
+    for (const thread of this.#living()) {
+      for (const failure of thread.failures)
+        byAddress.set(`${failure.address} ${failure.port}`, failure);
+    }
+    return [...byAddress.values()];
+  }
+
+  /** Resolves once every thread is warm. */
+  async start(): Promise<void> {
+    await Promise.all(this.#threads.map((_, index) => this.#spawn(index)));
+  }
+
+  publish(delta: PlacedDelta): void {
+    this.#version = delta.version;
+    for (const placed of delta.services) this.#services.set(placed.service.key, placed);
+    for (const key of delta.removedServices) this.#services.delete(key);
+    for (const identity of delta.identities) this.#identities.set(identity.address, identity);
+    for (const address of delta.removedIdentities) this.#identities.delete(address);
+    this.#threads.forEach((thread, index) => {
+      if (thread !== null) this.#post(thread, index, delta);
+    });
+  }
+
+  reopenLogs(): void {
+    for (const { worker } of this.#living())
+      worker.postMessage({ kind: 'reopen' } satisfies ToThread);
+  }
+
+  /** Stops accepting, lets requests finish for up to `timeoutMs`, ends all threads. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(
+      this.#living().map(
+        (thread) =>
+          new Promise<void>((resolve) => {
+            thread.drained = resolve;
+            thread.worker.postMessage({ kind: 'drain', timeoutMs } satisfies ToThread);
+          }),
+      ),
+    );
+    await this.stop();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#living().map(({ worker }) => worker.terminate()));
+  }
+
+  /** Ends one thread as a crash would; the pool replaces it. For tests of that very thing. */
+  async kill(index: number): Promise<void> {
+    await this.#threads[index]?.worker.terminate();
+  }
+
+  #living(): Thread[] {
+    return this.#threads.filter((thread) => thread !== null);
+  }
+
+  #spawn(index: number): Promise<void> {
+    const { settings, clock } = this.#options;
+    const worker = new Worker(ENTRY, {
+      workerData: { index, settings } satisfies ThreadData,
+      name: `proxy-${index}`,
+    });
+    const thread: Thread = {
+      worker,
+      startedMs: clock.nowMs(),
+      chunksSent: { service: 0, endpoint: 0, status: 0 },
+      version: 0,
+      listeners: 0,
+      failures: [],
+      drained: null,
+    };
+    this.#threads[index] = thread;
+    return new Promise((resolve) => {
+      worker.on('message', (message: FromThread) => {
+        if (message.kind === 'started') {
+          if (this.#version > 0) this.#post(thread, index, this.#everything());
+          resolve();
+        } else this.#onMessage(thread, message);
+      });
+      worker.on('error', (error) => {
+        this.#options.log.error('Proxy thread failed; it is replaced', { thread: index, error });
+      });
+      worker.on('exit', () => {
+        resolve();
+        this.#onExit(thread, index);
+      });
+    });
+  }
+
+  #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
+    if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
+    else if (message.kind === 'drained') thread.drained?.();
+    else {
+      thread.version = message.version;
+      thread.listeners = message.listeners;
+      thread.failures = message.failures;
+      this.#options.onChange();
+    }
+  }
+
+  #onExit(thread: Thread, index: number): void {
+    if (this.#threads[index] !== thread) return;
+    this.#threads[index] = null;
+    thread.drained?.();
+    this.#forgetInFlight(index);
+    if (this.#stopping) return;
+    this.restarts++;
+    this.#options.onChange();
+    const age = this.#options.clock.nowMs() - thread.startedMs;
+    this.#options.clock.after(age < YOUNG_MS ? YOUNG_MS : 0, () => {
+      if (!this.#stopping) void this.#spawn(index);
+    });
+  }
+
+  /** What a dead thread had in flight is over: takes it out of the figures that all threads share. */
+  #forgetInFlight(index: number): void {
+    const { ledger } = this.#options;
+    const settle = (kind: SlotKind, own: number, word: number): void => {
+      for (const slot of ledger.entries(kind).values()) {
+        const count = ledger.ownCell(kind, slot, own, index);
+        if (count !== 0) ledger.addWord(kind, slot, word, -count);
+        ledger.setOwnCell(kind, slot, own, index, 0);
+      }
+    };
+    settle('service', SERVICE_OWN.inFlight, SERVICE_WORD.inFlight);
+    settle('endpoint', ENDPOINT_OWN.inFlight, ENDPOINT_WORD.inFlight);
+    settle('endpoint', ENDPOINT_OWN.connections, ENDPOINT_WORD.connections);
+    for (const slot of ledger.entries('service').values()) {
+      ledger.setOwnCell('service', slot, SERVICE_OWN.callerConnectionsActive, index, 0);
+      ledger.setOwnCell('service', slot, SERVICE_OWN.upgradesActive, index, 0);
+    }
+  }
+
+  #everything(): PlacedDelta {
+    return {
+      version: this.#version,
+      services: [...this.#services.values()],
+      removedServices: [],
+      identities: [...this.#identities.values()],
+      removedIdentities: [],
+    };
+  }
+
+  #post(thread: Thread, index: number, delta: PlacedDelta): void {
+    const { ledger } = this.#options;
+    const chunks = KINDS.flatMap((kind) => {
+      const from = thread.chunksSent[kind];
+      const to = ledger.chunkCount(kind);
+      thread.chunksSent[kind] = to;
+      return Array.from({ length: to - from }, (_, i) => ledger.chunk(kind, from + i, index));
+    });
+    if (chunks.length > 0) thread.worker.postMessage({ kind: 'chunks', chunks } satisfies ToThread);
+    thread.worker.postMessage({ kind: 'delta', delta } satisfies ToThread);
+  }
+}
