@@ -5,8 +5,6 @@ import type { Endpoint } from '../../model/endpoint.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 
-const AFFINITY_SEED = 0x6d616573;
-
 /** What the pool keeps here; the balancer never looks inside. */
 export interface IdleConnection {
   close(): void;
@@ -39,7 +37,7 @@ export class EndpointState {
 
   /** What an affinity cookie says instead of the address; the same on every thread, node and restart. */
   get affinityToken(): string {
-    return hash32(this.id).toString(36) + hash32(this.id, AFFINITY_SEED).toString(36);
+    return hash32(this.id).toString(16).padStart(8, '0');
   }
 
   /** Requests in flight on all threads of the node. */
