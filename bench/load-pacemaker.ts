@@ -3,15 +3,24 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../src/base/clock.ts';
 
-const { startMs, periodMs }: { startMs: number; periodMs: number } = workerData;
-const port = parentPort;
-const cell = new Int32Array(new SharedArrayBuffer(4));
+interface Pace {
+  /** [0] becomes 1 when the schedule begins, at `startMs[0]` of the clock. */
+  readonly gate: Int32Array;
+  readonly startMs: Float64Array;
+  readonly periodMs: number;
+}
 
+const { gate, startMs, periodMs }: Pace = workerData;
+const port = parentPort;
+port?.postMessage('waiting');
+Atomics.wait(gate, 0, 0);
+
+const origin = startMs[0] ?? 0;
 let tick = 0;
 for (;;) {
-  const waitMs = startMs + tick * periodMs - systemClock.nowMs();
-  if (waitMs > 0) Atomics.wait(cell, 0, 0, waitMs);
-  port?.postMessage(0);
+  const waitMs = origin + tick * periodMs - systemClock.nowMs();
+  if (waitMs > 0) Atomics.wait(gate, 0, 1, waitMs);
+  port?.postMessage('due');
   // Ticks that passed meanwhile are one: the receiver sends all that is due.
-  tick = Math.max(tick + 1, Math.floor((systemClock.nowMs() - startMs) / periodMs));
+  tick = Math.max(tick + 1, Math.floor((systemClock.nowMs() - origin) / periodMs));
 }

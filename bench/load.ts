@@ -5,6 +5,7 @@
  * (`node load.ts PLAN`): it rehearses, reads the target from its standard input, and prints the result as JSON.
  */
 
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { systemClock } from '../src/base/clock.ts';
@@ -87,17 +88,14 @@ class Schedule {
       }),
     );
     for (let i = 0; i < plan.connections; i += 1) this.#release(i);
-    const startMs = systemClock.nowMs() + 2;
-    this.#startMs = startMs;
-    const pacemaker = new Worker(new URL('./load-pacemaker.ts', import.meta.url), {
-      workerData: { startMs, periodMs: Math.max(1_000 / plan.rate, 0.1) },
-    });
-    pacemaker.on('message', () => this.#pump());
+    const pacemaker = await startPacemaker(Math.max(1_000 / plan.rate, 0.1));
+    pacemaker.worker.on('message', () => this.#pump());
+    this.#startMs = pacemaker.begin();
     // A schedule that cannot be kept still ends: what was not sent by then is reported.
     const limit = setTimeout(() => this.#finish(), plan.durationMs + 5_000);
     await finished;
     clearTimeout(limit);
-    await pacemaker.terminate();
+    await pacemaker.worker.terminate();
     for (const connection of this.#connections) connection.close();
     return this.#result();
   }
@@ -157,6 +155,31 @@ class Schedule {
       lateP99Micros: this.#late.quantile(0.99),
     };
   }
+}
+
+interface Pacemaker {
+  readonly worker: Worker;
+  /** Starts the ticks and gives the time of the first one. */
+  begin(): number;
+}
+
+/** Resolves when its thread waits: starting a thread takes tens of milliseconds that belong to no request. */
+async function startPacemaker(periodMs: number): Promise<Pacemaker> {
+  const gate = new Int32Array(new SharedArrayBuffer(4));
+  const startMs = new Float64Array(new SharedArrayBuffer(8));
+  const worker = new Worker(new URL('./load-pacemaker.ts', import.meta.url), {
+    workerData: { gate, startMs, periodMs },
+  });
+  await once(worker, 'message');
+  return {
+    worker,
+    begin() {
+      startMs[0] = systemClock.nowMs() + 1;
+      Atomics.store(gate, 0, 1);
+      Atomics.notify(gate, 0);
+      return startMs[0];
+    },
+  };
 }
 
 function summary(histogram: Histogram): LatencySummary {

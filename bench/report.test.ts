@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { barChart } from './chart.ts';
+import { STAGES, type Figures, type Stage, type StageName } from './figures.ts';
+import { markdownReport, terminalReport } from './report.ts';
+import { LAYOUTS } from './tables.ts';
+import { formatNumber, plainTable } from './text.ts';
+import { parseWrk } from './workload.ts';
+
+const MACHINE = {
+  cpu: 'a CPU',
+  cores: 2,
+  memoryGb: 4,
+  kernel: '6.1',
+  node: 'v26',
+  tools: { wrk: '4' },
+};
+
+/** A stage in which every figure of its table is 7. */
+function stage(name: StageName, names: readonly string[]): Stage {
+  const figures = Object.fromEntries(LAYOUTS[name].columns.map((column) => [column.figure, 7]));
+  const samples = names.map((subject) => ({ subject, round: 1, figures }));
+  return { name, day: '2026-11-22', commit: 'abc', quick: false, machine: MACHINE, samples };
+}
+
+test('the reports show every stage and every figure', () => {
+  const figures: Figures = Object.fromEntries(
+    STAGES.map((name) => [name, stage(name, name === 'scale' ? ['maesh'] : ['maesh', 'haproxy'])]),
+  );
+  for (const text of [terminalReport(figures), markdownReport(figures)]) {
+    for (const name of STAGES) {
+      assert.ok(text.includes(LAYOUTS[name].title), name);
+      for (const column of LAYOUTS[name].columns) assert.ok(text.includes(column.title));
+    }
+    assert.ok(text.includes('CPU per small request against HAProxy'));
+  }
+});
+
+test('a report without figures says so for every bar', () => {
+  assert.equal(terminalReport({}).match(/not measured/g)?.length, 7);
+});
+
+test('plainTable() aligns numbers to the right', () => {
+  const table = plainTable({
+    head: ['', 'n'],
+    rows: [
+      ['a', '1'],
+      ['bcd', '1,000'],
+    ],
+  });
+  assert.equal(table, '         n\na        1\nbcd  1,000');
+});
+
+test('formatNumber() writes a dash for what was not measured', () => {
+  assert.deepEqual(
+    [null, undefined, Number.NaN].map((value) => formatNumber(value, 1)),
+    ['–', '–', '–'],
+  );
+  assert.equal(formatNumber(1234.56, 1), '1,234.6');
+});
+
+test('barChart() scales to the longest bar and escapes text', () => {
+  const svg = barChart({
+    title: 'a < b',
+    note: '',
+    bars: [
+      { label: 'x', value: 10, text: '10', own: true },
+      { label: 'y', value: 5, text: '5', own: false },
+    ],
+    mark: { value: 20, label: 'bar' },
+  });
+  assert.ok(svg.includes('a &lt; b') && !svg.includes('a < b'));
+  const widths = [...svg.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map((match) => Number(match[1]));
+  assert.deepEqual(widths, [200, 100]);
+});
+
+test('parseWrk() reads counts, times and failures', () => {
+  const output = `Running 2s test @ http://127.0.0.1:1/small
+  Latency Distribution
+     50%  662.00us
+     75%  700.00us
+     90%    0.98ms
+     99%    1.50ms
+  123456 requests in 2.01s, 20.11MB read
+  Socket errors: connect 0, read 2, write 0, timeout 1
+  Non-2xx or 3xx responses: 4
+Requests/sec:  61421.11
+`;
+  assert.deepEqual(parseWrk(output), {
+    requests: 123_456,
+    seconds: 2.01,
+    failed: 7,
+    p50Micros: 662,
+    p99Micros: 1_500,
+  });
+  assert.throws(() => parseWrk('unable to connect'), /Cannot read what wrk says/);
+});
