@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BoardKeeper, quantile } from './board.ts';
+import { BoardKeeper } from './board.ts';
 import type { Health, MeshSample, ServiceCount } from './stats.ts';
 
 function service(requests: number, more: Partial<ServiceCount> = {}): ServiceCount {
@@ -10,8 +10,9 @@ function service(requests: number, more: Partial<ServiceCount> = {}): ServiceCou
     retries: 0,
     rateLimited: 0,
     breaker: 'closed',
-    edgesMs: [1, 2, 4, Infinity],
-    buckets: [0, requests, 0, 0],
+    p50: 2,
+    p95: 4,
+    p99: 8,
     endpoints: [],
     ...more,
   };
@@ -71,12 +72,4 @@ test('BoardKeeper shows nothing before the first sample and no rate after one', 
   assert.deepEqual(keeper.board().services, []);
   keeper.add(sample(0, service(100)));
   assert.equal(keeper.board().services[0]?.ratePerSecond, 0);
-});
-
-test('quantile() is the upper edge of the bucket, and the last finite one for the rest', () => {
-  const edges = [1, 2, 4, Infinity];
-  assert.equal(quantile(edges, [50, 49, 1, 0], 0.5), 1);
-  assert.equal(quantile(edges, [50, 49, 1, 0], 0.99), 2);
-  assert.equal(quantile(edges, [0, 0, 0, 9], 0.5), 4);
-  assert.ok(Number.isNaN(quantile(edges, [0, 0, 0, 0], 0.5)));
 });

@@ -98,15 +98,14 @@ export class BoardKeeper {
     const byClass = now.byClass.map((count, digit) => count - (before?.byClass[digit] ?? 0));
     const good = (byClass[1] ?? 0) + (byClass[2] ?? 0) + (byClass[3] ?? 0);
     const limited = now.rateLimited - (before?.rateLimited ?? 0);
-    const buckets = now.buckets.map((count, index) => count - (before?.buckets[index] ?? 0));
     const perSecond = (count: number): number => (seconds > 0 ? count / seconds : 0);
     return {
       name: now.name,
       ratePerSecond: perSecond(requests),
       success: requests > limited ? good / (requests - limited) : Number.NaN,
-      p50: quantile(now.edgesMs, buckets, 0.5),
-      p95: quantile(now.edgesMs, buckets, 0.95),
-      p99: quantile(now.edgesMs, buckets, 0.99),
+      p50: now.p50,
+      p95: now.p95,
+      p99: now.p99,
       retriesPerSecond: perSecond(now.retries - (before?.retries ?? 0)),
       limitedPerSecond: perSecond(limited),
       breaker: now.breaker,
@@ -159,22 +158,4 @@ export class BoardKeeper {
       this.log({ atMs, text: `${service}: ${endpoint.pod} restored`, tone: 'good' });
     }
   }
-}
-
-/** Upper edge of the bucket that holds the quantile `q`; NaN when nothing was counted. */
-export function quantile(
-  edgesMs: readonly number[],
-  buckets: readonly number[],
-  q: number,
-): number {
-  const count = buckets.reduce((sum, value) => sum + value, 0);
-  if (count <= 0) return Number.NaN;
-  let left = Math.ceil(q * count);
-  for (let i = 0; i < buckets.length; i++) {
-    left -= buckets[i] ?? 0;
-    if (left > 0) continue;
-    const edge = edgesMs[i] ?? Infinity;
-    return edge === Infinity ? (edgesMs[i - 1] ?? 0) : edge;
-  }
-  return edgesMs.at(-2) ?? 0;
 }

@@ -20,9 +20,10 @@ export interface ServiceCount {
   readonly retries: number;
   readonly rateLimited: number;
   readonly breaker: BreakerState;
-  /** Ascending upper edges in milliseconds (the last is Infinity) and how many requests fell in each bucket. */
-  readonly edgesMs: readonly number[];
-  readonly buckets: readonly number[];
+  /** Quantiles of the last seconds in milliseconds; NaN without traffic. */
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
   readonly endpoints: readonly EndpointCount[];
 }
 

@@ -30,8 +30,9 @@ function counted(name: string, requests: number, retries = 0): ServiceCount {
     retries,
     rateLimited: 0,
     breaker: 'none',
-    edgesMs: [Infinity],
-    buckets: [requests],
+    p50: 2,
+    p95: 4,
+    p99: 8,
     endpoints: [],
   };
 }
