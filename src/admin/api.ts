@@ -1,0 +1,151 @@
+/** The answers of `/api/…`, each made from the snapshot of the moment and the figures of the present. */
+
+import type { Problem, Service } from '../model/service.ts';
+import { type Answer, json, jsonLists } from './answer.ts';
+import { type Filter, keepsIdentity, keepsProblem, keepsService } from './query.ts';
+import type { AdminView, BreakerState } from './view.ts';
+
+/** The Services, identities and problems that the proxies run, as in the model. */
+export function snapshotAnswer(view: AdminView, filter: Filter): Answer {
+  const { version, services, identities } = view.snapshot();
+  return jsonLists(
+    { version },
+    {
+      services: () => kept(services.values(), (service) => keepsService(filter, service)),
+      identities: () => kept(identities.values(), (identity) => keepsIdentity(filter, identity)),
+    },
+  );
+}
+
+export function problemsAnswer(view: AdminView, filter: Filter): Answer {
+  const { version, problems } = view.snapshot();
+  return jsonLists(
+    { version },
+    { problems: () => kept(problems, (problem) => keepsProblem(filter, problem)) },
+  );
+}
+
+export function threadsAnswer(view: AdminView): Answer {
+  const { restarts, threads } = view.threads();
+  return json({ restarts, threads });
+}
+
+/** One line per Service: what it is called, what stands behind it, whether something is wrong. */
+export function servicesAnswer(view: AdminView, filter: Filter): Answer {
+  const { version, services, problems } = view.snapshot();
+  return jsonLists(
+    { version },
+    {
+      *services() {
+        const counts = countByObject(problems);
+        for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
+          yield {
+            key: service.key,
+            namespace: service.namespace,
+            name: service.name,
+            address: service.address,
+            names: view.domains.map((domain) => `${service.name}.${service.namespace}.${domain}`),
+            ports: service.ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
+            endpoints: countEndpoints(view, service),
+            breaker: breakerOf(view, service),
+            problems: counts.get(`Service ${service.key}`) ?? 0,
+          };
+        }
+      },
+    },
+  );
+}
+
+/** One line per endpoint of a Service port. */
+export function endpointsAnswer(view: AdminView, filter: Filter): Answer {
+  const { version, services } = view.snapshot();
+  return jsonLists(
+    { version },
+    {
+      *endpoints() {
+        for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
+          for (const { port: servicePort, backend } of service.ports) {
+            for (const endpoint of backend.endpoints) {
+              const { address, port, weight, pod, node, zone } = endpoint;
+              const at = {
+                service: service.key,
+                servicePort,
+                address,
+                port,
+                weight,
+                pod,
+                node,
+                zone,
+              };
+              yield { ...at, ...view.figures.endpoint(backend.id, endpoint) };
+            }
+          }
+        }
+      },
+    },
+  );
+}
+
+/** Rates and quantiles of the last seconds; the first answer after a pause has only the states. */
+export function statsAnswer(view: AdminView, filter: Filter): Answer {
+  const { version, services } = view.snapshot();
+  return jsonLists(
+    { version },
+    {
+      *services() {
+        for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
+          const { key } = service;
+          const stats = view.figures.serviceStats(key);
+          yield {
+            key,
+            ...stats,
+            breaker: breakerOf(view, service),
+            endpoints: endpointStats(view, service),
+          };
+        }
+      },
+    },
+  );
+}
+
+function endpointStats(view: AdminView, service: Service): object[] {
+  return service.ports.flatMap(({ port: servicePort, backend }) =>
+    backend.endpoints.map((endpoint) => {
+      const { address, port, pod } = endpoint;
+      return {
+        servicePort,
+        address,
+        port,
+        pod,
+        ...view.figures.endpointStats(backend.id, endpoint),
+      };
+    }),
+  );
+}
+
+function breakerOf(view: AdminView, service: Service): BreakerState | 'none' {
+  return service.policies.breaker === null ? 'none' : view.figures.breaker(service.key);
+}
+
+/** Over all ports; `ejected` includes those that are probed. */
+function countEndpoints(view: AdminView, service: Service): object {
+  let total = 0;
+  let healthy = 0;
+  for (const { backend } of service.ports) {
+    for (const endpoint of backend.endpoints) {
+      total += 1;
+      if (view.figures.endpoint(backend.id, endpoint).health === 'healthy') healthy += 1;
+    }
+  }
+  return { total, healthy, ejected: total - healthy };
+}
+
+function countByObject(problems: readonly Problem[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { object } of problems) counts.set(object, (counts.get(object) ?? 0) + 1);
+  return counts;
+}
+
+function* kept<T>(items: Iterable<T>, keeps: (item: T) => boolean): Generator<T, void, undefined> {
+  for (const item of items) if (keeps(item)) yield item;
+}

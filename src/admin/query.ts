@@ -1,0 +1,84 @@
+/** The filters of the admin API: `?namespace=shop`, `?service=web` or `?service=shop/web`. */
+
+import type { Identity } from '../model/endpoint.ts';
+import type { Problem, Service } from '../model/service.ts';
+
+export const FILTER_PARAMETERS = ['namespace', 'service'] as const;
+
+/** '' lets everything through. */
+export interface Filter {
+  readonly namespace: string;
+  readonly service: string;
+}
+
+export type FilterResult =
+  | { readonly ok: true; readonly value: Filter }
+  | { readonly ok: false; readonly message: string };
+
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+const NAMESPACE = new RegExp(`^${LABEL}$`);
+const SERVICE = new RegExp(`^(?:(${LABEL})/)?(${LABEL})$`);
+
+/** Reads the text after `?`; `allowed` are the parameters that the path knows. */
+export function readFilter(query: string, allowed: readonly string[]): FilterResult {
+  const given = new Map<string, string>();
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (!allowed.includes(name)) {
+      const known = allowed.length === 0 ? 'this path has none' : `known are ${allowed.join(', ')}`;
+      return failure(`Cannot use the query parameter ${quote(name)}: ${known}`);
+    }
+    if (given.has(name)) return failure(`Cannot use ${quote(name)} more than once: give one value`);
+    given.set(name, value);
+  }
+  return makeFilter(given.get('namespace'), given.get('service'));
+}
+
+function makeFilter(namespace: string | undefined, service: string | undefined): FilterResult {
+  if (namespace !== undefined && !NAMESPACE.test(namespace)) {
+    return failure(
+      `Cannot use namespace=${quote(namespace)}: give the name of a namespace, as in shop`,
+    );
+  }
+  if (service === undefined)
+    return { ok: true, value: { namespace: namespace ?? '', service: '' } };
+  const [, inService, name] = SERVICE.exec(service) ?? [];
+  if (name === undefined) {
+    return failure(`Cannot use service=${quote(service)}: give a name, as in web or shop/web`);
+  }
+  if (inService !== undefined && namespace !== undefined && inService !== namespace) {
+    return failure(
+      `Cannot use namespace=${quote(namespace)} with service=${quote(service)}: they differ`,
+    );
+  }
+  return { ok: true, value: { namespace: inService ?? namespace ?? '', service: name } };
+}
+
+export function keepsService(filter: Filter, service: Service): boolean {
+  return (
+    (filter.namespace === '' || service.namespace === filter.namespace) &&
+    (filter.service === '' || service.name === filter.service)
+  );
+}
+
+/** Identities have a namespace and no Service. */
+export function keepsIdentity(filter: Filter, identity: Identity): boolean {
+  return filter.namespace === '' || identity.namespace === filter.namespace;
+}
+
+/** Problems name their object as `Service shop/web`; one of a whole file passes only without a filter. */
+export function keepsProblem(filter: Filter, problem: Problem): boolean {
+  const [kind, namespace, name] = problem.object.split(/[ /]/, 3);
+  return (
+    (filter.namespace === '' || namespace === filter.namespace) &&
+    (filter.service === '' || (kind === 'Service' && name === filter.service))
+  );
+}
+
+function failure(message: string): FilterResult {
+  return { ok: false, message };
+}
+
+/** What a caller sent is shown shortened and as JSON, so that it cannot forge anything. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}

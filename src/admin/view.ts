@@ -1,0 +1,74 @@
+/** What the admin server shows, given by whoever wires the mesh. Reading must be cheap and must not change anything. */
+
+import type { Endpoint } from '../model/endpoint.ts';
+import type { Snapshot } from '../model/service.ts';
+
+export interface AdminView {
+  /** `pending` says as sentences what is configured and not served. */
+  readiness(): { readonly ready: boolean; readonly pending: readonly string[] };
+  /** What is served, with the problems of everybody who has some. */
+  snapshot(): Snapshot;
+  /** The metrics page (text format 0.0.4) in slices. */
+  metrics(): AsyncIterable<string>;
+  threads(): ThreadsView;
+  readonly figures: FiguresView;
+  /** Domains of mesh names, as in `maesh`. */
+  readonly domains: readonly string[];
+}
+
+export interface ThreadsView {
+  /** Threads that died and were replaced since the start. */
+  readonly restarts: number;
+  readonly threads: readonly ThreadView[];
+}
+
+export interface ThreadView {
+  /** Number of the thread, from 0. */
+  readonly thread: number;
+  readonly state: 'starting' | 'serving' | 'draining' | 'dead';
+  /** Version of the configuration that it serves; 0 before the first. */
+  readonly configVersion: number;
+  /** Service ports that it has open. */
+  readonly listeners: number;
+}
+
+/** Counters since the start, and figures of the last seconds; what is not known has 0 and null. */
+export interface FiguresView {
+  breaker(serviceKey: string): BreakerState;
+  endpoint(backend: string, endpoint: Endpoint): EndpointFigures;
+  serviceStats(serviceKey: string): ServiceStats;
+  endpointStats(backend: string, endpoint: Endpoint): EndpointStats;
+}
+
+export type BreakerState = 'closed' | 'open' | 'recovering';
+export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
+
+export interface EndpointFigures {
+  readonly health: EndpointHealth;
+  readonly inFlight: number;
+  readonly requests: number;
+  readonly ejections: number;
+  readonly connections: number;
+}
+
+export interface ServiceStats {
+  readonly windowMs: number;
+  readonly requestsPerSecond: number;
+  readonly successRatio: number | null;
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly retriesPerSecond: number;
+  readonly rateLimitedPerSecond: number;
+  readonly breaker: BreakerState;
+  readonly inFlight: number;
+}
+
+export interface EndpointStats {
+  readonly windowMs: number;
+  readonly requestsPerSecond: number;
+  readonly successRatio: number | null;
+  readonly p50Ms: number | null;
+  readonly health: EndpointHealth;
+  readonly inFlight: number;
+}
