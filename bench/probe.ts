@@ -1,6 +1,6 @@
 /** Asks a server over a fresh connection until it answers: how the benchmark knows that something is up. */
 
-import { connect } from 'node:net';
+import { get } from 'node:http';
 import type { Child } from './children.ts';
 
 export interface ProbeTarget {
@@ -11,32 +11,28 @@ export interface ProbeTarget {
 
 export interface Answer {
   readonly status: number;
-  readonly head: string;
+  readonly setCookie: readonly string[];
   readonly body: string;
 }
 
-/** One `GET` with `Connection: close`; null when the connection fails or says nothing within `timeoutMs`. */
+/** One `GET` on a fresh connection; null when that fails or the whole answer is not there within `timeoutMs`. */
 export function ask(target: ProbeTarget, timeoutMs = 1_000): Promise<Answer | null> {
   return new Promise((resolve) => {
-    let text = '';
-    const socket = connect({ host: target.host, port: target.port });
-    const finish = (): void => {
-      clearTimeout(timer);
-      socket.destroy();
-      const [head = '', ...rest] = text.split('\r\n\r\n');
-      const status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(head)?.[1] ?? 0);
-      resolve(status === 0 ? null : { status, head, body: rest.join('\r\n\r\n') });
-    };
-    const timer = setTimeout(finish, timeoutMs);
-    socket.setEncoding('latin1');
-    socket.on('connect', () =>
-      socket.write(
-        `GET ${target.path} HTTP/1.1\r\nHost: ${target.host}:${target.port}\r\nConnection: close\r\n\r\n`,
-      ),
-    );
-    socket.on('data', (chunk: string) => (text += chunk));
-    socket.on('end', finish);
-    socket.on('error', finish);
+    const signal = AbortSignal.timeout(timeoutMs);
+    const request = get({ ...target, agent: false, signal }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => (body += chunk));
+      response.on('error', () => resolve(null));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          setCookie: response.headers['set-cookie'] ?? [],
+          body,
+        }),
+      );
+    });
+    request.on('error', () => resolve(null));
   });
 }
 

@@ -78,5 +78,6 @@ interface Progress {
 
 export function progressLine(workload: Pick<Workload, 'name'>, progress: Progress): string {
   const { name, round, pace, figures } = progress;
-  return `${workload.name} ${round}/${pace.rounds} ${name}: ${formatNumber(figures['cpuMicros'], 1)} µs CPU each, ${formatNumber(figures['requestsPerSecond'], 0)} a second`;
+  const failed = figures['failed'] === 0 ? '' : `, ${figures['failed']} FAILED`;
+  return `${workload.name} ${round}/${pace.rounds} ${name}: ${formatNumber(figures['cpuMicros'], 1)} µs CPU each, ${formatNumber(figures['requestsPerSecond'], 0)} a second${failed}`;
 }

@@ -18,7 +18,7 @@ import { ask } from '../probe.ts';
 import { drive, progressLine, WORKLOADS } from './closed-loop.ts';
 import { roundOrder, type Pace } from './stage.ts';
 
-const AFFINITY = { 'maesh.dev/affinity': 'cookie' };
+const AFFINITY = { 'maesh.dev/affinity-cookie': 'maesh' };
 
 interface Variant {
   readonly subject: string;
@@ -121,9 +121,9 @@ async function cookieHeader(target: {
   readonly port: number;
 }): Promise<string> {
   const answer = await ask({ host: target.host, port: target.port, path: '/small' });
-  const cookie = /^set-cookie: ([^;\r\n]+)/im.exec(answer?.head ?? '')?.[1];
+  const [cookie] = answer?.setCookie[0]?.split(';') ?? [];
   if (cookie === undefined) {
-    throw new Error(`Cannot measure affinity: no Set-Cookie in "${answer?.head ?? ''}"`);
+    throw new Error(`Cannot measure affinity: status ${answer?.status} and no Set-Cookie`);
   }
   return `Cookie: ${cookie}\r\n`;
 }
