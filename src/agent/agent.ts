@@ -33,10 +33,14 @@ export class Agent {
   readonly ledger: Ledger;
   readonly services = new ServiceView();
   readonly dns: DnsServer | null;
+  /** Where names are answered once started. */
+  dnsAddress: ListenAddress | null = null;
   readonly threads: ThreadPool;
   readonly governor: Governor;
   readonly #placement: Placement;
   readonly #log: Log;
+  /** Called when a thread served a version, failed, or came back. */
+  onChange: () => void = () => undefined;
   readonly #waiting: { version: number; resolve: () => void }[] = [];
   #draining = false;
 
@@ -59,7 +63,8 @@ export class Agent {
 
   /** Resolves once the threads are warm and names are answered. */
   async start(): Promise<void> {
-    await Promise.all([this.threads.start(), this.dns?.start()]);
+    const [bound] = await Promise.all([this.dns?.start(), this.threads.start()]);
+    if (bound !== undefined) this.dnsAddress = { host: bound.address, port: bound.port };
     this.governor.start();
   }
 
@@ -131,6 +136,7 @@ export class Agent {
   }
 
   #onThreads(): void {
+    this.onChange();
     const { servedVersion } = this.threads;
     for (let i = this.#waiting.length - 1; i >= 0; i--) {
       const waiting = this.#waiting[i];

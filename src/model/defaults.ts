@@ -2,6 +2,19 @@
 
 import type { Policies, RetryPolicy } from './policy.ts';
 
+/** What `retry-attempts` starts from. */
+export const DEFAULT_RETRY: RetryPolicy = {
+  attempts: 2,
+  on: ['connect-failure', 'reset'],
+  statuses: [502, 503, 504],
+  backoffMs: 25,
+  backoffMaxMs: 250,
+  budgetRatio: 0.2,
+  budgetMinPerSecond: 10,
+  bodyBytes: 65_536,
+  nonIdempotent: false,
+};
+
 export const DEFAULT_POLICIES: Policies = {
   retry: null,
   timeouts: { connectMs: 2_000, requestMs: 0, tryMs: 0, idleMs: 300_000 },
@@ -30,17 +43,4 @@ export const DEFAULT_POLICIES: Policies = {
     idleConnectionMs: 60_000,
     requestBodyBytes: 0,
   },
-};
-
-/** Where `retry-attempts` is set and nothing else is. */
-export const DEFAULT_RETRY: RetryPolicy = {
-  attempts: 2,
-  on: ['connect-failure', 'reset'],
-  statuses: [502, 503, 504],
-  backoffMs: 25,
-  backoffMaxMs: 250,
-  budgetRatio: 0.2,
-  budgetMinPerSecond: 10,
-  bodyBytes: 65_536,
-  nonIdempotent: false,
 };

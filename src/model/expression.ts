@@ -5,7 +5,12 @@ export type Comparison = '>' | '>=' | '<' | '<=' | '==' | '!=';
 export type Expression =
   | { readonly kind: 'and' | 'or'; readonly left: Expression; readonly right: Expression }
   | { readonly kind: 'not'; readonly operand: Expression }
-  | { readonly kind: 'compare'; readonly metric: Metric; readonly op: Comparison; readonly value: number };
+  | {
+      readonly kind: 'compare';
+      readonly metric: Metric;
+      readonly op: Comparison;
+      readonly value: number;
+    };
 
 export type Metric =
   | { readonly kind: 'network-error-ratio' }

@@ -8,33 +8,102 @@ export interface Failure {
 }
 
 export const FAILURES = {
-  bad_request: { status: 400, cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the rule it breaks' },
-  request_timeout_head: { status: 408, cause: 'the caller did not send a whole request head within the header time limit' },
-  request_body_timeout: { status: 408, cause: 'the caller stopped sending the request body for longer than the idle limit' },
-  body_too_large: { status: 413, cause: 'the request body is larger than the limit of the Service' },
-  head_too_large: { status: 431, cause: 'the request head has more bytes or fields than the limit allows' },
-  unsupported_coding: { status: 501, cause: 'the request uses a Transfer-Encoding other than chunked' },
-  unsupported_method: { status: 501, cause: 'the request uses CONNECT, which the mesh does not tunnel' },
+  bad_request: {
+    status: 400,
+    cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the rule it breaks',
+  },
+  request_timeout_head: {
+    status: 408,
+    cause: 'the caller did not send a whole request head within the header time limit',
+  },
+  request_body_timeout: {
+    status: 408,
+    cause: 'the caller stopped sending the request body for longer than the idle limit',
+  },
+  body_too_large: {
+    status: 413,
+    cause: 'the request body is larger than the limit of the Service',
+  },
+  head_too_large: {
+    status: 431,
+    cause: 'the request head has more bytes or fields than the limit allows',
+  },
+  unsupported_coding: {
+    status: 501,
+    cause: 'the request uses a Transfer-Encoding other than chunked',
+  },
+  unsupported_method: {
+    status: 501,
+    cause: 'the request uses CONNECT, which the mesh does not tunnel',
+  },
   unsupported_version: { status: 505, cause: 'the request is not HTTP/1.0 or HTTP/1.1' },
-  expectation_failed: { status: 417, cause: 'the Expect field asks for something other than 100-continue' },
+  expectation_failed: {
+    status: 417,
+    cause: 'the Expect field asks for something other than 100-continue',
+  },
   denied: { status: 403, cause: 'no access rule allows this caller' },
   rate_limited: { status: 429, cause: 'the rate limit of the Service is used up' },
   no_route: { status: 404, cause: 'the Service has routes and none matches this request' },
-  no_endpoint: { status: 503, cause: 'the Service has no ready endpoint; are its pods running and ready?' },
-  no_healthy_endpoint: { status: 503, cause: 'every endpoint was tried or is at its connection limit' },
+  no_endpoint: {
+    status: 503,
+    cause: 'the Service has no ready endpoint; are its pods running and ready?',
+  },
+  no_healthy_endpoint: {
+    status: 503,
+    cause: 'every endpoint was tried or is at its connection limit',
+  },
   breaker_open: { status: 503, cause: 'the circuit breaker of the Service is open' },
-  overloaded: { status: 503, cause: 'the proxy is at its limit of connections or waiting requests' },
-  connect_failed: { status: 502, cause: 'the endpoint refused the connection or cannot be reached; is the container listening on that port?' },
-  connect_timeout: { status: 504, cause: 'the endpoint did not accept the connection in time; maybe a NetworkPolicy drops it' },
-  endpoint_reset: { status: 502, cause: 'the endpoint closed the connection before a whole response head' },
-  endpoint_reset_body: { status: 0, cause: 'the endpoint closed the connection inside the response body; the caller connection is cut too' },
-  bad_response: { status: 502, cause: 'the endpoint answered with something that is not valid HTTP/1.1' },
-  bad_response_body: { status: 0, cause: 'the endpoint broke the framing inside the response body; the caller connection is cut too' },
-  response_head_too_large: { status: 502, cause: 'the response head has more bytes or fields than the limit allows' },
-  try_timeout: { status: 504, cause: 'the endpoint did not start to answer within the time for one try' },
-  request_timeout: { status: 504, cause: 'the request did not finish within its whole time limit, retries included' },
-  response_idle_timeout: { status: 0, cause: 'the endpoint stopped sending the response body for longer than the idle limit' },
-  caller_gone: { status: 0, cause: 'the caller closed the connection before the response was complete' },
+  overloaded: {
+    status: 503,
+    cause: 'the proxy is at its limit of connections or waiting requests',
+  },
+  connect_failed: {
+    status: 502,
+    cause:
+      'the endpoint refused the connection or cannot be reached; is the container listening on that port?',
+  },
+  connect_timeout: {
+    status: 504,
+    cause: 'the endpoint did not accept the connection in time; maybe a NetworkPolicy drops it',
+  },
+  endpoint_reset: {
+    status: 502,
+    cause: 'the endpoint closed the connection before a whole response head',
+  },
+  endpoint_reset_body: {
+    status: 0,
+    cause:
+      'the endpoint closed the connection inside the response body; the caller connection is cut too',
+  },
+  bad_response: {
+    status: 502,
+    cause: 'the endpoint answered with something that is not valid HTTP/1.1',
+  },
+  bad_response_body: {
+    status: 0,
+    cause:
+      'the endpoint broke the framing inside the response body; the caller connection is cut too',
+  },
+  response_head_too_large: {
+    status: 502,
+    cause: 'the response head has more bytes or fields than the limit allows',
+  },
+  try_timeout: {
+    status: 504,
+    cause: 'the endpoint did not start to answer within the time for one try',
+  },
+  request_timeout: {
+    status: 504,
+    cause: 'the request did not finish within its whole time limit, retries included',
+  },
+  response_idle_timeout: {
+    status: 0,
+    cause: 'the endpoint stopped sending the response body for longer than the idle limit',
+  },
+  caller_gone: {
+    status: 0,
+    cause: 'the caller closed the connection before the response was complete',
+  },
   draining: { status: 503, cause: 'the proxy is shutting down and the drain time is over' },
   internal: { status: 500, cause: 'a defect in maesh: the log has the stack; please report it' },
 } as const satisfies Record<string, Failure>;

@@ -5,8 +5,7 @@ import type { Random } from '../base/random.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { ProxySettings } from '../model/settings.ts';
 import { DeadlineWheel } from './deadline.ts';
-import type { CallerConnection } from './http1/caller-connection.ts';
-import type { Exchange } from './http1/exchange.ts';
+import type { AccessWriter } from './http1/access.ts';
 import { Head } from './http1/head.ts';
 
 /** Bytes per read: one buffer for all connections of the thread, because a read is consumed before the next begins. */
@@ -16,13 +15,6 @@ const WRITE_SLACK_BYTES = 8_192;
 /** Size of the buffers that keep a request until its response begins. */
 export const SLAB_BYTES = 16_384;
 const SLABS_KEPT_MAX = 1_024;
-
-/** Writes the access log line of an exchange that ended. */
-export interface AccessLogging {
-  write(caller: CallerConnection, exchange: Exchange, nowMs: number): void;
-  /** Opens the file anew, after it was moved away. */
-  reopen(): void;
-}
 
 export class ThreadContext {
   readonly clock: Clock;
@@ -36,7 +28,7 @@ export class ThreadContext {
   readonly responseHead: Head;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   /** Null while the access log is off. */
-  accessLog: AccessLogging | null = null;
+  accessLog: AccessWriter | null = null;
   /** Scratch for what is about to be written; see `wrote()`. */
   out: Buffer<ArrayBuffer>;
   draining = false;

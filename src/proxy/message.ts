@@ -39,9 +39,19 @@ export type FromThread =
       readonly failures: readonly ListenFailure[];
     }
   | { readonly kind: 'drained'; readonly cut: number }
+  /** Once a second: what only the thread itself knows. */
+  | { readonly kind: 'vitals'; readonly vitals: ThreadVitals }
   | {
       readonly kind: 'log';
       readonly level: 'warn' | 'error';
       readonly message: string;
       readonly fields: Readonly<Record<string, string | number>>;
     };
+
+export interface ThreadVitals {
+  /** How much later than asked timers run, in the last second. */
+  readonly eventLoop: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
+  /** Access log lines since the thread started. */
+  readonly logWritten: number;
+  readonly logDropped: number;
+}

@@ -14,7 +14,7 @@ import {
   type SlotKind,
 } from './ledger/layout.ts';
 import type { PlacedDelta, PlacedService } from './ledger/placement.ts';
-import type { FromThread, ListenFailure, ThreadData, ToThread } from './message.ts';
+import type { FromThread, ListenFailure, ThreadData, ThreadVitals, ToThread } from './message.ts';
 
 const ENTRY = new URL(
   import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js',
@@ -32,6 +32,15 @@ interface Thread {
   listeners: number;
   failures: readonly ListenFailure[];
   drained: (() => void) | null;
+  vitals: ThreadVitals | null;
+}
+
+/** One thread as the admin API shows it. */
+export interface ThreadState {
+  readonly thread: number;
+  readonly state: 'starting' | 'serving' | 'draining' | 'dead';
+  readonly configVersion: number;
+  readonly listeners: number;
 }
 
 export interface ThreadPoolOptions {
@@ -50,6 +59,7 @@ export class ThreadPool {
   readonly #threads: (Thread | null)[];
   readonly #services = new Map<string, PlacedService>();
   readonly #identities = new Map<string, Identity>();
+  readonly #lostLog = { written: 0, dropped: 0 };
   #version = 0;
   #stopping = false;
 
@@ -86,6 +96,40 @@ export class ThreadPool {
         byAddress.set(`${failure.address} ${failure.port}`, failure);
     }
     return [...byAddress.values()];
+  }
+
+  /** Access log lines of all threads; those of a thread that died are kept. */
+  get accessLog(): { readonly written: number; readonly dropped: number } {
+    let { written, dropped } = this.#lostLog;
+    for (const { vitals } of this.#living()) {
+      written += vitals?.logWritten ?? 0;
+      dropped += vitals?.logDropped ?? 0;
+    }
+    return { written, dropped };
+  }
+
+  states(): readonly ThreadState[] {
+    return this.#threads.map((thread, index) => ({
+      thread: index,
+      state:
+        thread === null
+          ? 'dead'
+          : this.#stopping
+            ? 'draining'
+            : thread.version > 0
+              ? 'serving'
+              : 'starting',
+      configVersion: thread?.version ?? 0,
+      listeners: thread?.listeners ?? 0,
+    }));
+  }
+
+  /** Event loop delay of each thread in its last second. */
+  *eventLoops(): Iterable<ThreadVitals['eventLoop'] & { readonly thread: string }> {
+    for (const [index, thread] of this.#threads.entries()) {
+      if (thread !== null && thread.vitals !== null)
+        yield { thread: `proxy-${index}`, ...thread.vitals.eventLoop };
+    }
   }
 
   /** Resolves once every thread is warm. */
@@ -152,6 +196,7 @@ export class ThreadPool {
       listeners: 0,
       failures: [],
       drained: null,
+      vitals: null,
     };
     this.#threads[index] = thread;
     return new Promise((resolve) => {
@@ -174,6 +219,7 @@ export class ThreadPool {
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
     if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
     else if (message.kind === 'drained') thread.drained?.();
+    else if (message.kind === 'vitals') thread.vitals = message.vitals;
     else {
       thread.version = message.version;
       thread.listeners = message.listeners;
@@ -185,6 +231,8 @@ export class ThreadPool {
   #onExit(thread: Thread, index: number): void {
     if (this.#threads[index] !== thread) return;
     this.#threads[index] = null;
+    this.#lostLog.written += thread.vitals?.logWritten ?? 0;
+    this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
     thread.drained?.();
     this.#forgetInFlight(index);
     if (this.#stopping) return;

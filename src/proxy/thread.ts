@@ -5,11 +5,16 @@ import { parentPort, workerData } from 'node:worker_threads';
 import assert from 'node:assert';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
+import type { Log } from '../base/log.ts';
 import { ThreadContext } from './context.ts';
+import { AccessWriter } from './http1/access.ts';
 import { LedgerView } from './ledger/cells.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
 import { ProxyServer } from './server.ts';
 import { probeHandles } from './socket.ts';
+import { AccessLog } from './telemetry/access-log.ts';
+import { FileSink } from './telemetry/access-sink.ts';
+import { EventLoopMonitor } from './telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
@@ -22,7 +27,9 @@ const context = new ThreadContext({
   isTrusted: trustCheck(settings.trustedSources),
 });
 const server = new ProxyServer(context, view, systemClock, systemRandom);
+const eventLoop = new EventLoopMonitor();
 let version = 0;
+const VITALS_MS = 1_000;
 /** Deltas apply strictly one after the other. */
 let queue: Promise<void> = start();
 
@@ -35,6 +42,14 @@ server.onRetried = report;
 async function start(): Promise<void> {
   await probeHandles();
   context.wheel.start();
+  if (settings.accessLog.format !== 'off') {
+    const sink = new FileSink(settings.accessLog.path);
+    context.accessLog = new AccessWriter(
+      new AccessLog(settings.accessLog, sink, systemClock, relayedLog()),
+      context,
+    );
+  }
+  systemClock.every(VITALS_MS, sendVitals);
   send({ kind: 'started' });
 }
 
@@ -45,10 +60,51 @@ async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<v
       version = message.delta.version;
       return report();
     case 'drain':
-      return send({ kind: 'drained', cut: await server.drain(message.timeoutMs) });
+      return drain(message.timeoutMs);
     case 'reopen':
-      return context.accessLog?.reopen();
+      return context.accessLog?.log.reopen();
   }
+}
+
+async function drain(timeoutMs: number): Promise<void> {
+  const cut = await server.drain(timeoutMs);
+  await context.accessLog?.log.close();
+  sendVitals();
+  send({ kind: 'drained', cut });
+}
+
+function sendVitals(): void {
+  const log = context.accessLog?.log;
+  send({
+    kind: 'vitals',
+    vitals: {
+      eventLoop: eventLoop.read(),
+      logWritten: log?.written ?? 0,
+      logDropped: log?.dropped ?? 0,
+    },
+  });
+}
+
+/** The log of the process is on the main thread. */
+function relayedLog(): Log {
+  const relay =
+    (level: 'warn' | 'error') =>
+    (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
+      const texts = Object.entries(fields).map(([name, value]) => [name, textOf(value)] as const);
+      send({ kind: 'log', level, message, fields: Object.fromEntries(texts) });
+    };
+  const log: Log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: relay('warn'),
+    error: relay('error'),
+    child: () => log,
+  };
+  return log;
+}
+
+function textOf(value: unknown): string {
+  return value instanceof Error ? value.message : String(value);
 }
 
 function report(): void {

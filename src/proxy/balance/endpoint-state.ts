@@ -1,7 +1,7 @@
 /** One endpoint as one thread knows it: its address, its shared figures, its idle connections. Outlives every update. */
 
 import { hash32 } from '../../base/hash.ts';
-import type { Endpoint } from '../../model/endpoint.ts';
+import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 
@@ -13,6 +13,8 @@ export interface IdleConnection {
 export class EndpointState {
   /** `address:port`. */
   readonly id: string;
+  /** `address:port`. */
+  readonly key: string;
   readonly address: string;
   readonly port: number;
   /** Replaced when the endpoint's weight or place changes. */
@@ -30,6 +32,7 @@ export class EndpointState {
   constructor(id: string, endpoint: Endpoint, cells: Cells) {
     this.id = id;
     this.endpoint = endpoint;
+    this.key = endpointKey(endpoint);
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.cells = cells;

@@ -94,7 +94,7 @@ export class Exchange implements ConnectionUser, PickRequest {
   #upstream: EndpointConnection | null = null;
   #method = 0;
   #idempotent = false;
-  #http10 = false;
+  http10 = false;
   #keepAlive = false;
   #upgrade = false;
   #expectsContinue = false;
@@ -221,7 +221,7 @@ export class Exchange implements ConnectionUser, PickRequest {
       if (head.status >= 200) return this.#respond(data, next, length, head);
       if (head.status === 101) return this.#switchProtocols(data, next, length, head);
       pos = next;
-      if (!this.#http10) this.#writeInterim(data, head);
+      if (!this.http10) this.#writeInterim(data, head);
     }
     if (this.phase === BODY) this.#passResponse(data, pos, length);
   }
@@ -319,7 +319,7 @@ export class Exchange implements ConnectionUser, PickRequest {
     this.#upstream = null;
     this.#method = head.method;
     this.#idempotent = isIdempotent(head.method);
-    this.#http10 = head.minor === 0;
+    this.http10 = head.minor === 0;
     this.#keepAlive = head.keepAlive;
     this.#upgrade = head.upgrade;
     this.#expectsContinue = head.expectContinue;
@@ -425,13 +425,13 @@ export class Exchange implements ConnectionUser, PickRequest {
       draining ||
       this.#caller.port.closed ||
       !this.request.done ||
-      (!asIs && this.#http10);
-    this.response.begin(framing, head.contentLength, !asIs && !this.#http10);
+      (!asIs && this.http10);
+    this.response.begin(framing, head.contentLength, !asIs && !this.http10);
     const cookie = policies.affinity;
     const at = writeResponseHead(this.#context.out, 0, data, head, {
-      framing: asIs ? RESPONSE_AS_IS : this.#http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED,
+      framing: asIs ? RESPONSE_AS_IS : this.http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED,
       close: this.#closeAfter,
-      http10: this.#http10,
+      http10: this.http10,
       upgrade: false,
       extra: cookie === null ? null : affinityCookie(cookie, endpoint, this.affinity),
     });
@@ -645,7 +645,7 @@ export class Exchange implements ConnectionUser, PickRequest {
       retryAfterMs,
       close: this.#closeAfter,
       head: this.#method === METHOD_HEAD,
-      http10: this.#http10,
+      http10: this.http10,
     };
     this.#context.writeOut(caller.socket, writeLocalReply(this.#context.out, reply));
     if (!dropRest || this.#closeAfter) return caller.onExchangeDone(this.#closeAfter);

@@ -1,0 +1,110 @@
+/** What the admin server shows of an agent: its readiness, figures and threads, and the configuration it was given. */
+
+import type { AdminView, ThreadsView } from '../admin/view.ts';
+import type { Clock, Timer } from '../base/clock.ts';
+import type { Problem, Service, Snapshot } from '../model/service.ts';
+import type { DnsQueryCount, MetricsSource } from '../proxy/telemetry/metrics-source.ts';
+import { LedgerFigures } from '../proxy/telemetry/ledger-figures.ts';
+import {
+  EventLoopMonitor,
+  type ProcessFigures,
+  readProcessFigures,
+} from '../proxy/telemetry/process-figures.ts';
+import { renderMetrics } from '../proxy/telemetry/prometheus.ts';
+import { StatsSampler } from '../proxy/telemetry/service-stats.ts';
+import type { Ledger } from '../proxy/ledger/ledger.ts';
+import type { Agent, Readiness } from './agent.ts';
+
+/** Period of the samples that rates and quantiles come from. */
+const SAMPLE_MS = 500;
+
+export interface AgentViewOptions {
+  readonly agent: Agent;
+  readonly clock: Clock;
+  readonly domains: readonly string[];
+  readonly version: string;
+  /** The configuration without the agent's own problems. */
+  readonly snapshot: () => Snapshot;
+  /** All problems, the agent's included. */
+  readonly problems: () => readonly Problem[];
+}
+
+export class AgentView implements AdminView, MetricsSource {
+  readonly domains: readonly string[];
+  readonly figures: LedgerFigures;
+  readonly ledger: Ledger;
+  readonly #options: AgentViewOptions;
+  readonly #sampler: StatsSampler;
+  readonly #eventLoop = new EventLoopMonitor();
+  readonly #timer: Timer;
+
+  constructor(options: AgentViewOptions) {
+    const { agent, clock } = options;
+    this.#options = options;
+    this.domains = options.domains;
+    this.ledger = agent.ledger;
+    this.#sampler = new StatsSampler(agent.ledger, clock);
+    this.figures = new LedgerFigures(agent.ledger, this.#sampler);
+    this.#timer = clock.every(SAMPLE_MS, () => this.#sampler.sample());
+  }
+
+  stop(): void {
+    this.#timer.cancel();
+    this.#eventLoop.stop();
+  }
+
+  readiness(): Readiness {
+    return this.#options.agent.readiness();
+  }
+
+  snapshot(): Snapshot {
+    return { ...this.#options.snapshot(), problems: this.problems() };
+  }
+
+  metrics(): AsyncIterable<string> {
+    return renderMetrics(this, this.#options.clock);
+  }
+
+  services(): Iterable<Service> {
+    return this.#options.snapshot().services.values();
+  }
+
+  configVersion(): number {
+    return this.#options.agent.threads.servedVersion;
+  }
+
+  problems(): readonly Problem[] {
+    return this.#options.problems();
+  }
+
+  threads(): ThreadsView & { readonly alive: number } {
+    const { threads } = this.#options.agent;
+    return { alive: threads.alive, restarts: threads.restarts, threads: threads.states() };
+  }
+
+  listeners(): number {
+    return this.#options.agent.threads.listeners;
+  }
+
+  *dnsQueries(): Iterable<DnsQueryCount> {
+    const responses = this.#options.agent.dns?.stats.responses ?? {};
+    for (const [rcode, count] of Object.entries(responses)) yield { type: 'other', rcode, count };
+  }
+
+  accessLog(): { readonly written: number; readonly dropped: number } {
+    return this.#options.agent.threads.accessLog;
+  }
+
+  *eventLoops(): ReturnType<MetricsSource['eventLoops']> {
+    yield { thread: 'main', ...this.#eventLoop.read() };
+    yield* this.#options.agent.threads.eventLoops();
+  }
+
+  process(): ProcessFigures {
+    return readProcessFigures(this.#options.clock.wallMs());
+  }
+
+  build(): { readonly version: string; readonly node: string } {
+    return { version: this.#options.version, node: process.version };
+  }
+}

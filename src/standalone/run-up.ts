@@ -1,0 +1,86 @@
+/** `maesh up`: the whole mesh in one process, from manifests, until a signal ends it. */
+
+import { Agent } from '../agent/agent.ts';
+import type { CommandIo, UpSettings } from '../agent/settings.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import { createLog, type Log } from '../base/log.ts';
+import type { Problem } from '../model/service.ts';
+import { Manifests } from './manifests.ts';
+import { startAdmin } from './admin.ts';
+import { ProblemLog } from './problem-log.ts';
+import { welcome } from './welcome.ts';
+
+const DEFECT_EXIT_CODE = 1;
+
+/** Resolves with the exit code: 0 after an orderly end. */
+export async function runUp(settings: UpSettings, io: CommandIo): Promise<number> {
+  const clock = systemClock;
+  const startedMs = clock.nowMs();
+  const log = await makeLog(settings, io, clock);
+  const agent = new Agent({ ...settings, clock, log });
+  const problemLog = new ProblemLog(log);
+  const problems = (): readonly Problem[] => [...manifests.problems(), ...agent.problems()];
+  const manifests = new Manifests({
+    paths: settings.files,
+    serviceCidr: settings.serviceCidr,
+    defaultMode: settings.defaultMode,
+    clock,
+    onNotice: (text) => log.info(text),
+    onDelta: (delta) => agent.apply(delta),
+    onProblems: () => problemLog.show(problems()),
+  });
+  agent.onChange = () => problemLog.show(problems());
+  const ending = new AbortController();
+  const end = endOnSignals(io, ending);
+  try {
+    await Promise.all([agent.start(), manifests.start()]);
+    const admin = await startAdmin({ settings, agent, manifests, problems, clock, log });
+    io.onSignal('SIGHUP', () => {
+      agent.threads.reopenLogs();
+      void manifests
+        .reload()
+        .catch((error: unknown) => log.error('Cannot reread manifests', { error }));
+    });
+    await Promise.race([agent.served(manifests.snapshot().version), end]);
+    if (!ending.signal.aborted) {
+      const readyMs = clock.nowMs() - startedMs;
+      const dns = agent.dnsAddress;
+      io.out(
+        welcome({ settings, snapshot: manifests.snapshot(), admin: admin.address, dns, readyMs }),
+      );
+    }
+    await end;
+    await manifests.stop();
+    await agent.drain(settings.drainTimeoutMs);
+    await admin.stop();
+    return 0;
+  } catch (thrown) {
+    await Promise.allSettled([manifests.stop(), agent.stop()]);
+    const error = MeshError.from(thrown);
+    io.err(`maesh: ${error.message}\n`);
+    return DEFECT_EXIT_CODE;
+  }
+}
+
+/** Resolves on the first SIGTERM or SIGINT; a second one no longer waits for the drain. */
+function endOnSignals(io: CommandIo, ending: AbortController): Promise<void> {
+  return new Promise((resolve) => {
+    const onSignal = (): void => {
+      if (ending.signal.aborted) throw new MeshError('unknown', 'Ended by a second signal');
+      ending.abort();
+      resolve();
+    };
+    io.onSignal('SIGTERM', onSignal);
+    io.onSignal('SIGINT', onSignal);
+  });
+}
+
+function makeLog(settings: UpSettings, io: CommandIo, clock: Clock): Promise<Log> {
+  return createLog({
+    level: settings.logLevel,
+    format: settings.logFormat,
+    clock,
+    write: (line) => io.err(line),
+  });
+}

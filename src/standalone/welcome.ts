@@ -1,0 +1,55 @@
+/** What `maesh up` says once it serves: how to reach the mesh. */
+
+import type { ListenAddress, UpSettings } from '../agent/settings.ts';
+import type { Service, Snapshot } from '../model/service.ts';
+
+export interface Welcome {
+  readonly settings: UpSettings;
+  readonly snapshot: Snapshot;
+  readonly admin: ListenAddress;
+  readonly dns: ListenAddress | null;
+  readonly readyMs: number;
+}
+
+/** The lines `admin http://…` and `dns …` are read by programs too: they keep their form. */
+export function welcome({ settings, snapshot, admin, dns, readyMs }: Welcome): string {
+  const { services } = snapshot;
+  const example = [...services.values()].find((service) => service.ports.some(isHttp));
+  const domain = settings.domains[0] ?? 'maesh';
+  const lines = [
+    `maesh: ${services.size} services from ${settings.files.join(', ')} ready in ${Math.round(readyMs)} ms`,
+    '',
+    `  admin   http://${hostPort(admin)}`,
+    `  dns     ${dns === null ? 'off' : `${hostPort(dns)}${dig(dns, example, domain)}`}`,
+  ];
+  const isDefaultAdmin = admin.port === 9000 && admin.host === '127.0.0.1';
+  const adminFlag = isDefaultAdmin ? '' : ` --admin http://${hostPort(admin)}`;
+  if (example !== undefined) {
+    const port = example.ports.find(isHttp)?.port ?? 80;
+    const suffix = port === 80 ? '' : `:${port}`;
+    lines.push(
+      `  call    maesh curl${adminFlag} http://${example.name}.${example.namespace}.${domain}${suffix}/`,
+    );
+  }
+  lines.push(
+    `  hosts   maesh hosts${adminFlag} | sudo tee -a /etc/hosts`,
+    ...(dns === null
+      ? []
+      : [`  resolv  resolvectl dns lo ${hostPort(dns)} && resolvectl domain lo '~${domain}'`]),
+    '',
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function dig(dns: ListenAddress, example: Service | undefined, domain: string): string {
+  if (example === undefined) return '';
+  return `   (dig @${dns.host} -p ${dns.port} ${example.name}.${example.namespace}.${domain})`;
+}
+
+function isHttp(port: Service['ports'][number]): boolean {
+  return port.protocol === 'http';
+}
+
+function hostPort({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
