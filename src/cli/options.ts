@@ -4,11 +4,20 @@ import { Option, type Command } from 'commander';
 
 import { variableOf } from './setting-reader.ts';
 import type { Setting } from './settings.ts';
+import { PATH } from './value.ts';
 
-/** Adds a flag for each setting; values stay text, so that all errors are reported together. */
-export function addSettings(command: Command, settings: readonly Setting<unknown>[]): void {
+/**
+ * Adds a flag for each setting; values stay text, so that all errors are reported together. With `manyPaths` a list of
+ * paths may follow one flag (`-f manifests/*.yaml`), which suits commands without other arguments.
+ */
+export function addSettings(
+  command: Command,
+  settings: readonly Setting<unknown>[],
+  { manyPaths = false } = {},
+): void {
   for (const setting of settings) {
-    for (const option of optionsOf(setting)) command.addOption(option);
+    const dots = manyPaths && setting.isList && setting.kind === PATH ? '...' : '';
+    for (const option of optionsOf(setting, dots)) command.addOption(option);
   }
 }
 
@@ -30,11 +39,13 @@ export function givenFlags(
   return given;
 }
 
-function optionsOf(setting: Setting<unknown>): readonly Option[] {
+function optionsOf(setting: Setting<unknown>, dots: string): readonly Option[] {
   const short = setting.short === '' ? '' : `-${setting.short}, `;
   const { placeholder } = setting.kind;
   const isSwitch = placeholder === '';
-  const flags = isSwitch ? `--${setting.name}` : `${short}--${setting.name} <${placeholder}>`;
+  const flags = isSwitch
+    ? `--${setting.name}`
+    : `${short}--${setting.name} <${placeholder}${dots}>`;
   const byDefault = setting.default === '' ? '' : `, default ${setting.default}`;
   const text = `${setting.doc.replaceAll('`', '')} (${variableOf(setting.name)}${byDefault})`;
   const group = `${setting.group}:`;

@@ -15,3 +15,11 @@ export function addOutput(command: Command): Command {
 export function isJson(command: Command): boolean {
   return command.getOptionValue('output') === 'json';
 }
+
+/** Text that comes from elsewhere, with control characters escaped: nothing in it may steer the terminal. */
+export function printable(text: string): string {
+  // oxlint-disable-next-line no-control-regex -- these are what must not reach a terminal
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => {
+    return char === '\n' ? '\\n' : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}

@@ -1,0 +1,97 @@
+/** `maesh check`: the problems in manifests, for people and for CI. */
+
+import { styleText } from 'node:util';
+
+import { Command } from 'commander';
+
+import { MeshError } from '../base/error.ts';
+import type { Problem } from '../model/service.ts';
+import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
+import { loadManifests } from './load.ts';
+import { addSettings, givenFlags } from './options.ts';
+import { addOutput, isJson, printable } from './output.ts';
+import { SettingReader } from './setting-reader.ts';
+import { SETTINGS } from './settings.ts';
+
+const EXAMPLES = `
+Errors make the exit code 1; warnings do so with --strict.
+
+Examples:
+  maesh check -f examples/shop
+  maesh check -f manifests/*.yaml --strict
+  maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
+
+const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.defaultMode];
+
+export function checkCommand(context: CliContext): Command {
+  const command = new Command('check')
+    .summary('list the problems in manifests')
+    .description(
+      'Reads manifests as "maesh up" does and lists what is wrong with them. Runs nothing.',
+    )
+    .option('--strict', 'fail on warnings too')
+    .addHelpText('after', EXAMPLES)
+    .action(async () => context.exit(await check(command, context)));
+  addSettings(command, CHECK_SETTINGS, { manyPaths: true });
+  return addOutput(command);
+}
+
+async function check(command: Command, context: CliContext): Promise<number> {
+  const flags = givenFlags(command, CHECK_SETTINGS);
+  const reader = new SettingReader({ flags, env: context.env, file: null });
+  const options = {
+    paths: reader.list(SETTINGS.files),
+    serviceCidr: reader.one(SETTINGS.serviceCidr),
+    defaultMode: reader.one(SETTINGS.defaultMode),
+  };
+  if (options.paths.length === 0) {
+    reader.errors.push('Cannot check without manifests: give a file or folder with -f PATH');
+  }
+  if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
+  const { problems, notices, snapshot } = await loadManifests(options);
+  const errors = problems.filter((problem) => problem.severity === 'error').length;
+  const warnings = problems.length - errors;
+  const services = snapshot.services.size;
+  if (isJson(command)) {
+    context.io.out(`${JSON.stringify({ errors, warnings, services, notices, problems })}\n`);
+  } else {
+    for (const notice of notices) context.io.err(`${printable(notice)}\n`);
+    for (const block of blocksOf(problems, context.isColored)) context.io.out(`${block}\n\n`);
+    context.io.out(`${summaryOf(errors, warnings, services)}\n`);
+  }
+  const isStrict = command.getOptionValue('strict') === true;
+  return errors > 0 || (isStrict && warnings > 0) ? EXIT_FAILURE : EXIT_OK;
+}
+
+/** One block per object, in order of first appearance. */
+function blocksOf(problems: readonly Problem[], isColored: boolean): readonly string[] {
+  const byObject = new Map<string, string[]>();
+  for (const problem of problems) {
+    const lines = byObject.get(problem.object) ?? [printable(problem.object)];
+    lines.push(...linesOf(problem, isColored));
+    byObject.set(problem.object, lines);
+  }
+  return [...byObject.values()].map((lines) => lines.join('\n'));
+}
+
+function linesOf(problem: Problem, isColored: boolean): readonly string[] {
+  const { severity, field, value, message, remedy, location } = problem;
+  const style = severity === 'error' ? 'red' : 'yellow';
+  const word = isColored ? styleText(style, severity, { validateStream: false }) : severity;
+  const place = location === '' ? '' : ` at ${location}`;
+  const what = field === '' ? '' : `: ${field}`;
+  const found = value === '' ? '' : ` is "${value}"`;
+  const lines = [`  ${word}${printable(`${place}${what}${found}`)}`, `    ${printable(message)}`];
+  if (remedy !== '') lines.push(`    ${printable(remedy)}`);
+  return lines;
+}
+
+function summaryOf(errors: number, warnings: number, services: number): string {
+  const scope = plural(services, 'Service');
+  if (errors + warnings === 0) return `No problems in ${scope}`;
+  return `${plural(errors, 'error')} and ${plural(warnings, 'warning')} in ${scope}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

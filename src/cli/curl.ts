@@ -1,0 +1,207 @@
+/** `maesh curl`: the real curl, with mesh names led to their addresses and the source address of a pod. */
+
+import { spawn } from 'node:child_process';
+import { networkInterfaces } from 'node:os';
+
+import { Command } from 'commander';
+
+import { MeshError, codeOf } from '../base/error.ts';
+import type { CliContext } from './context.ts';
+import { curlTargets, readCurlOptions, type CurlTarget } from './curl-arguments.ts';
+import { addMeshSource, readMesh, type Mesh, type NamedService } from './mesh.ts';
+import { didYouMean } from './nearest.ts';
+
+const EXAMPLES = `
+The first word that is not an option of this command starts curl's own arguments, so -f means manifests before it and
+curl's --fail after it. --from and --admin are understood anywhere. The exit code is curl's.
+
+Examples:
+  maesh curl http://web.shop.maesh/
+  maesh curl --from shop/client -v http://web.shop.maesh/cart
+  maesh curl -f examples/shop -s -o /dev/null -w '%{http_code}\\n' http://web.shop.maesh/ http://cart.shop.maesh/`;
+
+export function curlCommand(context: CliContext): Command {
+  const command = new Command('curl')
+    .summary('run curl with mesh names resolved, as a pod if you like')
+    .description(
+      'Runs the curl of this machine with the mesh names in its URLs resolved, and, with --from, as a pod.',
+    )
+    .usage('[options] [curl arguments] URL...')
+    .argument('[arguments...]', 'arguments and URLs for curl')
+    .option('--from <NAMESPACE/POD>', 'send from the address of this pod')
+    .addHelpText('after', EXAMPLES)
+    .allowUnknownOption()
+    .passThroughOptions()
+    .action(async (words: readonly string[]) => {
+      const args = takeOurs(command, words);
+      checkManifests(command.getOptionValue('file'));
+      if (args.length === 0)
+        command.error(
+          'maesh: Cannot run curl without a URL: give one, as in http://web.shop.maesh/',
+        );
+      const options = await readCurlOptions(curlOutput);
+      const mesh = await readMesh(command, context);
+      const added = [
+        ...sourceArguments(mesh, command.getOptionValue('from')),
+        ...targetArguments(mesh, curlTargets(args, options)),
+      ];
+      context.exit(await runCurl([...added, ...args], proxyless(context.env, mesh.domains)));
+    });
+  return addMeshSource(command);
+}
+
+/** Options that curl does not have are ours wherever they stand before a `--`. */
+function takeOurs(command: Command, words: readonly string[]): readonly string[] {
+  const rest: string[] = [];
+  const end = words.indexOf('--');
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? '';
+    const match = end < 0 || i < end ? /^--(from|admin)(?:=(.*))?$/.exec(word) : null;
+    const value = match?.[2] ?? words[i + 1];
+    if (match === null || value === undefined) {
+      rest.push(word);
+      continue;
+    }
+    command.setOptionValue(match[1] ?? '', value);
+    if (match[2] === undefined) i += 1;
+  }
+  return rest;
+}
+
+/** Everybody forgets once that -f is taken. */
+function checkManifests(paths: unknown): void {
+  const url = Array.isArray(paths) ? paths.find((path) => String(path).includes('://')) : undefined;
+  if (url === undefined) return;
+  throw new MeshError(
+    'invalid_setting',
+    `Cannot read manifests from "${url}": -f means manifests here; write --fail for the option of curl`,
+  );
+}
+
+/** `--interface` with the address of the pod. */
+function sourceArguments(mesh: Mesh, from: unknown): readonly string[] {
+  if (typeof from !== 'string') return [];
+  const pods = new Map<string, string>();
+  for (const { namespace, pod, address } of mesh.identities) {
+    pods.set(pod.includes('/') ? pod : `${namespace}/${pod}`, address);
+  }
+  const address = pods.get(from);
+  if (address === undefined) {
+    const hint =
+      didYouMean(from, pods.keys()) ||
+      `; the mesh knows ${pods.size} pods, give one as namespace/pod`;
+    throw new MeshError(
+      'not_found',
+      `Cannot send from pod "${from}": the mesh has none with an address${hint}`,
+    );
+  }
+  if (!isLocal(address)) {
+    throw new MeshError(
+      'address_unavailable',
+      `Cannot send from pod "${from}": its address "${address}" is not one of this machine; give the Pod a status.podIP in 127.0.0.0/8`,
+    );
+  }
+  return ['--interface', address];
+}
+
+function isLocal(address: string): boolean {
+  if (address.startsWith('127.') || address === '::1') return true;
+  return Object.values(networkInterfaces()).some((entries) =>
+    entries?.some((entry) => entry.address === address),
+  );
+}
+
+/** `--connect-to` for each mesh name: unlike `--resolve` it holds for every port, redirects included. */
+function targetArguments(mesh: Mesh, targets: readonly CurlTarget[]): readonly string[] {
+  const args: string[] = [];
+  const names = new Map<string, NamedService>();
+  for (const service of mesh.services) names.set(`${service.name}.${service.namespace}`, service);
+  for (const target of targets) {
+    const host = target.host.toLowerCase().replace(/\.$/, '');
+    const domain = mesh.domains.find(
+      (candidate) => host === candidate || host.endsWith(`.${candidate}`),
+    );
+    if (domain === undefined) continue;
+    const name = host.slice(0, Math.max(host.length - domain.length - 1, 0));
+    const service = names.get(name);
+    if (service === undefined || service.address === '') {
+      const near = didYouMean(name, names.keys()).replaceAll(/"([^"]+)"/g, `"$1.${domain}"`);
+      const hint = near === '' ? '; "maesh hosts" lists the names' : near;
+      throw new MeshError(
+        'not_found',
+        `Cannot find "${target.host}": the mesh has no such Service${hint}`,
+      );
+    }
+    checkPort(service, target);
+    const address = service.address.includes(':') ? `[${service.address}]` : service.address;
+    args.push('--connect-to', `${target.host}::${address}:`);
+  }
+  return args;
+}
+
+function checkPort(service: NamedService, target: CurlTarget): void {
+  if (target.port === 0 || service.ports.some((port) => port.port === target.port)) return;
+  const ports = service.ports.map((port) => `${port.port} (${port.protocol})`).join(', ');
+  throw new MeshError(
+    'not_found',
+    `Cannot reach port ${target.port} of "${target.host}": the Service has ${ports === '' ? 'no ports' : ports}`,
+  );
+}
+
+/** A proxy from the environment cannot resolve mesh names, so they go past it. */
+function proxyless(
+  env: CliContext['env'],
+  domains: readonly string[],
+): Record<string, string | undefined> {
+  const without = [env['no_proxy'] ?? env['NO_PROXY'] ?? '', ...domains]
+    .filter((part) => part !== '')
+    .join(',');
+  return { ...env, no_proxy: without, NO_PROXY: without };
+}
+
+/** Standard output of a curl that prints something about itself. */
+async function curlOutput(args: readonly string[]): Promise<string> {
+  const child = spawn('curl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  await ended(child);
+  return text;
+}
+
+async function runCurl(
+  args: readonly string[],
+  env: Record<string, string | undefined>,
+): Promise<number> {
+  return ended(spawn('curl', args, { stdio: 'inherit', env }));
+}
+
+const SIGNAL_NUMBERS: Readonly<Record<string, number>> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGKILL: 9,
+  SIGTERM: 15,
+};
+
+/** The exit code, as a shell would say it. */
+async function ended(child: ReturnType<typeof spawn>): Promise<number> {
+  // The terminal sends Ctrl-C to curl too: it decides how to end, and we end with it.
+  const ignore = (): void => undefined;
+  process.on('SIGINT', ignore);
+  try {
+    return await new Promise<number>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) =>
+        resolve(code ?? 128 + (SIGNAL_NUMBERS[signal ?? ''] ?? 0)),
+      );
+    });
+  } catch (thrown) {
+    if (codeOf(thrown) !== 'not_found') throw MeshError.from(thrown, 'Cannot run curl');
+    throw new MeshError(
+      'not_found',
+      'Cannot find curl: install it, or resolve the names yourself with "maesh hosts"',
+      thrown,
+    );
+  } finally {
+    process.off('SIGINT', ignore);
+  }
+}

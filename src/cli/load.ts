@@ -1,0 +1,49 @@
+/** Reads manifests once and compiles them: what `check`, `hosts` and `curl` need of the mesh without running it. */
+
+import { systemClock } from '../base/clock.ts';
+import { Compiler } from '../compile/compiler.ts';
+import { FolderSource } from '../kube/folder.ts';
+import { Store, type ObjectRef } from '../kube/store.ts';
+import type { Problem, Protocol, Snapshot } from '../model/service.ts';
+
+export interface LoadOptions {
+  readonly paths: readonly string[];
+  readonly serviceCidr: string;
+  /** Default `http`. */
+  readonly defaultMode?: Protocol;
+}
+
+export interface Loaded {
+  readonly snapshot: Snapshot;
+  /** Of the files and of what they say, in order of place. */
+  readonly problems: readonly Problem[];
+  /** What was passed over, as sentences. */
+  readonly notices: readonly string[];
+}
+
+/**
+ * Loads files and folders; what is wrong inside them is in `problems`.
+ * @throws MeshError when a path cannot be read at all.
+ */
+export async function loadManifests(options: LoadOptions): Promise<Loaded> {
+  const { paths, serviceCidr, defaultMode = 'http' } = options;
+  const store = new Store();
+  const changed: ObjectRef[] = [];
+  const notices: string[] = [];
+  let fileProblems: readonly Problem[] = [];
+  const unsubscribe = store.subscribe((refs) => changed.push(...refs));
+  const source = new FolderSource({
+    paths,
+    store,
+    clock: systemClock,
+    onNotice: (text) => notices.push(text),
+    onProblems: (problems) => (fileProblems = problems),
+  });
+  await source.start();
+  await source.stop();
+  unsubscribe();
+  const compiler = new Compiler(store, { serviceCidr, defaultMode });
+  compiler.update(changed);
+  const snapshot = compiler.snapshot();
+  return { snapshot, problems: [...fileProblems, ...snapshot.problems], notices };
+}

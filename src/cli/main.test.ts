@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { maesh } from './testing.ts';
+import { version } from './version.ts';
+
+test('maesh version and --version print the version of the package', async () => {
+  for (const args of [['version'], ['--version'], ['-V']]) {
+    const { code, out } = await maesh(args);
+    assert.equal(code, 0);
+    assert.match(out, /^maesh \d+\.\d+\.\d+ \(Node \d+\.\d+\.\d+, \w+-\w+\)\n$/);
+  }
+  const { out } = await maesh(['version', '-o', 'json']);
+  assert.deepEqual(JSON.parse(out), {
+    maesh: version(),
+    node: process.versions.node,
+    platform: `${process.platform}-${process.arch}`,
+  });
+});
+
+test('maesh without a command prints its help and fails', async () => {
+  const { code, out, err } = await maesh([]);
+  assert.deepEqual([code, out], [2, '']);
+  assert.match(err, /^Usage: maesh/);
+});
+
+test('maesh names what it does not understand, with the nearest that it does', async () => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['chek'], /^maesh: unknown command 'chek'\n\(Did you mean check\?\)\n/],
+    [['hosts', '--adimn', 'x'], /^maesh: unknown option '--adimn'\n\(Did you mean --admin\?\)\n/],
+    [['version', '-o', 'xml'], /^maesh: option '-o, --output <FORMAT>' argument 'xml' is invalid/],
+    [['hosts', 'word'], /^maesh: too many arguments for 'hosts'/],
+  ];
+  for (const [args, pattern] of cases) {
+    const { code, out, err } = await maesh(args);
+    assert.deepEqual([code, out], [2, ''], args.join(' '));
+    assert.match(err, pattern);
+    assert.match(err, /Run it with --help for what it takes\.\n$/);
+  }
+});
+
+test('maesh up reports all wrong settings together and starts nothing', async () => {
+  const args = ['up', '--dns-ttl', '5', '--no-acl', '--threads', '0'];
+  const { code, out, err } = await maesh(args, { MAESH_DNS: 'here', MAESH_THREDS: '2' });
+  assert.deepEqual([code, out], [2, '']);
+  assert.deepEqual(err.split('\n'), [
+    'maesh: Cannot use "here" for MAESH_DNS: give an IP address and a port, as in 127.0.0.1:9000 or [::1]:9000, or off',
+    'maesh: Cannot use "5" for --dns-ttl: give a time with its unit, 0s to 1h in whole seconds, as in 5s',
+    'maesh: Cannot use "0" for --threads: give a whole number, 1 to 256, or cores',
+    'maesh: Cannot start without manifests: give a file or folder with -f PATH',
+    '',
+  ]);
+  const missing = await maesh(['up', '--config', '/no/such/file.yaml']);
+  assert.equal(missing.code, 2);
+  assert.equal(
+    missing.err,
+    'maesh: Cannot read the configuration file "/no/such/file.yaml": there is no such file\n',
+  );
+});
+
+test('maesh survives a reader that has seen enough', async () => {
+  const bin = fileURLToPath(new URL('../../bin/maesh', import.meta.url));
+  const child = spawn('sh', ['-c', `"${bin}" help | true`], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (err += chunk));
+  await new Promise((resolve) => child.on('close', resolve));
+  assert.equal(err, '');
+});
+
+test('docs/commands.md has exactly the commands and options there are', async () => {
+  const document = readFileSync(new URL('../../docs/commands.md', import.meta.url), 'utf8');
+  const sections = new Map<string, string>();
+  for (const section of document.split(/^## maesh /m).slice(1)) {
+    sections.set(section.slice(0, section.indexOf('\n')), section);
+  }
+  const { out } = await maesh(['--help']);
+  const names = [...out.matchAll(/^ {2}([a-z]+) {2,}\w/gm)].map((match) => match[1] ?? '');
+  const commands = names.filter((name) => name !== 'help' && name !== '');
+  assert.deepEqual([...sections.keys()].sort(), commands.sort());
+  for (const [name, section] of sections) {
+    const help = (await maesh([name, '--help'])).out;
+    assert.match(help, /Examples:\n {2}maesh /, name);
+    const isSetting = (option: string): boolean => name === 'up' && option !== '--config';
+    const offered = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(
+      (match) => match[1] ?? '',
+    );
+    const expected = offered.filter((option) => option !== '--help' && !isSetting(option));
+    const described = [...section.matchAll(/^\| `(?:-\w, )?(--[a-z-]+)/gm)].map(
+      (match) => match[1] ?? '',
+    );
+    assert.deepEqual(described.sort(), expected.sort(), name);
+  }
+});

@@ -1,0 +1,101 @@
+/** The command line: finds the command, loads only its code, and turns what goes wrong into a sentence and an exit code. */
+
+import { Command, CommanderError } from 'commander';
+
+import { MeshError } from '../base/error.ts';
+import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE, processContext, type CliContext } from './context.ts';
+
+/** One per command: the summary for the overview, and where its code is. */
+interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<(context: CliContext) => Command>;
+}
+
+const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'up',
+    summary: 'run the mesh on this machine, from manifests',
+    load: async () => (await import('./up.ts')).upCommand,
+  },
+  {
+    name: 'check',
+    summary: 'list the problems in manifests',
+    load: async () => (await import('./check.ts')).checkCommand,
+  },
+  {
+    name: 'curl',
+    summary: 'run curl with mesh names resolved, as a pod if you like',
+    load: async () => (await import('./curl.ts')).curlCommand,
+  },
+  {
+    name: 'hosts',
+    summary: 'print the mesh names as lines for /etc/hosts',
+    load: async () => (await import('./hosts.ts')).hostsCommand,
+  },
+  {
+    name: 'version',
+    summary: 'print the version',
+    load: async () => (await import('./version.ts')).versionCommand,
+  },
+];
+
+const EPILOGUE = `
+Start here:
+  maesh up -f examples/shop
+  maesh curl http://web.shop.maesh/
+
+Exit codes: 0 all is well, 1 it failed or found problems, 2 wrong usage.
+Run "maesh COMMAND --help" for the options of a command.`;
+
+async function main(context: CliContext, words: readonly string[]): Promise<void> {
+  const program = new Command('maesh')
+    .description('A service mesh without sidecars: one proxy per node, opt-in by name.')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .addHelpText('after', EPILOGUE)
+    .configureOutput({
+      writeOut: (text) => context.io.out(text),
+      writeErr: (text) => context.io.err(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'maesh: ')),
+    })
+    .showSuggestionAfterError()
+    .showHelpAfterError('Run it with --help for what it takes.')
+    .enablePositionalOptions()
+    .exitOverride();
+  const [first = '', second = ''] = words;
+  const wanted =
+    first === 'help' ? second : first === '--version' || first === '-V' ? 'version' : first;
+  for (const entry of COMMANDS) {
+    if (entry.name === wanted) program.addCommand(adopt(program, (await entry.load())(context)));
+    else program.command(entry.name).description(entry.summary);
+  }
+  const args = wanted === 'version' && first !== 'help' ? ['version', ...words.slice(1)] : words;
+  await program.parseAsync(args, { from: 'user' });
+}
+
+/** `addCommand` does not hand on what `command` does. */
+function adopt(program: Command, command: Command): Command {
+  return command.copyInheritedSettings(program).helpOption('-h, --help', 'show this help');
+}
+
+/** Exit code for anything thrown; what a person must know has been written then. */
+function report(context: CliContext, thrown: unknown): number {
+  if (thrown instanceof CommanderError) {
+    return thrown.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  }
+  if (thrown instanceof MeshError) {
+    for (const line of thrown.message.split('\n')) context.io.err(`maesh: ${line}\n`);
+    return thrown.code === 'invalid_setting' ? EXIT_USAGE : EXIT_FAILURE;
+  }
+  const stack = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  context.io.err(`maesh: This is a defect in maesh, please report it: ${stack}\n`);
+  return EXIT_FAILURE;
+}
+
+const context = processContext();
+try {
+  await main(context, process.argv.slice(2));
+} catch (thrown) {
+  context.exit(report(context, thrown));
+}
