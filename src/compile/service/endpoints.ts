@@ -77,7 +77,9 @@ export class EndpointReader {
       return;
     }
     const key = endpointKey({ address, port });
-    if (found.has(key)) return;
+    // Of several Pods that give the same address, one must stand for it whatever the order of events.
+    const rival = found.get(key);
+    if (rival !== undefined && rival.pod <= candidate.pod) return;
     const pod = this.#pod(candidate.pod);
     const node = candidate.node === '' ? (pod?.nodeName ?? '') : candidate.node;
     const zone = this.#zoneOf(node) || candidate.zone;
