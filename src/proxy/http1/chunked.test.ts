@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { decode } from '../../../test/support/http1.ts';
 import {
   CHUNK_BAD,
@@ -84,7 +84,7 @@ describe('ChunkedDecoder', () => {
       assert.deepEqual(decode(bytes), expected);
       for (let cut = 1; cut < bytes.length; cut++)
         assert.deepEqual(decode(bytes, [cut]), expected, `cut at ${cut}`);
-      assert.deepEqual(decode(bytes, bytes.map((_, i) => i) as never), expected);
+      assert.deepEqual(decode(bytes, [...bytes.keys()]), expected);
       for (let end = 0; end < input.length; end++)
         assert.equal(decode(bytes.subarray(0, end)).outcome, 'more');
     });
@@ -144,7 +144,11 @@ describe('ChunkedDecoder', () => {
     }
   });
 
-  const chunk = fc.string({ unit: fc.constantFrom(...'ab\r\n0;'), minLength: 1, maxLength: 40 });
+  const chunk = fc.string({
+    unit: fc.constantFrom(...'ab\r\n0;'.split('')),
+    minLength: 1,
+    maxLength: 40,
+  });
   const extension = fc.constantFrom('', ';a', ' ; a = "b;c" ;d=e');
 
   it('gives back the body, however it is chunked and cut', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   droppedOf,
   fieldsOf,
@@ -297,7 +297,7 @@ describe('parseRequestHead()', () => {
     ]);
     const kinds = [0, 1, 2, 3].map((i) => head.fields[i * FIELD_STRIDE]);
     assert.deepEqual(kinds, [FIELD_HOST, FIELD_COOKIE, FIELD_OTHER, FIELD_TRACEPARENT]);
-    assert.ok(kinds.every((kind) => kind! < FIELD_KINDS));
+    assert.ok(kinds.every((kind) => kind < FIELD_KINDS));
     assert.equal(head.framing, FRAMING_NONE);
     assert.equal(head.contentLength, -1);
   });
@@ -437,7 +437,7 @@ describe('parseRequestHead()', () => {
   });
 
   it('forgets the request before', () => {
-    const head = new Head(16);
+    const head = new Head(128);
     const first = Buffer.from(
       'POST http://x/ HTTP/1.0\r\nContent-Length: 5\r\nConnection: a, keep-alive\r\n\r\n',
     );
@@ -446,15 +446,12 @@ describe('parseRequestHead()', () => {
     assert.ok(parseRequestHead(second, 0, second.length, head, LIMITS) > 0);
     const { head: fresh } = request(second.toString());
     head.fields.fill(0, head.count * FIELD_STRIDE);
-    assert.deepEqual(
-      { ...head, fields: [...head.fields.subarray(0, 10)] },
-      { ...fresh, fields: [...fresh.fields.subarray(0, 10)] },
-    );
+    assert.deepEqual(head, fresh);
   });
 });
 
 const tokenCharacter = fc.constantFrom(
-  ..."!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+  ..."!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".split(''),
 );
 const token = fc.string({ unit: tokenCharacter, minLength: 1, maxLength: 20 });
 const valueByte = fc
@@ -465,11 +462,14 @@ const value = fc
   .array(fc.string({ unit: valueByte, minLength: 1, maxLength: 12 }), { maxLength: 4 })
   .map((words) => words.join(' '));
 const path = fc
-  .string({ unit: fc.constantFrom(..."abcXYZ019-._~!$&'()*+,;=:@/%|[]^"), maxLength: 30 })
+  .string({ unit: fc.constantFrom(..."abcXYZ019-._~!$&'()*+,;=:@/%|[]^".split('')), maxLength: 30 })
   .map((text) => `/${text}`);
-const query = fc.option(fc.string({ unit: fc.constantFrom(...'abc=&?/{}`\\%20'), maxLength: 20 }), {
-  nil: undefined,
-});
+const query = fc.option(
+  fc.string({ unit: fc.constantFrom(...'abc=&?/{}`\\%20'.split('')), maxLength: 20 }),
+  {
+    nil: undefined,
+  },
+);
 const space = fc.constantFrom('', ' ', '\t', ' \t ');
 const SPECIAL = /^(host|content-length|transfer-encoding|connection|upgrade|expect)$/i;
 const field = fc.tuple(
