@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { readVersion } from '../base/version.ts';
+import { COMMANDS } from './commands.ts';
 import { maesh } from './testing.ts';
-import { version } from './version.ts';
 
 test('maesh version and --version print the version of the package', async () => {
   for (const args of [['version'], ['--version'], ['-V']]) {
@@ -15,7 +16,7 @@ test('maesh version and --version print the version of the package', async () =>
   }
   const { out } = await maesh(['version', '-o', 'json']);
   assert.deepEqual(JSON.parse(out), {
-    maesh: version(),
+    maesh: readVersion(),
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,
   });
@@ -78,21 +79,29 @@ test('docs/commands.md has exactly the commands and options there are', async ()
   for (const section of document.split(/^## maesh /m).slice(1)) {
     sections.set(section.slice(0, section.indexOf('\n')), section);
   }
-  const { out } = await maesh(['--help']);
-  const names = [...out.matchAll(/^ {2}([a-z]+) {2,}\w/gm)].map((match) => match[1] ?? '');
-  const commands = names.filter((name) => name !== 'help' && name !== '');
-  assert.deepEqual([...sections.keys()].sort(), commands.sort());
-  for (const [name, section] of sections) {
-    const help = (await maesh([name, '--help'])).out;
-    assert.match(help, /Examples:\n {2}maesh /, name);
+  assert.deepEqual([...sections.keys()].sort(), COMMANDS.map((entry) => entry.name).sort());
+  for (const entry of COMMANDS) {
+    const { name, summary } = entry;
+    let help = '';
+    const io = {
+      out: (text: string) => (help += text),
+      err: () => assert.fail(),
+      onSignal: () => assert.fail(),
+    };
+    const command = (await entry.load())({
+      io,
+      env: {},
+      isColored: false,
+      exit: () => assert.fail(),
+    });
+    command.configureOutput({ writeOut: io.out }).outputHelp();
+    assert.match(help, /Examples:\n {2}\S*\s?maesh /, name);
+    assert.equal(command.summary(), summary, name);
     const isSetting = (option: string): boolean => name === 'up' && option !== '--config';
-    const offered = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(
-      (match) => match[1] ?? '',
-    );
-    const expected = offered.filter((option) => option !== '--help' && !isSetting(option));
-    const described = [...section.matchAll(/^\| `(?:-\w, )?(--[a-z-]+)/gm)].map(
-      (match) => match[1] ?? '',
-    );
-    assert.deepEqual(described.sort(), expected.sort(), name);
+    const offered = command.options
+      .map((option) => option.long ?? '')
+      .filter((option) => !isSetting(option));
+    const described = [...(sections.get(name) ?? '').matchAll(/^\| `(?:-\w, )?(--[a-z-]+)/gm)];
+    assert.deepEqual(described.map((match) => match[1] ?? '').sort(), offered.sort(), name);
   }
 });

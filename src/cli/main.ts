@@ -3,42 +3,8 @@
 import { Command, CommanderError } from 'commander';
 
 import { MeshError } from '../base/error.ts';
+import { COMMANDS } from './commands.ts';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE, processContext, type CliContext } from './context.ts';
-
-/** One per command: the summary for the overview, and where its code is. */
-interface CommandEntry {
-  readonly name: string;
-  readonly summary: string;
-  load(): Promise<(context: CliContext) => Command>;
-}
-
-const COMMANDS: readonly CommandEntry[] = [
-  {
-    name: 'up',
-    summary: 'run the mesh on this machine, from manifests',
-    load: async () => (await import('./up.ts')).upCommand,
-  },
-  {
-    name: 'check',
-    summary: 'list the problems in manifests',
-    load: async () => (await import('./check.ts')).checkCommand,
-  },
-  {
-    name: 'curl',
-    summary: 'run curl with mesh names resolved, as a pod if you like',
-    load: async () => (await import('./curl.ts')).curlCommand,
-  },
-  {
-    name: 'hosts',
-    summary: 'print the mesh names as lines for /etc/hosts',
-    load: async () => (await import('./hosts.ts')).hostsCommand,
-  },
-  {
-    name: 'version',
-    summary: 'print the version',
-    load: async () => (await import('./version.ts')).versionCommand,
-  },
-];
 
 const EPILOGUE = `
 Start here:

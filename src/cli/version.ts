@@ -1,19 +1,10 @@
 /** `maesh version`. */
 
-import { readFileSync } from 'node:fs';
-
 import { Command } from 'commander';
 
+import { readVersion } from '../base/version.ts';
 import type { CliContext } from './context.ts';
 import { addOutput, isJson } from './output.ts';
-
-/** The version in package.json. */
-export function version(): string {
-  const path = new URL('../../package.json', import.meta.url);
-  const json: unknown = JSON.parse(readFileSync(path, 'utf8'));
-  const isPackage = typeof json === 'object' && json !== null && 'version' in json;
-  return isPackage ? String(json.version) : 'unknown';
-}
 
 export function versionCommand(context: CliContext): Command {
   const command = new Command('version')
@@ -21,7 +12,7 @@ export function versionCommand(context: CliContext): Command {
     .description('Prints the versions of maesh and of the Node it runs on.')
     .action(() => {
       const found = {
-        maesh: version(),
+        maesh: readVersion(),
         node: process.versions.node,
         platform: `${process.platform}-${process.arch}`,
       };

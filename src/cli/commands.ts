@@ -1,0 +1,41 @@
+/** The table of commands: the code of each is loaded only when it is the one that runs. */
+
+import type { Command } from 'commander';
+
+import type { CliContext } from './context.ts';
+
+/** One per command: the summary for the overview, and where its code is. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<(context: CliContext) => Command>;
+}
+
+/** In the order of the overview. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'up',
+    summary: 'run the mesh on this machine, from manifests',
+    load: async () => (await import('./up.ts')).upCommand,
+  },
+  {
+    name: 'check',
+    summary: 'list the problems in manifests',
+    load: async () => (await import('./check.ts')).checkCommand,
+  },
+  {
+    name: 'curl',
+    summary: 'run curl with mesh names resolved, as a pod if you like',
+    load: async () => (await import('./curl.ts')).curlCommand,
+  },
+  {
+    name: 'hosts',
+    summary: 'print the mesh names as lines for /etc/hosts',
+    load: async () => (await import('./hosts.ts')).hostsCommand,
+  },
+  {
+    name: 'version',
+    summary: 'print the version',
+    load: async () => (await import('./version.ts')).versionCommand,
+  },
+];
