@@ -20,7 +20,7 @@ export interface NamedService {
 }
 
 /** What the commands need of a pod. */
-export interface NamedPod {
+interface NamedPod {
   readonly namespace: string;
   readonly pod: string;
   readonly address: string;

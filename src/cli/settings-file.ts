@@ -16,7 +16,7 @@ export interface SettingsFile {
   readonly errors: readonly string[];
 }
 
-export interface SettingsEntry {
+interface SettingsEntry {
   readonly texts: readonly string[];
   /** `file:line:column`. */
   readonly location: string;

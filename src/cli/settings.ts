@@ -21,7 +21,7 @@ import {
   type ValueKind,
 } from './value.ts';
 
-export type SettingGroup = 'Mesh' | 'DNS' | 'Administration' | 'Proxy' | 'Access log' | 'Process';
+type SettingGroup = 'Mesh' | 'DNS' | 'Administration' | 'Proxy' | 'Access log' | 'Process';
 
 /** One setting: `--name` as flag, `MAESH_NAME` as variable, `name` as key of the configuration file. */
 export interface Setting<T> {

@@ -8,7 +8,7 @@ import { MeshError } from '../base/error.ts';
 import { parseCidr } from '../compile/address/cidr.ts';
 
 /** What a text means, or what to write instead (continues "Cannot use …:"). */
-export type Parsed<T> =
+type Parsed<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly remedy: string };
 

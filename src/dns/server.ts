@@ -31,7 +31,7 @@ export interface DnsServerOptions {
   readonly onEvent?: (event: DnsEvent) => void;
 }
 
-export type DnsEvent =
+type DnsEvent =
   /** A defect: the query got SERVFAIL. */
   | { readonly kind: 'defect'; readonly error: unknown }
   /** The system refused to read or to send. */
