@@ -14,21 +14,23 @@ import type { AdminView } from './view.ts';
 
 export interface Path {
   readonly parameters: readonly string[];
+  /** Answered even when the server is busy: a probe must not fail because of slow readers elsewhere. */
+  readonly isProbe: boolean;
   readonly answer: (view: AdminView, filter: Filter) => Answer;
 }
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export const PATHS: ReadonlyMap<string, Path> = new Map<string, Path>([
-  ['/healthz', { parameters: [], answer: () => json({ status: 'alive' }) }],
-  ['/readyz', { parameters: [], answer: readyAnswer }],
-  ['/metrics', { parameters: [], answer: metricsAnswer }],
-  ['/api/snapshot', { parameters: FILTER_PARAMETERS, answer: snapshotAnswer }],
-  ['/api/services', { parameters: FILTER_PARAMETERS, answer: servicesAnswer }],
-  ['/api/endpoints', { parameters: FILTER_PARAMETERS, answer: endpointsAnswer }],
-  ['/api/problems', { parameters: FILTER_PARAMETERS, answer: problemsAnswer }],
-  ['/api/stats', { parameters: FILTER_PARAMETERS, answer: statsAnswer }],
-  ['/api/threads', { parameters: [], answer: threadsAnswer }],
+  ['/healthz', { parameters: [], isProbe: true, answer: () => json({ status: 'alive' }) }],
+  ['/readyz', { parameters: [], isProbe: true, answer: readyAnswer }],
+  ['/metrics', { parameters: [], isProbe: false, answer: metricsAnswer }],
+  ['/api/snapshot', { parameters: FILTER_PARAMETERS, isProbe: false, answer: snapshotAnswer }],
+  ['/api/services', { parameters: FILTER_PARAMETERS, isProbe: false, answer: servicesAnswer }],
+  ['/api/endpoints', { parameters: FILTER_PARAMETERS, isProbe: false, answer: endpointsAnswer }],
+  ['/api/problems', { parameters: FILTER_PARAMETERS, isProbe: false, answer: problemsAnswer }],
+  ['/api/stats', { parameters: FILTER_PARAMETERS, isProbe: false, answer: statsAnswer }],
+  ['/api/threads', { parameters: [], isProbe: false, answer: threadsAnswer }],
 ]);
 
 function readyAnswer(view: AdminView): Answer {

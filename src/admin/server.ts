@@ -28,7 +28,7 @@ export interface AdminOptions {
 
 /** Connections at a time; more are closed at once. */
 const CONNECTIONS_MAX = 128;
-/** Answers that are being made and sent at a time; more get 503. */
+/** Answers that are being made and sent at a time; more get 503, probes aside. */
 export const ANSWERS_MAX = 16;
 const HEAD_BYTES_MAX = 8_192;
 const HEAD_TIMEOUT_MS = 5_000;
@@ -133,6 +133,10 @@ export class AdminServer {
       const message = `Cannot find ${quote(url)}: the paths are listed`;
       return jsonError(404, 'not_found', message, { paths: [...PATHS.keys()] });
     }
+    if (!path.isProbe && this.#answers > ANSWERS_MAX) {
+      const message = `Cannot make more than ${ANSWERS_MAX} answers at a time: try again in a second`;
+      return { ...jsonError(503, 'too_busy', message), headers: { 'retry-after': '1' } };
+    }
     const filter = readFilter(cut < 0 ? '' : url.slice(cut + 1), path.parameters);
     if (!filter.ok) return jsonError(400, 'bad_query', filter.message);
     return path.answer(this.#options.view, filter.value);
@@ -149,9 +153,7 @@ export class AdminServer {
       const message = `Cannot ${method ?? ''} here: the admin API only reads, with ${METHODS}`;
       return { ...jsonError(405, 'method_not_allowed', message), headers: { allow: METHODS } };
     }
-    if (this.#answers <= ANSWERS_MAX) return null;
-    const message = `Cannot make more than ${ANSWERS_MAX} answers at a time: try again in a second`;
-    return { ...jsonError(503, 'too_busy', message), headers: { 'retry-after': '1' } };
+    return null;
   }
 
   async #send(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {

@@ -12,7 +12,7 @@ export type Json =
   | string
   | readonly Json[]
   | { readonly [name: string]: Json };
-type JsonObject = { readonly [name: string]: Json };
+export type JsonObject = { readonly [name: string]: Json };
 
 const KNOWN = new Set([
   '$ref',
@@ -51,8 +51,9 @@ export class SchemaChecker {
   resolve(pointer: string): JsonObject {
     let at: Json = this.#root;
     for (const part of pointer.split('/').slice(1)) {
-      assert.ok(isObject(at), pointer);
-      at = at[part.replaceAll('~1', '/').replaceAll('~0', '~')] ?? null;
+      const name = part.replaceAll('~1', '/').replaceAll('~0', '~');
+      if (Array.isArray(at)) at = at[Number(name)] ?? null;
+      else at = isObject(at) ? (at[name] ?? null) : null;
     }
     assert.ok(isObject(at), `no schema at ${pointer}`);
     return at;
@@ -199,6 +200,20 @@ function checkLimits(schema: JsonObject, value: Json, path: string): string[] {
   return errors;
 }
 
-function isObject(value: Json): value is JsonObject {
+/** Whether `value` is an object and no list. */
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Parses text that must be JSON. */
+export function parseJson(text: string): Json {
+  const value: unknown = JSON.parse(text);
+  assert.ok(isJson(value));
+  return value;
+}
+
+function isJson(value: unknown): value is Json {
+  if (Array.isArray(value)) return value.every(isJson);
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(isJson);
+  return value !== undefined;
 }
