@@ -12,14 +12,14 @@ kind: Service
 metadata:
   name: web
   annotations:
-    ${PREFIX}retry-attempts: "3"
+    ${PREFIX}retry-attempts: '3'
     ${PREFIX}timeout-request: 10s
 \`\`\`
 
 - A bad value costs the policy that it belongs to, which then holds by default or not at all, and never the Service.
   \`maesh check\` and \`/api/problems\` name the object, the annotation, the value and what would be right.
 - A name that is not listed here is a problem of severity warning, with the nearest name that is.
-- Those marked *legacy* are read as \`${LEGACY_PREFIXES[0]}NAME\` and \`${LEGACY_PREFIXES[1]}NAME\` too, as Traefik Mesh
+- Those marked _legacy_ are read as \`${LEGACY_PREFIXES[0]}NAME\` and \`${LEGACY_PREFIXES[1]}NAME\` too, as Traefik Mesh
   documents them. When several prefixes say different things, the first of \`${PREFIX}\`, \`${LEGACY_PREFIXES[0]}\` and
   \`${LEGACY_PREFIXES[1]}\` wins, with a warning.
 - Times are written as \`250ms\`, \`10s\`, \`1m30s\` or \`1h\`, sizes in bytes or as \`64Ki\`, \`10Mi\`, shares as \`0.2\` or \`20%\`.
@@ -70,7 +70,7 @@ function renderRow(row: AnnotationRow): string {
     ...(row.on.includes('Service') && row.on.length === 1 ? [] : [`on ${row.on.join(', ')}`]),
     ...(row.legacy ? ['legacy'] : []),
   ];
-  const mark = marks.length === 0 ? '' : ` *(${marks.join('; ')})*`;
+  const mark = marks.length === 0 ? '' : ` _(${marks.join('; ')})_`;
   return `### ${row.name}${mark}
 
 ${row.text}

@@ -110,12 +110,13 @@ export class EndpointReader {
     if (this.candidates.from === 'pods') {
       const [first = ''] = [...pods].sort(compareText);
       const more = pods.length > 1 ? ` and ${pods.length - 1} more have` : ' has';
+      const get = pods.length > 1 ? 'get' : 'gets';
       this.findings.push({
         severity: 'warning',
         ref,
         field: `${field}.targetPort`,
         value: String(spec.targetPort),
-        message: `Pod ${first}${more} no ${spec.protocol} port of this name and get no traffic for port ${spec.port}`,
+        message: `Pod ${first}${more} no ${spec.protocol} port of this name and ${get} no traffic for port ${spec.port}`,
         remedy: 'name a port of the containers so, or give the number',
       });
       return;

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type { Delta } from '../model/service.ts';
+import { CompiledStore } from './support/compiled-store.ts';
+import * as make from './support/objects.ts';
+
+function keys(delta: Delta | null): string[] {
+  return (delta?.services ?? []).map(({ key }) => key);
+}
+
+/** What an update costs in compiled Services, and what it emits. */
+function cost(compiled: CompiledStore): { compiled: number; emitted: string[] } {
+  const before = compiled.compiler.compiledServices;
+  const emitted = keys(compiled.update());
+  return { compiled: compiled.compiler.compiledServices - before, emitted };
+}
+
+/** 1,000 Services with a Pod each, and every tenth of them with an EndpointSlice. */
+function thousand(): CompiledStore {
+  const compiled = new CompiledStore();
+  for (let i = 0; i < 1_000; i++) {
+    const address = `10.1.${i >> 8}.${i & 255}`;
+    const pod = make.podOf(`p${i}`, `s${i}`, address, { nodeName: `n${i % 100}` });
+    compiled.set(make.serviceOf(`s${i}`), pod);
+    if (i % 10 === 0) {
+      compiled.set(
+        make.sliceOf(`e${i}`, `s${i}`, [make.endpointOf(address, { pod: `shop/p${i}` })]),
+      );
+    }
+  }
+  for (let i = 0; i < 100; i++) compiled.set(make.nodeOf(`n${i}`, 'z1'));
+  assert.equal(keys(compiled.update()).length, 1_000);
+  assert.equal(compiled.compiler.compiledServices, 1_000);
+  return compiled;
+}
+
+suite('Compiler.update()', () => {
+  test('returns version 1 for an empty store, and null while nothing follows', () => {
+    const compiled = new CompiledStore();
+    assert.deepEqual(compiled.update(), {
+      version: 1,
+      services: [],
+      removedServices: [],
+      identities: [],
+      removedIdentities: [],
+    });
+    assert.equal(compiled.update(), null);
+    compiled.set(make.nodeOf('n1', 'z1'));
+    assert.equal(compiled.update(), null);
+    compiled.set(make.serviceOf('web'));
+    assert.equal(compiled.update()?.version, 2);
+  });
+
+  test('compiles one Service of 1,000 for a change of one Service, Pod or EndpointSlice', () => {
+    const compiled = thousand();
+    const steps: readonly (readonly [string, () => void])[] = [
+      ['Service', () => compiled.set(make.serviceOf('s7', { ports: [make.portOf({ port: 81 })] }))],
+      ['Pod of a selector', () => compiled.set(make.podOf('p7', 's7', '10.2.0.1'))],
+      [
+        'EndpointSlice',
+        () => compiled.set(make.sliceOf('e10', 's10', [make.endpointOf('10.2.0.2')])),
+      ],
+      [
+        'EndpointSlice that goes',
+        () => compiled.delete({ kind: 'EndpointSlice', namespace: 'shop', name: 'e20' }),
+      ],
+      ['Endpoints', () => compiled.set(make.endpointsOf('s8', [make.endpointOf('10.2.0.3')]))],
+    ];
+    for (const [name, change] of steps) {
+      change();
+      const { compiled: count, emitted } = cost(compiled);
+      assert.deepEqual([name, count, emitted.length <= 1], [name, 1, true]);
+    }
+  });
+
+  test('a Pod touches the Services that select it before and after, and those whose slices name it', () => {
+    const compiled = thousand();
+    compiled.set(make.podOf('p7', 's8', '10.1.0.7'));
+    assert.deepEqual(cost(compiled), { compiled: 2, emitted: ['shop/s7', 'shop/s8'] });
+    const meta = make.metaOf('p30', 'shop', { annotations: { 'maesh.dev/weight': '5' } });
+    compiled.set(make.podOf('p30', '', '10.1.0.30', { meta }));
+    assert.deepEqual(cost(compiled), { compiled: 1, emitted: ['shop/s30'] });
+    assert.equal(compiled.service('shop/s30')?.ports[0]?.backend.endpoints[0]?.weight, 5);
+  });
+
+  test('a Node touches the Services with endpoints there, and only when its zone changes', () => {
+    const compiled = thousand();
+    compiled.set({ ...make.nodeOf('n3', 'z1'), meta: make.metaOf('n3', '', { uid: 'other' }) });
+    assert.equal(cost(compiled).compiled, 0);
+    compiled.set(make.nodeOf('n3', 'z2'));
+    assert.equal(cost(compiled).compiled, 10);
+    const identities = compiled.compiler.snapshot().identities;
+    assert.equal(identities.get('10.1.0.3')?.zone, 'z2');
+  });
+
+  test('a Namespace touches its Services only when their membership changes', () => {
+    const compiled = thousand();
+    compiled.set(make.namespaceOf('shop', { annotations: { 'example.com/x': '1' } }));
+    assert.equal(cost(compiled).compiled, 0);
+    compiled.set(make.namespaceOf('shop', { labels: { 'maesh.dev/mesh': 'disabled' } }));
+    assert.equal(compiled.update()?.removedServices.length, 1_000);
+    assert.equal(compiled.compiler.snapshot().services.size, 0);
+  });
+
+  test('emits nothing for a change that makes no difference to the proxies', () => {
+    const compiled = thousand();
+    const version = compiled.compiler.snapshot().version;
+    compiled.set(make.serviceOf('s7', { annotations: { 'example.com/note': 'x' } }));
+    const labels = { app: 's7', extra: 'x' };
+    compiled.set(
+      make.podOf('p7', 's7', '10.1.0.7', {
+        nodeName: 'n7',
+        meta: make.metaOf('p7', 'shop', { labels }),
+      }),
+    );
+    assert.equal(compiled.update(), null);
+    assert.equal(compiled.compiler.snapshot().version, version);
+  });
+
+  test('changes problems without a delta', () => {
+    const compiled = thousand();
+    compiled.set(make.serviceOf('s7', { annotations: { 'maesh.dev/retries': '3' } }));
+    assert.equal(compiled.update(), null);
+    assert.deepEqual(
+      compiled.problems().map(({ object, severity }) => [object, severity]),
+      [['Service shop/s7', 'warning']],
+    );
+    compiled.set(make.serviceOf('s7'));
+    assert.equal(compiled.update(), null);
+    assert.deepEqual(compiled.problems(), []);
+  });
+
+  test('names a Pod that took over the address of another as the new identity', () => {
+    const compiled = new CompiledStore();
+    compiled.set(make.podOf('old', 'a', '10.0.0.1'), make.podOf('other', 'a', '10.0.0.2'));
+    compiled.update();
+    compiled.delete({ kind: 'Pod', namespace: 'shop', name: 'old' });
+    compiled.set(make.podOf('new', 'a', '10.0.0.1'));
+    const delta = compiled.update();
+    assert.deepEqual(
+      delta?.identities.map(({ address, pod }) => [address, pod]),
+      [['10.0.0.1', 'new']],
+    );
+    assert.deepEqual(delta?.removedIdentities, []);
+    compiled.delete({ kind: 'Pod', namespace: 'shop', name: 'new' });
+    assert.deepEqual(compiled.update()?.removedIdentities, ['10.0.0.1']);
+  });
+
+  test('moves a Service when another one claims its address, and names both', () => {
+    const compiled = new CompiledStore();
+    compiled.set(make.serviceOf('web'));
+    compiled.update();
+    const address = compiled.service('shop/web')?.address ?? '';
+    compiled.set(make.serviceOf('api', { clusterIP: address }));
+    assert.deepEqual(keys(compiled.update()), ['shop/api', 'shop/web']);
+    assert.equal(compiled.service('shop/api')?.address, address);
+    assert.notEqual(compiled.service('shop/web')?.address, address);
+    compiled.delete({ kind: 'Service', namespace: 'shop', name: 'api' });
+    const delta = compiled.update();
+    assert.deepEqual([keys(delta), delta?.removedServices], [['shop/web'], ['shop/api']]);
+    assert.equal(compiled.service('shop/web')?.address, address);
+  });
+});
