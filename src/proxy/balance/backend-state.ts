@@ -146,9 +146,8 @@ export class BackendState {
     const picked = picker.pick(request, nowMs);
     if (picked !== null) return picked;
     const { avoid } = request;
-    const isLastResort =
-      avoid !== null && this.#byId.get(avoid.id) === avoid && rotation.isUsable(avoid, null);
-    return isLastResort ? avoid : null;
+    if (avoid === null || avoid.weight === 0 || this.#byId.get(avoid.id) !== avoid) return null;
+    return rotation.isUsable(avoid, null) ? avoid : null;
   }
 
   #scan(nowMs: number): void {

@@ -63,7 +63,7 @@ function choose(input: OddsInput): Choice | null {
     return { shares: sharesOf(candidates, odds), tier: i, reason: 'in rotation' };
   }
   const { avoid } = request;
-  if (avoid === null || !input.endpoints.includes(avoid) || !far.isUsable(avoid, null)) return null;
+  if (avoid === null || !far.members.includes(avoid) || !far.isUsable(avoid, null)) return null;
   return { shares: new Map([[avoid, 1]]), tier: last, reason: 'no other endpoint is left' };
 }
 
