@@ -28,7 +28,7 @@ export const CHUNK_BAD = 3;
 /** Bytes of chunk extensions in one body, a DoS bound: they carry nothing that is passed on. */
 export const CHUNK_EXTENSION_BYTES_MAX = 16_384;
 /** Digits of a chunk size, leading zeros included. */
-export const CHUNK_SIZE_DIGITS_MAX = 16;
+const CHUNK_SIZE_DIGITS_MAX = 16;
 
 const SIZE_FIRST = 0;
 const SIZE = 1;

@@ -25,7 +25,7 @@ import {
 } from './head.ts';
 
 /** Fields that one message may name in Connection beside the known options: it bounds the work of dropping them. */
-export const CONNECTION_NAMES_MAX = 32;
+const CONNECTION_NAMES_MAX = 32;
 
 /**
  * Notes name and value of each field line from `start` to the blank line: RFC 9112 §5.

@@ -34,8 +34,6 @@ export const FIELD_DATE = 16;
 export const FIELD_RETRY_AFTER = 17;
 /** How many kinds there are. */
 export const FIELD_KINDS = 18;
-/** Kinds from here on are forwarded as they are. */
-export const FIELD_FORWARDED_FROM = FIELD_COOKIE;
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;
