@@ -58,7 +58,7 @@ export class ProxyServer {
   async drain(timeoutMs: number): Promise<number> {
     this.context.draining = true;
     const end = this.#clock.nowMs() + timeoutMs;
-    for (const port of [...this.#listeners.keys()]) this.#close(port);
+    for (const port of this.#listeners.keys()) this.#close(port);
     await new Promise<void>((resolve) => {
       const timer = this.#clock.every(DRAIN_POLL_MS, () => {
         if (this.context.callerConnections > 0 && this.#clock.nowMs() < end) return;

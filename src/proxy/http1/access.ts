@@ -22,7 +22,7 @@ export class AccessWriter {
   write(caller: CallerConnection, exchange: Exchange, nowMs: number): void {
     if (!this.log.wants(exchange.status, exchange.failure !== '', this.#random)) return;
     const record = this.#record;
-    const kept = exchange.kept as Buffer;
+    const kept = exchange.request.kept as Buffer;
     const identity = caller.identify();
     const { service } = caller.port.service;
     record.durationMs = nowMs - exchange.startedMs;
@@ -31,13 +31,13 @@ export class AccessWriter {
     record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
     record.service = service.key;
     record.port = caller.port.number;
-    record.method = kept.toString('latin1', 0, exchange.methodEnd);
-    record.setTarget(kept, exchange.methodEnd + 1, exchange.targetEnd);
+    record.method = kept.toString('latin1', 0, exchange.request.methodEnd);
+    record.setTarget(kept, exchange.request.methodEnd + 1, exchange.request.targetEnd);
     record.protocol = exchange.http10 ? 'HTTP/1.0' : 'HTTP/1.1';
     record.status = exchange.status;
     record.failure = exchange.failure;
-    record.requestBytes = exchange.request.bytes;
-    record.responseBytes = exchange.response.bytes;
+    record.requestBytes = exchange.request.body.bytes;
+    record.responseBytes = exchange.response.body.bytes;
     record.tries = exchange.tries;
     record.endpoint = exchange.endpoint === null ? '' : exchange.endpoint.key;
     this.log.write(record);

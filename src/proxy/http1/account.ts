@@ -3,12 +3,14 @@
 import { FAILURE_REASONS, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Cells } from '../ledger/cells.ts';
+import type { Exchange } from './exchange.ts';
 import {
   bucketOf,
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
   SERVICE_BUCKETS,
   SERVICE_OWN,
+  SERVICE_WORD,
   STATUS_COUNT,
   STATUS_MIN,
   STATUS_NETWORK_ERRORS,
@@ -34,10 +36,28 @@ export function countFailure(cells: Cells, reason: FailureReason): void {
   add(cells, SERVICE_OWN.failures + (FAILURE_INDEX.get(reason) as number), 1);
 }
 
-/** Feeds the breaker: a response status of an endpoint, or 0 for a network error. */
-export function countForBreaker(cells: Cells, status: number): void {
+/** A request came in: in flight until `endRequest`. */
+export function beginRequest(cells: Cells): void {
+  add(cells, SERVICE_OWN.inFlight, 1);
+  Atomics.add(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
+}
+
+/** Counts all that is known of a request that ended. */
+export function endRequest(exchange: Exchange, cells: Cells, now: number): void {
+  add(cells, SERVICE_OWN.inFlight, -1);
+  Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
+  // A tunnel lasts as long as its users like; what counts is how long it took to open.
+  const endMs = exchange.status === 101 ? exchange.switchedMs : now;
+  countRequest(cells, exchange.status, endMs - exchange.startedMs);
+  add(cells, SERVICE_OWN.requestBytes, exchange.request.body.bytes);
+  add(cells, SERVICE_OWN.responseBytes, exchange.response.body.bytes);
+  if (exchange.failure !== '') countFailure(cells, exchange.failure);
+}
+
+/** The cell of a status slot that the breaker reads for a response status, or for a network error (0). */
+export function breakerCell(status: number): number {
   const index = status - STATUS_MIN;
-  add(cells, index >= 0 && index < STATUS_COUNT ? index : STATUS_NETWORK_ERRORS, 1);
+  return index >= 0 && index < STATUS_COUNT ? index : STATUS_NETWORK_ERRORS;
 }
 
 /** Counts one try that an endpoint answered, or not (status 0). */

@@ -189,11 +189,6 @@ export class CallerConnection implements SocketOwner, Expiring {
     this.#context.wheel.arm(this);
   }
 
-  /** One line in the access log for the exchange that just ended. */
-  logAccess(exchange: Exchange, nowMs: number): void {
-    this.#context.accessLog?.write(this, exchange, nowMs);
-  }
-
   #consume(data: Buffer, from: number, end: number): void {
     let pos = from;
     this.#consuming = true;
@@ -211,13 +206,17 @@ export class CallerConnection implements SocketOwner, Expiring {
       if (!exchange.wantsBody) exchange.flush();
     }
     this.#consuming = false;
-    if (pos >= end || this.#lingering || this.#gone) return;
+    if (pos < end) this.#keepRest(data, pos, end);
+  }
+
+  #keepRest(data: Buffer, pos: number, end: number): void {
+    if (this.#lingering || this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, pos, end);
     // The buffer belongs to the thread: what is left must be copied before the next read.
     const rest = Buffer.allocUnsafe(end - pos);
     data.copy(rest, 0, pos, end);
     this.#stash = rest;
-    if (exchange.active) this.pause();
+    if (this.#exchange.active) this.pause();
   }
 
   /** Parses the head at `pos`: the offset behind it, or -1 when it is not whole or was refused. */

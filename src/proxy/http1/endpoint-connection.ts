@@ -24,6 +24,10 @@ export interface ConnectionUser {
   onUpstreamClosed(error: NodeJS.ErrnoException | null): void;
 }
 
+/** How long the kernel gets to hear that an endpoint had closed before a request reached it. */
+const STALE_PROBE_MS = 50;
+const PROBE_BYTES = Buffer.from('\r\n');
+
 export class EndpointConnection implements SocketOwner, IdleConnection, Expiring {
   readonly endpoint: EndpointState;
   readonly socket: Socket;
@@ -33,7 +37,10 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   closed = false;
   /** True once an earlier exchange used it: then a close without a byte of response means it went stale. */
   reused = false;
-  idleSinceMs = 0;
+  /** A byte of response came since it was acquired. */
+  answered = false;
+  /** `probeStale` was asked; the error of the close is its answer. */
+  probed = false;
   readonly #context: ThreadContext;
   #user: ConnectionUser | null;
   /** Bytes of a response head that is not complete yet. */
@@ -67,6 +74,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
       if (idle.closed || idle.socket.destroyed) continue;
       idle.#user = user;
       idle.reused = true;
+      idle.answered = false;
       idle.deadlineMs = Infinity;
       return idle;
     }
@@ -78,10 +86,24 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
     const { idle, gone } = this.endpoint;
     if (this.closed || gone || idle.length >= idleMax || this.#context.draining)
       return this.close();
-    this.idleSinceMs = this.#context.wheel.nowMs;
-    this.deadlineMs = this.idleSinceMs + idleMs;
+    this.deadlineMs = this.#context.wheel.nowMs + idleMs;
     this.#context.wheel.arm(this);
     idle.push(this);
+  }
+
+  /**
+   * The endpoint closed before it answered a request that must not run twice. Finds out whether it had closed before
+   * the request came: then its kernel has refused our bytes with a reset, and the next write fails with EPIPE at once.
+   * Otherwise the endpoint has read the request and may have acted on it. Either way `onUpstreamClosed` follows.
+   */
+  probeStale(): void {
+    this.probed = true;
+    this.#context.clock.after(STALE_PROBE_MS, () => {
+      if (this.closed) return;
+      this.socket.write(PROBE_BYTES, (error) => {
+        if (error === null || error === undefined) this.socket.destroy();
+      });
+    });
   }
 
   /** Another user takes over the open connection. */
@@ -116,6 +138,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
     const user = this.#user;
     // An endpoint that speaks while nobody asked is not in step with us: its next response cannot be trusted.
     if (user === null) return this.close();
+    this.answered = true;
     if (this.#stash === null) return user.onResponseData(data, length);
     const whole = Buffer.concat([this.#stash.subarray(0, this.#stashed), data.subarray(0, length)]);
     this.#stash = null;

@@ -5,6 +5,17 @@ import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { takeRetry } from '../policy/retry-budget.ts';
 import { add } from './account.ts';
+import {
+  METHOD_DELETE,
+  METHOD_GET,
+  METHOD_HEAD,
+  METHOD_OPTIONS,
+  METHOD_PUT,
+  METHOD_TRACE,
+} from './head.ts';
+
+/** Without a retry policy, this many endpoints are tried until one accepts the connection. */
+export const CONNECT_TRIES_MAX = 3;
 
 export interface TryFacts {
   /** Tries so far. */
@@ -20,7 +31,11 @@ export interface TryFacts {
  * policy it is. A connection that never stood carried nothing, so such a try may be repeated whatever the method.
  */
 export function mayRetry(policy: RetryPolicy | null, facts: TryFacts, cells: Cells): boolean {
-  if (policy === null || facts.tries >= policy.attempts || !facts.replayable) return false;
+  if (policy === null) {
+    const untouched = facts.condition === 'connect-failure' && facts.replayable;
+    return untouched && facts.tries < CONNECT_TRIES_MAX;
+  }
+  if (facts.tries >= policy.attempts || !facts.replayable) return false;
   if (!policy.on.includes(facts.condition)) return false;
   const repeatable =
     facts.idempotent || policy.nonIdempotent || facts.condition === 'connect-failure';
@@ -28,4 +43,21 @@ export function mayRetry(policy: RetryPolicy | null, facts: TryFacts, cells: Cel
   if (takeRetry(cells)) return true;
   add(cells, SERVICE_OWN.retriesDenied, 1);
   return false;
+}
+
+/** RFC 9110 §9.2.2. */
+export function isIdempotent(method: number): boolean {
+  return (
+    method === METHOD_GET ||
+    method === METHOD_HEAD ||
+    method === METHOD_PUT ||
+    method === METHOD_DELETE ||
+    method === METHOD_OPTIONS ||
+    method === METHOD_TRACE
+  );
+}
+
+/** Statuses that say that the endpoint could not do its work. */
+export function isFailureStatus(status: number): boolean {
+  return status === 502 || status === 503 || status === 504;
 }

@@ -1,0 +1,33 @@
+/** What the balancer asks of a request: where it comes from, what it hashes to, whom it must avoid. */
+
+import type { Policies } from '../../model/policy.ts';
+import type { PickRequest } from '../balance/backend-state.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { CallerConnection } from './caller-connection.ts';
+import type { Head } from './head.ts';
+import { affinityToken, hashOf } from './request-key.ts';
+
+export class PickFacts implements PickRequest {
+  hash = -1;
+  node = '';
+  zone = '';
+  avoid: EndpointState | null = null;
+  affinity = '';
+
+  reset(caller: CallerConnection): void {
+    const identity = caller.identify();
+    this.hash = -1;
+    this.node = identity === undefined ? '' : identity.node;
+    this.zone = identity === undefined ? '' : identity.zone;
+    this.avoid = null;
+    this.affinity = '';
+  }
+
+  /** Reads the hash key and the affinity cookie, where the policies want them. */
+  read(policies: Policies, data: Buffer, head: Head, addressHash: number): void {
+    const { hashKey } = policies.balance;
+    if (hashKey !== null) this.hash = hashOf(hashKey, data, head, addressHash);
+    const { affinity } = policies;
+    if (affinity !== null) this.affinity = affinityToken(affinity.cookie, data, head);
+  }
+}
