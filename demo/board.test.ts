@@ -23,7 +23,7 @@ function sample(atMs: number, ...services: ServiceCount[]): MeshSample {
 }
 
 function endpoints(health: Health): Pick<ServiceCount, 'endpoints'> {
-  return { endpoints: [{ pod: 'web-1', health, requests: 0, ejections: 0 }] };
+  return { endpoints: [{ pod: 'web-1', health, requests: 0, inFlight: 0 }] };
 }
 
 test('BoardKeeper shows rates over its window only', () => {

@@ -146,7 +146,7 @@ function source(shop: Shop): string {
 
 function hint(mesh: RunningMesh, servicePort: number): string {
   const port = servicePort === 80 ? '' : `:${servicePort}`;
-  const admin = mesh.admin.endsWith(':9000') ? '' : `--admin ${new URL(mesh.admin).host} `;
+  const admin = mesh.admin.endsWith(':9000') ? '' : `--admin ${mesh.admin} `;
   return `bin/maesh curl ${admin}--from shop/${CALLER} http://web.shop.${DOMAIN}${port}/`;
 }
 

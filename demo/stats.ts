@@ -9,7 +9,8 @@ export interface EndpointCount {
   readonly health: Health;
   /** Tries that went there. */
   readonly requests: number;
-  readonly ejections: number;
+  /** Tries under way. */
+  readonly inFlight: number;
 }
 
 export interface ServiceCount {

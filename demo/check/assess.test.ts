@@ -33,7 +33,7 @@ function counted(name: string, requests: number, retries = 0): ServiceCount {
     p50: 2,
     p95: 4,
     p99: 8,
-    endpoints: [],
+    endpoints: [{ pod: `${name}-1`, health: 'ready', requests, inFlight: 0 }],
   };
 }
 
@@ -189,6 +189,19 @@ const BAD: readonly { figures: CheckFigures; fails: readonly string[] }[] = [
   {
     figures: { ...GOOD, mesh: { ...GOOD.mesh, services: GOOD.mesh.services.slice(1) } },
     fails: ['the mesh counts what callers see'],
+  },
+  {
+    figures: {
+      ...GOOD,
+      mesh: {
+        ...GOOD.mesh,
+        services: GOOD.mesh.services.map((service) => ({
+          ...service,
+          endpoints: service.endpoints.map((endpoint) => ({ ...endpoint, inFlight: 1 })),
+        })),
+      },
+    },
+    fails: ['nothing is left when the callers stop'],
   },
 ];
 

@@ -70,6 +70,7 @@ const CHECKS: readonly Check[] = [
   cartsStay,
   nearTakesAll,
   booksAgree,
+  nothingIsLeft,
 ];
 
 function nothingLost({ callers }: CheckFigures): CheckLine {
@@ -249,6 +250,21 @@ function booksAgree({ callers, mesh }: CheckFigures): CheckLine {
             .map(({ name, answered, counted }) => `${name}: ${answered} against ${counted}`)
             .join(', '),
     why: 'the figures of the mesh can be trusted: each thread counts for itself, nothing is sampled',
+  };
+}
+
+function nothingIsLeft({ mesh }: CheckFigures): CheckLine {
+  const endpoints = mesh.services.flatMap((each) => each.endpoints);
+  const busy = endpoints.filter((endpoint) => endpoint.inFlight !== 0);
+  return {
+    name: 'nothing is left when the callers stop',
+    isGood: endpoints.length > 0 && busy.length === 0,
+    expected: `no request in flight at any of ${endpoints.length} endpoints`,
+    measured:
+      busy.length === 0
+        ? 'none'
+        : busy.map((endpoint) => `${endpoint.pod}: ${endpoint.inFlight}`).join(', '),
+    why: 'balancing goes by these figures: one that is never given back sends traffic astray for ever',
   };
 }
 

@@ -20,7 +20,7 @@ test('toSample() joins the answers of the admin API', () => {
           pod: 'shop/web-2',
           health: 'probing',
           requests: 4,
-          ejections: 1,
+          inFlight: 1,
         },
         {
           service: 'shop/web',
@@ -28,7 +28,7 @@ test('toSample() joins the answers of the admin API', () => {
           pod: '',
           health: 'healthy',
           requests: 6,
-          ejections: 0,
+          inFlight: 0,
         },
       ],
     }),
@@ -47,8 +47,8 @@ test('toSample() joins the answers of the admin API', () => {
         p95: 3,
         p99: 4,
         endpoints: [
-          { pod: '127.1.0.1', health: 'ready', requests: 6, ejections: 0 },
-          { pod: 'web-2', health: 'probing', requests: 4, ejections: 1 },
+          { pod: '127.1.0.1', health: 'ready', requests: 6, inFlight: 0 },
+          { pod: 'web-2', health: 'probing', requests: 4, inFlight: 1 },
         ],
       },
       {

@@ -25,7 +25,7 @@ interface EndpointsAnswer {
     readonly pod: string;
     readonly health: 'healthy' | 'ejected' | 'probing';
     readonly requests: number;
-    readonly ejections: number;
+    readonly inFlight: number;
   }[];
 }
 
@@ -73,7 +73,7 @@ function toCount(endpoint: EndpointsAnswer['endpoints'][number]): EndpointCount 
     pod: endpoint.pod === '' ? endpoint.address : afterSlash(endpoint.pod),
     health: HEALTH[endpoint.health],
     requests: endpoint.requests,
-    ejections: endpoint.ejections,
+    inFlight: endpoint.inFlight,
   };
 }
 

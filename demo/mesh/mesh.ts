@@ -30,7 +30,8 @@ export interface RunningMesh {
 
 const START_MS = 20_000;
 const STOP_MS = 5_000;
-const LINES_KEPT = 8;
+const LINES_KEPT = 3;
+const LINE_MAX = 240;
 
 /** Resolves once the mesh serves all it was told to. Rejects with a `DemoError` that carries the mesh's own words. */
 export async function startMesh(options: MeshOptions): Promise<RunningMesh> {
@@ -39,7 +40,7 @@ export async function startMesh(options: MeshOptions): Promise<RunningMesh> {
   const found = new Map<string, string>();
   const announced = new Promise<void>((resolve) => {
     const read = (line: string): void => {
-      said.push(line);
+      said.push(line.slice(0, LINE_MAX));
       if (said.length > LINES_KEPT) said.shift();
       const match = /^\s*(admin|dns)\s+(\S+)/.exec(line);
       if (match?.[1] !== undefined && match[2] !== undefined) found.set(match[1], match[2]);
