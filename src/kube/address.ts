@@ -14,8 +14,7 @@ export function canonicalIp(text: string): string | null {
 /** The address at `key` that somebody can be dialled at; null with a finding when it is missing or cannot be. */
 export function readAddress(fields: Fields, key: string): string | null {
   const text = fields.raw(key);
-  const reason =
-    typeof text === 'string' ? unusable(text) : 'Must be an IP address in quotes or plain';
+  const reason = typeof text === 'string' ? unusable(text) : 'Address is missing or not a string';
   if (typeof text === 'string' && reason === null) return canonicalIp(text);
   fields.error(key, reason ?? '', 'write an IPv4 or IPv6 address such as 127.1.0.5');
   return null;

@@ -25,19 +25,27 @@ export function readEndpointSlice(object: Fields): EndpointSliceObject {
   if (!ADDRESS_TYPES.has(addressType)) {
     object.lose('addressType', 'Address type is not known', 'write IPv4, IPv6 or FQDN');
   }
-  const endpoints: EndpointAddress[] = [];
-  for (const item of object.children('endpoints')) {
-    const endpoint = readEndpoint(item, addressType, meta.namespace);
-    if (endpoint !== null) endpoints.push(endpoint);
-  }
   return {
     kind: 'EndpointSlice',
     meta,
     service,
     addressType,
     ports: readPortRefs(object, 'port'),
-    endpoints,
+    endpoints: object.isLost ? [] : readEndpoints(object, addressType, meta.namespace),
   };
+}
+
+function readEndpoints(
+  object: Fields,
+  addressType: string,
+  namespace: string,
+): readonly EndpointAddress[] {
+  const endpoints: EndpointAddress[] = [];
+  for (const item of object.children('endpoints')) {
+    const endpoint = readEndpoint(item, addressType, namespace);
+    if (endpoint !== null) endpoints.push(endpoint);
+  }
+  return endpoints;
 }
 
 function readEndpoint(
@@ -48,12 +56,12 @@ function readEndpoint(
   const address = readFirstAddress(item, addressType);
   if (address === null) return null;
   const conditions = item.child('conditions');
-  const ready = conditions.flag('ready', true);
+  const ready = conditions.flag('ready', true, false);
   return {
     address,
     ready,
-    serving: conditions.flag('serving', ready),
-    terminating: conditions.flag('terminating', false),
+    serving: conditions.flag('serving', ready, false),
+    terminating: conditions.flag('terminating', false, true),
     nodeName: item.text('nodeName'),
     zone: item.text('zone'),
     pod: readPodOf(item, namespace),
@@ -65,6 +73,8 @@ function readFirstAddress(item: Fields, addressType: string): string | null {
   const addresses = item.texts('addresses');
   const [first] = addresses;
   if (first === undefined) {
+    const written = item.raw('addresses');
+    if (Array.isArray(written) && written.length > 0) return null;
     item.error('addresses', 'Endpoint has no address', 'list one under "addresses"');
     return null;
   }
@@ -76,13 +86,18 @@ function readFirstAddress(item: Fields, addressType: string): string | null {
     );
   }
   if (addressType === 'FQDN') {
-    if (isName(first, SUBDOMAIN)) return first;
-    item.error('addresses', 'Address is not a host name', `use ${SUBDOMAIN.text}`);
+    if (isName(first.text, SUBDOMAIN)) return first.text;
+    item.errorIn('addresses', first, 'Address is not a host name', `use ${SUBDOMAIN.text}`);
     return null;
   }
-  const reason = unusable(first) ?? familyMismatch(first, addressType);
-  if (reason === null) return canonicalIp(first);
-  item.error('addresses', reason, `write an ${addressType} address, or change addressType`);
+  const reason = unusable(first.text) ?? familyMismatch(first.text, addressType);
+  if (reason === null) return canonicalIp(first.text);
+  item.errorIn(
+    'addresses',
+    first,
+    reason,
+    `write an ${addressType} address, or change addressType`,
+  );
   return null;
 }
 

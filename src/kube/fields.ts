@@ -46,6 +46,11 @@ export class Fields {
     return new Fields(record, findings, null, '');
   }
 
+  /** True when the object cannot be used whatever else it has: further findings would only be noise. */
+  get isLost(): boolean {
+    return this.#findings.lost;
+  }
+
   raw(key: string): unknown {
     return Object.hasOwn(this.#record, key) ? this.#record[key] : undefined;
   }
@@ -63,12 +68,13 @@ export class Fields {
     return fallback;
   }
 
-  /** true or false, or `fallback` when it is absent or neither (which is a finding). */
-  flag(key: string, fallback: boolean): boolean {
+  /** true or false; `absent` when there is nothing, and the safe `wrong` with a finding when it is something else. */
+  flag(key: string, absent: boolean, wrong: boolean): boolean {
     const value = this.raw(key);
     if (typeof value === 'boolean') return value;
-    if (value !== undefined && value !== null) this.#wrongType(key, value, 'true or false');
-    return fallback;
+    if (value === undefined || value === null) return absent;
+    this.#wrongType(key, value, 'true or false');
+    return wrong;
   }
 
   /** A port number, 1 to 65,535, or null when it is missing or not one (which is a finding). */
@@ -114,11 +120,11 @@ export class Fields {
     return found;
   }
 
-  /** The strings in the list at `key`; an item of another type is a finding and left out. */
-  texts(key: string): string[] {
-    const found: string[] = [];
+  /** The strings in the list at `key` with their positions; an item of another type is a finding and left out. */
+  texts(key: string): { readonly index: number; readonly text: string }[] {
+    const found: { index: number; text: string }[] = [];
     for (const [index, value] of this.#list(key).entries()) {
-      if (typeof value === 'string') found.push(value);
+      if (typeof value === 'string') found.push({ index, text: value });
       else this.#wrongType(key, value, 'a string', index);
     }
     return found;
@@ -138,6 +144,16 @@ export class Fields {
   /** Keeps an error about the field at `key`; the caller goes on without that field. */
   error(key: string, message: string, remedy: string): void {
     this.#add('error', [key], this.raw(key), message, remedy);
+  }
+
+  /** Keeps an error about one text of the list at `key`. */
+  errorIn(
+    key: string,
+    { index, text }: { readonly index: number; readonly text: string },
+    message: string,
+    remedy: string,
+  ): void {
+    this.#add('error', [key, index], text, message, remedy);
   }
 
   warning(key: string, message: string, remedy: string): void {

@@ -21,6 +21,7 @@ export function readMeta(object: Fields, rule: NameRule, scope: 'namespaced' | '
 function readName(fields: Fields, rule: NameRule): string {
   const name = fields.raw('name');
   if (typeof name === 'string' && isName(name, rule)) return name;
+  if (fields.isLost) return '';
   if (!fields.has('name')) {
     const remedy = fields.has('generateName')
       ? 'write "name" instead of "generateName": only the API server makes names'

@@ -29,6 +29,7 @@ export interface Piece {
 export function readPiece(documents: readonly TextDocument[]): Piece {
   const builder = new PieceBuilder();
   for (const document of documents) builder.addDocument(document);
+  builder.piece.problems.sort((a, b) => a.offset - b.offset);
   return builder.piece;
 }
 

@@ -19,7 +19,7 @@ export function readPod(object: Fields): PodObject {
     meta,
     nodeName: spec.text('nodeName'),
     serviceAccount: spec.text('serviceAccountName') || spec.text('serviceAccount') || 'default',
-    hostNetwork: spec.flag('hostNetwork', false),
+    hostNetwork: spec.flag('hostNetwork', false, true),
     phase,
     ready: podIPs.length > 0 && isReady(meta, phase, status),
     podIPs,

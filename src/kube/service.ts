@@ -29,7 +29,7 @@ export function readService(object: Fields): ServiceObject {
     clusterIPs: readClusterIps(spec, clusterIP),
     selector: readSelector(spec),
     ports: readPorts(spec, type !== 'ExternalName' && clusterIP !== 'None'),
-    publishNotReadyAddresses: spec.flag('publishNotReadyAddresses', false),
+    publishNotReadyAddresses: spec.flag('publishNotReadyAddresses', false, false),
   };
 }
 
@@ -56,10 +56,16 @@ function readClusterIp(spec: Fields): string {
 
 function readClusterIps(spec: Fields, clusterIP: string): readonly string[] {
   const found: string[] = [];
-  for (const text of spec.texts('clusterIPs')) {
-    const address = text === 'None' ? text : canonicalIp(text);
+  for (const item of spec.texts('clusterIPs')) {
+    const address = item.text === 'None' ? 'None' : canonicalIp(item.text);
     if (address !== null) found.push(address);
-    else spec.error('clusterIPs', 'Cluster IP is not an IP address', 'write IP addresses or None');
+    else
+      spec.errorIn(
+        'clusterIPs',
+        item,
+        'Cluster IP is not an IP address',
+        'write IP addresses or None',
+      );
   }
   if (found.length === 0 && clusterIP !== '') found.push(clusterIP);
   return found;
@@ -82,7 +88,7 @@ function readSelector(spec: Fields): Readonly<Record<string, string>> | null {
 
 function readPorts(spec: Fields, isNeeded: boolean): readonly ServicePortSpec[] {
   const items = spec.children('ports');
-  if (items.length === 0 && isNeeded && !spec.has('ports')) {
+  if (isNeeded && !spec.has('ports') && !spec.isLost) {
     spec.error('ports', 'Service has no ports', 'list at least one under "ports"');
   }
   const ports: ServicePortSpec[] = [];

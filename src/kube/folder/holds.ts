@@ -41,10 +41,6 @@ export class Holds {
     return false;
   }
 
-  has(path: string): boolean {
-    return this.#holds.has(path);
-  }
-
   /** Forgets the path: it is whole again. */
   clear(path: string): void {
     this.#holds.delete(path);

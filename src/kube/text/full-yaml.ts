@@ -1,7 +1,8 @@
 /** Reads any YAML with the `yaml` library: the slow path, and the judge of what is an error. */
 
-import { isAlias, isMap, isNode, isScalar, isSeq, parseAllDocuments } from 'yaml';
-import type { Document } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, parseAllDocuments, visit } from 'yaml';
+import type { Document, YAMLParseError } from 'yaml';
+import { MeshError } from '../../base/error.ts';
 import type { Step } from '../fields.ts';
 import { DEPTH_MAX } from './place.ts';
 import type { Place, SyntaxFailure, TextDocument } from './place.ts';
@@ -31,9 +32,8 @@ export function readFullYaml(text: string): Result {
   try {
     return readDocuments(text);
   } catch (thrown) {
-    if (thrown instanceof RangeError) return failure(0, TOO_DEEP);
-    if (thrown instanceof ReferenceError) return failure(0, thrown.message);
-    throw thrown;
+    // The library reports most errors and throws some: too many aliases, a merge of what is no mapping, too deep a stack.
+    return failure(0, thrown instanceof RangeError ? TOO_DEEP : MeshError.from(thrown).message);
   }
 }
 
@@ -45,7 +45,7 @@ function readDocuments(text: string): Result {
   const options = { merge: true, stringKeys: true, uniqueKeys: false, prettyErrors: false };
   for (const document of parseAllDocuments(text, { ...options, logLevel: 'silent' })) {
     const [error] = document.errors;
-    if (error !== undefined) return failure(error.pos[0], error.message);
+    if (error !== undefined) return failure(whereOf(error, document), error.message);
     const found = new Check().run(document.contents);
     if (found !== null) return { ok: false, error: found };
     const value: unknown = document.toJS({ maxAliasCount: ALIAS_GROWTH_MAX });
@@ -53,6 +53,20 @@ function readDocuments(text: string): Result {
     documents.push({ value, offset, places: () => placesOf(document) });
   }
   return { ok: true, documents };
+}
+
+/** The library finds a missing quote at the end of the text; a person looks for where the quoted text begins. */
+function whereOf(error: YAMLParseError, document: Document): number {
+  if (!error.message.startsWith('Missing closing')) return error.pos[0];
+  let start = error.pos[0];
+  visit(document, {
+    Scalar(_key, { range, type }) {
+      const isQuoted = type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE';
+      if (isQuoted && range && range[0] < error.pos[0] && range[2] >= error.pos[0])
+        start = range[0];
+    },
+  });
+  return start;
 }
 
 function failure(offset: number, message: string): Result {

@@ -58,6 +58,8 @@ function isSpace(code: number): boolean {
 }
 
 function scanPiece(text: string, start: number): JsonPiece | null {
+  const first = text[start];
+  if (first !== '{' && first !== '[') return null;
   let depth = 0;
   let keys = 0;
   for (let at = start; at < text.length; at++) {
@@ -78,7 +80,7 @@ function scanPiece(text: string, start: number): JsonPiece | null {
         break;
       default:
     }
-    if (depth === 0) return at > start ? { start, end: at + 1, keys } : null;
+    if (depth === 0) return { start, end: at + 1, keys };
   }
   return null;
 }

@@ -1,0 +1,33 @@
+/** What must hold for any bytes that are taken for a manifest: the target of the fuzzer. */
+
+import assert from 'node:assert/strict';
+import { parseManifest } from './manifest.ts';
+import { readFullYaml } from './text/full-yaml.ts';
+import { readPlainYaml } from './text/plain-yaml.ts';
+
+/**
+ * Reads the bytes as a manifest and throws when an invariant breaks: reading never throws, every problem has a place in
+ * the text and a message, reading again with what is known gives the same, and the fast reader agrees with the library.
+ */
+export function fuzzManifest(input: Uint8Array): void {
+  const text = Buffer.from(input).toString('utf8');
+  const lines = text.split('\n');
+  const manifest = parseManifest(text, 'f');
+  for (const { location, message, value } of manifest.problems) {
+    const [, line = '', column = ''] = location.split(':');
+    const written = lines[Number(line) - 1];
+    assert.ok(written !== undefined && Number(column) >= 1, location);
+    assert.ok(Number(column) <= written.length + 1, location);
+    assert.ok(message !== '' && value.length <= 200, message);
+  }
+  for (const { object, origin } of manifest.objects) {
+    assert.ok(origin.line >= 1 && origin.line <= lines.length);
+    assert.notEqual(object.meta.name, '');
+  }
+  assert.deepEqual(parseManifest(text, 'f', manifest), manifest);
+  const plain = readPlainYaml(text);
+  if (plain === null) return;
+  const full = readFullYaml(text);
+  assert.ok(full.ok, 'the library refuses what the fast reader takes');
+  assert.deepEqual(plain.value, full.documents[0]?.value ?? null);
+}
