@@ -12,6 +12,7 @@ import { LedgerView } from './ledger/cells.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
 import { ProxyServer } from './server.ts';
 import { probeHandles } from './socket.ts';
+import { warmUp } from './warm-up.ts';
 import { AccessLog } from './telemetry/access-log.ts';
 import { FileSink } from './telemetry/access-sink.ts';
 import { EventLoopMonitor } from './telemetry/process-figures.ts';
@@ -41,6 +42,7 @@ server.onRetried = report;
 
 async function start(): Promise<void> {
   await probeHandles();
+  await warmUp(context);
   context.wheel.start();
   if (settings.accessLog.format !== 'off') {
     const sink = new FileSink(settings.accessLog.path);

@@ -60,9 +60,10 @@ export function breakerCell(status: number): number {
   return index >= 0 && index < STATUS_COUNT ? index : STATUS_NETWORK_ERRORS;
 }
 
-/** Counts one try that an endpoint answered, or not (status 0). */
-export function countTry(endpoint: EndpointState, status: number, latencyMs: number): void {
+/** Ends one try that an endpoint answered, or not (status 0). */
+export function endTry(endpoint: EndpointState, status: number, latencyMs: number): void {
   const { cells } = endpoint;
+  endpoint.end();
   add(cells, ENDPOINT_OWN.requests + ((status / 100) | 0), 1);
   add(cells, ENDPOINT_OWN.latencySumMs, latencyMs);
   add(cells, ENDPOINT_OWN.buckets + bucketOf(latencyMs, 0, ENDPOINT_BUCKETS), 1);

@@ -15,7 +15,7 @@ import type { ThreadContext } from '../context.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { PortState, ServiceState, Target } from '../table.ts';
-import { add, beginRequest, breakerCell, countTry, endRequest } from './account.ts';
+import { add, beginRequest, breakerCell, endTry, endRequest } from './account.ts';
 import { admit, type Arrival } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
@@ -362,7 +362,7 @@ export class Exchange implements ConnectionUser {
   #retry(now: number): void {
     const { retry } = this.#policies as Policies;
     const endpoint = this.endpoint as EndpointState;
-    countTry(endpoint, this.status, now - this.#tryStartedMs);
+    endTry(endpoint, this.status, now - this.#tryStartedMs);
     this.status = 0;
     this.pick.avoid = endpoint;
     this.endpoint = null;
@@ -455,7 +455,7 @@ export class Exchange implements ConnectionUser {
     const { endpoint } = this;
     if (endpoint !== null) {
       const answered = this.failure === '' ? this.status : 0;
-      countTry(endpoint, answered, now - this.#tryStartedMs);
+      endTry(endpoint, answered, now - this.#tryStartedMs);
       const breaker = (this.#target as Target).service?.statusCells ?? null;
       if (breaker !== null && this.failure !== 'caller_gone')
         add(breaker, breakerCell(answered), 1);

@@ -23,8 +23,8 @@ export class Listener implements CallerHost {
     );
   }
 
-  /** Resolves once callers can connect; rejects with the system's error. All threads share the port. */
-  listen(): Promise<void> {
+  /** Resolves with the port once callers can connect; rejects with the system's error. All threads share the port. */
+  listen(): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
       const { address, number } = this.port;
@@ -34,7 +34,8 @@ export class Listener implements CallerHost {
           this.#server.removeListener('error', reject);
           // What fails later is a single accept (too many open files); the listener goes on.
           this.#server.on('error', () => this.#context.acceptFailures++);
-          resolve();
+          const bound = this.#server.address();
+          resolve(bound === null || typeof bound === 'string' ? number : bound.port);
         },
       );
     });
