@@ -22,7 +22,7 @@ export interface ThreadsView {
   readonly threads: readonly ThreadView[];
 }
 
-export interface ThreadView {
+interface ThreadView {
   /** Number of the thread, from 0. */
   readonly thread: number;
   readonly state: 'starting' | 'serving' | 'draining' | 'dead';
@@ -33,7 +33,7 @@ export interface ThreadView {
 }
 
 /** Counters since the start, and figures of the last seconds; what is not known has 0 and null. */
-export interface FiguresView {
+interface FiguresView {
   breaker(serviceKey: string): BreakerState;
   endpoint(backend: string, endpoint: Endpoint): EndpointFigures;
   serviceStats(serviceKey: string): ServiceStats;
@@ -43,7 +43,7 @@ export interface FiguresView {
 export type BreakerState = 'closed' | 'open' | 'recovering';
 export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
 
-export interface EndpointFigures {
+interface EndpointFigures {
   readonly health: EndpointHealth;
   readonly inFlight: number;
   readonly requests: number;
@@ -51,7 +51,7 @@ export interface EndpointFigures {
   readonly connections: number;
 }
 
-export interface ServiceStats {
+interface ServiceStats {
   readonly windowMs: number;
   readonly requestsPerSecond: number;
   readonly successRatio: number | null;
@@ -64,7 +64,7 @@ export interface ServiceStats {
   readonly inFlight: number;
 }
 
-export interface EndpointStats {
+interface EndpointStats {
   readonly windowMs: number;
   readonly requestsPerSecond: number;
   readonly successRatio: number | null;

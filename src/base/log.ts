@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
 import type { Clock } from './clock.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-export type LogFields = Readonly<Record<string, unknown>>;
+type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
   debug(message: string, fields?: LogFields): void;
@@ -130,20 +130,17 @@ function jsonText(value: unknown): string {
   }
 }
 
-/** A log that cannot be written must not end the process: the line is lost, as on any full disk. */
+let lostLines = 0;
+
+/** A log that cannot be written must not end the process: lines are lost, and the next one that goes says how many. */
 function writeStderr(line: string): void {
   try {
-    writeSync(2, line);
-  } catch (error) {
+    writeSync(
+      2,
+      lostLines === 0 ? line : `${lostLines} lines of this log could not be written\n${line}`,
+    );
+    lostLines = 0;
+  } catch {
     lostLines += 1;
-    lastLoss = error;
   }
-}
-
-let lostLines = 0;
-let lastLoss: unknown = null;
-
-/** Lines of this thread that standard error did not take, and the last reason. */
-export function logLosses(): { readonly lines: number; readonly reason: unknown } {
-  return { lines: lostLines, reason: lastLoss };
 }

@@ -21,7 +21,7 @@ import { LineWriter } from './line-writer.ts';
 export { AccessRecord };
 
 /** A chunk is handed on when it has this many bytes … */
-export const CHUNK_BYTES = 65_536;
+const CHUNK_BYTES = 65_536;
 /** … or after this time. */
 export const FLUSH_MS = 100;
 /** Lines that wait take at most this much memory per thread. */

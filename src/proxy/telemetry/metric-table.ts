@@ -65,7 +65,7 @@ export const SCOPE_LABELS: Readonly<Record<Metric['scope'], readonly string[]>> 
 /** Values of `code_class`, in the order of the counters: `none` is a request that ended without a response. */
 export const CODE_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
 
-export const BREAKER_STATES = ['closed', 'open', 'recovering'] as const;
+const BREAKER_STATES = ['closed', 'open', 'recovering'] as const;
 
 type Shape = Pick<Metric, 'name' | 'help' | 'reading'> &
   Partial<Pick<Metric, 'type' | 'unit' | 'labels'>>;

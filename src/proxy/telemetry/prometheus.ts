@@ -17,8 +17,6 @@ import {
 import { CODE_CLASSES, METRICS, type Metric, type Reading, type Sample } from './metric-table.ts';
 import type { MetricsSource } from './metrics-source.ts';
 
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 /** The page in slices of some 64 KiB. Leaving the iteration early is fine. */
 export function renderMetrics(
   source: MetricsSource,
