@@ -83,6 +83,18 @@ suite('Compiler.update()', () => {
     assert.equal(compiled.service('shop/s30')?.ports[0]?.backend.endpoints[0]?.weight, 5);
   });
 
+  test('what a Service does not depend on any more touches it no more', () => {
+    const compiled = thousand();
+    compiled.set(make.sliceOf('e7', 's7', [make.endpointOf('10.1.0.7')]));
+    compiled.set(make.podOf('p8', 's8', '10.1.0.8', { nodeName: 'elsewhere' }));
+    assert.equal(cost(compiled).compiled, 2);
+    compiled.set(make.podOf('p7', 's7', '10.2.0.7', { nodeName: 'n7' }));
+    compiled.set(make.nodeOf('n8', 'z2'));
+    const { emitted } = cost(compiled);
+    assert.ok(!emitted.includes('shop/s7') && !emitted.includes('shop/s8'));
+    assert.equal(emitted.length, 9);
+  });
+
   test('a Node touches the Services with endpoints there, and only when its zone changes', () => {
     const compiled = thousand();
     compiled.set({ ...make.nodeOf('n3', 'z1'), meta: make.metaOf('n3', '', { uid: 'other' }) });

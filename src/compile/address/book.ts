@@ -174,14 +174,12 @@ export class AddressBook {
     for (const entry of this.#occupant.values()) {
       if (!entry.pinned && entry.key > last.key) last = entry;
     }
-    const address = last.at;
+    // Nobody sorts after it, so nobody has passed its address and would move up.
     this.#leave(last);
     this.#forget(last);
     this.#homeless.add(last);
     this.#touched.add(last.key);
-    if (last === newcomer) return false;
-    this.#moveUp(address);
-    return true;
+    return last !== newcomer;
   }
 
   #unseat(entry: Entry): void {

@@ -1,6 +1,7 @@
 /** docs/annotations.md, written from the table. A test keeps the file equal to it. */
 
-import { type AnnotationRow, LEGACY_PREFIXES, PREFIX, SECTIONS } from './table.ts';
+import type { AnnotationRow } from './row.ts';
+import { LEGACY_PREFIXES, PREFIX, SECTIONS } from './table.ts';
 
 const INTRODUCTION = `# Annotations
 

@@ -5,14 +5,8 @@ import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
 import { compareText, type Finding } from '../finding.ts';
 import { nearest } from './nearest.ts';
-import {
-  type AnnotatedKind,
-  type AnnotationRow,
-  LEGACY_PREFIXES,
-  PREFIX,
-  ROWS,
-  withoutIt,
-} from './table.ts';
+import type { AnnotatedKind, AnnotationRow } from './row.ts';
+import { LEGACY_PREFIXES, PREFIX, ROWS, withoutIt } from './table.ts';
 
 export interface Annotation {
   readonly row: AnnotationRow;

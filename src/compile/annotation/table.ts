@@ -1,29 +1,18 @@
 /** Every annotation there is: the one place from which they are read, checked, suggested and documented. */
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
-import type { Policies, PolicyName } from '../../model/policy.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
-import { choice, duration, durationSeconds, flag, listOf, ratio, size } from './value.ts';
-import { wholeNumber, type ValueType } from './value.ts';
-
-export type AnnotatedKind = 'Service' | 'Pod' | 'Namespace';
-
-export interface AnnotationRow {
-  /** Without its prefix: `retry-attempts`. */
-  readonly name: string;
-  readonly on: readonly AnnotatedKind[];
-  /** The policy that a bad value costs; null when it costs just this value. */
-  readonly policy: PolicyName | null;
-  /** Field of the policy, or of what else it sets. */
-  readonly field: string;
-  readonly type: Pick<ValueType<unknown>, 'name' | 'read'>;
-  /** What holds when it is not set, for the documentation. */
-  readonly default: string;
-  readonly text: string;
-  readonly example: string;
-  /** It is read with the prefixes of Traefik Mesh too. */
-  readonly legacy: boolean;
-}
+import { type AnnotationRow, plainRow, row } from './row.ts';
+import {
+  choice,
+  duration,
+  durationSeconds,
+  flag,
+  listOf,
+  ratio,
+  size,
+  wholeNumber,
+} from './value.ts';
 
 /** Prefixes in the order in which they win. */
 export const PREFIX = 'maesh.dev/';
@@ -37,45 +26,6 @@ export const DEFAULT_RATE = { periodMs: 1_000, per: 'service', callersMax: 10_00
 const DAY = 86_400_000;
 const HOUR = 3_600_000;
 const SECOND = 1_000;
-
-interface RowText<T> {
-  readonly type: ValueType<T>;
-  /** The value itself where it is one, else words. */
-  readonly default: T | { readonly words: string };
-  readonly text: string;
-  readonly example: string;
-  readonly legacy?: true;
-}
-
-type Fields<P extends PolicyName> = NonNullable<Policies[P]>;
-
-/** The row of one field of a policy; the compiler holds that the value has the type of the field. */
-function row<P extends PolicyName, F extends keyof Fields<P> & string>(
-  name: string,
-  policy: P,
-  field: F,
-  given: RowText<NonNullable<Fields<P>[F]>>,
-): AnnotationRow {
-  return { ...plainRow(name, field, given), policy };
-}
-
-function plainRow<T>(name: string, field: string, given: RowText<T>): AnnotationRow {
-  return {
-    name,
-    on: ['Service'],
-    policy: null,
-    field,
-    type: given.type,
-    default: isWords(given.default) ? given.default.words : given.type.print(given.default),
-    text: given.text,
-    example: given.example,
-    legacy: given.legacy === true,
-  };
-}
-
-function isWords(value: unknown): value is { readonly words: string } {
-  return typeof value === 'object' && value !== null && 'words' in value;
-}
 
 const words = (text: string) => ({ words: text });
 

@@ -17,7 +17,8 @@ export interface IdentityChanges {
 
 export class IdentityIndex {
   readonly #store: StoreView;
-  readonly #claims = new Map<string, Map<string, PodObject>>();
+  /** Mostly one each: an array costs a tenth of a set. */
+  readonly #claims = new Map<string, PodObject[]>();
   readonly #addressesOfNode = new Map<string, Set<string>>();
   readonly #identities = new Map<string, Identity>();
   readonly #findings: Map<string, readonly Finding[]>;
@@ -64,8 +65,9 @@ export class IdentityIndex {
   #add(pod: PodObject): void {
     if (isOver(pod)) return;
     for (const address of pod.podIPs) {
-      const claims = this.#claims.get(address) ?? new Map<string, PodObject>();
-      this.#claims.set(address, claims.set(podKey(pod), pod));
+      const claims = this.#claims.get(address);
+      if (claims === undefined) this.#claims.set(address, [pod]);
+      else claims.push(pod);
       addTo(this.#addressesOfNode, pod.nodeName, address);
       this.#dirty.add(address);
     }
@@ -74,17 +76,20 @@ export class IdentityIndex {
   #remove(pod: PodObject): void {
     for (const address of pod.podIPs) {
       const claims = this.#claims.get(address);
-      if (claims?.delete(podKey(pod)) !== true) continue;
-      if (claims.size === 0) this.#claims.delete(address);
+      const at = claims?.indexOf(pod) ?? -1;
+      if (claims === undefined || at === -1) continue;
+      claims.splice(at, 1);
+      if (claims.length === 0) this.#claims.delete(address);
       // Another Pod of the node may claim the address too.
-      const nodes = [...claims.values()].map((other) => other.nodeName);
-      if (!nodes.includes(pod.nodeName)) removeFrom(this.#addressesOfNode, pod.nodeName, address);
+      if (!claims.some((other) => other.nodeName === pod.nodeName)) {
+        removeFrom(this.#addressesOfNode, pod.nodeName, address);
+      }
       this.#dirty.add(address);
     }
   }
 
   #decide(address: string): Identity | null {
-    const pods = [...(this.#claims.get(address)?.values() ?? [])];
+    const pods = this.#claims.get(address) ?? [];
     this.#findings.delete(findingKey(address));
     const [only] = pods;
     if (only === undefined) return null;

@@ -33,6 +33,7 @@ export class SelectorIndex {
 
   /** Keys of the Services that select these labels. */
   *selecting(namespace: string, labels: Labels): Iterable<string> {
+    if (this.#buckets.size === 0) return;
     for (const [key, value] of Object.entries(labels)) {
       for (const entry of this.#buckets.get(labelKey(namespace, key, value)) ?? []) {
         if (matches(entry.selector, labels)) yield entry.key;
