@@ -20,6 +20,7 @@ export interface Identity {
   /** The source address this identity stands for. */
   readonly address: string;
   readonly namespace: string;
+  /** Name of the Pod, without its namespace. */
   readonly pod: string;
   readonly serviceAccount: string;
   readonly node: string;

@@ -15,7 +15,7 @@ export interface Source {
 
 /** The endpoints behind one port of one Service. */
 export interface Backend {
-  /** `namespace/name:port`, with the number of the Service port. */
+  /** `namespace/name:port`, with the number of the Service port; a UDP port has `/udp` after it, as it may share the number. */
   readonly id: string;
   /** `namespace/name` of the Service whose policies apply. */
   readonly service: string;

@@ -34,7 +34,7 @@ const PREFIXES: readonly string[] = [PREFIX, ...LEGACY_PREFIXES];
 const NONE: Annotations = { values: new Map(), lost: new Set(), findings: [] };
 
 /** The field of an annotation in messages. */
-export function annotationField(key: string): string {
+function annotationField(key: string): string {
   return `metadata.annotations["${key}"]`;
 }
 

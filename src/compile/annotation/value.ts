@@ -95,7 +95,7 @@ function readDuration(text: string): number | null {
   return Math.round(total * 1e6) / 1e6;
 }
 
-export function printDuration(ms: number): string {
+function printDuration(ms: number): string {
   if (ms === 0) return '0';
   let rest = ms;
   let text = '';

@@ -27,7 +27,7 @@ export function faultAt(text: string, offset: number, message: string): Fault {
 }
 
 /** The offending line, shortened around the fault, and below it a line with a caret under the column. */
-export function excerpt(text: string, fault: Fault): string {
+function excerpt(text: string, fault: Fault): string {
   const lineStart = fault.offset - fault.column + 1;
   const lineEnd = text.indexOf('\n', lineStart);
   const line = text.slice(lineStart, lineEnd === -1 ? text.length : lineEnd).replaceAll(/\s/g, ' ');

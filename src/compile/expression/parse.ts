@@ -43,7 +43,7 @@ export type Term =
     };
 
 /** Deepest nesting of parentheses and `!`. */
-export const DEPTH_MAX = 64;
+const DEPTH_MAX = 64;
 
 const COMPARISONS: ReadonlySet<string> = new Set(['>', '>=', '<', '<=', '==', '!=']);
 

@@ -10,7 +10,7 @@ export interface Token {
 }
 
 /** Longest expression, in UTF-16 units. */
-export const LENGTH_MAX = 4_096;
+const LENGTH_MAX = 4_096;
 
 const SPACE = /[ \t\r\n]*/y;
 const NAME = /[A-Za-z_][A-Za-z0-9_]*/y;

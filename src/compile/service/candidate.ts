@@ -15,7 +15,7 @@ import { compareText } from '../finding.ts';
 import type { PodIndex } from '../index/pod-index.ts';
 
 /** `fallback`: it is going away but still serves; used when nothing is ready, as kube-proxy does. */
-export type Use = 'ready' | 'fallback';
+type Use = 'ready' | 'fallback';
 
 export interface Candidate {
   readonly address: string;
@@ -28,7 +28,7 @@ export interface Candidate {
 }
 
 /** Candidates that have the same ports. */
-export interface CandidateSet {
+interface CandidateSet {
   readonly ports: readonly PortRef[];
   readonly candidates: readonly Candidate[];
 }

@@ -38,7 +38,7 @@ export function membershipOf(store: StoreView, service: ServiceObject): Membersh
 }
 
 /** What a Namespace says for its Services. */
-export function namespaceWish(store: StoreView, namespace: string): Wish {
+function namespaceWish(store: StoreView, namespace: string): Wish {
   const object = store.get('Namespace', '', namespace);
   if (object === undefined) return null;
   const ref: ObjectRef = { kind: 'Namespace', namespace: '', name: namespace };
