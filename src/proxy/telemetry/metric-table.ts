@@ -126,13 +126,13 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_request_bytes_total',
     unit: 'bytes',
-    help: 'Bytes received from callers: heads and bodies as they were on the wire.',
+    help: 'Bytes of request bodies received from callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.requestBytes },
   },
   {
     name: 'maesh_response_bytes_total',
     unit: 'bytes',
-    help: 'Bytes sent to callers: heads and bodies as they were on the wire.',
+    help: 'Bytes of response bodies sent to callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.responseBytes },
   },
   {
