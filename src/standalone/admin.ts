@@ -20,36 +20,39 @@ export interface AdminParts {
   readonly log: Log;
 }
 
-export interface RunningAdmin {
-  readonly address: ListenAddress;
-  stop(): Promise<void>;
-}
+export class Admin {
+  readonly #view: AgentView;
+  readonly #server: AdminServer;
 
-export async function startAdmin(parts: AdminParts): Promise<RunningAdmin> {
-  const { settings, agent, clock, log } = parts;
-  const view = new AgentView({
-    agent,
-    clock,
-    domains: settings.domains,
-    version: readVersion(),
-    snapshot: () => parts.manifests.snapshot(),
-    problems: parts.problems,
-  });
-  const server = new AdminServer({
-    address: settings.admin.host,
-    port: settings.admin.port,
-    // The settings were refused unless the user allowed it.
-    allowRemote: !isLoopback(settings.admin.host),
-    view,
-    clock,
-    log,
-  });
-  const { address, port } = await server.start();
-  return {
-    address: { host: address, port },
-    async stop() {
-      view.stop();
-      await server.stop();
-    },
-  };
+  constructor(parts: AdminParts) {
+    const { settings, agent, clock, log } = parts;
+    this.#view = new AgentView({
+      agent,
+      clock,
+      domains: settings.domains,
+      version: readVersion(),
+      snapshot: () => parts.manifests.snapshot(),
+      problems: parts.problems,
+    });
+    this.#server = new AdminServer({
+      address: settings.admin.host,
+      port: settings.admin.port,
+      // The settings were refused unless the user allowed it.
+      allowRemote: !isLoopback(settings.admin.host),
+      view: this.#view,
+      clock,
+      log,
+    });
+  }
+
+  /** Serves from now on, not ready at first; resolves with the address. */
+  async start(): Promise<ListenAddress> {
+    const { address, port } = await this.#server.start();
+    return { host: address, port };
+  }
+
+  async stop(): Promise<void> {
+    this.#view.stop();
+    await this.#server.stop();
+  }
 }

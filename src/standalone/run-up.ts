@@ -7,7 +7,7 @@ import { MeshError } from '../base/error.ts';
 import { createLog, type Log } from '../base/log.ts';
 import type { Problem } from '../model/service.ts';
 import { Manifests } from './manifests.ts';
-import { startAdmin } from './admin.ts';
+import { Admin } from './admin.ts';
 import { ProblemLog } from './problem-log.ts';
 import { welcome } from './welcome.ts';
 
@@ -33,9 +33,11 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   agent.onChange = () => problemLog.show(problems());
   const ending = new AbortController();
   const end = endOnSignals(io, ending);
+  const admin = new Admin({ settings, agent, manifests, problems, clock, log });
   try {
+    // The admin port comes first: proxy ports are shared, so nothing else stops a second mesh started by mistake.
+    const adminAddress = await admin.start();
     await Promise.all([agent.start(), manifests.start()]);
-    const admin = await startAdmin({ settings, agent, manifests, problems, clock, log });
     io.onSignal('SIGHUP', () => {
       agent.threads.reopenLogs();
       void manifests
@@ -47,7 +49,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
       const readyMs = clock.nowMs() - startedMs;
       const dns = agent.dnsAddress;
       io.out(
-        welcome({ settings, snapshot: manifests.snapshot(), admin: admin.address, dns, readyMs }),
+        welcome({ settings, snapshot: manifests.snapshot(), admin: adminAddress, dns, readyMs }),
       );
     }
     await end;
@@ -56,7 +58,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     await admin.stop();
     return 0;
   } catch (thrown) {
-    await Promise.allSettled([manifests.stop(), agent.stop()]);
+    await Promise.allSettled([manifests.stop(), agent.stop(), admin.stop()]);
     const error = MeshError.from(thrown);
     io.err(`maesh: ${error.message}\n`);
     return DEFECT_EXIT_CODE;
