@@ -25,7 +25,7 @@ export interface Outcome {
   readonly errors: Readonly<Record<string, number>>;
   /** Answers by the Pod that gave them. */
   readonly pods: Readonly<Record<string, number>>;
-  /** Users (x-user 0 to 9) who met more than one Pod. */
+  /** Users (x-user 0 to 39) who met more than one Pod. */
   readonly movedUsers: number;
   /** Answers 429 or 503 by the mesh without Retry-After. */
   readonly refusedWithoutHint: number;
@@ -42,7 +42,7 @@ export interface Outcome {
   readonly lastMs: number;
 }
 
-const USERS = 10;
+const USERS = 40;
 const IN_FLIGHT_MAX = 100;
 const TICK_MS = 5;
 /** No caller of the demo waits longer; far beyond every limit that the mesh keeps. */
