@@ -229,7 +229,7 @@ export function formatPath(path: readonly Step[]): string {
 }
 
 /** The type of a value in the words of a manifest. */
-export function typeName(value: unknown): string {
+function typeName(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'number') return `the number ${value}`;
