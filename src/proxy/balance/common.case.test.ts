@@ -159,7 +159,7 @@ for (const algorithm of ALGORITHMS) {
       algorithm === 'least-request' || algorithm === 'peak-ewma'
         ? fixture.odds()
         : [0.1, 0.2, 0, 0.3, 0.4];
-    expected.forEach((share, i) => assert.ok(Math.abs(share - seen[i]!) < tolerance, `${seen}`));
+    expected.forEach((share, i) => assert.ok(Math.abs(share - seen[i]!) < tolerance, seen.join()));
   });
 
   test(`${algorithm}: weight 0 takes nothing, unless all have it`, () => {
@@ -184,9 +184,9 @@ for (const algorithm of ALGORITHMS) {
       shares.push(fixture.frequencies(8_000, hashes)[3]!);
       fixture.clock.advance(4_000);
     }
-    assert.ok(shares[0]! > 0.01 && shares[0]! < 0.06, `${shares}`);
+    assert.ok(shares[0]! > 0.01 && shares[0]! < 0.06, shares.join());
     assert.ok(shares[1]! > shares[0]! && shares[2]! > shares[1]! && shares[3]! > shares[2]!);
-    assert.ok(shares[3]! > 0.17 && shares[3]! < 0.33, `${shares}`);
+    assert.ok(shares[3]! > 0.17 && shares[3]! < 0.33, shares.join());
   });
 
   test(`${algorithm}: near endpoints come first, and far ones when the near are overloaded or out`, () => {

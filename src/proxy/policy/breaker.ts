@@ -29,11 +29,38 @@ const RECOVERING_WAIT_MS = 1_000;
 export function breakerAdmits(cells: Cells, nowMs: number, random: Random): number {
   const state = Atomics.load(cells.words, cells.w + SERVICE_WORD.breakerState);
   if (state === BREAKER_CLOSED) return 0;
+  const share = passingShare(cells, state, nowMs);
+  if (share > 0 && random.next() <= share) return 0;
+  return waitMs(cells, state, nowMs);
+}
+
+/** What `breakerAdmits` goes by. Changes nothing. */
+export interface BreakerOutlook {
+  /** One of BREAKER_*. */
+  readonly state: number;
+  /** Share of requests that pass now, 0 to 1. */
+  readonly share: number;
+  /** What those that do not pass are told to wait. */
+  readonly waitMs: number;
+}
+
+export function breakerOutlook(cells: Cells, nowMs: number): BreakerOutlook {
+  const state = Atomics.load(cells.words, cells.w + SERVICE_WORD.breakerState);
+  if (state === BREAKER_CLOSED) return { state, share: 1, waitMs: 0 };
+  return { state, share: passingShare(cells, state, nowMs), waitMs: waitMs(cells, state, nowMs) };
+}
+
+/** Of a breaker that is not closed. A recovery of no length lets everything pass. */
+function passingShare(cells: Cells, state: number, nowMs: number): number {
+  if (state === BREAKER_OPEN) return 0;
+  const untilMs = cells.floats[cells.f + SERVICE_FLOAT.breakerUntilMs] ?? 0;
+  if (nowMs >= untilMs) return 1;
+  const sinceMs = cells.floats[cells.f + SERVICE_FLOAT.breakerSinceMs] ?? 0;
+  return (nowMs - sinceMs) / (untilMs - sinceMs);
+}
+
+function waitMs(cells: Cells, state: number, nowMs: number): number {
   const untilMs = cells.floats[cells.f + SERVICE_FLOAT.breakerUntilMs] ?? 0;
   const remainingMs = Math.max(untilMs - nowMs, 1);
-  if (state === BREAKER_OPEN) return remainingMs;
-  const sinceMs = cells.floats[cells.f + SERVICE_FLOAT.breakerSinceMs] ?? 0;
-  // Multiplied out, so that a recovery of no length lets everything pass.
-  if (random.next() * (untilMs - sinceMs) <= nowMs - sinceMs) return 0;
-  return Math.min(remainingMs, RECOVERING_WAIT_MS);
+  return state === BREAKER_OPEN ? remainingMs : Math.min(remainingMs, RECOVERING_WAIT_MS);
 }

@@ -36,18 +36,38 @@ export function takeToken(cells: Cells, rate: Rate, nowMs: number): number {
   return takeFrom(cells.ticks, cells.t + SERVICE_TICK.rateLimit, rate, nowMs);
 }
 
+/** What `takeToken` would say, without taking one. */
+export function peekToken(cells: Cells, rate: Rate, nowMs: number): number {
+  return peekAt(cells.ticks, cells.t + SERVICE_TICK.rateLimit, rate, nowMs);
+}
+
 /** `takeToken` on any bucket. */
 export function takeFrom(ticks: BigInt64Array, at: number, rate: Rate, nowMs: number): number {
-  const now = BigInt(Math.floor(nowMs * 1e6));
+  const now = nanoseconds(nowMs);
   let full = Atomics.load(ticks, at);
   for (;;) {
-    const next = (full > now ? full : now) + rate.tokenNs;
+    const next = fullAfterToken(full, rate, now);
     const excess = next - now - rate.bucketNs;
     if (excess > 0n) return Number(excess) / 1e6;
     const seen = Atomics.compareExchange(ticks, at, full, next);
     if (seen === full) return 0;
     full = seen;
   }
+}
+
+function peekAt(ticks: BigInt64Array, at: number, rate: Rate, nowMs: number): number {
+  const now = nanoseconds(nowMs);
+  const excess = fullAfterToken(Atomics.load(ticks, at), rate, now) - now - rate.bucketNs;
+  return excess > 0n ? Number(excess) / 1e6 : 0;
+}
+
+function nanoseconds(ms: number): bigint {
+  return BigInt(Math.floor(ms * 1e6));
+}
+
+/** When a bucket that is full at `full` is full again once a token is taken now. */
+function fullAfterToken(full: bigint, rate: Rate, now: bigint): bigint {
+  return (full > now ? full : now) + rate.tokenNs;
 }
 
 const WAYS = 8;
@@ -93,8 +113,7 @@ export class CallerBuckets {
   take(callerHash: number, rate: Rate, nowMs: number): number {
     const mixed = mix32(callerHash);
     const set = mixed & this.#setMask;
-    // 0 marks a bucket that nobody has had.
-    const key = mixed === 0 ? 1 : mixed | 0;
+    const key = keyOf(mixed);
     for (;;) {
       let at = this.#find(set, key);
       if (at < 0) at = this.#claim(set, key);
@@ -102,6 +121,14 @@ export class CallerBuckets {
       // A bucket that changed hands meanwhile has the token on the wrong account: pay again.
       if (Atomics.load(this.#keys, at) === key) return waitMs;
     }
+  }
+
+  /** What `take` would say, without taking a token or a bucket. */
+  peek(callerHash: number, rate: Rate, nowMs: number): number {
+    const mixed = mix32(callerHash);
+    const set = mixed & this.#setMask;
+    const at = this.#find(set, keyOf(mixed));
+    return peekAt(this.#ticks, at < 0 ? this.#fullest(set) : at, rate, nowMs);
   }
 
   #find(set: number, key: number): number {
@@ -138,4 +165,9 @@ export class CallerBuckets {
     }
     return best;
   }
+}
+
+/** 0 marks a bucket that nobody has had. */
+function keyOf(mixedHash: number): number {
+  return mixedHash === 0 ? 1 : mixedHash | 0;
 }
