@@ -13,9 +13,9 @@ import { endpointSlotKey } from '../ledger/placement.ts';
 import { BackendState, type PickRequest } from './backend-state.ts';
 import type { EndpointState } from './endpoint-state.ts';
 
-export const BACKEND_ID = 'shop/web:80';
+const BACKEND_ID = 'shop/web:80';
 
-export interface PoliciesChange extends Partial<Omit<Policies, 'balance'>> {
+interface PoliciesChange extends Partial<Omit<Policies, 'balance'>> {
   readonly balance?: Partial<BalancePolicy>;
 }
 

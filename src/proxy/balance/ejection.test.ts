@@ -199,12 +199,14 @@ test('threads that eject and probe at the same time never take all, and send one
     Atomics.wait(workerData.gate, 0, 0);
     let probes = 0;
     let settled = 0;
-    for (let now = 1; now < 20_000; now++) {
-      const cells = all[(now * 7 + workerData.seed) % all.length];
+    // Each thread has a time of its own here, so all of it is shorter than the lease of a probe.
+    for (let turn = 0; turn < 40_000; turn++) {
+      const now = 1 + turn * 0.2;
+      const cells = all[(turn * 7 + workerData.seed) % all.length];
       e.eject(cells, all, policy, now);
       if (e.claimProbe(cells, now + 5)) {
         probes++;
-        if (now % 3 === 0 ? e.ejectAgain(cells, policy, now) : e.restore(cells)) settled++;
+        if (turn % 3 === 0 ? e.ejectAgain(cells, policy, now) : e.restore(cells)) settled++;
       }
     }
     parentPort.postMessage([probes, settled]);

@@ -104,6 +104,15 @@ export function claimProbe(cells: Cells, nowMs: number): boolean {
   return Atomics.compareExchange(words, health, EJECTED, PROBING) === EJECTED;
 }
 
+/** Whether `claimProbe` would make the caller's request a probe. Changes nothing. */
+export function isProbeDue(cells: Cells, nowMs: number): boolean {
+  const { words, w, floats, f } = cells;
+  if (nowMs < (floats[f + ENDPOINT_FLOAT.ejectedUntilMs] ?? 0)) return false;
+  const health = Atomics.load(words, w + ENDPOINT_WORD.health);
+  if (health !== EJECTED) return false;
+  return words[w + ENDPOINT_WORD.probed] !== words[w + ENDPOINT_WORD.ejections];
+}
+
 /** Milliseconds of an ejection that follows `inRow` others without a success between them. */
 export function ejectionMs(policy: EjectionPolicy, inRow: number): number {
   return Math.min(policy.baseMs * 2 ** Math.min(inRow, 30), policy.maxMs);

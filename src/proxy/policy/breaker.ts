@@ -47,7 +47,8 @@ export interface BreakerOutlook {
 export function breakerOutlook(cells: Cells, nowMs: number): BreakerOutlook {
   const state = Atomics.load(cells.words, cells.w + SERVICE_WORD.breakerState);
   if (state === BREAKER_CLOSED) return { state, share: 1, waitMs: 0 };
-  return { state, share: passingShare(cells, state, nowMs), waitMs: waitMs(cells, state, nowMs) };
+  const share = Math.max(passingShare(cells, state, nowMs), 0);
+  return { state, share, waitMs: waitMs(cells, state, nowMs) };
 }
 
 /** Of a breaker that is not closed. A recovery of no length lets everything pass. */

@@ -46,7 +46,7 @@ interface Watch {
   readonly onHealthChange: OnHealthChange;
 }
 
-export const GOVERNOR_PERIOD_MS = 100;
+const PERIOD_MS = 100;
 const TICK_MS_MAX = 10;
 
 export class Governor {
@@ -90,7 +90,7 @@ export class Governor {
 
   /** Ticks from now on. Does nothing when it runs already. */
   start(): void {
-    this.#timer ??= this.#clock.every(GOVERNOR_PERIOD_MS, () => this.tick());
+    this.#timer ??= this.#clock.every(PERIOD_MS, () => this.tick());
   }
 
   stop(): void {

@@ -20,7 +20,7 @@ export interface WatchedEndpoint {
   readonly peers: readonly Cells[];
 }
 
-export type HealthChange =
+type HealthChange =
   | { readonly kind: 'ejected'; readonly by: 'failures-in-row' | 'error-rate' }
   | { readonly kind: 'restored' };
 
