@@ -17,6 +17,7 @@ import {
   ejectionMs,
   healthOf,
   IN_ROTATION,
+  isProbeDue,
   PROBE_LEASE_MS,
   PROBING,
   restore,
@@ -156,6 +157,7 @@ test('any history keeps the invariants: one probe per ejection, never before its
           if (expected) model = out(model.inRow, now);
         } else if (op === 'probe') {
           const expected = model.health !== IN_ROTATION && now >= model.untilMs;
+          assert.equal(isProbeDue(cells, now), expected);
           assert.equal(claimProbe(cells, now), expected);
           if (expected) model = { ...model, health: PROBING, untilMs: now + PROBE_LEASE_MS };
           assert.equal(claimProbe(cells, now), false, 'a second probe at the same time');

@@ -85,6 +85,7 @@ export function restore(cells: Cells): boolean {
 
 /** True for exactly one caller per ejection, once its time is over: that caller's request is the probe. */
 export function claimProbe(cells: Cells, nowMs: number): boolean {
+  if (!isProbeDue(cells, nowMs)) return false;
   const { words, w, floats, f } = cells;
   const until = f + ENDPOINT_FLOAT.ejectedUntilMs;
   const health = w + ENDPOINT_WORD.health;
@@ -109,7 +110,8 @@ export function isProbeDue(cells: Cells, nowMs: number): boolean {
   const { words, w, floats, f } = cells;
   if (nowMs < (floats[f + ENDPOINT_FLOAT.ejectedUntilMs] ?? 0)) return false;
   const health = Atomics.load(words, w + ENDPOINT_WORD.health);
-  if (health !== EJECTED) return false;
+  // A probe that is under way and overdue is lost, and the next one is due.
+  if (health !== EJECTED) return health === PROBING;
   return words[w + ENDPOINT_WORD.probed] !== words[w + ENDPOINT_WORD.ejections];
 }
 
