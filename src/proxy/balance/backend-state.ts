@@ -13,7 +13,7 @@ import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { countEjected, ejectedMax } from './ejection.ts';
 import { EndpointState } from './endpoint-state.ts';
-import { type EndpointOdds, oddsOf } from './odds.ts';
+import { type EndpointOdds, nextOddsOf, oddsOf } from './odds.ts';
 import type { PickRequest } from './picker.ts';
 import { type Gate, scanEveryMs, scanEveryPicks } from './rotation.ts';
 import { type Ring, Tiers } from './tiers.ts';
@@ -105,10 +105,19 @@ export class BackendState {
    * ejected endpoint that is due takes one request and is left out. Changes nothing.
    */
   odds(request: PickRequest, nowMs: number): EndpointOdds[] {
+    return this.#odds(oddsOf, request, nowMs);
+  }
+
+  /** As `odds`, for the next request alone: a probe that is due is that request. */
+  nextOdds(request: PickRequest, nowMs: number): EndpointOdds[] {
+    return this.#odds(nextOddsOf, request, nowMs);
+  }
+
+  #odds(of: typeof oddsOf, request: PickRequest, nowMs: number): EndpointOdds[] {
     const gate = this.#gate;
     const before = gate.panic;
     gate.panic = this.#isPanic();
-    const odds = oddsOf({
+    const odds = of({
       endpoints: this.#endpoints,
       tiers: this.#tiers.near(request.node, request.zone),
       bound: this.#byToken.get(request.affinity) ?? null,

@@ -36,15 +36,51 @@ interface Choice {
 
 /** Sums to 1, or empty when no endpoint can take the request. */
 export function oddsOf(input: OddsInput): EndpointOdds[] {
-  const choice = choose(input);
+  return describe(input, choose(input));
+}
+
+/** Like `oddsOf`, but of the next request alone: when a probe is due, it is that request. */
+export function nextOddsOf(input: OddsInput): EndpointOdds[] {
+  const probe = dueProbe(input);
+  if (probe === null) return oddsOf(input);
+  const at = tierIndex(input, probe);
+  const shares = new Map([[probe, 1]]);
+  return describe(input, { shares, tier: at, reason: 'ejected, and this request is its probe' });
+}
+
+function describe(input: OddsInput, choice: Choice | null): EndpointOdds[] {
   if (choice === null) return [];
   return input.endpoints.map((endpoint) => {
     const share = choice.shares.get(endpoint) ?? 0;
-    const at = input.tiers.findIndex(({ rotation }) => rotation.members.includes(endpoint));
+    const at = tierIndex(input, endpoint);
     const tier = input.tiers[at]?.rotation.tier ?? '';
     const reason = share > 0 ? choice.reason : refusal(input, endpoint, at, choice);
     return { endpoint, share, tier, reason };
   });
+}
+
+/** The nearest tier of an endpoint, -1 for one that takes no traffic. */
+function tierIndex(input: OddsInput, endpoint: EndpointState): number {
+  return input.tiers.findIndex(({ rotation }) => rotation.members.includes(endpoint));
+}
+
+/** A tier is asked for due probes before its endpoints; tiers behind the one that has an endpoint are not. */
+function dueProbe({
+  tiers,
+  bound,
+  spillOverInFlight,
+  request,
+  nowMs,
+}: OddsInput): EndpointState | null {
+  const last = tiers.length - 1;
+  if (bound !== null && tiers[last]?.rotation.isUsable(bound, request.avoid) === true) return null;
+  for (const [i, { rotation }] of tiers.entries()) {
+    const due = rotation.dueProbe(request.avoid, nowMs);
+    if (due !== null) return due;
+    if (i < last && !isFit(rotation, spillOverInFlight)) continue;
+    if (rotation.candidates(request.avoid, nowMs).length > 0) return null;
+  }
+  return null;
 }
 
 function choose(input: OddsInput): Choice | null {

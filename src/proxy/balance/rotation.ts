@@ -5,7 +5,7 @@
 
 import type { Random } from '../../base/random.ts';
 import { ENDPOINT_FLOAT, ENDPOINT_WORD } from '../ledger/layout.ts';
-import { claimProbe, healthOf, IN_ROTATION } from './ejection.ts';
+import { claimProbe, healthOf, IN_ROTATION, isProbeDue } from './ejection.ts';
 import type { EndpointState } from './endpoint-state.ts';
 import type { Candidate } from './picker.ts';
 
@@ -120,6 +120,15 @@ export class Rotation {
     }
     this.#probeDueMs = Infinity;
     return null;
+  }
+
+  /** What `claimDue` would find after a scan; claims nothing. */
+  dueProbe(avoid: EndpointState | null, nowMs: number): EndpointState | null {
+    const isDue = (endpoint: EndpointState): boolean =>
+      endpoint !== avoid &&
+      endpoint.inFlight < this.gate.limit &&
+      isProbeDue(endpoint.cells, nowMs);
+    return this.members.find(isDue) ?? null;
   }
 
   isLive(endpoint: EndpointState): boolean {

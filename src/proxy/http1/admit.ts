@@ -1,10 +1,11 @@
 /** The phases between the head and the first try: who may go on, and to which backend. */
 
 import type { FailureReason } from '../../model/failure.ts';
+import type { BackendState } from '../balance/backend-state.ts';
 import type { ThreadContext } from '../context.ts';
 import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
-import { takeToken } from '../policy/rate-limit.ts';
+import { peekToken, takeToken } from '../policy/rate-limit.ts';
 import type { PortState, RouteState, ServiceState, Target } from '../table.ts';
 
 export interface Verdict {
@@ -33,7 +34,7 @@ export function admit(arrival: Arrival, now: number, context: ThreadContext): Ve
   verdict.target = null;
   const { words, w } = service.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
-  if (inFlight > service.service.policies.limits.requestsInFlight) return refuse('overloaded', 0);
+  if (isOverloaded(service, inFlight)) return refuse('overloaded', 0);
   if (service.rate !== null) {
     const waitMs =
       service.callers === null
@@ -41,7 +42,7 @@ export function admit(arrival: Arrival, now: number, context: ThreadContext): Ve
         : service.callers.take(arrival.addressHash, service.rate, now);
     if (waitMs > 0) return refuse('rate_limited', waitMs);
   }
-  const target = chooseTarget(routes[0], context);
+  const target = chooseTarget(matchRoute(routes), context);
   if (target === null) return refuse('no_route', 0);
   verdict.target = target;
   if (target.service === null) return refuse('no_endpoint', 0);
@@ -54,16 +55,50 @@ function admitToBackend(
   now: number,
   context: ThreadContext,
 ): Verdict {
-  const { breaker, limits } = service.service.policies;
-  if (breaker !== null) {
+  if (service.service.policies.breaker !== null) {
     const waitMs = breakerAdmits(service.cells, now, context.random);
     if (waitMs > 0) return refuse('breaker_open', waitMs);
   }
-  const max = limits.requestBodyBytes;
-  if (max > 0 && contentLength > max) return refuse('body_too_large', 0);
+  if (isBodyTooLarge(service, contentLength)) return refuse('body_too_large', 0);
   verdict.failure = '';
   verdict.retryAfterMs = 0;
   return verdict;
+}
+
+// The parts that decide change nothing: `maesh explain` calls them too.
+
+/** `inFlight` counts this request. */
+export function isOverloaded(service: ServiceState, inFlight: number): boolean {
+  return inFlight > service.service.policies.limits.requestsInFlight;
+}
+
+/** Milliseconds until there is a token for the caller, 0 when there is one or no limit; takes none. */
+export function rateWaitMs(service: ServiceState, addressHash: number, now: number): number {
+  const { rate, callers, cells } = service;
+  if (rate === null) return 0;
+  return callers === null ? peekToken(cells, rate, now) : callers.peek(addressHash, rate, now);
+}
+
+/** The route that takes the request; undefined when none does. */
+export function matchRoute(routes: readonly RouteState[]): RouteState | undefined {
+  return routes[0];
+}
+
+/** The probability of each target of a route, in their order; all 0 when it leads nowhere. */
+export function targetOdds({ targets, weights, totalWeight }: RouteState): number[] {
+  if (targets.length === 1) return [1];
+  return weights.map((weight) => (totalWeight > 0 ? weight / totalWeight : 0));
+}
+
+/** `contentLength` as announced, or -1. */
+export function isBodyTooLarge(service: ServiceState, contentLength: number): boolean {
+  const max = service.service.policies.limits.requestBodyBytes;
+  return max > 0 && contentLength > max;
+}
+
+/** Why a backend that gave no endpoint gave none. */
+export function noEndpointReason(backend: BackendState): FailureReason {
+  return backend.size === 0 ? 'no_endpoint' : 'no_healthy_endpoint';
 }
 
 function refuse(failure: FailureReason, retryAfterMs: number): Verdict {

@@ -16,7 +16,7 @@ import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { PortState, ServiceState, Target } from '../table.ts';
 import { add, beginRequest, breakerCell, endTry, endRequest } from './account.ts';
-import { admit, type Arrival } from './admit.ts';
+import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
 import { ExchangeDeadline } from './exchange-deadline.ts';
@@ -218,7 +218,7 @@ export class Exchange implements ConnectionUser {
   }
 
   #reset(port: PortState, head: Head, now: number): void {
-    this.pick.reset(this.#caller);
+    this.pick.reset(this.#caller.identify());
     this.tries = 0;
     this.status = 0;
     this.failure = '';
@@ -241,8 +241,7 @@ export class Exchange implements ConnectionUser {
   #startTry(now: number): void {
     const { backend } = this.#target as Target;
     const endpoint = backend.pick(this.pick, now);
-    if (endpoint === null)
-      return this.#fail(backend.size === 0 ? 'no_endpoint' : 'no_healthy_endpoint');
+    if (endpoint === null) return this.#fail(noEndpointReason(backend));
     this.tries++;
     this.#send(endpoint, EndpointConnection.acquire(endpoint, this.#context, this), now);
   }

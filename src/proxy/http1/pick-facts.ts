@@ -1,9 +1,9 @@
 /** What the balancer asks of a request: where it comes from, what it hashes to, whom it must avoid. */
 
+import type { Identity } from '../../model/endpoint.ts';
 import type { Policies } from '../../model/policy.ts';
 import type { PickRequest } from '../balance/backend-state.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { CallerConnection } from './caller-connection.ts';
 import type { Head } from './head.ts';
 import { affinityToken, hashOf } from './request-key.ts';
 
@@ -14,8 +14,8 @@ export class PickFacts implements PickRequest {
   avoid: EndpointState | null = null;
   affinity = '';
 
-  reset(caller: CallerConnection): void {
-    const identity = caller.identify();
+  /** `identity` is the caller's; undefined for nobody. */
+  reset(identity: Identity | undefined): void {
     this.hash = -1;
     this.node = identity === undefined ? '' : identity.node;
     this.zone = identity === undefined ? '' : identity.zone;

@@ -31,18 +31,22 @@ export interface TryFacts {
  * policy it is. A connection that never stood carried nothing, so such a try may be repeated whatever the method.
  */
 export function mayRetry(policy: RetryPolicy | null, facts: TryFacts, cells: Cells): boolean {
+  if (!isRetryable(policy, facts)) return false;
+  if (policy === null) return true;
+  if (takeRetry(cells)) return true;
+  add(cells, SERVICE_OWN.retriesDenied, 1);
+  return false;
+}
+
+/** What `mayRetry` says with a retry budget that is not used up. Changes nothing. */
+export function isRetryable(policy: RetryPolicy | null, facts: TryFacts): boolean {
   if (policy === null) {
     const untouched = facts.condition === 'connect-failure' && facts.replayable;
     return untouched && facts.tries < CONNECT_TRIES_MAX;
   }
   if (facts.tries >= policy.attempts || !facts.replayable) return false;
   if (!policy.on.includes(facts.condition)) return false;
-  const repeatable =
-    facts.idempotent || policy.nonIdempotent || facts.condition === 'connect-failure';
-  if (!repeatable) return false;
-  if (takeRetry(cells)) return true;
-  add(cells, SERVICE_OWN.retriesDenied, 1);
-  return false;
+  return facts.idempotent || policy.nonIdempotent || facts.condition === 'connect-failure';
 }
 
 /** RFC 9110 §9.2.2. */
