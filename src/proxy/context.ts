@@ -7,11 +7,12 @@ import type { ProxySettings } from '../model/settings.ts';
 import { DeadlineWheel } from './deadline.ts';
 import type { AccessWriter } from './http1/access.ts';
 import { Head } from './http1/head.ts';
+import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
 
 /** Bytes per read: one buffer for all connections of the thread, because a read is consumed before the next begins. */
 export const READ_BYTES = 65_536;
-/** Room in the write buffer beyond one whole read: a rewritten head and chunk framing. */
-const WRITE_SLACK_BYTES = 8_192;
+/** Room in the write buffer beyond one whole read and a head: what rewriting adds, chunk framing, trailers. */
+const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
 /** Size of the buffers that keep a request until its response begins. */
 export const SLAB_BYTES = 16_384;
 const SLABS_KEPT_MAX = 1_024;

@@ -6,7 +6,7 @@ import { FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE } from './head.ts';
 /** Digits of the chunk size that is patched in after the data: 20 bits, more than any one read. */
 const SIZE_DIGITS = 5;
 const CHUNK_HEAD_BYTES = SIZE_DIGITS + 2;
-/** Most bytes that `pass` writes beyond those it reads: chunk head, CRLF and the last chunk. */
+/** Chunk head, CRLF and the last chunk: what `pass` writes beyond the bytes that it reads, trailers aside. */
 export const BODY_OVERHEAD_BYTES = 32;
 
 const HEX = Buffer.from('0123456789abcdef');
@@ -28,8 +28,16 @@ export class BodyPass {
   #rechunk = false;
   #decoder: ChunkedDecoder | null = null;
 
-  /** `length` counts only for FRAMING_LENGTH; `rechunk` sends chunks, else the bytes as they are. */
-  begin(framing: number, length: number, rechunk: boolean): void {
+  /**
+   * `length` counts only for FRAMING_LENGTH; `rechunk` sends chunks, else the bytes as they are. `named` are the fields
+   * that Connection takes out of the trailers.
+   */
+  begin(
+    framing: number,
+    length: number,
+    rechunk: boolean,
+    named: ReadonlySet<string> | null = null,
+  ): void {
     this.framing = framing;
     this.#remaining = length;
     this.#rechunk = rechunk;
@@ -37,11 +45,19 @@ export class BodyPass {
     this.done = framing === FRAMING_NONE || (framing === FRAMING_LENGTH && length === 0);
     if (framing !== FRAMING_CHUNKED) return;
     if (this.#decoder === null) this.#decoder = new ChunkedDecoder();
-    this.#decoder.reset();
+    this.#decoder.reset(named);
+  }
+
+  /** Most bytes that `pass` writes for `size` bytes of input; trailers that came before count too. */
+  room(size: number): number {
+    if (this.framing !== FRAMING_CHUNKED) return size + BODY_OVERHEAD_BYTES;
+    // A trailer line of four bytes grows by one, the space after its colon.
+    const trailerBytes = (this.#decoder as ChunkedDecoder).trailerBytes + (size >> 2);
+    return size + BODY_OVERHEAD_BYTES + trailerBytes;
   }
 
   /**
-   * Moves body bytes from `data[pos, end)` to `out` from `at`, which must have room for them and BODY_OVERHEAD_BYTES.
+   * Moves body bytes from `data[pos, end)` to `out` from `at`, which must have room for `room(end - pos)` bytes.
    * Returns the new end of `out`, or -1 when the framing is broken. `this.pos` tells how much input was used; what
    * is left when `done` belongs to the next message.
    */

@@ -65,14 +65,20 @@ export class ChunkedDecoder {
   #extensionBytes = 0;
   readonly #section = new TrailerSection();
 
-  reset(): void {
+  /** Bytes of trailer lines kept so far. */
+  get trailerBytes(): number {
+    return this.#section.size;
+  }
+
+  /** `named` are the lower-case names that Connection takes out of this message, trailers included. */
+  reset(named: ReadonlySet<string> | null = null): void {
     this.trailers = null;
     this.rule = '';
     this.#state = SIZE_FIRST;
     this.#left = 0;
     this.#digits = 0;
     this.#extensionBytes = 0;
-    this.#section.reset();
+    this.#section.reset(named);
   }
 
   /** Advances from `pos`, reading only `buf[pos, end)`. */

@@ -13,6 +13,7 @@ import {
   FIELD_X_FORWARDED_HOST,
   FIELD_X_FORWARDED_PROTO,
   type Head,
+  METHOD_OPTIONS,
 } from './head.ts';
 
 const CR = 13;
@@ -21,6 +22,7 @@ const SP = 32;
 const COLON = 58;
 const COMMA = 44;
 const SLASH = 47;
+const ASTERISK = 42;
 
 function kinds(...list: number[]): Uint8Array {
   const table = new Uint8Array(FIELD_KINDS);
@@ -61,6 +63,9 @@ const HTTP = Buffer.from('http');
 const HOST = Buffer.from('Host: ');
 const CHUNKED = Buffer.from('Transfer-Encoding: chunked\r\n');
 const CONNECTION_UPGRADE = Buffer.from('Connection: Upgrade\r\nUpgrade: ');
+/** RFC 9110 §10.1.4: TE is meant for the next hop, so each hop says it anew. */
+const TE = Buffer.from('TE: trailers\r\nConnection: TE\r\n');
+const TE_UPGRADE = Buffer.from('TE: trailers\r\nConnection: TE, Upgrade\r\nUpgrade: ');
 const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
 const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
 const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
@@ -91,7 +96,7 @@ export function writeRequestHead(
 ): number {
   let at = copy(data, head.methodStart, head.methodEnd, out, 0);
   out[at++] = SP;
-  if (head.targetSlash) out[at++] = SLASH;
+  if (head.targetSlash) out[at++] = isServerWide(head) ? ASTERISK : SLASH;
   at = copy(data, head.targetStart, head.targetEnd, out, at);
   at += HTTP11.copy(out, at);
   at += HOST.copy(out, at);
@@ -106,14 +111,15 @@ export function writeRequestHead(
   if (isForwarded) at = writeForwarded(out, at, data, head, forwarding);
   if (head.chunked) at += CHUNKED.copy(out, at);
   if (head.upgrade) {
-    at += CONNECTION_UPGRADE.copy(out, at);
-    at = copy(data, head.upgradeStart, head.upgradeEnd, out, at);
-    out[at++] = CR;
-    out[at++] = LF;
-  }
-  out[at++] = CR;
-  out[at++] = LF;
-  return at;
+    at += (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
+    at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
+  } else if (head.acceptsTrailers) at += TE.copy(out, at);
+  return endLine(out, at);
+}
+
+/** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
+function isServerWide(head: Head): boolean {
+  return head.method === METHOD_OPTIONS && head.targetEnd === head.targetStart;
 }
 
 function writeForwarded(

@@ -3,6 +3,7 @@
 import type { ThreadContext } from '../context.ts';
 import { BodyPass } from './body.ts';
 import type { CallerConnection } from './caller-connection.ts';
+import { namedByConnection } from './connection-names.ts';
 import { FRAMING_CLOSE, FRAMING_LENGTH, FRAMING_NONE, type Head } from './head.ts';
 import {
   RESPONSE_AS_IS,
@@ -52,7 +53,8 @@ export class IncomingResponse {
     const { framing } = head;
     const asIs = framing === FRAMING_NONE || framing === FRAMING_LENGTH;
     this.reusable = head.keepAlive;
-    this.body.begin(framing, head.contentLength, !asIs && !caller.http10);
+    const named = namedByConnection(data, head);
+    this.body.begin(framing, head.contentLength, !asIs && !caller.http10, named);
     const how = this.#how;
     how.framing = asIs ? RESPONSE_AS_IS : caller.http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
     how.close = caller.close;

@@ -5,8 +5,9 @@
 
 import type { Socket } from 'node:net';
 import type { ThreadContext } from '../context.ts';
-import { BODY_OVERHEAD_BYTES, BodyPass } from './body.ts';
+import { BodyPass } from './body.ts';
 import type { CallerConnection } from './caller-connection.ts';
+import { namedByConnection } from './connection-names.ts';
 import type { Head } from './head.ts';
 import { requestHeadBound, writeRequestHead } from './head-writer.ts';
 
@@ -48,7 +49,8 @@ export class OutgoingRequest {
     this.methodEnd = head.methodEnd - head.methodStart;
     const target = head.targetEnd - head.targetStart + (head.targetSlash ? 1 : 0);
     this.targetEnd = this.methodEnd + 1 + target;
-    this.body.begin(head.framing, head.contentLength, head.chunked);
+    const named = namedByConnection(data, head);
+    this.body.begin(head.framing, head.contentLength, head.chunked, named);
   }
 
   /**
@@ -57,7 +59,7 @@ export class OutgoingRequest {
    */
   feed(data: Buffer, pos: number, end: number, socket: Socket | null): number {
     this.mustWait = false;
-    if (this.replayable && this.#makeRoom(end - pos + BODY_OVERHEAD_BYTES)) {
+    if (this.replayable && this.#makeRoom(this.body.room(end - pos))) {
       const at = this.body.pass(data, pos, end, this.kept as Buffer, this.#end);
       if (at < 0) return -1;
       this.#end = at;
@@ -107,7 +109,7 @@ export class OutgoingRequest {
     const kept = this.kept as Buffer;
     const needed = this.#end + more;
     if (needed <= kept.length) return true;
-    if (this.body.bytes + more > this.bodyMax + BODY_OVERHEAD_BYTES) return false;
+    if (this.body.bytes + more > this.bodyMax + this.body.room(0)) return false;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, kept.length * 2));
     kept.copy(larger, 0, 0, this.#end);
     this.kept = larger;

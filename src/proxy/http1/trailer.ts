@@ -80,8 +80,16 @@ export class TrailerSection {
   #size = 0;
   /** Made when the first trailer byte arrives: almost no body has any. */
   #kept: Buffer | null = null;
+  #named: ReadonlySet<string> | null = null;
 
-  reset(): void {
+  /** Bytes of `lines()` so far. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** `named` are the lower-case names that Connection takes out of this message, if any. */
+  reset(named: ReadonlySet<string> | null = null): void {
+    this.#named = named;
     this.ended = false;
     this.rule = '';
     this.#state = LINE_FIRST;
@@ -174,11 +182,8 @@ export class TrailerSection {
   #endLine(): void {
     const kept = this.#kept as Buffer;
     this.#state = LINE_LF;
-    if (
-      TRAILER_FIELDS_DROPPED.has(
-        kept.toString('latin1', this.#lineStart, this.#nameEnd).toLowerCase(),
-      )
-    ) {
+    const name = kept.toString('latin1', this.#lineStart, this.#nameEnd).toLowerCase();
+    if (TRAILER_FIELDS_DROPPED.has(name) || this.#named?.has(name) === true) {
       this.#size = this.#lineStart;
       return;
     }
