@@ -1,7 +1,7 @@
 /** Health, readiness, metrics and the read-only API over HTTP, for this machine only unless told otherwise. */
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { type Log, silentLog } from '../base/log.ts';
@@ -11,6 +11,9 @@ import { isHostAllowed, isLoopback } from './host-check.ts';
 import { PATHS } from './paths.ts';
 import { quote, readFilter } from './query.ts';
 import type { AdminView } from './view.ts';
+
+// `import 'node:http'` also loads what that module only offers lazily (fetch, WebSocket): some 10 MB.
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface AdminOptions {
   /** IP literal, or `localhost`. */
