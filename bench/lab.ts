@@ -9,7 +9,7 @@ export interface Lab {
   readonly root: string;
   /** Configuration files and logs of this benchmark; removed at its end. */
   readonly dir: string;
-  /** The command line of maesh under test: built, or the sources. */
+  /** The command line of maesh under test: the build, or what `--maesh` says. */
   readonly maeshMain: string;
   readonly children: Children;
   readonly tools: Tools;

@@ -137,12 +137,6 @@ export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<Runni
   };
 }
 
-/** The build where there is one, else the sources. */
-export function maeshMain(root: string): string {
-  const built = join(root, 'dist/cli/main.js');
-  return existsSync(built) ? built : join(root, 'src/cli/main.ts');
-}
-
 /** The Node of the checkout, as bin/maesh takes it. */
 function nodePath(root: string): string {
   const local = join(root, 'node_modules/.bin/node');
