@@ -81,6 +81,11 @@ async function build(
   const serviceCidr = freeServiceCidr(readFileSync('/proc/net/tcp', 'utf8'));
   const servicePort = await findServicePort(serviceCidr.replace('.0.0/16', '.255.254'));
   const manifests = manifestsFor(EXAMPLES, servicePort);
+  if (servicePort !== 80) {
+    onProgress(
+      `Services listen on port ${servicePort} here, since port 80 is taken or not allowed: from a copy of the manifests that follows them`,
+    );
+  }
   running.push(async () => manifests.close());
   const read = readShop(manifests.folder);
   const described = { ...read, services: read.services.toSorted(byTour) };

@@ -2,6 +2,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../src/base/clock.ts';
 import { DemoError } from '../error.ts';
@@ -39,31 +40,29 @@ export async function startMesh(options: MeshOptions): Promise<RunningMesh> {
   const said: string[] = [];
   const found = new Map<string, string>();
   const announced = new Promise<void>((resolve) => {
-    const read = (line: string): void => {
-      said.push(line.slice(0, LINE_MAX));
-      if (said.length > LINES_KEPT) said.shift();
+    lines(child.stdout, (line) => {
       const match = /^\s*(admin|dns)\s+(\S+)/.exec(line);
       if (match?.[1] !== undefined && match[2] !== undefined) found.set(match[1], match[2]);
       if (found.has('admin') && found.has('dns')) resolve();
-    };
-    for (const stream of [child.stdout, child.stderr]) {
-      if (stream !== null) createInterface({ input: stream }).on('line', read);
-    }
+    });
+    lines(child.stderr, (line) => {
+      said.push(line.slice(0, LINE_MAX));
+      if (said.length > LINES_KEPT) said.shift();
+    });
   });
+  const words = (): string => (said.length === 0 ? 'it said nothing' : said.join(' | '));
   const ended = new Promise<Error>((resolve) => {
     child.once('error', (error) =>
       resolve(new DemoError(`Cannot start "bin/maesh up": ${error.message}`)),
     );
     child.once('close', (code, signal) =>
-      resolve(new DemoError(`The mesh ended (${signal ?? `code ${code}`}): ${said.join(' | ')}`)),
+      resolve(new DemoError(`The mesh ended (${signal ?? `code ${code}`}): ${words()}`)),
     );
   });
   const stop = (): Promise<void> => stopChild(child, options.clock);
   const timeout = new Promise<Error>((resolve) => {
     options.clock.after(START_MS, () =>
-      resolve(
-        new DemoError(`The mesh did not start within ${START_MS / 1_000} s: ${said.join(' | ')}`),
-      ),
+      resolve(new DemoError(`The mesh did not start within ${START_MS / 1_000} s: ${words()}`)),
     );
   });
   const first = await Promise.race([announced, ended, timeout]);
@@ -79,6 +78,10 @@ export async function startMesh(options: MeshOptions): Promise<RunningMesh> {
     throw ready;
   }
   return { admin, dns: found.get('dns') ?? '', pid: child.pid ?? 0, ended, stop };
+}
+
+function lines(stream: Readable | null, read: (line: string) => void): void {
+  if (stream !== null) createInterface({ input: stream }).on('line', read);
 }
 
 function spawnMesh(options: MeshOptions): ChildProcess {
