@@ -3,6 +3,7 @@
 import { FAILURE_REASONS, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Cells } from '../ledger/cells.ts';
+import type { ServiceState } from '../table.ts';
 import type { Exchange } from './exchange.ts';
 import {
   bucketOf,
@@ -55,9 +56,18 @@ export function endRequest(exchange: Exchange, cells: Cells, now: number): void 
 }
 
 /** The cell of a status slot that the breaker reads for a response status, or for a network error (0). */
-export function breakerCell(status: number): number {
+function breakerCell(status: number): number {
   const index = status - STATUS_MIN;
   return index >= 0 && index < STATUS_COUNT ? index : STATUS_NETWORK_ERRORS;
+}
+
+/** Ends the try that a request ended with, and tells the breaker of the Service that it was for. */
+export function endLastTry(exchange: Exchange, service: ServiceState | null, now: number): void {
+  const answered = exchange.failure === '' ? exchange.status : 0;
+  endTry(exchange.endpoint as EndpointState, answered, now - exchange.tryStartedMs);
+  const breaker = service?.statusCells ?? null;
+  if (breaker !== null && exchange.failure !== 'caller_gone')
+    add(breaker, breakerCell(answered), 1);
 }
 
 /** Ends one try that an endpoint answered, or not (status 0). */

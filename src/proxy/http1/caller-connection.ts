@@ -8,7 +8,7 @@
 import type { Socket } from 'node:net';
 import { hash32 } from '../../base/hash.ts';
 import type { Identity } from '../../model/endpoint.ts';
-import type { FailureReason } from '../../model/failure.ts';
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
@@ -22,8 +22,10 @@ import { writeLocalReply } from './local-reply.ts';
 import { parseRequestHead } from './request-head.ts';
 import type { Tunnel } from './tunnel.ts';
 
-/** After the last response the caller gets this long to read it and close, while its bytes are dropped. */
+/** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
 const LINGER_MS = 1_000;
+/** … and this long in all while it goes on sending. */
+const LINGER_MS_MAX = 30_000;
 /** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
 export const DRAIN_IDLE_MS = 2_000;
 const LF = 10;
@@ -55,6 +57,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   #paused = false;
   #ended = false;
   #lingering = false;
+  #lingerSinceMs = 0;
   #gone = false;
 
   constructor(accepted: Socket, port: PortState, context: ThreadContext, host: CallerHost) {
@@ -86,7 +89,8 @@ export class CallerConnection implements SocketOwner, Expiring {
   }
 
   onData(data: Buffer, length: number): void {
-    if (this.#lingering || this.#gone) return;
+    if (this.#lingering) return this.#lingerOn();
+    if (this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
     if (this.#stash === null) return this.#consume(data, 0, length);
     const before = this.#stash.length;
@@ -105,6 +109,7 @@ export class CallerConnection implements SocketOwner, Expiring {
 
   onEnd(): void {
     this.#ended = true;
+    if (this.#lingering) return this.socket.destroySoon();
     if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
     // A caller that closes its half inside a body has given up; between requests it just closes.
     if (this.#exchange.wantsBody) return this.#exchange.onCallerClosed();
@@ -113,16 +118,17 @@ export class CallerConnection implements SocketOwner, Expiring {
 
   onDrain(): void {
     if (this.#tunnel !== null) this.#tunnel.onCallerDrain();
-    else this.#exchange.onCallerDrain();
+    else if (this.#exchange.active) this.#exchange.onCallerDrain();
+    else if (!this.#lingering) this.#consumeStash();
   }
 
-  onClose(): void {
+  onClose(error: NodeJS.ErrnoException | null): void {
     if (this.#gone) return;
     this.#gone = true;
     this.deadlineMs = Infinity;
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
-    if (this.#tunnel !== null) this.#tunnel.onCallerClosed();
+    if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
     else this.#exchange.onCallerClosed();
     this.#host.closed(this);
   }
@@ -134,7 +140,8 @@ export class CallerConnection implements SocketOwner, Expiring {
       return this.#context.wheel.arm(this);
     }
     if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
-    if (this.#lingering || this.#headSinceMs === 0 || this.#stash === null) return this.abort();
+    if (this.#lingering) return this.#lingerOver(nowMs);
+    if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
     this.#refuse('request_timeout_head');
   }
 
@@ -173,6 +180,12 @@ export class CallerConnection implements SocketOwner, Expiring {
     this.resume();
   }
 
+  /** The tunnel is over: what was written still leaves. */
+  leaveTunnel(): void {
+    this.#tunnel = null;
+    this.#linger();
+  }
+
   /** Cuts the connection with a reset: the caller must not take what it has for a whole response. */
   abort(): void {
     if (this.#gone) return;
@@ -199,7 +212,8 @@ export class CallerConnection implements SocketOwner, Expiring {
         exchange.flush();
         continue;
       }
-      if (exchange.active || this.#tunnel !== null) break;
+      // A caller that does not read its responses gets no more of them.
+      if (exchange.active || this.#tunnel !== null || this.socket.writableNeedDrain) break;
       const next = this.#startRequest(data, pos, end);
       if (next < 0) break;
       pos = next;
@@ -212,11 +226,10 @@ export class CallerConnection implements SocketOwner, Expiring {
   #keepRest(data: Buffer, pos: number, end: number): void {
     if (this.#lingering || this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, pos, end);
-    // The buffer belongs to the thread: what is left must be copied before the next read.
-    const rest = Buffer.allocUnsafe(end - pos);
-    data.copy(rest, 0, pos, end);
-    this.#stash = rest;
-    if (this.#exchange.active) this.pause();
+    // The buffer of the thread must be copied before the next read; a stash is ours already.
+    const isOurs = data !== this.#context.readBuffer;
+    this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
+    if (this.#exchange.active || this.socket.writableNeedDrain) this.pause();
   }
 
   /** Parses the head at `pos`: the offset behind it, or -1 when it is not whole or was refused. */
@@ -238,6 +251,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   }
 
   #consumeStash(): void {
+    if (this.socket.writableNeedDrain) return this.pause();
     const stash = this.#stash;
     this.#stash = null;
     this.resume();
@@ -257,7 +271,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   /** Answers what never became a request, and closes. */
   #refuse(reason: FailureReason): void {
     const { cells } = this.port.service;
-    countRequest(cells, 400, 0);
+    countRequest(cells, FAILURES[reason].status, 0);
     countFailure(cells, reason);
     const reply = { reason, retryAfterMs: 0, close: true, head: false, http10: false };
     this.#context.writeOut(this.socket, writeLocalReply(this.#context.out, reply));
@@ -268,11 +282,26 @@ export class CallerConnection implements SocketOwner, Expiring {
   #linger(): void {
     if (this.#lingering || this.#gone) return;
     this.#lingering = true;
+    this.#lingerSinceMs = this.#context.wheel.nowMs;
     this.#stash = null;
     this.resume();
-    if (this.#ended) return this.socket.destroySoon();
-    this.socket.end();
-    this.deadlineMs = this.#context.wheel.nowMs + LINGER_MS;
+    if (this.#ended) this.socket.destroySoon();
+    else this.socket.end();
+    this.deadlineMs = this.#lingerSinceMs + LINGER_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  #lingerOn(): void {
+    const { nowMs } = this.#context.wheel;
+    this.deadlineMs = Math.min(nowMs + LINGER_MS, this.#lingerSinceMs + LINGER_MS_MAX);
+  }
+
+  /** Closes without a reset: what the kernel still holds of the last response is delivered. */
+  #lingerOver(nowMs: number): void {
+    const { callerIdleMs } = this.#context.settings;
+    const isReading = this.socket.writableLength > 0 && nowMs < this.#lingerSinceMs + callerIdleMs;
+    if (!isReading) return void this.socket.destroy();
+    this.deadlineMs = nowMs + LINGER_MS;
     this.#context.wheel.arm(this);
   }
 

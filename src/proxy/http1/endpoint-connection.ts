@@ -26,6 +26,8 @@ export interface ConnectionUser {
 
 /** How long the kernel gets to hear that an endpoint had closed before a request reached it. */
 const STALE_PROBE_MS = 50;
+/** An endpoint that does not take the last bytes of a tunnel for this long does not get them. */
+const FINISH_MS = 10_000;
 const PROBE_BYTES = Buffer.from('\r\n');
 
 export class EndpointConnection implements SocketOwner, IdleConnection, Expiring {
@@ -114,7 +116,16 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   /** Lets go of the user and closes once what was written has left. */
   finish(): void {
     this.#user = null;
+    if (this.closed) return;
     this.socket.destroySoon();
+    this.deadlineMs = this.#context.wheel.nowMs + FINISH_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  /** Lets go of the user and cuts the connection with a reset. */
+  reset(): void {
+    this.#user = null;
+    this.socket.resetAndDestroy();
   }
 
   /** Lets go of the user and closes at once; half-sent bytes are dropped. Safe to call twice. */

@@ -15,23 +15,20 @@ import type { ThreadContext } from '../context.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { PortState, ServiceState, Target } from '../table.ts';
-import { add, beginRequest, breakerCell, endTry, endRequest } from './account.ts';
+import { add, beginRequest, endLastTry, endRequest, endTry } from './account.ts';
 import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
 import { ExchangeDeadline } from './exchange-deadline.ts';
 import { BAD, type Head, INCOMPLETE, METHOD_HEAD } from './head.ts';
 import { IncomingResponse, PASS_BAD, PASS_DONE, PASS_WAIT } from './incoming-response.ts';
-import { writeLocalReply } from './local-reply.ts';
-import { OutgoingRequest } from './outgoing-request.ts';
+import { OUT_OF_STEP, writeLocalReply } from './local-reply.ts';
+import { DISCARD_BYTES_MAX, OutgoingRequest } from './outgoing-request.ts';
 import { PickFacts } from './pick-facts.ts';
 import { affinityCookie } from './request-key.ts';
 import { parseResponseHead } from './response-head.ts';
 import { isFailureStatus, isIdempotent, mayRetry } from './retry.ts';
 import { Tunnel } from './tunnel.ts';
-
-/** Largest body that is read and thrown away to keep a connection after an early answer. */
-const DISCARD_BYTES_MAX = 262_144;
 
 const IDLE = 0;
 /** The response head has not come yet. */
@@ -40,19 +37,13 @@ const BODY = 2;
 /** Answered by the proxy; the rest of the request body is read and dropped. */
 const DISCARDING = 3;
 
-/** Failures after which the caller's bytes cannot be told apart any more. */
-const OUT_OF_STEP: ReadonlySet<FailureReason> = new Set([
-  'bad_request',
-  'body_too_large',
-  'request_body_timeout',
-]);
-
 export class Exchange implements ConnectionUser {
   readonly pick = new PickFacts();
   tries = 0;
   status = 0;
   failure: FailureReason | '' = '';
   startedMs = 0;
+  tryStartedMs = 0;
   http10 = false;
   endpoint: EndpointState | null = null;
   readonly request: OutgoingRequest;
@@ -73,7 +64,6 @@ export class Exchange implements ConnectionUser {
   #expectsContinue = false;
   #close = false;
   readonly #deadline = new ExchangeDeadline();
-  #tryStartedMs = 0;
   #backoff: Timer | null = null;
 
   constructor(caller: CallerConnection, context: ThreadContext) {
@@ -135,6 +125,12 @@ export class Exchange implements ConnectionUser {
     if (!more && !this.request.body.done) this.#caller.pause();
   }
 
+  /** Sends all that is kept on a new connection; a caller that waited for the one before may go on. */
+  #flushAgain(): void {
+    this.#caller.resume();
+    this.flush();
+  }
+
   onConnected(): void {
     this.#deadline.connected();
     this.#deadline.lastActivityMs = this.#context.wheel.nowMs;
@@ -157,7 +153,8 @@ export class Exchange implements ConnectionUser {
       if (head.status >= 200) return this.#respond(data, next, length, head);
       pos = next;
       if (this.http10) continue;
-      this.response.sendInterim(data, head, 0, 0);
+      const more = this.response.sendInterim(data, head, 0, 0);
+      if (!more) (this.#upstream as EndpointConnection).socket.pause();
       // The caller may now send its body.
       this.#expectsContinue = false;
     }
@@ -204,13 +201,13 @@ export class Exchange implements ConnectionUser {
 
   /** The caller is gone: nobody waits for the rest. */
   onCallerClosed(): void {
-    if (this.#phase === DISCARDING) this.#phase = IDLE;
+    if (this.#phase === DISCARDING) this.#stopDiscarding(true);
     else if (this.#phase !== IDLE) this.#fail('caller_gone');
   }
 
   /** Looks at what is due; the caller connection's deadline covers its exchange. */
   onDeadline(nowMs: number): void {
-    if (this.#phase === DISCARDING) return this.#stopDiscarding();
+    if (this.#phase === DISCARDING) return this.#stopDiscarding(true);
     const reason = this.#deadline.expired(nowMs, this.#phase === SENDING, this.request.body.done);
     if (reason === '') this.#arm();
     else if (reason === 'connect_timeout' || reason === 'try_timeout') this.#timedOut(reason);
@@ -250,7 +247,7 @@ export class Exchange implements ConnectionUser {
     endpoint.begin();
     this.endpoint = endpoint;
     this.#upstream = upstream;
-    this.#tryStartedMs = now;
+    this.tryStartedMs = now;
     this.#deadline.beginTry(now, (this.#policies as Policies).timeouts, upstream.connected);
     this.request.rewind();
     this.#arm();
@@ -261,9 +258,9 @@ export class Exchange implements ConnectionUser {
     const now = this.#context.clock.nowMs();
     const endpoint = this.endpoint as EndpointState;
     this.status = head.status;
-    if (this.#retriesStatus(policies, now)) return;
     if (isFailureStatus(head.status)) this.#endpointFailed(endpoint, now);
-    else reportSuccess(endpoint, now - this.#tryStartedMs, policies, now);
+    else reportSuccess(endpoint, now - this.tryStartedMs, policies, now);
+    if (this.#retriesStatus(policies, now)) return;
     this.#close =
       !this.#keepsCaller() ||
       !this.request.body.done ||
@@ -285,21 +282,25 @@ export class Exchange implements ConnectionUser {
   }
 
   #switchProtocols(data: Buffer, headEnd: number, length: number, head: Head): void {
-    if (!this.#upgrade || !head.upgrade) return this.#tryFailed(null, 'bad_response');
+    // What follows the body of the request is the first of the new protocol, not a part of the body.
+    if (!this.#upgrade || !head.upgrade || !this.request.body.done)
+      return this.#tryFailed(null, 'bad_response');
     const policies = this.#policies as Policies;
     const now = this.#context.clock.nowMs();
-    reportSuccess(this.endpoint as EndpointState, now - this.#tryStartedMs, policies, now);
+    reportSuccess(this.endpoint as EndpointState, now - this.tryStartedMs, policies, now);
     this.status = 101;
     this.switchedMs = now;
     this.response.sendInterim(data, head, headEnd, length);
     const { cells } = this.#service as ServiceState;
     add(cells, SERVICE_OWN.upgradesActive, 1);
-    const ends = { caller: this.#caller, upstream: this.#upstream as EndpointConnection };
+    const upstream = this.#upstream as EndpointConnection;
+    this.request.settle(upstream.socket);
+    const ends = { caller: this.#caller, upstream };
     this.#upstream = null;
     const tunnel = new Tunnel(this.#context, ends, policies.timeouts.idleMs, (sent, received) => {
       add(cells, SERVICE_OWN.upgradesActive, -1);
       this.request.body.bytes += sent;
-      this.response.body.bytes += received;
+      this.response.body.bytes += length - headEnd + received;
       this.#finish();
     });
     this.#caller.switchTo(tunnel);
@@ -340,7 +341,6 @@ export class Exchange implements ConnectionUser {
   #retriesStatus(policies: Policies, now: number): boolean {
     if (policies.retry === null || !policies.retry.statuses.includes(this.status)) return false;
     if (!this.#mayRetry('status')) return false;
-    this.#endpointFailed(this.endpoint as EndpointState, now);
     this.#dropUpstream();
     this.#retry(now);
     return true;
@@ -361,7 +361,7 @@ export class Exchange implements ConnectionUser {
   #retry(now: number): void {
     const { retry } = this.#policies as Policies;
     const endpoint = this.endpoint as EndpointState;
-    endTry(endpoint, this.status, now - this.#tryStartedMs);
+    endTry(endpoint, this.status, now - this.tryStartedMs);
     this.status = 0;
     this.pick.avoid = endpoint;
     this.endpoint = null;
@@ -370,13 +370,15 @@ export class Exchange implements ConnectionUser {
     const delayMs = retry === null ? 0 : retryDelayMs(retry, this.tries, this.#context.random);
     if (delayMs < 1) return this.#nextTry();
     this.#arm();
+    // Nobody takes the body meanwhile; without one, a caller that leaves should be noticed.
+    if (!this.request.body.done) this.#caller.pause();
     this.#backoff = this.#context.clock.after(delayMs, () => this.#nextTry());
   }
 
   #nextTry(): void {
     this.#backoff = null;
     this.#startTry(this.#context.clock.nowMs());
-    this.flush();
+    if (this.#upstream !== null) this.#flushAgain();
   }
 
   /** Same endpoint, fresh connection: a stale one is nobody's failure and no retry. */
@@ -386,7 +388,7 @@ export class Exchange implements ConnectionUser {
     endpoint.end();
     const fresh = new EndpointConnection(endpoint, this.#context, this);
     this.#send(endpoint, fresh, this.#context.clock.nowMs());
-    this.flush();
+    this.#flushAgain();
   }
 
   #mayBeStale(): boolean {
@@ -395,18 +397,14 @@ export class Exchange implements ConnectionUser {
 
   #discard(data: Buffer, pos: number, end: number): number {
     const next = this.request.discard(data, pos, end);
-    const { body } = this.request;
-    if (next < 0 || body.bytes > DISCARD_BYTES_MAX) this.#stopDiscarding();
-    else if (body.done) {
-      this.#phase = IDLE;
-      this.#caller.onExchangeDone(this.#close);
-    }
+    if (next < 0) this.#stopDiscarding(true);
+    else if (this.request.body.done) this.#stopDiscarding(false);
     return next < 0 ? end : next;
   }
 
-  #stopDiscarding(): void {
+  #stopDiscarding(close: boolean): void {
     this.#phase = IDLE;
-    this.#caller.onExchangeDone(true);
+    this.#caller.onExchangeDone(close);
   }
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {
@@ -425,8 +423,8 @@ export class Exchange implements ConnectionUser {
   #reply(reason: FailureReason, retryAfterMs: number): void {
     const rest = !this.request.body.done;
     // Only a short body is worth reading to keep the connection; after Expect it may never come.
-    this.#close =
-      !this.#keepsCaller() || (rest && (this.#expectsContinue || OUT_OF_STEP.has(reason)));
+    const isLong = this.#expectsContinue || this.#arrival.contentLength > DISCARD_BYTES_MAX;
+    this.#close = !this.#keepsCaller() || (rest && (isLong || OUT_OF_STEP.has(reason)));
     const head = this.#method === METHOD_HEAD;
     const reply = { reason, retryAfterMs, close: this.#close, head, http10: this.http10 };
     this.#context.writeOut(this.#caller.socket, writeLocalReply(this.#context.out, reply));
@@ -451,14 +449,7 @@ export class Exchange implements ConnectionUser {
   #finish(): void {
     const now = this.#context.clock.nowMs();
     endRequest(this, (this.#service as ServiceState).cells, now);
-    const { endpoint } = this;
-    if (endpoint !== null) {
-      const answered = this.failure === '' ? this.status : 0;
-      endTry(endpoint, answered, now - this.#tryStartedMs);
-      const breaker = (this.#target as Target).service?.statusCells ?? null;
-      if (breaker !== null && this.failure !== 'caller_gone')
-        add(breaker, breakerCell(answered), 1);
-    }
+    if (this.endpoint !== null) endLastTry(this, (this.#target as Target).service, now);
     if (this.#context.accessLog !== null) this.#context.accessLog.write(this.#caller, this, now);
     this.#phase = IDLE;
     this.endpoint = null;

@@ -64,8 +64,8 @@ export class IncomingResponse {
     return writeResponseHead(this.#context.out, 0, data, head, how);
   }
 
-  /** Sends a 1xx head, or a 101 with the bytes behind it. */
-  sendInterim(data: Buffer, head: Head, from: number, end: number): void {
+  /** Sends a 1xx head, or a 101 with the bytes behind it. False when the caller has enough. */
+  sendInterim(data: Buffer, head: Head, from: number, end: number): boolean {
     const how = this.#how;
     how.framing = RESPONSE_AS_IS;
     how.close = false;
@@ -74,7 +74,7 @@ export class IncomingResponse {
     how.extra = null;
     const { out } = this.#context;
     const at = writeResponseHead(out, 0, data, head, how);
-    this.#context.writeOut(this.#caller.socket, at + data.copy(out, at, from, end));
+    return this.#context.writeOut(this.#caller.socket, at + data.copy(out, at, from, end));
   }
 
   /**

@@ -2,6 +2,13 @@
 
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 
+/** Failures of a request whose body cannot be read to its end any more: their answer is the last of the connection. */
+export const OUT_OF_STEP: ReadonlySet<FailureReason> = new Set([
+  'bad_request',
+  'body_too_large',
+  'request_body_timeout',
+]);
+
 const REASON_PHRASES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   403: 'Forbidden',

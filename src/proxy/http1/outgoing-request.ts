@@ -11,6 +11,9 @@ import { namedByConnection } from './connection-names.ts';
 import type { Head } from './head.ts';
 import { requestHeadBound, writeRequestHead } from './head-writer.ts';
 
+/** Largest body that is read and thrown away to keep a connection after an early answer. */
+export const DISCARD_BYTES_MAX = 262_144;
+
 export class OutgoingRequest {
   readonly body = new BodyPass();
   /** Null between requests. */
@@ -75,9 +78,11 @@ export class OutgoingRequest {
 
   mustWait = false;
 
-  /** Reads body bytes and drops them: the answer is out already. -1 when the framing is broken. */
+  /** Reads body bytes and drops them: the answer is out already. -1 when they are too many or the framing is broken. */
   discard(data: Buffer, pos: number, end: number): number {
-    return this.body.pass(data, pos, end, this.#context.out, 0) < 0 ? -1 : this.body.pos;
+    const { body } = this;
+    const isBroken = body.pass(data, pos, end, this.#context.out, 0) < 0;
+    return isBroken || body.bytes > DISCARD_BYTES_MAX ? -1 : body.pos;
   }
 
   /** Sends what was fed. False when the socket has enough. */

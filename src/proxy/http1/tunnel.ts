@@ -78,11 +78,12 @@ export class Tunnel implements ConnectionUser {
 
   /** A reset of one side is passed on as a reset. */
   onUpstreamClosed(error: NodeJS.ErrnoException | null): void {
-    if (error !== null) this.#caller.socket.resetAndDestroy();
+    if (error !== null) this.#caller.abort();
     this.close();
   }
 
-  onCallerClosed(): void {
+  onCallerClosed(error: NodeJS.ErrnoException | null): void {
+    if (error !== null) this.#upstream.reset();
     this.close();
   }
 
@@ -91,7 +92,7 @@ export class Tunnel implements ConnectionUser {
     if (this.#closed) return;
     this.#closed = true;
     this.#upstream.finish();
-    if (!this.#caller.socket.destroyed) this.#caller.socket.destroySoon();
+    this.#caller.leaveTunnel();
     this.#done(this.#sentBytes, this.#receivedBytes);
   }
 }
