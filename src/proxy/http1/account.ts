@@ -26,9 +26,16 @@ export function add(cells: Cells, cell: number, amount: number): void {
   cells.own[at] = (cells.own[at] as number) + amount;
 }
 
-/** Counts a request that ended with `status` (0: without a response) after `latencyMs`. */
-export function countRequest(cells: Cells, status: number, latencyMs: number): void {
+/** Counts a request that ended with `status` (0: without a response). */
+export function countRequest(cells: Cells, status: number): void {
   add(cells, SERVICE_OWN.requests + ((status / 100) | 0), 1);
+}
+
+/**
+ * Counts how long a request took that was sent to an endpoint. What the proxy refuses at once is left out: it would
+ * hide from a person, and from the breaker, how slow the Service is.
+ */
+function countLatency(cells: Cells, latencyMs: number): void {
   add(cells, SERVICE_OWN.latencySumMs, latencyMs);
   add(cells, SERVICE_OWN.buckets + bucketOf(latencyMs, 2, SERVICE_BUCKETS), 1);
 }
@@ -49,7 +56,8 @@ export function endRequest(exchange: Exchange, cells: Cells, now: number): void 
   Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
   // A tunnel lasts as long as its users like; what counts is how long it took to open.
   const endMs = exchange.status === 101 ? exchange.switchedMs : now;
-  countRequest(cells, exchange.status, endMs - exchange.startedMs);
+  countRequest(cells, exchange.status);
+  if (exchange.tries > 0) countLatency(cells, endMs - exchange.startedMs);
   add(cells, SERVICE_OWN.requestBytes, exchange.request.body.bytes);
   add(cells, SERVICE_OWN.responseBytes, exchange.response.body.bytes);
   if (exchange.failure !== '') countFailure(cells, exchange.failure);

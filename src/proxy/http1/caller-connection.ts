@@ -271,7 +271,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   /** Answers what never became a request, and closes. */
   #refuse(reason: FailureReason): void {
     const { cells } = this.port.service;
-    countRequest(cells, FAILURES[reason].status, 0);
+    countRequest(cells, FAILURES[reason].status);
     countFailure(cells, reason);
     const reply = { reason, retryAfterMs: 0, close: true, head: false, http10: false };
     this.#context.writeOut(this.socket, writeLocalReply(this.#context.out, reply));

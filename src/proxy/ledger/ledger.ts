@@ -55,10 +55,12 @@ export class Ledger {
     const pages = this.#pages[kind];
     const known = pages.slots.get(key);
     if (known !== undefined) return known;
-    const slot = pages.free.pop() ?? pages.next++;
+    const used = pages.free.pop();
+    const slot = used ?? pages.next++;
     const chunkIndex = Math.floor(slot / SHAPES[kind].slotsPerChunk);
     while (pages.chunks.length <= chunkIndex) pages.chunks.push(this.#newChunk(kind));
-    this.#clear(kind, slot);
+    // A chunk is all zero at first; writing zeros would only make the system back it with memory.
+    if (used !== undefined) this.#clear(kind, slot);
     pages.slots.set(key, slot);
     return slot;
   }

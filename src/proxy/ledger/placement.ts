@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import type { Backend, Delta, Service } from '../../model/service.ts';
 import type { Identity } from '../../model/endpoint.ts';
-import { callerTableBytes } from '../policy/rate-limit.ts';
+import { callerTableBytes } from './caller-table.ts';
 import { ENDPOINT_FLOAT, type SlotKind } from './layout.ts';
 import type { Ledger } from './ledger.ts';
 

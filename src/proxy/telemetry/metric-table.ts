@@ -85,7 +85,7 @@ const SERVICE_METRICS: readonly Shape[] = [
     name: 'maesh_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'From the end of the request head to the end of the response, retries included.',
+    help: 'From the end of the request head to the end of the response, retries included; only of requests that were sent to an endpoint.',
     reading: {
       kind: 'histogram',
       cell: SERVICE_OWN.buckets,
