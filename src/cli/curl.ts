@@ -9,7 +9,7 @@ import { MeshError, codeOf } from '../base/error.ts';
 import type { CliContext } from './context.ts';
 import { curlTargets, readCurlOptions, type CurlTarget } from './curl-arguments.ts';
 import { addMeshSource, readMesh, type Mesh, type NamedService } from './mesh.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../base/nearest.ts';
 
 const EXAMPLES = `
 The first word that is not an option of this command starts curl's own arguments, so -f means manifests before it and

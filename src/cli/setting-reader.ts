@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 
-import { nearest } from './nearest.ts';
+import { nearest } from '../base/nearest.ts';
 import type { SettingsFile } from './settings-file.ts';
 import type { Setting } from './settings.ts';
 import type { ValueKind } from './value.ts';

@@ -6,7 +6,7 @@ import { dirname, resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Pair } from 'yaml';
 
 import { codeOf, MeshError, type ErrorCode } from '../base/error.ts';
-import { didYouMean } from './nearest.ts';
+import { didYouMean } from '../base/nearest.ts';
 import type { Setting } from './settings.ts';
 import { PATH } from './value.ts';
 

@@ -1,10 +1,10 @@
 /** The annotations of one object: which prefix wins, what each value is, and what is wrong with them. */
 
+import { nearest } from '../../base/nearest.ts';
 import type { Meta } from '../../kube/object.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
 import { compareText, type Finding } from '../finding.ts';
-import { nearest } from './nearest.ts';
 import type { AnnotatedKind, AnnotationRow } from './row.ts';
 import { LEGACY_PREFIXES, PREFIX, ROWS, withoutIt } from './table.ts';
 
@@ -127,12 +127,12 @@ class Reader {
     const known = [...ROWS.values()].filter(
       (row) => row.on.includes(this.#kind) && (prefix === PREFIX || row.legacy),
     );
-    const guess = nearest(
+    const [guess] = nearest(
       name,
       known.map((row) => row.name),
     );
     const remedy =
-      guess === null ? 'remove it, or see docs/annotations.md' : `did you mean ${prefix}${guess}?`;
+      guess === undefined ? 'remove it, or see docs/annotations.md' : `did you mean ${prefix}${guess}?`;
     this.#warn(prefix + name, text, 'is not known', remedy);
   }
 
