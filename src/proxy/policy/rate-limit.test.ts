@@ -8,7 +8,8 @@ import { mix32 } from '../../base/hash.ts';
 import type { RateLimitPolicy } from '../../model/policy.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { Ledger } from '../ledger/ledger.ts';
-import { CallerBuckets, callerTableBytes, compileRate, takeFrom, takeToken } from './rate-limit.ts';
+import { callerTableBytes } from '../ledger/caller-table.ts';
+import { CallerBuckets, compileRate, takeFrom, takeToken } from './rate-limit.ts';
 
 const START_MS = 1_000_000;
 

@@ -9,6 +9,7 @@
 
 import { mix32 } from '../../base/hash.ts';
 import type { RateLimitPolicy } from '../../model/policy.ts';
+import { CALLER_SET_BYTES, CALLER_WAYS } from '../ledger/caller-table.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_TICK } from '../ledger/layout.ts';
 
@@ -70,18 +71,8 @@ function fullAfterToken(full: bigint, rate: Rate, now: bigint): bigint {
   return (full > now ? full : now) + rate.tokenNs;
 }
 
-const WAYS = 8;
-const CALLERS_MAX = 1 << 22;
-/** Per set: eight bucket times, eight keys, one lock. */
-const SET_BYTES = WAYS * 8 + WAYS * 4 + 4;
 /** Looks at a taken lock before it counts as left behind by a thread that died; some 50 µs, the section takes under one. */
 const LOCK_TRIES = 2_000;
-
-/** Size of the shared memory that `CallerBuckets` needs for this many callers, rounded up to a power of two; at most 4,194,304. */
-export function callerTableBytes(callersMax: number): number {
-  const wanted = Math.ceil(Math.min(Math.max(callersMax, 1), CALLERS_MAX) / WAYS);
-  return 2 ** Math.ceil(Math.log2(wanted)) * SET_BYTES;
-}
 
 /**
  * One bucket per caller in shared memory of fixed size, all zero at first: sets of eight, chosen by the caller's hash.
@@ -102,11 +93,11 @@ export class CallerBuckets {
 
   /** `table` has the size that `callerTableBytes` says. */
   constructor(table: SharedArrayBuffer) {
-    const sets = table.byteLength / SET_BYTES;
+    const sets = table.byteLength / CALLER_SET_BYTES;
     this.#setMask = sets - 1;
-    this.#ticks = new BigInt64Array(table, 0, sets * WAYS);
-    this.#keys = new Int32Array(table, sets * WAYS * 8, sets * WAYS);
-    this.#locks = new Int32Array(table, sets * WAYS * 12, sets);
+    this.#ticks = new BigInt64Array(table, 0, sets * CALLER_WAYS);
+    this.#keys = new Int32Array(table, sets * CALLER_WAYS * 8, sets * CALLER_WAYS);
+    this.#locks = new Int32Array(table, sets * CALLER_WAYS * 12, sets);
   }
 
   /** As `takeToken`, for the caller with this 32-bit hash; callers with the same hash share a bucket. */
@@ -132,8 +123,8 @@ export class CallerBuckets {
   }
 
   #find(set: number, key: number): number {
-    const first = set * WAYS;
-    for (let at = first; at < first + WAYS; at++) {
+    const first = set * CALLER_WAYS;
+    for (let at = first; at < first + CALLER_WAYS; at++) {
       if (Atomics.load(this.#keys, at) === key) return at;
     }
     return -1;
@@ -154,9 +145,9 @@ export class CallerBuckets {
 
   /** The bucket of a set that is full, or will be first. */
   #fullest(set: number): number {
-    let best = set * WAYS;
+    let best = set * CALLER_WAYS;
     let bestTick = Atomics.load(this.#ticks, best);
-    for (let at = best + 1; at < (set + 1) * WAYS; at++) {
+    for (let at = best + 1; at < (set + 1) * CALLER_WAYS; at++) {
       const tick = Atomics.load(this.#ticks, at);
       if (tick < bestTick) {
         best = at;
