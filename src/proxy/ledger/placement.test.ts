@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '../../base/clock.ts';
+import { DEFAULT_POLICIES } from '../../model/defaults.ts';
+import type { Policies } from '../../model/policy.ts';
+import type { Delta, Service } from '../../model/service.ts';
+import { ENDPOINT_FLOAT, ENDPOINT_WORD } from './layout.ts';
+import { Ledger } from './ledger.ts';
+import { endpointSlotKey, Placement } from './placement.ts';
+
+function service(
+  name: string,
+  ports: readonly number[],
+  policies: Partial<Policies> = {},
+): Service {
+  const backend = {
+    id: `shop/${name}:80`,
+    service: `shop/${name}`,
+    scheme: 'http' as const,
+    endpoints: ports.map((port) => ({
+      address: '127.1.0.1',
+      port,
+      weight: 100,
+      pod: '',
+      node: '',
+      zone: '',
+    })),
+  };
+  return {
+    key: `shop/${name}`,
+    namespace: 'shop',
+    name,
+    address: '127.77.0.1',
+    ports: [{ name: '', port: 80, protocol: 'http', routes: [], backend }],
+    policies: { ...DEFAULT_POLICIES, ...policies },
+    sources: {},
+  };
+}
+
+function delta(services: readonly Service[], removedServices: readonly string[] = []): Delta {
+  return { version: 1, services, removedServices, identities: [], removedIdentities: [] };
+}
+
+function setup(): { clock: ManualClock; ledger: Ledger; placement: Placement } {
+  const clock = new ManualClock();
+  const ledger = new Ledger(1);
+  return { clock, ledger, placement: new Placement(ledger, clock) };
+}
+
+const PER_CALLER = {
+  average: 1,
+  periodMs: 1_000,
+  burst: 1,
+  per: 'caller',
+  callersMax: 64,
+} as const;
+
+test('place() keeps the slots of what stays through an update', () => {
+  const { ledger, placement } = setup();
+  const first = placement.place(delta([service('web', [1, 2])])).services[0];
+  ledger.setWord('endpoint', first?.endpointSlots[0]?.[1] ?? 0, ENDPOINT_WORD.ejections, 5);
+  const second = placement.place(delta([service('web', [3, 2])])).services[0];
+  assert.equal(second?.slot, first?.slot);
+  assert.equal(second?.endpointSlots[0]?.[1], first?.endpointSlots[0]?.[1]);
+  assert.equal(
+    ledger.word('endpoint', second?.endpointSlots[0]?.[1] ?? 0, ENDPOINT_WORD.ejections),
+    5,
+  );
+});
+
+test('place() frees the slot of what left only after its quarantine, and not if it came back', () => {
+  const { clock, ledger, placement } = setup();
+  placement.place(delta([service('web', [1, 2, 3])]));
+  placement.place(delta([service('web', [1])]));
+  clock.advance(599_000);
+  placement.place(delta([service('web', [1, 3])]));
+  clock.advance(2_000);
+  placement.place(delta([]));
+  const key = (port: number): string =>
+    endpointSlotKey('shop/web:80', { address: '127.1.0.1', port });
+  assert.equal(ledger.find('endpoint', key(2)), undefined, 'left long ago');
+  assert.notEqual(ledger.find('endpoint', key(3)), undefined, 'came back');
+});
+
+test('place() frees everything of a removed Service after the quarantine', () => {
+  const { clock, ledger, placement } = setup();
+  placement.place(delta([service('web', [1, 2])]));
+  placement.place(delta([], ['shop/web']));
+  assert.equal(ledger.entries('endpoint').size, 2);
+  clock.advance(600_000);
+  placement.place(delta([]));
+  assert.equal(ledger.entries('endpoint').size, 0);
+  assert.equal(ledger.entries('service').size, 0);
+});
+
+test('place() marks endpoints that join later for slow start, not those of the beginning', () => {
+  const { clock, ledger, placement } = setup();
+  placement.place(delta([service('web', [1])]));
+  clock.advance(5);
+  const placed = placement.place(delta([service('web', [1, 2])])).services[0];
+  const [old, joined] = placed?.endpointSlots[0] ?? [];
+  assert.equal(ledger.float('endpoint', old ?? 0, ENDPOINT_FLOAT.addedAtMs), 0);
+  assert.equal(ledger.float('endpoint', joined ?? 0, ENDPOINT_FLOAT.addedAtMs), clock.nowMs());
+});
+
+test('place() keeps the callers of a rate limit until their number changes', () => {
+  const { placement } = setup();
+  const place = (policies: Partial<Policies>): SharedArrayBuffer | null | undefined =>
+    placement.place(delta([service('web', [1], policies)])).services[0]?.callers;
+  const first = place({ rateLimit: PER_CALLER });
+  assert.notEqual(first, null);
+  assert.equal(place({ rateLimit: { ...PER_CALLER, average: 5 } }), first);
+  assert.notEqual(place({ rateLimit: { ...PER_CALLER, callersMax: 4_096 } }), first);
+  assert.equal(place({ rateLimit: { ...PER_CALLER, per: 'service' } }), null);
+});
+
+test('place() gives status counters only to a Service with a breaker', () => {
+  const { placement } = setup();
+  const metric = { kind: 'network-error-ratio' } as const;
+  const breaker = {
+    text: 'NetworkErrorRatio() > 0.5',
+    expression: { kind: 'compare', metric, op: '>', value: 0.5 } as const,
+    checkPeriodMs: 100,
+    openMs: 1,
+    recoveryMs: 1,
+  };
+  const placed = placement.place(
+    delta([service('a', [1]), service('b', [1], { breaker })]),
+  ).services;
+  assert.equal(placed[0]?.statusSlot, -1);
+  assert.ok((placed[1]?.statusSlot ?? -1) >= 0);
+});
