@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { maesh } from './testing.ts';
+import { maesh } from './maesh.fixture.ts';
 
 const WEB = `apiVersion: v1
 kind: Service

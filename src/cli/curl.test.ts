@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
 
-import { maesh } from './testing.ts';
+import { maesh } from './maesh.fixture.ts';
 
 const hasCurl = (() => {
   try {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { readVersion } from '../base/version.ts';
 import { COMMANDS } from './commands.ts';
-import { maesh } from './testing.ts';
+import { maesh } from './maesh.fixture.ts';
 
 test('maesh version and --version print the version of the package', async () => {
   for (const args of [['version'], ['--version'], ['-V']]) {

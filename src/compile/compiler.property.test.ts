@@ -6,8 +6,8 @@ import type { EndpointAddress, KubeObject } from '../kube/object.ts';
 import type { ObjectRef } from '../kube/store.ts';
 import { Compiler, type CompileOptions } from './compiler.ts';
 import { compareText } from './finding.ts';
-import { CompiledStore, refOf, refsOf, TEST_OPTIONS } from './support/compiled-store.ts';
-import * as make from './support/objects.ts';
+import { CompiledStore, refOf, refsOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
+import * as make from './objects.fixture.ts';
 
 /** So few addresses that Services get in each other's way and some find none. */
 const NARROW: CompileOptions = { serviceCidr: '10.9.0.0/29', defaultMode: 'http' };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Delta } from '../model/service.ts';
-import { CompiledStore } from './support/compiled-store.ts';
-import * as make from './support/objects.ts';
+import { CompiledStore } from './compiled-store.fixture.ts';
+import * as make from './objects.fixture.ts';
 
 function keys(delta: Delta | null): string[] {
   return (delta?.services ?? []).map(({ key }) => key);

@@ -9,7 +9,7 @@ import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Policies } from '../model/policy.ts';
 import type { Service, Snapshot } from '../model/service.ts';
 import { Compiler, type CompileOptions } from './compiler.ts';
-import { refOf, TEST_OPTIONS } from './support/compiled-store.ts';
+import { refOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
 
 /**
  * NAME.in.yaml is compiled and must give NAME.out.yaml; `UPDATE=1` writes that instead. A first line

@@ -5,7 +5,14 @@ import { decode, encode, RECURSION_DESIRED, type DecodedPacket, type RecordType 
 import * as fc from 'fast-check';
 
 import { respond, UDP_BYTES_MAX, type Transport } from './respond.ts';
-import { fuzzDnsMessage, makePort, makeDelta, makeService, makeView, ZONE } from './testing.ts';
+import {
+  fuzzDnsMessage,
+  makePort,
+  makeDelta,
+  makeService,
+  makeView,
+  ZONE,
+} from './zone.fixture.ts';
 
 const QUESTION = { name: 'web.shop.maesh', type: 'A' } as const;
 

@@ -11,7 +11,7 @@ import { decode, encode } from 'dns-packet';
 import { ManualClock } from '../base/clock.ts';
 import { frame, MessageReader } from './framing.ts';
 import { DnsServer, type DnsServerOptions } from './server.ts';
-import { makeDelta, makePort, makeService, makeView } from './testing.ts';
+import { makeDelta, makePort, makeService, makeView } from './zone.fixture.ts';
 
 const run = promisify(execFile);
 const LONG = ['d'.repeat(63), 'e'.repeat(63), 'maesh'].join('.');

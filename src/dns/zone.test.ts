@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Answer } from 'dns-packet';
 
 import { CLASS_IN, TYPE, type Question } from './query.ts';
-import { makeDelta, makePort, makeService, makeView, ZONE } from './testing.ts';
+import { makeDelta, makePort, makeService, makeView, ZONE } from './zone.fixture.ts';
 import { answer, type Reply } from './zone.ts';
 
 function ask(name: string, type: keyof typeof TYPE | number, klass = CLASS_IN): Reply {

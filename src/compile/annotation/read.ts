@@ -132,7 +132,9 @@ class Reader {
       known.map((row) => row.name),
     );
     const remedy =
-      guess === undefined ? 'remove it, or see docs/annotations.md' : `did you mean ${prefix}${guess}?`;
+      guess === undefined
+        ? 'remove it, or see docs/annotations.md'
+        : `did you mean ${prefix}${guess}?`;
     this.#warn(prefix + name, text, 'is not known', remedy);
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { Policies } from '../../model/policy.ts';
-import { metaOf } from '../support/objects.ts';
+import { metaOf } from '../objects.fixture.ts';
 import { policiesOf } from './policies.ts';
 import { readAnnotations } from './read.ts';
 import { PREFIX, ROWS } from './table.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import * as fc from 'fast-check';
-import { anyText } from '../support/text.ts';
+import { anyText } from '../text.fixture.ts';
 import { cookieName, requestKey } from './request-key.ts';
 import { ROWS } from './table.ts';
 import {

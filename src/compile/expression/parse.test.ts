@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { anyText } from '../support/text.ts';
+import { anyText } from '../text.fixture.ts';
 import { describeFault } from './fault.ts';
 import { parse, type Term } from './parse.ts';
 import { print } from './print.ts';

@@ -10,7 +10,7 @@ import type {
   PodObject,
   ServiceObject,
   ServicePortSpec,
-} from '../../kube/object.ts';
+} from '../kube/object.ts';
 
 export function metaOf(name: string, namespace: string, over: Partial<Meta> = {}): Meta {
   return { name, namespace, labels: {}, annotations: {}, uid: '', deletionTimestamp: '', ...over };

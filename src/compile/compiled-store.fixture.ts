@@ -1,10 +1,10 @@
 /** A real store with a compiler behind it, and a map that the deltas alone keep up to date. */
 
-import type { KubeObject } from '../../kube/object.ts';
-import { type ObjectRef, Store } from '../../kube/store.ts';
-import type { Identity } from '../../model/endpoint.ts';
-import type { Delta, Problem, Service } from '../../model/service.ts';
-import { Compiler, type CompileOptions } from '../compiler.ts';
+import type { KubeObject } from '../kube/object.ts';
+import { type ObjectRef, Store } from '../kube/store.ts';
+import type { Identity } from '../model/endpoint.ts';
+import type { Delta, Problem, Service } from '../model/service.ts';
+import { Compiler, type CompileOptions } from './compiler.ts';
 
 export const TEST_OPTIONS: CompileOptions = { serviceCidr: '127.77.0.0/16', defaultMode: 'http' };
 
