@@ -86,9 +86,8 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.agent.threads.listeners;
   }
 
-  *dnsQueries(): Iterable<DnsQueryCount> {
-    const responses = this.#options.agent.dns?.stats.responses ?? {};
-    for (const [rcode, count] of Object.entries(responses)) yield { type: 'other', rcode, count };
+  dnsQueries(): Iterable<DnsQueryCount> {
+    return this.#options.agent.dns?.stats.responses.values() ?? [];
   }
 
   accessLog(): { readonly written: number; readonly dropped: number } {

@@ -9,6 +9,8 @@ export type Transport = 'udp' | 'tcp';
 
 export interface Response {
   readonly bytes: Buffer;
+  /** Type that was asked for, by number; 0 when the question could not be read. */
+  readonly type: number;
   /** Whole response code, the upper bits of EDNS included. */
   readonly rcode: number;
   readonly truncated: boolean;
@@ -38,6 +40,7 @@ export function respond(
   if (query.kind === 'error') {
     return {
       bytes: headerOnly(query.id, query.flags | query.rcode),
+      type: 0,
       rcode: query.rcode,
       truncated: false,
       defect: null,
@@ -51,7 +54,8 @@ export function respond(
     return fit(query, reply, transport);
   } catch (thrown) {
     const failed = headerOnly(query.id, query.flags | RCODE.SERVFAIL);
-    return { bytes: failed, rcode: RCODE.SERVFAIL, truncated: false, defect: thrown };
+    const { type } = query.question;
+    return { bytes: failed, type, rcode: RCODE.SERVFAIL, truncated: false, defect: thrown };
   }
 }
 
@@ -75,7 +79,7 @@ function fit(query: Query, reply: Reply, transport: Transport): Response {
   if (truncated) {
     bytes = build(query, { ...reply, answers: [], authorities: [], additionals: [] }, FLAG_TC);
   }
-  return { bytes, rcode: reply.rcode, truncated, defect: null };
+  return { bytes, type: query.question.type, rcode: reply.rcode, truncated, defect: null };
 }
 
 function udpLimit(edns: Edns | null): number {

@@ -6,6 +6,7 @@ import { isIPv6 } from 'node:net';
 
 import type { Clock } from '../base/clock.ts';
 import { codeOf, MeshError } from '../base/error.ts';
+import { RCODE, TYPE } from './query.ts';
 import { respond, type Response, type Transport } from './respond.ts';
 import { reverseZone } from './reverse.ts';
 import { TcpSide } from './tcp.ts';
@@ -37,6 +38,19 @@ type DnsEvent =
   /** The system refused to read or to send. */
   | { readonly kind: 'socket_error'; readonly transport: Transport; readonly error: MeshError };
 
+export interface ResponseCount {
+  readonly type: string;
+  readonly rcode: string;
+  count: number;
+}
+
+const TYPE_NAMES = new Map<number, string>(
+  Object.entries(TYPE).map(([name, type]) => [type, name]),
+);
+const RCODE_NAMES = new Map<number, string>(
+  Object.entries(RCODE).map(([name, code]) => [code, name]),
+);
+
 /** Counters since the start of the process; they only grow, but for `tcpConnections`. */
 export interface DnsStats {
   udpQueries: number;
@@ -53,8 +67,8 @@ export interface DnsStats {
   tcpRejected: number;
   /** Closed for a broken stream, a message beyond the limits or idleness. */
   tcpAborted: number;
-  /** Answers by whole response code (0 NOERROR, 1 FORMERR, 2 SERVFAIL, 3 NXDOMAIN, 4 NOTIMP, 5 REFUSED, 16 BADVERS). */
-  readonly responses: Record<number, number>;
+  /** Answers by type and response code, by name; types that the zone does not know are one, `other`. */
+  readonly responses: Map<string, ResponseCount>;
 }
 
 /** A query with every sensible EDNS option is far smaller. */
@@ -72,7 +86,7 @@ export class DnsServer {
     tcpConnections: 0,
     tcpRejected: 0,
     tcpAborted: 0,
-    responses: {},
+    responses: new Map(),
   };
   readonly #options: DnsServerOptions;
   readonly #zone: ZoneOptions;
@@ -169,10 +183,21 @@ export class DnsServer {
     if (transport === 'udp') stats.udpQueries += 1;
     else stats.tcpQueries += 1;
     if (response.truncated) stats.truncated += 1;
-    stats.responses[response.rcode] = (stats.responses[response.rcode] ?? 0) + 1;
+    this.#count(response);
     if (response.defect !== null)
       this.#options.onEvent?.({ kind: 'defect', error: response.defect });
     return response;
+  }
+
+  #count({ type, rcode }: Response): void {
+    const names = {
+      type: TYPE_NAMES.get(type) ?? 'other',
+      rcode: RCODE_NAMES.get(rcode) ?? 'other',
+    };
+    const id = `${names.type} ${names.rcode}`;
+    const known = this.stats.responses.get(id) ?? { ...names, count: 0 };
+    known.count += 1;
+    this.stats.responses.set(id, known);
   }
 
   #onSocketError(transport: Transport, thrown: unknown): void {
