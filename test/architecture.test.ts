@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+import { parseTables } from './support/markdown-table.ts';
+
+/** Each folder of src and the ones it may import; a folder may name only those above it, so there is no way round. */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  base: [],
+  model: ['base'],
+  kube: ['base', 'model'],
+  compile: ['base', 'model', 'kube'],
+  dns: ['base', 'model'],
+  admin: ['base', 'model'],
+  proxy: ['base', 'model'],
+  explain: ['base', 'model', 'proxy'],
+  agent: ['base', 'model', 'dns', 'admin', 'proxy'],
+  standalone: ['base', 'model', 'kube', 'compile', 'admin', 'agent'],
+  cli: [
+    'base',
+    'model',
+    'kube',
+    'compile',
+    'dns',
+    'admin',
+    'proxy',
+    'explain',
+    'agent',
+    'standalone',
+  ],
+};
+/** These decide; they do no I/O. Of Node they may use assertions, and `node:net` only to tell an address from a name. */
+const PURE = ['model', 'compile', 'explain'];
+/** Files that tests alone use, and that neither the package nor another file of src may need. */
+const TEST_ONLY = /\.(test|fixture|fuzz)\.ts$/;
+const IMPORT = /(?:\bfrom|\bimport\(?)\s*'([^']+)'|new URL\(\s*(?:.*\?\s*)?'(\.[^']+\.ts)'/g;
+const TIME =
+  /(?<![.\w])(?:setTimeout|setInterval|Date\.now|performance\.now|process\.hrtime|Math\.random)\b|new Date\(\)/;
+const TIME_FILES = ['src/base/clock.ts', 'src/base/random.ts'];
+
+type Sources = Readonly<Record<string, string>>;
+
+/** Everything that breaks a rule, as `file:line what`. */
+function violations(sources: Sources): string[] {
+  const found: string[] = [];
+  const siblings = new Map<string, string>();
+  for (const [file, text] of Object.entries(sources)) {
+    const layer = layerOf(file);
+    if (!(layer in LAYERS)) found.push(`${file}:1 is in no layer`);
+    text.split('\n').forEach((line, index) => {
+      const say = (what: string): number => found.push(`${file}:${index + 1} ${what}`);
+      if (TIME.test(line.replace(/^\s*(\/?\*|\/\/).*/, '')) && !TIME_FILES.includes(file)) {
+        say('takes time or chance from elsewhere than a Clock or Random');
+      }
+      for (const [, imported, url] of line.matchAll(IMPORT)) {
+        const name = imported ?? url ?? '';
+        if (!name.startsWith('.')) {
+          const harmless =
+            name === 'node:assert' ||
+            (name === 'node:net' && /\{ (isIP(v[46])?(, )?)+ \}/.test(line));
+          if (name.startsWith('node:') && PURE.includes(layer) && !harmless)
+            say(`does I/O: ${name}`);
+          continue;
+        }
+        const target = normalize(join(dirname(file), name));
+        if (layerOf(target) !== layer && !LAYERS[layer]?.includes(layerOf(target)))
+          say(`imports ${target}`);
+        if (TEST_ONLY.test(target)) say(`imports ${target}, which only tests may`);
+        const [from, to] = [dirname(file), dirname(target)];
+        if (from !== to && dirname(from) === dirname(to) && dirname(from) !== 'src') {
+          siblings.set(`${from} ${to}`, `${file}:${index + 1} imports ${target}`);
+        }
+      }
+    });
+  }
+  return [...found, ...cycles(siblings)];
+}
+
+/** Folders of a layer that need each other, however long the way round. */
+function cycles(edges: ReadonlyMap<string, string>): string[] {
+  const next = Map.groupBy(edges.keys(), (edge) => edge.split(' ')[0] ?? '');
+  const reaches = (from: string, goal: string, seen = new Set<string>()): boolean =>
+    (next.get(from) ?? []).some((edge) => {
+      const to = edge.split(' ')[1] ?? '';
+      if (to === goal) return true;
+      if (seen.has(to)) return false;
+      return reaches(to, goal, seen.add(to));
+    });
+  return [...edges]
+    .filter(([edge]) => reaches(edge.split(' ')[1] ?? '', edge.split(' ')[0] ?? ''))
+    .map(([, where]) => `${where}, which needs it too`);
+}
+
+function layerOf(file: string): string {
+  return file.split('/')[1] ?? '';
+}
+
+test('src keeps its layers', () => {
+  const files = globSync('src/**/*.ts', { cwd: join(import.meta.dirname, '..') }).filter(
+    (file) => !TEST_ONLY.test(file),
+  );
+  assert.ok(files.length > 100);
+  const root = join(import.meta.dirname, '..');
+  const sources = Object.fromEntries(
+    files.map((file) => [file, readFileSync(join(root, file), 'utf8')]),
+  );
+  assert.deepEqual(violations(sources), []);
+});
+
+test('the table of layers names no way round', () => {
+  const above: string[] = [];
+  for (const [layer, allowed] of Object.entries(LAYERS)) {
+    for (const name of allowed)
+      assert.ok(above.includes(name), `${layer} may import ${name}, which stands below it`);
+    above.push(layer);
+  }
+});
+
+test('every rule can fail, with file and line', () => {
+  const cases: readonly (readonly [file: string, text: string, violation: string])[] = [
+    [
+      'src/proxy/a.ts',
+      "\nimport type { Store } from '../kube/store.ts';",
+      'src/proxy/a.ts:2 imports src/kube/store.ts',
+    ],
+    [
+      'src/base/a.ts',
+      "const { x } = await import('../model/x.ts');",
+      'src/base/a.ts:1 imports src/model/x.ts',
+    ],
+    ['src/admin/a.ts', "} from '../dns/x.ts';", 'src/admin/a.ts:1 imports src/dns/x.ts'],
+    [
+      'src/dns/a.ts',
+      "new Worker(new URL('../cli/x.ts', import.meta.url));",
+      'src/dns/a.ts:1 imports src/cli/x.ts',
+    ],
+    [
+      'src/compile/a.ts',
+      "import { readFileSync } from 'node:fs';",
+      'src/compile/a.ts:1 does I/O: node:fs',
+    ],
+    [
+      'src/compile/a.ts',
+      "import { connect } from 'node:net';",
+      'src/compile/a.ts:1 does I/O: node:net',
+    ],
+    [
+      'src/kube/a.ts',
+      "import { x } from './x.fixture.ts';",
+      'src/kube/a.ts:1 imports src/kube/x.fixture.ts, which only tests may',
+    ],
+    ['src/other/a.ts', '', 'src/other/a.ts:1 is in no layer'],
+    ...[
+      'setTimeout(f, 1)',
+      'x = Date.now();',
+      'new Date()',
+      'Math.random()',
+      'performance.now()',
+    ].map(
+      (text) =>
+        [
+          'src/proxy/a.ts',
+          text,
+          'src/proxy/a.ts:1 takes time or chance from elsewhere than a Clock or Random',
+        ] as const,
+    ),
+  ];
+  for (const [file, text, violation] of cases)
+    assert.deepEqual(violations({ [file]: text }), [violation], text);
+  const round = {
+    'src/proxy/a/x.ts': "import { y } from '../b/y.ts';",
+    'src/proxy/b/y.ts': "import { z } from '../c/z.ts';",
+    'src/proxy/c/z.ts': "import { x } from '../a/x.ts';",
+  };
+  assert.equal(violations(round).length, 3);
+  assert.match(violations(round)[0] ?? '', /^src\/proxy\/a\/x\.ts:1 .*needs it too$/);
+});
+
+test('no rule fails on what is allowed', () => {
+  const allowed = {
+    'src/compile/a.ts':
+      "import { isIP, isIPv4 } from 'node:net';\nimport assert from 'node:assert';",
+    'src/proxy/a.ts': '// setTimeout(f)\nsocket.setTimeout(1);\nnew Date(wallMs);',
+    'src/base/clock.ts': 'setTimeout(run, delayMs)',
+    'src/cli/a.ts': "import { x } from '../proxy/x.ts';",
+  };
+  assert.deepEqual(violations(allowed), []);
+});
+
+test('ARCHITECTURE.md shows the same layers', () => {
+  const text = readFileSync(join(import.meta.dirname, '../ARCHITECTURE.md'), 'utf8');
+  const table = parseTables(text).find(({ columns }) => columns[0] === 'Folder');
+  const shown = table?.rows.map(([folder = '', allowed = '']) => [
+    folder.replaceAll('`', ''),
+    allowed === 'nothing' ? [] : allowed === 'anything' ? LAYERS['cli'] : allowed.split(', '),
+  ]);
+  assert.deepEqual(shown, Object.entries(LAYERS));
+});
