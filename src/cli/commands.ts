@@ -24,6 +24,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./check.ts')).checkCommand,
   },
   {
+    name: 'explain',
+    summary: 'say what the mesh would do with a request, and why',
+    load: async () => (await import('./explain.ts')).explainCommand,
+  },
+  {
     name: 'curl',
     summary: 'run curl with mesh names resolved, as a pod if you like',
     load: async () => (await import('./curl.ts')).curlCommand,

@@ -1,0 +1,164 @@
+/** `maesh explain`: what the mesh would do with one request, from manifests or with the state of a running mesh. */
+
+import { isIP } from 'node:net';
+import { styleText } from 'node:util';
+
+import { Command } from 'commander';
+
+import { systemClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import { didYouMean } from '../base/nearest.ts';
+import { type AskedUrl, parseAskedUrl } from '../explain/asked-url.ts';
+import { dial } from '../explain/dial.ts';
+import type { DryMesh } from '../explain/dry-mesh.ts';
+import { explain } from '../explain/explain.ts';
+import type { Explanation } from '../explain/explanation.ts';
+import { renderHead } from '../explain/request.ts';
+import { explanationLines } from '../explain/text.ts';
+import { DEFAULT_PROXY_SETTINGS } from '../model/settings.ts';
+import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
+import { readDryMesh } from './dry-mesh.ts';
+import { addMeshSource, meshSource } from './mesh.ts';
+import { addSettings, givenFlags } from './options.ts';
+import { addOutput, isJson, printable } from './output.ts';
+import { SettingReader } from './setting-reader.ts';
+import { SETTINGS } from './settings.ts';
+
+const EXAMPLES = `
+The method is GET where none is given. With -f the mesh counts as just started and healthy; a running mesh (--admin)
+tells the health of its endpoints and the state of its breakers. Nothing is sent, nothing changes.
+The exit code is 0 when the request may be forwarded, 1 when the mesh answers it itself or nobody does.
+
+Examples:
+  maesh explain GET http://web.shop.maesh/cart -f examples/shop --from shop/client -H 'x-user: 7'
+  maesh explain http://cart.shop.maesh/ --from shop/client -H 'x-user: 7' -o json | jq '.backends[].endpoints'
+  maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000`;
+
+const EXPLAIN_SETTINGS = [
+  SETTINGS.files,
+  SETTINGS.serviceCidr,
+  SETTINGS.domains,
+  SETTINGS.defaultMode,
+];
+/** Who calls when nobody is named. */
+const NOBODY = '127.0.0.1';
+
+export function explainCommand(context: CliContext): Command {
+  const command = new Command('explain')
+    .summary('say what the mesh would do with a request, and why')
+    .description(
+      'Says what the mesh would do with a request, phase by phase: Service, route, policies, backends, endpoints.',
+    )
+    .usage('[options] [METHOD] URL')
+    .argument('<words...>', 'method (default GET) and URL')
+    .option('--from <NAMESPACE/POD>', 'who calls: a pod, or a source address')
+    .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
+    .option('--body-bytes <N>', 'length of the request body')
+    .addHelpText('after', EXAMPLES)
+    .action(async (words: readonly string[]) => {
+      const explanation = await answer(command, context, words);
+      show(explanation, context, isJson(command));
+      context.exit(explanation.forwarded ? EXIT_OK : EXIT_FAILURE);
+    });
+  addMeshSource(command);
+  addSettings(command, [SETTINGS.defaultMode]);
+  return addOutput(command);
+}
+
+function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
+  return [...(previous ?? []), value];
+}
+
+async function answer(
+  command: Command,
+  context: CliContext,
+  words: readonly string[],
+): Promise<Explanation> {
+  const flags = givenFlags(command, EXPLAIN_SETTINGS);
+  const reader = new SettingReader({ flags, env: context.env, file: null });
+  const source = meshSource(command, context, reader);
+  const defaultMode = reader.one(SETTINGS.defaultMode);
+  const asked = askedOf(words, reader.errors);
+  const bodyBytes = bodyBytesOf(command.getOptionValue('bodyBytes'), reader.errors);
+  const fields = (command.getOptionValue('header') as readonly string[] | undefined) ?? [];
+  for (const field of fields) checkField(field, reader.errors);
+  if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
+  const mesh = await readDryMesh({ ...source, defaultMode }, systemClock);
+  const { services } = mesh;
+  const place = { host: asked.host, port: asked.port };
+  const request = { method: asked.method, target: asked.target, host: asked.authority };
+  return explain({
+    mesh,
+    dial: dial(place, { services, domains: source.domains }),
+    url: asked.url,
+    source: addressOf(command.getOptionValue('from'), mesh),
+    bytes: renderHead({ ...request, fields, bodyBytes }),
+    limits: DEFAULT_PROXY_SETTINGS,
+  });
+}
+
+interface Asked extends AskedUrl {
+  readonly method: string;
+  readonly url: string;
+}
+
+const NOWHERE: AskedUrl = { host: '', port: 0, authority: '', target: '' };
+
+/** A method and a URL, or a URL alone. */
+function askedOf(words: readonly string[], errors: string[]): Asked {
+  const [method = '', url = ''] = words.length === 1 ? ['GET', ...words] : words;
+  const parsed = parseAskedUrl(url);
+  if (words.length > 2) {
+    errors.push(`Cannot explain "${words.join(' ')}": give a method and one URL`);
+  } else if (parsed === null) {
+    errors.push(`Cannot explain "${url}": give a URL, as in http://web.shop.maesh/cart`);
+  }
+  return { method, url, ...(parsed ?? NOWHERE) };
+}
+
+function bodyBytesOf(given: unknown, errors: string[]): number {
+  const text = typeof given === 'string' ? given : '0';
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  errors.push(`Cannot use "${text}" for --body-bytes: give a whole number`);
+  return 0;
+}
+
+function checkField(field: string, errors: string[]): void {
+  if (!field.includes(':')) {
+    errors.push(`Cannot use "${field}" for --header: give a name and a value, as in "x-user: 7"`);
+  }
+}
+
+/** The address of the pod, or the address itself. */
+function addressOf(from: unknown, { identities }: DryMesh): string {
+  if (typeof from !== 'string') return NOBODY;
+  if (isIP(from) !== 0) return from;
+  const pods = new Map<string, string>();
+  for (const { namespace, pod, address } of identities.values()) {
+    pods.set(`${namespace}/${pod}`, address);
+  }
+  const address = pods.get(from);
+  if (address !== undefined) return address;
+  const hint =
+    didYouMean(from, pods.keys()) ||
+    `; the mesh knows ${pods.size} pods, give one as namespace/pod, or a source address`;
+  throw new MeshError(
+    'invalid_setting',
+    `Cannot call from pod "${from}": the mesh has none with an address${hint}`,
+  );
+}
+
+function show(explanation: Explanation, { io, isColored }: CliContext, asJson: boolean): void {
+  if (asJson) return io.out(`${JSON.stringify(explanation, null, 2)}\n`);
+  const paint: Parameters<typeof explanationLines>[1] = (style, text) =>
+    isColored ? styleText(style, text, { validateStream: false }) : text;
+  for (const line of explanationLines(clean(explanation), paint)) io.out(`${line}\n`);
+}
+
+/** Nothing in it may steer the terminal. */
+function clean<T>(value: T): T {
+  const text = JSON.stringify(value);
+  return JSON.parse(text, (_, each: unknown) =>
+    typeof each === 'string' ? printable(each) : each,
+  ) as T;
+}

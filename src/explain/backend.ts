@@ -1,0 +1,147 @@
+/** One backend that the route may lead to: what its breaker, its limits and its balancing make of the request. */
+
+import type { Identity } from '../model/endpoint.ts';
+import type { FailureReason } from '../model/failure.ts';
+import type { RequestKey } from '../model/policy.ts';
+import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
+import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
+import { isBodyTooLarge, noEndpointReason } from '../proxy/http1/admit.ts';
+import type { Head } from '../proxy/http1/head.ts';
+import { PickFacts } from '../proxy/http1/pick-facts.ts';
+import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
+import type { ServiceState, Target } from '../proxy/table.ts';
+import type { Knowledge } from './dry-mesh.ts';
+import type { BackendFacts, BreakerFacts, EndpointFacts } from './explanation.ts';
+import { retryFacts } from './retries.ts';
+
+/** A request whose head is valid, at the moment of asking. */
+export interface Arrived {
+  readonly data: Buffer;
+  readonly head: Head;
+  readonly addressHash: number;
+  readonly identity: Identity | undefined;
+  readonly nowMs: number;
+  readonly knowledge: Knowledge;
+}
+
+export interface TargetStory {
+  readonly facts: BackendFacts;
+  /** Whose policies rule it. */
+  readonly service: ServiceState | null;
+  /** What the breaker tells those that it refuses to wait; 0 when it refuses nobody. */
+  readonly breakerWaitMs: number;
+  /** Why a request that passes the breaker is not forwarded; '' when it is. */
+  readonly failure: FailureReason | '';
+}
+
+export interface Leg {
+  readonly target: Target;
+  readonly weight: number;
+  /** Probability that the route leads here. */
+  readonly odds: number;
+}
+
+export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): TargetStory {
+  const { backend, service } = target;
+  const base = { id: backend.id, weight, odds };
+  if (service === null) {
+    const facts: BackendFacts = {
+      ...base,
+      service: '',
+      scheme: 'http',
+      breaker: null,
+      picks: 'no Service of the mesh has this backend',
+      endpoints: [],
+      retries: null,
+    };
+    return { facts, service, breakerWaitMs: 0, failure: 'no_endpoint' };
+  }
+  const outlook = breakerOutlook(service.cells, arrived.nowMs);
+  const { breaker } = service.service.policies;
+  const isTooLarge = isBodyTooLarge(service, arrived.head.contentLength);
+  const pick = pickFactsOf(service, arrived);
+  const endpointOdds = backend.nextOdds(pick, arrived.nowMs);
+  const canPick = endpointOdds.length > 0;
+  const failure = isTooLarge ? 'body_too_large' : canPick ? '' : noEndpointReason(backend);
+  const facts: BackendFacts = {
+    ...base,
+    service: service.service.key,
+    scheme: schemeOf(service, backend.id),
+    breaker: breaker === null ? null : breakerFacts(outlook, breaker.text),
+    picks: picksBy(service, pick),
+    endpoints: canPick
+      ? endpointOdds.map((each) => endpointFacts(each, arrived))
+      : untaken(target, arrived),
+    retries: canPick ? retryFacts(service, arrived) : null,
+  };
+  return { facts, service, breakerWaitMs: breaker === null ? 0 : outlook.waitMs, failure };
+}
+
+function pickFactsOf(service: ServiceState, arrived: Arrived): PickFacts {
+  const pick = new PickFacts();
+  pick.reset(arrived.identity);
+  pick.read(service.service.policies, arrived.data, arrived.head, arrived.addressHash);
+  return pick;
+}
+
+function breakerFacts(
+  { state, share }: ReturnType<typeof breakerOutlook>,
+  expression: string,
+): BreakerFacts {
+  if (state === BREAKER_CLOSED) return { state: 'closed', expression, share };
+  return { state: state === BREAKER_OPEN ? 'open' : 'recovering', expression, share };
+}
+
+function schemeOf({ service }: ServiceState, backendId: string): BackendFacts['scheme'] {
+  return service.ports.find(({ backend }) => backend.id === backendId)?.backend.scheme ?? 'http';
+}
+
+/** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */
+function picksBy({ service }: ServiceState, pick: PickFacts): string {
+  const { affinity, balance } = service.policies;
+  const { algorithm, hashKey, locality } = balance;
+  const where = locality === 'none' ? 'wherever they are' : locality;
+  const parts = [`${algorithm}, ${where}`];
+  if (hashKey !== null && algorithm === 'consistent-hash') {
+    const isThere = pick.hash >= 0 ? 'decides' : 'is missing, so it is balanced by least-request';
+    parts.push(`the ${nameOf(hashKey)} ${isThere}`);
+  }
+  if (affinity !== null) {
+    const isThere = pick.affinity === '' ? 'is missing and will be set' : `is "${pick.affinity}"`;
+    parts.push(`the affinity cookie "${affinity.cookie}" ${isThere}`);
+  }
+  return parts.join('; ');
+}
+
+function nameOf(key: RequestKey): string {
+  return key.kind === 'source' ? 'source address' : `${key.kind} "${key.name}"`;
+}
+
+function endpointFacts(odds: EndpointOdds, { knowledge }: Arrived): EndpointFacts {
+  const state = odds.endpoint;
+  const isLive = knowledge !== 'manifests';
+  return {
+    ...state.endpoint,
+    tier: odds.tier,
+    odds: odds.share,
+    reason: odds.reason,
+    health: isLive ? healthName(state) : null,
+    inFlight: isLive ? state.inFlight : null,
+  };
+}
+
+/** All endpoints of a backend that has none to pick. */
+function untaken({ backend }: Target, arrived: Arrived): EndpointFacts[] {
+  return backend.endpoints.map((endpoint) => {
+    const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
+    const reason =
+      endpoint.endpoint.weight === 0 ? 'weight 0' : isOut ? 'ejected' : 'at its connection limit';
+    return endpointFacts({ endpoint, share: 0, tier: '', reason }, arrived);
+  });
+}
+
+function healthName({ cells }: EndpointOdds['endpoint']): 'healthy' | 'ejected' | 'probing' {
+  const health = healthOf(cells);
+  if (health === IN_ROTATION) return 'healthy';
+  return health === PROBING ? 'probing' : 'ejected';
+}

@@ -1,0 +1,92 @@
+/** From the host and port of a URL to the address that a caller connects to: what the mesh DNS and the Service say. */
+
+import { isIP } from 'node:net';
+
+import { nearest } from '../base/nearest.ts';
+import type { Service, ServicePort } from '../model/service.ts';
+
+export interface DialInput {
+  /** As in a URL, without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface DialOptions {
+  readonly services: ReadonlyMap<string, Service>;
+  /** Domains of mesh names, lower case, at least one. */
+  readonly domains: readonly string[];
+}
+
+/** Where a connection goes, and why, as a sentence. */
+export type Dial =
+  | {
+      readonly kind: 'reached';
+      readonly address: string;
+      readonly port: number;
+      readonly text: string;
+    }
+  | { readonly kind: 'nowhere'; readonly text: string };
+
+export function dial(input: DialInput, options: DialOptions): Dial {
+  const { host, port: number } = input;
+  const found = isIP(host) === 0 ? byName(host, options) : byAddress(host, options);
+  if (typeof found === 'string') return { kind: 'nowhere', text: found };
+  const { service, because } = found;
+  const port = service.ports.find((each) => each.port === number && each.protocol !== 'udp');
+  if (port === undefined) {
+    const ports = service.ports.map(describePort).join(', ');
+    const hint = ports === '' ? 'it has none' : `it has ${ports}`;
+    return {
+      kind: 'nowhere',
+      text: `${because}, which has no port ${number} for connections: ${hint}`,
+    };
+  }
+  const name = port.name === '' ? '' : ` ("${port.name}")`;
+  const text = `${because}; port ${number}${name} of it is ${port.protocol}`;
+  if (port.protocol !== 'http') {
+    return { kind: 'nowhere', text: `${text}, which this version does not carry` };
+  }
+  return { kind: 'reached', address: service.address, port: number, text };
+}
+
+interface Found {
+  readonly service: Service;
+  readonly because: string;
+}
+
+/** The Service, or why there is none. Names are compared as DNS does; the longest domain wins. */
+function byName(host: string, { services, domains }: DialOptions): Found | string {
+  const name = host.toLowerCase().replace(/\.$/, '');
+  const domain = domains
+    .filter((each) => name === each || name.endsWith(`.${each}`))
+    .reduce((longest, each) => (each.length > longest.length ? each : longest), '');
+  const [first = ''] = domains;
+  const known = [...services.values()].map((service) => `${service.name}.${service.namespace}`);
+  if (domain === '') {
+    const meant = known.includes(name) ? `; did you mean "${name}.${first}"?` : '';
+    const endings = domains.map((each) => `.${each}`).join(' or ');
+    return `"${host}" is not a mesh name: those end in ${endings}${meant}`;
+  }
+  const below = name.slice(0, Math.max(name.length - domain.length - 1, 0));
+  const [label = '', namespace = '', ...rest] = below.split('.');
+  const service = rest.length === 0 ? services.get(`${namespace}/${label}`) : undefined;
+  if (service === undefined) {
+    const near = nearest(below, known).map((each) => `"${each}.${domain}"`);
+    const meant = near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
+    return `"${host}" is the name of no Service in the mesh${meant}`;
+  }
+  if (service.address === '') return `"${host}" is Service ${service.key}, which has no address`;
+  return { service, because: `${name} is ${service.address}, Service ${service.key}` };
+}
+
+function byAddress(host: string, { services }: DialOptions): Found | string {
+  for (const service of services.values()) {
+    if (service.address !== host) continue;
+    return { service, because: `${host} is the address of Service ${service.key}` };
+  }
+  return `"${host}" is the address of no Service in the mesh`;
+}
+
+function describePort({ name, port, protocol }: ServicePort): string {
+  return name === '' ? `${port} (${protocol})` : `${port} (${name}, ${protocol})`;
+}

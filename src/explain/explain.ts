@@ -1,0 +1,178 @@
+/** What the mesh would do with one request, phase by phase, decided by the functions that the proxies run. */
+
+import { hash32 } from '../base/hash.ts';
+import type { Identity } from '../model/endpoint.ts';
+import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http1/admit.ts';
+import type { HeadLimits } from '../proxy/http1/head.ts';
+import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
+import type { PortState, RouteState, ServiceState } from '../proxy/table.ts';
+import { assumptionsOf } from './assumptions.ts';
+import { type Arrived, explainTarget, type TargetStory } from './backend.ts';
+import type { Dial } from './dial.ts';
+import type { DryMesh } from './dry-mesh.ts';
+import type { Explanation, PolicyFacts, RouteFacts, ServiceFacts } from './explanation.ts';
+import { policyFacts } from './policy-fields.ts';
+import { readHead, type ReadHead } from './read-head.ts';
+import { Story } from './story.ts';
+import { tellTargets } from './tell-targets.ts';
+import { count, duration } from './words.ts';
+
+export interface ExplainInput {
+  readonly mesh: DryMesh;
+  readonly dial: Dial;
+  /** As the user wrote it, for the record. */
+  readonly url: string;
+  /** Address that the caller connects from. */
+  readonly source: string;
+  /** What the caller sends, from the request line on; what follows the head is not looked at. */
+  readonly bytes: Buffer;
+  readonly limits: HeadLimits;
+}
+
+/** The same question to the same mesh at the same time gets the same answer; nothing changes by asking. */
+export function explain(input: ExplainInput): Explanation {
+  const { mesh, dial } = input;
+  const port = dial.kind === 'reached' ? mesh.portAt(dial.address, dial.port) : undefined;
+  const story = new Story();
+  const read = readHead(input.bytes, input.limits);
+  const identity = mesh.identities.get(input.source);
+  const found = port === undefined ? nowhere(story, dial) : follow(story, port, input, read);
+  const outcomes = story.outcomes();
+  return {
+    request: { method: read.method, url: input.url, target: read.target, host: read.host },
+    caller: { address: input.source, identity: identity ?? null },
+    forwarded: outcomes.some(({ kind }) => kind === 'forwarded'),
+    outcomes,
+    phases: story.phases(),
+    ...found,
+  };
+}
+
+type Found = Pick<Explanation, 'service' | 'routes' | 'backends' | 'policies' | 'assumptions'>;
+
+function nowhere(story: Story, { text }: Dial): Found {
+  story.tell('accept', 'ended', text);
+  story.unreachable(text);
+  return { service: null, routes: [], backends: [], policies: [], assumptions: [] };
+}
+
+function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHead): Found {
+  const { mesh, source } = input;
+  const identity = mesh.identities.get(source);
+  const arrived: Arrived = {
+    data: input.bytes,
+    head: read.head,
+    addressHash: hash32(source),
+    identity,
+    nowMs: mesh.clock.nowMs(),
+    knowledge: mesh.knowledge,
+  };
+  story.tell('accept', 'passed', input.dial.text);
+  const isValid = tellHead(story, read);
+  if (isValid) tellCaller(story, source, identity);
+  const route = isValid ? reachRoute(story, port, arrived) : undefined;
+  const targets = route === undefined ? [] : reachTargets(story, route, arrived);
+  return {
+    service: serviceFacts(port),
+    routes: routeFacts(port, route),
+    backends: targets.map(({ facts }) => facts),
+    policies: policiesOf(port.service, targets),
+    assumptions: assumptionsOf(mesh.knowledge, port, targets),
+  };
+}
+
+/** False when the request ends here, as below. */
+function tellHead(story: Story, read: ReadHead): boolean {
+  story.tell('head', read.failure === '' ? 'passed' : 'ended', read.text);
+  if (read.failure === '') return true;
+  story.answer(read.failure, 1);
+  return false;
+}
+
+function tellCaller(story: Story, source: string, identity: Identity | undefined): void {
+  if (identity === undefined) {
+    return story.tell('identify', 'passed', `${source} is no Pod of the mesh: nobody calls`);
+  }
+  const { address, namespace, pod, serviceAccount } = identity;
+  const node = identity.node === '' ? 'no known node' : `node ${identity.node}`;
+  const zone = identity.zone === '' ? 'no known zone' : `zone ${identity.zone}`;
+  const where = `service account ${serviceAccount}, ${node}, ${zone}`;
+  story.tell('identify', 'passed', `${address} is Pod ${namespace}/${pod} (${where})`);
+}
+
+/** The route that takes the request, undefined when it ends before. */
+function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState | undefined {
+  if (!enterService(story, port.service)) return undefined;
+  story.tell('authorise', 'off', 'no access rules are in force yet: everybody may call');
+  if (!takesToken(story, port.service, arrived)) return undefined;
+  const route = matchRoute(port.routes);
+  if (route !== undefined) return route;
+  story.tell('route', 'ended', 'no route of the port takes the request');
+  story.answer('no_route', 1);
+  return undefined;
+}
+
+function enterService(story: Story, state: ServiceState): boolean {
+  const { words, w } = state.cells;
+  const inFlight = words[w + SERVICE_WORD.inFlight] ?? 0;
+  const max = count(state.service.policies.limits.requestsInFlight, 'request');
+  const text = `Service ${state.service.key}, with ${count(inFlight, 'request')} in flight of at most ${max}`;
+  const isFull = isOverloaded(state, inFlight + 1);
+  story.tell('service', isFull ? 'ended' : 'passed', text);
+  if (isFull) story.answer('overloaded', 1);
+  return !isFull;
+}
+
+function takesToken(story: Story, state: ServiceState, arrived: Arrived): boolean {
+  const { rateLimit } = state.service.policies;
+  if (rateLimit === null) {
+    story.tell('rate-limit', 'off', 'no rate limit');
+    return true;
+  }
+  const { average, periodMs, burst, per } = rateLimit;
+  const whose = per === 'caller' ? 'for each caller' : 'for all callers together';
+  const limit = `${average} per ${duration(periodMs)} and at most ${burst} at once, ${whose}`;
+  const waitMs = rateWaitMs(state, arrived.addressHash, arrived.nowMs);
+  if (waitMs > 0) {
+    story.tell('rate-limit', 'ended', `${limit}: the next token comes in ${duration(waitMs)}`);
+    story.answer('rate_limited', 1, waitMs);
+    return false;
+  }
+  story.tell('rate-limit', 'passed', `${limit}: a token is left`);
+  return true;
+}
+
+function reachTargets(story: Story, route: RouteState, arrived: Arrived): readonly TargetStory[] {
+  const odds = targetOdds(route);
+  const targets = route.targets.map((target, i) =>
+    explainTarget({ target, weight: route.weights[i] ?? 0, odds: odds[i] ?? 0 }, arrived),
+  );
+  tellTargets(story, route, targets);
+  return targets;
+}
+
+function serviceFacts({ service, port }: PortState): ServiceFacts {
+  const { key, address } = service.service;
+  return { key, address, port: port.port, portName: port.name, protocol: port.protocol };
+}
+
+/** `taker` is the route that takes the request, undefined when it comes to none. */
+function routeFacts(port: PortState, taker: RouteState | undefined): readonly RouteFacts[] {
+  const takerAt = taker === undefined ? -1 : port.routes.indexOf(taker);
+  return port.port.routes.map(({ name, source }, i) => {
+    const taken = i === takerAt;
+    const reason = taken
+      ? 'the first one that matches: it takes every request'
+      : takerAt < 0
+        ? 'the request does not come to the routes'
+        : `route "${taker?.name ?? ''}" comes first and takes the request`;
+    return { name, taken, reason, source };
+  });
+}
+
+/** Of the Service that was called, then of the others whose backends take a part. */
+function policiesOf(called: ServiceState, targets: readonly TargetStory[]): PolicyFacts[] {
+  const states = new Set([called]);
+  for (const { service } of targets) if (service !== null) states.add(service);
+  return [...states].map(({ service }) => policyFacts(service));
+}

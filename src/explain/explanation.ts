@@ -1,0 +1,180 @@
+/**
+ * What `maesh explain` says about one request: plain data, printed as it is by `-o json` (docs/explain.schema.json).
+ * Fields may be added, none is renamed or removed.
+ */
+
+import type { Identity } from '../model/endpoint.ts';
+import type { FailureReason } from '../model/failure.ts';
+import type { RetryCondition } from '../model/policy.ts';
+import type { Protocol, Source } from '../model/service.ts';
+
+/** In the fixed order in which a request goes through them. */
+export const PHASES = [
+  'accept',
+  'head',
+  'identify',
+  'service',
+  'authorise',
+  'rate-limit',
+  'route',
+  'backend',
+  'breaker',
+  'endpoint',
+  'forward',
+] as const;
+
+export type PhaseName = (typeof PHASES)[number];
+
+/**
+ * `passed`: the request goes on. `maybe`: it goes on by chance. `ended`: it does not. `off`: nothing is asked of it here.
+ * `skipped`: it does not come this far.
+ */
+export type PhaseState = 'passed' | 'maybe' | 'ended' | 'off' | 'skipped';
+
+export interface Phase {
+  readonly name: PhaseName;
+  readonly state: PhaseState;
+  /** What happens and why, as a sentence. */
+  readonly text: string;
+}
+
+/** One way for the request to end, with its share of such requests: 0 to 1, all together 1. */
+export type Outcome =
+  | { readonly kind: 'forwarded'; readonly share: number; readonly text: string }
+  /** The mesh answers itself. */
+  | {
+      readonly kind: 'answered';
+      readonly share: number;
+      readonly text: string;
+      readonly reason: FailureReason;
+      readonly status: number;
+      /** What Retry-After says; null without one. */
+      readonly retryAfterSeconds: number | null;
+    }
+  /** No mesh port takes such a connection. */
+  | { readonly kind: 'unreachable'; readonly share: 1; readonly text: string };
+
+export interface RequestFacts {
+  readonly method: string;
+  readonly url: string;
+  /** As sent on to the endpoint; '' when the head is not valid. */
+  readonly target: string;
+  /** Host and port that the request names; '' when the head is not valid. */
+  readonly host: string;
+}
+
+export interface CallerFacts {
+  readonly address: string;
+  /** Null for a caller that is no Pod of the mesh. */
+  readonly identity: Identity | null;
+}
+
+export interface ServiceFacts {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly address: string;
+  readonly port: number;
+  /** '' without one. */
+  readonly portName: string;
+  readonly protocol: Protocol;
+}
+
+export interface RouteFacts {
+  readonly name: string;
+  /** Whether it takes the request. */
+  readonly taken: boolean;
+  /** Why, or why not. */
+  readonly reason: string;
+  readonly source: Source;
+}
+
+export interface RetryFacts {
+  /** Tries in all, the first included. */
+  readonly tries: number;
+  /** What this request is tried again after. */
+  readonly on: readonly RetryCondition[];
+  /** Why it is not tried again after the others. */
+  readonly not: readonly { readonly condition: RetryCondition; readonly reason: string }[];
+  /** Retries that the budget still has; null without a retry policy, which needs none. */
+  readonly budget: number | null;
+}
+
+export interface EndpointFacts {
+  readonly address: string;
+  readonly port: number;
+  /** `namespace/name`, '' without one. */
+  readonly pod: string;
+  readonly node: string;
+  readonly zone: string;
+  readonly weight: number;
+  /** The nearest tier of the caller that it is in; '' when it takes no traffic. */
+  readonly tier: 'node' | 'zone' | 'all' | '';
+  /** Probability that the request goes there first, once it is for this backend and passes its breaker: 0 to 1. */
+  readonly odds: number;
+  /** Why. */
+  readonly reason: string;
+  /** Null when nothing is known of a running mesh. */
+  readonly health: 'healthy' | 'ejected' | 'probing' | null;
+  /** Null when nothing is known of a running mesh. */
+  readonly inFlight: number | null;
+}
+
+export interface BreakerFacts {
+  readonly state: 'closed' | 'open' | 'recovering';
+  readonly expression: string;
+  /** Share of requests that it lets pass now, 0 to 1. */
+  readonly share: number;
+}
+
+export interface BackendFacts {
+  /** `namespace/name:port`. */
+  readonly id: string;
+  /** `namespace/name` of the Service whose policies rule it; '' when there is none. */
+  readonly service: string;
+  readonly weight: number;
+  /** Probability that the route leads here, 0 to 1. */
+  readonly odds: number;
+  readonly scheme: 'http' | 'h2c' | 'https';
+  /** Null without one. */
+  readonly breaker: BreakerFacts | null;
+  /** What picks the endpoint, as a sentence. */
+  readonly picks: string;
+  readonly endpoints: readonly EndpointFacts[];
+  /** Null when no endpoint can be tried. */
+  readonly retries: RetryFacts | null;
+}
+
+export interface PolicyFacts {
+  /** `namespace/name`. */
+  readonly service: string;
+  readonly fields: readonly PolicyField[];
+}
+
+export interface PolicyField {
+  /** `retry.attempts`; `retry` alone for a policy that is not set. */
+  readonly path: string;
+  /** As in the model: times in milliseconds, sizes in bytes; null when it is not set. */
+  readonly value: unknown;
+  /** Null for a default. */
+  readonly source: Source | null;
+}
+
+export interface Explanation {
+  readonly request: RequestFacts;
+  readonly caller: CallerFacts;
+  /** Whether the request may be forwarded: some outcome is `forwarded`. */
+  readonly forwarded: boolean;
+  /** The most likely one first. */
+  readonly outcomes: readonly Outcome[];
+  /** All of them, in order. */
+  readonly phases: readonly Phase[];
+  /** Null when the request reaches none. */
+  readonly service: ServiceFacts | null;
+  /** All routes of the port, in order. */
+  readonly routes: readonly RouteFacts[];
+  readonly backends: readonly BackendFacts[];
+  /** Of the Service that was called, then of those whose backends take a part. */
+  readonly policies: readonly PolicyFacts[];
+  /** What is not known and therefore taken for granted, as sentences. */
+  readonly assumptions: readonly string[];
+}

@@ -1,0 +1,85 @@
+/** Puts what the admin API of a running mesh tells of the present into the memory of a dry mesh. */
+
+import { EJECTED, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
+import type { EndpointState } from '../proxy/balance/endpoint-state.ts';
+import {
+  ENDPOINT_FLOAT,
+  ENDPOINT_WORD,
+  SERVICE_FLOAT,
+  SERVICE_WORD,
+} from '../proxy/ledger/layout.ts';
+import { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_RECOVERING } from '../proxy/policy/breaker.ts';
+import type { ServiceState } from '../proxy/table.ts';
+import type { DryMesh } from './dry-mesh.ts';
+
+/** As in `/api/stats`, as far as it matters here. */
+export interface LiveService {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly breaker: 'none' | 'closed' | 'open' | 'recovering';
+  readonly inFlight: number;
+  readonly endpoints: readonly LiveEndpoint[];
+}
+
+export interface LiveEndpoint {
+  readonly servicePort: number;
+  readonly address: string;
+  readonly port: number;
+  readonly health: 'healthy' | 'ejected' | 'probing';
+  readonly inFlight: number;
+  /** Null when it is not known. */
+  readonly p50Ms: number | null;
+}
+
+const HEALTH = { healthy: IN_ROTATION, ejected: EJECTED, probing: PROBING } as const;
+
+/** `mesh` must be one of `DryMesh.started`: the memory of proxies is theirs. */
+export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
+  const nowMs = mesh.clock.nowMs();
+  const byKey = new Map(services.map((service) => [service.key, service]));
+  for (const port of mesh.ports()) {
+    const live = byKey.get(port.service.service.key);
+    if (live === undefined) continue;
+    putService(port.service, live, nowMs);
+    const endpoints = new Map(live.endpoints.map((each) => [keyOf(each.servicePort, each), each]));
+    for (const { backend } of port.routes.flatMap(({ targets }) => targets)) {
+      if (backend.id !== port.port.backend.id) continue;
+      for (const endpoint of backend.endpoints) {
+        const known = endpoints.get(keyOf(port.number, endpoint));
+        if (known !== undefined) putEndpoint(endpoint, known, nowMs);
+      }
+    }
+  }
+  mesh.knowledge = 'admin';
+}
+
+function keyOf(servicePort: number, endpoint: { address: string; port: number }): string {
+  return `${servicePort} ${endpoint.address} ${endpoint.port}`;
+}
+
+/** The times of the breaker are not told: it counts as just opened, or as half recovered. */
+function putService({ service, cells }: ServiceState, live: LiveService, nowMs: number): void {
+  const { words, w, floats, f } = cells;
+  words[w + SERVICE_WORD.inFlight] = live.inFlight;
+  const { breaker } = service.policies;
+  if (breaker === null || live.breaker === 'none' || live.breaker === 'closed') {
+    words[w + SERVICE_WORD.breakerState] = BREAKER_CLOSED;
+    return;
+  }
+  const isOpen = live.breaker === 'open';
+  words[w + SERVICE_WORD.breakerState] = isOpen ? BREAKER_OPEN : BREAKER_RECOVERING;
+  const half = breaker.recoveryMs / 2;
+  floats[f + SERVICE_FLOAT.breakerSinceMs] = isOpen ? nowMs : nowMs - half;
+  floats[f + SERVICE_FLOAT.breakerUntilMs] = nowMs + (isOpen ? breaker.openMs : half);
+}
+
+/** When an ejected endpoint is due for its probe is not told: it counts as not due. */
+function putEndpoint({ cells }: EndpointState, live: LiveEndpoint, nowMs: number): void {
+  const { words, w, floats, f } = cells;
+  words[w + ENDPOINT_WORD.health] = HEALTH[live.health];
+  words[w + ENDPOINT_WORD.inFlight] = live.inFlight;
+  floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = Infinity;
+  if (live.p50Ms === null) return;
+  floats[f + ENDPOINT_FLOAT.ewmaMs] = live.p50Ms;
+  floats[f + ENDPOINT_FLOAT.ewmaAtMs] = nowMs;
+}

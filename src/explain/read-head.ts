@@ -1,0 +1,58 @@
+/** The head of a request as the parser of the proxy reads it, in words. */
+
+import type { FailureReason } from '../model/failure.ts';
+import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/http1/head.ts';
+import { parseRequestHead } from '../proxy/http1/request-head.ts';
+import { RULES } from '../proxy/http1/rule.ts';
+import { bytes, count } from './words.ts';
+
+export interface ReadHead {
+  /** Trust it only where `failure` is ''. */
+  readonly head: Head;
+  readonly failure: FailureReason | '';
+  readonly method: string;
+  /** As it is sent on; '' in a head that is not valid, as `host`. */
+  readonly target: string;
+  readonly host: string;
+  /** What it is, or what is wrong with it, as a sentence. */
+  readonly text: string;
+}
+
+export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
+  const head = new Head(limits.headFieldsMax);
+  const end = parseRequestHead(data, 0, data.length, head, limits);
+  const text = (from: number, to: number): string => data.toString('latin1', from, to);
+  const space = data.indexOf(' ');
+  const method = text(0, space < 0 ? data.length : space);
+  const bad = { head, method, target: '', host: '' };
+  if (end === INCOMPLETE) {
+    const why = 'the head is not complete, and the proxy waits for the rest';
+    return { ...bad, failure: 'request_timeout_head', text: why };
+  }
+  if (end === BAD) {
+    const why = head.rule === '' ? 'the head is not valid' : RULES[head.rule];
+    return { ...bad, failure: head.failure === '' ? 'bad_request' : head.failure, text: why };
+  }
+  const host = text(head.hostStart, head.hostEnd);
+  return {
+    head,
+    failure: '',
+    method: text(head.methodStart, head.methodEnd),
+    target: `${head.targetSlash ? '/' : ''}${text(head.targetStart, head.targetEnd)}`,
+    host,
+    text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}`,
+  };
+}
+
+function bodyOf(head: Head): string {
+  if (head.chunked) return 'a chunked body';
+  return head.contentLength > 0 ? `a body of ${bytes(head.contentLength)}` : 'no body';
+}
+
+/** The Service is the one whose address was dialled, so the host chooses nothing. */
+function hostOf(head: Head, host: string): string {
+  if (host === '') return 'no host, which HTTP/1.0 allows';
+  return head.absoluteForm
+    ? `host "${host}" from the target, which wins over the Host field`
+    : `host "${host}"`;
+}

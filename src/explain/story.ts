@@ -1,0 +1,63 @@
+/** Collects phases and outcomes; what a request does not come to is filled in at the end. */
+
+import { FAILURES, type FailureReason } from '../model/failure.ts';
+import {
+  type Outcome,
+  type Phase,
+  type PhaseName,
+  PHASES,
+  type PhaseState,
+} from './explanation.ts';
+
+export class Story {
+  readonly #phases = new Map<PhaseName, Phase>();
+  readonly #outcomes: Outcome[] = [];
+
+  tell(name: PhaseName, state: PhaseState, text: string): void {
+    this.#phases.set(name, { name, state, text });
+  }
+
+  /** `share` of the requests is answered by the mesh. Equal answers are added up. */
+  answer(reason: FailureReason, share: number, retryAfterMs = 0): void {
+    const retryAfterSeconds = retryAfterMs > 0 ? Math.ceil(retryAfterMs / 1000) : null;
+    const { status, cause } = FAILURES[reason];
+    const same = this.#outcomes.findIndex(
+      (each) =>
+        each.kind === 'answered' &&
+        each.reason === reason &&
+        each.retryAfterSeconds === retryAfterSeconds,
+    );
+    const before = this.#outcomes[same]?.share ?? 0;
+    const text = cause;
+    const outcome: Outcome = {
+      kind: 'answered',
+      share: before + share,
+      text,
+      reason,
+      status,
+      retryAfterSeconds,
+    };
+    if (same < 0) this.#outcomes.push(outcome);
+    else this.#outcomes[same] = outcome;
+  }
+
+  forward(share: number, text: string): void {
+    if (share > 0) this.#outcomes.push({ kind: 'forwarded', share, text });
+  }
+
+  unreachable(text: string): void {
+    this.#outcomes.push({ kind: 'unreachable', share: 1, text });
+  }
+
+  /** All phases in their order. */
+  phases(): readonly Phase[] {
+    return PHASES.map(
+      (name) => this.#phases.get(name) ?? { name, state: 'skipped', text: 'not reached' },
+    );
+  }
+
+  /** The most likely one first. */
+  outcomes(): readonly Outcome[] {
+    return [...this.#outcomes].sort((a, b) => b.share - a.share);
+  }
+}

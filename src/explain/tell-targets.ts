@@ -1,0 +1,88 @@
+/** The phases from the route on, over all backends that it may lead to. */
+
+import type { RouteState } from '../proxy/table.ts';
+import type { TargetStory } from './backend.ts';
+import type { BackendFacts, PhaseState } from './explanation.ts';
+import type { Story } from './story.ts';
+import { count, duration, percent } from './words.ts';
+
+export function tellTargets(story: Story, route: RouteState, all: readonly TargetStory[]): void {
+  story.tell('route', 'passed', `route "${route.name}" takes the request`);
+  const targets = all.filter(({ facts }) => facts.odds > 0);
+  if (targets.length === 0) {
+    story.tell('backend', 'ended', 'no backend of the route has a weight');
+    return story.answer('no_route', 1);
+  }
+  const shares = targets.map(({ facts }) => `${facts.id} takes ${percent(facts.odds)}`);
+  story.tell('backend', 'passed', shares.join(', '));
+  tellBreakers(story, targets);
+  for (const target of targets) conclude(story, target);
+  const reached = targets.filter(({ facts }) => passes(facts) > 0);
+  if (reached.length === 0) return;
+  tellEndpoints(story, reached);
+  const forwarded = reached.filter(({ failure }) => failure === '');
+  if (forwarded.length > 0) story.tell('forward', 'passed', forwarded.map(forwardText).join('; '));
+}
+
+/** Share of the requests for a backend that its breaker lets pass. */
+function passes({ breaker }: BackendFacts): number {
+  return breaker === null ? 1 : breaker.share;
+}
+
+function conclude(story: Story, { facts, failure, breakerWaitMs }: TargetStory): void {
+  const share = passes(facts);
+  if (share < 1) story.answer('breaker_open', facts.odds * (1 - share), breakerWaitMs);
+  if (share === 0) return;
+  if (failure === '') story.forward(facts.odds * share, `goes to ${facts.id}`);
+  else story.answer(failure, facts.odds * share);
+}
+
+function tellBreakers(story: Story, targets: readonly TargetStory[]): void {
+  const words = targets.map(({ facts }) => breakerText(facts));
+  const shares = targets.map(({ facts }) => passes(facts));
+  const has = targets.some(({ facts }) => facts.breaker !== null);
+  story.tell('breaker', has ? stateOf(shares) : 'off', [...new Set(words)].join('; '));
+}
+
+function breakerText({ breaker }: BackendFacts): string {
+  if (breaker === null) return 'no circuit breaker';
+  const { state, expression, share } = breaker;
+  const lets = state === 'closed' ? '' : ` and lets ${percent(share)} pass`;
+  return `${state}${lets}; it opens when ${expression}`;
+}
+
+function tellEndpoints(story: Story, targets: readonly TargetStory[]): void {
+  const shares = targets.map(({ failure }) => (failure === '' ? 1 : 0));
+  story.tell('endpoint', stateOf(shares), targets.map(endpointText).join('; '));
+}
+
+function endpointText({ facts, failure, service }: TargetStory): string {
+  const max = service?.service.policies.limits.requestBodyBytes ?? 0;
+  if (failure === 'body_too_large') return `the body is longer than ${count(max, 'byte')}`;
+  const all = count(facts.endpoints.length, 'endpoint');
+  if (failure === 'no_endpoint') return `${facts.id} has no ready endpoint`;
+  if (failure !== '') return `none of ${all} can take the request`;
+  const possible = facts.endpoints.filter(({ odds }) => odds > 0).length;
+  return `one of ${possible} out of ${all}, by ${facts.picks}`;
+}
+
+/** All, some or none go on. */
+function stateOf(shares: readonly number[]): PhaseState {
+  if (shares.every((share) => share === 1)) return 'passed';
+  return shares.every((share) => share === 0) ? 'ended' : 'maybe';
+}
+
+function forwardText({ facts, service }: TargetStory): string {
+  const { retries, scheme } = facts;
+  const timeouts = service?.service.policies.timeouts;
+  const limits = [
+    ['connect', timeouts?.connectMs],
+    ['one try', timeouts?.tryMs],
+    ['the whole request', timeouts?.requestMs],
+  ] as const;
+  const times = limits.flatMap(([what, ms = 0]) => (ms > 0 ? [`${duration(ms)} for ${what}`] : []));
+  const spoken = scheme === 'http' ? 'HTTP/1.1' : `HTTP/1.1 (${scheme} is not spoken yet)`;
+  const on = retries?.on.join(', ') ?? '';
+  const tries = on === '' ? 'one try' : `up to ${retries?.tries ?? 1} tries, on ${on}`;
+  return [spoken, tries, ...times].join(', ');
+}

@@ -1,0 +1,179 @@
+/** An explanation as text for a person at a terminal. */
+
+import type {
+  BackendFacts,
+  EndpointFacts,
+  Explanation,
+  Outcome,
+  Phase,
+  PhaseName,
+  PolicyFacts,
+  PolicyField,
+} from './explanation.ts';
+import { count, percent } from './words.ts';
+
+export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
+/** Gives text a colour, or leaves it as it is. */
+export type Paint = (style: Style, text: string) => string;
+
+const LABELS: Readonly<Record<PhaseName, string>> = {
+  accept: 'accept',
+  head: 'read head',
+  identify: 'identify',
+  service: 'service',
+  authorise: 'authorise',
+  'rate-limit': 'rate limit',
+  route: 'route',
+  backend: 'backend',
+  breaker: 'circuit breaker',
+  endpoint: 'endpoint',
+  forward: 'forward',
+};
+const LABEL_WIDTH = 16;
+
+/** Lines without their ends. */
+export function explanationLines(explanation: Explanation, paint: Paint): readonly string[] {
+  const { phases, policies, assumptions } = explanation;
+  const lines = [...heading(explanation, paint), ''];
+  for (const phase of phases) {
+    lines.push(phaseLine(phase, paint), ...detailLines(phase.name, explanation, paint));
+  }
+  for (const policy of policies) lines.push('', ...policyLines(policy, paint));
+  if (assumptions.length > 0) lines.push('', paint('bold', 'Taken for granted'));
+  for (const assumption of assumptions) lines.push(`  ${assumption}`);
+  return lines;
+}
+
+function heading(explanation: Explanation, paint: Paint): readonly string[] {
+  const { request, caller, outcomes } = explanation;
+  const { identity, address } = caller;
+  const who = identity === null ? address : `${identity.namespace}/${identity.pod} (${address})`;
+  const asked = paint('bold', `${request.method} ${request.url} from ${who}`);
+  return [asked, ...outcomes.map((outcome) => `  ${outcomeText(outcome, paint)}`)];
+}
+
+function outcomeText(outcome: Outcome, paint: Paint): string {
+  const share = outcome.share < 1 ? `${percent(outcome.share)} of the time ` : '';
+  switch (outcome.kind) {
+    case 'forwarded':
+      return `${share}${paint('green', 'forwarded')}: ${outcome.text}`;
+    case 'unreachable':
+      return `${paint('red', 'unreachable')}: ${outcome.text}`;
+    case 'answered': {
+      const { status, reason, retryAfterSeconds, text } = outcome;
+      const retry = retryAfterSeconds === null ? '' : `, Retry-After: ${retryAfterSeconds}`;
+      const answer = paint('red', `answered by the mesh with ${status} ${reason}`);
+      return `${share}${answer}${retry}: ${text}`;
+    }
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function phaseLine({ name, state, text }: Phase, paint: Paint): string {
+  const label = LABELS[name].padEnd(LABEL_WIDTH);
+  switch (state) {
+    case 'passed':
+      return `  ${paint('green', '+')} ${label}${text}`;
+    case 'maybe':
+      return `  ${paint('yellow', '~')} ${label}${text}`;
+    case 'ended':
+      return `  ${paint('red', 'x')} ${label}${text}`;
+    case 'off':
+      return `  - ${label}${text}`;
+    case 'skipped':
+      return paint('dim', `    ${label}${text}`);
+    default:
+      return state satisfies never;
+  }
+}
+
+const INDENT = ' '.repeat(LABEL_WIDTH + 4);
+
+/** What stands below a phase. */
+function detailLines(name: PhaseName, explanation: Explanation, paint: Paint): readonly string[] {
+  const { routes, backends } = explanation;
+  if (name === 'route') {
+    return routes.map(({ name: route, taken, reason, source }) => {
+      const line = `${INDENT}${taken ? '+' : '-'} ${route}: ${reason}`;
+      return `${line}  ${paint('dim', `${source.object} ${source.field}`)}`;
+    });
+  }
+  if (name === 'endpoint') {
+    return backends.filter(({ odds }) => odds > 0).flatMap((each) => endpointLines(each, paint));
+  }
+  if (name !== 'forward') return [];
+  const not = backends.flatMap(({ retries }) => retries?.not ?? []);
+  return not.map(({ condition, reason }) => `${INDENT}no other try on ${condition}: ${reason}`);
+}
+
+function endpointLines({ endpoints }: BackendFacts, paint: Paint): readonly string[] {
+  const rows = endpoints.map(endpointCells);
+  return columns(rows).map((line, i) => {
+    const text = `${INDENT}${line}`;
+    return (endpoints[i]?.odds ?? 0) > 0 ? text : paint('dim', text);
+  });
+}
+
+function endpointCells(endpoint: EndpointFacts): readonly string[] {
+  const { address, port, pod, node, zone, weight, tier, odds, reason, health, inFlight } = endpoint;
+  const host = address.includes(':') ? `[${address}]` : address;
+  const place = [node, zone].filter((part) => part !== '').join(' in ');
+  const state = health === null || inFlight === null ? [] : [`${health}, ${inFlight} in flight`];
+  return [
+    percent(odds).padStart(7),
+    `${host}:${port}`,
+    pod,
+    `weight ${weight}`,
+    place,
+    TIERS[tier],
+    ...state,
+    reason,
+  ];
+}
+
+const TIERS: Readonly<Record<EndpointFacts['tier'], string>> = {
+  node: 'same node',
+  zone: 'same zone',
+  all: 'elsewhere',
+  '': 'no tier',
+};
+
+function policyLines({ service, fields }: PolicyFacts, paint: Paint): readonly string[] {
+  const rows = fields.map((field) => [field.path, valueText(field), sourceText(field)]);
+  const lines = columns(rows).map((line, i) => {
+    const text = `  ${line}`;
+    return fields[i]?.source === null ? paint('dim', text) : text;
+  });
+  const set = fields.filter(({ source }) => source !== null).length;
+  const title = paint('bold', `Policies of Service ${service}`);
+  return [`${title}: ${count(set, 'field')} set, the others by default`, ...lines];
+}
+
+function valueText({ value }: PolicyField): string {
+  if (value === null) return 'none';
+  if (Array.isArray(value)) return value.join(',');
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function sourceText({ source }: PolicyField): string {
+  return source === null ? 'default' : `${source.object} ${source.field}`;
+}
+
+/** Joins the cells of each row, aligned, with two spaces between; the last one is as long as it is. */
+function columns(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  }
+  // A column that is empty throughout takes no room.
+  return rows.map((row) =>
+    row
+      .map((cell, i) => (i < row.length - 1 ? cell.padEnd(widths[i] ?? 0) : cell))
+      .filter((_, i) => (widths[i] ?? 0) > 0)
+      .join('  ')
+      .trimEnd(),
+  );
+}
