@@ -3,6 +3,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { ThreadContext } from './context.ts';
+import { closeQuietly } from './close-quietly.ts';
 import { Listener } from './http1/listener.ts';
 import type { LedgerView } from './ledger/cells.ts';
 import type { PlacedDelta } from './ledger/placement.ts';
@@ -58,7 +59,7 @@ export class ProxyServer {
   async drain(timeoutMs: number): Promise<number> {
     this.context.draining = true;
     const end = this.#clock.nowMs() + timeoutMs;
-    for (const port of this.#listeners.keys()) this.#close(port);
+    await closeQuietly(this.#listeners, this.#clock, (port) => this.#close(port));
     await new Promise<void>((resolve) => {
       const timer = this.#clock.every(DRAIN_POLL_MS, () => {
         if (this.context.callerConnections > 0 && this.#clock.nowMs() < end) return;

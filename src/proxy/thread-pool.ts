@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { type Clock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { ProxySettings } from '../model/settings.ts';
@@ -33,6 +34,8 @@ interface Thread {
   failures: readonly ListenFailure[];
   drained: (() => void) | null;
   vitals: ThreadVitals | null;
+  /** Warm; until then it has nothing, and then it gets everything at once. */
+  started: boolean;
 }
 
 /** One thread as the admin API shows it. */
@@ -61,6 +64,7 @@ export class ThreadPool {
   readonly #identities = new Map<string, Identity>();
   readonly #lostLog = { written: 0, dropped: 0 };
   #version = 0;
+  #started = false;
   #stopping = false;
 
   constructor(options: ThreadPoolOptions) {
@@ -132,9 +136,12 @@ export class ThreadPool {
     }
   }
 
-  /** Resolves once every thread is warm. */
+  /** Resolves once every thread is warm. Rejects when one cannot start: what stops it would stop its replacement too. */
   async start(): Promise<void> {
-    await Promise.all(this.#threads.map((_, index) => this.#spawn(index)));
+    const failures = await Promise.all(this.#threads.map((_, index) => this.#spawn(index)));
+    const failure = failures.find((error) => error !== null);
+    if (failure !== undefined) throw MeshError.from(failure);
+    this.#started = true;
   }
 
   publish(delta: PlacedDelta): void {
@@ -144,7 +151,7 @@ export class ThreadPool {
     for (const identity of delta.identities) this.#identities.set(identity.address, identity);
     for (const address of delta.removedIdentities) this.#identities.delete(address);
     this.#threads.forEach((thread, index) => {
-      if (thread !== null) this.#post(thread, index, delta);
+      if (thread?.started === true) this.#post(thread, index, delta);
     });
   }
 
@@ -182,7 +189,8 @@ export class ThreadPool {
     return this.#threads.filter((thread) => thread !== null);
   }
 
-  #spawn(index: number): Promise<void> {
+  /** Resolves with null once the thread is warm, or with what ended it before. */
+  #spawn(index: number): Promise<Error | null> {
     const { settings, clock } = this.#options;
     const worker = new Worker(ENTRY, {
       workerData: { index, settings } satisfies ThreadData,
@@ -197,20 +205,24 @@ export class ThreadPool {
       failures: [],
       drained: null,
       vitals: null,
+      started: false,
     };
     this.#threads[index] = thread;
     return new Promise((resolve) => {
       worker.on('message', (message: FromThread) => {
         if (message.kind === 'started') {
+          thread.started = true;
           if (this.#version > 0) this.#post(thread, index, this.#everything());
-          resolve();
+          resolve(null);
         } else this.#onMessage(thread, message);
       });
-      worker.on('error', (error) => {
+      worker.on('error', (error: Error) => {
+        // Before all threads have started, `start` hands the error on.
+        if (!this.#started) return resolve(error);
         this.#options.log.error('Proxy thread failed; it is replaced', { thread: index, error });
       });
       worker.on('exit', () => {
-        resolve();
+        resolve(null);
         this.#onExit(thread, index);
       });
     });

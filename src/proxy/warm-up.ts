@@ -19,6 +19,8 @@ const REQUESTS = 6_000;
 const CONNECTIONS = 8;
 /** Warm or not, by then the thread goes on: it would rather be slow for a moment than late. */
 const TIME_MAX_MS = 400;
+/** Two, so that there is something to balance. */
+const ENDPOINT_ADDRESSES = ['127.0.0.1', '127.0.0.2'];
 
 const REQUEST_GET = Buffer.from(
   'GET /warm?up=1 HTTP/1.1\r\nHost: warm.up\r\nUser-Agent: maesh\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n',
@@ -35,22 +37,23 @@ const RESPONSE_CHUNKED = Buffer.from(
 
 /** Resolves when the path is warm or the time is up; never rejects, since a cold path is slow and nothing worse. */
 export async function warmUp(like: ThreadContext): Promise<void> {
-  const endpoint = await listen(answerRequests);
-  if (endpoint === null) return;
+  const listening = await Promise.all(ENDPOINT_ADDRESSES.map((address) => listen(address)));
+  const endpoints = listening.filter((endpoint) => endpoint !== null);
+  const stop = (): void => endpoints.forEach((endpoint) => endpoint.close());
   const ledger = new Ledger(1);
   const view = new LedgerView();
   const placed = new Placement(ledger, like.clock).place({
     version: 1,
-    services: [warmService(endpoint.port)],
+    services: [warmService(endpoints)],
     removedServices: [],
     identities: [],
     removedIdentities: [],
   });
   for (const kind of ['service', 'endpoint', 'status'] as const) view.add(ledger.chunk(kind, 0, 0));
-  const context = new ThreadContext({ ...like, isTrusted: like.isTrusted });
+  const context = new ThreadContext(like);
   const table = new Table(view, like.clock, like.random);
   const [port] = table.apply(placed.services, []).opened;
-  if (port === undefined) return endpoint.close();
+  if (port === undefined || endpoints.length === 0) return stop();
   const listener = new Listener(port, context);
   try {
     const callersPort = await listener.listen();
@@ -60,18 +63,18 @@ export async function warmUp(like: ThreadContext): Promise<void> {
   } finally {
     listener.close(() => undefined);
     table.apply([], [placed.services[0]?.service.key ?? '']);
-    endpoint.close();
+    stop();
   }
 }
 
-function warmService(endpointPort: number): Service {
+function warmService(endpoints: readonly Listening[]): Service {
   const backend = {
     id: 'warm/up:0',
     service: 'warm/up',
     scheme: 'http' as const,
-    endpoints: [0, 1].map((node) => ({
-      address: `127.0.0.${node + 1}`,
-      port: endpointPort,
+    endpoints: endpoints.map(({ address, port }) => ({
+      address,
+      port,
       weight: 100,
       pod: '',
       node: '',
@@ -105,18 +108,20 @@ function warmService(endpointPort: number): Service {
 }
 
 interface Listening {
+  readonly address: string;
   readonly port: number;
   close(): void;
 }
 
-function listen(serve: (socket: net.Socket) => void): Promise<Listening | null> {
+/** One endpoint; null where the system has no such address or port to give. */
+function listen(address: string): Promise<Listening | null> {
   return new Promise((resolve) => {
-    const server = net.createServer({ noDelay: true }, serve);
+    const server = net.createServer({ noDelay: true }, answerRequests);
     server.on('error', () => resolve(null));
-    server.listen({ port: 0, host: '0.0.0.0' }, () => {
+    server.listen({ port: 0, host: address }, () => {
       const bound = server.address();
       if (bound === null || typeof bound === 'string') resolve(null);
-      else resolve({ port: bound.port, close: () => void server.close() });
+      else resolve({ address, port: bound.port, close: () => void server.close() });
     });
   });
 }

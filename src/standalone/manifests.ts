@@ -21,6 +21,7 @@ export class Manifests {
   readonly #folder: FolderSource;
   readonly #store = new Store();
   #fileProblems: readonly Problem[] = [];
+  #started = false;
 
   constructor(options: ManifestsOptions) {
     this.#options = options;
@@ -44,13 +45,15 @@ export class Manifests {
       first = false;
       this.#compile(changed);
     });
+    this.#started = true;
     await this.#folder.start();
     // Manifests without any known object are a configuration too: the empty one.
     if (first) this.#compile([]);
   }
 
-  reload(): Promise<void> {
-    return this.#folder.reload();
+  /** Reads everything again; before the start there is nothing to read again. */
+  async reload(): Promise<void> {
+    if (this.#started) await this.#folder.reload();
   }
 
   stop(): Promise<void> {

@@ -11,7 +11,7 @@ import { Admin } from './admin.ts';
 import { ProblemLog } from './problem-log.ts';
 import { welcome } from './welcome.ts';
 
-const DEFECT_EXIT_CODE = 1;
+const FAILURE_EXIT_CODE = 1;
 
 /** Resolves with the exit code: 0 after an orderly end. */
 export async function runUp(settings: UpSettings, io: CommandIo): Promise<number> {
@@ -32,44 +32,58 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   });
   agent.onChange = () => problemLog.show(problems());
   const ending = new AbortController();
-  const end = endOnSignals(io, ending);
+  const hurry = new AbortController();
+  const end = endOnSignals(io, ending, hurry);
+  hurry.signal.addEventListener('abort', () => {
+    io.err('maesh: Ended by a second signal: requests that still ran are cut\n');
+    void agent.threads.stop();
+  });
+  io.onSignal('SIGHUP', () => {
+    agent.threads.reopenLogs();
+    void manifests
+      .reload()
+      .catch((error: unknown) => log.error('Cannot reread manifests', { error }));
+  });
   const admin = new Admin({ settings, agent, manifests, problems, clock, log });
   try {
     // The admin port comes first: proxy ports are shared, so nothing else stops a second mesh started by mistake.
     const adminAddress = await admin.start();
     await Promise.all([agent.start(), manifests.start()]);
-    io.onSignal('SIGHUP', () => {
-      agent.threads.reopenLogs();
-      void manifests
-        .reload()
-        .catch((error: unknown) => log.error('Cannot reread manifests', { error }));
-    });
     await Promise.race([agent.served(manifests.snapshot().version), end]);
     if (!ending.signal.aborted) {
-      const readyMs = clock.nowMs() - startedMs;
-      const dns = agent.dnsAddress;
       io.out(
-        welcome({ settings, snapshot: manifests.snapshot(), admin: adminAddress, dns, readyMs }),
+        welcome({
+          settings,
+          snapshot: manifests.snapshot(),
+          admin: adminAddress,
+          dns: agent.dnsAddress,
+          readyMs: clock.nowMs() - startedMs,
+          missingPorts: agent.threads.failures.length,
+        }),
       );
     }
     await end;
     await manifests.stop();
     await agent.drain(settings.drainTimeoutMs);
     await admin.stop();
-    return 0;
+    return hurry.signal.aborted ? FAILURE_EXIT_CODE : 0;
   } catch (thrown) {
     await Promise.allSettled([manifests.stop(), agent.stop(), admin.stop()]);
     const error = MeshError.from(thrown);
     io.err(`maesh: ${error.message}\n`);
-    return DEFECT_EXIT_CODE;
+    return FAILURE_EXIT_CODE;
   }
 }
 
 /** Resolves on the first SIGTERM or SIGINT; a second one no longer waits for the drain. */
-function endOnSignals(io: CommandIo, ending: AbortController): Promise<void> {
+function endOnSignals(
+  io: CommandIo,
+  ending: AbortController,
+  hurry: AbortController,
+): Promise<void> {
   return new Promise((resolve) => {
     const onSignal = (): void => {
-      if (ending.signal.aborted) throw new MeshError('unknown', 'Ended by a second signal');
+      if (ending.signal.aborted) hurry.abort();
       ending.abort();
       resolve();
     };

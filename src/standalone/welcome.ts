@@ -9,15 +9,18 @@ export interface Welcome {
   readonly admin: ListenAddress;
   readonly dns: ListenAddress | null;
   readonly readyMs: number;
+  /** Ports that cannot be listened on now; the log has said why. */
+  readonly missingPorts: number;
 }
 
 /** The lines `admin http://…` and `dns …` are read by programs too: they keep their form. */
-export function welcome({ settings, snapshot, admin, dns, readyMs }: Welcome): string {
+export function welcome(about: Welcome): string {
+  const { settings, snapshot, admin, dns } = about;
   const { services } = snapshot;
   const example = [...services.values()].find((service) => service.ports.some(isHttp));
   const domain = settings.domains[0] ?? 'maesh';
   const lines = [
-    `maesh: ${services.size} services from ${settings.files.join(', ')} ready in ${Math.round(readyMs)} ms`,
+    headline(about),
     '',
     `  admin   http://${hostPort(admin)}`,
     `  dns     ${dns === null ? 'off' : `${hostPort(dns)}${dig(dns, example, domain)}`}`,
@@ -39,6 +42,18 @@ export function welcome({ settings, snapshot, admin, dns, readyMs }: Welcome): s
     '',
   );
   return `${lines.join('\n')}\n`;
+}
+
+function headline({ settings, snapshot, readyMs, missingPorts }: Welcome): string {
+  const what = `${counted(snapshot.services.size, 'service')} from ${settings.files.join(', ')}`;
+  const ready = `ready in ${Math.round(readyMs)} ms`;
+  if (missingPorts === 0) return `maesh: ${what} ${ready}`;
+  const missing = `${counted(missingPorts, 'port')} cannot be listened on (the log says why)`;
+  return `maesh: ${what}, but ${missing}; the rest is ${ready}`;
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }
 
 function dig(dns: ListenAddress, example: Service | undefined, domain: string): string {

@@ -140,7 +140,10 @@ test('a new file and a deleted file are live in under 100 ms', async (t) => {
 
 test('a broken file keeps its last good objects and names file, line and column until it mends', async () => {
   const address = await mesh.addressOf('b/mends');
-  folder.write('mends.yaml', 'apiVersion: v1\nkind: Service\nmetadata:\n  name: [mends\nspec: {}\n');
+  folder.write(
+    'mends.yaml',
+    'apiVersion: v1\nkind: Service\nmetadata:\n  name: [mends\nspec: {}\n',
+  );
   const [problem] = await until('there is a problem', async () => {
     const problems = await mesh.problems();
     return problems.length > 0 ? problems : null;

@@ -13,6 +13,8 @@ export class Listener implements CallerHost {
   readonly #server: net.Server;
   readonly #connections = new Set<CallerConnection>();
   #done: (() => void) | undefined;
+  #accepted = 0;
+  #acceptedAtMs = -Infinity;
 
   constructor(port: PortState, context: ThreadContext) {
     this.port = port;
@@ -41,6 +43,16 @@ export class Listener implements CallerHost {
     });
   }
 
+  /** Connections accepted so far. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  /** When the last connection was accepted, clock milliseconds; -Infinity before the first. */
+  get acceptedAtMs(): number {
+    return this.#acceptedAtMs;
+  }
+
   /** Stops accepting; connected callers finish what runs and are then told to go. `done` runs when the last one left. */
   close(done: () => void): void {
     this.#done = done;
@@ -61,6 +73,8 @@ export class Listener implements CallerHost {
   }
 
   #accept(socket: net.Socket): void {
+    this.#accepted++;
+    this.#acceptedAtMs = this.#context.wheel.nowMs;
     if (this.#context.callerConnections >= this.#context.settings.callerConnectionsMax) {
       this.#context.refusedConnections++;
       socket.destroy();

@@ -1,0 +1,57 @@
+/**
+ * Closes listening sockets at a moment when nobody waits in their queues.
+ *
+ * The kernel resets the connections that it has accepted for a listening socket and that the process has not taken yet
+ * when the socket closes, although another socket of the port (`SO_REUSEPORT`) would have served them. So each socket is
+ * closed right after a turn of the event loop that looked for connections and found none. A connection that arrives
+ * between that look and the close is still lost: some 10 µs. Only Linux itself can save it, by moving it to another
+ * socket of the port: `sysctl net.ipv4.tcp_migrate_req=1` (Linux 5.14).
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../base/clock.ts';
+
+/** What this needs to know of a listener. */
+interface Accepting {
+  readonly accepted: number;
+  readonly acceptedAtMs: number;
+}
+
+/** A socket that accepted nobody for this long is closed without looking. */
+const UNUSED_MS = 5_000;
+/** A turn of at most this length counts as quiet at first; under load the limit doubles every `PATIENCE_MS`. */
+const QUIET_TURN_MS = 0.02;
+const PATIENCE_MS = 20;
+const UNUSED_PER_TURN = 64;
+
+/** Calls `close` once for each listener; resolves after the last. Takes some 300 ms at most, however busy they are. */
+export async function closeQuietly<Port>(
+  listeners: ReadonlyMap<Port, Accepting>,
+  clock: Clock,
+  close: (port: Port) => void,
+): Promise<void> {
+  const startMs = clock.nowMs();
+  const busy = new Map<Port, Accepting>();
+  let closed = 0;
+  for (const [port, listener] of listeners) {
+    if (startMs - listener.acceptedAtMs < UNUSED_MS) busy.set(port, listener);
+    else {
+      close(port);
+      // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
+      if (++closed % UNUSED_PER_TURN === 0) await nextTurn();
+    }
+  }
+  for (const [port, listener] of busy) {
+    for (;;) {
+      const { accepted } = listener;
+      const turnStartMs = clock.nowMs();
+      // oxlint-disable-next-line no-await-in-loop -- one turn of the event loop is what is asked for
+      await nextTurn();
+      const nowMs = clock.nowMs();
+      const limitMs = QUIET_TURN_MS * 2 ** ((nowMs - startMs) / PATIENCE_MS);
+      if (limitMs > 1_000) break;
+      if (listener.accepted === accepted && nowMs - turnStartMs <= limitMs) break;
+    }
+    close(port);
+  }
+}
