@@ -9,7 +9,7 @@ export interface BarChart {
   readonly mark: { readonly value: number; readonly label: string } | null;
 }
 
-export interface ChartBar {
+interface ChartBar {
   readonly label: string;
   readonly value: number;
   /** The value as people read it. */

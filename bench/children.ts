@@ -34,12 +34,14 @@ export interface Child {
 
 export class Children {
   readonly #dir: string;
+  readonly #taskset: string;
   /** How to stop each process that runs. */
   readonly #stops = new Map<ChildProcess, () => Promise<void>>();
 
-  /** Logs go to `dir`. */
-  constructor(dir: string) {
+  /** Logs go to `dir`; `taskset` is the path of that tool. */
+  constructor(dir: string, taskset: string) {
     this.#dir = dir;
+    this.#taskset = taskset;
     process.once('exit', () => this.#killAll());
   }
 
@@ -49,10 +51,14 @@ export class Children {
     const errFile = openSync(log, 'a');
     const outFile = openSync(out, 'w');
     const startedAtMs = performance.now();
-    const child = spawn('taskset', ['-c', `${command.core}`, command.command, ...command.args], {
-      stdio: [command.input ?? 'ignore', outFile, errFile],
-      env: { ...process.env, ...command.env },
-    });
+    const child = spawn(
+      this.#taskset,
+      ['-c', `${command.core}`, command.command, ...command.args],
+      {
+        stdio: [command.input ?? 'ignore', outFile, errFile],
+        env: { ...process.env, ...command.env },
+      },
+    );
     closeSync(errFile);
     closeSync(outFile);
     const exited = new Promise<number>((resolve) => {

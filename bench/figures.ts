@@ -42,7 +42,7 @@ export function subjects(stage: Stage): string[] {
 }
 
 /** All values of one figure, in order of the rounds. */
-export function values(stage: Stage | undefined, subject: string, figure: string): number[] {
+function values(stage: Stage | undefined, subject: string, figure: string): number[] {
   const found = (stage?.samples ?? []).filter((sample) => sample.subject === subject);
   return found.flatMap((sample) => sample.figures[figure] ?? []);
 }

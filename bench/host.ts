@@ -5,12 +5,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { cpus, homedir, release, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 
-export interface Tool {
+interface Tool {
   readonly path: string;
   readonly version: string;
 }
 
-export type ToolName = 'haproxy' | 'nginx' | 'envoy' | 'wrk' | 'hey';
+type ToolName = 'haproxy' | 'nginx' | 'envoy' | 'wrk' | 'hey' | 'taskset';
 export type Tools = Readonly<Record<ToolName, Tool>>;
 
 export interface Machine {
@@ -34,7 +34,7 @@ export function allowedCores(): number[] {
 }
 
 /** `0-1,4` → 0, 1, 4. */
-export function parseCoreList(list: string): number[] {
+function parseCoreList(list: string): number[] {
   return list.split(',').flatMap((part) => {
     const [from = 0, to = from] = part.split('-').map(Number);
     return Array.from({ length: to - from + 1 }, (_, i) => from + i);
@@ -60,8 +60,8 @@ export function findTools():
     envoy: locate('envoy', (path) => firstMatch(path, ['--version'], /\/(\d+\.\d+\.\d+)\//)),
     wrk: locate('wrk', (path) => firstMatch(path, ['-v'], /wrk (?:debian\/)?(\S+)/)),
     hey: locate('hey', () => 'as packaged'),
+    taskset: locate('taskset', (path) => firstMatch(path, ['-V'], /(\d[\d.]+)/)),
   };
-  if (inPath('taskset') === null) missing.push('taskset');
   return missing.length === 0 ? { ok: true, tools } : { ok: false, missing };
 }
 

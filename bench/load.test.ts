@@ -21,12 +21,12 @@ test('runLoad() sends what is due and nothing more', async () => {
     rate: 500,
     connections: 4,
     durationMs: 400,
-    firstMs: 100,
+    cutsMs: [100],
   });
   server.close();
   assert.equal(seen, 200);
   assert.equal(result.completed, 200);
-  assert.equal(result.first.count, 50);
+  assert.equal(result.windows[0]?.count, 50);
   assert.equal(result.failed, 0);
   assert.equal(result.unsent, 0);
 });
@@ -47,7 +47,7 @@ test('a stall counts for every request that was due during it', async () => {
     rate: 250,
     connections: 2,
     durationMs: 400,
-    firstMs: 0,
+    cutsMs: [],
   });
   server.close();
   assert.equal(result.completed, 100);
@@ -71,7 +71,7 @@ test('answers other than 200 and broken connections are failures, and the schedu
     rate: 500,
     connections: 4,
     durationMs: 200,
-    firstMs: 0,
+    cutsMs: [],
   });
   server.close();
   assert.equal(result.completed + result.failed, 100);

@@ -19,8 +19,8 @@ export interface LoadPlan {
   /** Keep-alive connections, 1 to 10,000. */
   readonly connections: number;
   readonly durationMs: number;
-  /** Requests due before this time are counted apart (`first`); 0 counts none apart. */
-  readonly firstMs: number;
+  /** Times, ascending, that cut the run into windows with latencies of their own, by when a request was due; [] for one. */
+  readonly cutsMs: readonly number[];
   /** What the process runs first, so that its own code is compiled when it counts. */
   readonly rehearsal: { readonly target: LoadTarget; readonly durationMs: number };
 }
@@ -42,8 +42,9 @@ export interface LoadResult {
   readonly failed: number;
   /** Requests that were due and never sent because all connections were busy to the end. */
   readonly unsent: number;
-  readonly first: LatencySummary;
-  /** All requests that are not in `first`. */
+  /** One more than there are cuts. */
+  readonly windows: readonly LatencySummary[];
+  /** The last window. */
   readonly steady: LatencySummary;
   /** How late requests were sent although a connection was free: the generator's own share of every latency. */
   readonly lateP99Micros: number;
@@ -58,8 +59,7 @@ export async function runLoad(plan: Omit<LoadPlan, 'rehearsal'>): Promise<LoadRe
 class Schedule {
   readonly #plan: Omit<LoadPlan, 'rehearsal'>;
   readonly #total: number;
-  readonly #first = new Histogram();
-  readonly #steady = new Histogram();
+  readonly #windows: readonly Histogram[];
   readonly #late = new Histogram();
   readonly #connections: LoadConnection[] = [];
   /** Free connections in the order they became free. */
@@ -76,6 +76,7 @@ class Schedule {
     this.#plan = plan;
     this.#total = Math.floor((plan.rate * plan.durationMs) / 1_000);
     this.#free = new Int32Array(plan.connections);
+    this.#windows = [...plan.cutsMs, 0].map(() => new Histogram());
   }
 
   async start(): Promise<LoadResult> {
@@ -131,7 +132,7 @@ class Schedule {
     this.#inFlight -= 1;
     if (ok) {
       const micros = (systemClock.nowMs() - dueMs) * 1_000;
-      (dueMs - this.#startMs < this.#plan.firstMs ? this.#first : this.#steady).record(micros);
+      this.#windows[this.#windowOf(dueMs - this.#startMs)]!.record(micros);
     } else {
       this.#failed += 1;
     }
@@ -140,18 +141,26 @@ class Schedule {
     else if (this.#next < this.#total && this.#freeCount === 1) this.#pump();
   }
 
+  #windowOf(atMs: number): number {
+    const { cutsMs } = this.#plan;
+    let window = 0;
+    while (window < cutsMs.length && atMs >= cutsMs[window]!) window += 1;
+    return window;
+  }
+
   #release(index: number): void {
     this.#free[(this.#freeHead + this.#freeCount) % this.#free.length] = index;
     this.#freeCount += 1;
   }
 
   #result(): LoadResult {
+    const windows = this.#windows.map(summary);
     return {
-      completed: this.#first.count + this.#steady.count,
+      completed: windows.reduce((sum, window) => sum + window.count, 0),
       failed: this.#failed,
       unsent: this.#total - this.#next + this.#inFlight,
-      first: summary(this.#first),
-      steady: summary(this.#steady),
+      windows,
+      steady: windows.at(-1)!,
       lateP99Micros: this.#late.quantile(0.99),
     };
   }
@@ -195,7 +204,7 @@ function summary(histogram: Histogram): LatencySummary {
 async function main(plan: LoadPlan): Promise<void> {
   // The kernel may delay a timer by 50 µs to save wake-ups; here that would be part of every latency.
   writeFileSync('/proc/self/timerslack_ns', '1');
-  await runLoad({ ...plan, ...plan.rehearsal, firstMs: 0 });
+  await runLoad({ ...plan, ...plan.rehearsal, cutsMs: [] });
   process.stdout.write(`${REHEARSED}\n`);
   const line = await new Promise<string>((resolve) => {
     process.stdin.once('data', (chunk) => resolve(chunk.toString()));

@@ -57,9 +57,9 @@ async function main(): Promise<number> {
 
 async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
   const dir = mkdtempSync(join(tmpdir(), 'maesh-bench-'));
-  const children = new Children(dir);
+  const children = new Children(dir, tools.taskset.path);
   const { proxyCore, loadCore } = options;
-  pinSelf(loadCore);
+  pinSelf(tools, loadCore);
   try {
     const upstream = await startUpstream({ children, tools, dir, core: loadCore, endpoints: 3 });
     const lab: Lab = {
@@ -118,8 +118,10 @@ function progress(text: string): void {
 }
 
 /** The benchmark itself must not disturb the core of the proxy. */
-function pinSelf(core: number): void {
-  execFileSync('taskset', ['-a', '-c', '-p', `${core}`, `${process.pid}`], { stdio: 'ignore' });
+function pinSelf(tools: Tools, core: number): void {
+  execFileSync(tools.taskset.path, ['-a', '-c', '-p', `${core}`, `${process.pid}`], {
+    stdio: 'ignore',
+  });
 }
 
 /** What an earlier run left there: stages measured one by one add up to a whole report. */

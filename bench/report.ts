@@ -8,7 +8,7 @@ import { median, STAGES, subjects, type Figures, type Stage, type StageName } fr
 import { LAYOUTS, stageTable } from './tables.ts';
 import { formatNumber, markdownTable, plainTable, type Table } from './text.ts';
 
-export function barsTable(figures: Figures): Table {
+function barsTable(figures: Figures): Table {
   return {
     head: ['', 'measured', 'bar', 'aim', 'verdict'],
     rows: BARS.map((bar) => [

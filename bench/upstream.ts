@@ -15,7 +15,7 @@ export interface Upstream {
 }
 
 /** Bodies by path; `/who` answers the address that was dialled. */
-export const BODIES = { '/small': 13, '/10k': 10_240, '/1m': 1_048_576 } as const;
+const BODIES = { '/small': 13, '/10k': 10_240, '/1m': 1_048_576 } as const;
 
 export interface UpstreamOptions {
   readonly children: Children;

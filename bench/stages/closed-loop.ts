@@ -6,7 +6,7 @@ import { PEERS } from '../peers/all.ts';
 import type { RunningPeer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { wrk } from '../workload.ts';
-import { metered, roundOrder, withPeers, type MeasureStage, type Pace } from './stage.ts';
+import { doubt, metered, roundOrder, withPeers, type MeasureStage, type Pace } from './stage.ts';
 
 export interface Workload {
   readonly name: string;
@@ -79,5 +79,5 @@ interface Progress {
 export function progressLine(workload: Pick<Workload, 'name'>, progress: Progress): string {
   const { name, round, pace, figures } = progress;
   const failed = figures['failed'] === 0 ? '' : `, ${figures['failed']} FAILED`;
-  return `${workload.name} ${round}/${pace.rounds} ${name}: ${formatNumber(figures['cpuMicros'], 1)} µs CPU each, ${formatNumber(figures['requestsPerSecond'], 0)} a second${failed}`;
+  return `${workload.name} ${round}/${pace.rounds} ${name}: ${formatNumber(figures['cpuMicros'], 1)} µs CPU each, ${formatNumber(figures['requestsPerSecond'], 0)} a second${failed}${doubt(figures)}`;
 }

@@ -7,10 +7,10 @@ import { PEERS } from '../peers/all.ts';
 import type { RunningPeer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { FixedRate, hey, wrk } from '../workload.ts';
-import { metered, roundOrder, withPeers, type Pace } from './stage.ts';
+import { doubt, metered, roundOrder, withPeers, type Pace } from './stage.ts';
 
-export const RATE = 5_000;
-export const CONNECTIONS = 64;
+const RATE = 5_000;
+const CONNECTIONS = 64;
 
 export async function rate(lab: Lab, pace: Pace): Promise<Sample[]> {
   return withPeers(lab, PEERS, async (running) => {
@@ -28,7 +28,7 @@ export async function rate(lab: Lab, pace: Pace): Promise<Sample[]> {
         };
         samples.push({ subject: name, round, figures });
         lab.progress(
-          `rate ${round}/${pace.rounds} ${name}: p50 ${formatNumber(figures['p50Micros'], 0)} µs, p99 ${formatNumber(figures['p99Micros'], 0)} µs`,
+          `rate ${round}/${pace.rounds} ${name}: p50 ${formatNumber(figures['p50Micros'], 0)} µs, p99 ${formatNumber(figures['p99Micros'], 0)} µs${doubt(figures)}`,
         );
       }
     }
@@ -40,7 +40,7 @@ export async function rate(lab: Lab, pace: Pace): Promise<Sample[]> {
 export function planFor(
   lab: Lab,
   peer: Pick<RunningPeer, 'host' | 'port'> | null,
-  options: Pick<LoadPlan, 'durationMs' | 'firstMs'>,
+  options: Pick<LoadPlan, 'durationMs' | 'cutsMs'>,
 ): LoadPlan {
   const direct = {
     host: lab.upstream.addresses[0] ?? '',
@@ -62,7 +62,7 @@ async function fixedRate(
   pace: Pace,
   peer: RunningPeer | null,
 ): Promise<Sample['figures']> {
-  const plan = planFor(lab, peer, { durationMs: pace.seconds * 1_000, firstMs: 0 });
+  const plan = planFor(lab, peer, { durationMs: pace.seconds * 1_000, cutsMs: [] });
   const load = new FixedRate(lab, plan);
   await load.rehearsed();
   const { result, cpuMs, foreignPercent } = await metered(lab, peer?.child.pid ?? 0, () => {
@@ -86,7 +86,7 @@ async function secondOpinion(
   pace: Pace,
   peer: RunningPeer | null,
 ): Promise<Sample['figures']> {
-  const { target } = planFor(lab, peer, { durationMs: 0, firstMs: 0 });
+  const { target } = planFor(lab, peer, { durationMs: 0, cutsMs: [] });
   const seconds = pace.quick ? 2 : 5;
   const result = await hey(lab, { target, connections: CONNECTIONS, seconds, rate: RATE });
   return { heyP50Micros: result.p50Micros, heyP99Micros: result.p99Micros };

@@ -46,13 +46,25 @@ export async function scale(lab: Lab, pace: Pace): Promise<Sample[]> {
     );
     const small = new Updates(lab, running, 'probe.json', []);
     const large = new Updates(lab, running, 'mixed.json', mixedCrowd());
-    const figures = {
-      ...started,
-      ...(await liveness(lab, pace, { small, large })),
-      ...(await disturbance(lab, pace, { running, updates: small })),
-      updatedRssMb: memory(running.child.pid).rssMb,
+    const live = await liveness(lab, pace, { small, large });
+    const samples: Sample[] = [{ subject: 'maesh', round: 1, figures: { ...started, ...live } }];
+    const plan: LoadPlan = {
+      ...planFor(
+        lab,
+        { host: running.address('bench/web'), port: SERVICE_PORT },
+        { durationMs: pace.seconds * 1_000, cutsMs: [] },
+      ),
+      rate: RATE,
     };
-    return [{ subject: 'maesh', round: 1, figures }];
+    await trafficRun(lab, running, { plan, meanwhile: () => undefined });
+    for (let round = 1; round <= pace.rounds; round += 1) {
+      const figures = await disturbance(lab, running, { plan, updates: small });
+      samples.push({ subject: 'maesh', round, figures });
+      lab.progress(
+        `scale ${round}/${pace.rounds}: p99 ${formatNumber(figures['calmP99Micros'], 0)} µs without updates, ${formatNumber(figures['updatingP99Micros'], 0)} µs with ${UPDATES_PER_SECOND} a second`,
+      );
+    }
+    return samples;
   } finally {
     await running.stop();
   }
@@ -156,21 +168,13 @@ async function liveness(
   };
 }
 
-/** The same traffic with and without updates of another Service. */
+/** The same traffic without and with updates of another Service. */
 async function disturbance(
   lab: Lab,
-  pace: Pace,
-  { running, updates }: { readonly running: RunningMaesh; readonly updates: Updates },
+  running: RunningMaesh,
+  { plan, updates }: { readonly plan: LoadPlan; readonly updates: Updates },
 ): Promise<Sample['figures']> {
-  const web = { host: running.address('bench/web'), port: SERVICE_PORT };
-  const plan: LoadPlan = {
-    ...planFor(lab, web, { durationMs: pace.seconds * 2_000, firstMs: 0 }),
-    rate: RATE,
-  };
-  lab.progress('scale: traffic without updates');
-  await trafficRun(lab, running, { plan, meanwhile: () => undefined });
   const calm = await trafficRun(lab, running, { plan, meanwhile: () => undefined });
-  lab.progress(`scale: traffic with ${UPDATES_PER_SECOND} updates a second`);
   const beforeMb = memory(running.child.pid).rssMb;
   let written = 0;
   const busy = await trafficRun(lab, running, {
@@ -180,15 +184,17 @@ async function disturbance(
       written += 1;
     },
   });
-  const grownKb = (memory(running.child.pid).rssMb - beforeMb) * 1_000;
+  const updatedRssMb = memory(running.child.pid).rssMb;
   return {
     calmP99Micros: calm.p99Micros,
     calmMaxMicros: calm.maxMicros,
     updatingP99Micros: busy.p99Micros,
     updatingMaxMicros: busy.maxMicros,
+    lateP99Micros: Math.max(calm.lateP99Micros, busy.lateP99Micros),
     failed: calm.failed + busy.failed,
     cpuPerUpdateMs: (busy.cpuMs - calm.cpuMs) / Math.max(written, 1),
-    rssPerUpdateKb: grownKb / Math.max(written, 1),
+    updatedRssMb,
+    rssPerUpdateKb: ((updatedRssMb - beforeMb) * 1_000) / Math.max(written, 1),
   };
 }
 
@@ -201,6 +207,7 @@ interface TrafficRun {
 interface Traffic {
   readonly p99Micros: number;
   readonly maxMicros: number;
+  readonly lateP99Micros: number;
   readonly failed: number;
   readonly cpuMs: number;
 }
@@ -219,7 +226,9 @@ async function trafficRun(
       return load.result();
     });
     const { p99Micros, maxMicros } = result.steady;
-    return { p99Micros, maxMicros, failed: result.failed + result.unsent, cpuMs };
+    const { lateP99Micros } = result;
+    const failed = result.failed + result.unsent;
+    return { p99Micros, maxMicros, lateP99Micros, failed, cpuMs };
   } finally {
     clearInterval(timer);
   }

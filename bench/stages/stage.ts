@@ -38,7 +38,7 @@ export interface CpuSpent {
 }
 
 /** CPU time of a process and its children between two moments. */
-export function spent(before: Usage, after: Usage): CpuSpent {
+function spent(before: Usage, after: Usage): CpuSpent {
   const cpuMs = after.cpuMs - before.cpuMs;
   const foreignMs = after.coreBusyMs - before.coreBusyMs - cpuMs + after.stolenMs - before.stolenMs;
   const wallMs = after.atMs - before.atMs;
@@ -54,6 +54,12 @@ export async function metered<T>(
   const before = usage(pid, lab.proxyCore);
   const result = await work();
   return { result, ...spent(before, usage(pid, lab.proxyCore)) };
+}
+
+/** Said beside a run that others disturbed; '' for a good one. */
+export function doubt(figures: Sample['figures']): string {
+  const percent = figures['foreignPercent'] ?? 0;
+  return percent > 5 ? ` (others used ${percent.toFixed(0)} % of the core: doubtful)` : '';
 }
 
 /** Order of the subjects in a round: every other round backwards, so that no one always follows the same one. */

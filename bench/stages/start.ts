@@ -1,4 +1,4 @@
-/** From the start of the process to ready, and the first second of traffic against the seconds after it. */
+/** From the start of the process to ready; the first second of traffic, and the next four, against the time after them. */
 
 import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
@@ -7,7 +7,7 @@ import type { Peer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { FixedRate } from '../workload.ts';
 import { planFor } from './rate.ts';
-import { roundOrder, type Pace } from './stage.ts';
+import { doubt, metered, roundOrder, type Pace } from './stage.ts';
 
 export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
   const samples: Sample[] = [];
@@ -16,7 +16,7 @@ export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
       const figures = await coldStart(lab, pace, peer);
       samples.push({ subject: peer.name, round, figures });
       lab.progress(
-        `start ${round}/${pace.rounds} ${peer.name}: ready in ${formatNumber(figures['readyMs'], 0)} ms, p99 ${formatNumber(figures['firstP99Micros'], 0)} µs in the first second, ${formatNumber(figures['steadyP99Micros'], 0)} µs after it`,
+        `start ${round}/${pace.rounds} ${peer.name}: ready in ${formatNumber(figures['readyMs'], 0)} ms, p99 ${formatNumber(figures['firstP99Micros'], 0)} µs in the first second, ${formatNumber(figures['nextP99Micros'], 0)} µs in the next four, ${formatNumber(figures['steadyP99Micros'], 0)} µs then${doubt(figures)}`,
       );
     }
   }
@@ -25,22 +25,32 @@ export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
 
 /** The generator is rehearsed before the proxy starts: all that is cold is the proxy. */
 async function coldStart(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figures']> {
-  const plan = planFor(lab, null, { durationMs: 1_000 + pace.seconds * 1_000, firstMs: 1_000 });
+  const plan = planFor(lab, null, {
+    durationMs: 5_000 + pace.seconds * 1_000,
+    cutsMs: [1_000, 5_000],
+  });
   const load = new FixedRate(lab, plan);
   try {
     await load.rehearsed();
     const running = await peer.start(lab);
     try {
-      load.go({ ...plan.target, host: running.host, port: running.port });
-      const result = await load.result();
+      const { result, foreignPercent } = await metered(lab, running.child.pid, () => {
+        load.go({ ...plan.target, host: running.host, port: running.port });
+        return load.result();
+      });
+      const [first, next] = result.windows;
+      const { steady } = result;
       return {
         readyMs: running.readyMs,
-        firstP99Micros: result.first.p99Micros,
-        firstMaxMicros: result.first.maxMicros,
-        steadyP99Micros: result.steady.p99Micros,
-        steadyMaxMicros: result.steady.maxMicros,
-        firstToSteady: result.first.p99Micros / Math.max(result.steady.p99Micros, 1),
+        firstP99Micros: first!.p99Micros,
+        firstMaxMicros: first!.maxMicros,
+        nextP99Micros: next!.p99Micros,
+        nextMaxMicros: next!.maxMicros,
+        steadyP99Micros: steady.p99Micros,
+        steadyMaxMicros: steady.maxMicros,
+        firstToSteady: first!.p99Micros / Math.max(steady.p99Micros, 1),
         failed: result.failed + result.unsent,
+        foreignPercent,
       };
     } finally {
       await running.stop();
