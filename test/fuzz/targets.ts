@@ -1,5 +1,11 @@
 /** All fuzz targets: a new parser adds its own here. */
+import { CONFIG_TARGETS } from './config.ts';
 import { HTTP1_TARGETS } from './http1.ts';
+import { rewriteTarget } from './rewrite.ts';
 import type { FuzzTarget } from './target.ts';
 
-export const TARGETS: readonly FuzzTarget[] = [...HTTP1_TARGETS];
+export const TARGETS: readonly FuzzTarget[] = [
+  ...HTTP1_TARGETS,
+  ...HTTP1_TARGETS.filter(({ name }) => name === 'request-head').map(rewriteTarget),
+  ...CONFIG_TARGETS,
+];
