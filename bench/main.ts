@@ -58,6 +58,8 @@ async function main(): Promise<number> {
 async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
   const dir = mkdtempSync(join(tmpdir(), 'maesh-bench-'));
   const children = new Children(dir, tools.taskset.path);
+  // Also when a signal cuts the run short; the children are told to end before that.
+  process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
   const { proxyCore, loadCore } = options;
   pinSelf(tools, loadCore);
   try {
@@ -93,7 +95,6 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
     return figures;
   } finally {
     await children.stopAll();
-    rmSync(dir, { recursive: true, force: true });
   }
 }
 
