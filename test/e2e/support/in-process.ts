@@ -1,0 +1,74 @@
+/** The mesh of `maesh up` inside the test process, for what cannot be done from outside: killing a thread, another clock. */
+
+import { Agent } from '../../../src/agent/agent.ts';
+import { type Clock, systemClock } from '../../../src/base/clock.ts';
+import { silentLog } from '../../../src/base/log.ts';
+import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../../src/model/settings.ts';
+import { SERVICE_OWN } from '../../../src/proxy/ledger/layout.ts';
+import { Manifests } from '../../../src/standalone/manifests.ts';
+
+export interface InProcessOptions {
+  readonly paths: readonly string[];
+  readonly cidr: string;
+  readonly threads: number;
+  readonly clock?: Clock;
+  readonly proxy?: Partial<ProxySettings>;
+}
+
+export class InProcess {
+  readonly agent: Agent;
+  readonly #manifests: Manifests;
+
+  private constructor({ paths, cidr, threads, clock = systemClock, proxy }: InProcessOptions) {
+    this.agent = new Agent({
+      threads,
+      proxy: { ...DEFAULT_PROXY_SETTINGS, ...proxy },
+      dns: { host: '127.0.0.1', port: 0 },
+      domains: ['maesh'],
+      dnsTtlSeconds: 5,
+      serviceCidr: cidr,
+      clock,
+      log: silentLog,
+    });
+    this.#manifests = new Manifests({
+      paths,
+      serviceCidr: cidr,
+      defaultMode: 'http',
+      clock,
+      onNotice: () => undefined,
+      onDelta: (delta) => this.agent.apply(delta),
+      onProblems: () => undefined,
+    });
+  }
+
+  static async start(options: InProcessOptions): Promise<InProcess> {
+    const mesh = new InProcess(options);
+    await Promise.all([mesh.agent.start(), mesh.#manifests.start()]);
+    await mesh.agent.served(mesh.#manifests.snapshot().version);
+    return mesh;
+  }
+
+  async stop(): Promise<void> {
+    await this.#manifests.stop();
+    await this.agent.stop();
+  }
+
+  addressOf(key: string): string {
+    const found = this.#manifests.snapshot().services.get(key);
+    if (found === undefined) throw new Error(`The mesh has no Service ${key}`);
+    return found.address;
+  }
+
+  /** Open connections of callers, thread by thread. */
+  callersPerThread(threads: number): number[] {
+    const { ledger } = this.agent;
+    const slots = [...ledger.entries('service').values()];
+    return Array.from({ length: threads }, (_, thread) =>
+      slots.reduce(
+        (total, slot) =>
+          total + ledger.ownCell('service', slot, SERVICE_OWN.callerConnectionsActive, thread),
+        0,
+      ),
+    );
+  }
+}
