@@ -217,7 +217,8 @@ export class CallerConnection implements SocketOwner, Expiring {
       const next = this.#startRequest(data, pos, end);
       if (next < 0) break;
       pos = next;
-      if (!exchange.wantsBody) exchange.flush();
+      // A body that came along leaves in one write with the head.
+      if (!exchange.wantsBody || next === end) exchange.flush();
     }
     this.#consuming = false;
     if (pos < end) this.#keepRest(data, pos, end);

@@ -1,0 +1,242 @@
+/** What of a request reaches an endpoint: each request anew, in one form, and nothing behind an error. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
+import { RawEndpoint } from '../support/wire.ts';
+
+const FORWARDED =
+  'X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n';
+
+const REFUSED: readonly (readonly [name: string, status: number, request: string])[] = [
+  [
+    'Content-Length and Transfer-Encoding',
+    400,
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'Content-Length twice',
+    400,
+    'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello',
+  ],
+  ['Content-Length list', 400, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n\r\nhello'],
+  ['Content-Length sign', 400, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello'],
+  ['Content-Length hex', 400, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x5\r\n\r\nhello'],
+  ['folded field', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n'],
+  ['bare LF', 400, 'GET / HTTP/1.1\nHost: a\n\n'],
+  ['bare CR in a value', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX: 1\r2\r\n\r\n'],
+  ['NUL in a value', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX: 1\x002\r\n\r\n'],
+  ['space before the colon', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX : 1\r\n\r\n'],
+  ['field name with a space', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n\r\n'],
+  ['no Host', 400, 'GET / HTTP/1.1\r\n\r\n'],
+  ['Host twice', 400, 'GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n'],
+  ['coding gzip', 501, 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n'],
+  [
+    'codings gzip, chunked',
+    501,
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'chunked in HTTP/1.0',
+    400,
+    'POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  ],
+  [
+    'chunked twice',
+    400,
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n',
+  ],
+  ['HTTP/2.0', 505, 'GET / HTTP/2.0\r\nHost: a\r\n\r\n'],
+  ['CONNECT', 501, 'CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ['unknown expectation', 417, 'GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n'],
+  ['https target', 400, 'GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n'],
+];
+
+for (const [name, status, request] of REFUSED) {
+  test(`${name} gets ${status}, the close, and never an endpoint`, async (t) => {
+    const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+    const { proxy, service } = await proxyFor(t, [endpoint]);
+    const caller = await proxy.call(service);
+    // The smuggled request behind it must be dropped too.
+    caller.write(request + GET);
+    const answer = await caller.rest();
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+    assert.match(answer, /\r\nConnection: close\r\n/);
+    assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1);
+    assert.equal(endpoint.wires.length, 0);
+    assert.equal(proxy.requests(service, Math.floor(status / 100)), 1);
+  });
+}
+
+const BAD_CHUNKS = [
+  ['size', 'g\r\nhello\r\n0\r\n\r\n'],
+  ['size with a sign', '+5\r\nhello\r\n0\r\n\r\n'],
+  ['size with 0x', '0x5\r\nhello\r\n0\r\n\r\n'],
+  ['size too large', 'fffffffffffffffff\r\nhello\r\n0\r\n\r\n'],
+  ['extension with a bare LF', '5;a\nhello\r\n0\r\n\r\n'],
+  ['extension with a control character', '5;a=\x01\r\nhello\r\n0\r\n\r\n'],
+  ['end', '5\r\nhelloX\r\n0\r\n\r\n'],
+  ['trailer', '5\r\nhello\r\n0\r\nX : 1\r\n\r\n'],
+] as const;
+
+for (const [name, body] of BAD_CHUNKS) {
+  test(`a bad chunk ${name} ends the request at both sides`, async (t) => {
+    const endpoint = await RawEndpoint.listen(t, freshAddress());
+    const { proxy, service } = await proxyFor(t, [endpoint]);
+    const caller = await proxy.call(service);
+    caller.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const wire = await endpoint.next();
+    await wire.head();
+    caller.write(body + GET);
+    assert.match(await caller.rest(), /^HTTP\/1\.1 400 Bad Request\r\n/);
+    await wire.gone();
+    assert.doesNotMatch(wire.pending, /0\r\n\r\n|GET/);
+    assert.equal(endpoint.wires.length, 1);
+  });
+}
+
+test('a chunked request leaves without extensions, in chunks of our own', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(
+    'POST / HTTP/1.1\r\nHost: a\r\ntransfer-encoding:  Chunked\r\n\r\n1;a=b\r\nh\r\n0004 ; c="\\";"\r\nello\r\n000\r\n\r\n',
+  );
+  const wire = await endpoint.next();
+  assert.equal(
+    await wire.head(),
+    `POST / HTTP/1.1\r\nHost: a\r\n${FORWARDED}Transfer-Encoding: chunked\r\n\r\n`,
+  );
+  assert.equal(await wire.until('0\r\n\r\n'), '00005\r\nhello\r\n0\r\n\r\n');
+  wire.write(OK);
+  await caller.until('ok');
+});
+
+test('two requests in one write are two requests at the endpoint, and no more', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(post('GET /inner HTTP/1.1\r\nHost: a\r\n\r\n') + GET);
+  await caller.until('ok');
+  await caller.until('ok');
+  assert.deepEqual(
+    endpoint.heads.map((head) => head.split(' ')[1]),
+    ['/p', '/'],
+  );
+});
+
+const TARGETS: readonly (readonly [request: string, start: string])[] = [
+  ['GET http://b:81/x?y=1 HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /x?y=1 HTTP/1.1\r\nHost: b:81\r\n'],
+  ['GET http://b HTTP/1.1\r\nHost: a\r\n\r\n', 'GET / HTTP/1.1\r\nHost: b\r\n'],
+  ['GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /?q HTTP/1.1\r\nHost: b\r\n'],
+  ['OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n'],
+  ['OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: b\r\n'],
+  ['OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS / HTTP/1.1\r\nHost: b\r\n'],
+  ['OPTIONS http://b?q HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS /?q HTTP/1.1\r\nHost: b\r\n'],
+  ['PURGE /a/../b;c HTTP/1.1\r\nHOST:a\r\n\r\n', 'PURGE /a/../b;c HTTP/1.1\r\nHost: a\r\n'],
+];
+
+for (const [request, start] of TARGETS) {
+  test(`${JSON.stringify(request.split('\r\n')[0])} leaves as ${JSON.stringify(start)}`, async (t) => {
+    const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+    const { proxy, service } = await proxyFor(t, [endpoint]);
+    const caller = await proxy.call(service);
+    caller.write(request);
+    await caller.until('ok');
+    assert.equal(endpoint.heads[0]?.slice(0, start.length), start);
+  });
+}
+
+test('hop-by-hop fields and those named by Connection stay behind, both ways', async (t) => {
+  const endpoint = await RawEndpoint.answering(
+    t,
+    freshAddress(),
+    () =>
+      'HTTP/1.1 200 OK\r\nConnection: x-b\r\nX-B: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: k\r\n' +
+      'X-C:2  \r\nContent-Length: 2\r\nTE: x\r\nUpgrade: foo\r\n\r\nok',
+  );
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(
+    'GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-A\r\nx-a: 1\r\nKeep-Alive: 5\r\nTE: gzip\r\n' +
+      'Proxy-Connection: x\r\nUpgrade: websocket\r\nTransfer_Encoding: chunked\r\nX-Kept:   v \r\n\r\n',
+  );
+  assert.equal(await caller.head(), 'HTTP/1.1 200 OK\r\nX-C: 2\r\nContent-Length: 2\r\n\r\n');
+  await caller.bytes(2);
+  assert.equal(endpoint.heads[0], `GET / HTTP/1.1\r\nHost: a\r\nX-Kept: v\r\n${FORWARDED}\r\n`);
+});
+
+test('Connection may not name what frames or routes the message', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  for (const name of ['host', 'content-length', 'transfer-encoding']) {
+    const caller = await proxy.call(service);
+    caller.write(`GET / HTTP/1.1\r\nHost: a\r\nConnection: ${name}\r\n\r\n`);
+    assert.match(await caller.rest(), /^HTTP\/1\.1 400 /);
+  }
+  assert.equal(endpoint.wires.length, 0);
+});
+
+const CLAIMS = 'X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nx-forwarded-host: evil\r\n';
+
+test('X-Forwarded-* of a caller that is not trusted are replaced', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service, '127.9.8.7');
+  caller.write(`GET / HTTP/1.1\r\nHost: a\r\n${CLAIMS}X_Forwarded_For: 1\r\n\r\n`);
+  await caller.until('ok');
+  assert.equal(
+    endpoint.heads[0],
+    'GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 127.9.8.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n',
+  );
+});
+
+test('X-Forwarded-* of a trusted source are kept and extended', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const settings = { trustedSources: ['127.9.8.0/24'] };
+  const { proxy, service } = await proxyFor(t, [endpoint], { settings });
+  const caller = await proxy.call(service, '127.9.8.7');
+  caller.write(`GET / HTTP/1.1\r\nHost: a\r\n${CLAIMS}X-Forwarded-For: 8.8.8.8\r\n\r\n`);
+  await caller.until('ok');
+  assert.equal(
+    endpoint.heads[0],
+    'GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 9.9.9.9, 8.8.8.8, 127.9.8.7\r\n' +
+      'X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n\r\n',
+  );
+  caller.write(GET);
+  await caller.until('ok');
+  assert.equal(
+    endpoint.heads[1],
+    'GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 127.9.8.7\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\n\r\n',
+  );
+});
+
+test('with the setting off nothing is added and nothing taken', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const settings = { forwardedHeaders: false, trustedSources: ['127.0.0.0/8'] };
+  const { proxy, service } = await proxyFor(t, [endpoint], { settings });
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  await caller.until('ok');
+  assert.equal(endpoint.heads[0], GET);
+  caller.write(`GET / HTTP/1.1\r\nHost: a\r\n${CLAIMS}\r\n`);
+  await caller.until('ok');
+  assert.equal(endpoint.heads[1], `GET / HTTP/1.1\r\nHost: a\r\n${CLAIMS}\r\n`);
+});
+
+test('TE: trailers is said anew to the endpoint, alone and beside Upgrade', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const settings = { forwardedHeaders: false };
+  const { proxy, service } = await proxyFor(t, [endpoint], { settings });
+  const caller = await proxy.call(service);
+  caller.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: gzip, trailers;q=1\r\n\r\n');
+  await caller.until('ok');
+  caller.write(
+    'GET / HTTP/1.1\r\nHost: a\r\nConnection: TE, Upgrade\r\nTE: trailers\r\nUpgrade: foo\r\n\r\n',
+  );
+  await caller.until('ok');
+  assert.deepEqual(endpoint.heads, [
+    'GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE, Upgrade\r\nUpgrade: foo\r\n\r\n',
+  ]);
+});
