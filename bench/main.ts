@@ -58,8 +58,11 @@ async function main(): Promise<number> {
 async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
   const dir = mkdtempSync(join(tmpdir(), 'maesh-bench-'));
   const children = new Children(dir, tools.taskset.path);
-  // Also when a signal cuts the run short; the children are told to end before that.
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    // A child that still runs would write into the folder while it is removed.
+    process.once(signal, () => void children.stopAll().finally(() => process.exit(130)));
+  }
   const { proxyCore, loadCore } = options;
   pinSelf(tools, loadCore);
   try {
@@ -143,10 +146,6 @@ function commit(): string {
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Leaving runs the exit handlers, which end all children.
-  process.once(signal, () => process.exit(130));
-}
 try {
   process.exitCode = await main();
 } catch (error) {
