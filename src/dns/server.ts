@@ -74,6 +74,8 @@ export interface DnsStats {
 /** A query with every sensible EDNS option is far smaller. */
 const QUERY_BYTES_MAX = 4_096;
 const UDP_QUEUE_BYTES_MAX = 1 << 20;
+const TCP_CONNECTIONS_MAX = 256;
+const TCP_IDLE_MS = 10_000;
 const FREE_PORT_TRIES = 10;
 
 export class DnsServer {
@@ -148,8 +150,8 @@ export class DnsServer {
       port,
       clock,
       messageBytesMax: QUERY_BYTES_MAX,
-      connectionsMax: this.#options.tcpConnectionsMax ?? 256,
-      idleMs: this.#options.tcpIdleMs ?? 10_000,
+      connectionsMax: this.#options.tcpConnectionsMax ?? TCP_CONNECTIONS_MAX,
+      idleMs: this.#options.tcpIdleMs ?? TCP_IDLE_MS,
       stats: this.stats,
       respond: (message) => this.#respond(message, 'tcp')?.bytes ?? null,
       onError: (error) => this.#onSocketError('tcp', error),
