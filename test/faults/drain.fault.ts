@@ -1,0 +1,76 @@
+/**
+ * SIGTERM under load with callers that keep reconnecting: a second mesh shares the ports, the first one drains, and no
+ * request fails.
+ *
+ * Where Linux moves waiting connections between sockets of a port (`net.ipv4.tcp_migrate_req`) that is exact. Otherwise
+ * a connection is lost that arrives between the last look into a queue and its close (src/proxy/close-quietly.ts).
+ */
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Mesh } from '../e2e/support/mesh.ts';
+import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+
+const PORT = 20_001;
+const ROLLS = 5;
+const NEW_PER_SECOND = 300;
+
+function migrates(): boolean {
+  try {
+    return readFileSync('/proc/sys/net/ipv4/tcp_migrate_req', 'latin1').trim() === '1';
+  } catch {
+    return false;
+  }
+}
+
+test('no request fails while one mesh takes over from another', async (t) => {
+  const folder = new Folder();
+  const servers = new EndpointsProcess();
+  const all = [1, 2, 3, 4].map((i) => ({ address: `127.1.92.${i}`, port: 21_002 }));
+  await servers.open(all);
+  folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
+  const options = { paths: [folder.path], cidr: '127.92.0.0/24', threads: 2 };
+  let mesh = await Mesh.start(options);
+  t.after(async () => {
+    await mesh.stop();
+    servers.stop();
+    folder.remove();
+  });
+  const host = await mesh.addressOf('s/web');
+  const busy = new LoadProcess({
+    host,
+    port: PORT,
+    keepAlive: 24,
+    newPerSecond: NEW_PER_SECOND,
+    thinkMs: 0,
+  });
+  // Callers with pauses: their connections are idle when the drain begins.
+  const calm = new LoadProcess({ host, port: PORT, keepAlive: 24, newPerSecond: 0, thinkMs: 500 });
+  t.after(() => {
+    busy.kill();
+    calm.kill();
+  });
+  await sleep(1_000);
+  for (let roll = 0; roll < ROLLS; roll++) {
+    const next = await Mesh.start(options);
+    await sleep(300);
+    const startMs = performance.now();
+    assert.equal(await mesh.stop(), 0, mesh.stderr);
+    t.diagnostic(`drained in ${(performance.now() - startMs).toFixed(0)} ms`);
+    mesh = next;
+    await sleep(300);
+  }
+  for (const load of [busy, calm]) {
+    const report = await load.stop();
+    t.diagnostic(`${show(report)}; ${report.closeAnnounced} told to go`);
+    assert.equal(report.failed.length, 0, showFailed(report));
+    assert.equal(report.ok, report.sent);
+    assert.ok(report.closeAnnounced > 0);
+  }
+  t.diagnostic(
+    `${ROLLS} drains with ${NEW_PER_SECOND} new connections/s; tcp_migrate_req ${migrates() ? 'on' : 'off'}`,
+  );
+});

@@ -1,0 +1,78 @@
+/** The load generator and the endpoints as child processes. */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import type { EndpointsMessage } from './endpoints.ts';
+import type { LoadOptions, LoadReport } from './load.ts';
+
+function start(name: string): ChildProcess {
+  return fork(new URL(name, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+}
+
+export class LoadProcess {
+  readonly #child = start('./load.ts');
+
+  constructor(options: LoadOptions) {
+    this.#child.send({ start: options });
+  }
+
+  /** Lets what runs finish and resolves with the figures. */
+  stop(): Promise<LoadReport> {
+    return new Promise((resolve, reject) => {
+      this.#child.once('message', (report) => resolve(report as LoadReport));
+      this.#child.once('exit', (code) => reject(new Error(`The load ended with ${code}`)));
+      this.#child.send('stop');
+    });
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+}
+
+export class EndpointsProcess {
+  readonly #child = start('./endpoints.ts');
+
+  /** Resolves once all of them listen. */
+  open(endpoints: Required<EndpointsMessage>['open']): Promise<void> {
+    return new Promise((resolve) => {
+      this.#child.once('message', () => resolve());
+      this.tell({ open: endpoints });
+    });
+  }
+
+  tell(message: EndpointsMessage): void {
+    if (this.#child.connected) this.#child.send(message);
+  }
+
+  stop(): void {
+    this.#child.disconnect();
+  }
+}
+
+/** `12345 sent (400.0/s), 0 failed …` */
+export function show(report: LoadReport): string {
+  const { sent, ok, failed, seconds } = report;
+  return (
+    `${sent} sent (${(sent / seconds).toFixed(0)}/s for ${seconds.toFixed(1)} s), ${ok} answered, ${failed.length} failed; ` +
+    `p50 ${report.p50Ms.toFixed(2)} ms, p99 ${report.p99Ms.toFixed(1)} ms, max ${report.maxMs.toFixed(0)} ms; ` +
+    `${report.opened} connections, ${report.closedIdle} closed while idle`
+  );
+}
+
+/** Failures by what happened, with how often and when. */
+export function showFailed({ failed }: LoadReport): string {
+  const groups = new Map<string, number[]>();
+  for (const { kind, what, atMs } of failed) {
+    const key = `${kind}: ${what}`;
+    groups.set(key, [...(groups.get(key) ?? []), atMs]);
+  }
+  return [...groups]
+    .map(
+      ([key, times]) =>
+        `${times.length} × ${key} (at ${times
+          .slice(0, 5)
+          .map((ms) => ms.toFixed(0))
+          .join(', ')} ms)`,
+    )
+    .join('\n');
+}
