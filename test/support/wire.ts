@@ -18,7 +18,7 @@ export function atEnd(t: TestContext, run: () => Promise<void> | void): void {
     list = made;
     t.after(async () => {
       let failure: unknown = null;
-      for (const end of made.reverse()) {
+      for (const end of made.toReversed()) {
         try {
           // oxlint-disable-next-line no-await-in-loop -- one after the other on purpose
           await end();
@@ -299,4 +299,17 @@ export async function eventually(
     // oxlint-disable-next-line no-await-in-loop -- a poll
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/** Waits until a figure is above 0 and stands still for some 50 ms; returns it. */
+export async function settled(figure: () => number): Promise<number> {
+  let last = 0;
+  for (let still = 0; still < 10;) {
+    // oxlint-disable-next-line no-await-in-loop -- a poll
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const now = figure();
+    still = now > 0 && now === last ? still + 1 : 0;
+    last = now;
+  }
+  return last;
 }

@@ -1,0 +1,168 @@
+/** Upgrade: bytes both ways after a 101, and what may not become a tunnel. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
+import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { freshAddress, GET, OK, proxyFor, type ProxyOptions } from '../support/proxy.ts';
+import { eventually, RawEndpoint, settled } from '../support/wire.ts';
+
+const ASK =
+  'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n';
+const SWITCH =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+
+async function tunnel(
+  t: Parameters<typeof proxyFor>[0],
+  options: ProxyOptions & { policies?: object } = {},
+) {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], options);
+  const caller = await proxy.call(service);
+  caller.write(ASK);
+  const wire = await endpoint.next();
+  assert.match(await wire.head(), /\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n$/);
+  wire.write(SWITCH);
+  assert.equal(await caller.head(), SWITCH);
+  return { endpoint, proxy, service, caller, wire };
+}
+
+test('bytes pass both ways, whatever they look like', async (t) => {
+  const { proxy, service, caller, wire } = await tunnel(t);
+  caller.write(`\x81\x00${GET}`);
+  assert.equal(await wire.bytes(2 + GET.length), `\x81\x00${GET}`);
+  wire.write(`\x00${OK}`);
+  assert.equal(await caller.bytes(1 + OK.length), `\x00${OK}`);
+  assert.equal(proxy.figure(service, SERVICE_OWN.upgradesActive), 1);
+  caller.end();
+  assert.equal(await wire.rest(), '');
+  wire.write('bye');
+  wire.end();
+  assert.equal(await caller.rest(), 'bye');
+  await eventually(() => proxy.requests(service, 1) === 1, 'the account');
+  assert.equal(proxy.figure(service, SERVICE_OWN.requestBytes), 2 + GET.length);
+  assert.equal(proxy.figure(service, SERVICE_OWN.responseBytes), 1 + OK.length + 3);
+});
+
+test('bytes sent before the 101 and right behind it arrive, in order', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(`${ASK}early`);
+  const wire = await endpoint.next();
+  await wire.head();
+  caller.write(' bird');
+  assert.equal(wire.pending, '');
+  wire.write(`${SWITCH}first`);
+  assert.equal(await caller.until('first'), `${SWITCH}first`);
+  assert.equal(await wire.bytes(10), 'early bird');
+  wire.end();
+  await caller.gone();
+});
+
+test('each side may close its half first', async (t) => {
+  const { caller, wire } = await tunnel(t);
+  wire.write('last');
+  wire.end();
+  assert.equal(await caller.rest(), 'last');
+  caller.write('more');
+  assert.equal(await wire.bytes(4), 'more');
+  caller.end();
+  await eventually(() => caller.socket.destroyed, 'the close');
+});
+
+test('a reset is passed on as a reset, both ways', async (t) => {
+  const first = await tunnel(t);
+  first.wire.reset();
+  assert.equal(await first.caller.gone(), 'reset');
+  const second = await tunnel(t);
+  second.caller.reset();
+  assert.equal(await second.wire.gone(), 'reset');
+});
+
+test('a tunnel without a byte for the idle time is closed at both sides', async (t) => {
+  const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, idleMs: 2_000 } };
+  const { proxy, caller, wire } = await tunnel(t, { manual: true, policies });
+  proxy.advance(1_900);
+  caller.write('x');
+  await wire.bytes(1);
+  proxy.advance(1_900);
+  wire.write('y');
+  await caller.bytes(1);
+  proxy.advance(2_100);
+  assert.equal(await caller.rest(), '');
+  assert.equal(await wire.rest(), '');
+});
+
+test('a refused upgrade is an ordinary response, and the next request an ordinary request', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(ASK + GET);
+  await caller.until('ok');
+  await caller.until('ok');
+  assert.equal(endpoint.heads.length, 2);
+  assert.doesNotMatch(endpoint.heads[1] ?? '', /Upgrade/);
+});
+
+test('h2c is no upgrade: it is not asked for, and a 101 is refused', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () =>
+    SWITCH.replace('websocket', 'h2c'),
+  );
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(
+    'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n',
+  );
+  assert.match(await caller.until('\n'), /^HTTP\/1\.1 502 /);
+  assert.doesNotMatch(endpoint.heads[0] ?? '', /upgrade|http2/i);
+});
+
+const ASK_WITH_BODY = ASK.replace('GET', 'POST').replace(
+  '\r\n\r\n',
+  '\r\nContent-Length: 4\r\n\r\n',
+);
+
+test('an upgrade with a body switches behind the body', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(`${ASK_WITH_BODY}body+`);
+  const wire = await endpoint.next();
+  await wire.head();
+  assert.equal(await wire.bytes(4), 'body');
+  wire.write(SWITCH);
+  assert.equal(await wire.bytes(1), '+');
+  await caller.head();
+  caller.end();
+  wire.end();
+  await caller.rest();
+});
+
+test('a 101 before the whole body is refused: where the new protocol starts would be anybody’s guess', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(`${ASK_WITH_BODY}bo`);
+  const wire = await endpoint.next();
+  await wire.until('bo');
+  wire.write(SWITCH);
+  assert.match(await caller.until('maesh: bad_response'), /^HTTP\/1\.1 502 /);
+  await wire.gone();
+});
+
+test('a slow reader of a tunnel slows the other side down', async (t) => {
+  const { caller, wire } = await tunnel(t);
+  caller.socket.pause();
+  caller.discard();
+  const piece = Buffer.alloc(1 << 20, 1);
+  const count = 64;
+  for (let i = 0; i < count; i++) wire.write(piece);
+  await eventually(() => wire.socket.bytesWritten > 1 << 20, 'the first bytes');
+  const left = await settled(() => wire.socket.writableLength);
+  assert(left > (count / 2) << 20, `the proxy took all but ${left} bytes`);
+  caller.socket.resume();
+  await caller.received(SWITCH.length + (count << 20));
+  caller.end();
+  wire.end();
+});
