@@ -10,7 +10,7 @@ export interface Lab {
   /** Configuration files and logs of this benchmark; removed at its end. */
   readonly dir: string;
   /** The command line of maesh under test: the build, or what `--maesh` says. */
-  readonly maeshMain: string;
+  readonly maesh: string;
   readonly children: Children;
   readonly tools: Tools;
   /** The core that the proxy alone runs on. */

@@ -1,7 +1,15 @@
 /** `npm run bench`: measures maesh against HAProxy, nginx and Envoy and says which bars it meets. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -75,7 +83,7 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
       loadCore,
       upstream,
       progress,
-      maeshMain: options.maeshMain === '' ? build() : options.maeshMain,
+      maesh: options.maesh === '' ? stage(dir) : options.maesh,
       root: ROOT,
     };
     const pace: Pace = {
@@ -101,19 +109,24 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
   }
 }
 
-/** What people run is the build, and a stale one must not be measured. Gives its main file. */
-function build(): string {
+/** What people run is the package: builds it, and lays it out in `dir` as npm would. Gives its command. */
+function stage(dir: string): string {
   progress('build maesh');
   try {
     execFileSync('npm', ['run', 'build'], { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' });
   } catch (error) {
     const output = error instanceof Error && 'stdout' in error ? String(error.stdout).trim() : '';
     throw new Error(
-      `Cannot build maesh: ${output}; mend that, or measure the sources with "--maesh src/cli/main.ts"`,
+      `Cannot build maesh: ${output}; mend that, or measure the sources with "--maesh bin/maesh"`,
       { cause: error },
     );
   }
-  return join(ROOT, 'dist/cli/main.js');
+  const root = join(dir, 'package');
+  mkdirSync(root);
+  for (const name of ['dist', 'bin', 'package.json'])
+    cpSync(join(ROOT, name), join(root, name), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
+  return join(root, 'bin/maesh');
 }
 
 function progress(text: string): void {

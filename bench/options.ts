@@ -12,7 +12,7 @@ export interface BenchOptions {
   readonly out: string;
   readonly assert: boolean;
   /** Command line of maesh to measure; '' builds the checkout and takes that. */
-  readonly maeshMain: string;
+  readonly maesh: string;
   readonly proxyCore: number;
   readonly loadCore: number;
 }
@@ -52,7 +52,7 @@ export function readOptions(args: readonly string[], root: string): BenchOptions
     rounds: readRounds(values.rounds ?? (quick ? '1' : '5')),
     out: values.out ?? (quick ? join(cacheDir(), 'bench') : join(root, 'docs/benchmarks')),
     assert: values.assert,
-    maeshMain: values.maesh,
+    maesh: values.maesh,
     proxyCore,
     loadCore,
   };

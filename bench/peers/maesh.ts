@@ -1,6 +1,6 @@
 /** maesh itself: one proxy thread, 1,000 Services, metrics on, every policy of the measured Service in force. */
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crowd, manifest, type ServiceShape } from '../manifests.ts';
 import type { Lab } from '../lab.ts';
@@ -50,7 +50,7 @@ export const maesh: Peer = {
       name: 'maesh',
       files: {
         'crowd.json': manifest(
-          crowd({ services: SERVICES - 1, endpointsEach: 4, port: SERVICE_PORT }),
+          crowd({ services: SERVICES - 1, endpointsEach: 2, port: SERVICE_PORT }),
         ),
         'web.json': manifest([benchService(lab, 'web', { ...RETRY, ...BREAKER, ...RATE_LIMIT })]),
       },
@@ -96,10 +96,8 @@ export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<Runni
   const child = lab.children.spawn({
     name: options.name,
     core: lab.proxyCore,
-    command: nodePath(lab.root),
+    command: lab.maesh,
     args: [
-      '--disable-warning=ExperimentalWarning',
-      lab.maeshMain,
       'up',
       '-f',
       manifests,
@@ -135,12 +133,6 @@ export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<Runni
     },
     stop: () => child.stop(),
   };
-}
-
-/** The Node of the checkout, as bin/maesh takes it. */
-function nodePath(root: string): string {
-  const local = join(root, 'node_modules/.bin/node');
-  return existsSync(local) ? local : process.execPath;
 }
 
 interface ListedService {

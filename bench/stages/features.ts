@@ -97,7 +97,7 @@ function start(lab: Lab, accessLog: boolean): Promise<RunningMaesh> {
   );
   const rest = crowd({
     services: SERVICES - services.length,
-    endpointsEach: 4,
+    endpointsEach: 2,
     port: SERVICE_PORT,
   });
   const name = accessLog ? 'maesh-logging' : 'maesh-quiet';
