@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import type { TestContext } from 'node:test';
+import { Worker } from 'node:worker_threads';
 
 /** No wait of a test is longer; what hangs fails with what had arrived. */
 const WAIT_MS = 5_000;
@@ -312,4 +313,29 @@ export async function settled(figure: () => number): Promise<number> {
     last = now;
   }
   return last;
+}
+
+const NEVER_ACCEPTS = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const server = require('node:net').createServer();
+  server.listen({ host: workerData.address, port: 0, backlog: 1 }, () => {
+    parentPort.postMessage(server.address().port);
+    Atomics.wait(workerData.awake, 0, 0);
+    process.exit();
+  });
+`;
+
+/** An address that does not answer a SYN: its backlog is full and nobody accepts. */
+export async function blackHole(t: TestContext, address: string): Promise<Dialled> {
+  const awake = new Int32Array(new SharedArrayBuffer(4));
+  const worker = new Worker(NEVER_ACCEPTS, { eval: true, workerData: { address, awake } });
+  atEnd(t, async () => {
+    Atomics.store(awake, 0, 1);
+    Atomics.notify(awake, 0);
+    await worker.terminate();
+  });
+  const port = await new Promise<number>((resolve) => worker.once('message', resolve));
+  await dial(t, { address, port });
+  await dial(t, { address, port });
+  return { address, port };
 }
