@@ -22,7 +22,10 @@ export class LineWriter {
 
   /** ASCII that needs no escaping. */
   ascii(text: string): void {
-    for (let i = 0; i < text.length; i++) this.buffer[this.length++] = text.charCodeAt(i);
+    const { buffer } = this;
+    let at = this.length;
+    for (let i = 0; i < text.length; i++) buffer[at++] = text.charCodeAt(i);
+    this.length = at;
   }
 
   /**
@@ -31,7 +34,8 @@ export class LineWriter {
    */
   text(text: string, charsMax: number): void {
     const end = Math.min(text.length, charsMax);
-    for (let i = 0; i < end; i++) {
+    const plain = this.#plainText(text, end);
+    for (let i = plain; i < end; i++) {
       const code = text.charCodeAt(i);
       if (code >= 0x20 && code < 0x7f) {
         if (code === QUOTE || code === BACKSLASH) this.byte(BACKSLASH);
@@ -40,12 +44,35 @@ export class LineWriter {
     }
   }
 
+  /** Writes what needs no escape from the start of the text on, and says how far that is: mostly all of it. */
+  #plainText(text: string, end: number): number {
+    const { buffer } = this;
+    const start = this.length;
+    let i = 0;
+    for (; i < end; i++) {
+      const code = text.charCodeAt(i);
+      if (code < 0x20 || code >= 0x7f || code === QUOTE || code === BACKSLASH) break;
+      buffer[start + i] = code;
+    }
+    this.length = start + i;
+    return i;
+  }
+
   /**
    * Bytes of a request target between quotes. What RFC 3986 does not allow bare (controls, space, bytes from 0x80 on)
    * is percent-encoded, so that the line is ASCII whatever the caller sent.
    */
   target(bytes: Uint8Array, length: number): void {
-    for (let i = 0; i < length; i++) {
+    const { buffer } = this;
+    const start = this.length;
+    let plain = 0;
+    for (; plain < length; plain++) {
+      const byte = bytes[plain] as number;
+      if (byte <= 0x20 || byte >= 0x7f || byte === QUOTE || byte === BACKSLASH) break;
+      buffer[start + plain] = byte;
+    }
+    this.length = start + plain;
+    for (let i = plain; i < length; i++) {
       const byte = bytes[i] ?? 0;
       if (byte > 0x20 && byte < 0x7f) {
         if (byte === QUOTE || byte === BACKSLASH) this.byte(BACKSLASH);
