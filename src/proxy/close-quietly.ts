@@ -19,12 +19,20 @@ interface Accepting {
 
 /** A socket that accepted nobody for this long is closed without looking. */
 const UNUSED_MS = 5_000;
-/** A turn of at most this length counts as quiet at first; under load the limit doubles every `PATIENCE_MS`. */
+/** Callers that are told to go reconnect in a burst, in part to us: the burst is served before anything closes. */
+const BURST_MS = 100;
+/** A turn of at most this length counts as quiet at first; under load the limit doubles every `PATIENCE_TURNS`. */
 const QUIET_TURN_MS = 0.02;
-const PATIENCE_MS = 20;
+/** Counted in turns, since a thread that the system does not let run learns nothing as time goes by. */
+const PATIENCE_TURNS = 200;
+/** By then a listener is closed as it is. */
+const TURNS_MAX = 2_000;
 const UNUSED_PER_TURN = 64;
 
-/** Calls `close` once for each listener; resolves after the last. Takes some 300 ms at most, however busy they are. */
+/**
+ * Calls `close` once for each listener; resolves after the last. Connections accepted meanwhile should be told to go after
+ * one request.
+ */
 export async function closeQuietly<Port>(
   listeners: ReadonlyMap<Port, Accepting>,
   clock: Clock,
@@ -41,16 +49,16 @@ export async function closeQuietly<Port>(
       if (++closed % UNUSED_PER_TURN === 0) await nextTurn();
     }
   }
+  if (busy.size > 0) await new Promise<void>((resolve) => clock.after(BURST_MS, resolve));
   for (const [port, listener] of busy) {
-    for (;;) {
+    for (let turn = 0; turn < TURNS_MAX; turn++) {
       const { accepted } = listener;
       const turnStartMs = clock.nowMs();
       // oxlint-disable-next-line no-await-in-loop -- one turn of the event loop is what is asked for
       await nextTurn();
-      const nowMs = clock.nowMs();
-      const limitMs = QUIET_TURN_MS * 2 ** ((nowMs - startMs) / PATIENCE_MS);
-      if (limitMs > 1_000) break;
-      if (listener.accepted === accepted && nowMs - turnStartMs <= limitMs) break;
+      const limitMs = QUIET_TURN_MS * 2 ** Math.floor(turn / PATIENCE_TURNS);
+      const isQuiet = listener.accepted === accepted;
+      if (isQuiet && clock.nowMs() - turnStartMs <= limitMs) break;
     }
     close(port);
   }

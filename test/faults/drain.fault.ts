@@ -2,17 +2,21 @@
  * SIGTERM under load with callers that keep reconnecting: a second mesh shares the ports, the first one drains, and no
  * request fails.
  *
- * Where Linux moves waiting connections between sockets of a port (`net.ipv4.tcp_migrate_req`) that is exact. Otherwise
- * a connection is lost that arrives between the last look into a queue and its close (src/proxy/close-quietly.ts).
+ * Exactly none where Linux moves waiting connections between the sockets of a port (`net.ipv4.tcp_migrate_req`), which
+ * is tried in a network namespace of its own. Elsewhere a connection is lost that arrives between the last look into a
+ * queue and its close (src/proxy/close-quietly.ts): some 30 µs for each thread, more when the system takes the processor
+ * away in between. One lost connection a drain is allowed there.
  */
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
-import { Mesh } from '../e2e/support/mesh.ts';
+import { Mesh, run } from '../e2e/support/mesh.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import type { Failed } from './support/load.ts';
 
 const PORT = 20_001;
 const ROLLS = 5;
@@ -26,7 +30,10 @@ function migrates(): boolean {
   }
 }
 
+const INNER = 'MAESH_TEST_IN_NAMESPACE';
+
 test('no request fails while one mesh takes over from another', async (t) => {
+  const lostMax = migrates() ? 0 : ROLLS;
   const folder = new Folder();
   const servers = new EndpointsProcess();
   const all = [1, 2, 3, 4].map((i) => ({ address: `127.1.92.${i}`, port: 21_002 }));
@@ -63,14 +70,33 @@ test('no request fails while one mesh takes over from another', async (t) => {
     mesh = next;
     await sleep(300);
   }
+  const lost: Failed[] = [];
   for (const load of [busy, calm]) {
     const report = await load.stop();
     t.diagnostic(`${show(report)}; ${report.closeAnnounced} told to go`);
-    assert.equal(report.failed.length, 0, showFailed(report));
-    assert.equal(report.ok, report.sent);
+    lost.push(...report.failed);
+    if (report.failed.length > 0) t.diagnostic(showFailed(report));
     assert.ok(report.closeAnnounced > 0);
   }
+  assert.ok(lost.length <= lostMax, `lost ${lost.length}`);
+  for (const { what } of lost) assert.equal(what, 'ECONNRESET');
   t.diagnostic(
     `${ROLLS} drains with ${NEW_PER_SECOND} new connections/s; tcp_migrate_req ${migrates() ? 'on' : 'off'}`,
   );
+});
+
+test('with net.ipv4.tcp_migrate_req not one request fails', async (t) => {
+  if (process.env[INNER] === '1') return t.skip('this is the namespace');
+  const set = 'ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_migrate_req';
+  const allowed = await run('unshare', ['-n', 'sh', '-c', set]).catch(() => null);
+  if (allowed?.code !== 0) return t.skip('needs the right to make a network namespace');
+  const self = fileURLToPath(import.meta.url);
+  const again = `unset NODE_TEST_CONTEXT; ${set} && exec "${process.execPath}" --test --test-reporter=tap "${self}"`;
+  const env = { [INNER]: '1' };
+  const { code, stdout } = await run('unshare', ['-n', 'sh', '-c', again], env);
+  for (const line of stdout.split('\n')) {
+    if (/^# (?:\d+ sent|\d+ drains|\d+ ×)/.test(line)) t.diagnostic(line.slice(2));
+  }
+  assert.equal(code, 0, stdout);
+  assert.match(stdout, /tcp_migrate_req on/);
 });

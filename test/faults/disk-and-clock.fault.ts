@@ -1,0 +1,167 @@
+/** A log on a full disk, and a wall clock that jumps: neither touches the traffic. */
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, statSync, truncateSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { call } from '../e2e/support/call.ts';
+import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Mesh, run } from '../e2e/support/mesh.ts';
+import { until } from '../e2e/support/until.ts';
+import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+
+const PORT = 20_001;
+let group = 0;
+
+/** A mesh with one Service under load. */
+async function setUp(
+  t: TestContext,
+  options: {
+    readonly flags?: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  },
+): Promise<{ mesh: Mesh; host: string; folder: Folder; load: LoadProcess }> {
+  const { flags = [], env = {}, annotations = {} } = options;
+  const id = group++;
+  const folder = new Folder();
+  const servers = new EndpointsProcess();
+  const all = [1, 2].map((i) => ({ address: `127.1.94.${id * 10 + i}`, port: 21_004 }));
+  await servers.open(all);
+  folder.put('all.yaml', service('s/web', PORT, { annotations }), endpoints('s/web', all));
+  const mesh = await Mesh.start({
+    paths: [folder.path],
+    cidr: `127.94.${id}.0/24`,
+    threads: 2,
+    flags,
+    env,
+  });
+  const host = await mesh.addressOf('s/web');
+  const load = new LoadProcess({ host, port: PORT, keepAlive: 8, newPerSecond: 100, thinkMs: 1 });
+  t.after(async () => {
+    load.kill();
+    await mesh.stop();
+    servers.stop();
+    folder.remove();
+  });
+  return { mesh, host, folder, load };
+}
+
+function logFlags(path: string): readonly string[] {
+  return ['--access-log', 'json', '--access-log-path', path];
+}
+
+function lines(mesh: Mesh, outcome: 'written' | 'dropped'): Promise<number> {
+  return mesh.metric(`maesh_access_log_lines_total{outcome="${outcome}"}`);
+}
+
+test('an access log that never takes a byte (/dev/full) costs lines, no request', async (t) => {
+  const { mesh, load } = await setUp(t, { flags: logFlags('/dev/full') });
+  await until('lines are dropped', async () => (await lines(mesh, 'dropped')) > 0, 30_000);
+  const report = await load.stop();
+  t.diagnostic(show(report));
+  t.diagnostic(
+    `${await lines(mesh, 'dropped')} lines dropped, ${await lines(mesh, 'written')} written`,
+  );
+  assert.equal(report.failed.length, 0, showFailed(report));
+  const complaints = mesh.stderr.match(/Cannot write the access log: make room on the disk/g) ?? [];
+  assert.ok(complaints.length >= 1 && complaints.length <= 2, 'one message for each thread');
+});
+
+test('an access log goes on when a full disk has room again', async (t) => {
+  const disk = new Folder();
+  const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'maesh', disk.path]).catch(
+    () => null,
+  );
+  if (mounted?.code !== 0) {
+    disk.remove();
+    return t.skip('needs the right to mount');
+  }
+  t.after(async () => {
+    await run('umount', ['-l', disk.path]);
+    disk.remove();
+  });
+  const path = join(disk.path, 'access.log');
+  const { mesh, load } = await setUp(t, { flags: logFlags(path) });
+  await until('the disk is full and lines are dropped', () => lines(mesh, 'dropped'), 60_000);
+  assert.ok(statSync(path).size > 900_000);
+  const before = await lines(mesh, 'written');
+  // What a person would do first; the file is open for appending and goes on at its new end.
+  truncateSync(path, 0);
+  await until('lines are written again', async () => (await lines(mesh, 'written')) > before);
+  const report = await load.stop();
+  t.diagnostic(show(report));
+  t.diagnostic(`${before} lines before the disk was full, ${await lines(mesh, 'dropped')} dropped`);
+  assert.equal(report.failed.length, 0, showFailed(report));
+  await until('the file grows', () => statSync(path).size > 0);
+  // Rotation: the file is moved away, SIGHUP opens a new one.
+  unlinkSync(path);
+  mesh.child.kill('SIGHUP');
+  await until('a new file is there', () => statSync(path).size >= 0);
+  assert.equal(mesh.child.exitCode, null);
+  const text = readFileSync(path, 'utf8');
+  for (const line of text.split('\n').filter((found) => found !== '')) JSON.parse(line);
+});
+
+test('a wall clock that jumps by a day to and fro changes nothing about the traffic', async (t) => {
+  const jumping = new Folder();
+  t.after(() => jumping.remove());
+  // Every thread of the mesh gets a wall clock that jumps once a second.
+  const hook = jumping.write(
+    'jump.mjs',
+    `const real = Date.now;
+     const jump = () => (Math.floor(performance.now() / 1000) % 3 - 1) * 86_400_000;
+     Date.now = () => real() + jump();\n`,
+  );
+  const log = join(jumping.path, 'access.log');
+  const { mesh, host, folder, load } = await setUp(t, {
+    flags: [...logFlags(log), '--access-log-sample', '0.05'],
+    env: { NODE_OPTIONS: `--import=${hook}` },
+    annotations: {
+      'maesh.dev/timeout-request': '10s',
+      'maesh.dev/timeout-idle': '10s',
+      'maesh.dev/ratelimit-average': '100000',
+      'maesh.dev/circuit-breaker-expression': 'NetworkErrorRatio() > 0.5',
+    },
+  });
+  await sleep(4_000);
+  // Files still count as changed.
+  folder.put('more.yaml', service('s/more', 20_002));
+  await until('a change is served', () => mesh.addressOf('s/more').catch(() => null), 1_000);
+  assert.equal((await call({ address: host, port: PORT })).status, 200);
+  await sleep(2_000);
+  const report = await load.stop();
+  t.diagnostic(show(report));
+  assert.equal(report.failed.length, 0, showFailed(report));
+  assert.equal(report.closedIdle, 0);
+  assert.ok(report.maxMs < 1_000, `${report.maxMs}`);
+  await until('the log is written', () => statSync(log).size > 0);
+  const days = new Set(
+    [...readFileSync(log, 'utf8').matchAll(/"time":"(\d{4}-\d\d-\d\d)T/g)].map(([, day]) => day),
+  );
+  t.diagnostic(`the access log shows ${[...days].join(', ')}: the clock did jump`);
+  assert.ok(days.size >= 2);
+});
+
+/** Where the wall clock may be read, and why. Everything else goes by the monotonic clock. */
+const WALL_CLOCK_READERS: Readonly<Record<string, string>> = {
+  'src/base/clock.ts': 'is the clock',
+  'src/base/log.ts': 'time of a line of the log',
+  'src/proxy/http1/access.ts': 'time of a line of the access log',
+  'src/agent/admin-view.ts': 'start time of the process among the metrics',
+  'src/kube/folder/files.ts': 'is compared with the time of a file, which is wall time',
+  'src/kube/folder/tree.ts': 'is compared with the time of a folder, which is wall time',
+};
+
+test('the wall clock is read for logs and file times only', () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const readers = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !path.endsWith('.test.ts'))
+    .map((path) => join('src', path))
+    .filter((path) =>
+      /wallMs\(|Date\.now|new Date\(\)/.test(readFileSync(join(root, path), 'utf8')),
+    );
+  assert.deepEqual(readers.toSorted(), Object.keys(WALL_CLOCK_READERS).toSorted());
+});
