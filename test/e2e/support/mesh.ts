@@ -34,7 +34,7 @@ export class Mesh {
     const args = ['up', ...paths.flatMap((path) => ['-f', path]), '--service-cidr', cidr, ...free];
     if (!bare) args.push('--threads', String(threads));
     const [command = BIN, ...rest] = [...prefix, BIN, ...args, ...flags];
-    const inherited = process.env['NODE_OPTIONS'] ?? '';
+    const inherited = env['NODE_OPTIONS'] ?? process.env['NODE_OPTIONS'] ?? '';
     this.child = spawn(command, rest, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, ...env, NODE_OPTIONS: `${inherited} --import=${GUARD}`.trim() },
