@@ -61,8 +61,8 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
   const isTooLarge = isBodyTooLarge(service, arrived.head.contentLength);
   const pick = pickFactsOf(service, arrived);
   const endpointOdds = backend.nextOdds(pick, arrived.nowMs);
-  const canPick = endpointOdds.length > 0;
-  const failure = isTooLarge ? 'body_too_large' : canPick ? '' : noEndpointReason(backend);
+  const canPick = !isTooLarge && endpointOdds.length > 0;
+  const failure = canPick ? '' : isTooLarge ? 'body_too_large' : noEndpointReason(backend);
   const facts: BackendFacts = {
     ...base,
     service: service.service.key,
@@ -71,7 +71,7 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
     picks: picksBy(service, pick),
     endpoints: canPick
       ? endpointOdds.map((each) => endpointFacts(each, arrived))
-      : untaken(target, arrived),
+      : untaken(target, isTooLarge, arrived),
     retries: canPick ? retryFacts(service, arrived) : null,
   };
   return { facts, service, breakerWaitMs: breaker === null ? 0 : outlook.waitMs, failure };
@@ -130,12 +130,12 @@ function endpointFacts(odds: EndpointOdds, { knowledge }: Arrived): EndpointFact
   };
 }
 
-/** All endpoints of a backend that has none to pick. */
-function untaken({ backend }: Target, arrived: Arrived): EndpointFacts[] {
+/** All endpoints of a backend where none can be picked. */
+function untaken({ backend }: Target, isTooLarge: boolean, arrived: Arrived): EndpointFacts[] {
   return backend.endpoints.map((endpoint) => {
     const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
-    const reason =
-      endpoint.endpoint.weight === 0 ? 'weight 0' : isOut ? 'ejected' : 'at its connection limit';
+    const own = endpoint.weight === 0 ? 'weight 0' : isOut ? 'ejected' : 'at its connection limit';
+    const reason = isTooLarge ? 'the body is too long' : own;
     return endpointFacts({ endpoint, share: 0, tier: '', reason }, arrived);
   });
 }

@@ -1,0 +1,96 @@
+/** Real servers on loopback that say who they are, and behave as they are told. */
+
+import net from 'node:net';
+
+/** What an endpoint does with a request once it has all of it. `hang` never answers. */
+export type Behaviour = 'ok' | 'reset' | 'hang' | 'garbage' | number;
+
+const PORT_FIRST = 20_000;
+const PORT_LAST = 29_999;
+
+/** All servers listen on one port, each on an address of its own. */
+export class Endpoints {
+  readonly port: number;
+  readonly behaviour = new Map<string, Behaviour>();
+  /** Addresses in the order in which requests reached them. */
+  readonly reached: string[] = [];
+  readonly #servers: readonly net.Server[];
+  readonly #sockets = new Set<net.Socket>();
+
+  private constructor(port: number, servers: readonly net.Server[]) {
+    this.port = port;
+    this.#servers = servers;
+    for (const server of servers) {
+      const { address } = server.address() as net.AddressInfo;
+      server.on('connection', (socket) => this.#serve(socket, address));
+    }
+  }
+
+  static async listen(addresses: readonly string[]): Promise<Endpoints> {
+    for (let port = PORT_FIRST + (process.pid % 5_000); port <= PORT_LAST; port++) {
+      const servers = addresses.map(() => net.createServer({ noDelay: true }));
+      // oxlint-disable-next-line no-await-in-loop -- until one port is free everywhere
+      const results = await Promise.allSettled(
+        servers.map((server, i) => listening(server, addresses[i] as string, port)),
+      );
+      if (results.every(({ status }) => status === 'fulfilled'))
+        return new Endpoints(port, servers);
+      for (const server of servers) server.close();
+    }
+    throw new Error('no port is free on all addresses of the endpoints');
+  }
+
+  close(): void {
+    for (const server of this.#servers) server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #serve(socket: net.Socket, address: string): void {
+    this.#sockets.add(socket);
+    let text = '';
+    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('error', () => undefined);
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      for (let end = requestEnd(text); end > 0; end = requestEnd(text)) {
+        const isHead = text.startsWith('HEAD ');
+        text = text.slice(end);
+        this.reached.push(address);
+        this.#answer(socket, address, isHead);
+      }
+    });
+  }
+
+  #answer(socket: net.Socket, address: string, isHead: boolean): void {
+    const behaviour = this.behaviour.get(address) ?? 'ok';
+    if (behaviour === 'hang') return;
+    if (behaviour === 'reset') return void socket.resetAndDestroy();
+    if (behaviour === 'garbage') return void socket.write('HTTP/1.1 2OO OK\r\n\r\n');
+    const status = behaviour === 'ok' ? 200 : behaviour;
+    const body = isHead ? '' : 'ok';
+    socket.write(
+      `HTTP/1.1 ${status} Said\r\nX-Endpoint: ${address}\r\nContent-Length: 2\r\n\r\n${body}`,
+    );
+  }
+}
+
+function listening(server: net.Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, resolve);
+  });
+}
+
+/** Where the first request of `text` ends, 0 while it is not whole. The proxy normalises what it sends. */
+function requestEnd(text: string): number {
+  const head = text.indexOf('\r\n\r\n');
+  if (head < 0) return 0;
+  const fields = text.slice(0, head + 2);
+  const from = head + 4;
+  if (/\r\ntransfer-encoding: chunked\r\n/i.test(fields)) {
+    const last = text.indexOf('0\r\n\r\n', from);
+    return last < 0 ? 0 : last + 5;
+  }
+  const end = from + Number(/\r\ncontent-length: (\d+)\r\n/i.exec(fields)?.[1] ?? 0);
+  return text.length >= end ? end : 0;
+}

@@ -1,0 +1,213 @@
+/**
+ * A mesh in this process: manifests through the real compiler into a real proxy thread's server, tables, shared memory
+ * and governor, on real sockets. Its clock moves only between requests, so that what is asked before a request still
+ * holds for it.
+ */
+
+import assert from 'node:assert/strict';
+import { type Clock, ManualClock } from '../../../src/base/clock.ts';
+import { seededRandom } from '../../../src/base/random.ts';
+import { Compiler } from '../../../src/compile/compiler.ts';
+import { RCODE, TYPE } from '../../../src/dns/query.ts';
+import { reverseZone } from '../../../src/dns/reverse.ts';
+import { ServiceView } from '../../../src/dns/view.ts';
+import { answer as answerName } from '../../../src/dns/zone.ts';
+import { DryMesh } from '../../../src/explain/dry-mesh.ts';
+import { parseManifest } from '../../../src/kube/manifest.ts';
+import { type ObjectRef, Store } from '../../../src/kube/store.ts';
+import { FAILURE_REASONS, type FailureReason } from '../../../src/model/failure.ts';
+import type { Delta } from '../../../src/model/service.ts';
+import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
+import { ThreadContext } from '../../../src/proxy/context.ts';
+import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';
+import { ENDPOINT_OWN, SERVICE_OWN } from '../../../src/proxy/ledger/layout.ts';
+import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
+import { Placement } from '../../../src/proxy/ledger/placement.ts';
+import { Governor } from '../../../src/proxy/policy/governor.ts';
+import { ProxyServer } from '../../../src/proxy/server.ts';
+import { Callers } from './caller.ts';
+import { type Manifest, nameOf } from './config.ts';
+import { SERVICE_CIDR } from './ground.ts';
+import { LIMITS } from './request.ts';
+
+export const DOMAINS = ['maesh', 'traefik.mesh'];
+const MOMENT_MS = 1_500;
+const HOUR_MS = 3_600_000;
+/** Longer than a look whether a connection went stale. */
+const SHORT_MS = 60;
+/** Longer than the limit of a head, and of a try. */
+const LONG_MS = 10_100;
+
+export class LiveMesh {
+  readonly clock = new ManualClock();
+  readonly callers: Callers;
+  /** What explain asks: other tables over the same memory. */
+  readonly dry: DryMesh;
+  /** The same a moment later than it is. */
+  readonly later: DryMesh;
+  readonly #store = new Store();
+  readonly #compiler = new Compiler(this.#store, {
+    serviceCidr: SERVICE_CIDR,
+    defaultMode: 'http',
+  });
+  readonly #ledger = new Ledger(1);
+  readonly #view = new LedgerView();
+  readonly #placement = new Placement(this.#ledger, this.clock);
+  readonly #governor = new Governor(this.#ledger, this.clock);
+  readonly #names = new ServiceView();
+  readonly #context: ThreadContext;
+  readonly #server: ProxyServer;
+  readonly #chunks = { service: 0, endpoint: 0, status: 0 };
+  readonly #known = new Map<string, ObjectRef>();
+
+  constructor(seed: number) {
+    const random = seededRandom(seed);
+    const settings = { ...DEFAULT_PROXY_SETTINGS, ...LIMITS, callerIdleMs: HOUR_MS };
+    const isTrusted = (): boolean => false;
+    this.#context = new ThreadContext({ clock: this.clock, random, settings, isTrusted });
+    this.#server = new ProxyServer(this.#context, this.#view, this.clock, random);
+    this.dry = new DryMesh(this.#view, this.clock);
+    const nowMs = (): number => this.clock.nowMs() + MOMENT_MS;
+    this.later = new DryMesh(this.#view, laterClock(nowMs));
+    this.callers = new Callers((times) => this.clock.advance(times < 3 ? SHORT_MS : LONG_MS));
+    this.#context.wheel.start();
+    this.#governor.start();
+  }
+
+  /** Serves these objects and no others. `reroute` may change what the compiler made, as readers to come will. */
+  async apply(
+    objects: readonly Manifest[],
+    reroute = (delta: Delta): Delta => delta,
+  ): Promise<void> {
+    const delta = this.#compile(objects);
+    if (delta === null) return;
+    this.#names.apply(delta);
+    const placed = this.#placement.place(reroute(delta));
+    for (const kind of ['service', 'endpoint', 'status'] as const) {
+      for (; this.#chunks[kind] < this.#ledger.chunkCount(kind); this.#chunks[kind]++) {
+        this.#view.add(this.#ledger.chunk(kind, this.#chunks[kind], 0));
+      }
+    }
+    for (const service of delta.services) this.#governor.setService(service);
+    for (const key of delta.removedServices) this.#governor.removeService(key);
+    await this.#server.apply(placed);
+    assert.deepEqual(this.#server.failures, []);
+    this.dry.apply(placed);
+    this.later.apply(placed);
+  }
+
+  /** What the mesh DNS answers, null for a name that it does not know; an address stands for itself. */
+  resolve(host: string): string | null {
+    if (/^[\d.]+$/.test(host)) return host;
+    const question = {
+      labels: host.split('.'),
+      type: TYPE.A,
+      class: 1,
+      wire: Buffer.alloc(0),
+    };
+    const { rcode, answers } = answerName(question, this.#names, {
+      domains: DOMAINS,
+      ttlSeconds: 5,
+      nameServerAddress: '',
+      reverse: reverseZone(SERVICE_CIDR),
+    });
+    const [first] = answers;
+    return rcode === RCODE.NOERROR && first?.type === 'A' ? first.data : null;
+  }
+
+  /** Failures of a Service so far, by reason. */
+  failures(key: string): ReadonlyMap<FailureReason, number> {
+    const slot = this.#ledger.find('service', key);
+    return new Map(
+      FAILURE_REASONS.map((reason, i) => [
+        reason,
+        slot === undefined ? 0 : this.#ledger.sum('service', slot, SERVICE_OWN.failures + i),
+      ]),
+    );
+  }
+
+  retries(key: string): number {
+    const slot = this.#ledger.find('service', key);
+    return slot === undefined ? 0 : this.#ledger.sum('service', slot, SERVICE_OWN.retries);
+  }
+
+  /** Tries that ended so far, by `backend address:port`. */
+  tries(): ReadonlyMap<string, number> {
+    const counts = new Map<string, number>();
+    for (const [key, slot] of this.#ledger.entries('endpoint')) {
+      let tries = 0;
+      for (let i = 0; i < 6; i++)
+        tries += this.#ledger.sum('endpoint', slot, ENDPOINT_OWN.requests + i);
+      counts.set(key, tries);
+    }
+    return counts;
+  }
+
+  /** All shared figures, to see whether something changed. */
+  memory(): readonly (readonly (number | bigint)[])[] {
+    return [
+      ...this.serviceCells().map(({ words, w, floats, f, ticks, t }) => [
+        ...words.subarray(w, w + 4),
+        ...floats.subarray(f, f + 2),
+        ...ticks.subarray(t, t + 1),
+      ]),
+      ...this.endpointCells().map(({ words, w, floats, f }) => [
+        ...words.subarray(w, w + 8),
+        ...floats.subarray(f, f + 4),
+      ]),
+    ];
+  }
+
+  serviceCells(): Cells[] {
+    return [...this.#ledger.entries('service').values()].map((slot) =>
+      this.#view.cells('service', slot),
+    );
+  }
+
+  endpointCells(): Cells[] {
+    return [...this.#ledger.entries('endpoint').values()].map((slot) =>
+      this.#view.cells('endpoint', slot),
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.callers.close();
+    await this.apply([]);
+    for (let i = 0; this.#context.callerConnections > 0; i++) {
+      assert.ok(i < 2_000, 'callers are still connected');
+      this.clock.advance(20);
+      // oxlint-disable-next-line no-await-in-loop -- until all closes arrived
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    this.#governor.stop();
+    this.#context.wheel.stop();
+  }
+
+  #compile(objects: readonly Manifest[]): Delta | null {
+    const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
+    const manifest = parseManifest(text, 'random.json');
+    assert.deepEqual(manifest.problems, []);
+    const changed: ObjectRef[] = [];
+    const names = new Set(objects.map(nameOf));
+    for (const [name, ref] of this.#known) {
+      if (names.has(name)) continue;
+      this.#store.delete(ref);
+      this.#known.delete(name);
+      changed.push(ref);
+    }
+    for (const { object, origin } of manifest.objects) {
+      const { namespace, name } = object.meta;
+      const ref = { kind: object.kind, namespace, name };
+      this.#store.set(object, origin);
+      this.#known.set(`${object.kind} ${namespace}/${name}`, ref);
+      changed.push(ref);
+    }
+    return this.#compiler.update(changed);
+  }
+}
+
+function laterClock(nowMs: () => number): Clock {
+  const clock = new ManualClock();
+  clock.nowMs = nowMs;
+  return clock;
+}

@@ -1,0 +1,245 @@
+/** One random mesh after the other, asked and called; keeps what did not fit and what occurred at all. */
+
+import assert from 'node:assert/strict';
+
+import { dial } from '../../../src/explain/dial.ts';
+import { explain, type ExplainInput } from '../../../src/explain/explain.ts';
+import type { BackendFacts, Explanation } from '../../../src/explain/explanation.ts';
+import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
+import { disagreement, firstTried, type Seen } from './agreement.ts';
+import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
+import { Dice } from './dice.ts';
+import { disturb } from './disturb.ts';
+import type { Endpoints } from './endpoints.ts';
+import { CALLERS, DESERTED } from './ground.ts';
+import { DOMAINS, LiveMesh } from './live-mesh.ts';
+import { OddsSum } from './odds-sum.ts';
+import { PERTURBATIONS } from './perturb.ts';
+import { LIMITS, randomRequest } from './request.ts';
+
+const REQUESTS_PER_MESH = 24;
+
+export class Trial {
+  requests = 0;
+  readonly faults: string[] = [];
+  /** What occurred, with how often: reasons of failures, algorithms, tiers and so on. */
+  readonly occurred = new Map<string, number>();
+  /** Disagreements that each perturbation caused. */
+  readonly noticed = new Map<string, number>();
+  readonly endpointOdds = new OddsSum();
+  readonly breakerOdds = new OddsSum();
+  readonly backendOdds = new OddsSum();
+  readonly #endpoints: Endpoints;
+
+  constructor(endpoints: Endpoints) {
+    this.#endpoints = endpoints;
+  }
+
+  /** Asks and calls one mesh some dozen times. The same seed gives the same mesh and requests. */
+  async run(seed: number): Promise<void> {
+    const dice = new Dice(seed);
+    const live = new LiveMesh(seed);
+    let objects = randomObjects(dice, this.#endpoints.port);
+    await live.apply(objects, reroute(dice));
+    this.#sicken(dice);
+    for (let i = 0; i < REQUESTS_PER_MESH; i++) {
+      if (i === REQUESTS_PER_MESH / 2) {
+        objects = changedObjects(dice, objects, this.#endpoints.port);
+        // oxlint-disable-next-line no-await-in-loop -- one request after the other
+        await live.apply(objects, reroute(dice));
+        this.#sicken(dice);
+      }
+      // oxlint-disable-next-line no-await-in-loop -- one request after the other
+      await this.#ask(dice, live, `mesh ${seed}, request ${i}`);
+    }
+    await live.stop();
+  }
+
+  #sicken(dice: Dice): void {
+    this.#endpoints.behaviour.clear();
+    for (const [address, behaviour] of randomBehaviour(dice)) {
+      this.#endpoints.behaviour.set(address, behaviour);
+    }
+  }
+
+  async #ask(dice: Dice, live: LiveMesh, title: string): Promise<void> {
+    if (dice.chance(0.5)) disturb(dice, live);
+    // Longer than the proxy goes without looking who is in rotation.
+    live.clock.advance(dice.pick([12, 12, 60, 400, 3_000]));
+    const { host, port } = whereTo(dice, live);
+    const sent = randomRequest(dice, `${host}:${port}`, tokensAt(live, host, port));
+    const input: ExplainInput = {
+      mesh: live.dry,
+      dial: dial({ host, port }, { services: live.dry.services, domains: DOMAINS }),
+      url: `http://${host}:${port}/`,
+      source: dice.pick(CALLERS),
+      bytes: sent.head,
+      limits: LIMITS,
+    };
+    const before = live.memory();
+    const said = explain(input);
+    const perturbed = Object.entries(PERTURBATIONS).map(
+      ([name, perturb]) => [name, perturb(said, input, live)] as const,
+    );
+    assert.deepEqual(live.memory(), before, `${title}: asking changed something`);
+    const bytes = Buffer.concat([sent.head, Buffer.from(sent.body)]);
+    const seen = await this.#call(live, { host, port, source: input.source, bytes });
+    this.requests++;
+    const fault = disagreement(said, seen);
+    if (fault !== null) this.faults.push(describe(title, fault, { said, seen, bytes }));
+    for (const [name, wrong] of perturbed) {
+      if (disagreement(wrong, seen) !== null) count(this.noticed, name);
+    }
+    this.#note(said, seen);
+  }
+
+  async #call(
+    live: LiveMesh,
+    asked: { host: string; port: number; source: string; bytes: Buffer },
+  ): Promise<Seen> {
+    const { host, port, source, bytes } = asked;
+    const address = live.resolve(host) ?? '';
+    const service = [...live.dry.services.values()].find((each) => each.address === address);
+    const key = service?.key ?? '';
+    const failures = live.failures(key);
+    const tries = live.tries();
+    const retries = live.retries(key);
+    this.#endpoints.reached.length = 0;
+    const answer =
+      address === '' ? 'refused' : await live.callers.ask(source, { address, port }, bytes);
+    const failure = [...live.failures(key)].find(([reason, n]) => n > (failures.get(reason) ?? 0));
+    const tried = [...live.tries()].map(([id, n]) => [id, n - (tries.get(id) ?? 0)] as const);
+    return {
+      service: key,
+      port,
+      answer,
+      failure: failure?.[0] ?? '',
+      tried: new Map(tried.filter(([, n]) => n > 0)),
+      retries: live.retries(key) - retries,
+      reached: [...this.#endpoints.reached],
+      behaviourOf: (at) =>
+        DESERTED.includes(at) ? 'refuse' : (this.#endpoints.behaviour.get(at) ?? 'ok'),
+    };
+  }
+
+  /** One of several backends was taken. */
+  #noteBackend(legs: readonly BackendFacts[], taken: string): void {
+    // Those that refuse a part of what they get would be missing from the sample.
+    const isOpen = ({ breaker, endpoints }: BackendFacts): boolean =>
+      breaker === null && endpoints.some(({ odds }) => odds > 0);
+    if (!legs.every(isOpen)) return;
+    const id = legs[0]?.id ?? '';
+    const odds = legs.filter((leg) => leg.id === id).reduce((sum, leg) => sum + leg.odds, 0);
+    this.backendOdds.add(odds, taken.startsWith(`${id} `));
+  }
+
+  /** Takes in what occurred and what was left to chance. */
+  #note(said: Explanation, seen: Seen): void {
+    if (seen.failure !== '') count(this.occurred, seen.failure);
+    if (seen.answer === 'refused') count(this.occurred, 'unreachable');
+    if (seen.retries > 0) count(this.occurred, 'retried');
+    const passing = said.outcomes.find(({ kind }) => kind === 'forwarded')?.share ?? 0;
+    if (passing > 0 && passing < 1 && said.backends.length === 1) {
+      this.breakerOdds.add(passing, seen.tried.size > 0);
+    }
+    const firsts = seen.tried.size === 0 ? [] : firstTried(seen);
+    if (firsts.length !== 1) return;
+    count(this.occurred, 'forwarded');
+    const legs = said.backends.filter(({ odds }) => odds > 0);
+    // Where the first try may leave no trace, what is seen is no fair sample.
+    const isFair = legs.every(({ endpoints }) =>
+      endpoints.every(({ address }) => seen.behaviourOf(address) !== 'refuse'),
+    );
+    if (isFair && legs.length > 1) this.#noteBackend(legs, firsts[0] ?? '');
+    const leg = legs.find(({ id }) => firsts[0]?.startsWith(`${id} `));
+    if (leg === undefined) return;
+    const algorithm = leg.picks.slice(0, leg.picks.indexOf(','));
+    count(this.occurred, algorithm);
+    const taken = leg.endpoints.find(
+      ({ address, port }) => firsts[0] === `${leg.id} ${address}:${port}`,
+    );
+    count(this.occurred, `tier ${taken?.tier ?? ''}`);
+    count(this.occurred, taken?.reason ?? '');
+    // Taking turns is not chance: the next endpoint depends on the last.
+    if (algorithm === 'round-robin' || !isFair) return;
+    const favourite = leg.endpoints.reduce((a, b) => (b.odds > a.odds ? b : a));
+    if (favourite.odds < 1) this.endpointOdds.add(favourite.odds, favourite === taken);
+  }
+}
+
+function count(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+}
+
+/** A port of a Service mostly, in one of the forms in which it is written; else somewhere that is nowhere. */
+function whereTo(dice: Dice, live: LiveMesh): { host: string; port: number } {
+  const services = [...live.dry.services.values()];
+  const service = services.length === 0 ? undefined : dice.pick(services);
+  if (service === undefined || dice.chance(0.02)) return { host: 'wbe.shop.maesh', port: 20_000 };
+  const { name, namespace, address } = service;
+  const host = dice.pick([
+    `${name}.${namespace}.maesh`,
+    `${name}.${namespace}.traefik.mesh`,
+    `${name.toUpperCase()}.${namespace}.Maesh`,
+    address,
+  ]);
+  const port = service.ports.length === 0 ? 1 : dice.pick(service.ports).port;
+  return { host, port: dice.chance(0.02) ? port + 1 : port };
+}
+
+/** What affinity cookies of this port may say. */
+function tokensAt(live: LiveMesh, host: string, port: number): readonly string[] {
+  const state = live.dry.portAt(live.resolve(host) ?? '', port);
+  const targets = state?.routes.flatMap((route) => route.targets) ?? [];
+  return targets.flatMap(({ backend }) => backend.endpoints.map((each) => each.affinityToken));
+}
+
+/** Splits traffic over backends of several Services, as no reader of manifests does yet. */
+function reroute(dice: Dice): (delta: Delta) => Delta {
+  const isSplit = dice.chance(0.4);
+  return (delta) => {
+    if (!isSplit) return delta;
+    const ids = delta.services.flatMap(({ ports }) => ports.map(({ backend }) => backend.id));
+    const port = (each: ServicePort): ServicePort => {
+      if (!dice.chance(0.5)) return each;
+      const others = ids.filter((id) => id !== each.backend.id);
+      const parts = [each.backend.id, dice.pick([...others, ...others, 'gone/gone:80'])];
+      const backends = parts.map((backend) => ({ backend, weight: dice.pick([0, 1, 2, 3]) }));
+      const [first] = each.routes;
+      return first === undefined
+        ? each
+        : { ...each, routes: [{ ...first, name: 'split', backends }, first] };
+    };
+    const services = delta.services.map((service): Service => ({
+      ...service,
+      ports: service.ports.map(port),
+    }));
+    return { ...delta, services };
+  };
+}
+
+function describe(
+  title: string,
+  fault: string,
+  facts: { said: Explanation; seen: Seen; bytes: Buffer },
+): string {
+  const { said, seen, bytes } = facts;
+  const head = JSON.stringify(bytes.toString('latin1').slice(0, 600));
+  const answer = typeof seen.answer === 'string' ? seen.answer : seen.answer.status;
+  const tried = [...seen.tried.keys()].join(', ');
+  const phases = said.phases.map(({ name, state, text }) => `    ${name} ${state}: ${text}`);
+  const endpoints = said.backends.flatMap(({ id, odds, endpoints: list, retries }) => [
+    `    ${id} ${odds} retries ${JSON.stringify(retries)}`,
+    ...list.map(
+      (each) =>
+        `      ${each.address}:${each.port} ${each.odds} ${each.tier} ${each.reason} ${each.health} ${each.inFlight} ${seen.behaviourOf(each.address)}`,
+    ),
+  ]);
+  return [
+    `${title}: ${fault}`,
+    `  request ${head}`,
+    `  answer ${answer} ${seen.failure}, tried ${tried}, ${seen.retries} retries, reached ${seen.reached.join(', ')}`,
+    ...phases,
+    ...endpoints,
+  ].join('\n');
+}
