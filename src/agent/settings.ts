@@ -42,6 +42,3 @@ export interface CommandIo {
   /** Calls `run` each time the signal arrives; the returned function ends that. */
   onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', run: () => void): () => void;
 }
-
-/** The wiring of one node (src/agent/up.ts): resolves with the exit code once everything is stopped. */
-export type RunUp = (settings: UpSettings, io: CommandIo) => Promise<number>;
