@@ -126,7 +126,11 @@ export class Table {
       if (kept === known) before.delete(id);
       else change.opened.push(kept);
     }
-    for (const left of before.values()) close(left, change);
+    for (const left of before.values()) {
+      close(left, change);
+      const { id } = left.port.backend;
+      if (!service.ports.some(({ backend }) => backend.id === id)) this.#retire(id);
+    }
     this.#ports.set(service.key, after);
   }
 
@@ -136,11 +140,12 @@ export class Table {
     this.#services.delete(key);
     for (const port of this.#ports.get(key)?.values() ?? []) close(port, change);
     this.#ports.delete(key);
-    for (const port of state.service.ports) {
-      const target = this.#targets.get(port.backend.id);
-      target?.backend.update({ ...port.backend, endpoints: [] }, state.service.policies, []);
-      this.#targets.delete(port.backend.id);
-    }
+    for (const port of state.service.ports) this.#retire(port.backend.id);
+  }
+
+  #retire(id: string): void {
+    this.#targets.get(id)?.backend.retire();
+    this.#targets.delete(id);
   }
 
   #route(route: ServicePort['routes'][number]): RouteState {

@@ -203,7 +203,19 @@ export class TestProxy {
     return slot;
   }
 
+  /** Whatever is found, nothing may keep the process of the test alive. */
   async #end(): Promise<void> {
+    try {
+      await this.#check();
+    } finally {
+      this.governor.stop();
+      this.context.wheel.stop();
+      await this.apply([], { removed: [...this.#services.keys()] });
+      for (const wire of this.#callers) wire.socket.destroy();
+    }
+  }
+
+  async #check(): Promise<void> {
     const keys = [...this.ledger.entries('service').keys()];
     for (const wire of this.#callers) wire.socket.destroy();
     await this.#settle(() => this.context.callerConnections === 0, 'callers to be gone');
@@ -231,8 +243,6 @@ export class TestProxy {
       };
       assert.deepEqual(left, { inFlight: 0, own: 0, connections: 0 }, key);
     }
-    this.governor.stop();
-    this.context.wheel.stop();
   }
 
   #settle(ready: () => boolean, what: string): Promise<void> {

@@ -86,6 +86,11 @@ export class BackendState {
     this.#scan(this.#clock.nowMs());
   }
 
+  /** The backend left the configuration: requests on connections that stand may still use it, none idles. */
+  retire(): void {
+    for (const state of this.#endpoints) retire(state);
+  }
+
   /** The endpoint for a request; null when there is none or all are ejected, at their limit or to be avoided. Allocates nothing. */
   pick(request: PickRequest, nowMs: number): EndpointState | null {
     if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) this.#scan(nowMs);

@@ -1,0 +1,118 @@
+/** The end of a proxy: what runs is finished, who waits is told, what does not end is cut. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { freshAddress, GET, OK, proxyFor, type TestProxy } from '../support/proxy.ts';
+import { dial, eventually, RawEndpoint } from '../support/wire.ts';
+
+async function serving(t: TestContext) {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  return { proxy, service, caller, wire, endpoint };
+}
+
+/** Begins to drain; resolves when nothing listens any more, a few hundred milliseconds later. */
+async function beginDrain(proxy: TestProxy, timeoutMs: number): Promise<{ over: Promise<number> }> {
+  const over = proxy.server.drain(timeoutMs);
+  await proxy.advanceUntil(() => proxy.server.listeners === 0, 'the listeners to close');
+  return { over };
+}
+
+test('what runs is finished and told to go; then the drain is over', async (t) => {
+  const { proxy, service, caller, wire } = await serving(t);
+  const { over: drained } = await beginDrain(proxy, 10_000);
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  await assert.rejects(dial(t, to), { code: 'ECONNREFUSED' });
+  wire.write(OK);
+  assert.match(await caller.rest(), /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nok$/);
+  caller.end();
+  await wire.gone();
+  await eventually(() => proxy.context.callerConnections === 0, 'the caller to be gone');
+  proxy.advance(20);
+  assert.equal(await drained, 0);
+});
+
+test('a caller idle for long is closed at once, one that was busy just now a little later', async (t) => {
+  const { proxy, service, caller, wire } = await serving(t);
+  wire.write(OK);
+  await caller.until('ok');
+  proxy.advance(3_000);
+  const busy = await proxy.call(service);
+  busy.write(GET);
+  await wire.head();
+  wire.write(OK);
+  await busy.until('ok');
+  const { over: drained } = await beginDrain(proxy, 10_000);
+  assert.equal(await caller.rest(), '');
+  caller.end();
+  assert.equal(busy.ending, 'open');
+  proxy.advance(2_100);
+  assert.equal(await busy.rest(), '');
+  busy.end();
+  await eventually(() => proxy.context.callerConnections === 0, 'the callers to be gone');
+  proxy.advance(20);
+  assert.equal(await drained, 0);
+});
+
+test('a request that comes on a kept connection during the drain is served, with Connection: close', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  await caller.until('ok');
+  const { over: drained } = await beginDrain(proxy, 10_000);
+  caller.write(GET);
+  assert.match(await caller.rest(), /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nok$/);
+  caller.end();
+  await eventually(() => proxy.context.callerConnections === 0, 'the caller to be gone');
+  proxy.advance(20);
+  assert.equal(await drained, 0);
+});
+
+test('a kept connection without a request is closed before the drain ends', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  await caller.until('ok');
+  const { over: drained } = await beginDrain(proxy, 10_000);
+  proxy.advance(2_100);
+  assert.equal(await caller.rest(), '');
+  caller.end();
+  await eventually(() => proxy.context.callerConnections === 0, 'the caller to be gone');
+  proxy.advance(20);
+  assert.equal(await drained, 0);
+});
+
+test('what does not end in time is cut and counted', async (t) => {
+  const { proxy, caller, wire } = await serving(t);
+  const { over: drained } = await beginDrain(proxy, 5_000);
+  proxy.advance(4_000);
+  assert.equal(caller.ending, 'open');
+  proxy.advance(1_100);
+  assert.equal(await drained, 1);
+  assert.equal(await caller.gone(), 'reset');
+  await wire.gone();
+});
+
+test('a tunnel is cut when the time is over', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const caller = await proxy.call(service);
+  caller.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.write('HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+  await caller.head();
+  const { over: drained } = await beginDrain(proxy, 5_000);
+  caller.write('still');
+  await wire.until('still');
+  proxy.advance(5_100);
+  assert.equal(await drained, 1);
+  assert.equal(await caller.gone(), 'reset');
+  await wire.gone();
+});
