@@ -181,6 +181,35 @@ test('a Service without Endpoints reaches the ready Pods that match, named ports
   assert.deepEqual([...names].toSorted(), ['one', 'two']);
 });
 
+test('a request under way outlives the removal of its endpoint and of its Service', async () => {
+  const held: (() => void)[] = [];
+  const slow = await EndpointServer.start('slow', '127.1.80.5', (request, response) => {
+    if (request.url === '/held') held.push(() => response.end('late'));
+    else response.end();
+  });
+  servers.push(slow);
+  for (const objects of [[service('b/slow', 20_015), endpoints('b/slow', [])], []]) {
+    folder.put('slow.yaml', service('b/slow', 20_015), endpoints('b/slow', [slow]));
+    const address = await until('it is there', async () =>
+      mesh.addressOf('b/slow').catch(() => null),
+    );
+    await until('it answers', async () => (await call({ address, port: 20_015 })).status === 200);
+    const answer = call({ address, port: 20_015, path: '/held' });
+    await until('the request is under way', () => held.length > 0);
+    if (objects.length > 0) folder.put('slow.yaml', ...objects);
+    else folder.delete('slow.yaml');
+    await until('new requests go nowhere', () =>
+      call({ address, port: 20_015 }).then(
+        ({ status }) => status === 503,
+        (error: NodeJS.ErrnoException) => error.code === 'ECONNREFUSED',
+      ),
+    );
+    held.pop()?.();
+    const { status, body } = await answer;
+    assert.deepEqual([status, body], [200, 'late']);
+  }
+});
+
 test('SIGHUP reads the manifests again', async () => {
   const { version } = await mesh.json<{ version: number }>('/api/snapshot');
   // A write through another link to the same file is one that no watch on the folder hears of.
