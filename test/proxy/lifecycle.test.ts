@@ -83,6 +83,21 @@ test('a caller that pipelines and does not read stops being served until it read
   assert.equal(endpoint.heads.length, count);
 });
 
+test('the same holds for answers of the proxy itself, and for a caller that has said all', async (t) => {
+  const { proxy, service } = await proxyFor(t, []);
+  const caller = await proxy.call(service);
+  caller.socket.pause();
+  const count = 40_000;
+  caller.write(GET.repeat(count));
+  caller.end();
+  const served = await settled(() => proxy.failures(service, 'no_endpoint'));
+  assert(served < count, 'all were answered');
+  caller.socket.resume();
+  const answers = await caller.rest();
+  assert.equal(answers.split('HTTP/1.1 503').length - 1, count);
+  assert.equal(proxy.failures(service, 'no_endpoint'), count);
+});
+
 test('a caller that half-closes after its request still gets the response, then the close', async (t) => {
   const endpoint = await RawEndpoint.listen(t, freshAddress());
   const { proxy, service } = await proxyFor(t, [endpoint]);
@@ -252,9 +267,9 @@ test('a POST that an endpoint has read before it closed is not repeated', async 
 
 test('a POST that provably never reached the endpoint is repeated on a fresh connection', async (t) => {
   const { endpoint, proxy, service, caller, wire } = await staleSetUp(t);
-  // In one turn: the endpoint is closed, yet the proxy has not read the FIN when it sends.
-  wire.socket.destroy();
+  // In one turn: the request is read first and sent to a socket that is closed by then.
   caller.write(post('hello'));
+  wire.socket.destroy();
   const fresh = await endpoint.next();
   await fresh.until('hello');
   fresh.write(OK);

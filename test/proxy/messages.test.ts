@@ -152,28 +152,39 @@ test('a request and a response pass byte by byte', async (t) => {
   assert.deepEqual(unchunk(await caller.until('2\r\n\r\n')).body, 'abcde');
 });
 
-test('a trailer section as large as allowed passes, behind a body kept for a retry', async (t) => {
-  const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const { proxy, service } = await proxyFor(t, [endpoint]);
-  const caller = await proxy.call(service);
-  const lines = 'a:\r\n'.repeat(2_040);
-  const longer = 'a: \r\n'.repeat(2_040);
-  const body = 'x'.repeat(12_000);
-  caller.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
-  caller.write(`${body.length.toString(16)}\r\n${body}\r\n0\r\n`);
-  const wire = await endpoint.next();
-  await wire.head();
-  caller.write(`${lines}\r\n`);
-  assert.equal(unchunk(await wire.until('\r\n\r\n')).trailers, `${longer}\r\n`);
-  wire.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n');
-  await caller.until('x\r\n');
-  wire.write(`${lines}\r\n`);
-  assert.equal(await caller.until('\r\n\r\n'), `0\r\n${longer}\r\n`);
-  caller.write(GET);
-  await wire.head();
-  wire.write(OK);
-  await caller.until('ok');
-});
+/** Body sizes that leave just too little room for the trailers in the first buffer, and where the trailers are cut. */
+const TRAILED = [
+  [8_000, 8_160],
+  [10_500, 4_080],
+  [12_000, 4],
+] as const;
+
+for (const [size, cut] of TRAILED) {
+  test(`a trailer section as large as allowed passes behind ${size} bytes, cut at ${cut}`, async (t) => {
+    const endpoint = await RawEndpoint.listen(t, freshAddress());
+    const { proxy, service } = await proxyFor(t, [endpoint]);
+    const caller = await proxy.call(service);
+    const lines = 'a:\r\n'.repeat(2_040);
+    const longer = 'a: \r\n'.repeat(2_040);
+    const chunk = `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
+    caller.write(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}`);
+    const wire = await endpoint.next();
+    await wire.head();
+    await wire.until('x\r\n');
+    caller.write(`0\r\n${lines.slice(0, cut)}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    caller.write(`${lines.slice(cut)}\r\n`);
+    assert.equal(await wire.until('\r\n\r\n'), `0\r\n${longer}\r\n`);
+    wire.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunk}0\r\n`);
+    await caller.until('x\r\n');
+    wire.write(`${lines}\r\n`);
+    assert.equal(await caller.until('\r\n\r\n'), `0\r\n${longer}\r\n`);
+    caller.write(GET);
+    await wire.head();
+    wire.write(OK);
+    await caller.until('ok');
+  });
+}
 
 test('trailers that Connection names stay behind, both ways', async (t) => {
   const endpoint = await RawEndpoint.listen(t, freshAddress());
