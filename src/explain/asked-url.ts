@@ -12,7 +12,7 @@ export interface AskedUrl {
 
 const HTTP_PORT = 80;
 /** Scheme, host, port, path with query; a fragment is not sent. */
-const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{0,5}))?([/?][^#]*)?(?:#.*)?$/i;
+const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
 /** Null for what is no http URL. The scheme may be left out. */
 export function parseAskedUrl(url: string): AskedUrl | null {

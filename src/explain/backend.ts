@@ -123,7 +123,8 @@ function endpointFacts(odds: EndpointOdds, { knowledge }: Arrived): EndpointFact
   return {
     ...state.endpoint,
     tier: odds.tier,
-    odds: odds.share,
+    // Sums of shares may round to a hair above 1.
+    odds: Math.min(odds.share, 1),
     reason: odds.reason,
     health: isLive ? healthName(state) : null,
     inFlight: isLive ? state.inFlight : null,

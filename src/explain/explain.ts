@@ -91,7 +91,11 @@ function tellHead(story: Story, read: ReadHead): boolean {
 
 function tellCaller(story: Story, source: string, identity: Identity | undefined): void {
   if (identity === undefined) {
-    return story.tell('identify', 'passed', `${source} is no Pod of the mesh: nobody calls`);
+    return story.tell(
+      'identify',
+      'passed',
+      `${source} is no Pod of the mesh: the caller is unknown`,
+    );
   }
   const { address, namespace, pod, serviceAccount } = identity;
   const node = identity.node === '' ? 'no known node' : `node ${identity.node}`;
@@ -116,7 +120,7 @@ function enterService(story: Story, state: ServiceState): boolean {
   const { words, w } = state.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] ?? 0;
   const max = count(state.service.policies.limits.requestsInFlight, 'request');
-  const text = `Service ${state.service.key}, with ${count(inFlight, 'request')} in flight of at most ${max}`;
+  const text = `Service ${state.service.key}, ${inFlight} of at most ${max} in flight`;
   const isFull = isOverloaded(state, inFlight + 1);
   story.tell('service', isFull ? 'ended' : 'passed', text);
   if (isFull) story.answer('overloaded', 1);

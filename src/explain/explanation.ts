@@ -76,6 +76,7 @@ export interface ServiceFacts {
   readonly port: number;
   /** '' without one. */
   readonly portName: string;
+  /** `http`: the others are not carried yet. */
   readonly protocol: Protocol;
 }
 

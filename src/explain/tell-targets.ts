@@ -1,8 +1,8 @@
 /** The phases from the route on, over all backends that it may lead to. */
 
-import type { RouteState } from '../proxy/table.ts';
+import type { RouteState, ServiceState } from '../proxy/table.ts';
 import type { TargetStory } from './backend.ts';
-import type { BackendFacts, PhaseState } from './explanation.ts';
+import type { BackendFacts, PhaseState, RetryFacts } from './explanation.ts';
 import type { Story } from './story.ts';
 import { count, duration, percent } from './words.ts';
 
@@ -63,7 +63,9 @@ function endpointText({ facts, failure, service }: TargetStory): string {
   if (failure === 'no_endpoint') return `${facts.id} has no ready endpoint`;
   if (failure !== '') return `none of ${all} can take the request`;
   const possible = facts.endpoints.filter(({ odds }) => odds > 0).length;
-  return `one of ${possible} out of ${all}, by ${facts.picks}`;
+  const which =
+    possible === facts.endpoints.length ? `one of ${all}` : `${possible} of ${all} possible`;
+  return `${which}, by ${facts.picks}`;
 }
 
 /** All, some or none go on. */
@@ -82,7 +84,12 @@ function forwardText({ facts, service }: TargetStory): string {
   ] as const;
   const times = limits.flatMap(([what, ms = 0]) => (ms > 0 ? [`${duration(ms)} for ${what}`] : []));
   const spoken = scheme === 'http' ? 'HTTP/1.1' : `HTTP/1.1 (${scheme} is not spoken yet)`;
-  const on = retries?.on.join(', ') ?? '';
-  const tries = on === '' ? 'one try' : `up to ${retries?.tries ?? 1} tries, on ${on}`;
-  return [spoken, tries, ...times].join(', ');
+  return [spoken, triesText(retries, service), ...times].join(', ');
+}
+
+function triesText(retries: RetryFacts | null, service: ServiceState | null): string {
+  if (retries === null || retries.on.length === 0) return 'one try';
+  const statuses = service?.service.policies.retry?.statuses.join(' ') ?? '';
+  const on = retries.on.map((each) => (each === 'status' ? `status ${statuses}` : each));
+  return `up to ${retries.tries} tries (on ${on.join(', ')})`;
 }

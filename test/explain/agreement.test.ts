@@ -84,6 +84,25 @@ describe('explain and the mesh', () => {
     assert.deepEqual(missing, []);
   });
 
+  test('are told in JSON as docs/explain.schema.json says, with nothing in it that never occurs', () => {
+    const referred = [
+      'Request',
+      'Caller',
+      'Identity',
+      'Outcome',
+      'Phase',
+      'Service',
+      'Source',
+      'Route',
+    ];
+    referred.push('Backend', 'Breaker', 'Endpoint', 'Retries', 'NoRetry', 'RetryCondition');
+    referred.push('Policies', 'PolicyField', 'Forwarded', 'Answered', 'Unreachable', 'Explanation');
+    assert.deepEqual(
+      referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),
+      [],
+    );
+  });
+
   for (const name of Object.keys(PERTURBATIONS)) {
     test(`disagree when explain ${name}`, () => {
       assert.ok((trial.noticed.get(name) ?? 0) > 0, 'nobody noticed');

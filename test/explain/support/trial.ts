@@ -1,7 +1,9 @@
 /** One random mesh after the other, asked and called; keeps what did not fit and what occurred at all. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 
+import { isObject, type JsonObject, parseJson, SchemaChecker } from '../../support/json-schema.ts';
 import { dial } from '../../../src/explain/dial.ts';
 import { explain, type ExplainInput } from '../../../src/explain/explain.ts';
 import type { BackendFacts, Explanation } from '../../../src/explain/explanation.ts';
@@ -17,6 +19,8 @@ import { OddsSum } from './odds-sum.ts';
 import { PERTURBATIONS } from './perturb.ts';
 import { LIMITS, randomRequest } from './request.ts';
 
+export const EXPLANATION = '#/$defs/Explanation';
+const WITHOUT_STATE = 'knows nothing of the present';
 const REQUESTS_PER_MESH = 24;
 
 export class Trial {
@@ -29,6 +33,8 @@ export class Trial {
   readonly endpointOdds = new OddsSum();
   readonly breakerOdds = new OddsSum();
   readonly backendOdds = new OddsSum();
+  /** Has seen every explanation, one of them as of a mesh that just started. */
+  readonly schema = new SchemaChecker(schemaDocument());
   readonly #endpoints: Endpoints;
 
   constructor(endpoints: Endpoints) {
@@ -81,6 +87,10 @@ export class Trial {
     const perturbed = Object.entries(PERTURBATIONS).map(
       ([name, perturb]) => [name, perturb(said, input, live)] as const,
     );
+    for (const each of [said, perturbed.find(([name]) => name === WITHOUT_STATE)?.[1]]) {
+      const errors = this.schema.check(parseJson(JSON.stringify(each)), EXPLANATION);
+      if (errors.length > 0) this.faults.push(`${title}: ${errors.join(', ')}`);
+    }
     assert.deepEqual(live.memory(), before, `${title}: asking changed something`);
     const bytes = Buffer.concat([sent.head, Buffer.from(sent.body)]);
     const seen = await this.#call(live, { host, port, source: input.source, bytes });
@@ -169,6 +179,13 @@ export class Trial {
 
 function count(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1);
+}
+
+function schemaDocument(): JsonObject {
+  const file = new URL('../../../docs/explain.schema.json', import.meta.url);
+  const document = parseJson(readFileSync(file, 'utf8'));
+  assert.ok(isObject(document));
+  return document;
 }
 
 /** A port of a Service mostly, in one of the forms in which it is written; else somewhere that is nowhere. */
