@@ -1,0 +1,113 @@
+/** What the admin API tells goes where the proxies keep it, and what it does not tell is said. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { ManualClock } from '../../src/base/clock.ts';
+import { dial } from '../../src/explain/dial.ts';
+import { DryMesh } from '../../src/explain/dry-mesh.ts';
+import { explain } from '../../src/explain/explain.ts';
+import type { Explanation } from '../../src/explain/explanation.ts';
+import { type LiveService, putLive } from '../../src/explain/live.ts';
+import { renderHead } from '../../src/explain/request.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import type { Policies } from '../../src/model/policy.ts';
+import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
+import { exampleEndpoint, exampleService } from '../support/model.ts';
+
+const HOSTS = ['127.2.0.1', '127.2.0.2'];
+
+function explained(policies: Partial<Policies>, live: Partial<LiveService>): Explanation {
+  const endpoints = HOSTS.map((address) => exampleEndpoint(address));
+  const service = exampleService('shop/web', { endpoints, policies });
+  const mesh = DryMesh.started({ services: [service], identities: [] }, new ManualClock());
+  putLive(mesh, [{ key: 'shop/web', breaker: 'none', inFlight: 0, endpoints: [], ...live }]);
+  const { services } = mesh;
+  const plain = { method: 'GET', target: '/', host: 'a', fields: [], bodyBytes: 0 };
+  return explain({
+    mesh,
+    dial: dial({ host: 'web.shop.maesh', port: 80 }, { services, domains: ['maesh'] }),
+    url: '',
+    source: '127.0.0.1',
+    bytes: renderHead(plain),
+    limits: DEFAULT_PROXY_SETTINGS,
+  });
+}
+
+const BREAKER: Policies['breaker'] = {
+  text: 'NetworkErrorRatio() > 0.5',
+  expression: {
+    kind: 'compare',
+    metric: { kind: 'network-error-ratio' },
+    op: '>',
+    value: 0.5,
+  },
+  checkPeriodMs: 100,
+  openMs: 10_000,
+  recoveryMs: 4_000,
+};
+
+function endpoint(host: number, more: Partial<LiveService['endpoints'][number]>) {
+  const address = HOSTS[host] ?? '';
+  const still = { health: 'healthy', inFlight: 0, p50Ms: null } as const;
+  return { servicePort: 80, address, port: 8080, ...still, ...more };
+}
+
+test('a recovering breaker lets half of the requests pass, which is an assumption', () => {
+  const said = explained({ breaker: BREAKER }, { breaker: 'recovering' });
+  assert.deepEqual(
+    said.outcomes.map(({ kind, share }) => [kind, share]),
+    [
+      ['answered', 0.5],
+      ['forwarded', 0.5],
+    ],
+  );
+  assert.equal(said.forwarded, true);
+  assert.deepEqual(said.assumptions, ['the breaker counts as half recovered']);
+});
+
+test('requests in flight count against the limit of the Service', () => {
+  const limits = { ...DEFAULT_POLICIES.limits, requestsInFlight: 3 };
+  assert.equal(explained({ limits }, { inFlight: 2 }).forwarded, true);
+  const [outcome] = explained({ limits }, { inFlight: 3 }).outcomes;
+  assert.equal(outcome?.kind === 'answered' ? outcome.reason : '', 'overloaded');
+});
+
+test('an endpoint that is probed or busy takes nothing while another one is free', () => {
+  for (const busy of [{ health: 'probing', inFlight: 1 }, { inFlight: 5 }] as const) {
+    const said = explained({}, { endpoints: [endpoint(0, busy), endpoint(1, {})] });
+    assert.deepEqual(
+      said.backends[0]?.endpoints.map(({ odds, inFlight }) => [odds, inFlight]),
+      [
+        [0, busy.inFlight],
+        [1, 0],
+      ],
+    );
+  }
+});
+
+test('the latencies of a running mesh decide by peak-ewma', () => {
+  const balance = { ...DEFAULT_POLICIES.balance, algorithm: 'peak-ewma' } as const;
+  const endpoints = [endpoint(0, { p50Ms: 20 }), endpoint(1, { p50Ms: 2 })];
+  const said = explained({ balance }, { endpoints });
+  assert.deepEqual(
+    said.backends[0]?.endpoints.map(({ odds }) => odds),
+    [0, 1],
+  );
+  assert.deepEqual(said.assumptions, ['the latency of an endpoint counts as its median']);
+});
+
+test('what the admin API does not tell is said', () => {
+  const rateLimit = { average: 1, periodMs: 1, burst: 1, per: 'service', callersMax: 8 } as const;
+  const balance = { ...DEFAULT_POLICIES.balance, slowStartMs: 5 };
+  const said = explained(
+    { rateLimit, balance, retry: DEFAULT_RETRY, breaker: BREAKER },
+    { breaker: 'open' },
+  );
+  assert.deepEqual(said.assumptions, [
+    'the rate limit counts as unused',
+    'the breaker counts as just opened, so Retry-After is the longest',
+    'no endpoint counts as in slow start',
+    'the retry budget counts as full',
+  ]);
+});
