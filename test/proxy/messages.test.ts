@@ -154,7 +154,7 @@ test('a request and a response pass byte by byte', async (t) => {
 
 /** Body sizes that leave just too little room for the trailers in the first buffer, and where the trailers are cut. */
 const TRAILED = [
-  [8_000, 8_160],
+  [7_900, 0],
   [10_500, 4_080],
   [12_000, 4],
 ] as const;

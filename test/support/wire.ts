@@ -302,10 +302,10 @@ export async function eventually(
   }
 }
 
-/** Waits until a figure is above 0 and stands still for some 50 ms; returns it. */
-export async function settled(figure: () => number): Promise<number> {
+/** Waits until a figure is above 0 and stands still for so many looks, some 5 ms apart; returns it. */
+export async function settled(figure: () => number, looks = 10): Promise<number> {
   let last = 0;
-  for (let still = 0; still < 10;) {
+  for (let still = 0; still < looks;) {
     // oxlint-disable-next-line no-await-in-loop -- a poll
     await new Promise((resolve) => setTimeout(resolve, 5));
     const now = figure();

@@ -257,7 +257,7 @@ export class CallerConnection implements SocketOwner, Expiring {
     this.#stash = null;
     this.resume();
     if (stash !== null) this.#consume(stash, 0, stash.length);
-    if (this.#ended && this.idle && !this.socket.writableNeedDrain) this.#linger();
+    if (this.#ended && this.idle) this.#linger();
   }
 
   /** Spares parsing a head again for every byte that trickles in. */
