@@ -14,7 +14,7 @@ export const READ_BYTES = 65_536;
 /** Room in the write buffer beyond one whole read and a head: what rewriting adds, chunk framing, trailers. */
 const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
 /** A socket that has to wait anyway gets a copy of less than this, rather than the whole write buffer. */
-const COPY_BELOW_BYTES = 16_384;
+const COPY_BYTES_MAX = 16_384;
 /** Size of the buffers that keep a request until its response begins. */
 export const SLAB_BYTES = 16_384;
 const SLABS_KEPT_MAX = 1_024;
@@ -69,7 +69,7 @@ export class ThreadContext {
     length: number,
   ): boolean {
     const data = this.out.subarray(0, length);
-    if (length < COPY_BELOW_BYTES && socket.writableLength !== 0)
+    if (length < COPY_BYTES_MAX && socket.writableLength !== 0)
       return socket.write(Buffer.from(data));
     const more = socket.write(data);
     if (socket.writableLength !== 0) this.out = Buffer.allocUnsafeSlow(this.#outBytes);
