@@ -1,6 +1,7 @@
 /** Fills the access-log record from an exchange that ended. */
 
 import type { Random } from '../../base/random.ts';
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import { AccessRecord } from '../telemetry/access-record.ts';
@@ -23,23 +24,48 @@ export class AccessWriter {
     if (!this.log.wants(exchange.status, exchange.failure !== '', this.#random)) return;
     const record = this.#record;
     const kept = exchange.request.kept as Buffer;
-    const identity = caller.identify();
-    const { service } = caller.port.service;
-    record.durationMs = nowMs - exchange.startedMs;
-    record.startWallMs = this.#context.clock.wallMs() - record.durationMs;
-    record.callerAddress = caller.address;
-    record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
-    record.service = service.key;
-    record.port = caller.port.number;
+    this.#begin(caller, nowMs - exchange.startedMs);
     record.method = kept.toString('latin1', 0, exchange.request.methodEnd);
     record.setTarget(kept, exchange.request.methodEnd + 1, exchange.request.targetEnd);
     record.protocol = exchange.http10 ? 'HTTP/1.0' : 'HTTP/1.1';
     record.status = exchange.status;
     record.failure = exchange.failure;
+    record.rule = '';
     record.requestBytes = exchange.request.body.bytes;
     record.responseBytes = exchange.response.body.bytes;
     record.tries = exchange.tries;
     record.endpoint = exchange.endpoint === null ? '' : exchange.endpoint.key;
     this.log.write(record);
+  }
+
+  /** What was refused before it became a request has no method or target that could be trusted. */
+  writeRefused(caller: CallerConnection, reason: FailureReason, rule: string): void {
+    const { status } = FAILURES[reason];
+    if (!this.log.wants(status, true, this.#random)) return;
+    const record = this.#record;
+    this.#begin(caller, 0);
+    record.method = '';
+    record.targetLength = 0;
+    record.targetCut = false;
+    record.protocol = '';
+    record.status = status;
+    record.failure = reason;
+    record.rule = rule;
+    record.requestBytes = 0;
+    record.responseBytes = 0;
+    record.tries = 0;
+    record.endpoint = '';
+    this.log.write(record);
+  }
+
+  #begin(caller: CallerConnection, durationMs: number): void {
+    const record = this.#record;
+    const identity = caller.identify();
+    record.durationMs = durationMs;
+    record.startWallMs = this.#context.clock.wallMs() - durationMs;
+    record.callerAddress = caller.address;
+    record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
+    record.service = caller.port.service.service.key;
+    record.port = caller.port.number;
   }
 }

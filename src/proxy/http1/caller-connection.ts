@@ -20,6 +20,7 @@ import { BAD, INCOMPLETE } from './head.ts';
 import type { Forwarding } from './head-writer.ts';
 import { writeLocalReply } from './local-reply.ts';
 import { parseRequestHead } from './request-head.ts';
+import type { Rule } from './rule.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
@@ -142,7 +143,7 @@ export class CallerConnection implements SocketOwner, Expiring {
     if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
     if (this.#lingering) return this.#lingerOver(nowMs);
     if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
-    this.#refuse('request_timeout_head');
+    this.#refuse('request_timeout_head', '');
   }
 
   pause(): void {
@@ -244,7 +245,8 @@ export class CallerConnection implements SocketOwner, Expiring {
       return -1;
     }
     if (next === BAD) {
-      this.#refuse(requestHead.failure === '' ? 'bad_request' : requestHead.failure);
+      const { failure, rule } = requestHead;
+      this.#refuse(failure === '' ? 'bad_request' : failure, rule);
       return -1;
     }
     this.#exchange.begin(data, requestHead, next - pos);
@@ -270,10 +272,11 @@ export class CallerConnection implements SocketOwner, Expiring {
   }
 
   /** Answers what never became a request, and closes. */
-  #refuse(reason: FailureReason): void {
+  #refuse(reason: FailureReason, rule: Rule | ''): void {
     const { cells } = this.port.service;
     countRequest(cells, FAILURES[reason].status);
     countFailure(cells, reason);
+    this.#context.accessLog?.writeRefused(this, reason, rule);
     const reply = { reason, retryAfterMs: 0, close: true, head: false, http10: false };
     this.#context.writeOut(this.socket, writeLocalReply(this.#context.out, reply));
     this.#linger();

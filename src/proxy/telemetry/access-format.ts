@@ -9,7 +9,7 @@ const SHORT_CHARS = 64;
 const QUESTION_MARK = 0x3f;
 const DASH = 0x2d;
 
-/** No line is longer, whatever the record holds: four names, five short texts, a target, numbers and punctuation. */
+/** No line is longer, whatever the record holds: two names, six short texts, a target, numbers and punctuation. */
 export const LINE_BYTES_MAX =
   BYTES_PER_CHAR_MAX * (2 * NAME_CHARS + 6 * SHORT_CHARS) + 3 * 2_048 + 1_024;
 
@@ -26,6 +26,7 @@ export const ACCESS_FIELDS = [
   'protocol',
   'status',
   'failure',
+  'rule',
   'requestBytes',
   'responseBytes',
   'durationMs',
@@ -83,6 +84,8 @@ export class AccessFormat {
     to.integer(record.status);
     to.ascii(',"failure":"');
     to.text(record.failure, SHORT_CHARS);
+    to.ascii('","rule":"');
+    to.text(record.rule, SHORT_CHARS);
     to.ascii('","requestBytes":');
     to.integer(record.requestBytes);
     to.ascii(',"responseBytes":');

@@ -124,6 +124,7 @@ test('write() makes one JSON line with the documented fields, without the query'
     protocol: 'HTTP/1.1',
     status: 200,
     failure: '',
+    rule: '',
     requestBytes: 120,
     responseBytes: 1234,
     durationMs: 1.235,
@@ -166,6 +167,7 @@ test('write() escapes whatever bytes a caller sends', (t) => {
           service: name,
           method: short,
           failure: short,
+          rule: short,
           endpoint: short,
         });
         Object.assign(record, {

@@ -25,6 +25,8 @@ export class AccessRecord {
   status = 0;
   /** A FailureReason, '' when the proxy itself ended nothing. */
   failure = '';
+  /** The rule of HTTP/1.1 that a refused head breaks, '' when none. */
+  rule = '';
   requestBytes = 0;
   responseBytes = 0;
   durationMs = 0;
