@@ -32,7 +32,7 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
   const bad = await proxy.call(service);
   bad.write('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n');
   assert.match(await bad.rest(), /^HTTP\/1\.1 400 /);
-  await eventually(() => text.split('\n').length === 4);
+  await eventually(() => text.split('\n').length === 4, 'three lines');
   const lines = text
     .trim()
     .split('\n')
