@@ -21,7 +21,8 @@ const APPS = ['cart', 'pay', 'web'] as const;
 export const SESSION = 'session';
 
 const PORT_FIRST = 20_000;
-const PORT_LAST = 29_999;
+/** Even ones for the first port of a Service, odd ones for the second. */
+const PORT_PAIRS = 4_999;
 
 /** Objects of one mesh. All endpoints listen on `endpointPort`. */
 export function randomObjects(dice: Dice, endpointPort: number): readonly Manifest[] {
@@ -99,7 +100,7 @@ function serviceObjects(dice: Dice, place: Place): readonly Manifest[] {
   const { namespace, app, endpointPort } = place;
   const ports = Array.from({ length: dice.int(1, 2) }, (_, i) => ({
     name: `p${i}`,
-    port: dice.int(PORT_FIRST, PORT_LAST),
+    port: PORT_FIRST + 2 * dice.int(0, PORT_PAIRS) + i,
     targetPort: dice.chance(0.5) ? endpointPort : 'http',
   }));
   const hosts = dice.chance(0.5) ? ENDPOINTS : [...ENDPOINTS, ...DESERTED];
