@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 
 import { nearest } from '../base/nearest.ts';
-import type { Service, ServicePort } from '../model/service.ts';
+import { isCarried, type Service, type ServicePort } from '../model/service.ts';
 
 export interface DialInput {
   /** As in a URL, without brackets. */
@@ -42,11 +42,16 @@ export function dial(input: DialInput, options: DialOptions): Dial {
     };
   }
   const name = port.name === '' ? '' : ` ("${port.name}")`;
-  const text = `${because}; port ${number}${name} of it is ${port.protocol}`;
-  if (port.protocol !== 'http') {
+  const text = `${because}; port ${number}${name} of it is ${spoken(port)}`;
+  if (!isCarried(port)) {
     return { kind: 'nowhere', text: `${text}, which this version does not carry` };
   }
   return { kind: 'reached', address: service.address, port: number, text };
+}
+
+function spoken({ protocol, backend }: ServicePort): string {
+  const { scheme } = backend;
+  return protocol === 'http' && scheme !== 'http' ? `http to ${scheme} endpoints` : protocol;
 }
 
 interface Found {

@@ -75,7 +75,7 @@ function stateOf(shares: readonly number[]): PhaseState {
 }
 
 function forwardText({ facts, service }: TargetStory): string {
-  const { retries, scheme } = facts;
+  const { retries } = facts;
   const timeouts = service?.service.policies.timeouts;
   const limits = [
     ['connect', timeouts?.connectMs],
@@ -83,8 +83,7 @@ function forwardText({ facts, service }: TargetStory): string {
     ['the whole request', timeouts?.requestMs],
   ] as const;
   const times = limits.flatMap(([what, ms = 0]) => (ms > 0 ? [`${duration(ms)} for ${what}`] : []));
-  const spoken = scheme === 'http' ? 'HTTP/1.1' : `HTTP/1.1 (${scheme} is not spoken yet)`;
-  return [spoken, triesText(retries, service), ...times].join(', ');
+  return ['HTTP/1.1', triesText(retries, service), ...times].join(', ');
 }
 
 function triesText(retries: RetryFacts | null, service: ServiceState | null): string {

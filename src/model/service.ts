@@ -96,3 +96,8 @@ export interface Snapshot {
   readonly identities: ReadonlyMap<string, Identity>;
   readonly problems: readonly Problem[];
 }
+
+/** Whether this version of the proxy serves the port. Sending plain HTTP where TLS is asked for would be worse than nothing. */
+export function isCarried(port: ServicePort): boolean {
+  return port.protocol === 'http' && port.backend.scheme === 'http';
+}

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
+import { isCarried } from '../model/service.ts';
 import type { ThreadContext } from './context.ts';
 import { closeQuietly } from './close-quietly.ts';
 import { Listener } from './http1/listener.ts';
@@ -81,7 +82,7 @@ export class ProxyServer {
   }
 
   async #listen(port: PortState): Promise<void> {
-    if (port.closed || port.port.protocol !== 'http') return;
+    if (port.closed || !isCarried(port.port)) return;
     const listener = new Listener(port, this.context);
     this.#listeners.set(port, listener);
     try {

@@ -76,7 +76,7 @@ export class Table {
   readonly #view: LedgerView;
   readonly #services = new Map<string, ServiceState>();
   readonly #targets = new Map<string, Target>();
-  /** By Service key, then by `address port protocol`. */
+  /** By Service key, then by `address port protocol scheme`. */
   readonly #ports = new Map<string, Map<string, PortState>>();
 
   constructor(view: LedgerView, clock: Clock, random: Random) {
@@ -116,7 +116,7 @@ export class Table {
     const before = this.#ports.get(service.key) ?? new Map<string, PortState>();
     const after = new Map<string, PortState>();
     for (const port of service.ports) {
-      const id = `${service.address} ${port.port} ${port.protocol}`;
+      const id = `${service.address} ${port.port} ${port.protocol} ${port.backend.scheme}`;
       const known = before.get(id);
       const kept =
         known !== undefined && known.service === state ? known : new PortState(state, port);

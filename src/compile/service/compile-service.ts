@@ -8,6 +8,7 @@ import type { Annotations } from '../annotation/read.ts';
 import { describeRef, type Finding } from '../finding.ts';
 import type { Candidates } from './candidate.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
+import { notCarriedFinding } from './not-carried.ts';
 import { protocolOf, schemeOf } from './port.ts';
 
 export interface ServiceContext extends EndpointContext {
@@ -42,7 +43,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       findings.push(protocol);
       continue;
     }
-    ports.push({
+    const port: ServicePort = {
       ...routed(ref, spec, field, protocol),
       backend: {
         id: backendId(ref, spec),
@@ -50,7 +51,10 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
         scheme: schemeOf(spec, protocol, annotations),
         endpoints: endpoints.read(spec, field),
       },
-    });
+    };
+    ports.push(port);
+    const notCarried = notCarriedFinding(ref, field, port);
+    if (notCarried !== null) findings.push(notCarried);
   }
   const { policies, sources, findings: ofPolicies } = policiesOf(annotations, ref);
   const key = `${namespace}/${name}`;
