@@ -36,7 +36,7 @@ test('every link and path on a page leads to something', () => {
 test('docs/README.md leads to every page in docs', () => {
   const index = readFileSync(join(ROOT, 'docs/README.md'), 'utf8');
   const linked = new Set([...index.matchAll(LINK)].map(([, link]) => link));
-  const pages = globSync(['*.md', '*.yaml', '*/README.md'], { cwd: join(ROOT, 'docs') });
+  const pages = globSync(['*.md', '*.yaml', '*.json', '*/README.md'], { cwd: join(ROOT, 'docs') });
   assert.deepEqual(
     pages.filter((page) => page !== 'README.md' && !linked.has(page)),
     [],
