@@ -15,8 +15,12 @@ import { StatsSampler } from '../proxy/telemetry/service-stats.ts';
 import type { Ledger } from '../proxy/ledger/ledger.ts';
 import type { Agent, Readiness } from './agent.ts';
 
-/** Period of the samples that rates and quantiles come from. */
+/** Period of the samples that rates and quantiles come from, while somebody looks … */
 const SAMPLE_MS = 500;
+/** … and else: sampling a thousand Services takes milliseconds of the core that requests run on. */
+const UNWATCHED_SAMPLE_MS = 5_000;
+/** Somebody looks who asked within this time. */
+const WATCHED_MS = 10_000;
 
 export interface AgentViewOptions {
   readonly agent: Agent;
@@ -37,6 +41,7 @@ export class AgentView implements AdminView, MetricsSource {
   readonly #sampler: StatsSampler;
   readonly #eventLoop = new EventLoopMonitor();
   readonly #timer: Timer;
+  #sampledAtMs = -Infinity;
 
   constructor(options: AgentViewOptions) {
     const { agent, clock } = options;
@@ -45,7 +50,15 @@ export class AgentView implements AdminView, MetricsSource {
     this.ledger = agent.ledger;
     this.#sampler = new StatsSampler(agent.ledger, clock);
     this.figures = new LedgerFigures(agent.ledger, this.#sampler);
-    this.#timer = clock.every(SAMPLE_MS, () => this.#sampler.sample());
+    this.#timer = clock.every(SAMPLE_MS, () => this.#sample());
+  }
+
+  #sample(): void {
+    const now = this.#options.clock.nowMs();
+    const watched = now - this.#sampler.readAtMs < WATCHED_MS;
+    if (!watched && now - this.#sampledAtMs < UNWATCHED_SAMPLE_MS) return;
+    this.#sampledAtMs = now;
+    this.#sampler.sample();
   }
 
   stop(): void {

@@ -68,6 +68,7 @@ export class StatsSampler {
   readonly #endpoints: Window;
   readonly #serviceCells = new Float64Array(SERVICE_CELLS);
   readonly #endpointCells = new Float64Array(ENDPOINT_CELLS);
+  #readAtMs = -Infinity;
   #lastMs = -Infinity;
 
   constructor(ledger: Ledger, clock: Clock, options: StatsOptions = {}) {
@@ -89,6 +90,11 @@ export class StatsSampler {
     });
   }
 
+  /** When figures were last asked for; -Infinity before. */
+  get readAtMs(): number {
+    return this.#readAtMs;
+  }
+
   /** To be called every 250 ms to 1 s while somebody looks. Calls that come much faster are ignored. */
   sample(): void {
     const now = this.#clock.nowMs();
@@ -100,6 +106,7 @@ export class StatsSampler {
 
   /** Figures of the Service `namespace/name`; all 0, null and closed for one that is not known. */
   of(serviceKey: string): ServiceStats {
+    this.#readAtMs = this.#clock.nowMs();
     const cells = this.#serviceCells;
     const windowMs = this.#services.sum(serviceKey, this.#clock.nowMs(), cells);
     const slot = this.#ledger.find('service', serviceKey);
@@ -120,6 +127,7 @@ export class StatsSampler {
 
   /** Figures of an endpoint by its `endpointSlotKey`; all 0, null and healthy for one that is not known. */
   endpoint(slotKey: string): EndpointStats {
+    this.#readAtMs = this.#clock.nowMs();
     const cells = this.#endpointCells;
     const windowMs = this.#endpoints.sum(slotKey, this.#clock.nowMs(), cells);
     const slot = this.#ledger.find('endpoint', slotKey);
