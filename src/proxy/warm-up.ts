@@ -42,13 +42,16 @@ export async function warmUp(like: ThreadContext): Promise<void> {
   const stop = (): void => endpoints.forEach((endpoint) => endpoint.close());
   const ledger = new Ledger(1);
   const view = new LedgerView();
-  const placed = new Placement(ledger, like.clock).place({
-    version: 1,
-    services: [warmService(endpoints)],
-    removedServices: [],
-    identities: [],
-    removedIdentities: [],
-  });
+  // Cloned, as what the main thread posts is: compiled code is made for objects of exactly that making.
+  const placed = structuredClone(
+    new Placement(ledger, like.clock).place({
+      version: 1,
+      services: [warmService(endpoints)],
+      removedServices: [],
+      identities: [],
+      removedIdentities: [],
+    }),
+  );
   for (const kind of ['service', 'endpoint', 'status'] as const) view.add(ledger.chunk(kind, 0, 0));
   const context = new ThreadContext(like);
   const table = new Table(view, like.clock, like.random);
