@@ -210,7 +210,10 @@ function against(proxy: Proxy): void {
         for (let i = 0; i < LANES; i++) {
           const upstream = new Upstream();
           await upstream.open();
-          lanes.push({ port: await freePort(), upstream });
+          // The system may give a port a second time, as nobody listens on it yet.
+          let port = await freePort();
+          while (lanes.some((lane) => lane.port === port)) port = await freePort();
+          lanes.push({ port, upstream });
         }
         const file = path.join(folder, 'config');
         writeFileSync(file, proxy.config(folder, lanes));
