@@ -2,7 +2,7 @@
  * An open-loop load generator at a fixed rate: request i is due at start + i / rate, and its latency counts from then, so
  * that a proxy which stalls cannot hide the requests it kept from being sent (coordinated omission). Keep-alive
  * connections take turns; a request that finds none free waits in its place. Runs as a process of its own
- * (`node load.ts PLAN`): it rehearses, reads the target from its standard input, and prints the result as JSON.
+ * (`node load.ts PLAN`): it rehearses until its standard input names the target, and prints the result as JSON.
  */
 
 import { once } from 'node:events';
@@ -21,11 +21,11 @@ export interface LoadPlan {
   readonly durationMs: number;
   /** Times, ascending, that cut the run into windows with latencies of their own, by when a request was due; [] for one. */
   readonly cutsMs: readonly number[];
-  /** What the process runs first, so that its own code is compiled when it counts. */
+  /** What the process runs before, for at least that long, so that its own code is compiled when it counts. */
   readonly rehearsal: { readonly target: LoadTarget; readonly durationMs: number };
 }
 
-/** The line that the process prints when it waits for a target (JSON, one line) on its standard input. */
+/** The line that the process prints when it expects a target (JSON, one line) on its standard input. */
 export const REHEARSED = 'rehearsed';
 
 export interface LatencySummary {
@@ -52,13 +52,21 @@ export interface LoadResult {
 
 /** Runs one schedule to its end; the connections are open before the first request is due. */
 export async function runLoad(plan: Omit<LoadPlan, 'rehearsal'>): Promise<LoadResult> {
-  const run = new Schedule(plan);
-  return run.start();
+  const pacemaker = await startPacemaker(plan.rate);
+  try {
+    return await new Schedule(plan, pacemaker).run();
+  } finally {
+    await pacemaker.stop();
+  }
 }
+
+/** A target that is never named ends the process some time. */
+const REHEARSAL_MAX_MS = 60_000;
 
 class Schedule {
   readonly #plan: Omit<LoadPlan, 'rehearsal'>;
-  readonly #total: number;
+  readonly #pacemaker: Pacemaker;
+  #total: number;
   readonly #windows: readonly Histogram[];
   readonly #late = new Histogram();
   readonly #connections: LoadConnection[] = [];
@@ -72,14 +80,15 @@ class Schedule {
   #startMs = 0;
   #finish: () => void = () => undefined;
 
-  constructor(plan: Omit<LoadPlan, 'rehearsal'>) {
+  constructor(plan: Omit<LoadPlan, 'rehearsal'>, pacemaker: Pacemaker) {
     this.#plan = plan;
+    this.#pacemaker = pacemaker;
     this.#total = Math.floor((plan.rate * plan.durationMs) / 1_000);
     this.#free = new Int32Array(plan.connections);
     this.#windows = [...plan.cutsMs, 0].map(() => new Histogram());
   }
 
-  async start(): Promise<LoadResult> {
+  async run(): Promise<LoadResult> {
     const { plan, finished } = { plan: this.#plan, finished: this.#finished() };
     await Promise.all(
       Array.from({ length: plan.connections }, (_, i) => {
@@ -89,16 +98,19 @@ class Schedule {
       }),
     );
     for (let i = 0; i < plan.connections; i += 1) this.#release(i);
-    const pacemaker = await startPacemaker(Math.max(1_000 / plan.rate, 0.1));
-    pacemaker.worker.on('message', () => this.#pump());
-    this.#startMs = pacemaker.begin();
+    this.#startMs = this.#pacemaker.begin(() => this.#pump());
     // A schedule that cannot be kept still ends: what was not sent by then is reported.
     const limit = setTimeout(() => this.#finish(), plan.durationMs + 5_000);
     await finished;
     clearTimeout(limit);
-    await pacemaker.worker.terminate();
     for (const connection of this.#connections) connection.close();
     return this.#result();
+  }
+
+  /** Nothing more becomes due. */
+  stop(): void {
+    this.#total = this.#next;
+    if (this.#inFlight === 0) this.#finish();
   }
 
   #finished(): Promise<void> {
@@ -167,27 +179,30 @@ class Schedule {
 }
 
 interface Pacemaker {
-  readonly worker: Worker;
-  /** Starts the ticks and gives the time of the first one. */
-  begin(): number;
+  /** Starts the ticks anew and gives the time of the first one. */
+  begin(onDue: () => void): number;
+  stop(): Promise<unknown>;
 }
 
 /** Resolves when its thread waits: starting a thread takes tens of milliseconds that belong to no request. */
-async function startPacemaker(periodMs: number): Promise<Pacemaker> {
+async function startPacemaker(rate: number): Promise<Pacemaker> {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const startMs = new Float64Array(new SharedArrayBuffer(8));
   const worker = new Worker(new URL('./load-pacemaker.ts', import.meta.url), {
-    workerData: { gate, startMs, periodMs },
+    workerData: { gate, startMs, periodMs: Math.max(1_000 / rate, 0.1) },
   });
+  let due = (): void => undefined;
   await once(worker, 'message');
+  worker.on('message', () => due());
   return {
-    worker,
-    begin() {
+    begin(onDue) {
+      due = onDue;
       startMs[0] = systemClock.nowMs() + 1;
-      Atomics.store(gate, 0, 1);
+      Atomics.add(gate, 0, 1);
       Atomics.notify(gate, 0);
       return startMs[0];
     },
+    stop: () => worker.terminate(),
   };
 }
 
@@ -201,17 +216,28 @@ function summary(histogram: Histogram): LatencySummary {
   };
 }
 
+/** The rehearsal ends where the schedule begins: a pause would let caches, clocks and the collector go cold again. */
 async function main(plan: LoadPlan): Promise<void> {
   // The kernel may delay a timer by 50 µs to save wake-ups; here that would be part of every latency.
   writeFileSync('/proc/self/timerslack_ns', '1');
-  await runLoad({ ...plan, ...plan.rehearsal, cutsMs: [] });
-  process.stdout.write(`${REHEARSED}\n`);
-  const line = await new Promise<string>((resolve) => {
+  const asked = new Promise<string>((resolve) => {
     process.stdin.once('data', (chunk) => resolve(chunk.toString()));
   });
+  const pacemaker = await startPacemaker(plan.rate);
+  const { target: stage, durationMs } = plan.rehearsal;
+  const rehearsal = new Schedule(
+    { ...plan, target: stage, durationMs: REHEARSAL_MAX_MS, cutsMs: [] },
+    pacemaker,
+  );
+  setTimeout(() => process.stdout.write(`${REHEARSED}\n`), durationMs);
+  const rehearsed = rehearsal.run();
+  const target: LoadTarget = JSON.parse(await asked);
+  rehearsal.stop();
+  await rehearsed;
   process.stdin.destroy();
-  const target: LoadTarget = JSON.parse(line);
-  process.stdout.write(`${JSON.stringify(await runLoad({ ...plan, target }))}\n`);
+  const result = await new Schedule({ ...plan, target }, pacemaker).run();
+  await pacemaker.stop();
+  process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
 if (import.meta.main) await main(JSON.parse(process.argv[2] ?? '{}'));

@@ -1,9 +1,9 @@
 /**
  * Deadlines of all connections of a thread in one coarse wheel: arming costs a few stores and never a timer.
  *
- * An item sits in at most one live slot. Moving its deadline later touches nothing: the wheel looks at the item when
- * the old slot comes up and files it again. Moving it earlier files it a second time and leaves a stale entry behind,
- * which the tick number in the item unmasks.
+ * An item sits in at most one slot and knows its place there. Moving its deadline later touches nothing: the wheel looks
+ * at the item when the old slot comes up and files it again. What is closed must be disarmed: a wheel that held on to
+ * dead connections until their deadline would keep seconds of them alive under churn.
  */
 
 import type { Clock, Timer } from '../base/clock.ts';
@@ -13,6 +13,8 @@ export interface Expiring {
   deadlineMs: number;
   /** Owned by the wheel; 0 when not filed. */
   wheelTick: number;
+  /** Owned by the wheel: the place in the slot. */
+  wheelIndex: number;
   onDeadline(nowMs: number): void;
 }
 
@@ -34,6 +36,11 @@ export class DeadlineWheel {
     this.#tick = Math.floor(this.nowMs / DEADLINE_TICK_MS);
   }
 
+  /** How many items are filed. */
+  get size(): number {
+    return this.#slots.reduce((sum, slot) => sum + slot.length, 0);
+  }
+
   start(): void {
     this.#timer ??= this.#clock.every(DEADLINE_TICK_MS, () => this.advance());
   }
@@ -49,9 +56,20 @@ export class DeadlineWheel {
     const due = Math.ceil(item.deadlineMs / DEADLINE_TICK_MS);
     const last = this.#tick + SLOTS - 1;
     const tick = due <= this.#tick ? this.#tick + 1 : due > last ? last : due;
-    if (item.wheelTick !== 0 && item.wheelTick <= tick) return;
+    if (item.wheelTick !== 0) {
+      if (item.wheelTick <= tick) return;
+      this.#unfile(item);
+    }
+    const slot = this.#slots[tick % SLOTS] as Expiring[];
     item.wheelTick = tick;
-    (this.#slots[tick % SLOTS] as Expiring[]).push(item);
+    item.wheelIndex = slot.length;
+    slot.push(item);
+  }
+
+  /** Forgets an item: it never fires, and nothing here keeps it alive. Safe to call twice. */
+  disarm(item: Expiring): void {
+    item.deadlineMs = Infinity;
+    if (item.wheelTick !== 0) this.#unfile(item);
   }
 
   /** Fires what is due. Called by the timer; tests with a manual clock need nothing else. */
@@ -67,16 +85,22 @@ export class DeadlineWheel {
     }
   }
 
+  /** Takes from the end, since items may disarm each other; what is filed again goes to another slot. */
   #fire(tick: number, now: number): void {
-    const index = tick % SLOTS;
-    const slot = this.#slots[index] as Expiring[];
-    if (slot.length === 0) return;
-    this.#slots[index] = [];
-    for (const item of slot) {
-      if (item.wheelTick === 0 || item.wheelTick > tick) continue;
+    const slot = this.#slots[tick % SLOTS] as Expiring[];
+    for (let item = slot.pop(); item !== undefined; item = slot.pop()) {
       item.wheelTick = 0;
       if (item.deadlineMs <= now) item.onDeadline(now);
       else this.arm(item);
     }
+  }
+
+  #unfile(item: Expiring): void {
+    const slot = this.#slots[item.wheelTick % SLOTS] as Expiring[];
+    item.wheelTick = 0;
+    const last = slot.pop() as Expiring;
+    if (last === item) return;
+    slot[item.wheelIndex] = last;
+    last.wheelIndex = item.wheelIndex;
   }
 }

@@ -42,8 +42,8 @@ server.onRetried = report;
 
 async function start(): Promise<void> {
   await probeHandles();
-  await warmUp(context);
   context.wheel.start();
+  await warmUp(context);
   if (settings.accessLog.format !== 'off') {
     const sink = new FileSink(settings.accessLog.path);
     context.accessLog = new AccessWriter(

@@ -1,79 +1,102 @@
 /**
  * Runs the request path on synthetic traffic before the thread says it is ready, because JavaScript is slow until it
- * is compiled. Everything is real (sockets, parser, policies, endpoint), on the loopback interface, with figures of its
- * own that nobody sees.
+ * is compiled. Everything is real (context, sockets, parser, policies, endpoints), on the loopback interface, with
+ * figures of its own that nobody sees.
  */
 
 import net from 'node:net';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
+import type { Policies } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
-import { ThreadContext } from './context.ts';
+import type { ThreadContext } from './context.ts';
 import { Listener } from './http1/listener.ts';
 import { LedgerView } from './ledger/cells.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Placement } from './ledger/placement.ts';
 import { Table } from './table.ts';
+import { BODY_END, REQUESTS, RESPONSE_HEAD, RESPONSES } from './warm-up-messages.ts';
 
 /** Enough for the optimising compiler to see every function of the path; more only delays the start. */
-const REQUESTS = 6_000;
-const CONNECTIONS = 8;
+const EXCHANGES = 6_000;
+const CONNECTIONS = 16;
+/** A caller comes anew after so many, and an endpoint closes after so many: connections are a path of their own. */
+const EXCHANGES_PER_CALLER = 32;
+const EXCHANGES_PER_ENDPOINT_CONNECTION = 64;
 /** Warm or not, by then the thread goes on: it would rather be slow for a moment than late. */
 const TIME_MAX_MS = 400;
-/** Two, so that there is something to balance. */
-const ENDPOINT_ADDRESSES = ['127.0.0.1', '127.0.0.2'];
-
-const REQUEST_GET = Buffer.from(
-  'GET /warm?up=1 HTTP/1.1\r\nHost: warm.up\r\nUser-Agent: maesh\r\nAccept: */*\r\nAccept-Encoding: gzip\r\n\r\n',
-);
-const REQUEST_POST = Buffer.from(
-  'POST /warm HTTP/1.1\r\nHost: warm.up\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nCookie: a=b\r\n\r\nhello',
-);
-const RESPONSE_LENGTH = Buffer.from(
-  'HTTP/1.1 200 OK\r\nServer: warm\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!',
-);
-const RESPONSE_CHUNKED = Buffer.from(
-  'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\nd\r\nHello, world!\r\n0\r\n\r\n',
-);
+/** More than two, so that there is something to draw from. */
+const ENDPOINT_ADDRESSES = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
+const LF = 0x0a;
+const UPPER_H = 0x48;
+const UPPER_P = 0x50;
 
 /** Resolves when the path is warm or the time is up; never rejects, since a cold path is slow and nothing worse. */
-export async function warmUp(like: ThreadContext): Promise<void> {
+export async function warmUp(context: ThreadContext): Promise<void> {
   const listening = await Promise.all(ENDPOINT_ADDRESSES.map((address) => listen(address)));
   const endpoints = listening.filter((endpoint) => endpoint !== null);
-  const stop = (): void => endpoints.forEach((endpoint) => endpoint.close());
+  const stopEndpoints = (): void => endpoints.forEach((endpoint) => endpoint.close());
+  if (endpoints.length === 0) return;
   const ledger = new Ledger(1);
   const view = new LedgerView();
+  const table = new Table(view, context.clock, context.random);
   // Cloned, as what the main thread posts is: compiled code is made for objects of exactly that making.
-  const placed = structuredClone(
-    new Placement(ledger, like.clock).place({
+  const { services } = structuredClone(
+    new Placement(ledger, context.clock).place({
       version: 1,
-      services: [warmService(endpoints)],
+      services: [
+        service('plain', DEFAULT_POLICIES, endpoints),
+        service('full', FULL_POLICIES, endpoints),
+      ],
       removedServices: [],
       identities: [],
       removedIdentities: [],
     }),
   );
   for (const kind of ['service', 'endpoint', 'status'] as const) view.add(ledger.chunk(kind, 0, 0));
-  const context = new ThreadContext(like);
-  const table = new Table(view, like.clock, like.random);
-  const [port] = table.apply(placed.services, []).opened;
-  if (port === undefined || endpoints.length === 0) return stop();
-  const listener = new Listener(port, context);
+  const listeners = table.apply(services, []).opened.map((port) => new Listener(port, context));
   try {
-    const callersPort = await listener.listen();
-    await callInTurns(callersPort, like.clock.nowMs() + TIME_MAX_MS, () => like.clock.nowMs());
+    const ports = await Promise.all(listeners.map((listener) => listener.listen()));
+    await call(ports, context);
   } catch {
     // The loopback interface refuses: the first requests will be slow, and the real listeners say why.
   } finally {
-    listener.close(() => undefined);
-    table.apply([], [placed.services[0]?.service.key ?? '']);
-    stop();
+    await Promise.all(
+      listeners.map((listener) => new Promise<void>((done) => listener.close(done))),
+    );
+    table.apply(
+      [],
+      services.map((placed) => placed.service.key),
+    );
+    stopEndpoints();
   }
 }
 
-function warmService(endpoints: readonly Listening[]): Service {
+/** All that costs something on every request. */
+const FULL_POLICIES: Policies = {
+  ...DEFAULT_POLICIES,
+  timeouts: { ...DEFAULT_POLICIES.timeouts, requestMs: 60_000, tryMs: 30_000 },
+  retry: DEFAULT_RETRY,
+  breaker: {
+    text: '',
+    // Never true.
+    expression: {
+      kind: 'compare',
+      metric: { kind: 'network-error-ratio' },
+      op: '>',
+      value: 2,
+    },
+    checkPeriodMs: 100,
+    openMs: 1,
+    recoveryMs: 1,
+  },
+  rateLimit: { average: 1e6, periodMs: 1_000, burst: 1e6, per: 'service', callersMax: 1 },
+};
+
+function service(name: string, policies: Policies, endpoints: readonly Listening[]): Service {
+  const key = `warm/${name}`;
   const backend = {
-    id: 'warm/up:0',
-    service: 'warm/up',
+    id: `${key}:0`,
+    service: key,
     scheme: 'http' as const,
     endpoints: endpoints.map(({ address, port }) => ({
       address,
@@ -86,26 +109,13 @@ function warmService(endpoints: readonly Listening[]): Service {
   };
   const source = { object: '', field: '' };
   const routes = [{ name: 'default', backends: [{ backend: backend.id, weight: 1 }], source }];
-  const metric = { kind: 'network-error-ratio' } as const;
   return {
-    key: 'warm/up',
+    key,
     namespace: 'warm',
-    name: 'up',
+    name,
     address: '127.0.0.1',
     ports: [{ name: '', port: 0, protocol: 'http', routes, backend }],
-    policies: {
-      ...DEFAULT_POLICIES,
-      timeouts: { ...DEFAULT_POLICIES.timeouts, requestMs: 60_000, tryMs: 30_000 },
-      retry: DEFAULT_RETRY,
-      breaker: {
-        text: '',
-        expression: { kind: 'compare', metric, op: '>', value: 2 },
-        checkPeriodMs: 100,
-        openMs: 1,
-        recoveryMs: 1,
-      },
-      rateLimit: { average: 1e6, periodMs: 1_000, burst: 1e6, per: 'service', callersMax: 1 },
-    },
+    policies,
     sources: {},
   };
 }
@@ -129,32 +139,48 @@ function listen(address: string): Promise<Listening | null> {
   });
 }
 
-/** The endpoint: requests of a keep-alive connection come one at a time, so one read is one request. */
+/** The endpoint: requests of a keep-alive connection come one at a time. */
 function answerRequests(socket: net.Socket): void {
   let count = 0;
-  socket.on(
-    'data',
-    () => void socket.write(count++ % 8 === 0 ? RESPONSE_CHUNKED : RESPONSE_LENGTH),
-  );
+  socket.on('data', (data) => {
+    const isPost = data[0] === UPPER_P;
+    if (isPost && data.at(-1) !== BODY_END) return;
+    count++;
+    if (data[0] === UPPER_H) socket.write(RESPONSE_HEAD);
+    else socket.write(RESPONSES[count % RESPONSES.length] as Buffer);
+    if (count >= EXCHANGES_PER_ENDPOINT_CONNECTION) socket.end();
+  });
   socket.on('error', () => socket.destroy());
 }
 
-function callInTurns(port: number, untilMs: number, nowMs: () => number): Promise<void> {
+/** Callers take turns until there was enough traffic or the time is up; then all of them have left. */
+function call(ports: readonly number[], context: ThreadContext): Promise<void> {
+  const { clock } = context;
+  const untilMs = clock.nowMs() + TIME_MAX_MS;
+  let sent = 0;
+  let open = 0;
+  const isOver = (): boolean => sent >= EXCHANGES || clock.nowMs() >= untilMs;
   return new Promise((resolve) => {
-    let sent = 0;
-    let open = CONNECTIONS;
-    const turn = (socket: net.Socket): void => {
-      if (sent >= REQUESTS || nowMs() >= untilMs) socket.destroy();
-      else socket.write(sent++ % 16 === 0 ? REQUEST_POST : REQUEST_GET);
-    };
-    for (let i = 0; i < CONNECTIONS; i++) {
+    const connect = (port: number): void => {
+      let left = EXCHANGES_PER_CALLER;
+      const turn = (socket: net.Socket): void => {
+        if (left-- === 0 || isOver()) socket.destroy();
+        else socket.write(REQUESTS[sent++ % REQUESTS.length] as Buffer);
+      };
       const socket = net.connect({ port, host: '127.0.0.1', noDelay: true }, () => turn(socket));
-      socket.on('data', () => turn(socket));
+      open++;
+      socket.on('data', (data) => {
+        const last = data.at(-1);
+        // A head without a body and the last chunk end with a line; so does no part of the bodies.
+        if (last === BODY_END || last === LF) turn(socket);
+      });
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
         open--;
-        if (open === 0) resolve();
+        if (!isOver()) connect(port);
+        else if (open === 0) resolve();
       });
-    }
+    };
+    for (let i = 0; i < CONNECTIONS; i++) connect(ports[i % ports.length] as number);
   });
 }

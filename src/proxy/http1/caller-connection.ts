@@ -45,6 +45,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   readonly fallbackHost: Buffer;
   deadlineMs = Infinity;
   wheelTick = 0;
+  wheelIndex = 0;
   readonly #context: ThreadContext;
   readonly #host: CallerHost;
   readonly #exchange: Exchange;
@@ -126,11 +127,11 @@ export class CallerConnection implements SocketOwner, Expiring {
   onClose(error: NodeJS.ErrnoException | null): void {
     if (this.#gone) return;
     this.#gone = true;
-    this.deadlineMs = Infinity;
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
     else this.#exchange.onCallerClosed();
+    this.#context.wheel.disarm(this);
     this.#host.closed(this);
   }
 

@@ -35,6 +35,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   readonly socket: Socket;
   deadlineMs = Infinity;
   wheelTick = 0;
+  wheelIndex = 0;
   connected = false;
   closed = false;
   /** True once an earlier exchange used it: then a close without a byte of response means it went stale. */
@@ -167,6 +168,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
 
   onClose(error: NodeJS.ErrnoException | null): void {
     this.closed = true;
+    this.#context.wheel.disarm(this);
     const { words, w, own, o } = this.endpoint.cells;
     Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
     own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
