@@ -4,6 +4,7 @@ import { BlockList, isIPv6 } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import assert from 'node:assert';
 import { systemClock } from '../base/clock.ts';
+import { goFirst } from '../base/priority.ts';
 import { systemRandom } from '../base/random.ts';
 import type { Log } from '../base/log.ts';
 import { ThreadContext } from './context.ts';
@@ -41,6 +42,7 @@ port.on('message', (message: ToThread) => {
 server.onRetried = report;
 
 async function start(): Promise<void> {
+  goFirst();
   await probeHandles();
   context.wheel.start();
   await warmUp(context);

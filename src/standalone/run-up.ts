@@ -4,7 +4,9 @@ import { Agent } from '../agent/agent.ts';
 import type { CommandIo, UpSettings } from '../agent/settings.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
+import { trimMemory } from '../base/libc.ts';
 import { createLog, type Log } from '../base/log.ts';
+import { yieldCompilers, yieldMain } from '../base/priority.ts';
 import type { Problem } from '../model/service.ts';
 import { Manifests } from './manifests.ts';
 import { Admin } from './admin.ts';
@@ -12,6 +14,8 @@ import { ProblemLog } from './problem-log.ts';
 import { welcome } from './welcome.ts';
 
 const FAILURE_EXIT_CODE = 1;
+/** It takes about a millisecond, in which no thread can allocate. */
+const TRIM_MS = 10_000;
 
 /** Resolves with the exit code: 0 after an orderly end. */
 export async function runUp(settings: UpSettings, io: CommandIo): Promise<number> {
@@ -48,8 +52,13 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   try {
     // The admin port comes first: proxy ports are shared, so nothing else stops a second mesh started by mistake.
     const adminAddress = await admin.start();
+    yieldCompilers();
     await Promise.all([agent.start(), manifests.start()]);
     await Promise.race([agent.served(manifests.snapshot().version), end]);
+    yieldMain();
+    // Compiling and reading left holes behind, and will again.
+    trimMemory();
+    clock.every(TRIM_MS, trimMemory);
     if (!ending.signal.aborted) {
       io.out(
         welcome({

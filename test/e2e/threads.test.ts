@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
+import { release } from 'node:os';
 import { test, type TestContext } from 'node:test';
 import { call } from './support/call.ts';
 import { EndpointServer } from './support/endpoint.ts';
@@ -86,3 +88,41 @@ test('connections spread over the threads, and one that dies is replaced while t
 function sum(counts: readonly number[]): number {
   return counts.reduce((total, count) => total + count, 0);
 }
+
+/** Name, niceness and time slice in nanoseconds (undefined where the kernel does not tell) of every thread. */
+function threadsOf(pid: number): { name: string; nice: number; slice: number | undefined }[] {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).map((id) => {
+    const stat = readFileSync(`${tasks}/${id}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const sched = `${tasks}/${id}/sched`;
+    const told = existsSync(sched) ? readFileSync(sched, 'utf8') : '';
+    const slice = /^slice\s*:\s*(\d+)/m.exec(told)?.[1];
+    return {
+      name: stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')')),
+      nice: Number(fields[16]),
+      slice: slice === undefined ? undefined : Number(slice),
+    };
+  });
+}
+
+test('the other threads of the process yield to those of the proxy', async (t) => {
+  const folder = await setUp(t, '127.1.84.6');
+  const mesh = await Mesh.start({ paths: [folder.path], cidr: '127.84.6.0/24', threads: 2 });
+  t.after(() => mesh.stop());
+  const threads = threadsOf(mesh.child.pid ?? 0);
+  const isProxy = ({ name }: { name: string }): boolean => name.startsWith('proxy-');
+  assert.equal(threads.filter(isProxy).length, 2);
+  for (const thread of threads) {
+    if (!isProxy(thread)) continue;
+    assert.equal(thread.nice, 0, thread.name);
+    const [major = 0, minor = 0] = release().split('.').map(Number);
+    if (thread.slice !== undefined && (major > 6 || (major === 6 && minor >= 12))) {
+      assert.equal(thread.slice, 100_000, thread.name);
+    }
+  }
+  const main = threads.filter(({ name }) => name.includes('Main'));
+  const compilers = threads.filter(({ name }) => name.includes('V8Worker'));
+  assert.ok(main.length === 1 && compilers.length > 0, JSON.stringify(threads));
+  for (const { name, nice } of [...main, ...compilers]) assert.equal(nice, 5, name);
+});

@@ -243,6 +243,7 @@ export class TestProxy {
       };
       assert.deepEqual(left, { inFlight: 0, own: 0, connections: 0 }, key);
     }
+    assert.equal(this.context.wheel.size, 0, 'closed connections in the deadline wheel');
   }
 
   #settle(ready: () => boolean, what: string): Promise<void> {

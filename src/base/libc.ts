@@ -1,0 +1,58 @@
+/**
+ * The few things of the system that the runtime has no function for. All are wishes: where the runtime cannot call the
+ * C library, or the library has no such function, nothing happens and the mesh works as well, a little less smoothly.
+ *
+ * Nothing is asked for unless the process runs as `bin/maesh` starts it: calling the library is an experiment of the
+ * runtime, which says so on standard error unless told not to.
+ */
+
+import type * as Ffi from 'node:ffi';
+import { arch } from 'node:os';
+
+/** Whether the process was started with the flags of `bin/maesh`. */
+export const isTuned = process.execArgv.includes('--single-threaded-gc');
+
+/** Of the system call sched_setattr(2), which no library function stands for on all systems that we run on. */
+const SCHED_SETATTR: Readonly<Record<string, bigint>> = { x64: 314n, arm64: 274n };
+/** `struct sched_attr` up to and with `sched_period`; offset of `sched_runtime`, which is the slice. */
+const ATTR_BYTES = 48;
+const ATTR_RUNTIME = 24;
+
+/**
+ * Asks the kernel to let the calling thread run for `nanoseconds` at a time, 100,000 to 100,000,000. Linux 6.12 and
+ * later; older ones take it and do nothing.
+ */
+export function setSlice(nanoseconds: number): void {
+  const number = SCHED_SETATTR[arch()];
+  if (number === undefined) return;
+  // Policy, flags, niceness and priority stay 0: a thread like all others.
+  const attr = Buffer.alloc(ATTR_BYTES);
+  attr.writeUInt32LE(ATTR_BYTES, 0);
+  attr.writeBigUInt64LE(BigInt(nanoseconds), ATTR_RUNTIME);
+  attempt((ffi) => {
+    const { functions } = ffi.dlopen(null, {
+      syscall: { arguments: ['int64', 'int64', 'buffer', 'int64'], return: 'int64' },
+    });
+    functions.syscall(number, 0n, attr, 0n);
+  });
+}
+
+/** Gives memory that was freed back to the system (malloc_trim(3)): the allocator keeps all that lies below what is in use. */
+export function trimMemory(): void {
+  attempt((ffi) => {
+    const { functions } = ffi.dlopen(null, {
+      malloc_trim: { arguments: ['uint64'], return: 'int32' },
+    });
+    functions.malloc_trim(0n);
+  });
+}
+
+function attempt(call: (ffi: typeof Ffi) => void): void {
+  const ffi = isTuned ? process.getBuiltinModule('node:ffi') : undefined;
+  if (ffi === undefined) return;
+  try {
+    call(ffi);
+  } catch {
+    // Another C library, or a runtime that has closed this door.
+  }
+}
