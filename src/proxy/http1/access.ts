@@ -1,12 +1,19 @@
 /** Fills the access-log record from an exchange that ended. */
 
 import type { Random } from '../../base/random.ts';
+import type { Identity } from '../../model/endpoint.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import { AccessRecord } from '../telemetry/access-record.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import type { Exchange } from './exchange.ts';
+
+/** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
+export interface AccessOrigin {
+  readonly identity: Identity | undefined;
+  readonly text: Uint8Array;
+}
 
 export class AccessWriter {
   readonly log: AccessLog;
@@ -60,12 +67,18 @@ export class AccessWriter {
 
   #begin(caller: CallerConnection, durationMs: number): void {
     const record = this.#record;
-    const identity = caller.identify();
     record.durationMs = durationMs;
     record.startWallMs = this.#context.clock.wallMs() - durationMs;
-    record.callerAddress = caller.address;
-    record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
-    record.service = caller.port.service.service.key;
-    record.port = caller.port.number;
+    const identity = caller.identify();
+    let { accessOrigin } = caller;
+    if (accessOrigin === null || accessOrigin.identity !== identity) {
+      record.callerAddress = caller.address;
+      record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
+      record.service = caller.port.service.service.key;
+      record.port = caller.port.number;
+      accessOrigin = { identity, text: this.log.origin(record) };
+      caller.accessOrigin = accessOrigin;
+    }
+    record.origin = accessOrigin.text;
   }
 }

@@ -14,6 +14,7 @@ import type { Expiring } from '../deadline.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { adopt, type SocketOwner } from '../socket.ts';
 import type { PortState } from '../table.ts';
+import type { AccessOrigin } from './access.ts';
 import { add, countFailure, countRequest } from './account.ts';
 import { Exchange } from './exchange.ts';
 import { BAD, INCOMPLETE } from './head.ts';
@@ -46,6 +47,8 @@ export class CallerConnection implements SocketOwner, Expiring {
   deadlineMs = Infinity;
   wheelTick = 0;
   wheelIndex = 0;
+  /** Kept by the access log; null until the first line. */
+  accessOrigin: AccessOrigin | null = null;
   readonly #context: ThreadContext;
   readonly #host: CallerHost;
   readonly #exchange: Exchange;

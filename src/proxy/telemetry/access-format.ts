@@ -1,11 +1,12 @@
 /** The two shapes of an access-log line. No header value is ever in it; the query only when asked for. */
 
 import type { AccessRecord } from './access-record.ts';
-import { BYTES_PER_CHAR_MAX, type LineWriter } from './line-writer.ts';
+import { BYTES_PER_CHAR_MAX, LineWriter } from './line-writer.ts';
 
 /** Longest names that are logged whole; Kubernetes allows 253 + 1 + 253. */
 const NAME_CHARS = 512;
 const SHORT_CHARS = 64;
+const STATUS_MAX = 599;
 const QUESTION_MARK = 0x3f;
 const DASH = 0x2d;
 
@@ -38,8 +39,12 @@ export class AccessFormat {
   readonly #common: boolean;
   readonly #query: boolean;
   #second = -1;
-  /** Time to the second, and what follows the milliseconds. */
-  #timeText = '';
+  /** Start of a line: up to the milliseconds in JSON, the time alone in the common format. */
+  #time: Uint8Array = Buffer.alloc(0);
+  /** What stands between target and request bytes in the JSON line of an ordinary HTTP/1.1 request, by its status. */
+  readonly #outcomes: (Uint8Array | undefined)[] = Array.from({ length: STATUS_MAX + 1 });
+
+  readonly #scratch = new LineWriter(Buffer.allocUnsafeSlow(LINE_BYTES_MAX));
 
   constructor(format: 'json' | 'common', query: boolean) {
     this.#common = format === 'common';
@@ -51,19 +56,29 @@ export class AccessFormat {
     const second = Math.floor(record.startWallMs / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#timeText = this.#common
+      const text = this.#common
         ? commonTime(second)
-        : new Date(second * 1000).toISOString().slice(0, 20);
+        : `{"time":"${new Date(second * 1000).toISOString().slice(0, 20)}`;
+      this.#time = Buffer.from(text);
     }
     if (this.#common) this.#appendCommon(to, record);
     else this.#appendJson(to, record);
     to.byte(0x0a);
   }
 
-  #appendJson(to: LineWriter, record: AccessRecord): void {
-    to.ascii('{"time":"');
-    to.ascii(this.#timeText);
-    to.padded(Math.floor(record.startWallMs) - this.#second * 1000, 3);
+  /** The part of a line that says who called what: the same for all requests of a connection, so it may be kept. */
+  origin(record: AccessRecord): Uint8Array {
+    return this.#kept((to) => this.#appendOrigin(to, record));
+  }
+
+  #appendOrigin(to: LineWriter, record: AccessRecord): void {
+    if (this.#common) {
+      to.text(record.callerAddress, SHORT_CHARS);
+      to.ascii(' - ');
+      if (record.caller === '') to.byte(DASH);
+      else to.text(record.caller, NAME_CHARS);
+      return;
+    }
     to.ascii('Z","callerAddress":"');
     to.text(record.callerAddress, SHORT_CHARS);
     to.ascii('","caller":"');
@@ -72,21 +87,18 @@ export class AccessFormat {
     to.text(record.service, NAME_CHARS);
     to.ascii('","port":');
     to.integer(record.port);
+  }
+
+  #appendJson(to: LineWriter, record: AccessRecord): void {
+    to.bytes(this.#time);
+    to.padded(Math.floor(record.startWallMs) - this.#second * 1000, 3);
+    if (record.origin === null) this.#appendOrigin(to, record);
+    else to.bytes(record.origin);
     to.ascii(',"method":"');
     to.text(record.method, SHORT_CHARS);
     to.ascii('","target":"');
     to.target(record.target, this.#targetEnd(record));
-    to.ascii(
-      record.targetCut ? '","targetCut":true,"protocol":"' : '","targetCut":false,"protocol":"',
-    );
-    to.text(record.protocol, SHORT_CHARS);
-    to.ascii('","status":');
-    to.integer(record.status);
-    to.ascii(',"failure":"');
-    to.text(record.failure, SHORT_CHARS);
-    to.ascii('","rule":"');
-    to.text(record.rule, SHORT_CHARS);
-    to.ascii('","requestBytes":');
+    this.#appendOutcome(to, record);
     to.integer(record.requestBytes);
     to.ascii(',"responseBytes":');
     to.integer(record.responseBytes);
@@ -99,14 +111,47 @@ export class AccessFormat {
     to.ascii('"}');
   }
 
+  #appendOutcome(to: LineWriter, record: AccessRecord): void {
+    const { status } = record;
+    const isOrdinary =
+      record.failure === '' && !record.targetCut && record.protocol === 'HTTP/1.1' && status > 0;
+    if (!isOrdinary || record.rule !== '' || status > STATUS_MAX) {
+      return this.#writeOutcome(to, record);
+    }
+    let outcome = this.#outcomes[status];
+    if (outcome === undefined) {
+      outcome = this.#kept((scratch) => this.#writeOutcome(scratch, record));
+      this.#outcomes[status] = outcome;
+    }
+    to.bytes(outcome);
+  }
+
+  #kept(write: (to: LineWriter) => void): Uint8Array {
+    this.#scratch.length = 0;
+    write(this.#scratch);
+    return Uint8Array.from(this.#scratch.buffer.subarray(0, this.#scratch.length));
+  }
+
+  #writeOutcome(to: LineWriter, record: AccessRecord): void {
+    to.ascii(
+      record.targetCut ? '","targetCut":true,"protocol":"' : '","targetCut":false,"protocol":"',
+    );
+    to.text(record.protocol, SHORT_CHARS);
+    to.ascii('","status":');
+    to.integer(record.status);
+    to.ascii(',"failure":"');
+    to.text(record.failure, SHORT_CHARS);
+    to.ascii('","rule":"');
+    to.text(record.rule, SHORT_CHARS);
+    to.ascii('","requestBytes":');
+  }
+
   /** `127.1.0.5 - shop/client [22/Nov/2026:05:05:04 +0000] "GET /cart HTTP/1.1" 200 1234`. */
   #appendCommon(to: LineWriter, record: AccessRecord): void {
-    to.text(record.callerAddress, SHORT_CHARS);
-    to.ascii(' - ');
-    if (record.caller === '') to.byte(DASH);
-    else to.text(record.caller, NAME_CHARS);
+    if (record.origin === null) this.#appendOrigin(to, record);
+    else to.bytes(record.origin);
     to.ascii(' [');
-    to.ascii(this.#timeText);
+    to.bytes(this.#time);
     to.ascii('] "');
     to.text(record.method, SHORT_CHARS);
     to.byte(0x20);

@@ -9,7 +9,7 @@ import { ManualClock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
 import type { AccessLogSettings } from '../../model/settings.ts';
-import { ACCESS_FIELDS, LINE_BYTES_MAX } from './access-format.ts';
+import { ACCESS_FIELDS, AccessFormat, LINE_BYTES_MAX } from './access-format.ts';
 import {
   AccessLog,
   AccessRecord,
@@ -19,6 +19,7 @@ import {
   RETRY_MS,
 } from './access-log.ts';
 import { type AccessSink, FileSink, type WriteDone } from './access-sink.ts';
+import { LineWriter } from './line-writer.ts';
 
 const JSON_SETTINGS: AccessLogSettings = {
   format: 'json',
@@ -348,4 +349,35 @@ test('FileSink names the file that it cannot open', () => {
     code: 'not_found',
     message: /^Cannot open the access log "\/nowhere\/access\.log": /,
   });
+});
+
+test('a kept origin and kept outcomes make the same line as writing it anew, in both formats', () => {
+  const name = fc.string({ unit: 'binary', maxLength: 40 });
+  const requests = fc.array(
+    fc.record({
+      caller: name,
+      status: fc.constantFrom(0, 200, 204, 404, 503, 599, 600, 999),
+      failure: fc.constantFrom('', 'no_endpoint'),
+      rule: fc.constantFrom('', 'host_missing'),
+      protocol: fc.constantFrom('HTTP/1.1', 'HTTP/1.0', ''),
+      targetCut: fc.boolean(),
+    }),
+    { minLength: 1, maxLength: 20 },
+  );
+  fc.assert(
+    fc.property(requests, fc.constantFrom('json' as const, 'common' as const), (all, format) => {
+      const keeping = new AccessFormat(format, true);
+      for (const request of all) {
+        const lines = [false, true].map((keep) => {
+          const record = Object.assign(example(), request);
+          const used = keep ? keeping : new AccessFormat(format, true);
+          if (keep) record.origin = used.origin(record);
+          const to = new LineWriter(Buffer.alloc(LINE_BYTES_MAX));
+          used.append(to, record);
+          return to.buffer.toString('latin1', 0, to.length);
+        });
+        assert.equal(lines[1], lines[0]);
+      }
+    }),
+  );
 });

@@ -81,6 +81,11 @@ export class AccessLog {
     return this.#settings.sample >= 1 || random.next() < this.#settings.sample;
   }
 
+  /** See `AccessRecord.origin`. */
+  origin(record: AccessRecord): Uint8Array {
+    return this.#format.origin(record);
+  }
+
   /** Takes one line, or drops it when too many wait. The record is free again on return. */
   write(record: AccessRecord): void {
     if (this.#queuedBytes + this.#current.text.length >= QUEUE_BYTES_MAX) {

@@ -13,6 +13,8 @@ export class AccessRecord {
   service = '';
   /** Number of the Service port. */
   port = 0;
+  /** The four above as the format of the log writes them (`AccessFormat.origin`); null when nobody kept that. */
+  origin: Uint8Array | null = null;
   method = '';
   /** The request target as it was on the wire: `target.length` bytes at most, the rest is cut. */
   readonly target = Buffer.alloc(TARGET_BYTES);

@@ -20,6 +20,12 @@ export class LineWriter {
     this.buffer[this.length++] = value;
   }
 
+  /** What was written before, by another writer: one copy, where byte by byte would be dear. */
+  bytes(written: Uint8Array): void {
+    this.buffer.set(written, this.length);
+    this.length += written.length;
+  }
+
   /** ASCII that needs no escaping. */
   ascii(text: string): void {
     const { buffer } = this;
