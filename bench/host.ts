@@ -57,7 +57,9 @@ export function findTools():
   const tools: Tools = {
     haproxy: locate('haproxy', (path) => firstMatch(path, ['-v'], /version (\S+)/)),
     nginx: locate('nginx', (path) => firstMatch(path, ['-v'], /nginx\/(\S+)/)),
-    envoy: locate('envoy', (path) => firstMatch(path, ['--version'], /version: \w+\/(\d+\.\d+\.\d+)/)),
+    envoy: locate('envoy', (path) =>
+      firstMatch(path, ['--version'], /version: \w+\/(\d+\.\d+\.\d+)/),
+    ),
     wrk: locate('wrk', (path) => firstMatch(path, ['-v'], /wrk (?:debian\/)?(\S+)/)),
     hey: locate('hey', () => 'as packaged'),
     taskset: locate('taskset', (path) => firstMatch(path, ['-V'], /(\d[\d.]+)/)),

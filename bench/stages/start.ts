@@ -12,11 +12,13 @@ import { doubt, metered, roundOrder, type Pace } from './stage.ts';
 export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
   const samples: Sample[] = [];
   for (let round = 1; round <= pace.rounds; round += 1) {
-    for (const peer of roundOrder(PEERS, round)) {
+    // Without a proxy, too: what the generator's own new connections cost is in everybody's first second.
+    for (const peer of roundOrder([null, ...PEERS], round)) {
+      const subject = peer?.name ?? 'direct';
       const figures = await coldStart(lab, pace, peer);
-      samples.push({ subject: peer.name, round, figures });
+      samples.push({ subject, round, figures });
       lab.progress(
-        `start ${round}/${pace.rounds} ${peer.name}: ready in ${formatNumber(figures['readyMs'], 0)} ms, p99 ${formatNumber(figures['firstP99Micros'], 0)} µs in the first second, ${formatNumber(figures['nextP99Micros'], 0)} µs in the next four, ${formatNumber(figures['steadyP99Micros'], 0)} µs then${doubt(figures)}`,
+        `start ${round}/${pace.rounds} ${subject}: ready in ${formatNumber(figures['readyMs'], 0)} ms, p99 ${formatNumber(figures['firstP99Micros'], 0)} µs in the first second, ${formatNumber(figures['nextP99Micros'], 0)} µs in the next four, ${formatNumber(figures['steadyP99Micros'], 0)} µs then${doubt(figures)}`,
       );
     }
   }
@@ -24,7 +26,7 @@ export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
 }
 
 /** The generator is rehearsed before the proxy starts: all that is cold is the proxy. */
-async function coldStart(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figures']> {
+async function coldStart(lab: Lab, pace: Pace, peer: Peer | null): Promise<Sample['figures']> {
   const plan = planFor(lab, null, {
     durationMs: 5_000 + pace.seconds * 1_000,
     cutsMs: [1_000, 5_000],
@@ -32,16 +34,20 @@ async function coldStart(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figu
   const load = new FixedRate(lab, plan);
   try {
     await load.rehearsed();
-    const running = await peer.start(lab);
+    const running = (await peer?.start(lab)) ?? null;
     try {
-      const { result, foreignPercent } = await metered(lab, running.child.pid, () => {
-        load.go({ ...plan.target, host: running.host, port: running.port });
+      const { result, foreignPercent } = await metered(lab, running?.child.pid ?? 0, () => {
+        load.go(
+          running === null
+            ? plan.target
+            : { ...plan.target, host: running.host, port: running.port },
+        );
         return load.result();
       });
       const [first, next] = result.windows;
       const { steady } = result;
       return {
-        readyMs: running.readyMs,
+        ...(running === null ? {} : { readyMs: running.readyMs }),
         firstP99Micros: first!.p99Micros,
         firstMaxMicros: first!.maxMicros,
         nextP99Micros: next!.p99Micros,
@@ -53,7 +59,7 @@ async function coldStart(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figu
         foreignPercent,
       };
     } finally {
-      await running.stop();
+      await running?.stop();
     }
   } finally {
     await load.stop();

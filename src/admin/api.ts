@@ -3,7 +3,8 @@
 import type { Problem, Service } from '../model/service.ts';
 import { type Answer, json, jsonLists } from './answer.ts';
 import { type Filter, keepsIdentity, keepsProblem, keepsService } from './query.ts';
-import type { AdminView, BreakerState } from './view.ts';
+import type { AdminView } from './view.ts';
+import type { BreakerState } from '../model/stats.ts';
 
 /** The Services, identities and problems that the proxies run, as in the model. */
 export function snapshotAnswer(view: AdminView, filter: Filter): Answer {

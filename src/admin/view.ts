@@ -2,6 +2,7 @@
 
 import type { Endpoint } from '../model/endpoint.ts';
 import type { Snapshot } from '../model/service.ts';
+import type { BreakerState, EndpointFigures, EndpointStats, ServiceStats } from '../model/stats.ts';
 
 export interface AdminView {
   /** `pending` says as sentences what is configured and not served. */
@@ -38,37 +39,4 @@ interface FiguresView {
   endpoint(backend: string, endpoint: Endpoint): EndpointFigures;
   serviceStats(serviceKey: string): ServiceStats;
   endpointStats(backend: string, endpoint: Endpoint): EndpointStats;
-}
-
-export type BreakerState = 'closed' | 'open' | 'recovering';
-export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
-
-interface EndpointFigures {
-  readonly health: EndpointHealth;
-  readonly inFlight: number;
-  readonly requests: number;
-  readonly ejections: number;
-  readonly connections: number;
-}
-
-interface ServiceStats {
-  readonly windowMs: number;
-  readonly requestsPerSecond: number;
-  readonly successRatio: number | null;
-  readonly p50Ms: number | null;
-  readonly p95Ms: number | null;
-  readonly p99Ms: number | null;
-  readonly retriesPerSecond: number;
-  readonly rateLimitedPerSecond: number;
-  readonly breaker: BreakerState;
-  readonly inFlight: number;
-}
-
-interface EndpointStats {
-  readonly windowMs: number;
-  readonly requestsPerSecond: number;
-  readonly successRatio: number | null;
-  readonly p50Ms: number | null;
-  readonly health: EndpointHealth;
-  readonly inFlight: number;
 }

@@ -1,6 +1,7 @@
 /** A view for tests of the admin server in which every field and every state of the API occurs. */
 
-import type { AdminView, EndpointHealth, ThreadsView } from '../../src/admin/view.ts';
+import type { AdminView, ThreadsView } from '../../src/admin/view.ts';
+import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Expression } from '../../src/model/expression.ts';

@@ -1,29 +1,16 @@
 /** The figures of Services and endpoints as the admin server asks for them: by what they are, not by slot. */
 
 import type { Endpoint } from '../../model/endpoint.ts';
+import type {
+  BreakerState,
+  EndpointFigures,
+  EndpointStats,
+  ServiceStats,
+} from '../../model/stats.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { endpointSlotKey } from '../ledger/placement.ts';
-import {
-  type BreakerState,
-  breakerOf,
-  countOf,
-  type EndpointHealth,
-  type EndpointStats,
-  healthOf,
-  type ServiceStats,
-  type StatsSampler,
-} from './service-stats.ts';
-
-export interface EndpointFigures {
-  readonly health: EndpointHealth;
-  readonly inFlight: number;
-  /** Tries that ended, since the endpoint joined. */
-  readonly requests: number;
-  readonly ejections: number;
-  /** Connections that are open. */
-  readonly connections: number;
-}
+import { breakerOf, countOf, healthOf, type StatsSampler } from './service-stats.ts';
 
 const UNKNOWN: EndpointFigures = {
   health: 'healthy',

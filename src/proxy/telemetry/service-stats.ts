@@ -2,6 +2,12 @@
 
 import type { Clock } from '../../base/clock.ts';
 import { FAILURE_REASONS } from '../../model/failure.ts';
+import type {
+  BreakerState,
+  EndpointHealth,
+  EndpointStats,
+  ServiceStats,
+} from '../../model/stats.ts';
 import {
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
@@ -13,34 +19,6 @@ import {
 import type { Ledger } from '../ledger/ledger.ts';
 import { quantileMs } from './quantile.ts';
 import { Window } from './window.ts';
-
-export type BreakerState = 'closed' | 'open' | 'recovering';
-export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
-
-/** Per second and ratios over the window; null where there was no request to tell from. */
-export interface ServiceStats {
-  /** Milliseconds that the figures cover; 0 until the second sample. */
-  readonly windowMs: number;
-  readonly requestsPerSecond: number;
-  /** Share of requests that were answered with a status below 500. */
-  readonly successRatio: number | null;
-  readonly p50Ms: number | null;
-  readonly p95Ms: number | null;
-  readonly p99Ms: number | null;
-  readonly retriesPerSecond: number;
-  readonly rateLimitedPerSecond: number;
-  readonly breaker: BreakerState;
-  readonly inFlight: number;
-}
-
-export interface EndpointStats {
-  readonly windowMs: number;
-  readonly requestsPerSecond: number;
-  readonly successRatio: number | null;
-  readonly p50Ms: number | null;
-  readonly health: EndpointHealth;
-  readonly inFlight: number;
-}
 
 export interface StatsOptions {
   /** Default 5,000. */

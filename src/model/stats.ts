@@ -1,0 +1,40 @@
+/** Figures of the last seconds, as the admin API and the terminal view show them. */
+
+export type BreakerState = 'closed' | 'open' | 'recovering';
+export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
+
+/** Per second and ratios over the window; null where there was no request to tell from. */
+export interface ServiceStats {
+  /** Milliseconds that the figures cover; 0 until the second sample. */
+  readonly windowMs: number;
+  readonly requestsPerSecond: number;
+  /** Share of requests that were answered with a status below 500. */
+  readonly successRatio: number | null;
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly retriesPerSecond: number;
+  readonly rateLimitedPerSecond: number;
+  readonly breaker: BreakerState;
+  readonly inFlight: number;
+}
+
+export interface EndpointStats {
+  readonly windowMs: number;
+  readonly requestsPerSecond: number;
+  readonly successRatio: number | null;
+  readonly p50Ms: number | null;
+  readonly health: EndpointHealth;
+  readonly inFlight: number;
+}
+
+/** What an endpoint has and had since it joined. */
+export interface EndpointFigures {
+  readonly health: EndpointHealth;
+  readonly inFlight: number;
+  /** Tries that ended. */
+  readonly requests: number;
+  readonly ejections: number;
+  /** Connections that are open. */
+  readonly connections: number;
+}
