@@ -6,7 +6,7 @@ import { BYTES_PER_CHAR_MAX, LineWriter } from './line-writer.ts';
 /** Longest names that are logged whole; Kubernetes allows 253 + 1 + 253. */
 const NAME_CHARS = 512;
 const SHORT_CHARS = 64;
-const STATUS_MAX = 599;
+const LAST_STATUS = 599;
 const QUESTION_MARK = 0x3f;
 const DASH = 0x2d;
 
@@ -42,7 +42,7 @@ export class AccessFormat {
   /** Start of a line: up to the milliseconds in JSON, the time alone in the common format. */
   #time: Uint8Array = Buffer.alloc(0);
   /** What stands between target and request bytes in the JSON line of an ordinary HTTP/1.1 request, by its status. */
-  readonly #outcomes: (Uint8Array | undefined)[] = Array.from({ length: STATUS_MAX + 1 });
+  readonly #outcomes: (Uint8Array | undefined)[] = Array.from({ length: LAST_STATUS + 1 });
 
   readonly #scratch = new LineWriter(Buffer.allocUnsafeSlow(LINE_BYTES_MAX));
 
@@ -115,7 +115,7 @@ export class AccessFormat {
     const { status } = record;
     const isOrdinary =
       record.failure === '' && !record.targetCut && record.protocol === 'HTTP/1.1' && status > 0;
-    if (!isOrdinary || record.rule !== '' || status > STATUS_MAX) {
+    if (!isOrdinary || record.rule !== '' || status > LAST_STATUS) {
       return this.#writeOutcome(to, record);
     }
     let outcome = this.#outcomes[status];
