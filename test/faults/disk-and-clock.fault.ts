@@ -106,8 +106,9 @@ test('an access log goes on when a full disk has room again', async (t) => {
   mesh.child.kill('SIGHUP');
   await until('a new file is there', () => statSync(path).size >= 0);
   assert.equal(mesh.child.exitCode, null);
-  const text = readFileSync(path, 'utf8');
-  for (const line of text.split('\n').filter((found) => found !== '')) JSON.parse(line);
+  // The last line may still be on its way.
+  const whole = readFileSync(path, 'utf8').split('\n').slice(0, -1);
+  for (const line of whole) JSON.parse(line);
 });
 
 test('a wall clock that jumps by a day to and fro changes nothing about the traffic', async (t) => {

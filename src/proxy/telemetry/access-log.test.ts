@@ -283,6 +283,29 @@ test('write() finishes a line that a filling disk took half of', (t) => {
   for (const line of sink.text.trimEnd().split('\n')) JSON.parse(line);
 });
 
+test('reopen() leaves a full disk at once, in the middle of a line, and the new file begins with a whole one', (t) => {
+  const { access, sink, clock } = start(t);
+  let room = 500;
+  sink.take = (length) => {
+    const taken = Math.min(length, room);
+    room -= taken;
+    return taken > 0 ? taken : Object.assign(new Error('full'), { code: 'ENOSPC' });
+  };
+  for (let i = 0; i < 5; i++) access.write(example());
+  clock.advance(FLUSH_MS);
+  const [old, part] = [sink.text.split('\n').slice(0, -1), sink.text.split('\n').at(-1) ?? ''];
+  assert.ok(old.length > 0 && part !== '', sink.text);
+  sink.text = '';
+  room = Infinity;
+  access.reopen();
+  assert.equal(sink.reopened, 1);
+  clock.advance(FLUSH_MS);
+  const lines = sink.text.trimEnd().split('\n');
+  for (const line of lines) JSON.parse(line);
+  assert.equal(old.length + 1 + lines.length, 5);
+  assert.deepEqual([access.written, access.dropped], [4, 1]);
+});
+
 test('write() complains once a minute about a broken disk', (t) => {
   const { access, sink, clock, messages } = start(t);
   sink.take = () => Object.assign(new Error('full'), { code: 'ENOSPC' });

@@ -31,6 +31,7 @@ export const RETRY_MS = 1_000;
 /** At most one message about a failing log in this time. */
 export const COMPLAIN_MS = 60_000;
 const CHUNKS_KEPT_MAX = 2;
+const LF = 0x0a;
 
 interface Chunk {
   readonly text: LineWriter;
@@ -56,6 +57,8 @@ export class AccessLog {
   #queuedBytes = 0;
   #busy = false;
   #reopen = false;
+  /** The sink refused the last write. */
+  #failing = false;
   #notBeforeMs = 0;
   #complainAtMs = 0;
   #onIdle: (() => void) | null = null;
@@ -100,6 +103,7 @@ export class AccessLog {
   /** Opens the file anew before the next chunk, for log rotation. */
   reopen(): void {
     this.#reopen = true;
+    this.#notBeforeMs = 0;
     this.#flush();
   }
 
@@ -130,8 +134,20 @@ export class AccessLog {
   #pump(): void {
     if (this.#busy || this.#clock.nowMs() < this.#notBeforeMs) return;
     const chunk = this.#queue[0];
-    if (this.#reopen && (chunk === undefined || chunk.sent === 0)) this.#startReopen();
+    // A line is finished where it began, unless the disk has no room for its rest: then rotation is the way out.
+    const mayReopen = this.#failing || chunk === undefined || chunk.sent === 0;
+    if (this.#reopen && mayReopen) this.#startReopen();
     else if (chunk !== undefined) this.#startWrite(chunk);
+  }
+
+  /** Gives up the line that the old file has a part of, if any, so that the new one begins with a whole line. */
+  #cutLine(chunk: Chunk): void {
+    const { buffer, length } = chunk.text;
+    if (chunk.sent === 0 || buffer[chunk.sent - 1] === LF) return;
+    chunk.sent = buffer.indexOf(LF, chunk.sent) + 1;
+    chunk.lines -= 1;
+    this.dropped += 1;
+    if (chunk.sent === length) this.#finish(chunk);
   }
 
   #startReopen(): void {
@@ -140,6 +156,7 @@ export class AccessLog {
     this.#sink.reopen((error) => {
       if (error !== null)
         this.#complain('Cannot reopen the access log: lines go on to the old file', error);
+      else if (this.#queue[0] !== undefined) this.#cutLine(this.#queue[0]);
       this.#next();
     });
   }
@@ -149,8 +166,9 @@ export class AccessLog {
     const { buffer, length } = chunk.text;
     this.#sink.write(buffer, chunk.sent, length - chunk.sent, (error, written) => {
       if (error === null) chunk.sent += written;
+      this.#failing = error !== null || written === 0;
       if (chunk.sent === length) this.#finish(chunk);
-      if (error !== null || written === 0) this.#hold(error);
+      if (this.#failing) this.#hold(error);
       this.#next();
     });
   }
