@@ -37,14 +37,19 @@ export function setSlice(nanoseconds: number): void {
   });
 }
 
-/** Gives memory that was freed back to the system (malloc_trim(3)): the allocator keeps all that lies below what is in use. */
-export function trimMemory(): void {
+/**
+ * A function that gives memory that was freed back to the system (malloc_trim(3)): the allocator keeps all that lies below
+ * what is in use. Get it once and call it often: the runtime never frees what it takes to open the library, some 5 kB.
+ */
+export function memoryTrimmer(): () => void {
+  let trim = (): void => undefined;
   attempt((ffi) => {
     const { functions } = ffi.dlopen(null, {
       malloc_trim: { arguments: ['uint64'], return: 'int32' },
     });
-    functions.malloc_trim(0n);
+    trim = () => void functions.malloc_trim(0n);
   });
+  return trim;
 }
 
 function attempt(call: (ffi: typeof Ffi) => void): void {

@@ -3,7 +3,7 @@
  * belong to a thread. What is asked for here needs no right, and counts only among the threads of one container.
  */
 
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { isTuned, setSlice } from './libc.ts';
 
@@ -20,10 +20,12 @@ const NICENESS = 5;
  */
 const PROXY_SLICE_NS = 100_000;
 
+const TASKS = '/proc/self/task';
+
 /** Call on the main thread before the first worker thread starts, which would inherit the niceness. */
 export function yieldCompilers(): void {
-  if (!isTuned) return;
-  for (const thread of readdirSync('/proc/self/task')) {
+  if (!isTuned || !existsSync(TASKS)) return;
+  for (const thread of readdirSync(TASKS)) {
     if (Number(thread) !== process.pid) yieldThread(Number(thread));
   }
 }

@@ -4,7 +4,7 @@ import { Agent } from '../agent/agent.ts';
 import type { CommandIo, UpSettings } from '../agent/settings.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
-import { trimMemory } from '../base/libc.ts';
+import { memoryTrimmer } from '../base/libc.ts';
 import { createLog, type Log } from '../base/log.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
 import type { Problem } from '../model/service.ts';
@@ -57,8 +57,9 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     await Promise.race([agent.served(manifests.snapshot().version), end]);
     yieldMain();
     // Compiling and reading left holes behind, and will again.
-    trimMemory();
-    clock.every(TRIM_MS, trimMemory);
+    const trim = memoryTrimmer();
+    trim();
+    clock.every(TRIM_MS, trim);
     if (!ending.signal.aborted) {
       io.out(
         welcome({
