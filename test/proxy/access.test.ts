@@ -16,8 +16,8 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
       text += buffer.toString('latin1', offset, offset + length);
       done(null, length);
     },
-    reopen(done: (error: null) => void) {
-      done(null);
+    reopen(done: (error: null, isNew: boolean) => void) {
+      done(null, true);
     },
     close() {},
   };

@@ -18,7 +18,7 @@ import {
   QUEUE_BYTES_MAX,
   RETRY_MS,
 } from './access-log.ts';
-import { type AccessSink, FileSink, type WriteDone } from './access-sink.ts';
+import { type AccessSink, FileSink, type ReopenDone, type WriteDone } from './access-sink.ts';
 import { LineWriter } from './line-writer.ts';
 
 const JSON_SETTINGS: AccessLogSettings = {
@@ -64,6 +64,7 @@ class MemorySink implements AccessSink {
   text = '';
   reopened = 0;
   closed = false;
+  reopensNew = true;
   take: (length: number) => number | Error | 'later' = (length) => length;
   pending: (() => void) | null = null;
 
@@ -81,9 +82,9 @@ class MemorySink implements AccessSink {
     done(null, taken);
   }
 
-  reopen(done: (error: Error | null) => void): void {
+  reopen(done: ReopenDone): void {
     this.reopened += 1;
-    done(null);
+    done(null, this.reopensNew);
   }
 
   close(): void {
@@ -305,6 +306,30 @@ test('reopen() leaves a full disk at once, in the middle of a line, and the new 
   assert.equal(old.length + 1 + lines.length, 5);
   assert.deepEqual([access.written, access.dropped], [4, 1]);
 });
+
+for (const [what, code, reopensNew] of [
+  ['a standard output', 'ENOSPC', false],
+  ['a full pipe', 'EAGAIN', true],
+] as const)
+  test(`reopen() of ${what} that took half a line breaks no line`, (t) => {
+    const { access, sink, clock } = start(t);
+    sink.reopensNew = reopensNew;
+    let room = 500;
+    sink.take = (length) => {
+      const taken = Math.min(length, room);
+      room -= taken;
+      return taken > 0 ? taken : Object.assign(new Error('full'), { code });
+    };
+    for (let i = 0; i < 5; i++) access.write(example());
+    clock.advance(FLUSH_MS);
+    assert.notEqual(sink.text.at(-1), '\n');
+    room = Infinity;
+    access.reopen();
+    clock.advance(FLUSH_MS);
+    const lines = sink.text.trimEnd().split('\n');
+    for (const line of lines) JSON.parse(line);
+    assert.deepEqual([lines.length, access.written, access.dropped], [5, 5, 0]);
+  });
 
 test('write() complains once a minute about a broken disk', (t) => {
   const { access, sink, clock, messages } = start(t);

@@ -57,7 +57,7 @@ export class AccessLog {
   #queuedBytes = 0;
   #busy = false;
   #reopen = false;
-  /** The sink refused the last write. */
+  /** The last write failed, and not only because a pipe is full. */
   #failing = false;
   #notBeforeMs = 0;
   #complainAtMs = 0;
@@ -153,10 +153,10 @@ export class AccessLog {
   #startReopen(): void {
     this.#reopen = false;
     this.#busy = true;
-    this.#sink.reopen((error) => {
+    this.#sink.reopen((error, isNew) => {
       if (error !== null)
         this.#complain('Cannot reopen the access log: lines go on to the old file', error);
-      else if (this.#queue[0] !== undefined) this.#cutLine(this.#queue[0]);
+      if (isNew && this.#queue[0] !== undefined) this.#cutLine(this.#queue[0]);
       this.#next();
     });
   }
@@ -166,9 +166,9 @@ export class AccessLog {
     const { buffer, length } = chunk.text;
     this.#sink.write(buffer, chunk.sent, length - chunk.sent, (error, written) => {
       if (error === null) chunk.sent += written;
-      this.#failing = error !== null || written === 0;
       if (chunk.sent === length) this.#finish(chunk);
-      if (this.#failing) this.#hold(error);
+      if (error !== null || written === 0) this.#hold(error);
+      else this.#failing = false;
       this.#next();
     });
   }
@@ -186,6 +186,7 @@ export class AccessLog {
   /** A full pipe is only slow; anything else deserves a pause and a word. */
   #hold(error: Error | null): void {
     const isFullPipe = error !== null && 'code' in error && error.code === 'EAGAIN';
+    this.#failing = !isFullPipe;
     this.#notBeforeMs = this.#clock.nowMs() + (isFullPipe ? FLUSH_MS : RETRY_MS);
     if (!isFullPipe) {
       const remedy = codeOf(error) === 'disk_full' ? 'make room on the disk' : 'see the reason';

@@ -6,11 +6,15 @@ import { MeshError } from '../../base/error.ts';
 export interface AccessSink {
   /** Writes `length` bytes from `offset` on and says later how many went; one write at a time. */
   write(buffer: Buffer, offset: number, length: number, done: WriteDone): void;
-  /** Opens the file anew, for log rotation. Never while a write is under way. On failure the old file stays. */
-  reopen(done: (error: Error | null) => void): void;
+  /**
+   * Opens the file anew, for log rotation, and says whether what follows goes to another file than before. Never while a
+   * write is under way. On failure the old file stays.
+   */
+  reopen(done: ReopenDone): void;
   close(): void;
 }
 
+export type ReopenDone = (error: Error | null, isNew: boolean) => void;
 export type WriteDone = (error: Error | null, written: number) => void;
 
 const STDOUT = 1;
@@ -35,17 +39,17 @@ export class FileSink implements AccessSink {
     fs.write(this.#fd, buffer, offset, length, null, done);
   }
 
-  reopen(done: (error: Error | null) => void): void {
+  reopen(done: ReopenDone): void {
     if (this.#fd === STDOUT) {
-      done(null);
+      done(null, false);
       return;
     }
     fs.open(this.#path, 'a', FILE_MODE, (error, fd) => {
       if (error === null) {
         const old = this.#fd;
         this.#fd = fd;
-        fs.close(old, done);
-      } else done(error);
+        fs.close(old, (closeError) => done(closeError, true));
+      } else done(error, false);
     });
   }
 
