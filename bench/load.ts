@@ -60,7 +60,7 @@ export async function runLoad(plan: Omit<LoadPlan, 'rehearsal'>): Promise<LoadRe
   }
 }
 
-/** A target that is never named ends the process some time. */
+/** Longer than any proxy takes to start; after it the generator only waits for its target. */
 const REHEARSAL_MAX_MS = 60_000;
 
 class Schedule {

@@ -27,21 +27,14 @@ export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
 
 /** The generator is rehearsed before the proxy starts: all that is cold is the proxy. */
 async function coldStart(lab: Lab, pace: Pace, peer: Peer | null): Promise<Sample['figures']> {
-  const plan = planFor(lab, null, {
-    durationMs: 5_000 + pace.seconds * 1_000,
-    cutsMs: [1_000, 5_000],
-  });
-  const load = new FixedRate(lab, plan);
+  const length = { durationMs: 5_000 + pace.seconds * 1_000, cutsMs: [1_000, 5_000] };
+  const load = new FixedRate(lab, planFor(lab, null, length));
   try {
     await load.rehearsed();
     const running = (await peer?.start(lab)) ?? null;
     try {
       const { result, foreignPercent } = await metered(lab, running?.child.pid ?? 0, () => {
-        load.go(
-          running === null
-            ? plan.target
-            : { ...plan.target, host: running.host, port: running.port },
-        );
+        load.go(planFor(lab, running, length).target);
         return load.result();
       });
       const [first, next] = result.windows;

@@ -1,10 +1,10 @@
 /** The answers of `/api/…`, each made from the snapshot of the moment and the figures of the present. */
 
 import type { Problem, Service } from '../model/service.ts';
+import type { BreakerState } from '../model/stats.ts';
 import { type Answer, json, jsonLists } from './answer.ts';
 import { type Filter, keepsIdentity, keepsProblem, keepsService } from './query.ts';
 import type { AdminView } from './view.ts';
-import type { BreakerState } from '../model/stats.ts';
 
 /** The Services, identities and problems that the proxies run, as in the model. */
 export function snapshotAnswer(view: AdminView, filter: Filter): Answer {

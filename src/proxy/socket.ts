@@ -113,6 +113,17 @@ export function dial(
   return socket;
 }
 
+/**
+ * Cuts a connection with a reset. While our half is being closed, behind all that was to be said, Node can neither reset
+ * nor afterwards close it, and would leave it open for ever: then it is closed plainly.
+ */
+export function reset(socket: net.Socket): void {
+  const isClosingHalf =
+    socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+  if (socket.connecting || isClosingHalf) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 function watch(socket: net.Socket, owner: SocketOwner): void {
   let error: NodeJS.ErrnoException | null = null;
   socket.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));

@@ -34,7 +34,6 @@ const UPPER_P = 0x50;
 export async function warmUp(context: ThreadContext): Promise<void> {
   const listening = await Promise.all(ENDPOINT_ADDRESSES.map((address) => listen(address)));
   const endpoints = listening.filter((endpoint) => endpoint !== null);
-  const stopEndpoints = (): void => endpoints.forEach((endpoint) => endpoint.close());
   if (endpoints.length === 0) return;
   const ledger = new Ledger(1);
   const view = new LedgerView();
@@ -60,15 +59,21 @@ export async function warmUp(context: ThreadContext): Promise<void> {
   } catch {
     // The loopback interface refuses: the first requests will be slow, and the real listeners say why.
   } finally {
-    await Promise.all(
-      listeners.map((listener) => new Promise<void>((done) => listener.close(done))),
-    );
+    await Promise.all(listeners.map((listener) => stop(listener)));
     table.apply(
       [],
       services.map((placed) => placed.service.key),
     );
-    stopEndpoints();
+    for (const endpoint of endpoints) endpoint.close();
   }
+}
+
+/** Resolves when the connections are gone; the callers have left, so there is nothing to wait for. */
+function stop(listener: Listener): Promise<void> {
+  return new Promise((resolve) => {
+    listener.close(resolve);
+    listener.abort();
+  });
 }
 
 /** All that costs something on every request. */
@@ -153,12 +158,13 @@ function answerRequests(socket: net.Socket): void {
   socket.on('error', () => socket.destroy());
 }
 
-/** Callers take turns until there was enough traffic or the time is up; then all of them have left. */
+/** Callers take turns until there was enough traffic or the time is up, answered or not; then all of them have left. */
 function call(ports: readonly number[], context: ThreadContext): Promise<void> {
   const { clock } = context;
   const untilMs = clock.nowMs() + TIME_MAX_MS;
+  const open = new Set<net.Socket>();
+  const limit = clock.after(TIME_MAX_MS, () => open.forEach((socket) => socket.destroy()));
   let sent = 0;
-  let open = 0;
   const isOver = (): boolean => sent >= EXCHANGES || clock.nowMs() >= untilMs;
   return new Promise((resolve) => {
     const connect = (port: number): void => {
@@ -168,7 +174,7 @@ function call(ports: readonly number[], context: ThreadContext): Promise<void> {
         else socket.write(REQUESTS[sent++ % REQUESTS.length] as Buffer);
       };
       const socket = net.connect({ port, host: '127.0.0.1', noDelay: true }, () => turn(socket));
-      open++;
+      open.add(socket);
       socket.on('data', (data) => {
         const last = data.at(-1);
         // A head without a body and the last chunk end with a line; so does no part of the bodies.
@@ -176,9 +182,11 @@ function call(ports: readonly number[], context: ThreadContext): Promise<void> {
       });
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
-        open--;
-        if (!isOver()) connect(port);
-        else if (open === 0) resolve();
+        open.delete(socket);
+        if (!isOver()) return connect(port);
+        if (open.size > 0) return;
+        limit.cancel();
+        resolve();
       });
     };
     for (let i = 0; i < CONNECTIONS; i++) connect(ports[i % ports.length] as number);

@@ -13,7 +13,7 @@ import { renderHead } from '../../src/explain/request.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
-import { exampleEndpoint, exampleService } from '../support/model.ts';
+import { exampleBreaker, exampleEndpoint, exampleService } from '../support/model.ts';
 
 const HOSTS = ['127.2.0.1', '127.2.0.2'];
 
@@ -34,18 +34,7 @@ function explained(policies: Partial<Policies>, live: Partial<LiveService>): Exp
   });
 }
 
-const BREAKER: Policies['breaker'] = {
-  text: 'NetworkErrorRatio() > 0.5',
-  expression: {
-    kind: 'compare',
-    metric: { kind: 'network-error-ratio' },
-    op: '>',
-    value: 0.5,
-  },
-  checkPeriodMs: 100,
-  openMs: 10_000,
-  recoveryMs: 4_000,
-};
+const BREAKER = exampleBreaker({ openMs: 10_000, recoveryMs: 4_000 });
 
 function endpoint(host: number, more: Partial<LiveService['endpoints'][number]>) {
   const address = HOSTS[host] ?? '';

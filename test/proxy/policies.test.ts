@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
-import type { BalancePolicy, BreakerPolicy, EjectionPolicy } from '../../src/model/policy.ts';
+import type { BalancePolicy, EjectionPolicy } from '../../src/model/policy.ts';
 import { BREAKER_OPEN, BREAKER_RECOVERING } from '../../src/proxy/policy/breaker.ts';
 import {
   ENDPOINT_OWN,
@@ -12,7 +12,7 @@ import {
   SERVICE_OWN,
   SERVICE_WORD,
 } from '../../src/proxy/ledger/layout.ts';
-import { exampleEndpoint } from '../support/model.ts';
+import { exampleBreaker, exampleEndpoint } from '../support/model.ts';
 import { freshAddress, GET, OK, post, proxyFor, type TestProxy } from '../support/proxy.ts';
 import { RawEndpoint, type Wire } from '../support/wire.ts';
 
@@ -105,18 +105,7 @@ test('a rate per caller counts each source address by itself', async (t) => {
   }
 });
 
-const BREAKER: BreakerPolicy = {
-  text: 'NetworkErrorRatio() > 0.5',
-  expression: {
-    kind: 'compare',
-    metric: { kind: 'network-error-ratio' },
-    op: '>',
-    value: 0.5,
-  },
-  checkPeriodMs: 100,
-  openMs: 5_000,
-  recoveryMs: 5_000,
-};
+const BREAKER = exampleBreaker({ openMs: 5_000, recoveryMs: 5_000 });
 
 test('an open breaker answers 503 with Retry-After and never dials', async (t) => {
   const [endpoint] = await numbered(t, 1);

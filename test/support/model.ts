@@ -2,7 +2,7 @@
 
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
-import type { Policies } from '../../src/model/policy.ts';
+import type { BreakerPolicy, Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 
 export function exampleEndpoint(address: string, more: Partial<Endpoint> = {}): Endpoint {
@@ -13,6 +13,21 @@ export interface ExampleService {
   readonly ports?: readonly number[];
   readonly endpoints?: readonly Endpoint[];
   readonly policies?: Partial<Policies>;
+}
+
+/** Opens when more than half of the tries fail on the network. */
+export function exampleBreaker(times: Pick<BreakerPolicy, 'openMs' | 'recoveryMs'>): BreakerPolicy {
+  return {
+    text: 'NetworkErrorRatio() > 0.5',
+    expression: {
+      kind: 'compare',
+      metric: { kind: 'network-error-ratio' },
+      op: '>',
+      value: 0.5,
+    },
+    checkPeriodMs: 100,
+    ...times,
+  };
 }
 
 /** `key` is `namespace/name`; one port 80 unless said otherwise, every port with the same endpoints. */

@@ -12,7 +12,7 @@ import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
-import { adopt, type SocketOwner } from '../socket.ts';
+import { adopt, reset, type SocketOwner } from '../socket.ts';
 import type { PortState } from '../table.ts';
 import type { AccessOrigin } from './access.ts';
 import { add, countFailure, countRequest } from './account.ts';
@@ -195,7 +195,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   abort(): void {
     if (this.#gone) return;
     this.#lingering = true;
-    this.socket.resetAndDestroy();
+    reset(this.socket);
   }
 
   /** The drain began: close when idle, now or soon. */

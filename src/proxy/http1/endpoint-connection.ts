@@ -10,7 +10,7 @@ import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
-import { dial, type SocketOwner } from '../socket.ts';
+import { dial, reset, type SocketOwner } from '../socket.ts';
 
 /** The exchange that a connection works for. */
 export interface ConnectionUser {
@@ -126,7 +126,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   /** Lets go of the user and cuts the connection with a reset. */
   reset(): void {
     this.#user = null;
-    this.socket.resetAndDestroy();
+    reset(this.socket);
   }
 
   /** Lets go of the user and closes at once; half-sent bytes are dropped. Safe to call twice. */

@@ -43,7 +43,6 @@ export class AccessFormat {
   #time: Uint8Array = Buffer.alloc(0);
   /** What stands between target and request bytes in the JSON line of an ordinary HTTP/1.1 request, by its status. */
   readonly #outcomes: (Uint8Array | undefined)[] = Array.from({ length: LAST_STATUS + 1 });
-
   readonly #scratch = new LineWriter(Buffer.allocUnsafeSlow(LINE_BYTES_MAX));
 
   constructor(format: 'json' | 'common', query: boolean) {
@@ -68,10 +67,15 @@ export class AccessFormat {
 
   /** The part of a line that says who called what: the same for all requests of a connection, so it may be kept. */
   origin(record: AccessRecord): Uint8Array {
-    return this.#kept((to) => this.#appendOrigin(to, record));
+    return this.#kept((to) => this.#writeOrigin(to, record));
   }
 
   #appendOrigin(to: LineWriter, record: AccessRecord): void {
+    if (record.origin === null) this.#writeOrigin(to, record);
+    else to.bytes(record.origin);
+  }
+
+  #writeOrigin(to: LineWriter, record: AccessRecord): void {
     if (this.#common) {
       to.text(record.callerAddress, SHORT_CHARS);
       to.ascii(' - ');
@@ -92,8 +96,7 @@ export class AccessFormat {
   #appendJson(to: LineWriter, record: AccessRecord): void {
     to.bytes(this.#time);
     to.padded(Math.floor(record.startWallMs) - this.#second * 1000, 3);
-    if (record.origin === null) this.#appendOrigin(to, record);
-    else to.bytes(record.origin);
+    this.#appendOrigin(to, record);
     to.ascii(',"method":"');
     to.text(record.method, SHORT_CHARS);
     to.ascii('","target":"');
@@ -113,11 +116,7 @@ export class AccessFormat {
 
   #appendOutcome(to: LineWriter, record: AccessRecord): void {
     const { status } = record;
-    const isOrdinary =
-      record.failure === '' && !record.targetCut && record.protocol === 'HTTP/1.1' && status > 0;
-    if (!isOrdinary || record.rule !== '' || status > LAST_STATUS) {
-      return this.#writeOutcome(to, record);
-    }
+    if (!isOrdinary(record)) return this.#writeOutcome(to, record);
     let outcome = this.#outcomes[status];
     if (outcome === undefined) {
       outcome = this.#kept((scratch) => this.#writeOutcome(scratch, record));
@@ -129,7 +128,7 @@ export class AccessFormat {
   #kept(write: (to: LineWriter) => void): Uint8Array {
     this.#scratch.length = 0;
     write(this.#scratch);
-    return Uint8Array.from(this.#scratch.buffer.subarray(0, this.#scratch.length));
+    return new Uint8Array(this.#scratch.buffer.subarray(0, this.#scratch.length));
   }
 
   #writeOutcome(to: LineWriter, record: AccessRecord): void {
@@ -148,8 +147,7 @@ export class AccessFormat {
 
   /** `127.1.0.5 - shop/client [22/Nov/2026:05:05:04 +0000] "GET /cart HTTP/1.1" 200 1234`. */
   #appendCommon(to: LineWriter, record: AccessRecord): void {
-    if (record.origin === null) this.#appendOrigin(to, record);
-    else to.bytes(record.origin);
+    this.#appendOrigin(to, record);
     to.ascii(' [');
     to.bytes(this.#time);
     to.ascii('] "');
@@ -173,6 +171,12 @@ export class AccessFormat {
     }
     return record.targetLength;
   }
+}
+
+/** What all but the status of the outcome is the same for. */
+function isOrdinary({ status, protocol, failure, rule, targetCut }: AccessRecord): boolean {
+  const isPlain = failure === '' && rule === '' && !targetCut;
+  return isPlain && protocol === 'HTTP/1.1' && status > 0 && status <= LAST_STATUS;
 }
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
