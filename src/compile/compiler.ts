@@ -22,13 +22,21 @@ import { PodIndex } from './index/pod-index.ts';
 import { SelectorIndex } from './index/selector-index.ts';
 import { addressFinding, claimOf } from './service/address.ts';
 import { compileService } from './service/compile-service.ts';
-import { type Membership, membershipOf, namespaceFindings } from './service/membership.ts';
+import {
+  EVERYTHING,
+  type Membership,
+  membershipOf,
+  namespaceFindings,
+  type Scope,
+} from './service/membership.ts';
 
 export interface CompileOptions {
-  /** Range for the addresses of Services, IPv4, /8 to /32: `127.77.0.0/16`. */
-  readonly serviceCidr: string;
+  /** Range for the addresses of Services, IPv4, /8 to /32: `127.77.0.0/16`; null where the cluster gives addresses. */
+  readonly serviceCidr: string | null;
   /** Protocol of TCP ports whose Service does not say it. */
   readonly defaultMode: Protocol;
+  /** Which namespaces and Services take part where they do not say; all when left out. */
+  readonly scope?: Scope;
 }
 
 interface Changes {
@@ -38,9 +46,10 @@ interface Changes {
 
 export class Compiler {
   readonly #store: StoreView;
-  readonly #cidr: Cidr;
+  readonly #cidr: Cidr | null;
+  readonly #scope: Scope;
   readonly #defaultMode: Protocol;
-  readonly #addresses: AddressBook;
+  readonly #addresses: AddressBook | null;
   readonly #pods = new PodIndex();
   readonly #selectors = new SelectorIndex();
   readonly #dependents = new Dependents();
@@ -58,9 +67,10 @@ export class Compiler {
   /** Throws `invalid_setting` when the CIDR cannot be used. */
   constructor(store: StoreView, options: CompileOptions) {
     this.#store = store;
-    this.#cidr = parseCidr(options.serviceCidr);
+    this.#cidr = options.serviceCidr === null ? null : parseCidr(options.serviceCidr);
+    this.#scope = options.scope ?? EVERYTHING;
     this.#defaultMode = options.defaultMode;
-    this.#addresses = new AddressBook(this.#cidr);
+    this.#addresses = this.#cidr === null ? null : new AddressBook(this.#cidr);
     this.#identities = new IdentityIndex(store, this.#findings);
   }
 
@@ -77,7 +87,7 @@ export class Compiler {
     for (const ref of changed) this.#note(ref);
     const memberships = new Map<string, Membership | null>();
     for (const key of this.#dirty) memberships.set(key, this.#admit(key));
-    for (const key of this.#addresses.takeTouched()) this.#dirty.add(key);
+    for (const key of this.#addresses?.takeTouched() ?? []) this.#dirty.add(key);
     const changes: Changes = { services: [], removed: [] };
     for (const key of [...this.#dirty].sort(compareText)) {
       this.#compile(key, memberships.get(key), changes);
@@ -180,7 +190,7 @@ export class Compiler {
     this.#keep(ref, namespace === undefined ? [] : namespaceFindings(ref, namespace.meta));
     for (const service of this.#store.list('Service', ref.name)) {
       const key = `${ref.name}/${service.meta.name}`;
-      const isMember = membershipOf(this.#store, service).isMember;
+      const isMember = membershipOf(this.#store, service, this.#scope).isMember;
       if (isMember !== this.#services.has(key)) this.#dirty.add(key);
     }
   }
@@ -188,7 +198,8 @@ export class Compiler {
   /** Gives a member its place among the addresses, and takes it from everybody else; null when the Service is gone. */
   #admit(key: string): Membership | null {
     const object = this.#serviceAt(key);
-    const membership = object === undefined ? null : membershipOf(this.#store, object);
+    const membership = object === undefined ? null : membershipOf(this.#store, object, this.#scope);
+    if (this.#addresses === null || this.#cidr === null) return membership;
     if (object === undefined || membership?.isMember !== true) this.#addresses.delete(key);
     else this.#addresses.set(key, ipv4Number(claimOf(object, this.#cidr)));
     return membership;
@@ -200,10 +211,10 @@ export class Compiler {
       this.#drop(key, [], changes);
       return;
     }
-    const membership = admitted ?? membershipOf(this.#store, object);
-    const address = this.#addresses.addressOf(key);
+    const membership = admitted ?? membershipOf(this.#store, object, this.#scope);
+    const { address, finding } = this.#addressOf(key, object);
     const findings = membership.isMember
-      ? [...membership.findings, ...addressFinding(object, this.#cidr, this.#addresses)]
+      ? [...membership.findings, ...finding]
       : membership.findings;
     if (!membership.isMember || address === null) {
       this.#drop(key, findings, changes);
@@ -212,7 +223,7 @@ export class Compiler {
     this.#compiledServices++;
     const compiled = compileService(
       { store: this.#store, pods: this.#pods, cidr: this.#cidr, defaultMode: this.#defaultMode },
-      { object, annotations: membership.annotations, address: ipv4Text(address) },
+      { object, annotations: membership.annotations, address },
     );
     this.#dependents.set(key, compiled.dependencies);
     if (compiled.endpointsFrom === 'pods' && object.selector !== null) {
@@ -225,6 +236,19 @@ export class Compiler {
     if (before !== undefined && isEqual(before, compiled.service)) return;
     this.#services.set(key, compiled.service);
     changes.services.push(compiled.service);
+  }
+
+  /** '' where the cluster gives addresses, null when there is none left. */
+  #addressOf(
+    key: string,
+    object: ServiceObject,
+  ): { address: string | null; finding: readonly Finding[] } {
+    if (this.#addresses === null || this.#cidr === null) return { address: '', finding: [] };
+    const address = this.#addresses.addressOf(key);
+    return {
+      address: address === null ? null : ipv4Text(address),
+      finding: addressFinding(object, this.#cidr, this.#addresses),
+    };
   }
 
   #drop(key: string, findings: readonly Finding[], changes: Changes): void {

@@ -41,8 +41,9 @@ function show(snapshot: Snapshot): string {
   return stringify(shown, { lineWidth: 120, aliasDuplicateObjects: false });
 }
 
-function showService({ key, address, ports, policies, sources }: Service): object {
-  return { key, address, ports, policies: different(policies), sources };
+function showService({ key, address, headless, ports, policies, sources }: Service): object {
+  const names = headless ? { headless } : {};
+  return { key, address, ...names, ports, policies: different(policies), sources };
 }
 
 function different(policies: Policies): object {

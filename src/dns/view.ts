@@ -1,8 +1,9 @@
 /** The Services by name and by address, kept up to date with deltas: what the DNS server answers from. */
 
-import type { Delta, Service } from '../model/service.ts';
+import { addressesOf, type Delta, type Service } from '../model/service.ts';
 import type { ZoneView } from './zone.ts';
 
+/** A Service without an address is not there yet: callers that learn its name too early would be refused. */
 export class ServiceView implements ZoneView {
   readonly #services = new Map<string, Service>();
   readonly #byAddress = new Map<string, Service>();
@@ -35,8 +36,9 @@ export class ServiceView implements ZoneView {
   }
 
   #add(service: Service): void {
+    if (service.address === '') return;
     this.#services.set(service.key, service);
-    if (service.address !== '') this.#byAddress.set(service.address, service);
+    for (const address of addressesOf(service)) this.#byAddress.set(address, service);
     this.#servicesIn.set(service.namespace, (this.#servicesIn.get(service.namespace) ?? 0) + 1);
   }
 
@@ -44,7 +46,9 @@ export class ServiceView implements ZoneView {
     const service = this.#services.get(key);
     if (service === undefined) return;
     this.#services.delete(key);
-    if (this.#byAddress.get(service.address) === service) this.#byAddress.delete(service.address);
+    for (const address of addressesOf(service)) {
+      if (this.#byAddress.get(address) === service) this.#byAddress.delete(address);
+    }
     const left = (this.#servicesIn.get(service.namespace) ?? 1) - 1;
     if (left > 0) this.#servicesIn.set(service.namespace, left);
     else this.#servicesIn.delete(service.namespace);

@@ -16,15 +16,32 @@ export function makePort(
   return {
     name,
     port,
+    proxyPort: 0,
     protocol,
     routes: [],
     backend: { id, service: 'any', scheme: 'http', endpoints: [] },
   };
 }
 
-export function makeService(key: string, address: string, ports: readonly ServicePort[]): Service {
+export function makeService(
+  key: string,
+  address: string,
+  ports: readonly ServicePort[],
+  more: Partial<Service> = {},
+): Service {
   const [namespace = '', name = ''] = key.split('/');
-  return { key, namespace, name, address, ports, policies: DEFAULT_POLICIES, sources: {} };
+  return {
+    key,
+    namespace,
+    name,
+    address,
+    secondAddress: '',
+    headless: false,
+    ports,
+    policies: DEFAULT_POLICIES,
+    sources: {},
+    ...more,
+  };
 }
 
 export function makeDelta(
@@ -35,7 +52,10 @@ export function makeDelta(
   return { version, services, removedServices: removed, identities: [], removedIdentities: [] };
 }
 
-/** `shop/web` on IPv4 with named ports, `shop/v6` on IPv6, `core/plain` without port names, `core/none` without an address. */
+/**
+ * `shop/web` on IPv4 with named ports, `shop/v6` on IPv6, `two/dual` on both, `core/plain` without port names, `core/none`
+ * without an address, `data/db` headless with the pod `db-0`.
+ */
 export function makeView(): ServiceView {
   const view = new ServiceView();
   view.apply(
@@ -44,9 +64,20 @@ export function makeView(): ServiceView {
       makeService('shop/v6', 'fd00::1', [makePort('http', 80)]),
       makeService('core/plain', '127.77.3.9', [makePort('', 80)]),
       makeService('core/none', '', [makePort('', 80)]),
+      makeService('two/dual', '127.77.0.12', [makePort('http', 80)], { secondAddress: 'fd00::2' }),
+      makeService('data/db', '127.77.0.3', [withPod(makePort('sql', 80), 'data/db-0')], {
+        headless: true,
+      }),
+      makeService('data/flat', '127.77.0.4', [withPod(makePort('sql', 80), 'data/db-0')]),
     ]),
   );
   return view;
+}
+
+function withPod(port: ServicePort, pod: string): ServicePort {
+  const more = { port: 8080, weight: 100, pod, node: '', zone: '' };
+  const endpoints = ['10.1.0.5', 'fd01::5'].map((address) => ({ address, ...more }));
+  return { ...port, backend: { ...port.backend, endpoints } };
 }
 
 export const ZONE: ZoneOptions = {

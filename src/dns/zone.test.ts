@@ -54,7 +54,18 @@ const CASES: readonly (readonly [string, keyof typeof TYPE | number, string])[] 
   ['web.shop.maesh', 65, NODATA],
   ['v6.shop.maesh', 'AAAA', 'NOERROR aa | AAAA v6.shop.maesh fd00::1 |  | '],
   ['v6.shop.maesh', 'A', NODATA],
-  ['none.core.maesh', 'A', NODATA],
+  ['dual.two.maesh', 'A', 'NOERROR aa | A dual.two.maesh 127.77.0.12 |  | '],
+  ['dual.two.maesh', 'AAAA', 'NOERROR aa | AAAA dual.two.maesh fd00::2 |  | '],
+  // Pods of a headless Service.
+  ['db.data.maesh', 'A', 'NOERROR aa | A db.data.maesh 127.77.0.3 |  | '],
+  ['db-0.db.data.maesh', 'A', 'NOERROR aa | A db-0.db.data.maesh 10.1.0.5 |  | '],
+  ['db-0.db.data.maesh', 'AAAA', 'NOERROR aa | AAAA db-0.db.data.maesh fd01::5 |  | '],
+  ['db-0.db.data.maesh', 16, NODATA],
+  ['db-1.db.data.maesh', 'A', NXDOMAIN],
+  ['x.db-0.db.data.maesh', 'A', NXDOMAIN],
+  ['db-0.flat.data.maesh', 'A', NXDOMAIN],
+  // A Service that has no address yet is not there yet.
+  ['none.core.maesh', 'A', NXDOMAIN],
   ['web.shop.maesh', 'ANY', 'NOERROR aa | HINFO web.shop.maesh RFC8482 |  | '],
   // What is not there.
   ['nope.shop.maesh', 'A', NXDOMAIN],

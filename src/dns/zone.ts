@@ -2,7 +2,7 @@
 
 import type { Answer } from 'dns-packet';
 
-import type { Service, ServicePort } from '../model/service.ts';
+import { addressesOf, type Service, type ServicePort } from '../model/service.ts';
 import { CLASS_IN, RCODE, TYPE, type Question, type Rcode } from './query.ts';
 import { readReverse, type ReverseZone } from './reverse.ts';
 
@@ -118,7 +118,7 @@ class Zone {
     if (service === undefined) return reply;
     return {
       ...reply,
-      additionals: this.#addresses(this.#serviceName(service, place.apex), service.address),
+      additionals: this.#addresses(this.#serviceName(service, place.apex), addressesOf(service)),
     };
   }
 
@@ -168,8 +168,8 @@ class Zone {
     }
     const service = this.#service(namespace, below.at(-2));
     if (service === undefined) return this.#nameServerNode(place);
-    if (below.length === 2) return this.#addresses(owner, service.address);
-    return this.#srvNode(place, service);
+    if (below.length === 2) return this.#addresses(owner, addressesOf(service));
+    return this.#srvNode(place, service) ?? this.#podNode(place, service);
   }
 
   #srvNode(place: Place, service: Service): Node {
@@ -186,6 +186,19 @@ class Zone {
     return [{ type: 'SRV', name: owner, ttl: this.#options.ttlSeconds, data }];
   }
 
+  /** `pod.service.namespace` of a headless Service: the pod itself, as the name in the cluster has it. */
+  #podNode({ below, owner }: Place, service: Service): Node {
+    if (!service.headless || below.length !== 3) return null;
+    const pod = `${service.namespace}/${below[0]}`;
+    const addresses = new Set<string>();
+    for (const { backend } of service.ports) {
+      for (const endpoint of backend.endpoints) {
+        if (endpoint.pod === pod) addresses.add(endpoint.address);
+      }
+    }
+    return addresses.size === 0 ? null : this.#addresses(owner, [...addresses]);
+  }
+
   #apex(apex: string, owner: string): Node {
     return [
       this.#soa(apex, owner),
@@ -197,7 +210,7 @@ class Zone {
   #nameServerNode(place: Place): Node {
     if (place.below.length !== 2 || place.below.join('.') !== NAME_SERVER_LABELS.join('.'))
       return null;
-    return this.#addresses(place.owner, this.#options.nameServerAddress);
+    return this.#addresses(place.owner, [this.#options.nameServerAddress]);
   }
 
   #nameServer(apex: string): string {
@@ -207,7 +220,7 @@ class Zone {
 
   #nameServerGlue(place: Place): readonly Answer[] {
     const name = this.#nameServer(place.apex);
-    return this.#addresses(name, this.#options.nameServerAddress);
+    return this.#addresses(name, [this.#options.nameServerAddress]);
   }
 
   #service(namespace: string | undefined, name: string | undefined): Service | undefined {
@@ -218,10 +231,11 @@ class Zone {
     return `${service.name}.${service.namespace}.${domain}`;
   }
 
-  #addresses(name: string, address: string): readonly Answer[] {
-    if (address === '') return [];
-    const type = address.includes(':') ? 'AAAA' : 'A';
-    return [{ type, name, ttl: this.#options.ttlSeconds, data: address }];
+  #addresses(name: string, addresses: readonly string[]): readonly Answer[] {
+    const ttl = this.#options.ttlSeconds;
+    return addresses
+      .filter((address) => address !== '')
+      .map((data) => ({ type: data.includes(':') ? 'AAAA' : 'A', name, ttl, data }));
   }
 
   #soa(apex: string, owner: string): Answer {

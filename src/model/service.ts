@@ -43,6 +43,8 @@ export interface ServicePort {
   readonly name: string;
   /** The number that callers dial. */
   readonly port: number;
+  /** Where proxies listen, on all their addresses (a cluster); 0: on the Service's own address and port (`maesh up`). */
+  readonly proxyPort: number;
   readonly protocol: Protocol;
   /** Never empty: the last one takes everything. */
   readonly routes: readonly Route[];
@@ -54,8 +56,12 @@ export interface Service {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
-  /** The address that the mesh name resolves to and the proxy listens on; '' where the cluster gives it (shadow Service). */
+  /** What the mesh name resolves to; '' where the cluster gives it (shadow Service) and has not yet: then there is no such name. */
   readonly address: string;
+  /** The same in the other address family; '' where there is none. */
+  readonly secondAddress: string;
+  /** Its pods have names of their own below its name. */
+  readonly headless: boolean;
   readonly ports: readonly ServicePort[];
   readonly policies: Policies;
   /** Where each annotated policy field comes from: `retry.attempts` → source. What is missing is a default. */
@@ -95,6 +101,13 @@ export interface Snapshot {
   readonly services: ReadonlyMap<string, Service>;
   readonly identities: ReadonlyMap<string, Identity>;
   readonly problems: readonly Problem[];
+}
+
+/** One or two, of different families. */
+export function addressesOf(service: Service): readonly string[] {
+  return service.secondAddress === ''
+    ? [service.address]
+    : [service.address, service.secondAddress];
 }
 
 /** Whether this version of the proxy serves the port. Sending plain HTTP where TLS is asked for would be worse than nothing. */

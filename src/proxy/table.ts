@@ -49,6 +49,7 @@ export interface RouteState {
 
 /** One port of one Service: what a listener serves. */
 export class PortState {
+  /** Where to listen; '' is every address of the machine. */
   readonly address: string;
   readonly number: number;
   readonly service: ServiceState;
@@ -59,8 +60,9 @@ export class PortState {
 
   constructor(service: ServiceState, port: ServicePort) {
     this.service = service;
-    this.address = service.service.address;
-    this.number = port.port;
+    const isShared = port.proxyPort !== 0;
+    this.address = isShared ? '' : service.service.address;
+    this.number = isShared ? port.proxyPort : port.port;
     this.port = port;
   }
 }
@@ -76,7 +78,7 @@ export class Table {
   readonly #view: LedgerView;
   readonly #services = new Map<string, ServiceState>();
   readonly #targets = new Map<string, Target>();
-  /** By Service key, then by `address port protocol scheme`. */
+  /** By Service key, then by what the listener is bound to. */
   readonly #ports = new Map<string, Map<string, PortState>>();
 
   constructor(view: LedgerView, clock: Clock, random: Random) {
@@ -116,7 +118,7 @@ export class Table {
     const before = this.#ports.get(service.key) ?? new Map<string, PortState>();
     const after = new Map<string, PortState>();
     for (const port of service.ports) {
-      const id = `${service.address} ${port.port} ${port.protocol} ${port.backend.scheme}`;
+      const id = listenerId(service, port);
       const known = before.get(id);
       const kept =
         known !== undefined && known.service === state ? known : new PortState(state, port);
@@ -166,6 +168,12 @@ export class Table {
     }
     return target;
   }
+}
+
+/** What a listener cannot change while it is open. In a cluster an address comes later than its port, and may change. */
+function listenerId(service: Service, port: ServicePort): string {
+  const place = port.proxyPort === 0 ? `${service.address} ${port.port}` : `*${port.proxyPort}`;
+  return `${place} ${port.protocol} ${port.backend.scheme}`;
 }
 
 function close(port: PortState, change: TableChange): void {

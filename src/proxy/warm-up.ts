@@ -119,7 +119,9 @@ function service(name: string, policies: Policies, endpoints: readonly Listening
     namespace: 'warm',
     name,
     address: '127.0.0.1',
-    ports: [{ name: '', port: 0, protocol: 'http', routes, backend }],
+    secondAddress: '',
+    headless: false,
+    ports: [{ name: '', port: 0, proxyPort: 0, protocol: 'http', routes, backend }],
     policies,
     sources: {},
   };

@@ -1,6 +1,8 @@
 /** Configuration that changes under traffic: no request fails for it, and what policies remember stays. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
@@ -196,3 +198,37 @@ test('a Service that is removed and comes back keeps its figures', async (t) => 
     // oxlint-enable no-await-in-loop
   }
 });
+
+test('a proxy port is open at every address, and stays open while its Service gets its address', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service: plain } = await proxyFor(t, [endpoint]);
+  const proxyPort = await freePort();
+  const key = 'test/shared';
+  const made = proxy.service({ key, endpoints: [endpoint] });
+  const shared = { ...made, ports: made.ports.map((port) => ({ ...port, proxyPort })) };
+  await proxy.apply([{ ...shared, address: '' }]);
+  const at = (address: string): Promise<Wire> =>
+    proxy.call({
+      ...shared,
+      address,
+      ports: plain.ports.map((port) => ({ ...port, port: proxyPort })),
+    });
+  const callers = await Promise.all(['127.0.0.1', '127.3.2.1', '::1'].map(at));
+  await proxy.apply([{ ...shared, address: '10.96.0.7', secondAddress: 'fd00::7' }]);
+  for (const caller of callers) {
+    caller.write(GET);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await caller.until('ok'), OK);
+  }
+  assert.equal(proxy.server.listeners, 2);
+});
+
+/** A port that nobody has on any address, most likely still so in a moment. */
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

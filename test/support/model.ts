@@ -38,6 +38,8 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
     namespace,
     name,
     address: '127.77.0.1',
+    secondAddress: '',
+    headless: false,
     policies: { ...DEFAULT_POLICIES, ...more.policies },
     sources: {},
     ports: (more.ports ?? [80]).map((port) => {
@@ -46,6 +48,7 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
       return {
         name: '',
         port,
+        proxyPort: 0,
         protocol: 'http',
         routes: [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }],
         backend: { id, service: key, scheme: 'http', endpoints: more.endpoints ?? [] },

@@ -59,7 +59,17 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const { policies, sources, findings: ofPolicies } = policiesOf(annotations, ref);
   const key = `${namespace}/${name}`;
   return {
-    service: { key, namespace, name, address: input.address, ports, policies, sources },
+    service: {
+      key,
+      namespace,
+      name,
+      address: input.address,
+      secondAddress: '',
+      headless: object.clusterIP === 'None',
+      ports,
+      policies,
+      sources,
+    },
     findings: [...findings, ...endpoints.findings, ...ofPolicies],
     dependencies: endpoints.dependencies,
     endpointsFrom: endpoints.candidates.from,
@@ -81,5 +91,5 @@ function routed(
   const source = { object: describeRef(ref), field };
   const backends = [{ backend: backendId(ref, spec), weight: 1 }];
   const routes = [{ name: 'default', backends, source }];
-  return { name: spec.name, port: spec.port, protocol, routes };
+  return { name: spec.name, port: spec.port, proxyPort: 0, protocol, routes };
 }

@@ -16,7 +16,8 @@ const WEIGHT_DEFAULT = 100;
 export interface EndpointContext {
   readonly store: StoreView;
   readonly pods: PodIndex;
-  readonly cidr: Cidr;
+  /** Addresses of the mesh itself; null where they are shadow Services, which no meshed Service selects. */
+  readonly cidr: Cidr | null;
 }
 
 /** The endpoints of all ports of one Service. */
@@ -72,7 +73,8 @@ export class EndpointReader {
   #add(found: Map<string, Endpoint>, candidate: Candidate, port: number): void {
     const { address } = candidate;
     const number = ipv4Number(address);
-    if (number !== null && contains(this.#context.cidr, number)) {
+    const { cidr } = this.#context;
+    if (number !== null && cidr !== null && contains(cidr, number)) {
       this.#reportLoop(address);
       return;
     }
@@ -145,7 +147,7 @@ export class EndpointReader {
       ref: this.#ref,
       field: 'spec.selector',
       value: address,
-      message: `endpoints inside the service CIDR ${this.#context.cidr.text} are left out: they are the mesh itself`,
+      message: `endpoints inside the service CIDR ${this.#context.cidr?.text} are left out: they are the mesh itself`,
       remedy: 'give Pods and Endpoints addresses outside of it, or choose another --service-cidr',
     });
   }

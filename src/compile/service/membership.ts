@@ -15,14 +15,26 @@ export interface Membership {
   readonly findings: readonly Finding[];
 }
 
+/** Who takes part where nothing at the Service or its Namespace says so. */
+export interface Scope {
+  /** Only these namespaces; all when empty. */
+  readonly watchNamespaces: readonly string[];
+  /** Never these, whatever they say. */
+  readonly ignoreNamespaces: readonly string[];
+  /** Only Services that ask for it, themselves or through their Namespace. */
+  readonly isOptIn: boolean;
+}
+
+export const EVERYTHING: Scope = { watchNamespaces: [], ignoreNamespaces: [], isOptIn: false };
+
 const MESH_LABEL = `${PREFIX}mesh`;
 const SYSTEM_NAMESPACE = 'kube-system';
 const NO_ANNOTATIONS: Annotations = { values: new Map(), lost: new Set(), findings: [] };
 
 /** Decides about one Service; the findings are those of its own annotations and label. */
-export function membershipOf(store: StoreView, service: ServiceObject): Membership {
+export function membershipOf(store: StoreView, service: ServiceObject, scope: Scope): Membership {
   const { namespace, name } = service.meta;
-  if (namespace === SYSTEM_NAMESPACE || (namespace === 'default' && name === 'kubernetes')) {
+  if (!isInScope(namespace, scope) || (namespace === 'default' && name === 'kubernetes')) {
     return { isMember: false, annotations: NO_ANNOTATIONS, findings: [] };
   }
   const ref: ObjectRef = { kind: 'Service', namespace, name };
@@ -34,7 +46,13 @@ export function membershipOf(store: StoreView, service: ServiceObject): Membersh
   const label = labelOf(ref, service.meta);
   const findings = [...annotations.findings, ...label.findings];
   const wish = annotatedWish(annotations) ?? label.wish ?? namespaceWish(store, namespace);
-  return { isMember: wish !== 'disabled', annotations, findings };
+  const isMember = wish === null ? !scope.isOptIn : wish === 'enabled';
+  return { isMember, annotations, findings };
+}
+
+function isInScope(namespace: string, scope: Scope): boolean {
+  if (namespace === SYSTEM_NAMESPACE || scope.ignoreNamespaces.includes(namespace)) return false;
+  return scope.watchNamespaces.length === 0 || scope.watchNamespaces.includes(namespace);
 }
 
 /** What a Namespace says for its Services. */

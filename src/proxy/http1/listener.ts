@@ -26,20 +26,28 @@ export class Listener implements CallerHost {
   }
 
   /** Resolves with the port once callers can connect; rejects with the system's error. All threads share the port. */
-  listen(): Promise<number> {
+  async listen(): Promise<number> {
+    const { address } = this.port;
+    if (address !== '') return await this.#bind(address);
+    try {
+      return await this.#bind('::');
+    } catch (error) {
+      if (!isWithoutIpv6(error)) throw error;
+      return await this.#bind('0.0.0.0');
+    }
+  }
+
+  #bind(host: string): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      const { address, number } = this.port;
-      this.#server.listen(
-        { host: address, port: number, backlog: BACKLOG, reusePort: true },
-        () => {
-          this.#server.removeListener('error', reject);
-          // What fails later is a single accept (too many open files); the listener goes on.
-          this.#server.on('error', () => this.#context.acceptFailures++);
-          const bound = this.#server.address();
-          resolve(bound === null || typeof bound === 'string' ? number : bound.port);
-        },
-      );
+      const { number } = this.port;
+      this.#server.listen({ host, port: number, backlog: BACKLOG, reusePort: true }, () => {
+        this.#server.removeListener('error', reject);
+        // What fails later is a single accept (too many open files); the listener goes on.
+        this.#server.on('error', () => this.#context.acceptFailures++);
+        const bound = this.#server.address();
+        resolve(bound === null || typeof bound === 'string' ? number : bound.port);
+      });
     });
   }
 
@@ -83,4 +91,9 @@ export class Listener implements CallerHost {
     this.#context.callerConnections++;
     this.#connections.add(new CallerConnection(socket, this.port, this.#context, this));
   }
+}
+
+function isWithoutIpv6(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : '';
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
 }

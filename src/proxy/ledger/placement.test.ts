@@ -31,7 +31,9 @@ function service(
     namespace: 'shop',
     name,
     address: '127.77.0.1',
-    ports: [{ name: '', port: 80, protocol: 'http', routes: [], backend }],
+    secondAddress: '',
+    headless: false,
+    ports: [{ name: '', port: 80, proxyPort: 0, protocol: 'http', routes: [], backend }],
     policies: { ...DEFAULT_POLICIES, ...policies },
     sources: {},
   };

@@ -41,7 +41,9 @@ function service(policies: Partial<Policies>, endpoints: readonly Endpoint[] = [
     namespace: 'shop',
     name: 'web',
     address: '127.77.0.1',
-    ports: [{ name: '', port: 80, protocol: 'http', routes: [route], backend }],
+    secondAddress: '',
+    headless: false,
+    ports: [{ name: '', port: 80, proxyPort: 0, protocol: 'http', routes: [route], backend }],
     policies: { ...DEFAULT_POLICIES, ...policies },
     sources: {},
   };
