@@ -3,21 +3,16 @@
 import { setImmediate } from 'node:timers/promises';
 
 import type { ManualClock } from '../../base/clock.ts';
+import { ApiError } from '../../kube/api/api-error.ts';
 import { isRecord } from '../../kube/record.ts';
 import type { Api } from './api.ts';
 
 export type FakeRequest = Parameters<Api['request']>[0];
 type FakeObject = Record<string, unknown> & { metadata: Record<string, unknown> };
 
-export class FakeApiError extends Error {
-  override readonly name = 'FakeApiError';
-  readonly status: number;
-  readonly reason: string;
-
-  constructor(status: number, reason: string) {
-    super(`${status} ${reason}`);
-    this.status = status;
-    this.reason = reason;
+export class FakeApiError extends ApiError {
+  constructor(status: number, reason: string, retryAfterMs = 0) {
+    super('Cannot test', { status, reason, detail: '', causes: [], retryAfterMs });
   }
 }
 
@@ -110,7 +105,7 @@ export class FakeApi {
   }
 
   #list({ path, query }: FakeRequest): unknown {
-    const selector = query?.['labelSelector'] ?? '';
+    const selector = String(query?.['labelSelector'] ?? '');
     const wanted = selector === '' ? [] : selector.split(',').map((term) => term.split('='));
     const items = [...this.objects].filter(([key]) => key.startsWith(`${path}/`));
     const matching = items.filter(([, { metadata }]) => {

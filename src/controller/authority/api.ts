@@ -1,27 +1,18 @@
 /** What these folders need of the client of the API server, and how they tell its errors apart. */
 
-export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** `/api/v1/namespaces/maesh/secrets/maesh-ca`. */
-  readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
-  readonly body?: unknown;
-  readonly contentType?: string;
-  readonly signal?: AbortSignal;
-  readonly timeoutMs?: number;
-}
+import { ApiError } from '../../kube/api/api-error.ts';
+import type { KubeClient } from '../../kube/api/client.ts';
 
-export interface Api {
-  /** The parsed body of the answer. Rejects with an error that has the HTTP `status` where there was an answer. */
-  request(request: ApiRequest): Promise<unknown>;
-}
+export type Api = Pick<KubeClient, 'request'>;
 
 /** The HTTP status that an API call failed with, or null when there was no answer at all. */
 export function statusOf(error: unknown): number | null {
-  if (!(error instanceof Error) || !('status' in error)) return null;
-  return typeof error.status === 'number' ? error.status : null;
+  return error instanceof ApiError ? error.status : null;
 }
 
 export const isNotFound = (error: unknown): boolean => statusOf(error) === 404;
 /** The object exists already, or is not the version that the writer had read. */
 export const isConflict = (error: unknown): boolean => statusOf(error) === 409;
+/** How long the API server asks to wait, in milliseconds; 0 when it does not. */
+export const retryAfterMsOf = (error: unknown): number =>
+  error instanceof ApiError ? error.retryAfterMs : 0;
