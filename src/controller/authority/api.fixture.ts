@@ -1,9 +1,10 @@
-/** An API server in memory for tests: objects by path, resource versions, conflicts, preconditions, merge and apply patches, and faults on demand. */
+/** An API server in memory for tests: objects by path, versions, conflicts, preconditions, patches, watches, and faults on demand. */
 
 import { setImmediate } from 'node:timers/promises';
 
 import type { ManualClock } from '../../base/clock.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
+import type { KubeClient, KubeRecord, Query, StreamOptions } from '../../kube/api/client.ts';
 import { isRecord } from '../../kube/record.ts';
 import type { Api } from './api.ts';
 
@@ -16,7 +17,14 @@ export class FakeApiError extends ApiError {
   }
 }
 
-export class FakeApi {
+interface WatchEvent {
+  readonly version: number;
+  readonly path: string;
+  readonly type: 'MODIFIED' | 'DELETED';
+  readonly object: FakeObject;
+}
+
+export class FakeApi implements Pick<KubeClient, 'request' | 'list' | 'stream'> {
   readonly objects = new Map<string, FakeObject>();
   readonly requests: FakeRequest[] = [];
   /** May throw, or wait, before a request counts. */
@@ -26,6 +34,10 @@ export class FakeApi {
   /** Answers in place of the store; undefined is no. */
   answer: (request: FakeRequest) => unknown = () => undefined;
   #version = 100;
+  readonly #events: WatchEvent[] = [];
+  readonly #watchers = new Set<() => void>();
+  /** A watch that ends with this error instead of events; null is none. */
+  watchError: Error | null = null;
 
   async request(request: FakeRequest): Promise<unknown> {
     this.requests.push(request);
@@ -52,10 +64,58 @@ export class FakeApi {
   /** Puts an object there as somebody else would. */
   set(path: string, object: Record<string, unknown>): void {
     const metadata = isRecord(object['metadata']) ? object['metadata'] : {};
-    this.objects.set(path, {
+    const version = ++this.#version;
+    const stored = {
       ...structuredClone(object),
-      metadata: { uid: `uid-${path}`, ...metadata, resourceVersion: String(++this.#version) },
-    });
+      metadata: { uid: `uid-${path}`, ...metadata, resourceVersion: String(version) },
+    };
+    this.objects.set(path, stored);
+    this.#tell({ version, path, type: 'MODIFIED', object: stored });
+  }
+
+  remove(path: string): void {
+    const object = this.get(path);
+    this.objects.delete(path);
+    this.#tell({ version: ++this.#version, path, type: 'DELETED', object });
+  }
+
+  list(path: string, options: Omit<FakeRequest, 'method' | 'path'> = {}): Promise<KubeRecord> {
+    return this.request({ ...options, method: 'GET', path }) as Promise<KubeRecord>;
+  }
+
+  async stream({ path, query = {}, signal, onOpen, onValue }: StreamOptions): Promise<void> {
+    await this.before({ method: 'GET', path, query });
+    onOpen?.();
+    let sent = Number(query['resourceVersion']);
+    const ended = Promise.withResolvers<void>();
+    const send = (): void => {
+      if (this.watchError !== null) ended.reject(this.watchError);
+      for (const event of this.#events) {
+        if (event.version <= sent || !event.path.startsWith(`${path}/`)) continue;
+        sent = event.version;
+        if (isSelected(event.object, query)) {
+          onValue(structuredClone({ type: event.type, object: event.object }));
+        }
+      }
+    };
+    this.#watchers.add(send);
+    signal.addEventListener('abort', () => ended.reject(new Error('aborted')));
+    send();
+    try {
+      await ended.promise;
+    } finally {
+      this.#watchers.delete(send);
+    }
+  }
+
+  /** Ends all watches with `watchError`. */
+  endWatches(): void {
+    for (const send of this.#watchers) send();
+  }
+
+  #tell(event: WatchEvent): void {
+    this.#events.push(event);
+    for (const send of this.#watchers) send();
   }
 
   #serve(request: FakeRequest): unknown {
@@ -74,7 +134,7 @@ export class FakeApi {
         return this.#patch(request, body);
       case 'DELETE':
         this.#check(path, isRecord(body['preconditions']) ? body['preconditions'] : {});
-        this.objects.delete(path);
+        this.remove(path);
         return {};
       default:
         throw new FakeApiError(405, 'MethodNotAllowed');
@@ -105,13 +165,8 @@ export class FakeApi {
   }
 
   #list({ path, query }: FakeRequest): unknown {
-    const selector = String(query?.['labelSelector'] ?? '');
-    const wanted = selector === '' ? [] : selector.split(',').map((term) => term.split('='));
     const items = [...this.objects].filter(([key]) => key.startsWith(`${path}/`));
-    const matching = items.filter(([, { metadata }]) => {
-      const labels = isRecord(metadata['labels']) ? metadata['labels'] : {};
-      return wanted.every(([key, value]) => labels[String(key)] === value);
-    });
+    const matching = items.filter(([, object]) => isSelected(object, query ?? {}));
     return {
       metadata: { resourceVersion: String(this.#version) },
       items: matching.map(([, object]) => object),
@@ -149,6 +204,16 @@ export async function passUntil(
 /** `…/namespaces/NAME/PLURAL`; what follows that is the name of an object. */
 function isCollection(path: string): boolean {
   return /\/namespaces\/[^/]+\/[^/]+$/.test(path);
+}
+
+function isSelected({ metadata }: FakeObject, query: Query): boolean {
+  const labels = isRecord(metadata['labels']) ? metadata['labels'] : {};
+  const terms = String(query['labelSelector'] ?? '')
+    .split(',')
+    .filter(Boolean);
+  return terms
+    .map((term) => term.split('='))
+    .every(([key, value]) => labels[String(key)] === value);
 }
 
 function metaOf(body: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
