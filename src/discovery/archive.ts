@@ -1,0 +1,196 @@
+/**
+ * Everything at the latest version, as frames that are ready to be sent or written: a base, and the changes since.
+ *
+ * ```
+ *  base (made at version 7, while 8 came)      log: changes that led to …
+ *  ┌──────┬──────┬──────┬──────┐               ┌───┬───┬───┬───┬───┬───┐
+ *  │ part │ part │ part │ part │               │ 5 │ 6 │ 7 │ 8 │ 9 │10 │
+ *  └──────┴──────┴──────┴──────┘               └───┴───┴───┴───┴───┴───┘
+ *                                                resume 4…9  └ all of these make the base whole: version 10
+ * ```
+ *
+ * A base is made in the background, part by part, while the data changes. What it misses or has too new is in the
+ * changes that came meanwhile; as a change carries whole Services, running through these once more puts everything right.
+ * So nobody waits for a base, and no second copy of the data is needed to make one.
+ */
+
+import type { Identity } from '../model/endpoint.ts';
+import type { Service } from '../model/service.ts';
+import { commitFrame } from './message.ts';
+import { encodeParts, type OnTooLong } from './part.ts';
+
+export interface Base {
+  /** With all changes after this version it is whole. */
+  readonly version: number;
+  readonly frames: readonly Buffer[];
+  readonly bytes: number;
+}
+
+/** What leads from `version - 1` to `version`. */
+export interface Change {
+  readonly version: number;
+  /** Frames of the parts, one after the other. */
+  readonly frames: Buffer;
+  readonly parts: number;
+  /** Frame of the commit for who has the version before. */
+  readonly commit: Buffer;
+  /** Clock milliseconds when it was made. */
+  readonly atMs: number;
+}
+
+/** The data itself; it is its owner's, and only read here. */
+export interface Contents {
+  readonly services: ReadonlyMap<string, Service>;
+  readonly identities: ReadonlyMap<string, Identity>;
+}
+
+/** Changes are kept for who comes back, within these two bounds, and in any case while the base needs them. */
+const CHANGES_MAX = 10_000;
+const CHANGES_BYTES_MAX = 16 * 1024 * 1024;
+/** A new base is made once the changes since are this many, or have as many bytes as the base. */
+const TAIL_CHANGES = 2_000;
+const TAIL_BYTES_MIN = 256 * 1024;
+
+const NO_BASE: Base = { version: 0, frames: [], bytes: 0 };
+
+export class Archive {
+  readonly #contents: Contents;
+  readonly #onTooLong: OnTooLong;
+  #base = NO_BASE;
+  /** Readers that are in the middle of it may go on. */
+  #baseBefore = NO_BASE;
+  #log: Change[] = [];
+  #logBytes = 0;
+  /** Bytes of the changes after the base. */
+  #tailBytes = 0;
+  #version = 0;
+  /** Counts up when a base that is being made is not wanted any more. */
+  #making = 0;
+  #isMaking = false;
+
+  constructor(contents: Contents, onTooLong: OnTooLong) {
+    this.#contents = contents;
+    this.#onTooLong = onTooLong;
+  }
+
+  get base(): Base {
+    return this.#base;
+  }
+
+  /** 0 before anything is there. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Whether a base is being made. */
+  get isCompacting(): boolean {
+    return this.#isMaking;
+  }
+
+  /** Bytes that someone needs who has nothing. */
+  get bytes(): number {
+    return this.#base.bytes + this.#tailBytes;
+  }
+
+  /** Frames that are everything at `version`; what was there is forgotten. */
+  reset(version: number, frames: readonly Buffer[]): void {
+    this.#making += 1;
+    this.#isMaking = false;
+    this.#baseBefore = NO_BASE;
+    this.#setBase(version, frames);
+    this.#log = [];
+    this.#logBytes = 0;
+    this.#version = version;
+  }
+
+  /** The parts that lead to `version`, one more than the last. The data itself has them already. */
+  append(version: number, frames: readonly Buffer[], atMs: number): void {
+    const change: Change = {
+      version,
+      frames: frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames),
+      parts: frames.length,
+      commit: commitFrame(version, { from: this.#version, parts: frames.length }),
+      atMs,
+    };
+    this.#version = version;
+    this.#log.push(change);
+    this.#logBytes += sizeOf(change);
+    this.#tailBytes += sizeOf(change);
+    const isLong = version - this.#base.version >= TAIL_CHANGES;
+    if (isLong || this.#tailBytes >= Math.max(this.#base.bytes, TAIL_BYTES_MIN)) this.#compact();
+    this.#trim();
+  }
+
+  /** The change that leads on from `version`, or undefined when it is not there (any more). */
+  after(version: number): Change | undefined {
+    const first = this.#log[0];
+    return first === undefined ? undefined : this.#log[version + 1 - first.version];
+  }
+
+  /** Whether every change after `version` is there. */
+  reaches(version: number): boolean {
+    return (
+      version === this.#version || (version < this.#version && this.after(version) !== undefined)
+    );
+  }
+
+  /** Whether this base, which was the latest once, can still be made whole. */
+  holds(base: Base): boolean {
+    return (base === this.#base || base === this.#baseBefore) && this.reaches(base.version);
+  }
+
+  /** Stops making a base. */
+  close(): void {
+    this.#making += 1;
+    this.#isMaking = false;
+  }
+
+  #setBase(version: number, frames: readonly Buffer[]): void {
+    this.#base = { version, frames, bytes: frames.reduce((sum, { length }) => sum + length, 0) };
+    this.#tailBytes = 0;
+  }
+
+  #compact(): void {
+    if (this.#isMaking) return;
+    this.#isMaking = true;
+    const making = ++this.#making;
+    const from = this.#version;
+    const { services, identities } = this.#contents;
+    // Iterators of maps live with their changes: they skip what is gone and come to what is new.
+    const content = { services: services.values(), identities: identities.values() };
+    const all = { ...content, removedServices: [], removedIdentities: [] };
+    const parts = encodeParts(all, from, this.#onTooLong);
+    const frames: Buffer[] = [];
+    const step = (): void => {
+      if (making !== this.#making) return;
+      const next = parts.next();
+      if (next.done !== true) {
+        frames.push(next.value);
+        setImmediate(step);
+        return;
+      }
+      this.#isMaking = false;
+      this.#baseBefore = this.#base;
+      this.#setBase(from, frames);
+      for (let at = this.after(from); at !== undefined; at = this.after(at.version)) {
+        this.#tailBytes += sizeOf(at);
+      }
+      this.#trim();
+    };
+    setImmediate(step);
+  }
+
+  #trim(): void {
+    for (;;) {
+      const first = this.#log[0];
+      if (first === undefined || first.version > this.#base.version) return;
+      if (this.#log.length <= CHANGES_MAX && this.#logBytes <= CHANGES_BYTES_MAX) return;
+      this.#log.shift();
+      this.#logBytes -= sizeOf(first);
+    }
+  }
+}
+
+function sizeOf(change: Change): number {
+  return change.frames.length + change.commit.length;
+}

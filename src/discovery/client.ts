@@ -1,0 +1,334 @@
+/**
+ * The agent's end of the stream: what it knows, from a controller or from disk, told as deltas that grow by one whatever
+ * happens to connections and controllers.
+ *
+ * ```
+ *              welcome                  first commit
+ *  connecting ─────────► (receiving) ─────────────────► synced
+ *      ▲ nothing is known     │                          │   goAway: looks for another, drops this one then
+ *      └──────────────────────┴──── connection ends ─────┘
+ *                             stale, once anything is known: it goes on with that
+ * ```
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import type { Delta } from '../model/service.ts';
+import { Backoff } from './backoff.ts';
+import { readCopy } from './copy.ts';
+import { dial, type Address } from './dial.ts';
+import {
+  FORMATS,
+  type AgentNames,
+  type FormatRange,
+  type Position,
+  type Welcome,
+} from './hello.ts';
+import { Keeper } from './keeper.ts';
+import { Link, type Committed } from './link.ts';
+import { isEqual } from './equal.ts';
+import { Pool } from './pool.ts';
+import { Picture } from './state.ts';
+import { Versions } from './versions.ts';
+import type { Wire } from './wire.ts';
+
+export type DiscoveryState = 'connecting' | 'synced' | 'stale';
+
+export interface DiscoveryStatus {
+  readonly state: DiscoveryState;
+  /** `address:port` of the controller, or null. */
+  readonly server: string | null;
+  /** The controller's version that is known; 0 for none. */
+  readonly version: number;
+  /** Clock milliseconds when the state began. */
+  readonly sinceMs: number;
+  /** Why there is no connection, or why the last one ended. */
+  readonly lastError: string | null;
+  /** Where what is known comes from. */
+  readonly from: 'copy' | 'controller' | 'nothing';
+}
+
+export interface DiscoveryClientOptions {
+  /** Names are looked up at each dial, and all their addresses are tried in random order. */
+  readonly address: Address | readonly Address[];
+  /** What the controller's certificate must be for. */
+  readonly serverName: string;
+  /** PEM bundle, asked for at each connect. */
+  readonly ca: () => Promise<string>;
+  /** Asked for at each connect, and when the controller wants a newer one. */
+  readonly token: () => Promise<string>;
+  readonly hello: AgentNames;
+  /** Folder of the last good copy; null keeps none. */
+  readonly stateDir: string | null;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The first one has everything, be it nothing; versions grow by one. */
+  readonly onDelta: (delta: Delta) => void;
+  readonly onState?: (state: DiscoveryState) => void;
+  /** Versions of the format to speak; only tests name others than this version of maesh does. */
+  readonly formats?: FormatRange;
+}
+
+/** For the token and the certificates to be read. */
+const CREDENTIALS_TIMEOUT_MS = 30_000;
+/** A connection that was in order for this long starts the back-off anew. */
+const STEADY_MS = 10_000;
+
+export class DiscoveryClient {
+  readonly #options: DiscoveryClientOptions;
+  readonly #addresses: readonly Address[];
+  readonly #picture = new Picture();
+  readonly #pool = new Pool();
+  readonly #versions = new Versions();
+  readonly #backoff: Backoff;
+  readonly #keeper: Keeper | null;
+  readonly #abort = new AbortController();
+  #link: Link | null = null;
+  /** Of what is known. */
+  #position: Position | null = null;
+  #from: DiscoveryStatus['from'] = 'nothing';
+  #state: DiscoveryState = 'connecting';
+  #sinceMs: number;
+  #lastError: string | null = null;
+  #failures: readonly string[] = [];
+  /** As the controller of the link knows it. */
+  #acknowledged: { readonly version: number; readonly failures: readonly string[] } | null = null;
+  #seeking: Promise<void> | null = null;
+
+  constructor(options: DiscoveryClientOptions) {
+    const { address, stateDir, clock, random, log } = options;
+    this.#options = options;
+    this.#addresses = 'host' in address ? [address] : address;
+    this.#backoff = new Backoff(random);
+    this.#sinceMs = clock.nowMs();
+    this.#keeper =
+      stateDir === null ? null : new Keeper({ stateDir, contents: this.#picture, clock, log });
+  }
+
+  /** Resolves once the copy on disk was read, and told if there is one; looks for a controller from then on. */
+  async start(): Promise<void> {
+    await this.#readCopy();
+    this.#seek(false);
+  }
+
+  /** The agent serves its version `version`, but for these ports (as sentences). */
+  acknowledge(version: number, failures: readonly string[]): void {
+    this.#versions.serve(version);
+    this.#failures = failures;
+    this.#acknowledge();
+  }
+
+  status(): DiscoveryStatus {
+    return {
+      state: this.#state,
+      server: this.#link?.remote ?? null,
+      version: this.#position?.version ?? 0,
+      sinceMs: this.#sinceMs,
+      lastError: this.#lastError,
+      from: this.#from,
+    };
+  }
+
+  /** Hangs up, and writes the copy if it is not up to date. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#link?.close();
+    await this.#seeking;
+    await this.#keeper?.stop();
+  }
+
+  async #readCopy(): Promise<void> {
+    const { stateDir, log } = this.#options;
+    if (stateDir === null) return;
+    const copy = await readCopy(stateDir, this.#pool, log);
+    if (copy === null || this.#abort.signal.aborted) return;
+    this.#picture.beginSnapshot();
+    for (const part of copy.parts) this.#picture.add(part);
+    const delta = this.#picture.commit(copy.parts.length);
+    this.#keeper?.restore(copy.position, true, copy.frames);
+    this.#position = copy.position;
+    this.#from = 'copy';
+    this.#versions.add(this.#picture.version, copy.position.version);
+    log.info('Started from the last good copy', { services: this.#picture.services.size });
+    this.#updateState();
+    if (delta !== null) this.#options.onDelta(delta);
+  }
+
+  /** Looks for a controller unless that is under way, until there is one. */
+  #seek(isWaiting: boolean): void {
+    if (this.#seeking !== null) return;
+    this.#seeking = this.#seekOn(isWaiting).finally(() => {
+      this.#seeking = null;
+    });
+  }
+
+  async #seekOn(isWaiting: boolean): Promise<void> {
+    const { signal } = this.#abort;
+    if (isWaiting) await this.#wait(this.#backoff.nextMs());
+    while (!signal.aborted && (this.#link === null || this.#link.isLeaving)) {
+      try {
+        await this.#dial();
+      } catch (error) {
+        this.#onFailure(MeshError.from(error));
+      }
+      if (this.#link === null || this.#link.isLeaving) await this.#wait(this.#backoff.nextMs());
+    }
+  }
+
+  async #dial(): Promise<void> {
+    const { serverName, hello, clock, random, formats } = this.#options;
+    const [ca, token] = await this.#credentials();
+    const resume = this.#position;
+    await dial({
+      addresses: this.#addresses,
+      serverName,
+      ca,
+      hello: { formats: formats ?? FORMATS, ...hello, token, resume },
+      clock,
+      random,
+      signal: this.#abort.signal,
+      onWelcome: (wire, welcome) => this.#onWelcome(wire, welcome, resume),
+    });
+  }
+
+  #credentials(): Promise<[string, string]> {
+    const { clock, ca, token } = this.#options;
+    return new Promise((resolve, reject) => {
+      const late = clock.after(CREDENTIALS_TIMEOUT_MS, () =>
+        reject(
+          new MeshError('connect_timeout', 'Cannot read the token and the CA bundle: no answer'),
+        ),
+      );
+      const { signal } = this.#abort;
+      const onAbort = (): void => reject(new MeshError('unknown', 'This agent stops'));
+      signal.addEventListener('abort', onAbort);
+      Promise.all([ca(), token()])
+        .then(resolve, (error: unknown) =>
+          reject(MeshError.from(error, 'Cannot read the token or the CA bundle')),
+        )
+        .finally(() => {
+          late.cancel();
+          signal.removeEventListener('abort', onAbort);
+        });
+    });
+  }
+
+  #onWelcome(wire: Wire, welcome: Welcome, resume: Position | null): void {
+    if (resume !== this.#position && resume?.epoch === welcome.epoch) {
+      throw new MeshError('unreachable', 'The stream went on while this agent came back to it');
+    }
+    const old = this.#link;
+    const link = new Link({
+      wire,
+      welcome,
+      resume,
+      picture: this.#picture,
+      pool: this.#pool,
+      keepFrames: this.#keeper !== null,
+      clock: this.#options.clock,
+      onCommitted: (committed) => this.#onCommitted(committed),
+      onGoAway: ({ reason, detail }) => {
+        this.#options.log.info('The controller sends this agent to another one', {
+          reason,
+          detail,
+        });
+        this.#seek(true);
+      },
+      onAskToken: () => this.#sendToken(link),
+      onEnd: (error) => this.#onLinkEnd(link, error),
+    });
+    // From here on only the new one is listened to, so the two never mix.
+    this.#link = link;
+    this.#acknowledged = null;
+    this.#picture.abort();
+    old?.close();
+    this.#options.log.info('Connected to a controller', {
+      server: link.remote,
+      build: welcome.build,
+      format: welcome.format,
+    });
+    this.#updateState();
+  }
+
+  #onCommitted({ position, isSnapshot, delta, frames }: Committed): void {
+    if (position.epoch !== this.#position?.epoch) this.#versions.reset();
+    const isNews = isSnapshot || frames.length > 0;
+    if (isNews) this.#keeper?.add(position, isSnapshot, frames);
+    this.#position = position;
+    this.#from = 'controller';
+    this.#lastError = null;
+    this.#versions.add(this.#picture.version, position.version);
+    if (delta !== null) this.#options.onDelta(delta);
+    this.#updateState();
+    this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    const link = this.#link;
+    const { served } = this.#versions;
+    // Before its first commit the controller of a new connection knows of no version to acknowledge.
+    if (link === null || !link.isSynced || served === 0) return;
+    const next = { version: served, failures: this.#failures };
+    if (isEqual(next, this.#acknowledged)) return;
+    this.#acknowledged = next;
+    link.acknowledge(next.version, next.failures);
+  }
+
+  #sendToken(link: Link): void {
+    this.#options.token().then(
+      (token) => link.sendToken(token),
+      (error: unknown) =>
+        this.#options.log.warn('Cannot read the token: the controller will hang up', {
+          error: MeshError.from(error),
+        }),
+    );
+  }
+
+  #onLinkEnd(link: Link, error: MeshError | null): void {
+    if (link !== this.#link) return;
+    this.#link = null;
+    this.#picture.abort();
+    if (this.#options.clock.nowMs() - link.syncedAtMs >= STEADY_MS) this.#backoff.reset();
+    if (this.#abort.signal.aborted) return;
+    this.#onFailure(
+      error ?? new MeshError('connection_reset', `The controller at ${link.remote} hung up`),
+    );
+    this.#updateState();
+    this.#seek(true);
+  }
+
+  /** The same reason again and again is told once. */
+  #onFailure(error: MeshError): void {
+    if (this.#abort.signal.aborted) return;
+    const { log } = this.#options;
+    if (error.message === this.#lastError) log.debug('No controller', { error });
+    else log.warn('No controller: going on with what is known', { error });
+    this.#lastError = error.message;
+  }
+
+  #updateState(): void {
+    const isSynced = this.#link?.isSynced === true;
+    const state = isSynced ? 'synced' : this.#picture.version > 0 ? 'stale' : 'connecting';
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#sinceMs = this.#options.clock.nowMs();
+    this.#options.onState?.(state);
+  }
+
+  #wait(ms: number): Promise<void> {
+    const { signal } = this.#abort;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.#options.clock.after(ms, done);
+      signal.addEventListener('abort', done);
+      if (signal.aborted) done();
+    });
+  }
+}

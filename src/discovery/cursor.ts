@@ -1,0 +1,133 @@
+/**
+ * Where one agent is in the stream, and what it is sent next. Pure: no socket, no clock; nothing here grows with the agent.
+ *
+ * ```
+ *            resume has all changes since                  nothing new
+ *  start ───────────────────────────────► deltas ◄────────────────────────┐
+ *    │                                     │  ▲  └── next: what is new ────┘
+ *    │ else               changes are gone,│  │ commit
+ *    └──────────────────► snapshot ◄───────┘  │
+ *                         reset, base, changes since the base
+ * ```
+ */
+
+import type { Archive, Base, Change } from './archive.ts';
+import { commitFrame, snapshotFrame } from './message.ts';
+
+interface Snapshot {
+  readonly base: Base;
+  /** Of the base, to be sent next. */
+  index: number;
+  /** Of the changes sent after the base. */
+  version: number;
+  parts: number;
+}
+
+/** Changes that are sent as one have about this many bytes. */
+const BATCH_BYTES = 64 * 1024;
+
+export class Cursor {
+  readonly #archive: Archive;
+  /** The last version committed to the agent. */
+  #version: number;
+  #snapshot: Snapshot | null = null;
+  /** Whether something was committed: an agent that resumes where the stream stands is told so by an empty change. */
+  #hasCommitted = false;
+
+  /** `resume` is the version that the agent has of this very stream; 0 is nothing. */
+  constructor(archive: Archive, resume: number) {
+    this.#archive = archive;
+    this.#version = resume > 0 && archive.reaches(resume) ? resume : 0;
+  }
+
+  /** The version that the agent has once it has read what it was sent; 0 when none is whole yet. */
+  get sentVersion(): number {
+    return this.#hasCommitted ? this.#version : 0;
+  }
+
+  /** Frames to send now; null when there is nothing new. */
+  next(): readonly Buffer[] | null {
+    const archive = this.#archive;
+    if (archive.version === 0) return null;
+    if (this.#snapshot !== null) return this.#nextOfSnapshot(this.#snapshot);
+    if (this.#version === archive.version) {
+      if (this.#hasCommitted) return null;
+      return [this.#commit(archive.version, 0)];
+    }
+    const change = this.#version === 0 ? undefined : archive.after(this.#version);
+    if (change === undefined || this.#isSnapshotShorter(change)) return this.#startSnapshot();
+    return this.#nextChanges(change);
+  }
+
+  #startSnapshot(): readonly Buffer[] {
+    const { base } = this.#archive;
+    this.#snapshot = { base, index: 0, version: base.version, parts: 0 };
+    return [snapshotFrame()];
+  }
+
+  #nextOfSnapshot(snapshot: Snapshot): readonly Buffer[] {
+    const { base } = snapshot;
+    if (!this.#archive.holds(base)) return this.#startSnapshot();
+    const frame = base.frames[snapshot.index];
+    if (frame !== undefined) {
+      snapshot.index += 1;
+      snapshot.parts += 1;
+      return [frame];
+    }
+    const change = this.#archive.after(snapshot.version);
+    if (change !== undefined) {
+      snapshot.version = change.version;
+      snapshot.parts += change.parts;
+      return [change.frames];
+    }
+    this.#snapshot = null;
+    this.#version = 0;
+    return [this.#commit(snapshot.version, snapshot.parts)];
+  }
+
+  #nextChanges(first: Change): readonly Buffer[] {
+    const from = this.#version;
+    const frames: Buffer[] = [first.frames];
+    let { parts } = first;
+    let bytes = first.frames.length;
+    let last = first;
+    for (;;) {
+      const change = this.#archive.after(last.version);
+      if (change === undefined || bytes + change.frames.length > BATCH_BYTES) break;
+      frames.push(change.frames);
+      parts += change.parts;
+      bytes += change.frames.length;
+      last = change;
+    }
+    if (last === first) {
+      this.#version = first.version;
+      this.#hasCommitted = true;
+      return [first.frames, first.commit];
+    }
+    this.#version = last.version;
+    this.#hasCommitted = true;
+    return [...frames, commitFrame(last.version, { from, parts })];
+  }
+
+  #commit(version: number, parts: number): Buffer {
+    const from = this.#version;
+    this.#version = version;
+    this.#hasCommitted = true;
+    return commitFrame(version, { from, parts });
+  }
+
+  /** Whether an agent that is this far back has less to read when it starts anew. */
+  #isSnapshotShorter(first: Change): boolean {
+    const { bytes } = this.#archive;
+    let behind = 0;
+    for (
+      let change: Change | undefined = first;
+      change !== undefined;
+      change = this.#archive.after(change.version)
+    ) {
+      behind += change.frames.length;
+      if (behind > bytes) return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * Makes what came over the wire whole: the one place that knows what a controller of another version may leave out, or say
+ * that this version does not know. Fields that are unknown here pass through; a value that is unknown here costs the policy
+ * that has it, as a bad annotation does; what nothing works without ends the connection.
+ */
+
+import { MeshError } from '../base/error.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
+import type { Identity } from '../model/endpoint.ts';
+import type { Policies } from '../model/policy.ts';
+import type { Service } from '../model/service.ts';
+import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
+import type { Fields } from './fields.ts';
+import type { Pool } from './pool.ts';
+
+/** `table` has the policies that Services of the same part share. `value` is changed and kept. */
+export function completeService(value: unknown, table: readonly Policies[], pool: Pool): Service {
+  const fields = asFields(value, 'services');
+  const key = textField(fields, 'key');
+  try {
+    const cut = key.indexOf('/');
+    textField(fields, 'namespace', key.slice(0, Math.max(cut, 0)));
+    textField(fields, 'name', key.slice(cut + 1));
+    textField(fields, 'address', '');
+    textField(fields, 'secondAddress', '');
+    flagField(fields, 'headless', false);
+    fields['sources'] =
+      fields['sources'] === undefined ? {} : asFields(fields['sources'], 'sources');
+    fields['policies'] = policiesOf(fields['policies'], table);
+    for (const port of listField(fields, 'ports')) completePort(asFields(port, 'ports'), key, pool);
+  } catch (error) {
+    throw new MeshError('invalid_input', `Service ${key}: ${MeshError.from(error).message}`, error);
+  }
+  return fields as unknown as Service;
+}
+
+function policiesOf(value: unknown, table: readonly Policies[]): Policies {
+  if (value === undefined) return DEFAULT_POLICIES;
+  if (typeof value !== 'number') return completePolicies(value);
+  const policies = table[value];
+  if (policies === undefined) {
+    throw new MeshError(
+      'invalid_input',
+      `"policies" is not one of the ${table.length} of its part`,
+    );
+  }
+  return policies;
+}
+
+function completePort(port: Fields, service: string, pool: Pool): void {
+  textField(port, 'name', '');
+  portField(port, 'port');
+  countField(port, 'proxyPort', 0);
+  textField(port, 'protocol', 'http');
+  const backend = asFields(port['backend'], 'backend');
+  const id = textField(backend, 'id');
+  textField(backend, 'service', service);
+  textField(backend, 'scheme', 'http');
+  for (const endpoint of listField(backend, 'endpoints')) {
+    completeEndpoint(asFields(endpoint, 'endpoints'), pool);
+  }
+  const routes = listField(port, 'routes');
+  for (const route of routes) completeRoute(asFields(route, 'routes'));
+  if (routes.length > 0) return;
+  const source = { object: '', field: '' };
+  port['routes'] = [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }];
+}
+
+function completeRoute(route: Fields): void {
+  textField(route, 'name', '');
+  for (const value of listField(route, 'backends')) {
+    const backend = asFields(value, 'backends');
+    textField(backend, 'backend');
+    countField(backend, 'weight', 1);
+  }
+  const source = (route['source'] ??= {});
+  textField(asFields(source, 'source'), 'object', '');
+  textField(asFields(source, 'source'), 'field', '');
+}
+
+function completeEndpoint(endpoint: Fields, pool: Pool): void {
+  textField(endpoint, 'address');
+  portField(endpoint, 'port');
+  countField(endpoint, 'weight', 100);
+  textField(endpoint, 'pod', '');
+  endpoint['node'] = pool.text(textField(endpoint, 'node', ''));
+  endpoint['zone'] = pool.text(textField(endpoint, 'zone', ''));
+}
+
+/** `value` is changed and kept. */
+export function completeIdentity(value: unknown, pool: Pool): Identity {
+  const fields = asFields(value, 'identities');
+  textField(fields, 'address');
+  textField(fields, 'pod', '');
+  for (const name of ['namespace', 'serviceAccount', 'node', 'zone']) {
+    fields[name] = pool.text(textField(fields, name, ''));
+  }
+  return fields as unknown as Identity;
+}
+
+/** What a policy that is there has when it does not say so. */
+const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
+  retry: { ...DEFAULT_RETRY },
+  affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
+  breaker: { text: '', expression: null, checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 },
+  rateLimit: { average: 0, periodMs: 1_000, burst: 1, per: 'service', callersMax: 10_000 },
+};
+/** Words of the fields that have a closed set: another one is as if it were not there. */
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  algorithm: ['least-request', 'round-robin', 'weighted', 'peak-ewma', 'consistent-hash'],
+  locality: ['none', 'prefer-node', 'prefer-zone'],
+  per: ['service', 'caller'],
+};
+const CONDITIONS: readonly unknown[] = ['connect-failure', 'reset', 'timeout', 'status'];
+
+/** `value` is changed and kept. */
+export function completePolicies(value: unknown): Policies {
+  const policies = asFields(value, 'policies');
+  for (const [name, byDefault] of Object.entries(DEFAULT_POLICIES)) {
+    const policy = policies[name];
+    if (policy === undefined || (policy === null && byDefault !== null)) policies[name] = byDefault;
+    else if (policy !== null) fill(asFields(policy, name), OPTIONAL[name] ?? (byDefault as Fields));
+  }
+  dropUnknown(policies);
+  return policies as unknown as Policies;
+}
+
+function fill(policy: Fields, defaults: Readonly<Fields>): void {
+  for (const [name, byDefault] of Object.entries(defaults)) {
+    const value = policy[name];
+    const isUnknown = WORDS[name] !== undefined && !WORDS[name].includes(String(value));
+    if (value === undefined || isUnknown) policy[name] = byDefault;
+    else if (byDefault !== null && typeof value !== typeof byDefault) {
+      throw new MeshError('invalid_input', `"${name}" is not a ${typeof byDefault}`);
+    } else if (Array.isArray(byDefault)) listField(policy, name);
+  }
+}
+
+/** Leaves out what this version could not run. */
+function dropUnknown(policies: Fields): void {
+  const balance = asFields(policies['balance'], 'balance');
+  if (!isRequestKey(balance['hashKey'])) balance['hashKey'] = null;
+  if (balance['hashKey'] === null && balance['algorithm'] === 'consistent-hash') {
+    balance['algorithm'] = DEFAULT_POLICIES.balance.algorithm;
+  }
+  if (policies['retry'] !== null) {
+    const retry = asFields(policies['retry'], 'retry');
+    retry['on'] = listField(retry, 'on').filter((word) => CONDITIONS.includes(word));
+  }
+  if (policies['breaker'] !== null) {
+    const { expression } = asFields(policies['breaker'], 'breaker');
+    if (!isExpression(expression, 0)) policies['breaker'] = null;
+  }
+}
+
+function isRequestKey(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return value === null;
+  if (value.kind === 'source') return true;
+  const isNamed = 'name' in value && typeof value.name === 'string';
+  return isNamed && (value.kind === 'header' || value.kind === 'cookie');
+}
+
+/** As deep as the compiler makes them. */
+const EXPRESSION_DEPTH = 200;
+const COMPARISONS: readonly unknown[] = ['>', '>=', '<', '<=', '==', '!='];
+const METRICS: ReadonlyMap<unknown, readonly string[]> = new Map([
+  ['network-error-ratio', []],
+  ['response-code-ratio', ['from', 'to', 'dividedByFrom', 'dividedByTo']],
+  ['latency-at-quantile', ['quantile']],
+]);
+
+function isExpression(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null || depth > EXPRESSION_DEPTH) return false;
+  const node = value as Fields;
+  switch (node['kind']) {
+    case 'and':
+    case 'or':
+      return isExpression(node['left'], depth + 1) && isExpression(node['right'], depth + 1);
+    case 'not':
+      return isExpression(node['operand'], depth + 1);
+    case 'compare':
+      return (
+        isMetric(node['metric']) &&
+        COMPARISONS.includes(node['op']) &&
+        typeof node['value'] === 'number'
+      );
+    default:
+      return false;
+  }
+}
+
+function isMetric(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const metric = value as Fields;
+  const numbers = METRICS.get(metric['kind']);
+  return numbers?.every((name) => typeof metric[name] === 'number') ?? false;
+}

@@ -1,0 +1,98 @@
+/** Keeps the copy on disk up to date: seldom enough not to matter, and never twice at a time. */
+
+import type { Clock, Timer } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import { Archive, type Contents } from './archive.ts';
+import { writeCopy } from './copy.ts';
+import type { Position } from './hello.ts';
+
+export interface KeeperOptions {
+  readonly stateDir: string;
+  readonly contents: Contents;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** From a change until it is on disk, and between two writes. */
+const WRITE_AFTER_MS = 5_000;
+
+export class Keeper {
+  readonly #options: KeeperOptions;
+  /** What was received, as it was received; its versions count the changes here. */
+  readonly #archive: Archive;
+  #position: Position | null = null;
+  #timer: Timer | null = null;
+  #isDirty = false;
+  #writing: Promise<void> = Promise.resolve();
+  #isFailing = false;
+  #isStopped = false;
+
+  constructor(options: KeeperOptions) {
+    this.#options = options;
+    // What came in a frame fits into one.
+    this.#archive = new Archive(options.contents, (service) =>
+      options.log.error('A Service is too large for the last good copy', { service }),
+    );
+  }
+
+  /** The picture is at `position` now, made of these frames: all of it, or what changed. */
+  add(position: Position, isSnapshot: boolean, frames: readonly Buffer[]): void {
+    this.restore(position, isSnapshot, frames);
+    this.#isDirty = true;
+    this.#schedule();
+  }
+
+  /** The same for what is on disk already. */
+  restore(position: Position, isSnapshot: boolean, frames: readonly Buffer[]): void {
+    const version = this.#archive.version + 1;
+    if (isSnapshot) this.#archive.reset(version, frames);
+    else this.#archive.append(version, frames, this.#options.clock.nowMs());
+    this.#position = position;
+  }
+
+  /** Writes what is not on disk yet. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    this.#timer = null;
+    await this.#writing;
+    if (this.#isDirty) await this.#write();
+    this.#archive.close();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#isStopped) return;
+    this.#timer = this.#options.clock.after(WRITE_AFTER_MS, () => {
+      this.#writing = this.#write().then(() => {
+        this.#timer = null;
+        if (this.#isDirty) this.#schedule();
+      });
+    });
+  }
+
+  async #write(): Promise<void> {
+    const position = this.#position;
+    if (position === null) return;
+    this.#isDirty = false;
+    const { stateDir, log } = this.#options;
+    const { base } = this.#archive;
+    const frames = [...base.frames];
+    for (
+      let change = this.#archive.after(base.version);
+      change !== undefined;
+      change = this.#archive.after(change.version)
+    ) {
+      frames.push(change.frames);
+    }
+    try {
+      await writeCopy(stateDir, position, frames);
+      if (this.#isFailing) log.info('The last good copy is written again', { stateDir });
+      this.#isFailing = false;
+    } catch (error) {
+      // Told once: the next try is at the next change.
+      if (!this.#isFailing) log.warn('No last good copy', { error: MeshError.from(error) });
+      this.#isFailing = true;
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/** The agent's side of one connection, from the welcome to the end: makes changes of the picture out of frames. */
+
+import type { Clock, Timer } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import type { Delta } from '../model/service.ts';
+import { encodeFrame, FRAME_TYPE, type Frame } from './frame.ts';
+import type { Position, Welcome } from './hello.ts';
+import {
+  acknowledgeFrame,
+  HEARTBEAT,
+  readCommit,
+  readGoAway,
+  tokenFrame,
+  type GoAway,
+} from './message.ts';
+import { readPart } from './part.ts';
+import type { Pool } from './pool.ts';
+import type { Picture } from './state.ts';
+import { HEARTBEAT_MS, skip, type Wire } from './wire.ts';
+
+/** A change that was applied to the picture. */
+export interface Committed {
+  readonly position: Position;
+  readonly isSnapshot: boolean;
+  /** What differs; null when nothing does. */
+  readonly delta: Delta | null;
+  /** The parts as they came, if they are kept. */
+  readonly frames: readonly Buffer[];
+}
+
+export interface LinkOptions {
+  readonly wire: Wire;
+  readonly welcome: Welcome;
+  /** Where the agent said that it is. */
+  readonly resume: Position | null;
+  readonly picture: Picture;
+  readonly pool: Pool;
+  readonly keepFrames: boolean;
+  readonly clock: Clock;
+  readonly onCommitted: (committed: Committed) => void;
+  readonly onGoAway: (goAway: GoAway) => void;
+  readonly onAskToken: () => void;
+  readonly onEnd: (error: MeshError | null) => void;
+}
+
+export class Link {
+  readonly remote: string;
+  readonly welcome: Welcome;
+  /** The controller ends: another one is looked for meanwhile. */
+  isLeaving = false;
+  /** Clock milliseconds of the first commit; Infinity before. */
+  syncedAtMs = Infinity;
+  readonly #options: LinkOptions;
+  readonly #beat: Timer;
+  #isSnapshot = false;
+  /** Of the parts since the last commit. */
+  #frames: Buffer[] = [];
+  /** Committed last; 0 is nothing of this stream. */
+  #version: number;
+
+  constructor(options: LinkOptions) {
+    const { wire, welcome, resume, clock } = options;
+    this.remote = wire.remote;
+    this.welcome = welcome;
+    this.#options = options;
+    this.#version = resume?.epoch === welcome.epoch ? resume.version : 0;
+    this.#beat = clock.every(HEARTBEAT_MS, () => this.#onBeat());
+    wire.onFrame = (frame) => this.#onFrame(frame);
+    wire.onEnd = (error) => {
+      this.#beat.cancel();
+      options.onEnd(error);
+    };
+  }
+
+  get isSynced(): boolean {
+    return this.syncedAtMs !== Infinity;
+  }
+
+  acknowledge(version: number, failures: readonly string[]): void {
+    this.#options.wire.send(acknowledgeFrame(version, failures));
+  }
+
+  sendToken(token: string): void {
+    this.#options.wire.send(tokenFrame(token));
+  }
+
+  close(): void {
+    this.#options.wire.close(null);
+  }
+
+  #onBeat(): void {
+    const { wire } = this.#options;
+    if (wire.isSilent()) {
+      wire.close(new MeshError('connect_timeout', 'The controller was silent for too long'));
+    } else {
+      wire.send(HEARTBEAT);
+    }
+  }
+
+  #onFrame(frame: Frame): void {
+    const { picture, pool } = this.#options;
+    switch (frame.type) {
+      case FRAME_TYPE.snapshot:
+        picture.beginSnapshot();
+        this.#isSnapshot = true;
+        this.#frames = [];
+        return;
+      case FRAME_TYPE.part:
+        picture.add(readPart(frame, pool));
+        if (this.#options.keepFrames) this.#frames.push(encodeFrame(frame));
+        return;
+      case FRAME_TYPE.commit:
+        this.#commit(frame);
+        return;
+      case FRAME_TYPE.goAway:
+        this.isLeaving = true;
+        this.#options.onGoAway(readGoAway(frame));
+        return;
+      case FRAME_TYPE.askToken:
+        this.#options.onAskToken();
+        return;
+      case FRAME_TYPE.heartbeat:
+        return;
+      default:
+        skip(frame);
+    }
+  }
+
+  #commit(frame: Frame): void {
+    const { picture, welcome, clock } = this.#options;
+    const { from, parts } = readCommit(frame);
+    const isSnapshot = this.#isSnapshot;
+    const expected = isSnapshot ? 0 : this.#version;
+    if (from !== expected || frame.version === 0 || (!isSnapshot && from === 0)) {
+      throw new MeshError(
+        'invalid_input',
+        `a change leads from version ${from} to ${frame.version}, and version ${expected} is here`,
+      );
+    }
+    if (picture.isEmptySnapshot && !welcome.synced) {
+      throw new MeshError(
+        'invalid_input',
+        'an empty snapshot came from a controller that does not say that it has read the cluster',
+      );
+    }
+    const delta = picture.commit(parts);
+    const frames = this.#frames;
+    this.#frames = [];
+    this.#isSnapshot = false;
+    this.#version = frame.version;
+    if (!this.isSynced) this.syncedAtMs = clock.nowMs();
+    const position = { epoch: welcome.epoch, version: frame.version };
+    this.#options.onCommitted({ position, isSnapshot, delta, frames });
+  }
+}

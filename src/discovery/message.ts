@@ -1,0 +1,98 @@
+/** The messages after the greeting, but for the parts of a change (`part.ts`). All limits hold for whoever reads. */
+
+import { encodeFrame, FLAG, FRAME_TYPE, type Frame } from './frame.ts';
+import { asFields, countField, listField, textField } from './fields.ts';
+import { readPayload, valueFrame } from './payload.ts';
+
+/** Largest message of an agent. */
+export const MESSAGE_BYTES_MAX = 65_536;
+const FAILURES_MAX = 100;
+const FAILURE_LENGTH_MAX = 300;
+const TOKEN_LENGTH_MAX = 16_384;
+const REASON_LENGTH_MAX = 300;
+
+/** Everything before it on this connection is forgotten: what follows, up to the commit, is all there is. */
+export function snapshotFrame(): Buffer {
+  return valueFrame({ type: FRAME_TYPE.snapshot, flags: FLAG.mustUnderstand, version: 0 }, {});
+}
+
+/** The end of a change: the parts since the last one lead from `from` (0: from nothing) to the version of the frame. */
+export interface Commit {
+  readonly from: number;
+  readonly parts: number;
+}
+
+export function commitFrame(version: number, commit: Commit): Buffer {
+  return valueFrame({ type: FRAME_TYPE.commit, flags: FLAG.mustUnderstand, version }, commit);
+}
+
+/** @throws MeshError `invalid_input`, as all readers here */
+export function readCommit(frame: Frame): Commit {
+  const fields = asFields(readPayload(frame), 'commit');
+  return { from: countField(fields, 'from'), parts: countField(fields, 'parts') };
+}
+
+/** The agent serves the version of the frame; `failures` are the ports that it cannot listen on, as sentences. */
+export function acknowledgeFrame(version: number, failures: readonly string[]): Buffer {
+  const shown = failures.slice(0, FAILURES_MAX).map((text) => text.slice(0, FAILURE_LENGTH_MAX));
+  return valueFrame({ type: FRAME_TYPE.acknowledge, flags: 0, version }, { failures: shown });
+}
+
+export function readAcknowledge(frame: Frame): readonly string[] {
+  const fields = asFields(readPayload(frame, MESSAGE_BYTES_MAX), 'acknowledge');
+  return listField(fields, 'failures')
+    .slice(0, FAILURES_MAX)
+    .map((text) => String(text).slice(0, FAILURE_LENGTH_MAX));
+}
+
+/** Says only that the sender lives. */
+export const HEARTBEAT: Buffer = encodeFrame({
+  type: FRAME_TYPE.heartbeat,
+  flags: 0,
+  version: 0,
+  payload: Buffer.alloc(0),
+});
+
+export type GoAwayReason =
+  /** The controller ends: go to another one, then hang up here. */
+  | 'drain'
+  /** The two share no version of the format. */
+  | 'format'
+  /** The controller has not read the cluster yet. */
+  | 'not_ready'
+  /** It has as many agents as it takes. */
+  | 'full'
+  /** The same agent connected again. */
+  | 'replaced';
+
+/** The `detail` is for people. */
+export interface GoAway {
+  /** A newer controller may have reasons of its own. */
+  readonly reason: string;
+  readonly detail: string;
+}
+
+export function goAwayFrame(reason: GoAwayReason, detail: string): Buffer {
+  return valueFrame({ type: FRAME_TYPE.goAway, flags: 0, version: 0 }, { reason, detail });
+}
+
+export function readGoAway(frame: Frame): GoAway {
+  const fields = asFields(readPayload(frame, MESSAGE_BYTES_MAX), 'goAway');
+  return {
+    reason: textField(fields, 'reason', '', REASON_LENGTH_MAX),
+    detail: textField(fields, 'detail', '', REASON_LENGTH_MAX),
+  };
+}
+
+export function askTokenFrame(): Buffer {
+  return valueFrame({ type: FRAME_TYPE.askToken, flags: FLAG.mustUnderstand, version: 0 }, {});
+}
+
+export function tokenFrame(token: string): Buffer {
+  return valueFrame({ type: FRAME_TYPE.token, flags: FLAG.mustUnderstand, version: 0 }, { token });
+}
+
+export function readToken(frame: Frame): string {
+  const fields = asFields(readPayload(frame, MESSAGE_BYTES_MAX), 'token');
+  return textField(fields, 'token', undefined, TOKEN_LENGTH_MAX);
+}

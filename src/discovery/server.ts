@@ -1,0 +1,337 @@
+/** The controller's end of the stream: who may listen in, and what all of them are told. docs/discovery.md is the format. */
+
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
+
+import type { Clock, Timer } from '../base/clock.ts';
+import { codeOf, MeshError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import type { Delta } from '../model/service.ts';
+import { commonFormat, FORMATS, HELLO_BYTES_MAX, welcomeFrame } from './hello.ts';
+import type { FormatRange, Hello } from './hello.ts';
+import { History } from './history.ts';
+import { goAwayFrame } from './message.ts';
+import { Rare } from './rare.ts';
+import { Session, type AgentStatus, type Authenticate } from './session.ts';
+import { Stranger, STRANGER_TIMEOUT_MS } from './stranger.ts';
+import { HEARTBEAT_MS, Wire } from './wire.ts';
+
+export interface DiscoveryLimits {
+  /** Agents at a time; a further one is told so and closed. Default 1,000. */
+  readonly agents: number;
+  /** Connections that have not proved who they are; beyond it the oldest of the busiest address goes. Default 256. */
+  readonly strangers: number;
+}
+
+export interface DiscoveryServerOptions {
+  /** Host is an IP literal; port 0 takes a free one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Random per process: versions of another process mean nothing here. */
+  readonly epoch: string;
+  /** Of this controller, for people. */
+  readonly build?: string;
+  /** Rejects when it cannot tell now. */
+  readonly authenticate: Authenticate;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly limits?: Partial<DiscoveryLimits>;
+  /** Versions of the format to speak; only tests name others than this version of maesh does. */
+  readonly formats?: FormatRange;
+}
+
+/** PEM texts; the certificate may be followed by those of its issuers. */
+export interface ServerCredentials {
+  readonly certPem: string;
+  readonly keyPem: string;
+}
+
+const AGENTS_MAX = 1_000;
+const STRANGERS_MAX = 256;
+/** For agents to leave when the controller ends. */
+const DRAIN_MS_MAX = 10_000;
+
+interface Visitor {
+  readonly address: string;
+  readonly close: () => void;
+}
+
+export class DiscoveryServer {
+  /** Called when an agent came, left, or serves another version. */
+  onChange: () => void = () => undefined;
+  readonly #options: DiscoveryServerOptions;
+  readonly #limits: DiscoveryLimits;
+  readonly #history: History;
+  readonly #sessions = new Map<string, Session>();
+  /** Connections before their proof, oldest first, by `address:port`. */
+  readonly #strangers = new Map<string, Visitor>();
+  readonly #refusals: Rare;
+  #credentials: ServerCredentials | null = null;
+  #server: Server | null = null;
+  #beat: Timer | null = null;
+  #closed: Promise<unknown> = Promise.resolve();
+  #isDraining = false;
+  #onEmpty: () => void = () => undefined;
+
+  constructor(options: DiscoveryServerOptions) {
+    this.#options = options;
+    this.#limits = { agents: AGENTS_MAX, strangers: STRANGERS_MAX, ...options.limits };
+    this.#refusals = new Rare(options.clock);
+    this.#history = new History({
+      clock: options.clock,
+      log: options.log,
+      onVersion: () => this.#pumpAll(),
+    });
+  }
+
+  /** To be called before `start`, and whenever there are new ones; streams that are open go on with the old ones. */
+  setCredentials(credentials: ServerCredentials): void {
+    this.#credentials = credentials;
+    this.#server?.setSecureContext(contextOf(credentials));
+  }
+
+  /**
+   * Listens. Agents are taken in once something was published.
+   * @throws MeshError `invalid_setting` without credentials, else the system's reason
+   */
+  async start(): Promise<{ readonly host: string; readonly port: number }> {
+    const { listen, clock } = this.#options;
+    if (this.#credentials === null) {
+      throw new MeshError('invalid_setting', 'Cannot serve discovery: it has no certificate yet');
+    }
+    const server = createServer({
+      ...contextOf(this.#credentials),
+      handshakeTimeout: STRANGER_TIMEOUT_MS,
+      // The agent checks the certificate anew at each connect, so nothing is gained by tickets.
+      sessionTimeout: 1,
+    });
+    server.maxConnections = this.#limits.agents + this.#limits.strangers + 1;
+    server.on('connection', (socket: Socket) => this.#onConnection(socket));
+    server.on('secureConnection', (socket) => this.#onStranger(socket));
+    server.on('tlsClientError', (error, socket) => {
+      socket.destroy();
+      this.#tellRefusal(MeshError.from(error, 'TLS'), socket.remoteAddress ?? '?');
+    });
+    try {
+      server.listen({ host: listen.host, port: listen.port });
+      await once(server, 'listening');
+    } catch (error) {
+      const where = `${listen.host}:${listen.port}`;
+      throw new MeshError(
+        codeOf(error),
+        `Cannot serve discovery on "${where}": ${MeshError.from(error).message}; choose another with --discovery`,
+        error,
+      );
+    }
+    server.on('error', (error) => this.#options.log.warn('Discovery server', { error }));
+    this.#server = server;
+    this.#beat = clock.every(HEARTBEAT_MS, () => {
+      for (const session of this.#sessions.values()) session.beat();
+    });
+    const bound = server.address();
+    const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
+    return { host: listen.host, port };
+  }
+
+  /** Tells all agents, in time. The version must follow the last one; the first delta has everything. */
+  publish(delta: Delta): void {
+    this.#history.publish(delta);
+  }
+
+  agents(): readonly AgentStatus[] {
+    return [...this.#sessions.values()].map((session) => session.status());
+  }
+
+  /** The version that every connected agent serves at least (0 before its first acknowledgement), or null without agents. */
+  minServedVersion(): number | null {
+    let least: number | null = null;
+    for (const { servedVersion } of this.#sessions.values()) {
+      if (least === null || servedVersion < least) least = servedVersion;
+    }
+    return least;
+  }
+
+  /** Takes nobody in any more, sends the agents to another controller, and waits until they have gone, or 10 s. */
+  async drain(): Promise<void> {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    void this.#closeServer();
+    this.#options.log.info('Sending agents to another controller', { agents: this.#sessions.size });
+    for (const session of this.#sessions.values()) {
+      session.goAway('drain', 'this controller ends');
+    }
+    if (this.#sessions.size > 0) {
+      await new Promise<void>((resolve) => {
+        const late = this.#options.clock.after(DRAIN_MS_MAX, resolve);
+        this.#onEmpty = () => {
+          late.cancel();
+          resolve();
+        };
+      });
+    }
+    await this.stop();
+  }
+
+  /** Closes everything at once; may be called twice. */
+  async stop(): Promise<void> {
+    this.#beat?.cancel();
+    this.#history.close();
+    const closed = this.#closeServer();
+    for (const stranger of this.#strangers.values()) stranger.close();
+    for (const session of this.#sessions.values()) session.close();
+    await closed;
+  }
+
+  /** Listens no more; resolves when the last connection is gone. */
+  async #closeServer(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    if (server !== null) {
+      this.#closed = once(server, 'close');
+      server.close();
+    }
+    await this.#closed;
+  }
+
+  #pumpAll(): void {
+    for (const session of this.#sessions.values()) session.pump();
+  }
+
+  #onConnection(socket: Socket): void {
+    const id = idOf(socket);
+    this.#meet(id, { address: socket.remoteAddress ?? '', close: () => socket.destroy() });
+    socket.once('close', () => this.#strangers.delete(id));
+  }
+
+  #meet(id: string, visitor: Visitor): void {
+    this.#strangers.set(id, visitor);
+    if (this.#strangers.size > this.#limits.strangers) this.#dropStranger();
+  }
+
+  /** One who opens connections without end must not keep the others out. */
+  #dropStranger(): void {
+    const counts = new Map<string, number>();
+    for (const { address } of this.#strangers.values()) {
+      counts.set(address, (counts.get(address) ?? 0) + 1);
+    }
+    const most = Math.max(...counts.values());
+    for (const [id, stranger] of this.#strangers) {
+      if (counts.get(stranger.address) !== most) continue;
+      this.#strangers.delete(id);
+      stranger.close();
+      this.#tellRefusal(
+        new MeshError('permission_denied', 'too many connections have not proved who they are'),
+        stranger.address,
+      );
+      return;
+    }
+  }
+
+  #onStranger(socket: TLSSocket): void {
+    const { clock, authenticate } = this.#options;
+    const id = idOf(socket);
+    if (!this.#strangers.has(id)) {
+      socket.destroy();
+      return;
+    }
+    const wire = new Wire({ socket, clock, payloadBytesMax: HELLO_BYTES_MAX });
+    this.#strangers.set(id, { address: socket.remoteAddress ?? '', close: () => wire.close(null) });
+    void new Stranger({
+      wire,
+      authenticate,
+      clock,
+      onAdmitted: (hello, agent) => {
+        this.#strangers.delete(id);
+        this.#admit(wire, hello, agent);
+      },
+      onRefused: (reason) => {
+        this.#strangers.delete(id);
+        this.#tellRefusal(reason, wire.remote);
+      },
+    });
+  }
+
+  #admit(wire: Wire, hello: Hello, agent: string): void {
+    const refusal = this.#refusalOf(hello, agent);
+    if (typeof refusal !== 'number') {
+      this.#options.log.warn('Turned an agent away', { agent, node: hello.node, ...refusal });
+      wire.onEnd = () => undefined;
+      wire.finish(goAwayFrame(refusal.reason, refusal.detail));
+      return;
+    }
+    this.#sessions.get(agent)?.finish('replaced', 'the same agent connected again');
+    const { epoch, build, authenticate, clock, random, log } = this.#options;
+    const session = new Session({
+      wire,
+      agent,
+      hello,
+      format: refusal,
+      resume: hello.resume?.epoch === epoch ? hello.resume.version : 0,
+      history: this.#history,
+      authenticate,
+      clock,
+      random,
+      log,
+      onChange: () => this.onChange(),
+      onEnd: (ended) => this.#onLeft(ended),
+    });
+    this.#sessions.set(agent, session);
+    wire.send(welcomeFrame({ format: refusal, epoch, build: build ?? '', synced: true }));
+    wire.resume();
+    session.pump();
+    log.info('An agent came', { agent, node: hello.node, build: hello.build, remote: wire.remote });
+    this.onChange();
+  }
+
+  /** The format to speak, or why not. */
+  #refusalOf(
+    hello: Hello,
+    agent: string,
+  ):
+    | number
+    | { readonly reason: 'format' | 'not_ready' | 'full' | 'drain'; readonly detail: string } {
+    const formats = this.#options.formats ?? FORMATS;
+    const format = commonFormat(formats, hello.formats);
+    if (format === null) {
+      const { min, max } = hello.formats;
+      return {
+        reason: 'format',
+        detail: `the agent speaks formats ${min} to ${max}, the controller ${formats.min} to ${formats.max}: bring both to versions next to each other`,
+      };
+    }
+    if (this.#isDraining) return { reason: 'drain', detail: 'this controller ends' };
+    if (this.#history.version === 0) {
+      return { reason: 'not_ready', detail: 'this controller has not read the cluster yet' };
+    }
+    if (this.#sessions.size >= this.#limits.agents && !this.#sessions.has(agent)) {
+      return { reason: 'full', detail: `this controller has ${this.#limits.agents} agents` };
+    }
+    return format;
+  }
+
+  #onLeft(session: Session): void {
+    if (this.#sessions.get(session.agent) === session) this.#sessions.delete(session.agent);
+    this.onChange();
+    if (this.#sessions.size === 0) this.#onEmpty();
+  }
+
+  #tellRefusal(reason: MeshError, remote: string): void {
+    this.#refusals.tell((untold) =>
+      this.#options.log.warn('Refused a connection', {
+        remote,
+        error: reason,
+        alsoRefused: untold,
+      }),
+    );
+  }
+}
+
+function contextOf({ certPem, keyPem }: ServerCredentials): SecureContextOptions {
+  return { cert: certPem, key: keyPem, minVersion: 'TLSv1.3' };
+}
+
+function idOf(socket: Socket): string {
+  return `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+}

@@ -1,0 +1,249 @@
+/** A server, agents and their certificates on the loopback address, for tests of the stream. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import '../controller/authority/reflect.ts';
+import { X509CertificateGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { systemClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import { silentLog, type Log } from '../base/log.ts';
+import { seededRandom } from '../base/random.ts';
+import { DEFAULT_POLICIES } from '../model/defaults.ts';
+import type { Identity } from '../model/endpoint.ts';
+import type { Delta, Service } from '../model/service.ts';
+import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
+import { DiscoveryServer, type DiscoveryServerOptions, type ServerCredentials } from './server.ts';
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+/** A self-signed certificate for `name`, good for an hour: its own CA. */
+export async function makeCertificate(name = 'maesh-controller'): Promise<ServerCredentials> {
+  const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const nowMs = systemClock.wallMs();
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: `CN=${name}`,
+    notBefore: new Date(nowMs - 60_000),
+    notAfter: new Date(nowMs + 3_600_000),
+    keys,
+    signingAlgorithm: ALGORITHM,
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: name }])],
+  });
+  const key = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey));
+  const lines = key.toString('base64').replaceAll(/.{64}/g, '$&\n').trimEnd();
+  const label = 'PRIVATE KEY';
+  return {
+    certPem: certificate.toString('pem'),
+    keyPem: `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`,
+  };
+}
+
+let shared: Promise<ServerCredentials> | undefined;
+
+/** One certificate for all tests of a process. */
+export function sharedCertificate(): Promise<ServerCredentials> {
+  return (shared ??= makeCertificate());
+}
+
+export function service(key: string, endpoints: readonly string[] = []): Service {
+  const [namespace = '', name = ''] = key.split('/');
+  const source = { object: `Service ${key}`, field: 'spec.ports' };
+  const id = `${key}:80`;
+  return {
+    key,
+    namespace,
+    name,
+    address: '10.0.0.1',
+    secondAddress: '',
+    headless: false,
+    policies: DEFAULT_POLICIES,
+    sources: {},
+    ports: [
+      {
+        name: '',
+        port: 80,
+        proxyPort: 10_000,
+        protocol: 'http',
+        routes: [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }],
+        backend: {
+          id,
+          service: key,
+          scheme: 'http',
+          endpoints: endpoints.map((address) => ({
+            address,
+            port: 8080,
+            weight: 100,
+            pod: `${namespace}/${name}-1`,
+            node: 'node-1',
+            zone: 'zone-a',
+          })),
+        },
+      },
+    ],
+  };
+}
+
+export function identity(address: string, pod = 'caller-1'): Identity {
+  return { address, namespace: 'shop', pod, serviceAccount: 'caller', node: 'node-1', zone: '' };
+}
+
+export function delta(version: number, more: Partial<Delta> = {}): Delta {
+  return {
+    version,
+    services: [],
+    removedServices: [],
+    identities: [],
+    removedIdentities: [],
+    ...more,
+  };
+}
+
+/** Every token is good and names its agent, but for those that begin with `bad`. */
+export const authenticate: DiscoveryServerOptions['authenticate'] = (token) =>
+  Promise.resolve(
+    token.startsWith('bad') ? { ok: false, reason: 'it is bad' } : { ok: true, agent: token },
+  );
+
+export interface TestServer {
+  readonly server: DiscoveryServer;
+  readonly port: number;
+  readonly ca: string;
+}
+
+/** A server that is stopped with the test. */
+export async function startServer(
+  t: TestContext,
+  options: Partial<DiscoveryServerOptions> = {},
+): Promise<TestServer> {
+  const credentials = await sharedCertificate();
+  const server = new DiscoveryServer({
+    listen: { host: '127.0.0.1', port: 0 },
+    epoch: 'epoch-1',
+    build: 'test',
+    authenticate,
+    clock: systemClock,
+    random: seededRandom(1),
+    log: silentLog,
+    ...options,
+  });
+  server.setCredentials(credentials);
+  const { port } = await server.start();
+  t.after(() => server.stop());
+  return { server, port, ca: credentials.certPem };
+}
+
+/** What an agent was told, and promises for what it will be. */
+export class TestAgent {
+  readonly client: DiscoveryClient;
+  readonly deltas: Delta[] = [];
+  readonly services = new Map<string, Service>();
+  readonly identities = new Map<string, Identity>();
+  readonly #waiting: { readonly when: () => boolean; readonly resolve: () => void }[] = [];
+
+  constructor(options: Partial<DiscoveryClientOptions> & Pick<DiscoveryClientOptions, 'ca'>) {
+    this.client = new DiscoveryClient({
+      address: { host: '127.0.0.1', port: 1 },
+      serverName: 'maesh-controller',
+      token: () => Promise.resolve('maesh/agent-1'),
+      hello: { node: 'node-1', pod: 'agent-1', build: 'test' },
+      stateDir: null,
+      clock: systemClock,
+      random: seededRandom(2),
+      log: silentLog,
+      ...options,
+      onDelta: (one) => {
+        this.#apply(one);
+        options.onDelta?.(one);
+        this.check();
+      },
+      onState: (state) => {
+        options.onState?.(state);
+        this.check();
+      },
+    });
+  }
+
+  /** Resolves once `when` holds; it is asked whenever something happens here. */
+  async until(when: () => boolean): Promise<void> {
+    if (when()) return;
+    await new Promise<void>((resolve) => this.#waiting.push({ when, resolve }));
+  }
+
+  check(): void {
+    for (const waiting of this.#waiting.splice(0)) {
+      if (waiting.when()) waiting.resolve();
+      else this.#waiting.push(waiting);
+    }
+  }
+
+  #apply(one: Delta): void {
+    this.deltas.push(one);
+    for (const each of one.services) this.services.set(each.key, each);
+    for (const key of one.removedServices) this.services.delete(key);
+    for (const each of one.identities) this.identities.set(each.address, each);
+    for (const address of one.removedIdentities) this.identities.delete(address);
+  }
+}
+
+/** An agent of `server`, stopped with the test. */
+export async function startAgent(
+  t: TestContext,
+  { port, ca }: Pick<TestServer, 'port' | 'ca'>,
+  options: Partial<DiscoveryClientOptions> = {},
+): Promise<TestAgent> {
+  const agent = new TestAgent({
+    address: { host: '127.0.0.1', port },
+    ca: () => Promise.resolve(ca),
+    ...options,
+  });
+  t.after(() => agent.client.stop());
+  await agent.client.start();
+  return agent;
+}
+
+/** Resolves once `when` holds, asked whenever the server says that something changed. */
+export async function untilServer(server: DiscoveryServer, when: () => boolean): Promise<void> {
+  const before = server.onChange;
+  await new Promise<void>((resolve) => {
+    server.onChange = () => {
+      before();
+      if (when()) resolve();
+    };
+    server.onChange();
+  });
+  server.onChange = before;
+}
+
+export function tempFolder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'maesh-discovery-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly fields: string;
+}
+
+/** A log that keeps its lines, with errors as their message. */
+export function recordingLog(lines: LogLine[], onLine: () => void = () => undefined): Log {
+  const at =
+    (level: string): Log['info'] =>
+    (message, fields = {}) => {
+      const shown = Object.entries(fields).map(
+        ([name, value]) => `${name}=${value instanceof MeshError ? value.message : String(value)}`,
+      );
+      lines.push({ level, message, fields: shown.join(' ') });
+      onLine();
+    };
+  const log: Log = {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: () => log,
+  };
+  return log;
+}
