@@ -175,7 +175,9 @@ export class Exchange {
   #explain(thrown: unknown): unknown {
     if (this.#cause !== null) return this.#cause;
     if (thrown instanceof MeshError) return thrown;
-    const detail = thrown instanceof Error ? thrown.message : String(thrown);
+    const told = thrown instanceof Error ? thrown.message : String(thrown);
+    // Node's own advice is for who starts Node; ours follows.
+    const detail = told.replace(/; if the root CA is installed locally.*/, '');
     const code = codeOf(thrown);
     return new MeshError(
       isCutOff(thrown) ? 'connection_reset' : code,

@@ -19,6 +19,7 @@ import { ApiError, refusalOf } from './api-error.ts';
 import { Backoff } from './backoff.ts';
 import type { KubeClient, KubeRecord } from './client.ts';
 import { TooLargeError } from './exchange.ts';
+import { wait } from './wait.ts';
 
 /** Objects of one page of a list. */
 const PAGE_OBJECTS = 500;
@@ -35,6 +36,8 @@ const WATCH_MS_MIN = 300_000;
 const WATCH_MS_MAX = 600_000;
 /** A server that has not ended a watch by then is not there any more. */
 const WATCH_GRACE_MS = 15_000;
+/** A list that is out of date again sooner is not the way to go on: a pause is. */
+const FRESH_LIST_MS = 5_000;
 /** A watch that ends sooner, without an event, was none. */
 const SHORT_WATCH_MS = 1_000;
 
@@ -82,6 +85,7 @@ export class Reflector<T> {
   #synced = false;
   #lastError: MeshError | null = null;
   #isHealthy = false;
+  #listedAtMs = 0;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: ReflectorOptions<T>) {
@@ -169,6 +173,7 @@ export class Reflector<T> {
     if (resourceVersion === '') throw this.#unusable('the list has no resource version');
     sink.replace(objects);
     this.#resourceVersion = resourceVersion;
+    this.#listedAtMs = this.#options.clock.nowMs();
     if (this.#synced) return;
     this.#synced = true;
     onSynced?.();
@@ -241,17 +246,18 @@ export class Reflector<T> {
   async #recover(error: MeshError): Promise<void> {
     const mustList = this.#resourceVersion !== '' && isOutOfDate(error);
     if (mustList) this.#resourceVersion = '';
+    const isOldList = this.#options.clock.nowMs() - this.#listedAtMs >= FRESH_LIST_MS;
     const wasHealthy = this.#isHealthy && this.#backoff.failures === 0;
     this.#isHealthy = false;
     const delayMs = this.#backoff.fail();
     const askedMs = error instanceof ApiError ? error.retryAfterMs : 0;
     // A server that was there a moment ago may be back already, or another one in its place.
-    if ((wasHealthy || (mustList && this.#backoff.failures === 1)) && askedMs === 0) {
+    if ((wasHealthy || (mustList && isOldList)) && askedMs === 0) {
       this.#log.debug('Following anew at once', { error });
       return;
     }
     this.#tell(error);
-    await this.#wait(Math.max(delayMs, askedMs));
+    await wait(this.#options.clock, Math.max(delayMs, askedMs), this.#stopped.signal);
   }
 
   #tell(error: MeshError | null): void {
@@ -261,20 +267,6 @@ export class Reflector<T> {
     if (error === null) this.#log.info('Following again');
     else if (before?.message !== error.message) this.#log.warn(error.message);
     this.#options.onState?.();
-  }
-
-  #wait(delayMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { signal } = this.#stopped;
-    const timer = this.#options.clock.after(delayMs, done);
-    signal.addEventListener('abort', done);
-    function done(): void {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    if (signal.aborted) done();
-    return promise;
   }
 
   #unusable(why: string): MeshError {

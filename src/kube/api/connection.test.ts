@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { ManualClock } from '../../base/clock.ts';
+import { FakeApiServer } from './api-server.fixture.ts';
+import { KubeClient } from './client.ts';
+import { loadConnection } from './connection.ts';
+
+function folder(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
+  const root = mkdtempSync(join(tmpdir(), 'maesh-kube-'));
+  t.after(() => rmSync(root, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, name)), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+  return root;
+}
+
+function base64(text: string): string {
+  return Buffer.from(text).toString('base64');
+}
+
+function kubeconfig(parts: {
+  readonly cluster?: object;
+  readonly user?: object;
+  readonly more?: object;
+}): string {
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'c',
+    contexts: [{ name: 'c', context: { cluster: 'k', user: 'u', namespace: 'shop' } }],
+    clusters: [{ name: 'k', cluster: { server: 'https://10.0.0.1:6443/', ...parts.cluster } }],
+    users: [{ name: 'u', user: parts.user ?? {} }],
+    ...parts.more,
+  });
+}
+
+async function accessOf(t: TestContext, parts: Parameters<typeof kubeconfig>[0]): Promise<unknown> {
+  const root = folder(t, {
+    config: kubeconfig(parts),
+    'pki/x.pem': 'from a file',
+    token: 'word\n',
+  });
+  const connection = await loadConnection({ kubeconfig: join(root, 'config'), env: {} });
+  return connection.access();
+}
+
+test('a kubeconfig gives server, namespace, and credentials of each kind', async (t) => {
+  const root = folder(t, { config: kubeconfig({}) });
+  const path = join(root, 'config');
+  const connection = await loadConnection({ kubeconfig: path, env: { KUBECONFIG: '/none' } });
+  assert.equal(connection.server, 'https://10.0.0.1:6443');
+  assert.equal(connection.namespace, 'shop');
+  assert.equal(connection.origin, `kubeconfig "${path}"`);
+  const bearer = { authorization: 'Bearer word' };
+  assert.deepEqual(await accessOf(t, { user: { token: 'word' } }), { headers: bearer, tls: {} });
+  assert.deepEqual(await accessOf(t, { user: { tokenFile: 'token', token: 'other' } }), {
+    headers: bearer,
+    tls: {},
+  });
+  assert.deepEqual(await accessOf(t, { user: { username: 'a', password: 'b' } }), {
+    headers: { authorization: `Basic ${base64('a:b')}` },
+    tls: {},
+  });
+  const user = { 'client-certificate': 'pki/x.pem', 'client-key-data': base64('KEY') };
+  const cluster = { 'certificate-authority-data': base64('CA'), 'tls-server-name': 'kube' };
+  assert.deepEqual(await accessOf(t, { cluster, user }), {
+    headers: {},
+    tls: { ca: 'CA', cert: 'from a file', key: 'KEY', servername: 'kube' },
+  });
+  const insecure = { 'insecure-skip-tls-verify': true, 'certificate-authority': 'gone.pem' };
+  assert.deepEqual(await accessOf(t, { cluster: insecure }), {
+    headers: {},
+    tls: { rejectUnauthorized: false },
+  });
+});
+
+test('files of KUBECONFIG are merged, the first that says something wins', async (t) => {
+  const other = kubeconfig({
+    cluster: { server: 'https://other' },
+    more: {
+      'current-context': 'd',
+      contexts: [
+        { name: 'c', context: { cluster: 'second', user: 'u' } },
+        { name: 'd', context: { cluster: 'second' } },
+      ],
+      clusters: [
+        { name: 'second', cluster: { server: 'https://[fd00::1]:6443/k8s/clusters/c-1' } },
+      ],
+    },
+  });
+  const root = folder(t, { one: kubeconfig({}), 'deep/two': other });
+  const KUBECONFIG = ['', '/none/such', join(root, 'one'), join(root, 'deep/two')].join(':');
+  const first = await loadConnection({ env: { KUBECONFIG } });
+  assert.equal(first.server, 'https://10.0.0.1:6443');
+  const second = await loadConnection({ env: { KUBECONFIG }, context: 'd' });
+  assert.equal(second.server, 'https://[fd00::1]:6443/k8s/clusters/c-1');
+  assert.equal(second.namespace, 'default');
+});
+
+test('what cannot be used is named with a way out, and never quotes a key', async (t) => {
+  const cases: readonly (readonly [text: string, message: RegExp, context?: string])[] = [
+    [kubeconfig({}), /Cannot find "x" under "contexts" .*: there are "c"$/, 'x'],
+    [kubeconfig({ more: { 'current-context': '' } }), /"current-context" is not set/],
+    [kubeconfig({ more: { clusters: {} } }), /Cannot read "clusters" of .*: it must be a list/],
+    [kubeconfig({ more: { users: [] } }), /Cannot find "u" under "users" .*: there is none/],
+    [kubeconfig({ cluster: { server: 'ftp://x' } }), /write a URL such as/],
+    [kubeconfig({ cluster: { server: 7 } }), /"server" of "k" .* must be a string/],
+    [kubeconfig({ cluster: { 'proxy-url': 'http://p' } }), /"proxy-url" is not supported; use/],
+    [kubeconfig({ user: { 'auth-provider': { name: 'gcp' } } }), /"auth-provider" was removed/],
+    [kubeconfig({ user: { exec: { command: 'x', apiVersion: 'v0' } } }), /its apiVersion is "v0"/],
+    [
+      kubeconfig({ user: { exec: { command: 'x', interactiveMode: 'Always' } } }),
+      /asks for a terminal/,
+    ],
+    ['- a list', /it must be a mapping/],
+    ['users:\n  token: "s3cret\n', /is not valid YAML at line \d+, column \d+$/],
+  ];
+  for (const [text, message, context] of cases) {
+    const root = folder(t, { config: text });
+    const loading = loadConnection({ kubeconfig: join(root, 'config'), context, env: {} });
+    await assert.rejects(loading, (error: Error) => {
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /s3cret/);
+      return true;
+    });
+  }
+  const none = { env: {}, home: '/none', serviceAccountFolder: '/none' };
+  await assert.rejects(loadConnection({ ...none, kubeconfig: '/none/config' }), {
+    code: 'not_found',
+    message: /Cannot read the kubeconfig "\/none\/config": no such file/,
+  });
+  await assert.rejects(loadConnection(none), /Cannot find a cluster: there is no "\/none\/.kube/);
+  await assert.rejects(accessOf(t, { user: { token: 'two words' } }), /must be one word/);
+  await assert.rejects(accessOf(t, { user: { tokenFile: 'gone' } }), {
+    code: 'not_found',
+    message: /^Cannot read the token ".*gone": ENOENT/,
+  });
+});
+
+test('a pod is found by its environment, and its renewed token within a minute', async (t) => {
+  const root = folder(t, { token: 'first', 'ca.crt': 'CA', namespace: 'maesh\n' });
+  const clock = new ManualClock();
+  const env = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '443' };
+  const connection = await loadConnection({ env, clock, serviceAccountFolder: root });
+  assert.equal(connection.server, 'https://[fd00::1]');
+  assert.equal(connection.namespace, 'maesh');
+  const token = async (): Promise<string | undefined> =>
+    (await connection.access()).headers['authorization'];
+  assert.deepEqual(await connection.access(), {
+    headers: { authorization: 'Bearer first' },
+    tls: { ca: 'CA' },
+  });
+  writeFileSync(join(root, 'token'), 'second');
+  clock.advance(59_000);
+  assert.equal(await token(), 'Bearer first');
+  clock.advance(1_000);
+  assert.equal(await token(), 'Bearer second');
+  writeFileSync(join(root, 'token'), 'third');
+  connection.forget();
+  assert.equal(await token(), 'Bearer third');
+  rmSync(join(root, 'token'));
+  clock.advance(60_000);
+  assert.equal(await token(), 'Bearer third');
+  connection.forget();
+  await assert.rejects(token(), /Cannot read the token of the service account/);
+  await assert.rejects(
+    loadConnection({ env, clock, serviceAccountFolder: root }),
+    /set "automountServiceAccountToken: true"/,
+  );
+});
+
+const PLUGIN = `#!/bin/sh
+echo run >> runs
+echo "$KUBERNETES_EXEC_INFO" > info
+cat answer
+test ! -e complaint || { cat complaint >&2; exit 3; }
+`;
+
+test('a plugin is asked once until its credentials end, and its failures are told', async (t) => {
+  const clock = new ManualClock();
+  const exec = {
+    apiVersion: 'client.authentication.k8s.io/v1',
+    command: './plugin',
+    args: ['token'],
+    env: [{ name: 'EXTRA', value: 'x' }],
+    provideClusterInfo: true,
+  };
+  const answer = (status: object): string =>
+    JSON.stringify({ apiVersion: exec.apiVersion, kind: 'ExecCredential', status });
+  const inTwoMinutes = new Date(clock.wallMs() + 120_000).toISOString();
+  const root = folder(t, {
+    config: kubeconfig({ user: { exec } }),
+    plugin: PLUGIN,
+    answer: answer({ token: 'issued', expirationTimestamp: inTwoMinutes }),
+  });
+  chmodSync(join(root, 'plugin'), 0o755);
+  const env = { PATH: process.env['PATH'] };
+  const connection = await loadConnection({ kubeconfig: join(root, 'config'), env, clock });
+  const runs = (): number => readFileSync(join(root, 'runs'), 'utf8').split('\n').length - 1;
+  const [access] = await Promise.all([connection.access(), connection.access()]);
+  assert.deepEqual(access, { headers: { authorization: 'Bearer issued' }, tls: {} });
+  clock.advance(109_000);
+  await connection.access();
+  assert.equal(runs(), 1);
+  const info: unknown = JSON.parse(readFileSync(join(root, 'info'), 'utf8'));
+  assert.deepEqual(info, {
+    apiVersion: exec.apiVersion,
+    kind: 'ExecCredential',
+    spec: { interactive: false, cluster: { server: 'https://10.0.0.1:6443/' } },
+  });
+  writeFileSync(
+    join(root, 'answer'),
+    answer({ clientCertificateData: 'CERT', clientKeyData: 'KEY' }),
+  );
+  clock.advance(1_000);
+  assert.deepEqual(await connection.access(), { headers: {}, tls: { cert: 'CERT', key: 'KEY' } });
+  assert.equal(runs(), 2);
+  for (const text of ['no json', '{}', answer({}), answer({ clientCertificateData: 'CERT' })]) {
+    connection.forget();
+    writeFileSync(join(root, 'answer'), text);
+    await assert.rejects(connection.access(), /must be an ExecCredential of/);
+  }
+  writeFileSync(join(root, 'complaint'), 'log in first\n');
+  await assert.rejects(connection.access(), /it ended with code 3: log in first$/);
+  rmSync(join(root, 'plugin'));
+  await assert.rejects(connection.access(), /there is no such program; install it/);
+});
+
+test('a server over TLS is checked against the authority and may be called by another name', async (t) => {
+  const root = folder(t);
+  const subject = '-subj /CN=kube -addext subjectAltName=DNS:kube -days 2';
+  const curve = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
+  const files = `-keyout ${join(root, 'key.pem')} -out ${join(root, 'cert.pem')}`;
+  const words = `req -x509 ${curve} ${subject} ${files}`.split(' ');
+  execFileSync('openssl', words, { stdio: 'ignore' });
+  const cert = readFileSync(join(root, 'cert.pem'), 'utf8');
+  const key = readFileSync(join(root, 'key.pem'), 'utf8');
+  const server = await FakeApiServer.start({ tls: { cert, key } });
+  t.after(() => server.stop());
+  const ask = async (cluster: object): Promise<unknown> => {
+    writeFileSync(
+      join(root, 'config'),
+      kubeconfig({ cluster: { ...cluster, server: server.url } }),
+    );
+    const connection = await loadConnection({ kubeconfig: join(root, 'config'), env: {} });
+    const client = new KubeClient(connection, { clock: new ManualClock() });
+    return client.get('/version').finally(() => client.close());
+  };
+  await ask({ 'certificate-authority': 'cert.pem', 'tls-server-name': 'kube' });
+  await ask({ 'insecure-skip-tls-verify': true });
+  await assert.rejects(ask({}), /self-signed certificate; give its authority as/);
+  await assert.rejects(ask({ 'certificate-authority': 'cert.pem' }), /set "tls-server-name" to/);
+});
