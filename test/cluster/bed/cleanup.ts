@@ -1,0 +1,88 @@
+/**
+ * Ends what a bed made, and what an earlier one left behind. Only processes in the bed's own network namespaces are
+ * ended, and those are known by their names: no list of process ids that could be out of date.
+ */
+
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { attempt, run, waitFor } from './command.ts';
+
+/** Work folders and, as prefix, namespaces of a bed are called so. */
+export const BED_PREFIX = 'maesh-bed-';
+const OWNER = 'owner.json';
+
+interface Owner {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** Says whose the folder is, so that a later bed can tell whether it is still needed. */
+export function own(work: string): void {
+  const owner: Owner = { pid: process.pid, startTime: startTimeOf(process.pid) };
+  writeFileSync(join(work, OWNER), JSON.stringify(owner));
+}
+
+/** Ends the bed of this prefix: processes, namespaces, and the folder unless it is to be kept. */
+export async function endBed(prefix: string, keep = false): Promise<void> {
+  const mine = (await namespaces()).filter((name) => name.startsWith(`${prefix}-`));
+  // Nodes first, so that nothing starts a pod or a container anew.
+  const nodes = mine.filter((name) => /-n\d+$/.test(name));
+  for (const name of [...nodes, ...mine.filter((name) => !nodes.includes(name))])
+    await killAll(name);
+  for (const name of mine) await run(['ip', 'netns', 'del', name]);
+  if (!keep) rmSync(join(tmpdir(), prefix), { recursive: true, force: true });
+}
+
+/** Ends the beds whose owner is gone. */
+export async function endStaleBeds(): Promise<void> {
+  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(BED_PREFIX));
+  const spaces = (await namespaces())
+    .filter((name) => name.startsWith(BED_PREFIX))
+    .map((name) => name.slice(0, BED_PREFIX.length + 6));
+  for (const prefix of new Set([...folders, ...spaces])) {
+    if (!isOwned(join(tmpdir(), prefix)))
+      await endBed(prefix, existsSync(join(tmpdir(), prefix, 'keep')));
+  }
+}
+
+function isOwned(work: string): boolean {
+  try {
+    const { pid, startTime } = JSON.parse(readFileSync(join(work, OWNER), 'utf8')) as Owner;
+    return startTimeOf(pid) === startTime;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Clock ticks since boot at which a process began: with the pid, it names one process for good. */
+function startTimeOf(pid: number): string {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+}
+
+async function namespaces(): Promise<readonly string[]> {
+  const list = await run(['ip', 'netns', 'list']);
+  return list
+    .split('\n')
+    .map((line) => line.split(' ')[0] ?? '')
+    .filter((name) => name !== '');
+}
+
+/** Ends every process of a network namespace. */
+async function killAll(netns: string): Promise<void> {
+  await waitFor(`the end of all processes in ${netns}`, async () => {
+    const { stdout } = await attempt(['ip', 'netns', 'pids', netns]);
+    const pids = stdout.split('\n').filter((line) => line !== '');
+    for (const pid of pids) {
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch (error) {
+        // It ended in between.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
+    return pids.length === 0;
+  });
+}
