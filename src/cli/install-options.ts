@@ -1,0 +1,73 @@
+/** What the commands for a cluster have in common: how to reach it, and where the mesh is. */
+
+import { Option, type Command } from 'commander';
+
+import { systemClock, type Clock } from '../base/clock.ts';
+import type { KubeClient } from '../kube/api/client.ts';
+import type { CliContext } from './context.ts';
+
+/** Whom to ask, and where the mesh is. */
+export interface Cluster {
+  readonly api: KubeClient;
+  readonly clock: Clock;
+  /** The mesh namespace. */
+  readonly namespace: string;
+}
+
+export const DEFAULT_NAMESPACE = 'maesh';
+
+/** `namespaceFlag` is what names the mesh namespace: where `-n` means another one, it has a longer name. */
+export function addCluster(
+  command: Command,
+  namespaceFlag: '-n, --namespace' | '--mesh-namespace',
+): Command {
+  return command
+    .option(
+      '--kubeconfig <FILE>',
+      'how to reach the cluster, default as kubectl (MAESH_KUBECONFIG)',
+    )
+    .option('--context <NAME>', 'context of the kubeconfig (MAESH_CONTEXT)')
+    .addOption(
+      new Option(
+        `${namespaceFlag} <NAMESPACE>`,
+        `namespace of the mesh (MAESH_NAMESPACE, default ${DEFAULT_NAMESPACE})`,
+      ),
+    );
+}
+
+/**
+ * Runs with a client of the cluster, which is closed afterwards; the process stays alive until then, whatever timers say.
+ * @throws MeshError when the cluster cannot be found.
+ */
+export async function withCluster<T>(
+  command: Command,
+  { env }: CliContext,
+  run: (cluster: Cluster) => Promise<T>,
+): Promise<T> {
+  const given = (name: string, variable: string): string => {
+    const value: unknown = command.getOptionValue(name);
+    return typeof value === 'string' && value !== '' ? value : (env[variable] ?? '');
+  };
+  const [{ loadConnection }, { KubeClient }] = await Promise.all([
+    import('../kube/api/connection.ts'),
+    import('../kube/api/client.ts'),
+  ]);
+  const kubeconfig = given('kubeconfig', 'MAESH_KUBECONFIG');
+  const context = given('context', 'MAESH_CONTEXT');
+  const connection = await loadConnection({
+    env,
+    clock: systemClock,
+    ...(kubeconfig === '' ? {} : { kubeconfig }),
+    ...(context === '' ? {} : { context }),
+  });
+  const named = given('meshNamespace', 'MAESH_NAMESPACE') || given('namespace', 'MAESH_NAMESPACE');
+  const api = new KubeClient(connection, { clock: systemClock });
+  const hold = new MessageChannel();
+  hold.port1.on('message', () => undefined);
+  try {
+    return await run({ api, clock: systemClock, namespace: named || DEFAULT_NAMESPACE });
+  } finally {
+    hold.port1.close();
+    api.close();
+  }
+}

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { Resolver } from 'node:dns/promises';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import { decode, encode } from 'dns-packet';
+
+import { ManualClock } from '../../base/clock.ts';
+import { seededRandom } from '../../base/random.ts';
+import { DnsProbe, askOnce } from './probe.ts';
+
+/** A resolver whose answers a test sets: a name of a server, or a code. */
+class FakeResolver {
+  asked: string[] = [];
+  readonly answers = new Map<string, string>();
+
+  async resolveSoa(domain: string): Promise<{ nsname: string }> {
+    this.asked.push(domain);
+    const answer = this.answers.get(domain) ?? 'ENOTFOUND';
+    if (!/^E[A-Z]+$/.test(answer)) return { nsname: answer };
+    throw Object.assign(new Error(`querySoa ${answer} ${domain}`), { code: answer });
+  }
+}
+
+function setUp(domains = ['maesh', 'traefik.mesh']) {
+  const clock = new ManualClock();
+  const resolve = new FakeResolver();
+  let changes = 0;
+  const probe = new DnsProbe({
+    clock,
+    random: seededRandom(1),
+    resolve,
+    domains,
+    onChange: () => (changes += 1),
+  });
+  return { clock, resolve, probe, changes: () => changes };
+}
+
+test('DnsProbe asks for every domain, every 30 s while all work', async () => {
+  const { clock, resolve, probe, changes } = setUp();
+  resolve.answers.set('maesh', 'ns.dns.maesh').set('traefik.mesh', 'ns.dns.traefik.mesh');
+  probe.start();
+  probe.start();
+  await nextTurn();
+  assert.deepEqual(resolve.asked, ['maesh', 'traefik.mesh']);
+  assert.deepEqual(
+    probe.status().map(({ state }) => state),
+    ['works', 'works'],
+  );
+  assert.deepEqual([probe.problems(), changes()], [[], 1]);
+  clock.advance(26_999);
+  await nextTurn();
+  assert.equal(resolve.asked.length, 2);
+  clock.advance(6_001);
+  await nextTurn();
+  assert.equal(resolve.asked.length, 4);
+  assert.equal(changes(), 1);
+  probe.stop();
+});
+
+test('DnsProbe tells a problem after the second failure in a row, asks each 5 s, and takes it back', async () => {
+  const { clock, resolve, probe, changes } = setUp(['maesh']);
+  probe.start();
+  await nextTurn();
+  assert.deepEqual([probe.problems(), changes()], [[], 1]);
+  const [first] = probe.status();
+  clock.advance(5_500);
+  await nextTurn();
+  assert.equal(changes(), 2);
+  const [problem] = probe.problems();
+  assert.match(
+    `${problem?.object}: ${problem?.message}; ${problem?.remedy}`,
+    /^DNS domain maesh: "maesh" does not exist for pods: .+ \(ENOTFOUND\); wait a minute/,
+  );
+  assert.equal(
+    probe.status()[0]?.sinceMs,
+    first?.sinceMs,
+    'since when it is so, not when it was asked',
+  );
+  resolve.answers.set('maesh', 'ns.dns.maesh');
+  clock.advance(5_500);
+  await nextTurn();
+  assert.deepEqual([probe.problems(), changes(), resolve.asked.length], [[], 3, 3]);
+  probe.stop();
+});
+
+test('DnsProbe tells apart how a domain fails', async () => {
+  const { resolve } = setUp();
+  const states: string[] = [];
+  for (const answer of [
+    'ENOTFOUND',
+    'ENODATA',
+    'a.root-servers.net',
+    'notmaesh',
+    'ESERVFAIL',
+    'EREFUSED',
+    'ETIMEOUT',
+    'EBADRESP',
+  ]) {
+    resolve.answers.set('maesh', answer);
+    const { state, detail } = await askOnce(resolve, 'maesh');
+    assert.equal(detail, answer);
+    states.push(state);
+  }
+  assert.deepEqual(states, [
+    'not-forwarded',
+    'foreign',
+    'foreign',
+    'foreign',
+    'failed-behind',
+    'refused',
+    'no-answer',
+    'error',
+  ]);
+});
+
+test('DnsProbe forgets what was under way when it stops', async () => {
+  const { clock, resolve, probe, changes } = setUp(['maesh']);
+  probe.start();
+  probe.stop();
+  await nextTurn();
+  clock.advance(60_000);
+  await nextTurn();
+  assert.deepEqual([resolve.asked.length, changes(), probe.status()[0]?.state], [1, 0, 'unknown']);
+});
+
+test('DnsProbe understands the resolver of Node', async (context) => {
+  const server = createSocket('udp4');
+  context.after(() => server.close());
+  let rcode = 'NOERROR';
+  server.on('message', (bytes, peer) => {
+    const query = decode(bytes);
+    const soa = {
+      mname: 'ns.dns.maesh',
+      rname: 'hostmaster.maesh',
+      serial: 1,
+      refresh: 1,
+      retry: 1,
+      expire: 1,
+      minimum: 1,
+    };
+    const answers =
+      rcode === 'NOERROR' ? [{ type: 'SOA' as const, name: 'maesh', ttl: 5, data: soa }] : [];
+    const flags = { NOERROR: 0, SERVFAIL: 2, NXDOMAIN: 3 }[rcode] ?? 0;
+    const answer = encode({
+      type: 'response',
+      id: query.id,
+      flags,
+      questions: query.questions,
+      answers,
+    } as never);
+    server.send(answer, peer.port, peer.address);
+  });
+  server.bind(0, '127.0.0.1');
+  await once(server, 'listening');
+  const resolver = new Resolver({ timeout: 1_000, tries: 1 });
+  resolver.setServers([`127.0.0.1:${server.address().port}`]);
+  assert.equal((await askOnce(resolver, 'maesh')).state, 'works');
+  rcode = 'NXDOMAIN';
+  assert.equal((await askOnce(resolver, 'maesh')).state, 'not-forwarded');
+  rcode = 'SERVFAIL';
+  assert.equal((await askOnce(resolver, 'maesh')).state, 'failed-behind');
+});

@@ -1,0 +1,41 @@
+/** Reads fields of objects as the API server sends them. What is missing or of another type counts as absent. */
+
+import { isRecord } from '../kube/record.ts';
+
+export type Raw = Readonly<Record<string, unknown>>;
+
+/** The record at this path, or an empty one. */
+export function recordAt(raw: unknown, ...path: readonly string[]): Raw {
+  const value = valueAt(raw, path);
+  return isRecord(value) ? value : {};
+}
+
+export function listAt(raw: unknown, ...path: readonly string[]): readonly unknown[] {
+  const value = valueAt(raw, path);
+  return Array.isArray(value) ? (value as readonly unknown[]) : [];
+}
+
+/** '' when it is no text. */
+export function textAt(raw: unknown, ...path: readonly string[]): string {
+  const value = valueAt(raw, path);
+  return typeof value === 'string' ? value : '';
+}
+
+/** 0 when it is no number. */
+export function numberAt(raw: unknown, ...path: readonly string[]): number {
+  const value = valueAt(raw, path);
+  return typeof value === 'number' ? value : 0;
+}
+
+/** `Deployment maesh/maesh-controller`, `ClusterRole maesh-controller`. */
+export function nameOf(raw: unknown): string {
+  const namespace = textAt(raw, 'metadata', 'namespace');
+  const name = textAt(raw, 'metadata', 'name');
+  return `${textAt(raw, 'kind')} ${namespace === '' ? '' : `${namespace}/`}${name}`;
+}
+
+function valueAt(raw: unknown, path: readonly string[]): unknown {
+  let value = raw;
+  for (const step of path) value = isRecord(value) ? value[step] : undefined;
+  return value;
+}
