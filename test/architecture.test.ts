@@ -14,8 +14,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   admin: ['base', 'model'],
   proxy: ['base', 'model'],
   explain: ['base', 'model', 'proxy'],
+  discovery: ['base', 'model'],
   agent: ['base', 'model', 'dns', 'admin', 'proxy'],
   standalone: ['base', 'model', 'kube', 'compile', 'admin', 'agent'],
+  controller: ['base', 'model', 'kube', 'compile', 'admin', 'discovery'],
+  node: ['base', 'model', 'kube', 'admin', 'discovery', 'agent'],
+  install: ['base', 'model', 'kube'],
   cli: [
     'base',
     'model',
@@ -25,8 +29,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'admin',
     'proxy',
     'explain',
+    'discovery',
     'agent',
     'standalone',
+    'controller',
+    'node',
+    'install',
   ],
 };
 /** These decide; they do no I/O. Of Node they may use assertions, and `node:net` only to tell an address from a name. */

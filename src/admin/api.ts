@@ -26,6 +26,12 @@ export function problemsAnswer(view: AdminView, filter: Filter): Answer {
   );
 }
 
+/** One line per connected agent: which version it runs. */
+export function agentsAnswer(view: AdminView): Answer {
+  const { version } = view.snapshot();
+  return jsonLists({ version }, { agents: () => view.agents() });
+}
+
 export function threadsAnswer(view: AdminView): Answer {
   const { restarts, threads } = view.threads();
   return json({ restarts, threads });

@@ -2,6 +2,7 @@
 
 import { type Answer, json } from './answer.ts';
 import {
+  agentsAnswer,
   endpointsAnswer,
   problemsAnswer,
   servicesAnswer,
@@ -30,6 +31,7 @@ export const PATHS: ReadonlyMap<string, Path> = new Map<string, Path>([
   ['/api/endpoints', { parameters: FILTER_PARAMETERS, isProbe: false, answer: endpointsAnswer }],
   ['/api/problems', { parameters: FILTER_PARAMETERS, isProbe: false, answer: problemsAnswer }],
   ['/api/stats', { parameters: FILTER_PARAMETERS, isProbe: false, answer: statsAnswer }],
+  ['/api/agents', { parameters: [], isProbe: false, answer: agentsAnswer }],
   ['/api/threads', { parameters: [], isProbe: false, answer: threadsAnswer }],
 ]);
 

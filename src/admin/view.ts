@@ -12,9 +12,29 @@ export interface AdminView {
   /** The metrics page (text format 0.0.4) in slices. */
   metrics(): AsyncIterable<string>;
   threads(): ThreadsView;
+  /** Agents that get their configuration here; none but at a controller. */
+  agents(): readonly ConnectedAgent[];
   readonly figures: FiguresView;
   /** Domains of mesh names, as in `maesh`. */
   readonly domains: readonly string[];
+}
+
+/** An agent at the other end of a discovery stream. */
+export interface ConnectedAgent {
+  /** `namespace/pod`, as its token says. */
+  readonly agent: string;
+  readonly node: string;
+  /** Version of maesh that it runs. */
+  readonly build: string;
+  readonly remote: string;
+  readonly connectedMs: number;
+  /** Version of the configuration that it was sent last, and that it says it serves. */
+  readonly sentVersion: number;
+  readonly servedVersion: number;
+  /** For how long there has been a version that it does not serve; 0 when it serves the latest. */
+  readonly lagMs: number;
+  /** Ports that it cannot listen on, as sentences. */
+  readonly failures: readonly string[];
 }
 
 export interface ThreadsView {

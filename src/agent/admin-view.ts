@@ -1,6 +1,6 @@
 /** What the admin server shows of an agent: its readiness, figures and threads, and the configuration it was given. */
 
-import type { AdminView, ThreadsView } from '../admin/view.ts';
+import type { AdminView, ConnectedAgent, ThreadsView } from '../admin/view.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Problem, Service, Snapshot } from '../model/service.ts';
 import type { DnsQueryCount, MetricsSource } from '../proxy/telemetry/metrics-source.ts';
@@ -88,6 +88,10 @@ export class AgentView implements AdminView, MetricsSource {
 
   problems(): readonly Problem[] {
     return this.#options.problems();
+  }
+
+  agents(): readonly ConnectedAgent[] {
+    return [];
   }
 
   threads(): ThreadsView & { readonly alive: number } {

@@ -118,6 +118,12 @@ export class Agent {
     }));
   }
 
+  /** Not ready from now on, and serving as before. */
+  retire(): void {
+    this.#draining = true;
+    this.onChange();
+  }
+
   async drain(timeoutMs: number): Promise<void> {
     this.#draining = true;
     this.#log.info('Draining', { timeoutMs });

@@ -19,6 +19,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./up.ts')).upCommand,
   },
   {
+    name: 'controller',
+    summary: 'run the controller of a cluster',
+    load: async () => (await import('./controller.ts')).controllerCommand,
+  },
+  {
+    name: 'agent',
+    summary: 'run the agent of a node',
+    load: async () => (await import('./agent.ts')).agentCommand,
+  },
+  {
     name: 'check',
     summary: 'list the problems in manifests',
     load: async () => (await import('./check.ts')).checkCommand,

@@ -48,6 +48,7 @@ test('maesh up reports all wrong settings together and starts nothing', async ()
   const { code, out, err } = await maesh(args, { MAESH_DNS: 'here', MAESH_THREDS: '2' });
   assert.deepEqual([code, out], [2, '']);
   assert.deepEqual(err.split('\n'), [
+    'maesh: Ignoring the variable "MAESH_THREDS": did you mean "MAESH_THREADS"?',
     'maesh: Cannot use "here" for MAESH_DNS: give an IP address and a port, as in 127.0.0.1:9000 or [::1]:9000, or off',
     'maesh: Cannot use "5" for --dns-ttl: give a time with its unit, 0s to 1h in whole seconds, as in 5s',
     'maesh: Cannot use "0" for --threads: give a whole number, 1 to 256, or cores',
@@ -97,7 +98,8 @@ test('docs/commands.md has exactly the commands and options there are', async ()
     command.configureOutput({ writeOut: io.out }).outputHelp();
     assert.match(help, /Examples:\n {2}\S*\s?maesh /, name);
     assert.equal(command.summary(), summary, name);
-    const isSetting = (option: string): boolean => name === 'up' && option !== '--config';
+    const isSetting = (option: string): boolean =>
+      ['up', 'controller', 'agent'].includes(name) && option !== '--config';
     const offered = command.options
       .map((option) => option.long ?? '')
       .filter((option) => !isSetting(option));

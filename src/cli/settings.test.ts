@@ -7,6 +7,7 @@ import type { UpSettings } from '../agent/settings.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../model/settings.ts';
 import { SettingReader, unknownVariables, variableOf } from './setting-reader.ts';
 import { parseSettingsFile } from './settings-file.ts';
+import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import { ALL_SETTINGS, readUpSettings } from './settings.ts';
 
 interface Given {
@@ -179,7 +180,7 @@ test('docs/settings.md has exactly the settings there are', () => {
     .split('\n')
     .filter((line) => line.startsWith('| `-'))
     .map((line) => line.replaceAll(/ +/g, ' '));
-  const expected = ALL_SETTINGS.map((setting) => {
+  const expected = [...ALL_SETTINGS, ...CLUSTER_SETTINGS].map((setting) => {
     const flag = `${setting.short === '' ? '' : `-${setting.short}, `}--${setting.name}`;
     const byDefault = setting.default === '' ? 'none' : `\`${setting.default}\``;
     return `| \`${flag}\` | \`${variableOf(setting.name)}\` | ${byDefault} | ${setting.kind.allowed} | ${setting.doc} |`;

@@ -2,6 +2,7 @@
 
 import type { UpSettings } from '../agent/settings.ts';
 import { MeshError } from '../base/error.ts';
+import type { ProxySettings } from '../model/settings.ts';
 import type { SettingReader } from './setting-reader.ts';
 import {
   bytes,
@@ -21,7 +22,14 @@ import {
   type ValueKind,
 } from './value.ts';
 
-type SettingGroup = 'Mesh' | 'DNS' | 'Administration' | 'Proxy' | 'Access log' | 'Process';
+type SettingGroup =
+  | 'Mesh'
+  | 'Cluster'
+  | 'DNS'
+  | 'Administration'
+  | 'Proxy'
+  | 'Access log'
+  | 'Process';
 
 /** One setting: `--name` as flag, `MAESH_NAME` as variable, `name` as key of the configuration file. */
 export interface Setting<T> {
@@ -39,12 +47,12 @@ export interface Setting<T> {
 
 type Row<T> = readonly [name: string, kind: ValueKind<T>, byDefault: string, doc: string];
 
-function one<T>(group: SettingGroup, row: Row<T>): Setting<T> {
+export function one<T>(group: SettingGroup, row: Row<T>): Setting<T> {
   const [name, kind, byDefault, doc] = row;
   return { name, short: '', group, kind, isList: false, default: byDefault, doc };
 }
 
-function list<T>(group: SettingGroup, row: Row<T>, short = ''): Setting<T> {
+export function list<T>(group: SettingGroup, row: Row<T>, short = ''): Setting<T> {
   return { ...one(group, row), short, isList: true };
 }
 
@@ -221,26 +229,31 @@ export function readUpSettings(reader: SettingReader): UpSettings {
     drainTimeoutMs: reader.one(SETTINGS.drainTimeout),
     logLevel: reader.one(SETTINGS.logLevel),
     logFormat: reader.one(SETTINGS.logFormat),
-    proxy: {
-      headBytesMax: reader.one(SETTINGS.headBytesMax),
-      headFieldsMax: reader.one(SETTINGS.headFieldsMax),
-      headTimeoutMs: reader.one(SETTINGS.headTimeout),
-      callerIdleMs: reader.one(SETTINGS.callerIdleTimeout),
-      callerConnectionsMax: reader.one(SETTINGS.callerConnectionsMax),
-      trustedSources: reader.list(SETTINGS.trustedSources),
-      forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
-      accessLog: {
-        format: reader.one(SETTINGS.accessLog),
-        path: reader.one(SETTINGS.accessLogPath),
-        sample: reader.one(SETTINGS.accessLogSample),
-        statusMin: reader.one(SETTINGS.accessLogStatusMin),
-        query: reader.one(SETTINGS.accessLogQuery),
-      },
-    },
+    proxy: readProxySettings(reader),
   };
   const errors = [...reader.errors, ...conflicts(settings, reader.one(SETTINGS.adminAllowRemote))];
   if (errors.length > 0) throw new MeshError('invalid_setting', errors.join('\n'));
   return settings;
+}
+
+/** What a proxy is told, wherever it runs. */
+export function readProxySettings(reader: SettingReader): ProxySettings {
+  return {
+    headBytesMax: reader.one(SETTINGS.headBytesMax),
+    headFieldsMax: reader.one(SETTINGS.headFieldsMax),
+    headTimeoutMs: reader.one(SETTINGS.headTimeout),
+    callerIdleMs: reader.one(SETTINGS.callerIdleTimeout),
+    callerConnectionsMax: reader.one(SETTINGS.callerConnectionsMax),
+    trustedSources: reader.list(SETTINGS.trustedSources),
+    forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
+    accessLog: {
+      format: reader.one(SETTINGS.accessLog),
+      path: reader.one(SETTINGS.accessLogPath),
+      sample: reader.one(SETTINGS.accessLogSample),
+      statusMin: reader.one(SETTINGS.accessLogStatusMin),
+      query: reader.one(SETTINGS.accessLogQuery),
+    },
+  };
 }
 
 function conflicts(settings: UpSettings, adminAllowRemote: boolean): readonly string[] {
@@ -248,13 +261,15 @@ function conflicts(settings: UpSettings, adminAllowRemote: boolean): readonly st
   if (settings.files.length === 0) {
     found.push('Cannot start without manifests: give a file or folder with -f PATH');
   }
-  const { host } = settings.admin;
-  if (!adminAllowRemote && !isLoopback(host)) {
-    found.push(
-      `Cannot serve the admin API on "${host}": it is not a loopback address and has no access control; give one in 127.0.0.0/8, or --admin-allow-remote`,
-    );
-  }
-  return found;
+  return [...found, ...adminConflicts(settings.admin.host, adminAllowRemote)];
+}
+
+/** The admin API has no access control, so it is opened to others on purpose or not at all. */
+export function adminConflicts(host: string, allowRemote: boolean): readonly string[] {
+  if (allowRemote || isLoopback(host)) return [];
+  return [
+    `Cannot serve the admin API on "${host}": it is not a loopback address and has no access control; give one in 127.0.0.0/8, or --admin-allow-remote`,
+  ];
 }
 
 function isLoopback(host: string): boolean {

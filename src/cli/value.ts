@@ -186,6 +186,50 @@ export const LISTEN_OR_OFF: ValueKind<ListenAddress | null> = {
   },
 };
 
+/** A host name or an IP literal, and a port: `maesh-controller.maesh.svc:9443`. */
+export const TARGET: ValueKind<ListenAddress> = {
+  placeholder: 'HOST:PORT',
+  allowed: 'a host name or an IP address, and a port',
+  parse(text) {
+    const match = /^(?:\[([^\]]*)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+    const [, literal, name = '', digits = ''] = match ?? [];
+    const port = Number(digits === '' ? -1 : digits);
+    const isGood = literal === undefined ? isHostName(name) : isIP(literal) === 6;
+    return isGood && port >= 1 && port <= 65_535
+      ? ok({ host: literal ?? name, port })
+      : bad('give a host and a port, as in maesh-controller.maesh.svc:9443');
+  },
+};
+
+function isHostName(text: string): boolean {
+  const labels = text.replace(/\.$/, '').split('.');
+  return text.length <= 253 && labels.every((label) => /^[\w](?:[\w-]{0,61}[\w])?$/.test(label));
+}
+
+/** A namespace, or another name that Kubernetes allows as a DNS label. */
+export const LABEL_NAME: ValueKind<string> = {
+  placeholder: 'NAME',
+  allowed: 'a name of up to 63 lower-case letters, digits and hyphens',
+  parse(text) {
+    return /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(text)
+      ? ok(text)
+      : bad('give a name of up to 63 lower-case letters, digits and hyphens, as in maesh');
+  },
+};
+
+/** First and last port of a range that a process without rights may listen on. */
+export const PORT_RANGE: ValueKind<{ readonly from: number; readonly to: number }> = {
+  placeholder: 'FROM-TO',
+  allowed: 'two ports from 1024 to 65535',
+  parse(text) {
+    const [, from = '0', to = '0'] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+    const range = { from: Number(from), to: Number(to) };
+    return range.from >= 1_024 && range.to <= 65_535 && range.from < range.to
+      ? ok(range)
+      : bad('give two ports from 1024 to 65535, as in 10000-29999');
+  },
+};
+
 /** The IPv4 range of Service addresses. */
 export const SERVICE_CIDR: ValueKind<string> = {
   placeholder: 'CIDR',

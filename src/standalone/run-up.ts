@@ -10,7 +10,7 @@ import { yieldCompilers, yieldMain } from '../base/priority.ts';
 import type { Problem } from '../model/service.ts';
 import { Manifests } from './manifests.ts';
 import { Admin } from './admin.ts';
-import { ProblemLog } from './problem-log.ts';
+import { ProblemLog } from '../admin/problem-log.ts';
 import { welcome } from './welcome.ts';
 
 const FAILURE_EXIT_CODE = 1;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { CONTROLLER_METRICS } from '../../src/controller/metrics.ts';
 import { DEFAULT_METRIC_LIMITS } from '../../src/proxy/telemetry/metric-rows.ts';
 import { METRICS, SCOPE_LABELS } from '../../src/proxy/telemetry/metric-table.ts';
 import { readTables } from '../support/markdown-table.ts';
@@ -9,7 +10,16 @@ const SCOPES = ['service', 'endpoint', 'process'] as const;
 
 test('docs/metrics.md lists every metric with type, labels and meaning, and no other', () => {
   const tables = readTables('metrics.md');
-  assert.equal(tables.length, SCOPES.length);
+  assert.equal(tables.length, SCOPES.length + 1);
+  assert.deepEqual(
+    tables.at(-1)?.rows,
+    CONTROLLER_METRICS.map(({ name, type, labels, help }) => [
+      `\`${name}\``,
+      type,
+      labels.map((label) => `\`${label}\``).join(', '),
+      help,
+    ]),
+  );
   for (const [i, scope] of SCOPES.entries()) {
     const expected = METRICS.filter((metric) => metric.scope === scope).map((metric) => [
       `\`${metric.name}\``,
@@ -29,7 +39,7 @@ test('docs/metrics.md says the limits as they are, and uses no metric or label t
   assert.ok(
     text.includes(`${format.format(services)} Services and ${format.format(endpoints)} endpoints`),
   );
-  const names = new Set(METRICS.map((metric) => metric.name));
+  const names = new Set([...METRICS, ...CONTROLLER_METRICS].map((metric) => metric.name));
   for (const [name] of text.matchAll(/\bmaesh_[a-z_]+/g)) {
     assert.ok(names.has(name) || names.has(name.replace(/_bucket$/, '')), name);
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { CLUSTER_SETTINGS } from '../../src/cli/cluster-settings.ts';
 import { ALL_SETTINGS, SETTINGS } from '../../src/cli/settings.ts';
 import { readTables } from '../support/markdown-table.ts';
 
@@ -10,12 +11,14 @@ test('docs/ports.md has every setting that listens, with its default', () => {
     setting,
     byDefault,
   }));
-  const listening = ALL_SETTINGS.filter((setting) => /^\S+:\d+$/.test(setting.default));
+  const listening = [...ALL_SETTINGS, ...CLUSTER_SETTINGS].filter(
+    (setting) => setting.name !== 'controller' && /^\S+:\d+$/.test(setting.default),
+  );
   assert.deepEqual(
     new Set(shown),
     new Set(
       listening.map((setting) => ({
-        port: setting.default.split(':')[1],
+        port: setting.default.split(':').at(-1),
         setting: `\`--${setting.name}\``,
         byDefault: `\`${setting.default}\``,
       })),

@@ -1,6 +1,6 @@
 /** A view for tests of the admin server in which every field and every state of the API occurs. */
 
-import type { AdminView, ThreadsView } from '../../src/admin/view.ts';
+import type { AdminView, ConnectedAgent, ThreadsView } from '../../src/admin/view.ts';
 import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
@@ -131,6 +131,22 @@ export class ExampleView implements AdminView {
         problem('error', 'a.yaml'),
       ],
     };
+  }
+
+  agents(): readonly ConnectedAgent[] {
+    return [
+      {
+        agent: 'maesh/maesh-agent-x7k2p',
+        node: 'n1',
+        build: '0.1.0',
+        remote: '10.244.1.7:40112',
+        connectedMs: 61_000,
+        sentVersion: 7,
+        servedVersion: 6,
+        lagMs: 12,
+        failures: ['port 10001: EADDRINUSE'],
+      },
+    ];
   }
 
   threads(): ThreadsView {

@@ -1,0 +1,16 @@
+/** The address that stands for all addresses of this machine. */
+
+import net from 'node:net';
+
+/**
+ * `::`, which takes IPv4 callers too, or `0.0.0.0` where the system has no IPv6; any other host is returned as it is, so
+ * that a setting like `[::]:9000` works on every node.
+ */
+export async function listenHost(host: string): Promise<string> {
+  if (host !== '::') return host;
+  return await new Promise((resolve) => {
+    const probe = net.createServer();
+    probe.once('error', () => resolve('0.0.0.0'));
+    probe.listen({ host, port: 0 }, () => probe.close(() => resolve(host)));
+  });
+}

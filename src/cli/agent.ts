@@ -1,0 +1,38 @@
+/** `maesh agent`: the proxy and the names of one node, as the chart runs it. */
+
+import type { Command } from 'commander';
+
+import { AGENT_SETTINGS, readNodeSettings } from './cluster-settings.ts';
+import type { CliContext } from './context.ts';
+import { runCommand } from './run.ts';
+
+const HELP = `
+Runs on each node of a cluster; the chart starts it. Without a controller it goes on with what it has, and starts from the
+last good copy in --state-dir. Each setting is given by its flag, its variable or its key in the file of --config.
+SIGTERM makes it not ready, goes on accepting for --drain-delay, then finishes what runs within --drain-timeout.
+
+Examples:
+  maesh agent --controller maesh-controller.maesh.svc:9443
+  MAESH_DNS='[::]:5353' MAESH_THREADS=2 maesh agent`;
+
+export function agentCommand(context: CliContext): Command {
+  const about = {
+    name: 'agent',
+    summary: 'run the agent of a node',
+    description:
+      'Carries the traffic of one node and answers the mesh names, as the controller says.',
+    help: HELP,
+    settings: AGENT_SETTINGS,
+  };
+  return runCommand(
+    {
+      ...about,
+      async run(reader, { io, env }) {
+        const settings = readNodeSettings(reader, env);
+        const { runAgent } = await import('../node/run-agent.ts');
+        return await runAgent(settings, io, env);
+      },
+    },
+    context,
+  );
+}

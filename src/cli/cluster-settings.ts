@@ -1,0 +1,203 @@
+/** The settings of `maesh controller` and `maesh agent` that `maesh up` does not have, and how both are read. */
+
+import { hostname } from 'node:os';
+
+import { MeshError } from '../base/error.ts';
+import type { ControllerSettings } from '../controller/settings.ts';
+import type { NodeSettings } from '../node/settings.ts';
+import type { SettingReader } from './setting-reader.ts';
+import {
+  adminConflicts,
+  list,
+  one,
+  readProxySettings,
+  type Setting,
+  SETTINGS,
+} from './settings.ts';
+import { DOMAIN, duration, LABEL_NAME, LISTEN, oneOf, PATH, PORT_RANGE, TARGET } from './value.ts';
+
+const CLUSTER = {
+  kubeconfig: one('Cluster', [
+    'kubeconfig',
+    PATH,
+    '',
+    'How to reach the API server; inside a cluster nothing needs to be said.',
+  ]),
+  namespace: one('Cluster', ['namespace', LABEL_NAME, 'maesh', 'Namespace of the mesh itself.']),
+} as const;
+
+const CONTROLLER = {
+  meshDefault: one('Cluster', [
+    'mesh-default',
+    oneOf('all', 'opt-in'),
+    'all',
+    'Whether Services that say nothing, in namespaces that say nothing, have a mesh name.',
+  ]),
+  watchNamespaces: list('Cluster', [
+    'watch-namespace',
+    LABEL_NAME,
+    '',
+    'Look only at this namespace; repeatable, all by default.',
+  ]),
+  ignoreNamespaces: list('Cluster', [
+    'ignore-namespace',
+    LABEL_NAME,
+    '',
+    'Leave this namespace out, whatever it says; repeatable. `kube-system` and the mesh itself always are.',
+  ]),
+  proxyPorts: one('Cluster', [
+    'proxy-ports',
+    PORT_RANGE,
+    '10000-29999',
+    'Ports that agents listen on, one for each port of each Service.',
+  ]),
+  discovery: one('Cluster', [
+    'discovery',
+    LISTEN,
+    '[::]:9443',
+    'Where agents get their configuration, over TLS.',
+  ]),
+  dnsMode: one('DNS', [
+    'dns-mode',
+    oneOf('auto', 'manual', 'off'),
+    'auto',
+    'Whether the cluster DNS is made to forward the mesh domains; `manual` prints what to add.',
+  ]),
+  clusterDomain: one('DNS', [
+    'cluster-domain',
+    DOMAIN,
+    'cluster.local',
+    'Domain of the cluster itself.',
+  ]),
+} as const;
+
+const AGENT = {
+  controller: one('Cluster', [
+    'controller',
+    TARGET,
+    'maesh-controller.maesh.svc:9443',
+    'Where the controllers are.',
+  ]),
+  stateDir: one('Cluster', [
+    'state-dir',
+    PATH,
+    '/var/lib/maesh',
+    'Folder for the last good copy of the configuration.',
+  ]),
+  tokenFile: one('Cluster', [
+    'token-file',
+    PATH,
+    '/var/run/secrets/maesh/token/token',
+    'Service account token with the audience `maesh-discovery`.',
+  ]),
+  drainDelay: one('Process', [
+    'drain-delay',
+    duration('0s', '10m'),
+    '5s',
+    'How long SIGTERM goes on accepting while callers learn that this agent is not ready.',
+  ]),
+} as const;
+
+const {
+  domains,
+  admin,
+  adminAllowRemote,
+  defaultMode,
+  logLevel,
+  logFormat,
+  files: _files,
+  serviceCidr: _serviceCidr,
+  acl: _acl,
+  ...nodeSettings
+} = SETTINGS;
+
+/** In the order of the documentation. */
+export const CONTROLLER_SETTINGS: readonly Setting<unknown>[] = [
+  ...Object.values({ ...CLUSTER, ...CONTROLLER }),
+  defaultMode,
+  domains,
+  admin,
+  adminAllowRemote,
+  logLevel,
+  logFormat,
+];
+
+export const AGENT_SETTINGS: readonly Setting<unknown>[] = [
+  ...Object.values({ ...CLUSTER, ...AGENT, ...nodeSettings }),
+  domains,
+  admin,
+  adminAllowRemote,
+  logLevel,
+  logFormat,
+];
+
+/** What `maesh up` does not have, for the documentation. */
+export const CLUSTER_SETTINGS: readonly Setting<unknown>[] = Object.values({
+  ...CLUSTER,
+  ...CONTROLLER,
+  ...AGENT,
+});
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Everything `maesh controller` is told.
+ * @throws MeshError `invalid_setting` with one line for each thing that is wrong.
+ */
+export function readControllerSettings(reader: SettingReader, env: Env): ControllerSettings {
+  const namespace = reader.one(CLUSTER.namespace);
+  const settings: ControllerSettings = {
+    kubeconfig: reader.one(CLUSTER.kubeconfig),
+    namespace,
+    identity: env['POD_NAME'] ?? hostname(),
+    scope: {
+      watchNamespaces: reader.list(CONTROLLER.watchNamespaces),
+      ignoreNamespaces: [...reader.list(CONTROLLER.ignoreNamespaces), namespace],
+      isOptIn: reader.one(CONTROLLER.meshDefault) === 'opt-in',
+    },
+    defaultMode: reader.one(defaultMode),
+    proxyPorts: reader.one(CONTROLLER.proxyPorts),
+    discovery: reader.one(CONTROLLER.discovery),
+    admin: reader.one(admin),
+    domains: reader.list(domains),
+    dnsMode: reader.one(CONTROLLER.dnsMode),
+    clusterDomain: reader.one(CONTROLLER.clusterDomain),
+    logLevel: reader.one(logLevel),
+    logFormat: reader.one(logFormat),
+  };
+  refuse(reader, adminConflicts(settings.admin.host, reader.one(adminAllowRemote)));
+  return settings;
+}
+
+/**
+ * Everything `maesh agent` is told.
+ * @throws MeshError `invalid_setting` with one line for each thing that is wrong.
+ */
+export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings {
+  const settings: NodeSettings = {
+    kubeconfig: reader.one(CLUSTER.kubeconfig),
+    namespace: reader.one(CLUSTER.namespace),
+    pod: env['POD_NAME'] ?? hostname(),
+    node: env['NODE_NAME'] ?? '',
+    controller: reader.one(AGENT.controller),
+    stateDir: reader.one(AGENT.stateDir),
+    tokenFile: reader.one(AGENT.tokenFile),
+    dns: reader.one(SETTINGS.dns),
+    domains: reader.list(domains),
+    dnsTtlSeconds: reader.one(SETTINGS.dnsTtl) / 1_000,
+    admin: reader.one(admin),
+    threads: reader.one(SETTINGS.threads),
+    drainDelayMs: reader.one(AGENT.drainDelay),
+    drainTimeoutMs: reader.one(SETTINGS.drainTimeout),
+    logLevel: reader.one(logLevel),
+    logFormat: reader.one(logFormat),
+    proxy: readProxySettings(reader),
+  };
+  refuse(reader, adminConflicts(settings.admin.host, reader.one(adminAllowRemote)));
+  return settings;
+}
+
+function refuse(reader: SettingReader, conflicts: readonly string[]): void {
+  const errors = [...reader.errors, ...conflicts];
+  if (errors.length > 0) throw new MeshError('invalid_setting', errors.join('\n'));
+}

@@ -1,0 +1,315 @@
+/**
+ * What every replica of the controller does: watch, compile, place, and tell the agents.
+ *
+ *   API server ──► ClusterSource ──► Store ──► Compiler ──► Placer ──► DiscoveryServer ──► agents
+ *       └────────► OwnServices (shadow Services) ─────────────┘  └──► Progress ──► Lease of this replica
+ *
+ * What only one replica does is in leadership.ts.
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { Clock, Timer } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import { readVersion } from '../base/version.ts';
+import { listenHost } from '../base/wildcard.ts';
+import { Compiler } from '../compile/compiler.ts';
+import { DiscoveryServer } from '../discovery/server.ts';
+import type { AgentStatus } from '../discovery/session.ts';
+import type { KubeClient } from '../kube/api/client.ts';
+import { ClusterSource } from '../kube/api/source.ts';
+import { type ObjectRef, Store } from '../kube/store.ts';
+import type { Identity } from '../model/endpoint.ts';
+import type { Delta, Problem, Service, Snapshot } from '../model/service.ts';
+import { Authority } from './authority/authority.ts';
+import { tokenAuthenticator } from './authority/token.ts';
+import { OwnServices } from './own-services.ts';
+import type { ControllerSettings } from './settings.ts';
+import { Placer } from './shadow/placer.ts';
+import { Progress } from './shadow/progress.ts';
+import { type Damaged, familiesOf, type IpFamily, type Shadow } from './shadow/shadow.ts';
+
+export interface ControlPlaneOptions {
+  readonly settings: ControllerSettings;
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface ObjectReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** Kinds that problems are about. */
+const REFERABLE = [
+  { apiVersion: 'v1', kind: 'Service' },
+  { apiVersion: 'v1', kind: 'Pod' },
+  { apiVersion: 'v1', kind: 'Namespace' },
+  { apiVersion: 'v1', kind: 'Endpoints' },
+  { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
+] as const;
+
+const AUDIENCE = 'maesh-discovery';
+const AGENT_ACCOUNT = 'maesh-agent';
+
+export class ControlPlane {
+  readonly placer: Placer;
+  readonly progress: Progress;
+  readonly discovery: DiscoveryServer;
+  readonly own: OwnServices;
+  readonly source: ClusterSource;
+  /** Something that is told to others may have changed: progress, agents, problems, addresses. */
+  onChange: () => void = () => undefined;
+  /** These Services came, changed or went; this shadow Service did. */
+  onServices: (keys: readonly string[]) => void = () => undefined;
+  onShadow: (name: string, value: Shadow | Damaged | null) => void = () => undefined;
+  readonly #options: ControlPlaneOptions;
+  readonly #store = new Store();
+  readonly #compiler: Compiler;
+  readonly #authority: Authority;
+  readonly #services = new Map<string, Service>();
+  readonly #identities = new Map<string, Identity>();
+  #isSourceReady = false;
+  #isServing = false;
+  #hasCredentials = false;
+  #flush: Timer | null = null;
+
+  constructor(options: ControlPlaneOptions) {
+    const { settings, client, clock, random, log } = options;
+    this.#options = options;
+    this.#compiler = new Compiler(this.#store, {
+      serviceCidr: null,
+      defaultMode: settings.defaultMode,
+      scope: settings.scope,
+    });
+    this.source = new ClusterSource({
+      client,
+      store: this.#store,
+      clock,
+      random,
+      log,
+      namespaces: settings.scope.watchNamespaces,
+      onNotice: (text) => log.info(text),
+      onChange: () => this.onChange(),
+    });
+    this.placer = new Placer({
+      clock,
+      onDelta: (delta) => this.#publish(delta),
+      onDue: () => this.#flushSoon(),
+      onServices: (keys) => this.onServices(keys),
+    });
+    this.progress = new Progress(() => this.placer.heldBack());
+    this.own = this.#watchOfOwn();
+    this.discovery = makeDiscovery(options);
+    this.discovery.onChange = () => this.#onAgents();
+    this.#authority = this.#makeAuthority();
+  }
+
+  /** Resolves when the cluster was read and compiled; what is away is tried again until it is there. */
+  async start(): Promise<void> {
+    void this.#authority.start();
+    await this.source.start();
+    this.#store.subscribe((changed) => this.#compile(changed));
+    this.#isSourceReady = true;
+    this.#compile(this.#everything());
+  }
+
+  /** Looks at the Services of the mesh itself from here on; `onShadow` must be in place. */
+  watchOwn(): void {
+    this.own.start();
+  }
+
+  /** Address families of a Service, in order; empty when it is headless or gone. */
+  families(key: string): readonly IpFamily[] {
+    const [namespace = '', name = ''] = key.split('/');
+    return familiesOf(this.#store.get('Service', namespace, name)?.clusterIPs ?? []);
+  }
+
+  /** The object that a Problem is about, as Events name it; null when there is none (any more). */
+  lookup(object: string): ObjectReference | null {
+    const [kind = '', path = ''] = object.split(' ');
+    const [first = '', second = ''] = path.split('/');
+    const [namespace, name] = second === '' ? ['', first] : [first, second];
+    const known = REFERABLE.find((each) => each.kind === kind);
+    const found = known && this.#store.get(known.kind, namespace, name);
+    if (known === undefined || found === undefined) return null;
+    return { ...known, namespace, name, uid: found.meta.uid };
+  }
+
+  /** Sends the agents to another replica and ends. */
+  async stop(): Promise<void> {
+    await this.discovery.drain();
+    this.#flush?.cancel();
+    await Promise.all([this.source.stop(), this.own.stop(), this.#authority.stop()]);
+  }
+
+  readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {
+    const pending: string[] = [];
+    for (const { kind, synced, lastError } of this.source.status()) {
+      if (!synced) pending.push(`${kind} objects were not read yet: ${lastError ?? 'under way'}`);
+    }
+    if (!this.#isSourceReady && pending.length === 0) pending.push('the cluster was not read yet');
+    if (!this.placer.ready) pending.push('shadow Services were not read yet');
+    if (!this.#authority.isReady) pending.push('there is no certificate yet');
+    if (!this.#isServing) pending.push('agents are not served yet');
+    return { ready: pending.length === 0, pending };
+  }
+
+  /** What agents are told, with what this replica has to say about it. */
+  snapshot(): Snapshot {
+    return {
+      version: this.placer.version,
+      services: this.#services,
+      identities: this.#identities,
+      problems: this.problems(),
+    };
+  }
+
+  agents(): readonly AgentStatus[] {
+    return this.discovery.agents();
+  }
+
+  problems(): readonly Problem[] {
+    return [
+      ...this.source.problems(),
+      ...this.#compiler.snapshot().problems,
+      ...this.placer.problems(),
+      ...this.#authority.problems(),
+    ];
+  }
+
+  #watchOfOwn(): OwnServices {
+    const { settings, client, clock, random, log } = this.#options;
+    return new OwnServices({
+      client,
+      namespace: settings.namespace,
+      clock,
+      random,
+      log,
+      onShadow: (name, value) => {
+        this.placer.shadow(name, value);
+        this.onShadow(name, value);
+        this.#flushSoon();
+      },
+      onListed: () => {
+        this.placer.listed();
+        this.#flushSoon();
+      },
+      onDnsAddresses: () => this.onChange(),
+    });
+  }
+
+  #makeAuthority(): Authority {
+    const { settings, client, clock, random, log } = this.#options;
+    const { namespace, clusterDomain } = settings;
+    const host = `maesh-controller.${namespace}.svc`;
+    return new Authority({
+      api: client,
+      namespace,
+      serviceDnsNames: ['maesh-controller', host, `${host}.${clusterDomain}`],
+      clock,
+      random,
+      log,
+      onCredentials: (credentials) => {
+        this.discovery.setCredentials(credentials);
+        this.#hasCredentials = true;
+        this.#serve();
+      },
+    });
+  }
+
+  #everything(): readonly ObjectRef[] {
+    const kinds = ['Namespace', 'Node', 'Pod', 'EndpointSlice', 'Endpoints', 'Service'] as const;
+    return kinds.flatMap((kind) =>
+      [...this.#store.list(kind)].map(({ meta }) => ({
+        kind,
+        namespace: meta.namespace,
+        name: meta.name,
+      })),
+    );
+  }
+
+  #compile(changed: readonly ObjectRef[]): void {
+    const delta = this.#compiler.update(changed);
+    if (delta !== null) this.placer.compiled(delta);
+    this.#flushSoon();
+    this.onChange();
+  }
+
+  /** What comes in one turn is told in one Delta. */
+  #flushSoon(): void {
+    this.#flush ??= this.#options.clock.after(0, () => {
+      this.#flush = null;
+      const version = this.placer.flush();
+      const { resourceVersion } = this.own;
+      if (resourceVersion !== '') this.progress.observe(resourceVersion, version);
+      this.#onAgents();
+    });
+  }
+
+  #publish(delta: Delta): void {
+    for (const service of delta.services) this.#services.set(service.key, service);
+    for (const key of delta.removedServices) this.#services.delete(key);
+    for (const identity of delta.identities) this.#identities.set(identity.address, identity);
+    for (const address of delta.removedIdentities) this.#identities.delete(address);
+    this.discovery.publish(delta);
+    this.#serve();
+  }
+
+  #onAgents(): void {
+    this.progress.served(this.discovery.minServedVersion());
+    this.onChange();
+  }
+
+  /** Agents are let in when there is a certificate to show and something to tell. */
+  #serve(): void {
+    if (this.#isServing || this.placer.version === 0 || !this.#hasCredentials) return;
+    this.#isServing = true;
+    void this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const { host, port } = await this.discovery.start();
+      log.info('Serving agents', { host, port });
+    } catch (error) {
+      this.#isServing = false;
+      log.error('Cannot serve agents', { error });
+    }
+    this.onChange();
+  }
+}
+
+function makeDiscovery(options: ControlPlaneOptions): DiscoveryServer {
+  const { settings, client, clock, random, log } = options;
+  return new DiscoveryServer({
+    listen: settings.discovery,
+    epoch: randomUUID(),
+    build: readVersion(),
+    authenticate: tokenAuthenticator({
+      api: client,
+      audience: AUDIENCE,
+      serviceAccount: `system:serviceaccount:${settings.namespace}:${AGENT_ACCOUNT}`,
+      clock,
+    }),
+    clock,
+    random,
+    log,
+  });
+}
+
+/** The settings with addresses that this machine can listen on. */
+export async function withHosts(settings: ControllerSettings): Promise<ControllerSettings> {
+  const { discovery, admin } = settings;
+  return {
+    ...settings,
+    discovery: { ...discovery, host: await listenHost(discovery.host) },
+    admin: { ...admin, host: await listenHost(admin.host) },
+  };
+}

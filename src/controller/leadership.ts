@@ -1,0 +1,150 @@
+/**
+ * What only one replica does: write shadow Services, the stanza of the cluster DNS, and Events. All replicas take part in
+ * the election and say in a Lease of their own how far their agents are; the leader publishes a port when all of them are there.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import type { Random } from '../base/random.ts';
+import type { KubeClient } from '../kube/api/client.ts';
+import type { Problem } from '../model/service.ts';
+import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { LeaderElection } from './leader/leader-election.ts';
+import { ReplicaLeases } from './leader/replica-leases.ts';
+import type { ControllerSettings } from './settings.ts';
+import { ShadowKeeper } from './shadow/keeper.ts';
+import { trafficDistributionOf } from './shadow/render.ts';
+
+export interface LeadershipOptions {
+  readonly settings: ControllerSettings;
+  readonly client: KubeClient;
+  readonly plane: ControlPlane;
+  /** The Pod of this replica; null outside of a cluster. */
+  readonly owner: { readonly name: string; readonly uid: string } | null;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+const LEASE = 'maesh-controller';
+/** What a server that keeps its version to itself is taken for: a new one. */
+const MINOR_UNKNOWN = 36;
+
+export class Leadership {
+  readonly dns: ClusterDnsKeeper;
+  readonly #options: LeadershipOptions;
+  readonly #keeper: ShadowKeeper;
+  readonly #election: LeaderElection;
+  readonly #replicas: ReplicaLeases;
+
+  /** To be made once the version of the API server is known. */
+  constructor(options: LeadershipOptions) {
+    this.#options = options;
+    const { settings, client, plane, clock, random, log } = options;
+    const { namespace, identity } = settings;
+    const common = { clock, random, log };
+    this.#replicas = new ReplicaLeases({
+      ...common,
+      api: client,
+      namespace,
+      name: LEASE,
+      identity,
+      owner: options.owner,
+      isLeader: () => this.#election.isLeader,
+      onChange: () => this.#keeper.progressed(),
+    });
+    this.#keeper = new ShadowKeeper({
+      ...common,
+      api: client,
+      namespace,
+      trafficDistribution: trafficDistributionOf({
+        major: 1,
+        minor: plane.source.features?.minor ?? MINOR_UNKNOWN,
+      }),
+      placer: plane.placer,
+      families: (key) => plane.families(key),
+      proxyPorts: settings.proxyPorts,
+      progressOfAll: () => [
+        plane.progress.current,
+        ...this.#replicas.others().map(({ progress }) => progress),
+      ],
+      laggards: () => laggards(plane),
+      onChange: () => plane.onChange(),
+    });
+    this.dns = new ClusterDnsKeeper({
+      ...common,
+      api: client,
+      mode: settings.dnsMode,
+      domains: settings.domains,
+      meshNamespace: namespace,
+      addressesOf: () => plane.own.dnsAddresses,
+    });
+    this.#election = new LeaderElection({
+      ...common,
+      api: client,
+      namespace,
+      name: LEASE,
+      identity,
+      onStart: () => this.#lead(),
+      onStop: () => this.#follow(),
+      onLeader: (leader) => log.info('Leader', { leader }),
+    });
+  }
+
+  get isLeader(): boolean {
+    return this.#election.isLeader;
+  }
+
+  /** Identity of the replica that leads; '' for none. */
+  get leader(): string {
+    return this.#election.leader;
+  }
+
+  async start(): Promise<void> {
+    const { plane } = this.#options;
+    plane.onServices = (keys) => this.#keeper.compiled(keys);
+    plane.onShadow = (name, value) => this.#keeper.shadow(name, value);
+    plane.watchOwn();
+    await this.#replicas.start();
+    this.#election.start();
+  }
+
+  /** Lets another replica lead at once. */
+  async stop(): Promise<void> {
+    await this.#election.stop();
+    await this.#replicas.stop();
+  }
+
+  /** Agents have got on, came or left; addresses of the DNS have changed. */
+  changed(): void {
+    const { plane } = this.#options;
+    this.#replicas.report({ progress: plane.progress.current, agents: plane.agents().length });
+    this.#keeper.progressed();
+  }
+
+  problems(): readonly Problem[] {
+    return [...this.#keeper.problems(), ...this.dns.problems()];
+  }
+
+  #lead(): void {
+    this.#options.log.info('Leading');
+    this.#keeper.start();
+    this.dns.start();
+  }
+
+  async #follow(): Promise<void> {
+    this.#options.log.info('Not leading any more');
+    this.#keeper.stop();
+    await this.dns.stop();
+  }
+}
+
+/** Agents of this replica that are behind, by name. */
+function laggards(plane: ControlPlane): readonly string[] {
+  const { version } = plane.placer;
+  return plane
+    .agents()
+    .filter((agent) => agent.servedVersion < version)
+    .map(({ agent, node }) => `${agent} on ${node}`);
+}

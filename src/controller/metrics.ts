@@ -1,0 +1,113 @@
+/** The metrics page of a controller (Prometheus text format 0.0.4), and the table that the documentation is held to. */
+
+import type { AgentStatus } from '../discovery/session.ts';
+import type { Problem } from '../model/service.ts';
+
+/** What the page is made from. */
+export interface ControllerFigures {
+  readonly version: string;
+  readonly isLeader: boolean;
+  readonly configVersion: number;
+  readonly services: number;
+  readonly agents: readonly AgentStatus[];
+  readonly problems: readonly Problem[];
+  /** Kind and whether its watch is open. */
+  readonly watches: readonly { readonly kind: string; readonly isOpen: boolean }[];
+  readonly residentBytes: number;
+}
+
+interface ControllerMetric {
+  readonly name: string;
+  readonly type: 'gauge';
+  readonly labels: readonly string[];
+  readonly help: string;
+  readonly read: (figures: ControllerFigures) => readonly (readonly [string[], number])[];
+}
+
+export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
+  {
+    name: 'maesh_controller_agents',
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Agents connected to this replica: `current` serve the latest configuration, `behind` do not yet.',
+    read: ({ agents, configVersion }) => {
+      const current = agents.filter((agent) => agent.servedVersion >= configVersion).length;
+      return [
+        [['current'], current],
+        [['behind'], agents.length - current],
+      ];
+    },
+  },
+  {
+    name: 'maesh_controller_agent_lag_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'For how long the slowest agent has been behind.',
+    read: ({ agents }) => [[[], Math.max(0, ...agents.map(({ lagMs }) => lagMs)) / 1_000]],
+  },
+  {
+    name: 'maesh_controller_build_info',
+    type: 'gauge',
+    labels: ['version', 'node'],
+    help: 'Always 1; the labels name the version of maesh and of Node.',
+    read: ({ version }) => [[[version, process.version], 1]],
+  },
+  {
+    name: 'maesh_controller_config_problems',
+    type: 'gauge',
+    labels: ['severity'],
+    help: 'What is wrong with objects or with the mesh; `/api/problems` lists it.',
+    read: ({ problems }) =>
+      (['error', 'warning'] as const).map((severity) => [
+        [severity],
+        problems.filter((problem) => problem.severity === severity).length,
+      ]),
+  },
+  {
+    name: 'maesh_controller_config_version',
+    type: 'gauge',
+    labels: [],
+    help: 'Version of the configuration of this replica; replicas count for themselves.',
+    read: ({ configVersion }) => [[[], configVersion]],
+  },
+  {
+    name: 'maesh_controller_leader',
+    type: 'gauge',
+    labels: [],
+    help: '1 at the replica that writes, 0 at the others.',
+    read: ({ isLeader }) => [[[], Number(isLeader)]],
+  },
+  {
+    name: 'maesh_controller_resident_memory_bytes',
+    type: 'gauge',
+    labels: [],
+    help: 'Memory of the process.',
+    read: ({ residentBytes }) => [[[], residentBytes]],
+  },
+  {
+    name: 'maesh_controller_services',
+    type: 'gauge',
+    labels: [],
+    help: 'Services of the mesh.',
+    read: ({ services }) => [[[], services]],
+  },
+  {
+    name: 'maesh_controller_watch_open',
+    type: 'gauge',
+    labels: ['kind'],
+    help: '1 while changes of this kind of object arrive, 0 while the API server is away or refuses.',
+    read: ({ watches }) => watches.map(({ kind, isOpen }) => [[kind], Number(isOpen)]),
+  },
+];
+
+export function renderControllerMetrics(figures: ControllerFigures): string {
+  const lines: string[] = [];
+  for (const { name, type, labels, help, read } of CONTROLLER_METRICS) {
+    lines.push(`# HELP ${name} ${help.replaceAll('`', '')}`, `# TYPE ${name} ${type}`);
+    for (const [values, value] of read(figures)) {
+      const pairs = labels.map((label, i) => `${label}="${values[i] ?? ''}"`).join(',');
+      lines.push(`${name}${pairs === '' ? '' : `{${pairs}}`} ${value}`);
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}

@@ -1,0 +1,96 @@
+/** `maesh controller`: the control plane of a cluster, until a signal ends it. */
+
+import { isLoopback } from '../admin/host-check.ts';
+import { ProblemLog } from '../admin/problem-log.ts';
+import { AdminServer } from '../admin/server.ts';
+import { systemClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import { createLog } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import { KubeClient } from '../kube/api/client.ts';
+import { loadConnection } from '../kube/api/connection.ts';
+import { ControlPlane, withHosts } from './control-plane.ts';
+import { ControllerView } from './controller-view.ts';
+import { Leadership } from './leadership.ts';
+import type { ControllerSettings } from './settings.ts';
+
+/** What a controller may touch of its process. */
+interface Io {
+  err(text: string): void;
+  onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', run: () => void): () => void;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const FAILURE_EXIT_CODE = 1;
+/** Problems are told this often at most: while a cluster is read they come and go. */
+const TELL_MS = 1_000;
+
+/** Resolves with the exit code: 0 after an orderly end. */
+export async function runController(given: ControllerSettings, io: Io, env: Env): Promise<number> {
+  const clock = systemClock;
+  const random = systemRandom;
+  const settings = await withHosts(given);
+  const log = await createLog({
+    level: settings.logLevel,
+    format: settings.logFormat,
+    clock,
+    write: (line) => io.err(line),
+  });
+  const ended = new Promise<void>((resolve) => {
+    io.onSignal('SIGTERM', resolve);
+    io.onSignal('SIGINT', resolve);
+  });
+  try {
+    const connection = await loadConnection({ kubeconfig: settings.kubeconfig, env });
+    const client = new KubeClient(connection, { clock, log });
+    const plane = new ControlPlane({ settings, client, clock, random, log });
+    let leadership: Leadership | null = null;
+    const view = new ControllerView({
+      plane,
+      leadership: () => leadership,
+      domains: settings.domains,
+      clock,
+    });
+    const admin = new AdminServer({
+      address: settings.admin.host,
+      port: settings.admin.port,
+      allowRemote: !isLoopback(settings.admin.host),
+      view,
+      clock,
+      log,
+    });
+    await admin.start();
+    const problemLog = new ProblemLog(log);
+    const telling = clock.every(TELL_MS, () => problemLog.show(view.problems()));
+    const started = plane.start().then(async () => {
+      leadership = new Leadership({
+        settings,
+        client,
+        plane,
+        clock,
+        random,
+        log,
+        owner: ownerOf(env),
+      });
+      plane.onChange = () => leadership?.changed();
+      await leadership.start();
+    });
+    await Promise.race([started, ended]);
+    await ended;
+    telling.cancel();
+    await (leadership as Leadership | null)?.stop();
+    await plane.stop();
+    await admin.stop();
+    client.close();
+    return 0;
+  } catch (thrown) {
+    io.err(`maesh: ${MeshError.from(thrown).message}\n`);
+    return FAILURE_EXIT_CODE;
+  }
+}
+
+function ownerOf(env: Env): { readonly name: string; readonly uid: string } | null {
+  const { POD_NAME: name = '', POD_UID: uid = '' } = env;
+  return name === '' || uid === '' ? null : { name, uid };
+}

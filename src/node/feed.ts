@@ -1,0 +1,97 @@
+/** Where an agent of a cluster gets its configuration: the stream of a controller, and the last good copy on disk. */
+
+import { readFile } from 'node:fs/promises';
+import type { Agent } from '../agent/agent.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Log } from '../base/log.ts';
+import { systemRandom } from '../base/random.ts';
+import { readVersion } from '../base/version.ts';
+import { DiscoveryClient, type DiscoveryStatus } from '../discovery/client.ts';
+import { KubeClient } from '../kube/api/client.ts';
+import { loadConnection } from '../kube/api/connection.ts';
+import type { Delta, Service, Snapshot } from '../model/service.ts';
+import type { Identity } from '../model/endpoint.ts';
+import { Bundle } from './bundle.ts';
+import type { NodeSettings } from './settings.ts';
+
+export interface FeedOptions {
+  readonly settings: NodeSettings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly agent: Agent;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class Feed {
+  /** Resolves when the first configuration is served, wherever it came from. */
+  readonly firstServed: Promise<void>;
+  readonly #options: FeedOptions;
+  readonly #services = new Map<string, Service>();
+  readonly #identities = new Map<string, Identity>();
+  #version = 0;
+  #client: DiscoveryClient | null = null;
+  #kube: KubeClient | null = null;
+  #served: () => void = () => undefined;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.firstServed = new Promise((resolve) => (this.#served = resolve));
+  }
+
+  async start(): Promise<void> {
+    const { settings, env, clock, log } = this.#options;
+    const connection = await loadConnection({ kubeconfig: settings.kubeconfig, env });
+    this.#kube = new KubeClient(connection, { clock, log });
+    const bundle = new Bundle({ client: this.#kube, ...settings });
+    this.#client = new DiscoveryClient({
+      address: settings.controller,
+      serverName: 'maesh-controller',
+      ca: () => bundle.read(),
+      token: async () => (await readFile(settings.tokenFile, 'utf8')).trim(),
+      hello: { node: settings.node, pod: settings.pod, build: readVersion() },
+      stateDir: settings.stateDir,
+      clock,
+      random: systemRandom,
+      log,
+      onDelta: (delta) => this.#apply(delta),
+    });
+    await this.#client.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.stop();
+    this.#kube?.close();
+  }
+
+  status(): DiscoveryStatus | null {
+    return this.#client?.status() ?? null;
+  }
+
+  /** What the agent was told; the maps are live. Problems are the controller's. */
+  snapshot(): Snapshot {
+    return {
+      version: this.#version,
+      services: this.#services,
+      identities: this.#identities,
+      problems: [],
+    };
+  }
+
+  /** Tells the controller what the threads serve now. */
+  acknowledge(): void {
+    const { servedVersion, failures } = this.#options.agent.threads;
+    if (servedVersion === 0) return;
+    this.#served();
+    const texts = failures.map(({ service, port, code }) => `port ${port} for ${service}: ${code}`);
+    this.#client?.acknowledge(servedVersion, texts);
+  }
+
+  #apply(delta: Delta): void {
+    this.#version = delta.version;
+    for (const service of delta.services) this.#services.set(service.key, service);
+    for (const key of delta.removedServices) this.#services.delete(key);
+    for (const identity of delta.identities) this.#identities.set(identity.address, identity);
+    for (const address of delta.removedIdentities) this.#identities.delete(address);
+    this.#options.agent.apply(delta);
+  }
+}

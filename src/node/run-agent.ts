@@ -1,0 +1,88 @@
+/** `maesh agent`: the mesh on one node of a cluster, fed by a controller, until a signal ends it. */
+
+import { Agent } from '../agent/agent.ts';
+import type { CommandIo } from '../agent/settings.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import { memoryTrimmer } from '../base/libc.ts';
+import { createLog, type Log } from '../base/log.ts';
+import { yieldCompilers, yieldMain } from '../base/priority.ts';
+import { listenHost } from '../base/wildcard.ts';
+import { Feed } from './feed.ts';
+import { NodeAdmin } from './node-admin.ts';
+import type { NodeSettings } from './settings.ts';
+
+const FAILURE_EXIT_CODE = 1;
+/** It takes about a millisecond, in which no thread can allocate. */
+const TRIM_MS = 10_000;
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Resolves with the exit code: 0 after an orderly end. */
+export async function runAgent(given: NodeSettings, io: CommandIo, env: Env): Promise<number> {
+  const clock = systemClock;
+  const settings = await withHosts(given);
+  const log = await createLog({
+    level: settings.logLevel,
+    format: settings.logFormat,
+    clock,
+    write: (line) => io.err(line),
+  });
+  const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log });
+  const feed = new Feed({ settings, env, agent, clock, log });
+  const admin = new NodeAdmin({ settings, agent, feed, clock, log });
+  agent.onChange = () => feed.acknowledge();
+  const end = new Promise<void>((resolve) => {
+    io.onSignal('SIGTERM', resolve);
+    io.onSignal('SIGINT', resolve);
+  });
+  io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
+  try {
+    await admin.start();
+    yieldCompilers();
+    await Promise.all([agent.start(), feed.start()]);
+    log.info('Agent started', { node: settings.node, controller: settings.controller.host });
+    void feed.firstServed.then(yieldMain);
+    const trim = memoryTrimmer();
+    clock.every(TRIM_MS, trim);
+    await end;
+    await drain({ settings, agent, feed, clock, log });
+    await admin.stop();
+    return 0;
+  } catch (thrown) {
+    await Promise.allSettled([feed.stop(), agent.stop(), admin.stop()]);
+    io.err(`maesh: ${MeshError.from(thrown).message}\n`);
+    return FAILURE_EXIT_CODE;
+  }
+}
+
+/** Reverse names are answered for whatever address the cluster gave; nobody asks here for others. */
+const EVERY_ADDRESS = '0.0.0.0/0';
+
+/**
+ * Not ready, so that new callers are sent elsewhere, and still accepting until they have heard of it; then no more than
+ * what runs. Updates go on to the end: a request that runs long may need an endpoint that is new.
+ */
+async function drain(parts: {
+  settings: NodeSettings;
+  agent: Agent;
+  feed: Feed;
+  clock: Clock;
+  log: Log;
+}): Promise<void> {
+  const { settings, agent, feed, clock, log } = parts;
+  agent.retire();
+  log.info('Leaving: not ready, accepting for a while', { delayMs: settings.drainDelayMs });
+  await new Promise<void>((resolve) => clock.after(settings.drainDelayMs, resolve));
+  await agent.drain(settings.drainTimeoutMs);
+  await feed.stop();
+}
+
+async function withHosts(settings: NodeSettings): Promise<NodeSettings> {
+  const { dns, admin } = settings;
+  return {
+    ...settings,
+    dns: dns === null ? null : { ...dns, host: await listenHost(dns.host) },
+    admin: { ...admin, host: await listenHost(admin.host) },
+  };
+}
