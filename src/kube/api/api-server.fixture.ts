@@ -70,6 +70,8 @@ export class FakeApiServer {
   readonly requests: SeenRequest[] = [];
   /** Collections that exist; others are 404. */
   readonly served = new Set(SERVED);
+  /** Collections that nobody may read. */
+  readonly forbidden = new Set<string>();
   /** Tokens that are let in; null lets in everybody. */
   tokens: Set<string> | null = null;
   version = '1.36.3';
@@ -267,6 +269,10 @@ export class FakeApiServer {
     const target = parsePath(path);
     if (target === null || !this.served.has(target.collection)) {
       return refuse(response, { status: 404, message: 'the server could not find the resource' });
+    }
+    if (this.forbidden.has(target.collection)) {
+      const message = `${target.collection} is forbidden`;
+      return refuse(response, { status: 403, reason: 'Forbidden', message });
     }
     if (method !== 'GET') {
       return this.#write({ method, target, body: (body ?? {}) as FakeObject, query }, response);

@@ -24,6 +24,8 @@ import type { Picked, WatchedKind } from './watched-kind.ts';
 const COALESCE_MS = 10;
 /** Namespaces that are watched one by one, each with watches of its own. */
 const NAMESPACES_MAX = 100;
+/** A server that lacks EndpointSlices of v1 is asked again after this time: it may have been upgraded. */
+const RECHECK_MS = 600_000;
 /** Problems that are listed; the last one counts the rest. */
 const PROBLEMS_MAX = 1_000;
 
@@ -77,6 +79,7 @@ export class ClusterSource {
   #isReady = false;
   #isDiscovering = false;
   #flushTimer: Timer | null = null;
+  #recheckTimer: Timer | null = null;
 
   constructor(options: ClusterSourceOptions) {
     const { namespaces = [] } = options;
@@ -107,6 +110,7 @@ export class ClusterSource {
   async stop(): Promise<void> {
     this.#stopped.abort(new MeshError('unknown', 'Stopped watching the cluster'));
     this.#flushTimer?.cancel();
+    this.#recheckTimer?.cancel();
     // Nobody may be waiting for it any more.
     this.#ready.promise.catch(() => undefined);
     this.#ready.reject(this.#stopped.signal.reason);
@@ -152,7 +156,15 @@ export class ClusterSource {
     if (notice !== null) this.#options.onNotice(notice);
     this.#parts = watchedKinds(features).flatMap((watched) => this.#partsOf(watched));
     for (const { reflector } of this.#parts) reflector.start();
+    this.#recheckLater();
     this.#options.onChange();
+  }
+
+  #recheckLater(): void {
+    if (this.#features?.slices === 'v1' || this.#stopped.signal.aborted) return;
+    const { clock } = this.#options;
+    this.#recheckTimer?.cancel();
+    this.#recheckTimer = clock.after(RECHECK_MS, () => void this.#rediscover());
   }
 
   /** Asks until there is an answer; null when stopped. */
@@ -255,6 +267,7 @@ export class ClusterSource {
       for (const { reflector } of now) reflector.start();
     } finally {
       this.#isDiscovering = false;
+      this.#recheckLater();
     }
   }
 
