@@ -107,6 +107,7 @@ test('rivalKey() sees the same zone on the same port only', () => {
   const rival = (text: string): string | null => rivalKey(items(text), 'maesh', listener);
   assert.equal(rival('shop MAESH. {\n}\n'), 'MAESH.');
   assert.equal(rival('maesh:5353 {\n}\n'), null);
+  assert.equal(rivalKey(items('maesh {\n}\n'), 'maesh', { port: '5353', binds: [] }), 'maesh');
   assert.equal(rival('tls://maesh:53 {\n}\n'), null);
   assert.equal(rival('web.maesh:53 {\n}\n'), null);
 });

@@ -39,6 +39,10 @@ export interface Change {
   /** Null where there is no such key. */
   readonly before: string | null;
   readonly after: string | null;
+  /** What is to be there of ours, '' for nothing: tells a revert from a new wish. */
+  readonly wanted: string;
+  /** `before` without ours, or as it is where somebody edited ours: what a person may want back. */
+  readonly original: string | null;
   /** Annotations of the ConfigMap to set, or to remove where null. */
   readonly annotations: Readonly<Record<string, string | null>>;
   /** `create` makes the ConfigMap, `delete` removes one that we made and nobody else uses. */
@@ -160,7 +164,8 @@ function planCorefile(facts: ClusterFacts, target: CorefileTarget, desired: Desi
   const isRight = domains.length === 0 ? before === base : holdsBlock(before, lines);
   const after = domains.length === 0 ? base : insertBlock(base, lines, domains);
   const written = target.reloads ? {} : { [WRITTEN_ANNOTATION]: desired.time };
-  const change = isRight ? null : changeOf(facts, map, { name: configMap, key, after }, written);
+  const at = { name: configMap, key, after, wanted: domains.length === 0 ? '' : lines.join('\n') };
+  const change = isRight ? null : changeOf(facts, map, at, written);
   const main = configMapOf(facts, target.main.configMap);
   const restart = reloadProblem(target, main, change === null ? map : null);
   return { change, problems: restart === null ? problems : [...problems, restart] };
@@ -194,7 +199,7 @@ function planStub(facts: ClusterFacts, target: StubTarget, desired: Desired): Fo
   if (holdsStubs(now, domains, desired.addresses)) return { change: null, problems };
   const next = domains.length === 0 ? base : addStubDomains(base.value, domains, desired.addresses);
   const isSame = next.value === now.value && next.own === now.own;
-  const at = { name: configMap, key, after: next.value };
+  const at = { name: configMap, key, after: next.value, wanted: next.own ?? '' };
   const change = isSame ? null : changeOf(facts, map, at, { [OWN_ANNOTATION]: next.own });
   return { change, problems };
 }
@@ -221,7 +226,7 @@ function removals(facts: ClusterFacts): readonly Change[] {
     if (map.immutable) continue;
     for (const [key, value] of Object.entries(map.data)) {
       if (findRegions(value).length === 0) continue;
-      const at = { name: map.name, key, after: removeBlock(value) };
+      const at = { name: map.name, key, after: removeBlock(value), wanted: '' };
       changes.push(changeOf(facts, map, at, ownAnnotations(map)));
     }
     const own = map.annotations[OWN_ANNOTATION];
@@ -229,7 +234,9 @@ function removals(facts: ClusterFacts): readonly Change[] {
     const key = 'stubDomains';
     const { value } = removeStubDomains({ value: map.data[key] ?? null, own });
     const annotations = { ...ownAnnotations(map), [OWN_ANNOTATION]: null };
-    changes.push(changeOf(facts, map, { name: map.name, key, after: value }, annotations));
+    changes.push(
+      changeOf(facts, map, { name: map.name, key, after: value, wanted: '' }, annotations),
+    );
   }
   return changes;
 }
@@ -245,22 +252,29 @@ function ownAnnotations(map: ConfigMapFact): Record<string, null> {
 function changeOf(
   facts: ClusterFacts,
   map: ConfigMapFact | null,
-  at: { readonly name: string; readonly key: string; readonly after: string | null },
+  at: Pick<Change, 'name' | 'key' | 'after' | 'wanted'>,
   annotations: Readonly<Record<string, string | null>>,
 ): Change {
-  const { name, key, after } = at;
+  const { key } = at;
   const before = map?.data[key] ?? null;
-  const { namespace } = facts;
+  const change = { namespace: facts.namespace, ...at, before };
   if (map === null) {
     const created = { ...annotations, [CREATED_ANNOTATION]: 'true' };
     const versions = { resourceVersion: '', uid: '' };
-    return { namespace, ...at, before, annotations: created, action: 'create', ...versions };
+    return { ...change, original: null, annotations: created, action: 'create', ...versions };
   }
   const isLast = Object.keys(map.data).every((other) => other === key) && !map.hasBinaryData;
   const isOurs = map.annotations[CREATED_ANNOTATION] === 'true';
-  const action = isOurs && isLast && after === null ? 'delete' : 'update';
+  const action = isOurs && isLast && at.after === null ? 'delete' : 'update';
   const { resourceVersion, uid } = map;
-  return { namespace, name, key, before, after, annotations, action, resourceVersion, uid };
+  const original = originalOf(map, before);
+  return { ...change, original, annotations, action, resourceVersion, uid };
+}
+
+function originalOf(map: ConfigMapFact, before: string | null): string | null {
+  if (before !== null && findRegions(before).some(({ isIntact }) => !isIntact)) return before;
+  const own = map.annotations[OWN_ANNOTATION] ?? null;
+  return removeStubDomains({ value: removeBlock(before), own }).value;
 }
 
 interface OtherText {

@@ -70,7 +70,8 @@ export function rivalKey(
     if (item.kind !== 'block') continue;
     for (const key of item.keys) {
       const other = zoneOf(key);
-      const samePort = other.port === '' ? port === '53' : other.port === port;
+      // One without a port may be on ours: a zone that is there twice would keep CoreDNS from starting.
+      const samePort = other.port === '' || other.port === port;
       if (other.scheme === 'dns' && other.zone === domain && samePort) return key;
     }
   }
