@@ -145,7 +145,8 @@ export class Api {
         follower.synced?.(list.items);
         let version: string | undefined = list.metadata.resourceVersion;
         while (version !== undefined && !signal.aborted) {
-          version = await this.#watch(path, version, signal, (type, object: T) => {
+          version = await this.#watch(path, version, signal, (type, changed) => {
+            const object = changed as T;
             if (type === 'DELETED') {
               known.delete(keyOf(object));
               follower.drop(object);
@@ -164,11 +165,11 @@ export class Api {
   }
 
   /** One watch; gives the version to go on from, or undefined when a new list is needed. */
-  async #watch<T extends KubeObject>(
+  async #watch(
     path: string,
     from: string,
     signal: AbortSignal,
-    on: (type: string, object: T) => void,
+    on: (type: string, object: KubeObject) => void,
   ): Promise<string | undefined> {
     const query = `watch=1&allowWatchBookmarks=true&timeoutSeconds=600&resourceVersion=${from}`;
     const response = await this.#open({
@@ -187,7 +188,7 @@ export class Api {
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) {
-        const { type, object } = JSON.parse(line) as { type: string; object: T };
+        const { type, object } = JSON.parse(line) as { type: string; object: KubeObject };
         if (type === 'ERROR') return undefined;
         version = object.metadata.resourceVersion ?? version;
         if (type !== 'BOOKMARK') on(type, object);

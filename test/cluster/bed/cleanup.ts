@@ -25,12 +25,17 @@ export function own(work: string): void {
 
 /** Ends the bed of this prefix: processes, namespaces, and the folder unless it is to be kept. */
 export async function endBed(prefix: string, keep = false): Promise<void> {
-  const mine = (await namespaces()).filter((name) => name.startsWith(`${prefix}-`));
   // Nodes first, so that nothing starts a pod or a container anew.
-  const nodes = mine.filter((name) => /-n\d+$/.test(name));
-  for (const name of [...nodes, ...mine.filter((name) => !nodes.includes(name))])
-    await killAll(name);
-  for (const name of mine) await run(['ip', 'netns', 'del', name]);
+  const isNode = (name: string): boolean => /-n\d+$/.test(name);
+  await waitFor(`the end of ${prefix}`, async () => {
+    const mine = (await namespaces()).filter((name) => name.startsWith(`${prefix}-`));
+    for (const name of mine.toSorted((a, b) => Number(isNode(b)) - Number(isNode(a)))) {
+      await killAll(name);
+      // A kubelet may have removed it, or made another, in its last moments: the next look tells.
+      await attempt(['ip', 'netns', 'del', name]);
+    }
+    return mine.length === 0;
+  });
   if (!keep) rmSync(join(tmpdir(), prefix), { recursive: true, force: true });
 }
 
