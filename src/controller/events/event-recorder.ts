@@ -1,0 +1,361 @@
+/**
+ * Tells people about Problems where they look: as Kubernetes Events on the object. Level-triggered: `sync()` says what is wrong now, and this
+ * works off what is not told yet, slowly and in order.
+ *
+ *              ┌────── again after 10 min at the earliest ─────┐
+ *              ▼                                               │
+ *   open ──► told (Warning) ──every 30 min: count + 1──► told  │
+ *              │ the problem goes                              │
+ *              ▼                                               │
+ *           resolved (Normal) ─── the problem comes back ──────┘
+ */
+
+import type { Clock, Timer } from '../../base/clock.ts';
+import { MeshError } from '../../base/error.ts';
+import type { Log } from '../../base/log.ts';
+import { systemRandom, type Random } from '../../base/random.ts';
+import { Backoff } from '../../kube/api/backoff.ts';
+import type { Problem } from '../../model/service.ts';
+import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../authority/api.ts';
+import {
+  createBody,
+  eventOf,
+  eventPath,
+  readSeen,
+  repeatPatch,
+  resolvedEventOf,
+  type Event,
+  type EventApi,
+  type EventContext,
+  type Regarding,
+} from './event.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+export interface EventRecorderOptions {
+  readonly api: Api;
+  /** Of this controller; the Events name it. */
+  readonly identity: string;
+  readonly clock: Clock;
+  readonly random?: Random;
+  readonly log: Log;
+  /** The object that `Problem.object` names; null when there is none (a file, or it is gone). */
+  readonly lookup: (object: string) => Regarding | null | Promise<Regarding | null>;
+}
+
+export interface EventRecorderStats {
+  /** Problems that are there now and fit into memory. */
+  readonly open: number;
+  /** Of them, those that no Event tells yet. */
+  readonly untold: number;
+  /** Writes since the process started. */
+  readonly written: number;
+  readonly failed: number;
+  /** Problems beyond the bound, which no Event tells; of the last `sync()`. */
+  readonly leftOut: number;
+}
+
+interface Entry {
+  readonly problem: Problem;
+  isOpen: boolean;
+  /** What the last Event said. */
+  told: 'nothing' | 'open' | 'resolved';
+  /** Monotonic time of the last Warning, or of giving up on one; null before. */
+  warnedMs: number | null;
+  /** How often the Warning counts, and the Event that counts it. */
+  count: number;
+  name: string;
+  failures: number;
+}
+
+type Work = 'tell' | 'repeat' | 'resolve';
+
+const QUIET_MS = 600_000;
+/** An Event is kept by the API server for an hour after its last change. */
+const REPEAT_MS = 1_800_000;
+/** Problems that Events are written for. All are in /api/problems. */
+const PROBLEMS_MAX = 2_000;
+/** An Event that fails this often is left alone for QUIET_MS. */
+const FAILURES_MAX = 5;
+const RATE = { perSecond: 5, burst: 25 };
+const REQUEST_TIMEOUT_MS = 10_000;
+const MERGE_PATCH = 'application/merge-patch+json';
+
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #bucket: TokenBucket;
+  readonly #backoff: Backoff;
+  /** By the words of the problem. Those that are gone stay until they may be told again. */
+  readonly #entries = new Map<string, Entry>();
+  #latest: readonly Problem[] = [];
+  #eventApi: EventApi = 'events.k8s.io/v1';
+  #isEventApiSure = false;
+  #abort: AbortController | null = null;
+  #working: Promise<void> | null = null;
+  #timer: Timer | null = null;
+  /** `sync()` or `start()` came after the work under way began. */
+  #isChanged = false;
+  #stats = { written: 0, failed: 0, leftOut: 0 };
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+    this.#bucket = new TokenBucket(options.clock, RATE);
+    this.#backoff = new Backoff(options.random ?? systemRandom);
+  }
+
+  /** Begins to record: this replica leads. May be called again after `stop()`. */
+  start(): void {
+    if (this.#abort !== null) return;
+    this.#abort = new AbortController();
+    this.#compare();
+  }
+
+  /** Forgets what was told: the next leader finds it in the Events themselves. Resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#timer?.cancel();
+    this.#entries.clear();
+    await this.#working;
+  }
+
+  /** All problems that there are now. Also remembered while it is stopped. */
+  sync(problems: readonly Problem[]): void {
+    this.#latest = problems;
+    if (this.#abort !== null) this.#compare();
+  }
+
+  stats(): EventRecorderStats {
+    const open = [...this.#entries.values()].filter(({ isOpen }) => isOpen);
+    const untold = open.filter(({ told }) => told !== 'open').length;
+    return { open: open.length, untold, ...this.#stats };
+  }
+
+  #compare(): void {
+    const keys = new Set<string>();
+    let leftOut = 0;
+    for (const problem of this.#latest) {
+      const key = keyOf(problem);
+      if (keys.size >= PROBLEMS_MAX && !keys.has(key)) {
+        leftOut += 1;
+        continue;
+      }
+      keys.add(key);
+      const entry = this.#entries.get(key);
+      if (entry === undefined) this.#entries.set(key, newEntry(problem));
+      else entry.isOpen = true;
+    }
+    for (const [key, entry] of this.#entries) if (!keys.has(key)) entry.isOpen = false;
+    this.#stats.leftOut = leftOut;
+    this.#isChanged = true;
+    this.#wake(0);
+  }
+
+  #wake(delayMs: number): void {
+    if (this.#abort === null || this.#working !== null) return;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(delayMs, () => this.#begin());
+  }
+
+  #begin(): void {
+    const { signal } = this.#abort ?? {};
+    if (signal === undefined || this.#working !== null) return;
+    this.#isChanged = false;
+    this.#working = this.#workOff(signal).then((delayMs) => {
+      this.#working = null;
+      if (this.#isChanged) this.#wake(0);
+      else if (delayMs !== null) this.#wake(delayMs);
+    });
+  }
+
+  /** Writes what is due, one at a time. Tells after how many milliseconds there is more to do; null is only after `sync()`. */
+  async #workOff(signal: AbortSignal): Promise<number | null> {
+    for (;;) {
+      const { entry, work, waitMs } = this.#next();
+      if (signal.aborted || entry === null) return waitMs;
+      const delayMs = this.#bucket.take();
+      if (delayMs > 0) return delayMs;
+      try {
+        await this.#do(entry, work, signal);
+        this.#backoff.reset();
+        entry.failures = 0;
+      } catch (error) {
+        if (signal.aborted) return null;
+        const pauseMs = this.#fail(entry, error);
+        if (pauseMs > 0) return pauseMs;
+      }
+    }
+  }
+
+  /** What is due first: new problems, then those that went, then repetitions. Forgets what is told and over. */
+  #next(): { entry: Entry | null; work: Work; waitMs: number | null } {
+    const nowMs = this.#options.clock.nowMs();
+    let resolved: Entry | null = null;
+    let repeated: Entry | null = null;
+    let waitMs = Infinity;
+    for (const [key, entry] of this.#entries) {
+      const dueInMs = dueMs(entry) - nowMs;
+      if (dueInMs > 0) {
+        waitMs = Math.min(waitMs, dueInMs);
+        continue;
+      }
+      if (!entry.isOpen) {
+        if (entry.told === 'open') resolved ??= entry;
+        else this.#entries.delete(key);
+      } else if (entry.told === 'open') {
+        repeated ??= entry;
+      } else {
+        return { entry, work: 'tell', waitMs: 0 };
+      }
+    }
+    const work = resolved === null ? 'repeat' : 'resolve';
+    const isIdle = waitMs === Infinity;
+    return { entry: resolved ?? repeated, work, waitMs: isIdle ? null : waitMs };
+  }
+
+  async #do(entry: Entry, work: Work, signal: AbortSignal): Promise<void> {
+    const { clock, lookup } = this.#options;
+    const { problem } = entry;
+    // Another problem took its place: that nothing is wrong any more would be a lie.
+    const isReplaced = work === 'resolve' && this.#isStillWrong(problem);
+    const regarding = isReplaced ? null : await lookup(problem.object);
+    if (work === 'resolve') {
+      if (regarding !== null) await this.#write(resolvedEventOf(problem, regarding), 0, signal);
+      entry.told = 'resolved';
+      return;
+    }
+    if (regarding !== null) {
+      const event = eventOf(problem, regarding);
+      const isSame = entry.name === event.name;
+      entry.count = await this.#write(event, isSame ? entry.count : 0, signal);
+      entry.name = event.name;
+    }
+    entry.told = regarding === null ? 'nothing' : 'open';
+    entry.warnedMs = clock.nowMs();
+  }
+
+  #isStillWrong({ object, field }: Problem): boolean {
+    for (const { isOpen, problem } of this.#entries.values()) {
+      if (isOpen && problem.object === object && problem.field === field) return true;
+    }
+    return false;
+  }
+
+  /** Creates the Event, or counts it once more when it is there: `count` is how often it was seen, as far as is known. */
+  async #write(event: Event, count: number, signal: AbortSignal): Promise<number> {
+    const context = this.#context();
+    if (count > 0) {
+      try {
+        return await this.#repeat(event, count + 1, signal);
+      } catch (error) {
+        // The API server has forgotten it.
+        if (!isNotFound(error)) throw error;
+      }
+    }
+    try {
+      const path = eventPath(event, context.api, '');
+      await this.#call({ method: 'POST', path, body: createBody(event, context), signal });
+      this.#stats.written += 1;
+      return 1;
+    } catch (error) {
+      if (isConflict(error)) return this.#adopt(event, signal);
+      if (isNotFound(error) && (await this.#hasOldApi(signal))) {
+        return this.#write(event, count, signal);
+      }
+      throw error;
+    }
+  }
+
+  /** An earlier leader, or this one before a restart, has told it: it counts once more, but not too soon. */
+  async #adopt(event: Event, signal: AbortSignal): Promise<number> {
+    const path = eventPath(event, this.#eventApi, event.name);
+    const seen = readSeen(await this.#call({ method: 'GET', path, signal }));
+    const isRecent = this.#options.clock.wallMs() - seen.atMs < QUIET_MS;
+    return isRecent ? seen.count : this.#repeat(event, seen.count + 1, signal);
+  }
+
+  async #repeat(event: Event, count: number, signal: AbortSignal): Promise<number> {
+    const context = this.#context();
+    await this.#call({
+      method: 'PATCH',
+      path: eventPath(event, context.api, event.name),
+      body: repeatPatch(count, context),
+      contentType: MERGE_PATCH,
+      signal,
+    });
+    this.#stats.written += 1;
+    return count;
+  }
+
+  /** Whether a 404 is for the API and not for the namespace. Asked once. */
+  async #hasOldApi(signal: AbortSignal): Promise<boolean> {
+    if (this.#isEventApiSure) return false;
+    try {
+      await this.#call({ method: 'GET', path: `/apis/${this.#eventApi}`, signal });
+      this.#isEventApiSure = true;
+      return false;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      this.#isEventApiSure = true;
+      this.#eventApi = 'v1';
+      this.#options.log.info('The API server has no events.k8s.io/v1: writing core/v1 Events');
+      return true;
+    }
+  }
+
+  /** Counts a failure. Returns how long everything pauses; 0 when only this Event is given up for a while. */
+  #fail(entry: Entry, error: unknown): number {
+    const { clock, log } = this.#options;
+    this.#stats.failed += 1;
+    entry.failures += 1;
+    const message = `Cannot write an Event for ${entry.problem.object}: ${MeshError.from(error).message}`;
+    if (isLasting(error) || entry.failures >= FAILURES_MAX) {
+      log.warn(message);
+      entry.failures = 0;
+      entry.warnedMs = clock.nowMs();
+      // What cannot be said of a problem that went need not be said later.
+      if (!entry.isOpen) entry.told = 'resolved';
+      return 0;
+    }
+    log.debug(message);
+    return Math.max(this.#backoff.fail(), retryAfterMsOf(error));
+  }
+
+  #context(): EventContext {
+    const { identity, clock } = this.#options;
+    return { api: this.#eventApi, identity, nowMs: clock.wallMs() };
+  }
+
+  #call(request: Parameters<Api['request']>[0]): Promise<unknown> {
+    const query = request.method === 'GET' ? {} : { fieldManager: 'maesh' };
+    return this.#options.api.request({ query, timeoutMs: REQUEST_TIMEOUT_MS, ...request });
+  }
+}
+
+/** Monotonic time at which there is something to do or to forget. */
+function dueMs({ isOpen, told, warnedMs }: Entry): number {
+  if (warnedMs === null) return -Infinity;
+  if (!isOpen && told === 'open') return -Infinity;
+  return warnedMs + (told === 'open' ? REPEAT_MS : QUIET_MS);
+}
+
+function newEntry(problem: Problem): Entry {
+  return {
+    problem,
+    isOpen: true,
+    told: 'nothing',
+    warnedMs: null,
+    count: 0,
+    name: '',
+    failures: 0,
+  };
+}
+
+function keyOf({ object, field, value, message, remedy }: Problem): string {
+  return [object, field, value, message, remedy].join('\u0000');
+}
+
+/** A refusal that another try would only get again. */
+function isLasting(error: unknown): boolean {
+  const status = statusOf(error);
+  return status !== null && status >= 400 && status < 500 && ![401, 408, 429].includes(status);
+}
