@@ -86,6 +86,8 @@ export class Reflector<T> {
   #lastError: MeshError | null = null;
   #isHealthy = false;
   #listedAtMs = 0;
+  /** Set while it waits because the server could not be reached. */
+  #pause: AbortController | null = null;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: ReflectorOptions<T>) {
@@ -117,6 +119,11 @@ export class Reflector<T> {
   async stop(): Promise<void> {
     this.#stopped.abort(new MeshError('unknown', `Stopped watching "${this.#options.path}"`));
     await this.#running;
+  }
+
+  /** The server was reached by another: one that waits because it was not tries at once. */
+  nudge(): void {
+    this.#pause?.abort();
   }
 
   async #run(): Promise<void> {
@@ -257,7 +264,11 @@ export class Reflector<T> {
       return;
     }
     this.#tell(error);
-    await wait(this.#options.clock, Math.max(delayMs, askedMs), this.#stopped.signal);
+    const pause = new AbortController();
+    if (!(error instanceof ApiError)) this.#pause = pause;
+    const signal = AbortSignal.any([this.#stopped.signal, pause.signal]);
+    await wait(this.#options.clock, Math.max(delayMs, askedMs), signal);
+    this.#pause = null;
   }
 
   #tell(error: MeshError | null): void {

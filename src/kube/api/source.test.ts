@@ -383,7 +383,11 @@ test('a server that is away for a minute costs nothing that is in the store', as
   bed.server.remove('v1/pods', 'shop', 'web-1');
   bed.server.compact();
   await bed.server.up();
+  await bed.later(() => bed.source.status().some(({ lastError }) => lastError === null));
+  const backAtMs = bed.clock.nowMs();
   await bed.later(() => bed.has('Service', 'shop', 'new') && !bed.has('Pod', 'shop', 'web-1'));
+  await bed.settled();
+  assert.ok(bed.clock.nowMs() - backAtMs < 3_000, 'the first kind that is back brings the others');
   assert.equal(bed.source.status()[3]?.objects, 3);
 });
 

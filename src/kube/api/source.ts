@@ -238,9 +238,15 @@ export class ClusterSource {
     this.#options.onChange();
   }
 
+  /** Kinds that are back at different times would not fit together: the first one brings the others along. */
+  #bringBack(): void {
+    for (const { reflector } of this.#parts) reflector.nudge();
+  }
+
   /** A collection that is not there any more (v1beta1 after an upgrade) is looked for anew. */
   #stateChanged(watched: WatchedKind, { lastError }: Reflector<Picked>): void {
     this.#options.onChange();
+    if (lastError === null) this.#bringBack();
     if (watched.kind !== 'EndpointSlice' && watched.kind !== 'Endpoints') return;
     if (lastError instanceof ApiError && lastError.isNotFound) void this.#rediscover();
   }
