@@ -47,15 +47,30 @@ export interface Contents {
 /** Changes are kept for who comes back, within these two bounds, and in any case while the base needs them. */
 const CHANGES_MAX = 10_000;
 const CHANGES_BYTES_MAX = 16 * 1024 * 1024;
-/** A new base is made once the changes since are this many, or have as many bytes as the base. */
+/** A new base is made once the changes since are this many, or have as many bytes as the base and these at least. */
 const TAIL_CHANGES = 2_000;
-const TAIL_BYTES_MIN = 256 * 1024;
+const TAIL_BYTES = 256 * 1024;
+
+export interface ArchiveBounds {
+  readonly changes: number;
+  readonly changesBytes: number;
+  readonly tailChanges: number;
+  readonly tailBytes: number;
+}
+
+const BOUNDS: ArchiveBounds = {
+  changes: CHANGES_MAX,
+  changesBytes: CHANGES_BYTES_MAX,
+  tailChanges: TAIL_CHANGES,
+  tailBytes: TAIL_BYTES,
+};
 
 const NO_BASE: Base = { version: 0, frames: [], bytes: 0 };
 
 export class Archive {
   readonly #contents: Contents;
   readonly #onTooLong: OnTooLong;
+  readonly #bounds: ArchiveBounds;
   #base = NO_BASE;
   /** Readers that are in the middle of it may go on. */
   #baseBefore = NO_BASE;
@@ -68,7 +83,9 @@ export class Archive {
   #making = 0;
   #isMaking = false;
 
-  constructor(contents: Contents, onTooLong: OnTooLong) {
+  /** Only tests have bounds of their own. */
+  constructor(contents: Contents, onTooLong: OnTooLong, bounds: ArchiveBounds = BOUNDS) {
+    this.#bounds = bounds;
     this.#contents = contents;
     this.#onTooLong = onTooLong;
   }
@@ -116,8 +133,9 @@ export class Archive {
     this.#log.push(change);
     this.#logBytes += sizeOf(change);
     this.#tailBytes += sizeOf(change);
-    const isLong = version - this.#base.version >= TAIL_CHANGES;
-    if (isLong || this.#tailBytes >= Math.max(this.#base.bytes, TAIL_BYTES_MIN)) this.#compact();
+    const { tailChanges, tailBytes } = this.#bounds;
+    const isLong = version - this.#base.version >= tailChanges;
+    if (isLong || this.#tailBytes >= Math.max(this.#base.bytes, tailBytes)) this.#compact();
     this.#trim();
   }
 
@@ -181,10 +199,11 @@ export class Archive {
   }
 
   #trim(): void {
+    const { changes, changesBytes } = this.#bounds;
     for (;;) {
       const first = this.#log[0];
       if (first === undefined || first.version > this.#base.version) return;
-      if (this.#log.length <= CHANGES_MAX && this.#logBytes <= CHANGES_BYTES_MAX) return;
+      if (this.#log.length <= changes && this.#logBytes <= changesBytes) return;
       this.#log.shift();
       this.#logBytes -= sizeOf(first);
     }

@@ -1,9 +1,13 @@
 /** A server, agents and their certificates on the loopback address, for tests of the stream. */
 
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { connect, createServer, type TLSSocket } from 'node:tls';
 import '../controller/authority/reflect.ts';
 import { X509CertificateGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
 import { systemClock } from '../base/clock.ts';
@@ -14,12 +18,14 @@ import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Delta, Service } from '../model/service.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
+import { encodeFrame, FrameReader, type Frame } from './frame.ts';
+import { PAYLOAD_BYTES_MAX, readPayload } from './payload.ts';
 import { DiscoveryServer, type DiscoveryServerOptions, type ServerCredentials } from './server.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-/** A self-signed certificate for `name`, good for an hour: its own CA. */
-export async function makeCertificate(name = 'maesh-controller'): Promise<ServerCredentials> {
+/** A self-signed certificate for the controller, good for an hour: its own CA, called `name`. */
+export async function makeCertificate(name: string): Promise<ServerCredentials> {
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const nowMs = systemClock.wallMs();
   const certificate = await X509CertificateGenerator.createSelfSigned({
@@ -28,7 +34,7 @@ export async function makeCertificate(name = 'maesh-controller'): Promise<Server
     notAfter: new Date(nowMs + 3_600_000),
     keys,
     signingAlgorithm: ALGORITHM,
-    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: name }])],
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: 'maesh-controller' }])],
   });
   const key = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey));
   const lines = key.toString('base64').replaceAll(/.{64}/g, '$&\n').trimEnd();
@@ -43,7 +49,7 @@ let shared: Promise<ServerCredentials> | undefined;
 
 /** One certificate for all tests of a process. */
 export function sharedCertificate(): Promise<ServerCredentials> {
-  return (shared ??= makeCertificate());
+  return (shared ??= makeCertificate('first'));
 }
 
 export function service(key: string, endpoints: readonly string[] = []): Service {
@@ -215,6 +221,11 @@ export async function untilServer(server: DiscoveryServer, when: () => boolean):
   server.onChange = before;
 }
 
+/** Resolves once `when` holds, asked at each turn of the event loop: for what tells nobody. */
+export async function eventually(when: () => boolean): Promise<void> {
+  while (!when()) await setImmediate();
+}
+
 export function tempFolder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), 'maesh-discovery-'));
   t.after(() => rmSync(path, { recursive: true, force: true }));
@@ -246,4 +257,98 @@ export function recordingLog(lines: LogLine[], onLine: () => void = () => undefi
     child: () => log,
   };
   return log;
+}
+
+/** A peer that speaks frames and nothing else, to say what a real one would not. */
+export class RawPeer {
+  readonly frames: Frame[] = [];
+  isClosed = false;
+  readonly socket: TLSSocket;
+  readonly #waiting: { readonly when: () => boolean; readonly resolve: () => void }[] = [];
+
+  constructor(socket: TLSSocket) {
+    this.socket = socket;
+    const reader = new FrameReader(PAYLOAD_BYTES_MAX, (frame) => {
+      this.frames.push({ ...frame, payload: Buffer.from(frame.payload) });
+    });
+    socket.on('data', (chunk: Buffer) => {
+      reader.push(chunk);
+      this.#check();
+    });
+    // Being cut off is what many of these tests are about.
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.isClosed = true;
+      this.#check();
+    });
+  }
+
+  send(frame: Partial<Frame>, value?: unknown): void {
+    const payload = value === undefined ? Buffer.alloc(0) : Buffer.from(JSON.stringify(value));
+    this.socket.write(encodeFrame({ type: 0, flags: 0, version: 0, payload, ...frame }));
+  }
+
+  /** The values of all frames of a type so far. */
+  values(type: number): unknown[] {
+    return this.frames.filter((frame) => frame.type === type).map((frame) => readPayload(frame));
+  }
+
+  async until(when: () => boolean): Promise<void> {
+    if (when()) return;
+    await new Promise<void>((resolve) => this.#waiting.push({ when, resolve }));
+  }
+
+  closed(): Promise<void> {
+    return this.until(() => this.isClosed);
+  }
+
+  #check(): void {
+    for (const waiting of this.#waiting.splice(0)) {
+      if (waiting.when()) waiting.resolve();
+      else this.#waiting.push(waiting);
+    }
+  }
+}
+
+/** An agent made of frames, connected. */
+export async function rawAgent(
+  t: TestContext,
+  { port, ca }: Pick<TestServer, 'port' | 'ca'>,
+): Promise<RawPeer> {
+  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'maesh-controller' });
+  t.after(() => socket.destroy());
+  const peer = new RawPeer(socket);
+  await once(socket, 'secureConnect');
+  return peer;
+}
+
+/** The hello of an agent that speaks format 1. */
+export const HELLO = {
+  formats: { min: 1, max: 1 },
+  token: 'maesh/raw',
+  node: 'node-9',
+  pod: 'raw',
+  build: 'test',
+  resume: null,
+};
+
+/** A controller made of frames: `greet` gets each agent once it has said hello. */
+export async function rawController(
+  t: TestContext,
+  greet: (peer: RawPeer) => void,
+): Promise<Pick<TestServer, 'port' | 'ca'>> {
+  const { certPem, keyPem } = await sharedCertificate();
+  const sockets = new Set<TLSSocket>();
+  const server = createServer({ cert: certPem, key: keyPem }, (socket) => {
+    sockets.add(socket);
+    const peer = new RawPeer(socket);
+    void peer.until(() => peer.frames.length > 0).then(() => greet(peer));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, ca: certPem };
 }

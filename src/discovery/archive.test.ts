@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { setImmediate } from 'node:timers/promises';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Identity } from '../model/endpoint.ts';
+import type { Service } from '../model/service.ts';
+import { Archive } from './archive.ts';
+import { Cursor } from './cursor.ts';
+import { FRAME_TYPE, FrameReader } from './frame.ts';
+import { readCommit } from './message.ts';
+import { encodeParts, readPart } from './part.ts';
+import { PAYLOAD_BYTES_MAX } from './payload.ts';
+import { Pool } from './pool.ts';
+import { Picture } from './state.ts';
+import { delta, identity, service } from './stream.fixture.ts';
+
+const never = (): never => assert.fail('a Service is too long');
+
+/** The data of a controller and its archive, with room for few changes. */
+class Model {
+  readonly services = new Map<string, Service>();
+  readonly identities = new Map<string, Identity>();
+  readonly archive = new Archive(this, never, {
+    changes: 5,
+    changesBytes: 10_000,
+    tailChanges: 4,
+    tailBytes: 1_000,
+  });
+  version = 0;
+  /** The data at each version, as text. */
+  readonly texts = new Map<number, string>();
+
+  change(key: string, what: 'set' | 'remove' | 'identity'): void {
+    this.version += 1;
+    const address = `10.0.0.${key.length}`;
+    const change = delta(this.version, {
+      services: what === 'set' ? [service(key, [`10.1.0.${this.version % 250}`])] : [],
+      removedServices: what === 'remove' ? [key] : [],
+      identities: what === 'identity' ? [identity(address, `pod-${this.version}`)] : [],
+    });
+    const frames = [...encodeParts(change, this.version, never)];
+    for (const one of change.services) this.services.set(one.key, one);
+    for (const one of change.removedServices) this.services.delete(one);
+    for (const one of change.identities) this.identities.set(one.address, one);
+    if (this.version === 1) this.archive.reset(1, frames);
+    else this.archive.append(this.version, frames, 0);
+    this.texts.set(this.version, textOf(this));
+  }
+}
+
+function textOf({ services, identities }: Pick<Picture, 'services' | 'identities'>): string {
+  const byKey = (a: readonly [string, unknown], b: readonly [string, unknown]): number =>
+    a[0] < b[0] ? -1 : 1;
+  return JSON.stringify([[...services].sort(byKey), [...identities].sort(byKey)]);
+}
+
+/** An agent that reads what a cursor gives, and checks each commit against the model. */
+class Reader {
+  readonly picture = new Picture();
+  readonly told = new Picture();
+  version = 0;
+  snapshots = 0;
+  #cursor: Cursor;
+  readonly #model: Model;
+  readonly #pool = new Pool();
+  readonly #frames = new FrameReader(PAYLOAD_BYTES_MAX, (frame) => {
+    if (frame.type === FRAME_TYPE.snapshot) {
+      this.snapshots += 1;
+      this.picture.beginSnapshot();
+    } else if (frame.type === FRAME_TYPE.part) {
+      this.picture.add(readPart(frame, this.#pool));
+    } else {
+      this.#commit(frame.version, readCommit(frame));
+    }
+  });
+
+  constructor(model: Model) {
+    this.#model = model;
+    this.#cursor = new Cursor(model.archive, 0);
+  }
+
+  pull(): boolean {
+    const frames = this.#cursor.next();
+    for (const bytes of frames ?? []) assert.equal(this.#frames.push(bytes), null);
+    return frames !== null;
+  }
+
+  reconnect(): void {
+    this.picture.abort();
+    this.#cursor = new Cursor(this.#model.archive, this.version);
+  }
+
+  #commit(version: number, commit: { readonly from: number; readonly parts: number }): void {
+    if (commit.from !== 0) assert.equal(commit.from, this.version);
+    const before = this.picture.version;
+    const change = this.picture.commit(commit.parts);
+    if (change !== null) {
+      assert.equal(change.version, before + 1);
+      this.told.add(change);
+      this.told.commit(1);
+    }
+    this.version = version;
+    assert.equal(textOf(this.picture), this.#model.texts.get(version));
+    assert.equal(textOf(this.told), textOf(this.picture), 'deltas say everything');
+  }
+}
+
+const step = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('change' as const),
+      key: fc.integer({ min: 1, max: 6 }),
+      what: fc.constantFrom('set' as const, 'set' as const, 'remove' as const, 'identity' as const),
+    }),
+  },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('pull' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('reconnect' as const) }) },
+);
+
+test('whatever an agent misses, each commit is the data at its version, and the end is the latest', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120 }), async (steps) => {
+      const model = new Model();
+      model.change('shop/x', 'set');
+      const reader = new Reader(model);
+      for (const one of steps) {
+        if (one.do === 'change') model.change(`shop/${'x'.repeat(one.key)}`, one.what);
+        else if (one.do === 'pull') reader.pull();
+        else if (one.do === 'turn') await setImmediate();
+        else reader.reconnect();
+      }
+      while (reader.pull());
+      assert.equal(reader.version, model.version);
+      model.archive.close();
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a base is made anew in the background, and old changes are forgotten', async () => {
+  const model = new Model();
+  for (let i = 0; i < 50; i += 1) {
+    model.change(`shop/web-${i % 3}`, 'set');
+    while (model.archive.isCompacting) await setImmediate();
+  }
+  assert.ok(model.archive.base.version > 40);
+  assert.equal(model.archive.after(30), undefined);
+  assert.ok(model.archive.after(49));
+  assert.ok(!model.archive.reaches(30));
+  assert.ok(model.archive.reaches(50));
+});
+
+test('an agent that stops in the middle of a snapshot starts with a newer one', async () => {
+  const model = new Model();
+  model.change('shop/web', 'set');
+  const reader = new Reader(model);
+  reader.pull();
+  for (let i = 0; i < 40; i += 1) {
+    model.change('shop/web', 'set');
+    while (model.archive.isCompacting) await setImmediate();
+  }
+  while (reader.pull());
+  assert.equal(reader.version, 41);
+  assert.equal(reader.snapshots, 2);
+});
+
+test('an agent that is few changes behind gets them as one', () => {
+  const model = new Model();
+  model.change('shop/a', 'set');
+  const reader = new Reader(model);
+  while (reader.pull());
+  model.change('shop/b', 'set');
+  model.change('shop/c', 'set');
+  assert.ok(reader.pull());
+  assert.equal(reader.version, 3);
+  assert.equal(reader.snapshots, 1);
+  assert.ok(!reader.pull());
+});
+
+test('an agent that has everything is told so', () => {
+  const model = new Model();
+  model.change('shop/a', 'set');
+  const cursor = new Cursor(model.archive, 1);
+  assert.equal(cursor.sentVersion, 0);
+  const frames = cursor.next();
+  assert.equal(frames?.length, 1);
+  assert.equal(cursor.sentVersion, 1);
+  assert.equal(cursor.next(), null);
+});
+
+test('an agent that says it is ahead gets a snapshot', () => {
+  const model = new Model();
+  model.change('shop/a', 'set');
+  const first = new Cursor(model.archive, 9).next();
+  assert.equal(first?.[0]?.[4], FRAME_TYPE.snapshot);
+});
