@@ -1,0 +1,214 @@
+/**
+ * What becomes of the shadow of one Service: a pure function of what it is and of what is wanted. Each step is one write.
+ *
+ *            a Service with ports            all agents listen              Service gone
+ *   nothing ─────────────────────► announced ─────────────────► published ─────────────► retired ── quarantine ──► nothing
+ *                                      ▲                                                    │
+ *                                      └──────────────── Service back: its old ports ───────┘
+ *
+ * The ports of a published one go the same way alone: announcedPorts ─► ports ─► retiredPorts ─► nothing.
+ */
+
+import { portId } from './names.ts';
+import type { KubeProtocol } from './names.ts';
+import type { Allocation, RetiredPort, ShadowPort } from './shadow.ts';
+
+/** Retired ports of one Service; beyond it the Service gets no new ports until a quarantine is over. */
+const RETIRED_PORTS_MAX = 200;
+
+export interface WantedPort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: KubeProtocol;
+}
+
+export interface Situation {
+  /** What was decided and written last; null when there is no shadow. */
+  readonly record: Allocation | null;
+  /** `namespace/name`, or '' when nobody knows. */
+  readonly service: string;
+  /** None when the Service is gone, out of scope, or has no port that proxies carry. */
+  readonly wanted: readonly WantedPort[];
+  /** All agents serve the record as it was written, or had their time. */
+  readonly isServed: boolean;
+  /** RFC 3339. */
+  readonly now: string;
+  /** Whether the quarantine that began then is over. */
+  readonly isOver: (retiredAt: string) => boolean;
+  /** Whether the proxy port is this Service's port, and no other one's. */
+  readonly holds: (port: ShadowPort) => boolean;
+  /** A port for `80/TCP` that nobody claims and that is not taken, or null. */
+  readonly choose: (port: string, taken: ReadonlySet<number>) => number | null;
+}
+
+export interface Decision {
+  /** null: no shadow. */
+  readonly allocation: Allocation | null;
+  /** Ports that get no proxy port: the range is used up. */
+  readonly starved: readonly WantedPort[];
+}
+
+export function decide(situation: Situation): Decision {
+  const { record, wanted } = situation;
+  if (wanted.length === 0) {
+    return {
+      allocation: record === null ? null : retire(expire(record, situation), situation),
+      starved: [],
+    };
+  }
+  const base = record === null ? nothing(situation) : expire(promote(record, situation), situation);
+  return adapt(base, situation);
+}
+
+/** Whether agents have yet to listen on some of it. */
+export function isWaiting(allocation: Allocation): boolean {
+  return (
+    allocation.state === 'announced' ||
+    (allocation.state === 'published' && allocation.announcedPorts.length > 0)
+  );
+}
+
+/** Everything in it that is in quarantine, by the time from which that counts. */
+export function retirements(allocation: Allocation): readonly string[] {
+  const times = allocation.retiredPorts.map(({ retiredAt }) => retiredAt);
+  return allocation.state === 'retired' ? [...times, allocation.retiredAt] : times;
+}
+
+function nothing({ service }: Situation): Allocation {
+  return {
+    service,
+    state: 'announced',
+    retiredAt: '',
+    ports: [],
+    announcedPorts: [],
+    retiredPorts: [],
+  };
+}
+
+/** One step on for what agents serve. */
+function promote(record: Allocation, { isServed, holds, now }: Situation): Allocation {
+  if (!isServed) return record;
+  if (record.state === 'announced') {
+    return record.ports.every(holds) ? { ...record, state: 'published' } : record;
+  }
+  if (record.state !== 'published') return record;
+  const opened = record.announcedPorts.filter(holds);
+  const ids = new Set(opened.map(portId));
+  const replaced = record.ports.filter((port) => ids.has(portId(port)));
+  return {
+    ...record,
+    ports: [...record.ports.filter((port) => !ids.has(portId(port))), ...opened],
+    announcedPorts: record.announcedPorts.filter((port) => !holds(port)),
+    retiredPorts: withRetired(record.retiredPorts, replaced, now),
+  };
+}
+
+function expire(record: Allocation, { isOver, now }: Situation): Allocation {
+  const retiredPorts = record.retiredPorts.filter(({ retiredAt }) => !isOver(retiredAt));
+  const retiredAt = record.state === 'retired' && record.retiredAt === '' ? now : record.retiredAt;
+  return { ...record, retiredAt, retiredPorts };
+}
+
+function retire(record: Allocation, { now, isOver, service }: Situation): Allocation | null {
+  if (record.state === 'retired') {
+    return isOver(record.retiredAt) && record.retiredPorts.length === 0 ? null : record;
+  }
+  return {
+    ...record,
+    service: service === '' ? record.service : service,
+    state: 'retired',
+    retiredAt: now,
+    announcedPorts: [],
+    retiredPorts: withRetired(record.retiredPorts, record.announcedPorts, now),
+  };
+}
+
+/** Turns what there is into what is wanted, as far as one write may go. */
+function adapt(base: Allocation, situation: Situation): Decision {
+  const { wanted, now, service } = situation;
+  // As long as no name leads there, ports need not be announced one by one.
+  const isDirect = base.state !== 'published';
+  const open: ShadowPort[] = [];
+  const announced: ShadowPort[] = [];
+  const starved: WantedPort[] = [];
+  const taken = new Set<number>();
+  for (const port of wanted) {
+    const present = base.ports.find((other) => portId(other) === portId(port));
+    if (present !== undefined && situation.holds(present)) {
+      open.push({ ...present, name: port.name });
+      continue;
+    }
+    const proxyPort = proxyPortFor(port, base, situation, taken);
+    if (proxyPort === null) {
+      starved.push(port);
+      continue;
+    }
+    taken.add(proxyPort);
+    (isDirect ? open : announced).push({ ...port, proxyPort });
+    // It leads to another Service now; until there is a better one, that changes nothing.
+    if (present !== undefined && !isDirect) open.push({ ...present, name: port.name });
+  }
+  if (open.length === 0 && announced.length === 0) {
+    const isNew = base.ports.length === 0;
+    return { allocation: isNew ? null : retire(base, situation), starved };
+  }
+  const kept = settle(base, open, announced);
+  const inUse = [...kept.ports, ...kept.announcedPorts];
+  const gone = [...base.ports, ...base.announcedPorts].filter((port) => !inUse.some(isSame(port)));
+  const allocation: Allocation = {
+    service,
+    ...kept,
+    retiredAt: '',
+    retiredPorts: withRetired(base.retiredPorts, gone, now).filter(
+      (port) => !inUse.some(isSame(port)),
+    ),
+  };
+  return { allocation, starved };
+}
+
+/** An object must have a port: the last old ones stay until new ones can take over. */
+function settle(
+  base: Allocation,
+  open: readonly ShadowPort[],
+  announced: readonly ShadowPort[],
+): Pick<Allocation, 'state' | 'ports' | 'announcedPorts'> {
+  const state = base.state === 'published' ? 'published' : 'announced';
+  if (open.length > 0) return { state, ports: open, announcedPorts: announced };
+  if (base.ports.length > 0) return { state, ports: base.ports, announcedPorts: announced };
+  return { state: 'announced', ports: announced, announcedPorts: [] };
+}
+
+/** The one that it had, as long as it is still its own; else a new one. */
+function proxyPortFor(
+  port: WantedPort,
+  base: Allocation,
+  { holds, choose }: Situation,
+  taken: ReadonlySet<number>,
+): number | null {
+  const id = portId(port);
+  const own = [...base.announcedPorts, ...base.retiredPorts].find(
+    (other) => portId(other) === id && holds(other) && !taken.has(other.proxyPort),
+  );
+  if (own !== undefined) return own.proxyPort;
+  return base.retiredPorts.length >= RETIRED_PORTS_MAX ? null : choose(id, taken);
+}
+
+function withRetired(
+  retired: readonly RetiredPort[],
+  ports: readonly ShadowPort[],
+  now: string,
+): readonly RetiredPort[] {
+  if (ports.length === 0) return retired;
+  const added = ports.map(({ name, port, protocol, proxyPort }) => ({
+    name,
+    port,
+    protocol,
+    proxyPort,
+    retiredAt: now,
+  }));
+  return [...retired.filter((port) => !added.some(isSame(port))), ...added];
+}
+
+function isSame(a: ShadowPort): (b: ShadowPort) => boolean {
+  return (b) => b.proxyPort === a.proxyPort && portId(b) === portId(a);
+}

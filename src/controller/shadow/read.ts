@@ -1,0 +1,186 @@
+/** Shadow Services read back from the API server: all that people can do to them by hand must be told or understood. */
+
+import { isRecord } from '../../kube/record.ts';
+import { ANNOTATION } from './names.ts';
+import type { KubeProtocol } from './names.ts';
+import { digestOf, isNamedFor } from './render.ts';
+import { familiesOf } from './shadow.ts';
+import type { Damaged, RetiredPort, Shadow, ShadowPort, ShadowState } from './shadow.ts';
+
+/** Ports read of one list; what is beyond counts as damage. */
+const PORTS_MAX = 2_000;
+const VALUE_LENGTH_MAX = 200;
+
+type Json = Readonly<Record<string, unknown>>;
+
+interface Damage {
+  readonly field: string;
+  readonly value: unknown;
+  readonly message: string;
+}
+
+/** null for what is no object with a name at all. */
+export function read(raw: unknown): Shadow | Damaged | null {
+  const metadata = child(raw, 'metadata');
+  const name = text(metadata['name']);
+  if (name === '') return null;
+  const damages: Damage[] = [];
+  const annotations = child(metadata, 'annotations');
+  const spec = child(raw, 'spec');
+  const service = readService(name, annotations, damages);
+  const state = readState(annotations, damages);
+  const clusterIPs = readClusterIps(spec);
+  const salvage: Shadow = {
+    kind: 'shadow',
+    name,
+    uid: text(metadata['uid']),
+    resourceVersion: text(metadata['resourceVersion']),
+    createdAt: text(metadata['creationTimestamp']),
+    service,
+    state,
+    retiredAt: state === 'retired' ? readTime(annotations, damages) : '',
+    ports: readSpecPorts(spec, damages),
+    announcedPorts: readList(annotations, ANNOTATION.announcedPorts, damages).flatMap((item) => {
+      const port = readPort(item);
+      return port === null ? [] : [port];
+    }),
+    retiredPorts: readList(annotations, ANNOTATION.retiredPorts, damages).flatMap(readRetiredPort),
+    clusterIPs,
+    families: familiesOf(clusterIPs),
+    digest: digestOf(raw),
+  };
+  const [damage] = damages;
+  if (damage === undefined) return salvage;
+  const isMisnamed = service !== '' && !isNamedFor(name, service);
+  const value =
+    typeof damage.value === 'string' ? damage.value : (JSON.stringify(damage.value) ?? '');
+  const { field, message } = damage;
+  return {
+    kind: 'damaged',
+    name,
+    isMisnamed,
+    field,
+    value: value.length > VALUE_LENGTH_MAX ? `${value.slice(0, VALUE_LENGTH_MAX - 1)}…` : value,
+    message,
+    salvage,
+  };
+}
+
+function readService(name: string, annotations: Json, damages: Damage[]): string {
+  const service = text(annotations[ANNOTATION.service]);
+  const field = annotation(ANNOTATION.service);
+  if (!/^[^/\s]+\/[^/\s]+$/.test(service)) {
+    damages.push({ field, value: service, message: 'Annotation does not name a Service' });
+    return '';
+  }
+  if (!isNamedFor(name, service)) {
+    const message = 'Shadow Service does not have the name that its Service gives it';
+    damages.push({ field, value: service, message });
+  }
+  return service;
+}
+
+function readState(annotations: Json, damages: Damage[]): ShadowState {
+  const state = annotations[ANNOTATION.state];
+  if (state === 'announced' || state === 'published' || state === 'retired') return state;
+  const field = annotation(ANNOTATION.state);
+  damages.push({ field, value: state ?? '', message: 'State is not known' });
+  return 'announced';
+}
+
+function readTime(annotations: Json, damages: Damage[]): string {
+  const time = text(annotations[ANNOTATION.retiredAt]);
+  if (isTime(time)) return time;
+  const field = annotation(ANNOTATION.retiredAt);
+  damages.push({ field, value: time, message: 'Time of retirement is not a time' });
+  return '';
+}
+
+function readClusterIps(spec: Json): readonly string[] {
+  const list = Array.isArray(spec['clusterIPs']) ? (spec['clusterIPs'] as readonly unknown[]) : [];
+  const all = list.length === 0 ? [spec['clusterIP']] : list;
+  return all.map(text).filter((address) => address !== '' && address !== 'None');
+}
+
+function readSpecPorts(spec: Json, damages: Damage[]): readonly ShadowPort[] {
+  const items = Array.isArray(spec['ports']) ? (spec['ports'] as readonly unknown[]) : [];
+  const ports: ShadowPort[] = [];
+  for (const item of items.slice(0, PORTS_MAX)) {
+    const port = isRecord(item) ? readPort({ ...item, proxyPort: item['targetPort'] }) : null;
+    if (port === null) {
+      const message = 'Port does not lead to a proxy port';
+      damages.push({ field: 'spec.ports', value: item, message });
+    } else {
+      ports.push(port);
+    }
+  }
+  if (items.length > PORTS_MAX)
+    damages.push({ field: 'spec.ports', value: items.length, message: 'Too many ports' });
+  return ports;
+}
+
+/** The items of a JSON list in an annotation; one that cannot be used is damage and left out. */
+function readList(annotations: Json, key: string, damages: Damage[]): readonly Json[] {
+  const value = annotations[key];
+  if (value === undefined) return [];
+  const items = parse(text(value));
+  const usable = items.filter(
+    (item) =>
+      isRecord(item) &&
+      readPort(item) !== null &&
+      (key !== ANNOTATION.retiredPorts || isTime(text(item['retiredAt']))),
+  ) as Json[];
+  if (usable.length < items.length || items.length === 0 || items.length > PORTS_MAX) {
+    const message = 'Annotation is not a list of ports';
+    damages.push({ field: annotation(key), value, message });
+  }
+  return usable.slice(0, PORTS_MAX);
+}
+
+function parse(json: string): readonly unknown[] {
+  try {
+    const value: unknown = JSON.parse(json);
+    return Array.isArray(value) ? (value as readonly unknown[]) : [];
+  } catch {
+    return [];
+  }
+}
+
+function readPort(item: Json): ShadowPort | null {
+  const name = item['name'] ?? '';
+  const protocol = item['protocol'] ?? 'TCP';
+  const { port, proxyPort } = item as { readonly port?: unknown; readonly proxyPort?: unknown };
+  const isUsable =
+    typeof name === 'string' && isProtocol(protocol) && isPort(port) && isPort(proxyPort);
+  return isUsable ? { name, port, protocol, proxyPort } : null;
+}
+
+function readRetiredPort(item: Json): readonly RetiredPort[] {
+  const port = readPort(item);
+  return port === null ? [] : [{ ...port, retiredAt: text(item['retiredAt']) }];
+}
+
+function isProtocol(value: unknown): value is KubeProtocol {
+  return value === 'TCP' || value === 'UDP';
+}
+
+function isPort(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535;
+}
+
+function isTime(value: string): boolean {
+  return /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+function annotation(key: string): string {
+  return `metadata.annotations["${key}"]`;
+}
+
+function child(value: unknown, name: string): Json {
+  const found = isRecord(value) ? value[name] : undefined;
+  return isRecord(found) ? found : {};
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,206 @@
+/** Shadow Services as objects for the API server, and whether an object already is what it should be. */
+
+import { createHash } from 'node:crypto';
+import { isEqual } from '../../kube/equal.ts';
+import { isRecord } from '../../kube/record.ts';
+import { AGENT_SELECTOR, ANNOTATION, labelsOf, LABEL, shadowName } from './names.ts';
+import type { Allocation, IpFamily, Shadow, ShadowPort } from './shadow.ts';
+
+/** How this cluster wants its shadow Services. */
+export interface RenderOptions {
+  /** The mesh namespace. */
+  readonly namespace: string;
+  /** As `trafficDistributionOf()` says; null leaves the field out. */
+  readonly trafficDistribution: string | null;
+}
+
+/** What a shadow Service should be. */
+export interface Desired {
+  /** Name of the object; differs from that of its Service only where a damaged one does not say the Service. */
+  readonly name: string;
+  readonly allocation: Allocation;
+  /** Empty leaves the choice to the cluster. */
+  readonly families: readonly IpFamily[];
+  /** Asked for when the object is made; empty takes any. An object that exists keeps its own. */
+  readonly clusterIPs: readonly string[];
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** What keeps callers on their node as far as a server of that version knows how: 1.34 and later, 1.31 to 1.33 in part. */
+export function trafficDistributionOf(version: {
+  readonly major: number;
+  readonly minor: number;
+}): string | null {
+  const number = version.major * 1_000 + version.minor;
+  if (number >= 1_034) return 'PreferSameNode';
+  return number >= 1_031 ? 'PreferClose' : null;
+}
+
+/** The object for server-side apply. */
+export function render(desired: Desired, options: RenderOptions): Json {
+  const { allocation, families, clusterIPs } = desired;
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: desired.name,
+      namespace: options.namespace,
+      labels: labelsOf(allocation.service),
+      annotations: annotationsOf(allocation),
+    },
+    spec: {
+      type: 'ClusterIP',
+      ...(clusterIPs.length === 0 ? {} : { clusterIP: clusterIPs[0], clusterIPs }),
+      ...(families.length === 0
+        ? {}
+        : {
+            ipFamilyPolicy: families.length === 1 ? 'SingleStack' : 'RequireDualStack',
+            ipFamilies: families,
+          }),
+      selector: AGENT_SELECTOR,
+      ports: [...allocation.ports].sort(comparePorts).map(renderPort),
+      internalTrafficPolicy: 'Cluster',
+      sessionAffinity: 'None',
+      ...(options.trafficDistribution === null
+        ? {}
+        : { trafficDistribution: options.trafficDistribution }),
+    },
+  };
+}
+
+/** True when a write would change nothing that maesh owns. */
+export function isRendered(desired: Desired, shadow: Shadow, options: RenderOptions): boolean {
+  if (shadow.digest !== digestOf(render(desired, options))) return false;
+  return desired.families.length === 0 || isEqual(desired.families, shadow.families);
+}
+
+/** The families to ask for, given what the object has: the first one of an object can never change. */
+export function familiesFor(
+  wanted: readonly IpFamily[],
+  present: readonly IpFamily[],
+): readonly IpFamily[] {
+  const [first] = present;
+  if (first === undefined || wanted.length === 0) return wanted;
+  const others = wanted.filter((family) => family !== first);
+  return [first, ...others];
+}
+
+/** Of everything that maesh writes into a shadow Service, whatever else the object has. */
+export function digestOf(object: unknown): string {
+  return createHash('sha256')
+    .update(JSON.stringify(owned(object)))
+    .digest('base64');
+}
+
+/** Names of the owned fields in which `object` is not what was `rendered`. */
+export function differences(rendered: unknown, object: unknown): readonly string[] {
+  const [want, have] = [owned(rendered), owned(object)];
+  return Object.keys(want).filter((field) => !isEqual(want[field], have[field]));
+}
+
+/** A merge patch that makes it so where apply cannot: fields and list items that others added. */
+export function repairOf(rendered: Json, object: unknown): Json {
+  const want = child(rendered, 'spec');
+  const have = child(object, 'spec');
+  const foreign: Record<string, null> = {};
+  for (const name of ['externalIPs', 'publishNotReadyAddresses', 'externalName']) {
+    if (have[name] !== undefined) foreign[name] = null;
+  }
+  const selector: Record<string, unknown> = { ...child(want, 'selector') };
+  for (const key of Object.keys(child(have, 'selector'))) selector[key] ??= null;
+  const metadata = child(object, 'metadata');
+  const annotations: Record<string, unknown> = {
+    ...child(child(rendered, 'metadata'), 'annotations'),
+  };
+  for (const key of Object.values(ANNOTATION)) annotations[key] ??= null;
+  return {
+    metadata: {
+      uid: metadata['uid'],
+      resourceVersion: metadata['resourceVersion'],
+      labels: child(child(rendered, 'metadata'), 'labels'),
+      annotations,
+    },
+    spec: { ...want, ...foreign, selector },
+  };
+}
+
+function annotationsOf(allocation: Allocation): Readonly<Record<string, string>> {
+  const { announcedPorts, retiredPorts } = allocation;
+  return {
+    ...(allocation.service === '' ? {} : { [ANNOTATION.service]: allocation.service }),
+    [ANNOTATION.state]: allocation.state,
+    ...(allocation.retiredAt === '' ? {} : { [ANNOTATION.retiredAt]: allocation.retiredAt }),
+    ...(announcedPorts.length === 0
+      ? {}
+      : { [ANNOTATION.announcedPorts]: portsText(announcedPorts) }),
+    ...(retiredPorts.length === 0 ? {} : { [ANNOTATION.retiredPorts]: portsText(retiredPorts) }),
+  };
+}
+
+/** JSON with its fields and items in one order. */
+function portsText(ports: readonly (ShadowPort & { readonly retiredAt?: string })[]): string {
+  const items = [...ports].sort(comparePorts).map((item) => ({
+    name: item.name,
+    port: item.port,
+    protocol: item.protocol,
+    proxyPort: item.proxyPort,
+    ...(item.retiredAt === undefined ? {} : { retiredAt: item.retiredAt }),
+  }));
+  return JSON.stringify(items);
+}
+
+function renderPort({ name, port, protocol, proxyPort }: ShadowPort): Json {
+  return { ...(name === '' ? {} : { name }), port, protocol, targetPort: proxyPort };
+}
+
+function comparePorts(a: ShadowPort, b: ShadowPort): number {
+  return a.port - b.port || (a.protocol < b.protocol ? -1 : 1) || a.proxyPort - b.proxyPort;
+}
+
+/** The owned part of an object, in one form; what a server leaves out or an old one does not know has its default. */
+function owned(object: unknown): Readonly<Record<string, unknown>> {
+  const metadata = child(object, 'metadata');
+  const spec = child(object, 'spec');
+  const items = Array.isArray(spec['ports']) ? (spec['ports'] as readonly unknown[]) : [];
+  return {
+    'metadata.labels': pick(child(metadata, 'labels'), Object.values(LABEL)),
+    'metadata.annotations': pick(child(metadata, 'annotations'), Object.values(ANNOTATION)),
+    'spec.type': spec['type'] ?? 'ClusterIP',
+    'spec.selector': sorted(child(spec, 'selector')),
+    'spec.ports': items.map(ownedPort).sort(),
+    'spec.internalTrafficPolicy': spec['internalTrafficPolicy'] ?? 'Cluster',
+    'spec.sessionAffinity': spec['sessionAffinity'] ?? 'None',
+    'spec.trafficDistribution': spec['trafficDistribution'] ?? '',
+    'spec.publishNotReadyAddresses': spec['publishNotReadyAddresses'] ?? false,
+    'spec.externalIPs': spec['externalIPs'] ?? [],
+  };
+}
+
+function ownedPort(item: unknown): string {
+  const port = isRecord(item) ? item : {};
+  return JSON.stringify([
+    port['name'] ?? '',
+    port['port'] ?? 0,
+    port['protocol'] ?? 'TCP',
+    port['targetPort'] ?? 0,
+  ]);
+}
+
+function pick(record: Json, keys: readonly string[]): Json {
+  return Object.fromEntries(keys.filter((key) => key in record).map((key) => [key, record[key]]));
+}
+
+function sorted(record: Json): Json {
+  return pick(record, Object.keys(record).sort());
+}
+
+function child(value: unknown, name: string): Json {
+  const found = isRecord(value) ? value[name] : undefined;
+  return isRecord(found) ? found : {};
+}
+
+/** Whether the object has the name that its Service gives. */
+export function isNamedFor(name: string, service: string): boolean {
+  return service !== '' && shadowName(service) === name;
+}

@@ -1,0 +1,192 @@
+/** What the keeper of shadow Services has to tell: Problems by shadow and kind, some of them for a time only. */
+
+import type { Clock } from '../../base/clock.ts';
+import type { Problem } from '../../model/service.ts';
+import type { WantedPort } from './decide.ts';
+import type { PortRange } from './ports.ts';
+import type { Damaged } from './shadow.ts';
+
+/** How long something that happened, and is over, is told. */
+const HAPPENED_MS = 600_000;
+/** Problems told at a time; of more, those that are new are not. */
+const PROBLEMS_MAX = 20_000;
+
+export type ProblemKind =
+  | 'starved'
+  | 'drift'
+  | 'foreign'
+  | 'late'
+  | 'write'
+  | 'changed'
+  | 'damaged';
+
+interface Told {
+  readonly problem: Problem;
+  /** Monotonic; null for what holds until it is taken back. */
+  readonly untilMs: number | null;
+}
+
+type Fields = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy'>;
+
+export class ToldProblems {
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  readonly #told = new Map<string, Told>();
+
+  constructor(clock: Clock, onChange: () => void) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  all(): readonly Problem[] {
+    return [...this.#told.values()].map(({ problem }) => problem);
+  }
+
+  tell(name: string, kind: ProblemKind, problem: Problem, isOver = false): void {
+    const key = `${name} ${kind}`;
+    const untilMs = isOver ? this.#clock.nowMs() + HAPPENED_MS : null;
+    const before = this.#told.get(key);
+    if (before === undefined && this.#told.size >= PROBLEMS_MAX) return;
+    this.#told.set(key, { problem, untilMs });
+    if (before?.problem.message !== problem.message) this.#onChange();
+  }
+
+  takeBack(name: string, kind: ProblemKind): void {
+    if (this.#told.delete(`${name} ${kind}`)) this.#onChange();
+  }
+
+  /** Forgets what happened long ago. */
+  sweep(): void {
+    const nowMs = this.#clock.nowMs();
+    for (const [key, { untilMs }] of this.#told) {
+      if (untilMs === null || untilMs > nowMs) continue;
+      this.#told.delete(key);
+      this.#onChange();
+    }
+  }
+
+  clear(): void {
+    if (this.#told.size === 0) return;
+    this.#told.clear();
+    this.#onChange();
+  }
+}
+
+/** A Problem on the Service that a shadow is for, or on the shadow when nobody knows whose it is. */
+export function problemOf(subject: Subject, fields: Fields): Problem {
+  const { service, name, namespace } = subject;
+  const object = service === '' ? `Service ${namespace}/${name}` : `Service ${service}`;
+  return { ...fields, object, location: '' };
+}
+
+export interface Subject {
+  /** `namespace/name`, or ''. */
+  readonly service: string;
+  /** Of the shadow. */
+  readonly name: string;
+  /** The mesh namespace. */
+  readonly namespace: string;
+}
+
+export function starvedProblem(
+  subject: Subject,
+  ports: readonly WantedPort[],
+  range: PortRange,
+): Problem {
+  const numbers = ports.map(({ port }) => port).join(', ');
+  return problemOf(subject, {
+    severity: 'error',
+    field: 'spec.ports',
+    value: numbers,
+    message: `There is no proxy port left for port ${numbers}: all of ${range.from}-${range.to} (--proxy-ports) are in use, or were until less than the quarantine ago, or the Service changed its ports too often`,
+    remedy:
+      'widen --proxy-ports (MAESH_PROXY_PORTS) on controller and agents, or leave Services out of the mesh with maesh.dev/mesh: disabled; it goes on by itself when ports become free',
+  });
+}
+
+export function driftProblem(subject: Subject, what: string, outcome: string): Problem {
+  return problemOf(subject, {
+    severity: 'warning',
+    field: '',
+    value: subject.name,
+    message: `Shadow Service "${subject.namespace}/${subject.name}" was ${what} by somebody else than maesh: ${outcome}`,
+    remedy: 'leave shadow Services to maesh; change the Service itself, or its annotations',
+  });
+}
+
+export function foreignProblem(subject: Subject): Problem {
+  return problemOf(subject, {
+    severity: 'error',
+    field: 'metadata.name',
+    value: subject.name,
+    message: `Service "${subject.namespace}/${subject.name}" is not of maesh, or is for another Service, and has the name that the shadow Service needs`,
+    remedy: `look at who made it and delete or rename it: kubectl -n ${subject.namespace} get service ${subject.name} -o yaml`,
+  });
+}
+
+export function damagedProblem(subject: Subject, damaged: Damaged): Problem {
+  const outcome = damaged.isMisnamed
+    ? 'maesh leaves it alone'
+    : 'maesh writes it anew from what it knows';
+  return problemOf(subject, {
+    severity: 'warning',
+    field: damaged.field,
+    value: damaged.value,
+    message: `${damaged.message} (shadow Service "${subject.namespace}/${subject.name}"): ${outcome}`,
+    remedy: damaged.isMisnamed
+      ? `delete it if it is a copy: kubectl -n ${subject.namespace} delete service ${subject.name}`
+      : 'leave shadow Services to maesh; change the Service itself, or its annotations',
+  });
+}
+
+export function lateProblem(
+  subject: Subject,
+  afterMs: number,
+  laggards: readonly string[],
+): Problem {
+  const shown = laggards.slice(0, 10).join(', ');
+  const names = shown === '' ? 'a controller replica' : shown;
+  const more = laggards.length > 10 ? ` and ${laggards.length - 10} more` : '';
+  return problemOf(subject, {
+    severity: 'warning',
+    field: 'spec.ports',
+    value: subject.name,
+    message: `Published although not all agents said within ${afterMs / 1_000} s that they listen: ${names}${more}`,
+    remedy:
+      'look at the logs of these agents; callers on their nodes may be refused until they listen',
+  });
+}
+
+export function writeProblem(subject: Subject, message: string): Problem {
+  return problemOf(subject, {
+    severity: 'error',
+    field: '',
+    value: subject.name,
+    message: `Cannot write shadow Service "${subject.namespace}/${subject.name}": ${message}`,
+    remedy: 'correct what the API server says; maesh goes on trying',
+  });
+}
+
+export function changedProblem(subject: Subject, fields: readonly string[]): Problem {
+  return problemOf(subject, {
+    severity: 'warning',
+    field: fields.join(', '),
+    value: subject.name,
+    message: `The API server, or a webhook of it, keeps other values than maesh writes into shadow Service "${subject.namespace}/${subject.name}"`,
+    remedy:
+      'exempt the mesh namespace from the webhook, or switch on what the field needs; where it is trafficDistribution, callers use agents of other nodes too',
+  });
+}
+
+export function orphansProblem(count: number, live: number, lossMs: number): Problem {
+  return {
+    severity: 'warning',
+    object: 'Cluster',
+    field: 'services',
+    value: String(count),
+    message: `${count} of ${live} shadow Services have no Service any more; they are retired if that stays so for ${lossMs / 1_000} s`,
+    remedy:
+      'if you deleted these Services, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespaces, --ignore-namespaces)',
+    location: '',
+  };
+}

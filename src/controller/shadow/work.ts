@@ -1,0 +1,142 @@
+/** Work by key: each key at most once in the queue and once at work, a few keys at a time, and writes no faster than allowed. */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock, Timer } from '../../base/clock.ts';
+
+/** After this time other things of the process get their turn. */
+const TURN_MS = 5;
+
+export interface WorkQueueOptions {
+  readonly clock: Clock;
+  /** Keys at work at a time. */
+  readonly concurrency: number;
+  /** Never throws: what goes wrong is its own business. */
+  readonly work: (key: string) => Promise<void>;
+}
+
+/** A key that is added while it is at work is done once more after that. */
+export class WorkQueue {
+  readonly #options: WorkQueueOptions;
+  readonly #waiting = new Set<string>();
+  readonly #atWork = new Set<string>();
+  #workers = 0;
+  #turnEndMs = 0;
+  #isOpen = false;
+
+  constructor(options: WorkQueueOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#waiting.size + this.#atWork.size;
+  }
+
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Forgets what waits; what is at work ends by itself. */
+  close(): void {
+    this.#isOpen = false;
+    this.#waiting.clear();
+  }
+
+  add(key: string): void {
+    if (!this.#isOpen) return;
+    this.#waiting.add(key);
+    if (this.#workers >= this.#options.concurrency) return;
+    this.#workers += 1;
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    // Keys that come together are all there before the first one is looked at.
+    await Promise.resolve();
+    try {
+      for (let key = this.#next(); key !== undefined; key = this.#next()) {
+        await this.#yield();
+        this.#atWork.add(key);
+        try {
+          await this.#options.work(key);
+        } finally {
+          this.#atWork.delete(key);
+        }
+      }
+    } finally {
+      this.#workers -= 1;
+    }
+  }
+
+  #next(): string | undefined {
+    for (const key of this.#waiting) {
+      if (this.#atWork.has(key)) continue;
+      this.#waiting.delete(key);
+      return key;
+    }
+    return undefined;
+  }
+
+  async #yield(): Promise<void> {
+    if (this.#options.clock.nowMs() < this.#turnEndMs) return;
+    await nextTurn();
+    this.#turnEndMs = this.#options.clock.nowMs() + TURN_MS;
+  }
+}
+
+/** A token bucket that makes takers wait in order. */
+export class RateLimit {
+  readonly #clock: Clock;
+  readonly #perSecond: number;
+  readonly #burst: number;
+  readonly #takers: (() => void)[] = [];
+  #tokens: number;
+  #filledMs: number;
+  #pausedUntilMs = 0;
+  #timer: Timer | null = null;
+
+  constructor(clock: Clock, perSecond: number, burst: number) {
+    this.#clock = clock;
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+    this.#tokens = burst;
+    this.#filledMs = clock.nowMs();
+  }
+
+  /** Resolves when one more may go. */
+  take(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#takers.push(resolve);
+      if (this.#timer === null) this.#serve();
+    });
+  }
+
+  /** Nobody goes for that long: the server asked for it. */
+  pause(ms: number): void {
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock.nowMs() + ms);
+  }
+
+  /** Lets all who wait go: they see for themselves that it is over. */
+  release(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    for (const go of this.#takers.splice(0)) go();
+  }
+
+  #serve(): void {
+    this.#timer = null;
+    const nowMs = this.#clock.nowMs();
+    const earned = ((nowMs - this.#filledMs) * this.#perSecond) / 1_000;
+    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
+    this.#filledMs = nowMs;
+    if (nowMs >= this.#pausedUntilMs) {
+      while (this.#tokens >= 1 && this.#takers.length > 0) {
+        this.#tokens -= 1;
+        this.#takers.shift()?.();
+      }
+    }
+    if (this.#takers.length === 0) return;
+    const missingMs = ((1 - this.#tokens) * 1_000) / this.#perSecond;
+    const delayMs = Math.max(Math.ceil(missingMs), this.#pausedUntilMs - nowMs, 1);
+    this.#timer = this.#clock.after(delayMs, () => this.#serve());
+  }
+}
