@@ -286,6 +286,65 @@ test('a Secret that is deleted makes a new CA, and every replica is signed by it
   assert.equal(await trusts(bundle(api), replicas[1]!.issued.at(-1)!, NAMES[0]!), 'hello');
 });
 
+test('a new CA signs nothing as long as the bundle cannot be written', async () => {
+  const api = new FakeApi();
+  const clock = clockOfToday();
+  const { authority, signer } = replica(api, clock);
+  await authority.start();
+  const old = signer();
+  const secret = api.get(SECRET);
+  api.set(SECRET, {
+    ...secret,
+    metadata: { ...secret.metadata, annotations: { 'maesh.dev/rotate-ca': '' } },
+  });
+  api.before = ({ method, path }) => {
+    if (method === 'PUT' && path === BUNDLE) throw new FakeApiError(403, 'Forbidden');
+  };
+  await pass(clock, DISTRIBUTION_MS * 2, 5_000);
+  assert.equal(signer(), old);
+  assert('next.crt' in (api.get(SECRET)['data'] as object));
+  assert.match(authority.problems()[0]!.message, /403/);
+  api.before = () => undefined;
+  await passUntil(clock, () => signer() !== old);
+  assert.equal(subjects(bundle(api)).length, 2);
+  await authority.stop();
+});
+
+test('a CA that is not valid yet is a clock that is wrong, and is told as such', async () => {
+  const api = new FakeApi();
+  const ahead = replica(api, clockOfToday(-3 * 24 * 3_600_000));
+  await ahead.authority.start();
+  await ahead.authority.stop();
+  const { authority } = replica(api, clockOfToday());
+  await authority.start();
+  assert.match(authority.problems()[0]!.message, /the clock of this node, or of one where/);
+  assert.match(authority.problems()[0]!.remedy, /maesh.dev\/rotate-ca/);
+  await authority.stop();
+});
+
+test('an error of who takes the certificate is not the end: it is issued again', async () => {
+  const api = new FakeApi();
+  const clock = clockOfToday();
+  let taken = 0;
+  const authority = new Authority({
+    api,
+    namespace: 'maesh',
+    serviceDnsNames: NAMES,
+    clock,
+    random: seededRandom(1),
+    log: silentLog,
+    onCredentials: () => {
+      taken += 1;
+      if (taken === 1) throw new Error('cannot listen');
+    },
+  });
+  await authority.start();
+  assert(!authority.isReady);
+  await passUntil(clock, () => authority.isReady, { stepMs: 100 });
+  assert.equal(taken, 2);
+  await authority.stop();
+});
+
 test('a start without an API server or without rights says so, and heals', async () => {
   const api = new FakeApi();
   const clock = clockOfToday();

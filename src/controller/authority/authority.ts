@@ -134,7 +134,12 @@ export class Authority {
       if (this.#abort.signal.aborted) return false;
       this.#tell([this.#apiProblem(error)]);
     }
-    await this.#renew();
+    try {
+      await this.#renew();
+    } catch (error) {
+      isDone = false;
+      this.#options.log.error('Cannot issue a serving certificate', { error });
+    }
     return isDone;
   }
 
@@ -208,9 +213,9 @@ export class Authority {
     if (isCurrent || nowMs >= signer.notAfterMs) return;
     const serving = await issueServing(signer, serviceDnsNames, nowMs);
     const lifeMs = serving.notAfterMs - nowMs;
+    onCredentials({ certPem: serving.certPem, keyPem: serving.keyPem });
     this.#serving = serving;
     this.#renewAtMs = nowMs + (lifeMs / 2) * (1 - JITTER * this.#random.next());
-    onCredentials({ certPem: serving.certPem, keyPem: serving.keyPem });
   }
 
   #render(state: CaState, from: unknown): unknown {

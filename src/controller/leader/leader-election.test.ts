@@ -266,6 +266,35 @@ test('a new term begins only when the work of the last one has ended', async () 
   await one.election.stop();
 });
 
+test('an error in onStart or onStop is not the end: it is tried again', async () => {
+  const { api, clock, random } = bed();
+  let starts = 0;
+  const election = new LeaderElection({
+    api,
+    namespace: 'maesh',
+    name: 'maesh-controller',
+    identity: 'one',
+    clock,
+    random,
+    log: silentLog,
+    onStart: () => {
+      starts += 1;
+      if (starts === 1) throw new Error('cannot start');
+    },
+    onStop: () => {
+      throw new Error('cannot stop');
+    },
+  });
+  election.start();
+  await settle();
+  assert(!election.isLeader);
+  await pass(clock, 3_000, 100);
+  assert(election.isLeader);
+  assert.equal(starts, 2);
+  await election.stop();
+  assert(!election.isLeader);
+});
+
 type Fault =
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'cut' | 'die' | 'stop' | 'touch'; readonly who: number }

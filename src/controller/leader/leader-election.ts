@@ -197,7 +197,13 @@ export class LeaderElection {
     );
     if (!isNew) return;
     log.info('This replica leads', { identity });
-    this.#options.onStart();
+    try {
+      this.#options.onStart();
+    } catch (error) {
+      // A leader that does nothing is worse than none: another replica may fare better.
+      log.error('Cannot begin the work of the leader', { error });
+      this.#lose('its work could not begin');
+    }
   }
 
   #lose(why: string): void {
@@ -205,9 +211,15 @@ export class LeaderElection {
     this.#deadlineMs = null;
     this.#deadlineTimer?.cancel();
     this.#options.log.info(`This replica does not lead any more: ${why}`);
-    this.#ending = Promise.resolve(this.#options.onStop()).catch((error: unknown) => {
+    this.#ending = this.#end();
+  }
+
+  async #end(): Promise<void> {
+    try {
+      await this.#options.onStop();
+    } catch (error) {
       this.#options.log.error('Cannot end the work of the leader', { error });
-    });
+    }
   }
 
   /** Reads first: a renewal that was cut off may have been written all the same. */
