@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeFrame, FLAG, FRAME_TYPE, FrameReader, HEAD_BYTES, type Frame } from './frame.ts';
-import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
+import { PAYLOAD_BYTES_MAX, readPayload, readPlain, textFrame } from './payload.ts';
 
 const frames = fc.array(
   fc.record(
@@ -87,9 +87,13 @@ test('readPayload() refuses a bomb, broken compression and broken JSON, and quot
   const frame = { type: 4, flags: FLAG.zstd, version: 0, payload };
   assert.throws(() => readPayload(frame, 50_000), /type 4 cannot be decompressed/);
   assert.throws(() => readPayload({ ...frame, payload: Buffer.from('zz') }), /decompressed/);
+  assert.throws(() => readPlain(frame), /type 4 must not be compressed/);
+  // A frame of zstd that asks for a window of 128 MiB, and has one empty block.
+  const greedy = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 1, 0, 0]);
+  assert.throws(() => readPayload({ ...frame, payload: greedy }), /cannot be decompressed/);
   const secret = { ...frame, flags: 0, payload: Buffer.from('{"token": secret}') };
   assert.throws(
-    () => readPayload(secret),
+    () => readPlain(secret),
     (error: Error) => error.message.endsWith('is not JSON') && !error.message.includes('secret'),
   );
 });

@@ -2,7 +2,7 @@
 
 import { FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, countField, flagField, textField, type Fields } from './fields.ts';
-import { readPayload, valueFrame } from './payload.ts';
+import { readPlain, valueFrame } from './payload.ts';
 
 /** Versions of the format that one side speaks, both ends included. */
 export interface FormatRange {
@@ -60,7 +60,7 @@ export function helloFrame(hello: Hello): Buffer {
 
 /** @throws MeshError `invalid_input` */
 export function readHello(frame: Frame): Hello {
-  const fields = asFields(readPayload(frame, HELLO_BYTES_MAX), 'hello');
+  const fields = asFields(readPlain(frame), 'hello');
   const { resume } = fields;
   return {
     formats: readFormats(asFields(fields['formats'], 'formats')),
@@ -91,7 +91,7 @@ export function welcomeFrame(welcome: Welcome): Buffer {
 
 /** @throws MeshError `invalid_input` */
 export function readWelcome(frame: Frame): Welcome {
-  const fields = asFields(readPayload(frame, HELLO_BYTES_MAX), 'welcome');
+  const fields = asFields(readPlain(frame), 'welcome');
   return {
     format: countField(fields, 'format'),
     epoch: textField(fields, 'epoch', undefined, NAME_LENGTH_MAX),

@@ -51,6 +51,11 @@ export class Keeper {
     this.#position = position;
   }
 
+  /** Whether something came since the last write began. */
+  get isDirty(): boolean {
+    return this.#isDirty;
+  }
+
   /** Writes what is not on disk yet. */
   async stop(): Promise<void> {
     this.#isStopped = true;

@@ -2,7 +2,7 @@
 
 import { encodeFrame, FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, countField, listField, textField } from './fields.ts';
-import { readPayload, valueFrame } from './payload.ts';
+import { readPlain, valueFrame } from './payload.ts';
 
 /** Largest message of an agent. */
 export const MESSAGE_BYTES_MAX = 65_536;
@@ -28,7 +28,7 @@ export function commitFrame(version: number, commit: Commit): Buffer {
 
 /** @throws MeshError `invalid_input`, as all readers here */
 export function readCommit(frame: Frame): Commit {
-  const fields = asFields(readPayload(frame), 'commit');
+  const fields = asFields(readPlain(frame), 'commit');
   return { from: countField(fields, 'from'), parts: countField(fields, 'parts') };
 }
 
@@ -39,7 +39,7 @@ export function acknowledgeFrame(version: number, failures: readonly string[]): 
 }
 
 export function readAcknowledge(frame: Frame): readonly string[] {
-  const fields = asFields(readPayload(frame, MESSAGE_BYTES_MAX), 'acknowledge');
+  const fields = asFields(readPlain(frame), 'acknowledge');
   return listField(fields, 'failures')
     .slice(0, FAILURES_MAX)
     .map((text) => String(text).slice(0, FAILURE_LENGTH_MAX));
@@ -77,7 +77,7 @@ export function goAwayFrame(reason: GoAwayReason, detail: string): Buffer {
 }
 
 export function readGoAway(frame: Frame): GoAway {
-  const fields = asFields(readPayload(frame, MESSAGE_BYTES_MAX), 'goAway');
+  const fields = asFields(readPlain(frame), 'goAway');
   return {
     reason: textField(fields, 'reason', '', REASON_LENGTH_MAX),
     detail: textField(fields, 'detail', '', REASON_LENGTH_MAX),
@@ -93,6 +93,6 @@ export function tokenFrame(token: string): Buffer {
 }
 
 export function readToken(frame: Frame): string {
-  const fields = asFields(readPayload(frame, MESSAGE_BYTES_MAX), 'token');
+  const fields = asFields(readPlain(frame), 'token');
   return textField(fields, 'token', undefined, TOKEN_LENGTH_MAX);
 }

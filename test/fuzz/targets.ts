@@ -1,5 +1,6 @@
 /** All fuzz targets: a new parser adds its own here. */
 import { CONFIG_TARGETS } from './config.ts';
+import { DISCOVERY_TARGETS } from './discovery.ts';
 import { HTTP1_TARGETS } from './http1.ts';
 import { rewriteTarget } from './rewrite.ts';
 import type { FuzzTarget } from './target.ts';
@@ -8,4 +9,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...HTTP1_TARGETS,
   ...HTTP1_TARGETS.filter(({ name }) => name === 'request-head').map(rewriteTarget),
   ...CONFIG_TARGETS,
+  ...DISCOVERY_TARGETS,
 ];

@@ -1,0 +1,69 @@
+/** What must hold for any bytes that a peer, or a damaged disk that kept its checksum, may hand to the readers. */
+
+import { MeshError } from '../base/error.ts';
+import { DEFAULT_POLICIES } from '../model/defaults.ts';
+import { FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
+import { readHello, readWelcome } from './hello.ts';
+import { readAcknowledge, readCommit, readGoAway, readToken } from './message.ts';
+import { readPart, type Part } from './part.ts';
+import { Pool } from './pool.ts';
+import { Picture } from './state.ts';
+
+const DEFAULTS = JSON.stringify(DEFAULT_POLICIES);
+
+function check(isTrue: boolean, what: string): void {
+  if (!isTrue) throw new Error(`broken invariant: ${what}`);
+}
+
+const READERS: Readonly<Record<number, (frame: Frame) => unknown>> = {
+  [FRAME_TYPE.hello]: readHello,
+  [FRAME_TYPE.welcome]: readWelcome,
+  [FRAME_TYPE.commit]: readCommit,
+  [FRAME_TYPE.acknowledge]: readAcknowledge,
+  [FRAME_TYPE.goAway]: readGoAway,
+  [FRAME_TYPE.token]: readToken,
+};
+
+/** Reads the bytes as an agent and a controller would; throws unless they are read or refused in order. */
+export function fuzzStream(bytes: Buffer): void {
+  const picture = new Picture();
+  const pool = new Pool();
+  const reader = new FrameReader(65_536, (frame) => {
+    READERS[frame.type]?.(frame);
+    if (frame.type === FRAME_TYPE.snapshot) picture.beginSnapshot();
+    if (frame.type === FRAME_TYPE.part) {
+      const part = readPart(frame, pool);
+      checkPart(part);
+      picture.add(part);
+      const change = picture.commit(1);
+      check(change === null || change.version === picture.version, 'versions grow by one');
+      for (const { key } of part.services) {
+        check(picture.services.has(key) || part.removedServices.includes(key), 'it is there');
+      }
+    }
+  });
+  try {
+    reader.push(bytes.subarray(0, bytes.length >> 1));
+    reader.push(bytes.subarray(bytes.length >> 1));
+  } catch (error) {
+    if (!(error instanceof MeshError) || error.code !== 'invalid_input') throw error;
+  }
+  check(JSON.stringify(DEFAULT_POLICIES) === DEFAULTS, 'nobody writes into the defaults');
+}
+
+/** What the proxy takes for granted. */
+function checkPart({ services, identities }: Part): void {
+  for (const service of services) {
+    check(typeof service.key === 'string' && typeof service.address === 'string', 'texts');
+    check(service.policies.timeouts.connectMs !== undefined, 'policies are whole');
+    for (const port of service.ports) {
+      check(port.port >= 1 && port.port <= 65_535, 'a port is one');
+      check(port.routes.length > 0, 'there is a route');
+      for (const endpoint of port.backend.endpoints) {
+        check(endpoint.port >= 1 && endpoint.port <= 65_535, 'a port of an endpoint is one');
+        check(typeof endpoint.node === 'string' && endpoint.weight >= 0, 'endpoints are whole');
+      }
+    }
+  }
+  for (const { address } of identities) check(typeof address === 'string', 'an address');
+}
