@@ -34,12 +34,15 @@ const MAY: Readonly<Record<string, readonly Question[]>> = {
     ['watch', 'endpointslices.discovery.k8s.io', ''],
     ['create', 'tokenreviews.authentication.k8s.io', ''],
     ['create', 'events', 'shop'],
-    ['patch', 'events', 'shop'],
+    ['create', 'events.events.k8s.io', 'shop'],
+    ['get', 'events.events.k8s.io', 'shop', 'x'],
+    ['patch', 'events.events.k8s.io', 'shop', 'x'],
     ['create', 'services', 'maesh'],
     ['patch', 'services', 'maesh', 'shadow-1'],
     ['delete', 'services', 'maesh', 'shadow-1'],
     ['create', 'leases.coordination.k8s.io', 'maesh'],
     ['update', 'leases.coordination.k8s.io', 'maesh', 'maesh-controller'],
+    ['patch', 'leases.coordination.k8s.io', 'maesh', 'maesh-controller-1'],
     ['create', 'secrets', 'maesh'],
     ['get', 'secrets', 'maesh', 'maesh-ca'],
     ['patch', 'configmaps', 'maesh', 'maesh-ca'],
@@ -47,10 +50,12 @@ const MAY: Readonly<Record<string, readonly Question[]>> = {
     ['list', 'deployments.apps', 'kube-system'],
     ['patch', 'configmaps', 'kube-system', 'coredns'],
     ['watch', 'configmaps', 'kube-system', 'node-local-dns'],
+    ['create', 'configmaps', 'kube-system'],
+    ['delete', 'configmaps', 'kube-system', 'coredns-custom'],
   ],
   'maesh-agent': [['get', 'configmaps', 'maesh', 'maesh-ca']],
   'maesh-uninstall': [
-    ['patch', 'deployments.apps/scale', 'maesh', 'maesh-controller'],
+    ['patch', 'deployments.apps', 'maesh', 'maesh-controller'],
     ['delete', 'services', 'maesh', 'shadow-1'],
     ['delete', 'secrets', 'maesh', 'maesh-ca'],
     ['patch', 'configmaps', 'kube-system', 'coredns'],
@@ -67,7 +72,7 @@ const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {
     ['list', 'secrets', ''],
     ['get', 'configmaps', 'shop', 'x'],
     ['patch', 'configmaps', 'kube-system', 'kubeadm-config'],
-    ['create', 'configmaps', 'kube-system'],
+    ['delete', 'configmaps', 'kube-system', 'coredns'],
     ['patch', 'deployments.apps', 'kube-system', 'coredns'],
     ['create', 'pods', 'maesh'],
     ['create', 'serviceaccounts/token', 'maesh', 'maesh-agent'],
@@ -87,7 +92,7 @@ const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {
   'maesh-uninstall': [
     ['get', 'secrets', 'maesh', 'maesh-ca'],
     ['delete', 'services', 'shop', 'web'],
-    ['patch', 'deployments.apps/scale', 'kube-system', 'coredns'],
+    ['patch', 'deployments.apps', 'kube-system', 'coredns'],
     ['delete', 'pods', 'maesh', 'x'],
   ],
 };
@@ -286,6 +291,25 @@ describe(
           .filter((rule) => !rule.verbs.every((verb) => /^(get|list|watch)$/.test(verb)))
           .map((rule) => rule.resources.join());
         assert.deepEqual(writes.toSorted(), ['events', 'tokenreviews']);
+      });
+
+      test('the way without Helm in the cluster makes the namespace and what is in it', async () => {
+        const flags = ['--namespace', 'fresh', '--no-hooks', '--kube-version', '1.36.3'];
+        const text = await template('namespace: { create: true }', ...flags);
+        await api.kubectl(['apply', '-f', '-'], text);
+        const made = await api.kubectl([
+          'get',
+          'daemonset,deployment',
+          '-n',
+          'fresh',
+          '-o',
+          'name',
+        ]);
+        assert.deepEqual(made.trim().split('\n'), [
+          'daemonset.apps/maesh-agent',
+          'deployment.apps/maesh-controller',
+        ]);
+        assert.doesNotMatch(text, /maesh-uninstall/);
       });
 
       test('a Pod that asks for more than the templates do is refused', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { parse } from 'yaml';
 
+import { AGENT_SETTINGS, CONTROLLER_SETTINGS } from '../../src/cli/cluster-settings.ts';
 import {
   CHART,
   containerOf,
@@ -18,6 +19,7 @@ import {
   workloadsOf,
 } from './support/chart.ts';
 import { findTool, run, skipWithout } from './support/tools.ts';
+import { readSchema, readValues, type Schema } from './support/values-table.ts';
 
 const EVERYTHING = {
   image: { registry: 'registry.example/', pullSecrets: ['pull'] },
@@ -139,6 +141,31 @@ describe('helm template', { skip: skipWithout('helm') }, () => {
     assert.equal(environment(agent4).get('MAESH_DNS'), '0.0.0.0:5353');
     const grace = dig(agent4.spec, 'template', 'spec', 'terminationGracePeriodSeconds');
     assert.equal(grace, 110, 'longer than the drain');
+  });
+
+  test('every MAESH_ variable is a setting of the command that gets it', async () => {
+    const manifests = await render(
+      JSON.stringify({ ...EVERYTHING, controller: {}, agent: {}, accessLog: { format: 'json' } }),
+    );
+    for (const [kind, name, settings] of [
+      ['Deployment', 'maesh-controller', CONTROLLER_SETTINGS],
+      ['DaemonSet', 'maesh-agent', AGENT_SETTINGS],
+    ] as const) {
+      const known = new Map(
+        settings.map((setting) => [
+          `MAESH_${setting.name.toUpperCase().replaceAll('-', '_')}`,
+          setting,
+        ]),
+      );
+      for (const [variable, value] of environment(find(manifests, kind, name))) {
+        if (!variable.startsWith('MAESH_') || value.includes('$(')) continue;
+        const setting = known.get(variable);
+        assert.ok(setting !== undefined, `${name}: ${variable} is no setting`);
+        for (const word of setting.isList ? value.split(',') : [value]) {
+          assert.ok(setting.kind.parse(word).ok, `${name}: ${variable}=${word}`);
+        }
+      }
+    }
   });
 
   test('a variable that a container uses in another one is defined before it', async () => {
@@ -266,16 +293,9 @@ describe('values.schema.json', { skip: skipWithout('helm') }, () => {
   }
 
   test('describes every value, and knows no more than there are', () => {
-    const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as Schema;
-    const values: unknown = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
-    compare(schema, values, '');
+    compare(readSchema(), readValues(), '');
   });
 });
-
-interface Schema {
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-}
 
 /** Free-form values, whose keys the schema does not name one by one or that have no default. */
 const OPEN = /^\/global$|\/resources$/;

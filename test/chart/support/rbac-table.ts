@@ -1,0 +1,50 @@
+/** Every rule of the chart as a row of docs/rbac.md: who may do what, and the comment above it as the reason. */
+
+import { isMap, isScalar, isSeq, parseAllDocuments, type Document } from 'yaml';
+
+import type { Rule } from './chart.ts';
+
+type Row = readonly [where: string, resources: string, names: string, verbs: string, why: string];
+
+/** Rows by ServiceAccount, in the order of the chart. */
+export function rbacRows(rendered: string): Map<string, Row[]> {
+  const rows = new Map<string, Row[]>();
+  for (const document of parseAllDocuments(rendered)) {
+    const kind = document.get('kind');
+    if (kind !== 'Role' && kind !== 'ClusterRole') continue;
+    const name = String(document.getIn(['metadata', 'name'])).replace(/-dns$/, '');
+    const list = rows.get(name) ?? [];
+    rows.set(name, [...list, ...rulesOf(document, whereOf(document))]);
+  }
+  return rows;
+}
+
+function whereOf(document: Document): string {
+  if (document.get('kind') === 'ClusterRole') return 'whole cluster';
+  const namespace = String(document.getIn(['metadata', 'namespace']));
+  return namespace === 'maesh' ? 'its namespace' : `\`${namespace}\``;
+}
+
+function rulesOf(document: Document, where: string): Row[] {
+  const rules = document.get('rules', true);
+  if (!isSeq(rules)) throw new Error('a role without rules');
+  return rules.items.map((item, index) => {
+    if (!isMap(item)) throw new Error('a rule that is no map');
+    // The parser gives the comment above the first item to the list, or to the first key of an item.
+    const [first] = item.items;
+    const above = item.commentBefore ?? (isScalar(first?.key) ? first.key.commentBefore : null);
+    const comment = above ?? (index === 0 ? rules.commentBefore : null) ?? '';
+    const rule = item.toJS(document) as Rule;
+    const resources = rule.apiGroups.flatMap((group) =>
+      rule.resources.map((resource) => `\`${resource}${group && `.${group}`}\``),
+    );
+    const names = (rule.resourceNames ?? []).map((each) => `\`${each}\``);
+    return [
+      where,
+      resources.join(', '),
+      names.join(', ') || 'all',
+      rule.verbs.join(', '),
+      comment.replaceAll('\n', '').trim(),
+    ];
+  });
+}
