@@ -264,6 +264,21 @@ test('a watch that ends as soon as it begins is not begun again and again', asyn
   assert.match(bed.reflector.lastError?.message ?? '', /ended as soon as it began/);
 });
 
+test('a watch that was healthy again makes the failures before it forgotten', async (t) => {
+  const bed = await setUp(t);
+  const { server, clock } = bed;
+  server.answers.push({ status: 500 }, { status: 500 }, { status: 500 });
+  bed.reflector.start();
+  await until(() => {
+    clock.advance(50);
+    return server.watchers === 1 && bed.reflector.lastError === null;
+  });
+  clock.advance(2_000);
+  server.cutWatches();
+  await until(() => server.watchers === 1);
+  assert.equal(bed.reflector.lastError, null);
+});
+
 test('a silent server is given up after the time that was agreed, and nothing is lost', async (t) => {
   const bed = await setUp(t, {}, (server) => addPods(server, 1));
   const { server, clock } = bed;
