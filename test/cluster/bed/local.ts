@@ -1,12 +1,11 @@
 /** A real Kubernetes on this machine: its parts as processes, nodes and pods as network namespaces. */
 
 import {
-  chmodSync,
-  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -258,8 +257,7 @@ export class LocalGround implements Ground {
   #saveImages(): void {
     const file = join(this.#work, 'images.json');
     writeFileSync(`${file}.new`, JSON.stringify(this.#images));
-    copyFileSync(`${file}.new`, file);
-    chmodSync(file, 0o644);
+    renameSync(`${file}.new`, file);
   }
 
   #controls(): LocalControls {

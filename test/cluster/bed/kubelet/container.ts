@@ -3,20 +3,25 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chownSync,
   closeSync,
+  constants,
+  createWriteStream,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
+  type WriteStream,
 } from 'node:fs';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { attempt } from '../command.ts';
+import { attempt, run } from '../command.ts';
 import { attemptAction, ProbeLoop, type Target } from './probe.ts';
 import { type ContainerRoot, scriptOf } from './root.ts';
-import type { ContainerRecord, ContainerSpec } from './types.ts';
+import { type ContainerRecord, type ContainerSpec, PodError } from './types.ts';
 
 export type State =
   | { readonly kind: 'waiting'; readonly reason: string; readonly message: string }
@@ -44,6 +49,13 @@ export interface ContainerOptions {
   onUnhealthy(probe: string): void;
 }
 
+/** The containers' environment has another PATH. */
+const NSENTER = '/usr/bin/nsenter';
+/** Everything of its own but users, and nothing outlives it. */
+const UNSHARE =
+  `unshare --mount --pid --uts --ipc --fork --kill-child=KILL --propagation=slave -- /bin/sh`.split(
+    ' ',
+  );
 const READY_POLL_MS = 10;
 /** Number of a signal in an exit status, as far as containers end by them. */
 const SIGNALS: Readonly<Record<string, number>> = {
@@ -93,33 +105,36 @@ export class Container {
       mkdirSync(join(folder, name), { recursive: true });
     writeFileSync(join(folder, 'run.sh'), scriptOf({ ...root, folder }), { mode: 0o600 });
     this.#record = record;
-    const log = openSync(record.logFile, 'a');
-    const netns = `--net=/run/netns/${this.#options.netns}`;
-    const namespaces = [
-      '--mount',
-      '--pid',
-      '--uts',
-      '--ipc',
-      '--fork',
-      '--kill-child=KILL',
-      '--propagation=slave',
-    ];
+    const log = createWriteStream(record.logFile, { flags: 'a' });
+    const { writers, ended: outputEnded } = await openPipes(folder, record, log);
+    const setupLog = join(this.#options.folder, 'setup.log');
+    const setup = openSync(setupLog, 'w');
     const child = spawn(
-      'nsenter',
-      [netns, '--', 'unshare', ...namespaces, '--', '/bin/sh', join(folder, 'run.sh')],
-      { stdio: ['ignore', log, log], detached: true, env: { PATH: process.env['PATH'] ?? '' } },
+      NSENTER,
+      [`--net=/run/netns/${this.#options.netns}`, '--', ...UNSHARE, join(folder, 'run.sh')],
+      {
+        stdio: ['ignore', setup, setup, ...writers],
+        detached: true,
+        env: { PATH: process.env['PATH'] ?? '' },
+      },
     );
-    closeSync(log);
+    for (const file of [setup, ...writers]) closeSync(file);
     this.#child = child;
     const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
     this.#launched = this.#awaitPid(child, folder);
     await this.#launched;
+    if (this.#pid === 0) {
+      await ended;
+      throw new PodError('FailedStart', readFileSync(setupLog, 'utf8'));
+    }
     const startedAt = now();
     this.state = { kind: 'running', startedAt };
     this.#write(this.#pid);
     this.#startProbes();
     this.#options.onChange();
     const [code, signal] = await ended;
+    await outputEnded;
+    await new Promise<void>((resolve) => log.end(resolve));
     this.#stopProbes();
     this.#pid = 0;
     this.#child = undefined;
@@ -188,13 +203,15 @@ export class Container {
 
   async #awaitPid(child: ChildProcess, folder: string): Promise<void> {
     const file = join(folder, 'pid');
-    while (child.exitCode === null && child.signalCode === null) {
+    for (let ended = false; !ended;) {
+      // Asked before the file is read: one that ends at once has begun all the same.
+      ended = child.exitCode !== null || child.signalCode !== null;
       const text = readIfThere(file);
       if (text.endsWith('\n')) {
         this.#pid = Number(text);
         return;
       }
-      await sleep(READY_POLL_MS);
+      if (!ended) await sleep(READY_POLL_MS);
     }
   }
 
@@ -266,6 +283,32 @@ export class Container {
   }
 }
 
+/**
+ * Pipes for output and errors, as a real runtime has them: not Node's own, which are sockets, and not files, which
+ * could be truncated. Both are the container's user's, so that it can open /dev/stdout.
+ */
+async function openPipes(
+  folder: string,
+  { user, group }: ContainerRecord,
+  log: WriteStream,
+): Promise<{ readonly writers: readonly number[]; readonly ended: Promise<unknown> }> {
+  const paths = [join(folder, 'stdout'), join(folder, 'stderr')];
+  await run(['mkfifo', '-m', '600', ...paths]);
+  const opened = paths.map((path) => {
+    chownSync(path, user, group);
+    // The reader first: a writer waits for one. Whoever opens it sees no end before there was a writer.
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writer = openSync(path, constants.O_WRONLY);
+    const socket = new Socket({ fd: reader, readable: true, writable: false });
+    socket.pipe(log, { end: false });
+    return { writer, ended: once(socket, 'close') };
+  });
+  return {
+    writers: opened.map(({ writer }) => writer),
+    ended: Promise.all(opened.map(({ ended }) => ended)),
+  };
+}
+
 /** The command that runs `argv` in a container as its user and with its environment. */
 export function execInside(
   { pid, user, group, env }: ContainerRecord,
@@ -274,7 +317,7 @@ export function execInside(
   const namespaces = ['-m', '-n', '-p', '-u', '-i', '-r', '-w'];
   return {
     argv: [
-      '/usr/bin/nsenter',
+      NSENTER,
       '-t',
       String(pid),
       ...namespaces,

@@ -78,7 +78,10 @@ function capability(name: string): string {
   return name.toLowerCase().replace(/^cap_/, '');
 }
 
-/** Text of the script. It writes its process id, as the machine counts, to the file `pid`. */
+/**
+ * Text of the script. It writes its process id, as the machine counts, to the file `pid`. Files 3 and 4 become the
+ * output of the container; what the script itself has to say is not mixed with it.
+ */
 export function scriptOf(root: ContainerRoot): string {
   const { folder, base, helpers, image, mounts, identity } = root;
   const at = join(folder, 'root');
@@ -112,7 +115,7 @@ export function scriptOf(root: ContainerRoot): string {
     ...(identity.readOnlyRoot ? [`mount -o remount,bind,ro ${quote(at)}`] : []),
     // Last, so that a signal comes to the container's process and not to this script, which would not hear it.
     `echo "$pid" >${quote(join(folder, 'pid'))}`,
-    `exec chroot ${quote(at)} ${becoming(root).map(quote).join(' ')}`,
+    `exec chroot ${quote(at)} ${becoming(root).map(quote).join(' ')} >&3 2>&4 3>&- 4>&-`,
     '',
   ].join('\n');
 }
