@@ -310,6 +310,40 @@ test('a new CA signs nothing as long as the bundle cannot be written', async () 
   await authority.stop();
 });
 
+test('a step that another replica took first is not taken twice', async () => {
+  const api = new FakeApi();
+  const clock = clockOfToday();
+  const replicas = [1, 2].map((seed) => replica(api, clock, seed));
+  for (const { authority } of replicas) {
+    await authority.start();
+    await authority.stop();
+  }
+  clock.advance(CA_LIFE_MS * 0.67);
+  let waiting = 0;
+  const told: string[] = [];
+  api.after = ({ method, path }) => {
+    if (method === 'PUT' && path === SECRET) told.push(path);
+  };
+  const gate = Promise.withResolvers<void>();
+  // Both have read the Secret without a next CA before either of them writes one.
+  api.before = async ({ method, path }) => {
+    if (method !== 'PUT' || path !== SECRET) return;
+    waiting += 1;
+    if (waiting === 2) gate.resolve();
+    await gate.promise;
+  };
+  await Promise.all(replicas.map(({ authority }) => authority.start()));
+  await Promise.all(replicas.map(({ authority }) => authority.stop()));
+  assert.equal(waiting, 2);
+  const { data } = api.get(SECRET) as unknown as { data: Record<string, string> };
+  const next = Buffer.from(data['next.crt']!, 'base64').toString();
+  assert.equal(api.writes().filter((write) => write === `PUT ${SECRET}`).length, 2);
+  assert.equal(subjects(bundle(api)).length, 2);
+  assert.equal(subjects(bundle(api))[1], subjects(next)[0]);
+  for (const { authority } of replicas) assert.deepEqual(authority.problems(), []);
+  assert.equal(told.length, 1);
+});
+
 test('a CA that is not valid yet is a clock that is wrong, and is told as such', async () => {
   const api = new FakeApi();
   const ahead = replica(api, clockOfToday(-3 * 24 * 3_600_000));
