@@ -10,6 +10,7 @@ import type { KubeClient } from '../kube/api/client.ts';
 import type { Problem } from '../model/service.ts';
 import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { EventRecorder } from './events/event-recorder.ts';
 import { LeaderElection } from './leader/leader-election.ts';
 import { ReplicaLeases } from './leader/replica-leases.ts';
 import type { ControllerSettings } from './settings.ts';
@@ -37,6 +38,7 @@ export class Leadership {
   readonly #keeper: ShadowKeeper;
   readonly #election: LeaderElection;
   readonly #replicas: ReplicaLeases;
+  readonly #events: EventRecorder;
 
   /** To be made once the version of the API server is known. */
   constructor(options: LeadershipOptions) {
@@ -80,6 +82,12 @@ export class Leadership {
       meshNamespace: namespace,
       addressesOf: () => plane.own.dnsAddresses,
     });
+    this.#events = new EventRecorder({
+      ...common,
+      api: client,
+      identity,
+      lookup: (object) => plane.lookup(object),
+    });
     this.#election = new LeaderElection({
       ...common,
       api: client,
@@ -111,9 +119,18 @@ export class Leadership {
   }
 
   /** Lets another replica lead at once. */
-  async stop(): Promise<void> {
+  async resign(): Promise<void> {
     await this.#election.stop();
+  }
+
+  /** To be called when no agent is connected any more: until then the leader waits for them. */
+  async stop(): Promise<void> {
     await this.#replicas.stop();
+  }
+
+  /** Makes Events of problems; only at the leader. */
+  tell(problems: readonly Problem[]): void {
+    if (this.isLeader) this.#events.sync(problems);
   }
 
   /** Agents have got on, came or left; addresses of the DNS have changed. */
@@ -131,12 +148,13 @@ export class Leadership {
     this.#options.log.info('Leading');
     this.#keeper.start();
     this.dns.start();
+    this.#events.start();
   }
 
   async #follow(): Promise<void> {
     this.#options.log.info('Not leading any more');
     this.#keeper.stop();
-    await this.dns.stop();
+    await Promise.all([this.dns.stop(), this.#events.stop()]);
   }
 }
 

@@ -46,9 +46,10 @@ export async function runController(given: ControllerSettings, io: Io, env: Env)
     const client = new KubeClient(connection, { clock, log });
     const plane = new ControlPlane({ settings, client, clock, random, log });
     let leadership: Leadership | null = null;
+    const leading = (): Leadership | null => leadership;
     const view = new ControllerView({
       plane,
-      leadership: () => leadership,
+      leadership: leading,
       domains: settings.domains,
       clock,
     });
@@ -62,7 +63,11 @@ export async function runController(given: ControllerSettings, io: Io, env: Env)
     });
     await admin.start();
     const problemLog = new ProblemLog(log);
-    const telling = clock.every(TELL_MS, () => problemLog.show(view.problems()));
+    const telling = clock.every(TELL_MS, () => {
+      const problems = view.problems();
+      problemLog.show(problems);
+      leadership?.tell(problems);
+    });
     const started = plane.start().then(async () => {
       leadership = new Leadership({
         settings,
@@ -79,8 +84,9 @@ export async function runController(given: ControllerSettings, io: Io, env: Env)
     await Promise.race([started, ended]);
     await ended;
     telling.cancel();
-    await (leadership as Leadership | null)?.stop();
+    await leading()?.resign();
     await plane.stop();
+    await leading()?.stop();
     await admin.stop();
     client.close();
     return 0;
