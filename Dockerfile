@@ -19,6 +19,7 @@ COPY package.json package-lock.json .npmrc ./
 # Without scripts: the only one brings a Node, and the one of the base image is what ships.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY LICENSE tsconfig.json tsconfig.build.json ./
+COPY chart ./chart
 COPY scripts ./scripts
 COPY src ./src
 RUN node scripts/image-root.ts /image

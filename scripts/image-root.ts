@@ -78,6 +78,11 @@ export function buildImageRoot(out: string): string {
   const components = [...copyDependencies(out), ...copyRuntime(out)];
   compile(join(out, HOME, 'dist'));
   for (const file of ['package.json', 'LICENSE']) copy(join(ROOT, file), join(out, HOME, file));
+  // The command line installs from the same chart.
+  cpSync(join(ROOT, 'chart'), join(out, HOME, 'chart'), {
+    recursive: true,
+    filter: (file) => !/\/\.[^/]+$/.test(file.slice(ROOT.length)),
+  });
   write(join(out, 'usr/bin/maesh'), LAUNCHER);
   const sbom = renderSbom(manifest.version, components, seconds);
   write(join(out, HOME, 'sbom.cdx.json'), sbom);

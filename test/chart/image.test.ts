@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import { buildImageRoot } from '../../scripts/image-root.ts';
-import { ROOT } from './support/chart.ts';
+import { CHART, ROOT } from './support/chart.ts';
 import { output, run } from './support/tools.ts';
 
 const DOCKERFILE = readFileSync(join(ROOT, 'Dockerfile'), 'utf8');
@@ -25,6 +25,10 @@ const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as 
   devDependencies: Record<string, string>;
 };
 const ENTRYPOINT = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(DOCKERFILE)?.[1] ?? '[]') as string[];
+
+/** Of the system, not of a package. */
+const DPKG = 'dpkg-query';
+const UNSHARE = 'unshare';
 
 /**
  * Runs a command with a folder as its read-only root, as the user of the image, with no capability and no way to get one:
@@ -41,14 +45,14 @@ exec setpriv --no-new-privs --inh-caps=-all chroot --userspec=65532:65532 --grou
 function skipBuild(): string | false {
   if (process.versions.node !== PACKAGE.devDependencies['node'])
     return 'runs only on the Node of package.json';
-  if (spawnSync('dpkg-query', ['--version']).status !== 0)
+  if (spawnSync(DPKG, ['--version']).status !== 0)
     return "the C library of the image is Debian's, and this is not Debian";
   return false;
 }
 
 function skipRun(): string | false {
   if (skipBuild() !== false) return skipBuild();
-  const { status } = spawnSync('unshare', ['--mount', '--pid', '--fork', 'setpriv', '--dump']);
+  const { status } = spawnSync(UNSHARE, ['--mount', '--pid', '--fork', 'setpriv', '--dump']);
   return status === 0 ? false : 'needs root, unshare and setpriv (util-linux)';
 }
 
@@ -143,6 +147,11 @@ describe('the root folder of the image', { skip: skipBuild() }, () => {
     for (const name of Object.keys(PACKAGE.dependencies)) {
       assert.ok(existsSync(join(root, 'opt/maesh/node_modules', name, 'package.json')), name);
     }
+    const charted = globSync('**', { cwd: CHART, withFileTypes: true })
+      .filter((entry) => entry.isFile() && !entry.name.startsWith('.'))
+      .map((entry) => join('/opt/maesh/chart', entry.parentPath.slice(CHART.length), entry.name));
+    assert.ok(charted.length > 10);
+    for (const name of charted) assert.ok(names.includes(name), name);
     assert.ok(names.includes('/opt/maesh/LICENSE') && names.includes('/etc/os-release'));
   });
 
@@ -206,13 +215,13 @@ describe('the root folder of the image', { skip: skipBuild() }, () => {
     });
 
     test('maesh version works: with no capability, no right to get one, and a root that cannot be written', async () => {
-      const version = await output('unshare', inContainer(...ENTRYPOINT, 'version'), { env });
+      const version = await output(UNSHARE, inContainer(...ENTRYPOINT, 'version'), { env });
       assert.match(
         version,
         new RegExp(`^maesh ${PACKAGE.version} \\(Node ${process.versions.node}, linux-`),
       );
       assert.equal(
-        await output('unshare', inContainer('/usr/bin/maesh', 'version'), { env }),
+        await output(UNSHARE, inContainer('/usr/bin/maesh', 'version'), { env }),
         version,
       );
       const ask = `
@@ -222,7 +231,7 @@ describe('the root folder of the image', { skip: skipBuild() }, () => {
         let written = 'written';
         try { writeFileSync('/tmp/x', ''); } catch (error) { written = error.code; }
         console.log(JSON.stringify([read('CapEff'), read('CapPrm'), read('NoNewPrivs'), read('Groups').trim(), process.getuid(), process.getgid(), written]));`;
-      const found = await output('unshare', inContainer('/usr/bin/node', '-e', ask), { env });
+      const found = await output(UNSHARE, inContainer('/usr/bin/node', '-e', ask), { env });
       const none = '0'.repeat(16);
       assert.deepEqual(JSON.parse(found), [none, none, '1', '', 65532, 65532, 'EROFS']);
     });
@@ -251,7 +260,7 @@ describe('the root folder of the image', { skip: skipBuild() }, () => {
         '--service-cidr',
         '127.79.0.0/16',
       );
-      const child = spawn('unshare', command, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(UNSHARE, command, { env, stdio: ['ignore', 'pipe', 'pipe'] });
       const ended = Promise.withResolvers<number | null>();
       child.on('exit', (code) => ended.resolve(code));
       const admin = Promise.withResolvers<string>();
