@@ -291,10 +291,10 @@ describe('values.schema.json', { skip: skipWithout('helm') }, () => {
       });
     });
   }
+});
 
-  test('describes every value, and knows no more than there are', () => {
-    compare(readSchema(), readValues(), '');
-  });
+test('values.schema.json describes every value, and knows no more than there are', () => {
+  compare(readSchema(), readValues(), '');
 });
 
 /** Free-form values, whose keys the schema does not name one by one or that have no default. */

@@ -4,38 +4,29 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync, globSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 
 const CACHE = process.env['MAESH_CACHE'] || join(homedir(), '.cache/maesh');
 
-/** Patterns below the cache folder, the preferred first: helper scripts put versions into names. */
+/** Patterns below the cache folder, where the script puts versions into names. */
 const PLACES = {
-  helm: ['helm', 'helm-*', 'kubectl-helm-35*/helm/helm'],
-  helm3: ['helm3', 'helm3-*', 'kubectl-helm-33-2.0.0/helm/helm'],
-  kubectl: ['kubectl', 'kubectl-[0-9]*', 'kubectl-helm-35*/kubectl/kubectl'],
-  kubernetes: ['kubernetes', 'kubernetes-*'],
-  etcd: ['etcd', 'etcd-*'],
+  helm: 'helm-4*',
+  helm3: 'helm-3*',
+  kubectl: 'kubectl-[0-9]*',
+  kubernetes: 'kubernetes-[0-9]*',
+  etcd: 'etcd-[0-9]*',
 } as const;
 
 export type Tool = keyof typeof PLACES;
 
-/** Path of a tool, or '' where it is not installed. */
+/** Path of a tool, of the latest version that is there, or '' where it is not installed. */
 export function findTool(tool: Tool): string {
-  for (const pattern of PLACES[tool]) {
-    const found = globSync(pattern, { cwd: CACHE, withFileTypes: true }).filter((each) =>
-      each.isFile(),
-    );
-    const last = found
-      .map((each) => join(each.parentPath, each.name))
-      .toSorted()
-      .at(-1);
-    if (last !== undefined) return last;
-  }
-  if (tool !== 'helm') return '';
-  const inPath = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, tool));
-  return inPath.find((path) => existsSync(path)) ?? '';
+  const found = globSync(PLACES[tool], { cwd: CACHE, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+  return found.toSorted((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1) ?? '';
 }
 
 /** Why tests that need these tools are skipped, or false when all are there. */
