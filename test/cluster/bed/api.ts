@@ -68,6 +68,8 @@ export interface Follower<T extends KubeObject> {
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
+/** The server sends bookmarks about every minute; a stream that is silent for longer leads nowhere. */
+const WATCH_SILENCE_MS = 90_000;
 const RETRY_MS = 250;
 
 export class Api {
@@ -175,7 +177,7 @@ export class Api {
     const response = await this.#open({
       method: 'GET',
       path: `${path}${path.includes('?') ? '&' : '?'}${query}`,
-      timeoutMs: 0,
+      timeoutMs: WATCH_SILENCE_MS,
       signal,
     });
     if (response.statusCode !== 200) {

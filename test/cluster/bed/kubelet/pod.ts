@@ -119,6 +119,7 @@ export class PodWorker {
   /** A newer version of the object. */
   update(pod: Pod): void {
     this.#pod = pod;
+    if (this.#status.differs(pod)) this.#report();
     if (pod.metadata.deletionTimestamp !== undefined) {
       const grace = pod.metadata.deletionGracePeriodSeconds ?? 30;
       this.#ending ??= this.#end(grace);

@@ -2,6 +2,7 @@
 
 import type { Container, State } from './container.ts';
 import { now } from './container.ts';
+import type { Pod } from './types.ts';
 
 export interface StatusInput {
   readonly containers: readonly Container[];
@@ -54,6 +55,13 @@ export class PodStatus {
         ? {}
         : { initContainerStatuses: initContainers.map((container) => statusOf(container, true)) }),
     };
+  }
+
+  /** True when the object does not say what was last reported: the node controller marks pods of a silent node. */
+  differs({ status }: Pod): boolean {
+    const mine = this.#turned.get('Ready');
+    const theirs = status?.conditions?.find(({ type }) => type === 'Ready');
+    return mine !== undefined && theirs !== undefined && theirs.status !== mine.status;
   }
 
   #condition(type: string, holds: boolean, reason: string | undefined): Condition {

@@ -166,7 +166,10 @@ export interface Pod extends KubeObject {
       readonly hostnames?: readonly string[];
     }[];
   };
-  readonly status?: { readonly phase?: string; readonly startTime?: string };
+  readonly status?: {
+    readonly phase?: string;
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+  };
 }
 
 /** What stands for an image: folders seen in the container, and what runs there. */
