@@ -30,6 +30,7 @@ export class FakeApi implements ShadowApi {
   drops: readonly string[] = [];
   /** Called before a write by maesh takes effect. */
   onWrite: (name: string, before: Json | null, after: Json | null) => void = () => undefined;
+  onRemovedByHand: (name: string, before: Json) => void = () => undefined;
   busy = 0;
   #version = 100;
   #uid = 0;
@@ -83,7 +84,7 @@ export class FakeApi implements ShadowApi {
     this.#check({ metadata: options }, before);
     this.onWrite(name, before, null);
     this.writes.push(`delete ${name}`);
-    this.removeByHand(name);
+    this.#remove(name);
     if (fault === 'lose-answer') throw new MeshError('connection_reset', 'the answer was lost');
     return {};
   }
@@ -105,7 +106,14 @@ export class FakeApi implements ShadowApi {
   }
 
   removeByHand(name: string): void {
-    if (!this.objects.delete(name)) return;
+    const before = this.objects.get(name);
+    if (before === undefined) return;
+    this.onRemovedByHand(name, before);
+    this.#remove(name);
+  }
+
+  #remove(name: string): void {
+    this.objects.delete(name);
     this.#version += 1;
     this.#foreignPorts.delete(name);
     this.events.push({ name, object: null, resourceVersion: this.resourceVersion });
@@ -218,7 +226,7 @@ export function portsOf(object: Json): Json[] {
 
 export function child(value: unknown, name: string): Json {
   const found = isRecord(value) ? value[name] : undefined;
-  return isRecord(found) ? (found as Json) : {};
+  return isRecord(found) ? found : {};
 }
 
 export function annotationsOf(object: Json): Record<string, string> {

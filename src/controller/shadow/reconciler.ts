@@ -264,11 +264,11 @@ export class Reconciler {
     entry.failures += 1;
     const api = error instanceof ApiError ? error : null;
     const askedMs = api?.retryAfterMs ?? 0;
-    const isRace = api !== null && (api.status === 409 || api.status === 404);
+    const isRace = api?.status === 409 || api?.status === 404;
     // A plain no: nothing was done.
     if (api !== null && api.status < 500) entry.attempt = null;
-    if (api?.status === 422 && asksForAddress(entry)) {
-      // The address went to somebody else: the name moves to a new one.
+    if (isOfAddress(api, entry)) {
+      // It went to somebody else: the name moves to a new one.
       entry.clusterIPs = [];
       this.#agenda.soon(entry.name);
       return;
@@ -339,8 +339,8 @@ export class Reconciler {
   }
 }
 
-/** Whether a write asks for a cluster IP that an object before had. */
-function asksForAddress({ object, clusterIPs }: Entry): boolean {
-  const hasAddress = object !== null && object.clusterIPs.length > 0;
-  return !hasAddress && clusterIPs.length > 0;
+/** Whether what was refused asked for the cluster IP that an object before had. */
+function isOfAddress(error: ApiError | null, { object, clusterIPs }: Entry): boolean {
+  if (error?.status !== 422 || clusterIPs.length === 0) return false;
+  return object === null || object.clusterIPs.length === 0;
 }

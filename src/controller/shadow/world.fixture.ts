@@ -16,6 +16,7 @@ import { Progress } from './progress.ts';
 import { read } from './read.ts';
 import type { IpFamily, Shadow } from './shadow.ts';
 
+const QUARANTINE_MS = 300_000;
 const EMPTY = { identities: [], removedIdentities: [] };
 
 /** One node: serves what it applied, and listens on what that says. */
@@ -107,7 +108,9 @@ export class Replica {
   watch(count = Infinity): void {
     const { events } = this.world.api;
     for (let done = 0; done < count && this.#cursor < events.length; done++) {
-      const event = events[this.#cursor++]!;
+      const event = events[this.#cursor];
+      assert.ok(event !== undefined);
+      this.#cursor += 1;
       this.#feed(event.name, event.object);
       this.progress.observe(event.resourceVersion, this.placer.flush());
     }
@@ -133,7 +136,8 @@ export class Replica {
   /** Agents apply and acknowledge everything they were told. */
   serve(which: readonly number[] = [0, 1]): void {
     for (const index of which) {
-      const agent = this.agents[index]!;
+      const agent = this.agents[index];
+      assert.ok(agent !== undefined);
       agent.apply(
         this.deltas.filter((delta) => delta.version > agent.version),
         agent.version === 0,
@@ -176,18 +180,23 @@ export class World {
   readonly times: Partial<KeeperTimes>;
   leader: Replica | null = null;
   readonly violations: string[] = [];
-  /** By proxy port: who had it last by a write of maesh, and until when (Infinity while it has it). */
-  readonly #tenants = new Map<number, { owner: string; untilMs: number }>();
+  /** By proxy port: to whom a name led last through it, and until when (Infinity while one does). */
+  readonly #tenants = new Map<number, { owner: string; leftMs: number }>();
 
   constructor(options: WorldOptions = {}) {
     this.range = options.range ?? { from: 10_000, to: 29_999 };
     this.times = options.times ?? {};
     this.api.onWrite = (name, before, after) => this.#judge(name, before, after);
+    this.api.onRemovedByHand = (name, before) => {
+      for (const proxyPort of ledTo(before)) this.#leave(name, proxyPort);
+    };
     for (let i = 0; i < (options.replicas ?? 1); i++) this.replicas.push(new Replica(this));
   }
 
   get first(): Replica {
-    return this.replicas[0]!;
+    const [first] = this.replicas;
+    assert.ok(first !== undefined);
+    return first;
   }
 
   /** `ports` of 0 removes the Service. */
@@ -255,26 +264,33 @@ export class World {
   /** What must hold of each write, whoever is the leader. */
   #judge(name: string, before: Json | null, after: Json | null): void {
     const nowMs = this.clock.nowMs();
-    const [old, now] = [claimed(before), claimed(after)];
-    for (const proxyPort of old) {
-      const tenant = this.#tenants.get(proxyPort);
-      if (!now.has(proxyPort) && tenant?.owner === name) tenant.untilMs = nowMs;
+    const led = ledTo(after);
+    for (const proxyPort of ledTo(before)) {
+      if (!led.has(proxyPort)) this.#leave(name, proxyPort);
     }
-    for (const proxyPort of now) {
+    for (const proxyPort of claimed(after)) {
       const tenant = this.#tenants.get(proxyPort);
-      const isFree = tenant === undefined || tenant.untilMs <= nowMs;
+      const isFree = tenant === undefined || nowMs - tenant.leftMs >= QUARANTINE_MS;
       if (tenant?.owner !== name && !isFree)
         this.violations.push(`${proxyPort} goes from ${tenant?.owner} to ${name}`);
-      this.#tenants.set(proxyPort, { owner: name, untilMs: Infinity });
+      if (led.has(proxyPort)) this.#tenants.set(proxyPort, { owner: name, leftMs: Infinity });
     }
     if (after !== null) this.#judgePorts(before, after);
+  }
+
+  #leave(name: string, proxyPort: number): void {
+    const tenant = this.#tenants.get(proxyPort);
+    if (tenant?.owner === name && tenant.leftMs === Infinity) tenant.leftMs = this.clock.nowMs();
   }
 
   /** Nothing leads to a port before all agents listen there. */
   #judgePorts(before: Json | null, after: Json): void {
     const annotations = annotationsOf(after);
-    if (annotations['maesh.dev/state'] !== 'published') return;
     const key = annotations['maesh.dev/service'] ?? '';
+    if (annotations['maesh.dev/state'] !== 'published') {
+      this.#published.delete(key);
+      return;
+    }
     const wasPublished =
       before !== null && annotationsOf(before)['maesh.dev/state'] === 'published';
     const known = wasPublished ? portsOf(before).map((port) => JSON.stringify(port)) : [];
@@ -284,22 +300,28 @@ export class World {
         return other['port'] === port['port'] && other['targetPort'] === port['targetPort'];
       });
     for (const port of portsOf(after)) {
-      if (alike(port) || this.#isRestored(key, port)) continue;
+      // What was published once may be put back after somebody's hand.
+      if (alike(port) || this.#published.get(key)?.has(placeOf(port)) === true) continue;
       for (const agent of this.replicas.flatMap(({ agents }) => agents)) {
         if (!agent.listens(key, Number(port['port']), Number(port['targetPort'])))
           this.violations.push(`${key} ${JSON.stringify(port)} is published before agents listen`);
       }
     }
-    for (const port of portsOf(after))
-      this.#published.add(`${key} ${port['port']} ${port['targetPort']}`);
+    this.#published.set(key, new Set(portsOf(after).map(placeOf)));
   }
 
-  /** What was published once and put back after somebody's hand. */
-  #isRestored(key: string, port: Json): boolean {
-    return this.#published.has(`${key} ${port['port']} ${port['targetPort']}`);
-  }
+  /** By Service, what maesh published last. */
+  readonly #published = new Map<string, ReadonlySet<string>>();
+}
 
-  readonly #published = new Set<string>();
+function placeOf(port: Json): string {
+  return JSON.stringify([port['port'], port['protocol'], port['targetPort']]);
+}
+
+/** Proxy ports that a name leads to. */
+function ledTo(object: Json | null): ReadonlySet<number> {
+  const isNamed = object !== null && annotationsOf(object)['maesh.dev/state'] === 'published';
+  return new Set(isNamed ? portsOf(object).map((port) => Number(port['targetPort'])) : []);
 }
 
 /** Proxy ports that an object holds, those in quarantine among them. */
