@@ -18,7 +18,7 @@ import {
   ofComponent,
 } from './names.ts';
 import { inParallel, listAll } from './pages.ts';
-import { nameOf, numberAt, recordAt, textAt, type Raw } from './raw.ts';
+import { nameOf, numberAt, textAt, type Raw } from './raw.ts';
 import { waitUntil } from './wait.ts';
 
 /** The grace time of a controller is 30 s. */
@@ -77,15 +77,6 @@ export async function uninstall(options: RemovalOptions): Promise<void> {
   for (const kind of kinds) await deleteKind(options, kind);
   await podsGone(options);
   if (options.deleteNamespace) await deleteNamespace(options);
-}
-
-/** Helm's name for the release, or '' when Helm does not manage this object. */
-export function helmRelease(object: Raw): string {
-  const labels = recordAt(object, 'metadata', 'labels');
-  const annotations = recordAt(object, 'metadata', 'annotations');
-  const release = annotations['meta.helm.sh/release-name'];
-  if (labels['app.kubernetes.io/managed-by'] !== 'Helm') return '';
-  return typeof release === 'string' && release !== '' ? release : 'maesh';
 }
 
 /** The Deployment of the controller, or null. */

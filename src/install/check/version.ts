@@ -1,0 +1,86 @@
+/** The version of Kubernetes, and what an older one lacks. */
+
+import type { ClusterFacts } from '../facts/facts.ts';
+import { fail, few, judge, ok, warn, type Finding } from './finding.ts';
+
+/** Minor versions of Kubernetes 1 that maesh is made for. */
+const OLDEST = 21;
+const NEWEST = 36;
+/** From here on kube-proxy keeps traffic on its node where it can. */
+const SAME_NODE = 34;
+/** From here on it keeps traffic in its zone. */
+const CLOSE = 31;
+/** From here on two agents may share a node during an upgrade. */
+const SURGE = 22;
+
+/** The minor version of `v1.36.3`; -1 for what is no version of Kubernetes 1. */
+export function minorOf(version: string): number {
+  const digits = /^v?1\.(\d+)/.exec(version)?.[1];
+  return digits === undefined ? -1 : Number(digits);
+}
+
+export function checkVersion({ version }: ClusterFacts): readonly Finding[] {
+  return judge('Kubernetes', version, (text) => {
+    const minor = minorOf(text);
+    if (minor < OLDEST) {
+      const remedy = `upgrade the cluster to 1.${OLDEST} or later`;
+      return [fail('Kubernetes', `${text} is older than what maesh works with`, remedy)];
+    }
+    const found = [
+      minor > NEWEST
+        ? warn(
+            'Kubernetes',
+            `${text} is newer than what this maesh was tested with (1.${OLDEST} to 1.${NEWEST})`,
+            'look for a newer maesh',
+          )
+        : ok('Kubernetes', text),
+    ];
+    if (minor < SURGE) {
+      const message = 'has one agent per node at a time: an upgrade of maesh interrupts a node';
+      found.push(warn('upgrades', message, `upgrade the cluster to 1.${SURGE} or later`));
+    }
+    return found;
+  });
+}
+
+/** Whether the traffic of a node stays on it: of the API server's version, and of what runs on the nodes. */
+export function checkKubeProxy(facts: ClusterFacts): readonly Finding[] {
+  const { version, nodes, kubeProxy } = facts;
+  if (!version.ok) return [];
+  const mode = kubeProxy.ok && kubeProxy.value !== null ? kubeProxy.value.mode : '';
+  const by = mode === '' ? 'kube-proxy' : `kube-proxy (${mode})`;
+  const minor = minorOf(version.value);
+  const old = (nodes.ok ? nodes.value : []).filter(({ kubelet }) => {
+    const found = minorOf(kubelet);
+    return found >= 0 && found < Math.min(SAME_NODE, minor);
+  });
+  if (minor < CLOSE) {
+    return [
+      warn(
+        'kube-proxy',
+        `knows no trafficDistribution (Kubernetes 1.${CLOSE}): callers reach any agent, not the one of their node`,
+        `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} for the short way`,
+      ),
+    ];
+  }
+  if (minor < SAME_NODE) {
+    return [
+      warn(
+        'kube-proxy',
+        `keeps callers in their zone, not on their node (Kubernetes 1.${SAME_NODE})`,
+        `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} for the short way`,
+      ),
+    ];
+  }
+  if (old.length > 0) {
+    const names = few(old.map(({ name, kubelet }) => `${name} (${kubelet})`));
+    return [
+      warn(
+        'kube-proxy',
+        `may be too old to keep callers on their node: ${names}`,
+        `upgrade these nodes to 1.${SAME_NODE} or later`,
+      ),
+    ];
+  }
+  return [ok('kube-proxy', `${by} leads callers to the agent of their node`)];
+}
