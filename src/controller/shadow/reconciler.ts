@@ -264,7 +264,6 @@ export class Reconciler {
     entry.failures += 1;
     const api = error instanceof ApiError ? error : null;
     const askedMs = api?.retryAfterMs ?? 0;
-    const isRace = api?.status === 409 || api?.status === 404;
     // A plain no: nothing was done.
     if (api !== null && api.status < 500) entry.attempt = null;
     if (isOfAddress(api, entry)) {
@@ -273,6 +272,7 @@ export class Reconciler {
       this.#agenda.soon(entry.name);
       return;
     }
+    const isRace = isOvertaken(api);
     if (!isRace && entry.failures > QUIET_FAILURES)
       this.#reporter.failed(entry, MeshError.from(error).message);
     if (api?.isTooManyRequests === true) this.#rate.pause(askedMs);
@@ -337,6 +337,11 @@ export class Reconciler {
     const isLate = this.#clock.nowMs() - waitSinceMs >= this.#times.announceTimeoutMs;
     return isLate && object?.digest === recordDigest;
   }
+}
+
+/** Whether the object is not what it was when the write was decided. */
+function isOvertaken(error: ApiError | null): boolean {
+  return error?.status === 409 || error?.status === 404;
 }
 
 /** Whether what was refused asked for the cluster IP that an object before had. */
