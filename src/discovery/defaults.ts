@@ -11,10 +11,17 @@ import type { Policies } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
-import type { Pool } from './pool.ts';
+import type { Columns } from './rows.ts';
 
-/** `table` has the policies that Services of the same part share. `value` is changed and kept. */
-export function completeService(value: unknown, table: readonly Policies[], pool: Pool): Service {
+/** What the Services of a part share. */
+export interface PartTables {
+  readonly policies: readonly Policies[];
+  /** Of the rows that endpoints are. */
+  readonly endpoints: Columns;
+}
+
+/** `value` is changed and kept. */
+export function completeService(value: unknown, tables: PartTables): Service {
   const fields = asFields(value, 'services');
   const key = textField(fields, 'key');
   try {
@@ -26,8 +33,10 @@ export function completeService(value: unknown, table: readonly Policies[], pool
     flagField(fields, 'headless', false);
     fields['sources'] =
       fields['sources'] === undefined ? {} : asFields(fields['sources'], 'sources');
-    fields['policies'] = policiesOf(fields['policies'], table);
-    for (const port of listField(fields, 'ports')) completePort(asFields(port, 'ports'), key, pool);
+    fields['policies'] = policiesOf(fields['policies'], tables.policies);
+    for (const port of listField(fields, 'ports')) {
+      completePort(asFields(port, 'ports'), key, tables.endpoints);
+    }
   } catch (error) {
     throw new MeshError('invalid_input', `Service ${key}: ${MeshError.from(error).message}`, error);
   }
@@ -47,7 +56,7 @@ function policiesOf(value: unknown, table: readonly Policies[]): Policies {
   return policies;
 }
 
-function completePort(port: Fields, service: string, pool: Pool): void {
+function completePort(port: Fields, service: string, columns: Columns): void {
   textField(port, 'name', '');
   portField(port, 'port');
   countField(port, 'proxyPort', 0);
@@ -56,9 +65,9 @@ function completePort(port: Fields, service: string, pool: Pool): void {
   const id = textField(backend, 'id');
   textField(backend, 'service', service);
   textField(backend, 'scheme', 'http');
-  for (const endpoint of listField(backend, 'endpoints')) {
-    completeEndpoint(asFields(endpoint, 'endpoints'), pool);
-  }
+  backend['endpoints'] = listField(backend, 'endpoints').map((value) =>
+    completeEndpoint(value, columns),
+  );
   const routes = listField(port, 'routes');
   for (const route of routes) completeRoute(asFields(route, 'routes'));
   if (routes.length > 0) return;
@@ -78,22 +87,48 @@ function completeRoute(route: Fields): void {
   textField(asFields(source, 'source'), 'field', '');
 }
 
-function completeEndpoint(endpoint: Fields, pool: Pool): void {
+/** A row, or an object from whoever prefers that. One literal, so that all of them have one shape. */
+function completeEndpoint(value: unknown, columns: Columns): Fields {
+  if (!Array.isArray(value)) return checkEndpoint(asFields(value, 'endpoints'));
+  const endpoint: Fields = {
+    address: columns.get(value, 0),
+    port: columns.get(value, 1),
+    weight: columns.get(value, 2),
+    pod: columns.get(value, 3),
+    node: columns.get(value, 4),
+    zone: columns.get(value, 5),
+  };
+  columns.addExtra(value, endpoint);
+  return checkEndpoint(endpoint);
+}
+
+function checkEndpoint(endpoint: Fields): Fields {
   textField(endpoint, 'address');
   portField(endpoint, 'port');
   countField(endpoint, 'weight', 100);
-  textField(endpoint, 'pod', '');
-  endpoint['node'] = pool.text(textField(endpoint, 'node', ''));
-  endpoint['zone'] = pool.text(textField(endpoint, 'zone', ''));
+  for (const name of ['pod', 'node', 'zone']) textField(endpoint, name, '');
+  return endpoint;
 }
 
-/** `value` is changed and kept. */
-export function completeIdentity(value: unknown, pool: Pool): Identity {
-  const fields = asFields(value, 'identities');
+/** As an endpoint. */
+export function completeIdentity(value: unknown, columns: Columns): Identity {
+  if (!Array.isArray(value)) return checkIdentity(asFields(value, 'identities'));
+  const identity: Fields = {
+    address: columns.get(value, 0),
+    namespace: columns.get(value, 1),
+    pod: columns.get(value, 2),
+    serviceAccount: columns.get(value, 3),
+    node: columns.get(value, 4),
+    zone: columns.get(value, 5),
+  };
+  columns.addExtra(value, identity);
+  return checkIdentity(identity);
+}
+
+function checkIdentity(fields: Fields): Identity {
   textField(fields, 'address');
-  textField(fields, 'pod', '');
-  for (const name of ['namespace', 'serviceAccount', 'node', 'zone']) {
-    fields[name] = pool.text(textField(fields, name, ''));
+  for (const name of ['namespace', 'pod', 'serviceAccount', 'node', 'zone']) {
+    textField(fields, name, '');
   }
   return fields as unknown as Identity;
 }

@@ -6,6 +6,7 @@ import { FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { encodeParts, readPart, SERVICE_LENGTH_MAX } from './part.ts';
 import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
 import { Pool } from './pool.ts';
+import { ENDPOINT_COLUMNS, IDENTITY_COLUMNS } from './rows.ts';
 import { delta, identity, service } from './stream.fixture.ts';
 
 function framesOf(buffers: Iterable<Buffer>): Frame[] {
@@ -178,4 +179,45 @@ test('what nothing works without is told with its place', () => {
   ];
   for (const [value, message] of cases) assert.throws(() => readService(value), message);
   assert.throws(() => readPart(foreign([]), new Pool()), /"part" is not an object/);
+});
+
+test('endpoints and identities are rows, and a version with other columns is understood', () => {
+  const endpoints = [['rack-7', 3, '10.0.0.1', 8080]];
+  const part = readPart(
+    foreign({
+      texts: ['', 'shop', 'a', 'node-1'],
+      sharedColumns: ['node', 'namespace', 'mood'],
+      endpointColumns: ['rack', 'node', 'address', 'port'],
+      identityColumns: ['address', 'namespace', 'mood'],
+      services: [{ key: 'shop/web', ports: [{ port: 80, backend: { id: 'x', endpoints } }] }],
+      identities: [['10.2.0.1', 1, 2]],
+    }),
+    new Pool(),
+  );
+  const address = { address: '10.0.0.1', port: 8080, weight: 100, pod: '', node: 'node-1' };
+  assert.deepEqual(part.services[0]!.ports[0]!.backend.endpoints, [
+    { ...address, zone: '', rack: 'rack-7' },
+  ]);
+  assert.deepEqual(part.identities, [
+    {
+      address: '10.2.0.1',
+      namespace: 'shop',
+      pod: '',
+      serviceAccount: '',
+      node: '',
+      zone: '',
+      mood: 'a',
+    },
+  ]);
+  const bad = { identityColumns: ['address', 'node'], sharedColumns: ['node'], texts: ['a'] };
+  for (const place of [1, -1, 'x', null]) {
+    const frame = foreign({ ...bad, identities: [['10.2.0.1', place]] });
+    assert.throws(() => readPart(frame, new Pool()), /no text/);
+  }
+});
+
+test('rows have every field of what they stand for', () => {
+  const { endpoints } = service('shop/web', ['10.1.0.1']).ports[0]!.backend;
+  assert.deepEqual(Object.keys(endpoints[0]!).toSorted(), [...ENDPOINT_COLUMNS].toSorted());
+  assert.deepEqual(Object.keys(identity('x')).toSorted(), [...IDENTITY_COLUMNS].toSorted());
 });

@@ -140,6 +140,11 @@ export class DiscoveryServer {
     this.#history.publish(delta);
   }
 
+  /** The latest version that can be sent; 0 before the first, when nobody is taken in. A large delta takes a moment. */
+  get version(): number {
+    return this.#history.version;
+  }
+
   agents(): readonly AgentStatus[] {
     return [...this.#sessions.values()].map((session) => session.status());
   }

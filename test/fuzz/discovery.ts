@@ -38,6 +38,16 @@ export const DISCOVERY_TARGETS: readonly FuzzTarget[] = [
         policies: [{ retry: { attempts: 3 } }, { balance: { algorithm: 'weighted' } }],
         services: [{ key: 'a/c', policies: 1, ports: [{ port: 80, backend: { id: 'x' } }] }],
       }),
+      frame(FRAME_TYPE.part, {
+        texts: ['', 'n'],
+        sharedColumns: ['node'],
+        endpointColumns: ['address', 'port', 'node', 'new'],
+        identityColumns: ['address', 'node'],
+        identities: [['10.0.0.3', 1]],
+        services: [
+          { key: 'a/d', ports: [{ port: 1, backend: { id: 'y', endpoints: [['1', 2, 0, 3]] } }] },
+        ],
+      }),
       Buffer.concat([
         frame(FRAME_TYPE.acknowledge, { failures: ['port 80'] }),
         frame(FRAME_TYPE.goAway, { reason: 'drain', detail: '' }),
