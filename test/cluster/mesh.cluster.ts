@@ -1,0 +1,242 @@
+/** What a user does with the mesh, from the installation to its end, on a real cluster. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Answer } from './app.ts';
+import { appObjects, callerPod, Load, namespaceObjects } from './app-manifests.ts';
+import type { Fetched } from './bed/bed.ts';
+import { MESH, MeshBed } from './mesh/mesh.ts';
+
+const NS = 'shop';
+const WEB = 'http://web.shop.maesh/';
+let mesh: MeshBed;
+/** The DNS of the cluster before the mesh. */
+let corefileBefore = '';
+
+before(async () => {
+  mesh = await MeshBed.start({ nodes: 2 });
+  const { bed } = mesh;
+  corefileBefore = await corefile();
+  await bed.apply(
+    ...namespaceObjects(NS),
+    ...appObjects({ namespace: NS, name: 'web', replicas: 4 }),
+    callerPod({ namespace: NS, name: 'caller-1', node: 'n1' }),
+    callerPod({ namespace: NS, name: 'caller-2', node: 'n2' }),
+  );
+  await bed.readyPods(NS, 'app=web', 4);
+  for (const name of ['caller-1', 'caller-2']) await bed.readyPods(NS, `app=${name}`, 1);
+});
+
+after(async () => {
+  await mesh.stop();
+});
+
+async function corefile(): Promise<string> {
+  const args = [
+    '-n',
+    'kube-system',
+    'get',
+    'configmap',
+    'coredns',
+    '-o',
+    'jsonpath={.data.Corefile}',
+  ];
+  return await mesh.bed.kubectl(args);
+}
+
+async function ask(count: number, url = WEB, caller = 'caller-1'): Promise<readonly Fetched[]> {
+  return await mesh.bed.fetch(`${NS}/${caller}`, url, { count });
+}
+
+function answer({ status, body, error }: Fetched): Answer {
+  assert.equal(status, 200, `${error} ${body}`);
+  return JSON.parse(body) as Answer;
+}
+
+async function annotate(...pairs: readonly string[]): Promise<void> {
+  await mesh.bed.kubectl(['-n', NS, 'annotate', '--overwrite', 'service', 'web', ...pairs]);
+}
+
+async function behave(pod: string, behaviour: object): Promise<void> {
+  const found = (await mesh.bed.pods(NS, 'app=web')).find(({ metadata }) => metadata.name === pod);
+  const url = `http://${found?.status.podIP}:8080/behave`;
+  const options = { method: 'POST', body: JSON.stringify(behaviour) };
+  const [done] = await mesh.bed.fetch(`${NS}/caller-1`, url, options);
+  assert.equal(done?.status, 200);
+}
+
+test('one Helm command installs it into a namespace that admits only restricted Pods', async () => {
+  await mesh.bed.apply({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: MESH, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+  });
+  await mesh.install();
+  assert.equal((await mesh.agents()).length, 2);
+  assert.equal((await mesh.controllers()).length, 2);
+  const shadow = await mesh.published(`${NS}/web`);
+  assert.match(shadow.spec.clusterIP, /^10\.96\./);
+});
+
+test('a Pod of each node calls the plain name directly and the mesh name through the mesh', async () => {
+  const { bed } = mesh;
+  for (const caller of ['caller-1', 'caller-2']) {
+    await bed.waitFor(`${WEB} to resolve for ${caller}`, async () => {
+      const [first] = await ask(1, WEB, caller);
+      return first?.status === 200;
+    });
+    const direct = (await ask(4, 'http://web.shop/', caller)).map(answer);
+    assert.ok(direct.every(({ headers }) => headers['x-forwarded-for'] === undefined));
+    const meshed = (await ask(20, WEB, caller)).map(answer);
+    const [pod] = await bed.pods(NS, `app=${caller}`);
+    for (const { headers, host } of meshed) {
+      assert.equal(headers['x-forwarded-for'], pod?.status.podIP);
+      assert.equal(host, 'web.shop.maesh');
+    }
+    assert.ok(new Set(meshed.map(({ pod: name }) => name)).size >= 2);
+  }
+  for (const url of ['http://web.shop.traefik.mesh/', 'http://web.shop.maesh:80/any?x=1']) {
+    const [other] = await ask(1, url);
+    assert.equal(other?.status, 200, url);
+  }
+  const [nothing] = await ask(1, 'http://nothing.shop.maesh/');
+  assert.equal(nothing?.error, 'ENOTFOUND');
+});
+
+test('calls stay on the node of the caller, and go to another one when its agent is away', async () => {
+  const { bed } = mesh;
+  const requests = async (node: string): Promise<number> => {
+    const agent = await mesh.agentOn(node);
+    const page = await bed.kubectl([
+      'get',
+      '--raw',
+      `/api/v1/namespaces/${agent.replace('/', '/pods/')}:9000/proxy/metrics`,
+    ]);
+    return [
+      ...page.matchAll(/^maesh_requests_total\{[^}]*service="shop\/web"[^}]*\} (\d+)$/gm),
+    ].reduce((sum, match) => sum + Number(match[1]), 0);
+  };
+  await bed.waitFor('the path on one node', async () => {
+    const [near, far] = [await requests('n1'), await requests('n2')];
+    await ask(20);
+    return (await requests('n1')) - near === 20 && (await requests('n2')) === far;
+  });
+});
+
+test('annotations take effect while callers call: retries, rate limit, breaker', async () => {
+  const { bed } = mesh;
+  const pods = (await bed.pods(NS, 'app=web')).map(({ metadata }) => metadata.name);
+  for (const pod of pods) await behave(pod, { failPercent: 25, status: 503 });
+  await bed.waitFor('failures to be seen', async () =>
+    (await ask(40)).some(({ status }) => status === 503),
+  );
+  await annotate('maesh.dev/retry-attempts=4', 'maesh.dev/retry-on=503,connect-failure,reset');
+  await bed.waitFor('no failure to be seen', async () =>
+    (await ask(40)).every(({ status }) => status === 200),
+  );
+  for (const pod of pods) await behave(pod, { failPercent: 0 });
+  await annotate('maesh.dev/ratelimit-average=1', 'maesh.dev/ratelimit-burst=1');
+  const limited = await bed.waitFor('the rate limit', async () => {
+    const seen = await ask(5);
+    return seen.some(({ status }) => status === 429) && seen;
+  });
+  assert.ok(limited.find(({ status }) => status === 429)?.headers['retry-after'] !== undefined);
+  await annotate(
+    'maesh.dev/ratelimit-average-',
+    'maesh.dev/ratelimit-burst-',
+    'maesh.dev/retry-attempts-',
+    'maesh.dev/retry-on-',
+    'maesh.dev/circuit-breaker-expression=ResponseCodeRatio(500, 600, 0, 600) > 0.5',
+  );
+  for (const pod of pods) await behave(pod, { failPercent: 100, status: 500 });
+  await bed.waitFor('the breaker to open', async () =>
+    (await ask(40)).some(
+      ({ status, headers }) => status === 503 && headers['retry-after'] !== undefined,
+    ),
+  );
+  for (const pod of pods) await behave(pod, { failPercent: 0 });
+  await annotate('maesh.dev/circuit-breaker-expression-');
+  await bed.waitFor('all to be well', async () =>
+    (await ask(20)).every(({ status }) => status === 200),
+  );
+});
+
+test('a bad annotation is an Event on the Service, and costs that policy only', async () => {
+  const { bed } = mesh;
+  await annotate('maesh.dev/retry-attempts=lots');
+  await bed.waitFor('the Event', async () => {
+    const events = await bed.kubectl(['-n', NS, 'events', '--for', 'service/web']);
+    return events.includes('retry-attempts') && events.includes('lots');
+  });
+  assert.ok((await ask(4)).every(({ status }) => status === 200));
+  await annotate('maesh.dev/retry-attempts-');
+});
+
+test('a new Service has a mesh name within a second, and a removed one none', async () => {
+  const { bed } = mesh;
+  await bed.apply(...appObjects({ namespace: NS, name: 'late', replicas: 1 }));
+  await mesh.published(`${NS}/late`);
+  await bed.readyPods(NS, 'app=late', 1);
+  await bed.waitFor('late.shop.maesh', async () => {
+    const [first] = await ask(1, 'http://late.shop.maesh/');
+    return first?.status === 200;
+  });
+  await bed.kubectl(['-n', NS, 'delete', 'service', 'late']);
+  await bed.waitFor('no late.shop.maesh', async () => {
+    const [first] = await ask(1, 'http://late.shop.maesh/');
+    return first?.error === 'ENOTFOUND';
+  });
+  const shadow = await mesh.shadow(`${NS}/late`);
+  assert.equal(shadow?.metadata.annotations?.['maesh.dev/state'], 'retired');
+});
+
+test('a headless Service balances under its mesh name, and its Pods have names of their own', async () => {
+  const { bed } = mesh;
+  await bed.apply(
+    ...appObjects({ namespace: NS, name: 'db', replicas: 2, service: { clusterIP: 'None' } }),
+  );
+  const pods = await bed.readyPods(NS, 'app=db', 2);
+  await bed.waitFor('db.shop.maesh', async () => {
+    const seen = await ask(10, 'http://db.shop.maesh/');
+    const names = new Set(seen.map((fetched) => answer(fetched).pod));
+    return names.size === 2;
+  });
+  for (const { metadata } of pods) {
+    const [one] = await ask(1, `http://${metadata.name}.db.shop.maesh:8080/`);
+    assert.equal(one && answer(one).pod, metadata.name);
+  }
+});
+
+test('uninstalled while callers run: plain names go on, and nothing is left behind', async () => {
+  const { bed } = mesh;
+  const load = await Load.start(bed, {
+    namespace: NS,
+    name: 'plain-load',
+    spec: { url: 'http://web.shop/', connections: 4, thinkMs: 5, perConnection: 50 },
+  });
+  await mesh.uninstall();
+  await load.more(200);
+  const { failed, reasons } = await load.stop();
+  assert.equal(failed, 0, JSON.stringify(reasons));
+  assert.equal(await corefile(), corefileBefore);
+  assert.deepEqual(await mesh.shadows(), []);
+  const left = await bed.kubectl([
+    'get',
+    'all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings',
+    '-A',
+    '-l',
+    'app.kubernetes.io/part-of=maesh',
+    '-o',
+    'name',
+  ]);
+  assert.equal(left, '');
+});
+
+test('and installed again, all names are there again', async () => {
+  await mesh.install();
+  await mesh.published(`${NS}/web`);
+  await mesh.bed.waitFor(WEB, async () => {
+    const [first] = await ask(1);
+    return first?.status === 200;
+  });
+});

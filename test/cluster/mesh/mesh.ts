@@ -1,0 +1,135 @@
+/** The mesh in the cluster of the bed, installed as a user would, and what tests ask it. */
+
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { Bed, type PodObject } from '../bed/bed.ts';
+import type { BedOptions } from '../bed/ground.ts';
+import { buildRoot, maeshImages } from './image.ts';
+
+export const MESH = 'maesh';
+const CHART = join(import.meta.dirname, '../../../chart');
+
+export interface AgentRow {
+  readonly agent: string;
+  readonly node: string;
+  readonly sentVersion: number;
+  readonly servedVersion: number;
+}
+
+interface KubeService {
+  readonly metadata: {
+    readonly name: string;
+    readonly uid: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly spec: {
+    readonly clusterIP: string;
+    readonly ports: readonly { readonly port: number; readonly targetPort: number }[];
+  };
+}
+
+export class MeshBed {
+  readonly bed: Bed;
+  readonly imageFolder: string;
+
+  private constructor(bed: Bed, imageFolder: string) {
+    this.bed = bed;
+    this.imageFolder = imageFolder;
+  }
+
+  /** A cluster with the image of maesh at hand; nothing is installed. */
+  static async start(options: BedOptions = {}): Promise<MeshBed> {
+    const folder = await buildRoot();
+    const images = { ...maeshImages(folder), ...options.images };
+    const bed = await Bed.start({ ...options, images });
+    return new MeshBed(bed, folder);
+  }
+
+  async stop(): Promise<void> {
+    await this.bed.stop();
+    rmSync(this.imageFolder, { recursive: true, force: true });
+  }
+
+  /** `helm install`, and waits until everything is ready. */
+  async install(...flags: readonly string[]): Promise<void> {
+    const args = ['-n', MESH, '--create-namespace', ...flags];
+    await this.bed.helm(['install', 'maesh', CHART, ...args]);
+    await this.ready();
+  }
+
+  async upgrade(...flags: readonly string[]): Promise<void> {
+    await this.bed.helm(['upgrade', 'maesh', CHART, '-n', MESH, '--reuse-values', ...flags]);
+  }
+
+  async uninstall(): Promise<void> {
+    await this.bed.helm(['uninstall', 'maesh', '-n', MESH, '--wait', '--timeout', '120s']);
+  }
+
+  async ready(): Promise<void> {
+    await this.bed.rolledOut(MESH, 'deployment/maesh-controller');
+    await this.bed.rolledOut(MESH, 'daemonset/maesh-agent');
+  }
+
+  controllers(): Promise<readonly PodObject[]> {
+    return this.bed.pods(MESH, 'app.kubernetes.io/component=controller');
+  }
+
+  agents(): Promise<readonly PodObject[]> {
+    return this.bed.pods(MESH, 'app.kubernetes.io/component=agent');
+  }
+
+  /** The agent of a node, as `namespace/name`. */
+  async agentOn(node: string): Promise<string> {
+    const found = (await this.agents()).find(({ spec }) => spec.nodeName === node);
+    if (found === undefined) throw new Error(`No agent on ${node}`);
+    return `${MESH}/${found.metadata.name}`;
+  }
+
+  /** The controller that leads, as `namespace/name`. */
+  async leader(): Promise<string> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${MESH}/leases/maesh-controller`;
+    const lease = await this.bed.api.get<{ spec: { holderIdentity?: string } }>(path);
+    return `${MESH}/${lease.spec.holderIdentity ?? ''}`;
+  }
+
+  /** The admin API of a Pod of the mesh, through the API server. */
+  async admin<T>(pod: string, path: string): Promise<T> {
+    const [namespace = '', name = ''] = pod.split('/');
+    return await this.bed.api.get<T>(
+      `/api/v1/namespaces/${namespace}/pods/${name}:9000/proxy${path}`,
+    );
+  }
+
+  async shadows(): Promise<readonly KubeService[]> {
+    const path = `/api/v1/namespaces/${MESH}/services?labelSelector=app.kubernetes.io%2Fcomponent%3Dshadow`;
+    return (await this.bed.api.get<{ items: KubeService[] }>(path)).items;
+  }
+
+  /** The shadow Service of `namespace/name`. */
+  async shadow(key: string): Promise<KubeService | undefined> {
+    const all = await this.shadows();
+    return all.find(({ metadata }) => metadata.annotations?.['maesh.dev/service'] === key);
+  }
+
+  /** Waits until a mesh name of this Service resolves in the cluster. */
+  async published(key: string): Promise<KubeService> {
+    return await this.bed.waitFor(`Service ${key} to be published`, async () => {
+      const shadow = await this.shadow(key);
+      return shadow?.metadata.annotations?.['maesh.dev/state'] === 'published' && shadow;
+    });
+  }
+
+  /** Sum over the agents of a metric's samples whose labels contain `labels`. */
+  async metric(name: string, labels = ''): Promise<number> {
+    let sum = 0;
+    for (const { metadata } of await this.agents()) {
+      const path = `/api/v1/namespaces/${MESH}/pods/${metadata.name}:9000/proxy/metrics`;
+      const page = await this.bed.kubectl(['get', '--raw', path]);
+      for (const line of page.split('\n')) {
+        if (!line.startsWith(`${name}{`) || !line.includes(labels)) continue;
+        sum += Number(line.slice(line.lastIndexOf(' ') + 1));
+      }
+    }
+    return sum;
+  }
+}
