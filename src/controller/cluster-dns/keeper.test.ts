@@ -146,6 +146,32 @@ test('a manager that undoes it again and again becomes a Problem instead of a wa
   assert.deepEqual([bed.keeper.status().state, bed.keeper.problems()], ['applied', []]);
 });
 
+test('a new address, however often, is no fight', async (context) => {
+  const bed = makeBed(context, 'kubeadm');
+  bed.keeper.start();
+  await settle();
+  for (let n = 0; n < 12; n++) {
+    bed.addresses = [`10.96.0.${100 + n}`];
+    bed.keeper.reconcile();
+    await settle();
+  }
+  assert.match(corefile(bed), /forward \. 10\.96\.0\.111 /);
+  assert.deepEqual([bed.keeper.status().state, bed.keeper.problems()], ['applied', []]);
+  assert.ok(bed.events.every(({ kind }) => kind === 'written'));
+});
+
+test('nothing is written whose original cannot be kept', async (context) => {
+  const bed = makeBed(context, 'kubeadm');
+  const original = corefile(bed);
+  bed.api.before = ({ method, path }) => {
+    if (method === 'POST' && path.includes('/maesh/')) throw new Refusal(403, 'no quota');
+  };
+  bed.keeper.start();
+  await settle();
+  assert.equal(corefile(bed), original);
+  assert.match(bed.keeper.problems()[0]?.message ?? '', /no quota/);
+});
+
 test('a write that somebody else was faster than is planned anew from what they wrote', async (context) => {
   const bed = makeBed(context, 'kubeadm');
   let isFirst = true;

@@ -251,6 +251,13 @@ test('a cluster that begins to import files gets its block moved, so that no zon
   assert.equal(corefileOf(applyChanges(facts, changes))?.includes('maesh'), false);
 });
 
+test('a Corefile that cannot be read keeps our block while another one is planned', () => {
+  const after = planned(factsOf('node-local'));
+  const broken = withData(after, 'coredns', { Corefile: `${corefileOf(after)}a {\n` });
+  const { changes, problems } = planFor(broken, DESIRED);
+  assert.deepEqual([changes, problems.length], [[], 1]);
+});
+
 test('detect() goes by what is mounted, not by names', () => {
   const rename = (facts: ClusterFacts): ClusterFacts => {
     const renamed = JSON.stringify(facts)
