@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  mkdirSync,
+} from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -15,8 +23,12 @@ import { insertBlock, removeBlock } from './marked-block.ts';
 import { serverLines } from './server-block.ts';
 
 const CACHE = process.env['MAESH_CACHE'] ?? join(homedir(), '.cache', 'maesh');
-const BINARY = join(CACHE, 'coredns');
-const SKIP = existsSync(BINARY) ? false : `no CoreDNS at ${BINARY}`;
+const NAMES = existsSync(CACHE) ? readdirSync(CACHE) : [];
+const NAME = NAMES.filter((name) => /^coredns(-[\d.]+)?$/.test(name))
+  .sort()
+  .at(-1);
+const BINARY = join(CACHE, NAME ?? 'coredns');
+const SKIP = NAME === undefined ? `no CoreDNS in ${CACHE}` : false;
 const MESH = '127.0.0.53';
 
 interface Answer {
