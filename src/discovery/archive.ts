@@ -58,7 +58,8 @@ export interface ArchiveBounds {
   readonly tailBytes: number;
 }
 
-const BOUNDS: ArchiveBounds = {
+/** For whom others come back to. */
+export const ARCHIVE_BOUNDS: ArchiveBounds = {
   changes: CHANGES_MAX,
   changesBytes: CHANGES_BYTES_MAX,
   tailChanges: TAIL_CHANGES,
@@ -83,8 +84,7 @@ export class Archive {
   #making = 0;
   #isMaking = false;
 
-  /** Only tests have bounds of their own. */
-  constructor(contents: Contents, onTooLong: OnTooLong, bounds: ArchiveBounds = BOUNDS) {
+  constructor(contents: Contents, onTooLong: OnTooLong, bounds = ARCHIVE_BOUNDS) {
     this.#bounds = bounds;
     this.#contents = contents;
     this.#onTooLong = onTooLong;

@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
-import { Archive, type Contents } from './archive.ts';
+import { Archive, ARCHIVE_BOUNDS, type Contents } from './archive.ts';
 import { writeCopy } from './copy.ts';
 import type { Position } from './hello.ts';
 
@@ -31,8 +31,11 @@ export class Keeper {
   constructor(options: KeeperOptions) {
     this.#options = options;
     // What came in a frame fits into one.
-    this.#archive = new Archive(options.contents, (service) =>
-      options.log.error('A Service is too large for the last good copy', { service }),
+    this.#archive = new Archive(
+      options.contents,
+      (service) => options.log.error('A Service is too large for the last good copy', { service }),
+      // Nobody asks it for what was before its base.
+      { ...ARCHIVE_BOUNDS, changes: 0 },
     );
   }
 

@@ -21,7 +21,7 @@ import { HEARTBEAT_MS, Wire } from './wire.ts';
 export interface DiscoveryLimits {
   /** Agents at a time; a further one is told so and closed. Default 1,000. */
   readonly agents: number;
-  /** Connections that have not proved who they are; beyond it the oldest of the busiest address goes. Default 256. */
+  /** Connections that have not proved who they are; beyond it the newest of the busiest address goes. Default 256. */
   readonly strangers: number;
 }
 
@@ -215,14 +215,14 @@ export class DiscoveryServer {
     if (this.#strangers.size > this.#limits.strangers) this.#dropStranger();
   }
 
-  /** One who opens connections without end must not keep the others out. */
+  /** One who opens connections without end must not keep the others out, nor a fleet that comes back those who are nearly in. */
   #dropStranger(): void {
     const counts = new Map<string, number>();
     for (const { address } of this.#strangers.values()) {
       counts.set(address, (counts.get(address) ?? 0) + 1);
     }
     const most = Math.max(...counts.values());
-    for (const [id, stranger] of this.#strangers) {
+    for (const [id, stranger] of [...this.#strangers].toReversed()) {
       if (counts.get(stranger.address) !== most) continue;
       this.#strangers.delete(id);
       stranger.close();

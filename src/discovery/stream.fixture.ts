@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { connect, createServer, type TLSSocket } from 'node:tls';
+import { connect, createServer, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import '../controller/authority/reflect.ts';
 import { X509CertificateGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
 import { systemClock } from '../base/clock.ts';
@@ -314,8 +314,17 @@ export class RawPeer {
 export async function rawAgent(
   t: TestContext,
   { port, ca }: Pick<TestServer, 'port' | 'ca'>,
+  localAddress = '127.0.0.1',
 ): Promise<RawPeer> {
-  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'maesh-controller' });
+  // The types of TLS leave out what it hands on to the socket.
+  const options: ConnectionOptions & { readonly localAddress: string } = {
+    host: '127.0.0.1',
+    port,
+    ca,
+    servername: 'maesh-controller',
+    localAddress,
+  };
+  const socket = connect(options);
   t.after(() => socket.destroy());
   const peer = new RawPeer(socket);
   await once(socket, 'secureConnect');

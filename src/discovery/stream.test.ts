@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { ManualClock } from '../base/clock.ts';
+import { connect } from 'node:tls';
+import { ManualClock, systemClock } from '../base/clock.ts';
+import { silentLog } from '../base/log.ts';
+import { seededRandom } from '../base/random.ts';
+import { DiscoveryServer } from './server.ts';
 import { FLAG, FRAME_TYPE } from './frame.ts';
 import {
+  authenticate,
   delta,
   eventually,
   HELLO,
@@ -142,15 +149,86 @@ test('who says nothing is closed after 5 s', async (t) => {
   assert.match(lines[0]!.fields, /did not prove who it is in time/);
 });
 
-test('connections without a proof are bounded, and those of others are spared', async (t) => {
+test('connections without a proof are bounded, and those from elsewhere are spared', async (t) => {
   const started = await startServer(t, { limits: { strangers: 3 } });
   started.server.publish(delta(1));
   const crowd = [];
-  for (let i = 0; i < 6; i += 1) crowd.push(await rawAgent(t, started).catch(() => null));
-  await crowd[0]?.closed();
-  await crowd[1]?.closed();
+  for (let i = 0; i < 3; i += 1) crowd.push(await rawAgent(t, started, '127.0.0.2'));
   const agent = await startAgent(t, started);
   await agent.until(() => agent.deltas.length === 1);
+  await crowd[2]!.closed();
+  assert.ok(!crowd[0]!.isClosed && !crowd[1]!.isClosed, 'those who were there first may go on');
+});
+
+test('what is not TLS, or TLS of long ago, is closed', async (t) => {
+  const lines: LogLine[] = [];
+  const started = await startServer(t, { log: recordingLog(lines) });
+  const plain = createConnection(started.port, '127.0.0.1');
+  t.after(() => plain.destroy());
+  plain.on('error', () => plain.destroy());
+  plain.write('GET / HTTP/1.1\r\n\r\n');
+  await once(plain.resume(), 'close');
+  assert.match(lines[0]!.fields, /TLS/);
+  const { port, ca } = started;
+  const old = connect({ port, ca, host: '127.0.0.1', maxVersion: 'TLSv1.2' });
+  t.after(() => old.destroy());
+  await assert.rejects(once(old, 'secureConnect'), /protocol version/);
+});
+
+test('start() says what is in the way', async (t) => {
+  const { server, port } = await startServer(t);
+  const other = new DiscoveryServer({
+    listen: { host: '127.0.0.1', port },
+    epoch: 'other',
+    authenticate,
+    clock: systemClock,
+    random: seededRandom(1),
+    log: silentLog,
+  });
+  await assert.rejects(other.start(), /no certificate yet/);
+  other.setCredentials(await makeCertificate('other'));
+  await assert.rejects(other.start(), /Cannot serve discovery on "127.0.0.1:\d+".*EADDRINUSE/);
+  await other.stop();
+  await server.stop();
+  await server.stop();
+});
+
+test('a large change is made ready in the background, and those after it wait for their turn', async (t) => {
+  const started = await startServer(t);
+  const { server } = started;
+  const many = Array.from({ length: 2_000 }, (_, i) => service(`shop/web-${i}`, ['10.1.0.1']));
+  server.publish(delta(1, { services: many }));
+  server.publish(delta(2, { removedServices: ['shop/web-7'] }));
+  server.publish(delta(3, { services: [service('shop/late')] }));
+  assert.equal(server.version, 0);
+  assert.throws(() => server.publish(delta(3)), /version 3 does not follow 3/);
+  await eventually(() => server.version === 3);
+  const agent = await startAgent(t, started);
+  await agent.until(() => agent.services.has('shop/late'));
+  assert.equal(agent.services.size, 2_000);
+  assert.ok(!agent.services.has('shop/web-7'));
+});
+
+test('agents() says for how long an agent has not served the latest version', async (t) => {
+  const clock = new ManualClock();
+  const started = await startServer(t, { clock });
+  const { server } = started;
+  server.publish(delta(1));
+  clock.advance(60_000);
+  const peer = await rawAgent(t, started);
+  peer.send({ type: FRAME_TYPE.hello, flags: MUST }, HELLO);
+  await untilServer(server, () => server.agents().length === 1);
+  const lagMs = (): number | undefined => server.agents()[0]?.lagMs;
+  assert.equal(lagMs(), 0, 'it cannot be late before it came');
+  clock.advance(1_000);
+  assert.equal(lagMs(), 1_000);
+  peer.send({ type: FRAME_TYPE.acknowledge, version: 1 }, { failures: [] });
+  await untilServer(server, () => lagMs() === 0);
+  server.publish(delta(2));
+  clock.advance(300);
+  server.publish(delta(3));
+  clock.advance(200);
+  assert.equal(lagMs(), 500);
 });
 
 test('more agents than there is room for are told so', async (t) => {
@@ -354,6 +432,24 @@ test('a silent agent is closed after 15 s, one with a heartbeat is not', async (
   await silent!.closed();
   assert.equal(started.server.agents().length, 1);
   assert.ok(!alive!.isClosed);
+});
+
+test('a controller that was stopped itself hears its agents out before it judges them', async (t) => {
+  const clock = new ManualClock();
+  const every: (() => void)[] = [];
+  clock.every = (_, run) => {
+    every.push(run);
+    return { cancel: () => undefined };
+  };
+  const started = await startServer(t, { clock });
+  started.server.publish(delta(1));
+  const peer = await rawAgent(t, started);
+  peer.send({ type: FRAME_TYPE.hello, flags: MUST }, HELLO);
+  await peer.until(() => peer.values(FRAME_TYPE.commit).length === 1);
+  clock.advance(60_000);
+  for (const run of every) run();
+  await peer.until(() => peer.frames.some(({ type }) => type === FRAME_TYPE.heartbeat));
+  assert.equal(started.server.agents().length, 1);
 });
 
 test('an agent leaves a controller that is silent for 15 s, and sends heartbeats itself', async (t) => {

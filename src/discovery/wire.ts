@@ -22,8 +22,6 @@ export interface WireOptions {
 export class Wire {
   /** `address:port` of the peer. */
   readonly remote: string;
-  /** Clock milliseconds of the last byte that came. */
-  receivedAtMs: number;
   /** May throw what ends the connection. */
   onFrame: (frame: Frame) => void = () => undefined;
   /** Called when bytes that waited were sent. */
@@ -33,13 +31,18 @@ export class Wire {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #reader: FrameReader;
+  /** Clock milliseconds of the last byte that came. */
+  #receivedAtMs: number;
+  /** Clock milliseconds when it was last asked for silence. */
+  #askedAtMs: number;
   #isEnded = false;
 
   constructor({ socket, clock, payloadBytesMax }: WireOptions) {
     this.#socket = socket;
     this.#clock = clock;
     this.remote = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
-    this.receivedAtMs = clock.nowMs();
+    this.#receivedAtMs = clock.nowMs();
+    this.#askedAtMs = clock.nowMs();
     this.#reader = new FrameReader(payloadBytesMax, (frame) => this.onFrame(frame));
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
@@ -64,9 +67,14 @@ export class Wire {
     this.#reader.payloadBytesMax = bytes;
   }
 
-  /** Whether the peer was silent for too long. */
+  /** Whether the peer was silent for too long; to be asked every `HEARTBEAT_MS`. */
   isSilent(): boolean {
-    return this.#clock.nowMs() - this.receivedAtMs >= SILENCE_MS_MAX;
+    const nowMs = this.#clock.nowMs();
+    // Who was stopped itself for a while has not heard anybody, and must first read what has come meanwhile.
+    const wasStopped = nowMs - this.#askedAtMs > 2 * HEARTBEAT_MS;
+    this.#askedAtMs = nowMs;
+    if (wasStopped) this.#receivedAtMs = nowMs;
+    return nowMs - this.#receivedAtMs >= SILENCE_MS_MAX;
   }
 
   /** The buffers are kept until they are sent, and must not change. */
@@ -111,7 +119,7 @@ export class Wire {
   }
 
   #receive(chunk: Buffer): void {
-    this.receivedAtMs = this.#clock.nowMs();
+    this.#receivedAtMs = this.#clock.nowMs();
     try {
       const fault = this.#reader.push(chunk);
       if (fault !== null) this.close(new MeshError('invalid_input', `Cannot read on: ${fault}`));
