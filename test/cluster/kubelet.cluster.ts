@@ -445,3 +445,14 @@ test(
     });
   },
 );
+
+test('kubectl exec runs in the container, with input, errors and exit code', { skip }, async () => {
+  const script = 'read -r x; echo "got $x"; echo bad >&2; id -u; exit 3';
+  const args = ['-n', NS, 'exec', '-i', 'caller', '--', '/bin/sh', '-c', script];
+  const { code, stdout, stderr } = await bed.tryKubectl(args, 'input\n');
+  assert.equal(stdout, 'got input\n65532\n');
+  assert.match(stderr, /^bad\n/);
+  assert.equal(code, 3);
+  const many = await bed.kubectl(['-n', NS, 'exec', 'caller', '--', 'seq', '20000']);
+  assert.equal(many.split('\n').length, 20_001);
+});

@@ -4,7 +4,14 @@
  */
 
 import type { Api, KubeObject } from './api.ts';
-import { attempt, type Outcome, run, waitFor, type WaitOptions } from './command.ts';
+import {
+  attempt,
+  type Outcome,
+  run,
+  type RunOptions,
+  waitFor,
+  type WaitOptions,
+} from './command.ts';
 import { ExternalGround } from './external.ts';
 import type { BedOptions, ExecOptions, Ground, LocalControls, PodName } from './ground.ts';
 import { LocalGround } from './local.ts';
@@ -45,6 +52,9 @@ export interface PodObject extends KubeObject {
   };
 }
 
+/** For helm, which waits for what it installs, and for the CLI, which may do so. */
+const LONG_MS = 300_000;
+
 export class Bed {
   readonly #ground: Ground;
 
@@ -75,41 +85,28 @@ export class Bed {
 
   /** Standard output; anything but exit code 0 is an error. */
   async kubectl(args: readonly string[], input?: string): Promise<string> {
-    const { kubectl, netns } = this.#ground;
-    return await run([...kubectl, ...args], {
-      ...netnsOf(netns),
-      ...(input === undefined ? {} : { input }),
-    });
+    return await run([...this.#ground.kubectl, ...args], this.#where(input));
   }
 
   /** As `kubectl`, for what may fail. */
   async tryKubectl(args: readonly string[], input?: string): Promise<Outcome> {
-    const { kubectl, netns } = this.#ground;
-    return await attempt([...kubectl, ...args], {
-      ...netnsOf(netns),
-      ...(input === undefined ? {} : { input }),
-    });
+    return await attempt([...this.#ground.kubectl, ...args], this.#where(input));
   }
 
   async helm(args: readonly string[], major: 3 | 4 = 4): Promise<string> {
-    const { netns } = this.#ground;
-    return await run([...this.#ground.helm(major), ...args], {
-      ...netnsOf(netns),
-      timeoutMs: 300_000,
-    });
+    const options = { ...this.#where(), timeoutMs: LONG_MS };
+    return await run([...this.#ground.helm(major), ...args], options);
   }
 
   /** Runs any command where the API server can be reached with the KUBECONFIG of the cluster: the maesh CLI, say. */
   async run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
-    const { netns, kubectl } = this.#ground;
-    const file = kubectl
-      .find((arg) => arg.startsWith('--kubeconfig='))
-      ?.slice('--kubeconfig='.length);
+    const flag = '--kubeconfig=';
+    const file = this.#ground.kubectl.find((arg) => arg.startsWith(flag))?.slice(flag.length);
     const config = file === undefined ? {} : { KUBECONFIG: file };
     return await attempt(argv, {
-      ...netnsOf(netns),
-      env: { ...config, ...env },
-      timeoutMs: 300_000,
+      ...this.#where(),
+      env: { ...this.#ground.env, ...config, ...env },
+      timeoutMs: LONG_MS,
     });
   }
 
@@ -193,14 +190,19 @@ export class Bed {
   async stop(): Promise<void> {
     await this.#ground.stop();
   }
+
+  #where(input?: string): RunOptions {
+    const { netns, env } = this.#ground;
+    return {
+      env,
+      ...(netns === undefined ? {} : { netns }),
+      ...(input === undefined ? {} : { input }),
+    };
+  }
 }
 
 export function isReady({ status }: PodObject): boolean {
   return (
     status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true
   );
-}
-
-function netnsOf(netns: string | undefined): { readonly netns?: string } {
-  return netns === undefined ? {} : { netns };
 }

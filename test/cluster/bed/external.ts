@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Api } from './api.ts';
 import { attempt, type Outcome, run, waitFor } from './command.ts';
-import type { ExecOptions, Ground, PodName } from './ground.ts';
+import { cachesBelow, type ExecOptions, type Ground, type PodName } from './ground.ts';
 import { findTools, type Tools } from './tools.ts';
 
 export class ExternalGround implements Ground {
   readonly api: Api;
   readonly kubectl: readonly string[];
+  readonly env;
   readonly netns = undefined;
   readonly local = undefined;
   readonly #tools: Tools = findTools();
@@ -20,6 +21,7 @@ export class ExternalGround implements Ground {
 
   private constructor() {
     this.kubectl = [this.#tools.kubectl];
+    this.env = cachesBelow(this.#work);
     const socketPath = join(this.#work, 'api.sock');
     this.#proxy = spawn(this.#tools.kubectl, ['proxy', `--unix-socket=${socketPath}`], {
       stdio: 'ignore',
@@ -45,12 +47,15 @@ export class ExternalGround implements Ground {
   async exec(pod: PodName, argv: readonly string[], options: ExecOptions = {}): Promise<Outcome> {
     const { container, timeoutMs } = options;
     const command = [...this.kubectl, 'exec', ...where(pod, container), '--', ...argv];
-    return await attempt(command, timeoutMs === undefined ? {} : { timeoutMs });
+    const limit = timeoutMs === undefined ? {} : { timeoutMs };
+    return await attempt(command, { env: this.env, ...limit });
   }
 
   async logs(pod: PodName, container?: string): Promise<string> {
     const all = container === undefined ? ['--all-containers'] : [];
-    return await run([...this.kubectl, 'logs', ...where(pod, container), ...all]);
+    return await run([...this.kubectl, 'logs', ...where(pod, container), ...all], {
+      env: this.env,
+    });
   }
 
   /** By the container's own Node, since an image need not have kill(1). */

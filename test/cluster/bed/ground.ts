@@ -1,5 +1,6 @@
 /** What a cluster must offer to tests, be it the one that the bed makes or one that is there already. */
 
+import { join } from 'node:path';
 import type { Api } from './api.ts';
 import type { Outcome } from './command.ts';
 import type { Images } from './kubelet/types.ts';
@@ -23,11 +24,23 @@ export interface BedOptions {
   readonly dualStack?: boolean;
 }
 
+/** Caches and settings of kubectl and helm below a folder, and not in the home of whoever runs the tests. */
+export function cachesBelow(work: string): Readonly<Record<string, string>> {
+  return {
+    KUBECACHEDIR: join(work, 'kubectl'),
+    HELM_CACHE_HOME: join(work, 'helm/cache'),
+    HELM_CONFIG_HOME: join(work, 'helm/config'),
+    HELM_DATA_HOME: join(work, 'helm/data'),
+  };
+}
+
 export interface Ground {
   readonly api: Api;
   readonly kubectl: readonly string[];
   /** Global flags of helm. */
   helm(major: 3 | 4): readonly string[];
+  /** So that both keep what they cache where it does no harm. */
+  readonly env: Readonly<Record<string, string>>;
   /** Network namespace in which both run; undefined: the test's own. */
   readonly netns: string | undefined;
   exec(pod: PodName, argv: readonly string[], options?: ExecOptions): Promise<Outcome>;

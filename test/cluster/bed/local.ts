@@ -15,16 +15,18 @@ import { BED_PREFIX, endBed, endStaleBeds, own } from './cleanup.ts';
 import { attempt, Daemon, type Outcome, waitFor } from './command.ts';
 import { API_SERVER, ControlPlane } from './control-plane.ts';
 import { COREDNS_IMAGE, COREFILE, corednsObjects } from './coredns.ts';
-import type {
-  BedOptions,
-  ExecOptions,
-  Ground,
-  LocalControls,
-  NodeControls,
-  Part,
-  PodName,
+import {
+  type BedOptions,
+  cachesBelow,
+  type ExecOptions,
+  type Ground,
+  type LocalControls,
+  type NodeControls,
+  type Part,
+  type PodName,
 } from './ground.ts';
 import { execInside } from './kubelet/container.ts';
+import { findRunning } from './kubelet/records.ts';
 import type { ContainerRecord, Images, KubeletConfig } from './kubelet/types.ts';
 import {
   CLUSTER_DNS,
@@ -45,6 +47,7 @@ const ZONES = ['a', 'b', 'a'];
 export class LocalGround implements Ground {
   readonly api;
   readonly kubectl: readonly string[];
+  readonly env;
   readonly netns: string;
   readonly local: LocalControls;
   readonly #work: string;
@@ -61,6 +64,7 @@ export class LocalGround implements Ground {
     if (nodes < 1 || nodes > NODES_MAX) throw new Error(`A bed has 1 to ${NODES_MAX} nodes`);
     this.#options = options;
     this.#work = work;
+    this.env = cachesBelow(work);
     this.#tools = findTools();
     this.#net = new LabNet(basename(work), nodes);
     this.netns = this.#net.lab;
@@ -218,18 +222,7 @@ export class LocalGround implements Ground {
 
   /** Where the container is; without a name, the pod's first that is in a record. */
   #record(pod: PodName, container?: string): ContainerRecord {
-    const found: ContainerRecord[] = [];
-    const pods = join(this.#work, 'pods');
-    for (const uid of readdirSync(pods)) {
-      for (const name of entries(join(pods, uid, 'containers'))) {
-        const record = recordIn(join(pods, uid, 'containers', name));
-        if (record !== undefined && `${record.namespace}/${record.pod}` === pod) found.push(record);
-      }
-    }
-    const running = found.filter(({ pid }) => pid !== 0);
-    const record = running.find(
-      (record) => container === undefined || record.container === container,
-    );
+    const record = findRunning(this.#work, pod, container);
     if (record === undefined) throw new Error(`No container ${container ?? ''} of pod ${pod} runs`);
     return record;
   }
@@ -308,23 +301,4 @@ function pathOf({ apiVersion, kind, metadata }: Described): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const where = metadata.namespace === undefined ? '' : `/namespaces/${metadata.namespace}`;
   return `${root}${where}/${kind.toLowerCase()}s`;
-}
-
-function entries(folder: string): readonly string[] {
-  return ifThere(() => readdirSync(folder)) ?? [];
-}
-
-function recordIn(folder: string): ContainerRecord | undefined {
-  const text = ifThere(() => readFileSync(join(folder, 'container.json'), 'utf8'));
-  return text === undefined ? undefined : (JSON.parse(text) as ContainerRecord);
-}
-
-/** Pods come and go while their folders are read. */
-function ifThere<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

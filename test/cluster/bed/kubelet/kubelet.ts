@@ -4,6 +4,7 @@ import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import https from 'node:https';
 import { join } from 'node:path';
 import { Api } from '../api.ts';
+import { serveExec } from './exec-server.ts';
 import { PodNetworks } from './network.ts';
 import { NodeRegistration } from './node.ts';
 import { PodWorker } from './pod.ts';
@@ -116,6 +117,7 @@ export class Kubelet {
         response.end(tail === 0 ? '' : `${lines.slice(-tail).join('\n')}\n`);
       }
     });
+    server.on('upgrade', (request, socket) => serveExec(request, socket, work));
     server.listen(PORT, this.#config.address);
   }
 }

@@ -97,6 +97,8 @@ export class NodeRegistration {
         condition('DiskPressure', 'False', 'KubeletHasNoDiskPressure'),
         condition('PIDPressure', 'False', 'KubeletHasSufficientPID'),
       ],
+      // So that the API server hands WebSockets through (exec-server.ts).
+      declaredFeatures: ['ExtendWebSocketsToKubelet'],
       daemonEndpoints: { kubeletEndpoint: { Port: this.#logPort } },
       nodeInfo: {
         kubeletVersion: 'v1.36.3',
