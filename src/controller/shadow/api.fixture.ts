@@ -58,6 +58,7 @@ export class FakeApi implements ShadowApi {
     if (before !== undefined && options.force !== true && !isOursAlready(before))
       throw refusal(409, 'Conflict');
     const after = before === undefined ? this.#made(name, asked) : this.#applied(before, asked);
+    child(after, 'metadata')['managedFields'] = [{ manager: 'maesh', operation: 'Apply' }];
     return this.#store(`apply ${name}`, name, after, fault);
   }
 

@@ -193,6 +193,10 @@ const edits: readonly (readonly [string, (object: Record<string, unknown>) => vo
       }),
   ],
   [
+    'all labels and annotations',
+    (object) => Object.assign(child(object, 'metadata'), { labels: {}, annotations: {} }),
+  ],
+  [
     'session affinity',
     (object) => Object.assign(child(object, 'spec'), { sessionAffinity: 'ClientIP' }),
   ],

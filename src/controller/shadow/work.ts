@@ -54,9 +54,9 @@ export class WorkQueue {
     await Promise.resolve();
     try {
       for (let key = this.#next(); key !== undefined; key = this.#next()) {
-        await this.#yield();
         this.#atWork.add(key);
         try {
+          await this.#yield();
           await this.#options.work(key);
         } finally {
           this.#atWork.delete(key);

@@ -2,6 +2,7 @@
 
 import { isRecord } from '../../kube/record.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
+import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { resourcePath } from '../../kube/api/path.ts';
 import { LABEL } from './names.ts';
@@ -107,5 +108,11 @@ export function isOurs(raw: unknown, service: string): boolean {
   if (named !== '') return named === service;
   const metadata = isRecord(raw) && isRecord(raw['metadata']) ? raw['metadata'] : {};
   const labels = isRecord(metadata['labels']) ? metadata['labels'] : {};
-  return labels[LABEL.component] === 'shadow' && labels[LABEL.partOf] === 'maesh';
+  if (labels[LABEL.component] === 'shadow' && labels[LABEL.partOf] === 'maesh') return true;
+  // Who takes all labels and annotations away still leaves a trace of who applied it.
+  const managed = metadata['managedFields'];
+  const fields = Array.isArray(managed) ? (managed as readonly unknown[]) : [];
+  return fields.some(
+    (item) => isRecord(item) && item['manager'] === FIELD_MANAGER && item['operation'] === 'Apply',
+  );
 }

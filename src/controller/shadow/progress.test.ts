@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { includes, isBefore, Progress } from './progress.ts';
+
+test('current is what all agents serve', () => {
+  const progress = new Progress();
+  assert.equal(progress.current, '');
+  progress.served(0);
+  progress.observe('10', 1);
+  progress.observe('12', 1);
+  progress.observe('15', 2);
+  assert.equal(progress.current, '');
+  progress.served(1);
+  assert.equal(progress.current, '12');
+  progress.served(5);
+  assert.equal(progress.current, '15');
+  progress.served(0);
+  assert.equal(progress.current, '15', 'it never goes back');
+  progress.observe('20', 3);
+  assert.equal(progress.current, '15');
+  progress.served(null);
+  assert.equal(progress.current, '20', 'nobody has to catch up');
+});
+
+test('current stays behind what agents cannot have been told of', () => {
+  let held: string | null = '12';
+  const progress = new Progress(() => held);
+  progress.observe('15', 1);
+  progress.served(1);
+  assert.equal(progress.current, '11');
+  held = null;
+  assert.equal(progress.current, '15');
+});
+
+test('many steps cost precision, never truth', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 5_000 }), (served) => {
+      const progress = new Progress();
+      progress.served(0);
+      for (let step = 1; step <= 3_000; step++) progress.observe(String(step * 2), step);
+      progress.served(served);
+      const reached = progress.current === '' ? 0 : Number(progress.current) / 2;
+      assert.ok(reached <= served);
+      if (served >= 3_000) assert.equal(reached, 3_000);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('resource versions compare as numbers of any length, and others only as the same', () => {
+  assert.ok(isBefore('9', '10'));
+  assert.ok(isBefore('9007199254740993', '9007199254740994'));
+  assert.ok(!isBefore('10', '10') && !isBefore('a', 'b') && !isBefore('', '1'));
+  assert.ok(includes('10', '10') && includes('11', '10') && !includes('9', '10'));
+  assert.ok(includes('a', 'a') && !includes('b', 'a') && !includes('', '1'));
+});
