@@ -9,23 +9,30 @@ import { appObjects, callerPod, Load, namespaceObjects } from './app-manifests.t
 
 const NS = 'shop';
 let bed: Bed;
+/** Two nodes, by name: n1 and n2 in the cluster of the bed. */
+let nodes: readonly [string, string];
 
 before(async () => {
   const started = performance.now();
   bed = await Bed.start({ nodes: 2 });
   const seconds = (performance.now() - started) / 1_000;
   assert.ok(seconds < 30, `the bed took ${seconds.toFixed(1)} s to start`);
+  const [one, two] = await bed.nodes();
+  assert.ok(one !== undefined && two !== undefined, 'the cluster has fewer than two nodes');
+  nodes = [one, two];
   await bed.apply(
     ...namespaceObjects(NS, { 'pod-security.kubernetes.io/enforce': 'restricted' }),
     ...appObjects({ namespace: NS, name: 'web', replicas: 4 }),
-    callerPod({ namespace: NS, name: 'caller-1', node: 'n1' }),
-    callerPod({ namespace: NS, name: 'caller-2', node: 'n2' }),
+    callerPod({ namespace: NS, name: 'caller-1', node: one }),
+    callerPod({ namespace: NS, name: 'caller-2', node: two }),
   );
   await bed.readyPods(NS, 'app=web', 4);
   for (const name of ['caller-1', 'caller-2']) await bed.readyPods(NS, `app=${name}`, 1);
 });
 
 after(async () => {
+  // A cluster that was there before stays as it was.
+  if (bed.local === undefined) await bed.kubectl(['delete', 'namespace', NS]);
   await bed.stop();
 });
 
@@ -42,19 +49,15 @@ function distinct(values: readonly string[]): readonly string[] {
 }
 
 test('both nodes are ready and the scheduler uses both', async () => {
-  const nodes = await bed.kubectl(['get', 'nodes', '-o', 'jsonpath={.items[*].metadata.name}']);
-  assert.equal(nodes, 'n1 n2');
   const pods = await bed.pods(NS, 'app=web');
-  assert.deepEqual(distinct(pods.map(({ spec }) => spec.nodeName ?? '')), ['n1', 'n2']);
+  assert.deepEqual(distinct(pods.map(({ spec }) => spec.nodeName ?? '')), nodes);
 });
 
-for (const [caller, node] of [
-  ['caller-1', 'n1'],
-  ['caller-2', 'n2'],
-] as const) {
-  test(`a pod of ${node} reaches all pods of a Service by its name, and they see its address`, async () => {
+for (const [index, caller] of ['caller-1', 'caller-2'].entries()) {
+  test(`${caller} reaches all pods of a Service by its name, and they see the address of the caller`, async () => {
     const [pod] = await bed.pods(NS, `app=${caller}`);
-    assert.equal(pod?.spec.nodeName, node);
+    assert.ok(pod !== undefined);
+    assert.equal(pod.spec.nodeName, nodes[index]);
     const names = distinct((await bed.pods(NS, 'app=web')).map(({ metadata }) => metadata.name));
     for (const host of ['web', 'web.shop', 'web.shop.svc.cluster.local']) {
       // A kube-proxy hears of a change a moment later than the API server.
@@ -87,8 +90,8 @@ test('PreferSameNode keeps callers on their node, and its removal spreads them',
   };
   await patch('PreferSameNode');
   for (const [caller, node] of [
-    ['caller-1', 'n1'],
-    ['caller-2', 'n2'],
+    ['caller-1', nodes[0]],
+    ['caller-2', nodes[1]],
   ] as const) {
     await bed.waitFor(`${caller} to stay on ${node}`, async () => {
       return (await nodesSeen(caller)).join() === node;
@@ -96,7 +99,7 @@ test('PreferSameNode keeps callers on their node, and its removal spreads them',
   }
   await patch(null);
   await bed.waitFor('caller-1 to spread', async () => {
-    return (await nodesSeen('caller-1')).join() === 'n1,n2';
+    return (await nodesSeen('caller-1')).join() === nodes.join();
   });
 });
 
@@ -145,7 +148,7 @@ test('a container has the user, root folder, rights and environment of its pod',
     return stdout.trim();
   };
   assert.equal(await inside('process.getuid() + ":" + process.getgid()'), '65532:65532');
-  assert.equal(await inside('process.env.NODE_NAME'), 'n1');
+  assert.equal(await inside('process.env.NODE_NAME'), nodes[0]);
   const status = await inside('require("fs").readFileSync("/proc/1/status", "utf8")');
   for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb']) {
     assert.match(status, new RegExp(`^${set}:\\t0{16}$`, 'm'));
@@ -162,7 +165,7 @@ test('a container has the user, root folder, rights and environment of its pod',
 
 test('a rolling restart under load fails no request', async () => {
   const spec = { url: 'http://web.shop/', connections: 8, perConnection: 20, thinkMs: 5 };
-  const load = await Load.start(bed, { namespace: NS, name: 'load', node: 'n1', spec });
+  const load = await Load.start(bed, { namespace: NS, name: 'load', node: nodes[0], spec });
   await bed.kubectl(['-n', NS, 'rollout', 'restart', 'deployment/web']);
   await bed.rolledOut(NS, 'deployment/web');
   await load.more(200);

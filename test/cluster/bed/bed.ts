@@ -139,6 +139,18 @@ export class Bed {
     await this.#ground.killProcess(pod, signal, container);
   }
 
+  /** Names of the nodes that take pods, in order. */
+  async nodes(): Promise<readonly string[]> {
+    type Node = KubeObject & { readonly spec: { readonly taints?: readonly { effect: string }[] } };
+    const { items } = await this.api.get<{ items: readonly Node[] }>('/api/v1/nodes');
+    return items
+      .filter(({ spec }) =>
+        (spec.taints ?? []).every(({ effect }) => effect === 'PreferNoSchedule'),
+      )
+      .map(({ metadata }) => metadata.name)
+      .sort();
+  }
+
   /** Pods of a namespace that a label selector finds, but those that are being deleted. */
   async pods(namespace: string, selector = ''): Promise<readonly PodObject[]> {
     const query = selector === '' ? '' : `?labelSelector=${encodeURIComponent(selector)}`;
