@@ -196,3 +196,28 @@ test('an agent that says it is ahead gets a snapshot', () => {
   const first = new Cursor(model.archive, 9).next();
   assert.equal(first?.[0]?.[4], FRAME_TYPE.snapshot);
 });
+
+test('an agent goes on with its snapshot when a new base is made meanwhile', async () => {
+  const model = new Model();
+  model.change('shop/web', 'set');
+  const reader = new Reader(model);
+  reader.pull();
+  const { base } = model.archive;
+  for (let i = 0; i < 4; i += 1) model.change('shop/api', 'set');
+  while (model.archive.isCompacting) await setImmediate();
+  assert.notEqual(model.archive.base, base);
+  while (reader.pull());
+  assert.deepEqual([reader.version, reader.snapshots], [5, 1]);
+});
+
+test('a snapshot whose later part takes back what an earlier one said ends without it', () => {
+  const picture = new Picture();
+  const part = { identities: [], removedServices: [], removedIdentities: [] };
+  picture.add({ ...part, services: [service('shop/web'), service('shop/api')] });
+  picture.commit(1);
+  picture.beginSnapshot();
+  picture.add({ ...part, services: [service('shop/web'), service('shop/api')] });
+  picture.add({ ...part, services: [], removedServices: ['shop/web'] });
+  assert.deepEqual(picture.commit(2), delta(2, { removedServices: ['shop/web'] }));
+  assert.deepEqual([...picture.services.keys()], ['shop/api']);
+});

@@ -250,7 +250,7 @@ export class DiscoveryClient {
       build: welcome.build,
       format: welcome.format,
     });
-    this.#updateState();
+    // The state stays until the new one has sent something, or ended: a hand-over is no outage.
   }
 
   #onCommitted({ position, isSnapshot, delta, frames }: Committed): void {
