@@ -127,10 +127,12 @@ function resourceOf(
 
 /** The number that a Kubernetes quantity stands for. */
 export function quantityOf(text: string): number {
-  const [, digits = '', unit = ''] = /^([\d.]+)(\w*)$/.exec(text) ?? [];
-  const factor = UNITS[unit];
-  if (factor === undefined) throw new PodError('NotUnderstood', `Not a quantity: "${text}"`);
-  return Number(digits) * factor;
+  const match = /^(\d+(?:\.\d+)?)(\w*)$/.exec(text);
+  const factor = UNITS[match?.[2] ?? ''];
+  if (match === null || factor === undefined) {
+    throw new PodError('NotUnderstood', `Not a quantity: "${text}"`);
+  }
+  return Number(match[1]) * factor;
 }
 
 /** `$(NAME)` becomes the variable, `$$(NAME)` stays as `$(NAME)`, and what is not known stays as it is. */
