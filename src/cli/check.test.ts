@@ -117,11 +117,16 @@ test('maesh check wants manifests that are there', async () => {
   const missing = await maesh(['check', '-f', '/no/such/folder']);
   assert.equal(missing.code, 1);
   assert.match(missing.err, /^maesh: Cannot read manifests from "\/no\/such\/folder": [^\n]+\n$/);
-  const none = await maesh(['check']);
-  assert.equal(none.code, 2);
-  assert.equal(
+  const both = await maesh(['check', '--cluster', '-f', 'x']);
+  assert.deepEqual(
+    [both.code, both.err],
+    [2, 'maesh: Cannot use --cluster with -f: give one of them\n'],
+  );
+  const none = await maesh(['check'], { HOME: '/no/such/home', KUBECONFIG: '' });
+  assert.equal(none.code, 1);
+  assert.match(
     none.err,
-    'maesh: Cannot check without manifests: give a file or folder with -f PATH\n',
+    /^maesh: Cannot find a cluster: .+; name a file with --kubeconfig, or manifests with -f PATH\n$/,
   );
 });
 

@@ -1,4 +1,4 @@
-/** `maesh check`: the problems in manifests, for people and for CI. */
+/** `maesh check`: the problems of a cluster or in manifests, for people and for CI. */
 
 import { styleText } from 'node:util';
 
@@ -8,6 +8,7 @@ import { MeshError } from '../base/error.ts';
 import type { Problem } from '../model/service.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { loadManifests } from './load.ts';
+import { addCluster } from './install-options.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson, printable } from './output.ts';
 import { SettingReader } from './setting-reader.ts';
@@ -17,6 +18,8 @@ const EXAMPLES = `
 Errors make the exit code 1; warnings do so with --strict.
 
 Examples:
+  maesh check
+  maesh check --context staging -o json | jq '.findings[] | select(.level == "fail")'
   maesh check -f examples/shop
   maesh check -f manifests/*.yaml --strict
   maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
@@ -25,18 +28,23 @@ const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.defaultMo
 
 export function checkCommand(context: CliContext): Command {
   const command = new Command('check')
-    .summary('list the problems in manifests')
+    .summary('list the problems of a cluster, or in manifests')
     .description(
-      'Reads manifests as "maesh up" does and lists what is wrong with them. Runs nothing.',
+      'Looks at the mesh of a cluster and says of each thing that is wrong what to do. With -f it reads manifests instead, as "maesh up" does. Changes nothing.',
     )
     .option('--strict', 'fail on warnings too')
+    .option('--cluster', 'look at the cluster, whatever MAESH_FILE says')
     .addHelpText('after', EXAMPLES)
     .action(async () => context.exit(await check(command, context)));
   addSettings(command, CHECK_SETTINGS, { manyPaths: true });
-  return addOutput(command);
+  return addOutput(addCluster(command, '--mesh-namespace'));
 }
 
 async function check(command: Command, context: CliContext): Promise<number> {
+  const isNamed = command.getOptionValue('cluster') === true;
+  if (isNamed && command.getOptionValue(SETTINGS.files.name) !== undefined) {
+    throw new MeshError('invalid_setting', 'Cannot use --cluster with -f: give one of them');
+  }
   const flags = givenFlags(command, CHECK_SETTINGS);
   const reader = new SettingReader({ flags, env: context.env, file: null });
   const options = {
@@ -44,10 +52,8 @@ async function check(command: Command, context: CliContext): Promise<number> {
     serviceCidr: reader.one(SETTINGS.serviceCidr),
     defaultMode: reader.one(SETTINGS.defaultMode),
   };
-  if (options.paths.length === 0) {
-    reader.errors.push('Cannot check without manifests: give a file or folder with -f PATH');
-  }
   if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
+  if (isNamed || options.paths.length === 0) return checkCluster(command, context);
   const { problems, notices, snapshot } = await loadManifests(options);
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   const warnings = problems.length - errors;
@@ -61,6 +67,19 @@ async function check(command: Command, context: CliContext): Promise<number> {
   }
   const isStrict = command.getOptionValue('strict') === true;
   return errors > 0 || (isStrict && warnings > 0) ? EXIT_FAILURE : EXIT_OK;
+}
+
+/** What a cluster needs is loaded only for this. */
+async function checkCluster(command: Command, context: CliContext): Promise<number> {
+  const { checkClusterCommand } = await import('./cluster-check.ts');
+  try {
+    return await checkClusterCommand(command, context);
+  } catch (error) {
+    const isNowhere =
+      error instanceof MeshError && error.message.startsWith('Cannot find a cluster');
+    if (!isNowhere) throw error;
+    throw new MeshError(error.code, `${error.message}, or manifests with -f PATH`, error);
+  }
 }
 
 /** One block per object, in order of first appearance. */

@@ -36,14 +36,15 @@ export async function checkClusterCommand(command: Command, context: CliContext)
   return fails > 0 || (isStrict && warns > 0) ? EXIT_FAILURE : EXIT_OK;
 }
 
-/** A line for each finding, and the sum. */
+/** A line for each finding, one below it for what to do, and the sum. */
 export function textOf(findings: readonly Finding[], isColored: boolean): string {
   const width = Math.max(...findings.map(({ what }) => what.length));
-  const lines = findings.map(({ level, what, message, remedy }) => {
+  const margin = ' '.repeat(LEVEL_WIDTH + width + 4);
+  const lines = findings.flatMap(({ level, what, message, remedy }) => {
     const word = level.padEnd(LEVEL_WIDTH);
     const shown = isColored ? styleText(STYLE[level], word, { validateStream: false }) : word;
-    const told = remedy === '' ? message : `${message}: ${remedy}`;
-    return `${shown}  ${what.padEnd(width)}  ${printable(told)}`;
+    const line = `${shown}  ${what.padEnd(width)}  ${printable(message)}`;
+    return remedy === '' ? [line] : [line, `${margin}${printable(remedy)}`];
   });
   const of = (level: Finding['level']): number =>
     findings.filter((finding) => finding.level === level).length;

@@ -29,8 +29,28 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./agent.ts')).agentCommand,
   },
   {
+    name: 'install',
+    summary: 'put the mesh into a cluster',
+    load: async () => (await import('./install.ts')).installCommand,
+  },
+  {
+    name: 'upgrade',
+    summary: 'change the mesh of a cluster',
+    load: async () => (await import('./upgrade.ts')).upgradeCommand,
+  },
+  {
+    name: 'uninstall',
+    summary: 'take the mesh out of a cluster',
+    load: async () => (await import('./uninstall.ts')).uninstallCommand,
+  },
+  {
+    name: 'status',
+    summary: 'show the state of the mesh in a cluster',
+    load: async () => (await import('./status.ts')).statusCommand,
+  },
+  {
     name: 'check',
-    summary: 'list the problems in manifests',
+    summary: 'list the problems of a cluster, or in manifests',
     load: async () => (await import('./check.ts')).checkCommand,
   },
   {

@@ -14,7 +14,7 @@ export interface Cluster {
   readonly namespace: string;
 }
 
-export const DEFAULT_NAMESPACE = 'maesh';
+const DEFAULT_NAMESPACE = 'maesh';
 
 /** `namespaceFlag` is what names the mesh namespace: where `-n` means another one, it has a longer name. */
 export function addCluster(
@@ -41,33 +41,42 @@ export function addCluster(
  */
 export async function withCluster<T>(
   command: Command,
-  { env }: CliContext,
+  context: CliContext,
   run: (cluster: Cluster) => Promise<T>,
 ): Promise<T> {
-  const given = (name: string, variable: string): string => {
-    const value: unknown = command.getOptionValue(name);
-    return typeof value === 'string' && value !== '' ? value : (env[variable] ?? '');
-  };
+  const { env } = context;
+  const given = (name: string, variable: string): string => optionOf(command, name, env[variable]);
   const [{ loadConnection }, { KubeClient }] = await Promise.all([
     import('../kube/api/connection.ts'),
     import('../kube/api/client.ts'),
   ]);
   const kubeconfig = given('kubeconfig', 'MAESH_KUBECONFIG');
-  const context = given('context', 'MAESH_CONTEXT');
+  const contextName = given('context', 'MAESH_CONTEXT');
   const connection = await loadConnection({
     env,
     clock: systemClock,
     ...(kubeconfig === '' ? {} : { kubeconfig }),
-    ...(context === '' ? {} : { context }),
+    ...(contextName === '' ? {} : { context: contextName }),
   });
-  const named = given('meshNamespace', 'MAESH_NAMESPACE') || given('namespace', 'MAESH_NAMESPACE');
   const api = new KubeClient(connection, { clock: systemClock });
   const hold = new MessageChannel();
   hold.port1.on('message', () => undefined);
   try {
-    return await run({ api, clock: systemClock, namespace: named || DEFAULT_NAMESPACE });
+    return await run({ api, clock: systemClock, namespace: namespaceOf(command, context) });
   } finally {
     hold.port1.close();
     api.close();
   }
+}
+
+/** The mesh namespace, by flag or variable. */
+export function namespaceOf(command: Command, { env }: CliContext): string {
+  const isLong = command.options.some((option) => option.long === '--mesh-namespace');
+  const name = isLong ? 'meshNamespace' : 'namespace';
+  return optionOf(command, name, env['MAESH_NAMESPACE']) || DEFAULT_NAMESPACE;
+}
+
+function optionOf(command: Command, name: string, variable: string | undefined): string {
+  const value: unknown = command.getOptionValue(name);
+  return typeof value === 'string' && value !== '' ? value : (variable ?? '');
 }

@@ -1,0 +1,42 @@
+/** Whether controller and agents run as they were applied. */
+
+import { resourcePath } from '../kube/api/path.ts';
+import { getOrNull } from './apply.ts';
+import { tellPod } from './check/control-plane.ts';
+import { few } from './check/finding.ts';
+import type { WorkloadFact } from './facts/facts.ts';
+import { podFact, workloadFact } from './facts/workload.ts';
+import { AGENT, type Api, CONTROLLER, LABEL_OURS } from './names.ts';
+import { listAll } from './pages.ts';
+import { numberAt, type Raw } from './raw.ts';
+
+/** What is missing, as a sentence; '' when everything runs, of the latest template, and is ready. */
+export async function missingReplicas(api: Api, namespace: string): Promise<string> {
+  const apps = { group: 'apps', version: 'v1', namespace };
+  const [controller, agent] = await Promise.all([
+    getOrNull(api, resourcePath({ ...apps, plural: 'deployments', name: CONTROLLER })),
+    getOrNull(api, resourcePath({ ...apps, plural: 'daemonsets', name: AGENT })),
+  ]);
+  const missing = [tell('controller', controller), tell('agents', agent)];
+  return missing.filter((part) => part !== '').join('; ');
+}
+
+/** Why Pods are not ready: `maesh-agent-a (ImagePullBackOff)`; '' when all are. */
+export async function troubles(api: Api, namespace: string): Promise<string> {
+  const path = resourcePath({ version: 'v1', plural: 'pods', namespace });
+  const pods = (await listAll(api, path, { labelSelector: LABEL_OURS })).map(podFact);
+  return few(
+    pods.filter((pod) => pod !== null && !pod.isReady).map((pod) => tellPod(pod as never)),
+  );
+}
+
+function tell(what: string, raw: Raw | null): string {
+  if (raw === null) return `${what}: not there`;
+  const fact: WorkloadFact = workloadFact(raw);
+  const isSeen =
+    numberAt(raw, 'status', 'observedGeneration') >= numberAt(raw, 'metadata', 'generation');
+  if (!isSeen) return `${what}: not begun`;
+  const { wanted, updated, ready } = fact;
+  if (updated < wanted) return `${what}: ${updated} of ${wanted} replaced`;
+  return ready < wanted ? `${what}: ${ready} of ${wanted} ready` : '';
+}

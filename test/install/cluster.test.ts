@@ -1,0 +1,200 @@
+/** `maesh install`, `upgrade`, `check`, `status` and `uninstall` against a real API server, which runs no Pods. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { maesh } from '../../src/cli/maesh.fixture.ts';
+import { ApiServer } from '../chart/support/api-server.ts';
+import { skipWithout } from '../chart/support/tools.ts';
+
+const skip = skipWithout('kubernetes', 'etcd', 'kubectl', 'helm');
+let server: ApiServer;
+
+before(async () => {
+  if (skip === false) server = await ApiServer.start();
+});
+after(async () => {
+  if (skip === false) await server[Symbol.asyncDispose]();
+});
+
+const run = (...args: readonly string[]) => maesh(args, { KUBECONFIG: server.kubeconfig });
+
+/** `kind/name` of everything that the mesh has in the cluster. */
+async function ours(): Promise<readonly string[]> {
+  const kinds =
+    'deployments,daemonsets,services,serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings,priorityclasses,poddisruptionbudgets,networkpolicies,configmaps,secrets,leases';
+  const names = await server.kubectl([
+    'get',
+    kinds,
+    '-A',
+    '-o',
+    'name',
+    '-l',
+    'app.kubernetes.io/name=maesh',
+  ]);
+  return names.split('\n').filter((name) => name !== '');
+}
+
+test('a mesh comes, changes and goes', { skip }, async (context) => {
+  await context.test('check and status say that there is none', async () => {
+    const check = await run('check');
+    assert.equal(check.code, 1);
+    assert.match(check.out, /^ok {4}Kubernetes {2}v1\./m);
+    assert.match(
+      check.out,
+      /^fail {2}mesh {8}there is none in namespace "maesh" .+\n {18}run: maesh install/m,
+    );
+    const upgrade = await run('upgrade');
+    assert.deepEqual([upgrade.code, upgrade.out], [1, '']);
+    assert.match(upgrade.err, /no mesh in namespace "maesh"; run: maesh install/);
+  });
+
+  await context.test('install --dry-run changes nothing', async () => {
+    const dry = await run('install', '--dry-run', 'server');
+    assert.deepEqual([dry.code, dry.err], [0, '']);
+    assert.match(dry.out, /^Namespace maesh would be created$/m);
+    assert.match(dry.out, /^ClusterRole maesh-controller would be created$/m);
+    assert.match(dry.out, /^Deployment maesh\/maesh-controller would be created \(untried/m);
+    const client = await run('install', '--dry-run', 'client', '-o', 'yaml');
+    await server.kubectl(['apply', '--dry-run=client', '--validate=false', '-f', '-'], client.out);
+    assert.deepEqual(await ours(), []);
+  });
+
+  await context.test('install makes what the chart has, once', async () => {
+    const { code, out, err } = await run('install', '--no-wait', '--set', 'controller.replicas=3');
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, /^Deployment maesh\/maesh-controller created$/m);
+    const names = await ours();
+    assert.ok(names.includes('daemonset.apps/maesh-agent') && names.length >= 16, String(names));
+    const again = await run('install', '--no-wait');
+    assert.match(again.err, /there is a mesh in namespace "maesh" already; .+ maesh upgrade/);
+    const elsewhere = await run('install', '--no-wait', '-n', 'other');
+    assert.match(elsewhere.err, /there is a mesh in "maesh", and a cluster has one/);
+    const waits = await run('upgrade', '--timeout', '1s');
+    assert.equal(waits.code, 1);
+    assert.match(waits.err, /Not ready after 1 s: controller: not begun; agents: not begun/);
+  });
+
+  await context.test(
+    'upgrade keeps values, shows what changes and takes away what is not wanted',
+    async () => {
+      const same = await run('upgrade', '--no-wait');
+      assert.deepEqual(
+        same.out.split('\n').filter((line) => !/ unchanged$|^$/.test(line)),
+        [],
+      );
+      const set = ['--set', 'agent.threads=4,networkPolicy.enabled=true'];
+      const dry = await run('upgrade', '--dry-run', 'server', ...set);
+      assert.match(dry.out, /^NetworkPolicy maesh\/maesh-agent would be created$/m);
+      const more = await run('upgrade', '--no-wait', ...set);
+      assert.match(
+        more.out,
+        /^DaemonSet maesh\/maesh-agent changed\n {4}spec\.template\.spec\.containers\[agent\]\.env\[MAESH_THREADS\]\.value: "2" → "4"$/m,
+      );
+      const get = ['-n', 'maesh', 'get', 'deployment/maesh-controller', '-o'];
+      assert.equal(await server.kubectl([...get, 'jsonpath={.spec.replicas}']), '3');
+      const reset = await run('upgrade', '--no-wait', '--reset-values');
+      assert.match(reset.out, /^NetworkPolicy maesh\/maesh-agent deleted$/m);
+      assert.match(reset.out, /^ {4}spec\.replicas: 3 → 2$/m);
+    },
+  );
+
+  await context.test('check and status say what is missing', async () => {
+    const { code, out } = await run('check', '-o', 'json');
+    assert.equal(code, 1);
+    const { findings } = JSON.parse(out) as {
+      findings: readonly { level: string; what: string; message: string }[];
+    };
+    const of = (what: string) =>
+      findings
+        .filter((each) => each.what === what)
+        .map(({ level, message }) => `${level} ${message}`);
+    assert.deepEqual(of('rights'), ['ok controller and agents have what they need']);
+    assert.deepEqual(of('controller'), ['fail none of 2 replicas is ready: no Pod is there']);
+    assert.match(of('leader')[0] ?? '', /^fail no replica leads/);
+    assert.match(of('maesh-dns')[0] ?? '', /^fail 10\.96\.\d+\.\d+ leads to no agent/);
+    await server.kubectl(['delete', 'clusterrole', 'maesh-controller']);
+    const less = await run('check');
+    assert.match(
+      less.out,
+      /^fail {2}rights {8}maesh-controller lacks \d+ rights: get services in the whole cluster, .+\n {20}run: maesh upgrade/m,
+    );
+    await run('upgrade', '--no-wait');
+    const status = await run('status');
+    assert.equal(status.code, 0);
+    assert.match(status.out, /^Services: 0 published, 0 announced, 0 retired\nProblems: none$/m);
+  });
+
+  await context.test('check says what the caller may not see', async () => {
+    await server.kubectl(['create', 'serviceaccount', 'nobody', '-n', 'maesh']);
+    const token = await server.kubectl(['create', 'token', 'nobody', '-n', 'maesh']);
+    const config = await server.kubectl(['config', 'view', '--raw', '-o', 'json']);
+    const parsed = JSON.parse(config) as { users: { user: { token: string } }[] };
+    const [user] = parsed.users;
+    assert.ok(user);
+    user.user.token = token.trim();
+    const { writeFileSync } = await import('node:fs');
+    const path = `${server.kubeconfig}-nobody`;
+    writeFileSync(path, JSON.stringify(parsed), { mode: 0o600 });
+    const { code, out } = await maesh(['check', '--kubeconfig', path]);
+    assert.equal(code, 0, out);
+    assert.match(
+      out,
+      /^warn {2}controller {4}cannot be seen: .+ 403 Forbidden.+\n {20}run this with more rights/m,
+    );
+  });
+
+  await context.test('uninstall asks, then leaves nothing', async () => {
+    const asks = await run('uninstall');
+    assert.equal(asks.code, 2);
+    assert.match(asks.err, /standard input is no terminal; add --yes/);
+    const shadow = (name: string) => ({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: {
+        name,
+        labels: {
+          'app.kubernetes.io/name': 'maesh',
+          'app.kubernetes.io/part-of': 'maesh',
+          'app.kubernetes.io/component': 'shadow',
+        },
+      },
+      spec: { ports: [{ port: 80 }] },
+    });
+    const items = [shadow('shadow-a'), shadow('shadow-b')];
+    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+    await server.kubectl(['create', '-n', 'maesh', '-f', '-'], list);
+    const { code, out, err } = await run('uninstall', '--yes', '--leave', '0s');
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, /^2 shadow Services deleted$/m);
+    assert.match(out, /^DaemonSet maesh\/maesh-agent deleted$/m);
+    assert.match(out, /\nUninstalled\n$/);
+    assert.deepEqual(await ours(), []);
+  });
+
+  await context.test(
+    'what Helm installed is left to Helm, and its hook takes back the rest',
+    async () => {
+      const { findTool, output } = await import('../chart/support/tools.ts');
+      const helm = (...args: readonly string[]) =>
+        output(findTool('helm'), args, { env: server.env });
+      await helm('install', 'mesh', 'chart', '-n', 'maesh', '--set', 'priorityClass.create=false');
+      for (const args of [['uninstall', '--yes'], ['upgrade'], ['install']]) {
+        const { code, err } = await run(...args);
+        assert.equal(code, 1, err);
+        assert.match(err, /Helm manages .+ helm (uninstall|upgrade) mesh /);
+      }
+      const hook = await maesh(['uninstall', '--from-hook', '--leave', '0s'], {
+        KUBECONFIG: server.kubeconfig,
+        POD_NAMESPACE: 'maesh',
+        MAESH_DOMAIN: 'maesh-of-a-test.invalid',
+        MAESH_DNS_MODE: 'auto',
+      });
+      assert.deepEqual([hook.code, hook.err], [0, '']);
+      assert.match(hook.out, /^The cluster DNS is as it was before the mesh$/m);
+      assert.ok((await ours()).includes('deployment.apps/maesh-controller'));
+      await helm('uninstall', 'mesh', '-n', 'maesh', '--no-hooks');
+      assert.deepEqual(await ours(), []);
+    },
+  );
+});
