@@ -152,6 +152,35 @@ test('a shadow that somebody deletes is made again with the same address and por
   );
 });
 
+test('a retired port of a Service goes to nobody else before its quarantine is over', async () => {
+  const world = new World({ range: { from: 10_000, to: 10_001 } });
+  world.lead(world.first);
+  world.service('shop/a', [80, 81]);
+  await world.converge();
+  world.service('shop/a', [80]);
+  world.service('shop/b', [80]);
+  await world.converge(290_000);
+  assert.equal(world.shadowOf('shop/b'), undefined);
+  assert.equal(world.shadowOf('shop/a')?.retiredPorts.length, 1);
+  await world.converge(20_000);
+  assert.equal(world.shadowOf('shop/b')?.state, 'published');
+  assert.deepEqual(world.violations, []);
+});
+
+test('a shadow that is deleted while nobody leads is made again, published as it was', async () => {
+  const world = await published();
+  const before = world.shadowOf('shop/web');
+  world.lead(null);
+  world.api.removeByHand(NAME);
+  world.first.watch();
+  world.lead(world.first);
+  await world.settle();
+  const after = world.shadowOf('shop/web');
+  assert.equal(after?.state, 'published');
+  assert.deepEqual(after.clusterIPs, before?.clusterIPs);
+  assert.deepEqual(after.ports, before?.ports);
+});
+
 test('a shadow whose address somebody else took gets a new one', async () => {
   const world = await published();
   const address = world.shadowOf('shop/web')?.clusterIPs[0];
@@ -297,7 +326,9 @@ test('a range that is used up is told on the Service, and goes on when a port is
   assert.match(problem.message, /10000-10001 \(--proxy-ports\)/);
   assert.equal(world.shadowOf('shop/c'), undefined);
   world.service('shop/a', []);
-  await world.converge(310_000);
+  await world.converge(290_000);
+  assert.equal(world.shadowOf('shop/c'), undefined, 'the quarantine is not over');
+  await world.converge(20_000);
   assert.equal(world.shadowOf('shop/c')?.state, 'published');
   assert.deepEqual(world.first.keeper.problems(), []);
   assert.deepEqual(world.violations, []);
