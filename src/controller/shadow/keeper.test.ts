@@ -159,7 +159,10 @@ test('a retired port of a Service goes to nobody else before its quarantine is o
   await world.converge();
   world.service('shop/a', [80]);
   world.service('shop/b', [80]);
-  await world.converge(290_000);
+  await world.converge(100_000);
+  // Something else of it changes, so that it is looked at.
+  world.service('shop/a', [80], { headless: true });
+  await world.converge(190_000);
   assert.equal(world.shadowOf('shop/b'), undefined);
   assert.equal(world.shadowOf('shop/a')?.retiredPorts.length, 1);
   await world.converge(20_000);
