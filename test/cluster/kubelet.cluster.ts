@@ -89,6 +89,16 @@ async function written(name: string, wanted: RegExp): Promise<string> {
   });
 }
 
+/** What a token says about its holder. */
+function claimsOf(token: string): {
+  readonly aud: readonly string[];
+  readonly exp: number;
+  readonly iat: number;
+  readonly 'kubernetes.io': { readonly pod: { readonly name: string } };
+} {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+}
+
 /** A shell that waits, and ends at once when told. */
 const WAIT = 'trap "exit 0" TERM; while :; do sleep 0.05; done';
 
@@ -173,7 +183,10 @@ test(
     await make(
       t,
       'projected',
-      'id -u; id -G; stat -L -c %a:%g /p/token; cat /p/labels; echo; cat /p/tls/ca.crt | head -n1; cat /p/token',
+      [
+        'id -u; id -G; stat -L -c %a:%g /p/token; cat /p/labels; echo; head -n1 /p/tls/ca.crt',
+        'cat /p/token; echo; cat /var/run/secrets/kubernetes.io/serviceaccount/token',
+      ].join(';'),
       {
         securityContext: { runAsUser: 1_000, runAsGroup: 1_000, fsGroup: 2_000 },
         volumes: [{ name: 'p', projected: { sources } }],
@@ -192,18 +205,12 @@ test(
       'topology.kubernetes.io/zone="a"',
       '-----BEGIN CERTIFICATE-----',
     ];
-    assert.deepEqual(lines.slice(0, -1), expected);
-    const claims = JSON.parse(
-      Buffer.from(lines.at(-1)?.split('.')[1] ?? '', 'base64url').toString(),
-    ) as {
-      aud: string[];
-      exp: number;
-      iat: number;
-      'kubernetes.io': { pod: { name: string } };
-    };
-    assert.deepEqual(claims.aud, ['maesh-discovery']);
+    assert.deepEqual(lines.slice(0, -2), expected);
+    const [claims, own] = lines.slice(-2).map(claimsOf);
+    assert.deepEqual(claims?.aud, ['maesh-discovery']);
     assert.equal(claims.exp - claims.iat, 600);
     assert.equal(claims['kubernetes.io'].pod.name, 'projected');
+    assert.deepEqual(own?.aud, ['https://kubernetes.default.svc']);
   },
 );
 

@@ -84,7 +84,7 @@ export class PodVolumes {
         ];
         const files = new Map<string, File>();
         for (const source of sources) {
-          await this.#read(source, defaultMode, (path, file) => files.set(path, file));
+          await this.#read(name, source, defaultMode, (path, file) => files.set(path, file));
         }
         this.#publish(name, files);
       }
@@ -129,6 +129,7 @@ export class PodVolumes {
   }
 
   async #read(
+    volume: string,
     source: ProjectedSource,
     defaultMode: number,
     put: (path: string, file: File) => void,
@@ -138,7 +139,7 @@ export class PodVolumes {
     if (secret !== undefined) this.#data('secret', secret, defaultMode, put);
     if (downwardAPI !== undefined) this.#downward(downwardAPI, defaultMode, put);
     if (serviceAccountToken !== undefined) {
-      const value = await this.#token(serviceAccountToken);
+      const value = await this.#token(volume, serviceAccountToken);
       put(serviceAccountToken.path, {
         data: Buffer.from(value),
         mode: this.#tokenMode(defaultMode),
@@ -191,8 +192,12 @@ export class PodVolumes {
     }
   }
 
-  async #token({ audience, expirationSeconds = 3_600, path }: TokenSource): Promise<string> {
-    const old = this.#tokens.get(path);
+  async #token(
+    volume: string,
+    { audience, expirationSeconds = 3_600, path }: TokenSource,
+  ): Promise<string> {
+    const key = `${volume}/${path}`;
+    const old = this.#tokens.get(key);
     if (old !== undefined && Date.now() < old.renewAtMs) return old.value;
     const { metadata, spec } = this.#context.pod();
     const account = spec.serviceAccountName ?? 'default';
@@ -207,7 +212,7 @@ export class PodVolumes {
       },
     );
     const renewAtMs = Date.now() + expirationSeconds * 1_000 * RENEW_AT;
-    this.#tokens.set(path, { value: review.status.token, renewAtMs });
+    this.#tokens.set(key, { value: review.status.token, renewAtMs });
     return review.status.token;
   }
 
