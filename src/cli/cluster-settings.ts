@@ -14,12 +14,22 @@ import {
   type Setting,
   SETTINGS,
 } from './settings.ts';
-import { DOMAIN, duration, LABEL_NAME, LISTEN, oneOf, PATH, PORT_RANGE, TARGET } from './value.ts';
+import {
+  DOMAIN,
+  duration,
+  LABEL_NAME,
+  LISTEN,
+  oneOf,
+  PATH,
+  PATH_IF_ANY,
+  PORT_RANGE,
+  TARGET,
+} from './value.ts';
 
 const CLUSTER = {
   kubeconfig: one('Cluster', [
     'kubeconfig',
-    PATH,
+    PATH_IF_ANY,
     '',
     'How to reach the API server; inside a cluster nothing needs to be said.',
   ]),

@@ -8,7 +8,7 @@ import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type
 import { codeOf, MeshError, type ErrorCode } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
 import type { Setting } from './settings.ts';
-import { PATH } from './value.ts';
+import { PATH, PATH_IF_ANY } from './value.ts';
 
 export interface SettingsFile {
   readonly entries: ReadonlyMap<string, SettingsEntry>;
@@ -139,6 +139,6 @@ function inFolder(
   setting: Setting<unknown>,
   texts: readonly string[],
 ): readonly string[] {
-  if (setting.kind !== PATH) return texts;
+  if (setting.kind !== PATH && setting.kind !== PATH_IF_ANY) return texts;
   return texts.map((text) => (text === '-' || text === '' ? text : resolve(dirname(path), text)));
 }

@@ -44,6 +44,9 @@ export const PATH: ValueKind<string> = {
   parse: (text) => (text === '' ? bad('give a path') : ok(text)),
 };
 
+/** A path, or nothing. */
+export const PATH_IF_ANY: ValueKind<string> = { ...PATH, parse: ok };
+
 export function oneOf<T extends string>(...names: readonly [T, T, ...T[]]): ValueKind<T> {
   const list = names.map((name) => `\`${name}\``).join(', ');
   return {

@@ -25,9 +25,11 @@ import { Authority } from './authority/authority.ts';
 import { tokenAuthenticator } from './authority/token.ts';
 import { OwnServices } from './own-services.ts';
 import type { ControllerSettings } from './settings.ts';
+import { ShadowFeed } from './shadow/feed.ts';
+import type { ShadowKeeper } from './shadow/keeper.ts';
 import { Placer } from './shadow/placer.ts';
 import { Progress } from './shadow/progress.ts';
-import { type Damaged, familiesOf, type IpFamily, type Shadow } from './shadow/shadow.ts';
+import { familiesOf, type IpFamily } from './shadow/shadow.ts';
 
 export interface ControlPlaneOptions {
   readonly settings: ControllerSettings;
@@ -54,6 +56,9 @@ const REFERABLE = [
   { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
 ] as const;
 
+/** What the keeper of shadow Services hears from here. */
+type Keeper = Pick<ShadowKeeper, 'shadow' | 'compiled'>;
+
 const AUDIENCE = 'maesh-discovery';
 const AGENT_ACCOUNT = 'maesh-agent';
 
@@ -61,13 +66,9 @@ export class ControlPlane {
   readonly placer: Placer;
   readonly progress: Progress;
   readonly discovery: DiscoveryServer;
-  readonly own: OwnServices;
   readonly source: ClusterSource;
   /** Something that is told to others may have changed: progress, agents, problems, addresses. */
   onChange: () => void = () => undefined;
-  /** These Services came, changed or went; this shadow Service did. */
-  onServices: (keys: readonly string[]) => void = () => undefined;
-  onShadow: (name: string, value: Shadow | Damaged | null) => void = () => undefined;
   readonly #options: ControlPlaneOptions;
   readonly #store = new Store();
   readonly #compiler: Compiler;
@@ -77,6 +78,9 @@ export class ControlPlane {
   #isSourceReady = false;
   #isServing = false;
   #hasCredentials = false;
+  #keeper: Keeper | null = null;
+  #feed: ShadowFeed | null = null;
+  #own: OwnServices | null = null;
   #flush: Timer | null = null;
 
   constructor(options: ControlPlaneOptions) {
@@ -101,10 +105,9 @@ export class ControlPlane {
       clock,
       onDelta: (delta) => this.#publish(delta),
       onDue: () => this.#flushSoon(),
-      onServices: (keys) => this.onServices(keys),
+      onServices: (keys) => this.#keeper?.compiled(keys),
     });
     this.progress = new Progress(() => this.placer.heldBack());
-    this.own = this.#watchOfOwn();
     this.discovery = makeDiscovery(options);
     this.discovery.onChange = () => this.#onAgents();
     this.#authority = this.#makeAuthority();
@@ -119,9 +122,31 @@ export class ControlPlane {
     this.#compile(this.#everything());
   }
 
-  /** Looks at the Services of the mesh itself from here on; `onShadow` must be in place. */
-  watchOwn(): void {
-    this.own.start();
+  /** Looks at the Services of the mesh itself from here on, and has the keeper hear of them and of all others. */
+  watchOwn(keeper: Keeper): void {
+    const { settings, client, clock, random, log } = this.#options;
+    this.#keeper = keeper;
+    this.#feed = new ShadowFeed({
+      placer: this.placer,
+      keeper,
+      progress: this.progress,
+      onChange: () => this.#flushSoon(),
+    });
+    this.#own = new OwnServices({
+      client,
+      namespace: settings.namespace,
+      clock,
+      random,
+      log,
+      shadows: this.#feed,
+      onDnsAddresses: () => this.onChange(),
+    });
+    this.#own.start();
+  }
+
+  /** Cluster IPs of the Service in front of the agents' DNS; none while there is none. */
+  get dnsAddresses(): readonly string[] {
+    return this.#own?.dnsAddresses ?? [];
   }
 
   /** Address families of a Service, in order; empty when it is headless or gone. */
@@ -145,7 +170,7 @@ export class ControlPlane {
   async stop(): Promise<void> {
     await this.discovery.drain();
     this.#flush?.cancel();
-    await Promise.all([this.source.stop(), this.own.stop(), this.#authority.stop()]);
+    await Promise.all([this.source.stop(), this.#own?.stop(), this.#authority.stop()]);
   }
 
   readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {
@@ -183,27 +208,6 @@ export class ControlPlane {
     ];
   }
 
-  #watchOfOwn(): OwnServices {
-    const { settings, client, clock, random, log } = this.#options;
-    return new OwnServices({
-      client,
-      namespace: settings.namespace,
-      clock,
-      random,
-      log,
-      onShadow: (name, value) => {
-        this.placer.shadow(name, value);
-        this.onShadow(name, value);
-        this.#flushSoon();
-      },
-      onListed: () => {
-        this.placer.listed();
-        this.#flushSoon();
-      },
-      onDnsAddresses: () => this.onChange(),
-    });
-  }
-
   #makeAuthority(): Authority {
     const { settings, client, clock, random, log } = this.#options;
     const { namespace, clusterDomain } = settings;
@@ -237,6 +241,10 @@ export class ControlPlane {
   #compile(changed: readonly ObjectRef[]): void {
     const delta = this.#compiler.update(changed);
     if (delta !== null) this.placer.compiled(delta);
+    // A change of its cluster IPs is none for agents, and one for its shadow.
+    this.#keeper?.compiled(
+      changed.filter(isService).map(({ namespace, name }) => `${namespace}/${name}`),
+    );
     this.#flushSoon();
     this.onChange();
   }
@@ -245,9 +253,7 @@ export class ControlPlane {
   #flushSoon(): void {
     this.#flush ??= this.#options.clock.after(0, () => {
       this.#flush = null;
-      const version = this.placer.flush();
-      const { resourceVersion } = this.own;
-      if (resourceVersion !== '') this.progress.observe(resourceVersion, version);
+      this.#feed?.flush();
       this.#onAgents();
     });
   }
@@ -302,6 +308,10 @@ function makeDiscovery(options: ControlPlaneOptions): DiscoveryServer {
     random,
     log,
   });
+}
+
+function isService({ kind }: ObjectRef): boolean {
+  return kind === 'Service';
 }
 
 /** The settings with addresses that this machine can listen on. */

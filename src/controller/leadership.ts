@@ -80,7 +80,7 @@ export class Leadership {
       mode: settings.dnsMode,
       domains: settings.domains,
       meshNamespace: namespace,
-      addressesOf: () => plane.own.dnsAddresses,
+      addressesOf: () => plane.dnsAddresses,
     });
     this.#events = new EventRecorder({
       ...common,
@@ -111,9 +111,7 @@ export class Leadership {
 
   async start(): Promise<void> {
     const { plane } = this.#options;
-    plane.onServices = (keys) => this.#keeper.compiled(keys);
-    plane.onShadow = (name, value) => this.#keeper.shadow(name, value);
-    plane.watchOwn();
+    plane.watchOwn(this.#keeper);
     await this.#replicas.start();
     this.#election.start();
   }

@@ -4,13 +4,14 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { KubeClient, KubeRecord } from '../kube/api/client.ts';
-import { Reflector } from '../kube/api/reflector.ts';
+import { Reflector, type Sink } from '../kube/api/reflector.ts';
 import { isRecord } from '../kube/record.ts';
 import { read } from './shadow/read.ts';
 import type { Damaged, Shadow } from './shadow/shadow.ts';
 
 const DNS_SERVICE = 'maesh-dns';
 const LABELS = 'app.kubernetes.io/part-of=maesh';
+const SHADOW = 'shadow';
 
 export interface OwnServicesOptions {
   readonly client: Pick<KubeClient, 'list' | 'stream'>;
@@ -18,38 +19,41 @@ export interface OwnServicesOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** A shadow Service as it is now, null when it is gone. */
-  readonly onShadow: (name: string, value: Shadow | Damaged | null) => void;
-  /** All shadow Services were told once. */
-  readonly onListed: () => void;
+  readonly shadows: Sink<Shadow | Damaged>;
   readonly onDnsAddresses: () => void;
 }
 
-interface Own {
-  readonly name: string;
-  readonly shadow: Shadow | Damaged | null;
-  /** Of the Service in front of the DNS; empty for others. */
-  readonly clusterIPs: readonly string[];
-}
+/** One of them: a shadow Service, or the addresses of the DNS. */
+type Own =
+  | { readonly kind: 'shadow'; readonly shadow: Shadow | Damaged }
+  | { readonly kind: 'dns'; readonly addresses: readonly string[] };
 
 export class OwnServices {
   readonly #options: OwnServicesOptions;
   readonly #reflector: Reflector<Own>;
-  #names = new Set<string>();
   #dnsAddresses: readonly string[] = [];
 
   constructor(options: OwnServicesOptions) {
     this.#options = options;
-    const { client, namespace, clock, random, log } = options;
+    const { client, namespace, clock, random, log, shadows } = options;
     this.#reflector = new Reflector<Own>({
       client,
       path: `/api/v1/namespaces/${namespace}/services`,
       labelSelector: LABELS,
       pick,
       sink: {
-        replace: (objects) => this.#replace(objects),
-        set: (object) => this.#set(object),
-        delete: ({ name }) => this.#delete(name),
+        replace: (all) => {
+          shadows.replace(all.flatMap((own) => (own.kind === 'shadow' ? [own.shadow] : [])));
+          this.#setDns(all.flatMap((own) => (own.kind === 'dns' ? own.addresses : [])));
+        },
+        set: (own) => {
+          if (own.kind === 'shadow') shadows.set(own.shadow);
+          else this.#setDns(own.addresses);
+        },
+        delete: (key) => {
+          if (key.name === DNS_SERVICE) this.#setDns([]);
+          else shadows.delete(key);
+        },
       },
       clock,
       random,
@@ -57,18 +61,9 @@ export class OwnServices {
     });
   }
 
-  /** Cluster IPs of the Service in front of the agents' DNS. */
+  /** Cluster IPs of the Service in front of the agents' DNS; none while there is none. */
   get dnsAddresses(): readonly string[] {
     return this.#dnsAddresses;
-  }
-
-  /** Up to where all changes have been told; '' before the first list. */
-  get resourceVersion(): string {
-    return this.#reflector.resourceVersion;
-  }
-
-  get lastError(): string {
-    return this.#reflector.lastError?.message ?? '';
   }
 
   start(): void {
@@ -79,30 +74,8 @@ export class OwnServices {
     return this.#reflector.stop();
   }
 
-  #replace(objects: readonly Own[]): void {
-    const before = this.#names;
-    this.#names = new Set();
-    for (const object of objects) this.#set(object);
-    for (const name of before) if (!this.#names.has(name)) this.#delete(name);
-    this.#options.onListed();
-  }
-
-  #set({ name, shadow, clusterIPs }: Own): void {
-    if (shadow !== null) {
-      this.#names.add(name);
-      this.#options.onShadow(name, shadow);
-    } else {
-      this.#setDns(clusterIPs);
-    }
-  }
-
-  #delete(name: string): void {
-    if (name === DNS_SERVICE) this.#setDns([]);
-    if (!this.#names.delete(name)) return;
-    this.#options.onShadow(name, null);
-  }
-
   #setDns(addresses: readonly string[]): void {
+    if (addresses.join() === this.#dnsAddresses.join()) return;
     this.#dnsAddresses = addresses;
     this.#options.onDnsAddresses();
   }
@@ -110,12 +83,10 @@ export class OwnServices {
 
 function pick(raw: KubeRecord): Own | null {
   const metadata = isRecord(raw['metadata']) ? raw['metadata'] : {};
-  const name = typeof metadata['name'] === 'string' ? metadata['name'] : '';
-  if (name === DNS_SERVICE) return { name, shadow: null, clusterIPs: clusterIpsOf(raw) };
+  if (metadata['name'] === DNS_SERVICE) return { kind: 'dns', addresses: clusterIpsOf(raw) };
   const labels = isRecord(metadata['labels']) ? metadata['labels'] : {};
-  if (labels['app.kubernetes.io/component'] !== 'shadow') return null;
-  const shadow = read(raw);
-  return shadow === null ? null : { name, shadow, clusterIPs: [] };
+  const shadow = labels['app.kubernetes.io/component'] === SHADOW ? read(raw) : null;
+  return shadow === null ? null : { kind: 'shadow', shadow };
 }
 
 function clusterIpsOf(raw: KubeRecord): readonly string[] {
