@@ -11,7 +11,7 @@ import { Chart } from '../install/chart.ts';
 import { LABEL_OURS } from '../install/names.ts';
 import { listAll } from '../install/pages.ts';
 import { lookForMesh, remember, type Present } from '../install/present.ts';
-import { textAt, type Raw } from '../install/raw.ts';
+import { listAt, textAt, type Raw } from '../install/raw.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
 import { waitUntil } from '../install/wait.ts';
@@ -75,10 +75,10 @@ export async function runInstall(
     refuse(present, isUpgrade, cluster.namespace);
     const isReset = command.getOptionValue('resetValues') === true;
     const given = overlay(isReset ? {} : (present.values ?? {}), wish.given);
-    const applied = await apply(context, cluster, { given, present, wish });
-    if (wish.format !== '') printAll(context, wish.format, applied);
+    const { objects, domain } = await apply(context, cluster, { given, present, wish });
+    if (wish.format !== '') printAll(context, wish.format, objects);
     if (wish.dryRun !== '' || command.getOptionValue('wait') === false) return EXIT_OK;
-    return waitReady(context, cluster, { timeoutMs: wish.timeoutMs, isUpgrade });
+    return waitReady(context, cluster, { timeoutMs: wish.timeoutMs, isUpgrade, domain });
   });
 }
 
@@ -159,7 +159,7 @@ async function apply(
   context: CliContext,
   { api, namespace }: Cluster,
   what: { readonly given: Values; readonly present: Present; readonly wish: Wish },
-): Promise<readonly Raw[]> {
+): Promise<{ readonly objects: readonly Raw[]; readonly domain: string }> {
   const { given, present, wish } = what;
   const chart = await Chart.load();
   // Somebody's own namespace stays as it is.
@@ -182,7 +182,7 @@ async function apply(
   };
   await applyAll(objects, options);
   if (present.values !== null) await prune(objects, options);
-  return results;
+  return { objects: results, domain: String(listAt(values, 'mesh', 'domains')[0]) };
 }
 
 function tellApplied({ name, outcome, changes }: Applied, isDryRun: boolean): string {
@@ -195,7 +195,11 @@ function tellApplied({ name, outcome, changes }: Applied, isDryRun: boolean): st
 async function waitReady(
   { io }: CliContext,
   { api, clock, namespace }: Cluster,
-  { timeoutMs, isUpgrade }: { readonly timeoutMs: number; readonly isUpgrade: boolean },
+  {
+    timeoutMs,
+    isUpgrade,
+    domain,
+  }: { readonly timeoutMs: number; readonly isUpgrade: boolean; readonly domain: string },
 ): Promise<number> {
   const left = await waitUntil({
     clock,
@@ -210,12 +214,15 @@ async function waitReady(
     );
     return EXIT_FAILURE;
   }
-  io.out(isUpgrade ? 'The mesh is up to date\n' : await firstCall(api, namespace));
+  io.out(isUpgrade ? 'The mesh is up to date\n' : await firstCall({ api, namespace }, domain));
   return EXIT_OK;
 }
 
 /** With a Service that has a mesh name, if there is one. */
-async function firstCall(api: Cluster['api'], namespace: string): Promise<string> {
+async function firstCall(
+  { api, namespace }: Pick<Cluster, 'api' | 'namespace'>,
+  domain: string,
+): Promise<string> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/services`;
   const selector = `${LABEL_OURS},app.kubernetes.io/component=shadow`;
   const shadows = await listAll(api, path, { labelSelector: selector });
@@ -226,7 +233,7 @@ async function firstCall(api: Cluster['api'], namespace: string): Promise<string
   const [space = 'shop', name = 'web'] = web === '' ? [] : web.split('/');
   return [
     'The mesh runs. Call a Service through it, from any pod:',
-    `  curl http://${name}.${space}.maesh/`,
+    `  curl http://${name}.${space}.${domain}/`,
     `Callers of ${name}.${space} are left alone. See that all is well, or take it out again:`,
     '  maesh check',
     '  maesh uninstall',

@@ -1,25 +1,28 @@
 /** Asks a replica of the controller, through the API server: its admin port is open to nobody else. */
 
-import type { Clock } from '../../base/clock.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
 import { isRecord } from '../../kube/record.ts';
 import type { Problem } from '../../model/service.ts';
 import type { Api } from '../names.ts';
 import { listAt, numberAt, textAt } from '../raw.ts';
-import { delay } from '../wait.ts';
 import type { AgentFact, ReplicaFact } from './facts.ts';
 
 const ADMIN_PORT = 9_000;
 const TIMEOUT_MS = 10_000;
-/** An agent that is behind gets this long to catch up before that is told: every change leaves it behind for a moment. */
-const CATCH_UP_MS = 2_000;
+/** An agent may be behind for this long before that is told: every change leaves it behind for a moment. */
+const CATCH_UP_MS = 5_000;
 /** Problems that are kept of one answer. */
 const PROBLEMS_MAX = 10_000;
+
+interface PodName {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 /** Of the admin API of a Pod. Throws an `ApiError`, of the API server or of the Pod. */
 export async function askPod(
   api: Api,
-  pod: { readonly namespace: string; readonly name: string },
+  pod: PodName,
   path: string,
   query: Readonly<Record<string, string>> = {},
 ): Promise<unknown> {
@@ -28,39 +31,27 @@ export async function askPod(
 }
 
 /** Everything that is told of one replica. Throws an `ApiError`. */
-export async function askReplica(
-  api: Api,
-  clock: Clock,
-  pod: { readonly namespace: string; readonly name: string },
-): Promise<ReplicaFact> {
-  const [ready, first, problems] = await Promise.all([
+export async function askReplica(api: Api, pod: PodName): Promise<ReplicaFact> {
+  const [pending, agents, problems] = await Promise.all([
     askReadiness(api, pod),
     askPod(api, pod, '/api/agents'),
     askPod(api, pod, '/api/problems'),
   ]);
-  const version = numberAt(first, 'version');
-  let agents = first;
-  if (listAt(first, 'agents').some((agent) => numberAt(agent, 'servedVersion') < version)) {
-    await delay(clock, CATCH_UP_MS);
-    agents = await askPod(api, pod, '/api/agents');
-  }
+  const version = numberAt(agents, 'version');
   return {
     pod: pod.name,
-    version: numberAt(agents, 'version'),
-    agents: listAt(agents, 'agents').map((agent) => agentFact(agent, version, agents)),
+    version,
+    agents: listAt(agents, 'agents').map((agent) => agentFact(agent, version)),
     problems: listAt(problems, 'problems')
       .filter((problem) => isRecord(problem))
       .slice(0, PROBLEMS_MAX)
       .map(problemFact),
-    pending: ready,
+    pending,
   };
 }
 
 /** 503 says what is missing, and comes as an error of the API server that holds none of it. */
-async function askReadiness(
-  api: Api,
-  pod: { readonly namespace: string; readonly name: string },
-): Promise<readonly string[]> {
+async function askReadiness(api: Api, pod: PodName): Promise<readonly string[]> {
   try {
     const answer = await askPod(api, pod, '/readyz');
     return listAt(answer, 'pending').map(String);
@@ -72,15 +63,15 @@ async function askReadiness(
   }
 }
 
-function agentFact(raw: unknown, asked: number, answer: unknown): AgentFact {
+function agentFact(raw: unknown, version: number): AgentFact {
   const servedVersion = numberAt(raw, 'servedVersion');
   return {
     agent: textAt(raw, 'agent'),
     node: textAt(raw, 'node'),
     build: textAt(raw, 'build'),
     servedVersion,
-    isBehind: servedVersion < asked,
-    lag: Math.max(0, numberAt(answer, 'version') - servedVersion),
+    isBehind: numberAt(raw, 'lagMs') > CATCH_UP_MS,
+    lag: Math.max(0, version - servedVersion),
     failures: listAt(raw, 'failures').map(String),
   };
 }

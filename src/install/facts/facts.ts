@@ -76,7 +76,7 @@ export interface AgentFact {
   readonly node: string;
   readonly build: string;
   readonly servedVersion: number;
-  /** Behind the version that its controller had when it was asked first. */
+  /** Behind its controller for longer than a change takes. */
   readonly isBehind: boolean;
   /** Versions that it is behind by now. */
   readonly lag: number;

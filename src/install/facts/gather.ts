@@ -84,7 +84,7 @@ export async function gather({ api, clock, namespace }: GatherOptions): Promise<
         kubeProxyFact,
       ),
     ]);
-  const replicas = await askReplicas({ api, clock, namespace }, pods);
+  const replicas = await askReplicas({ api, namespace }, pods);
   return {
     namespace,
     server: api.server,
@@ -110,7 +110,7 @@ async function readPods(api: Api, namespace: string): Promise<readonly PodFact[]
 }
 
 async function askReplicas(
-  { api, clock, namespace }: GatherOptions,
+  { api, namespace }: Omit<GatherOptions, 'clock'>,
   pods: Known<readonly PodFact[]>,
 ): Promise<ReadonlyMap<string, Known<ReplicaFact>>> {
   const running = (pods.ok ? pods.value : []).filter(
@@ -119,7 +119,7 @@ async function askReplicas(
   );
   const answers = await Promise.all(
     running.map(async ({ name }) => {
-      return [name, await read(() => askReplica(api, clock, { namespace, name }))] as const;
+      return [name, await read(() => askReplica(api, { namespace, name }))] as const;
     }),
   );
   return new Map(answers);
