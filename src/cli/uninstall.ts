@@ -8,14 +8,14 @@ import { Command, Option } from 'commander';
 import { MeshError } from '../base/error.ts';
 import { createLog } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
-import { askOnce } from '../controller/dns-probe/probe.ts';
+import type { SoaResolver } from '../controller/dns-probe/probe.ts';
 import { findController, takeBack, uninstall } from '../install/uninstall.ts';
 import { containerEnv, helmRelease } from '../install/facts/workload.ts';
 import type { Raw } from '../install/raw.ts';
-import { delay, waitUntil } from '../install/wait.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, withCluster, type Cluster } from './install-options.ts';
 import { printable } from './output.ts';
+import { leaveFor, leaveSeen } from './uninstall-leave.ts';
 import { duration } from './value.ts';
 
 const EXAMPLES = `
@@ -29,9 +29,6 @@ Examples:
 
 const LEAVE = duration('0s', '10m');
 const TIMEOUT = duration('1s', '1h');
-/** For the cluster DNS to read its configuration again, and then for what resolvers have kept. */
-const DNS_GONE_MS = 100_000;
-const DNS_TTL_MS = 5_000;
 const ASK_TIMEOUT_MS = 1_000;
 
 export function uninstallCommand(context: CliContext): Command {
@@ -80,7 +77,8 @@ async function run(command: Command, context: CliContext, given: Cluster): Promi
     namespace,
     tell,
     restoreDns: dnsMode === 'auto' ? () => restoreDns(cluster, domains) : null,
-    leave: () => (isHook ? leaveSeen(cluster, domains, tell) : leaveFor(cluster, leaveMs, tell)),
+    leave: () =>
+      isHook ? leaveSeen({ clock, domains, tell, resolver }) : leaveFor({ clock, tell }, leaveMs),
   };
   if (isHook) {
     await takeBack(options);
@@ -159,31 +157,9 @@ async function restoreDns(cluster: Cluster, domains: readonly string[]): Promise
   await keeper.restore({ isLast: true });
 }
 
-async function leaveFor(
-  { clock }: Cluster,
-  leaveMs: number,
-  tell: (line: string) => void,
-): Promise<void> {
-  if (leaveMs === 0) return;
-  tell(`Callers have ${leaveMs / 1_000} s to leave`);
-  await delay(clock, leaveMs);
-}
-
-/** From inside the cluster one sees when the names are gone. */
-async function leaveSeen(
-  { clock }: Cluster,
-  domains: readonly string[],
-  tell: (line: string) => void,
-): Promise<void> {
-  const resolver = new Resolver({ timeout: ASK_TIMEOUT_MS, tries: 2 });
-  const missing = async (): Promise<string> => {
-    const answers = await Promise.all(domains.map((domain) => askOnce(resolver, domain)));
-    const left = domains.filter((_, index) => answers[index]?.state === 'works');
-    return left.length === 0 ? '' : `Waiting for the cluster DNS to forget ${left.join(', ')}`;
-  };
-  const left = await waitUntil({ clock, timeoutMs: DNS_GONE_MS, missing, tell });
-  if (left !== '') tell(`The cluster DNS still forwards after ${DNS_GONE_MS / 1_000} s: going on`);
-  await delay(clock, DNS_TTL_MS);
+/** A new one asks from a new port, and so perhaps another replica of the cluster DNS. */
+function resolver(): SoaResolver {
+  return new Resolver({ timeout: ASK_TIMEOUT_MS, tries: 1 });
 }
 
 function timeOf(command: Command, name: string, kind: typeof LEAVE): number {
