@@ -1,0 +1,96 @@
+/** What the README promises first: install with helm, call a Service by its mesh name, uninstall without a trace. */
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import type { Answer } from './app.ts';
+import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
+import { Bed } from './bed/bed.ts';
+import { maeshImages } from './image.ts';
+import { agents, installMesh, MESH, uninstallMesh } from './mesh.ts';
+
+const NS = 'shop';
+/** Room for CoreDNS to hear of it, and for answers that callers keep. */
+const DNS_MS = { timeoutMs: 60_000, everyMs: 250 };
+let bed: Bed;
+let folder: string;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'maesh-image-'));
+  const external = process.env['MAESH_TEST_EXTERNAL'] === '1';
+  bed = await Bed.start(external ? {} : { images: maeshImages(join(folder, 'root')) });
+  const [node] = await bed.nodes();
+  await bed.apply(
+    ...namespaceObjects(NS),
+    ...appObjects({ namespace: NS, name: 'web', replicas: 2 }),
+    callerPod({ namespace: NS, name: 'caller', ...(node === undefined ? {} : { node }) }),
+  );
+  await bed.readyPods(NS, 'app=web', 2);
+  await bed.readyPods(NS, 'app=caller', 1);
+});
+
+after(async () => {
+  if (bed.local === undefined) await bed.kubectl(['delete', 'namespace', NS, MESH]);
+  await bed.stop();
+  rmSync(folder, { recursive: true });
+});
+
+async function call(host: string): Promise<Answer | undefined> {
+  const [answer] = await bed.fetch(`${NS}/caller`, `http://${host}/`);
+  return answer?.status === 200 ? (JSON.parse(answer.body) as Answer) : undefined;
+}
+
+/** Everything in the cluster that has to do with the mesh, but for its namespace. */
+async function traces(): Promise<readonly string[]> {
+  const kinds =
+    'services,configmaps,secrets,leases,deployments,daemonsets,serviceaccounts,roles,rolebindings';
+  const own = await bed.kubectl(['-n', MESH, 'get', kinds, '-o', 'name']);
+  const wide = await bed.kubectl([
+    'get',
+    'clusterroles,clusterrolebindings,priorityclasses',
+    '-o',
+    'name',
+  ]);
+  const root = /^(configmap\/kube-root-ca\.crt|serviceaccount\/default)$/;
+  return [
+    ...own.split('\n').filter((name) => name !== '' && !root.test(name)),
+    ...wide.split('\n').filter((name) => name.includes('maesh')),
+  ];
+}
+
+for (const helm of [4, 3] as const) {
+  test(`helm ${helm}: a call by the mesh name goes through the agent of its own node, until the uninstall`, async () => {
+    const corefile = ['-n', 'kube-system', 'get', 'configmap', 'coredns', '-o', 'jsonpath={.data}'];
+    const original = await bed.kubectl(corefile);
+    await installMesh(bed, { helm });
+    const [caller] = await bed.pods(NS, 'app=caller');
+    // The agent of another node helps out until kube-proxy has heard of the own one.
+    const answer = await bed.waitFor(
+      'a call through the agent of the node',
+      async () => {
+        const own = (await agents(bed)).find(({ spec }) => spec.nodeName === caller?.spec.nodeName);
+        const answer = await call('web.shop.maesh');
+        return answer?.from.replace('::ffff:', '') === own?.status.podIP && answer;
+      },
+      DNS_MS,
+    );
+    assert.equal(answer.headers['x-forwarded-for'], caller?.status.podIP);
+    for (let n = 0; n < 10; n++) assert.equal((await call('web.shop.maesh'))?.from, answer.from);
+    assert.equal((await call('web.shop'))?.headers['x-forwarded-for'], undefined);
+    assert.notEqual(await bed.kubectl(corefile), original);
+    await uninstallMesh(bed, helm);
+    assert.deepEqual(await traces(), []);
+    assert.equal(await bed.kubectl(corefile), original);
+    await bed.waitFor(
+      'the name to be gone',
+      async () => {
+        const [gone] = await bed.fetch(`${NS}/caller`, 'http://web.shop.maesh/');
+        return gone?.error === 'ENOTFOUND';
+      },
+      DNS_MS,
+    );
+    assert.notEqual(await call('web.shop'), undefined);
+  });
+}
