@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { ManualClock } from '../../base/clock.ts';
+import { makeCertificate } from '../../discovery/stream.fixture.ts';
 import { FakeApiServer } from './api-server.fixture.ts';
 import { KubeClient } from './client.ts';
 import { loadConnection } from './connection.ts';
@@ -68,7 +68,7 @@ test('a kubeconfig gives server, namespace, and credentials of each kind', async
     tls: {},
   });
   const user = { 'client-certificate': 'pki/x.pem', 'client-key-data': base64('KEY') };
-  const cluster = { 'certificate-authority-data': base64('CA'), 'tls-server-name': 'kube' };
+  const cluster = { 'certificate-authority-data': base64('CA'), 'tls-server-name': 'maesh-controller' };
   assert.deepEqual(await accessOf(t, { cluster, user }), {
     headers: {},
     tls: { ca: 'CA', cert: 'from a file', key: 'KEY', servername: 'kube' },
@@ -234,13 +234,8 @@ test('a plugin is asked once until its credentials end, and its failures are tol
 
 test('a server over TLS is checked against the authority and may be called by another name', async (t) => {
   const root = folder(t);
-  const subject = '-subj /CN=kube -addext subjectAltName=DNS:kube -days 2';
-  const curve = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
-  const files = `-keyout ${join(root, 'key.pem')} -out ${join(root, 'cert.pem')}`;
-  const words = `req -x509 ${curve} ${subject} ${files}`.split(' ');
-  execFileSync('openssl', words, { stdio: 'ignore' });
-  const cert = readFileSync(join(root, 'cert.pem'), 'utf8');
-  const key = readFileSync(join(root, 'key.pem'), 'utf8');
+  const { certPem: cert, keyPem: key } = await makeCertificate('kube');
+  writeFileSync(join(root, 'cert.pem'), cert);
   const server = await FakeApiServer.start({ tls: { cert, key } });
   t.after(() => server.stop());
   const ask = async (cluster: object): Promise<unknown> => {
@@ -252,7 +247,7 @@ test('a server over TLS is checked against the authority and may be called by an
     const client = new KubeClient(connection, { clock: new ManualClock() });
     return client.get('/version').finally(() => client.close());
   };
-  await ask({ 'certificate-authority': 'cert.pem', 'tls-server-name': 'kube' });
+  await ask({ 'certificate-authority': 'cert.pem', 'tls-server-name': 'maesh-controller' });
   await ask({ 'insecure-skip-tls-verify': true });
   await assert.rejects(ask({}), /self-signed certificate; give its authority as/);
   await assert.rejects(ask({ 'certificate-authority': 'cert.pem' }), /set "tls-server-name" to/);
