@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 
+import { MeshError } from '../base/error.ts';
 import { gather } from '../install/facts/gather.ts';
 import { serviceStatus } from '../install/service-status.ts';
 import { servicesIn, statusOf } from '../install/status.ts';
@@ -60,7 +61,11 @@ async function show(command: Command, context: CliContext, asked: Asked): Promis
     end();
   });
   while (!over.signal.aborted) {
-    const text = await once(command, context, asked);
+    // Somebody watches because things go wrong: an API server that is away for a moment ends nothing.
+    const text = await once(command, context, asked).catch((error: unknown) => {
+      const { code, message } = MeshError.from(error);
+      return isJson(command) ? JSON.stringify({ error: code, message }) : `maesh: ${message}`;
+    });
     io.out(isColored && !isJson(command) ? `${CLEAR}${text}\n` : `${text}\n`);
     await Promise.race([delay(asked.cluster.clock, WATCH_MS), ended]);
   }

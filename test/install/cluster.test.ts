@@ -1,11 +1,12 @@
 /** `maesh install`, `upgrade`, `check`, `status` and `uninstall` against a real API server, which runs no Pods. */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { maesh } from '../../src/cli/maesh.fixture.ts';
 import { ApiServer } from '../chart/support/api-server.ts';
-import { skipWithout } from '../chart/support/tools.ts';
+import { findTool, output, skipWithout } from '../chart/support/tools.ts';
 
 const skip = skipWithout('kubernetes', 'etcd', 'kubectl', 'helm');
 let server: ApiServer;
@@ -133,7 +134,6 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     const [user] = parsed.users;
     assert.ok(user);
     user.user.token = token.trim();
-    const { writeFileSync } = await import('node:fs');
     const path = `${server.kubeconfig}-nobody`;
     writeFileSync(path, JSON.stringify(parsed), { mode: 0o600 });
     const { code, out } = await maesh(['check', '--kubeconfig', path]);
@@ -175,7 +175,6 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
   await context.test(
     'what Helm installed is left to Helm, and its hook takes back the rest',
     async () => {
-      const { findTool, output } = await import('../chart/support/tools.ts');
       const helm = (...args: readonly string[]) =>
         output(findTool('helm'), args, { env: server.env });
       await helm('install', 'mesh', 'chart', '-n', 'maesh', '--set', 'priorityClass.create=false');
