@@ -68,7 +68,7 @@ test('a kubeconfig gives server, namespace, and credentials of each kind', async
     tls: {},
   });
   const user = { 'client-certificate': 'pki/x.pem', 'client-key-data': base64('KEY') };
-  const cluster = { 'certificate-authority-data': base64('CA'), 'tls-server-name': 'maesh-controller' };
+  const cluster = { 'certificate-authority-data': base64('CA'), 'tls-server-name': 'kube' };
   assert.deepEqual(await accessOf(t, { cluster, user }), {
     headers: {},
     tls: { ca: 'CA', cert: 'from a file', key: 'KEY', servername: 'kube' },
