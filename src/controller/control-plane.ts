@@ -8,6 +8,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
+import { Resolver } from 'node:dns/promises';
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
@@ -23,6 +24,7 @@ import type { Identity } from '../model/endpoint.ts';
 import type { Delta, Problem, Service, Snapshot } from '../model/service.ts';
 import { Authority } from './authority/authority.ts';
 import { tokenAuthenticator } from './authority/token.ts';
+import { DnsProbe } from './dns-probe/probe.ts';
 import { OwnServices } from './own-services.ts';
 import type { ControllerSettings } from './settings.ts';
 import { ShadowFeed } from './shadow/feed.ts';
@@ -59,6 +61,8 @@ const REFERABLE = [
 /** What the keeper of shadow Services hears from here. */
 type Keeper = Pick<ShadowKeeper, 'shadow' | 'compiled'>;
 
+/** A resolver of the cluster answers within milliseconds, or not at all. */
+const RESOLVER = { timeout: 2_000, tries: 2 };
 const AUDIENCE = 'maesh-discovery';
 const AGENT_ACCOUNT = 'maesh-agent';
 
@@ -73,6 +77,7 @@ export class ControlPlane {
   readonly #store = new Store();
   readonly #compiler: Compiler;
   readonly #authority: Authority;
+  readonly #probe: DnsProbe;
   readonly #services = new Map<string, Service>();
   readonly #identities = new Map<string, Identity>();
   #isSourceReady = false;
@@ -111,6 +116,13 @@ export class ControlPlane {
     this.discovery = makeDiscovery(options);
     this.discovery.onChange = () => this.#onAgents();
     this.#authority = this.#makeAuthority();
+    this.#probe = new DnsProbe({
+      clock,
+      random,
+      resolve: new Resolver(RESOLVER),
+      domains: settings.domains,
+      onChange: () => this.onChange(),
+    });
   }
 
   /** Resolves when the cluster was read and compiled; what is away is tried again until it is there. */
@@ -119,6 +131,7 @@ export class ControlPlane {
     await this.source.start();
     this.#store.subscribe((changed) => this.#compile(changed));
     this.#isSourceReady = true;
+    this.#probe.start();
     this.#compile(this.#everything());
   }
 
@@ -169,6 +182,7 @@ export class ControlPlane {
   /** Sends the agents to another replica and ends. */
   async stop(): Promise<void> {
     await this.discovery.drain();
+    this.#probe.stop();
     this.#flush?.cancel();
     await Promise.all([this.source.stop(), this.#own?.stop(), this.#authority.stop()]);
   }
@@ -205,6 +219,7 @@ export class ControlPlane {
       ...this.#compiler.snapshot().problems,
       ...this.placer.problems(),
       ...this.#authority.problems(),
+      ...this.#probe.problems(),
     ];
   }
 
