@@ -1,26 +1,25 @@
-/** What the README promises first: install with helm, call a Service by its mesh name, uninstall without a trace. */
+/** With helm 3, as mesh.cluster.ts has it with helm 4: install, call a Service by its mesh name, uninstall without a trace. */
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Answer } from './app.ts';
 import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
-import { Bed } from './bed/bed.ts';
-import { maeshImages } from './image.ts';
-import { agents, installMesh, MESH, uninstallMesh } from './mesh.ts';
+import type { Bed } from './bed/bed.ts';
+import { ROOT } from './bed/tools.ts';
+import { MESH, MeshBed } from './mesh/mesh.ts';
 
 const NS = 'shop';
 /** Room for CoreDNS to hear of it, and for answers that callers keep. */
 const DNS_MS = { timeoutMs: 60_000, everyMs: 250 };
+const EXTERNAL = process.env['MAESH_TEST_EXTERNAL'] === '1';
+const skip = EXTERNAL && 'the image of these tests is in the cluster of the bed only';
+let mesh: MeshBed;
 let bed: Bed;
-let folder: string;
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'maesh-image-'));
-  const external = process.env['MAESH_TEST_EXTERNAL'] === '1';
-  bed = await Bed.start(external ? {} : { images: maeshImages(join(folder, 'root')) });
+  if (skip !== false) return;
+  mesh = await MeshBed.start();
+  bed = mesh.bed;
   const [node] = await bed.nodes();
   await bed.apply(
     ...namespaceObjects(NS),
@@ -32,9 +31,7 @@ before(async () => {
 });
 
 after(async () => {
-  if (bed.local === undefined) await bed.kubectl(['delete', 'namespace', NS, MESH]);
-  await bed.stop();
-  rmSync(folder, { recursive: true });
+  if (skip === false) await mesh.stop();
 });
 
 async function call(host: string): Promise<Answer | undefined> {
@@ -60,17 +57,22 @@ async function traces(): Promise<readonly string[]> {
   ];
 }
 
-for (const helm of [4, 3] as const) {
-  test(`helm ${helm}: a call by the mesh name goes through the agent of its own node, until the uninstall`, async () => {
+test(
+  'helm 3: a call by the mesh name goes through the agent of its own node, until the uninstall',
+  { skip },
+  async () => {
     const corefile = ['-n', 'kube-system', 'get', 'configmap', 'coredns', '-o', 'jsonpath={.data}'];
     const original = await bed.kubectl(corefile);
-    await installMesh(bed, { helm });
+    const flags = ['-n', MESH, '--wait', '--timeout', '120s'];
+    await bed.helm(['install', MESH, `${ROOT}/chart`, '--create-namespace', ...flags], 3);
     const [caller] = await bed.pods(NS, 'app=caller');
     // The agent of another node helps out until kube-proxy has heard of the own one.
     const answer = await bed.waitFor(
       'a call through the agent of the node',
       async () => {
-        const own = (await agents(bed)).find(({ spec }) => spec.nodeName === caller?.spec.nodeName);
+        const own = (await mesh.agents()).find(
+          ({ spec }) => spec.nodeName === caller?.spec.nodeName,
+        );
         const answer = await call('web.shop.maesh');
         return answer?.from.replace('::ffff:', '') === own?.status.podIP && answer;
       },
@@ -80,7 +82,9 @@ for (const helm of [4, 3] as const) {
     for (let n = 0; n < 10; n++) assert.equal((await call('web.shop.maesh'))?.from, answer.from);
     assert.equal((await call('web.shop'))?.headers['x-forwarded-for'], undefined);
     assert.notEqual(await bed.kubectl(corefile), original);
-    await uninstallMesh(bed, helm);
+    await bed.helm(['uninstall', MESH, ...flags], 3);
+    // Not even with --wait does helm wait for pods.
+    await bed.kubectl(['-n', MESH, 'wait', 'pods', '--all', '--for=delete', '--timeout=60s']);
     assert.deepEqual(await traces(), []);
     assert.equal(await bed.kubectl(corefile), original);
     await bed.waitFor(
@@ -92,5 +96,5 @@ for (const helm of [4, 3] as const) {
       DNS_MS,
     );
     assert.notEqual(await call('web.shop'), undefined);
-  });
-}
+  },
+);
