@@ -9,6 +9,7 @@ import type { Random } from '../base/random.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import type { Problem } from '../model/service.ts';
 import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
+import { ClusterDnsWatch } from './cluster-dns/watch.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { EventRecorder } from './events/event-recorder.ts';
 import { LeaderElection } from './leader/leader-election.ts';
@@ -39,6 +40,9 @@ export class Leadership {
   readonly #election: LeaderElection;
   readonly #replicas: ReplicaLeases;
   readonly #events: EventRecorder;
+  readonly #dnsWatch: ClusterDnsWatch;
+  /** What the cluster DNS was last told, or is being told. */
+  #dnsAddresses = '';
 
   /** To be made once the version of the API server is known. */
   constructor(options: LeadershipOptions) {
@@ -81,6 +85,12 @@ export class Leadership {
       domains: settings.domains,
       meshNamespace: namespace,
       addressesOf: () => plane.dnsAddresses,
+      onConfigMaps: (names) => this.#dnsWatch.follow(names),
+    });
+    this.#dnsWatch = new ClusterDnsWatch({
+      ...common,
+      client,
+      onChange: () => this.dns.reconcile(),
     });
     this.#events = new EventRecorder({
       ...common,
@@ -136,6 +146,10 @@ export class Leadership {
     const { plane } = this.#options;
     this.#replicas.report({ progress: plane.progress.current, agents: plane.agents().length });
     this.#keeper.progressed();
+    const addresses = plane.dnsAddresses.join();
+    if (addresses === this.#dnsAddresses) return;
+    this.#dnsAddresses = addresses;
+    this.dns.reconcile();
   }
 
   problems(): readonly Problem[] {
@@ -152,7 +166,13 @@ export class Leadership {
   async #follow(): Promise<void> {
     this.#options.log.info('Not leading any more');
     this.#keeper.stop();
-    await Promise.all([this.dns.stop(), this.#events.stop()]);
+    await Promise.all([this.#stopDns(), this.#events.stop()]);
+  }
+
+  async #stopDns(): Promise<void> {
+    // A look that ends says once more what to follow.
+    await this.dns.stop();
+    await this.#dnsWatch.stop();
   }
 }
 

@@ -322,3 +322,16 @@ test('--dns-mode manual writes nothing and tells which domain is missing, until 
   await settle();
   assert.deepEqual([off.keeper.status().state, off.api.asks], ['off', []]);
 });
+
+test('each look tells which ConfigMaps the DNS reads, until the keeper stops', async (context) => {
+  const told: string[] = [];
+  const onConfigMaps = (names: readonly string[]): void => void told.push(names.join());
+  const bed = makeBed(context, 'kubeadm', { onConfigMaps });
+  bed.keeper.start();
+  await settle();
+  assert.deepEqual(told, ['coredns']);
+  bed.keeper.reconcile();
+  const stopped = bed.keeper.stop();
+  await stopped;
+  assert.deepEqual(told, ['coredns']);
+});

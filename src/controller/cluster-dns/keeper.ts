@@ -41,6 +41,8 @@ export interface ClusterDnsKeeperOptions {
   readonly addressesOf: () => readonly string[];
   /** For Events on the ConfigMap. What it throws is logged. */
   readonly onEvent?: (event: ClusterDnsEvent) => void;
+  /** Names of the ConfigMaps that the DNS has its configuration from, after each look: for who follows them. */
+  readonly onConfigMaps?: (names: readonly string[]) => void;
 }
 
 export interface ClusterDnsEvent {
@@ -201,6 +203,7 @@ export class ClusterDnsKeeper {
     try {
       if (this.#options.mode === 'manual') await this.#lookOnly();
       else await this.#apply();
+      this.#tellConfigMaps();
       this.#lookedAtMs = this.#options.clock.wallMs();
       this.#lastError = '';
       this.#retryMs = RETRY_MIN_MS;
@@ -213,6 +216,11 @@ export class ClusterDnsKeeper {
       if (this.#races >= RACES_MAX) this.#fail(thrown);
       return delayMs;
     }
+  }
+
+  #tellConfigMaps(): void {
+    const names = (this.#platform?.targets ?? []).map(({ configMap }) => configMap);
+    if (this.#isStarted) this.#options.onConfigMaps?.([...new Set(names)]);
   }
 
   async #lookOnly(): Promise<void> {
