@@ -92,6 +92,7 @@ has nft || packages="$packages nftables"
 has iptables || packages="$packages iptables"
 has conntrack || packages="$packages conntrack"
 has dig || packages="$packages dnsutils"
+has curl || packages="$packages curl"
 has setpriv || packages="$packages util-linux"
 if [ -n "$packages" ]; then
   has apt-get || missing "Cannot install$packages: this is not Debian or Ubuntu; install them with your package manager"
