@@ -224,16 +224,13 @@ test('uninstalled while callers run: plain names go on, and nothing is left behi
   assert.equal(failed, 0, JSON.stringify(reasons));
   assert.equal(await corefile(), corefileBefore);
   assert.deepEqual(await mesh.shadows(), []);
-  const left = await bed.kubectl([
-    'get',
-    'all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings',
-    '-A',
-    '-l',
-    'app.kubernetes.io/part-of=maesh',
-    '-o',
-    'name',
-  ]);
-  assert.equal(left, '');
+  // Pods of the mesh may still be ending when Helm is done.
+  const kinds = 'all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings';
+  const ours = ['-A', '-l', 'app.kubernetes.io/part-of=maesh', '-o', 'name'];
+  await bed.waitFor(
+    'nothing to be left',
+    async () => (await bed.kubectl(['get', kinds, ...ours])) === '',
+  );
 });
 
 test('and installed again, all names are there again', async () => {

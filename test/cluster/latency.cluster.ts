@@ -1,0 +1,112 @@
+/** How long a change of endpoints takes from the API server to the proxies of a real agent. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
+import { MESH, MeshBed } from './mesh/mesh.ts';
+
+const NS = 'shop';
+const CHANGES = 100;
+/** Told on a busy machine too; the bar of 50 ms is for a quiet one: MAESH_ASSERT_LATENCY=1. */
+const BAR_MS = 50;
+let mesh: MeshBed;
+
+/** Runs in a pod: asks the agent again and again, and says when it serves something new. */
+const WATCHER = `
+const http = require('node:http');
+const agent = new http.Agent({ keepAlive: true });
+const [url, changes] = process.argv.slice(1);
+let last = '', seen = 0;
+const ask = () => http.get(url, { agent }, (response) => {
+  let body = '';
+  response.setEncoding('utf8').on('data', (text) => (body += text)).on('end', () => {
+    const found = JSON.parse(body).endpoints.map(({ address }) => address).join();
+    if (found !== last) {
+      last = found;
+      console.log(JSON.stringify({ at: performance.timeOrigin + performance.now(), found }));
+      if (++seen > Number(changes)) process.exit();
+    }
+    setTimeout(ask, 1);
+  });
+});
+ask();
+`;
+
+before(async () => {
+  mesh = await MeshBed.start({ nodes: 1 });
+  const { bed } = mesh;
+  await bed.apply(
+    ...namespaceObjects(NS),
+    ...appObjects({ namespace: NS, name: 'web', replicas: 1 }),
+    callerPod({ namespace: NS, name: 'caller-1', node: 'n1' }),
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'by-hand', namespace: NS },
+      spec: { ports: [{ port: 80 }] },
+    },
+    slice('10.9.0.1'),
+  );
+  await bed.readyPods(NS, 'app=web', 1);
+  await bed.readyPods(NS, 'app=caller-1', 1);
+  await mesh.install('--set', 'controller.replicas=1');
+  await mesh.published(`${NS}/by-hand`);
+});
+
+after(async () => {
+  await mesh.stop();
+});
+
+function slice(address: string): object {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: 'by-hand-1',
+      namespace: NS,
+      labels: { 'kubernetes.io/service-name': 'by-hand' },
+    },
+    addressType: 'IPv4',
+    ports: [{ name: '', port: 80, protocol: 'TCP' }],
+    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+  };
+}
+
+test('a change of endpoints is served within milliseconds', async (t) => {
+  const { bed } = mesh;
+  const agent = (await mesh.agents())[0]?.status.podIP ?? '';
+  const url = `http://${agent}:9000/api/endpoints?namespace=${NS}&service=by-hand`;
+  const argv = ['node', '-e', WATCHER, url, String(CHANGES)];
+  const watching = bed.exec(`${NS}/caller-1`, argv, { timeoutMs: 120_000 });
+  const sent = new Map<string, number>();
+  await bed.waitFor(
+    'the watcher',
+    async () =>
+      (await mesh.admin(`${MESH}/${(await mesh.agents())[0]?.metadata.name}`, '/readyz')) !==
+      undefined,
+  );
+  const path = `/apis/discovery.k8s.io/v1/namespaces/${NS}/endpointslices/by-hand-1`;
+  for (let i = 0; i < CHANGES; i++) {
+    const address = `10.9.1.${i + 1}`;
+    sent.set(address, performance.timeOrigin + performance.now());
+    await bed.api.patch(path, {
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    });
+    await new Promise((resolve) => setTimeout(resolve, 60));
+  }
+  const { stdout, stderr } = await watching;
+  const delays = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { at: number; found: string })
+    .flatMap(({ at, found }) => (sent.has(found) ? [at - (sent.get(found) ?? 0)] : []))
+    .sort((a, b) => a - b);
+  assert.ok(delays.length >= CHANGES * 0.9, `${delays.length} of ${CHANGES} seen: ${stderr}`);
+  const at = (share: number): string =>
+    (delays[Math.floor((delays.length - 1) * share)] ?? 0).toFixed(1);
+  t.diagnostic(
+    `from the write to the proxy: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`,
+  );
+  const limit = process.env['MAESH_ASSERT_LATENCY'] === '1' ? BAR_MS : 2_000;
+  assert.ok(Number(at(0.99)) < limit, `p99 ${at(0.99)} ms`);
+});
