@@ -327,6 +327,8 @@ test('a range that is used up is told on the Service, and goes on when a port is
   const [problem] = world.first.keeper.problems();
   assert.equal(problem?.object, 'Service shop/c');
   assert.match(problem.message, /10000-10001 \(--proxy-ports\)/);
+  // Agents have no such setting.
+  assert.match(problem.remedy, /--proxy-ports of all controllers/);
   assert.equal(world.shadowOf('shop/c'), undefined);
   world.service('shop/a', []);
   await world.converge(290_000);
