@@ -3,6 +3,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bed, type PodObject } from '../bed/bed.ts';
+import type { WaitOptions } from '../bed/command.ts';
 import type { BedOptions } from '../bed/ground.ts';
 import { buildRoot, maeshImages } from './image.ts';
 
@@ -112,11 +113,12 @@ export class MeshBed {
   }
 
   /** Waits until a mesh name of this Service resolves in the cluster. */
-  async published(key: string): Promise<KubeService> {
-    return await this.bed.waitFor(`Service ${key} to be published`, async () => {
+  async published(key: string, options?: WaitOptions): Promise<KubeService> {
+    const question = async (): Promise<KubeService | undefined | false> => {
       const shadow = await this.shadow(key);
       return shadow?.metadata.annotations?.['maesh.dev/state'] === 'published' && shadow;
-    });
+    };
+    return await this.bed.waitFor(`Service ${key} to be published`, question, options);
   }
 
   /** Sum over the agents of a metric's samples whose labels contain `labels`. */

@@ -1,0 +1,341 @@
+/** Faults of the control plane and of the DNS while callers call: what is lost, and how soon all is well again. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { COREFILE } from './bed/coredns.ts';
+import {
+  assertNoneLost,
+  FaultBed,
+  isNothing,
+  isOther,
+  isWeb,
+  NS,
+  REFUSED_EVERY_MS,
+  WEB,
+} from './mesh/fault-bed.ts';
+import { MESH, type MeshBed } from './mesh/mesh.ts';
+
+const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'faults are made in the bed only';
+/** A leader that is silent loses its Lease after 15 s; who waits for it asks every 2 s and a bit. */
+const LEADERSHIP_MOVES_MS = 20_000;
+/** Everything of ours that waits for the API server tries again after 30 s at the latest. */
+const API_BACK_MS = 35_000;
+/** kube-proxy waits up to 30 s too, stretched by up to as much, and only then knows a new Service, of the mesh or not. */
+const KUBE_PROXY_BACK_MS = 65_000;
+/** How long the API server is away: longer than any Lease. */
+const AWAY_MS = 30_000;
+/** CoreDNS of the bed looks at its Corefile every 2 to 3 s: what is written back by then has no effect at all. */
+const DNS_BACK_MS = 5_000;
+/** A CoreDNS that saw it without the stanza looks again after 3 s at the latest, and is busy with it for a while. */
+const DNS_GONE_MS = 10_000;
+/** From an edit of a shadow Service until it is what it was. */
+const SHADOW_BACK_MS = 10_000;
+/** Of the loads that do not keep their connections. */
+const FRESH_CONNECTIONS = 8;
+let faults: FaultBed;
+let mesh: MeshBed;
+
+before(async () => {
+  if (skip !== false) return;
+  faults = await FaultBed.start();
+  mesh = faults.mesh;
+});
+
+after(async () => {
+  if (skip === false) await mesh.stop();
+});
+
+test('a follower is killed while Services change: nothing is lost', { skip }, async (t) => {
+  const counts = await faults.loaded(t, async () => {
+    const leader = await mesh.leader();
+    const follower = (await mesh.controllers())
+      .map(({ metadata }) => `${MESH}/${metadata.name}`)
+      .find((name) => name !== leader);
+    assert.ok(follower !== undefined);
+    await mesh.bed.killProcess(follower, 'SIGKILL');
+    await faults.updates(t, 'after-follower');
+  });
+  assertNoneLost(counts);
+  await faults.allIsWell();
+});
+
+test('the leader is killed and gone: another leads within 20 s', { skip }, async (t) => {
+  const counts = await faults.loaded(t, async () => {
+    const leader = await mesh.leader();
+    const name = leader.slice(MESH.length + 1);
+    await mesh.bed.killProcess(leader, 'SIGKILL');
+    const killedMs = Date.now();
+    const moved = mesh.bed
+      .waitFor('another leader', async () => (await faults.lease()).holder !== name)
+      .then(() => Date.now() - killedMs);
+    await mesh.bed.kubectl(['-n', MESH, 'delete', 'pod', name, '--force', '--grace-period=0']);
+    await faults.updates(t, 'after-leader', LEADERSHIP_MOVES_MS + API_BACK_MS);
+    const movedMs = await moved;
+    t.diagnostic(`leadership moved after ${movedMs} ms`);
+    assert.ok(movedMs <= LEADERSHIP_MOVES_MS, `${movedMs} ms`);
+  });
+  assertNoneLost(counts);
+  await faults.allIsWell();
+});
+
+test('the API server is away: callers, agents and controllers go on', { skip }, async (t) => {
+  const { apiServer } = mesh.bed.onlyLocal;
+  const pods = [...(await mesh.agents()), ...(await mesh.controllers())];
+  const restarts = await faults.restarts();
+  await faults.service('moves', 'web');
+  await faults.untilAll('http://moves.shop.maesh/', isWeb);
+  const counts = await faults.loaded(t, async ({ more }) => {
+    await apiServer.kill();
+    const awayMs = performance.now();
+    while (performance.now() - awayMs < AWAY_MS) {
+      await faults.assertReady(pods);
+      await more(50);
+    }
+    await apiServer.start();
+    const backMs = performance.now();
+    await faults.service('moves', 'other');
+    await faults.service('comes', 'web');
+    const moved = await faults.untilAll('http://moves.shop.maesh/', isOther, API_BACK_MS);
+    const leftMs = API_BACK_MS - (performance.now() - backMs);
+    await mesh.published(`${NS}/comes`, { timeoutMs: leftMs });
+    const published = performance.now() - backMs;
+    // The cluster IP of the new one needs kube-proxy, and so does the plain name.
+    const [named, plain] = await Promise.all([
+      faults.untilAll('http://comes.shop.maesh/', isWeb, KUBE_PROXY_BACK_MS),
+      faults.untilAll('http://comes.shop/', isWeb, KUBE_PROXY_BACK_MS),
+    ]);
+    t.diagnostic(
+      `endpoints changed in ${moved} ms, published in ${Math.round(published)} ms, then callable in ${named} ms (plain name: ${plain} ms)`,
+    );
+  });
+  assertNoneLost(counts);
+  assert.equal(await faults.restarts(), restarts);
+  for (const name of ['moves', 'comes']) await faults.removeService(name);
+  await faults.untilAll('http://comes.shop.maesh/', isNothing);
+  await faults.allIsWell();
+});
+
+test('an agent that starts without a controller serves its last good copy', { skip }, async (t) => {
+  const { bed } = mesh;
+  const scale = async (replicas: number): Promise<void> => {
+    const args = ['scale', 'deployment/maesh-controller', `--replicas=${replicas}`];
+    await bed.kubectl(['-n', MESH, ...args]);
+    await bed.readyPods(MESH, 'app.kubernetes.io/component=controller', replicas);
+  };
+  const agent = await mesh.agentOn('n2');
+  const restarts = await faults.restarts();
+  const during = async (): Promise<void> => {
+    await scale(0);
+    await bed.killProcess(agent, 'SIGKILL');
+    await bed.waitFor('the restart', async () => (await faults.restarts()) > restarts);
+    await bed.rolledOut(MESH, 'daemonset/maesh-agent');
+    await faults.assertReady(await mesh.agents());
+    assert.match(await bed.logs(agent), /Started from the last good copy/);
+    await bed.waitFor('the calls of n2 to go through the agent of n2', async () => {
+      const first = await faults.requestsOn('n2');
+      await bed.fetch(`${NS}/caller-2`, WEB, { count: 10 });
+      return (await faults.requestsOn('n2')) - first === 10;
+    });
+    await scale(2);
+    await faults.updates(t, 'after-none');
+  };
+  // The callers of n1 have an agent of their own: that of n2 does not concern them.
+  assertNoneLost(await faults.loaded(t, during, { nodes: ['n1'] }));
+  await faults.allIsWell();
+});
+
+/** Lists of a kind in the whole cluster since the API server started. */
+async function lists(resource: string): Promise<number> {
+  const page = await mesh.bed.api.text('/metrics');
+  return page
+    .split('\n')
+    .filter((line) =>
+      [
+        'apiserver_request_total{',
+        `resource="${resource}"`,
+        'scope="cluster"',
+        'verb="LIST"',
+      ].every((part) => line.includes(part)),
+    )
+    .reduce((all, line) => all + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+}
+
+test('history is forgotten and watches are cut: no storm of lists', { skip }, async (t) => {
+  const { apiServer } = mesh.bed.onlyLocal;
+  const counts = await faults.loaded(t, async () => {
+    await apiServer.kill();
+    await mesh.bed.onlyLocal.compact();
+    await apiServer.start();
+    await faults.updates(t, 'after-compaction', KUBE_PROXY_BACK_MS);
+    for (let cut = 0; cut < 2; cut++) {
+      await apiServer.kill();
+      await apiServer.start();
+    }
+    await faults.updates(t, 'after-cuts', KUBE_PROXY_BACK_MS);
+    for (const kind of ['services', 'pods', 'endpointslices', 'namespaces', 'serviceaccounts']) {
+      t.diagnostic(`lists of ${kind}: ${await lists(kind)}`);
+    }
+  });
+  assertNoneLost(counts);
+  await faults.allIsWell();
+});
+
+test(
+  'the cluster DNS is rolled: no lookup is lost that the plain name keeps',
+  { skip },
+  async (t) => {
+    const roll = async (): Promise<void> => {
+      await mesh.bed.kubectl(['-n', 'kube-system', 'rollout', 'restart', 'deployment/coredns']);
+      await mesh.bed.rolledOut('kube-system', 'deployment/coredns');
+    };
+    const { kept, fresh, plain } = await faults.loaded(t, roll, { plainUrl: 'http://web.shop/' });
+    assert.deepEqual(kept.reasons, {});
+    assert.ok(fresh.failed <= plain.failed, `${fresh.failed} and ${plain.failed} failed`);
+    await faults.allIsWell();
+  },
+);
+
+test(
+  'the DNS stanza is taken out by hand: it is back at once, and a person keeps the rest',
+  { skip },
+  async (t) => {
+    const meshed = await faults.corefile();
+    assert.notEqual(meshed, COREFILE);
+    const edited = COREFILE.replace(
+      '    loop\n',
+      '    loop\n    log . {\n        class error\n    }\n',
+    );
+    const counts = await faults.loaded(t, async ({ more }) => {
+      const back = async (was: string, wanted: string): Promise<void> => {
+        await faults.replaceCorefile(was);
+        const startMs = performance.now();
+        await mesh.bed.waitFor('the stanza', async () => (await faults.corefile()) === wanted);
+        t.diagnostic(`back after ${Math.round(performance.now() - startMs)} ms`);
+        assert.ok(performance.now() - startMs < DNS_BACK_MS);
+      };
+      await back(COREFILE, meshed);
+      await more(100);
+      await back(edited, meshed.replace(COREFILE, edited));
+      await more(100);
+      // Beside the stanza, a person may edit what they like.
+      await faults.replaceCorefile(meshed.replace(COREFILE, edited.replace('error', 'denial')));
+      await more(200);
+      assert.equal(
+        await faults.corefile(),
+        meshed.replace(COREFILE, edited.replace('error', 'denial')),
+      );
+      await faults.replaceCorefile(meshed);
+      await more(100);
+    });
+    assert.deepEqual(counts.kept.reasons, {});
+    // A name that is gone is the only thing that can be seen of it.
+    const { ENOTFOUND = 0 } = counts.fresh.reasons;
+    assert.equal(counts.fresh.failed, ENOTFOUND);
+    const first = Date.parse(counts.fresh.failures[0]?.at ?? '');
+    const last = Date.parse(counts.fresh.failures.at(-1)?.at ?? '');
+    assert.ok(ENOTFOUND === 0 || last - first < 2 * DNS_GONE_MS);
+    await faults.allIsWell();
+  },
+);
+
+test(
+  'a shadow Service is deleted and edited by hand: it is what it was before, soon',
+  { skip },
+  async (t) => {
+    const old = await mesh.published(`${NS}/web`);
+    const name = old.metadata.name;
+    const isRepaired = async (): Promise<boolean> => {
+      const { spec, metadata } = await mesh.published(`${NS}/web`);
+      assert.deepEqual(spec, { ...old.spec, ...spec });
+      assert.equal(metadata.name, name);
+      return true;
+    };
+    const repaired = async (what: string): Promise<void> => {
+      const startMs = performance.now();
+      await mesh.bed.waitFor(`${what} to be repaired`, isRepaired);
+      const ms = Math.round(performance.now() - startMs);
+      t.diagnostic(`${what}: repaired after ${ms} ms`);
+      assert.ok(ms < SHADOW_BACK_MS, `${ms} ms`);
+    };
+    const patch = async (spec: object): Promise<void> => {
+      const body = JSON.stringify({ spec });
+      await mesh.bed.kubectl(['-n', MESH, 'patch', 'service', name, '--type=merge', '-p', body]);
+    };
+    const counts = await faults.loaded(t, async ({ more }) => {
+      await mesh.bed.kubectl(['-n', MESH, 'delete', 'service', name]);
+      await repaired('deleted');
+      await more(50);
+      await patch({ ports: [{ name: 'http', port: 80, targetPort: 1 }] });
+      await repaired('targetPort');
+      await more(50);
+      await patch({ selector: { app: 'nobody' } });
+      await repaired('selector');
+      await more(50);
+    });
+    assert.deepEqual(counts.kept.reasons, {});
+    // Three times kube-proxy knows no way to the agents: from its next write of the rules (once a second) to the one after the repair.
+    const bound = (3 * SHADOW_BACK_MS * FRESH_CONNECTIONS) / REFUSED_EVERY_MS;
+    t.diagnostic(`at most ${bound} refused`);
+    assert.ok(counts.fresh.failed <= bound);
+    const { ECONNREFUSED = 0 } = counts.fresh.reasons;
+    assert.equal(counts.fresh.failed, ECONNREFUSED);
+    await faults.allIsWell();
+  },
+);
+
+/** Restarts the controllers with another range of proxy ports; '' is the default one. */
+async function setProxyPorts(range: string): Promise<void> {
+  const at = 'controller.extraEnv';
+  const flags =
+    range === ''
+      ? ['--set', `${at}=null`]
+      : ['--set', `${at}[0].name=MAESH_PROXY_PORTS`, '--set', `${at}[0].value=${range}`];
+  await mesh.upgrade(...flags);
+  await mesh.ready();
+}
+
+test(
+  'the range of proxy ports is used up: who gets none is told, others go on',
+  { skip },
+  async (t) => {
+    interface Told {
+      readonly object: string;
+      readonly message: string;
+      readonly remedy: string;
+    }
+    const shadows = (await mesh.shadows()).filter(
+      ({ metadata }) => metadata.annotations?.['maesh.dev/state'] === 'published',
+    );
+    const inUse = shadows.reduce((all, { spec }) => all + spec.ports.length, 0);
+    const counts = await faults.loaded(t, async ({ more }) => {
+      await setProxyPorts(`10000-${10_000 + inUse - 1}`);
+      await mesh.bed.waitFor('all to have ports of the new range', async () =>
+        (await mesh.shadows())
+          .filter(({ metadata }) => metadata.annotations?.['maesh.dev/state'] === 'published')
+          .every(({ spec }) => spec.ports.every(({ targetPort }) => targetPort < 10_000 + inUse)),
+      );
+      await faults.service('starved', 'web');
+      const told = await mesh.bed.waitFor('the problem', async () => {
+        const { problems } = await mesh.admin<{ problems: readonly Told[] }>(
+          await mesh.leader(),
+          '/api/problems',
+        );
+        return problems.find(({ object }) => object === `Service ${NS}/starved`);
+      });
+      assert.match(told.message, /no proxy port left/);
+      assert.match(told.remedy, /proxy-ports/);
+      await mesh.bed.waitFor('the Event', async () => {
+        const events = await mesh.bed.kubectl(['-n', NS, 'events', '--for', 'service/starved']);
+        return events.includes('no proxy port left') && events.includes('--proxy-ports');
+      });
+      await faults.untilAll('http://starved.shop.maesh/', isNothing);
+      await more(50);
+      await setProxyPorts('10000-10099');
+      await faults.untilAll('http://starved.shop.maesh/', isWeb);
+    });
+    assertNoneLost(counts);
+    await faults.removeService('starved');
+    await setProxyPorts('');
+    await faults.allIsWell();
+  },
+);

@@ -1,0 +1,170 @@
+/** A mesh with an app and callers on both nodes, and what tests of faults ask of it. */
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import type { Answer } from '../app.ts';
+import { appObjects, callerPod, namespaceObjects } from '../app-manifests.ts';
+import type { Bed, PodObject } from '../bed/bed.ts';
+import { MESH, MeshBed } from './mesh.ts';
+import { type Counts, type LoadPlan, type Loads, underLoad } from './under-load.ts';
+
+export const NS = 'shop';
+export const WEB = 'http://web.shop.maesh/';
+const CALLERS = ['caller-1', 'caller-2'] as const;
+/** Nothing is wrong any more, but the machine is slow. */
+const UPDATE_MS = 30_000;
+
+/** A request that was refused its connection is tried again after the pause between two requests. */
+export const REFUSED_EVERY_MS = 20;
+
+interface Lease {
+  readonly spec: { readonly holderIdentity?: string; readonly renewTime?: string };
+}
+
+export class FaultBed {
+  readonly mesh: MeshBed;
+  readonly bed: Bed;
+
+  private constructor(mesh: MeshBed) {
+    this.mesh = mesh;
+    this.bed = mesh.bed;
+  }
+
+  /** Services `web` and `other`, and a caller on each node. */
+  static async start(): Promise<FaultBed> {
+    const mesh = await MeshBed.start({ nodes: 2 });
+    const faults = new FaultBed(mesh);
+    await mesh.bed.apply(
+      ...namespaceObjects(NS),
+      ...appObjects({ namespace: NS, name: 'web', replicas: 4 }),
+      ...appObjects({ namespace: NS, name: 'other' }),
+      callerPod({ namespace: NS, name: 'caller-1', node: 'n1' }),
+      callerPod({ namespace: NS, name: 'caller-2', node: 'n2' }),
+    );
+    await mesh.install();
+    await mesh.bed.readyPods(NS, 'app=web', 4, { timeoutMs: 60_000 });
+    await faults.allIsWell();
+    return faults;
+  }
+
+  async allIsWell(): Promise<void> {
+    await this.mesh.ready();
+    await this.untilAll(WEB, isWeb);
+  }
+
+  async loaded(
+    t: TestContext,
+    body: (loads: Loads) => Promise<void>,
+    plan: Partial<LoadPlan> = {},
+  ): Promise<Counts> {
+    return await underLoad(t, this.bed, { namespace: NS, url: WEB, ...plan }, body);
+  }
+
+  /** What `caller` is answered, asked once: the name of the pod, or why there is none. */
+  async asked(caller: string, url: string): Promise<string> {
+    const [got] = await this.bed.fetch(`${NS}/${caller}`, url, { timeoutMs: 2_000 });
+    if (got?.status !== 200) return got?.error || `status ${got?.status}`;
+    return (JSON.parse(got.body) as Answer).pod;
+  }
+
+  /** Waits until all callers are answered so. Returns how long it took, in ms. */
+  async untilAll(
+    url: string,
+    is: (answer: string) => boolean,
+    timeoutMs = UPDATE_MS,
+  ): Promise<number> {
+    const startMs = performance.now();
+    const wait = async (caller: string): Promise<void> => {
+      let last = '';
+      const question = async (): Promise<boolean> => is((last = await this.asked(caller, url)));
+      await this.bed
+        .waitFor(`${caller} and ${url}`, question, { timeoutMs })
+        .catch((error: unknown) => assert.fail(`${String(error)}; last: ${last}`));
+    };
+    await Promise.all(CALLERS.map(wait));
+    return Math.round(performance.now() - startMs);
+  }
+
+  /** A Service of its own for the pods of an app. */
+  async service(name: string, app: string): Promise<void> {
+    await this.bed.apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name, namespace: NS },
+      spec: { selector: { app }, ports: [{ name: 'http', port: 80, targetPort: 'http' }] },
+    });
+  }
+
+  async removeService(name: string): Promise<void> {
+    await this.bed.kubectl(['-n', NS, 'delete', 'service', name]);
+  }
+
+  /** A Service comes, its endpoints change, it goes: each as callers of both nodes see it. */
+  async updates(t: TestContext, name: string, timeoutMs = UPDATE_MS): Promise<void> {
+    const url = `http://${name}.${NS}.maesh/`;
+    await this.service(name, 'web');
+    const made = await this.untilAll(url, isWeb, timeoutMs);
+    await this.service(name, 'other');
+    const changed = await this.untilAll(url, isOther, timeoutMs);
+    await this.removeService(name);
+    const gone = await this.untilAll(url, isNothing, timeoutMs);
+    t.diagnostic(`${name}: named in ${made} ms, changed in ${changed} ms, gone in ${gone} ms`);
+  }
+
+  async lease(): Promise<{ readonly holder: string; readonly renewedMs: number }> {
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${MESH}/leases/maesh-controller`;
+    const { spec } = await this.bed.api.get<Lease>(path);
+    return { holder: spec.holderIdentity ?? '', renewedMs: Date.parse(spec.renewTime ?? '') };
+  }
+
+  /** Containers of the mesh that were started again. */
+  async restarts(): Promise<number> {
+    const pods = [...(await this.mesh.agents()), ...(await this.mesh.controllers())];
+    return pods.reduce(
+      (all, { status }) => all + (status.containerStatuses?.[0]?.restartCount ?? 0),
+      0,
+    );
+  }
+
+  /** Asked by a Pod, so also without an API server. */
+  async assertReady(pods: readonly PodObject[]): Promise<void> {
+    for (const { metadata, status } of pods) {
+      const url = `http://${status.podIP}:9000/readyz`;
+      const [got] = await this.bed.fetch(`${NS}/caller-1`, url);
+      assert.equal(got?.status, 200, `${metadata.name}: ${got?.error} ${got?.body}`);
+    }
+  }
+
+  /** Requests for `web` that the agent of the node has carried. */
+  async requestsOn(node: string): Promise<number> {
+    const agent = (await this.mesh.agentOn(node)).replace('/', '/pods/');
+    const page = await this.bed.api.text(`/api/v1/namespaces/${agent}:9000/proxy/metrics`);
+    const line = /^maesh_requests_total\{[^}]*service="shop\/web"[^}]*\} (\d+)$/gm;
+    return [...page.matchAll(line)].reduce((all, match) => all + Number(match[1]), 0);
+  }
+
+  async corefile(): Promise<string> {
+    const path = '/api/v1/namespaces/kube-system/configmaps/coredns';
+    return (await this.bed.api.get<{ data: { Corefile: string } }>(path)).data.Corefile;
+  }
+
+  /** As a person does with `kubectl replace`. */
+  async replaceCorefile(text: string): Promise<void> {
+    const object = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'coredns', namespace: 'kube-system' },
+      data: { Corefile: text },
+    };
+    await this.bed.kubectl(['replace', '-f', '-'], JSON.stringify(object));
+  }
+}
+
+export const isWeb = (answer: string): boolean => answer.startsWith('web-');
+export const isOther = (answer: string): boolean => answer.startsWith('other-');
+export const isNothing = (answer: string): boolean => answer === 'ENOTFOUND';
+
+export function assertNoneLost({ kept, fresh }: Counts): void {
+  assert.deepEqual([kept.reasons, fresh.reasons], [{}, {}]);
+  assert.ok(kept.ok > 100 && fresh.ok > 100);
+}
