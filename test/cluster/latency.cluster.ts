@@ -15,8 +15,8 @@ let mesh: MeshBed;
 const WATCHER = `
 const http = require('node:http');
 const agent = new http.Agent({ keepAlive: true });
-const [url, changes] = process.argv.slice(1);
-let last = '', seen = 0;
+const [url, end] = process.argv.slice(1);
+let last = '';
 const ask = () => http.get(url, { agent }, (response) => {
   let body = '';
   response.setEncoding('utf8').on('data', (text) => (body += text)).on('end', () => {
@@ -24,7 +24,7 @@ const ask = () => http.get(url, { agent }, (response) => {
     if (found !== last) {
       last = found;
       console.log(JSON.stringify({ at: performance.timeOrigin + performance.now(), found }));
-      if (++seen > Number(changes)) process.exit();
+      if (found === end) process.exit();
     }
     setTimeout(ask, 1);
   });
@@ -57,6 +57,10 @@ after(async () => {
   await mesh.stop();
 });
 
+function addressOf(change: number): string {
+  return `10.9.1.${change + 1}`;
+}
+
 function slice(address: string): object {
   return {
     apiVersion: 'discovery.k8s.io/v1',
@@ -76,7 +80,7 @@ test('a change of endpoints is served within milliseconds', async (t) => {
   const { bed } = mesh;
   const agent = (await mesh.agents())[0]?.status.podIP ?? '';
   const url = `http://${agent}:9000/api/endpoints?namespace=${NS}&service=by-hand`;
-  const argv = ['node', '-e', WATCHER, url, String(CHANGES)];
+  const argv = ['node', '-e', WATCHER, url, addressOf(CHANGES - 1)];
   const watching = bed.exec(`${NS}/caller-1`, argv, { timeoutMs: 120_000 });
   const sent = new Map<string, number>();
   await bed.waitFor(
@@ -87,7 +91,7 @@ test('a change of endpoints is served within milliseconds', async (t) => {
   );
   const path = `/apis/discovery.k8s.io/v1/namespaces/${NS}/endpointslices/by-hand-1`;
   for (let i = 0; i < CHANGES; i++) {
-    const address = `10.9.1.${i + 1}`;
+    const address = addressOf(i);
     sent.set(address, performance.timeOrigin + performance.now());
     await bed.api.patch(path, {
       endpoints: [{ addresses: [address], conditions: { ready: true } }],
