@@ -79,7 +79,7 @@ test('wrong values are told together, with what to write', () => {
   for (const range of ['80-90', '20000', '30000-20000', '10000-70000']) {
     assert.throws(
       () => readControllerSettings(reader({ MAESH_PROXY_PORTS: range }), {}),
-      new RegExp(`"${range}" for MAESH_PROXY_PORTS: give two ports from 1024 to 65535`),
+      new RegExp(`"${range}" for MAESH_PROXY_PORTS: give two ports from 10000 to 32767`),
     );
   }
   for (const target of ['a.b:0', 'a..b:1', '[::1]:99999', '::1:9443']) {

@@ -220,16 +220,16 @@ export const LABEL_NAME: ValueKind<string> = {
   },
 };
 
-/** First and last port of a range that a process without rights may listen on. */
+/** First and last port of a range between the ports of the mesh itself and those that Linux takes for outgoing connections. */
 export const PORT_RANGE: ValueKind<{ readonly from: number; readonly to: number }> = {
   placeholder: 'FROM-TO',
-  allowed: 'two ports from 1024 to 65535',
+  allowed: 'two ports from 10000 to 32767',
   parse(text) {
     const [, from = '0', to = '0'] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
     const range = { from: Number(from), to: Number(to) };
-    return range.from >= 1_024 && range.to <= 65_535 && range.from < range.to
+    return range.from >= 10_000 && range.to <= 32_767 && range.from < range.to
       ? ok(range)
-      : bad('give two ports from 1024 to 65535, as in 10000-29999');
+      : bad('give two ports from 10000 to 32767, as in 10000-29999');
   },
 };
 

@@ -20,7 +20,7 @@ export function rivalProblem({ object, field, zone }: Rival, domain: string): Pr
     field: `data["${field}"]`,
     value: zone,
     message: `Cannot forward "${domain}" to the mesh: the cluster DNS already answers this zone otherwise, and that is left alone`,
-    remedy: `remove it there (Traefik Mesh: uninstall it), or leave "${domain}" out of --domains`,
+    remedy: `remove it there (Traefik Mesh: uninstall it), or leave "${domain}" out of --domain`,
   });
 }
 

@@ -187,7 +187,7 @@ export class Placer {
         value: String(this.#lost.size),
         message: `${this.#lost.size} of ${this.#services.size} Services of the mesh vanished at once, which is not believed before it lasted ${this.#lossMs / 1_000} s: they keep their names and addresses until then`,
         remedy:
-          'if you deleted them, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespaces, --ignore-namespaces)',
+          'if you deleted them, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespace, --ignore-namespace)',
         location: '',
       },
     ];

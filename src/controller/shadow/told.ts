@@ -186,7 +186,7 @@ export function orphansProblem(count: number, live: number, lossMs: number): Pro
     value: String(count),
     message: `${count} of ${live} shadow Services have no Service any more; they are retired if that stays so for ${lossMs / 1_000} s`,
     remedy:
-      'if you deleted these Services, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespaces, --ignore-namespaces)',
+      'if you deleted these Services, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespace, --ignore-namespace)',
     location: '',
   };
 }
