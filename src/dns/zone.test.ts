@@ -5,6 +5,7 @@ import type { Answer } from 'dns-packet';
 
 import { CLASS_IN, TYPE, type Question } from './query.ts';
 import { makeDelta, makePort, makeService, makeView, ZONE } from './zone.fixture.ts';
+import { reverseZone } from './reverse.ts';
 import { answer, type Reply } from './zone.ts';
 
 function ask(name: string, type: keyof typeof TYPE | number, klass = CLASS_IN): Reply {
@@ -218,4 +219,15 @@ test('ServiceView.apply() forgets what a delta removes and moves addresses', () 
   assert.equal(view.hasNamespace('core'), true);
   assert.equal(view.byAddress('127.77.0.1')?.key, 'core/plain');
   assert.equal(view.byAddress('127.77.3.9'), undefined);
+});
+
+test('in a cluster, where addresses come from anywhere, those of Services have reverse names', () => {
+  const options = { ...ZONE, reverse: reverseZone('0.0.0.0/0') };
+  const ptr = (name: string): string => {
+    const labels = name.split('.');
+    const question: Question = { labels, type: TYPE.PTR, class: CLASS_IN, wire: Buffer.alloc(0) };
+    return summary(answer(question, makeView(), options));
+  };
+  assert.match(ptr('1.0.77.127.in-addr.arpa'), /^NOERROR aa \| PTR .* web\.shop\.maesh/);
+  assert.match(ptr('7.0.96.10.in-addr.arpa'), /^NXDOMAIN aa/);
 });
