@@ -100,7 +100,7 @@ export function starvedProblem(
     value: numbers,
     message: `There is no proxy port left for port ${numbers}: all of ${range.from}-${range.to} (--proxy-ports) are in use, or were until less than the quarantine ago, or the Service changed its ports too often`,
     remedy:
-      'widen --proxy-ports of all controllers (in the chart: MAESH_PROXY_PORTS in controller.extraEnv), or leave Services out of the mesh with maesh.dev/mesh: disabled; it goes on by itself when ports become free',
+      'widen --proxy-ports of all controllers (in the chart: proxyPorts.to), or leave Services out of the mesh with maesh.dev/mesh: disabled; it goes on by itself when ports become free',
   });
 }
 
