@@ -21,7 +21,7 @@ export interface ClusterDnsWatchOptions {
 }
 
 /** What comes within that time is one change: an editor may write more than once, and a manager all the time. */
-const SOON_MS = 200;
+const SOON_MS = 50;
 /** Followed at a time; a cluster has one or two. */
 const FOLLOWED_MAX = 10;
 
