@@ -8,7 +8,7 @@
  * The result depends on the objects alone, never on the order in which they came. No I/O and no clock.
  */
 
-import { isEqual } from '../kube/equal.ts';
+import { isEqual } from '../base/equal.ts';
 import type { ServiceObject } from '../kube/object.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/service.ts';

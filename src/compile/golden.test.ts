@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { parse, stringify } from 'yaml';
-import { isEqual } from '../kube/equal.ts';
+import { isEqual } from '../base/equal.ts';
 import { parseManifest } from '../kube/manifest.ts';
 import { Store } from '../kube/store.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';

@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { KubeClient, KubeRecord } from '../kube/api/client.ts';
 import { Reflector, type Sink } from '../kube/api/reflector.ts';
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 import { read } from './shadow/read.ts';
 import type { Damaged, Shadow } from './shadow/shadow.ts';
 

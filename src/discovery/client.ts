@@ -16,7 +16,7 @@ import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Delta } from '../model/service.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff, type BackoffBounds } from '../base/backoff.ts';
 import { readCopy } from './copy.ts';
 import { dial, type Address } from './dial.ts';
 import {
@@ -28,7 +28,7 @@ import {
 } from './hello.ts';
 import { Keeper } from './keeper.ts';
 import { Link, type Committed } from './link.ts';
-import { isEqual } from './equal.ts';
+import { isEqual } from '../base/equal.ts';
 import { Pool } from './pool.ts';
 import { Picture } from './state.ts';
 import { Versions } from './versions.ts';
@@ -76,6 +76,8 @@ export interface DiscoveryClientOptions {
 const CREDENTIALS_TIMEOUT_MS = 30_000;
 /** A connection that was in order for this long starts the back-off anew. */
 const STEADY_MS = 10_000;
+const RECONNECT_MS_MAX = 10_000;
+const RECONNECT: BackoffBounds = { firstMs: 200, lastMs: RECONNECT_MS_MAX };
 
 export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions;
@@ -102,7 +104,7 @@ export class DiscoveryClient {
     const { address, stateDir, clock, random, log } = options;
     this.#options = options;
     this.#addresses = 'host' in address ? [address] : address;
-    this.#backoff = new Backoff(random);
+    this.#backoff = new Backoff(random, RECONNECT);
     this.#sinceMs = clock.nowMs();
     this.#keeper =
       stateDir === null ? null : new Keeper({ stateDir, contents: this.#picture, clock, log });
@@ -167,14 +169,14 @@ export class DiscoveryClient {
 
   async #seekOn(isWaiting: boolean): Promise<void> {
     const { signal } = this.#abort;
-    if (isWaiting) await this.#wait(this.#backoff.nextMs());
+    if (isWaiting) await this.#wait(this.#backoff.fail());
     while (!signal.aborted && (this.#link === null || this.#link.isLeaving)) {
       try {
         await this.#dial();
       } catch (error) {
         this.#onFailure(MeshError.from(error));
       }
-      if (this.#link === null || this.#link.isLeaving) await this.#wait(this.#backoff.nextMs());
+      if (this.#link === null || this.#link.isLeaving) await this.#wait(this.#backoff.fail());
     }
   }
 

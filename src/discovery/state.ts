@@ -6,7 +6,7 @@
 import { MeshError } from '../base/error.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Delta, Service } from '../model/service.ts';
-import { isEqual } from './equal.ts';
+import { isEqual } from '../base/equal.ts';
 import type { Part } from './part.ts';
 
 /** What a change does to one kind of thing: later parts overrule earlier ones. */

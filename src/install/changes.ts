@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 import { recordAt, type Raw } from './raw.ts';
 
 /** Differences that are told of one object. */

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 
 import { MeshError } from '../base/error.ts';
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 import { inOrder } from './kinds.ts';
 import { LABEL_MANAGED_BY, MANAGER } from './names.ts';
 import { recordAt, textAt, type Raw } from './raw.ts';

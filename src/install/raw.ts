@@ -1,6 +1,6 @@
 /** Reads fields of objects as the API server sends them. What is missing or of another type counts as absent. */
 
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 
 export type Raw = Readonly<Record<string, unknown>>;
 

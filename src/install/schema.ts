@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { nearest } from '../base/nearest.ts';
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 

@@ -3,7 +3,7 @@
 import { parseDocument } from 'yaml';
 
 import { MeshError } from '../base/error.ts';
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 
 export type Values = Readonly<Record<string, unknown>>;
 

@@ -9,7 +9,7 @@ import { readNode } from './node.ts';
 import { describe } from './object.ts';
 import type { Kind, KubeObject } from './object.ts';
 import { readPod } from './pod.ts';
-import { isRecord } from './record.ts';
+import { isRecord } from '../base/record.ts';
 import { readServiceAccount } from './service-account.ts';
 import { readService } from './service.ts';
 

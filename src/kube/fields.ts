@@ -1,6 +1,6 @@
 /** Reads untyped data field by field and keeps a finding for each field that is not what Kubernetes allows. */
 
-import { isRecord } from './record.ts';
+import { isRecord } from '../base/record.ts';
 
 export type Step = string | number;
 

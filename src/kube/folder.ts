@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Problem } from '../model/service.ts';
-import { isEqual } from './equal.ts';
+import { isEqual } from '../base/equal.ts';
 import { Claims } from './folder/claims.ts';
 import { lookAt } from './folder/disk.ts';
 import { ManifestFiles } from './folder/files.ts';

@@ -5,7 +5,7 @@ import { convert, isKnown } from './convert.ts';
 import { formatPath } from './fields.ts';
 import type { Finding, Step } from './fields.ts';
 import type { KubeObject } from './object.ts';
-import { isRecord } from './record.ts';
+import { isRecord } from '../base/record.ts';
 import { show } from './show.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place, TextDocument } from './text/place.ts';

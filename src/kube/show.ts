@@ -1,6 +1,6 @@
 /** Values in messages: short, whatever they are. */
 
-import { isRecord } from './record.ts';
+import { isRecord } from '../base/record.ts';
 
 const LENGTH_MAX = 200;
 

@@ -1,6 +1,6 @@
 /** All objects in one place, with the indexes the compiler asks for. Sources write, one subscriber reads batches. */
 
-import { isEqual } from './equal.ts';
+import { isEqual } from '../base/equal.ts';
 import type { Kind, KubeObject } from './object.ts';
 
 /** Where an object was read: a file with line and column (1-based), or '' for the API. */

@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, MeshError } from '../base/error.ts';
 import type { KubeClient } from '../kube/api/client.ts';
-import { isRecord } from '../kube/record.ts';
+import { isRecord } from '../base/record.ts';
 
 export interface BundleOptions {
   readonly client: Pick<KubeClient, 'request'>;

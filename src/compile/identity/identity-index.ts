@@ -3,7 +3,7 @@
  * a caller that it should let in, and never lets in one that it should deny.
  */
 
-import { isEqual } from '../../kube/equal.ts';
+import { isEqual } from '../../base/equal.ts';
 import type { PodObject } from '../../kube/object.ts';
 import type { StoreView } from '../../kube/store.ts';
 import type { Identity } from '../../model/endpoint.ts';

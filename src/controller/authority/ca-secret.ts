@@ -1,7 +1,7 @@
 /** The Secret `maesh-ca` and the ConfigMap of the same name: how the state of the CA is written in them. */
 
 import { MeshError } from '../../base/error.ts';
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import type { CaState } from './ca-state.ts';
 import { readCa, readCaCertificate } from './certificate.ts';
 

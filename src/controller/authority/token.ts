@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Clock, Timer } from '../../base/clock.ts';
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import type { Api } from './api.ts';
 
 export interface TokenAuthenticatorOptions {

@@ -14,7 +14,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom, type Random } from '../../base/random.ts';
-import { Backoff } from '../../kube/api/backoff.ts';
+import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
 import type { Problem } from '../../model/service.ts';
 import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../authority/api.ts';
 import {
@@ -77,6 +77,8 @@ const PROBLEMS_MAX = 2_000;
 /** An Event that fails this often is left alone for QUIET_MS. */
 const FAILURES_MAX = 5;
 const RATE = { perSecond: 5, burst: 25 };
+const RETRY_MS_MAX = 30_000;
+const RETRY: BackoffBounds = { firstMs: 1_600, lastMs: RETRY_MS_MAX };
 const REQUEST_TIMEOUT_MS = 10_000;
 const MERGE_PATCH = 'application/merge-patch+json';
 
@@ -99,7 +101,7 @@ export class EventRecorder {
   constructor(options: EventRecorderOptions) {
     this.#options = options;
     this.#bucket = new TokenBucket(options.clock, RATE);
-    this.#backoff = new Backoff(options.random ?? systemRandom);
+    this.#backoff = new Backoff(options.random ?? systemRandom, RETRY);
   }
 
   /** Begins to record: this replica leads. May be called again after `stop()`. */

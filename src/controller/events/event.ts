@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 
 /** The object that an Event is about, as the API server knows it. */

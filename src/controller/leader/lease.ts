@@ -1,6 +1,6 @@
 /** A Lease (coordination.k8s.io/v1) as it is read, written and watched: whether its holder still is there, by our own clock alone. */
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 
 export type Raw = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 /** An API server for the Services of one namespace: server-side apply, preconditions, cluster IPs, a watch, and bad days. */
 
-import { isEqual } from '../../kube/equal.ts';
-import { isRecord } from '../../kube/record.ts';
+import { isEqual } from '../../base/equal.ts';
+import { isRecord } from '../../base/record.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
 import { MeshError } from '../../base/error.ts';
 import type { ShadowApi } from './writer.ts';

@@ -1,6 +1,6 @@
 /** Shadow Services read back from the API server: all that people can do to them by hand must be told or understood. */
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import { ANNOTATION } from './names.ts';
 import type { KubeProtocol } from './names.ts';
 import { digestOf, isNamedFor } from './render.ts';

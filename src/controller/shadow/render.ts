@@ -1,8 +1,8 @@
 /** Shadow Services as objects for the API server, and whether an object already is what it should be. */
 
 import { createHash } from 'node:crypto';
-import { isEqual } from '../../kube/equal.ts';
-import { isRecord } from '../../kube/record.ts';
+import { isEqual } from '../../base/equal.ts';
+import { isRecord } from '../../base/record.ts';
 import { AGENT_SELECTOR, ANNOTATION, labelsOf, LABEL, shadowName } from './names.ts';
 import type { Allocation, IpFamily, Shadow, ShadowPort } from './shadow.ts';
 

@@ -1,6 +1,6 @@
 /** Writes shadow Services so that nothing of others is overwritten: each write says which object it was decided for. */
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
 import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import type { KubeClient } from '../../kube/api/client.ts';

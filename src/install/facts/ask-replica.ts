@@ -1,7 +1,7 @@
 /** Asks a replica of the controller, through the API server: its admin port is open to nobody else. */
 
 import { ApiError } from '../../kube/api/api-error.ts';
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 import type { Api } from '../names.ts';
 import { listAt, numberAt, textAt } from '../raw.ts';

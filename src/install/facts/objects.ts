@@ -2,7 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import { listAt, numberAt, recordAt, textAt } from '../raw.ts';
 import type { CaFact, DnsServiceFact, KubeProxyFact, LeaseFact, ShadowFact } from './facts.ts';
 

@@ -1,6 +1,6 @@
 /** Objects of the API server to facts about Deployments, DaemonSets, Pods and Nodes. */
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import { listAt, numberAt, recordAt, textAt } from '../raw.ts';
 import type { NodeFact, PodFact, WorkloadFact } from './facts.ts';
 

@@ -1,6 +1,6 @@
 /** Writes a parsed template for some data. */
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 import { FUNCTIONS, isTrue, printed, type Value } from './functions.ts';
 import {
   parseTemplate,

@@ -2,7 +2,7 @@
 
 import { stringify } from 'yaml';
 
-import { isRecord } from '../../kube/record.ts';
+import { isRecord } from '../../base/record.ts';
 
 /** undefined is what Go calls no value. Lists and maps are those of the values. */
 export type Value = unknown;

@@ -2,7 +2,7 @@
 
 import { MeshError } from '../../base/error.ts';
 import type { ErrorCode } from '../../base/error.ts';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 
 /** Characters of the server's message that are kept; admission webhooks write essays. */
 const MESSAGE_LENGTH_MAX = 1_000;

@@ -7,7 +7,7 @@ import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
 import { readVersion } from '../../base/version.ts';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import { ApiError, refusalOf } from './api-error.ts';
 import type { Connection } from './connection.ts';
 import { Exchange, readBody } from './exchange.ts';

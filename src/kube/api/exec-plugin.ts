@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 
 /** Longest that a plugin may run. */
 const PLUGIN_TIMEOUT_MS = 60_000;

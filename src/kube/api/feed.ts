@@ -1,6 +1,6 @@
 /** What one reflector says, held back until it goes into the store together with the rest. */
 
-import { isEqual } from '../equal.ts';
+import { isEqual } from '../../base/equal.ts';
 import type { Problem } from '../../model/service.ts';
 import type { Kind } from '../object.ts';
 import type { ObjectRef, Store } from '../store.ts';

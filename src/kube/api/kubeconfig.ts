@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { MeshError, codeOf } from '../../base/error.ts';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import { Credentials } from './credentials.ts';
 import { ExecPlugin } from './exec-plugin.ts';
 import { FileText, fixedText } from './file-value.ts';

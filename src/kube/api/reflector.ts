@@ -14,13 +14,16 @@ import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import { ApiError, refusalOf } from './api-error.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
 import type { KubeClient, KubeRecord } from './client.ts';
 import { TooLargeError } from './exchange.ts';
 import { wait } from './wait.ts';
 
+/** After a failure it waits 0.8 to 1.6 s, then longer, up to this. */
+const RETRY_MS_MAX = 30_000;
+export const RETRY: BackoffBounds = { firstMs: 1_600, lastMs: RETRY_MS_MAX };
 /** Objects of one page of a list. */
 const PAGE_OBJECTS = 500;
 /** A list that expires while it is read is read again in larger pages, up to this. */
@@ -93,7 +96,7 @@ export class Reflector<T> {
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
     this.#log = (options.log ?? silentLog).child({ path: options.path });
-    this.#backoff = new Backoff(options.random);
+    this.#backoff = new Backoff(options.random, RETRY);
   }
 
   /** The sink had everything once; it stays true while the server is away. */

@@ -1,6 +1,6 @@
 /** What the API server is and has, as far as that changes what maesh does. */
 
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import { ApiError } from './api-error.ts';
 import type { KubeClient, KubeRecord } from './client.ts';
 

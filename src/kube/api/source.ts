@@ -9,11 +9,11 @@ import type { Problem } from '../../model/service.ts';
 import type { Kind } from '../object.ts';
 import type { Store } from '../store.ts';
 import { ApiError } from './api-error.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../../base/backoff.ts';
 import type { KubeClient } from './client.ts';
 import { Feed } from './feed.ts';
 import { resourcePath } from './path.ts';
-import { Reflector } from './reflector.ts';
+import { Reflector, RETRY } from './reflector.ts';
 import { describeFeatures, discover } from './server-features.ts';
 import type { ServerFeatures } from './server-features.ts';
 import { wait } from './wait.ts';
@@ -171,7 +171,7 @@ export class ClusterSource {
   async #discover(): Promise<ServerFeatures | null> {
     const { client, clock, random } = this.#options;
     const { signal } = this.#stopped;
-    const backoff = new Backoff(random);
+    const backoff = new Backoff(random, RETRY);
     while (!signal.aborted) {
       try {
         return await discover(client, signal);

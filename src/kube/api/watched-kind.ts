@@ -5,7 +5,7 @@ import { convert } from '../convert.ts';
 import { formatPath } from '../fields.ts';
 import type { Finding } from '../fields.ts';
 import type { Kind, KubeObject } from '../object.ts';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import { show } from '../show.ts';
 import type { KubeRecord } from './client.ts';
 import type { ServerFeatures } from './server-features.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import { readJson, splitJson } from './json-text.ts';
 import type { Place } from './place.ts';
 

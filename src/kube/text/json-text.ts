@@ -1,6 +1,6 @@
 /** Reads JSON with `JSON.parse`; scans the text itself only for what that cannot say: ends, duplicate keys, places. */
 
-import { isRecord } from '../record.ts';
+import { isRecord } from '../../base/record.ts';
 import type { Step } from '../fields.ts';
 import { DEPTH_MAX } from './place.ts';
 import type { Place, SyntaxFailure, TextDocument } from './place.ts';
