@@ -39,6 +39,7 @@ export class Agent {
   readonly governor: Governor;
   readonly #placement: Placement;
   readonly #log: Log;
+  readonly #clock: Clock;
   /** Called when a thread served a version, failed, or came back. */
   onChange: () => void = () => undefined;
   readonly #waiting: { version: number; resolve: () => void }[] = [];
@@ -47,6 +48,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     const { clock, log } = options;
     this.#log = log;
+    this.#clock = clock;
     this.ledger = new Ledger(options.threads);
     this.#placement = new Placement(this.ledger, clock);
     this.governor = new Governor(this.ledger, clock);
@@ -124,10 +126,12 @@ export class Agent {
     this.onChange();
   }
 
-  async drain(timeoutMs: number): Promise<void> {
+  /** Accepts no more and finishes what runs, within `timeoutMs`; names are answered for `namesMs` at least. */
+  async drain(timeoutMs: number, namesMs = 0): Promise<void> {
     this.#draining = true;
     this.#log.info('Draining', { timeoutMs });
-    await this.threads.drain(timeoutMs);
+    const named = new Promise<void>((resolve) => void this.#clock.after(namesMs, resolve));
+    await Promise.all([this.threads.drain(timeoutMs), named]);
     await this.#stopRest();
   }
 

@@ -62,6 +62,10 @@ const EVERY_ADDRESS = '0.0.0.0/0';
 /**
  * Not ready, so that new callers are sent elsewhere, and still accepting until they have heard of it; then no more than
  * what runs. Updates go on to the end: a request that runs long may need an endpoint that is new.
+ *
+ * Names are answered for as long again. A caller opens a new connection, which goes elsewhere at once; the cluster DNS asks
+ * from the same UDP ports for as long as it is busy, and the kernel sends these to this Pod until kube-proxy forgets
+ * them, which it does once the readiness probe has failed: 6 s, and a second or two for it and the API server.
  */
 async function drain(parts: {
   settings: NodeSettings;
@@ -74,7 +78,7 @@ async function drain(parts: {
   agent.retire();
   log.info('Leaving: not ready, accepting for a while', { delayMs: settings.drainDelayMs });
   await new Promise<void>((resolve) => clock.after(settings.drainDelayMs, resolve));
-  await agent.drain(settings.drainTimeoutMs);
+  await agent.drain(settings.drainTimeoutMs, settings.drainDelayMs);
   await feed.stop();
 }
 
