@@ -157,6 +157,34 @@ test('a watch that hangs makes nobody dead, nor does an API server that is away'
   await one.stop();
 });
 
+test('an API server that was away finds all that live when it is back', async () => {
+  const { api, clock, replica } = bed();
+  const [one, two] = [replica('one', { isLeader: () => true }), replica('two')];
+  await Promise.all([one.start(), two.start()]);
+  await settle();
+  api.before = () => {
+    throw new FakeApiError(503, 'ServiceUnavailable');
+  };
+  await pass(clock, 60_000);
+  // The leader is heard first.
+  api.before = ({ method, path }) => {
+    if (method === 'PATCH' && path.endsWith('-two')) throw new FakeApiError(500, 'InternalError');
+  };
+  const asked = api.requests.length;
+  for (let second = 0; second < 3; second++) {
+    await pass(clock, 1_000);
+    assert.equal(one.others().length, 1);
+  }
+  api.before = () => undefined;
+  await pass(clock, 30_000);
+  assert.equal(one.others().length, 1);
+  assert(api.requests.slice(asked).every(({ method }) => method !== 'DELETE'));
+  await two.stop();
+  await pass(clock, 20_000);
+  assert.deepEqual(one.others(), []);
+  await one.stop();
+});
+
 test('a dead Lease that is written between the last look and the delete is left alone', async () => {
   const { api, clock, replica } = bed();
   const one = replica('one', { isLeader: () => true });

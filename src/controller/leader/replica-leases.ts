@@ -49,6 +49,8 @@ interface Known extends Replica {
   /** Monotonic time at which its last change was seen. */
   readonly seenMs: number;
   readonly isLive: boolean;
+  /** The API server did not answer when it was asked for the last time. */
+  readonly wasAway: boolean;
 }
 
 const PROGRESS = 'maesh.dev/progress';
@@ -262,6 +264,7 @@ export class ReplicaLeases {
       lease,
       seenMs: this.#options.clock.nowMs(),
       isLive: true,
+      wasAway: false,
     });
   }
 
@@ -293,6 +296,8 @@ export class ReplicaLeases {
       } catch (error) {
         if (isConflict(error)) continue;
         // Nobody knows whether it lives, so it still counts. The next sweep asks again.
+        const known = this.#known.get(name);
+        if (known !== undefined) this.#known.set(name, { ...known, wasAway: true });
         this.#options.log.debug('Cannot look at the Lease of another controller', {
           name,
           error: MeshError.from(error),
@@ -303,7 +308,7 @@ export class ReplicaLeases {
 
   /** A last look at one that is silent: what is the same there as here is dead, and the leader deletes it. */
   async #look(name: string): Promise<void> {
-    const { api, isLeader, log } = this.#options;
+    const { api, clock, isLeader, log } = this.#options;
     const call = { path: `${this.#collection}/${name}`, timeoutMs: REQUEST_TIMEOUT_MS };
     const { signal } = this.#abort;
     let lease: Lease;
@@ -318,6 +323,12 @@ export class ReplicaLeases {
     if (known === undefined) return;
     if (known.lease.resourceVersion !== lease.resourceVersion) {
       this.#change(() => this.#see(lease));
+      return;
+    }
+    if (known.wasAway) {
+      // It could not be heard while the API server was away: it has the time of one renewal from now on.
+      const seenMs = clock.nowMs() - lease.durationMs + RENEW_MS;
+      this.#known.set(name, { ...known, seenMs, wasAway: false });
       return;
     }
     if (known.isLive) log.info('Another controller is gone', { identity: known.identity });
