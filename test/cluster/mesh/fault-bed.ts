@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Answer } from '../app.ts';
-import { appObjects, callerPod, namespaceObjects } from '../app-manifests.ts';
+import { APP_PORT, appObjects, callerPod, namespaceObjects } from '../app-manifests.ts';
 import type { Bed, PodObject } from '../bed/bed.ts';
 import { MESH, MeshBed } from './mesh.ts';
 import { type Counts, type LoadPlan, type Loads, underLoad } from './under-load.ts';
@@ -93,6 +93,46 @@ export class FaultBed {
       metadata: { name, namespace: NS },
       spec: { selector: { app }, ports: [{ name: 'http', port: 80, targetPort: 'http' }] },
     });
+  }
+
+  /**
+   * Starts it again, and all of Kubernetes that would else look for it again after half a minute to two: what is measured then is
+   * what the mesh takes.
+   */
+  async startApiServer(): Promise<void> {
+    const { apiServer, controllers, node } = this.bed.onlyLocal;
+    await apiServer.start();
+    for (const part of [controllers, node('n1').kubeProxy, node('n2').kubeProxy]) {
+      await part.kill();
+      await part.start();
+    }
+  }
+
+  /** The same for the pods that the app has now, with an EndpointSlice of its own: no controller of the cluster is needed. */
+  async serviceOfSlice(name: string, app: string): Promise<void> {
+    const pods = await this.bed.pods(NS, `app=${app}`);
+    const endpoints = pods.map(({ status, spec }) => ({
+      addresses: [status.podIP],
+      nodeName: spec.nodeName,
+      conditions: { ready: true },
+    }));
+    const labels = { 'kubernetes.io/service-name': name };
+    await this.bed.apply(
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace: NS },
+        spec: { ports: [{ name: 'http', port: 80, targetPort: APP_PORT }] },
+      },
+      {
+        apiVersion: 'discovery.k8s.io/v1',
+        kind: 'EndpointSlice',
+        metadata: { name: `${name}-by-hand`, namespace: NS, labels },
+        addressType: 'IPv4',
+        ports: [{ name: 'http', port: APP_PORT, protocol: 'TCP' }],
+        endpoints,
+      },
+    );
   }
 
   async removeService(name: string): Promise<void> {
