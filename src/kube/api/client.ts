@@ -1,7 +1,5 @@
 /** The API server's client: requests, server-side apply and streams over connections that are kept open. No cache, no retries but one. */
 
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
@@ -13,6 +11,10 @@ import type { Connection } from './connection.ts';
 import { Exchange, readBody } from './exchange.ts';
 import type { Agents } from './exchange.ts';
 import { JsonLines } from './json-lines.ts';
+
+// As in exchange.ts: importing these modules costs some 10 MB.
+const { Agent: HttpAgent } = process.getBuiltinModule('node:http');
+const { Agent: HttpsAgent } = process.getBuiltinModule('node:https');
 
 /** A request that is not told otherwise is given up after this time. */
 const REQUEST_TIMEOUT_MS = 30_000;

@@ -1,12 +1,14 @@
 /** One request to the API server and its answer: bounded in time and size, ended exactly once. */
 
-import { request as httpRequest } from 'node:http';
 import type { Agent as HttpAgent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import type { Agent as HttpsAgent } from 'node:https';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { MeshError, codeOf } from '../../base/error.ts';
 import type { Access } from './credentials.ts';
+
+// Importing these modules would also load what they only offer lazily (fetch, WebSocket): some 10 MB.
+const { request: httpRequest } = process.getBuiltinModule('node:http');
+const { request: httpsRequest } = process.getBuiltinModule('node:https');
 
 /** Bytes of one answer; lists come in pages. */
 const RESPONSE_BYTES_MAX = 134_217_728;
