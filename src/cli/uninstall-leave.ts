@@ -4,8 +4,11 @@ import type { Clock } from '../base/clock.ts';
 import { askOnce, type SoaResolver } from '../controller/dns-probe/probe.ts';
 import { delay, waitUntil } from '../install/wait.ts';
 
-/** For every replica of the cluster DNS to read its configuration again; within the deadline of the hook's Job. */
-const GONE_TIMEOUT_MS = 90_000;
+/**
+ * For every replica of the cluster DNS to read its configuration again: kubelets write a ConfigMap into Pods within a minute
+ * and a half, and CoreDNS looks every 30 to 45 s. Within the deadline of the hook's Job.
+ */
+const GONE_TIMEOUT_MS = 150_000;
 /** Rounds in a row, a second apart, in which nobody knows the domains any more. */
 const ROUNDS_GONE = 8;
 /** Per domain and round; each may reach another replica. */
@@ -25,7 +28,7 @@ export async function leaveFor({ clock, tell }: Leaving, leaveMs: number): Promi
   await delay(clock, leaveMs);
 }
 
-/** From inside one sees when the names are gone. Never throws; after a minute and a half it goes on all the same. */
+/** From inside one sees when the names are gone. Never throws; after that time it goes on all the same. */
 export async function leaveSeen(
   options: Leaving & { readonly domains: readonly string[]; readonly resolver: () => SoaResolver },
 ): Promise<void> {
