@@ -73,6 +73,8 @@ export class ControlPlane {
   readonly source: ClusterSource;
   /** Something that is told to others may have changed: progress, agents, problems, addresses. */
   onChange: () => void = () => undefined;
+  /** The API server answers again: who waits for it need not any longer. */
+  onBack: () => void = () => undefined;
   readonly #options: ControlPlaneOptions;
   readonly #store = new Store();
   readonly #compiler: Compiler;
@@ -105,6 +107,7 @@ export class ControlPlane {
       namespaces: settings.scope.watchNamespaces,
       onNotice: (text) => log.info(text),
       onChange: () => this.onChange(),
+      onBack: () => this.#back(),
     });
     this.placer = new Placer({
       clock,
@@ -129,6 +132,8 @@ export class ControlPlane {
   async start(): Promise<void> {
     void this.#authority.start();
     await this.source.start();
+    // It may have been refused by a server that was starting.
+    if (!this.#authority.isReady) this.#authority.refresh();
     this.#store.subscribe((changed) => this.#compile(changed));
     this.#isSourceReady = true;
     this.#probe.start();
@@ -240,6 +245,12 @@ export class ControlPlane {
         this.#serve();
       },
     });
+  }
+
+  #back(): void {
+    this.#own?.nudge();
+    this.#authority.refresh();
+    this.onBack();
   }
 
   #everything(): readonly ObjectRef[] {

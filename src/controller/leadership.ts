@@ -122,6 +122,7 @@ export class Leadership {
   async start(): Promise<void> {
     const { plane } = this.#options;
     plane.watchOwn(this.#keeper);
+    plane.onBack = () => this.#back();
     await this.#replicas.start();
     this.#election.start();
   }
@@ -154,6 +155,12 @@ export class Leadership {
 
   problems(): readonly Problem[] {
     return [...this.#keeper.problems(), ...this.dns.problems()];
+  }
+
+  #back(): void {
+    this.#replicas.nudge();
+    this.#dnsWatch.nudge();
+    this.dns.reconcile();
   }
 
   #lead(): void {

@@ -70,6 +70,11 @@ export class OwnServices {
     this.#reflector.start();
   }
 
+  /** The API server was reached by another. */
+  nudge(): void {
+    this.#reflector.nudge();
+  }
+
   stop(): Promise<void> {
     return this.#reflector.stop();
   }

@@ -379,6 +379,25 @@ test('an error of who takes the certificate is not the end: it is issued again',
   await authority.stop();
 });
 
+test('refresh() tries at once, and after that as if nothing had failed before', async () => {
+  const api = new FakeApi();
+  const clock = clockOfToday();
+  api.before = () => {
+    throw new FakeApiError(503, 'ServiceUnavailable');
+  };
+  const { authority } = replica(api, clock);
+  await authority.start();
+  await pass(clock, 300_000, 1_000);
+  const asked = api.requests.length;
+  authority.refresh();
+  await pass(clock, 10, 1);
+  assert(api.requests.length > asked);
+  // It was refused once more: by a server that was starting, say.
+  api.before = () => undefined;
+  await passUntil(clock, () => authority.isReady, { steps: 30, stepMs: 100 });
+  await authority.stop();
+});
+
 test('a start without an API server or without rights says so, and heals', async () => {
   const api = new FakeApi();
   const clock = clockOfToday();

@@ -94,8 +94,9 @@ export class Authority {
     return this.#run();
   }
 
-  /** Looks at both objects now instead of at the next round: for a watch that saw one of them change. */
+  /** Looks at both objects now instead of at the next round: for who saw one of them change, or the API server come back. */
   refresh(): void {
+    this.#failures = 0;
     if (!this.#abort.signal.aborted) this.#schedule(0);
   }
 

@@ -47,6 +47,11 @@ export class ClusterDnsWatch {
     }
   }
 
+  /** The API server was reached by another. */
+  nudge(): void {
+    for (const reflector of this.#reflectors.values()) reflector.nudge();
+  }
+
   /** Resolves when nothing is under way any more; `follow()` may be called again. */
   async stop(): Promise<void> {
     this.#timer?.cancel();

@@ -139,6 +139,11 @@ export class ReplicaLeases {
       .toSorted((a, b) => (a.identity < b.identity ? -1 : 1));
   }
 
+  /** The API server was reached by another. */
+  nudge(): void {
+    this.#reflector.nudge();
+  }
+
   /** Takes the own Lease away, so that nobody waits for this replica. Also settles a `start()` that still waits. */
   async stop(): Promise<void> {
     if (this.#abort.signal.aborted) return;

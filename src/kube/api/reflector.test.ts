@@ -247,6 +247,31 @@ test('failures are tried again ever later, up to 30 s, and the server may ask fo
   assert.ok(asked >= 90_000, String(asked));
 });
 
+test('a server that was away for long, and refuses as it starts, is asked again soon', async (t) => {
+  const { server, clock, reflector } = await setUp(t);
+  reflector.start();
+  await until(() => reflector.synced && server.watchers === 1);
+  await server.down();
+  let steps = 1_500;
+  await until(() => {
+    clock.advance(100);
+    return steps-- === 0;
+  });
+  assert.match(reflector.lastError?.message ?? '', /ECONNREFUSED/);
+  server.answers.push({ status: 403 }, { status: 403 });
+  await server.up();
+  await until(() => {
+    clock.advance(100);
+    return server.answers.length < 2;
+  });
+  const refusedMs = clock.nowMs();
+  await until(() => {
+    clock.advance(100);
+    return reflector.lastError === null;
+  });
+  assert.ok(clock.nowMs() - refusedMs < 6_000, `${clock.nowMs() - refusedMs} ms`);
+});
+
 test('a watch that ends as soon as it begins is not begun again and again', async (t) => {
   const bed = await setUp(t);
   const { server, clock } = bed;

@@ -89,6 +89,8 @@ export class Reflector<T> {
   #lastError: MeshError | null = null;
   #isHealthy = false;
   #listedAtMs = 0;
+  /** By the last try that failed. */
+  #wasReached = true;
   /** Set while it waits because the server could not be reached. */
   #pause: AbortController | null = null;
   #running: Promise<void> = Promise.resolve();
@@ -259,6 +261,9 @@ export class Reflector<T> {
     const isOldList = this.#options.clock.nowMs() - this.#listedAtMs >= FRESH_LIST_MS;
     const wasHealthy = this.#isHealthy && this.#backoff.failures === 0;
     this.#isHealthy = false;
+    // A server that starts refuses for a moment what it allows: how long it was away says nothing about that.
+    if (error instanceof ApiError && !this.#wasReached) this.#backoff.reset();
+    this.#wasReached = error instanceof ApiError;
     const delayMs = this.#backoff.fail();
     const askedMs = error instanceof ApiError ? error.retryAfterMs : 0;
     // A server that was there a moment ago may be back already, or another one in its place.

@@ -23,6 +23,7 @@ class Bed {
   /** What the store told, a line per batch. */
   readonly told: string[] = [];
   changes = 0;
+  backs = 0;
   readonly client: KubeClient;
   readonly source: ClusterSource;
 
@@ -45,6 +46,9 @@ class Bed {
       onNotice: (text) => this.notices.push(text),
       onChange: () => {
         this.changes += 1;
+      },
+      onBack: () => {
+        this.backs += 1;
       },
       ...options,
     });
@@ -383,7 +387,9 @@ test('a server that is away for a minute costs nothing that is in the store', as
   bed.server.remove('v1/pods', 'shop', 'web-1');
   bed.server.compact();
   await bed.server.up();
+  assert.equal(bed.backs, 0);
   await bed.later(() => bed.source.status().some(({ lastError }) => lastError === null));
+  assert.ok(bed.backs > 0);
   const backAtMs = bed.clock.nowMs();
   await bed.later(() => bed.has('Service', 'shop', 'new') && !bed.has('Pod', 'shop', 'web-1'));
   await bed.settled();

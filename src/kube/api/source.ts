@@ -47,6 +47,8 @@ export interface ClusterSourceOptions {
   readonly onNotice: (text: string) => void;
   /** `problems()` or `status()` may have changed. */
   readonly onChange: () => void;
+  /** A server that was away, or refused, answers again; told by each kind. */
+  readonly onBack?: () => void;
 }
 
 export interface KindStatus {
@@ -246,7 +248,10 @@ export class ClusterSource {
   /** A collection that is not there any more (v1beta1 after an upgrade) is looked for anew. */
   #stateChanged(watched: WatchedKind, { lastError }: Reflector<Picked>): void {
     this.#options.onChange();
-    if (lastError === null) this.#bringBack();
+    if (lastError === null) {
+      this.#bringBack();
+      this.#options.onBack?.();
+    }
     if (watched.kind !== 'EndpointSlice' && watched.kind !== 'Endpoints') return;
     if (lastError instanceof ApiError && lastError.isNotFound) void this.#rediscover();
   }
