@@ -100,9 +100,10 @@ export class FaultBed {
    * what the mesh takes.
    */
   async startApiServer(): Promise<void> {
-    const { apiServer, controllers, node } = this.bed.onlyLocal;
-    await apiServer.start();
-    for (const part of [controllers, node('n1').kubeProxy, node('n2').kubeProxy]) {
+    const local = this.bed.onlyLocal;
+    await local.apiServer.start();
+    const proxies = ['n1', 'n2'].map((name) => local.node(name).kubeProxy);
+    for (const part of [local.controllers, ...proxies]) {
       await part.kill();
       await part.start();
     }
