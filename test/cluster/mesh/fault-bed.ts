@@ -101,9 +101,11 @@ export class FaultBed {
    */
   async startApiServer(): Promise<void> {
     const local = this.bed.onlyLocal;
-    await local.apiServer.start();
+    // Its hooks may take long on a busy machine; who asks again does not start it again.
+    const start = async (): Promise<true> => local.apiServer.start().then(() => true);
+    await this.bed.waitFor('the API server', start, { timeoutMs: 90_000 });
     const proxies = ['n1', 'n2'].map((name) => local.node(name).kubeProxy);
-    for (const part of [local.controllers, ...proxies]) {
+    for (const part of [local.controllers, local.scheduler, ...proxies]) {
       await part.kill();
       await part.start();
     }
