@@ -39,7 +39,7 @@ export function uninstallCommand(context: CliContext): Command {
     )
     .option('-y, --yes', 'do not ask')
     .option('--delete-namespace', 'delete the namespace of the mesh too, with everything in it')
-    .option('--leave <TIME>', 'how long callers get to leave, from 0s to 10m', '2m30s')
+    .option('--leave <TIME>', 'how long callers get to leave, from 0s to 10m', '150s')
     .option('--timeout <TIME>', 'how long to wait for Pods to end, from 1s to 1h', '3m')
     .addOption(
       new Option(
