@@ -36,8 +36,8 @@ function keysOf(copy: Copy | null): string[] {
   return copy?.parts.flatMap(({ services }) => services.map(({ key }) => key)) ?? [];
 }
 
-test('readCopy() gives back what writeCopy() wrote', async (t) => {
-  const dir = join(tempFolder(t), 'made/if/need/be');
+test('readCopy() gives back what writeCopy() wrote', async () => {
+  const dir = join(tempFolder(), 'made/if/need/be');
   const frames = [...framesOf('shop/web'), ...framesOf('shop/api')];
   await writeCopy(dir, POSITION, frames);
   const copy = await readCopy(dir, new Pool(), silentLog);
@@ -48,14 +48,14 @@ test('readCopy() gives back what writeCopy() wrote', async (t) => {
   assert.equal(statSync(copyPath(dir)).mode & 0o777, 0o600);
 });
 
-test('no copy is no problem', async (t) => {
+test('no copy is no problem', async () => {
   const lines: LogLine[] = [];
-  assert.equal(await readCopy(tempFolder(t), new Pool(), recordingLog(lines)), null);
+  assert.equal(await readCopy(tempFolder(), new Pool(), recordingLog(lines)), null);
   assert.deepEqual(lines, []);
 });
 
-test('a copy that is damaged anywhere is not used', async (t) => {
-  const dir = tempFolder(t);
+test('a copy that is damaged anywhere is not used', async () => {
+  const dir = tempFolder();
   await writeCopy(dir, POSITION, framesOf('shop/web'));
   const good = readFileSync(copyPath(dir));
   await fc.assert(
@@ -74,8 +74,8 @@ test('a copy that is damaged anywhere is not used', async (t) => {
   );
 });
 
-test('a damaged copy is told, kept aside, and does not come back', async (t) => {
-  const dir = tempFolder(t);
+test('a damaged copy is told, kept aside, and does not come back', async () => {
+  const dir = tempFolder();
   writeFileSync(copyPath(dir), 'not a copy');
   const lines: LogLine[] = [];
   assert.equal(await readCopy(dir, new Pool(), recordingLog(lines)), null);
@@ -92,8 +92,8 @@ function patched(bytes: Buffer, patch: (bytes: Buffer) => void): Buffer {
   return Buffer.concat([body, createHash('sha256').update(body).digest()]);
 }
 
-test('a copy of a newer format is told and kept aside', async (t) => {
-  const dir = tempFolder(t);
+test('a copy of a newer format is told and kept aside', async () => {
+  const dir = tempFolder();
   await writeCopy(dir, POSITION, framesOf('shop/web'));
   const newer = patched(readFileSync(copyPath(dir)), (bytes) => bytes.writeUInt32BE(2, 8));
   writeFileSync(copyPath(dir), newer);
@@ -103,8 +103,8 @@ test('a copy of a newer format is told and kept aside', async (t) => {
   assert.deepEqual(readFileSync(`${copyPath(dir)}.bad`), newer);
 });
 
-test('a copy whose frames do not add up is refused though its checksum is right', async (t) => {
-  const dir = tempFolder(t);
+test('a copy whose frames do not add up is refused though its checksum is right', async () => {
+  const dir = tempFolder();
   await writeCopy(dir, POSITION, framesOf('shop/web'));
   const good = readFileSync(copyPath(dir));
   for (const length of [1, 1_000_000, 0xffff_ffff]) {
@@ -115,8 +115,8 @@ test('a copy whose frames do not add up is refused though its checksum is right'
   await assert.rejects(parseCopy(empty, new Pool()), /does not end with a whole frame/);
 });
 
-test('a write that fails leaves the copy that is there, and is told once', async (t) => {
-  const dir = tempFolder(t);
+test('a write that fails leaves the copy that is there, and is told once', async () => {
+  const dir = tempFolder();
   const clock = new ManualClock();
   const lines: LogLine[] = [];
   const log = recordingLog(lines);
@@ -145,8 +145,8 @@ async function settled(keeper: Keeper, clock: ManualClock): Promise<void> {
   });
 }
 
-test('changes are written together, at most every 5 s, and the last ones at the end', async (t) => {
-  const dir = tempFolder(t);
+test('changes are written together, at most every 5 s, and the last ones at the end', async () => {
+  const dir = tempFolder();
   const clock = new ManualClock();
   const contents = { services: new Map(), identities: new Map() };
   const keeper = new Keeper({ stateDir: dir, contents, clock, log: silentLog });

@@ -226,9 +226,10 @@ export async function eventually(when: () => boolean): Promise<void> {
   while (!when()) await setImmediate();
 }
 
-export function tempFolder(t: TestContext): string {
+/** Removed when the process ends: an agent writes its copy once more when the test stops it. */
+export function tempFolder(): string {
   const path = mkdtempSync(join(tmpdir(), 'maesh-discovery-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  process.on('exit', () => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 

@@ -711,7 +711,7 @@ test('an agent waits longer after each failure, and tells the same one once', as
 });
 
 test('an agent without a controller starts from its copy, and the controller then says what differs', async (t) => {
-  const stateDir = tempFolder(t);
+  const stateDir = tempFolder();
   const started = await startServer(t);
   const all = [service('shop/web', ['10.1.0.1']), service('shop/api')];
   started.server.publish(delta(1, { services: all, identities: [identity('10.2.0.1')] }));
