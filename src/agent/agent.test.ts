@@ -22,6 +22,10 @@ test('drain() answers names until those who ask have gone, even when nothing els
     log: await createLog({ level: 'error', format: 'common', clock }),
   });
   await agent.start();
+  // Before there is a configuration every name would be said not to exist.
+  assert.equal(agent.dnsAddress, null);
+  assert.ok(agent.readiness().pending.includes('names are not answered yet'));
+  await agent.answerNames();
   const { host = '', port = 0 } = agent.dnsAddress ?? {};
   const resolver = new Resolver({ timeout: 500, tries: 1 });
   resolver.setServers([`${host}:${port}`]);

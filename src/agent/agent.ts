@@ -63,11 +63,20 @@ export class Agent {
     this.dns = options.dns === null ? null : this.#makeDns(options.dns, options);
   }
 
-  /** Resolves once the threads are warm and names are answered. */
+  /** Resolves once the threads are warm. */
   async start(): Promise<void> {
-    const [bound] = await Promise.all([this.dns?.start(), this.threads.start()]);
-    if (bound !== undefined) this.dnsAddress = { host: bound.address, port: bound.port };
+    await this.threads.start();
     this.governor.start();
+  }
+
+  /**
+   * Answers names from now on. To be called once there is a configuration: without one every name would be said not to exist,
+   * and resolvers would remember that.
+   */
+  async answerNames(): Promise<void> {
+    const bound = await this.dns?.start();
+    if (bound !== undefined) this.dnsAddress = { host: bound.address, port: bound.port };
+    this.onChange();
   }
 
   /** Hands a change to every part; it is live when `served(version)` resolves. */
@@ -91,6 +100,7 @@ export class Agent {
     const { servedVersion, publishedVersion, alive } = this.threads;
     if (this.#draining) pending.push('the mesh is shutting down');
     if (alive === 0) pending.push('no proxy thread is alive');
+    if (this.dns !== null && this.dnsAddress === null) pending.push('names are not answered yet');
     if (publishedVersion === 0) pending.push('no configuration was read yet');
     else if (servedVersion < publishedVersion) {
       pending.push(

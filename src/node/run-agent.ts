@@ -42,10 +42,13 @@ export async function runAgent(given: NodeSettings, io: CommandIo, env: Env): Pr
     yieldCompilers();
     await Promise.all([agent.start(), feed.start()]);
     log.info('Agent started', { node: settings.node, controller: settings.controller.host });
-    void feed.firstServed.then(yieldMain);
+    const answering = feed.firstServed.then(async () => {
+      yieldMain();
+      await agent.answerNames();
+    });
     const trim = memoryTrimmer();
     clock.every(TRIM_MS, trim);
-    await end;
+    await Promise.race([end, answering.then(() => end)]);
     await drain({ settings, agent, feed, clock, log });
     await admin.stop();
     return 0;

@@ -54,6 +54,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     const adminAddress = await admin.start();
     yieldCompilers();
     await Promise.all([agent.start(), manifests.start()]);
+    await agent.answerNames();
     await Promise.race([agent.served(manifests.snapshot().version), end]);
     yieldMain();
     // Compiling and reading left holes behind, and will again.

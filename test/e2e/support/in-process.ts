@@ -44,6 +44,7 @@ export class InProcess {
   static async start(options: InProcessOptions): Promise<InProcess> {
     const mesh = new InProcess(options);
     await Promise.all([mesh.agent.start(), mesh.#manifests.start()]);
+    await mesh.agent.answerNames();
     await mesh.agent.served(mesh.#manifests.snapshot().version);
     return mesh;
   }
