@@ -1,5 +1,6 @@
 /** The real CoreDNS with what we write: it forwards, leaves the rest alone, and takes the change without a restart. */
 
+import net from 'node:net';
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
@@ -72,14 +73,21 @@ function soaOf(name: string): SoaAnswer {
   return { type: 'SOA', name: zone, ttl: 60, data };
 }
 
+/** CoreDNS listens on UDP and TCP, so the port must be free for both. */
 async function freePort(): Promise<number> {
-  const socket = createSocket('udp4');
-  socket.bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
+  const tcp = net.createServer().listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const { port } = tcp.address() as net.AddressInfo;
+  const udp = createSocket('udp4');
+  udp.bind(port, '127.0.0.1');
+  const isFree = await Promise.race([
+    once(udp, 'listening').then(() => true),
+    once(udp, 'error').then(() => false),
+  ]);
+  if (isFree) udp.close();
+  tcp.close();
+  await once(tcp, 'close');
+  return isFree ? port : freePort();
 }
 
 /** Asks until there is an answer to exactly this query; CoreDNS may not listen yet. */
