@@ -6,7 +6,8 @@ import { type LiveService, putLive } from '../explain/live.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Protocol, Service } from '../model/service.ts';
 import { askAdmin } from './ask-admin.ts';
-import { isListOf, isRecord, type MeshSource } from './mesh.ts';
+import { isRecord } from '../base/record.ts';
+import { isListOf, type MeshSource } from './mesh.ts';
 
 /** @throws MeshError with the way out when the manifests or the mesh cannot be read. */
 export async function readDryMesh(

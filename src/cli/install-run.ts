@@ -11,7 +11,7 @@ import { Chart } from '../install/chart.ts';
 import { LABEL_OURS } from '../install/names.ts';
 import { listAll } from '../install/pages.ts';
 import { lookForMesh, remember, type Present } from '../install/present.ts';
-import { listAt, textAt, type Raw } from '../install/raw.ts';
+import { listAt, textAt, type Raw } from '../base/record.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
 import { waitUntil } from '../install/wait.ts';

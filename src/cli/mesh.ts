@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
+import { isRecord } from '../base/record.ts';
 import { askAdmin, DEFAULT_ADMIN } from './ask-admin.ts';
 import type { CliContext } from './context.ts';
 import { addSettings, givenFlags } from './options.ts';
@@ -123,8 +124,4 @@ function isPod(value: unknown): value is NamedPod {
 
 export function isListOf(value: unknown, isItem: (item: unknown) => boolean): boolean {
   return Array.isArray(value) && value.every(isItem);
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

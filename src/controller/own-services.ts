@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { KubeClient, KubeRecord } from '../kube/api/client.ts';
 import { Reflector, type Sink } from '../kube/api/reflector.ts';
-import { isRecord } from '../base/record.ts';
+import { listAt, recordAt, textAt } from '../base/record.ts';
 import { read } from './shadow/read.ts';
 import type { Damaged, Shadow } from './shadow/shadow.ts';
 
@@ -87,17 +87,17 @@ export class OwnServices {
 }
 
 function pick(raw: KubeRecord): Own | null {
-  const metadata = isRecord(raw['metadata']) ? raw['metadata'] : {};
-  if (metadata['name'] === DNS_SERVICE) return { kind: 'dns', addresses: clusterIpsOf(raw) };
-  const labels = isRecord(metadata['labels']) ? metadata['labels'] : {};
+  if (textAt(raw, 'metadata', 'name') === DNS_SERVICE)
+    return { kind: 'dns', addresses: clusterIpsOf(raw) };
+  const labels = recordAt(raw, 'metadata', 'labels');
   const shadow = labels['app.kubernetes.io/component'] === SHADOW ? read(raw) : null;
   return shadow === null ? null : { kind: 'shadow', shadow };
 }
 
 function clusterIpsOf(raw: KubeRecord): readonly string[] {
-  const spec = isRecord(raw['spec']) ? raw['spec'] : {};
-  const many = Array.isArray(spec['clusterIPs']) ? spec['clusterIPs'] : [spec['clusterIP']];
-  return many.filter(
+  const many = listAt(raw, 'spec', 'clusterIPs');
+  const all = many.length === 0 ? [textAt(raw, 'spec', 'clusterIP')] : many;
+  return all.filter(
     (address): address is string =>
       typeof address === 'string' && address !== '' && address !== 'None',
   );

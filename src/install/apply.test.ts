@@ -9,7 +9,7 @@ import { rightsOf } from './facts/rights.ts';
 import { installInto, labelsOf, startServer } from './installed.fixture.ts';
 import { lookForMesh, remember } from './present.ts';
 import { missingReplicas, troubles } from './rollout.ts';
-import type { Raw } from './raw.ts';
+import { type Raw } from '../base/record.ts';
 
 async function setUp(context: TestContext) {
   const server = await startServer();

@@ -4,9 +4,9 @@ import { MeshError } from '../base/error.ts';
 import { ApiError } from '../kube/api/api-error.ts';
 import { changesOf } from './changes.ts';
 import { collectionPath, isBuiltIn, kindOf, KINDS, pathOf, type Kind } from './kinds.ts';
-import { type Api, DNS_NAMESPACE, LABEL_MANAGED_BY, LABEL_OURS, MANAGER } from './names.ts';
+import { type Api, DNS_NAMESPACE, LABEL_MANAGED_BY, LABEL_OURS, MANAGER, nameOf } from './names.ts';
 import { listAll } from './pages.ts';
-import { nameOf, textAt, type Raw } from './raw.ts';
+import { textAt, type Raw } from '../base/record.ts';
 
 export interface Applied {
   /** `Deployment maesh/maesh-controller`. */

@@ -2,8 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
-import { isRecord } from '../base/record.ts';
-import { recordAt, type Raw } from './raw.ts';
+import { type Raw, isRecord, recordAt } from '../base/record.ts';
 
 /** Differences that are told of one object. */
 const CHANGES_MAX = 50;

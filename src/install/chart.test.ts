@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 
 import { Chart, isHook } from './chart.ts';
 import { kindOf, KINDS } from './kinds.ts';
-import { recordAt, textAt } from './raw.ts';
+import { recordAt, textAt } from '../base/record.ts';
 
 const CLUSTER = { namespace: 'mesh', kubeVersion: 'v1.36.3' };
 

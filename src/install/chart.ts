@@ -10,10 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { parseAllDocuments } from 'yaml';
 
 import { MeshError } from '../base/error.ts';
-import { isRecord } from '../base/record.ts';
+import { type Raw, isRecord, recordAt, textAt } from '../base/record.ts';
 import { inOrder } from './kinds.ts';
 import { LABEL_MANAGED_BY, MANAGER } from './names.ts';
-import { recordAt, textAt, type Raw } from './raw.ts';
 import { checkSchema } from './schema.ts';
 import { TemplateSet } from './template/evaluate.ts';
 import { overlay, parseValues, withoutNulls, type Values } from './values.ts';

@@ -2,7 +2,7 @@
 
 import { MeshError } from '../base/error.ts';
 import { resourcePath } from '../kube/api/path.ts';
-import { textAt, type Raw } from './raw.ts';
+import { textAt, type Raw } from '../base/record.ts';
 
 export interface Kind {
   readonly kind: string;

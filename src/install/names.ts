@@ -1,5 +1,6 @@
 /** What an installation is called in a cluster; the chart has the same names, and they cannot be changed. */
 
+import { textAt } from '../base/record.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 
 /** What is used of the client of the API server. */
@@ -24,4 +25,11 @@ export const MANAGER = 'maesh';
 /** A label selector of one part of the mesh. */
 export function ofComponent(component: 'controller' | 'agent' | 'shadow'): string {
   return `app.kubernetes.io/name=maesh,app.kubernetes.io/component=${component}`;
+}
+
+/** `Deployment maesh/maesh-controller`, `ClusterRole maesh-controller`. */
+export function nameOf(raw: unknown): string {
+  const namespace = textAt(raw, 'metadata', 'namespace');
+  const name = textAt(raw, 'metadata', 'name');
+  return `${textAt(raw, 'kind')} ${namespace === '' ? '' : `${namespace}/`}${name}`;
 }

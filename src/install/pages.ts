@@ -1,7 +1,7 @@
 /** Lists in pages, and does the same to many objects without asking for all at once. */
 
 import type { Api } from './names.ts';
-import { listAt, textAt, type Raw } from './raw.ts';
+import { listAt, textAt, type Raw } from '../base/record.ts';
 
 const PAGE_SIZE = 500;
 /** Requests under way at a time. */

@@ -6,7 +6,7 @@ import { getOrNull } from './apply.ts';
 import { minorOf } from './check/version.ts';
 import { helmRelease } from './facts/workload.ts';
 import { type Api, CONTROLLER } from './names.ts';
-import { listAt, textAt, type Raw } from './raw.ts';
+import { listAt, textAt, type Raw } from '../base/record.ts';
 import { findController } from './uninstall.ts';
 import { parseValues, type Values } from './values.ts';
 

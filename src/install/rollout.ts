@@ -8,7 +8,7 @@ import type { WorkloadFact } from './facts/facts.ts';
 import { podFact, workloadFact } from './facts/workload.ts';
 import { AGENT, type Api, CONTROLLER, LABEL_OURS } from './names.ts';
 import { listAll } from './pages.ts';
-import { numberAt, type Raw } from './raw.ts';
+import { numberAt, type Raw } from '../base/record.ts';
 
 /** What is missing, as a sentence; '' when everything runs, of the latest template, and is ready. */
 export async function missingReplicas(api: Api, namespace: string): Promise<string> {

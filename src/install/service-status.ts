@@ -7,7 +7,7 @@ import { askPod } from './facts/ask-replica.ts';
 import type { ClusterFacts } from './facts/facts.ts';
 import type { Api } from './names.ts';
 import { inParallel } from './pages.ts';
-import { listAt, numberAt, recordAt, textAt } from './raw.ts';
+import { listAt, numberAt, recordAt, textAt } from '../base/record.ts';
 
 /** Agents that are asked; in a larger cluster they are the first by name of their node. */
 const AGENTS_MAX = 20;

@@ -6,7 +6,7 @@ import type { FakeApiServer } from '../kube/api/api-server.fixture.ts';
 import { until } from '../kube/api/api-server.fixture.ts';
 import { KubeClient } from '../kube/api/client.ts';
 import { COLLECTIONS, installInto, labelsOf, startServer } from './installed.fixture.ts';
-import { numberAt } from './raw.ts';
+import { numberAt } from '../base/record.ts';
 import { takeBack, uninstall, type RemovalOptions } from './uninstall.ts';
 
 async function setUp(context: TestContext) {

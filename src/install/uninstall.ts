@@ -16,9 +16,10 @@ import {
   DNS_NAMESPACE,
   LABEL_OURS,
   ofComponent,
+  nameOf,
 } from './names.ts';
 import { inParallel, listAll } from './pages.ts';
-import { nameOf, numberAt, textAt, type Raw } from './raw.ts';
+import { numberAt, textAt, type Raw } from '../base/record.ts';
 import { waitUntil } from './wait.ts';
 
 /** The grace time of a controller is 30 s. */

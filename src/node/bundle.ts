@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, MeshError } from '../base/error.ts';
 import type { KubeClient } from '../kube/api/client.ts';
-import { isRecord } from '../base/record.ts';
+import { textAt } from '../base/record.ts';
 
 export interface BundleOptions {
   readonly client: Pick<KubeClient, 'request'>;
@@ -45,9 +45,8 @@ export class Bundle {
       path: `/api/v1/namespaces/${namespace}/configmaps/${NAME}`,
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
-    const data = isRecord(answer) && isRecord(answer['data']) ? answer['data'] : {};
-    const text = data[KEY];
-    if (typeof text === 'string' && text.includes('BEGIN CERTIFICATE')) return text;
+    const text = textAt(answer, 'data', KEY);
+    if (text.includes('BEGIN CERTIFICATE')) return text;
     throw new MeshError(
       'not_found',
       `ConfigMap ${namespace}/${NAME} has no certificates in "${KEY}": the controller writes them; look at its log`,

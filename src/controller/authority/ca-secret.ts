@@ -1,7 +1,7 @@
 /** The Secret `maesh-ca` and the ConfigMap of the same name: how the state of the CA is written in them. */
 
 import { MeshError } from '../../base/error.ts';
-import { isRecord } from '../../base/record.ts';
+import { isRecord, recordAt, type Raw } from '../../base/record.ts';
 import type { CaState } from './ca-state.ts';
 import { readCa, readCaCertificate } from './certificate.ts';
 
@@ -19,8 +19,6 @@ const LABELS = {
   'app.kubernetes.io/component': 'controller',
   'app.kubernetes.io/part-of': 'maesh',
 };
-
-type Raw = Readonly<Record<string, unknown>>;
 
 /** What is wrong with one entry of the Secret. It never holds the entry's text. */
 export interface Damage {
@@ -158,11 +156,6 @@ class EntryReader {
     this.damage ??= { field: `data["${key}"]`, message };
     return null;
   }
-}
-
-function recordAt(raw: unknown, key: string): Raw {
-  const value = isRecord(raw) ? raw[key] : undefined;
-  return isRecord(value) ? value : {};
 }
 
 function base64(text: string): string {

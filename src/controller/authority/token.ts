@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Clock, Timer } from '../../base/clock.ts';
-import { isRecord } from '../../base/record.ts';
+import { isRecord, recordAt } from '../../base/record.ts';
 import type { Api } from './api.ts';
 
 export interface TokenAuthenticatorOptions {
@@ -227,9 +227,4 @@ function expiryOf(token: string): number {
 
 function refuse(reason: Refusal): Verdict {
   return { ok: false, reason };
-}
-
-function recordAt(raw: unknown, key: string): Readonly<Record<string, unknown>> {
-  const value = isRecord(raw) ? raw[key] : undefined;
-  return isRecord(value) ? value : {};
 }

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 
-import { isRecord } from '../../base/record.ts';
+import { isRecord, recordAt } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 
 /** The object that an Event is about, as the API server knows it. */
@@ -139,7 +139,7 @@ export function repeatPatch(count: number, { api, nowMs }: EventContext): unknow
 /** How often an Event of either API was seen, and when last (Unix time in milliseconds, 0 when it does not say). */
 export function readSeen(raw: unknown): { readonly count: number; readonly atMs: number } {
   const event = isRecord(raw) ? raw : {};
-  const series = isRecord(event['series']) ? event['series'] : {};
+  const series = recordAt(raw, 'series');
   const count = Number(series['count'] ?? event['count'] ?? event['deprecatedCount'] ?? 1);
   const times = [
     series['lastObservedTime'],

@@ -15,8 +15,9 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { recordAt } from '../../base/record.ts';
 import { isConflict, isNotFound, retryAfterMsOf, type Api } from '../authority/api.ts';
-import { LEASE_MS, microTime, readLease, recordAt, type Lease } from './lease.ts';
+import { LEASE_MS, microTime, readLease, type Lease } from './lease.ts';
 
 export interface LeaderElectionOptions {
   readonly api: Api;

@@ -1,8 +1,6 @@
 /** A Lease (coordination.k8s.io/v1) as it is read, written and watched: whether its holder still is there, by our own clock alone. */
 
-import { isRecord } from '../../base/record.ts';
-
-export type Raw = Readonly<Record<string, unknown>>;
+import { isRecord, type Raw, recordAt, textAt } from '../../base/record.ts';
 
 export interface Lease {
   /** '' when nobody holds it. */
@@ -40,14 +38,4 @@ export function readLease(raw: unknown): Lease {
 /** A MicroTime of the Kubernetes API. Only people read the times in our Leases. */
 export function microTime(wallMs: number): string {
   return new Date(wallMs).toISOString().replace('Z', '000Z');
-}
-
-export function recordAt(raw: unknown, key: string): Raw {
-  const value = isRecord(raw) ? raw[key] : undefined;
-  return isRecord(value) ? value : {};
-}
-
-export function textAt(raw: unknown, key: string): string {
-  const value = isRecord(raw) ? raw[key] : undefined;
-  return typeof value === 'string' ? value : '';
 }

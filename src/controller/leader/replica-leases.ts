@@ -11,10 +11,11 @@ import { MeshError } from '../../base/error.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { recordAt, textAt } from '../../base/record.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
 import { isConflict, isNotFound, retryAfterMsOf } from '../authority/api.ts';
-import { LEASE_MS, microTime, readLease, recordAt, textAt, type Lease } from './lease.ts';
+import { LEASE_MS, microTime, readLease, type Lease } from './lease.ts';
 
 export interface ReplicaReport {
   /** Opaque here: up to which resource version of shadow Services all agents of the replica serve everything. */

@@ -1,5 +1,6 @@
 /** Who has which proxy port. One port leads to one Service, whatever people write into shadow Services by hand. */
 
+import { compareText } from '../../compile/finding.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Allocation, ShadowPort } from './shadow.ts';
 import { portId } from './names.ts';
@@ -132,9 +133,4 @@ function compareClaims(a: Claim, b: Claim): number {
     compareText(a.owner, b.owner) ||
     compareText(a.port, b.port)
   );
-}
-
-function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

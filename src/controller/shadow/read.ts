@@ -1,6 +1,6 @@
 /** Shadow Services read back from the API server: all that people can do to them by hand must be told or understood. */
 
-import { isRecord } from '../../base/record.ts';
+import { isRecord, listAt, type Raw, recordAt, textAt } from '../../base/record.ts';
 import { ANNOTATION } from './names.ts';
 import type { KubeProtocol } from './names.ts';
 import { digestOf, isNamedFor } from './render.ts';
@@ -11,8 +11,6 @@ import type { Damaged, RetiredPort, Shadow, ShadowPort, ShadowState } from './sh
 const PORTS_MAX = 2_000;
 const VALUE_LENGTH_MAX = 200;
 
-type Json = Readonly<Record<string, unknown>>;
-
 interface Damage {
   readonly field: string;
   readonly value: unknown;
@@ -21,21 +19,21 @@ interface Damage {
 
 /** null for what is no object with a name at all. */
 export function read(raw: unknown): Shadow | Damaged | null {
-  const metadata = child(raw, 'metadata');
-  const name = text(metadata['name']);
+  const metadata = recordAt(raw, 'metadata');
+  const name = textAt(metadata, 'name');
   if (name === '') return null;
   const damages: Damage[] = [];
-  const annotations = child(metadata, 'annotations');
-  const spec = child(raw, 'spec');
+  const annotations = recordAt(metadata, 'annotations');
+  const spec = recordAt(raw, 'spec');
   const service = readService(name, annotations, damages);
   const state = readState(annotations, damages);
   const clusterIPs = readClusterIps(spec);
   const salvage: Shadow = {
     kind: 'shadow',
     name,
-    uid: text(metadata['uid']),
-    resourceVersion: text(metadata['resourceVersion']),
-    createdAt: text(metadata['creationTimestamp']),
+    uid: textAt(metadata, 'uid'),
+    resourceVersion: textAt(metadata, 'resourceVersion'),
+    createdAt: textAt(metadata, 'creationTimestamp'),
     service,
     state,
     retiredAt: state === 'retired' ? readTime(annotations, damages) : '',
@@ -66,8 +64,8 @@ export function read(raw: unknown): Shadow | Damaged | null {
   };
 }
 
-function readService(name: string, annotations: Json, damages: Damage[]): string {
-  const service = text(annotations[ANNOTATION.service]);
+function readService(name: string, annotations: Raw, damages: Damage[]): string {
+  const service = textAt(annotations, ANNOTATION.service);
   const field = annotation(ANNOTATION.service);
   if (!/^[^/\s]+\/[^/\s]+$/.test(service)) {
     damages.push({ field, value: service, message: 'Annotation does not name a Service' });
@@ -80,7 +78,7 @@ function readService(name: string, annotations: Json, damages: Damage[]): string
   return service;
 }
 
-function readState(annotations: Json, damages: Damage[]): ShadowState {
+function readState(annotations: Raw, damages: Damage[]): ShadowState {
   const state = annotations[ANNOTATION.state];
   if (state === 'announced' || state === 'published' || state === 'retired') return state;
   const field = annotation(ANNOTATION.state);
@@ -88,22 +86,22 @@ function readState(annotations: Json, damages: Damage[]): ShadowState {
   return 'announced';
 }
 
-function readTime(annotations: Json, damages: Damage[]): string {
-  const time = text(annotations[ANNOTATION.retiredAt]);
+function readTime(annotations: Raw, damages: Damage[]): string {
+  const time = textAt(annotations, ANNOTATION.retiredAt);
   if (isTime(time)) return time;
   const field = annotation(ANNOTATION.retiredAt);
   damages.push({ field, value: time, message: 'Time of retirement is not a time' });
   return '';
 }
 
-function readClusterIps(spec: Json): readonly string[] {
-  const list = Array.isArray(spec['clusterIPs']) ? (spec['clusterIPs'] as readonly unknown[]) : [];
+function readClusterIps(spec: Raw): readonly string[] {
+  const list = listAt(spec, 'clusterIPs');
   const all = list.length === 0 ? [spec['clusterIP']] : list;
   return all.map(text).filter((address) => address !== '' && address !== 'None');
 }
 
-function readSpecPorts(spec: Json, damages: Damage[]): readonly ShadowPort[] {
-  const items = Array.isArray(spec['ports']) ? (spec['ports'] as readonly unknown[]) : [];
+function readSpecPorts(spec: Raw, damages: Damage[]): readonly ShadowPort[] {
+  const items = listAt(spec, 'ports');
   const ports: ShadowPort[] = [];
   for (const item of items.slice(0, PORTS_MAX)) {
     const port = isRecord(item) ? readPort({ ...item, proxyPort: item['targetPort'] }) : null;
@@ -120,7 +118,7 @@ function readSpecPorts(spec: Json, damages: Damage[]): readonly ShadowPort[] {
 }
 
 /** The items of a JSON list in an annotation; one that cannot be used is damage and left out. */
-function readList(annotations: Json, key: string, damages: Damage[]): readonly Json[] {
+function readList(annotations: Raw, key: string, damages: Damage[]): readonly Raw[] {
   const value = annotations[key];
   if (value === undefined) return [];
   const items = parse(text(value));
@@ -128,8 +126,8 @@ function readList(annotations: Json, key: string, damages: Damage[]): readonly J
     (item) =>
       isRecord(item) &&
       readPort(item) !== null &&
-      (key !== ANNOTATION.retiredPorts || isTime(text(item['retiredAt']))),
-  ) as Json[];
+      (key !== ANNOTATION.retiredPorts || isTime(textAt(item, 'retiredAt'))),
+  ) as Raw[];
   if (usable.length < items.length || items.length === 0 || items.length > PORTS_MAX) {
     const message = 'Annotation is not a list of ports';
     damages.push({ field: annotation(key), value, message });
@@ -146,7 +144,7 @@ function parse(json: string): readonly unknown[] {
   }
 }
 
-function readPort(item: Json): ShadowPort | null {
+function readPort(item: Raw): ShadowPort | null {
   const name = item['name'] ?? '';
   const protocol = item['protocol'] ?? 'TCP';
   const { port, proxyPort } = item as { readonly port?: unknown; readonly proxyPort?: unknown };
@@ -155,9 +153,9 @@ function readPort(item: Json): ShadowPort | null {
   return isUsable ? { name, port, protocol, proxyPort } : null;
 }
 
-function readRetiredPort(item: Json): readonly RetiredPort[] {
+function readRetiredPort(item: Raw): readonly RetiredPort[] {
   const port = readPort(item);
-  return port === null ? [] : [{ ...port, retiredAt: text(item['retiredAt']) }];
+  return port === null ? [] : [{ ...port, retiredAt: textAt(item, 'retiredAt') }];
 }
 
 function isProtocol(value: unknown): value is KubeProtocol {
@@ -174,11 +172,6 @@ function isTime(value: string): boolean {
 
 function annotation(key: string): string {
   return `metadata.annotations["${key}"]`;
-}
-
-function child(value: unknown, name: string): Json {
-  const found = isRecord(value) ? value[name] : undefined;
-  return isRecord(found) ? found : {};
 }
 
 function text(value: unknown): string {

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { isEqual } from '../../base/equal.ts';
-import { isRecord } from '../../base/record.ts';
+import { isRecord, type Raw, recordAt } from '../../base/record.ts';
 import { AGENT_SELECTOR, ANNOTATION, labelsOf, LABEL, shadowName } from './names.ts';
 import type { Allocation, IpFamily, Shadow, ShadowPort } from './shadow.ts';
 
@@ -25,8 +25,6 @@ export interface Desired {
   readonly clusterIPs: readonly string[];
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** What keeps callers on their node as far as a server of that version knows how: 1.34 and later, 1.31 to 1.33 in part. */
 export function trafficDistributionOf(version: {
   readonly major: number;
@@ -38,7 +36,7 @@ export function trafficDistributionOf(version: {
 }
 
 /** The object for server-side apply. */
-export function render(desired: Desired, options: RenderOptions): Json {
+export function render(desired: Desired, options: RenderOptions): Raw {
   const { allocation, families, clusterIPs } = desired;
   return {
     apiVersion: 'v1',
@@ -100,25 +98,25 @@ export function differences(rendered: unknown, object: unknown): readonly string
 }
 
 /** A merge patch that makes it so where apply cannot: fields and list items that others added. */
-export function repairOf(rendered: Json, object: unknown): Json {
-  const want = child(rendered, 'spec');
-  const have = child(object, 'spec');
+export function repairOf(rendered: Raw, object: unknown): Raw {
+  const want = recordAt(rendered, 'spec');
+  const have = recordAt(object, 'spec');
   const foreign: Record<string, null> = {};
   for (const name of ['externalIPs', 'publishNotReadyAddresses', 'externalName']) {
     if (have[name] !== undefined) foreign[name] = null;
   }
-  const selector: Record<string, unknown> = { ...child(want, 'selector') };
-  for (const key of Object.keys(child(have, 'selector'))) selector[key] ??= null;
-  const metadata = child(object, 'metadata');
+  const selector: Record<string, unknown> = { ...recordAt(want, 'selector') };
+  for (const key of Object.keys(recordAt(have, 'selector'))) selector[key] ??= null;
+  const metadata = recordAt(object, 'metadata');
   const annotations: Record<string, unknown> = {
-    ...child(child(rendered, 'metadata'), 'annotations'),
+    ...recordAt(recordAt(rendered, 'metadata'), 'annotations'),
   };
   for (const key of Object.values(ANNOTATION)) annotations[key] ??= null;
   return {
     metadata: {
       uid: metadata['uid'],
       resourceVersion: metadata['resourceVersion'],
-      labels: child(child(rendered, 'metadata'), 'labels'),
+      labels: recordAt(recordAt(rendered, 'metadata'), 'labels'),
       annotations,
     },
     spec: { ...want, ...foreign, selector },
@@ -150,7 +148,7 @@ function portsText(ports: readonly (ShadowPort & { readonly retiredAt?: string }
   return JSON.stringify(items);
 }
 
-function renderPort({ name, port, protocol, proxyPort }: ShadowPort): Json {
+function renderPort({ name, port, protocol, proxyPort }: ShadowPort): Raw {
   return { ...(name === '' ? {} : { name }), port, protocol, targetPort: proxyPort };
 }
 
@@ -160,14 +158,14 @@ function comparePorts(a: ShadowPort, b: ShadowPort): number {
 
 /** The owned part of an object, in one form; what a server leaves out or an old one does not know has its default. */
 function owned(object: unknown): Readonly<Record<string, unknown>> {
-  const metadata = child(object, 'metadata');
-  const spec = child(object, 'spec');
+  const metadata = recordAt(object, 'metadata');
+  const spec = recordAt(object, 'spec');
   const items = Array.isArray(spec['ports']) ? (spec['ports'] as readonly unknown[]) : [];
   return {
-    'metadata.labels': pick(child(metadata, 'labels'), Object.values(LABEL)),
-    'metadata.annotations': pick(child(metadata, 'annotations'), Object.values(ANNOTATION)),
+    'metadata.labels': pick(recordAt(metadata, 'labels'), Object.values(LABEL)),
+    'metadata.annotations': pick(recordAt(metadata, 'annotations'), Object.values(ANNOTATION)),
     'spec.type': spec['type'] ?? 'ClusterIP',
-    'spec.selector': sorted(child(spec, 'selector')),
+    'spec.selector': sorted(recordAt(spec, 'selector')),
     'spec.ports': items.map(ownedPort).sort(),
     'spec.internalTrafficPolicy': spec['internalTrafficPolicy'] ?? 'Cluster',
     'spec.sessionAffinity': spec['sessionAffinity'] ?? 'None',
@@ -187,17 +185,12 @@ function ownedPort(item: unknown): string {
   ]);
 }
 
-function pick(record: Json, keys: readonly string[]): Json {
+function pick(record: Raw, keys: readonly string[]): Raw {
   return Object.fromEntries(keys.filter((key) => key in record).map((key) => [key, record[key]]));
 }
 
-function sorted(record: Json): Json {
+function sorted(record: Raw): Raw {
   return pick(record, Object.keys(record).sort());
-}
-
-function child(value: unknown, name: string): Json {
-  const found = isRecord(value) ? value[name] : undefined;
-  return isRecord(found) ? found : {};
 }
 
 /** Whether the object has the name that its Service gives. */

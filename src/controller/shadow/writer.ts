@@ -1,6 +1,6 @@
 /** Writes shadow Services so that nothing of others is overwritten: each write says which object it was decided for. */
 
-import { isRecord } from '../../base/record.ts';
+import { isRecord, listAt, type Raw, recordAt, textAt } from '../../base/record.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
 import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
@@ -22,8 +22,6 @@ const SHARED_FIELDS: ReadonlySet<string> = new Set([
 
 export type ShadowApi = Pick<KubeClient, 'get' | 'apply' | 'patch' | 'delete'>;
 
-type Json = Readonly<Record<string, unknown>>;
-
 export interface Written {
   /** The object as the server answered it. */
   readonly shadow: Shadow;
@@ -43,7 +41,7 @@ export class ShadowWriter {
   }
 
   /** The object of that name, null when there is none. Throws as the client does. */
-  async look(name: string, signal: AbortSignal): Promise<Json | null> {
+  async look(name: string, signal: AbortSignal): Promise<Raw | null> {
     try {
       return await this.#api.get(this.#path(name), { signal });
     } catch (error) {
@@ -62,7 +60,7 @@ export class ShadowWriter {
   /** Changes the object as it was seen; one that changed since is a conflict. */
   async update(desired: Desired, seen: Shadow, signal: AbortSignal): Promise<Written> {
     const object = render(desired, this.#options);
-    const metadata = isRecord(object['metadata']) ? object['metadata'] : {};
+    const metadata = recordAt(object, 'metadata');
     const { uid, resourceVersion } = seen;
     const body = { ...object, metadata: { ...metadata, uid, resourceVersion } };
     const path = this.#path(desired.name);
@@ -81,11 +79,10 @@ export class ShadowWriter {
   }
 
   /** Apply leaves alone what others added, to lists too; what is ours whole is written whole then. */
-  async #finish(object: Json, answer: Json, signal: AbortSignal): Promise<Written> {
+  async #finish(object: Raw, answer: Raw, signal: AbortSignal): Promise<Written> {
     let result = answer;
     if (differences(object, result).some((field) => SHARED_FIELDS.has(field))) {
-      const metadata = isRecord(object['metadata']) ? object['metadata'] : {};
-      const path = this.#path(String(metadata['name']));
+      const path = this.#path(textAt(object, 'metadata', 'name'));
       result = await this.#api.patch(path, repairOf(object, result), { type: 'merge', signal });
     }
     const found = read(result);
@@ -106,12 +103,10 @@ export function isOurs(raw: unknown, service: string): boolean {
   if (found === null) return false;
   const named = (found.kind === 'damaged' ? found.salvage : found).service;
   if (named !== '') return named === service;
-  const metadata = isRecord(raw) && isRecord(raw['metadata']) ? raw['metadata'] : {};
-  const labels = isRecord(metadata['labels']) ? metadata['labels'] : {};
+  const labels = recordAt(raw, 'metadata', 'labels');
   if (labels[LABEL.component] === 'shadow' && labels[LABEL.partOf] === 'maesh') return true;
   // Who takes all labels and annotations away still leaves a trace of who applied it.
-  const managed = metadata['managedFields'];
-  const fields = Array.isArray(managed) ? (managed as readonly unknown[]) : [];
+  const fields = listAt(raw, 'metadata', 'managedFields');
   return fields.some(
     (item) => isRecord(item) && item['manager'] === FIELD_MANAGER && item['operation'] === 'Apply',
   );

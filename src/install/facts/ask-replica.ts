@@ -1,10 +1,9 @@
 /** Asks a replica of the controller, through the API server: its admin port is open to nobody else. */
 
 import { ApiError } from '../../kube/api/api-error.ts';
-import { isRecord } from '../../base/record.ts';
+import { isRecord, listAt, numberAt, textAt } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 import type { Api } from '../names.ts';
-import { listAt, numberAt, textAt } from '../raw.ts';
 import type { AgentFact, ReplicaFact } from './facts.ts';
 
 const ADMIN_PORT = 9_000;

@@ -2,8 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 
-import { isRecord } from '../../base/record.ts';
-import { listAt, numberAt, recordAt, textAt } from '../raw.ts';
+import { isRecord, listAt, numberAt, recordAt, textAt } from '../../base/record.ts';
 import type { CaFact, DnsServiceFact, KubeProxyFact, LeaseFact, ShadowFact } from './facts.ts';
 
 /** Certificates that are read of one bundle; a rotation has two or three. */

@@ -5,7 +5,7 @@ import { ApiError } from '../../kube/api/api-error.ts';
 import { Chart } from '../chart.ts';
 import { MANAGER, type Api } from '../names.ts';
 import { inParallel } from '../pages.ts';
-import { listAt, recordAt, textAt, type Raw } from '../raw.ts';
+import { listAt, recordAt, textAt, type Raw } from '../../base/record.ts';
 import type { ClusterFacts, Known, MissingRight } from './facts.ts';
 
 /** One question to the API server. */

@@ -1,7 +1,6 @@
 /** Objects of the API server to facts about Deployments, DaemonSets, Pods and Nodes. */
 
-import { isRecord } from '../../base/record.ts';
-import { listAt, numberAt, recordAt, textAt } from '../raw.ts';
+import { isRecord, listAt, numberAt, recordAt, textAt } from '../../base/record.ts';
 import type { NodeFact, PodFact, WorkloadFact } from './facts.ts';
 
 /** The variables of its containers that have a value of their own. */

@@ -14,7 +14,7 @@ import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { isRecord } from '../../base/record.ts';
+import { isRecord, textAt } from '../../base/record.ts';
 import { ApiError, refusalOf } from './api-error.ts';
 import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
 import type { KubeClient, KubeRecord } from './client.ts';
@@ -314,9 +314,4 @@ function* itemsOf(page: KubeRecord): Iterable<KubeRecord> {
 
 function metaOf(object: KubeRecord): KubeRecord {
   return isRecord(object['metadata']) ? object['metadata'] : {};
-}
-
-function textAt(fields: KubeRecord, key: string): string {
-  const value = fields[key];
-  return typeof value === 'string' ? value : '';
 }
