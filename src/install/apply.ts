@@ -1,7 +1,7 @@
 /** Makes or changes the objects of the mesh by server-side apply, and takes away those that are no longer wanted. */
 
 import { MeshError } from '../base/error.ts';
-import { ApiError } from '../kube/api/api-error.ts';
+import { ApiError, orNull } from '../kube/api/api-error.ts';
 import { changesOf } from './changes.ts';
 import { collectionPath, isBuiltIn, kindOf, KINDS, pathOf, type Kind } from './kinds.ts';
 import { type Api, DNS_NAMESPACE, LABEL_MANAGED_BY, LABEL_OURS, MANAGER, nameOf } from './names.ts';
@@ -55,21 +55,11 @@ export async function prune(objects: readonly Raw[], options: ApplyOptions): Pro
   }
 }
 
-/** An object by path, or null. */
-export async function getOrNull(api: Api, path: string): Promise<Raw | null> {
-  try {
-    return await api.get(path);
-  } catch (error) {
-    if (error instanceof ApiError && error.isNotFound) return null;
-    throw error;
-  }
-}
-
 async function applyOne(object: Raw, { api, isDryRun }: ApplyOptions): Promise<Applied> {
   const name = nameOf(object);
   const path = pathOf(object);
   try {
-    const before = await getOrNull(api, path);
+    const before = await orNull(api.get(path));
     // What somebody changed by hand is put back: the values are the place to change it.
     const query = isDryRun ? { dryRun: 'All' } : {};
     const after = await api.apply(path, object, { force: true, query });
@@ -106,5 +96,5 @@ async function listOurs(api: Api, path: string, kind: Kind): Promise<readonly Ra
 }
 
 async function exists(api: Api, namespace: string): Promise<boolean> {
-  return (await getOrNull(api, `/api/v1/namespaces/${encodeURIComponent(namespace)}`)) !== null;
+  return (await orNull(api.get(`/api/v1/namespaces/${encodeURIComponent(namespace)}`))) !== null;
 }

@@ -2,7 +2,7 @@
 
 import { MeshError } from '../base/error.ts';
 import { resourcePath } from '../kube/api/path.ts';
-import { getOrNull } from './apply.ts';
+import { orNull } from '../kube/api/api-error.ts';
 import { minorOf } from './check/version.ts';
 import { helmRelease } from './facts/workload.ts';
 import { type Api, CONTROLLER } from './names.ts';
@@ -43,7 +43,7 @@ export async function lookForMesh(api: Api, namespace: string): Promise<Present>
   const path = resourcePath({ version: 'v1', plural: 'namespaces', name: namespace });
   return {
     kubeVersion,
-    hasNamespace: (await getOrNull(api, path)) !== null,
+    hasNamespace: (await orNull(api.get(path))) !== null,
     values: controller === null ? null : valuesOf(controller),
   };
 }
@@ -56,7 +56,7 @@ async function refuseSecondMesh(api: Api, namespace: string): Promise<void> {
     plural: 'clusterrolebindings',
     name: CONTROLLER,
   });
-  const binding = await getOrNull(api, path);
+  const binding = await orNull(api.get(path));
   const [subject] = listAt(binding, 'subjects');
   const other = textAt(subject, 'namespace');
   if (other === '' || other === namespace) return;

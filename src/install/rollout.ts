@@ -1,7 +1,7 @@
 /** Whether controller and agents run as they were applied. */
 
 import { resourcePath } from '../kube/api/path.ts';
-import { getOrNull } from './apply.ts';
+import { orNull } from '../kube/api/api-error.ts';
 import { tellPod } from './check/control-plane.ts';
 import { few } from './check/finding.ts';
 import type { WorkloadFact } from './facts/facts.ts';
@@ -14,8 +14,8 @@ import { numberAt, type Raw } from '../base/record.ts';
 export async function missingReplicas(api: Api, namespace: string): Promise<string> {
   const apps = { group: 'apps', version: 'v1', namespace };
   const [controller, agent] = await Promise.all([
-    getOrNull(api, resourcePath({ ...apps, plural: 'deployments', name: CONTROLLER })),
-    getOrNull(api, resourcePath({ ...apps, plural: 'daemonsets', name: AGENT })),
+    orNull(api.get(resourcePath({ ...apps, plural: 'deployments', name: CONTROLLER }))),
+    orNull(api.get(resourcePath({ ...apps, plural: 'daemonsets', name: AGENT }))),
   ]);
   const missing = [tell('controller', controller), tell('agents', agent)];
   return missing.filter((part) => part !== '').join('; ');

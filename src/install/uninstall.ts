@@ -5,7 +5,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
-import { ApiError } from '../kube/api/api-error.ts';
+import { ApiError, orNull } from '../kube/api/api-error.ts';
 import { resourcePath } from '../kube/api/path.ts';
 import { collectionPath, isBuiltIn, KINDS, type Kind } from './kinds.ts';
 import {
@@ -82,7 +82,7 @@ export async function uninstall(options: RemovalOptions): Promise<void> {
 
 /** The Deployment of the controller, or null. */
 export async function findController(api: Api, namespace: string): Promise<Raw | null> {
-  return unless404(() => api.get(deploymentPath(namespace)));
+  return orNull(api.get(deploymentPath(namespace)));
 }
 
 async function stopController({ api, clock, namespace, tell }: UninstallOptions): Promise<void> {
@@ -131,9 +131,7 @@ async function deleteShadows({ api, namespace, tell }: UninstallOptions): Promis
   const path = resourcePath({ version: 'v1', plural: 'services', namespace });
   const shadows = await listAll(api, path, { labelSelector: ofComponent('shadow') });
   await inParallel(shadows, (shadow) =>
-    unless404(() =>
-      api.delete(`${path}/${encodeURIComponent(textAt(shadow, 'metadata', 'name'))}`),
-    ),
+    orNull(api.delete(`${path}/${encodeURIComponent(textAt(shadow, 'metadata', 'name'))}`)),
   );
   tell(
     shadows.length === 1 ? '1 shadow Service deleted' : `${shadows.length} shadow Services deleted`,
@@ -151,7 +149,7 @@ async function deleteState({ api, namespace, tell }: UninstallOptions): Promise<
     core('secrets', CA),
     ...(await leaseNames(api, resourcePath(group))).map((name) => resourcePath({ ...group, name })),
   ];
-  const deleted = await inParallel(paths, (path) => unless404(() => api.delete(path)));
+  const deleted = await inParallel(paths, (path) => orNull(api.delete(path)));
   tell(`${deleted.filter((answer) => answer !== null).length} records of the controller deleted`);
 }
 
@@ -177,7 +175,7 @@ async function deleteKind(options: RemovalOptions, kind: Kind): Promise<void> {
     const found = await listKind(api, path, kind);
     await inParallel(found, async (object) => {
       const name = textAt(object, 'metadata', 'name');
-      await unless404(() => api.delete(`${path}/${encodeURIComponent(name)}`));
+      await orNull(api.delete(`${path}/${encodeURIComponent(name)}`));
       tell(`${nameOf({ ...object, kind: kind.kind })} deleted`);
     });
   }
@@ -211,19 +209,10 @@ async function podsGone({ api, clock, namespace, timeoutMs, tell }: RemovalOptio
 
 async function deleteNamespace({ api, namespace, tell }: RemovalOptions): Promise<void> {
   const path = resourcePath({ version: 'v1', plural: 'namespaces', name: namespace });
-  if ((await unless404(() => api.delete(path))) !== null) tell(`Namespace ${namespace} deleted`);
+  if ((await orNull(api.delete(path))) !== null) tell(`Namespace ${namespace} deleted`);
 }
 
 function deploymentPath(namespace: string): string {
   const where = { group: 'apps', version: 'v1', plural: 'deployments', namespace };
   return resourcePath({ ...where, name: CONTROLLER });
-}
-
-async function unless404<T>(run: () => Promise<T>): Promise<T | null> {
-  try {
-    return await run();
-  } catch (error) {
-    if (error instanceof ApiError && error.isNotFound) return null;
-    throw error;
-  }
 }

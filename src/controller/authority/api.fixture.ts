@@ -6,7 +6,7 @@ import type { ManualClock } from '../../base/clock.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
 import type { KubeClient, KubeRecord, Query, StreamOptions } from '../../kube/api/client.ts';
 import { isRecord } from '../../base/record.ts';
-import type { Api } from './api.ts';
+import type { Api } from '../api.ts';
 
 export type FakeRequest = Parameters<Api['request']>[0];
 type FakeObject = Record<string, unknown> & { metadata: Record<string, unknown> };

@@ -8,7 +8,8 @@ import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom, type Random } from '../../base/random.ts';
 import type { Problem } from '../../model/service.ts';
-import { isConflict, isNotFound, statusOf, type Api } from './api.ts';
+import { orNull } from '../../kube/api/api-error.ts';
+import { isConflict, statusOf, type Api } from '../api.ts';
 import {
   CA_NAME,
   readBundle,
@@ -223,13 +224,8 @@ export class Authority {
     return renderSecret(state, this.#options.namespace, from);
   }
 
-  async #read(path: string): Promise<unknown> {
-    try {
-      return await this.#request({ method: 'GET', path });
-    } catch (error) {
-      if (isNotFound(error)) return null;
-      throw error;
-    }
+  #read(path: string): Promise<unknown> {
+    return orNull(this.#request({ method: 'GET', path }));
   }
 
   #write(method: 'POST' | 'PUT', path: string, body: unknown): Promise<unknown> {

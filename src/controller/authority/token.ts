@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 
 import type { Clock, Timer } from '../../base/clock.ts';
 import { isRecord, recordAt } from '../../base/record.ts';
-import type { Api } from './api.ts';
+import type { Api } from '../api.ts';
 
 export interface TokenAuthenticatorOptions {
   readonly api: Api;

@@ -16,7 +16,7 @@ import type { Log } from '../../base/log.ts';
 import { systemRandom, type Random } from '../../base/random.ts';
 import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
 import type { Problem } from '../../model/service.ts';
-import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../authority/api.ts';
+import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../api.ts';
 import {
   createBody,
   eventOf,

@@ -16,7 +16,8 @@ import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt } from '../../base/record.ts';
-import { isConflict, isNotFound, retryAfterMsOf, type Api } from '../authority/api.ts';
+import { orNull } from '../../kube/api/api-error.ts';
+import { isConflict, isNotFound, retryAfterMsOf, type Api } from '../api.ts';
 import { LEASE_MS, microTime, readLease, type Lease } from './lease.ts';
 
 export interface LeaderElectionOptions {
@@ -239,18 +240,15 @@ export class LeaderElection {
 
   async #read(signal: AbortSignal | undefined): Promise<Lease | null> {
     const { api, name } = this.#options;
-    try {
-      const raw = await api.request({
+    const raw = await orNull(
+      api.request({
         method: 'GET',
         path: `${this.#path}/${name}`,
         signal,
         timeoutMs: REQUEST_TIMEOUT_MS,
-      });
-      return readLease(raw);
-    } catch (error) {
-      if (isNotFound(error)) return null;
-      throw error;
-    }
+      }),
+    );
+    return raw === null ? null : readLease(raw);
   }
 
   /** Creates the Lease, or writes the one that was read with this replica as its holder. */

@@ -12,9 +12,10 @@ import { hash32 } from '../../base/hash.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt, textAt } from '../../base/record.ts';
+import { orNull } from '../../kube/api/api-error.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
-import { isConflict, isNotFound, retryAfterMsOf } from '../authority/api.ts';
+import { isConflict, isNotFound, retryAfterMsOf } from '../api.ts';
 import { LEASE_MS, microTime, readLease, type Lease } from './lease.ts';
 
 export interface ReplicaReport {
@@ -317,14 +318,12 @@ export class ReplicaLeases {
     const { api, clock, isLeader, log } = this.#options;
     const call = { path: `${this.#collection}/${name}`, timeoutMs: REQUEST_TIMEOUT_MS };
     const { signal } = this.#abort;
-    let lease: Lease;
-    try {
-      lease = readLease(await api.request({ ...call, method: 'GET', signal }));
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
+    const raw = await orNull(api.request({ ...call, method: 'GET', signal }));
+    if (raw === null) {
       this.#change(() => this.#known.delete(name));
       return;
     }
+    const lease = readLease(raw);
     const known = this.#known.get(name);
     if (known === undefined) return;
     if (known.lease.resourceVersion !== lease.resourceVersion) {

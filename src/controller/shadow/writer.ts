@@ -1,7 +1,7 @@
 /** Writes shadow Services so that nothing of others is overwritten: each write says which object it was decided for. */
 
 import { isRecord, listAt, type Raw, recordAt, textAt } from '../../base/record.ts';
-import { ApiError } from '../../kube/api/api-error.ts';
+import { orNull } from '../../kube/api/api-error.ts';
 import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { resourcePath } from '../../kube/api/path.ts';
@@ -41,13 +41,8 @@ export class ShadowWriter {
   }
 
   /** The object of that name, null when there is none. Throws as the client does. */
-  async look(name: string, signal: AbortSignal): Promise<Raw | null> {
-    try {
-      return await this.#api.get(this.#path(name), { signal });
-    } catch (error) {
-      if (error instanceof ApiError && error.isNotFound) return null;
-      throw error;
-    }
+  look(name: string, signal: AbortSignal): Promise<Raw | null> {
+    return orNull(this.#api.get(this.#path(name), { signal }));
   }
 
   /** Makes an object that was not there a moment ago. Fields of a stranger that came in between are a conflict. */
@@ -71,11 +66,7 @@ export class ShadowWriter {
   /** Deletes the object as it was seen. One that is gone already is no error. */
   async delete(seen: Shadow, signal: AbortSignal): Promise<void> {
     const { uid, resourceVersion } = seen;
-    try {
-      await this.#api.delete(this.#path(seen.name), { uid, resourceVersion, signal });
-    } catch (error) {
-      if (!(error instanceof ApiError && error.isNotFound)) throw error;
-    }
+    await orNull(this.#api.delete(this.#path(seen.name), { uid, resourceVersion, signal }));
   }
 
   /** Apply leaves alone what others added, to lists too; what is ours whole is written whole then. */

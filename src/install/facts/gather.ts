@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
-import { ApiError } from '../../kube/api/api-error.ts';
+import { ApiError, orNull } from '../../kube/api/api-error.ts';
 import { resourcePath } from '../../kube/api/path.ts';
 import {
   AGENT,
@@ -16,7 +16,7 @@ import {
 } from '../names.ts';
 import { listAll } from '../pages.ts';
 import { askReplica } from './ask-replica.ts';
-import type { ClusterFacts, Known, PodFact, ReplicaFact } from './facts.ts';
+import type { ClusterFacts, DnsServiceFact, Known, PodFact, ReplicaFact } from './facts.ts';
 import {
   caFact,
   dnsServiceFact,
@@ -39,9 +39,8 @@ export async function gather({ api, clock, namespace }: GatherOptions): Promise<
   const nowMs = clock.wallMs();
   const core = { version: 'v1', namespace };
   const apps = { group: 'apps', version: 'v1', namespace };
-  const dnsSlices = { labelSelector: `kubernetes.io/service-name=${DNS_SERVICE}` };
   const get = <T>(path: string, make: (raw: unknown) => T): Promise<Known<T | null>> =>
-    read(() => orNull(async () => make(await api.get(path))));
+    read(() => orNull(api.get(path).then(make)));
   const [controller, agent, pods, nodes, lease, shadows, dnsService, ca, kubeProxy] =
     await Promise.all([
       get(resourcePath({ ...apps, plural: 'deployments', name: CONTROLLER }), workloadFact),
@@ -64,15 +63,7 @@ export async function gather({ api, clock, namespace }: GatherOptions): Promise<
         const path = resourcePath({ ...core, plural: 'services' });
         return (await listAll(api, path, { labelSelector: ofComponent('shadow') })).map(shadowFact);
       }),
-      read(() =>
-        orNull(async () => {
-          const slices = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices' };
-          return dnsServiceFact(
-            await api.get(resourcePath({ ...core, plural: 'services', name: DNS_SERVICE })),
-            await listAll(api, resourcePath({ ...slices, namespace }), dnsSlices),
-          );
-        }),
-      ),
+      read(() => orNull(readDnsService(api, namespace))),
       get(resourcePath({ ...core, plural: 'configmaps', name: CA }), caFact),
       get(
         resourcePath({
@@ -101,6 +92,17 @@ export async function gather({ api, clock, namespace }: GatherOptions): Promise<
     kubeProxy,
     replicas,
   };
+}
+
+async function readDnsService(api: Api, namespace: string): Promise<DnsServiceFact> {
+  const slices = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', namespace };
+  const service = { version: 'v1', plural: 'services', namespace, name: DNS_SERVICE };
+  return dnsServiceFact(
+    await api.get(resourcePath(service)),
+    await listAll(api, resourcePath(slices), {
+      labelSelector: `kubernetes.io/service-name=${DNS_SERVICE}`,
+    }),
+  );
 }
 
 async function readPods(api: Api, namespace: string): Promise<readonly PodFact[]> {
@@ -134,14 +136,5 @@ async function read<T>(run: () => Promise<T>, isFirst = false): Promise<Known<T>
     if (isFirst && (!isAnswer || error.isUnauthorized)) throw error;
     const isForbidden = isAnswer && error.isForbidden;
     return { ok: false, why: MeshError.from(error).message, isForbidden };
-  }
-}
-
-async function orNull<T>(run: () => Promise<T>): Promise<T | null> {
-  try {
-    return await run();
-  } catch (error) {
-    if (error instanceof ApiError && error.isNotFound) return null;
-    throw error;
   }
 }

@@ -79,6 +79,16 @@ export class ApiError extends MeshError {
   }
 }
 
+/** What there is, or null where the server knows no such object. */
+export async function orNull<T>(found: Promise<T>): Promise<T | null> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof ApiError && error.isNotFound) return null;
+    throw error;
+  }
+}
+
 /** Reads a Status object; anything else is shown as it is, shortened. `retryAfter` is the header, in seconds. */
 export function refusalOf(status: number, body: unknown, retryAfter = ''): Refusal {
   const fields = isRecord(body) ? body : {};

@@ -1,7 +1,7 @@
 /** What these folders need of the client of the API server, and how they tell its errors apart. */
 
-import { ApiError } from '../../kube/api/api-error.ts';
-import type { KubeClient } from '../../kube/api/client.ts';
+import { ApiError } from '../kube/api/api-error.ts';
+import type { KubeClient } from '../kube/api/client.ts';
 
 export type Api = Pick<KubeClient, 'request'>;
 
