@@ -78,12 +78,45 @@ test('the same allocation in another order is the same object', () => {
       const turned = {
         ...allocation,
         ports: allocation.ports.toReversed(),
+        announcedPorts: allocation.announcedPorts.toReversed(),
         retiredPorts: allocation.retiredPorts.toReversed(),
       };
       const other = render({ ...wanted, allocation: turned }, OPTIONS);
       assert.deepEqual(differences(render(wanted, OPTIONS), other), []);
     }),
   );
+});
+
+test('ports that differ only in one field have one order', () => {
+  const base: ShadowPort = { name: 'a', port: 11, protocol: 'TCP', proxyPort: 1 };
+  const date = '2026-01-02T03:04:05Z';
+  const others: ShadowPort[] = [
+    { ...base, name: 'b' },
+    { ...base, protocol: 'UDP' },
+    { ...base, proxyPort: 2 },
+  ];
+  const dated = others.map((port) => ({ ...port, retiredAt: date }));
+  const later = { ...base, retiredAt: '2026-01-02T03:04:05.678Z' };
+  const retiredPorts = [{ ...base, retiredAt: date }, later, ...dated];
+  const of = (ports: readonly ShadowPort[], retired: readonly RetiredPort[]) =>
+    render(
+      {
+        name: 'x',
+        allocation: {
+          service: 'shop/web',
+          state: 'published',
+          retiredAt: '',
+          ports,
+          announcedPorts: ports,
+          retiredPorts: retired,
+        },
+        families: [],
+        clusterIPs: [],
+      },
+      OPTIONS,
+    );
+  const ports = [base, ...others];
+  assert.deepEqual(of(ports, retiredPorts), of(ports.toReversed(), retiredPorts.toReversed()));
 });
 
 test('read() takes anything a person may write, and never fails', () => {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { isEqual } from '../../base/equal.ts';
 import { isRecord, type Raw, recordAt } from '../../base/record.ts';
+import { compareText } from '../../compile/finding.ts';
 import { AGENT_SELECTOR, ANNOTATION, labelsOf, LABEL, shadowName } from './names.ts';
 import type { Allocation, IpFamily, Shadow, ShadowPort } from './shadow.ts';
 
@@ -137,7 +138,7 @@ function annotationsOf(allocation: Allocation): Readonly<Record<string, string>>
 }
 
 /** JSON with its fields and items in one order. */
-function portsText(ports: readonly (ShadowPort & { readonly retiredAt?: string })[]): string {
+function portsText(ports: readonly DatedPort[]): string {
   const items = [...ports].sort(comparePorts).map((item) => ({
     name: item.name,
     port: item.port,
@@ -152,8 +153,17 @@ function renderPort({ name, port, protocol, proxyPort }: ShadowPort): Raw {
   return { ...(name === '' ? {} : { name }), port, protocol, targetPort: proxyPort };
 }
 
-function comparePorts(a: ShadowPort, b: ShadowPort): number {
-  return a.port - b.port || (a.protocol < b.protocol ? -1 : 1) || a.proxyPort - b.proxyPort;
+type DatedPort = ShadowPort & { readonly retiredAt?: string };
+
+/** Total: two ports that compare as equal are equal, so that one set of ports has one text. */
+function comparePorts(a: DatedPort, b: DatedPort): number {
+  return (
+    a.port - b.port ||
+    compareText(a.protocol, b.protocol) ||
+    a.proxyPort - b.proxyPort ||
+    compareText(a.name, b.name) ||
+    compareText(a.retiredAt ?? '', b.retiredAt ?? '')
+  );
 }
 
 /** The owned part of an object, in one form; what a server leaves out or an old one does not know has its default. */
