@@ -15,6 +15,7 @@ import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom, type Random } from '../../base/random.ts';
 import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
+import { TokenBucket } from '../../base/token-bucket.ts';
 import type { Problem } from '../../model/service.ts';
 import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../api.ts';
 import {
@@ -29,7 +30,6 @@ import {
   type EventContext,
   type Regarding,
 } from './event.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 export interface EventRecorderOptions {
   readonly api: Api;

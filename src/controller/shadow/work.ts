@@ -2,6 +2,7 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock, Timer } from '../../base/clock.ts';
+import { TokenBucket } from '../../base/token-bucket.ts';
 
 /** After this time other things of the process get their turn. */
 const TURN_MS = 5;
@@ -86,20 +87,14 @@ export class WorkQueue {
 /** A token bucket that makes takers wait in order. */
 export class RateLimit {
   readonly #clock: Clock;
-  readonly #perSecond: number;
-  readonly #burst: number;
+  readonly #bucket: TokenBucket;
   readonly #takers: (() => void)[] = [];
-  #tokens: number;
-  #filledMs: number;
   #pausedUntilMs = 0;
   #timer: Timer | null = null;
 
   constructor(clock: Clock, perSecond: number, burst: number) {
     this.#clock = clock;
-    this.#perSecond = perSecond;
-    this.#burst = burst;
-    this.#tokens = burst;
-    this.#filledMs = clock.nowMs();
+    this.#bucket = new TokenBucket(clock, { perSecond, burst });
   }
 
   /** Resolves when one more may go. */
@@ -124,19 +119,11 @@ export class RateLimit {
 
   #serve(): void {
     this.#timer = null;
-    const nowMs = this.#clock.nowMs();
-    const earned = ((nowMs - this.#filledMs) * this.#perSecond) / 1_000;
-    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
-    this.#filledMs = nowMs;
-    if (nowMs >= this.#pausedUntilMs) {
-      while (this.#tokens >= 1 && this.#takers.length > 0) {
-        this.#tokens -= 1;
-        this.#takers.shift()?.();
-      }
+    let waitMs = Math.max(0, this.#pausedUntilMs - this.#clock.nowMs());
+    while (waitMs === 0 && this.#takers.length > 0) {
+      waitMs = this.#bucket.take();
+      if (waitMs === 0) this.#takers.shift()?.();
     }
-    if (this.#takers.length === 0) return;
-    const missingMs = ((1 - this.#tokens) * 1_000) / this.#perSecond;
-    const delayMs = Math.max(Math.ceil(missingMs), this.#pausedUntilMs - nowMs, 1);
-    this.#timer = this.#clock.after(delayMs, () => this.#serve());
+    if (waitMs > 0) this.#timer = this.#clock.after(waitMs, () => this.#serve());
   }
 }

@@ -1,6 +1,6 @@
-/** A rate with a burst: each token is one write. */
+/** A rate with a burst, for one thread; that of requests, which all threads share, is src/proxy/policy/rate-limit.ts. */
 
-import type { Clock } from '../../base/clock.ts';
+import type { Clock } from './clock.ts';
 
 export class TokenBucket {
   readonly #clock: Clock;
@@ -9,7 +9,7 @@ export class TokenBucket {
   #tokens: number;
   #atMs: number;
 
-  /** Full at first. */
+  /** Full at first; `burst` is at least 1. */
   constructor(clock: Clock, { perSecond, burst }: { perSecond: number; burst: number }) {
     this.#clock = clock;
     this.#perSecond = perSecond;
