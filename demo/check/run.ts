@@ -1,6 +1,6 @@
 /** Ten seconds of the demo by script: break, slow down, heal, then judge what callers, replicas and mesh counted. */
 
-import type { Clock } from '../../src/base/clock.ts';
+import { type Clock, delay } from '../../src/base/clock.ts';
 import { weightShare, type Demo } from '../demo.ts';
 import type { Shop } from '../shop/manifest.ts';
 import type { MeshSample } from '../stats.ts';
@@ -22,18 +22,18 @@ export async function runCheck(
   const watch = watchMesh(demo, clock);
   const slow = serviceOf(demo.manifests, 'recommend').pods.map((pod) => pod.name);
 
-  await sleep(clock, BREAK_AT_MS);
+  await delay(clock, BREAK_AT_MS);
   say(`${VICTIM} refuses connections, recommend becomes slow`);
   const brokenMs = clock.nowMs();
   await demo.shop.setMode(VICTIM, 'refuse');
   await Promise.all(slow.map((pod) => demo.shop.setMode(pod, 'slow')));
 
-  await sleep(clock, startMs + HEAL_AT_MS - clock.nowMs());
+  await delay(clock, startMs + HEAL_AT_MS - clock.nowMs());
   say(`${VICTIM} and recommend are well again`);
   await Promise.all([VICTIM, ...slow].map((pod) => demo.shop.setMode(pod, 'well')));
   const healedMs = clock.nowMs();
 
-  await sleep(clock, startMs + END_AT_MS - clock.nowMs());
+  await delay(clock, startMs + END_AT_MS - clock.nowMs());
   const callers = await demo.traffic.finish();
   const samples = await watch.end();
   const mesh = await demo.sample();
@@ -72,7 +72,7 @@ function watchMesh(demo: Demo, clock: Clock): { end(): Promise<MeshSample[]> } {
   const loop = async (): Promise<null> => {
     while (!over.signal.aborted) {
       samples.push(await demo.sample());
-      await sleep(clock, SAMPLE_MS);
+      await delay(clock, SAMPLE_MS);
     }
     return null;
   };
@@ -108,10 +108,4 @@ function serviceOf(shop: Shop, name: string): Shop['services'][number] {
   const service = shop.services.find((other) => other.name === name);
   if (service === undefined) throw new Error(`Cannot find the Service "${name}" in examples/shop`);
   return service;
-}
-
-function sleep(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.after(Math.max(0, ms), resolve);
-  });
 }

@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { Clock } from '../../src/base/clock.ts';
+import { type Clock, delay } from '../../src/base/clock.ts';
 import { DemoError } from '../error.ts';
 
 export interface MeshOptions {
@@ -112,7 +112,7 @@ async function isReady(admin: string, clock: Clock, signal: AbortSignal): Promis
     } catch {
       // Not listening yet: the race against the time limit ends this.
     }
-    await new Promise<void>((resolve) => clock.after(50, resolve));
+    await delay(clock, 50);
   }
 }
 

@@ -1,6 +1,6 @@
 /** One node of the mesh: the proxy threads, what governs them, and the names; fed with deltas by whoever compiles them. */
 
-import type { Clock } from '../base/clock.ts';
+import { type Clock, delay } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { ServiceView } from '../dns/view.ts';
 import { DnsServer } from '../dns/server.ts';
@@ -140,8 +140,7 @@ export class Agent {
   async drain(timeoutMs: number, namesMs = 0): Promise<void> {
     this.#draining = true;
     this.#log.info('Draining', { timeoutMs });
-    const named = new Promise<void>((resolve) => void this.#clock.after(namesMs, resolve));
-    await Promise.all([this.threads.drain(timeoutMs), named]);
+    await Promise.all([this.threads.drain(timeoutMs), delay(this.#clock, namesMs)]);
     await this.#stopRest();
   }
 

@@ -33,6 +33,20 @@ export const systemClock: Clock = {
   },
 };
 
+/** Resolves after `ms`, soon when that is 0 or below, or as soon as the signal is aborted: look at it afterwards. */
+export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      timer.cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.after(Math.max(ms, 0), done);
+    signal?.addEventListener('abort', done);
+    if (signal?.aborted === true) done();
+  });
+}
+
 interface ManualTimer {
   at: number;
   readonly every: number;

@@ -2,11 +2,11 @@
 
 import { Command } from 'commander';
 
+import { delay } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { gather } from '../install/facts/gather.ts';
 import { serviceStatus } from '../install/service-status.ts';
 import { servicesIn, statusOf } from '../install/status.ts';
-import { delay } from '../install/wait.ts';
 import { EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, withCluster, type Cluster } from './install-options.ts';
 import { addOutput, isJson } from './output.ts';

@@ -1,8 +1,8 @@
 /** Gives callers time to leave after the mesh domains are taken out of the cluster DNS, before what they led to goes. */
 
-import type { Clock } from '../base/clock.ts';
+import { type Clock, delay } from '../base/clock.ts';
 import { askOnce, type SoaResolver } from '../controller/dns-probe/probe.ts';
-import { delay, waitUntil } from '../install/wait.ts';
+import { waitUntil } from '../install/wait.ts';
 
 /**
  * For every replica of the cluster DNS to read its configuration again: kubelets write a ConfigMap into Pods within a minute

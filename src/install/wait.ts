@@ -1,12 +1,8 @@
 /** Waits for what the API server shows, within a time. */
 
-import type { Clock } from '../base/clock.ts';
+import { type Clock, delay } from '../base/clock.ts';
 
 const PERIOD_MS = 1_000;
-
-export function delay(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(ms, resolve));
-}
 
 export interface WaitOptions {
   readonly clock: Clock;

@@ -2,7 +2,7 @@
 
 import { Agent } from '../agent/agent.ts';
 import type { CommandIo } from '../agent/settings.ts';
-import { type Clock, systemClock } from '../base/clock.ts';
+import { type Clock, delay, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { memoryTrimmer } from '../base/libc.ts';
 import { createLog, type Log } from '../base/log.ts';
@@ -80,7 +80,7 @@ async function drain(parts: {
   const { settings, agent, feed, clock, log } = parts;
   agent.retire();
   log.info('Leaving: not ready, accepting for a while', { delayMs: settings.drainDelayMs });
-  await new Promise<void>((resolve) => clock.after(settings.drainDelayMs, resolve));
+  await delay(clock, settings.drainDelayMs);
   await agent.drain(settings.drainTimeoutMs, settings.drainDelayMs);
   await feed.stop();
 }

@@ -9,7 +9,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Clock } from '../base/clock.ts';
+import { type Clock, delay } from '../base/clock.ts';
 
 /** What this needs to know of a listener. */
 interface Accepting {
@@ -49,7 +49,7 @@ export async function closeQuietly<Port>(
       if (++closed % UNUSED_PER_TURN === 0) await nextTurn();
     }
   }
-  if (busy.size > 0) await new Promise<void>((resolve) => clock.after(BURST_MS, resolve));
+  if (busy.size > 0) await delay(clock, BURST_MS);
   for (const [port, listener] of busy) {
     for (let turn = 0; turn < TURNS_MAX; turn++) {
       const { accepted } = listener;

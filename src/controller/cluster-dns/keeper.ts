@@ -1,6 +1,6 @@
 /** Keeps the mesh domains in the DNS of the cluster while this process leads: reads, plans, writes, and looks again. */
 
-import type { Clock, Timer } from '../../base/clock.ts';
+import { type Clock, delay, type Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -169,7 +169,7 @@ export class ClusterDnsKeeper {
         if (!isRace(thrown) || attempt === RESTORE_TRIES_MAX) {
           throw MeshError.from(thrown, 'Cannot take the mesh domains out of the cluster DNS');
         }
-        await this.#wait(this.#jittered(RETRY_MIN_MS * attempt));
+        await delay(this.#options.clock, this.#jittered(RETRY_MIN_MS * attempt));
       }
     }
   }
@@ -371,12 +371,6 @@ export class ClusterDnsKeeper {
 
   #jittered(ms: number): number {
     return ms * (1 - JITTER / 2 + JITTER * this.#options.random.next());
-  }
-
-  async #wait(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#options.clock.after(ms, resolve);
-    });
   }
 }
 

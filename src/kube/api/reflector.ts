@@ -9,7 +9,7 @@
  *             error                            error or end
  */
 
-import type { Clock } from '../../base/clock.ts';
+import { type Clock, delay } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
@@ -19,7 +19,6 @@ import { ApiError, refusalOf } from './api-error.ts';
 import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
 import type { KubeClient, KubeRecord } from './client.ts';
 import { TooLargeError } from './exchange.ts';
-import { wait } from './wait.ts';
 
 /** After a failure it waits 0.8 to 1.6 s, then longer, up to this. */
 const RETRY_MS_MAX = 30_000;
@@ -275,7 +274,7 @@ export class Reflector<T> {
     const pause = new AbortController();
     if (!(error instanceof ApiError)) this.#pause = pause;
     const signal = AbortSignal.any([this.#stopped.signal, pause.signal]);
-    await wait(this.#options.clock, Math.max(delayMs, askedMs), signal);
+    await delay(this.#options.clock, Math.max(delayMs, askedMs), signal);
     this.#pause = null;
   }
 

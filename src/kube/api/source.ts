@@ -1,6 +1,6 @@
 /** The cluster's objects into the store, kept up to date: what the folder source is for manifests. */
 
-import type { Clock, Timer } from '../../base/clock.ts';
+import { type Clock, delay, type Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
@@ -16,7 +16,6 @@ import { resourcePath } from './path.ts';
 import { Reflector, RETRY } from './reflector.ts';
 import { describeFeatures, discover } from './server-features.ts';
 import type { ServerFeatures } from './server-features.ts';
-import { wait } from './wait.ts';
 import { pick, watchedKinds } from './watched-kind.ts';
 import type { Picked, WatchedKind } from './watched-kind.ts';
 
@@ -182,7 +181,7 @@ export class ClusterSource {
         const failure = MeshError.from(error, 'Cannot ask the API server for its version');
         this.#log.warn(failure.message);
         const askedMs = failure instanceof ApiError ? failure.retryAfterMs : 0;
-        await wait(clock, Math.max(backoff.fail(), askedMs), signal);
+        await delay(clock, Math.max(backoff.fail(), askedMs), signal);
       }
     }
     return null;
