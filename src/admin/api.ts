@@ -19,10 +19,10 @@ export function snapshotAnswer(view: AdminView, filter: Filter): Answer {
 }
 
 export function problemsAnswer(view: AdminView, filter: Filter): Answer {
-  const { version, problems } = view.snapshot();
+  const { version } = view.snapshot();
   return jsonLists(
     { version },
-    { problems: () => kept(problems, (problem) => keepsProblem(filter, problem)) },
+    { problems: () => kept(view.problems(), (problem) => keepsProblem(filter, problem)) },
   );
 }
 
@@ -39,12 +39,12 @@ export function threadsAnswer(view: AdminView): Answer {
 
 /** One line per Service: what it is called, what stands behind it, whether something is wrong. */
 export function servicesAnswer(view: AdminView, filter: Filter): Answer {
-  const { version, services, problems } = view.snapshot();
+  const { version, services } = view.snapshot();
   return jsonLists(
     { version },
     {
       *services() {
-        const counts = countByObject(problems);
+        const counts = countByObject(view.problems());
         for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
           yield {
             key: service.key,

@@ -1,14 +1,16 @@
 /** What the admin server shows, given by whoever wires the mesh. Reading must be cheap and must not change anything. */
 
 import type { Endpoint } from '../model/endpoint.ts';
-import type { Snapshot } from '../model/service.ts';
+import type { Problem, Snapshot } from '../model/service.ts';
 import type { BreakerState, EndpointFigures, EndpointStats, ServiceStats } from '../model/stats.ts';
 
 export interface AdminView {
   /** `pending` says as sentences what is configured and not served. */
   readiness(): { readonly ready: boolean; readonly pending: readonly string[] };
-  /** What is served, with the problems of everybody who has some. */
+  /** What is served. */
   snapshot(): Snapshot;
+  /** Of everybody who has some. */
+  problems(): readonly Problem[];
   /** The metrics page (text format 0.0.4) in slices. */
   metrics(): AsyncIterable<string>;
   threads(): ThreadsView;

@@ -27,7 +27,7 @@ export interface AgentViewOptions {
   readonly clock: Clock;
   readonly domains: readonly string[];
   readonly version: string;
-  /** The configuration without the agent's own problems. */
+  /** The configuration as it was given. */
   readonly snapshot: () => Snapshot;
   /** All problems, the agent's included. */
   readonly problems: () => readonly Problem[];
@@ -71,7 +71,7 @@ export class AgentView implements AdminView, MetricsSource {
   }
 
   snapshot(): Snapshot {
-    return { ...this.#options.snapshot(), problems: this.problems() };
+    return this.#options.snapshot();
   }
 
   metrics(): AsyncIterable<string> {

@@ -44,6 +44,6 @@ export async function loadManifests(options: LoadOptions): Promise<Loaded> {
   unsubscribe();
   const compiler = new Compiler(store, { serviceCidr, defaultMode });
   compiler.update(changed);
-  const snapshot = compiler.snapshot();
-  return { snapshot, problems: [...fileProblems, ...snapshot.problems], notices };
+  const problems = [...fileProblems, ...compiler.problems()];
+  return { snapshot: compiler.snapshot(), problems, notices };
 }

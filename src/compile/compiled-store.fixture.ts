@@ -55,7 +55,7 @@ export class CompiledStore {
   }
 
   problems(): readonly Problem[] {
-    return this.compiler.snapshot().problems;
+    return this.compiler.problems();
   }
 }
 

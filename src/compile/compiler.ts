@@ -108,18 +108,19 @@ export class Compiler {
     };
   }
 
-  /** Everything as of the last update; the maps are live. Problems carry the place that their object has now. */
+  /** Everything as of the last update; the maps are live. */
   snapshot(): Snapshot {
+    const { current: identities } = this.#identities;
+    return { version: this.#version, services: this.#services, identities };
+  }
+
+  /** In order, each with the place that its object has now. */
+  problems(): readonly Problem[] {
     const problems: Problem[] = [];
     for (const findings of this.#findings.values()) {
       for (const finding of findings) problems.push(toProblem(finding, this.#store));
     }
-    return {
-      version: this.#version,
-      services: this.#services,
-      identities: this.#identities.current,
-      problems: problems.sort(compareProblems),
-    };
+    return problems.sort(compareProblems);
   }
 
   #note(ref: ObjectRef): void {

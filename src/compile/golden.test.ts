@@ -7,7 +7,7 @@ import { parseManifest } from '../kube/manifest.ts';
 import { Store } from '../kube/store.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Policies } from '../model/policy.ts';
-import type { Service, Snapshot } from '../model/service.ts';
+import type { Problem, Service, Snapshot } from '../model/service.ts';
 import { Compiler, type CompileOptions } from './compiler.ts';
 import { refOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
 
@@ -29,8 +29,11 @@ function optionsOf(text: string): CompileOptions {
   return { ...TEST_OPTIONS, ...given };
 }
 
-function show(snapshot: Snapshot): string {
-  const { services, identities, problems } = snapshot;
+interface Compiled extends Snapshot {
+  readonly problems: readonly Problem[];
+}
+
+function show({ services, identities, problems }: Compiled): string {
   const sorted = <T>(map: ReadonlyMap<string, T>) =>
     [...map.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
   const shown = {
@@ -54,7 +57,7 @@ function different(policies: Policies): object {
   );
 }
 
-function compile(name: string): Snapshot {
+function compile(name: string): Compiled {
   const text = readFileSync(new URL(name + IN, FOLDER), 'utf8');
   const manifest = parseManifest(text, name + IN);
   assert.deepEqual(manifest.problems, []);
@@ -62,7 +65,7 @@ function compile(name: string): Snapshot {
   for (const { object, origin } of manifest.objects) store.set(object, origin);
   const compiler = new Compiler(store, optionsOf(text));
   compiler.update(manifest.objects.map(({ object }) => refOf(object)));
-  return compiler.snapshot();
+  return { ...compiler.snapshot(), problems: compiler.problems() };
 }
 
 suite('golden pairs of the compiler', () => {

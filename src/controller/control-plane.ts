@@ -20,8 +20,7 @@ import type { AgentStatus } from '../discovery/session.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import { ClusterSource } from '../kube/api/source.ts';
 import { type ObjectRef, Store } from '../kube/store.ts';
-import type { Identity } from '../model/endpoint.ts';
-import type { Delta, Problem, Service, Snapshot } from '../model/service.ts';
+import type { Delta, Problem, Snapshot } from '../model/service.ts';
 import { Authority } from './authority/authority.ts';
 import { tokenAuthenticator } from './authority/token.ts';
 import { DnsProbe } from './dns-probe/probe.ts';
@@ -80,8 +79,6 @@ export class ControlPlane {
   readonly #compiler: Compiler;
   readonly #authority: Authority;
   readonly #probe: DnsProbe;
-  readonly #services = new Map<string, Service>();
-  readonly #identities = new Map<string, Identity>();
   #isSourceReady = false;
   #isServing = false;
   #hasCredentials = false;
@@ -131,13 +128,14 @@ export class ControlPlane {
   /** Resolves when the cluster was read and compiled; what is away is tried again until it is there. */
   async start(): Promise<void> {
     void this.#authority.start();
+    this.#store.subscribe((changed) => this.#compile(changed));
     await this.source.start();
+    // A cluster without any object to watch is a configuration too: the empty one.
+    if (this.#compiler.snapshot().version === 0) this.#compile([]);
+    this.#isSourceReady = true;
     // It may have been refused by a server that was starting.
     if (!this.#authority.isReady) this.#authority.refresh();
-    this.#store.subscribe((changed) => this.#compile(changed));
-    this.#isSourceReady = true;
     this.#probe.start();
-    this.#compile(this.#everything());
   }
 
   /** Looks at the Services of the mesh itself from here on, and has the keeper hear of them and of all others. */
@@ -204,14 +202,9 @@ export class ControlPlane {
     return { ready: pending.length === 0, pending };
   }
 
-  /** What agents are told, with what this replica has to say about it. */
+  /** What agents are told. */
   snapshot(): Snapshot {
-    return {
-      version: this.placer.version,
-      services: this.#services,
-      identities: this.#identities,
-      problems: this.problems(),
-    };
+    return this.discovery.snapshot();
   }
 
   agents(): readonly AgentStatus[] {
@@ -221,7 +214,7 @@ export class ControlPlane {
   problems(): readonly Problem[] {
     return [
       ...this.source.problems(),
-      ...this.#compiler.snapshot().problems,
+      ...this.#compiler.problems(),
       ...this.placer.problems(),
       ...this.#authority.problems(),
       ...this.#probe.problems(),
@@ -253,17 +246,6 @@ export class ControlPlane {
     this.onBack();
   }
 
-  #everything(): readonly ObjectRef[] {
-    const kinds = ['Namespace', 'Node', 'Pod', 'EndpointSlice', 'Endpoints', 'Service'] as const;
-    return kinds.flatMap((kind) =>
-      [...this.#store.list(kind)].map(({ meta }) => ({
-        kind,
-        namespace: meta.namespace,
-        name: meta.name,
-      })),
-    );
-  }
-
   #compile(changed: readonly ObjectRef[]): void {
     const delta = this.#compiler.update(changed);
     if (delta !== null) this.placer.compiled(delta);
@@ -285,10 +267,6 @@ export class ControlPlane {
   }
 
   #publish(delta: Delta): void {
-    for (const service of delta.services) this.#services.set(service.key, service);
-    for (const key of delta.removedServices) this.#services.delete(key);
-    for (const identity of delta.identities) this.#identities.set(identity.address, identity);
-    for (const address of delta.removedIdentities) this.#identities.delete(address);
     this.discovery.publish(delta);
     this.#serve();
   }

@@ -54,7 +54,7 @@ export class ControllerView implements AdminView {
   }
 
   snapshot(): Snapshot {
-    return { ...this.#options.plane.snapshot(), problems: this.problems() };
+    return this.#options.plane.snapshot();
   }
 
   problems(): readonly Problem[] {

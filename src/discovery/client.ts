@@ -15,7 +15,7 @@ import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import type { Delta } from '../model/service.ts';
+import type { Delta, Snapshot } from '../model/service.ts';
 import { Backoff, type BackoffBounds } from '../base/backoff.ts';
 import { readCopy } from './copy.ts';
 import { dial, type Address } from './dial.ts';
@@ -121,6 +121,11 @@ export class DiscoveryClient {
     this.#versions.serve(version);
     this.#failures = failures;
     this.#acknowledge();
+  }
+
+  /** What is known, from whatever it came; the maps are live. */
+  snapshot(): Snapshot {
+    return this.#picture.snapshot();
   }
 
   status(): DiscoveryStatus {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Identity } from '../model/endpoint.ts';
-import type { Delta, Service } from '../model/service.ts';
+import type { Delta, Service, Snapshot } from '../model/service.ts';
 import { Archive } from './archive.ts';
 import { encodeParts, SERVICE_LENGTH_MAX } from './part.ts';
 
@@ -46,6 +46,11 @@ export class History {
   /** The latest version that can be sent; 0 before the first. */
   get version(): number {
     return this.archive.version;
+  }
+
+  /** At the latest version that can be sent; the maps are live. */
+  snapshot(): Snapshot {
+    return { version: this.version, services: this.#services, identities: this.#identities };
   }
 
   /** A small delta can be sent at once, a large one some turns of the event loop later; their order stays. */

@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { codeOf, MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import type { Delta } from '../model/service.ts';
+import type { Delta, Snapshot } from '../model/service.ts';
 import { commonFormat, FORMATS, HELLO_BYTES_MAX, welcomeFrame } from './hello.ts';
 import type { FormatRange, Hello } from './hello.ts';
 import { History } from './history.ts';
@@ -143,6 +143,15 @@ export class DiscoveryServer {
   /** The latest version that can be sent; 0 before the first, when nobody is taken in. A large delta takes a moment. */
   get version(): number {
     return this.#history.version;
+  }
+
+  /** What agents are told at that version. */
+  snapshot(): Snapshot {
+    return this.#history.snapshot();
+  }
+
+  get agentCount(): number {
+    return this.#sessions.size;
   }
 
   agents(): readonly AgentStatus[] {

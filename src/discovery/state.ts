@@ -5,7 +5,7 @@
 
 import { MeshError } from '../base/error.ts';
 import type { Identity } from '../model/endpoint.ts';
-import type { Delta, Service } from '../model/service.ts';
+import type { Delta, Service, Snapshot } from '../model/service.ts';
 import { isEqual } from '../base/equal.ts';
 import type { Part } from './part.ts';
 
@@ -62,6 +62,11 @@ export class Picture {
   #change: Change | null = null;
   /** Of the last delta; 0 before the first. */
   #version = 0;
+
+  /** As of the last commit; the maps are live. */
+  snapshot(): Snapshot {
+    return { version: this.#version, services: this.#services, identities: this.#identities };
+  }
 
   get services(): ReadonlyMap<string, Service> {
     return this.#services;

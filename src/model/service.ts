@@ -95,12 +95,12 @@ export interface Delta {
   readonly removedIdentities: readonly string[];
 }
 
-/** Everything at one version. */
+/** Everything at one version. The maps are their owner's and change with it. */
 export interface Snapshot {
+  /** 0 before the first delta. */
   readonly version: number;
   readonly services: ReadonlyMap<string, Service>;
   readonly identities: ReadonlyMap<string, Identity>;
-  readonly problems: readonly Problem[];
 }
 
 /** One or two, of different families. */

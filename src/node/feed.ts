@@ -6,11 +6,10 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import { readVersion } from '../base/version.ts';
-import { DiscoveryClient, type DiscoveryStatus } from '../discovery/client.ts';
+import { DiscoveryClient } from '../discovery/client.ts';
 import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
-import type { Delta, Service, Snapshot } from '../model/service.ts';
-import type { Identity } from '../model/endpoint.ts';
+import type { Snapshot } from '../model/service.ts';
 import { Bundle } from './bundle.ts';
 import type { NodeSettings } from './settings.ts';
 
@@ -22,13 +21,13 @@ export interface FeedOptions {
   readonly log: Log;
 }
 
+/** Before the start. */
+const NOTHING: Snapshot = { version: 0, services: new Map(), identities: new Map() };
+
 export class Feed {
   /** Resolves when the first configuration is served, wherever it came from. */
   readonly firstServed: Promise<void>;
   readonly #options: FeedOptions;
-  readonly #services = new Map<string, Service>();
-  readonly #identities = new Map<string, Identity>();
-  #version = 0;
   #client: DiscoveryClient | null = null;
   #kube: KubeClient | null = null;
   #served: () => void = () => undefined;
@@ -39,7 +38,7 @@ export class Feed {
   }
 
   async start(): Promise<void> {
-    const { settings, env, clock, log } = this.#options;
+    const { settings, env, agent, clock, log } = this.#options;
     const connection = await loadConnection({ kubeconfig: settings.kubeconfig, env });
     this.#kube = new KubeClient(connection, { clock, log });
     const bundle = new Bundle({ client: this.#kube, ...settings });
@@ -53,7 +52,7 @@ export class Feed {
       clock,
       random: systemRandom,
       log,
-      onDelta: (delta) => this.#apply(delta),
+      onDelta: (delta) => agent.apply(delta),
     });
     await this.#client.start();
   }
@@ -63,18 +62,9 @@ export class Feed {
     this.#kube?.close();
   }
 
-  status(): DiscoveryStatus | null {
-    return this.#client?.status() ?? null;
-  }
-
-  /** What the agent was told; the maps are live. Problems are the controller's. */
+  /** What the agent was told. */
   snapshot(): Snapshot {
-    return {
-      version: this.#version,
-      services: this.#services,
-      identities: this.#identities,
-      problems: [],
-    };
+    return this.#client?.snapshot() ?? NOTHING;
   }
 
   /** Tells the controller what the threads serve now. */
@@ -84,14 +74,5 @@ export class Feed {
     this.#served();
     const texts = failures.map(({ service, port, code }) => `port ${port} for ${service}: ${code}`);
     this.#client?.acknowledge(servedVersion, texts);
-  }
-
-  #apply(delta: Delta): void {
-    this.#version = delta.version;
-    for (const service of delta.services) this.#services.set(service.key, service);
-    for (const key of delta.removedServices) this.#services.delete(key);
-    for (const identity of delta.identities) this.#identities.set(identity.address, identity);
-    for (const address of delta.removedIdentities) this.#identities.delete(address);
-    this.#options.agent.apply(delta);
   }
 }

@@ -65,7 +65,7 @@ export class Manifests {
   }
 
   problems(): readonly Problem[] {
-    return [...this.#fileProblems, ...this.#compiler.snapshot().problems];
+    return [...this.#fileProblems, ...this.#compiler.problems()];
   }
 
   #compile(changed: Parameters<Compiler['update']>[0]): void {

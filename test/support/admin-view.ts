@@ -125,12 +125,15 @@ export class ExampleView implements AdminView {
       version: 7,
       services: new Map(this.services.map((service) => [service.key, service])),
       identities: new Map([[identity.address, identity]]),
-      problems: [
-        problem('error', 'Service shop/api'),
-        problem('warning', 'Service other/web'),
-        problem('error', 'a.yaml'),
-      ],
     };
+  }
+
+  problems(): readonly Problem[] {
+    return [
+      problem('error', 'Service shop/api'),
+      problem('warning', 'Service other/web'),
+      problem('error', 'a.yaml'),
+    ];
   }
 
   agents(): readonly ConnectedAgent[] {
