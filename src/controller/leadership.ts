@@ -106,17 +106,11 @@ export class Leadership {
       identity,
       onStart: () => this.#lead(),
       onStop: () => this.#follow(),
-      onLeader: (leader) => log.info('Leader', { leader }),
     });
   }
 
   get isLeader(): boolean {
     return this.#election.isLeader;
-  }
-
-  /** Identity of the replica that leads; '' for none. */
-  get leader(): string {
-    return this.#election.leader;
   }
 
   async start(): Promise<void> {
@@ -145,7 +139,7 @@ export class Leadership {
   /** Agents have got on, came or left; addresses of the DNS have changed. */
   changed(): void {
     const { plane } = this.#options;
-    this.#replicas.report({ progress: plane.progress.current, agents: plane.agents().length });
+    this.#replicas.report({ progress: plane.progress.current, agents: plane.discovery.agentCount });
     this.#keeper.progressed();
     const addresses = plane.dnsAddresses.join();
     if (addresses === this.#dnsAddresses) return;
@@ -164,14 +158,12 @@ export class Leadership {
   }
 
   #lead(): void {
-    this.#options.log.info('Leading');
     this.#keeper.start();
     this.dns.start();
     this.#events.start();
   }
 
   async #follow(): Promise<void> {
-    this.#options.log.info('Not leading any more');
     this.#keeper.stop();
     await Promise.all([this.#stopDns(), this.#events.stop()]);
   }

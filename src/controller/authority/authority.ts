@@ -134,7 +134,7 @@ export class Authority {
       isDone = true;
     } catch (error) {
       if (this.#abort.signal.aborted) return false;
-      this.#tell([this.#apiProblem(error)]);
+      this.#problems = [this.#apiProblem(error)];
     }
     try {
       await this.#renew();
@@ -174,7 +174,7 @@ export class Authority {
       await this.#publish(state);
     }
     this.#signer = state.signer;
-    this.#tell(this.#clockProblems(state));
+    this.#problems = this.#clockProblems(state);
   }
 
   /** The Secret as it is, made when there is none; null when it is damaged, which is told and left alone. */
@@ -190,7 +190,7 @@ export class Authority {
     }
     const reading = readSecret(raw);
     if (reading.ok) return { raw, state: reading.state };
-    this.#tell([this.#damageProblem(reading.damage)]);
+    this.#problems = [this.#damageProblem(reading.damage)];
     return null;
   }
 
@@ -235,15 +235,6 @@ export class Authority {
   #request(request: Parameters<Api['request']>[0]): Promise<unknown> {
     const { signal } = this.#abort;
     return this.#options.api.request({ ...request, signal, timeoutMs: REQUEST_TIMEOUT_MS });
-  }
-
-  /** Keeps the problems of this round and logs those that are new. */
-  #tell(problems: readonly Problem[]): void {
-    for (const { object, field, message, remedy } of problems) {
-      const isOld = this.#problems.some((old) => old.field === field && old.message === message);
-      if (!isOld) this.#options.log.error(`${object} ${field}: ${message}; ${remedy}`);
-    }
-    this.#problems = problems;
   }
 
   #problem(rest: Pick<Problem, 'field' | 'message' | 'remedy'>): Problem {

@@ -37,8 +37,6 @@ export interface LeaderElectionOptions {
    * the promise is settled.
    */
   readonly onStop: () => void | Promise<void>;
-  /** Somebody else leads now, by their identity; '' is nobody. */
-  readonly onLeader?: (identity: string) => void;
 }
 
 interface Observed {
@@ -184,7 +182,8 @@ export class LeaderElection {
     const holder = lease?.holder ?? '';
     if (holder === this.#leader) return;
     this.#leader = holder;
-    this.#options.onLeader?.(holder);
+    const { identity, log } = this.#options;
+    if (holder !== '' && holder !== identity) log.info('Another replica leads', { leader: holder });
   }
 
   #lead(deadlineMs: number, signal: AbortSignal): void {
