@@ -1,4 +1,4 @@
-/** What these folders need of the client of the API server, and how they tell its errors apart. */
+/** What these folders need of the client of the API server, how they tell its errors apart, and how it writes a time. */
 
 import { ApiError } from '../kube/api/api-error.ts';
 import type { KubeClient } from '../kube/api/client.ts';
@@ -16,3 +16,8 @@ export const isConflict = (error: unknown): boolean => statusOf(error) === 409;
 /** How long the API server asks to wait, in milliseconds; 0 when it does not. */
 export const retryAfterMsOf = (error: unknown): number =>
   error instanceof ApiError ? error.retryAfterMs : 0;
+
+/** A MicroTime of the API. Only people read those that we write. */
+export function microTime(wallMs: number): string {
+  return new Date(wallMs).toISOString().replace('Z', '000Z');
+}

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 
 import { isRecord, recordAt } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
+import { microTime } from '../api.ts';
 
 /** The object that an Event is about, as the API server knows it. */
 export interface Regarding {
@@ -178,10 +179,6 @@ function cut(text: string): string {
 /** An empty field is one that is not known, or that the kind does not have. */
 function withoutEmpty(regarding: Regarding): Partial<Regarding> {
   return Object.fromEntries(Object.entries(regarding).filter(([, value]) => value !== ''));
-}
-
-function microTime(wallMs: number): string {
-  return new Date(wallMs).toISOString().replace('Z', '000Z');
 }
 
 function secondsTime(wallMs: number): string {

@@ -17,8 +17,8 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
-import { isConflict, isNotFound, retryAfterMsOf, type Api } from '../api.ts';
-import { LEASE_MS, microTime, readLease, type Lease } from './lease.ts';
+import { isConflict, isNotFound, microTime, retryAfterMsOf, type Api } from '../api.ts';
+import { LEASE_MS, readLease, type Lease } from './lease.ts';
 
 export interface LeaderElectionOptions {
   readonly api: Api;

@@ -34,8 +34,3 @@ export function readLease(raw: unknown): Lease {
     raw: object,
   };
 }
-
-/** A MicroTime of the Kubernetes API. Only people read the times in our Leases. */
-export function microTime(wallMs: number): string {
-  return new Date(wallMs).toISOString().replace('Z', '000Z');
-}

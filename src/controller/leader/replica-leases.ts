@@ -15,8 +15,8 @@ import { recordAt, textAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
-import { isConflict, isNotFound, retryAfterMsOf } from '../api.ts';
-import { LEASE_MS, microTime, readLease, type Lease } from './lease.ts';
+import { isConflict, isNotFound, microTime, retryAfterMsOf } from '../api.ts';
+import { LEASE_MS, readLease, type Lease } from './lease.ts';
 
 export interface ReplicaReport {
   /** Opaque here: up to which resource version of shadow Services all agents of the replica serve everything. */
