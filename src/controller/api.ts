@@ -11,8 +11,13 @@ export function statusOf(error: unknown): number | null {
 }
 
 export const isNotFound = (error: unknown): boolean => statusOf(error) === 404;
-/** The object exists already, or is not the version that the writer had read. */
+/**
+ * Somebody else was faster: the object exists already, or is not the version that the writer had read. To a writer that looks
+ * again these are one thing; `ApiError` tells them apart.
+ */
 export const isConflict = (error: unknown): boolean => statusOf(error) === 409;
+/** Somebody wrote, made or deleted the object between our look and our write: look again. */
+export const isOvertaken = (error: unknown): boolean => isConflict(error) || isNotFound(error);
 /** How long the API server asks to wait, in milliseconds; 0 when it does not. */
 export const retryAfterMsOf = (error: unknown): number =>
   error instanceof ApiError ? error.retryAfterMs : 0;

@@ -2,17 +2,16 @@
 
 import assert from 'node:assert/strict';
 
+import { ApiError } from '../../kube/api/api-error.ts';
+import type { Api } from '../api.ts';
 import { rawObjects } from './facts.fixture.ts';
-import type { ClusterDnsApi } from './objects.ts';
 
 type Raw = Record<string, unknown>;
-type Ask = Parameters<ClusterDnsApi['request']>[0];
+type Ask = Parameters<Api['request']>[0];
 
-export class Refusal extends Error {
-  readonly status: number;
-  constructor(status: number, message = `refused with ${status}`) {
-    super(message);
-    this.status = status;
+export class Refusal extends ApiError {
+  constructor(status: number, detail = '') {
+    super('Cannot test', { status, reason: '', detail, causes: [], retryAfterMs: 0 });
   }
 }
 
@@ -23,7 +22,7 @@ const FOLDERS: Readonly<Record<string, string>> = {
   ConfigMap: '/api/v1/namespaces/NS/configmaps',
 };
 
-export class FakeApi implements ClusterDnsApi {
+export class FakeApi implements Api {
   /** Path to object, as JSON text: nobody can change what they were given. */
   readonly #objects = new Map<string, string>();
   readonly asks: string[] = [];

@@ -19,7 +19,11 @@ export function foughtProblem(id: string, flavor: Flavor): Problem {
   });
 }
 
-export function failureProblem(error: MeshError, status: number, namespace: string): Problem {
+export function failureProblem(
+  error: MeshError,
+  status: number | null,
+  namespace: string,
+): Problem {
   const isRight = status === 401 || status === 403;
   return problem({
     object: `Namespace ${namespace}`,

@@ -284,7 +284,7 @@ test('restore() says what it cannot do', async (context) => {
   };
   await assert.rejects(
     bed.keeper.restore({ isLast: true }),
-    /Cannot take the mesh domains out .*forbidden/,
+    /403: configmaps "coredns" is forbidden; grant it/,
   );
   assert.ok(bed.api.data('maesh-dns-backup', 'maesh') !== null);
 });

@@ -5,16 +5,11 @@ import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Problem } from '../../model/service.ts';
+import { isOvertaken, statusOf, type Api } from '../api.ts';
 import { changedObjects, isSuspended, withOriginals, withSuspension } from './backup.ts';
 import { failureProblem, foughtProblem } from './keeper-problems.ts';
 import { manualProblems } from './manual.ts';
-import {
-  ClusterDnsObjects,
-  statusOf,
-  type Backup,
-  type ClusterDnsApi,
-  type OwnerReference,
-} from './objects.ts';
+import { ClusterDnsObjects, type Backup, type OwnerReference } from './objects.ts';
 import { plan, unplan, type Change } from './plan.ts';
 import { detect, type Flavor, type Platform } from './platform.ts';
 import { RevertWatch } from './revert-watch.ts';
@@ -24,7 +19,7 @@ import { manualText } from './stanza.ts';
 export type DnsMode = 'auto' | 'manual' | 'off';
 
 export interface ClusterDnsKeeperOptions {
-  readonly api: ClusterDnsApi;
+  readonly api: Api;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -166,8 +161,8 @@ export class ClusterDnsKeeper {
         }
         return;
       } catch (thrown) {
-        if (!isRace(thrown) || attempt === RESTORE_TRIES_MAX) {
-          throw MeshError.from(thrown, 'Cannot take the mesh domains out of the cluster DNS');
+        if (!isOvertaken(thrown) || attempt === RESTORE_TRIES_MAX) {
+          throw MeshError.from(thrown);
         }
         await delay(this.#options.clock, this.#jittered(RETRY_MIN_MS * attempt));
       }
@@ -212,7 +207,7 @@ export class ClusterDnsKeeper {
     } catch (thrown) {
       const delayMs = this.#retryMs;
       this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MAX_MS);
-      this.#races = isRace(thrown) ? this.#races + 1 : RACES_MAX;
+      this.#races = isOvertaken(thrown) ? this.#races + 1 : RACES_MAX;
       if (this.#races >= RACES_MAX) this.#fail(thrown);
       return delayMs;
     }
@@ -328,10 +323,7 @@ export class ClusterDnsKeeper {
         this.#tell('restored', change, 'Took the mesh domains out of the cluster DNS');
       }
     }
-    throw new MeshError(
-      'unknown',
-      'Cannot take the mesh domains out of the cluster DNS: somebody puts them back; stop the controller first',
-    );
+    throw new MeshError('unknown', 'somebody puts them back; stop the controller first');
   }
 
   async #suspendOthers(backup: Backup): Promise<void> {
@@ -372,12 +364,6 @@ export class ClusterDnsKeeper {
   #jittered(ms: number): number {
     return ms * (1 - JITTER / 2 + JITTER * this.#options.random.next());
   }
-}
-
-/** Somebody wrote, made or deleted the object between our look and our write: look again. */
-function isRace(thrown: unknown): boolean {
-  const status = statusOf(thrown);
-  return status === 409 || status === 404;
 }
 
 function idOf({ namespace, name, key }: Change): string {

@@ -1,23 +1,14 @@
 /** Reads and writes the objects of the cluster DNS: the only file here that speaks to the API server. */
 
 import { MeshError } from '../../base/error.ts';
+import { orNull } from '../../kube/api/api-error.ts';
+import type { Api } from '../api.ts';
 import { BACKUP_NAME, type BackupData } from './backup.ts';
 import type { ClusterFacts, ConfigMapFact, WorkloadFact } from './facts.ts';
 import { mountedConfigMaps } from './mounts.ts';
 import { dnsWorkloads } from './platform.ts';
 import type { Change } from './plan.ts';
 import { configMapFact, continueOf, itemsOf, serviceFact, workloadFact } from './read-facts.ts';
-
-/** What is needed of a client; `KubeClient` is one. A refusal is an error with the HTTP status as `status`. */
-export interface ClusterDnsApi {
-  request(options: {
-    readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-    readonly path: string;
-    readonly query?: Readonly<Record<string, string | number>>;
-    readonly body?: unknown;
-    readonly contentType?: string;
-  }): Promise<unknown>;
-}
 
 /** An object as `metadata.ownerReferences` names it. */
 export interface OwnerReference {
@@ -48,12 +39,12 @@ const MERGE_PATCH = 'application/merge-patch+json';
 const LABELS = { 'app.kubernetes.io/name': 'maesh', 'app.kubernetes.io/part-of': 'maesh' };
 
 export class ClusterDnsObjects {
-  readonly #api: ClusterDnsApi;
+  readonly #api: Api;
   readonly #namespace: string;
   readonly #backup: BackupPlace;
 
   /** `namespace` is where the DNS of the cluster runs. */
-  constructor(api: ClusterDnsApi, namespace: string, backup: BackupPlace) {
+  constructor(api: Api, namespace: string, backup: BackupPlace) {
     this.#api = api;
     this.#namespace = namespace;
     this.#backup = backup;
@@ -129,22 +120,15 @@ export class ClusterDnsObjects {
   }
 
   async deleteBackup(): Promise<void> {
-    try {
-      const path = this.#path(this.#backup.namespace, BACKUP_NAME);
-      await this.#api.request({ method: 'DELETE', path });
-    } catch (thrown) {
-      if (statusOf(thrown) !== 404) throw thrown;
-    }
+    const path = this.#path(this.#backup.namespace, BACKUP_NAME);
+    await orNull(this.#api.request({ method: 'DELETE', path }));
   }
 
   async #configMap(namespace: string, name: string): Promise<ConfigMapFact | null> {
-    try {
-      const raw = await this.#api.request({ method: 'GET', path: this.#path(namespace, name) });
-      return configMapFact(raw);
-    } catch (thrown) {
-      if (statusOf(thrown) === 404) return null;
-      throw thrown;
-    }
+    const raw = await orNull(
+      this.#api.request({ method: 'GET', path: this.#path(namespace, name) }),
+    );
+    return raw === null ? null : configMapFact(raw);
   }
 
   async #list(path: string): Promise<readonly unknown[]> {
@@ -182,10 +166,4 @@ export class ClusterDnsObjects {
     const base = `/api/v1/namespaces/${namespace}/configmaps`;
     return name === '' ? base : `${base}/${name}`;
   }
-}
-
-/** The HTTP status of a refusal, or 0. */
-export function statusOf(thrown: unknown): number {
-  if (typeof thrown !== 'object' || thrown === null || !('status' in thrown)) return 0;
-  return typeof thrown.status === 'number' ? thrown.status : 0;
 }

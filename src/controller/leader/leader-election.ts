@@ -17,7 +17,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
-import { isConflict, isNotFound, microTime, retryAfterMsOf, type Api } from '../api.ts';
+import { isOvertaken, microTime, retryAfterMsOf, type Api } from '../api.ts';
 import { LEASE_MS, readLease, type Lease } from './lease.ts';
 
 export interface LeaderElectionOptions {
@@ -147,7 +147,7 @@ export class LeaderElection {
     const { log } = this.#options;
     if (this.#abort.signal.aborted) return;
     // Somebody else wrote or deleted it, or an answer was lost: the next try reads what is there.
-    if (isConflict(error) || isNotFound(error)) this.#observed = null;
+    if (isOvertaken(error)) this.#observed = null;
     const message = MeshError.from(error).message;
     if (this.#deadlineMs === null) log.debug(`Cannot look for a leader: ${message}`);
     else log.warn(`Cannot renew the Lease of the leader: ${message}`);

@@ -3,6 +3,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
+import { isOvertaken } from '../api.ts';
 import type { Agenda } from './agenda.ts';
 import { decide, isWaiting } from './decide.ts';
 import type { Decision, WantedPort } from './decide.ts';
@@ -272,7 +273,7 @@ export class Reconciler {
       this.#agenda.soon(entry.name);
       return;
     }
-    const isRace = isOvertaken(api);
+    const isRace = isOvertaken(error);
     if (!isRace && entry.failures > QUIET_FAILURES)
       this.#reporter.failed(entry, MeshError.from(error).message);
     if (api?.isTooManyRequests === true) this.#rate.pause(askedMs);
@@ -337,11 +338,6 @@ export class Reconciler {
     const isLate = this.#clock.nowMs() - waitSinceMs >= this.#times.announceTimeoutMs;
     return isLate && object?.digest === recordDigest;
   }
-}
-
-/** Whether the object is not what it was when the write was decided. */
-function isOvertaken(error: ApiError | null): boolean {
-  return error?.status === 409 || error?.status === 404;
 }
 
 /** Whether what was refused asked for the cluster IP that an object before had. */
