@@ -1,9 +1,6 @@
 /**
  * The discovery stream under load: one controller, many agents, real TLS and the real protocol, in processes of their own. Agents
  * are simulated in that they throw away what they have decompressed and parsed.
- *
- * `node bench/discovery.ts [--services 10000] [--endpoints 10] [--identities 100000] [--agents 200]
- * [--processes 2] [--updates 200]`; the agents are spread over that many processes.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
@@ -32,7 +29,6 @@ interface Size {
   readonly endpoints: number;
   readonly identities: number;
   readonly agents: number;
-  /** That share the agents. */
   readonly processes: number;
   readonly updates: number;
 }
@@ -47,6 +43,15 @@ const FULL: Size = {
   updates: 200,
 };
 const UPDATE_EVERY_MS = 50;
+
+const HELP = `Usage: npm run bench:discovery -- [options]
+  --services N     Services (default: ${FULL.services})
+  --endpoints N    endpoints of each (default: ${FULL.endpoints})
+  --identities N   Pods that may call (default: ${FULL.identities})
+  --agents N       agents that are told (default: ${FULL.agents})
+  --processes N    processes that share the agents (default: ${FULL.processes})
+  --updates N      changes of one Service, one after the other (default: ${FULL.updates})
+`;
 
 type Message =
   | { readonly kind: 'listening'; readonly port: number; readonly ca: string }
@@ -68,7 +73,8 @@ interface Latency {
   readonly maxMs: number;
 }
 
-function readSize(args: readonly string[]): Size {
+/** Fails with a sentence for the user. */
+function readSize(args: readonly string[]): Size | 'help' {
   const option = { type: 'string' } as const;
   const { values } = parseArgs({
     args: [...args],
@@ -79,8 +85,10 @@ function readSize(args: readonly string[]): Size {
       agents: option,
       processes: option,
       updates: option,
+      help: { type: 'boolean', default: false },
     },
   });
+  if (values.help) return 'help';
   const size = { ...FULL };
   for (const name of Object.keys(FULL) as (keyof Size)[]) {
     const text = values[name];
@@ -248,8 +256,12 @@ function hear<K extends Message['kind']>(
 
 async function main(args: readonly string[]): Promise<void> {
   const size = readSize(args);
+  if (size === 'help') {
+    process.stdout.write(HELP);
+    return;
+  }
   const self = fileURLToPath(import.meta.url);
-  const controller = fork(self, ['serve', ...args]);
+  const controller = fork(self, ['serve', JSON.stringify(size)]);
   const agents = Array.from({ length: size.processes }, () => fork(self, ['simulate']));
   try {
     const { port, ca } = await hear(controller, 'listening');
@@ -306,7 +318,14 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-const [role, ...rest] = process.argv.slice(2);
-if (role === 'serve') await serve(readSize(rest));
+const [role, given = ''] = process.argv.slice(2);
+if (role === 'serve') await serve(JSON.parse(given) as Size);
 else if (role === 'simulate') simulate();
-else await main(process.argv.slice(2));
+else {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
