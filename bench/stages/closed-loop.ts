@@ -3,7 +3,8 @@
 import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
 import { PEERS } from '../peers/all.ts';
-import type { RunningPeer } from '../peers/peer.ts';
+import { envoyLean } from '../peers/envoy.ts';
+import type { Peer, RunningPeer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { wrk } from '../workload.ts';
 import { doubt, metered, roundOrder, withPeers, type MeasureStage, type Pace } from './stage.ts';
@@ -14,18 +15,31 @@ export interface Workload {
   readonly connections: number;
   /** Extra request header lines. */
   readonly headers: string;
+  readonly peers: readonly Peer[];
 }
 
 export const WORKLOADS = {
-  small: { name: 'small', path: '/small', connections: 64, headers: '' },
-  '10k': { name: '10k', path: '/10k', connections: 64, headers: '' },
-  '1m': { name: '1m', path: '/1m', connections: 16, headers: '' },
-  churn: { name: 'churn', path: '/small', connections: 32, headers: 'Connection: close\r\n' },
+  small: {
+    name: 'small',
+    path: '/small',
+    connections: 64,
+    headers: '',
+    peers: [...PEERS, envoyLean],
+  },
+  '10k': { name: '10k', path: '/10k', connections: 64, headers: '', peers: PEERS },
+  '1m': { name: '1m', path: '/1m', connections: 16, headers: '', peers: PEERS },
+  churn: {
+    name: 'churn',
+    path: '/small',
+    connections: 32,
+    headers: 'Connection: close\r\n',
+    peers: PEERS,
+  },
 } as const satisfies Record<string, Workload>;
 
 export function closedLoop(workload: Workload): MeasureStage {
   return (lab, pace) =>
-    withPeers(lab, PEERS, async (running) => {
+    withPeers(lab, workload.peers, async (running) => {
       const samples: Sample[] = [];
       for (const [name, peer] of running) {
         lab.progress(`${workload.name}: warm ${name} up`);
