@@ -6,7 +6,9 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Connection } from './connection.ts';
-import { isIn, keyOf, merge, parsePath } from './fake-objects.fixture.ts';
+import { refuse, reply, timeAfter, refusalFor } from './fake-answers.fixture.ts';
+import type { Answer } from './fake-answers.fixture.ts';
+import { apply, isIn, keyOf, merge, parsePath, withClusterIp } from './fake-objects.fixture.ts';
 import type { FakeObject, Labels, Target } from './fake-objects.fixture.ts';
 
 export interface SeenRequest {
@@ -15,15 +17,6 @@ export interface SeenRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingMessage['headers'];
   readonly body: unknown;
-}
-
-interface Answer {
-  readonly status: number;
-  readonly reason?: string;
-  readonly message?: string;
-  readonly retryAfter?: number;
-  /** Sent as it is instead of a Status. */
-  readonly raw?: string;
 }
 
 interface HistoryEntry {
@@ -39,6 +32,8 @@ interface Write {
   readonly target: Target;
   readonly body: FakeObject;
   readonly query: URLSearchParams;
+  /** Server-side apply; other patches are RFC 7386. */
+  readonly isApply: boolean;
 }
 
 interface Watcher {
@@ -55,10 +50,13 @@ const SERVED = [
   'v1/endpoints',
   'v1/serviceaccounts',
   'v1/configmaps',
+  'v1/secrets',
   'v1/events',
   'discovery.k8s.io/v1/endpointslices',
   'coordination.k8s.io/v1/leases',
+  'authentication.k8s.io/v1/tokenreviews',
 ];
+const APPLY = 'application/apply-patch+yaml';
 
 export interface FakeApiServerOptions {
   /** PEM; then it speaks https. */
@@ -74,6 +72,8 @@ export class FakeApiServer {
   readonly forbidden = new Set<string>();
   /** Tokens that are let in; null lets in everybody. */
   tokens: Set<string> | null = null;
+  /** What a TokenReview says of a token, as its `status`; any other one is not authenticated. */
+  readonly reviews = new Map<string, unknown>();
   version = '1.36.3';
   /** How a watch says that its version is too old. */
   goneAs: 'event' | 'status' = 'event';
@@ -90,10 +90,13 @@ export class FakeApiServer {
   readonly #watchers = new Set<Watcher>();
   readonly #sockets = new Set<Socket>();
   readonly #pages = new Map<number, readonly FakeObject[]>();
+  /** What a manager applied last, by object and manager. */
+  readonly #applied = new Map<string, FakeObject>();
   #history: HistoryEntry[] = [];
   #version = 1_000;
   #compacted = 0;
   #uids = 0;
+  #addresses = 0;
   #server: Server | null = null;
   #port = 0;
 
@@ -139,6 +142,7 @@ export class FakeApiServer {
       metadata: {
         ...object.metadata,
         uid: before?.metadata.uid ?? `uid-${++this.#uids}`,
+        creationTimestamp: before?.metadata.creationTimestamp ?? timeAfter(this.#uids),
         resourceVersion: String(this.#version),
       },
     };
@@ -259,7 +263,7 @@ export class FakeApiServer {
     else refuse(response, answer);
   }
 
-  #route({ method, path, query, body }: SeenRequest, response: ServerResponse): void {
+  #route({ method, path, query, body, headers }: SeenRequest, response: ServerResponse): void {
     if (path === '/version') {
       const [major, minor] = this.version.split('.');
       return reply(response, 200, { major, minor, gitVersion: `v${this.version}` });
@@ -275,7 +279,9 @@ export class FakeApiServer {
       return refuse(response, { status: 403, reason: 'Forbidden', message });
     }
     if (method !== 'GET') {
-      return this.#write({ method, target, body: (body ?? {}) as FakeObject, query }, response);
+      const isApply = headers['content-type'] === APPLY;
+      const write = { method, target, body: (body ?? {}) as FakeObject, query, isApply };
+      return this.#write(write, response);
     }
     if (target.name !== '') return this.#get(target, response);
     if (query.get('watch') === 'true') return this.#watch({ target, query, response });
@@ -302,18 +308,40 @@ export class FakeApiServer {
     reply(response, 200, object);
   }
 
-  #write({ method, target, body, query }: Write, response: ServerResponse): void {
+  #review(review: FakeObject, response: ServerResponse): void {
+    const { token } = review['spec'] as { readonly token: string };
+    reply(response, 201, {
+      ...review,
+      status: this.reviews.get(token) ?? { authenticated: false },
+    });
+  }
+
+  #write(write: Write, response: ServerResponse): void {
+    const { method, target, body, isApply } = write;
     const { collection, namespace } = target;
+    if (collection.endsWith('/tokenreviews')) return this.#review(body, response);
     const metadata = body.metadata ?? { name: '' };
     const name = target.name === '' ? metadata.name : target.name;
     const before = this.#collection(collection).get(`${namespace}/${name}`);
-    const refusal = refusalFor(method, { before, metadata, isApply: query.has('force') });
+    const refusal = refusalFor(method, { before, metadata, isApply });
     if (refusal !== null) return refuse(response, refusal);
     if (method === 'DELETE') return this.#delete(target, body, response);
-    const whole = method === 'PATCH' ? (merge(before ?? {}, body) as FakeObject) : body;
+    const whole = method === 'PATCH' ? this.#patched(before, write) : body;
     const place = { name, ...(namespace === '' ? {} : { namespace }) };
-    const now = { ...whole, metadata: { ...whole.metadata, ...place } };
+    const placed = { ...whole, metadata: { ...whole.metadata, ...place } };
+    const now =
+      collection === 'v1/services' ? withClusterIp(placed, () => ++this.#addresses) : placed;
     reply(response, method === 'POST' ? 201 : 200, this.set(collection, now));
+  }
+
+  #patched(before: FakeObject | undefined, { target, body, query, isApply }: Write): FakeObject {
+    if (!isApply) return merge(before ?? {}, body) as FakeObject;
+    const { collection, namespace, name } = target;
+    const key = [collection, namespace, name, query.get('fieldManager')].join(' ');
+    // An object that is new has nothing of what was applied to one before it.
+    const last = before === undefined ? undefined : this.#applied.get(key);
+    this.#applied.set(key, body);
+    return apply(before, last, body) as FakeObject;
   }
 
   #delete(target: Target, body: FakeObject, response: ServerResponse): void {
@@ -413,36 +441,4 @@ export async function until(isSo: () => boolean, what = String(isSo)): Promise<v
     await nextTurn();
   }
   throw new Error(`It did not happen: ${what}`);
-}
-
-function refusalFor(
-  method: string,
-  what: {
-    readonly before: FakeObject | undefined;
-    readonly metadata: FakeObject['metadata'];
-    readonly isApply: boolean;
-  },
-): Answer | null {
-  const { before, metadata, isApply } = what;
-  if (before === undefined) {
-    return method === 'POST' || isApply ? null : { status: 404, reason: 'NotFound' };
-  }
-  if (method === 'POST') return { status: 409, reason: 'AlreadyExists' };
-  const current = before.metadata.resourceVersion;
-  const isSame = (metadata.resourceVersion ?? current) === current;
-  return isSame ? null : { status: 409, reason: 'Conflict' };
-}
-
-function refuse(response: ServerResponse, answer: Answer): void {
-  const { status, reason = '', message = '', retryAfter, raw } = answer;
-  if (retryAfter !== undefined) response.setHeader('retry-after', String(retryAfter));
-  if (raw === undefined) {
-    reply(response, status, { kind: 'Status', status: 'Failure', code: status, reason, message });
-  } else {
-    response.writeHead(status).end(raw);
-  }
-}
-
-function reply(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }

@@ -1,4 +1,4 @@
-/** What the fake API server knows of objects: paths, selectors, merge patches. */
+/** What the fake API server knows of objects: paths, selectors, patches, cluster IPs. */
 
 import type { KubeRecord } from './client.ts';
 
@@ -10,6 +10,7 @@ export interface FakeObject {
     readonly namespace?: string;
     readonly resourceVersion?: string;
     readonly uid?: string;
+    readonly creationTimestamp?: string;
     readonly labels?: Labels;
     readonly annotations?: Labels;
   };
@@ -69,4 +70,31 @@ export function merge(target: unknown, patch: unknown): unknown {
     else merged[key] = merge(merged[key], value);
   }
   return merged;
+}
+
+/**
+ * Server-side apply of one manager: what it asked for `last` and no longer does is taken away. Lists are atomic here, and nobody
+ * else's fields are in the way.
+ */
+export function apply(target: unknown, last: unknown, asked: unknown): unknown {
+  if (!isMap(asked)) return asked;
+  const result: Record<string, unknown> = { ...(isMap(target) ? target : {}) };
+  const before = isMap(last) ? last : {};
+  for (const key of Object.keys(before)) if (!(key in asked)) delete result[key];
+  for (const [key, value] of Object.entries(asked))
+    result[key] = apply(result[key], before[key], value);
+  return result;
+}
+
+function isMap(value: unknown): value is KubeRecord {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A Service that asks for none gets one of 10.96.0.0/16, `number` telling which. */
+export function withClusterIp(service: FakeObject, number: () => number): FakeObject {
+  const spec = isMap(service['spec']) ? service['spec'] : {};
+  if (spec['type'] === 'ExternalName' || (spec['clusterIP'] ?? '') !== '') return service;
+  const next = number();
+  const clusterIP = `10.96.${next >> 8}.${next & 255}`;
+  return { ...service, spec: { ...spec, clusterIP, clusterIPs: [clusterIP] } };
 }
