@@ -3,7 +3,7 @@
 import { isLoopback } from '../admin/host-check.ts';
 import { ProblemLog } from '../admin/problem-log.ts';
 import { AdminServer } from '../admin/server.ts';
-import { systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { createLog } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
@@ -11,7 +11,7 @@ import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
 import { ControlPlane, withHosts } from './control-plane.ts';
 import { ControllerView } from './controller-view.ts';
-import { Leadership } from './leadership.ts';
+import { Leadership, type LeadershipOptions } from './leadership.ts';
 import type { ControllerSettings } from './settings.ts';
 
 /** What a controller may touch of its process. */
@@ -27,9 +27,12 @@ const FAILURE_EXIT_CODE = 1;
 const TELL_MS = 1_000;
 
 /** Resolves with the exit code: 0 after an orderly end. */
-export async function runController(given: ControllerSettings, io: Io, env: Env): Promise<number> {
-  const clock = systemClock;
-  const random = systemRandom;
+export async function runController(
+  given: ControllerSettings,
+  io: Io,
+  env: Env,
+  clock: Clock = systemClock,
+): Promise<number> {
   const settings = await withHosts(given);
   const log = await createLog({
     level: settings.logLevel,
@@ -44,55 +47,57 @@ export async function runController(given: ControllerSettings, io: Io, env: Env)
   try {
     const connection = await loadConnection({ kubeconfig: settings.kubeconfig, env });
     const client = new KubeClient(connection, { clock, log });
-    const plane = new ControlPlane({ settings, client, clock, random, log });
-    let leadership: Leadership | null = null;
-    const leading = (): Leadership | null => leadership;
-    const view = new ControllerView({
-      plane,
-      leadership: leading,
-      domains: settings.domains,
-      clock,
-    });
-    const admin = new AdminServer({
-      address: settings.admin.host,
-      port: settings.admin.port,
-      allowRemote: !isLoopback(settings.admin.host),
-      view,
-      clock,
-      log,
-    });
-    await admin.start();
-    const problemLog = new ProblemLog(log);
-    const telling = clock.every(TELL_MS, () => {
-      const problems = view.problems();
-      problemLog.show(problems);
-      leadership?.tell(problems);
-    });
+    await control(
+      { settings, client, owner: ownerOf(env), clock, random: systemRandom, log },
+      ended,
+    );
+    return 0;
+  } catch (thrown) {
+    io.err(`maesh: ${MeshError.from(thrown).message}\n`);
+    return FAILURE_EXIT_CODE;
+  }
+}
+
+type Parts = Omit<LeadershipOptions, 'plane'>;
+
+/** Resolves when everything that it started has ended. Throws a `MeshError` when it cannot start, and leaves nothing behind. */
+async function control(parts: Parts, ended: Promise<void>): Promise<void> {
+  const { settings, client, clock, log } = parts;
+  const plane = new ControlPlane(parts);
+  let leadership: Leadership | null = null;
+  const leading = (): Leadership | null => leadership;
+  const view = new ControllerView({ plane, leadership: leading, domains: settings.domains, clock });
+  const admin = new AdminServer({
+    address: settings.admin.host,
+    port: settings.admin.port,
+    allowRemote: !isLoopback(settings.admin.host),
+    view,
+    clock,
+    log,
+  });
+  const { address, port } = await admin.start();
+  log.info('Serving health, metrics and the API', { host: address, port });
+  const problemLog = new ProblemLog(log);
+  const telling = clock.every(TELL_MS, () => {
+    const problems = view.problems();
+    problemLog.show(problems);
+    leadership?.tell(problems);
+  });
+  try {
     const started = plane.start().then(async () => {
-      leadership = new Leadership({
-        settings,
-        client,
-        plane,
-        clock,
-        random,
-        log,
-        owner: ownerOf(env),
-      });
+      leadership = new Leadership({ ...parts, plane });
       plane.onChange = () => leadership?.changed();
       await leadership.start();
     });
     await Promise.race([started, ended]);
     await ended;
+  } finally {
     telling.cancel();
     await leading()?.resign();
     await plane.stop();
     await leading()?.stop();
     await admin.stop();
     client.close();
-    return 0;
-  } catch (thrown) {
-    io.err(`maesh: ${MeshError.from(thrown).message}\n`);
-    return FAILURE_EXIT_CODE;
   }
 }
 

@@ -4,6 +4,7 @@ import { isLoopback } from '../admin/host-check.ts';
 import { AdminServer } from '../admin/server.ts';
 import { AgentView } from '../agent/admin-view.ts';
 import type { Agent } from '../agent/agent.ts';
+import type { ListenAddress } from '../agent/settings.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import { readVersion } from '../base/version.ts';
@@ -43,8 +44,10 @@ export class NodeAdmin {
     });
   }
 
-  async start(): Promise<void> {
-    await this.#server.start();
+  /** Resolves with where it listens. */
+  async start(): Promise<ListenAddress> {
+    const { address, port } = await this.#server.start();
+    return { host: address, port };
   }
 
   async stop(): Promise<void> {

@@ -19,8 +19,12 @@ const TRIM_MS = 10_000;
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Resolves with the exit code: 0 after an orderly end. */
-export async function runAgent(given: NodeSettings, io: CommandIo, env: Env): Promise<number> {
-  const clock = systemClock;
+export async function runAgent(
+  given: NodeSettings,
+  io: CommandIo,
+  env: Env,
+  clock: Clock = systemClock,
+): Promise<number> {
   const settings = await withHosts(given);
   const log = await createLog({
     level: settings.logLevel,
@@ -38,18 +42,19 @@ export async function runAgent(given: NodeSettings, io: CommandIo, env: Env): Pr
   });
   io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
   try {
-    await admin.start();
+    log.info('Serving health, metrics and the API', { ...(await admin.start()) });
     yieldCompilers();
     await Promise.all([agent.start(), feed.start()]);
     log.info('Agent started', { node: settings.node, controller: settings.controller.host });
     const answering = feed.firstServed.then(async () => {
       yieldMain();
       await agent.answerNames();
+      if (agent.dnsAddress !== null) log.info('Answering names', { ...agent.dnsAddress });
     });
-    const trim = memoryTrimmer();
-    clock.every(TRIM_MS, trim);
+    const trimming = clock.every(TRIM_MS, memoryTrimmer());
     await Promise.race([end, answering.then(() => end)]);
     await drain({ settings, agent, feed, clock, log });
+    trimming.cancel();
     await admin.stop();
     return 0;
   } catch (thrown) {
