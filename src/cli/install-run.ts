@@ -8,13 +8,13 @@ import { stringify } from 'yaml';
 import { MeshError } from '../base/error.ts';
 import { applyAll, prune, type Applied } from '../install/apply.ts';
 import { Chart } from '../install/chart.ts';
-import { LABEL_OURS } from '../install/names.ts';
 import { listAll } from '../install/pages.ts';
 import { lookForMesh, remember, type Present } from '../install/present.ts';
 import { listAt, textAt, type Raw } from '../base/record.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
 import { waitUntil } from '../install/wait.ts';
+import { selectorOfPart, SHADOW_ANNOTATION } from '../model/names.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, namespaceOf, withCluster, type Cluster } from './install-options.ts';
 import { printable } from './output.ts';
@@ -224,10 +224,9 @@ async function firstCall(
   domain: string,
 ): Promise<string> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/services`;
-  const selector = `${LABEL_OURS},app.kubernetes.io/component=shadow`;
-  const shadows = await listAll(api, path, { labelSelector: selector });
+  const shadows = await listAll(api, path, { labelSelector: selectorOfPart('shadow') });
   const names = shadows.map((shadow) =>
-    textAt(shadow, 'metadata', 'annotations', 'maesh.dev/service'),
+    textAt(shadow, 'metadata', 'annotations', SHADOW_ANNOTATION.service),
   );
   const [web = ''] = names.filter((name) => name !== '' && name !== 'default/kubernetes');
   const [space = 'shop', name = 'web'] = web === '' ? [] : web.split('/');

@@ -6,12 +6,9 @@ import type { Random } from '../base/random.ts';
 import type { KubeClient, KubeRecord } from '../kube/api/client.ts';
 import { Reflector, type Sink } from '../kube/api/reflector.ts';
 import { listAt, recordAt, textAt } from '../base/record.ts';
+import { DNS_SERVICE, LABEL, OF_MESH } from '../model/names.ts';
 import { read } from './shadow/read.ts';
 import type { Damaged, Shadow } from './shadow/shadow.ts';
-
-const DNS_SERVICE = 'maesh-dns';
-const LABELS = 'app.kubernetes.io/part-of=maesh';
-const SHADOW = 'shadow';
 
 export interface OwnServicesOptions {
   readonly client: Pick<KubeClient, 'list' | 'stream'>;
@@ -39,7 +36,7 @@ export class OwnServices {
     this.#reflector = new Reflector<Own>({
       client,
       path: `/api/v1/namespaces/${namespace}/services`,
-      labelSelector: LABELS,
+      labelSelector: OF_MESH,
       pick,
       sink: {
         replace: (all) => {
@@ -90,7 +87,7 @@ function pick(raw: KubeRecord): Own | null {
   if (textAt(raw, 'metadata', 'name') === DNS_SERVICE)
     return { kind: 'dns', addresses: clusterIpsOf(raw) };
   const labels = recordAt(raw, 'metadata', 'labels');
-  const shadow = labels['app.kubernetes.io/component'] === SHADOW ? read(raw) : null;
+  const shadow = labels[LABEL.component] === 'shadow' ? read(raw) : null;
   return shadow === null ? null : { kind: 'shadow', shadow };
 }
 

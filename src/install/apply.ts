@@ -4,7 +4,8 @@ import { MeshError } from '../base/error.ts';
 import { ApiError, orNull } from '../kube/api/api-error.ts';
 import { changesOf } from './changes.ts';
 import { collectionPath, isBuiltIn, kindOf, KINDS, pathOf, type Kind } from './kinds.ts';
-import { type Api, DNS_NAMESPACE, LABEL_MANAGED_BY, LABEL_OURS, MANAGER, nameOf } from './names.ts';
+import { OURS } from '../model/names.ts';
+import { type Api, DNS_NAMESPACE, LABEL_MANAGED_BY, MANAGER, nameOf } from './names.ts';
 import { listAll } from './pages.ts';
 import { textAt, type Raw } from '../base/record.ts';
 
@@ -86,7 +87,7 @@ function collections(kind: Kind, namespace: string): readonly string[] {
 
 async function listOurs(api: Api, path: string, kind: Kind): Promise<readonly Raw[]> {
   try {
-    const labelSelector = `${LABEL_OURS},${LABEL_MANAGED_BY}=${MANAGER}`;
+    const labelSelector = `${OURS},${LABEL_MANAGED_BY}=${MANAGER}`;
     return await listAll(api, path, { labelSelector });
   } catch (error) {
     const isAbsent = error instanceof ApiError && (error.isNotFound || error.isForbidden);

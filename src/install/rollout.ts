@@ -6,7 +6,8 @@ import { tellPod } from './check/control-plane.ts';
 import { few } from './check/finding.ts';
 import type { WorkloadFact } from './facts/facts.ts';
 import { podFact, workloadFact } from './facts/workload.ts';
-import { AGENT, type Api, CONTROLLER, LABEL_OURS } from './names.ts';
+import { AGENT, CONTROLLER, OURS } from '../model/names.ts';
+import { type Api } from './names.ts';
 import { listAll } from './pages.ts';
 import { numberAt, type Raw } from '../base/record.ts';
 
@@ -24,7 +25,7 @@ export async function missingReplicas(api: Api, namespace: string): Promise<stri
 /** Why Pods are not ready: `maesh-agent-a (ImagePullBackOff)`; '' when all are. */
 export async function troubles(api: Api, namespace: string): Promise<string> {
   const path = resourcePath({ version: 'v1', plural: 'pods', namespace });
-  const pods = (await listAll(api, path, { labelSelector: LABEL_OURS })).map(podFact);
+  const pods = (await listAll(api, path, { labelSelector: OURS })).map(podFact);
   return few(
     pods.filter((pod) => pod !== null && !pod.isReady).map((pod) => tellPod(pod as never)),
   );

@@ -8,16 +8,8 @@ import { MeshError } from '../base/error.ts';
 import { ApiError, orNull } from '../kube/api/api-error.ts';
 import { resourcePath } from '../kube/api/path.ts';
 import { collectionPath, isBuiltIn, KINDS, type Kind } from './kinds.ts';
-import {
-  type Api,
-  CA,
-  CONTROLLER,
-  DNS_BACKUP,
-  DNS_NAMESPACE,
-  LABEL_OURS,
-  ofComponent,
-  nameOf,
-} from './names.ts';
+import { CA, CONTROLLER, DNS_BACKUP, OURS, selectorOfPart } from '../model/names.ts';
+import { type Api, DNS_NAMESPACE, nameOf } from './names.ts';
 import { inParallel, listAll } from './pages.ts';
 import { numberAt, textAt, type Raw } from '../base/record.ts';
 import { waitUntil } from './wait.ts';
@@ -102,7 +94,7 @@ async function stopController({ api, clock, namespace, tell }: UninstallOptions)
     tell,
     missing: async () => {
       const path = resourcePath({ version: 'v1', plural: 'pods', namespace });
-      const pods = await listAll(api, path, { labelSelector: ofComponent('controller') });
+      const pods = await listAll(api, path, { labelSelector: selectorOfPart('controller') });
       const names = pods.map((pod) => textAt(pod, 'metadata', 'name'));
       return names.length === 0 ? '' : `Waiting for the controller to end: ${names.join(', ')}`;
     },
@@ -129,7 +121,7 @@ async function putControllerBack({
 
 async function deleteShadows({ api, namespace, tell }: UninstallOptions): Promise<void> {
   const path = resourcePath({ version: 'v1', plural: 'services', namespace });
-  const shadows = await listAll(api, path, { labelSelector: ofComponent('shadow') });
+  const shadows = await listAll(api, path, { labelSelector: selectorOfPart('shadow') });
   await inParallel(shadows, (shadow) =>
     orNull(api.delete(`${path}/${encodeURIComponent(textAt(shadow, 'metadata', 'name'))}`)),
   );
@@ -156,7 +148,7 @@ async function deleteState({ api, namespace, tell }: UninstallOptions): Promise<
 /** The one of the leader, and those of replicas; who may not list them leaves those to the garbage collector. */
 async function leaseNames(api: Api, path: string): Promise<readonly string[]> {
   try {
-    const leases = await listAll(api, path, { labelSelector: LABEL_OURS });
+    const leases = await listAll(api, path, { labelSelector: OURS });
     const names = leases.map((lease) => textAt(lease, 'metadata', 'name'));
     return [...new Set([CONTROLLER, ...names])];
   } catch (error) {
@@ -184,7 +176,7 @@ async function deleteKind(options: RemovalOptions, kind: Kind): Promise<void> {
 /** Empty for a kind that this cluster does not know. */
 async function listKind(api: Api, path: string, kind: Kind): Promise<readonly Raw[]> {
   try {
-    return await listAll(api, path, { labelSelector: LABEL_OURS });
+    return await listAll(api, path, { labelSelector: OURS });
   } catch (error) {
     if (error instanceof ApiError && error.isNotFound) return [];
     if (error instanceof ApiError && error.isForbidden && !isBuiltIn(kind)) return [];
@@ -199,7 +191,7 @@ async function podsGone({ api, clock, namespace, timeoutMs, tell }: RemovalOptio
     timeoutMs,
     tell,
     missing: async () => {
-      const pods = await listAll(api, path, { labelSelector: LABEL_OURS });
+      const pods = await listAll(api, path, { labelSelector: OURS });
       const noun = pods.length === 1 ? 'Pod' : 'Pods';
       return pods.length === 0 ? '' : `Waiting for ${pods.length} ${noun} to finish what runs`;
     },

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { codeOf, MeshError } from '../base/error.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import { textAt } from '../base/record.ts';
+import { CA, CA_KEY } from '../model/names.ts';
 
 export interface BundleOptions {
   readonly client: Pick<KubeClient, 'request'>;
@@ -12,8 +13,6 @@ export interface BundleOptions {
   readonly stateDir: string;
 }
 
-const NAME = 'maesh-ca';
-const KEY = 'ca.crt';
 const REQUEST_TIMEOUT_MS = 5_000;
 
 export class Bundle {
@@ -42,14 +41,14 @@ export class Bundle {
     const { client, namespace } = this.#options;
     const answer = await client.request({
       method: 'GET',
-      path: `/api/v1/namespaces/${namespace}/configmaps/${NAME}`,
+      path: `/api/v1/namespaces/${namespace}/configmaps/${CA}`,
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
-    const text = textAt(answer, 'data', KEY);
+    const text = textAt(answer, 'data', CA_KEY);
     if (text.includes('BEGIN CERTIFICATE')) return text;
     throw new MeshError(
       'not_found',
-      `ConfigMap ${namespace}/${NAME} has no certificates in "${KEY}": the controller writes them; look at its log`,
+      `ConfigMap ${namespace}/${CA} has no certificates in "${CA_KEY}": the controller writes them; look at its log`,
     );
   }
 
@@ -69,6 +68,6 @@ export class Bundle {
   }
 
   #file(): string {
-    return join(this.#options.stateDir, KEY);
+    return join(this.#options.stateDir, CA_KEY);
   }
 }

@@ -7,11 +7,11 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import type { Log } from '../../base/log.ts';
 import { systemRandom, type Random } from '../../base/random.ts';
+import { CA } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
 import { orNull } from '../../kube/api/api-error.ts';
 import { isConflict, statusOf, type Api } from '../api.ts';
 import {
-  CA_NAME,
   readBundle,
   readSecret,
   renderBundle,
@@ -167,7 +167,7 @@ export class Authority {
       const step = dueStep(state, nowMs);
       if (step === 'none') break;
       state = afterStep(state, step, nowMs, needsFresh(step) ? await makeCa(nowMs) : null);
-      raw = await this.#write('PUT', `${this.#secrets}/${CA_NAME}`, this.#render(state, raw));
+      raw = await this.#write('PUT', `${this.#secrets}/${CA}`, this.#render(state, raw));
       this.#options.log.info(`CA of the discovery stream: ${STEP_TEXT[step]}`, {
         signer: state.signer.fingerprint,
       });
@@ -179,7 +179,7 @@ export class Authority {
 
   /** The Secret as it is, made when there is none; null when it is damaged, which is told and left alone. */
   async #hold(): Promise<Held | null> {
-    let raw = await this.#read(`${this.#secrets}/${CA_NAME}`);
+    let raw = await this.#read(`${this.#secrets}/${CA}`);
     if (raw === null) {
       const state = newState(await makeCa(this.#options.clock.wallMs()));
       // Two replicas that start at once both come here; the one that is later gets a conflict, and reads the other's CA next.
@@ -196,13 +196,13 @@ export class Authority {
 
   async #publish(state: CaState): Promise<void> {
     const { namespace, clock, log } = this.#options;
-    const raw = await this.#read(`${this.#configMaps}/${CA_NAME}`);
+    const raw = await this.#read(`${this.#configMaps}/${CA}`);
     const bundle = bundleOf(state, clock.wallMs());
     if (readBundle(raw) === bundle) return;
     const body = renderBundle(bundle, namespace, raw);
     if (raw === null) await this.#write('POST', this.#configMaps, body);
-    else await this.#write('PUT', `${this.#configMaps}/${CA_NAME}`, body);
-    log.info(`ConfigMap ${namespace}/${CA_NAME} written: agents trust what it says`);
+    else await this.#write('PUT', `${this.#configMaps}/${CA}`, body);
+    log.info(`ConfigMap ${namespace}/${CA} written: agents trust what it says`);
   }
 
   /** Issues a serving certificate when there is none, another CA signs, or half of its life is over. Needs no API server. */
@@ -238,7 +238,7 @@ export class Authority {
   }
 
   #problem(rest: Pick<Problem, 'field' | 'message' | 'remedy'>): Problem {
-    const object = `Secret ${this.#options.namespace}/${CA_NAME}`;
+    const object = `Secret ${this.#options.namespace}/${CA}`;
     return { severity: 'error', object, value: '', location: '', ...rest };
   }
 
@@ -247,7 +247,7 @@ export class Authority {
     return this.#problem({
       ...damage,
       message: `CA of the discovery stream cannot be used: ${damage.message}`,
-      remedy: `restore the Secret, or have a new CA made: kubectl delete secret ${CA_NAME} -n ${namespace}`,
+      remedy: `restore the Secret, or have a new CA made: kubectl delete secret ${CA} -n ${namespace}`,
     });
   }
 
@@ -258,7 +258,7 @@ export class Authority {
       this.#problem({
         field: 'data["tls.crt"]',
         message: `CA of the discovery stream is not valid before ${begin}: the clock of this node, or of one where a controller ran, is wrong`,
-        remedy: `set the clocks right, then: kubectl annotate secret ${CA_NAME} -n ${this.#options.namespace} ${ROTATE_ANNOTATION}=now`,
+        remedy: `set the clocks right, then: kubectl annotate secret ${CA} -n ${this.#options.namespace} ${ROTATE_ANNOTATION}=now`,
       }),
     ];
   }
@@ -269,7 +269,7 @@ export class Authority {
       field: 'data',
       message: `Cannot read or write the CA of the discovery stream: ${MeshError.from(error).message}`,
       remedy: isForbidden
-        ? `allow the controller to get, create and update Secrets and ConfigMaps named ${CA_NAME} in namespace ${this.#options.namespace}`
+        ? `allow the controller to get, create and update Secrets and ConfigMaps named ${CA} in namespace ${this.#options.namespace}`
         : 'nothing, if the API server comes back: it is tried again',
     });
   }

@@ -2,23 +2,16 @@
 
 import { MeshError } from '../../base/error.ts';
 import { isRecord, recordAt, type Raw } from '../../base/record.ts';
+import { CA, CA_KEY, labelsOfPart } from '../../model/names.ts';
 import type { CaState } from './ca-state.ts';
 import { readCa, readCaCertificate } from './certificate.ts';
 
-export const CA_NAME = 'maesh-ca';
 /** Set by a person, to any value: a rotation begins, and the annotation goes away. */
 export const ROTATE_ANNOTATION = 'maesh.dev/rotate-ca';
 /** RFC 3339: when the last step of a rotation was taken. */
 const SINCE_ANNOTATION = 'maesh.dev/rotation-since';
-export const BUNDLE_KEY = 'ca.crt';
 /** Certificates and keys are below 2 KiB; what is longer is not ours and is not parsed. */
 const PEM_LENGTH_MAX = 65_536;
-
-const LABELS = {
-  'app.kubernetes.io/name': 'maesh',
-  'app.kubernetes.io/component': 'controller',
-  'app.kubernetes.io/part-of': 'maesh',
-};
 
 /** What is wrong with one entry of the Secret. It never holds the entry's text. */
 export interface Damage {
@@ -86,7 +79,7 @@ export function renderSecret(state: CaState, namespace: string, from: unknown): 
 
 /** The text of the bundle in a ConfigMap as it was read, or null. */
 export function readBundle(raw: unknown): string | null {
-  const text = recordAt(raw, 'data')[BUNDLE_KEY];
+  const text = recordAt(raw, 'data')[CA_KEY];
   return typeof text === 'string' ? text : null;
 }
 
@@ -96,7 +89,7 @@ export function renderBundle(bundle: string, namespace: string, from: unknown): 
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: metadata(namespace, from),
-    data: { ...recordAt(from, 'data'), [BUNDLE_KEY]: bundle },
+    data: { ...recordAt(from, 'data'), [CA_KEY]: bundle },
   };
 }
 
@@ -106,9 +99,9 @@ function metadata(namespace: string, from: unknown): Raw {
   const { managedFields: _, ...kept } = meta;
   return {
     ...kept,
-    name: CA_NAME,
+    name: CA,
     namespace,
-    labels: { ...recordAt(meta, 'labels'), ...LABELS },
+    labels: { ...recordAt(meta, 'labels'), ...labelsOfPart('controller') },
   };
 }
 

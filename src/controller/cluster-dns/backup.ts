@@ -5,9 +5,9 @@
 
 import { hash32 } from '../../base/hash.ts';
 import { MeshError } from '../../base/error.ts';
+import { DNS_BACKUP } from '../../model/names.ts';
 import type { Change } from './plan.ts';
 
-export const BACKUP_NAME = 'maesh-dns-backup';
 const README_KEY = 'README';
 /** One `namespace/name` a line: every ConfigMap that may hold something of ours. */
 const OBJECTS_KEY = 'objects';
@@ -100,7 +100,7 @@ function shrink(data: BackupData, changes: readonly Change[]): BackupData {
       const names = changes.map(({ namespace, name, key }) => `${namespace}/${name} "${key}"`);
       throw new MeshError(
         'invalid_input',
-        `Cannot keep the original of ${names.join(', ')}: ConfigMap "${BACKUP_NAME}" would be larger than ${BACKUP_BYTES_MAX} bytes; set --dns-mode manual`,
+        `Cannot keep the original of ${names.join(', ')}: ConfigMap "${DNS_BACKUP}" would be larger than ${BACKUP_BYTES_MAX} bytes; set --dns-mode manual`,
       );
     }
     delete next[oldest];

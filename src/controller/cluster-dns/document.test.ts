@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { BACKUP_NAME } from './backup.ts';
+import { DNS_BACKUP } from '../../model/names.ts';
 import { PLATFORMS, factsOf } from './facts.fixture.ts';
 import { insertBlock } from './marked-block.ts';
 import { detect } from './platform.ts';
@@ -27,5 +27,5 @@ test('docs/cluster-dns.md names every place and annotation', () => {
       assert.ok(PAGE.includes(`\`${key}\``), key);
     }
   }
-  for (const name of [BACKUP_NAME, OWN_ANNOTATION]) assert.ok(PAGE.includes(name), name);
+  for (const name of [DNS_BACKUP, OWN_ANNOTATION]) assert.ok(PAGE.includes(name), name);
 });

@@ -2,8 +2,9 @@
 
 import { MeshError } from '../../base/error.ts';
 import { orNull } from '../../kube/api/api-error.ts';
+import { DNS_BACKUP, OUR_LABELS } from '../../model/names.ts';
 import type { Api } from '../api.ts';
-import { BACKUP_NAME, type BackupData } from './backup.ts';
+import type { BackupData } from './backup.ts';
 import type { ClusterFacts, ConfigMapFact, WorkloadFact } from './facts.ts';
 import { mountedConfigMaps } from './mounts.ts';
 import { dnsWorkloads } from './platform.ts';
@@ -36,7 +37,6 @@ const PAGE_ITEMS = 500;
 const PAGES_MAX = 20;
 const FIELD_MANAGER = 'maesh';
 const MERGE_PATCH = 'application/merge-patch+json';
-const LABELS = { 'app.kubernetes.io/name': 'maesh', 'app.kubernetes.io/part-of': 'maesh' };
 
 export class ClusterDnsObjects {
   readonly #api: Api;
@@ -90,7 +90,7 @@ export class ClusterDnsObjects {
       const metadata = {
         name: change.name,
         namespace: change.namespace,
-        labels: LABELS,
+        labels: OUR_LABELS,
         annotations,
       };
       await this.#create(path, { metadata, data });
@@ -100,7 +100,7 @@ export class ClusterDnsObjects {
   }
 
   async readBackup(): Promise<Backup> {
-    const map = await this.#configMap(this.#backup.namespace, BACKUP_NAME);
+    const map = await this.#configMap(this.#backup.namespace, DNS_BACKUP);
     return { map, data: map?.data ?? {} };
   }
 
@@ -110,17 +110,17 @@ export class ClusterDnsObjects {
     if (map === null) {
       const { owner } = this.#backup;
       const ownerReferences = owner === null ? [] : [owner];
-      const metadata = { name: BACKUP_NAME, namespace, labels: LABELS, ownerReferences };
+      const metadata = { name: DNS_BACKUP, namespace, labels: OUR_LABELS, ownerReferences };
       return this.#create(this.#path(namespace, ''), { metadata, data: next });
     }
     const data: Record<string, string | null> = { ...next };
     for (const key of Object.keys(map.data)) data[key] ??= null;
     const metadata = { resourceVersion: map.resourceVersion };
-    return this.#patch(this.#path(namespace, BACKUP_NAME), { metadata, data });
+    return this.#patch(this.#path(namespace, DNS_BACKUP), { metadata, data });
   }
 
   async deleteBackup(): Promise<void> {
-    const path = this.#path(this.#backup.namespace, BACKUP_NAME);
+    const path = this.#path(this.#backup.namespace, DNS_BACKUP);
     await orNull(this.#api.request({ method: 'DELETE', path }));
   }
 

@@ -2,6 +2,7 @@
 
 import { posix } from 'node:path';
 
+import { isOfMesh } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
 import { readCorefile, type CorefileItem, type CorefileReading } from './corefile.ts';
 import type { ClusterFacts, ContainerFact, ServiceFact, WorkloadFact } from './facts.ts';
@@ -85,7 +86,7 @@ export function dnsWorkloads(facts: ClusterFacts): readonly WorkloadFact[] {
   const services = facts.services.filter(isDnsService);
   return facts.workloads.filter(
     (workload) =>
-      workload.labels['app.kubernetes.io/part-of'] !== 'maesh' &&
+      !isOfMesh(workload.labels) &&
       (isNodeLocal(workload) ||
         services.some(({ selector }) => matches(workload.podLabels, selector))),
   );
@@ -95,7 +96,7 @@ function isDnsService({ clusterIp, labels, ports, selector }: ServiceFact): bool
   return (
     clusterIp !== '' &&
     clusterIp !== 'None' &&
-    labels['app.kubernetes.io/part-of'] !== 'maesh' &&
+    !isOfMesh(labels) &&
     Object.keys(selector).length > 0 &&
     ports.some(({ port }) => port === 53)
   );

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 
 import { isRecord, recordAt } from '../../base/record.ts';
+import { labelsOfPart } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
 import { microTime } from '../api.ts';
 
@@ -96,7 +97,7 @@ export function eventPath(event: Pick<Event, 'namespace'>, api: EventApi, name: 
 
 export function createBody(event: Event, { api, identity, nowMs }: EventContext): unknown {
   const { name, namespace, regarding, type, reason, note } = event;
-  const metadata = { name, namespace, labels: LABELS };
+  const metadata = { name, namespace, labels: labelsOfPart('controller') };
   const instance = identity.slice(0, INSTANCE_LENGTH_MAX);
   const object = withoutEmpty(regarding);
   if (api === 'v1') {
@@ -154,12 +155,6 @@ export function readSeen(raw: unknown): { readonly count: number; readonly atMs:
     atMs: Math.max(0, ...atMs),
   };
 }
-
-const LABELS = {
-  'app.kubernetes.io/name': 'maesh',
-  'app.kubernetes.io/component': 'controller',
-  'app.kubernetes.io/part-of': 'maesh',
-};
 
 /** Cuts at a character, so that no half of one is left. */
 function cut(text: string): string {

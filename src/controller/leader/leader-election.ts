@@ -17,6 +17,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
+import { labelsOfPart } from '../../model/names.ts';
 import { isOvertaken, microTime, retryAfterMsOf, type Api } from '../api.ts';
 import { LEASE_MS, readLease, type Lease } from './lease.ts';
 
@@ -265,7 +266,7 @@ export class LeaderElection {
       leaseTransitions: (lease?.transitions ?? 0) + (isOwn || lease === null ? 0 : 1),
     };
     if (lease !== null) return this.#put({ ...lease.raw, spec }, signal);
-    const metadata = { name, namespace, labels: LABELS };
+    const metadata = { name, namespace, labels: labelsOfPart('controller') };
     return api.request({
       method: 'POST',
       path: this.#path,
@@ -288,9 +289,3 @@ export class LeaderElection {
     });
   }
 }
-
-const LABELS = {
-  'app.kubernetes.io/name': 'maesh',
-  'app.kubernetes.io/component': 'controller',
-  'app.kubernetes.io/part-of': 'maesh',
-};

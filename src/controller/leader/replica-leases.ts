@@ -15,6 +15,7 @@ import { recordAt, textAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
+import { labelsOfPart, selectorOfPart } from '../../model/names.ts';
 import { isConflict, isNotFound, microTime, retryAfterMsOf } from '../api.ts';
 import { LEASE_MS, readLease, type Lease } from './lease.ts';
 
@@ -57,12 +58,6 @@ interface Known extends Replica {
 
 const PROGRESS = 'maesh.dev/progress';
 const AGENTS = 'maesh.dev/agents';
-const LABELS = {
-  'app.kubernetes.io/name': 'maesh',
-  'app.kubernetes.io/component': 'replica',
-  'app.kubernetes.io/part-of': 'maesh',
-};
-const SELECTOR = 'app.kubernetes.io/name=maesh,app.kubernetes.io/component=replica';
 /** A Lease is written at most this often, and at least every RENEW_MS. */
 const WRITE_MS = 200;
 const RENEW_MS = 5_000;
@@ -105,7 +100,7 @@ export class ReplicaLeases {
     this.#reflector = new Reflector<Lease>({
       client: api,
       path: this.#collection,
-      labelSelector: SELECTOR,
+      labelSelector: selectorOfPart('replica'),
       pick: readLease,
       sink: {
         replace: (leases) => this.#replace(leases),
@@ -229,7 +224,7 @@ export class ReplicaLeases {
       metadata: {
         name: this.#name,
         namespace,
-        labels: LABELS,
+        labels: labelsOfPart('replica'),
         annotations: { [PROGRESS]: progress, [AGENTS]: String(agents) },
         ...(owner === null ? {} : { ownerReferences: [reference] }),
       },

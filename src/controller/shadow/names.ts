@@ -1,35 +1,21 @@
 /** What shadow Services are called and marked with. */
 
 import { createHash } from 'node:crypto';
+import { LABEL, labelsOfPart } from '../../model/names.ts';
 
 export type KubeProtocol = 'TCP' | 'UDP';
 
 const HASH_LENGTH = 32;
 
-/** Selects all shadow Services of the mesh namespace, for the watch: `key=value,…`. */
-export const SHADOW_SELECTOR =
-  'app.kubernetes.io/name=maesh,app.kubernetes.io/component=shadow,app.kubernetes.io/part-of=maesh';
-
-export const AGENT_SELECTOR: Readonly<Record<string, string>> = {
-  'app.kubernetes.io/name': 'maesh',
-  'app.kubernetes.io/component': 'agent',
-};
-
-export const LABEL = {
-  name: 'app.kubernetes.io/name',
-  component: 'app.kubernetes.io/component',
-  partOf: 'app.kubernetes.io/part-of',
-  serviceNamespace: 'maesh.dev/service-namespace',
-  serviceName: 'maesh.dev/service-name',
+const SERVICE_LABEL = {
+  namespace: 'maesh.dev/service-namespace',
+  name: 'maesh.dev/service-name',
 } as const;
-
-export const ANNOTATION = {
-  service: 'maesh.dev/service',
-  state: 'maesh.dev/state',
-  retiredAt: 'maesh.dev/retired-at',
-  announcedPorts: 'maesh.dev/announced-ports',
-  retiredPorts: 'maesh.dev/retired-ports',
-} as const;
+/** What we say about a shadow in labels. */
+export const LABEL_NAMES: readonly string[] = [
+  ...Object.values(LABEL),
+  ...Object.values(SERVICE_LABEL),
+];
 
 /** The name of the shadow of Service `namespace/name`: 39 characters, however long that is. */
 export function shadowName(service: string): string {
@@ -46,11 +32,9 @@ export function labelsOf(service: string): Readonly<Record<string, string>> {
   const slash = service.indexOf('/');
   const [namespace, name] = [service.slice(0, Math.max(slash, 0)), service.slice(slash + 1)];
   return {
-    [LABEL.name]: 'maesh',
-    [LABEL.component]: 'shadow',
-    [LABEL.partOf]: 'maesh',
-    ...(isLabelValue(namespace) ? { [LABEL.serviceNamespace]: namespace } : {}),
-    ...(isLabelValue(name) ? { [LABEL.serviceName]: name } : {}),
+    ...labelsOfPart('shadow'),
+    ...(isLabelValue(namespace) ? { [SERVICE_LABEL.namespace]: namespace } : {}),
+    ...(isLabelValue(name) ? { [SERVICE_LABEL.name]: name } : {}),
   };
 }
 

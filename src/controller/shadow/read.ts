@@ -1,7 +1,7 @@
 /** Shadow Services read back from the API server: all that people can do to them by hand must be told or understood. */
 
 import { isRecord, listAt, type Raw, recordAt, textAt } from '../../base/record.ts';
-import { ANNOTATION } from './names.ts';
+import { SHADOW_ANNOTATION } from '../../model/names.ts';
 import type { KubeProtocol } from './names.ts';
 import { digestOf, isNamedFor } from './render.ts';
 import { familiesOf } from './shadow.ts';
@@ -38,11 +38,15 @@ export function read(raw: unknown): Shadow | Damaged | null {
     state,
     retiredAt: state === 'retired' ? readTime(annotations, damages) : '',
     ports: readSpecPorts(spec, damages),
-    announcedPorts: readList(annotations, ANNOTATION.announcedPorts, damages).flatMap((item) => {
-      const port = readPort(item);
-      return port === null ? [] : [port];
-    }),
-    retiredPorts: readList(annotations, ANNOTATION.retiredPorts, damages).flatMap(readRetiredPort),
+    announcedPorts: readList(annotations, SHADOW_ANNOTATION.announcedPorts, damages).flatMap(
+      (item) => {
+        const port = readPort(item);
+        return port === null ? [] : [port];
+      },
+    ),
+    retiredPorts: readList(annotations, SHADOW_ANNOTATION.retiredPorts, damages).flatMap(
+      readRetiredPort,
+    ),
     clusterIPs,
     families: familiesOf(clusterIPs),
     digest: digestOf(raw),
@@ -65,8 +69,8 @@ export function read(raw: unknown): Shadow | Damaged | null {
 }
 
 function readService(name: string, annotations: Raw, damages: Damage[]): string {
-  const service = textAt(annotations, ANNOTATION.service);
-  const field = annotation(ANNOTATION.service);
+  const service = textAt(annotations, SHADOW_ANNOTATION.service);
+  const field = annotation(SHADOW_ANNOTATION.service);
   if (!/^[^/\s]+\/[^/\s]+$/.test(service)) {
     damages.push({ field, value: service, message: 'Annotation does not name a Service' });
     return '';
@@ -79,17 +83,17 @@ function readService(name: string, annotations: Raw, damages: Damage[]): string 
 }
 
 function readState(annotations: Raw, damages: Damage[]): ShadowState {
-  const state = annotations[ANNOTATION.state];
+  const state = annotations[SHADOW_ANNOTATION.state];
   if (state === 'announced' || state === 'published' || state === 'retired') return state;
-  const field = annotation(ANNOTATION.state);
+  const field = annotation(SHADOW_ANNOTATION.state);
   damages.push({ field, value: state ?? '', message: 'State is not known' });
   return 'announced';
 }
 
 function readTime(annotations: Raw, damages: Damage[]): string {
-  const time = textAt(annotations, ANNOTATION.retiredAt);
+  const time = textAt(annotations, SHADOW_ANNOTATION.retiredAt);
   if (isTime(time)) return time;
-  const field = annotation(ANNOTATION.retiredAt);
+  const field = annotation(SHADOW_ANNOTATION.retiredAt);
   damages.push({ field, value: time, message: 'Time of retirement is not a time' });
   return '';
 }
@@ -126,7 +130,7 @@ function readList(annotations: Raw, key: string, damages: Damage[]): readonly Ra
     (item) =>
       isRecord(item) &&
       readPort(item) !== null &&
-      (key !== ANNOTATION.retiredPorts || isTime(textAt(item, 'retiredAt'))),
+      (key !== SHADOW_ANNOTATION.retiredPorts || isTime(textAt(item, 'retiredAt'))),
   ) as Raw[];
   if (usable.length < items.length || items.length === 0 || items.length > PORTS_MAX) {
     const message = 'Annotation is not a list of ports';

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { isEqual } from '../../base/equal.ts';
 import { isRecord, type Raw, recordAt } from '../../base/record.ts';
 import { compareText } from '../../compile/finding.ts';
-import { AGENT_SELECTOR, ANNOTATION, labelsOf, LABEL, shadowName } from './names.ts';
+import { markOfPart, SHADOW_ANNOTATION } from '../../model/names.ts';
+import { LABEL_NAMES, labelsOf, shadowName } from './names.ts';
 import type { Allocation, IpFamily, Shadow, ShadowPort } from './shadow.ts';
 
 /** How this cluster wants its shadow Services. */
@@ -57,7 +58,7 @@ export function render(desired: Desired, options: RenderOptions): Raw {
             ipFamilyPolicy: families.length === 1 ? 'SingleStack' : 'RequireDualStack',
             ipFamilies: families,
           }),
-      selector: AGENT_SELECTOR,
+      selector: markOfPart('agent'),
       ports: [...allocation.ports].sort(comparePorts).map(renderPort),
       internalTrafficPolicy: 'Cluster',
       sessionAffinity: 'None',
@@ -112,7 +113,7 @@ export function repairOf(rendered: Raw, object: unknown): Raw {
   const annotations: Record<string, unknown> = {
     ...recordAt(recordAt(rendered, 'metadata'), 'annotations'),
   };
-  for (const key of Object.values(ANNOTATION)) annotations[key] ??= null;
+  for (const key of Object.values(SHADOW_ANNOTATION)) annotations[key] ??= null;
   return {
     metadata: {
       uid: metadata['uid'],
@@ -127,13 +128,15 @@ export function repairOf(rendered: Raw, object: unknown): Raw {
 function annotationsOf(allocation: Allocation): Readonly<Record<string, string>> {
   const { announcedPorts, retiredPorts } = allocation;
   return {
-    ...(allocation.service === '' ? {} : { [ANNOTATION.service]: allocation.service }),
-    [ANNOTATION.state]: allocation.state,
-    ...(allocation.retiredAt === '' ? {} : { [ANNOTATION.retiredAt]: allocation.retiredAt }),
+    ...(allocation.service === '' ? {} : { [SHADOW_ANNOTATION.service]: allocation.service }),
+    [SHADOW_ANNOTATION.state]: allocation.state,
+    ...(allocation.retiredAt === '' ? {} : { [SHADOW_ANNOTATION.retiredAt]: allocation.retiredAt }),
     ...(announcedPorts.length === 0
       ? {}
-      : { [ANNOTATION.announcedPorts]: portsText(announcedPorts) }),
-    ...(retiredPorts.length === 0 ? {} : { [ANNOTATION.retiredPorts]: portsText(retiredPorts) }),
+      : { [SHADOW_ANNOTATION.announcedPorts]: portsText(announcedPorts) }),
+    ...(retiredPorts.length === 0
+      ? {}
+      : { [SHADOW_ANNOTATION.retiredPorts]: portsText(retiredPorts) }),
   };
 }
 
@@ -172,8 +175,11 @@ function owned(object: unknown): Readonly<Record<string, unknown>> {
   const spec = recordAt(object, 'spec');
   const items = Array.isArray(spec['ports']) ? (spec['ports'] as readonly unknown[]) : [];
   return {
-    'metadata.labels': pick(recordAt(metadata, 'labels'), Object.values(LABEL)),
-    'metadata.annotations': pick(recordAt(metadata, 'annotations'), Object.values(ANNOTATION)),
+    'metadata.labels': pick(recordAt(metadata, 'labels'), LABEL_NAMES),
+    'metadata.annotations': pick(
+      recordAt(metadata, 'annotations'),
+      Object.values(SHADOW_ANNOTATION),
+    ),
     'spec.type': spec['type'] ?? 'ClusterIP',
     'spec.selector': sorted(recordAt(spec, 'selector')),
     'spec.ports': items.map(ownedPort).sort(),

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { ManualClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
+import { OF_MESH } from '../../model/names.ts';
 import type { Delta, Service } from '../../model/service.ts';
 import { exampleService } from '../../../test/support/model.ts';
 import { annotationsOf, child, FakeApi, portsOf } from './api.fixture.ts';
 import type { Json } from './api.fixture.ts';
 import type { KeeperTimes } from './keeper-options.ts';
 import { ShadowKeeper } from './keeper.ts';
-import { SHADOW_SELECTOR } from './names.ts';
 import { Placer } from './placer.ts';
 import { Progress } from './progress.ts';
 import { read } from './read.ts';
@@ -149,7 +149,7 @@ export class Replica {
   #feed(name: string, object: Json | null): void {
     // The watch selects by label.
     const labels = child(child(object, 'metadata'), 'labels');
-    const isSelected = SHADOW_SELECTOR.split(',').every((pair) => {
+    const isSelected = OF_MESH.split(',').every((pair) => {
       const [key = '', value] = pair.split('=');
       return labels[key] === value;
     });

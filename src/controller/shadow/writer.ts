@@ -5,7 +5,7 @@ import { orNull } from '../../kube/api/api-error.ts';
 import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { resourcePath } from '../../kube/api/path.ts';
-import { LABEL } from './names.ts';
+import { isOfMesh, LABEL } from '../../model/names.ts';
 import { read } from './read.ts';
 import { differences, digestOf, render, repairOf } from './render.ts';
 import type { Desired, RenderOptions } from './render.ts';
@@ -95,7 +95,7 @@ export function isOurs(raw: unknown, service: string): boolean {
   const named = (found.kind === 'damaged' ? found.salvage : found).service;
   if (named !== '') return named === service;
   const labels = recordAt(raw, 'metadata', 'labels');
-  if (labels[LABEL.component] === 'shadow' && labels[LABEL.partOf] === 'maesh') return true;
+  if (isOfMesh(labels) && labels[LABEL.component] === 'shadow') return true;
   // Who takes all labels and annotations away still leaves a trace of who applied it.
   const fields = listAt(raw, 'metadata', 'managedFields');
   return fields.some(

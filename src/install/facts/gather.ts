@@ -4,16 +4,8 @@ import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { ApiError, orNull } from '../../kube/api/api-error.ts';
 import { resourcePath } from '../../kube/api/path.ts';
-import {
-  AGENT,
-  type Api,
-  CA,
-  CONTROLLER,
-  DNS_NAMESPACE,
-  DNS_SERVICE,
-  LABEL_OURS,
-  ofComponent,
-} from '../names.ts';
+import { AGENT, CA, CONTROLLER, DNS_SERVICE, OURS, selectorOfPart } from '../../model/names.ts';
+import { type Api, DNS_NAMESPACE } from '../names.ts';
 import { listAll } from '../pages.ts';
 import { askReplica } from './ask-replica.ts';
 import type { ClusterFacts, DnsServiceFact, Known, PodFact, ReplicaFact } from './facts.ts';
@@ -61,7 +53,9 @@ export async function gather({ api, clock, namespace }: GatherOptions): Promise<
       ),
       read(async () => {
         const path = resourcePath({ ...core, plural: 'services' });
-        return (await listAll(api, path, { labelSelector: ofComponent('shadow') })).map(shadowFact);
+        return (await listAll(api, path, { labelSelector: selectorOfPart('shadow') })).map(
+          shadowFact,
+        );
       }),
       read(() => orNull(readDnsService(api, namespace))),
       get(resourcePath({ ...core, plural: 'configmaps', name: CA }), caFact),
@@ -107,7 +101,7 @@ async function readDnsService(api: Api, namespace: string): Promise<DnsServiceFa
 
 async function readPods(api: Api, namespace: string): Promise<readonly PodFact[]> {
   const path = resourcePath({ version: 'v1', plural: 'pods', namespace });
-  const pods = await listAll(api, path, { labelSelector: LABEL_OURS });
+  const pods = await listAll(api, path, { labelSelector: OURS });
   return pods.map(podFact).filter((pod) => pod !== null);
 }
 

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 
 import { isRecord, listAt, numberAt, recordAt, textAt } from '../../base/record.ts';
+import { CA_KEY, SHADOW_ANNOTATION } from '../../model/names.ts';
 import type { CaFact, DnsServiceFact, KubeProxyFact, LeaseFact, ShadowFact } from './facts.ts';
 
 /** Certificates that are read of one bundle; a rotation has two or three. */
@@ -18,11 +19,11 @@ export function leaseFact(raw: unknown, nowMs: number): LeaseFact {
 }
 
 export function shadowFact(raw: unknown): ShadowFact {
-  const annotation = (name: string): string =>
-    textAt(raw, 'metadata', 'annotations', `maesh.dev/${name}`);
+  const annotation = (key: keyof typeof SHADOW_ANNOTATION): string =>
+    textAt(raw, 'metadata', 'annotations', SHADOW_ANNOTATION[key]);
   const service = annotation('service') || textAt(raw, 'metadata', 'name');
-  const announced = portsIn(annotation('announced-ports'));
-  const retired = portsIn(annotation('retired-ports'));
+  const announced = portsIn(annotation('announcedPorts'));
+  const retired = portsIn(annotation('retiredPorts'));
   return {
     service,
     state: annotation('state'),
@@ -60,7 +61,7 @@ export function dnsServiceFact(service: unknown, slices: readonly unknown[]): Dn
 }
 
 export function caFact(raw: unknown): CaFact {
-  const bundle = textAt(raw, 'data', 'ca.crt');
+  const bundle = textAt(raw, 'data', CA_KEY);
   const pems = bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   const ends = pems.slice(0, CERTIFICATES_MAX).flatMap((pem) => {
     try {

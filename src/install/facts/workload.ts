@@ -1,6 +1,8 @@
 /** Objects of the API server to facts about Deployments, DaemonSets, Pods and Nodes. */
 
 import { isRecord, listAt, numberAt, recordAt, textAt } from '../../base/record.ts';
+import { LABEL } from '../../model/names.ts';
+import { LABEL_MANAGED_BY } from '../names.ts';
 import type { NodeFact, PodFact, WorkloadFact } from './facts.ts';
 
 /** The variables of its containers that have a value of their own. */
@@ -18,7 +20,7 @@ export function containerEnv(workload: unknown): ReadonlyMap<string, string> {
 /** Helm's name for the release, or '' when Helm does not manage this object. */
 export function helmRelease(object: unknown): string {
   const labels = recordAt(object, 'metadata', 'labels');
-  if (labels['app.kubernetes.io/managed-by'] !== 'Helm') return '';
+  if (labels[LABEL_MANAGED_BY] !== 'Helm') return '';
   return textAt(object, 'metadata', 'annotations', 'meta.helm.sh/release-name') || 'maesh';
 }
 
@@ -42,7 +44,7 @@ export function workloadFact(raw: unknown): WorkloadFact {
 
 /** null for a Pod of another part. */
 export function podFact(raw: unknown): PodFact | null {
-  const component = textAt(raw, 'metadata', 'labels', 'app.kubernetes.io/component');
+  const component = textAt(raw, 'metadata', 'labels', LABEL.component);
   if (component !== 'controller' && component !== 'agent') return null;
   const statuses = listAt(raw, 'status', 'containerStatuses');
   return {

@@ -1,0 +1,68 @@
+/** What the objects of the mesh are called and marked with in a cluster. Controller, agents and commands find each other's by these; the chart has the same. */
+
+/** Deployment, Service, ServiceAccount and Lease of the controller, and what its certificate is for. */
+export const CONTROLLER = 'maesh-controller';
+/** DaemonSet and ServiceAccount of the agents. */
+export const AGENT = 'maesh-agent';
+/** Service in front of the agents' DNS. */
+export const DNS_SERVICE = 'maesh-dns';
+/** ConfigMap with what the cluster DNS was before. */
+export const DNS_BACKUP = 'maesh-dns-backup';
+/** Secret with the CA, and ConfigMap with the certificates that agents trust. */
+export const CA = 'maesh-ca';
+/** PEM certificates in that ConfigMap. */
+export const CA_KEY = 'ca.crt';
+
+type Part = 'controller' | 'replica' | 'agent' | 'dns' | 'shadow';
+type Labels = Readonly<Record<string, string>>;
+
+export const LABEL = {
+  name: 'app.kubernetes.io/name',
+  component: 'app.kubernetes.io/component',
+  partOf: 'app.kubernetes.io/part-of',
+} as const;
+/** Value of `LABEL.name` and `LABEL.partOf`. */
+const MESH = 'maesh';
+
+/** On everything of ours. */
+export const OUR_LABELS: Labels = { [LABEL.name]: MESH, [LABEL.partOf]: MESH };
+/** A label selector for all of that. */
+export const OURS = selectorOf(OUR_LABELS);
+
+/** Labels by which one part of the mesh is found. */
+export function markOfPart(part: Part): Labels {
+  return { [LABEL.name]: MESH, [LABEL.component]: part };
+}
+
+/** All labels of an object of one part. */
+export function labelsOfPart(part: Part): Labels {
+  return { ...markOfPart(part), [LABEL.partOf]: MESH };
+}
+
+/** A label selector for one part. */
+export function selectorOfPart(part: Part): string {
+  return selectorOf(markOfPart(part));
+}
+
+function selectorOf(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join();
+}
+
+/** A label selector for what `isOfMesh`: our own that lost its other labels is found by it too. */
+export const OF_MESH = `${LABEL.partOf}=${MESH}`;
+
+/** Whether these labels are of the mesh itself. */
+export function isOfMesh(labels: Readonly<Record<string, unknown>>): boolean {
+  return labels[LABEL.partOf] === MESH;
+}
+
+/** On shadow Services. */
+export const SHADOW_ANNOTATION = {
+  service: 'maesh.dev/service',
+  state: 'maesh.dev/state',
+  retiredAt: 'maesh.dev/retired-at',
+  announcedPorts: 'maesh.dev/announced-ports',
+  retiredPorts: 'maesh.dev/retired-ports',
+} as const;
