@@ -5,7 +5,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import { AGENT_SELECTOR, shadowName } from '../../src/controller/shadow/names.ts';
+import { shadowName } from '../../src/controller/shadow/names.ts';
+import { AGENT, markOfPart } from '../../src/model/names.ts';
 import type { Options } from './options.ts';
 
 export type Size = Pick<Options, 'services' | 'endpoints' | 'nodes' | 'agents'>;
@@ -218,10 +219,10 @@ function agentPod({ name, node }: AgentPod, index: number): Stored {
     namespace: MESH_NAMESPACE,
     name,
     node,
-    account: 'maesh-agent',
+    account: AGENT,
     address: agentAddress(index),
-    labels: AGENT_SELECTOR,
-    owner: 'maesh-agent',
+    labels: markOfPart('agent'),
+    owner: AGENT,
   });
   return { key: `/registry/pods/${MESH_NAMESPACE}/${name}`, object };
 }

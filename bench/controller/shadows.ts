@@ -3,7 +3,7 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { recordAt, textAt } from '../../src/base/record.ts';
-import { ANNOTATION, SHADOW_SELECTOR } from '../../src/controller/shadow/names.ts';
+import { selectorOfPart, SHADOW_ANNOTATION } from '../../src/model/names.ts';
 import type { KubeClient, KubeRecord } from '../../src/kube/api/client.ts';
 import { resourcePath } from '../../src/kube/api/path.ts';
 import { Reflector } from '../../src/kube/api/reflector.ts';
@@ -19,7 +19,7 @@ export class Shadows {
     this.#reflector = new Reflector<KubeRecord>({
       client,
       path: resourcePath({ version: 'v1', plural: 'services', namespace: MESH_NAMESPACE }),
-      labelSelector: SHADOW_SELECTOR,
+      labelSelector: selectorOfPart('shadow'),
       pick: (raw) => raw,
       sink: {
         replace: (all) => {
@@ -65,6 +65,6 @@ export class Shadows {
 
   #put(raw: KubeRecord): void {
     const annotations = recordAt(raw, 'metadata', 'annotations');
-    this.#states.set(textAt(raw, 'metadata', 'name'), String(annotations[ANNOTATION.state]));
+    this.#states.set(textAt(raw, 'metadata', 'name'), String(annotations[SHADOW_ANNOTATION.state]));
   }
 }
