@@ -1,0 +1,360 @@
+/**
+ * Controllers and agents as `maesh controller` and `maesh agent` run them, in this process, against an API server that a
+ * test owns. What else a cluster does is done here: cluster IPs lead to the proxy ports of 127.0.0.1, the Service of the
+ * controllers leads to one of them, and every part has a way of its own to the API server, which can be cut.
+ */
+
+import { Resolver } from 'node:dns/promises';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runController } from '../../../src/controller/run-controller.ts';
+import type { ControllerSettings } from '../../../src/controller/settings.ts';
+import { FakeApiServer } from '../../../src/kube/api/api-server.fixture.ts';
+import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
+import { runAgent } from '../../../src/node/run-agent.ts';
+import type { NodeSettings } from '../../../src/node/settings.ts';
+import { type Answer, call } from '../../e2e/support/call.ts';
+import { EndpointServer } from '../../e2e/support/endpoint.ts';
+import { until } from '../../e2e/support/until.ts';
+import { namespace, node, pod, service, slice } from './objects.ts';
+import { Part } from './part.ts';
+import { QuickClock } from './quick-clock.ts';
+import { Relay } from './relay.ts';
+
+export interface AgentStatus {
+  readonly agent: string;
+  readonly node: string;
+  readonly sentVersion: number;
+  readonly servedVersion: number;
+}
+
+export interface AgentOptions {
+  /** Default: one that the API server knows. */
+  readonly token?: string;
+  /** Folder of the last good copy; default: a new one. */
+  readonly state?: string;
+}
+
+/** A shadow Service, as far as tests look at it. */
+export interface Shadow {
+  readonly name: string;
+  readonly state: string;
+  readonly clusterIP: string;
+  /** Proxy port of its only port, wherever that stands. */
+  readonly proxyPort: number;
+}
+
+const MESH = 'maesh';
+const NODE = 'node-1';
+const DOMAIN = 'maesh';
+const TOKEN = 'agent.of.the-mesh';
+/** Times as fast as real, where a test waits for a Lease to run out or a listener to leave. */
+const HURRY = 20;
+/** Ports a test process has for itself; tests run side by side. */
+const PORTS_EACH = 50;
+const FIRST_PORT = 12_000;
+const SHARES = 331;
+
+export class Cluster {
+  readonly api: FakeApiServer;
+  readonly clock = new QuickClock();
+  /** The Service in front of the controllers. */
+  readonly discovery: Relay;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'maesh-control-'));
+  readonly #controllers: Controller[] = [];
+  readonly #agents: Agent[] = [];
+  readonly #endpoints: EndpointServer[] = [];
+  readonly #relays: Relay[] = [];
+
+  private constructor(api: FakeApiServer, discovery: Relay) {
+    this.api = api;
+    this.discovery = discovery;
+    api.served.add('events.k8s.io/v1/events');
+    api.set('v1/namespaces', namespace('shop'));
+    api.set('v1/nodes', node(NODE));
+  }
+
+  /** A cluster without a mesh; `stop()` it in any case. */
+  static async start(): Promise<Cluster> {
+    const discovery = await Relay.start(() =>
+      cluster.#controllers.filter(({ isServing }) => isServing).map(({ port }) => port),
+    );
+    const cluster: Cluster = new Cluster(await FakeApiServer.start(), discovery);
+    return cluster;
+  }
+
+  /** Runs a controller; its agents come to the first one that was started and still runs. */
+  async controller(name: string): Promise<Controller> {
+    const relay = await this.#wayToApi();
+    const settings = this.controllerSettings(name, this.#kubeconfig(name, relay));
+    const env = { POD_NAME: name, POD_UID: `uid-of-${name}` };
+    const controller = new Controller(
+      relay,
+      new Part(name, (io) => runController(settings, io, env, this.clock)),
+    );
+    this.#controllers.push(controller);
+    return controller;
+  }
+
+  /** Runs an agent of the only node. */
+  async agent(name: string, { token = TOKEN, state = name }: AgentOptions = {}): Promise<Agent> {
+    const relay = await this.#wayToApi();
+    if (token === TOKEN) this.api.reviews.set(token, reviewOf(name));
+    const stateDir = join(this.#folder, state);
+    mkdirSync(stateDir, { recursive: true });
+    const tokenFile = join(this.#folder, `${name}.token`);
+    writeFileSync(tokenFile, `${token}\n`);
+    const kubeconfig = this.#kubeconfig(name, relay);
+    const settings = this.agentSettings(name, { kubeconfig, stateDir, tokenFile });
+    const agent = new Agent(relay, new Part(name, (io) => runAgent(settings, io, {}, this.clock)));
+    this.#agents.push(agent);
+    return agent;
+  }
+
+  /** A Service in front of one real server; returns that. */
+  async deploy(key: string, annotations: Readonly<Record<string, string>> = {}) {
+    const [space = '', name = ''] = key.split('/');
+    const number = this.#endpoints.length + 1;
+    const server = await EndpointServer.start(name, `127.1.90.${number}`);
+    this.#endpoints.push(server);
+    this.api.set('v1/pods', pod(`${space}/${name}-${server.address}`, server.address, NODE));
+    this.api.set('discovery.k8s.io/v1/endpointslices', slice(key, [server], NODE));
+    this.annotate(key, annotations, `10.97.0.${number}`);
+    return server;
+  }
+
+  /** Writes a Service with these annotations and no others. */
+  annotate(key: string, annotations: Readonly<Record<string, string>>, clusterIP?: string): void {
+    const found = this.api
+      .objects('v1/services')
+      .find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === key);
+    const { clusterIP: old = '' } = (found?.['spec'] ?? {}) as { clusterIP?: string };
+    this.api.set('v1/services', service(key, clusterIP ?? old, annotations));
+  }
+
+  /** null while there is none. */
+  shadow(key: string): Shadow | null {
+    for (const { metadata, spec } of this.api.objects('v1/services')) {
+      const { annotations = {} } = metadata;
+      if (annotations['maesh.dev/service'] !== key) continue;
+      const { clusterIP, ports } = spec as { clusterIP: string; ports: { targetPort: number }[] };
+      return {
+        name: metadata.name,
+        state: annotations['maesh.dev/state'] ?? '',
+        clusterIP,
+        proxyPort: ports[0]?.targetPort ?? 0,
+      };
+    }
+    return null;
+  }
+
+  /** As a caller does: asks for the name, then dials the address that it gets. */
+  async call(agent: Agent, host: string): Promise<Answer> {
+    const [address = ''] = await agent.lookup(host);
+    return this.dial(this.#proxyPortOf(address), host);
+  }
+
+  /** Calls a proxy port of the node. */
+  dial(port: number, host: string): Promise<Answer> {
+    return call({ address: '127.0.0.1', port, path: '/', headers: { host } });
+  }
+
+  /** Who holds the Lease of the leader; '' is nobody. */
+  get leader(): string {
+    return this.holders()['maesh-controller'] ?? '';
+  }
+
+  /** Who holds which Lease of the mesh, by its name. */
+  holders(): Readonly<Record<string, string>> {
+    const leases = this.api.objects('coordination.k8s.io/v1/leases');
+    return Object.fromEntries(
+      leases.map(({ metadata, spec }) => {
+        const { holderIdentity = '' } = spec as { holderIdentity?: string };
+        return [metadata.name, holderIdentity];
+      }),
+    );
+  }
+
+  /** Waits with the clock running fast. */
+  async hurry<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
+    this.clock.setRate(HURRY);
+    try {
+      return await this.until(what, ask);
+    } finally {
+      this.clock.setRate(1);
+    }
+  }
+
+  /** Waits, and says what the parts said when it does not come about. */
+  async until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
+    try {
+      return await until(what, ask, 20_000);
+    } catch (error) {
+      const logs = this.#parts().map(({ part }) => `--- ${part.name}\n${part.log}`);
+      throw new Error(`${String(error)}\n${logs.join('\n')}`, { cause: error });
+    }
+  }
+
+  /** Ends everything, as signals do. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#parts().map(({ part }) => part.end()));
+    for (const server of this.#endpoints) server.stop();
+    await Promise.all([this.discovery, ...this.#relays].map((relay) => relay.stop()));
+    await this.api.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  controllerSettings(identity: string, kubeconfig: string): ControllerSettings {
+    const from = FIRST_PORT + (process.pid % SHARES) * PORTS_EACH;
+    return {
+      kubeconfig,
+      namespace: MESH,
+      identity,
+      scope: { watchNamespaces: [], ignoreNamespaces: [MESH], isOptIn: false },
+      defaultMode: 'http',
+      proxyPorts: { from, to: from + PORTS_EACH - 1 },
+      discovery: { host: '127.0.0.1', port: 0 },
+      admin: { host: '127.0.0.1', port: 0 },
+      domains: [DOMAIN],
+      dnsMode: 'off',
+      clusterDomain: 'cluster.local',
+      logLevel: 'info',
+      logFormat: 'json',
+    };
+  }
+
+  agentSettings(
+    pod: string,
+    files: Pick<NodeSettings, 'kubeconfig' | 'stateDir' | 'tokenFile'>,
+  ): NodeSettings {
+    return {
+      ...files,
+      namespace: MESH,
+      pod,
+      node: NODE,
+      controller: { host: '127.0.0.1', port: this.discovery.port },
+      dns: { host: '127.0.0.1', port: 0 },
+      domains: [DOMAIN],
+      dnsTtlSeconds: 5,
+      admin: { host: '127.0.0.1', port: 0 },
+      threads: 1,
+      drainDelayMs: 0,
+      drainTimeoutMs: 2_000,
+      logLevel: 'info',
+      logFormat: 'json',
+      proxy: DEFAULT_PROXY_SETTINGS,
+    };
+  }
+
+  #parts(): readonly (Controller | Agent)[] {
+    return [...this.#agents, ...this.#controllers];
+  }
+
+  /** What kube-proxy does. */
+  #proxyPortOf(clusterIP: string): number {
+    for (const { spec } of this.api.objects('v1/services')) {
+      const { clusterIP: own, ports } = spec as {
+        clusterIP: string;
+        ports: { targetPort: number }[];
+      };
+      if (own === clusterIP) return ports[0]?.targetPort ?? 0;
+    }
+    throw new Error(`No Service has the address "${clusterIP}"`);
+  }
+
+  async #wayToApi(): Promise<Relay> {
+    const port = Number(new URL(this.api.url).port);
+    const relay = await Relay.start(() => [port]);
+    this.#relays.push(relay);
+    return relay;
+  }
+
+  #kubeconfig(name: string, relay: Relay): string {
+    const file = join(this.#folder, `${name}.kubeconfig`);
+    const config = {
+      'current-context': 'test',
+      contexts: [{ name: 'test', context: { cluster: 'test' } }],
+      clusters: [{ name: 'test', cluster: { server: `http://127.0.0.1:${relay.port}` } }],
+    };
+    writeFileSync(file, JSON.stringify(config));
+    return file;
+  }
+}
+
+export class Controller {
+  readonly api: Relay;
+  readonly part: Part;
+  #isGone = false;
+
+  constructor(api: Relay, part: Part) {
+    this.api = api;
+    this.part = part;
+  }
+
+  /** Port of discovery, 0 before it serves. */
+  get port(): number {
+    return this.part.port('Serving agents');
+  }
+
+  get isServing(): boolean {
+    return this.port !== 0 && !this.#isGone && !this.part.hasEnded;
+  }
+
+  async agents(): Promise<readonly AgentStatus[]> {
+    return (await this.part.json<{ agents: AgentStatus[] }>('/api/agents')).agents;
+  }
+
+  /** What SIGTERM does: no agent is led here any more. Resolves with the exit code. */
+  end(): Promise<number> {
+    this.#isGone = true;
+    return this.part.end();
+  }
+
+  /** Nobody reaches it and it reaches nobody, as when its node loses power. */
+  vanish(discovery: Relay): void {
+    this.#isGone = true;
+    this.api.cut();
+    discovery.cut();
+    discovery.mend();
+  }
+}
+
+export class Agent {
+  readonly api: Relay;
+  readonly part: Part;
+
+  constructor(api: Relay, part: Part) {
+    this.api = api;
+    this.part = part;
+  }
+
+  /** Port of its DNS, 0 before it answers names. */
+  get dnsPort(): number {
+    return this.part.port('Answering names');
+  }
+
+  /** Addresses of a name, none when there is no such name. */
+  async lookup(host: string): Promise<readonly string[]> {
+    const resolver = new Resolver({ timeout: 2_000, tries: 2 });
+    resolver.setServers([`127.0.0.1:${this.dnsPort}`]);
+    try {
+      return await resolver.resolve4(host);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOTFOUND' || code === 'ENODATA') return [];
+      throw error;
+    }
+  }
+}
+
+function reviewOf(pod: string): unknown {
+  return {
+    authenticated: true,
+    audiences: ['maesh-discovery'],
+    user: {
+      username: `system:serviceaccount:${MESH}:maesh-agent`,
+      extra: { 'authentication.kubernetes.io/pod-name': [pod] },
+    },
+  };
+}

@@ -1,0 +1,71 @@
+/** The system's time, faster while a test has to wait for what takes long by design. */
+
+import { type Clock, systemClock, type Timer } from '../../../src/base/clock.ts';
+
+interface Entry {
+  dueMs: number;
+  /** 0 for once. */
+  readonly everyMs: number;
+  readonly run: () => void;
+  timer: Timer | null;
+}
+
+export class QuickClock implements Clock {
+  readonly #timers = new Set<Entry>();
+  #rate = 1;
+  /** Of both, when the rate was set. */
+  #realMs = systemClock.nowMs();
+  #ownMs = this.#realMs;
+
+  nowMs(): number {
+    return this.#ownMs + (systemClock.nowMs() - this.#realMs) * this.#rate;
+  }
+
+  wallMs(): number {
+    return systemClock.wallMs() + this.nowMs() - systemClock.nowMs();
+  }
+
+  after(delayMs: number, run: () => void): Timer {
+    return this.#add(delayMs, 0, run);
+  }
+
+  every(periodMs: number, run: () => void): Timer {
+    return this.#add(periodMs, periodMs, run);
+  }
+
+  /** So many times as fast as real time from here on. */
+  setRate(rate: number): void {
+    this.#ownMs = this.nowMs();
+    this.#realMs = systemClock.nowMs();
+    this.#rate = rate;
+    for (const entry of this.#timers) this.#arm(entry);
+  }
+
+  #add(delayMs: number, everyMs: number, run: () => void): Timer {
+    const entry = { dueMs: this.nowMs() + delayMs, everyMs, run, timer: null };
+    this.#timers.add(entry);
+    this.#arm(entry);
+    return { cancel: () => this.#drop(entry) };
+  }
+
+  #arm(entry: Entry): void {
+    entry.timer?.cancel();
+    const leftMs = Math.max(entry.dueMs - this.nowMs(), 0) / this.#rate;
+    entry.timer = systemClock.after(leftMs, () => this.#fire(entry));
+  }
+
+  #fire(entry: Entry): void {
+    if (entry.everyMs === 0) {
+      this.#drop(entry);
+    } else {
+      entry.dueMs = this.nowMs() + entry.everyMs;
+      this.#arm(entry);
+    }
+    entry.run();
+  }
+
+  #drop(entry: Entry): void {
+    entry.timer?.cancel();
+    this.#timers.delete(entry);
+  }
+}
