@@ -2,6 +2,7 @@
 
 import type { AdminView, ConnectedAgent, ThreadsView } from '../admin/view.ts';
 import type { Clock, Timer } from '../base/clock.ts';
+import { readVersion } from '../base/version.ts';
 import type { Problem, Service, Snapshot } from '../model/service.ts';
 import type { DnsQueryCount, MetricsSource } from '../proxy/telemetry/metrics-source.ts';
 import { LedgerFigures } from '../proxy/telemetry/ledger-figures.ts';
@@ -26,7 +27,6 @@ export interface AgentViewOptions {
   readonly agent: Agent;
   readonly clock: Clock;
   readonly domains: readonly string[];
-  readonly version: string;
   /** The configuration as it was given. */
   readonly snapshot: () => Snapshot;
   /** All problems, the agent's included. */
@@ -121,6 +121,6 @@ export class AgentView implements AdminView, MetricsSource {
   }
 
   build(): { readonly version: string; readonly node: string } {
-    return { version: this.#options.version, node: process.version };
+    return { version: readVersion(), node: process.version };
   }
 }

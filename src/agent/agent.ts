@@ -2,6 +2,7 @@
 
 import { type Clock, delay } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
+import type { ListenAddress } from '../base/wildcard.ts';
 import { ServiceView } from '../dns/view.ts';
 import { DnsServer } from '../dns/server.ts';
 import type { Delta, Problem } from '../model/service.ts';
@@ -10,7 +11,6 @@ import { Ledger } from '../proxy/ledger/ledger.ts';
 import { Placement } from '../proxy/ledger/placement.ts';
 import { Governor } from '../proxy/policy/governor.ts';
 import { ThreadPool } from '../proxy/thread-pool.ts';
-import type { ListenAddress } from './settings.ts';
 
 export interface AgentOptions {
   readonly threads: number;

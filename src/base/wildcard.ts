@@ -1,6 +1,12 @@
-/** The address that stands for all addresses of this machine. */
+/** Addresses to listen on, and the one that stands for all addresses of this machine. */
 
 import net from 'node:net';
+
+/** `host` is an IP literal, `port` 0 takes any free one. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 /**
  * `::`, which takes IPv4 callers too, or `0.0.0.0` where the system has no IPv6; any other host is returned as it is, so

@@ -2,6 +2,7 @@
 
 import { hostname } from 'node:os';
 
+import type { Env } from '../base/command.ts';
 import { MeshError } from '../base/error.ts';
 import type { ControllerSettings } from '../controller/settings.ts';
 import type { NodeSettings } from '../node/settings.ts';
@@ -147,8 +148,6 @@ export const CLUSTER_SETTINGS: readonly Setting<unknown>[] = Object.values({
   ...CONTROLLER,
   ...AGENT,
 });
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /**
  * Everything `maesh controller` is told.

@@ -1,6 +1,6 @@
 /** What a command gets of its process, and how it says how it went. */
 
-import type { CommandIo } from '../agent/settings.ts';
+import type { CommandIo, Env } from '../base/command.ts';
 
 /** Everything went as it should. */
 export const EXIT_OK = 0;
@@ -11,7 +11,7 @@ export const EXIT_USAGE = 2;
 
 export interface CliContext {
   readonly io: CommandIo;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   /** Whether standard output takes colours: a terminal, and NO_COLOR is not set (no-color.org). */
   readonly isColored: boolean;
   /** Sets the exit code; the process ends when nothing runs any more. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 
+import type { Env } from '../base/command.ts';
 import { nearest } from '../base/nearest.ts';
 import type { SettingsFile } from './settings-file.ts';
 import type { Setting } from './settings.ts';
@@ -10,7 +11,7 @@ import type { ValueKind } from './value.ts';
 export interface SettingSources {
   /** What the command line gave: by name of the setting, one text per time it was given. */
   readonly flags: ReadonlyMap<string, readonly string[]>;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly file: SettingsFile | null;
 }
 

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { isIP, isIPv4 } from 'node:net';
 
-import type { ListenAddress } from '../agent/settings.ts';
+import type { ListenAddress } from '../base/wildcard.ts';
 import { MeshError } from '../base/error.ts';
 import { parseCidr } from '../compile/address/cidr.ts';
 

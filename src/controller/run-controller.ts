@@ -4,8 +4,7 @@ import { isLoopback } from '../admin/host-check.ts';
 import { ProblemLog } from '../admin/problem-log.ts';
 import { AdminServer } from '../admin/server.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { MeshError } from '../base/error.ts';
-import { createLog } from '../base/log.ts';
+import { type CommandIo, commandLog, endSignal, type Env, failCommand } from '../base/command.ts';
 import { systemRandom } from '../base/random.ts';
 import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
@@ -14,36 +13,19 @@ import { ControllerView } from './controller-view.ts';
 import { Leadership, type LeadershipOptions } from './leadership.ts';
 import type { ControllerSettings } from './settings.ts';
 
-/** What a controller may touch of its process. */
-interface Io {
-  err(text: string): void;
-  onSignal(signal: 'SIGTERM' | 'SIGINT' | 'SIGHUP', run: () => void): () => void;
-}
-
-type Env = Readonly<Record<string, string | undefined>>;
-
-const FAILURE_EXIT_CODE = 1;
 /** Problems are told this often at most: while a cluster is read they come and go. */
 const TELL_MS = 1_000;
 
 /** Resolves with the exit code: 0 after an orderly end. */
 export async function runController(
   given: ControllerSettings,
-  io: Io,
+  io: CommandIo,
   env: Env,
   clock: Clock = systemClock,
 ): Promise<number> {
   const settings = await withHosts(given);
-  const log = await createLog({
-    level: settings.logLevel,
-    format: settings.logFormat,
-    clock,
-    write: (line) => io.err(line),
-  });
-  const ended = new Promise<void>((resolve) => {
-    io.onSignal('SIGTERM', resolve);
-    io.onSignal('SIGINT', resolve);
-  });
+  const log = await commandLog(settings, io, clock);
+  const ended = endSignal(io);
   try {
     const connection = await loadConnection({ kubeconfig: settings.kubeconfig, env });
     const client = new KubeClient(connection, { clock, log });
@@ -53,8 +35,7 @@ export async function runController(
     );
     return 0;
   } catch (thrown) {
-    io.err(`maesh: ${MeshError.from(thrown).message}\n`);
-    return FAILURE_EXIT_CODE;
+    return failCommand(io, thrown);
   }
 }
 

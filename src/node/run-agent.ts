@@ -1,22 +1,18 @@
 /** `maesh agent`: the mesh on one node of a cluster, fed by a controller, until a signal ends it. */
 
+import { Admin } from '../agent/admin.ts';
 import { Agent } from '../agent/agent.ts';
-import type { CommandIo } from '../agent/settings.ts';
 import { type Clock, delay, systemClock } from '../base/clock.ts';
-import { MeshError } from '../base/error.ts';
+import { type CommandIo, commandLog, endSignal, type Env, failCommand } from '../base/command.ts';
 import { memoryTrimmer } from '../base/libc.ts';
-import { createLog, type Log } from '../base/log.ts';
+import type { Log } from '../base/log.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
 import { listenHost } from '../base/wildcard.ts';
 import { Feed } from './feed.ts';
-import { NodeAdmin } from './node-admin.ts';
 import type { NodeSettings } from './settings.ts';
 
-const FAILURE_EXIT_CODE = 1;
 /** It takes about a millisecond, in which no thread can allocate. */
 const TRIM_MS = 10_000;
-
-type Env = Readonly<Record<string, string | undefined>>;
 
 /** Resolves with the exit code: 0 after an orderly end. */
 export async function runAgent(
@@ -26,20 +22,19 @@ export async function runAgent(
   clock: Clock = systemClock,
 ): Promise<number> {
   const settings = await withHosts(given);
-  const log = await createLog({
-    level: settings.logLevel,
-    format: settings.logFormat,
-    clock,
-    write: (line) => io.err(line),
-  });
+  const log = await commandLog(settings, io, clock);
   const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log });
   const feed = new Feed({ settings, env, agent, clock, log });
-  const admin = new NodeAdmin({ settings, agent, feed, clock, log });
-  agent.onChange = () => feed.acknowledge();
-  const end = new Promise<void>((resolve) => {
-    io.onSignal('SIGTERM', resolve);
-    io.onSignal('SIGINT', resolve);
+  const admin = new Admin({
+    settings,
+    agent,
+    snapshot: () => feed.snapshot(),
+    problems: () => agent.problems(),
+    clock,
+    log,
   });
+  agent.onChange = () => feed.acknowledge();
+  const end = endSignal(io);
   io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
   try {
     log.info('Serving health, metrics and the API', { ...(await admin.start()) });
@@ -59,8 +54,7 @@ export async function runAgent(
     return 0;
   } catch (thrown) {
     await Promise.allSettled([feed.stop(), agent.stop(), admin.stop()]);
-    io.err(`maesh: ${MeshError.from(thrown).message}\n`);
-    return FAILURE_EXIT_CODE;
+    return failCommand(io, thrown);
   }
 }
 

@@ -1,10 +1,10 @@
 /** Everything that `maesh agent` is told, parsed and checked; flags and defaults are in src/cli/cluster-settings.ts. */
 
-import type { ListenAddress } from '../agent/settings.ts';
-import type { LogLevel } from '../base/log.ts';
+import type { LogSettings } from '../base/command.ts';
+import type { ListenAddress } from '../base/wildcard.ts';
 import type { ProxySettings } from '../model/settings.ts';
 
-export interface NodeSettings {
+export interface NodeSettings extends LogSettings {
   /** File that says how to reach the API server; '' inside a cluster. */
   readonly kubeconfig: string;
   /** The mesh namespace. */
@@ -27,7 +27,5 @@ export interface NodeSettings {
   /** Between not ready and the end of accepting: callers' nodes must have heard of it by then. */
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
-  readonly logLevel: LogLevel;
-  readonly logFormat: 'common' | 'json';
   readonly proxy: ProxySettings;
 }

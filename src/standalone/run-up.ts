@@ -1,19 +1,17 @@
 /** `maesh up`: the whole mesh in one process, from manifests, until a signal ends it. */
 
 import { Agent } from '../agent/agent.ts';
-import type { CommandIo, UpSettings } from '../agent/settings.ts';
-import { type Clock, systemClock } from '../base/clock.ts';
-import { MeshError } from '../base/error.ts';
+import { Admin } from '../agent/admin.ts';
+import type { UpSettings } from '../agent/settings.ts';
+import { systemClock } from '../base/clock.ts';
+import { type CommandIo, commandLog, failCommand, FAILURE_EXIT_CODE } from '../base/command.ts';
 import { memoryTrimmer } from '../base/libc.ts';
-import { createLog, type Log } from '../base/log.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
 import type { Problem } from '../model/service.ts';
 import { Manifests } from './manifests.ts';
-import { Admin } from './admin.ts';
 import { ProblemLog } from '../admin/problem-log.ts';
 import { welcome } from './welcome.ts';
 
-const FAILURE_EXIT_CODE = 1;
 /** It takes about a millisecond, in which no thread can allocate. */
 const TRIM_MS = 10_000;
 
@@ -21,7 +19,7 @@ const TRIM_MS = 10_000;
 export async function runUp(settings: UpSettings, io: CommandIo): Promise<number> {
   const clock = systemClock;
   const startedMs = clock.nowMs();
-  const log = await makeLog(settings, io, clock);
+  const log = await commandLog(settings, io, clock);
   const agent = new Agent({ ...settings, clock, log });
   const problemLog = new ProblemLog(log);
   const problems = (): readonly Problem[] => [...manifests.problems(), ...agent.problems()];
@@ -48,7 +46,14 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
       .reload()
       .catch((error: unknown) => log.error('Cannot reread manifests', { error }));
   });
-  const admin = new Admin({ settings, agent, manifests, problems, clock, log });
+  const admin = new Admin({
+    settings,
+    agent,
+    snapshot: () => manifests.snapshot(),
+    problems,
+    clock,
+    log,
+  });
   try {
     // The admin port comes first: proxy ports are shared, so nothing else stops a second mesh started by mistake.
     const adminAddress = await admin.start();
@@ -80,9 +85,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     return hurry.signal.aborted ? FAILURE_EXIT_CODE : 0;
   } catch (thrown) {
     await Promise.allSettled([manifests.stop(), agent.stop(), admin.stop()]);
-    const error = MeshError.from(thrown);
-    io.err(`maesh: ${error.message}\n`);
-    return FAILURE_EXIT_CODE;
+    return failCommand(io, thrown);
   }
 }
 
@@ -100,14 +103,5 @@ function endOnSignals(
     };
     io.onSignal('SIGTERM', onSignal);
     io.onSignal('SIGINT', onSignal);
-  });
-}
-
-function makeLog(settings: UpSettings, io: CommandIo, clock: Clock): Promise<Log> {
-  return createLog({
-    level: settings.logLevel,
-    format: settings.logFormat,
-    clock,
-    write: (line) => io.err(line),
   });
 }

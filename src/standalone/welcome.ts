@@ -1,6 +1,7 @@
 /** What `maesh up` says once it serves: how to reach the mesh. */
 
-import type { ListenAddress, UpSettings } from '../agent/settings.ts';
+import type { UpSettings } from '../agent/settings.ts';
+import type { ListenAddress } from '../base/wildcard.ts';
 import type { Service, Snapshot } from '../model/service.ts';
 
 export interface Welcome {

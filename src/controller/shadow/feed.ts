@@ -15,7 +15,7 @@ export interface ShadowFeedOptions {
   readonly onChange: () => void;
 }
 
-/** The sink of a `Reflector` with `SHADOW_SELECTOR` over the mesh namespace that picks with `read`. */
+/** The sink of a `Reflector` with `OF_MESH` over the mesh namespace that picks with `read`. */
 export class ShadowFeed implements Sink<Shadow | Damaged> {
   readonly #options: ShadowFeedOptions;
   readonly #names = new Set<string>();

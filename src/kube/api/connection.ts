@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
+import type { Env } from '../../base/command.ts';
 import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { Credentials } from './credentials.ts';
@@ -31,7 +32,7 @@ export interface LoadConnectionOptions {
   /** A file, as from a flag; it must exist. */
   readonly kubeconfig?: string | undefined;
   readonly context?: string | undefined;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly clock?: Clock;
   /** Where a pod finds token, ca.crt and namespace. */
   readonly serviceAccountFolder?: string;
@@ -62,7 +63,7 @@ export async function loadConnection(options: LoadConnectionOptions): Promise<Co
 }
 
 interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly clock: Clock;
 }
 

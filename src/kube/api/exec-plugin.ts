@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import type { Clock } from '../../base/clock.ts';
+import type { Env } from '../../base/command.ts';
 import { MeshError } from '../../base/error.ts';
 import { isRecord } from '../../base/record.ts';
 
@@ -32,7 +33,7 @@ export interface ExecPluginOptions {
   readonly args: readonly string[];
   /** Added to `env`. */
   readonly extraEnv: Readonly<Record<string, string>>;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly cwd: string;
   /** `spec.cluster` of what the plugin is told; null when it did not ask for it. */
   readonly cluster: Readonly<Record<string, unknown>> | null;

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
+import type { Env } from '../../base/command.ts';
 import { MeshError, codeOf } from '../../base/error.ts';
 import { isRecord } from '../../base/record.ts';
 import { Credentials } from './credentials.ts';
@@ -34,7 +35,7 @@ export interface KubeconfigOptions {
   readonly paths: readonly string[];
   /** Instead of `current-context`. */
   readonly context: string | undefined;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly clock: Clock;
 }
 
