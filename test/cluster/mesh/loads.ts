@@ -1,97 +1,145 @@
-/** Loads from pods of several nodes at once, and what they lost together. */
+/** Callers of several nodes that call a name while something happens, and what they lost. */
 
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { LoadSpec } from '../app.ts';
+import type { LoadResult, LoadSpec } from '../app.ts';
 import { Load } from '../app-manifests.ts';
 import type { Bed } from '../bed/bed.ts';
-import type { MeshBed } from './mesh.ts';
 
-export interface LoadsOptions {
+export interface LoadPlan {
   readonly namespace: string;
   readonly url: string;
   /** Default: both. */
   readonly nodes?: readonly string[];
-  /** Connections of each load; default 4. */
+  /** Of each kind on each node; default CONNECTIONS. */
   readonly connections?: number;
+  /** Between two requests of a connection, also when the first one failed; default THINK_MS. */
+  readonly thinkMs?: number;
 }
 
-export interface Lost {
-  readonly requests: number;
+export interface Count {
+  readonly ok: number;
   readonly failed: number;
   readonly reasons: Readonly<Record<string, number>>;
-  /** Unix ms from the first to the last failure of each load, the longest. */
-  readonly longestMs: number;
-  readonly maxMs: number;
+  /** From the first failure to the last. Where a load had more than the app keeps times of: at least so long. */
+  readonly failingMs: number;
+  readonly slowestMs: number;
 }
 
-/** Between two requests of a connection. */
-export const THINK_MS = 10;
-/** Connections of a pair of loads on one node, by default. */
-export const CONNECTIONS = 8;
-/** Requests on a connection of the load that connects and resolves anew. */
-const PER_CONNECTION = 5;
+export interface Counts {
+  /** Connections without end: they notice only what happens behind the proxy, or to it. */
+  readonly kept: Count;
+  /** A few requests on a connection, then the name is looked up anew: they notice DNS and kube-proxy too. */
+  readonly fresh: Count;
+}
 
-let count = 0;
+export const CONNECTIONS = 4;
+export const THINK_MS = 20;
+/** Requests on a connection of the `fresh` ones. */
+const PER_CONNECTION = 3;
+/** Answers of each load before and after what is done under it. */
+const BEFORE = 20;
+const AFTER = 100;
 
-/** On each node one load whose connections stay, and one that connects and resolves anew every few requests. */
+type Pace = Pick<LoadSpec, 'connections'> & { readonly thinkMs: number };
+
+/** For names of pods, which stay for a while after their end. */
+let started = 0;
+
+/** Two pods on each node that call all the time, until the end of the test at the latest. */
 export class Loads {
-  readonly #loads: readonly Load[];
+  readonly #t: TestContext;
+  readonly #pace: Pace;
+  readonly #url: string;
+  readonly #kept: readonly Load[];
+  readonly #fresh: readonly Load[];
+  #counts: Promise<Counts> | undefined;
 
-  private constructor(loads: readonly Load[]) {
-    this.#loads = loads;
+  private constructor(t: TestContext, url: string, pace: Pace, loads: readonly Load[][]) {
+    this.#t = t;
+    this.#url = url;
+    this.#pace = pace;
+    [this.#kept = [], this.#fresh = []] = loads;
+    t.after(() => this.stop());
   }
 
   /** Resolves once all have success. */
-  static async start(bed: Bed, options: LoadsOptions): Promise<Loads> {
-    const { namespace, url, nodes = ['n1', 'n2'], connections = CONNECTIONS / 2 } = options;
-    const common: LoadSpec = { url, connections, thinkMs: THINK_MS };
-    const starts = nodes.flatMap((node) =>
-      [common, { ...common, perConnection: PER_CONNECTION }].map(async (spec) => {
-        const name = `load-${++count}`;
-        return await Load.start(bed, { namespace, name, node, spec });
-      }),
-    );
-    return new Loads(await Promise.all(starts));
+  static async start(t: TestContext, bed: Bed, plan: LoadPlan): Promise<Loads> {
+    const { namespace, url, nodes = ['n1', 'n2'] } = plan;
+    const { connections = CONNECTIONS, thinkMs = THINK_MS } = plan;
+    const start = async (kind: string, more: Partial<LoadSpec>): Promise<Load[]> => {
+      const spec = { url, connections, thinkMs, ...more };
+      const loads = nodes.map((node) => {
+        const name = `${kind}-${node}-${++started}`;
+        return Load.start(bed, { namespace, name, node, spec });
+      });
+      return await Promise.all(loads);
+    };
+    const kinds = [start('kept', {}), start('fresh', { perConnection: PER_CONNECTION })];
+    return new Loads(t, url, { connections, thinkMs }, await Promise.all(kinds));
   }
 
-  /** Waits until each has so much more success. */
-  async more(requests: number): Promise<void> {
-    await Promise.all(this.#loads.map((load) => load.more(requests)));
+  /** Waits until each of them has had so many more answers: what was done meanwhile was done under load. */
+  async more(count: number): Promise<void> {
+    await Promise.all([...this.#kept, ...this.#fresh].map((load) => load.more(count)));
   }
 
-  async stop(): Promise<Lost> {
-    const results = await Promise.all(this.#loads.map((load) => load.stop()));
-    const reasons: Record<string, number> = {};
-    let [requests, failed, longestMs, maxMs] = [0, 0, 0, 0];
-    for (const result of results) {
-      requests += result.ok + result.failed;
-      failed += result.failed;
-      maxMs = Math.max(maxMs, Math.round(result.maxMs));
-      for (const [reason, number] of Object.entries(result.reasons))
-        reasons[reason] = (reasons[reason] ?? 0) + number;
-      const times = result.failures.map(({ at }) => Date.parse(at));
-      longestMs = Math.max(longestMs, (times.at(-1) ?? 0) - (times[0] ?? 0));
+  /** Ends them all, prints what they counted, and gives it; a second call gives the same. */
+  stop(): Promise<Counts> {
+    this.#counts ??= this.#stop();
+    return this.#counts;
+  }
+
+  async #stop(): Promise<Counts> {
+    const count = async (loads: readonly Load[]): Promise<Count> =>
+      sum(await Promise.all(loads.map((load) => load.stop())), this.#pace);
+    const [kept, fresh] = await Promise.all([count(this.#kept), count(this.#fresh)]);
+    for (const [kind, { ok, failed, reasons, failingMs, slowestMs }] of Object.entries({
+      kept,
+      fresh,
+    })) {
+      const why = failed === 0 ? '' : ` within ${failingMs} ms: ${JSON.stringify(reasons)}`;
+      const what = `${this.#url} ${kind}: ${ok} ok, ${failed} failed${why}`;
+      this.#t.diagnostic(`${what}; slowest ${slowestMs} ms`);
     }
-    return { requests, failed, reasons, longestMs, maxMs };
+    return { kept, fresh };
   }
 }
 
-export function tell(t: TestContext, what: string, lost: Lost, bound = 0): void {
-  const { requests, failed, reasons, longestMs, maxMs } = lost;
-  const details = failed === 0 ? '' : `, over ${longestMs} ms: ${JSON.stringify(reasons)}`;
-  t.diagnostic(
-    `${what}: ${requests} requests, ${failed} failed (bound ${bound})${details}; slowest ${maxMs} ms`,
-  );
+/** Does something while callers call, and waits until they all have had answers after it. */
+export async function underLoad(
+  t: TestContext,
+  bed: Bed,
+  plan: LoadPlan,
+  body: (loads: Loads) => Promise<void>,
+): Promise<Counts> {
+  const loads = await Loads.start(t, bed, plan);
+  await loads.more(BEFORE);
+  await body(loads);
+  await loads.more(AFTER);
+  return await loads.stop();
 }
 
-/** Requests for a Service (`namespace/name`) that an agent (`namespace/name` of its Pod) has carried. */
-export async function carriedBy(mesh: MeshBed, agent: string, service: string): Promise<number> {
-  const path = `/api/v1/namespaces/${agent.replace('/', '/pods/')}:9000/proxy/metrics`;
-  let sum = 0;
-  for (const line of (await mesh.bed.kubectl(['get', '--raw', path])).split('\n')) {
-    if (!line.startsWith('maesh_requests_total{') || !line.includes(`service="${service}"`))
-      continue;
-    sum += Number(line.slice(line.lastIndexOf(' ') + 1));
+export function assertNoneLost({ kept, fresh }: Counts): void {
+  assert.deepEqual([kept.reasons, fresh.reasons], [{}, {}]);
+  assert.ok(kept.ok > AFTER && fresh.ok > AFTER);
+}
+
+function sum(results: readonly LoadResult[], pace: Pace): Count {
+  const reasons: Record<string, number> = {};
+  let [ok, failed, firstMs, lastMs, slowestMs] = [0, 0, Number.POSITIVE_INFINITY, 0, 0];
+  for (const result of results) {
+    ok += result.ok;
+    failed += result.failed;
+    slowestMs = Math.max(slowestMs, result.maxMs);
+    for (const [reason, count] of Object.entries(result.reasons))
+      reasons[reason] = (reasons[reason] ?? 0) + count;
+    const times = result.failures.map(({ at }) => Date.parse(at));
+    // Of the first hundred only the app keeps the time. All others came after, and no connection fails twice within `thinkMs`.
+    const others = result.failed - times.length;
+    firstMs = Math.min(firstMs, ...times.slice(0, 1));
+    lastMs = Math.max(lastMs, (times.at(-1) ?? 0) + (others / pace.connections) * pace.thinkMs);
   }
-  return sum;
+  const failingMs = failed === 0 ? 0 : Math.round(lastMs - firstMs);
+  return { ok, failed, reasons, failingMs, slowestMs: Math.round(slowestMs) };
 }

@@ -10,13 +10,6 @@ import { buildRoot, maeshImages } from './image.ts';
 export const MESH = 'maesh';
 const CHART = join(import.meta.dirname, '../../../chart');
 
-export interface AgentRow {
-  readonly agent: string;
-  readonly node: string;
-  readonly sentVersion: number;
-  readonly servedVersion: number;
-}
-
 interface KubeService {
   readonly metadata: {
     readonly name: string;
@@ -121,17 +114,29 @@ export class MeshBed {
     return await this.bed.waitFor(`Service ${key} to be published`, question, options);
   }
 
-  /** Sum over the agents of a metric's samples whose labels contain `labels`. */
-  async metric(name: string, labels = ''): Promise<number> {
-    let sum = 0;
-    for (const { metadata } of await this.agents()) {
-      const path = `/api/v1/namespaces/${MESH}/pods/${metadata.name}:9000/proxy/metrics`;
-      const page = await this.bed.kubectl(['get', '--raw', path]);
-      for (const line of page.split('\n')) {
-        if (!line.startsWith(`${name}{`) || !line.includes(labels)) continue;
-        sum += Number(line.slice(line.lastIndexOf(' ') + 1));
-      }
-    }
-    return sum;
+  /** Requests for a Service (`namespace/name`) that the agent of a node has carried since it started. */
+  async carried(node: string, service: string): Promise<number> {
+    const agent = (await this.agentOn(node)).replace('/', '/pods/');
+    const page = await this.bed.api.text(`/api/v1/namespaces/${agent}:9000/proxy/metrics`);
+    return sumOf(page, 'maesh_requests_total', { service });
   }
+
+  /** Of the cluster DNS. */
+  async corefile(): Promise<string> {
+    const path = '/api/v1/namespaces/kube-system/configmaps/coredns';
+    return (await this.bed.api.get<{ data: { Corefile: string } }>(path)).data.Corefile;
+  }
+}
+
+/** Sum of the samples of a metric that have all these labels. `page` is in the text format of Prometheus. */
+export function sumOf(
+  page: string,
+  metric: string,
+  labels: Readonly<Record<string, string>>,
+): number {
+  const parts = Object.entries(labels).map(([name, value]) => `${name}="${value}"`);
+  return page
+    .split('\n')
+    .filter((line) => line.startsWith(`${metric}{`) && parts.every((part) => line.includes(part)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
 }
