@@ -5,11 +5,13 @@
  */
 
 import { createHash } from 'node:crypto';
+import { recordAt } from '../../src/base/record.ts';
 import { shadowName } from '../../src/controller/shadow/names.ts';
+import { render, trafficDistributionOf } from '../../src/controller/shadow/render.ts';
 import { AGENT, markOfPart } from '../../src/model/names.ts';
 import type { Options } from './options.ts';
 
-export type Size = Pick<Options, 'services' | 'endpoints' | 'nodes' | 'agents'>;
+export type Size = Pick<Options, 'services' | 'endpoints' | 'nodes' | 'agents' | 'published'>;
 
 /** A key of etcd, and the object behind it. */
 export interface Stored {
@@ -28,6 +30,11 @@ const NAMESPACES = 100;
 const CREATED = '2026-01-01T00:00:00Z';
 /** The cluster's controller puts no more into one slice. */
 const SLICE_ENDPOINTS_MAX = 100;
+/** Of the API server that the tools have, as far as shadow Services depend on it. */
+const KUBERNETES = { major: 1, minor: 36 };
+/** Cluster IPs of shadow Services that are there already come after those of Services. */
+const SHADOWS_FROM = 32_768;
+const PROXY_PORTS_FROM = 10_000;
 
 export function* seedOf(size: Size): Generator<Stored> {
   for (let i = 0; i < size.nodes; i += 1) yield node(i);
@@ -35,6 +42,7 @@ export function* seedOf(size: Size): Generator<Stored> {
   for (let i = 0; i < NAMESPACES; i += 1) yield namespaceObject(`team-${i}`);
   for (const [i, agent] of agentsOf(size).entries()) yield agentPod(agent, i);
   for (let i = 0; i < size.services; i += 1) yield* workload(i, size);
+  for (let i = 0; i < size.published; i += 1) yield* publishedShadow(i);
 }
 
 /** `namespace/name` of a Service. */
@@ -155,6 +163,43 @@ function* workload(index: number, size: Size): Generator<Stored> {
       }),
     };
   }
+}
+
+/** The shadow of a Service as an earlier controller left it. */
+function* publishedShadow(index: number): Generator<Stored> {
+  const service = serviceKey(index);
+  const name = shadowName(service);
+  const address = clusterIP(index + SHADOWS_FROM);
+  const proxyPort = PROXY_PORTS_FROM + index;
+  const shadow = render(
+    {
+      name,
+      allocation: {
+        service,
+        state: 'published',
+        retiredAt: '',
+        ports: [{ name: 'http', port: 80, protocol: 'TCP', proxyPort }],
+        announcedPorts: [],
+        retiredPorts: [],
+      },
+      families: ['IPv4'],
+      clusterIPs: [address],
+    },
+    { namespace: MESH_NAMESPACE, trafficDistribution: trafficDistributionOf(KUBERNETES) },
+  );
+  const metadata = {
+    ...recordAt(shadow, 'metadata'),
+    ...meta(MESH_NAMESPACE, name),
+    managedFields: managedFields('maesh', ['f:spec', 'f:metadata']),
+  };
+  yield {
+    key: `/registry/services/specs/${MESH_NAMESPACE}/${name}`,
+    object: { ...shadow, metadata, status: { loadBalancer: {} } },
+  };
+  yield {
+    key: `/registry/ipaddresses/${address}`,
+    object: ipAddress(address, MESH_NAMESPACE, name),
+  };
 }
 
 function service(index: number): object {

@@ -9,6 +9,8 @@ export interface Options {
   readonly nodes: number;
   /** Simulated; at most one for each node. */
   readonly agents: number;
+  /** Services that have a shadow from the beginning. */
+  readonly published: number;
   /** EndpointSlices that change in the burst. */
   readonly changes: number;
   readonly idleSeconds: number;
@@ -32,6 +34,7 @@ address, and says how much memory it takes: at a first install, in a burst of ch
   --nodes N              Nodes of the cluster (default: 200)
   --agents N             simulated agents that acknowledge what they are sent, at most one a Node (default: 200);
                          with 0 each Service is published after 10 s
+  --published N          Services that were installed before: their shadow Services are there (default: 0)
   --changes N            EndpointSlices that change at once (default: 1000)
   --idle SECONDS         rest before settled memory is read (default: 30)
   --shadow-endpoints     writes the EndpointSlices of the shadow Services too, with an endpoint for each agent, as the
@@ -45,6 +48,7 @@ address, and says how much memory it takes: at a first install, in a burst of ch
 Examples:
   npm run bench:controller -- --services 300 --agents 3 --nodes 3 --changes 50 --idle 5
   npm run bench:controller -- --assert
+  npm run bench:controller -- --published 10000    # without the minutes of the first install
   npm run --silent bench:controller -- -o json
 
 Needs what \`npm run test:cluster\` needs, some 6 GB of memory and as much in the folder for temporary files.
@@ -65,6 +69,7 @@ export function readOptions(
       nodes: text,
       agents: text,
       changes: text,
+      published: text,
       idle: text,
       'shadow-endpoints': flag,
       memory: text,
@@ -83,6 +88,7 @@ export function readOptions(
     endpoints: count('endpoints', values.endpoints, { usual: 10, least: 1, most: 100 }),
     nodes,
     agents: count('agents', values.agents, { usual: Math.min(200, nodes), least: 0, most: nodes }),
+    published: count('published', values.published, { usual: 0, least: 0, most: services }),
     changes: count('changes', values.changes, {
       usual: Math.min(1_000, services),
       least: 0,

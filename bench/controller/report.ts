@@ -27,7 +27,10 @@ export interface Requests {
 }
 
 export interface Figures {
-  readonly size: Pick<Options, 'services' | 'endpoints' | 'nodes' | 'agents' | 'changes'>;
+  readonly size: Pick<
+    Options,
+    'services' | 'endpoints' | 'nodes' | 'agents' | 'published' | 'changes'
+  >;
   readonly memoryLimit: string;
   readonly phases: readonly Phase[];
   /** From the start of the process, in seconds. */
@@ -57,7 +60,8 @@ export function isMet(figures: Figures): boolean {
 export function report(figures: Figures): string {
   const { size, phases, requests } = figures;
   const number = (value: number): string => formatNumber(value, 0);
-  const shadowsPerSecond = size.services / figures.announcedSeconds;
+  const making = figures.announcedSeconds - figures.firstReadySeconds;
+  const shadowsPerSecond = making > 0 ? (size.services - size.published) / making : Number.NaN;
   const memory = plainTable({
     head: ['', 's', 'peak MB', 'settled MB', 'cores: controller', 'API server', 'etcd', 'agents'],
     rows: phases.map(({ name, seconds, peakMb, settledMb, cores }) => [

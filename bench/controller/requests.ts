@@ -36,10 +36,10 @@ const KINDS: readonly Kind[] = [
     labels: { flow_schema: 'service-accounts' },
   },
   {
-    // It asks itself for each cluster IP, 50 times a second at most.
-    what: 'wait of the API server for its own limit',
-    metric: 'rest_client_rate_limiter_duration_seconds',
-    labels: { verb: 'POST' },
+    // One after the other, and each counts all addresses that there are.
+    what: 'cluster IP within it',
+    metric: 'kube_apiserver_clusterip_allocator_allocation_duration_seconds',
+    labels: {},
   },
 ];
 

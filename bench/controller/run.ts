@@ -71,7 +71,7 @@ export class Run {
   }
 
   async figures(): Promise<Figures> {
-    const { services, endpoints, nodes, agents, changes } = this.#options;
+    const { services, endpoints, nodes, agents, published, changes } = this.#options;
     this.#progress('compile maesh');
     const main = await compile(this.#folder);
     const cluster = await startCluster({
@@ -107,7 +107,8 @@ export class Run {
     };
     life.follow(first.child);
     let [firstReadySeconds, announcedSeconds, publishedSeconds] = [0, 0, 0];
-    await phase('first install', async () => {
+    const opening = published === services ? 'start' : 'first install';
+    await phase(opening, async () => {
       firstReadySeconds = await untilReady(first);
       this.#progress(`the controller is ready after ${firstReadySeconds.toFixed(1)} s`);
       await this.#startAgents(cluster, port);
@@ -135,7 +136,7 @@ export class Run {
     await phase('rest', () => this.#rest());
     await this.#end(second);
     return {
-      size: { services, endpoints, nodes, agents, changes },
+      size: { services, endpoints, nodes, agents, published, changes },
       memoryLimit: this.#memory.text,
       phases,
       firstReadySeconds,
