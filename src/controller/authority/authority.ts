@@ -10,6 +10,7 @@ import { systemRandom, type Random } from '../../base/random.ts';
 import { CA } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
 import { orNull } from '../../kube/api/api-error.ts';
+import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import { isConflict, statusOf, type Api } from '../api.ts';
 import {
   readBundle,
@@ -55,7 +56,7 @@ const CONFLICTS_MAX = 3;
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Steps that one round may take: more than a rotation has would be a loop. */
 const STEPS_MAX = 4;
-const QUERY = { fieldManager: 'maesh' };
+const QUERY = { fieldManager: FIELD_MANAGER };
 
 export class Authority {
   readonly #options: AuthorityOptions;

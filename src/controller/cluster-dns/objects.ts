@@ -2,6 +2,7 @@
 
 import { MeshError } from '../../base/error.ts';
 import { orNull } from '../../kube/api/api-error.ts';
+import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import { DNS_BACKUP, OUR_LABELS } from '../../model/names.ts';
 import type { Api } from '../api.ts';
 import type { BackupData } from './backup.ts';
@@ -35,7 +36,6 @@ export interface Backup {
 const PAGE_ITEMS = 500;
 /** Pages of one list. A namespace of the system with more objects is not read further. */
 const PAGES_MAX = 20;
-const FIELD_MANAGER = 'maesh';
 const MERGE_PATCH = 'application/merge-patch+json';
 
 export class ClusterDnsObjects {

@@ -16,6 +16,7 @@ import type { Log } from '../../base/log.ts';
 import { systemRandom, type Random } from '../../base/random.ts';
 import { Backoff, type BackoffBounds } from '../../base/backoff.ts';
 import { TokenBucket } from '../../base/token-bucket.ts';
+import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import type { Problem } from '../../model/service.ts';
 import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../api.ts';
 import {
@@ -328,7 +329,7 @@ export class EventRecorder {
   }
 
   #call(request: Parameters<Api['request']>[0]): Promise<unknown> {
-    const query = request.method === 'GET' ? {} : { fieldManager: 'maesh' };
+    const query = request.method === 'GET' ? {} : { fieldManager: FIELD_MANAGER };
     return this.#options.api.request({ query, timeoutMs: REQUEST_TIMEOUT_MS, ...request });
   }
 }

@@ -17,6 +17,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
+import { FIELD_MANAGER } from '../../kube/api/client.ts';
 import { labelsOfPart } from '../../model/names.ts';
 import { isOvertaken, microTime, retryAfterMsOf, type Api } from '../api.ts';
 import { LEASE_MS, readLease, type Lease } from './lease.ts';
@@ -55,7 +56,7 @@ const AGAIN_MS = 50;
 const JITTER = 0.2;
 /** Less than half the deadline, so that one request that hangs costs no leadership. */
 const REQUEST_TIMEOUT_MS = 4_000;
-const QUERY = { fieldManager: 'maesh' };
+const QUERY = { fieldManager: FIELD_MANAGER };
 
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;

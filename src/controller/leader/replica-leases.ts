@@ -13,7 +13,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import { recordAt, textAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
-import type { KubeClient } from '../../kube/api/client.ts';
+import { FIELD_MANAGER, type KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
 import { labelsOfPart, selectorOfPart } from '../../model/names.ts';
 import { isConflict, isNotFound, microTime, retryAfterMsOf } from '../api.ts';
@@ -195,7 +195,7 @@ export class ReplicaLeases {
       await api.request({
         method: 'PATCH',
         path: `${this.#collection}/${this.#name}`,
-        query: { fieldManager: 'maesh', force: true },
+        query: { fieldManager: FIELD_MANAGER, force: true },
         contentType: 'application/apply-patch+yaml',
         body: this.#render(report),
         signal: this.#abort.signal,
