@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
-import { MESH, MeshBed } from './mesh/mesh.ts';
+import { MeshBed } from './mesh/mesh.ts';
 
 const NS = 'shop';
 const CHANGES = 100;
 /** Told on a busy machine too; the bar of 50 ms is for a quiet one: MAESH_ASSERT_LATENCY=1. */
 const BAR_MS = 50;
+const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'times are those of the bed only';
 let mesh: MeshBed;
 
 /** Runs in a pod: asks the agent again and again, and says when it serves something new. */
@@ -33,6 +34,7 @@ ask();
 `;
 
 before(async () => {
+  if (skip !== false) return;
   mesh = await MeshBed.start({ nodes: 1 });
   const { bed } = mesh;
   await bed.apply(
@@ -54,7 +56,7 @@ before(async () => {
 });
 
 after(async () => {
-  await mesh.stop();
+  if (skip === false) await mesh.stop();
 });
 
 function addressOf(change: number): string {
@@ -76,19 +78,13 @@ function slice(address: string): object {
   };
 }
 
-test('a change of endpoints is served within milliseconds', async (t) => {
+test('a change of endpoints is served within milliseconds', { skip }, async (t) => {
   const { bed } = mesh;
   const agent = (await mesh.agents())[0]?.status.podIP ?? '';
   const url = `http://${agent}:9000/api/endpoints?namespace=${NS}&service=by-hand`;
   const argv = ['node', '-e', WATCHER, url, addressOf(CHANGES - 1)];
   const watching = bed.exec(`${NS}/caller-1`, argv, { timeoutMs: 120_000 });
   const sent = new Map<string, number>();
-  await bed.waitFor(
-    'the watcher',
-    async () =>
-      (await mesh.admin(`${MESH}/${(await mesh.agents())[0]?.metadata.name}`, '/readyz')) !==
-      undefined,
-  );
   const path = `/apis/discovery.k8s.io/v1/namespaces/${NS}/endpointslices/by-hand-1`;
   for (let i = 0; i < CHANGES; i++) {
     const address = addressOf(i);
@@ -102,6 +98,8 @@ test('a change of endpoints is served within milliseconds', async (t) => {
   const delays = stdout
     .trim()
     .split('\n')
+    // What it finds first has been served since who knows when.
+    .slice(1)
     .map((line) => JSON.parse(line) as { at: number; found: string })
     .flatMap(({ at, found }) => (sent.has(found) ? [at - (sent.get(found) ?? 0)] : []))
     .sort((a, b) => a - b);
