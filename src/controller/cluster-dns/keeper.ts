@@ -11,7 +11,7 @@ import { failureProblem, foughtProblem } from './keeper-problems.ts';
 import { manualProblems } from './manual.ts';
 import { ClusterDnsObjects, type Backup, type OwnerReference } from './objects.ts';
 import { plan, unplan, type Change } from './plan.ts';
-import { detect, type Flavor, type Platform } from './platform.ts';
+import { detect, type Platform } from './platform.ts';
 import { RevertWatch } from './revert-watch.ts';
 import { manualText } from './stanza.ts';
 
@@ -49,24 +49,8 @@ export interface ClusterDnsEvent {
   readonly message: string;
 }
 
-export interface ClusterDnsStatus {
-  readonly mode: DnsMode;
-  /** `waiting`: no look yet, or no address yet. `failing`: the last look ended in an error. `fought`: somebody undoes it. `suspended`: an uninstall is under way. */
-  readonly state: 'off' | 'waiting' | 'applied' | 'failing' | 'fought' | 'suspended' | 'manual';
-  readonly flavor: Flavor | '';
-  readonly targets: readonly {
-    readonly kind: string;
-    readonly object: string;
-    readonly key: string;
-  }[];
-  /** Unix ms of the last look that ended well, 0 before the first. */
-  readonly lookedAtMs: number;
-  /** Unix ms of the last write, 0 before the first. */
-  readonly writtenAtMs: number;
-  readonly lastError: string;
-  /** The exact text for a person who writes it by hand; '' before the first look. */
-  readonly manual: string;
-}
+/** `waiting`: no look yet, or no address yet. `failing`: the last look ended in an error. `fought`: somebody undoes it. `suspended`: an uninstall is under way. */
+type KeeperState = 'off' | 'waiting' | 'applied' | 'failing' | 'fought' | 'suspended' | 'manual';
 
 const LOOK_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
@@ -91,9 +75,9 @@ export class ClusterDnsKeeper {
   readonly #sinceMs: number;
   #platform: Platform | null = null;
   #problems: readonly Problem[] = [];
-  #state: ClusterDnsStatus['state'];
-  #lookedAtMs = 0;
-  #writtenAtMs = 0;
+  #state: KeeperState;
+  /** The text for a person that was logged last. */
+  #printed = '';
   #lastError = '';
 
   constructor(options: ClusterDnsKeeperOptions) {
@@ -173,24 +157,8 @@ export class ClusterDnsKeeper {
     return this.#problems;
   }
 
-  status(): ClusterDnsStatus {
-    const platform = this.#platform;
-    const { mode, domains } = this.#options;
-    const addresses = this.#options.addressesOf();
-    return {
-      mode,
-      state: this.#state,
-      flavor: platform?.flavor ?? '',
-      targets: (platform?.targets ?? []).map(({ kind, configMap, key }) => ({
-        kind,
-        object: `${platform?.namespace}/${configMap}`,
-        key,
-      })),
-      lookedAtMs: this.#lookedAtMs,
-      writtenAtMs: this.#writtenAtMs,
-      lastError: this.#lastError,
-      manual: platform === null ? '' : manualText(platform, { domains, addresses }),
-    };
+  get state(): KeeperState {
+    return this.#state;
   }
 
   /** One look; the time until the next one. Never throws. */
@@ -199,7 +167,6 @@ export class ClusterDnsKeeper {
       if (this.#options.mode === 'manual') await this.#lookOnly();
       else await this.#apply();
       this.#tellConfigMaps();
-      this.#lookedAtMs = this.#options.clock.wallMs();
       this.#lastError = '';
       this.#retryMs = RETRY_MIN_MS;
       this.#races = 0;
@@ -220,12 +187,21 @@ export class ClusterDnsKeeper {
 
   async #lookOnly(): Promise<void> {
     const facts = await this.#objects.readFacts();
-    this.#platform = detect(facts);
-    this.#problems = manualProblems(facts, this.#platform, {
-      domains: this.#options.domains,
-      addresses: this.#options.addressesOf(),
-    });
+    const platform = detect(facts);
+    const { domains, addressesOf } = this.#options;
+    const wanted = { domains, addresses: addressesOf() };
+    this.#platform = platform;
+    this.#problems = manualProblems(facts, platform, wanted);
     this.#state = 'manual';
+    const isMissing = this.#problems.length > 0 || platform.targets.length === 0;
+    if (isMissing && wanted.addresses.length > 0) this.#print(manualText(platform, wanted));
+  }
+
+  /** A message a line, as the log has it, and once. */
+  #print(text: string): void {
+    if (text === this.#printed) return;
+    this.#printed = text;
+    for (const line of text.split('\n').filter(Boolean)) this.#options.log.info(line);
   }
 
   async #apply(): Promise<void> {
@@ -290,7 +266,6 @@ export class ClusterDnsKeeper {
       await this.#objects.write(change);
       done.add(object);
       this.#reverts.wrote(idOf(change), change.wanted, this.#options.clock.nowMs());
-      this.#writtenAtMs = this.#options.clock.wallMs();
       this.#tell('written', change, 'Told the cluster DNS where the mesh domains are answered');
     }
   }

@@ -35,7 +35,7 @@ function missing(facts: ClusterFacts, { configMap, key }: Target, domain: string
     field: `data["${key}"]`,
     value: '',
     message: `The cluster DNS does not forward "${domain}" to the mesh, and --dns-mode is manual`,
-    remedy: 'add the lines that "maesh check" prints, or set --dns-mode auto',
+    remedy: 'add the lines that the leading controller logs, or set --dns-mode auto',
   });
 }
 

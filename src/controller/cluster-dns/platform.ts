@@ -253,7 +253,7 @@ function matches(
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
-const BY_HAND = 'add the lines that "maesh install --dns-mode manual" prints to it by hand';
+const BY_HAND = 'set --dns-mode manual and add the lines that the controller logs then';
 
 function nothingFound(namespace: string): Problem {
   return problem({
@@ -273,7 +273,7 @@ function noFile({ kind, namespace, name }: WorkloadFact): Problem {
     value: '',
     message:
       'Cannot tell where the DNS has its configuration: no ConfigMap is mounted where it reads its Corefile',
-    remedy: `find its configuration, ${BY_HAND} and set --dns-mode manual`,
+    remedy: `find its configuration, ${BY_HAND}`,
   });
 }
 
@@ -298,7 +298,7 @@ function notUnderstood(
     field: `data["${at.key}"]`,
     value: '',
     message: `Cannot add the mesh domains to the Corefile, which is left alone: ${detail}`,
-    remedy: `correct that line, or ${BY_HAND} and set --dns-mode manual`,
+    remedy: `correct that line, or ${BY_HAND}`,
   });
 }
 
