@@ -51,10 +51,7 @@ test('a changed annotation takes effect, and its removal too', async () => {
 
 test('a bad annotation is a problem and an Event, until it is mended', async () => {
   cluster.annotate('shop/web', { 'maesh.dev/retry-attempts': 'many' });
-  const problem = await cluster.until('there is a problem', async () => {
-    const { problems } = await controller.part.json<Problems>('/api/problems');
-    return problems.find(({ object }) => object === 'Service shop/web');
-  });
+  const problem = await cluster.until('there is a problem', async () => (await problems())[0]);
   assert.equal(problem.field, 'metadata.annotations["maesh.dev/retry-attempts"]');
   assert.equal(problem.value, 'many');
   const event = await cluster.hurry('it is told', () => events()[0]);
@@ -65,7 +62,7 @@ test('a bad annotation is a problem and an Event, until it is mended', async () 
   assert.equal((await cluster.call(agent, 'web.shop.maesh')).status, 200);
   cluster.annotate('shop/web', {});
   await cluster.hurry('its end is told', () => events().find(({ type }) => type === 'Normal'));
-  assert.deepEqual((await controller.part.json<Problems>('/api/problems')).problems, []);
+  assert.deepEqual(await problems(), []);
 });
 
 test('an agent whose token is refused gets nothing, and both logs say so', async () => {
@@ -105,12 +102,16 @@ test('a removed Service loses its name first and its listener later', async () =
   assert.equal(cluster.shadow('shop/web')?.state, 'retired');
 });
 
-interface Problems {
-  readonly problems: readonly {
-    readonly object: string;
-    readonly field: string;
-    readonly value: string;
-  }[];
+interface Problem {
+  readonly object: string;
+  readonly field: string;
+  readonly value: string;
+}
+
+/** Of the only Service. */
+async function problems(): Promise<readonly Problem[]> {
+  const all = await controller.part.json<{ problems: readonly Problem[] }>('/api/problems');
+  return all.problems.filter(({ object }) => object === 'Service shop/web');
 }
 
 interface Event {

@@ -19,6 +19,7 @@ import { EndpointServer } from '../../e2e/support/endpoint.ts';
 import { until } from '../../e2e/support/until.ts';
 import { namespace, node, pod, service, slice } from './objects.ts';
 import { Part } from './part.ts';
+import { agentProcess, controllerProcess } from './process.ts';
 import { QuickClock } from './quick-clock.ts';
 import { Relay } from './relay.ts';
 
@@ -34,6 +35,11 @@ export interface AgentOptions {
   readonly token?: string;
   /** Folder of the last good copy; default: a new one. */
   readonly state?: string;
+}
+
+export interface ClusterOptions {
+  /** Parts are children of `bin/maesh`; their time is real then. */
+  readonly areProcesses?: boolean;
 }
 
 /** A shadow Service, as far as tests look at it. */
@@ -66,32 +72,42 @@ export class Cluster {
   readonly #agents: Agent[] = [];
   readonly #endpoints: EndpointServer[] = [];
   readonly #relays: Relay[] = [];
+  readonly #areProcesses: boolean;
 
-  private constructor(api: FakeApiServer, discovery: Relay) {
+  private constructor(
+    api: FakeApiServer,
+    discovery: Relay,
+    { areProcesses = false }: ClusterOptions,
+  ) {
     this.api = api;
     this.discovery = discovery;
+    this.#areProcesses = areProcesses;
     api.served.add('events.k8s.io/v1/events');
     api.set('v1/namespaces', namespace('shop'));
     api.set('v1/nodes', node(NODE));
   }
 
   /** A cluster without a mesh; `stop()` it in any case. */
-  static async start(): Promise<Cluster> {
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const discovery = await Relay.start(() =>
       cluster.#controllers.filter(({ isServing }) => isServing).map(({ port }) => port),
     );
-    const cluster: Cluster = new Cluster(await FakeApiServer.start(), discovery);
+    const cluster: Cluster = new Cluster(await FakeApiServer.start(), discovery, options);
     return cluster;
   }
 
   /** Runs a controller; its agents come to the first one that was started and still runs. */
   async controller(name: string): Promise<Controller> {
     const relay = await this.#wayToApi();
-    const settings = this.controllerSettings(name, this.#kubeconfig(name, relay));
+    const settings = this.#controllerSettings(name, this.#kubeconfig(name, relay));
     const env = { POD_NAME: name, POD_UID: `uid-of-${name}` };
     const controller = new Controller(
       relay,
-      new Part(name, (io) => runController(settings, io, env, this.clock)),
+      new Part(name, (io) =>
+        this.#areProcesses
+          ? controllerProcess(io, settings, env)
+          : runController(settings, io, env, this.clock),
+      ),
     );
     this.#controllers.push(controller);
     return controller;
@@ -106,8 +122,13 @@ export class Cluster {
     const tokenFile = join(this.#folder, `${name}.token`);
     writeFileSync(tokenFile, `${token}\n`);
     const kubeconfig = this.#kubeconfig(name, relay);
-    const settings = this.agentSettings(name, { kubeconfig, stateDir, tokenFile });
-    const agent = new Agent(relay, new Part(name, (io) => runAgent(settings, io, {}, this.clock)));
+    const settings = this.#agentSettings(name, { kubeconfig, stateDir, tokenFile });
+    const agent = new Agent(
+      relay,
+      new Part(name, (io) =>
+        this.#areProcesses ? agentProcess(io, settings) : runAgent(settings, io, {}, this.clock),
+      ),
+    );
     this.#agents.push(agent);
     return agent;
   }
@@ -205,7 +226,7 @@ export class Cluster {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  controllerSettings(identity: string, kubeconfig: string): ControllerSettings {
+  #controllerSettings(identity: string, kubeconfig: string): ControllerSettings {
     const from = FIRST_PORT + (process.pid % SHARES) * PORTS_EACH;
     return {
       kubeconfig,
@@ -224,7 +245,7 @@ export class Cluster {
     };
   }
 
-  agentSettings(
+  #agentSettings(
     pod: string,
     files: Pick<NodeSettings, 'kubeconfig' | 'stateDir' | 'tokenFile'>,
   ): NodeSettings {

@@ -1,0 +1,68 @@
+/** The same parts as children of `bin/maesh`, told by variables what they are told in this process by settings. */
+
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { CommandIo } from '../../../src/base/command.ts';
+import type { ControllerSettings } from '../../../src/controller/settings.ts';
+import type { NodeSettings } from '../../../src/node/settings.ts';
+import { BIN } from '../../e2e/support/mesh.ts';
+
+type Env = Readonly<Record<string, string>>;
+
+/** Ends the child when the test process goes, however it goes. */
+const GUARD = new URL('../../../demo/mesh/with-parent.ts', import.meta.url).href;
+
+export function controllerProcess(io: CommandIo, settings: ControllerSettings, env: Env) {
+  const { kubeconfig, proxyPorts, discovery, admin, dnsMode, logFormat, identity } = settings;
+  return run(io, 'controller', {
+    ...env,
+    POD_NAME: identity,
+    MAESH_KUBECONFIG: kubeconfig,
+    MAESH_PROXY_PORTS: `${proxyPorts.from}-${proxyPorts.to}`,
+    MAESH_DISCOVERY: textOf(discovery),
+    MAESH_ADMIN: textOf(admin),
+    MAESH_DNS_MODE: dnsMode,
+    MAESH_LOG_FORMAT: logFormat,
+  });
+}
+
+export function agentProcess(io: CommandIo, settings: NodeSettings) {
+  const { kubeconfig, controller, stateDir, tokenFile, dns, admin } = settings;
+  return run(io, 'agent', {
+    POD_NAME: settings.pod,
+    NODE_NAME: settings.node,
+    MAESH_KUBECONFIG: kubeconfig,
+    MAESH_CONTROLLER: textOf(controller),
+    MAESH_STATE_DIR: stateDir,
+    MAESH_TOKEN_FILE: tokenFile,
+    MAESH_DNS: dns === null ? 'off' : textOf(dns),
+    MAESH_ADMIN: textOf(admin),
+    MAESH_THREADS: String(settings.threads),
+    MAESH_DRAIN_DELAY: `${settings.drainDelayMs}ms`,
+    MAESH_DRAIN_TIMEOUT: `${settings.drainTimeoutMs}ms`,
+    MAESH_LOG_FORMAT: settings.logFormat,
+  });
+}
+
+/** Resolves with the exit code; rejects when a signal ended it. */
+function run(io: CommandIo, command: string, env: Env): Promise<number> {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('MAESH_'));
+  const options = `${process.env['NODE_OPTIONS'] ?? ''} --import=${GUARD}`.trim();
+  const child = spawn(BIN, [command], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+    env: { ...Object.fromEntries(inherited), ...env, NODE_OPTIONS: options },
+  });
+  createInterface({ input: child.stderr }).on('line', (line) => io.err(line));
+  io.onSignal('SIGTERM', () => child.kill('SIGTERM'));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (code === null) reject(new Error(`${command} was ended by ${String(signal)}`));
+      else resolve(code);
+    });
+  });
+}
+
+function textOf({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host}:${port}`;
+}
