@@ -43,18 +43,6 @@ export interface EventRecorderOptions {
   readonly lookup: (object: string) => Regarding | null | Promise<Regarding | null>;
 }
 
-export interface EventRecorderStats {
-  /** Problems that are there now and fit into memory. */
-  readonly open: number;
-  /** Of them, those that no Event tells yet. */
-  readonly untold: number;
-  /** Writes since the process started. */
-  readonly written: number;
-  readonly failed: number;
-  /** Problems beyond the bound, which no Event tells; of the last `sync()`. */
-  readonly leftOut: number;
-}
-
 interface Entry {
   readonly problem: Problem;
   isOpen: boolean;
@@ -97,7 +85,6 @@ export class EventRecorder {
   #timer: Timer | null = null;
   /** `sync()` or `start()` came after the work under way began. */
   #isChanged = false;
-  #stats = { written: 0, failed: 0, leftOut: 0 };
 
   constructor(options: EventRecorderOptions) {
     this.#options = options;
@@ -127,28 +114,17 @@ export class EventRecorder {
     if (this.#abort !== null) this.#compare();
   }
 
-  stats(): EventRecorderStats {
-    const open = [...this.#entries.values()].filter(({ isOpen }) => isOpen);
-    const untold = open.filter(({ told }) => told !== 'open').length;
-    return { open: open.length, untold, ...this.#stats };
-  }
-
   #compare(): void {
     const keys = new Set<string>();
-    let leftOut = 0;
     for (const problem of this.#latest) {
+      if (keys.size >= PROBLEMS_MAX) break;
       const key = keyOf(problem);
-      if (keys.size >= PROBLEMS_MAX && !keys.has(key)) {
-        leftOut += 1;
-        continue;
-      }
       keys.add(key);
       const entry = this.#entries.get(key);
       if (entry === undefined) this.#entries.set(key, newEntry(problem));
       else entry.isOpen = true;
     }
     for (const [key, entry] of this.#entries) if (!keys.has(key)) entry.isOpen = false;
-    this.#stats.leftOut = leftOut;
     this.#isChanged = true;
     this.#wake(0);
   }
@@ -257,7 +233,6 @@ export class EventRecorder {
     try {
       const path = eventPath(event, context.api, '');
       await this.#call({ method: 'POST', path, body: createBody(event, context), signal });
-      this.#stats.written += 1;
       return 1;
     } catch (error) {
       if (isConflict(error)) return this.#adopt(event, signal);
@@ -285,7 +260,6 @@ export class EventRecorder {
       contentType: MERGE_PATCH,
       signal,
     });
-    this.#stats.written += 1;
     return count;
   }
 
@@ -308,7 +282,6 @@ export class EventRecorder {
   /** Counts a failure. Returns how long everything pauses; 0 when only this Event is given up for a while. */
   #fail(entry: Entry, error: unknown): number {
     const { clock, log } = this.#options;
-    this.#stats.failed += 1;
     entry.failures += 1;
     const message = `Cannot write an Event for ${entry.problem.object}: ${MeshError.from(error).message}`;
     if (isLasting(error) || entry.failures >= FAILURES_MAX) {
