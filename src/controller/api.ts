@@ -13,7 +13,7 @@ export function statusOf(error: unknown): number | null {
 export const isNotFound = (error: unknown): boolean => statusOf(error) === 404;
 /**
  * Somebody else was faster: the object exists already, or is not the version that the writer had read. To a writer that looks
- * again these are one thing; `ApiError` tells them apart.
+ * again these are one thing; `ApiError.reason` tells them apart.
  */
 export const isConflict = (error: unknown): boolean => statusOf(error) === 409;
 /** Somebody wrote, made or deleted the object between our look and our write: look again. */

@@ -34,8 +34,6 @@ export interface DnsProbeOptions {
 export interface DomainStatus {
   readonly domain: string;
   readonly state: ProbeState;
-  /** Unix ms since when, 0 before the first answer. */
-  readonly sinceMs: number;
   /** The resolver's own word for what failed, or ''. */
   readonly detail: string;
 }
@@ -63,7 +61,7 @@ export class DnsProbe {
   constructor(options: DnsProbeOptions) {
     this.#options = options;
     this.#domains = options.domains.map((domain) => ({
-      status: { domain, state: 'unknown', sinceMs: 0, detail: '' },
+      status: { domain, state: 'unknown', detail: '' },
       failures: 0,
     }));
   }
@@ -80,10 +78,6 @@ export class DnsProbe {
     this.#run += 1;
     this.#timer?.cancel();
     this.#timer = null;
-  }
-
-  status(): readonly DomainStatus[] {
-    return this.#domains.map(({ status }) => status);
   }
 
   /** One per domain that failed twice in a row. */
@@ -120,8 +114,7 @@ export class DnsProbe {
     domain.failures = result.state === 'works' ? 0 : domain.failures + 1;
     const isProblem = domain.failures >= FAILURES_BEFORE_PROBLEM;
     const isSame = before.state === result.state;
-    const sinceMs = isSame ? before.sinceMs : this.#options.clock.wallMs();
-    domain.status = { domain: before.domain, ...result, sinceMs };
+    domain.status = { domain: before.domain, ...result };
     return !isSame || wasProblem !== isProblem;
   }
 }

@@ -96,10 +96,6 @@ export class PortPool extends Claims {
     this.#range = range;
   }
 
-  get range(): PortRange {
-    return this.#range;
-  }
-
   /**
    * A port that nobody else claims, or null when there is none. The search starts at a place that the Service and its port
    * give, so that what was lost mostly gets the same one again. `taken` are ports that the caller is about to claim.

@@ -52,15 +52,6 @@ export class ApiError extends MeshError {
     return this.status === 404;
   }
 
-  /** The object changed since it was read, or another field manager owns a field. */
-  get isConflict(): boolean {
-    return this.status === 409 && this.reason !== 'AlreadyExists';
-  }
-
-  get isAlreadyExists(): boolean {
-    return this.status === 409 && this.reason === 'AlreadyExists';
-  }
-
   /** The resource version or continue token is too old: list anew. */
   get isGone(): boolean {
     return this.status === 410 || this.reason === 'Expired' || this.reason === 'Gone';

@@ -122,21 +122,15 @@ export class KubeClient {
     return this.get(path, options);
   }
 
-  /** `path` is that of the collection. An object that is there already is `isAlreadyExists`. */
+  /** `path` is that of the collection. An object that is there already is a 409, `AlreadyExists`. */
   create(path: string, object: unknown, options: CallOptions = {}): Promise<KubeRecord> {
     const query = { fieldManager: FIELD_MANAGER, ...options.query };
     return this.#record({ ...options, method: 'POST', path, body: object, query });
   }
 
-  /** Writes the whole object; one that changed since `metadata.resourceVersion` is `isConflict`. */
-  replace(path: string, object: unknown, options: CallOptions = {}): Promise<KubeRecord> {
-    const query = { fieldManager: FIELD_MANAGER, ...options.query };
-    return this.#record({ ...options, method: 'PUT', path, body: object, query });
-  }
-
   /**
    * Server-side apply: makes or changes the object so that it has these fields, and takes away those that we applied
-   * before and no longer do. Without `force`, a field of another manager is `isConflict`.
+   * before and no longer do. Without `force`, a field of another manager is a 409, `Conflict`.
    */
   apply(
     path: string,
@@ -163,7 +157,7 @@ export class KubeClient {
     return this.#record({ ...call, method: 'PATCH', path, body: patch, contentType, query });
   }
 
-  /** With `uid` or `resourceVersion`, only the object that has it: another one is `isConflict`. */
+  /** With `uid` or `resourceVersion`, only the object that has it: another one is a 409, `Conflict`. */
   delete(
     path: string,
     options: CallOptions & { readonly uid?: string; readonly resourceVersion?: string } = {},
