@@ -138,6 +138,34 @@ test('annotations take effect while callers call: retries, rate limit, breaker',
   );
 });
 
+test('a canary takes the share that the weight of its Pod says', async () => {
+  const { bed } = mesh;
+  const [canary = ''] = (await bed.pods(NS, 'app=web')).map(({ metadata }) => metadata.name);
+  const weigh = async (weight: string): Promise<void> => {
+    await bed.kubectl([
+      '-n',
+      NS,
+      'annotate',
+      '--overwrite',
+      'pod',
+      canary,
+      `maesh.dev/weight${weight}`,
+    ]);
+  };
+  const share = async (count: number): Promise<number> => {
+    const pods = (await ask(count)).map(answer).map(({ pod }) => pod);
+    return pods.filter((pod) => pod === canary).length / count;
+  };
+  await weigh('=0');
+  await bed.waitFor('nothing to reach the canary', async () => (await share(60)) === 0);
+  // Beside three Pods of weight 100 that is one request in eleven.
+  await weigh('=30');
+  await bed.waitFor('something to reach the canary', async () => (await share(60)) > 0);
+  const part = await share(660);
+  assert.ok(part > 0.05 && part < 0.15, `${part} of the requests`);
+  await weigh('-');
+});
+
 test('a bad annotation is an Event on the Service, and costs that policy only', async () => {
   const { bed } = mesh;
   await annotate('maesh.dev/retry-attempts=lots');
