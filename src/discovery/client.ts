@@ -11,7 +11,7 @@
  * ```
  */
 
-import type { Clock } from '../base/clock.ts';
+import { type Clock, delay } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
@@ -174,14 +174,15 @@ export class DiscoveryClient {
 
   async #seekOn(isWaiting: boolean): Promise<void> {
     const { signal } = this.#abort;
-    if (isWaiting) await this.#wait(this.#backoff.fail());
+    const pause = (): Promise<void> => delay(this.#options.clock, this.#backoff.fail(), signal);
+    if (isWaiting) await pause();
     while (!signal.aborted && (this.#link === null || this.#link.isLeaving)) {
       try {
         await this.#dial();
       } catch (error) {
         this.#onFailure(MeshError.from(error));
       }
-      if (this.#link === null || this.#link.isLeaving) await this.#wait(this.#backoff.fail());
+      if (this.#link === null || this.#link.isLeaving) await pause();
     }
   }
 
@@ -323,19 +324,5 @@ export class DiscoveryClient {
     this.#state = state;
     this.#sinceMs = this.#options.clock.nowMs();
     this.#options.onState?.(state);
-  }
-
-  #wait(ms: number): Promise<void> {
-    const { signal } = this.#abort;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#options.clock.after(ms, done);
-      signal.addEventListener('abort', done);
-      if (signal.aborted) done();
-    });
   }
 }
