@@ -122,24 +122,18 @@ const {
   ...nodeSettings
 } = SETTINGS;
 
+const SHARED = [domains, admin, adminAllowRemote, logLevel, logFormat];
+
 /** In the order of the documentation. */
 export const CONTROLLER_SETTINGS: readonly Setting<unknown>[] = [
   ...Object.values({ ...CLUSTER, ...CONTROLLER }),
   defaultMode,
-  domains,
-  admin,
-  adminAllowRemote,
-  logLevel,
-  logFormat,
+  ...SHARED,
 ];
 
 export const AGENT_SETTINGS: readonly Setting<unknown>[] = [
   ...Object.values({ ...CLUSTER, ...AGENT, ...nodeSettings }),
-  domains,
-  admin,
-  adminAllowRemote,
-  logLevel,
-  logFormat,
+  ...SHARED,
 ];
 
 /** What `maesh up` does not have, for the documentation. */
