@@ -9,6 +9,12 @@ export interface BackoffBounds {
   readonly lastMs: number;
 }
 
+/** The wait after that many failures in a row, at least one, in milliseconds. */
+export function backoffMs(random: Random, bounds: BackoffBounds, failures: number): number {
+  const ceilingMs = Math.min(bounds.firstMs * 2 ** Math.min(failures - 1, 30), bounds.lastMs);
+  return ceilingMs * (0.5 + 0.5 * random.next());
+}
+
 export class Backoff {
   readonly #random: Random;
   readonly #bounds: BackoffBounds;
@@ -26,10 +32,8 @@ export class Backoff {
 
   /** Counts a failure and tells the wait, in milliseconds. */
   fail(): number {
-    const { firstMs, lastMs } = this.#bounds;
-    const ceilingMs = Math.min(firstMs * 2 ** Math.min(this.#failures, 30), lastMs);
     this.#failures += 1;
-    return ceilingMs * (0.5 + 0.5 * this.#random.next());
+    return backoffMs(this.#random, this.#bounds, this.#failures);
   }
 
   reset(): void {

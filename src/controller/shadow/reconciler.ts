@@ -1,5 +1,6 @@
 /** What is done about one shadow: decide, write, and remember what was written. */
 
+import { backoffMs, type BackoffBounds } from '../../base/backoff.ts';
 import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { ApiError } from '../../kube/api/api-error.ts';
@@ -23,7 +24,7 @@ import { isOurs, ShadowWriter } from './writer.ts';
 import type { Written } from './writer.ts';
 
 /** Wait after a failure, doubled by each further one in a row. */
-const RETRY_MS = { first: 200, longest: 30_000 };
+const RETRY: BackoffBounds = { firstMs: 400, lastMs: 30_000 };
 /** A name that is somebody else's seldom becomes free. */
 const FOREIGN_RETRY_MS = 30_000;
 /** Failures in a row of which nothing is told: conflicts and short outages go by. */
@@ -277,15 +278,10 @@ export class Reconciler {
     if (!isRace && entry.failures > QUIET_FAILURES)
       this.#reporter.failed(entry, MeshError.from(error).message);
     if (api?.isTooManyRequests === true) this.#rate.pause(askedMs);
-    const delayMs = Math.max(askedMs, this.#backoffMs(entry.failures));
+    const delayMs = Math.max(askedMs, backoffMs(this.#options.random, RETRY, entry.failures));
     entry.retryAtMs = this.#clock.nowMs() + delayMs;
     this.#agenda.after(entry.name, delayMs);
     if (isRace) await this.#refresh(entry, signal);
-  }
-
-  #backoffMs(failures: number): number {
-    const ceilingMs = Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** Math.min(failures, 10));
-    return ceilingMs * (0.5 + 0.5 * this.#options.random.next());
   }
 
   /** After a conflict: the watch will tell too, but perhaps later than the next try. */
