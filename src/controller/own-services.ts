@@ -5,7 +5,8 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { KubeClient, KubeRecord } from '../kube/api/client.ts';
 import { Reflector, type Sink } from '../kube/api/reflector.ts';
-import { listAt, recordAt, textAt } from '../base/record.ts';
+import { recordAt, textAt } from '../base/record.ts';
+import { clusterIpsOf } from '../kube/service.ts';
 import { DNS_SERVICE, LABEL, OF_MESH } from '../model/names.ts';
 import { read } from './shadow/read.ts';
 import type { Damaged, Shadow } from './shadow/shadow.ts';
@@ -89,13 +90,4 @@ function pick(raw: KubeRecord): Own | null {
   const labels = recordAt(raw, 'metadata', 'labels');
   const shadow = labels[LABEL.component] === 'shadow' ? read(raw) : null;
   return shadow === null ? null : { kind: 'shadow', shadow };
-}
-
-function clusterIpsOf(raw: KubeRecord): readonly string[] {
-  const many = listAt(raw, 'spec', 'clusterIPs');
-  const all = many.length === 0 ? [textAt(raw, 'spec', 'clusterIP')] : many;
-  return all.filter(
-    (address): address is string =>
-      typeof address === 'string' && address !== '' && address !== 'None',
-  );
 }

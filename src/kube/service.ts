@@ -1,5 +1,6 @@
 /** Service (v1). */
 
+import { listAt, textAt } from '../base/record.ts';
 import { canonicalIp } from './address.ts';
 import { isPort } from './fields.ts';
 import type { Fields } from './fields.ts';
@@ -152,4 +153,14 @@ function readTargetPort(item: Fields, port: number): number | string | null {
       : `write a number from 1 to 65535 or the name of a container port: ${PORT_NAME.text}`;
   item.error('targetPort', 'Target port is neither a port number nor a port name', remedy);
   return null;
+}
+
+/** Cluster IPs of a Service as the API server shows it; none of a headless one. */
+export function clusterIpsOf(raw: unknown): readonly string[] {
+  const many = listAt(raw, 'spec', 'clusterIPs');
+  const all = many.length === 0 ? [textAt(raw, 'spec', 'clusterIP')] : many;
+  return all.filter(
+    (address): address is string =>
+      typeof address === 'string' && address !== '' && address !== 'None',
+  );
 }

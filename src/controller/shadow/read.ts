@@ -1,6 +1,7 @@
 /** Shadow Services read back from the API server: all that people can do to them by hand must be told or understood. */
 
 import { isRecord, listAt, type Raw, recordAt, textAt } from '../../base/record.ts';
+import { clusterIpsOf } from '../../kube/service.ts';
 import { SHADOW_ANNOTATION } from '../../model/names.ts';
 import type { KubeProtocol } from './names.ts';
 import { digestOf, isNamedFor } from './render.ts';
@@ -27,7 +28,7 @@ export function read(raw: unknown): Shadow | Damaged | null {
   const spec = recordAt(raw, 'spec');
   const service = readService(name, annotations, damages);
   const state = readState(annotations, damages);
-  const clusterIPs = readClusterIps(spec);
+  const clusterIPs = clusterIpsOf(raw);
   const salvage: Shadow = {
     kind: 'shadow',
     name,
@@ -96,12 +97,6 @@ function readTime(annotations: Raw, damages: Damage[]): string {
   const field = annotation(SHADOW_ANNOTATION.retiredAt);
   damages.push({ field, value: time, message: 'Time of retirement is not a time' });
   return '';
-}
-
-function readClusterIps(spec: Raw): readonly string[] {
-  const list = listAt(spec, 'clusterIPs');
-  const all = list.length === 0 ? [spec['clusterIP']] : list;
-  return all.map(text).filter((address) => address !== '' && address !== 'None');
 }
 
 function readSpecPorts(spec: Raw, damages: Damage[]): readonly ShadowPort[] {

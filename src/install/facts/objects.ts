@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 
 import { isRecord, listAt, numberAt, recordAt, textAt } from '../../base/record.ts';
+import { clusterIpsOf } from '../../kube/service.ts';
 import { CA_KEY, SHADOW_ANNOTATION } from '../../model/names.ts';
 import type { CaFact, DnsServiceFact, KubeProxyFact, LeaseFact, ShadowFact } from './facts.ts';
 
@@ -42,10 +43,6 @@ function portsIn(text: string): number {
 }
 
 export function dnsServiceFact(service: unknown, slices: readonly unknown[]): DnsServiceFact {
-  const addresses = listAt(service, 'spec', 'clusterIPs').filter(
-    (address) => typeof address === 'string',
-  );
-  const single = textAt(service, 'spec', 'clusterIP');
   const ready = new Set<string>();
   for (const slice of slices) {
     for (const endpoint of listAt(slice, 'endpoints')) {
@@ -55,7 +52,7 @@ export function dnsServiceFact(service: unknown, slices: readonly unknown[]): Dn
     }
   }
   return {
-    addresses: addresses.length > 0 ? addresses : single === '' ? [] : [single],
+    addresses: clusterIpsOf(service),
     endpoints: ready.size,
   };
 }
