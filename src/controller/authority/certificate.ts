@@ -38,7 +38,6 @@ export interface Ca extends CaCertificate {
 export interface ServingCertificate {
   readonly certPem: string;
   readonly keyPem: string;
-  readonly notBeforeMs: number;
   readonly notAfterMs: number;
   /** Of the CA that signed it. */
   readonly signedBy: string;
@@ -108,7 +107,7 @@ export async function issueServing(
   });
   const keyPem = await exportKey(keys.privateKey);
   const certPem = lines(certificate.toString('pem'));
-  return { certPem, keyPem, notBeforeMs, notAfterMs, signedBy: ca.fingerprint };
+  return { certPem, keyPem, notAfterMs, signedBy: ca.fingerprint };
 }
 
 /** Reads a CA certificate. Throws a `MeshError` that says what is wrong with it, without its text. */
