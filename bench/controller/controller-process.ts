@@ -38,7 +38,7 @@ export interface ControllerOptions {
   /** As `compile()` gives it. */
   readonly main: string;
   readonly kubeconfig: string;
-  readonly nodeOptions: string;
+  readonly nodeFlags: readonly string[];
   readonly memory: MemoryLimit;
   readonly onChild: (child: Child) => void;
 }
@@ -62,12 +62,11 @@ export async function startController(
   const startedMs = performance.now();
   const child = new Child({
     name: 'controller',
-    argv: [process.execPath, ...flags, ...memory.flags, main, 'controller'],
+    argv: [process.execPath, ...flags, ...memory.flags, ...options.nodeFlags, main, 'controller'],
     logFile: join(folder, 'controller.log'),
     cgroup: memory.cgroup,
     env: {
       ...variables,
-      NODE_OPTIONS: options.nodeOptions,
       POD_NAME: 'maesh-controller-0',
       MAESH_KUBECONFIG: kubeconfig,
       MAESH_NAMESPACE: MESH_NAMESPACE,

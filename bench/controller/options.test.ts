@@ -30,7 +30,7 @@ test('readOptions() refuses what it cannot use, with what it can', () => {
 });
 
 test('the help names each option', () => {
-  for (const name of ['services', 'shadow-endpoints', 'node-options', 'output', 'keep']) {
+  for (const name of ['services', 'shadow-endpoints', 'node-flags', 'output', 'keep']) {
     assert.ok(HELP.includes(`--${name} `), name);
   }
 });

@@ -18,7 +18,7 @@ export interface Options {
   readonly shadowEndpoints: boolean;
   /** What the container may use; 0 is no limit. */
   readonly memoryMiB: number;
-  readonly nodeOptions: string;
+  readonly nodeFlags: readonly string[];
   readonly output: 'text' | 'json';
   readonly assert: boolean;
   readonly keep: boolean;
@@ -40,7 +40,7 @@ address, and says how much memory it takes: at a first install, in a burst of ch
   --shadow-endpoints     writes the EndpointSlices of the shadow Services too, with an endpoint for each agent, as the
                          cluster's own controller would within a quarter of an hour
   --memory MIB           limit of the container (default: 1024, as in the chart; 0: none)
-  --node-options TEXT    NODE_OPTIONS of the controller, to profile it: "--heapsnapshot-signal=SIGUSR2"
+  --node-flags=TEXT      flags of Node for the controller after those of the image: "--cpu-prof --cpu-prof-dir=/tmp"
   -o, --output FORMAT    text or json (default: text)
   --assert               exit code 1 when a bar is missed; MAESH_ASSERT=1 does the same
   --keep                 leaves the folder with the logs
@@ -73,7 +73,7 @@ export function readOptions(
       idle: text,
       'shadow-endpoints': flag,
       memory: text,
-      'node-options': text,
+      'node-flags': text,
       output: { type: 'string', short: 'o', default: 'text' },
       assert: flag,
       keep: flag,
@@ -97,7 +97,7 @@ export function readOptions(
     idleSeconds: count('idle', values.idle, { usual: 30, least: 0, most: 3_600 }),
     shadowEndpoints: values['shadow-endpoints'],
     memoryMiB: count('memory', values.memory, { usual: 1_024, least: 0, most: 65_536 }),
-    nodeOptions: values['node-options'] ?? '',
+    nodeFlags: (values['node-flags'] ?? '').split(' ').filter((flag) => flag !== ''),
     output: readOutput(values.output),
     assert: values.assert || env['MAESH_ASSERT'] === '1',
     keep: values.keep,

@@ -94,7 +94,7 @@ export class Run {
       folder: this.#folder,
       main,
       kubeconfig,
-      nodeOptions: this.#options.nodeOptions,
+      nodeFlags: this.#options.nodeFlags,
       memory: this.#memory,
       onChild: (child: Child) => void this.#children.push(child),
     };
