@@ -20,6 +20,7 @@ import type { AgentStatus } from '../discovery/session.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import { ClusterSource } from '../kube/api/source.ts';
 import { type ObjectRef, Store } from '../kube/store.ts';
+import { AGENT, CONTROLLER } from '../model/names.ts';
 import type { Delta, Problem, Snapshot } from '../model/service.ts';
 import { Authority } from './authority/authority.ts';
 import { tokenAuthenticator } from './authority/token.ts';
@@ -62,8 +63,8 @@ type Keeper = Pick<ShadowKeeper, 'shadow' | 'compiled'>;
 
 /** A resolver of the cluster answers within milliseconds, or not at all. */
 const RESOLVER = { timeout: 2_000, tries: 2 };
+/** Of the tokens that agents prove themselves with; the chart projects them for it. */
 const AUDIENCE = 'maesh-discovery';
-const AGENT_ACCOUNT = 'maesh-agent';
 
 export class ControlPlane {
   readonly placer: Placer;
@@ -224,11 +225,11 @@ export class ControlPlane {
   #makeAuthority(): Authority {
     const { settings, client, clock, random, log } = this.#options;
     const { namespace, clusterDomain } = settings;
-    const host = `maesh-controller.${namespace}.svc`;
+    const host = `${CONTROLLER}.${namespace}.svc`;
     return new Authority({
       api: client,
       namespace,
-      serviceDnsNames: ['maesh-controller', host, `${host}.${clusterDomain}`],
+      serviceDnsNames: [CONTROLLER, host, `${host}.${clusterDomain}`],
       clock,
       random,
       log,
@@ -305,7 +306,7 @@ function makeDiscovery(options: ControlPlaneOptions): DiscoveryServer {
     authenticate: tokenAuthenticator({
       api: client,
       audience: AUDIENCE,
-      serviceAccount: `system:serviceaccount:${settings.namespace}:${AGENT_ACCOUNT}`,
+      serviceAccount: `system:serviceaccount:${settings.namespace}:${AGENT}`,
       clock,
     }),
     clock,

@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { KubeClient } from '../kube/api/client.ts';
+import { CONTROLLER } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
 import { ClusterDnsWatch } from './cluster-dns/watch.ts';
@@ -29,7 +30,6 @@ export interface LeadershipOptions {
   readonly log: Log;
 }
 
-const LEASE = 'maesh-controller';
 /** What a server that keeps its version to itself is taken for: a new one. */
 const MINOR_UNKNOWN = 36;
 
@@ -54,7 +54,7 @@ export class Leadership {
       ...common,
       api: client,
       namespace,
-      name: LEASE,
+      name: CONTROLLER,
       identity,
       owner: options.owner,
       isLeader: () => this.#election.isLeader,
@@ -102,7 +102,7 @@ export class Leadership {
       ...common,
       api: client,
       namespace,
-      name: LEASE,
+      name: CONTROLLER,
       identity,
       onStart: () => this.#lead(),
       onStop: () => this.#follow(),

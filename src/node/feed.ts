@@ -3,19 +3,21 @@
 import { readFile } from 'node:fs/promises';
 import type { Agent } from '../agent/agent.ts';
 import type { Clock } from '../base/clock.ts';
+import type { Env } from '../base/command.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
 import { readVersion } from '../base/version.ts';
 import { DiscoveryClient } from '../discovery/client.ts';
 import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
+import { CONTROLLER } from '../model/names.ts';
 import type { Snapshot } from '../model/service.ts';
 import { Bundle } from './bundle.ts';
 import type { NodeSettings } from './settings.ts';
 
 export interface FeedOptions {
   readonly settings: NodeSettings;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Env;
   readonly agent: Agent;
   readonly clock: Clock;
   readonly log: Log;
@@ -44,7 +46,7 @@ export class Feed {
     const bundle = new Bundle({ client: this.#kube, ...settings });
     this.#client = new DiscoveryClient({
       address: settings.controller,
-      serverName: 'maesh-controller',
+      serverName: CONTROLLER,
       ca: () => bundle.read(),
       token: async () => (await readFile(settings.tokenFile, 'utf8')).trim(),
       hello: { node: settings.node, pod: settings.pod, build: readVersion() },
