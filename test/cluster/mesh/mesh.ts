@@ -9,6 +9,8 @@ import { buildRoot, maeshImages } from './image.ts';
 
 export const MESH = 'maesh';
 const CHART = join(import.meta.dirname, '../../../chart');
+/** In a cluster that is there, `REPOSITORY:TAG` of an image that its nodes have or can get; default: that of the chart. */
+const IMAGE = process.env['MAESH_TEST_IMAGE'] ?? '';
 
 interface KubeService {
   readonly metadata: {
@@ -24,6 +26,7 @@ interface KubeService {
 
 export class MeshBed {
   readonly bed: Bed;
+  /** '' in a cluster that is there. */
   readonly imageFolder: string;
 
   private constructor(bed: Bed, imageFolder: string) {
@@ -31,8 +34,9 @@ export class MeshBed {
     this.imageFolder = imageFolder;
   }
 
-  /** A cluster with the image of maesh at hand; nothing is installed. */
+  /** A cluster with the image of maesh at hand; nothing is installed. One that is there has its own. */
   static async start(options: BedOptions = {}): Promise<MeshBed> {
+    if (process.env['MAESH_TEST_EXTERNAL'] === '1') return new MeshBed(await Bed.start(), '');
     const folder = await buildRoot();
     const images = { ...maeshImages(folder), ...options.images };
     const bed = await Bed.start({ ...options, images });
@@ -41,12 +45,12 @@ export class MeshBed {
 
   async stop(): Promise<void> {
     await this.bed.stop();
-    rmSync(this.imageFolder, { recursive: true, force: true });
+    if (this.imageFolder !== '') rmSync(this.imageFolder, { recursive: true, force: true });
   }
 
   /** `helm install`, and waits until everything is ready. */
   async install(...flags: readonly string[]): Promise<void> {
-    const args = ['-n', MESH, '--create-namespace', ...flags];
+    const args = ['-n', MESH, '--create-namespace', ...imageFlags(), ...flags];
     await this.bed.helm(['install', 'maesh', CHART, ...args]);
     await this.ready();
   }
@@ -55,8 +59,9 @@ export class MeshBed {
     await this.bed.helm(['upgrade', 'maesh', CHART, '-n', MESH, '--reuse-values', ...flags]);
   }
 
-  async uninstall(): Promise<void> {
-    await this.bed.helm(['uninstall', 'maesh', '-n', MESH, '--wait', '--timeout', '120s']);
+  async uninstall(...flags: readonly string[]): Promise<void> {
+    const args = ['-n', MESH, '--wait', '--timeout', '120s', ...flags];
+    await this.bed.helm(['uninstall', 'maesh', ...args]);
   }
 
   async ready(): Promise<void> {
@@ -126,6 +131,12 @@ export class MeshBed {
     const path = '/api/v1/namespaces/kube-system/configmaps/coredns';
     return (await this.bed.api.get<{ data: { Corefile: string } }>(path)).data.Corefile;
   }
+}
+
+function imageFlags(): readonly string[] {
+  const [, repository, tag] = /^(.+):([^:/]+)$/.exec(IMAGE) ?? [];
+  if (repository === undefined) return [];
+  return ['--set', `image.repository=${repository}`, '--set-string', `image.tag=${tag}`];
 }
 
 /** Sum of the samples of a metric that have all these labels. `page` is in the text format of Prometheus. */
