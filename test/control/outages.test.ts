@@ -71,9 +71,11 @@ test('an agent that starts anew without a controller serves its last good copy',
 test('an agent without a controller and without a copy is not ready and answers no names', async () => {
   assert.equal(await controller.end(), 0);
   const agent = await cluster.agent('a1');
-  await cluster.until('it looked for a controller', () =>
-    agent.part.lines.some(({ message }) => message.startsWith('No controller')),
-  );
+  for (const said of ['No controller', 'Agent started']) {
+    await cluster.until(`it says "${said}"`, () =>
+      agent.part.lines.some(({ message }) => message.startsWith(said)),
+    );
+  }
   assert.deepEqual(await agent.part.pending(), [
     'names are not answered yet',
     'no configuration was read yet',

@@ -1,8 +1,11 @@
 /** Several controllers: one leads, any of them serves, and whoever goes is followed by another. */
 
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, test, type TestContext } from 'node:test';
 import { type Agent, Cluster, type Controller } from './support/cluster.ts';
+
+/** After this time the leader waits for nobody. */
+const ANNOUNCE_TIMEOUT_MS = 10_000;
 
 let cluster: Cluster;
 let first: Controller;
@@ -14,9 +17,7 @@ before(async () => {
   first = await cluster.controller('c1');
   await cluster.until('the first one leads', () => cluster.leader === 'c1');
   [second, agent] = await Promise.all([cluster.controller('c2'), cluster.agent('a1')]);
-  await cluster.deploy('shop/web');
-  await named('web.shop.maesh');
-  await second.part.ready();
+  await Promise.all([second.part.ready(), agent.part.ready()]);
 });
 
 after(() => cluster.stop());
@@ -26,10 +27,11 @@ async function named(host: string): Promise<void> {
   await cluster.until(`${host} has a name`, async () => (await agent.lookup(host)).length > 0);
 }
 
-/** Calls until `stop()`, which tells what went wrong. */
-function calling(): { stop(): Promise<readonly string[]> } {
+/** Calls until `stop()`, which tells what went wrong, or the end of the test. */
+function calling(t: TestContext): { stop(): Promise<readonly string[]> } {
   const failures: string[] = [];
   const end = new AbortController();
+  t.after(() => end.abort());
   const done = (async () => {
     while (!end.signal.aborted) {
       const answer = await cluster.call(agent, 'web.shop.maesh').catch(String);
@@ -50,10 +52,18 @@ async function agentsOf(controller: Controller): Promise<readonly string[]> {
   return (await controller.agents()).map(({ agent }) => agent);
 }
 
-test('the leader ends: another leads at once, has the agent, and publishes what is new', async () => {
+test('a Service has a name as soon as all replicas say that their agents listen', async () => {
+  const beginMs = cluster.clock.nowMs();
+  await cluster.deploy('shop/web');
+  await named('web.shop.maesh');
+  const tookMs = cluster.clock.nowMs() - beginMs;
+  assert.ok(tookMs < ANNOUNCE_TIMEOUT_MS, `it took ${tookMs} ms`);
+});
+
+test('the leader ends: another leads at once, has the agent, and publishes what is new', async (t) => {
   assert.deepEqual(await agentsOf(first), ['maesh/a1']);
   assert.deepEqual(await agentsOf(second), []);
-  const calls = calling();
+  const calls = calling(t);
   assert.equal(await first.end(), 0);
   // It gave its Lease back: nobody waits for it to run out.
   assert.notEqual(cluster.leader, 'c1');
@@ -68,10 +78,10 @@ test('the leader ends: another leads at once, has the agent, and publishes what 
   assert.deepEqual(await calls.stop(), []);
 });
 
-test('the leader vanishes: another leads when its Lease has run out, and meanwhile nobody notices', async () => {
+test('the leader vanishes: another leads when its Lease has run out, and meanwhile nobody notices', async (t) => {
   const third = await cluster.controller('c3');
   await third.part.ready();
-  const calls = calling();
+  const calls = calling(t);
   second.vanish(cluster.discovery);
   await cluster.until('the agent comes to the other', async () => {
     return (await agentsOf(third)).length === 1;
