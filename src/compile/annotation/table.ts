@@ -43,7 +43,7 @@ const MESH_ROWS: readonly AnnotationRow[] = [
     ...plainRow('weight', 'weight', {
       type: wholeNumber(0, 1_000),
       default: 100,
-      text: 'Share of traffic that this Pod takes against the other endpoints of its Services; 0 takes none.',
+      text: 'Share of traffic that this Pod takes against the other endpoints of its Services; 0 takes none. Each node shares among its own Pods first, unless `locality` is `none`.',
       example: '10',
     }),
     on: ['Pod'],
