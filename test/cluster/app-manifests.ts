@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { LoadResult, LoadSpec } from './app.ts';
 import type { Bed } from './bed/bed.ts';
 import type { PodName } from './bed/ground.ts';
+import { kubernetesMinor } from './bed/tools.ts';
 
 export interface AppOptions {
   readonly namespace: string;
@@ -31,6 +32,8 @@ const EXTERNAL = process.env['MAESH_TEST_EXTERNAL'] === '1';
 /** Where there is no image of the test app, Node's own with the app from a ConfigMap does. */
 const EXTERNAL_IMAGE = process.env['MAESH_TEST_APP_IMAGE'] ?? 'node:26-slim';
 const CONFIG_MAP = 'test-app';
+/** From here on a kubelet can wait without a process in the container. */
+const SLEEP_MINOR = 30;
 
 /** What Pod Security *restricted* asks for. */
 export const RESTRICTED = {
@@ -158,13 +161,16 @@ function podSpec(options: AppOptions, ...args: readonly string[]): object {
         ...(args[0] === 'serve'
           ? { readinessProbe: { httpGet: { path: '/readyz', port: 'http' }, periodSeconds: 1 } }
           : {}),
-        ...(preStopSeconds === 0
-          ? {}
-          : { lifecycle: { preStop: { sleep: { seconds: preStopSeconds } } } }),
+        ...(preStopSeconds === 0 ? {} : { lifecycle: { preStop: wait(preStopSeconds) } }),
         securityContext: RESTRICTED.container,
       },
     ],
   };
+}
+
+function wait(seconds: number): object {
+  if (kubernetesMinor() >= SLEEP_MINOR) return { sleep: { seconds } };
+  return { exec: { command: ['node', '-e', `setTimeout(() => {}, ${seconds * 1_000})`] } };
 }
 
 export interface LoadOptions {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ApiError } from './bed/api.ts';
 import { Bed, type Fetched } from './bed/bed.ts';
+import { needsMinor } from './bed/tools.ts';
 import type { Answer } from './app.ts';
 import { appObjects, callerPod, Load, namespaceObjects } from './app-manifests.ts';
 
@@ -79,44 +80,52 @@ test('a name that does not exist is not found, inside the cluster and outside', 
   }
 });
 
-test('PreferSameNode keeps callers on their node, and its removal spreads them', async () => {
-  const patch = async (value: string | null): Promise<void> => {
-    const spec = JSON.stringify({ spec: { trafficDistribution: value } });
-    await bed.kubectl(['-n', NS, 'patch', 'service', 'web', '-p', spec]);
-  };
-  const nodesSeen = async (caller: string): Promise<readonly string[]> => {
-    const seen = await bed.fetch(`${NS}/${caller}`, 'http://web/', { count: 30 });
-    return distinct(answers(seen).map(({ node }) => node));
-  };
-  await patch('PreferSameNode');
-  for (const [caller, node] of [
-    ['caller-1', nodes[0]],
-    ['caller-2', nodes[1]],
-  ] as const) {
-    await bed.waitFor(`${caller} to stay on ${node}`, async () => {
-      return (await nodesSeen(caller)).join() === node;
+test(
+  'PreferSameNode keeps callers on their node, and its removal spreads them',
+  { skip: needsMinor(34) },
+  async () => {
+    const patch = async (value: string | null): Promise<void> => {
+      const spec = JSON.stringify({ spec: { trafficDistribution: value } });
+      await bed.kubectl(['-n', NS, 'patch', 'service', 'web', '-p', spec]);
+    };
+    const nodesSeen = async (caller: string): Promise<readonly string[]> => {
+      const seen = await bed.fetch(`${NS}/${caller}`, 'http://web/', { count: 30 });
+      return distinct(answers(seen).map(({ node }) => node));
+    };
+    await patch('PreferSameNode');
+    for (const [caller, node] of [
+      ['caller-1', nodes[0]],
+      ['caller-2', nodes[1]],
+    ] as const) {
+      await bed.waitFor(`${caller} to stay on ${node}`, async () => {
+        return (await nodesSeen(caller)).join() === node;
+      });
+    }
+    await patch(null);
+    await bed.waitFor('caller-1 to spread', async () => {
+      return (await nodesSeen('caller-1')).join() === nodes.join();
     });
-  }
-  await patch(null);
-  await bed.waitFor('caller-1 to spread', async () => {
-    return (await nodesSeen('caller-1')).join() === nodes.join();
-  });
-});
+  },
+);
 
-test('a namespace of Pod Security restricted takes no privileged pod', async () => {
-  const pod = {
-    metadata: { name: 'bad' },
-    spec: {
-      containers: [{ name: 'c', image: 'test/app:1', securityContext: { privileged: true } }],
-    },
-  };
-  await assert.rejects(bed.api.create(`/api/v1/namespaces/${NS}/pods`, pod), (error: unknown) => {
-    assert.ok(error instanceof ApiError);
-    assert.equal(error.status, 403);
-    assert.match(error.message, /violates PodSecurity "restricted/);
-    return true;
-  });
-});
+test(
+  'a namespace of Pod Security restricted takes no privileged pod',
+  { skip: needsMinor(23) },
+  async () => {
+    const pod = {
+      metadata: { name: 'bad' },
+      spec: {
+        containers: [{ name: 'c', image: 'test/app:1', securityContext: { privileged: true } }],
+      },
+    };
+    await assert.rejects(bed.api.create(`/api/v1/namespaces/${NS}/pods`, pod), (error: unknown) => {
+      assert.ok(error instanceof ApiError);
+      assert.equal(error.status, 403);
+      assert.match(error.message, /violates PodSecurity "restricted/);
+      return true;
+    });
+  },
+);
 
 test('readiness takes a pod out of its Service and puts it back', async () => {
   const ready = async (): Promise<number> => {

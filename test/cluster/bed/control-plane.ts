@@ -13,7 +13,7 @@ import {
   SERVICE_CIDR,
   SERVICE_CIDR6,
 } from './netns.ts';
-import type { Tools } from './tools.ts';
+import { kubernetesMinor, type Tools } from './tools.ts';
 
 export interface ControlPlaneOptions {
   readonly work: string;
@@ -24,6 +24,8 @@ export interface ControlPlaneOptions {
 
 /** How long a node may be silent until its pods count as not ready. The default of Kubernetes is 50 s. */
 export const NODE_GRACE_SECONDS = 10;
+/** From here on controllers have the names that documents give them. */
+const CONTROLLER_NAMES_MINOR = 28;
 const ETCD = 'http://127.0.0.1:2379';
 export const API_SERVER = `https://${LAB_ADDRESS}:6443`;
 
@@ -52,6 +54,7 @@ export class ControlPlane {
     const daemon = (name: string, argv: readonly string[]): Daemon =>
       new Daemon({ name, argv, netns: net.lab, logFile: join(work, `${name}.log`) });
     const key = join(this.#certs, 'service-accounts.key');
+    const minor = kubernetesMinor(tools.kubernetesVersion);
     this.etcd = daemon('etcd', [
       tools.etcd,
       `--data-dir=${join(work, 'etcd')}`,
@@ -85,7 +88,7 @@ export class ControlPlane {
       `--service-account-private-key-file=${key}`,
       `--root-ca-file=${join(this.#certs, 'apiserver.crt')}`,
       `--cluster-cidr=${families(dualStack, POD_CIDR, POD_CIDR6)}`,
-      '--controllers=*,-node-ipam-controller',
+      `--controllers=*,-${minor < CONTROLLER_NAMES_MINOR ? 'nodeipam' : 'node-ipam-controller'}`,
       '--leader-elect=false',
       '--node-monitor-period=1s',
       `--node-monitor-grace-period=${NODE_GRACE_SECONDS}s`,

@@ -37,10 +37,12 @@ import {
   POD_CIDR,
   POD_CIDR6,
 } from './netns.ts';
-import { findTools, ROOT, type Tools } from './tools.ts';
+import { findTools, kubernetesMinor, ROOT, type Tools } from './tools.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const NODES_MAX = 3;
+/** From here on kube-proxy has its mode nftables without a feature gate. */
+const NFTABLES_MINOR = 31;
 /** Node n1 and n3 in one zone, n2 in another. */
 const ZONES = ['a', 'b', 'a'];
 
@@ -166,6 +168,7 @@ export class LocalGround implements Ground {
     const { dualStack = false } = this.#options;
     const config: KubeletConfig = {
       node: node.name,
+      version: this.#tools.kubernetesVersion,
       labels: {
         'topology.kubernetes.io/region': 'r',
         'topology.kubernetes.io/zone': ZONES[Number(node.name.slice(1)) - 1] ?? '',
@@ -202,12 +205,13 @@ export class LocalGround implements Ground {
       'tcp-timeout-established=0s',
       'tcp-timeout-close-wait=0s',
     ];
+    const isOld = kubernetesMinor(this.#tools.kubernetesVersion) < NFTABLES_MINOR;
     const proxy = this.#daemon(node, 'kube-proxy', [
       this.#tools.kubernetes,
       'kube-proxy',
       `--kubeconfig=${this.#plane.kubeconfig}`,
       `--hostname-override=${node.name}`,
-      '--proxy-mode=nftables',
+      `--proxy-mode=${isOld ? 'iptables' : 'nftables'}`,
       `--cluster-cidr=${dualStack ? `${POD_CIDR},${POD_CIDR6}` : POD_CIDR}`,
       ...conntrack.map((flag) => `--conntrack-${flag}`),
     ]);

@@ -75,7 +75,7 @@ export class NodeRegistration {
   }
 
   #status(): object {
-    const { node, address, address6, dualStack } = this.#config;
+    const { node, version, address, address6, dualStack } = this.#config;
     const condition = (type: string, status: string, reason: string): object => ({
       type,
       status,
@@ -101,7 +101,7 @@ export class NodeRegistration {
       declaredFeatures: ['ExtendWebSocketsToKubelet'],
       daemonEndpoints: { kubeletEndpoint: { Port: this.#logPort } },
       nodeInfo: {
-        kubeletVersion: 'v1.36.3',
+        kubeletVersion: `v${version}`,
         operatingSystem: 'linux',
         architecture: 'amd64',
         osImage: 'test bed',

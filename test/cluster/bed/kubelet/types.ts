@@ -192,6 +192,8 @@ export type Images = Readonly<Record<string, Image>>;
 
 export interface KubeletConfig {
   readonly node: string;
+  /** Of Kubernetes, `1.36.3`. */
+  readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly address: string;
   readonly address6: string;

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"os"
 
-	"k8s.io/component-base/cli"
-	_ "k8s.io/component-base/logs/json/register"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
@@ -16,7 +16,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Picks one of the parts of Kubernetes by the first argument, so that the parts share one binary.
+// Picks one of the parts of Kubernetes by the first argument, so that the parts share one binary. Only what all versions
+// from 1.21 on have is used: component-base/cli came with 1.23.
 func main() {
 	parts := map[string]func() *cobra.Command{
 		"kube-apiserver":          apiserver.NewAPIServerCommand,
@@ -28,7 +29,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: kubernetes kube-apiserver|kube-controller-manager|kube-scheduler|kube-proxy [flags]")
 		os.Exit(2)
 	}
-	part := parts[os.Args[1]]
-	os.Args = os.Args[1:]
-	os.Exit(cli.Run(part()))
+	command := parts[os.Args[1]]()
+	command.SetArgs(os.Args[2:])
+	command.SetGlobalNormalizationFunc(cliflag.WordSepNormalizeFunc)
+	logs.InitLogs()
+	err := command.Execute()
+	logs.FlushLogs()
+	if err != nil {
+		os.Exit(1)
+	}
 }
