@@ -24,6 +24,8 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  // A cluster that is there is of no use here.
+  delete process.env['MAESH_TEST_EXTERNAL'];
   // Its words are for people, and standard output may be for a program.
   const script = join(ROOT, 'scripts/cluster-tools.sh');
   const { status } = spawnSync(script, { stdio: ['ignore', process.stderr, process.stderr] });

@@ -61,7 +61,8 @@ export function report(figures: Figures): string {
   const { size, phases, requests } = figures;
   const number = (value: number): string => formatNumber(value, 0);
   const making = figures.announcedSeconds - figures.firstReadySeconds;
-  const shadowsPerSecond = making > 0 ? (size.services - size.published) / making : Number.NaN;
+  const made = size.services - size.published;
+  const perSecond = made > 0 && making > 0 ? formatNumber(made / making, 1) : '–';
   const memory = plainTable({
     head: ['', 's', 'peak MB', 'settled MB', 'cores: controller', 'API server', 'etcd', 'agents'],
     rows: phases.map(({ name, seconds, peakMb, settledMb, cores }) => [
@@ -80,7 +81,7 @@ export function report(figures: Figures): string {
       ['ready, first start', `${formatNumber(figures.firstReadySeconds, 1)} s`],
       ['all shadow Services are there', `${number(figures.announcedSeconds)} s`],
       ['all are published', `${number(figures.publishedSeconds)} s`],
-      ['shadow Services made', `${formatNumber(shadowsPerSecond, 1)} a second`],
+      ['shadow Services made', `${perSecond} a second`],
       ['ready, restart', `${formatNumber(figures.restartReadySeconds, 1)} s`],
       ['all agents are served, restart', `${formatNumber(figures.agentsBackSeconds, 1)} s`],
       ['writes to shadow Services, restart', number(figures.restartWrites)],
