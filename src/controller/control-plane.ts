@@ -82,6 +82,8 @@ export class ControlPlane {
   readonly #probe: DnsProbe;
   #isSourceReady = false;
   #isServing = false;
+  #isStopped = false;
+  #listening: Promise<void> = Promise.resolve();
   #hasCredentials = false;
   #keeper: Keeper | null = null;
   #feed: ShadowFeed | null = null;
@@ -185,6 +187,8 @@ export class ControlPlane {
 
   /** Sends the agents to another replica and ends. */
   async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#listening;
     await this.discovery.drain();
     this.#probe.stop();
     this.#flush?.cancel();
@@ -279,9 +283,10 @@ export class ControlPlane {
 
   /** Agents are let in when there is a certificate to show and something to tell. */
   #serve(): void {
-    if (this.#isServing || this.placer.version === 0 || !this.#hasCredentials) return;
+    if (this.#isServing || this.#isStopped) return;
+    if (this.placer.version === 0 || !this.#hasCredentials) return;
     this.#isServing = true;
-    void this.#listen();
+    this.#listening = this.#listen();
   }
 
   async #listen(): Promise<void> {

@@ -78,8 +78,6 @@ async function control(parts: Parts, ended: Promise<void>): Promise<void> {
     await plane.stop();
     await leading()?.stop();
     await admin.stop();
-    // A certificate that was made, or a Delta that was due, while it drained has opened it again.
-    await plane.discovery.stop();
     client.close();
   }
 }

@@ -39,10 +39,25 @@ export class FakeApi implements Pick<KubeClient, 'request' | 'list' | 'stream'> 
   /** A watch that ends with this error instead of events; null is none. */
   watchError: Error | null = null;
 
+  /** As with a real one, a request that is given up may still be carried out. */
   async request(request: FakeRequest): Promise<unknown> {
     this.requests.push(request);
     await setImmediate();
-    if (request.signal?.aborted === true) throw new Error('aborted');
+    const { signal } = request;
+    if (signal?.aborted === true) throw new Error('aborted');
+    const carriedOut = this.#carryOut(request);
+    if (signal === undefined) return carriedOut;
+    const givenUp = Promise.withResolvers<never>();
+    const giveUp = (): void => givenUp.reject(new Error('aborted'));
+    signal.addEventListener('abort', giveUp);
+    try {
+      return await Promise.race([carriedOut, givenUp.promise]);
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  async #carryOut(request: FakeRequest): Promise<unknown> {
     await this.before(request);
     const answer = structuredClone((await this.answer(request)) ?? this.#serve(request));
     await this.after(request);

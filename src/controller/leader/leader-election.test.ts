@@ -131,6 +131,21 @@ test('stop() waits for the work to end, gives the Lease back, and the next one h
   await two.election.stop();
 });
 
+test('a first write that is under way at the end leaves no Lease that someone holds', async () => {
+  const { api, clock, random, holder } = bed();
+  const arrived = Promise.withResolvers<void>();
+  api.before = ({ method }) => (method === 'POST' ? arrived.promise : undefined);
+  const one = new Candidate('one', { api, clock, random });
+  await settle();
+  const stopped = one.election.stop();
+  await settle();
+  arrived.resolve();
+  await stopped;
+  await settle();
+  assert.equal(holder(), '');
+  assert.equal(one.starts, 0);
+});
+
 test('a leader that dies is followed after 15 s, not before and not much later', async () => {
   const { api, clock, random } = bed();
   const one = new Candidate('one', { api, clock, random });

@@ -139,7 +139,7 @@ export class LeaderElection {
     // The term counts from before the request: it may wait on the way, the Lease counts from when it is written.
     const sentMs = this.#options.clock.nowMs();
     this.#mayHold = true;
-    this.#observe(readLease(await this.#write(lease, signal)));
+    this.#observe(readLease(await this.#write(lease)));
     // The work of an earlier term has ended before the next one begins.
     await this.#ending;
     this.#lead(sentMs + RENEW_DEADLINE_MS, signal);
@@ -232,7 +232,7 @@ export class LeaderElection {
       const lease = await this.#read(undefined);
       if (lease?.holder !== this.#options.identity) return;
       const spec = { ...recordAt(lease.raw, 'spec'), holderIdentity: '', leaseDurationSeconds: 1 };
-      await this.#put({ ...lease.raw, spec }, undefined);
+      await this.#put({ ...lease.raw, spec });
     } catch (error) {
       // Nobody is harmed: the Lease runs out by itself.
       this.#options.log.debug('Cannot give the Lease back', { error: MeshError.from(error) });
@@ -252,8 +252,11 @@ export class LeaderElection {
     return raw === null ? null : readLease(raw);
   }
 
-  /** Creates the Lease, or writes the one that was read with this replica as its holder. */
-  #write(lease: Lease | null, signal: AbortSignal): Promise<unknown> {
+  /**
+   * Creates the Lease, or writes the one that was read with this replica as its holder. The end of this replica waits for the
+   * answer: a write that was given up could still arrive, after the Lease was given back.
+   */
+  #write(lease: Lease | null): Promise<unknown> {
     const { api, clock, identity, name, namespace } = this.#options;
     const now = microTime(clock.wallMs());
     const isOwn = lease?.holder === identity;
@@ -266,26 +269,24 @@ export class LeaderElection {
       renewTime: now,
       leaseTransitions: (lease?.transitions ?? 0) + (isOwn || lease === null ? 0 : 1),
     };
-    if (lease !== null) return this.#put({ ...lease.raw, spec }, signal);
+    if (lease !== null) return this.#put({ ...lease.raw, spec });
     const metadata = { name, namespace, labels: labelsOfPart('controller') };
     return api.request({
       method: 'POST',
       path: this.#path,
       query: QUERY,
       body: { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec },
-      signal,
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
   }
 
   /** Fails with a conflict when it is not the version that was read. */
-  #put(body: unknown, signal: AbortSignal | undefined): Promise<unknown> {
+  #put(body: unknown): Promise<unknown> {
     return this.#options.api.request({
       method: 'PUT',
       path: `${this.#path}/${this.#options.name}`,
       query: QUERY,
       body,
-      signal,
       timeoutMs: REQUEST_TIMEOUT_MS,
     });
   }

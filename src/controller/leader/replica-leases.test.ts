@@ -81,6 +81,24 @@ test('a replica that stops is gone at once', async () => {
   assert.equal(api.objects.size, 0);
 });
 
+test('a write that is under way at the end does not bring the Lease back', async () => {
+  const { api, clock, replica } = bed();
+  const one = replica('one');
+  await one.start();
+  const arrived = Promise.withResolvers<void>();
+  api.before = ({ method }) => (method === 'PATCH' ? arrived.promise : undefined);
+  one.report({ progress: '9', agents: 0 });
+  clock.advance(200);
+  await settle();
+  const stopped = one.stop();
+  await settle();
+  arrived.resolve();
+  await stopped;
+  await settle();
+  assert.equal(writes(api).length, 2);
+  assert.equal(api.objects.size, 0);
+});
+
 test('many reports are at most five writes a second, and the last one is what stands', async () => {
   const { api, clock, replica } = bed();
   const [one, two] = [replica('one'), replica('two')];

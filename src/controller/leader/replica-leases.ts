@@ -191,14 +191,14 @@ export class ReplicaLeases {
     const report = this.#report;
     this.#sentMs = clock.nowMs();
     try {
-      // Nobody else writes it, so there is no version to respect: server-side apply makes it or changes it.
+      // Nobody else writes it, so there is no version to respect: server-side apply makes it or changes it. The end waits for
+      // the answer: a write that was given up could still arrive, after the Lease was deleted.
       await api.request({
         method: 'PATCH',
         path: `${this.#collection}/${this.#name}`,
         query: { fieldManager: FIELD_MANAGER, force: true },
         contentType: 'application/apply-patch+yaml',
         body: this.#render(report),
-        signal: this.#abort.signal,
         timeoutMs: REQUEST_TIMEOUT_MS,
       });
       this.#written = report;
