@@ -138,7 +138,8 @@ export class ControlPlane {
     this.#isSourceReady = true;
     // It may have been refused by a server that was starting.
     if (!this.#authority.isReady) this.#authority.refresh();
-    this.#probe.start();
+    // Whoever wants it off has callers ask another resolver than this Pod does.
+    if (this.#options.settings.dnsMode !== 'off') this.#probe.start();
   }
 
   /** Looks at the Services of the mesh itself from here on, and has the keeper hear of them and of all others. */
