@@ -63,7 +63,7 @@ const CASES: Readonly<
   'an old Kubernetes': [
     { version: known('v1.21.1') },
     [
-      'warn upgrades: has one agent per node at a time: an upgrade of maesh interrupts a node',
+      'warn upgrades: has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers',
       'warn kube-proxy: knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
     ],
   ],

@@ -36,7 +36,8 @@ export function checkVersion({ version }: ClusterFacts): readonly Finding[] {
         : ok('Kubernetes', text),
     ];
     if (minor < SURGE) {
-      const message = 'has one agent per node at a time: an upgrade of maesh interrupts a node';
+      const message =
+        'has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers';
       found.push(warn('upgrades', message, `upgrade the cluster to 1.${SURGE} or later`));
     }
     return found;
