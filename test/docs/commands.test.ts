@@ -14,6 +14,8 @@ const COMMAND = /^(?:bin\/maesh|maesh|npm|npx node) [a-z-]/;
 const OPTIONS_OF: Readonly<Record<string, string>> = {
   start: 'demo/main.ts',
   bench: 'bench/options.ts',
+  'bench:controller': 'bench/controller/options.ts',
+  'bench:discovery': 'bench/discovery.ts',
   fuzz: 'test/fuzz/main.ts',
 };
 const scripts = Object.keys(
