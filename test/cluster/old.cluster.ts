@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
 import type { Bed } from './bed/bed.ts';
+import type { Outcome } from './bed/command.ts';
 import { kubernetesMinor, kubernetesVersion, ROOT } from './bed/tools.ts';
 import { assertNoneLost, underLoad } from './mesh/loads.ts';
 import { MESH, MeshBed } from './mesh/mesh.ts';
@@ -100,16 +101,9 @@ test(
 );
 
 test('maesh check finds nothing wrong, and tells what this version costs', { skip }, async () => {
-  const cli = [process.execPath, join(ROOT, 'src/cli/main.ts')];
   // Agents that started a moment ago may not be ready by all measures yet.
   const stdout = await bed.waitFor('a check without faults', async () => {
-    const { code, stdout, stderr } = await bed.run([
-      ...cli,
-      'check',
-      '--cluster',
-      '--mesh-namespace',
-      MESH,
-    ]);
+    const { code, stdout, stderr } = await maesh('check', '--cluster');
     if (code !== 0) throw new Error(`${stdout}${stderr}`);
     return stdout;
   });
@@ -182,6 +176,30 @@ test('agents and controllers are rolled: no request is lost', { skip }, async (t
   assertNoneLost(counts);
 });
 
+test(
+  'the API server comes back without a past: changes are seen, calls go on',
+  { skip },
+  async (t) => {
+    const local = bed.onlyLocal;
+    const counts = await underLoad(t, bed, { namespace: NS, url: URL }, async () => {
+      await local.apiServer.kill();
+      await local.compact();
+      await local.apiServer.start();
+      // These look for it again after up to two minutes.
+      const proxies = ['n1', 'n2'].map((name) => local.node(name).kubeProxy);
+      for (const part of [local.controllers, local.scheduler, ...proxies]) {
+        await part.kill();
+        await part.start();
+      }
+      await bed.apply(...appObjects({ namespace: NS, name: 'later', replicas: 1 }));
+      await mesh.published(`${NS}/later`, { timeoutMs: 90_000 });
+      await bed.readyPods(NS, 'app=later', 1, { timeoutMs: 90_000 });
+      await answers('http://later.shop.maesh/');
+    });
+    assertNoneLost(counts);
+  },
+);
+
 test('removed by helm 4, installed and removed by helm 3: nothing is left', { skip }, async () => {
   await mesh.uninstall();
   const flags = ['-n', MESH, '--wait', '--timeout', '120s'];
@@ -189,6 +207,30 @@ test('removed by helm 4, installed and removed by helm 3: nothing is left', { sk
   await mesh.published(`${NS}/web`);
   await answers();
   await bed.helm(['uninstall', 'maesh', ...flags], 3);
+  await nothingLeft();
+});
+
+test('maesh install and uninstall do the same', { skip }, async () => {
+  const installed = await maesh('install');
+  assert.equal(installed.code, 0, installed.stderr);
+  await mesh.published(`${NS}/web`);
+  await answers();
+  const again = await maesh('upgrade', '--dry-run', 'server');
+  assert.equal(again.code, 0, again.stderr);
+  assert.match(again.stdout, /DaemonSet maesh\/maesh-agent/);
+  assert.doesNotMatch(again.stdout, /\b(created|changed|deleted)\b/);
+  const uninstalled = await maesh('uninstall', '--yes', '--leave', '5s');
+  assert.equal(uninstalled.code, 0, uninstalled.stderr);
+  await nothingLeft();
+});
+
+/** The CLI of this checkout. */
+async function maesh(...args: readonly string[]): Promise<Outcome> {
+  const environment = { MAESH_NAMESPACE: MESH };
+  return await bed.run([process.execPath, join(ROOT, 'src/cli/main.ts'), ...args], environment);
+}
+
+async function nothingLeft(): Promise<void> {
   assert.equal(await mesh.corefile(), corefileBefore);
   const kinds = 'all,configmaps,secrets,leases,serviceaccounts,roles,rolebindings,endpointslices';
   const ours = ['-A', '-l', 'app.kubernetes.io/part-of=maesh', '-o', 'name'];
@@ -196,7 +238,7 @@ test('removed by helm 4, installed and removed by helm 3: nothing is left', { sk
     'nothing to be left',
     async () => (await bed.kubectl(['get', kinds, ...ours])) === '',
   );
-});
+}
 
 interface Shadow {
   readonly metadata: {
