@@ -124,7 +124,7 @@ export class Archive {
   append(version: number, frames: readonly Buffer[], atMs: number): void {
     const change: Change = {
       version,
-      frames: frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames),
+      frames: joined(frames),
       parts: frames.length,
       commit: commitFrame(version, { from: this.#version, parts: frames.length }),
       atMs,
@@ -212,4 +212,14 @@ export class Archive {
 
 function sizeOf(change: Change): number {
   return change.frames.length + change.commit.length;
+}
+
+/** In memory of its own, as the frames are: `Buffer.concat` would take it from Node's pool. */
+function joined(frames: readonly Buffer[]): Buffer {
+  const [first] = frames;
+  if (frames.length === 1 && first !== undefined) return first;
+  const all = Buffer.allocUnsafeSlow(frames.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const frame of frames) at += frame.copy(all, at);
+  return all;
 }

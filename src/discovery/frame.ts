@@ -44,10 +44,11 @@ export interface Frame {
 
 const EMPTY = Buffer.alloc(0);
 
+/** Memory of its own: frames are kept, and a small one of Node's pool would keep 64 KiB of it. */
 export function encodeFrame(frame: Frame): Buffer {
   const { payload, version } = frame;
   assert(Number.isSafeInteger(version) && version >= 0, 'a version is a whole number');
-  const bytes = Buffer.allocUnsafe(HEAD_BYTES + payload.length);
+  const bytes = Buffer.allocUnsafeSlow(HEAD_BYTES + payload.length);
   bytes.writeUInt32BE(payload.length, 0);
   bytes[4] = frame.type;
   bytes[5] = frame.flags;
