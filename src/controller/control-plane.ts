@@ -105,6 +105,7 @@ export class ControlPlane {
       random,
       log,
       namespaces: settings.scope.watchNamespaces,
+      ignoreNamespaces: settings.scope.ignoreNamespaces,
       onNotice: (text) => log.info(text),
       onChange: () => this.onChange(),
       onBack: () => this.#back(),

@@ -146,6 +146,10 @@ function slice(name: string, of: string, address = '10.244.1.5'): FakeObject {
   };
 }
 
+function within(namespace: string, object: FakeObject): FakeObject {
+  return { ...object, metadata: { ...object.metadata, namespace } };
+}
+
 test('start() resolves when all is in the store, which was told in one batch', async (t) => {
   const bed = await setUp(t);
   await bed.source.start();
@@ -250,6 +254,24 @@ test('with namespaces, only theirs are asked for', async (t) => {
   await bed.later(() => bed.has('Service', 'later', 'new'));
   const many = Array.from({ length: 101 }, (_, i) => `n${i}`);
   assert.throws(() => new Bed(bed.server, { namespaces: many }), /name at most 100, or none/);
+});
+
+test('of namespaces that are ignored no Services and endpoints are asked for, all else is', async (t) => {
+  const bed = await setUp(t, { ignoreNamespaces: ['maesh', 'other'] }, (server) => {
+    fill(server);
+    server.set('v1/services', service('shadow-1', 'maesh'));
+    server.set('v1/pods', within('maesh', pod('agent-1')));
+    server.set(SLICES, within('maesh', slice('shadow-1-x', 'shadow-1')));
+  });
+  await bed.source.start();
+  assert.equal(
+    bed.told[0],
+    'EndpointSlice/shop/web-x Namespace//other Namespace//shop Node//n1 Pod/maesh/agent-1 Pod/shop/web-1 Service/shop/web ServiceAccount/shop/web',
+  );
+  bed.server.set(SLICES, within('maesh', slice('shadow-2-x', 'shadow-2')));
+  bed.server.set('v1/services', service('late'));
+  await bed.later(() => bed.has('Service', 'shop', 'late'));
+  assert.ok(!bed.has('EndpointSlice', 'maesh', 'shadow-2-x'));
 });
 
 test('a server without slices is read from Endpoints, with one notice', async (t) => {

@@ -38,6 +38,8 @@ export interface ClusterSourceOptions {
   readonly log?: Log;
   /** Only objects of these namespaces; absent or empty: of all. Nodes are always watched. */
   readonly namespaces?: readonly string[];
+  /** Namespaces of which no Services and endpoints are read. */
+  readonly ignoreNamespaces?: readonly string[];
   /** Default 10. */
   readonly coalesceMs?: number;
   /** Annotations that are kept in memory; by default those of the mesh. */
@@ -213,10 +215,12 @@ export class ClusterSource {
     });
     const { namespace, name } = place;
     const { group, version, plural } = watched;
+    const fieldSelector =
+      name === null ? this.#selectorOf(watched, namespace) : `metadata.name=${name}`;
     const reflector = new Reflector<Picked>({
       client,
       path: resourcePath({ group, version, plural, ...(namespace === null ? {} : { namespace }) }),
-      fieldSelector: name === null ? watched.fieldSelector : `metadata.name=${name}`,
+      fieldSelector,
       pick: (raw) => pick(watched, raw, keep),
       sink: feed,
       clock,
@@ -226,6 +230,14 @@ export class ClusterSource {
       onState: () => this.#stateChanged(watched, reflector),
     });
     return { watched, feed, reflector };
+  }
+
+  /** Each shadow Service has an endpoint per agent: none of that is to be sent here, read, and kept. */
+  #selectorOf({ kind, fieldSelector }: WatchedKind, namespace: string | null): string | undefined {
+    const { ignoreNamespaces = [] } = this.#options;
+    if (namespace !== null || (kind !== 'Service' && !isEndpoints({ kind }))) return fieldSelector;
+    const others = ignoreNamespaces.map((each) => `metadata.namespace!=${each}`);
+    return others.length === 0 ? fieldSelector : others.join();
   }
 
   #synced(): void {
@@ -308,7 +320,7 @@ export class ClusterSource {
   }
 }
 
-function isEndpoints({ kind }: WatchedKind): boolean {
+function isEndpoints({ kind }: Pick<WatchedKind, 'kind'>): boolean {
   return kind === 'EndpointSlice' || kind === 'Endpoints';
 }
 
