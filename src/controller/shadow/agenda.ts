@@ -5,8 +5,8 @@ import { WorkQueue } from './work.ts';
 
 /** Services without a port that get another chance when ports become free. */
 const FED_AT_ONCE = 32;
-/** Shadows worked on at a time. */
-const CONCURRENCY = 8;
+/** Shadows worked on at a time. An API server gives out cluster IPs one after the other, so that more would only queue there. */
+const CONCURRENCY = 4;
 
 export class Agenda {
   /** Those that wait for agents to listen. */
@@ -38,8 +38,9 @@ export class Agenda {
     this.starved.clear();
   }
 
+  /** Names that only wait to be published go first: at a first install callers need not wait until everything is announced. */
   soon(name: string): void {
-    this.#queue.add(name);
+    this.#queue.add(name, this.waiting.has(name));
   }
 
   after(name: string, delayMs: number): void {

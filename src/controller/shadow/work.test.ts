@@ -41,6 +41,25 @@ test('a key is at work once at a time, and once more when it is added meanwhile'
   assert.equal(queue.size, 0);
 });
 
+test('what is urgent is done first, also when it waits already', async () => {
+  const done: string[] = [];
+  const queue = new WorkQueue({
+    clock: new ManualClock(),
+    concurrency: 1,
+    work: async (key) => {
+      done.push(key);
+    },
+  });
+  queue.open();
+  for (const key of ['a', 'b', 'c']) queue.add(key);
+  queue.add('d', true);
+  queue.add('c', true);
+  queue.add('d');
+  assert.equal(queue.size, 4);
+  await turn();
+  assert.deepEqual(done, ['d', 'c', 'a', 'b']);
+});
+
 test('take() lets a burst go and then so many a second', async () => {
   const clock = new ManualClock();
   const rate = new RateLimit(clock, 10, 2);

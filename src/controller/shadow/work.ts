@@ -1,4 +1,7 @@
-/** Work by key: each key at most once in the queue and once at work, a few keys at a time, and writes no faster than allowed. */
+/**
+ * Work by key: each key at most once in the queue and once at work, a few keys at a time, those that are urgent first, and
+ * writes no faster than allowed.
+ */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock, Timer } from '../../base/clock.ts';
@@ -18,6 +21,7 @@ export interface WorkQueueOptions {
 /** A key that is added while it is at work is done once more after that. */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
+  readonly #urgent = new Set<string>();
   readonly #waiting = new Set<string>();
   readonly #atWork = new Set<string>();
   #workers = 0;
@@ -29,7 +33,7 @@ export class WorkQueue {
   }
 
   get size(): number {
-    return this.#waiting.size + this.#atWork.size;
+    return this.#urgent.size + this.#waiting.size + this.#atWork.size;
   }
 
   open(): void {
@@ -39,12 +43,19 @@ export class WorkQueue {
   /** Forgets what waits; what is at work ends by itself. */
   close(): void {
     this.#isOpen = false;
+    this.#urgent.clear();
     this.#waiting.clear();
   }
 
-  add(key: string): void {
+  /** One that waits already becomes urgent, never the other way round. */
+  add(key: string, isUrgent = false): void {
     if (!this.#isOpen) return;
-    this.#waiting.add(key);
+    if (isUrgent) {
+      this.#waiting.delete(key);
+      this.#urgent.add(key);
+    } else if (!this.#urgent.has(key)) {
+      this.#waiting.add(key);
+    }
     if (this.#workers >= this.#options.concurrency) return;
     this.#workers += 1;
     void this.#run();
@@ -69,9 +80,13 @@ export class WorkQueue {
   }
 
   #next(): string | undefined {
-    for (const key of this.#waiting) {
+    return this.#firstOf(this.#urgent) ?? this.#firstOf(this.#waiting);
+  }
+
+  #firstOf(keys: Set<string>): string | undefined {
+    for (const key of keys) {
       if (this.#atWork.has(key)) continue;
-      this.#waiting.delete(key);
+      keys.delete(key);
       return key;
     }
     return undefined;
