@@ -121,9 +121,14 @@ export class MeshBed {
 
   /** Requests for a Service (`namespace/name`) that the agent of a node has carried since it started. */
   async carried(node: string, service: string): Promise<number> {
-    const agent = (await this.agentOn(node)).replace('/', '/pods/');
-    const page = await this.bed.api.text(`/api/v1/namespaces/${agent}:9000/proxy/metrics`);
+    const page = await this.metrics(await this.agentOn(node));
     return sumOf(page, 'maesh_requests_total', { service });
+  }
+
+  /** The metrics page of a Pod of the mesh. */
+  async metrics(pod: string): Promise<string> {
+    const path = pod.replace('/', '/pods/');
+    return await this.bed.api.text(`/api/v1/namespaces/${path}:9000/proxy/metrics`);
   }
 
   /** Of the cluster DNS. */
