@@ -20,6 +20,7 @@ import { PAYLOAD_BYTES_MAX, readPayload } from '../src/discovery/payload.ts';
 import { DiscoveryServer } from '../src/discovery/server.ts';
 import { delta, makeCertificate, service } from '../src/discovery/stream.fixture.ts';
 import { Wire } from '../src/discovery/wire.ts';
+import { CONTROLLER } from '../src/model/names.ts';
 import type { Identity } from '../src/model/endpoint.ts';
 import type { Service } from '../src/model/service.ts';
 import { Histogram } from './histogram.ts';
@@ -183,7 +184,7 @@ function simulate(): void {
   });
 
   function dialOne(pod: string, { port, ca }: { port: number; ca: string }): void {
-    const socket = connect({ host: '127.0.0.1', port, ca, servername: 'maesh-controller' });
+    const socket = connect({ host: '127.0.0.1', port, ca, servername: CONTROLLER });
     socket.once('secureConnect', () => {
       const wire = new Wire({ socket, clock: systemClock, payloadBytesMax: PAYLOAD_BYTES_MAX });
       let newestMs = 0;

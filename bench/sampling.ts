@@ -23,11 +23,11 @@ export interface Memory {
 }
 
 export function usage(pid: number, core: number): Usage {
-  let ticks = 0;
-  for (const member of family(pid)) ticks += processTicks(member);
+  let cpuMs = 0;
+  for (const member of family(pid)) cpuMs += processCpuMs(member);
   const cpu = coreTicks(core);
   return {
-    cpuMs: ticks * TICK_MS,
+    cpuMs,
     coreBusyMs: cpu.busy * TICK_MS,
     stolenMs: cpu.stolen * TICK_MS,
     atMs: performance.now(),
@@ -58,9 +58,10 @@ function family(pid: number): number[] {
   return found;
 }
 
-function processTicks(pid: number): number {
+/** User and system time of all threads of one process, milliseconds; 0 for one that is gone. */
+export function processCpuMs(pid: number): number {
   const fields = statFields(readProc(`${pid}/stat`));
-  return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_MS;
 }
 
 /** The fields after the command, which may itself hold spaces and brackets: [0] is the state. */

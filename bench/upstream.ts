@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Child, Children } from './children.ts';
 import { nginxUser, type Tools } from './host.ts';
-import { freePorts } from './ports.ts';
+import { freePorts } from '../test/support/ports.ts';
 import { untilAnswers } from './probe.ts';
 
 export interface Upstream {

@@ -3,9 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-
-/** Linux counts CPU time in these. */
-const TICKS_PER_SECOND = 100;
+import { processCpuMs } from '../sampling.ts';
 
 export interface ChildOptions {
   readonly name: string;
@@ -65,9 +63,8 @@ export class Child {
 
   /** Seconds of CPU so far, of all its threads. */
   cpuSeconds(): number {
-    const stat = this.#proc('stat');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    this.mustRun();
+    return processCpuMs(this.#pid) / 1_000;
   }
 
   /** Resident memory now, and the most that there was since the last `resetPeak()`, in MB (10^6 bytes). */

@@ -4,14 +4,13 @@
  */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { KubeClient } from '../../src/kube/api/client.ts';
 import { loadConnection } from '../../src/kube/api/connection.ts';
 import { run, waitFor } from '../../test/cluster/bed/command.ts';
+import { freePorts } from '../../test/support/ports.ts';
 import type { Tools } from '../../test/cluster/bed/tools.ts';
 import { Child } from './child.ts';
 import type { Stored } from './objects.ts';
@@ -44,7 +43,7 @@ export async function startCluster(options: {
   readonly progress: (text: string) => void;
 }): Promise<Cluster> {
   const { folder, tools, onChild, progress } = options;
-  const [clientPort, peerPort, port] = await Promise.all([freePort(), freePort(), freePort()]);
+  const [clientPort = 0, peerPort = 0, port = 0] = await freePorts(3);
   const url = `http://127.0.0.1:${clientPort}`;
   const start = (name: string, argv: readonly string[]): Child => {
     const child = new Child({ name, argv, logFile: join(folder, `${name}.log`) });
@@ -72,16 +71,6 @@ export async function startCluster(options: {
   progress('the API server is ready');
   const write = (objects: Iterable<Stored>): Promise<number> => store(url, objects);
   return { etcd, apiServer, client, kubeconfig: admin, raw, store: write, configFor };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 async function ready(child: Child, question: () => Promise<boolean>): Promise<void> {

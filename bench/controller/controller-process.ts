@@ -12,8 +12,8 @@ import {
 import { join } from 'node:path';
 import { run, waitFor } from '../../test/cluster/bed/command.ts';
 import { ROOT } from '../../test/cluster/bed/tools.ts';
+import { freePorts } from '../../test/support/ports.ts';
 import { Child } from './child.ts';
-import { freePort } from './cluster.ts';
 import { MESH_NAMESPACE } from './objects.ts';
 
 const READY_TIMEOUT_MS = 300_000;
@@ -57,7 +57,7 @@ export async function startController(
   discoveryPort: number,
 ): Promise<Controller> {
   const { folder, main, kubeconfig, memory } = options;
-  const adminPort = await freePort();
+  const [adminPort] = await freePorts(1);
   const { flags, variables } = imageSettings();
   const startedMs = performance.now();
   const child = new Child({

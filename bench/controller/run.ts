@@ -2,15 +2,17 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { recordAt, textAt } from '../../src/base/record.ts';
 import { resourcePath } from '../../src/kube/api/path.ts';
+import { AGENT, CA, CA_KEY, CONTROLLER } from '../../src/model/names.ts';
 import { run, waitFor } from '../../test/cluster/bed/command.ts';
 import type { Tools } from '../../test/cluster/bed/tools.ts';
+import { freePorts } from '../../test/support/ports.ts';
+import { processCpuMs } from '../sampling.ts';
 import type { Child } from './child.ts';
-import { type Cluster, freePort, startCluster } from './cluster.ts';
+import { type Cluster, startCluster } from './cluster.ts';
 import {
   compile,
   type Controller,
@@ -85,11 +87,8 @@ export class Run {
     const shadows = new Shadows(cluster.client);
     this.#shadows = shadows;
     shadows.start();
-    const kubeconfig = cluster.configFor(
-      'controller',
-      await tokenOf(cluster, 'maesh-controller', {}),
-    );
-    const port = await freePort();
+    const kubeconfig = cluster.configFor('controller', await tokenOf(cluster, CONTROLLER, {}));
+    const [port = 0] = await freePorts(1);
     const options = {
       folder: this.#folder,
       main,
@@ -180,17 +179,17 @@ export class Run {
     const agents = await inParallel(agentsOf(this.#options), async ({ name, node, uid }) => {
       const boundObjectRef = { apiVersion: 'v1', kind: 'Pod', name, uid };
       const spec = { audiences: ['maesh-discovery'], boundObjectRef };
-      return { name, node, token: await tokenOf(cluster, 'maesh-agent', spec) };
+      return { name, node, token: await tokenOf(cluster, AGENT, spec) };
     });
     const path = {
       version: 'v1',
       plural: 'configmaps',
       namespace: MESH_NAMESPACE,
-      name: 'maesh-ca',
+      name: CA,
     };
     const ca = await waitFor('the certificate of the controller', async () => {
       const data = recordAt(await cluster.client.get(resourcePath(path)), 'data');
-      return String(data['ca.crt']);
+      return String(data[CA_KEY]);
     });
     const child = fork(join(import.meta.dirname, 'worker.ts'), { stdio: 'inherit' });
     this.#agents = child;
@@ -302,9 +301,7 @@ export class Run {
   #agentsCpuSeconds(): number {
     const pid = this.#agents?.pid;
     if (pid === undefined) return 0;
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+    return processCpuMs(pid) / 1_000;
   }
 }
 

@@ -10,6 +10,7 @@ import { FORMATS, helloFrame, type Position, readWelcome } from '../../src/disco
 import { acknowledgeFrame, HEARTBEAT, tokenFrame } from '../../src/discovery/message.ts';
 import { PAYLOAD_BYTES_MAX } from '../../src/discovery/payload.ts';
 import { HEARTBEAT_MS, Wire } from '../../src/discovery/wire.ts';
+import { CONTROLLER } from '../../src/model/names.ts';
 
 export interface AgentsOrder {
   readonly port: number;
@@ -52,7 +53,7 @@ function dial(
   has: Position | null,
 ): void {
   const { port, ca } = order;
-  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'maesh-controller' });
+  const socket = connect({ host: '127.0.0.1', port, ca, servername: CONTROLLER });
   const wire = new Wire({ socket, clock: systemClock, payloadBytesMax: PAYLOAD_BYTES_MAX });
   let position = has;
   let epoch = '';

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../lab.ts';
-import { freePorts } from '../ports.ts';
+import { freePorts } from '../../test/support/ports.ts';
 import { untilAnswers } from '../probe.ts';
 import type { RunningPeer } from './peer.ts';
 

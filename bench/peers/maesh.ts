@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crowd, manifest, type ServiceShape } from '../manifests.ts';
 import type { Lab } from '../lab.ts';
-import { freePorts } from '../ports.ts';
+import { freePorts } from '../../test/support/ports.ts';
 import { ask, untilAnswers } from '../probe.ts';
 import type { Peer, RunningPeer } from './peer.ts';
 

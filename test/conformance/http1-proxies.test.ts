@@ -9,6 +9,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { readStream, type SeenRequest, type SeenStream } from '../support/http1.ts';
+import { freePorts } from '../support/ports.ts';
 import { connection } from './http1-cases.ts';
 import { Disagreements } from './http1-listed.ts';
 
@@ -113,15 +114,6 @@ class Upstream {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** Sends bytes, reads until the other side closes. */
 function send(port: number, bytes: Buffer): Promise<void> {
   return new Promise((resolve) => {
@@ -207,12 +199,9 @@ function against(proxy: Proxy): void {
 
       before(async () => {
         folder = mkdtempSync(path.join(tmpdir(), 'maesh-conformance-'));
-        for (let i = 0; i < LANES; i++) {
+        for (const port of await freePorts(LANES)) {
           const upstream = new Upstream();
           await upstream.open();
-          // The system may give a port a second time, as nobody listens on it yet.
-          let port = await freePort();
-          while (lanes.some((lane) => lane.port === port)) port = await freePort();
           lanes.push({ port, upstream });
         }
         const file = path.join(folder, 'config');

@@ -3,12 +3,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 
+import { freePorts } from '../../support/ports.ts';
 import { findTool, type Outcome, output, run } from './tools.ts';
 
 const TOKEN = 'admin-of-the-test';
@@ -37,7 +37,7 @@ export class ApiServer implements AsyncDisposable {
   /** Ready within seconds; throws with the end of the log when it is not. */
   static async start(): Promise<ApiServer> {
     const folder = mkdtempSync(join(tmpdir(), 'maesh-api-'));
-    const [client, peer, secure] = await Promise.all([freePort(), freePort(), freePort()]);
+    const [client = 0, peer = 0, secure = 0] = await freePorts(3);
     const server = new ApiServer(folder, secure);
     try {
       await server.#launch({ client, peer, secure });
@@ -137,14 +137,4 @@ export class ApiServer implements AsyncDisposable {
     }
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
