@@ -9,14 +9,14 @@ export interface ListenAddress {
 }
 
 /**
- * `::`, which takes IPv4 callers too, or `0.0.0.0` where the system has no IPv6; any other host is returned as it is, so
- * that a setting like `[::]:9000` works on every node.
+ * `::`, which takes IPv4 callers too, becomes `0.0.0.0` where the system has no IPv6; any other host stays as it is, so that
+ * a setting like `[::]:9000` works on every node.
  */
-export async function listenHost(host: string): Promise<string> {
-  if (host !== '::') return host;
+export async function listenable({ host, port }: ListenAddress): Promise<ListenAddress> {
+  if (host !== '::') return { host, port };
   return await new Promise((resolve) => {
     const probe = net.createServer();
-    probe.once('error', () => resolve('0.0.0.0'));
-    probe.listen({ host, port: 0 }, () => probe.close(() => resolve(host)));
+    probe.once('error', () => resolve({ host: '0.0.0.0', port }));
+    probe.listen({ host, port: 0 }, () => probe.close(() => resolve({ host, port })));
   });
 }

@@ -13,7 +13,6 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { readVersion } from '../base/version.ts';
-import { listenHost } from '../base/wildcard.ts';
 import { Compiler } from '../compile/compiler.ts';
 import { DiscoveryServer } from '../discovery/server.ts';
 import type { AgentStatus } from '../discovery/session.ts';
@@ -324,14 +323,4 @@ function makeDiscovery(options: ControlPlaneOptions): DiscoveryServer {
 
 function isService({ kind }: ObjectRef): boolean {
   return kind === 'Service';
-}
-
-/** The settings with addresses that this machine can listen on. */
-export async function withHosts(settings: ControllerSettings): Promise<ControllerSettings> {
-  const { discovery, admin } = settings;
-  return {
-    ...settings,
-    discovery: { ...discovery, host: await listenHost(discovery.host) },
-    admin: { ...admin, host: await listenHost(admin.host) },
-  };
 }

@@ -6,9 +6,10 @@ import { AdminServer } from '../admin/server.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { type CommandIo, commandLog, endSignal, type Env, failCommand } from '../base/command.ts';
 import { systemRandom } from '../base/random.ts';
+import { listenable } from '../base/wildcard.ts';
 import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
-import { ControlPlane, withHosts } from './control-plane.ts';
+import { ControlPlane } from './control-plane.ts';
 import { ControllerView } from './controller-view.ts';
 import { Leadership, type LeadershipOptions } from './leadership.ts';
 import type { ControllerSettings } from './settings.ts';
@@ -23,7 +24,11 @@ export async function runController(
   env: Env,
   clock: Clock = systemClock,
 ): Promise<number> {
-  const settings = await withHosts(given);
+  const settings = {
+    ...given,
+    discovery: await listenable(given.discovery),
+    admin: await listenable(given.admin),
+  };
   const log = await commandLog(settings, io, clock);
   const ended = endSignal(io);
   try {

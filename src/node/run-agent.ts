@@ -7,7 +7,7 @@ import { type CommandIo, commandLog, endSignal, type Env, failCommand } from '..
 import { memoryTrimmer } from '../base/libc.ts';
 import type { Log } from '../base/log.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
-import { listenHost } from '../base/wildcard.ts';
+import { listenable } from '../base/wildcard.ts';
 import { Feed } from './feed.ts';
 import type { NodeSettings } from './settings.ts';
 
@@ -21,7 +21,11 @@ export async function runAgent(
   env: Env,
   clock: Clock = systemClock,
 ): Promise<number> {
-  const settings = await withHosts(given);
+  const settings = {
+    ...given,
+    dns: given.dns === null ? null : await listenable(given.dns),
+    admin: await listenable(given.admin),
+  };
   const log = await commandLog(settings, io, clock);
   const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log });
   const feed = new Feed({ settings, env, agent, clock, log });
@@ -82,13 +86,4 @@ async function drain(parts: {
   await delay(clock, settings.drainDelayMs);
   await agent.drain(settings.drainTimeoutMs, settings.drainDelayMs);
   await feed.stop();
-}
-
-async function withHosts(settings: NodeSettings): Promise<NodeSettings> {
-  const { dns, admin } = settings;
-  return {
-    ...settings,
-    dns: dns === null ? null : { ...dns, host: await listenHost(dns.host) },
-    admin: { ...admin, host: await listenHost(admin.host) },
-  };
 }
