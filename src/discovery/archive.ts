@@ -14,8 +14,7 @@
  * So nobody waits for a base, and no second copy of the data is needed to make one.
  */
 
-import type { Identity } from '../model/endpoint.ts';
-import type { Service } from '../model/service.ts';
+import type { Snapshot } from '../model/service.ts';
 import { commitFrame } from './message.ts';
 import { encodeParts, type OnTooLong } from './part.ts';
 
@@ -39,10 +38,7 @@ export interface Change {
 }
 
 /** The data itself; it is its owner's, and only read here. */
-export interface Contents {
-  readonly services: ReadonlyMap<string, Service>;
-  readonly identities: ReadonlyMap<string, Identity>;
-}
+export type Contents = Pick<Snapshot, 'services' | 'identities'>;
 
 /** Changes are kept for who comes back, within these two bounds, and in any case while the base needs them. */
 const CHANGES_MAX = 10_000;

@@ -125,7 +125,7 @@ export class DiscoveryClient {
 
   /** What is known, from whatever it came; the maps are live. */
   snapshot(): Snapshot {
-    return this.#picture.snapshot();
+    return this.#picture;
   }
 
   status(): DiscoveryStatus {

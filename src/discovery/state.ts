@@ -56,17 +56,13 @@ interface Change {
   parts: number;
 }
 
-export class Picture {
+/** As a snapshot it is what the last commit made of it. */
+export class Picture implements Snapshot {
   readonly #services = new Map<string, Service>();
   readonly #identities = new Map<string, Identity>();
   #change: Change | null = null;
   /** Of the last delta; 0 before the first. */
   #version = 0;
-
-  /** As of the last commit; the maps are live. */
-  snapshot(): Snapshot {
-    return { version: this.#version, services: this.#services, identities: this.#identities };
-  }
 
   get services(): ReadonlyMap<string, Service> {
     return this.#services;
