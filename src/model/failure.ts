@@ -1,8 +1,16 @@
-/** Every way in which the proxy itself ends a request: one table for status, log, metric, documentation. */
+/** Every way in which the proxy itself ends a request: one table for status, blame, log, metric, documentation. */
+
+/**
+ * Who caused a failure. Only `endpoint` counts against the endpoint (ejection, balancing), the Service (breaker) and as
+ * a try that failed; `caller` counts as a 4xx, whatever was answered; `mesh` is a fault of this proxy, its node or its
+ * configuration; `policy` is nobody's fault: a limit or rule of the Service did what it is there for.
+ */
+export type Blame = 'caller' | 'endpoint' | 'mesh' | 'policy';
 
 export interface Failure {
   /** The HTTP status that the caller gets; 0 when the caller is gone or an answer is already under way. */
   readonly status: number;
+  readonly blames: Blame;
   /** What most likely happened and what to look at, as a sentence for the operator. */
   readonly cause: string;
 }
@@ -10,105 +18,156 @@ export interface Failure {
 export const FAILURES = {
   bad_request: {
     status: 400,
+    blames: 'caller',
     cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the rule it breaks',
   },
   request_timeout_head: {
     status: 408,
+    blames: 'caller',
     cause: 'the caller did not send a whole request head within the header time limit',
   },
   request_body_timeout: {
     status: 408,
+    blames: 'caller',
     cause: 'the caller stopped sending the request body for longer than the idle limit',
   },
   body_too_large: {
     status: 413,
+    blames: 'caller',
     cause: 'the request body is larger than the limit of the Service',
   },
   head_too_large: {
     status: 431,
+    blames: 'caller',
     cause: 'the request head has more bytes or fields than the limit allows',
   },
   unsupported_coding: {
     status: 501,
+    blames: 'caller',
     cause: 'the request uses a Transfer-Encoding other than chunked',
   },
   unsupported_method: {
     status: 501,
+    blames: 'caller',
     cause: 'the request uses CONNECT, which the mesh does not tunnel',
   },
-  unsupported_version: { status: 505, cause: 'the request is not HTTP/1.0 or HTTP/1.1' },
+  unsupported_version: {
+    status: 505,
+    blames: 'caller',
+    cause: 'the request is not HTTP/1.0 or HTTP/1.1',
+  },
   expectation_failed: {
     status: 417,
+    blames: 'caller',
     cause: 'the Expect field asks for something other than 100-continue',
   },
-  denied: { status: 403, cause: 'no access rule allows this caller' },
-  rate_limited: { status: 429, cause: 'the rate limit of the Service is used up' },
-  no_route: { status: 404, cause: 'the Service has routes and none matches this request' },
+  denied: { status: 403, blames: 'policy', cause: 'no access rule allows this caller' },
+  rate_limited: {
+    status: 429,
+    blames: 'policy',
+    cause: 'the rate limit of the Service is used up',
+  },
+  no_route: {
+    status: 404,
+    blames: 'policy',
+    cause: 'the Service has routes and none matches this request',
+  },
   no_endpoint: {
     status: 503,
+    blames: 'endpoint',
     cause: 'the Service has no ready endpoint; are its pods running and ready?',
   },
   no_healthy_endpoint: {
     status: 503,
+    blames: 'endpoint',
     cause: 'every endpoint was tried or is at its connection limit',
   },
-  breaker_open: { status: 503, cause: 'the circuit breaker of the Service is open' },
+  breaker_open: {
+    status: 503,
+    blames: 'policy',
+    cause: 'the circuit breaker of the Service is open',
+  },
   overloaded: {
     status: 503,
+    blames: 'policy',
     cause: 'the proxy is at its limit of connections or waiting requests',
   },
   connect_failed: {
     status: 502,
+    blames: 'endpoint',
     cause:
       'the endpoint refused the connection or cannot be reached; is the container listening on that port?',
   },
   connect_timeout: {
     status: 504,
+    blames: 'endpoint',
     cause: 'the endpoint did not accept the connection in time; maybe a NetworkPolicy drops it',
   },
   endpoint_reset: {
     status: 502,
+    blames: 'endpoint',
     cause: 'the endpoint closed the connection before a whole response head',
   },
   endpoint_reset_body: {
     status: 0,
+    blames: 'endpoint',
     cause:
       'the endpoint closed the connection inside the response body; the caller connection is cut too',
   },
   bad_response: {
     status: 502,
+    blames: 'endpoint',
     cause: 'the endpoint answered with something that is not valid HTTP/1.1',
   },
   bad_response_body: {
     status: 0,
+    blames: 'endpoint',
     cause:
       'the endpoint broke the framing inside the response body; the caller connection is cut too',
   },
   response_head_too_large: {
     status: 502,
+    blames: 'endpoint',
     cause: 'the response head has more bytes or fields than the limit allows',
   },
   try_timeout: {
     status: 504,
+    blames: 'endpoint',
     cause: 'the endpoint did not start to answer within the time for one try',
   },
   request_timeout: {
     status: 504,
+    blames: 'endpoint',
     cause: 'the request did not finish within its whole time limit, retries included',
   },
   response_idle_timeout: {
     status: 0,
+    blames: 'endpoint',
     cause: 'the endpoint stopped sending the response body for longer than the idle limit',
   },
   caller_gone: {
     status: 0,
+    blames: 'caller',
     cause: 'the caller closed the connection before the response was complete',
   },
-  draining: { status: 503, cause: 'the proxy is shutting down and the drain time is over' },
-  internal: { status: 500, cause: 'a defect in maesh: the log has the stack; please report it' },
+  draining: {
+    status: 503,
+    blames: 'mesh',
+    cause: 'the proxy is shutting down and the drain time is over',
+  },
+  internal: {
+    status: 500,
+    blames: 'mesh',
+    cause: 'a defect in maesh: the log has the stack; please report it',
+  },
 } as const satisfies Record<string, Failure>;
 
 export type FailureReason = keyof typeof FAILURES;
 
 /** All reasons in the order of the table, which is the order of their counters in shared memory. */
 export const FAILURE_REASONS = Object.keys(FAILURES) as readonly FailureReason[];
+
+/** True when the failure counts against the endpoint that was tried last, and against its Service. */
+export function blamesEndpoint(reason: FailureReason): boolean {
+  return FAILURES[reason].blames === 'endpoint';
+}

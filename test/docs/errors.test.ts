@@ -8,18 +8,18 @@ function page(name: string): string {
   return readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 }
 
-test('docs/errors.md lists every failure reason with status and cause, and no other', () => {
+test('docs/errors.md lists every failure reason with status, blame and cause, and no other', () => {
   const [table, ...others] = readTables('errors.md');
   assert.equal(others.length, 0);
-  assert.deepEqual(table?.columns, ['Reason', 'Status', 'Cause', 'What to do']);
+  assert.deepEqual(table?.columns, ['Reason', 'Status', 'Blames', 'Cause', 'What to do']);
   assert.deepEqual(
-    table.rows.map((row) => row.slice(0, 3)),
+    table.rows.map((row) => row.slice(0, 4)),
     FAILURE_REASONS.map((reason) => {
-      const { status, cause } = FAILURES[reason];
-      return [`\`${reason}\``, status === 0 ? 'none' : String(status), cause];
+      const { status, blames, cause } = FAILURES[reason];
+      return [`\`${reason}\``, status === 0 ? 'none' : String(status), blames, cause];
     }),
   );
-  for (const [reason = '', , , remedy = ''] of table.rows) assert.ok(remedy.length >= 20, reason);
+  for (const [reason = '', , , , remedy = ''] of table.rows) assert.ok(remedy.length >= 20, reason);
 });
 
 test('docs/errors.md names only settings and annotations that there are', () => {

@@ -156,7 +156,7 @@ test('a caller that leaves while it waits takes its request with it', async (t) 
   caller.reset();
   await wire.gone();
   assert.equal(proxy.failures(service, 'caller_gone'), 1);
-  assert.equal(proxy.requests(service, 0), 1);
+  assert.equal(proxy.requests(service, 4), 1);
   assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 0);
 });
 

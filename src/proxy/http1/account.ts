@@ -1,6 +1,11 @@
 /** Phase "account": what one finished request adds to the figures of its Service and endpoint. */
 
-import { FAILURE_REASONS, type FailureReason } from '../../model/failure.ts';
+import {
+  blamesEndpoint,
+  FAILURE_REASONS,
+  FAILURES,
+  type FailureReason,
+} from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Cells } from '../ledger/cells.ts';
 import type { ServiceState } from '../table.ts';
@@ -26,9 +31,20 @@ export function add(cells: Cells, cell: number, amount: number): void {
   cells.own[at] = (cells.own[at] as number) + amount;
 }
 
-/** Counts a request that ended with `status` (0: without a response). */
-export function countRequest(cells: Cells, status: number): void {
-  add(cells, SERVICE_OWN.requests + ((status / 100) | 0), 1);
+/** Class of what the caller itself spoiled, whatever it was answered: no rate of errors of the Service may count it. */
+const CALLER_CLASS = 4;
+
+/** Counts a request that ended with `status` (0: without a response), and by which `failure` if the proxy ended it. */
+export function countRequest(cells: Cells, status: number, failure: FailureReason | ''): void {
+  add(cells, SERVICE_OWN.requests + classOf(status, failure), 1);
+  if (failure !== '') add(cells, SERVICE_OWN.failures + (FAILURE_INDEX.get(failure) as number), 1);
+}
+
+function classOf(status: number, failure: FailureReason | ''): number {
+  if (failure === '') return (status / 100) | 0;
+  if (FAILURES[failure].blames === 'caller') return CALLER_CLASS;
+  // Another status was under way when the failure came: half a response is none.
+  return status === FAILURES[failure].status ? (status / 100) | 0 : 0;
 }
 
 /**
@@ -38,10 +54,6 @@ export function countRequest(cells: Cells, status: number): void {
 function countLatency(cells: Cells, latencyMs: number): void {
   add(cells, SERVICE_OWN.latencySumMs, latencyMs);
   add(cells, SERVICE_OWN.buckets + bucketOf(latencyMs, 2, SERVICE_BUCKETS), 1);
-}
-
-export function countFailure(cells: Cells, reason: FailureReason): void {
-  add(cells, SERVICE_OWN.failures + (FAILURE_INDEX.get(reason) as number), 1);
 }
 
 /** A request came in: in flight until `endRequest`. */
@@ -56,11 +68,10 @@ export function endRequest(exchange: Exchange, cells: Cells, now: number): void 
   Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
   // A tunnel lasts as long as its users like; what counts is how long it took to open.
   const endMs = exchange.status === 101 ? exchange.switchedMs : now;
-  countRequest(cells, exchange.status);
+  countRequest(cells, exchange.status, exchange.failure);
   if (exchange.tries > 0) countLatency(cells, endMs - exchange.startedMs);
   add(cells, SERVICE_OWN.requestBytes, exchange.request.body.bytes);
   add(cells, SERVICE_OWN.responseBytes, exchange.response.body.bytes);
-  if (exchange.failure !== '') countFailure(cells, exchange.failure);
 }
 
 /** The cell of a status slot that the breaker reads for a response status, or for a network error (0). */
@@ -69,13 +80,24 @@ function breakerCell(status: number): number {
   return index >= 0 && index < STATUS_COUNT ? index : STATUS_NETWORK_ERRORS;
 }
 
-/** Ends the try that a request ended with, and tells the breaker of the Service that it was for. */
+/**
+ * Ends the try that a request ended with. Endpoint and breaker hear of it only when it says something about them: an answer, or
+ * a failure that is the endpoint's own.
+ */
 export function endLastTry(exchange: Exchange, service: ServiceState | null, now: number): void {
-  const answered = exchange.failure === '' ? exchange.status : 0;
-  endTry(exchange.endpoint as EndpointState, answered, now - exchange.tryStartedMs);
+  const endpoint = exchange.endpoint as EndpointState;
+  const { failure } = exchange;
+  if (failure !== '' && !blamesEndpoint(failure)) return abandonTry(endpoint);
+  const answered = failure === '' ? exchange.status : 0;
+  endTry(endpoint, answered, now - exchange.tryStartedMs);
   const breaker = service?.statusCells ?? null;
-  if (breaker !== null && exchange.failure !== 'caller_gone')
-    add(breaker, breakerCell(answered), 1);
+  if (breaker !== null) add(breaker, breakerCell(answered), 1);
+}
+
+/** Ends one try by no fault of its endpoint. */
+export function abandonTry(endpoint: EndpointState): void {
+  endpoint.end();
+  add(endpoint.cells, ENDPOINT_OWN.abandoned, 1);
 }
 
 /** Ends one try that an endpoint answered, or not (status 0). */

@@ -15,7 +15,7 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { adopt, reset, type SocketOwner } from '../socket.ts';
 import type { PortState } from '../table.ts';
 import type { AccessOrigin } from './access.ts';
-import { add, countFailure, countRequest } from './account.ts';
+import { add, countRequest } from './account.ts';
 import { Exchange } from './exchange.ts';
 import { BAD, INCOMPLETE } from './head.ts';
 import type { Forwarding } from './head-writer.ts';
@@ -277,9 +277,7 @@ export class CallerConnection implements SocketOwner, Expiring {
 
   /** Answers what never became a request, and closes. */
   #refuse(reason: FailureReason, rule: Rule | ''): void {
-    const { cells } = this.port.service;
-    countRequest(cells, FAILURES[reason].status);
-    countFailure(cells, reason);
+    countRequest(this.port.service.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(this, reason, rule);
     const reply = { reason, retryAfterMs: 0, close: true, head: false, http10: false };
     this.#context.writeOut(this.socket, writeLocalReply(this.#context.out, reply));

@@ -7,7 +7,7 @@
  */
 
 import type { Timer } from '../../base/clock.ts';
-import { FAILURES, type FailureReason } from '../../model/failure.ts';
+import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportFailure, reportSuccess } from '../balance/health.ts';
@@ -63,6 +63,8 @@ export class Exchange implements ConnectionUser {
   #upgrade = false;
   #expectsContinue = false;
   #close = false;
+  /** The present try counts as failed already. */
+  #tryBlamed = false;
   readonly #deadline = new ExchangeDeadline();
   #backoff: Timer | null = null;
 
@@ -179,7 +181,6 @@ export class Exchange implements ConnectionUser {
     if (this.#phase === BODY) {
       if (error === null && this.response.finish()) return this.#complete();
       add(upstream.endpoint.cells, ENDPOINT_OWN.resets, 1);
-      this.#endpointFailed(upstream.endpoint, this.#context.clock.nowMs());
       return this.#fail('endpoint_reset_body');
     }
     if (!upstream.connected) {
@@ -246,6 +247,7 @@ export class Exchange implements ConnectionUser {
   #send(endpoint: EndpointState, upstream: EndpointConnection, now: number): void {
     endpoint.begin();
     this.endpoint = endpoint;
+    this.#tryBlamed = false;
     this.#upstream = upstream;
     this.tryStartedMs = now;
     this.#deadline.beginTry(now, (this.#policies as Policies).timeouts, upstream.connected);
@@ -258,7 +260,7 @@ export class Exchange implements ConnectionUser {
     const now = this.#context.clock.nowMs();
     const endpoint = this.endpoint as EndpointState;
     this.status = head.status;
-    if (isFailureStatus(head.status)) this.#endpointFailed(endpoint, now);
+    if (isFailureStatus(head.status)) this.#blameEndpoint(endpoint, now);
     else reportSuccess(endpoint, now - this.tryStartedMs, policies, now);
     if (this.#retriesStatus(policies, now)) return;
     this.#close =
@@ -322,7 +324,7 @@ export class Exchange implements ConnectionUser {
   #tryFailed(condition: RetryCondition | null, reason: FailureReason): void {
     const now = this.#context.clock.nowMs();
     this.#dropUpstream();
-    this.#endpointFailed(this.endpoint as EndpointState, now);
+    if (blamesEndpoint(reason)) this.#blameEndpoint(this.endpoint as EndpointState, now);
     if (condition !== null && this.#mayRetry(condition)) this.#retry(now);
     else this.#fail(reason);
   }
@@ -332,7 +334,10 @@ export class Exchange implements ConnectionUser {
     this.#tryFailed(reason === 'connect_timeout' ? 'connect-failure' : 'timeout', reason);
   }
 
-  #endpointFailed(endpoint: EndpointState, now: number): void {
+  /** Once per try, however much goes wrong with it. */
+  #blameEndpoint(endpoint: EndpointState, now: number): void {
+    if (this.#tryBlamed) return;
+    this.#tryBlamed = true;
     add(endpoint.cells, ENDPOINT_OWN.failed, 1);
     reportFailure(endpoint, this.#policies as Policies, now);
   }
@@ -414,6 +419,8 @@ export class Exchange implements ConnectionUser {
     this.#backoff?.cancel();
     this.#backoff = null;
     this.#dropUpstream();
+    if (this.endpoint !== null && blamesEndpoint(reason))
+      this.#blameEndpoint(this.endpoint, this.#context.clock.nowMs());
     if (!answered) this.status = status;
     this.#finish();
     if (answered || status === 0) return this.#caller.abort();

@@ -59,7 +59,7 @@ export const SERVICE_OWN = {
   inFlight: 14,
   /** One counter per entry of FAILURE_REASONS. */
   failures: 16,
-  buckets: 16 + 32,
+  buckets: 16 + 48,
 } as const;
 
 export const ENDPOINT_WORD = {
@@ -98,6 +98,8 @@ export const ENDPOINT_OWN = {
   connections: 12,
   /** Requests that count as failed for outlier ejection. */
   failed: 13,
+  /** Tries that ended by no fault of the endpoint, and say nothing about it. */
+  abandoned: 14,
   buckets: 16,
 } as const;
 

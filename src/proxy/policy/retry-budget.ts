@@ -1,8 +1,9 @@
 /**
- * The retry budget of a Service: retries of the last 10 s are at most a share of its requests of the last 10 s, or a fixed
- * rate, whichever is more. Workers take from a shared number of tokens; the governor tops it up.
+ * The retry budget of a Service: retries of the last 10 s are at most a share of the requests of the last 10 s that no caller
+ * spoiled and no policy turned away, or a fixed rate, whichever is more. Workers take from a shared number of tokens; the governor tops it up.
  */
 
+import { FAILURE_REASONS, FAILURES } from '../../model/failure.ts';
 import type { RetryPolicy } from '../../model/policy.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
@@ -23,6 +24,11 @@ export function takeRetry(cells: Cells): boolean {
 
 const TOKENS_MAX = 1_000_000_000;
 const REQUEST_CLASSES = 6;
+/** Places of the failures that earn no retries: what a caller spoiled or a policy turned away never was a request to an endpoint. */
+const WITHOUT_RETRIES = FAILURE_REASONS.flatMap((reason, place) => {
+  const { blames } = FAILURES[reason];
+  return blames === 'caller' || blames === 'policy' ? [place] : [];
+});
 
 /**
  * The governor's side. What was taken is what was ever granted less what is left, so a token that is taken while the budget
@@ -34,6 +40,7 @@ export class RetryBudget {
   readonly #window: RollingWindow;
   readonly #counts = new Float64Array(2);
   readonly #classes = new Float64Array(REQUEST_CLASSES);
+  readonly #failures = new Float64Array(FAILURE_REASONS.length);
   #policy: RetryPolicy;
   #granted: number;
 
@@ -73,6 +80,8 @@ export class RetryBudget {
     this.#ledger.sumInto('service', this.#slot, SERVICE_OWN.requests, this.#classes);
     let requests = 0;
     for (const count of this.#classes) requests += count;
+    this.#ledger.sumInto('service', this.#slot, SERVICE_OWN.failures, this.#failures);
+    for (const place of WITHOUT_RETRIES) requests -= this.#failures[place] ?? 0;
     this.#counts[0] = requests;
     this.#counts[1] = this.#granted - left;
   }

@@ -32,8 +32,8 @@ export class MetricRows {
   omittedEndpoints = 0;
   readonly #source: MetricsSource;
   readonly #limits: MetricLimits;
-  readonly #serviceCells = new Float64Array(SERVICE_OWN.failures + 32);
-  readonly #endpointCells = new Float64Array(ENDPOINT_OWN.failed + 1);
+  readonly #serviceCells = new Float64Array(SERVICE_OWN.buckets);
+  readonly #endpointCells = new Float64Array(ENDPOINT_OWN.abandoned + 1);
 
   constructor(source: MetricsSource, limits: MetricLimits) {
     this.#source = source;

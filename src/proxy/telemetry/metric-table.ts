@@ -78,7 +78,7 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
-    help: 'Requests that ended, by first digit of the status; "none" ended without a response.',
+    help: 'Requests that ended, by first digit of the status; "none" ended without a whole response; what the caller itself spoiled is "4xx".',
     reading: { kind: 'classes', cell: SERVICE_OWN.requests },
   },
   {
@@ -158,7 +158,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   {
     name: 'maesh_endpoint_requests_total',
     labels: ['code_class'],
-    help: 'Tries at this endpoint that ended, by first digit of the status; "none" ended without a response.',
+    help: 'Tries at this endpoint that ended, by first digit of the status; "none" ended without a whole response, by a fault of the endpoint.',
     reading: { kind: 'classes', cell: ENDPOINT_OWN.requests },
   },
   {
@@ -188,6 +188,11 @@ const ENDPOINT_METRICS: readonly Shape[] = [
     name: 'maesh_endpoint_failed_total',
     help: 'Tries that count as failed for passive health.',
     reading: { kind: 'own', cell: ENDPOINT_OWN.failed },
+  },
+  {
+    name: 'maesh_endpoint_abandoned_total',
+    help: 'Tries that ended by no fault of the endpoint: the caller left or broke its request, or the proxy had to stop.',
+    reading: { kind: 'own', cell: ENDPOINT_OWN.abandoned },
   },
   {
     name: 'maesh_endpoint_ejections_total',
