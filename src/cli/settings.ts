@@ -149,13 +149,13 @@ export const SETTINGS = {
     'trusted-source',
     CIDR,
     '',
-    'Callers whose `X-Forwarded-*` fields are kept and extended; repeatable, nobody by default.',
+    'Callers whose `X-Forwarded-*` and similar fields are kept, from others they are dropped; repeatable, nobody by default.',
   ]),
   forwardedHeaders: one('Proxy', [
     'forwarded-headers',
     SWITCH,
     'true',
-    'Add `X-Forwarded-For`, `-Proto` and `-Host` to requests.',
+    'Add `X-Forwarded-For`, `-Proto` and `-Host` to requests. Without it none are added; those of callers are still dropped.',
   ]),
   accessLog: one('Access log', [
     'access-log',

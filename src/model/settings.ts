@@ -11,9 +11,9 @@ export interface ProxySettings {
   readonly callerIdleMs: number;
   /** Connections of callers per thread; beyond it new ones are closed at once and counted. */
   readonly callerConnectionsMax: number;
-  /** CIDRs whose X-Forwarded-* are kept and extended. */
+  /** CIDRs of callers whose forwarding fields (X-Forwarded-* and the like) are kept and extended. */
   readonly trustedSources: readonly string[];
-  /** Add `X-Forwarded-For`, `-Proto` and `-Host`. */
+  /** Add `X-Forwarded-For`, `-Proto` and `-Host`. Those of callers that are not trusted are dropped in any case. */
   readonly forwardedHeaders: boolean;
   readonly accessLog: AccessLogSettings;
 }

@@ -68,6 +68,30 @@ for (const [name, status, request] of REFUSED) {
   });
 }
 
+test('a length leaves as a plain number, whatever zeros it came with', async (t) => {
+  const answers = [
+    'Content-Length: 2\r\nContent-Length: 02',
+    'Content-Length: 2, 2',
+    'Content-Length: 002',
+  ];
+  const endpoint = await RawEndpoint.answering(
+    t,
+    freshAddress(),
+    (_, index) => `HTTP/1.1 200 OK\r\n${answers[index]}\r\nX-End: 1\r\n\r\nok`,
+  );
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  for (const [index] of answers.entries()) {
+    // Some read 010 as eight: two bytes would be left for the next request.
+    caller.write('POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 010\r\n\r\n0123456789');
+    const head = await caller.head();
+    assert.deepEqual(head.match(/content-length: .*/gi), ['Content-Length: 2']);
+    assert.equal(await caller.bytes(2), 'ok');
+    const sent = endpoint.heads[index] ?? '';
+    assert.deepEqual(sent.match(/content-length: .*/gi), ['Content-Length: 10']);
+  }
+});
+
 const BAD_CHUNKS = [
   ['size', 'g\r\nhello\r\n0\r\n\r\n'],
   ['size with a sign', '+5\r\nhello\r\n0\r\n\r\n'],
@@ -211,7 +235,52 @@ test('X-Forwarded-* of a trusted source are kept and extended', async (t) => {
   );
 });
 
-test('with the setting off nothing is added and nothing taken', async (t) => {
+const FORGED = [
+  'Forwarded: for=9.9.9.9',
+  'X-Real-IP: 9.9.9.9',
+  'x-forwarded-port: 443',
+  'X-Forwarded-Prefix: /admin',
+  'X-Forwarded-Client-Cert: By=spiffe://x',
+  'X-Client-IP: 9.9.9.9',
+  'True-Client-IP: 9.9.9.9',
+  'CF-Connecting-IP: 9.9.9.9',
+  'X-Cluster-Client-IP: 9.9.9.9',
+  'X-Envoy-External-Address: 9.9.9.9',
+  'X-Original-URL: /admin',
+  'X-Rewrite-URL: /admin',
+  'Client-Cert: :AA==:',
+];
+/** The same names to an application behind CGI, WSGI or PHP. */
+const TWINS = ['X_Forwarded_For: 1', 'x.real.ip: 1', 'X-Forwarded_Host: 1', 'Content_Length: 1'];
+
+for (const forwardedHeaders of [true, false]) {
+  for (const trusted of [false, true]) {
+    const name = `a ${trusted ? '' : 'not '}trusted caller with forwarded-headers ${forwardedHeaders}`;
+    test(`claims about who calls, in head and trailers: ${name}`, async (t) => {
+      const endpoint = await RawEndpoint.listen(t, freshAddress());
+      const settings = { forwardedHeaders, trustedSources: trusted ? ['127.0.0.0/8'] : [] };
+      const { proxy, service } = await proxyFor(t, [endpoint], { settings });
+      const caller = await proxy.call(service);
+      const claims = [...FORGED, ...TWINS].map((line) => `${line}\r\n`).join('') + CLAIMS;
+      caller.write(
+        `POST / HTTP/1.1\r\nHost: a\r\n${claims}X-Kept: 1\r\nTransfer-Encoding: chunked\r\n\r\n` +
+          `0\r\nX-Late: 1\r\n${claims}\r\n`,
+      );
+      const wire = await endpoint.next();
+      const head = await wire.head();
+      const kept = FORGED.filter((line) => head.includes(`\r\n${line}\r\n`));
+      assert.deepEqual(kept, trusted ? FORGED : []);
+      assert.equal(/evil|9\.9\.9\.9/.test(head), trusted);
+      assert.doesNotMatch(head, /_|x\.real/i);
+      assert.match(head, /\r\nX-Kept: 1\r\n/);
+      assert.equal(await wire.until('\r\n\r\n'), '0\r\nX-Late: 1\r\n\r\n');
+      wire.write(OK);
+      await caller.until('ok');
+    });
+  }
+}
+
+test('with the setting off nothing is added, and nothing of a trusted caller taken', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
   const settings = { forwardedHeaders: false, trustedSources: ['127.0.0.0/8'] };
   const { proxy, service } = await proxyFor(t, [endpoint], { settings });

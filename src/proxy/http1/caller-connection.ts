@@ -333,6 +333,6 @@ function forwardingOf(address: string, context: ThreadContext): Forwarding {
       ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
       : null,
     address: Buffer.from(address),
-    trusted: enabled && context.isTrusted(address),
+    trusted: context.isTrusted(address),
   };
 }

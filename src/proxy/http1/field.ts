@@ -88,19 +88,58 @@ function refuseName(head: Head, byte: number, empty: boolean): typeof BAD {
   return malformed(head, 'field_name_character');
 }
 
-/** Content-Length: digits only, once (RFC 9112 §6.3, where lists and repeats are an error unless repaired; here never). */
-export function noteContentLength(buf: Buffer, start: number, end: number, head: Head): number {
-  if (head.contentLength >= 0) return malformed(head, 'content_length_repeated');
-  if (start === end) return malformed(head, 'content_length_malformed');
+/**
+ * Content-Length: digits only, once (RFC 9112 §6.3). With `merge`, equal values in a list or in several fields count as
+ * one, as that section allows. Any other form than the plain number is written anew: some read `010` as eight.
+ */
+export function noteContentLength(buf: Buffer, at: number, head: Head, merge: boolean): number {
+  const fields = head.fields;
+  const end = fields[at + 4] as number;
+  let i = fields[at + 3] as number;
+  if (i === end) return malformed(head, 'content_length_malformed');
+  const plain = end - i === 1 || buf[i] !== ZERO;
+  const first = head.contentLength < 0;
+  if (!first && !merge) return malformed(head, 'content_length_repeated');
+  for (let count = 1; ; count++) {
+    i = readLength(buf, i, end, head);
+    if (i < 0) return BAD;
+    if (i === end) {
+      if (first && plain && count === 1) return 0;
+      if (first) head.lengthAnew = true;
+      fields[at] = FIELD_DROP;
+      return 0;
+    }
+    if (!merge) return malformed(head, 'content_length_malformed');
+    i = skipComma(buf, i, end);
+    if (i < 0) return malformed(head, 'content_length_malformed');
+  }
+}
+
+/** Reads one number, which must be the one that was read before, if any. @returns the offset after it, or BAD */
+function readLength(buf: Buffer, start: number, end: number, head: Head): number {
   let length = 0;
-  for (let i = start; i < end; i++) {
+  let i = start;
+  for (; i < end; i++) {
     const digit = (buf[i] as number) - ZERO;
-    if (digit < 0 || digit > 9) return malformed(head, 'content_length_malformed');
+    if (digit < 0 || digit > 9) break;
     length = length * 10 + digit;
     if (length > Number.MAX_SAFE_INTEGER) return malformed(head, 'content_length_malformed');
   }
+  if (i === start) return malformed(head, 'content_length_malformed');
+  if (head.contentLength >= 0 && head.contentLength !== length)
+    return malformed(head, 'content_length_repeated');
   head.contentLength = length;
-  return 0;
+  return i;
+}
+
+/** From after a list member to the next one; -1 when there is none. */
+function skipComma(buf: Buffer, start: number, end: number): number {
+  let i = start;
+  while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  if (i >= end || buf[i] !== COMMA) return -1;
+  i++;
+  while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  return i < end ? i : -1;
 }
 
 /** Transfer-Encoding: counts codings; `finishFraming` judges them when all fields are seen. */

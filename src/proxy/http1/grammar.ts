@@ -7,7 +7,7 @@ export const SPACE = 0x20;
 export const QUOTE = 0x22;
 export const ASTERISK = 0x2a;
 export const COMMA = 0x2c;
-const HYPHEN = 0x2d;
+export const HYPHEN = 0x2d;
 export const DOT = 0x2e;
 export const SLASH = 0x2f;
 export const ZERO = 0x30;
@@ -18,7 +18,6 @@ export const QUESTION = 0x3f;
 export const BRACKET_OPEN = 0x5b;
 export const BACKSLASH = 0x5c;
 export const BRACKET_CLOSE = 0x5d;
-const UNDERSCORE = 0x5f;
 
 const DIGITS = '0123456789';
 const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
@@ -32,7 +31,9 @@ function table(characters: string): Uint8Array {
 }
 
 /** `tchar`: RFC 9110 §5.6.2. */
-export const TOKEN = table(`!#$%&'*+-.^_\`|~${DIGITS}${LETTERS}`);
+const PUNCTUATION = "!#$%&'*+-.^_`|~";
+export const TOKEN = table(`${PUNCTUATION}${DIGITS}${LETTERS}`);
+const IS_PUNCTUATION = table(PUNCTUATION);
 
 /** What may stand in a field value or reason phrase: HTAB, SP, VCHAR, obs-text (RFC 9110 §5.5). */
 export const VALUE = new Uint8Array(256)
@@ -80,15 +81,20 @@ export function isWord(buf: Uint8Array, start: number, end: number, lower: strin
   return end - start === lower.length && isName(buf, start, lower);
 }
 
+/** Whether a character of a token is neither letter nor digit. */
+export function isPunctuation(byte: number): boolean {
+  return IS_PUNCTUATION[byte] === 1;
+}
+
 /**
- * Whether the bytes are `lower` when `_` counts as `-`; asked after `isName` said no. CGI, WSGI and PHP see one name
- * in both, so that such a twin would pass for the field that the proxy vouches for.
+ * Whether the bytes are `lower` when any punctuation counts as `-`; asked after `isName` said no. CGI, WSGI and PHP see
+ * one name in `a_b` and `a-b`, some gateways in `a.b` too, so that such a twin would pass for the real field.
  */
 export function isTwin(buf: Uint8Array, start: number, lower: string): boolean {
   for (let i = 0; i < lower.length; i++) {
     const byte = buf[start + i] as number;
     const wanted = lower.charCodeAt(i);
-    if ((byte | 0x20) !== wanted && (wanted !== HYPHEN || byte !== UNDERSCORE)) return false;
+    if (wanted === HYPHEN ? !isPunctuation(byte) : (byte | 0x20) !== wanted) return false;
   }
   return true;
 }

@@ -4,6 +4,7 @@ import {
   FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
   FIELD_DROP,
+  FIELD_FORWARDING,
   FIELD_HOST,
   FIELD_KINDS,
   FIELD_STRIDE,
@@ -31,23 +32,14 @@ function kinds(...list: number[]): Uint8Array {
 }
 
 /** Field kinds that are never copied, because the proxy writes its own or none. */
-const NOT_IN_REQUEST = kinds(
-  FIELD_DROP,
-  FIELD_HOST,
-  FIELD_CONNECTION,
-  FIELD_UPGRADE,
-  FIELD_TRANSFER_ENCODING,
-);
-const NOT_IN_REQUEST_FORWARDED = kinds(
-  FIELD_DROP,
-  FIELD_HOST,
-  FIELD_CONNECTION,
-  FIELD_UPGRADE,
-  FIELD_TRANSFER_ENCODING,
-  FIELD_X_FORWARDED_FOR,
-  FIELD_X_FORWARDED_HOST,
-  FIELD_X_FORWARDED_PROTO,
-);
+const STEERING = [FIELD_DROP, FIELD_HOST, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING];
+const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
+/** From a caller that nobody vouches for. */
+const NOT_IN_REQUEST = kinds(...STEERING, ...FORWARDED, FIELD_FORWARDING);
+/** From a trusted one, to whose X-Forwarded-* the proxy adds … */
+const NOT_IN_REQUEST_EXTENDED = kinds(...STEERING, ...FORWARDED);
+/** … or not. */
+const NOT_IN_REQUEST_KEPT = kinds(...STEERING);
 const NOT_IN_RESPONSE = kinds(FIELD_DROP, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING);
 const NOT_IN_RESPONSE_CHUNKED = kinds(
   FIELD_DROP,
@@ -61,6 +53,7 @@ const HTTP11 = Buffer.from(' HTTP/1.1\r\n');
 const STATUS_LINE = Buffer.from('HTTP/1.1 ');
 const HTTP = Buffer.from('http');
 const HOST = Buffer.from('Host: ');
+const CONTENT_LENGTH = Buffer.from('Content-Length: ');
 const CHUNKED = Buffer.from('Transfer-Encoding: chunked\r\n');
 const CONNECTION_UPGRADE = Buffer.from('Connection: Upgrade\r\nUpgrade: ');
 /** RFC 9110 §10.1.4: TE is meant for the next hop, so each hop says it anew. */
@@ -77,7 +70,7 @@ export interface Forwarding {
   /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
   readonly lines: Buffer | null;
   readonly address: Buffer;
-  /** Keep what the caller said and add to it. */
+  /** Keep what the caller says about where its request comes from, and add to it. */
   readonly trusted: boolean;
 }
 
@@ -106,15 +99,20 @@ export function writeRequestHead(
     : at + fallbackHost.copy(out, at);
   out[at++] = CR;
   out[at++] = LF;
-  const isForwarded = forwarding.lines !== null;
-  at = copyFields(data, head, out, at, isForwarded ? NOT_IN_REQUEST_FORWARDED : NOT_IN_REQUEST);
-  if (isForwarded) at = writeForwarded(out, at, data, head, forwarding);
+  at = copyFields(data, head, out, at, leftOut(forwarding));
+  if (forwarding.lines !== null) at = writeForwarded(out, at, data, head, forwarding);
+  if (head.lengthAnew) at = writeLength(out, at, head.contentLength);
   if (head.chunked) at += CHUNKED.copy(out, at);
   if (head.upgrade) {
     at += (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
     at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
   } else if (head.acceptsTrailers) at += TE.copy(out, at);
   return endLine(out, at);
+}
+
+function leftOut(forwarding: Forwarding): Uint8Array {
+  if (!forwarding.trusted) return NOT_IN_REQUEST;
+  return forwarding.lines === null ? NOT_IN_REQUEST_KEPT : NOT_IN_REQUEST_EXTENDED;
 }
 
 /** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
@@ -186,6 +184,8 @@ export function writeResponseHead(
   at = endLine(out, copy(data, head.reasonStart, head.reasonEnd, out, at));
   const skip = how.framing === RESPONSE_AS_IS ? NOT_IN_RESPONSE : NOT_IN_RESPONSE_CHUNKED;
   at = copyFields(data, head, out, at, skip);
+  if (head.lengthAnew && how.framing === RESPONSE_AS_IS)
+    at = writeLength(out, at, head.contentLength);
   if (how.extra !== null) at += how.extra.copy(out, at);
   if (how.framing === RESPONSE_CHUNKED) at += CHUNKED.copy(out, at);
   if (how.upgrade) {
@@ -256,6 +256,11 @@ function joinValues(data: Buffer, head: Head, kind: number, out: Buffer, from: n
     out[at++] = SP;
   }
   return at;
+}
+
+function writeLength(out: Buffer, at: number, length: number): number {
+  const to = at + CONTENT_LENGTH.copy(out, at);
+  return endLine(out, to + out.write(String(length), to, 'latin1'));
 }
 
 function endLine(out: Buffer, at: number): number {

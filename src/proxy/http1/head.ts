@@ -32,8 +32,10 @@ export const FIELD_TRACEPARENT = 14;
 export const FIELD_SET_COOKIE = 15;
 export const FIELD_DATE = 16;
 export const FIELD_RETRY_AFTER = 17;
+/** Says what only a proxy may say (`forwardingField`): forwarded when the caller is trusted. */
+export const FIELD_FORWARDING = 18;
 /** How many kinds there are. */
-export const FIELD_KINDS = 18;
+export const FIELD_KINDS = 19;
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;
@@ -91,6 +93,8 @@ export class Head {
   minor: 0 | 1 = 1;
   /** -1 when there is no Content-Length. Of a response to HEAD and of 304 it is not the length of what follows. */
   contentLength = -1;
+  /** No Content-Length line is forwarded as it came: the head writer makes one of `contentLength`. */
+  lengthAnew = false;
   chunked = false;
   /** One of FRAMING_*. */
   framing = FRAMING_NONE;
@@ -134,6 +138,7 @@ export class Head {
     this.hostEnd = 0;
     this.absoluteForm = false;
     this.contentLength = -1;
+    this.lengthAnew = false;
     this.chunked = false;
     this.framing = FRAMING_NONE;
     this.upgrade = false;

@@ -9,6 +9,7 @@ import {
   noteUpgrade,
   scanFields,
 } from './field.ts';
+import { FORWARDING, forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
 import { COMMA, CR, DOT, isName, isTwin, isWord, LF, SPACE, TAB, TOKEN, ZERO } from './grammar.ts';
 import {
   BAD,
@@ -17,6 +18,7 @@ import {
   FIELD_COOKIE,
   FIELD_DROP,
   FIELD_EXPECT,
+  FIELD_FORWARDING,
   FIELD_HOST,
   FIELD_OTHER,
   FIELD_STRIDE,
@@ -152,7 +154,9 @@ function finish(buf: Buffer, head: Head): number {
   const size = head.count * FIELD_STRIDE;
   for (let at = 0; at < size; at += FIELD_STRIDE) {
     const nameStart = fields[at + 1] as number;
-    const kind = classify(buf, nameStart, (fields[at + 2] as number) - nameStart);
+    const length = (fields[at + 2] as number) - nameStart;
+    let kind = classify(buf, nameStart, length);
+    if (kind === FIELD_OTHER) kind = claimOf(buf, nameStart, length);
     fields[at] = kind;
     if (kind > FIELD_DROP && note(buf, at, head, kind) === BAD) return BAD;
   }
@@ -175,7 +179,7 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
     case FIELD_HOST:
       return noteHost(buf, start, end, head);
     case FIELD_CONTENT_LENGTH:
-      return noteContentLength(buf, start, end, head);
+      return noteContentLength(buf, at, head, false);
     case FIELD_TRANSFER_ENCODING:
       return noteTransferEncoding(buf, start, end, head);
     case FIELD_CONNECTION:
@@ -257,31 +261,27 @@ function classify(buf: Buffer, start: number, length: number): number {
       if (isName(buf, start, 'content-length')) return FIELD_CONTENT_LENGTH;
       return isName(buf, start, 'http2-settings') ? FIELD_DROP : twin(buf, start, 'content-length');
     case 15:
-      return isName(buf, start, 'x-forwarded-for')
-        ? FIELD_X_FORWARDED_FOR
-        : twin(buf, start, 'x-forwarded-for');
+      return isName(buf, start, 'x-forwarded-for') ? FIELD_X_FORWARDED_FOR : FIELD_OTHER;
     case 16:
       if (isName(buf, start, 'x-forwarded-host')) return FIELD_X_FORWARDED_HOST;
-      return isName(buf, start, 'proxy-connection')
-        ? FIELD_DROP
-        : twin(buf, start, 'x-forwarded-host');
+      return isName(buf, start, 'proxy-connection') ? FIELD_DROP : FIELD_OTHER;
     case 17:
       if (isName(buf, start, 'transfer-encoding')) return FIELD_TRANSFER_ENCODING;
-      return isName(buf, start, 'x-forwarded-proto')
-        ? FIELD_X_FORWARDED_PROTO
-        : twins17(buf, start);
+      if (isName(buf, start, 'x-forwarded-proto')) return FIELD_X_FORWARDED_PROTO;
+      return twin(buf, start, 'transfer-encoding');
     default:
       return FIELD_OTHER;
   }
 }
 
-/** A field that an application could take for one that frames the message or that the proxy vouches for is dropped. */
+/** A field that an application could take for one that frames the message is dropped. */
 function twin(buf: Buffer, start: number, lower: string): number {
   return isTwin(buf, start, lower) ? FIELD_DROP : FIELD_OTHER;
 }
 
-function twins17(buf: Buffer, start: number): number {
-  return isTwin(buf, start, 'transfer-encoding')
-    ? FIELD_DROP
-    : twin(buf, start, 'x-forwarded-proto');
+/** What a field of no other kind claims about who calls. */
+function claimOf(buf: Buffer, start: number, length: number): number {
+  const found = forwardingField(buf, start, length);
+  if (found === NOT_FORWARDING) return FIELD_OTHER;
+  return found === FORWARDING ? FIELD_FORWARDING : FIELD_DROP;
 }

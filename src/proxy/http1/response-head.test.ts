@@ -51,8 +51,11 @@ const REFUSED: readonly (readonly [input: string, verdict: string])[] = [
   [`${OK}a: \x01\r\n\r\n`, 'bad_response field_value_character'],
   [`${OK}a: b\n\r\n`, 'bad_response line_bare_lf'],
   [`${OK}a: b\n\n`, 'bad_response line_bare_lf'],
-  [`${OK}Content-Length: 1\r\nContent-Length: 1\r\n\r\n`, 'bad_response content_length_repeated'],
-  [`${OK}Content-Length: 1, 1\r\n\r\n`, 'bad_response content_length_malformed'],
+  [`${OK}Content-Length: 1\r\nContent-Length: 2\r\n\r\n`, 'bad_response content_length_repeated'],
+  [`${OK}Content-Length: 1, 2\r\n\r\n`, 'bad_response content_length_repeated'],
+  [`${OK}Content-Length: 1 1\r\n\r\n`, 'bad_response content_length_malformed'],
+  [`${OK}Content-Length: 1,\r\n\r\n`, 'bad_response content_length_malformed'],
+  [`${OK}Content-Length: , 1\r\n\r\n`, 'bad_response content_length_malformed'],
   [
     `${OK}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n`,
     'bad_response content_length_with_transfer_encoding',
@@ -82,6 +85,13 @@ const BODIES: readonly (readonly [
   keepAlive: boolean,
 ])[] = [
   [`${OK}Content-Length: 5\r\n\r\n`, METHOD_GET, FRAMING_LENGTH, true],
+  [
+    `${OK}Content-Length: 5\r\nX: 1\r\ncontent-length: 05\r\n\r\n`,
+    METHOD_GET,
+    FRAMING_LENGTH,
+    true,
+  ],
+  [`${OK}Content-Length: 5 ,5\r\nContent-Length: 5\r\n\r\n`, METHOD_GET, FRAMING_LENGTH, true],
   [`${OK}Content-Length: 0\r\n\r\n`, METHOD_GET, FRAMING_NONE, true],
   [`${OK}Content-Length: 5\r\n\r\n`, METHOD_HEAD, FRAMING_NONE, true],
   [`${OK}Transfer-Encoding: chunked\r\n\r\n`, METHOD_GET, FRAMING_CHUNKED, true],

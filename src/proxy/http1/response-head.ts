@@ -141,6 +141,7 @@ function dropContentLength(head: Head): void {
   for (let at = 0; at < size; at += FIELD_STRIDE) {
     if (head.fields[at] === FIELD_CONTENT_LENGTH) head.fields[at] = FIELD_DROP;
   }
+  head.lengthAnew = false;
 }
 
 function note(buf: Buffer, at: number, head: Head, kind: number): number {
@@ -148,7 +149,7 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
   const end = head.fields[at + 4] as number;
   switch (kind) {
     case FIELD_CONTENT_LENGTH:
-      return noteContentLength(buf, start, end, head);
+      return noteContentLength(buf, at, head, true);
     case FIELD_TRANSFER_ENCODING:
       return noteTransferEncoding(buf, start, end, head);
     case FIELD_CONNECTION:

@@ -1,4 +1,5 @@
 /** The trailer section of a chunked body: RFC 9112 §7.1.2, with what must not stand there left out. */
+import { forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
 import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './grammar.ts';
 import type { Rule } from './rule.ts';
 
@@ -9,7 +10,7 @@ export const TRAILER_LINES_BYTES_MAX = TRAILER_BYTES_MAX + (TRAILER_BYTES_MAX >>
 
 /**
  * Fields that a trailer section may not bring in: framing, routing, connection, authentication, request modifiers,
- * response control and content format (RFC 9110 §6.5.1), and what the proxy vouches for.
+ * response control and content format (RFC 9110 §6.5.1), and what the proxy vouches for; `forwardingField` has more.
  */
 export const TRAILER_FIELDS_DROPPED: ReadonlySet<string> = new Set([
   'transfer-encoding',
@@ -50,13 +51,7 @@ export const TRAILER_FIELDS_DROPPED: ReadonlySet<string> = new Set([
   'content-encoding',
   'content-type',
   'content-range',
-  'forwarded',
   'via',
-  'x-forwarded-for',
-  'x-forwarded-proto',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-real-ip',
   'traceparent',
   'tracestate',
 ]);
@@ -182,8 +177,7 @@ export class TrailerSection {
   #endLine(): void {
     const kept = this.#kept as Buffer;
     this.#state = LINE_LF;
-    const name = kept.toString('latin1', this.#lineStart, this.#nameEnd).toLowerCase();
-    if (TRAILER_FIELDS_DROPPED.has(name) || this.#named?.has(name) === true) {
+    if (this.#isDropped(kept)) {
       this.#size = this.#lineStart;
       return;
     }
@@ -195,5 +189,14 @@ export class TrailerSection {
       this.#size--;
     this.#keep(CR);
     this.#keep(LF);
+  }
+
+  /** A name with other punctuation than `-` counts as the name with it: see `isTwin`. */
+  #isDropped(kept: Buffer): boolean {
+    const start = this.#lineStart;
+    if (forwardingField(kept, start, this.#nameEnd - start) !== NOT_FORWARDING) return true;
+    const name = kept.toString('latin1', start, this.#nameEnd).toLowerCase();
+    const plain = name.replaceAll(/[^a-z0-9]/g, '-');
+    return TRAILER_FIELDS_DROPPED.has(plain) || this.#named?.has(name) === true;
   }
 }
