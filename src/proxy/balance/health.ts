@@ -1,7 +1,7 @@
 /** What the proxy tells about an endpoint after each try: counts failures in a row, ejects, ends probes, learns latency. */
 
 import type { Policies } from '../../model/policy.ts';
-import { ENDPOINT_WORD } from '../ledger/layout.ts';
+import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 import { eject, ejectAgain, healthOf, IN_ROTATION, PROBING, restore } from './ejection.ts';
 import type { EndpointState } from './endpoint-state.ts';
 import { observeLatency } from './peak-ewma.ts';
@@ -27,7 +27,8 @@ export function reportSuccess(
  */
 export function reportFailure(ep: EndpointState, policies: Policies, nowMs: number): boolean {
   const { ejection } = policies;
-  const { words, w } = ep.cells;
+  const { words, w, own, o } = ep.cells;
+  own[o + ENDPOINT_OWN.failed] = (own[o + ENDPOINT_OWN.failed] ?? 0) + 1;
   const failures = Atomics.add(words, w + ENDPOINT_WORD.consecutiveFailures, 1) + 1;
   const health = healthOf(ep.cells);
   if (health === PROBING) return ejectAgain(ep.cells, ejection, nowMs);

@@ -258,9 +258,9 @@ export class Exchange implements ConnectionUser {
   #respond(data: Buffer, headEnd: number, length: number, head: Head): void {
     const policies = this.#policies as Policies;
     const now = this.#context.clock.nowMs();
-    const endpoint = this.endpoint as EndpointState;
     this.status = head.status;
-    if (isFailureStatus(head.status)) this.#blameEndpoint(endpoint, now);
+    const endpoint = this.endpoint as EndpointState;
+    if (isFailureStatus(head.status)) this.#blameEndpoint(now);
     else reportSuccess(endpoint, now - this.tryStartedMs, policies, now);
     if (this.#retriesStatus(policies, now)) return;
     this.#close =
@@ -324,7 +324,7 @@ export class Exchange implements ConnectionUser {
   #tryFailed(condition: RetryCondition | null, reason: FailureReason): void {
     const now = this.#context.clock.nowMs();
     this.#dropUpstream();
-    if (blamesEndpoint(reason)) this.#blameEndpoint(this.endpoint as EndpointState, now);
+    if (blamesEndpoint(reason)) this.#blameEndpoint(now);
     if (condition !== null && this.#mayRetry(condition)) this.#retry(now);
     else this.#fail(reason);
   }
@@ -335,11 +335,10 @@ export class Exchange implements ConnectionUser {
   }
 
   /** Once per try, however much goes wrong with it. */
-  #blameEndpoint(endpoint: EndpointState, now: number): void {
-    if (this.#tryBlamed) return;
+  #blameEndpoint(now: number): void {
+    if (this.endpoint === null || this.#tryBlamed) return;
     this.#tryBlamed = true;
-    add(endpoint.cells, ENDPOINT_OWN.failed, 1);
-    reportFailure(endpoint, this.#policies as Policies, now);
+    reportFailure(this.endpoint, this.#policies as Policies, now);
   }
 
   /** True when the status is retried: then this response is dropped. */
@@ -419,8 +418,7 @@ export class Exchange implements ConnectionUser {
     this.#backoff?.cancel();
     this.#backoff = null;
     this.#dropUpstream();
-    if (this.endpoint !== null && blamesEndpoint(reason))
-      this.#blameEndpoint(this.endpoint, this.#context.clock.nowMs());
+    if (blamesEndpoint(reason)) this.#blameEndpoint(this.#context.clock.nowMs());
     if (!answered) this.status = status;
     this.#finish();
     if (answered || status === 0) return this.#caller.abort();
