@@ -1,9 +1,11 @@
 /** What everything on one proxy thread shares: time, limits, buffers, identities. One instance per thread. */
 
 import type { Clock } from '../base/clock.ts';
+import { type Log, silentLog } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { ProxySettings } from '../model/settings.ts';
+import { wholeUpTo } from './copy-whole.ts';
 import { DeadlineWheel } from './deadline.ts';
 import type { AccessWriter } from './http1/access.ts';
 import { Head } from './http1/head.ts';
@@ -30,6 +32,8 @@ export class ThreadContext {
   readonly requestHead: Head;
   readonly responseHead: Head;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** The log of the process, for what an operator should hear of this thread. */
+  log: Log = silentLog;
   /** Null while the access log is off. */
   accessLog: AccessWriter | null = null;
   /** Scratch for what is about to be written; see `wrote()`. */
@@ -68,7 +72,7 @@ export class ThreadContext {
     socket: { write(data: Uint8Array): boolean; readonly writableLength: number },
     length: number,
   ): boolean {
-    const data = this.out.subarray(0, length);
+    const data = this.out.subarray(0, wholeUpTo(length, this.out));
     if (length < COPY_BYTES_MAX && socket.writableLength !== 0)
       return socket.write(Buffer.from(data));
     const more = socket.write(data);

@@ -13,6 +13,9 @@ class Item implements Expiring {
     this.fired.push(nowMs);
     this.deadlineMs = Infinity;
   }
+  onDefect(error: unknown): void {
+    throw error;
+  }
 }
 
 test('arm() fires once, never early, at most one tick late', () => {
@@ -155,4 +158,28 @@ test('disarm() leaves nothing behind that keeps an item alive', () => {
   assert.equal(wheel.size, 1_000);
   for (const item of items) wheel.disarm(item);
   assert.equal(wheel.size, 0);
+});
+
+test('an item that throws hears of it, and the others fire', () => {
+  const clock = new ManualClock();
+  const wheel = new DeadlineWheel(clock);
+  wheel.start();
+  const failing = new Item();
+  const heard: unknown[] = [];
+  failing.onDeadline = () => {
+    throw new Error('broken');
+  };
+  failing.onDefect = (error) => heard.push(error);
+  const items = [new Item(), failing, new Item()];
+  for (const item of items) {
+    item.deadlineMs = clock.nowMs() + 100;
+    wheel.arm(item);
+  }
+  clock.advance(200);
+  assert.match(String(heard), /^Error: broken$/);
+  assert.deepEqual(
+    items.map((item) => item.fired.length),
+    [1, 0, 1],
+  );
+  wheel.stop();
 });

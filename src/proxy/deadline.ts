@@ -16,6 +16,8 @@ export interface Expiring {
   /** Owned by the wheel: the place in the slot. */
   wheelIndex: number;
   onDeadline(nowMs: number): void;
+  /** `onDeadline` threw: gives up what is its own. */
+  onDefect(error: unknown): void;
 }
 
 /** Resolution of every deadline: it fires up to this much late, never early. */
@@ -90,8 +92,13 @@ export class DeadlineWheel {
     const slot = this.#slots[tick % SLOTS] as Expiring[];
     for (let item = slot.pop(); item !== undefined; item = slot.pop()) {
       item.wheelTick = 0;
-      if (item.deadlineMs <= now) item.onDeadline(now);
-      else this.arm(item);
+      if (item.deadlineMs > now) this.arm(item);
+      else
+        try {
+          item.onDeadline(now);
+        } catch (error) {
+          item.onDefect(error);
+        }
     }
   }
 

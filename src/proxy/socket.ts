@@ -16,6 +16,8 @@ export interface SocketOwner {
   onDrain(): void;
   /** Last call for this socket; `error` is null after an orderly close. */
   onClose(error: NodeJS.ErrnoException | null): void;
+  /** One of the others threw: gives up the connection and what it works for. */
+  onDefect(error: unknown): void;
 }
 
 interface HandleHolder {
@@ -74,12 +76,14 @@ export function adopt(
   const buffer = context.readBuffer;
   const wrapped = handlesWork
     ? wrapHandle(accepted, buffer, (length) => {
-        owner.onData(buffer, length);
+        deliver(socket, owner, buffer, length);
         return true;
       })
     : null;
   const socket = wrapped ?? accepted;
-  if (wrapped === null) socket.on('data', (data: Buffer) => owner.onData(data, data.length));
+  if (wrapped === null) {
+    socket.on('data', (data: Buffer) => deliver(socket, owner, data, data.length));
+  }
   watch(socket, owner);
   socket.resume();
   return socket;
@@ -102,12 +106,12 @@ export function dial(
       onread: {
         buffer,
         callback: (length) => {
-          owner.onData(buffer, length);
+          deliver(socket, owner, buffer, length);
           return true;
         },
       },
     },
-    onConnect,
+    () => guard(socket, owner, onConnect),
   );
   watch(socket, owner);
   return socket;
@@ -127,7 +131,34 @@ export function reset(socket: net.Socket): void {
 function watch(socket: net.Socket, owner: SocketOwner): void {
   let error: NodeJS.ErrnoException | null = null;
   socket.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));
-  socket.on('end', () => owner.onEnd());
-  socket.on('drain', () => owner.onDrain());
-  socket.on('close', () => owner.onClose(error));
+  socket.on('end', () => guard(socket, owner, () => owner.onEnd()));
+  socket.on('drain', () => guard(socket, owner, () => owner.onDrain()));
+  socket.on('close', () => guard(socket, owner, () => owner.onClose(error)));
+}
+
+/** `guard` without a closure: the path of every read. */
+function deliver(socket: net.Socket, owner: SocketOwner, data: Buffer, length: number): void {
+  try {
+    owner.onData(data, length);
+  } catch (error) {
+    giveUp(socket, owner, error);
+  }
+}
+
+/** Nothing that a peer can cause may leave an event handler: it would end the thread, and with it everybody's requests. */
+function guard(socket: net.Socket, owner: SocketOwner, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    giveUp(socket, owner, error);
+  }
+}
+
+function giveUp(socket: net.Socket, owner: SocketOwner, error: unknown): void {
+  try {
+    owner.onDefect(error);
+  } catch {
+    // The first error is the one that was logged; what is left to do is to let nothing more pass.
+    socket.destroy();
+  }
 }

@@ -30,6 +30,7 @@ const context = new ThreadContext({
 });
 const server = new ProxyServer(context, view, systemClock, systemRandom);
 const eventLoop = new EventLoopMonitor();
+context.log = relayedLog();
 let version = 0;
 const VITALS_MS = 1_000;
 /** Deltas apply strictly one after the other. */
@@ -49,7 +50,7 @@ async function start(): Promise<void> {
   if (settings.accessLog.format !== 'off') {
     const sink = new FileSink(settings.accessLog.path);
     context.accessLog = new AccessWriter(
-      new AccessLog(settings.accessLog, sink, systemClock, relayedLog()),
+      new AccessLog(settings.accessLog, sink, systemClock, context.log),
       context,
     );
   }

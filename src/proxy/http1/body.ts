@@ -1,11 +1,18 @@
 /** Passes one message body from the framing it came in to the framing it leaves in (RFC 9112 §6, §7.1). */
 
+import { copyWhole, Defect, wholeUpTo } from '../copy-whole.ts';
 import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from './chunked.ts';
 import { FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE } from './head.ts';
+import { TRAILER_LINES_BYTES_MAX } from './trailer.ts';
 
 /** Digits of the chunk size that is patched in after the data: 20 bits, more than any one read. */
 const SIZE_DIGITS = 5;
+const CHUNK_BYTES_MAX = (1 << (4 * SIZE_DIGITS)) - 1;
 const CHUNK_HEAD_BYTES = SIZE_DIGITS + 2;
+/** A chunk head, and the CRLF behind the data. */
+const CHUNK_OVERHEAD_BYTES = CHUNK_HEAD_BYTES + 2;
+/** The last chunk and the blank line behind the trailers. */
+const LAST_CHUNK_BYTES = 5;
 /** Chunk head, CRLF and the last chunk: what `pass` writes beyond the bytes that it reads, trailers aside. */
 export const BODY_OVERHEAD_BYTES = 32;
 
@@ -20,6 +27,8 @@ export class BodyPass {
   done = true;
   /** Payload bytes passed. */
   bytes = 0;
+  /** What the connection must have taken for them, framing included: counted from what came in, not from what was written. */
+  wireBytes = 0;
   /** How far `pass` consumed its input. */
   pos = 0;
   /** The rule of RFC 9112 that the chunked coding broke, after `pass` returned -1. */
@@ -42,6 +51,7 @@ export class BodyPass {
     this.#remaining = length;
     this.#rechunk = rechunk;
     this.bytes = 0;
+    this.wireBytes = 0;
     this.done = framing === FRAMING_NONE || (framing === FRAMING_LENGTH && length === 0);
     if (framing !== FRAMING_CHUNKED) return;
     if (this.#decoder === null) this.#decoder = new ChunkedDecoder();
@@ -53,13 +63,13 @@ export class BodyPass {
     if (this.framing !== FRAMING_CHUNKED) return size + BODY_OVERHEAD_BYTES;
     // A trailer line of four bytes grows by one, the space after its colon.
     const trailerBytes = (this.#decoder as ChunkedDecoder).trailerBytes + (size >> 2);
-    return size + BODY_OVERHEAD_BYTES + trailerBytes;
+    return size + BODY_OVERHEAD_BYTES + Math.min(trailerBytes, TRAILER_LINES_BYTES_MAX);
   }
 
   /**
    * Moves body bytes from `data[pos, end)` to `out` from `at`, which must have room for `room(end - pos)` bytes.
    * Returns the new end of `out`, or -1 when the framing is broken. `this.pos` tells how much input was used; what
-   * is left when `done` belongs to the next message.
+   * is left when `done` belongs to the next message. @throws Defect when `out` lacks that room
    */
   pass(data: Buffer, pos: number, end: number, out: Buffer, at: number): number {
     if (this.framing === FRAMING_CHUNKED) return this.#passChunks(data, pos, end, out, at);
@@ -70,17 +80,14 @@ export class BodyPass {
       if (this.#remaining === 0) this.done = true;
     }
     this.pos = pos + take;
-    this.bytes += take;
-    if (take === 0) return at;
-    if (!this.#rechunk) return at + data.copy(out, at, pos, pos + take);
-    data.copy(out, at + CHUNK_HEAD_BYTES, pos, pos + take);
-    return closeChunk(out, at, take);
+    copyWhole(data, pos, pos + take, out, this.#rechunk ? at + CHUNK_HEAD_BYTES : at);
+    return this.#endPiece(out, at, take);
   }
 
   /** Ends a FRAMING_CLOSE body: the sender closed. Returns the new end of `out`. */
   finish(out: Buffer, at: number): number {
     this.done = true;
-    return this.#rechunk ? writeLastChunk(out, at, null) : at;
+    return this.#rechunk ? this.#writeLastChunk(out, at, null) : at;
   }
 
   #passChunks(data: Buffer, pos: number, end: number, out: Buffer, at: number): number {
@@ -92,7 +99,7 @@ export class BodyPass {
     while (next < end && !ended) {
       const event = decoder.step(data, next, end);
       next = decoder.pos;
-      if (event === CHUNK_DATA) to += data.copy(out, to, decoder.dataStart, decoder.dataEnd);
+      if (event === CHUNK_DATA) to = copyWhole(data, decoder.dataStart, decoder.dataEnd, out, to);
       else if (event === CHUNK_END) ended = true;
       else if (event === CHUNK_BAD) {
         this.rule = decoder.rule;
@@ -100,16 +107,30 @@ export class BodyPass {
       } else break;
     }
     this.pos = next;
-    this.bytes += to - begin;
-    if (this.#rechunk) to = to === begin ? at : closeChunk(out, at, to - begin);
+    to = this.#endPiece(out, at, to - begin);
     if (!ended) return to;
     this.done = true;
-    return this.#rechunk ? writeLastChunk(out, to, decoder.trailers) : to;
+    return this.#rechunk ? this.#writeLastChunk(out, to, decoder.trailers) : to;
+  }
+
+  /** Counts `size` bytes that stand in `out`, behind the room for a chunk head if they leave as a chunk. */
+  #endPiece(out: Buffer, at: number, size: number): number {
+    if (size === 0) return at;
+    this.bytes += size;
+    this.wireBytes += this.#rechunk ? size + CHUNK_OVERHEAD_BYTES : size;
+    return this.#rechunk ? closeChunk(out, at, size) : at + size;
+  }
+
+  #writeLastChunk(out: Buffer, at: number, trailers: Buffer | null): number {
+    this.wireBytes += LAST_CHUNK_BYTES + (trailers?.length ?? 0);
+    return writeLastChunk(out, at, trailers);
   }
 }
 
 /** Puts the size before and CRLF after `size` bytes that already stand behind the room for the size. */
 function closeChunk(out: Buffer, at: number, size: number): number {
+  if (size > CHUNK_BYTES_MAX || at + size + CHUNK_OVERHEAD_BYTES > out.length)
+    throw new Defect(`a chunk of ${size} bytes does not fit`);
   for (let digit = SIZE_DIGITS - 1, rest = size; digit >= 0; digit--, rest >>>= 4) {
     out[at + digit] = HEX[rest & 15] as number;
   }
@@ -126,8 +147,8 @@ function writeLastChunk(out: Buffer, at: number, trailers: Buffer | null): numbe
   out[to++] = ZERO;
   out[to++] = CR;
   out[to++] = LF;
-  if (trailers !== null) to += trailers.copy(out, to);
+  if (trailers !== null) to = copyWhole(trailers, 0, trailers.length, out, to);
   out[to++] = CR;
   out[to++] = LF;
-  return to;
+  return wholeUpTo(to, out);
 }

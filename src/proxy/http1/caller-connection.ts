@@ -12,6 +12,7 @@ import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
+import { Defect } from '../copy-whole.ts';
 import { adopt, reset, type SocketOwner } from '../socket.ts';
 import type { PortState } from '../table.ts';
 import type { AccessOrigin } from './access.ts';
@@ -64,6 +65,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   #lingering = false;
   #lingerSinceMs = 0;
   #gone = false;
+  #writtenBefore = 0;
 
   constructor(accepted: Socket, port: PortState, context: ThreadContext, host: CallerHost) {
     this.port = port;
@@ -98,13 +100,11 @@ export class CallerConnection implements SocketOwner, Expiring {
     if (this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
     if (this.#stash === null) return this.#consume(data, 0, length);
+    // Behind a request that runs, at most one read waits.
+    if (this.#exchange.active) throw new Defect('bytes came from a caller that is held back');
     const before = this.#stash.length;
     const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
-    if (this.#exchange.active && !this.#exchange.wantsBody) {
-      this.#stash = whole;
-      return this.pause();
-    }
-    if (!this.#exchange.active && !this.#headMayBeWhole(whole, before)) {
+    if (!this.#headMayBeWhole(whole, before)) {
       this.#stash = whole;
       return;
     }
@@ -156,8 +156,9 @@ export class CallerConnection implements SocketOwner, Expiring {
     this.socket.pause();
   }
 
+  /** Reads on, unless bytes wait behind the request that runs: more of them would have no room. */
   resume(): void {
-    if (!this.#paused) return;
+    if (!this.#paused || this.#stash !== null) return;
     this.#paused = false;
     this.socket.resume();
   }
@@ -205,6 +206,29 @@ export class CallerConnection implements SocketOwner, Expiring {
     if (this.#stash === null && now - this.#idleSinceMs >= DRAIN_IDLE_MS) return this.#linger();
     this.deadlineMs = now + DRAIN_IDLE_MS;
     this.#context.wheel.arm(this);
+  }
+
+  onDefect(error: unknown): void {
+    this.#context.log.error('a connection of a caller failed', {
+      error,
+      service: this.port.service.service.key,
+      caller: this.address,
+    });
+    try {
+      if (this.#tunnel !== null) return this.#tunnel.onDefect();
+      if (this.#exchange.active) return this.#exchange.onInternalFailure();
+    } catch {
+      // It cannot even be answered.
+    }
+    this.abort();
+  }
+
+  /** Whether exactly `bytes` left since this was last asked, which is once per response: else what follows is cut off. */
+  isInStep(bytes: number): boolean {
+    const written = this.socket.bytesWritten;
+    const left = written - this.#writtenBefore;
+    this.#writtenBefore = written;
+    return left === bytes || this.socket.destroyed;
   }
 
   #consume(data: Buffer, from: number, end: number): void {

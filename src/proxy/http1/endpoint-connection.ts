@@ -22,6 +22,8 @@ export interface ConnectionUser {
   onUpstreamDrain(): void;
   /** The connection is gone, for whatever reason. */
   onUpstreamClosed(error: NodeJS.ErrnoException | null): void;
+  /** One of these, or the deadline of the connection, threw. */
+  onDefect(error: unknown): void;
 }
 
 /** How long the kernel gets to hear that an endpoint had closed before a request reached it. */
@@ -49,6 +51,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   /** Bytes of a response head that is not complete yet. */
   #stash: Buffer | null = null;
   #stashed = 0;
+  #writtenBefore = 0;
 
   constructor(endpoint: EndpointState, context: ThreadContext, user: ConnectionUser) {
     this.endpoint = endpoint;
@@ -181,5 +184,23 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
 
   onDeadline(): void {
     if (this.#user === null) this.close();
+  }
+
+  onDefect(error: unknown): void {
+    const user = this.#user;
+    this.close();
+    if (user === null) this.#context.log.error('a connection to an endpoint failed', { error });
+    else user.onDefect(error);
+  }
+
+  /**
+   * Whether exactly `bytes` left on it since it was acquired. Asked before it is used again: a request that was cut, or
+   * doubled, would make the next one something else than its caller wrote.
+   */
+  isInStep(bytes: number): boolean {
+    const written = this.socket.bytesWritten;
+    const left = written - this.#writtenBefore;
+    this.#writtenBefore = written;
+    return left === bytes || this.socket.destroyed;
   }
 }

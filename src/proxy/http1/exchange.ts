@@ -6,12 +6,14 @@
  *                                                  (next try) ◄┴───────── failed before a byte was answered
  */
 
+// oxlint-disable max-lines -- to be cut: a try becomes an object of its own
 import type { Timer } from '../../base/clock.ts';
 import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportFailure, reportSuccess } from '../balance/health.ts';
-import type { ThreadContext } from '../context.ts';
+import { READ_BYTES, type ThreadContext } from '../context.ts';
+import { Defect } from '../copy-whole.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { PortState, ServiceState, Target } from '../table.ts';
@@ -111,7 +113,9 @@ export class Exchange implements ConnectionUser {
     this.#deadline.lastActivityMs = this.#context.wheel.nowMs;
     if (this.#phase === DISCARDING) return this.#discard(data, pos, end);
     const { request } = this;
-    const next = request.feed(data, pos, end, this.#upstream?.socket ?? null);
+    // What waited may be longer than one read, for which the write buffer is made.
+    const stop = Math.min(end, pos + READ_BYTES);
+    const next = request.feed(data, pos, stop, this.#upstream?.socket ?? null);
     if (request.mustWait) this.#caller.pause();
     if (next < 0) this.#fail('bad_request');
     else {
@@ -193,6 +197,16 @@ export class Exchange implements ConnectionUser {
       return this.#resend(upstream);
     add(upstream.endpoint.cells, ENDPOINT_OWN.resets, 1);
     this.#tryFailed('reset', 'endpoint_reset');
+  }
+
+  onDefect(error: unknown): void {
+    this.#caller.onDefect(error);
+  }
+
+  /** An assertion failed somewhere on the way of this request: neither connection can be trusted with another one. */
+  onInternalFailure(): void {
+    if (this.#phase === DISCARDING) return this.#stopDiscarding(true);
+    this.#fail('internal');
   }
 
   /** The caller can take more. */
@@ -309,13 +323,17 @@ export class Exchange implements ConnectionUser {
   }
 
   #complete(): void {
+    const { request, response } = this;
     const upstream = this.#upstream as EndpointConnection;
     const { limits } = this.#policies as Policies;
+    const isClean = request.settle(upstream.socket) && request.body.done && response.reusable;
+    if (!this.#caller.isInStep(response.wireBytes))
+      throw new Defect('a response left with another length than was counted');
+    if (isClean && !upstream.isInStep(request.wireBytes))
+      throw new Defect('a request left with another length than was counted');
     this.#upstream = null;
-    const isClean = this.request.settle(upstream.socket) && this.request.body.done;
-    if (isClean && this.response.reusable) {
-      upstream.release(limits.idleConnectionsPerEndpoint, limits.idleConnectionMs);
-    } else upstream.close();
+    if (isClean) upstream.release(limits.idleConnectionsPerEndpoint, limits.idleConnectionMs);
+    else upstream.close();
     this.#finish();
     this.#caller.onExchangeDone(this.#close);
   }
@@ -376,7 +394,15 @@ export class Exchange implements ConnectionUser {
     this.#arm();
     // Nobody takes the body meanwhile; without one, a caller that leaves should be noticed.
     if (!this.request.body.done) this.#caller.pause();
-    this.#backoff = this.#context.clock.after(delayMs, () => this.#nextTry());
+    this.#backoff = this.#context.clock.after(delayMs, () => this.#endBackoff());
+  }
+
+  #endBackoff(): void {
+    try {
+      this.#nextTry();
+    } catch (error) {
+      this.#caller.onDefect(error);
+    }
   }
 
   #nextTry(): void {
@@ -429,10 +455,16 @@ export class Exchange implements ConnectionUser {
     const rest = !this.request.body.done;
     // Only a short body is worth reading to keep the connection; after Expect it may never come.
     const isLong = this.#expectsContinue || this.#arrival.contentLength > DISCARD_BYTES_MAX;
-    this.#close = !this.#keepsCaller() || (rest && (isLong || OUT_OF_STEP.has(reason)));
+    this.#close =
+      !this.#keepsCaller() ||
+      reason === 'internal' ||
+      (rest && (isLong || OUT_OF_STEP.has(reason)));
     const head = this.#method === METHOD_HEAD;
     const reply = { reason, retryAfterMs, close: this.#close, head, http10: this.http10 };
-    this.#context.writeOut(this.#caller.socket, writeLocalReply(this.#context.out, reply));
+    const length = writeLocalReply(this.#context.out, reply);
+    this.#context.writeOut(this.#caller.socket, length);
+    if (!this.#caller.isInStep(this.response.wireBytes + length))
+      throw new Defect('an answer left with another length than was counted');
     if (!rest || this.#close) return this.#caller.onExchangeDone(this.#close);
     this.#phase = DISCARDING;
     this.#deadline.lastActivityMs = this.#context.wheel.nowMs;

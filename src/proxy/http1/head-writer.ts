@@ -16,6 +16,7 @@ import {
   type Head,
   METHOD_OPTIONS,
 } from './head.ts';
+import { wholeUpTo } from '../copy-whole.ts';
 
 const CR = 13;
 const LF = 10;
@@ -107,7 +108,7 @@ export function writeRequestHead(
     at += (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
     at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
   } else if (head.acceptsTrailers) at += TE.copy(out, at);
-  return endLine(out, at);
+  return wholeUpTo(endLine(out, at), out);
 }
 
 function leftOut(forwarding: Forwarding): Uint8Array {
@@ -193,7 +194,7 @@ export function writeResponseHead(
     at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
   } else if (how.close) at += CONNECTION_CLOSE.copy(out, at);
   else if (how.http10) at += CONNECTION_KEEP_ALIVE.copy(out, at);
-  return endLine(out, at);
+  return wholeUpTo(endLine(out, at), out);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** The response on its way to the caller: which framing it leaves in, and whether the two connections outlive it. */
 
 import type { ThreadContext } from '../context.ts';
+import { copyWhole } from '../copy-whole.ts';
 import { BodyPass } from './body.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { namedByConnection } from './connection-names.ts';
@@ -17,6 +18,8 @@ export class IncomingResponse {
   readonly body = new BodyPass();
   /** The endpoint keeps its connection open and in step. */
   reusable = false;
+  /** Heads written so far, interim ones too. */
+  #headBytes = 0;
   readonly #context: ThreadContext;
   readonly #caller: CallerConnection;
   /** One object, filled anew per response. */
@@ -36,6 +39,12 @@ export class IncomingResponse {
   reset(): void {
     this.body.begin(FRAMING_NONE, 0, false);
     this.reusable = false;
+    this.#headBytes = 0;
+  }
+
+  /** What the caller's connection must have taken by the end of the response. */
+  get wireBytes(): number {
+    return this.#headBytes + this.body.wireBytes;
   }
 
   /** Whether the end of this response must be the end of the caller's connection, because of its framing alone. */
@@ -61,7 +70,9 @@ export class IncomingResponse {
     how.http10 = caller.http10;
     how.upgrade = false;
     how.extra = extra;
-    return writeResponseHead(this.#context.out, 0, data, head, how);
+    const at = writeResponseHead(this.#context.out, 0, data, head, how);
+    this.#headBytes += at;
+    return at;
   }
 
   /** Sends a 1xx head, or a 101 with the bytes behind it. False when the caller has enough. */
@@ -74,7 +85,8 @@ export class IncomingResponse {
     how.extra = null;
     const { out } = this.#context;
     const at = writeResponseHead(out, 0, data, head, how);
-    return this.#context.writeOut(this.#caller.socket, at + data.copy(out, at, from, end));
+    this.#headBytes += at;
+    return this.#context.writeOut(this.#caller.socket, copyWhole(data, from, end, out, at));
   }
 
   /**

@@ -1,5 +1,6 @@
 /** The answers that the proxy gives itself: built once per reason, only the message and Retry-After vary. */
 
+import { wholeUpTo } from '../copy-whole.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 
 /** Failures of a request whose body cannot be read to its end any more: their answer is the last of the connection. */
@@ -49,9 +50,8 @@ export function writeLocalReply(
     : reply.http10
       ? 'Connection: keep-alive\r\n'
       : '';
-  return out.write(
+  const text =
     `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-      `Content-Length: ${body.length}\r\n${retry}${connection}\r\n${reply.head ? '' : body}`,
-    'latin1',
-  );
+    `Content-Length: ${body.length}\r\n${retry}${connection}\r\n${reply.head ? '' : body}`;
+  return out.write(text, 0, wholeUpTo(text.length, out), 'latin1');
 }

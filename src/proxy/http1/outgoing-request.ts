@@ -5,6 +5,7 @@
 
 import type { Socket } from 'node:net';
 import type { ThreadContext } from '../context.ts';
+import { copyWhole, wholeUpTo } from '../copy-whole.ts';
 import { BodyPass } from './body.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { namedByConnection } from './connection-names.ts';
@@ -26,6 +27,7 @@ export class OutgoingRequest {
   /** Body bytes that may be kept beyond what fits beside the head. */
   bodyMax = 0;
   readonly #context: ThreadContext;
+  #headBytes = 0;
   #end = 0;
   #sent = 0;
   /** A socket may still hold a part of `kept`. */
@@ -45,6 +47,7 @@ export class OutgoingRequest {
     }
     this.kept = kept;
     this.#end = writeRequestHead(kept, data, head, caller.forwarding, caller.fallbackHost);
+    this.#headBytes = this.#end;
     this.#sent = 0;
     this.#shared = false;
     this.replayable = true;
@@ -85,12 +88,18 @@ export class OutgoingRequest {
     return isBroken || body.bytes > DISCARD_BYTES_MAX ? -1 : body.pos;
   }
 
+  /** What a connection must have taken by the time the whole request was sent on it. */
+  get wireBytes(): number {
+    return this.#headBytes + this.body.wireBytes;
+  }
+
   /** Sends what was fed. False when the socket has enough. */
   flush(socket: Socket | null): boolean {
     if (socket === null || this.#sent === this.#end) return true;
     const from = this.#sent;
     this.#sent = this.#end;
-    return socket.write((this.kept as Buffer).subarray(from, this.#end));
+    const kept = this.kept as Buffer;
+    return socket.write(kept.subarray(from, wholeUpTo(this.#end, kept)));
   }
 
   /** The next `flush` sends everything again. */
@@ -116,7 +125,7 @@ export class OutgoingRequest {
     if (needed <= kept.length) return true;
     if (this.body.bytes + more > this.bodyMax + this.body.room(0)) return false;
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, kept.length * 2));
-    kept.copy(larger, 0, 0, this.#end);
+    copyWhole(kept, 0, this.#end, larger, 0);
     this.kept = larger;
     // The first buffer may still be on its way out; the larger one is on its way from the next flush on.
     return true;

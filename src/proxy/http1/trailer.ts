@@ -1,4 +1,5 @@
 /** The trailer section of a chunked body: RFC 9112 §7.1.2, with what must not stand there left out. */
+import { wholeUpTo } from '../copy-whole.ts';
 import { forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
 import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './grammar.ts';
 import type { Rule } from './rule.ts';
@@ -96,7 +97,8 @@ export class TrailerSection {
 
   /** The lines to pass on, or null when there are none. */
   lines(): Buffer | null {
-    return this.#kept === null || this.#size === 0 ? null : this.#kept.subarray(0, this.#size);
+    if (this.#kept === null || this.#size === 0) return null;
+    return this.#kept.subarray(0, wholeUpTo(this.#size, this.#kept));
   }
 
   /** Consumes bytes until the section ends or breaks a rule. @returns the offset of the first byte not consumed */

@@ -1,6 +1,7 @@
 /** Bytes both ways after a 101 (WebSocket and other upgrades), until both sides closed or nothing moved for too long. */
 
-import type { ThreadContext } from '../context.ts';
+import { READ_BYTES, type ThreadContext } from '../context.ts';
+import { copyWhole } from '../copy-whole.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import type { ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
 
@@ -40,15 +41,18 @@ export class Tunnel implements ConnectionUser {
   onCallerData(data: Buffer, start: number, end: number): void {
     this.lastActivityMs = this.#context.wheel.nowMs;
     this.#sentBytes += end - start;
-    const { out } = this.#context;
-    data.copy(out, 0, start, end);
-    if (!this.#context.writeOut(this.#upstream.socket, end - start)) this.#caller.pause();
+    // What came early may be longer than one read.
+    for (let from = start; from < end; from += READ_BYTES) {
+      const to = Math.min(end, from + READ_BYTES);
+      const length = copyWhole(data, from, to, this.#context.out, 0);
+      if (!this.#context.writeOut(this.#upstream.socket, length)) this.#caller.pause();
+    }
   }
 
   onResponseData(data: Buffer, length: number): void {
     this.lastActivityMs = this.#context.wheel.nowMs;
     this.#receivedBytes += length;
-    data.copy(this.#context.out, 0, 0, length);
+    copyWhole(data, 0, length, this.#context.out, 0);
     if (!this.#context.writeOut(this.#caller.socket, length)) this.#upstream.socket.pause();
   }
 
@@ -74,6 +78,12 @@ export class Tunnel implements ConnectionUser {
 
   onConnected(): void {
     // The connection stood before the tunnel began.
+  }
+
+  onDefect(): void {
+    this.#upstream.reset();
+    this.#caller.abort();
+    this.close();
   }
 
   /** A reset of one side is passed on as a reset. */
