@@ -1,16 +1,15 @@
 /** `maesh check`: the problems of a cluster or in manifests, for people and for CI. */
 
-import { styleText } from 'node:util';
-
 import { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
 import type { Problem } from '../model/service.ts';
-import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
+import type { CliContext } from './context.ts';
 import { loadManifests } from './load.ts';
 import { addCluster } from './install-options.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson, printable } from './output.ts';
+import { countProblems, exitCodeOf, linesOf, plural, severityWord, tally } from './problem-text.ts';
 import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -19,7 +18,7 @@ Errors make the exit code 1; warnings do so with --strict.
 
 Examples:
   maesh check
-  maesh check --context staging -o json | jq '.findings[] | select(.level == "fail")'
+  maesh check --context staging -o json | jq '.problems[] | select(.severity == "error")'
   maesh check -f examples/shop
   maesh check -f manifests/*.yaml --strict
   maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
@@ -55,18 +54,16 @@ async function check(command: Command, context: CliContext): Promise<number> {
   if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
   if (isNamed || options.paths.length === 0) return checkCluster(command, context);
   const { problems, notices, snapshot } = await loadManifests(options);
-  const errors = problems.filter((problem) => problem.severity === 'error').length;
-  const warnings = problems.length - errors;
   const services = snapshot.services.size;
   if (isJson(command)) {
-    context.io.out(`${JSON.stringify({ errors, warnings, services, notices, problems })}\n`);
+    const counts = countProblems(problems);
+    context.io.out(`${JSON.stringify({ ...counts, services, notices, problems })}\n`);
   } else {
     for (const notice of notices) context.io.err(`${printable(notice)}\n`);
     for (const block of blocksOf(problems, context.isColored)) context.io.out(`${block}\n\n`);
-    context.io.out(`${summaryOf(errors, warnings, services)}\n`);
+    context.io.out(`${summaryOf(problems, services)}\n`);
   }
-  const isStrict = command.getOptionValue('strict') === true;
-  return errors > 0 || (isStrict && warnings > 0) ? EXIT_FAILURE : EXIT_OK;
+  return exitCodeOf(problems, command.getOptionValue('strict') === true);
 }
 
 /** What a cluster needs is loaded only for this. */
@@ -87,30 +84,23 @@ function blocksOf(problems: readonly Problem[], isColored: boolean): readonly st
   const byObject = new Map<string, string[]>();
   for (const problem of problems) {
     const lines = byObject.get(problem.object) ?? [printable(problem.object)];
-    lines.push(...linesOf(problem, isColored));
+    lines.push(...blockLines(problem, isColored));
     byObject.set(problem.object, lines);
   }
   return [...byObject.values()].map((lines) => lines.join('\n'));
 }
 
-function linesOf(problem: Problem, isColored: boolean): readonly string[] {
+function blockLines(problem: Problem, isColored: boolean): readonly string[] {
   const { severity, field, value, message, remedy, location } = problem;
-  const style = severity === 'error' ? 'red' : 'yellow';
-  const word = isColored ? styleText(style, severity, { validateStream: false }) : severity;
   const place = location === '' ? '' : ` at ${location}`;
   const what = field === '' ? '' : `: ${field}`;
   const found = value === '' ? '' : ` is "${value}"`;
-  const lines = [`  ${word}${printable(`${place}${what}${found}`)}`, `    ${printable(message)}`];
-  if (remedy !== '') lines.push(`    ${printable(remedy)}`);
-  return lines;
+  const head = `  ${severityWord(severity, isColored).trimEnd()}${printable(`${place}${what}${found}`)}`;
+  const below = [...linesOf(message), ...(remedy === '' ? [] : linesOf(remedy))];
+  return [head, ...below.map((line) => `    ${line}`)];
 }
 
-function summaryOf(errors: number, warnings: number, services: number): string {
+function summaryOf(problems: readonly Problem[], services: number): string {
   const scope = plural(services, 'Service');
-  if (errors + warnings === 0) return `No problems in ${scope}`;
-  return `${plural(errors, 'error')} and ${plural(warnings, 'warning')} in ${scope}`;
-}
-
-function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  return problems.length === 0 ? `No problems in ${scope}` : `${tally(problems)} in ${scope}`;
 }

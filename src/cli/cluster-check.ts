@@ -1,18 +1,24 @@
 /** `maesh check` without manifests: looks at a cluster and says what is wrong, and what to do. */
 
-import { styleText } from 'node:util';
-
 import type { Command } from 'commander';
 
-import type { Finding } from '../install/check/finding.ts';
-import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
+import { type Finding, isFlaw } from '../install/check/finding.ts';
+import type { CliContext } from './context.ts';
 import { withCluster } from './install-options.ts';
 import { isJson, printable } from './output.ts';
+import {
+  countProblems,
+  exitCodeOf,
+  linesOf,
+  problemLines,
+  severityWord,
+  tally,
+} from './problem-text.ts';
 
-const STYLE = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
-const LEVEL_WIDTH = 4;
+/** Problems of one topic that are shown; `-o json` has all. */
+const SHOWN_MAX = 20;
 
-/** The exit code. `isStrict`: warnings fail too. */
+/** The exit code. With `--strict` warnings fail too. */
 export async function checkClusterCommand(command: Command, context: CliContext): Promise<number> {
   const [{ gather }, { checkCluster }, { missingRights }] = await Promise.all([
     import('../install/facts/gather.ts'),
@@ -24,33 +30,47 @@ export async function checkClusterCommand(command: Command, context: CliContext)
     const rights = await missingRights(cluster.api, facts);
     return checkCluster(facts, rights);
   });
-  const total = (level: Finding['level']): number =>
-    findings.filter((finding) => finding.level === level).length;
-  const [fails, warns] = [total('fail'), total('warn')];
+  return printFindings(findings, command, context);
+}
+
+/** Prints them as `-o` says. The exit code. */
+export function printFindings(
+  findings: readonly Finding[],
+  command: Command,
+  context: CliContext,
+): number {
+  const problems = findings.filter(isFlaw);
   if (isJson(command)) {
-    context.io.out(`${JSON.stringify({ fail: fails, warn: warns, findings })}\n`);
+    const checks = findings.filter((finding) => !isFlaw(finding));
+    context.io.out(`${JSON.stringify({ ...countProblems(problems), problems, checks })}\n`);
   } else {
     context.io.out(`${textOf(findings, context.isColored)}\n`);
   }
-  const isStrict = command.getOptionValue('strict') === true;
-  return fails > 0 || (isStrict && warns > 0) ? EXIT_FAILURE : EXIT_OK;
+  return exitCodeOf(problems, command.getOptionValue('strict') === true);
 }
 
-/** A line for each finding, one below it for what to do, and the sum. */
+/** A line for each finding, what to do below it, and the sum. */
 export function textOf(findings: readonly Finding[], isColored: boolean): string {
-  const width = Math.max(...findings.map(({ what }) => what.length));
-  const margin = ' '.repeat(LEVEL_WIDTH + width + 4);
-  const lines = findings.flatMap(({ level, what, message, remedy }) => {
-    const word = level.padEnd(LEVEL_WIDTH);
-    const shown = isColored ? styleText(STYLE[level], word, { validateStream: false }) : word;
-    const line = `${shown}  ${what.padEnd(width)}  ${printable(message)}`;
-    return remedy === '' ? [line] : [line, `${margin}${printable(remedy)}`];
+  const width = Math.max(...findings.map(({ topic }) => topic.length));
+  const shown = new Map<string, number>();
+  const lines = findings.flatMap((finding) => {
+    const { severity, topic } = finding;
+    const nth = (shown.get(topic) ?? 0) + 1;
+    shown.set(topic, nth);
+    if (nth > SHOWN_MAX) return [];
+    const [first = '', ...rest] = isFlaw(finding)
+      ? problemLines(finding)
+      : linesOf(finding.message);
+    const margin = ' '.repeat(severityWord(severity, false).length + width + 4);
+    return [
+      `${severityWord(severity, isColored)}  ${printable(topic).padEnd(width)}  ${first}`,
+      ...rest.map((line) => `${margin}${line}`),
+    ];
   });
-  const of = (level: Finding['level']): number =>
-    findings.filter((finding) => finding.level === level).length;
-  const sum =
-    of('fail') + of('warn') === 0
-      ? 'All is well'
-      : `${of('fail')} to repair, ${of('warn')} to know of`;
-  return [...lines, '', sum].join('\n');
+  const hidden = [...shown.values()].reduce((sum, all) => sum + Math.max(0, all - SHOWN_MAX), 0);
+  const more = hidden === 0 ? [] : [`and ${hidden} more: maesh check -o json`];
+  const problems = findings.filter(isFlaw);
+  return [...lines, ...more, '', problems.length === 0 ? 'All is well' : tally(problems)].join(
+    '\n',
+  );
 }

@@ -88,7 +88,7 @@ test('maesh status shows what is wrong where it is', () => {
     'n5    -              NO     -              no agent; the node is not ready',
     '',
     'Services: ? published, ? announced, ? retired',
-    'Problems: 1 to repair, 1 to know of',
+    'Problems: 1 error, 1 warning',
     String.raw`  error   Service shop/web metadata.annotations["x"] is "a\u001b[31m": is no number`,
     '          give 1 to 10',
     '  warning Service shop/web: is no number',

@@ -6,6 +6,7 @@ import type { ServiceStatus } from '../install/service-status.ts';
 import type { ClusterStatus, ShadowRow } from '../install/status.ts';
 import type { Problem } from '../model/service.ts';
 import { printable } from './output.ts';
+import { problemLines, severityWord, tally } from './problem-text.ts';
 
 /** Problems that are shown; `-o json` has all. */
 const PROBLEMS_SHOWN = 10;
@@ -81,18 +82,14 @@ export function serviceText(status: ServiceStatus, isColored: boolean): string {
 
 function problemsText(problems: readonly Problem[], isColored: boolean): string {
   if (problems.length === 0) return 'Problems: none';
-  const errors = problems.filter(({ severity }) => severity === 'error').length;
   const lines = problems.slice(0, PROBLEMS_SHOWN).flatMap((problem) => {
-    const { severity, object, field, value, message, remedy } = problem;
-    const word = paint(severity.padEnd(7), false, isColored && severity === 'error');
-    const what = field === '' ? '' : ` ${field}${value === '' ? '' : ` is "${value}"`}`;
-    const text = `  ${word} ${printable(`${object}${what}: ${message}`)}`;
-    return remedy === '' ? [text] : [text, `          ${printable(remedy)}`];
+    const [first = '', ...rest] = problemLines(problem);
+    const word = severityWord(problem.severity, isColored);
+    return [`  ${word} ${first}`, ...rest.map((line) => `          ${line}`)];
   });
   const rest = problems.length - PROBLEMS_SHOWN;
   const more = rest > 0 ? [`  and ${rest} more: maesh status -o json`] : [];
-  const sum = `Problems: ${errors} to repair, ${problems.length - errors} to know of`;
-  return [sum, ...lines, ...more].join('\n');
+  return [`Problems: ${tally(problems)}`, ...lines, ...more].join('\n');
 }
 
 /** Columns as wide as they need to be; the last one has no header and no end. */

@@ -3,13 +3,9 @@
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Problem } from '../model/service.ts';
 
-export interface Finding {
-  readonly severity: 'error' | 'warning';
+/** A Problem whose object is still a reference. */
+export interface Finding extends Omit<Problem, 'object' | 'location'> {
   readonly ref: ObjectRef;
-  readonly field: string;
-  readonly value: string;
-  readonly message: string;
-  readonly remedy: string;
 }
 
 const VALUE_MAX = 200;

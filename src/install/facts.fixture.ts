@@ -54,6 +54,7 @@ const WORKLOAD = {
   wanted: 2,
   ready: 2,
   updated: 2,
+  isStuck: false,
   nodeSelector: { 'kubernetes.io/os': 'linux' },
   env: new Map([['MAESH_DNS_MODE', 'auto']]),
   helmRelease: '',

@@ -82,6 +82,9 @@ export interface Problem {
   readonly location: string;
 }
 
+/** What `Problem.object` of a mesh domain begins with: `DNS domain maesh`. */
+export const DNS_DOMAIN_OBJECT = 'DNS domain';
+
 /** A change from one version to the next; the first one starts from nothing and carries everything. */
 export interface Delta {
   /** Grows by one with every delta. */

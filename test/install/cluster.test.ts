@@ -103,22 +103,26 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
   await context.test('check and status say what is missing', async () => {
     const { code, out } = await run('check', '-o', 'json');
     assert.equal(code, 1);
-    const { findings } = JSON.parse(out) as {
-      findings: readonly { level: string; what: string; message: string }[];
+    const { problems, checks } = JSON.parse(out) as {
+      problems: readonly { severity: string; topic: string; value: string; message: string }[];
+      checks: readonly { topic: string; message: string }[];
     };
-    const of = (what: string) =>
-      findings
-        .filter((each) => each.what === what)
-        .map(({ level, message }) => `${level} ${message}`);
-    assert.deepEqual(of('rights'), ['ok controller and agents have what they need']);
-    assert.deepEqual(of('controller'), ['fail none of 2 replicas is ready: no Pod is there']);
-    assert.match(of('leader')[0] ?? '', /^fail no replica leads/);
-    assert.match(of('maesh-dns')[0] ?? '', /^fail 10\.96\.\d+\.\d+ leads to no agent/);
+    const of = (topic: string) =>
+      problems
+        .filter((each) => each.topic === topic)
+        .map(({ severity, value, message }) => `${severity} ${value}: ${message}`);
+    assert.deepEqual(
+      checks.filter(({ topic }) => topic === 'permissions').map(({ message }) => message),
+      ['controller and agents have what they need'],
+    );
+    assert.deepEqual(of('controller'), ['error 0 of 2: Pods are missing']);
+    assert.match(of('leader')[0] ?? '', /^error nobody: no replica leads/);
+    assert.match(of('maesh-dns')[0] ?? '', /^error 10\.96\.\d+\.\d+: leads to no agent/);
     await server.kubectl(['delete', 'clusterrole', 'maesh-controller']);
     const less = await run('check');
     assert.match(
       less.out,
-      /^fail {2}rights {8}maesh-controller lacks \d+ rights: get services in the whole cluster, .+\n {20}run: maesh upgrade/m,
+      /^error {4}permissions {2}ServiceAccount maesh-controller is "get services in the whole cluster, .+": lacks \d+ permissions\n {22}run: maesh upgrade/m,
     );
     await run('upgrade', '--no-wait');
     const status = await run('status');

@@ -1,10 +1,7 @@
 /** What a person is told about a mesh domain that does not resolve. */
 
-import type { Problem } from '../../model/service.ts';
+import { DNS_DOMAIN_OBJECT, type Problem } from '../../model/service.ts';
 import type { DomainStatus, ProbeState } from './probe.ts';
-
-/** Of the object of these problems: `DNS domain maesh`. */
-export const DNS_OBJECT = 'DNS domain';
 
 type Told = Pick<Problem, 'message' | 'remedy'>;
 
@@ -44,7 +41,7 @@ export function problemOf({ domain, state, detail }: DomainStatus): Problem {
   const { message, remedy } = TOLD[state];
   return {
     severity: 'error',
-    object: `${DNS_OBJECT} ${domain}`,
+    object: `${DNS_DOMAIN_OBJECT} ${domain}`,
     field: '',
     value: '',
     message: `"${domain}" ${message}${detail === '' ? '' : ` (${detail})`}`,

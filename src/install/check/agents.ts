@@ -1,17 +1,23 @@
 /** The agents: one on every node that has callers, connected, of the same build, and with the latest configuration. */
 
-import type { AgentFact, ClusterFacts, NodeFact } from '../facts/facts.ts';
-import { podsOf, tellPod } from './control-plane.ts';
-import { count, fail, few, judge, ok, warn, type Finding } from './finding.ts';
+import type { AgentFact, ClusterFacts, NodeFact, WorkloadFact } from '../facts/facts.ts';
+import { checkRollout, podsOf, seeOf, tellPod } from './control-plane.ts';
+import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
 
 export function checkAgents(facts: ClusterFacts): readonly Finding[] {
   const { agent, namespace } = facts;
   return judge('agents', agent, (workload) => {
     if (workload === null) {
-      return [fail('agents', `are not in namespace "${namespace}"`, 'run: maesh install')];
+      const message = `there are no agents in namespace "${namespace}"`;
+      const absent = { object: objectOf(namespace), value: 'absent', message };
+      return [error('agents', { ...absent, remedy: 'run: maesh install' })];
     }
-    return [...checkPlaces(facts, workload.nodeSelector), ...checkPods(facts)];
+    return [...checkPlaces(facts, workload.nodeSelector), ...checkPods(facts, workload)];
   });
+}
+
+function objectOf(namespace: string): string {
+  return `DaemonSet ${namespace}/maesh-agent`;
 }
 
 /** Nodes that should have an agent and have none. */
@@ -27,11 +33,13 @@ function checkPlaces(
     const bare = all.filter((node) => isWanted(node, selector) && !served.has(node.name));
     if (bare.length === 0) return [];
     return [
-      fail(
-        'agents',
-        `${count(bare.length, 'node')} without an agent: ${few(bare.map(({ name }) => name))}; callers there go to other nodes`,
-        `see what the DaemonSet says: kubectl -n ${namespace} describe daemonset/maesh-agent`,
-      ),
+      error('agents', {
+        object: objectOf(namespace),
+        field: 'status.desiredNumberScheduled',
+        value: few(bare.map(({ name }) => name)),
+        message: `${count(bare.length, 'node')} without an agent; callers there go to other nodes`,
+        remedy: `see what the DaemonSet says: kubectl -n ${namespace} describe daemonset/maesh-agent`,
+      }),
     ];
   });
 }
@@ -41,48 +49,67 @@ function isWanted(node: NodeFact, selector: Readonly<Record<string, string>>): b
   return node.isReady && node.isSchedulable && isSelected;
 }
 
-function checkPods(facts: ClusterFacts): readonly Finding[] {
+function checkPods(facts: ClusterFacts, workload: WorkloadFact): readonly Finding[] {
+  const { namespace } = facts;
   const pods = podsOf(facts, 'agent').filter(({ isEnding }) => !isEnding);
   const unready = pods.filter(({ isReady }) => !isReady);
-  const see = `kubectl -n ${facts.namespace} logs ${unready[0]?.name ?? ''}`;
+  const [first] = unready;
+  const object = objectOf(namespace);
   if (pods.length === 0) return [];
-  if (unready.length === 0) return [ok('agents', `${count(pods.length, 'agent')} ready`)];
+  if (first === undefined) {
+    const well = ok('agents', `${count(pods.length, 'agent')} ready`);
+    return [well, ...checkRollout({ topic: 'agents', object, namespace }, workload, [])];
+  }
   const told = few(
     unready.map((pod) => `${tellPod(pod)}${pod.node === '' ? '' : ` on ${pod.node}`}`),
   );
-  const finding = unready.length === pods.length ? fail : warn;
-  return [finding('agents', `${unready.length} of ${pods.length} are not ready: ${told}`, see)];
+  const finding = unready.length === pods.length ? error : warning;
+  const upgrade = workload.updated < workload.wanted ? 'an upgrade does not get on: ' : '';
+  return [
+    finding('agents', {
+      object,
+      field: 'status.numberReady',
+      value: `${pods.length - unready.length} of ${pods.length}`,
+      message: `${upgrade}${told}`,
+      remedy: `look why: ${seeOf(first, namespace)}`,
+    }),
+  ];
 }
 
 /** What the controllers know of their agents. */
 export function checkStreams(facts: ClusterFacts): readonly Finding[] {
   const connected = connectedAgents(facts);
   if (connected === null) return [];
+  const { namespace } = facts;
+  const object = objectOf(namespace);
   const names = new Set(connected.map(({ agent }) => agent));
   const lost = podsOf(facts, 'agent').filter(
-    (pod) => pod.isReady && !pod.isEnding && !names.has(`${facts.namespace}/${pod.name}`),
+    (pod) => pod.isReady && !pod.isEnding && !names.has(`${namespace}/${pod.name}`),
   );
   const found: Finding[] = [];
   if (lost.length > 0) {
     found.push(
-      fail(
-        'discovery',
-        `${count(lost.length, 'agent')} not connected to a controller: ${few(lost.map(({ name, node }) => `${name} on ${node}`))}; they go on with what they have`,
-        `look why: kubectl -n ${facts.namespace} logs ${lost[0]?.name ?? ''}`,
-      ),
+      error('discovery', {
+        object,
+        value: few(lost.map(({ name, node }) => `${name} on ${node}`)),
+        message: `${count(lost.length, 'agent')} not connected to a controller; they go on with the configuration they have`,
+        remedy: `look why: kubectl -n ${namespace} logs ${lost[0]?.name ?? ''}`,
+      }),
     );
   }
   const behind = connected.filter(({ isBehind }) => isBehind);
   if (behind.length > 0) {
+    const by = behind.map(({ node, agent, lag }) => `${node || agent} by ${count(lag, 'version')}`);
     found.push(
-      warn(
-        'discovery',
-        `${count(behind.length, 'agent')} behind: ${few(behind.map(({ node, agent, lag }) => `${node || agent} by ${count(lag, 'version')}`))}`,
-        'a busy or throttled node: look at its load, and at the log of the agent',
-      ),
+      warning('discovery', {
+        object,
+        value: few(by),
+        message: `${count(behind.length, 'agent')} without the latest configuration`,
+        remedy: 'a busy or throttled node: look at its load, and at the log of the agent',
+      }),
     );
   }
-  found.push(...checkListening(connected), ...checkBuilds(connected));
+  found.push(...checkListening(connected, namespace), ...checkBuilds(connected, object));
   if (lost.length + behind.length === 0 && connected.length > 0) {
     found.unshift(ok('discovery', `${count(connected.length, 'agent')} connected and up to date`));
   }
@@ -99,27 +126,29 @@ export function connectedAgents({ replicas }: ClusterFacts): readonly AgentFact[
   return replicas.size === 0 ? null : all;
 }
 
-function checkListening(agents: readonly AgentFact[]): readonly Finding[] {
+function checkListening(agents: readonly AgentFact[], namespace: string): readonly Finding[] {
   return agents
     .filter(({ failures }) => failures.length > 0)
     .map(({ node, agent, failures }) =>
-      fail(
-        'proxy ports',
-        `${node || agent} cannot listen: ${few(failures, 3)}`,
-        'something else on that node has this port, or a policy forbids it: free it, or choose another range with --proxy-ports',
-      ),
+      error('proxy ports', {
+        object: `Pod ${agent.includes('/') ? agent : `${namespace}/${agent}`}`,
+        value: few(failures, 3),
+        message: `the agent on ${node || 'its node'} cannot listen there`,
+        remedy:
+          'something else on that node has this port, or a policy forbids it: free it, or choose another range with --proxy-ports',
+      }),
     );
 }
 
-function checkBuilds(agents: readonly AgentFact[]): readonly Finding[] {
+function checkBuilds(agents: readonly AgentFact[], object: string): readonly Finding[] {
   const builds = [...Map.groupBy(agents, ({ build }) => build)];
   if (builds.length < 2) return [];
-  const told = builds.map(([build, of]) => `${of.length} run ${build}`).join(', ');
   return [
-    warn(
-      'agents',
-      `not all of the same version: ${told}`,
-      'wait for the upgrade to end, or run it',
-    ),
+    warning('agents', {
+      object,
+      value: builds.map(([build, of]) => `${of.length} run ${build}`).join(', '),
+      message: 'not all agents are of the same version',
+      remedy: 'wait for the upgrade to end, or run it',
+    }),
   ];
 }

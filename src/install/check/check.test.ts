@@ -5,12 +5,22 @@ import type { Problem } from '../../model/service.ts';
 import type { ClusterFacts, Known } from '../facts/facts.ts';
 import { agentOf, healthy, known, nodeNamed, podNamed, replicaOf } from '../facts.fixture.ts';
 import { checkCluster } from './check.ts';
+import { type Finding, isFlaw } from './finding.ts';
 
-/** `level what: message` of each, without those that are well unless all are wanted. */
+/** `severity topic: message` or, of what is wrong, `severity topic: object field = value: message`. */
+function tell(finding: Finding): string {
+  const { severity, topic, message } = finding;
+  if (!isFlaw(finding)) return `${severity} ${topic}: ${message}`;
+  const { object, field, value } = finding;
+  const what = `${object}${field === '' ? '' : ` ${field}`}${value === '' ? '' : ` = ${value}`}`;
+  return `${severity} ${topic}: ${what}: ${message}`;
+}
+
+/** All of them, or only what is wrong. */
 function told(facts: ClusterFacts, all = false): readonly string[] {
   return checkCluster(facts, known([]))
-    .filter(({ level }) => all || level !== 'ok')
-    .map(({ level, what, message }) => `${level} ${what}: ${message}`);
+    .filter((finding) => all || isFlaw(finding))
+    .map(tell);
 }
 
 const UNSEEN: Known<never> = {
@@ -33,7 +43,7 @@ test('checkCluster() says of a good cluster what it looked at', () => {
   assert.deepEqual(told(healthy(), true), [
     'ok Kubernetes: v1.36.3',
     'ok kube-proxy: kube-proxy (nftables) leads callers to the agent of their node',
-    'ok rights: controller and agents have what they need',
+    'ok permissions: controller and agents have what they need',
     'ok controller: 2 of 2 replicas ready',
     'ok leader: maesh-controller-a',
     'ok certificates: the CA is valid until 2026-10-28',
@@ -56,20 +66,22 @@ const CASES: Readonly<
   'a Kubernetes that is too old': [
     { version: known('v1.20.9') },
     [
-      'fail Kubernetes: v1.20.9 is older than what maesh works with',
-      'warn kube-proxy: knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
+      'error Kubernetes: Kubernetes version = v1.20.9: maesh needs Kubernetes 1.21 or later',
+      'warning kube-proxy: Kubernetes version = v1.20.9: kube-proxy knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
     ],
   ],
   'an old Kubernetes': [
     { version: known('v1.21.1') },
     [
-      'warn upgrades: has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers',
-      'warn kube-proxy: knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
+      'warning upgrades: Kubernetes version = v1.21.1: has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers',
+      'warning kube-proxy: Kubernetes version = v1.21.1: kube-proxy knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
     ],
   ],
   'a Kubernetes that keeps callers in their zone': [
     { version: known('v1.33.2+k3s1') },
-    ['warn kube-proxy: keeps callers in their zone, not on their node (Kubernetes 1.34)'],
+    [
+      'warning kube-proxy: Kubernetes version = v1.33.2+k3s1: kube-proxy keeps callers in their zone, not on their node (Kubernetes 1.34)',
+    ],
   ],
   'a newer Kubernetes, with an old node': [
     {
@@ -77,8 +89,8 @@ const CASES: Readonly<
       nodes: known([nodeNamed('n1'), nodeNamed('n2', { kubelet: 'v1.32.0' })]),
     },
     [
-      'warn Kubernetes: v1.40.0 is newer than what this maesh was tested with (1.21 to 1.36)',
-      'warn kube-proxy: may be too old to keep callers on their node: n2 (v1.32.0)',
+      'warning Kubernetes: Kubernetes version = v1.40.0: this maesh was tested with 1.21 to 1.36',
+      'warning kube-proxy: Nodes status.nodeInfo.kubeletVersion = n2: v1.32.0: kube-proxy there may be too old to keep callers on their node',
     ],
   ],
   'replicas that do not start': [
@@ -90,7 +102,9 @@ const CASES: Readonly<
         podNamed('maesh-agent-b', 'n2'),
       ]),
     },
-    ['fail controller: none of 2 replicas is ready: maesh-controller-a (ImagePullBackOff)'],
+    [
+      'error controller: Deployment maesh/maesh-controller status.readyReplicas = 0 of 2: maesh-controller-a (ImagePullBackOff)',
+    ],
   ],
   'one replica that waits': [
     {
@@ -114,38 +128,72 @@ const CASES: Readonly<
       ]),
     },
     [
-      'warn controller: 1 of 2 replicas are ready: maesh-controller-b (Services are not listed yet, 3 restarts)',
+      'warning controller: Deployment maesh/maesh-controller status.readyReplicas = 1 of 2: maesh-controller-b (Services are not listed yet, 3 restarts)',
+    ],
+  ],
+  'an upgrade that is under way': [
+    { controller: known({ ...controller, updated: 1 }) },
+    [
+      'warning controller: Deployment maesh/maesh-controller status = 1 of 2 updated: an upgrade is under way',
+    ],
+  ],
+  'an upgrade that is stuck while the old version serves': [
+    {
+      controller: known({ ...controller, updated: 1, isStuck: true }),
+      agent: known({ ...controller, updated: 1 }),
+      pods: known([
+        podNamed('maesh-controller-a', 'n1'),
+        podNamed('maesh-controller-b', 'n2'),
+        podNamed('maesh-controller-new', 'n2', { isReady: false, trouble: 'ErrImagePull' }),
+        podNamed('maesh-agent-a', 'n1'),
+        podNamed('maesh-agent-b', 'n2'),
+        podNamed('maesh-agent-new', 'n2', { isReady: false, trouble: 'ErrImagePull' }),
+      ]),
+    },
+    [
+      'error controller: Deployment maesh/maesh-controller status = 1 of 2 updated: an upgrade is under way, and new Pods do not get ready: maesh-controller-new (ErrImagePull)',
+      'warning agents: DaemonSet maesh/maesh-agent status.numberReady = 2 of 3: an upgrade does not get on: maesh-agent-new (ErrImagePull) on n2',
     ],
   ],
   'no replicas': [
     { controller: known({ ...controller, wanted: 0, ready: 0 }) },
-    ['fail controller: has no replicas: nothing that changes reaches agents'],
+    [
+      'error controller: Deployment maesh/maesh-controller spec.replicas = 0: there is no controller: nothing that changes reaches agents',
+    ],
   ],
   'no leader': [
     { lease: known({ holder: '', ageMs: Infinity, durationMs: 15_000 }) },
-    ['fail leader: no replica leads: no new name is published, and the cluster DNS is not kept'],
+    [
+      'error leader: Lease maesh/maesh-controller spec.holderIdentity = nobody: no replica leads: no new name is published, and the cluster DNS is not kept',
+    ],
   ],
   'a leader that is gone': [
     { lease: known({ holder: 'x', ageMs: 90_000, durationMs: 15_000 }) },
     [
-      'fail leader: "x" was last seen 90 s ago: no new name is published, and the cluster DNS is not kept',
+      'error leader: Lease maesh/maesh-controller spec.renewTime = 90 s ago: "x" leads, and does not renew: no new name is published, and the cluster DNS is not kept',
     ],
   ],
   'a CA that ends': [
     { ca: known({ endMs: good.nowMs + 86_400_000, certificates: 1 }) },
-    ['warn certificates: the CA ends on 2026-01-02 and should have been renewed long ago'],
+    [
+      'warning certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = 2026-01-02: the CA expires then, and should have been renewed long ago',
+    ],
   ],
   'a CA that ended': [
     { ca: known({ endMs: good.nowMs - 1, certificates: 1 }) },
-    ['fail certificates: the CA ended on 2025-12-31'],
+    [
+      'error certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = 2025-12-31: the CA has expired: agents cannot connect',
+    ],
   ],
   'a CA that is damaged': [
     { ca: known({ endMs: 0, certificates: 0 }) },
-    ['fail certificates: ConfigMap maesh/maesh-ca holds no certificate that can be read'],
+    [
+      'error certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = unreadable: holds no certificate that can be read',
+    ],
   ],
   'no CA': [
     { ca: known(null) },
-    ['fail certificates: ConfigMap maesh/maesh-ca is missing: no agent can connect'],
+    ['error certificates: ConfigMap maesh/maesh-ca = absent: agents cannot connect without it'],
   ],
   'a node without an agent, and others that need none': [
     {
@@ -158,7 +206,9 @@ const CASES: Readonly<
         nodeNamed('n6', { labels: { 'kubernetes.io/os': 'windows' } }),
       ]),
     },
-    ['fail agents: 1 node without an agent: n3; callers there go to other nodes'],
+    [
+      'error agents: DaemonSet maesh/maesh-agent status.desiredNumberScheduled = n3: 1 node without an agent; callers there go to other nodes',
+    ],
   ],
   'an agent that is not ready, and one that is lost': [
     {
@@ -169,8 +219,8 @@ const CASES: Readonly<
       ]),
     },
     [
-      'warn agents: 1 of 3 are not ready: maesh-agent-a (CrashLoopBackOff) on n1',
-      'fail discovery: 1 agent not connected to a controller: maesh-agent-c on n3; they go on with what they have',
+      'warning agents: DaemonSet maesh/maesh-agent status.numberReady = 2 of 3: maesh-agent-a (CrashLoopBackOff) on n1',
+      'error discovery: DaemonSet maesh/maesh-agent = maesh-agent-c on n3: 1 agent not connected to a controller; they go on with the configuration they have',
     ],
   ],
   'agents that are behind, of another version, and cannot listen': [
@@ -190,14 +240,16 @@ const CASES: Readonly<
       ]),
     },
     [
-      'warn discovery: 1 agent behind: n1 by 3 versions',
-      'fail proxy ports: n2 cannot listen: port 10001: address in use',
-      'warn agents: not all of the same version: 1 run 0.2.0, 1 run 0.1.0',
+      'warning discovery: DaemonSet maesh/maesh-agent = n1 by 3 versions: 1 agent without the latest configuration',
+      'error proxy ports: Pod maesh/maesh-agent-b = port 10001: address in use: the agent on n2 cannot listen there',
+      'warning agents: DaemonSet maesh/maesh-agent = 1 run 0.2.0, 1 run 0.1.0: not all agents are of the same version',
     ],
   ],
   'a DNS that leads nowhere': [
     { dnsService: known({ addresses: ['10.96.0.53'], endpoints: 0 }) },
-    ['fail maesh-dns: 10.96.0.53 leads to no agent: mesh names resolve for nobody'],
+    [
+      'error maesh-dns: Service maesh/maesh-dns = 10.96.0.53: leads to no agent that is ready: mesh names resolve for nobody',
+    ],
   ],
   'a DNS that is not forwarded, and problems': [
     {
@@ -218,8 +270,9 @@ const CASES: Readonly<
       ),
     },
     [
-      'fail cluster DNS: "maesh" fails',
-      'warn problems: 1 error and 1 warning: Service shop/web metadata.annotations["maesh.dev/retry-attempts"]: is no number, Service shop/api: is no number',
+      'error cluster DNS: DNS domain maesh = many: "maesh" fails',
+      'error problems: Service shop/web metadata.annotations["maesh.dev/retry-attempts"] = many: is no number',
+      'warning problems: Service shop/api = many: is no number',
     ],
   ],
   'names that wait, and ports that run out': [
@@ -231,39 +284,45 @@ const CASES: Readonly<
       ]),
     },
     [
-      'warn names: 1 Service not published yet: shop/api',
-      'warn proxy ports: 9 of 10 used (20000-20009)',
+      'warning names: Services = shop/api: 1 Service whose mesh name is not published yet',
+      'warning proxy ports: Deployment maesh/maesh-controller MAESH_PROXY_PORTS = 20000-20009: 9 of 10 proxy ports are used',
     ],
   ],
   'no ports': [
     {
       controller: known({ ...controller, env: new Map([['MAESH_PROXY_PORTS', '20000-20003']]) }),
     },
-    ['fail proxy ports: 4 of 4 used (20000-20003): new Services get no name'],
+    [
+      'error proxy ports: Deployment maesh/maesh-controller MAESH_PROXY_PORTS = 20000-20003: 4 of 4 proxy ports are used: new Services get no name',
+    ],
   ],
   'what may not be seen': [
     { nodes: UNSEEN, lease: UNSEEN, replicas: new Map([['maesh-controller-a', UNSEEN]]) },
     [
-      'warn leader: cannot be seen: Cannot GET "/x": 403 Forbidden',
-      'warn nodes: cannot be seen: Cannot GET "/x": 403 Forbidden',
-      'warn problems: maesh-controller-a cannot be asked: Cannot GET "/x": 403 Forbidden',
+      'warning leader: leader = unknown: Cannot GET "/x": 403 Forbidden',
+      'warning nodes: nodes = unknown: Cannot GET "/x": 403 Forbidden',
+      'warning problems: Pod maesh/maesh-controller-a = unknown: cannot be asked: Cannot GET "/x": 403 Forbidden',
     ],
   ],
   'no mesh': [
     { controller: known(null), agent: known(null) },
-    ['fail mesh: there is none in namespace "maesh" of https://10.0.0.1:6443'],
+    [
+      'error mesh: Namespace maesh = absent: there is no mesh in this namespace of https://10.0.0.1:6443',
+    ],
   ],
   'half a mesh': [
     { controller: known(null), shadows: known([]) },
-    ['fail controller: is not in namespace "maesh"'],
+    [
+      'error controller: Deployment maesh/maesh-controller = absent: there is no controller in namespace "maesh"',
+    ],
   ],
 };
 
 for (const [name, [facts, expected]] of Object.entries(CASES)) {
   test(`checkCluster() tells of ${name}, with what to do`, () => {
     assert.deepEqual(told(healthy(facts)), expected);
-    for (const { level, remedy } of checkCluster(healthy(facts), known([]))) {
-      assert.equal(remedy === '', level === 'ok');
+    for (const finding of checkCluster(healthy(facts), known([]))) {
+      if (isFlaw(finding)) assert.ok(finding.object !== '' && finding.remedy !== '', tell(finding));
     }
   });
 }
@@ -272,12 +331,33 @@ test('checkCluster() tells of missing rights by who lacks them', () => {
   const missing = ['a', 'b', 'c', 'd', 'e', 'f'].map((what) => ({ who: 'maesh-controller', what }));
   const of = (rights: Parameters<typeof checkCluster>[1]) =>
     checkCluster(healthy(), rights)
-      .filter(({ what }) => what === 'rights')
-      .map(({ level, message }) => `${level} ${message}`);
+      .filter(({ topic }) => topic === 'permissions')
+      .map(tell);
   assert.deepEqual(of(known([...missing, { who: 'you', what: 'g' }])), [
-    'fail maesh-controller lacks 6 rights: a, b, c, d, e and 1 more',
-    'fail you lacks 1 right: g',
+    'error permissions: ServiceAccount maesh-controller = a, b, c, d, e and 1 more: lacks 6 permissions',
+    'error permissions: you = g: lacks 1 permission',
   ]);
-  assert.deepEqual(of(UNSEEN), ['warn cannot be seen: Cannot GET "/x": 403 Forbidden']);
+  assert.deepEqual(of(UNSEEN), [
+    'warning permissions: permissions = unknown: Cannot GET "/x": 403 Forbidden',
+  ]);
   assert.deepEqual(of(null), []);
+});
+
+test('checkCluster() leads to the description of a Pod that never ran, and to the log of one that did', () => {
+  const remedies = (trouble: string) =>
+    checkCluster(
+      healthy({
+        pods: known([podNamed('maesh-agent-a', 'n1', { isReady: false, trouble })]),
+      }),
+      null,
+    )
+      .filter(isFlaw)
+      .filter(({ topic, field }) => topic === 'agents' && field === 'status.numberReady')
+      .map(({ remedy }) => remedy);
+  for (const trouble of ['ImagePullBackOff', 'ErrImagePull', 'CreateContainerConfigError']) {
+    assert.deepEqual(remedies(trouble), ['look why: kubectl -n maesh describe pod maesh-agent-a']);
+  }
+  for (const trouble of ['', 'CrashLoopBackOff']) {
+    assert.deepEqual(remedies(trouble), ['look why: kubectl -n maesh logs maesh-agent-a']);
+  }
 });

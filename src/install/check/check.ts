@@ -3,7 +3,7 @@
 import type { ClusterFacts, Known, MissingRight } from '../facts/facts.ts';
 import { checkAgents, checkStreams } from './agents.ts';
 import { checkCa, checkControllers, checkLeader, isInstalled } from './control-plane.ts';
-import { count, fail, few, judge, ok, type Finding } from './finding.ts';
+import { count, error, few, judge, ok, type Finding, type Flaw } from './finding.ts';
 import { checkClusterDns, checkDnsService, checkProblems, checkShadows } from './network.ts';
 import { checkKubeProxy, checkVersion } from './version.ts';
 
@@ -14,9 +14,7 @@ export function checkCluster(
 ): readonly Finding[] {
   const found = [...checkVersion(facts), ...checkKubeProxy(facts)];
   if (isInstalled(facts) === false) {
-    const where = `there is none in namespace "${facts.namespace}" of ${facts.server}`;
-    const remedy = 'run: maesh install; if it is elsewhere, name it with --mesh-namespace';
-    return [...found, fail('mesh', where, remedy)];
+    return [...found, absent(facts)];
   }
   return [
     ...found,
@@ -33,16 +31,32 @@ export function checkCluster(
   ];
 }
 
+/** Nothing is installed where it was looked for. */
+export function absent({ namespace, server }: Pick<ClusterFacts, 'namespace' | 'server'>): Flaw {
+  return error('mesh', {
+    object: `Namespace ${namespace}`,
+    value: 'absent',
+    message: `there is no mesh in this namespace of ${server}`,
+    remedy: 'run: maesh install; if it is in another namespace, name it with --mesh-namespace',
+  });
+}
+
 function checkRights(rights: Known<readonly MissingRight[]>): readonly Finding[] {
-  return judge('rights', rights, (missing) => {
-    if (missing.length === 0) return [ok('rights', 'controller and agents have what they need')];
+  return judge('permissions', rights, (missing) => {
+    if (missing.length === 0) {
+      return [ok('permissions', 'controller and agents have what they need')];
+    }
     const byWho = Map.groupBy(missing, ({ who }) => who);
     return [...byWho].map(([who, of]) =>
-      fail(
-        'rights',
-        `${who} lacks ${count(of.length, 'right')}: ${few(of.map(({ what }) => what))}`,
-        'run: maesh upgrade (or helm upgrade); docs/rbac.md says what each right is for',
-      ),
+      error('permissions', {
+        object: who === 'you' ? 'you' : `ServiceAccount ${who}`,
+        value: few(of.map(({ what }) => what)),
+        message: `lacks ${count(of.length, 'permission')}`,
+        remedy:
+          who === 'you'
+            ? 'ask for the ClusterRole of users of the command line (docs/rbac.md)'
+            : 'run: maesh upgrade (or helm upgrade); docs/rbac.md says what each permission is for',
+      }),
     );
   });
 }

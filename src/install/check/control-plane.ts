@@ -1,7 +1,7 @@
 /** The controller: its replicas, who leads, and the certificates of discovery. */
 
-import type { ClusterFacts, Known, PodFact, ReplicaFact } from '../facts/facts.ts';
-import { count, fail, few, judge, ok, warn, type Finding } from './finding.ts';
+import type { ClusterFacts, Known, PodFact, ReplicaFact, WorkloadFact } from '../facts/facts.ts';
+import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
 
 const DAY_MS = 86_400_000;
 /** The controller renews the CA long before. */
@@ -15,44 +15,90 @@ export function isInstalled({ controller, agent }: ClusterFacts): boolean | null
 
 export function checkControllers(facts: ClusterFacts): readonly Finding[] {
   const { controller, namespace } = facts;
+  const object = `Deployment ${namespace}/maesh-controller`;
   return judge('controller', controller, (workload) => {
     if (workload === null) {
-      return [fail('controller', `is not in namespace "${namespace}"`, 'run: maesh install')];
+      const message = `there is no controller in namespace "${namespace}"`;
+      return [error('controller', { object, value: 'absent', message, remedy: INSTALL })];
     }
     const pods = podsOf(facts, 'controller');
     const { wanted, ready } = workload;
     const unready = pods.filter(({ isReady, isEnding }) => !isReady && !isEnding);
     const told = few(unready.map((pod) => tellPod(pod, facts.replicas.get(pod.name))));
-    const see = `kubectl -n ${namespace} describe deployment/maesh-controller`;
     if (wanted === 0) {
+      const message = 'there is no controller: nothing that changes reaches agents';
       const remedy = `kubectl -n ${namespace} scale deployment/maesh-controller --replicas=2`;
-      return [fail('controller', 'has no replicas: nothing that changes reaches agents', remedy)];
+      return [error('controller', { object, field: 'spec.replicas', value: '0', message, remedy })];
     }
-    if (ready === 0) {
-      const how = told === '' ? 'no Pod is there' : told;
-      return [fail('controller', `none of ${count(wanted, 'replica')} is ready: ${how}`, see)];
-    }
-    if (ready < wanted) {
-      return [warn('controller', `${ready} of ${wanted} replicas are ready: ${told}`, see)];
-    }
-    return [ok('controller', `${ready} of ${count(wanted, 'replica')} ready`)];
+    const [first] = unready;
+    const describe = `kubectl -n ${namespace} describe deployment/maesh-controller`;
+    const short = {
+      object,
+      field: 'status.readyReplicas',
+      value: `${ready} of ${wanted}`,
+      message: told === '' ? 'Pods are missing' : told,
+      remedy: first === undefined ? describe : seeOf(first, namespace),
+    };
+    if (ready === 0) return [error('controller', short)];
+    if (ready < wanted) return [warning('controller', short)];
+    const well = ok('controller', `${ready} of ${count(wanted, 'replica')} ready`);
+    return [well, ...checkRollout({ topic: 'controller', object, namespace }, workload, unready)];
   });
+}
+
+const INSTALL = 'run: maesh install';
+
+interface Looked {
+  readonly topic: string;
+  readonly object: string;
+  readonly namespace: string;
+}
+
+/** An upgrade that does not end, while Pods of the old version go on serving. */
+export function checkRollout(
+  { topic, object, namespace }: Looked,
+  { updated, wanted, isStuck }: WorkloadFact,
+  unready: readonly PodFact[],
+): readonly Finding[] {
+  const [first] = unready;
+  if (updated >= wanted && first === undefined) return [];
+  const finding = isStuck ? error : warning;
+  return [
+    finding(topic, {
+      object,
+      field: 'status',
+      value: `${updated} of ${wanted} updated`,
+      message:
+        first === undefined
+          ? 'an upgrade is under way'
+          : `an upgrade is under way, and new Pods do not get ready: ${few(unready.map((pod) => tellPod(pod)))}`,
+      remedy:
+        first === undefined
+          ? 'wait until it ends, or run: maesh check --wait'
+          : `look why: ${seeOf(first, namespace)}`,
+    }),
+  ];
 }
 
 export function checkLeader({ lease, namespace, controller }: ClusterFacts): readonly Finding[] {
   if (controller.ok && controller.value === null) return [];
   return judge('leader', lease, (found) => {
-    const remedy = `look why: kubectl -n ${namespace} logs -l app.kubernetes.io/component=controller`;
+    const lost = {
+      object: `Lease ${namespace}/maesh-controller`,
+      remedy: `look why: kubectl -n ${namespace} logs -l app.kubernetes.io/component=controller`,
+    };
     const unled = 'no new name is published, and the cluster DNS is not kept';
     if (found === null || found.holder === '') {
-      return [fail('leader', `no replica leads: ${unled}`, remedy)];
+      const message = `no replica leads: ${unled}`;
+      return [error('leader', { ...lost, field: 'spec.holderIdentity', value: 'nobody', message })];
     }
     // The clocks of this machine and of the cluster may differ.
     const limitMs = found.durationMs * 2 + 30_000;
     if (found.ageMs > limitMs) {
       const seconds = Number.isFinite(found.ageMs) ? Math.round(found.ageMs / 1_000) : 0;
-      const since = seconds === 0 ? 'has never shown itself' : `was last seen ${seconds} s ago`;
-      return [fail('leader', `"${found.holder}" ${since}: ${unled}`, remedy)];
+      const value = seconds === 0 ? 'never' : `${seconds} s ago`;
+      const message = `"${found.holder}" leads, and does not renew: ${unled}`;
+      return [error('leader', { ...lost, field: 'spec.renewTime', value, message })];
     }
     return [ok('leader', found.holder)];
   });
@@ -61,24 +107,30 @@ export function checkLeader({ lease, namespace, controller }: ClusterFacts): rea
 export function checkCa({ ca, nowMs, namespace, controller }: ClusterFacts): readonly Finding[] {
   if (controller.ok && controller.value === null) return [];
   return judge('certificates', ca, (found) => {
-    const where = `ConfigMap ${namespace}/maesh-ca`;
+    const object = `ConfigMap ${namespace}/maesh-ca`;
     const again = `delete Secret ${namespace}/maesh-ca and restart the controller: a new CA is made, agents take it by themselves`;
     if (found === null) {
-      return [
-        fail('certificates', `${where} is missing: no agent can connect`, 'restart the controller'),
-      ];
+      const message = 'agents cannot connect without it';
+      const remedy = `kubectl -n ${namespace} rollout restart deployment/maesh-controller`;
+      return [error('certificates', { object, value: 'absent', message, remedy })];
     }
+    const end = { object, field: 'data["ca.crt"]' };
     if (found.certificates === 0) {
-      return [fail('certificates', `${where} holds no certificate that can be read`, again)];
+      const message = 'holds no certificate that can be read';
+      return [error('certificates', { ...end, value: 'unreadable', message, remedy: again })];
     }
     const left = found.endMs - nowMs;
-    const date = new Date(found.endMs).toISOString().slice(0, 10);
-    if (left <= 0) return [fail('certificates', `the CA ended on ${date}`, again)];
-    if (left < CA_WARN_MS) {
-      const message = `the CA ends on ${date} and should have been renewed long ago`;
-      return [warn('certificates', message, 'look at the log of the leader, then restart it')];
+    const value = new Date(found.endMs).toISOString().slice(0, 10);
+    if (left <= 0) {
+      const message = 'the CA has expired: agents cannot connect';
+      return [error('certificates', { ...end, value, message, remedy: again })];
     }
-    return [ok('certificates', `the CA is valid until ${date}`)];
+    if (left < CA_WARN_MS) {
+      const message = 'the CA expires then, and should have been renewed long ago';
+      const remedy = 'look at the log of the leader, then restart it';
+      return [warning('certificates', { ...end, value, message, remedy })];
+    }
+    return [ok('certificates', `the CA is valid until ${value}`)];
   });
 }
 
@@ -95,4 +147,10 @@ export function tellPod(pod: PodFact, replica?: Known<ReplicaFact>): string {
   const unreached = replica?.ok === false ? replica.why : '';
   const why = pod.trouble || pending || unreached || 'not ready';
   return `${pod.name} (${why}${pod.restarts > 0 ? `, ${count(pod.restarts, 'restart')}` : ''})`;
+}
+
+/** The command that shows why a Pod is not ready: a container that never ran has no log. */
+export function seeOf(pod: PodFact, namespace: string): string {
+  const hasRun = pod.trouble === '' || pod.trouble === 'CrashLoopBackOff';
+  return `kubectl -n ${namespace} ${hasRun ? 'logs' : 'describe pod'} ${pod.name}`;
 }

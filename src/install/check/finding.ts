@@ -1,40 +1,52 @@
-/** What `maesh check` says about one thing of a cluster. */
+/** What `maesh check` says about one thing of a cluster: that it is well, or a Problem, as the mesh has them everywhere. */
 
+import type { Problem } from '../../model/service.ts';
 import type { Known } from '../facts/facts.ts';
 
-export interface Finding {
-  readonly level: 'ok' | 'warn' | 'fail';
-  /** The thing: `agents`, `cluster DNS`. */
-  readonly what: string;
-  /** How it is. */
+export interface Well {
+  readonly severity: 'ok';
+  /** What was looked at: `agents`, `cluster DNS`. */
+  readonly topic: string;
   readonly message: string;
-  /** What to do; '' where nothing is to be done. */
-  readonly remedy: string;
 }
 
-export function ok(what: string, message: string): Finding {
-  return { level: 'ok', what, message, remedy: '' };
+export interface Flaw extends Problem {
+  readonly topic: string;
 }
 
-export function warn(what: string, message: string, remedy: string): Finding {
-  return { level: 'warn', what, message, remedy };
+export type Finding = Well | Flaw;
+
+/** What a check says of an object; what it leaves out is ''. */
+export type Told = Pick<Problem, 'object' | 'message' | 'remedy'> &
+  Partial<Pick<Problem, 'field' | 'value'>>;
+
+export function ok(topic: string, message: string): Finding {
+  return { severity: 'ok', topic, message };
 }
 
-export function fail(what: string, message: string, remedy: string): Finding {
-  return { level: 'fail', what, message, remedy };
+export function warning(topic: string, told: Told): Flaw {
+  return { severity: 'warning', topic, field: '', value: '', location: '', ...told };
 }
 
-/** Judges what is known; what could not be read is told with what that takes. */
+export function error(topic: string, told: Told): Flaw {
+  return { severity: 'error', topic, field: '', value: '', location: '', ...told };
+}
+
+export function isFlaw(finding: Finding): finding is Flaw {
+  return finding.severity !== 'ok';
+}
+
+/** Judges what is known; what could not be read is a warning that says what reading it takes. */
 export function judge<T>(
-  what: string,
+  topic: string,
   fact: Known<T>,
   run: (value: T) => readonly Finding[],
 ): readonly Finding[] {
   if (fact.ok) return run(fact.value);
   const remedy = fact.isForbidden
-    ? 'run this with more rights, or ask somebody who has them'
+    ? 'run this with more permissions (docs/rbac.md), or ask somebody who has them'
     : 'run this again; if that goes on, look at the API server';
-  return [warn(what, `cannot be seen: ${fact.why}`, remedy)];
+  return [warning(topic, { object: topic, value: 'unknown', message: fact.why, remedy })];
 }
 
 /** `1 agent`, `2 agents`. */

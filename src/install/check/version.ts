@@ -1,7 +1,7 @@
 /** The version of Kubernetes, and what an older one lacks. */
 
-import type { ClusterFacts } from '../facts/facts.ts';
-import { fail, few, judge, ok, warn, type Finding } from './finding.ts';
+import type { ClusterFacts, Known } from '../facts/facts.ts';
+import { error, few, judge, ok, warning, type Finding } from './finding.ts';
 
 /** Minor versions of Kubernetes 1 that maesh is made for. */
 const OLDEST = 21;
@@ -12,6 +12,7 @@ const SAME_NODE = 34;
 const CLOSE = 31;
 /** From here on two agents may share a node during an upgrade. */
 const SURGE = 22;
+const SERVER = { object: 'Kubernetes', field: 'version' };
 
 /** The minor version of `v1.36.3`; -1 for what is no version of Kubernetes 1. */
 export function minorOf(version: string): number {
@@ -19,26 +20,29 @@ export function minorOf(version: string): number {
   return digits === undefined ? -1 : Number(digits);
 }
 
-export function checkVersion({ version }: ClusterFacts): readonly Finding[] {
-  return judge('Kubernetes', version, (text) => {
-    const minor = minorOf(text);
+export function checkVersion({ version }: { readonly version: Known<string> }): readonly Finding[] {
+  return judge('Kubernetes', version, (value) => {
+    const minor = minorOf(value);
     if (minor < OLDEST) {
       const remedy = `upgrade the cluster to 1.${OLDEST} or later`;
-      return [fail('Kubernetes', `${text} is older than what maesh works with`, remedy)];
+      const message = `maesh needs Kubernetes 1.${OLDEST} or later`;
+      return [error('Kubernetes', { ...SERVER, value, message, remedy })];
     }
     const found = [
       minor > NEWEST
-        ? warn(
-            'Kubernetes',
-            `${text} is newer than what this maesh was tested with (1.${OLDEST} to 1.${NEWEST})`,
-            'look for a newer maesh',
-          )
-        : ok('Kubernetes', text),
+        ? warning('Kubernetes', {
+            ...SERVER,
+            value,
+            message: `this maesh was tested with 1.${OLDEST} to 1.${NEWEST}`,
+            remedy: 'look for a newer maesh',
+          })
+        : ok('Kubernetes', value),
     ];
     if (minor < SURGE) {
       const message =
         'has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers';
-      found.push(warn('upgrades', message, `upgrade the cluster to 1.${SURGE} or later`));
+      const remedy = `upgrade the cluster to 1.${SURGE} or later`;
+      found.push(warning('upgrades', { ...SERVER, value, message, remedy }));
     }
     return found;
   });
@@ -50,37 +54,30 @@ export function checkKubeProxy(facts: ClusterFacts): readonly Finding[] {
   if (!version.ok) return [];
   const mode = kubeProxy.ok && kubeProxy.value !== null ? kubeProxy.value.mode : '';
   const by = mode === '' ? 'kube-proxy' : `kube-proxy (${mode})`;
-  const minor = minorOf(version.value);
+  const { value } = version;
+  const minor = minorOf(value);
   const old = (nodes.ok ? nodes.value : []).filter(({ kubelet }) => {
     const found = minorOf(kubelet);
     return found >= 0 && found < Math.min(SAME_NODE, minor);
   });
+  const remedy = `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} for the short way`;
   if (minor < CLOSE) {
-    return [
-      warn(
-        'kube-proxy',
-        `knows no trafficDistribution (Kubernetes 1.${CLOSE}): callers reach any agent, not the one of their node`,
-        `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} for the short way`,
-      ),
-    ];
+    const message = `kube-proxy knows no trafficDistribution (Kubernetes 1.${CLOSE}): callers reach any agent, not the one of their node`;
+    return [warning('kube-proxy', { ...SERVER, value, message, remedy })];
   }
   if (minor < SAME_NODE) {
-    return [
-      warn(
-        'kube-proxy',
-        `keeps callers in their zone, not on their node (Kubernetes 1.${SAME_NODE})`,
-        `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} for the short way`,
-      ),
-    ];
+    const message = `kube-proxy keeps callers in their zone, not on their node (Kubernetes 1.${SAME_NODE})`;
+    return [warning('kube-proxy', { ...SERVER, value, message, remedy })];
   }
   if (old.length > 0) {
-    const names = few(old.map(({ name, kubelet }) => `${name} (${kubelet})`));
     return [
-      warn(
-        'kube-proxy',
-        `may be too old to keep callers on their node: ${names}`,
-        `upgrade these nodes to 1.${SAME_NODE} or later`,
-      ),
+      warning('kube-proxy', {
+        object: 'Nodes',
+        field: 'status.nodeInfo.kubeletVersion',
+        value: few(old.map(({ name, kubelet }) => `${name}: ${kubelet}`)),
+        message: 'kube-proxy there may be too old to keep callers on their node',
+        remedy: `upgrade these nodes to 1.${SAME_NODE} or later`,
+      }),
     ];
   }
   return [ok('kube-proxy', `${by} leads callers to the agent of their node`)];

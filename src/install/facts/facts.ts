@@ -15,6 +15,8 @@ export interface WorkloadFact {
   readonly ready: number;
   /** Those of the latest template. */
   readonly updated: number;
+  /** An upgrade got no further for as long as a Deployment allows (`ProgressDeadlineExceeded`). */
+  readonly isStuck: boolean;
   readonly nodeSelector: Readonly<Record<string, string>>;
   /** Variables of its containers that have a value of their own. */
   readonly env: ReadonlyMap<string, string>;

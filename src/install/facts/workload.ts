@@ -36,6 +36,9 @@ export function workloadFact(raw: unknown): WorkloadFact {
       : numberAt(raw, 'spec', 'replicas'),
     ready: numberAt(status, isDaemonSet ? 'numberReady' : 'readyReplicas'),
     updated: numberAt(status, isDaemonSet ? 'updatedNumberScheduled' : 'updatedReplicas'),
+    isStuck: listAt(status, 'conditions').some(
+      (condition) => textAt(condition, 'reason') === 'ProgressDeadlineExceeded',
+    ),
     nodeSelector: texts(recordAt(raw, 'spec', 'template', 'spec', 'nodeSelector')),
     env: containerEnv(raw),
     helmRelease: helmRelease(raw),
