@@ -8,6 +8,7 @@ import type { ProxySettings } from '../model/settings.ts';
 import { wholeUpTo } from './copy-whole.ts';
 import { DeadlineWheel } from './deadline.ts';
 import type { AccessWriter } from './http1/access.ts';
+import { DateLine } from './http1/date-line.ts';
 import { Head } from './http1/head.ts';
 import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
 
@@ -29,6 +30,8 @@ export class ThreadContext {
   readonly identities = new Map<string, Identity>();
   /** CIDR check of `trustedSources`, by source address. */
   readonly isTrusted: (address: string) => boolean;
+  /** For responses without a Date. */
+  readonly date: DateLine;
   readonly requestHead: Head;
   readonly responseHead: Head;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
@@ -58,6 +61,7 @@ export class ThreadContext {
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
     this.wheel = new DeadlineWheel(options.clock);
+    this.date = new DateLine(options.clock);
     this.requestHead = new Head(options.settings.headFieldsMax);
     this.responseHead = new Head(options.settings.headFieldsMax);
     this.#outBytes = READ_BYTES + options.settings.headBytesMax + WRITE_SLACK_BYTES;

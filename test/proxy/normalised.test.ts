@@ -92,6 +92,37 @@ test('a length leaves as a plain number, whatever zeros it came with', async (t)
   }
 });
 
+/** Refused while the head is read, after it, and for want of its rest. */
+const HEADS: readonly (readonly [name: string, status: number, request: string])[] = [
+  ['an unknown expectation', 417, 'HEAD / HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n'],
+  ['no Host', 400, 'HEAD / HTTP/1.1\r\n\r\n'],
+  ['a broken target', 400, 'HEAD /\x01 HTTP/1.1\r\nHost: a\r\n\r\n'],
+  ['a rate limit', 429, 'HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'],
+  ['a head that never ends', 408, 'HEAD / HTTP/1.1\r\nHost: a'],
+];
+
+for (const [name, status, request] of HEADS) {
+  test(`the answer of the proxy to HEAD has no body: ${name}`, async (t) => {
+    const { proxy, service } = await proxyFor(t, [], {
+      manual: true,
+      policies: {
+        rateLimit: { average: 1, periodMs: 60_000, burst: 1, per: 'service', callersMax: 8 },
+      },
+    });
+    const first = await proxy.call(service);
+    first.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    assert.match(await first.rest(), /\r\n\r\nmaesh: no_endpoint: /);
+    const caller = await proxy.call(service);
+    caller.write(request);
+    if (status === 408) await proxy.advanceUntil(() => caller.pending !== '', 'the answer');
+    const answer = await caller.rest();
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
+    assert.match(answer, /\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/);
+    assert.match(answer, /\r\nContent-Length: [1-9]/);
+    assert.ok(answer.endsWith('\r\n\r\n'), answer);
+  });
+}
+
 const BAD_CHUNKS = [
   ['size', 'g\r\nhello\r\n0\r\n\r\n'],
   ['size with a sign', '+5\r\nhello\r\n0\r\n\r\n'],

@@ -147,6 +147,9 @@ export class CallerConnection implements SocketOwner, Expiring {
     if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
     if (this.#lingering) return this.#lingerOver(nowMs);
     if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
+    // What came of the head tells at least how to answer; other connections have used the parser meanwhile.
+    const { requestHead, settings } = this.#context;
+    parseRequestHead(this.#stash, 0, this.#stash.length, requestHead, settings);
     this.#refuse('request_timeout_head', '');
   }
 
@@ -299,12 +302,14 @@ export class CallerConnection implements SocketOwner, Expiring {
     return false;
   }
 
-  /** Answers what never became a request, and closes. */
+  /** Answers what never became a request, but was read into `requestHead` as far as it went, and closes. */
   #refuse(reason: FailureReason, rule: Rule | ''): void {
     countRequest(this.port.service.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(this, reason, rule);
-    const reply = { reason, retryAfterMs: 0, close: true, head: false, http10: false };
-    this.#context.writeOut(this.socket, writeLocalReply(this.#context.out, reply));
+    const { out, date, requestHead } = this.#context;
+    const request = { method: requestHead.method, http10: requestHead.minor === 0 };
+    const reply = { reason, retryAfterMs: 0, close: true };
+    this.#context.writeOut(this.socket, writeLocalReply(out, request, reply, date));
     this.#linger();
   }
 

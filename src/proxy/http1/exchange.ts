@@ -22,7 +22,7 @@ import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
 import { ExchangeDeadline } from './exchange-deadline.ts';
-import { BAD, type Head, INCOMPLETE, METHOD_HEAD } from './head.ts';
+import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from './head.ts';
 import { IncomingResponse, PASS_BAD, PASS_DONE, PASS_WAIT } from './incoming-response.ts';
 import { OUT_OF_STEP, writeLocalReply } from './local-reply.ts';
 import { DISCARD_BYTES_MAX, OutgoingRequest } from './outgoing-request.ts';
@@ -46,6 +46,8 @@ export class Exchange implements ConnectionUser {
   failure: FailureReason | '' = '';
   startedMs = 0;
   tryStartedMs = 0;
+  /** METHOD_*. */
+  method = METHOD_OTHER;
   http10 = false;
   endpoint: EndpointState | null = null;
   readonly request: OutgoingRequest;
@@ -60,7 +62,6 @@ export class Exchange implements ConnectionUser {
   #target: Target | null = null;
   #policies: Policies | null = null;
   #upstream: EndpointConnection | null = null;
-  #method = 0;
   #keepAlive = false;
   #upgrade = false;
   #expectsContinue = false;
@@ -148,7 +149,7 @@ export class Exchange implements ConnectionUser {
     const { settings, responseHead: head } = this.#context;
     let pos = 0;
     while (this.#phase === SENDING && pos < length) {
-      const next = parseResponseHead(data, pos, length, head, settings, this.#method);
+      const next = parseResponseHead(data, pos, length, head, settings, this.method);
       if (next === INCOMPLETE)
         return (this.#upstream as EndpointConnection).keep(data, pos, length);
       if (next === BAD) {
@@ -169,7 +170,7 @@ export class Exchange implements ConnectionUser {
 
   onResponseEnd(): void {
     if (this.#phase === BODY && this.response.finish()) return this.#complete();
-    if (this.#phase === SENDING && this.#mayBeStale() && !isIdempotent(this.#method)) {
+    if (this.#phase === SENDING && this.#mayBeStale() && !isIdempotent(this.method)) {
       return (this.#upstream as EndpointConnection).probeStale();
     }
     this.onUpstreamClosed(null);
@@ -193,8 +194,7 @@ export class Exchange implements ConnectionUser {
     }
     // Stale: the request provably never reached a live socket, or may be repeated anyway.
     const refused = upstream.probed && error?.code === 'EPIPE';
-    if (this.#mayBeStale() && (refused || isIdempotent(this.#method)))
-      return this.#resend(upstream);
+    if (this.#mayBeStale() && (refused || isIdempotent(this.method))) return this.#resend(upstream);
     add(upstream.endpoint.cells, ENDPOINT_OWN.resets, 1);
     this.#tryFailed('reset', 'endpoint_reset');
   }
@@ -242,7 +242,7 @@ export class Exchange implements ConnectionUser {
     this.#service = port.service;
     this.#target = null;
     this.#policies = null;
-    this.#method = head.method;
+    this.method = head.method;
     this.#keepAlive = head.keepAlive;
     this.#upgrade = head.upgrade;
     this.#expectsContinue = head.expectContinue;
@@ -372,7 +372,7 @@ export class Exchange implements ConnectionUser {
     const { cells } = (this.#target as Target).service as ServiceState;
     const { tries } = this;
     const { replayable } = this.request;
-    const idempotent = isIdempotent(this.#method);
+    const idempotent = isIdempotent(this.method);
     return mayRetry(
       (this.#policies as Policies).retry,
       { tries, replayable, idempotent, condition },
@@ -459,9 +459,8 @@ export class Exchange implements ConnectionUser {
       !this.#keepsCaller() ||
       reason === 'internal' ||
       (rest && (isLong || OUT_OF_STEP.has(reason)));
-    const head = this.#method === METHOD_HEAD;
-    const reply = { reason, retryAfterMs, close: this.#close, head, http10: this.http10 };
-    const length = writeLocalReply(this.#context.out, reply);
+    const { out, date } = this.#context;
+    const length = writeLocalReply(out, this, { reason, retryAfterMs, close: this.#close }, date);
     this.#context.writeOut(this.#caller.socket, length);
     if (!this.#caller.isInStep(this.response.wireBytes + length))
       throw new Defect('an answer left with another length than was counted');

@@ -92,27 +92,26 @@ function refuseName(head: Head, byte: number, empty: boolean): typeof BAD {
  * Content-Length: digits only, once (RFC 9112 §6.3). With `merge`, equal values in a list or in several fields count as
  * one, as that section allows. Any other form than the plain number is written anew: some read `010` as eight.
  */
+// oxlint-disable-next-line complexity -- one pass over a list, its grammar in one place
 export function noteContentLength(buf: Buffer, at: number, head: Head, merge: boolean): number {
   const fields = head.fields;
+  const start = fields[at + 3] as number;
   const end = fields[at + 4] as number;
-  let i = fields[at + 3] as number;
-  if (i === end) return malformed(head, 'content_length_malformed');
-  const plain = end - i === 1 || buf[i] !== ZERO;
   const first = head.contentLength < 0;
   if (!first && !merge) return malformed(head, 'content_length_repeated');
-  for (let count = 1; ; count++) {
+  let i = readLength(buf, start, end, head);
+  if (i < 0) return BAD;
+  const plain = i === end && (end - start === 1 || buf[start] !== ZERO);
+  if (first && plain) return 0;
+  while (i < end) {
+    i = merge ? skipComma(buf, i, end) : -1;
+    if (i < 0) return malformed(head, 'content_length_malformed');
     i = readLength(buf, i, end, head);
     if (i < 0) return BAD;
-    if (i === end) {
-      if (first && plain && count === 1) return 0;
-      if (first) head.lengthAnew = true;
-      fields[at] = FIELD_DROP;
-      return 0;
-    }
-    if (!merge) return malformed(head, 'content_length_malformed');
-    i = skipComma(buf, i, end);
-    if (i < 0) return malformed(head, 'content_length_malformed');
   }
+  if (first) head.lengthAnew = true;
+  fields[at] = FIELD_DROP;
+  return 0;
 }
 
 /** Reads one number, which must be the one that was read before, if any. @returns the offset after it, or BAD */

@@ -55,7 +55,7 @@ interface Pattern {
 const BY_LETTER: readonly (readonly Pattern[] | undefined)[] = byLetter();
 
 function byLetter(): (Pattern[] | undefined)[] {
-  const lists = new Array<Pattern[] | undefined>(128).fill(undefined);
+  const lists = Array.from<unknown, Pattern[] | undefined>({ length: 128 }, () => undefined);
   const patterns = [
     ...PREFIXES.map((lower) => ({ lower, open: true })),
     ...NAMES.map((lower) => ({ lower, open: false })),

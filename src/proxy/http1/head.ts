@@ -133,6 +133,9 @@ export class Head {
   /** Every parse starts with it. */
   reset(): void {
     this.count = 0;
+    this.method = METHOD_OTHER;
+    this.minor = 1;
+    this.keepAlive = false;
     this.targetSlash = false;
     this.hostStart = 0;
     this.hostEnd = 0;
