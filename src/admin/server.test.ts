@@ -5,7 +5,13 @@ import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { exampleAdminView, type ExampleView } from '../../test/support/admin-view.ts';
 import { ManualClock } from '../base/clock.ts';
-import { type AdminOptions, AdminServer, ANSWERS_MAX } from './server.ts';
+import {
+  type AdminOptions,
+  AdminServer,
+  ANSWERS_MAX,
+  CONNECTIONS_MAX,
+  SOURCE_ANSWERS_MAX,
+} from './server.ts';
 
 interface Reply {
   readonly status: number;
@@ -250,21 +256,48 @@ test('more answers than the limit at a time get 503 with Retry-After', async (t)
   const { port, view } = await start(t);
   view.endless = true;
   const sockets: net.Socket[] = [];
-  for (let i = 0; i < ANSWERS_MAX; i++) {
-    const socket = net.connect(port, '127.0.0.1');
+  const startReading = async (localAddress: string): Promise<void> => {
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress });
     socket.on('error', () => undefined);
     sockets.push(socket);
     socket.write('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n');
     await once(socket, 'data');
     socket.pause();
-  }
-  assert.equal((await ask(port, '/healthz')).status, 200);
-  const reply = await ask(port, '/api/threads');
-  assert.equal(reply.status, 503);
-  assert.equal(reply.headers['retry-after'], '1');
+  };
+  for (let i = 0; i < SOURCE_ANSWERS_MAX; i++) await startReading('127.0.0.2');
+  const greedy = await ask(port, '/api/threads', { localAddress: '127.0.0.2' });
+  assert.deepEqual([greedy.status, greedy.headers['retry-after']], [503, '1']);
+  assert.equal((await ask(port, '/api/threads')).status, 200);
+  for (let i = SOURCE_ANSWERS_MAX; i < ANSWERS_MAX; i++) await startReading('127.0.0.3');
+  assert.equal((await ask(port, '/healthz', { localAddress: '127.0.0.2' })).status, 200);
+  assert.equal((await ask(port, '/api/threads')).status, 503);
   const stopped = view.untilStopped();
   for (const socket of sockets) socket.destroy();
   await stopped;
+});
+
+test('one source that holds connections without end keeps no probe and no scraper out', async (t) => {
+  const { port } = await start(t);
+  const sockets: net.Socket[] = [];
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  const hold = (localAddress: string, first = ''): net.Socket => {
+    const socket = net.connect({ port, host: '127.0.0.1', localAddress });
+    sockets.push(socket);
+    socket.on('error', () => undefined);
+    if (first !== '') socket.write(first);
+    return socket.resume();
+  };
+  const scraper = hold('127.0.0.9', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await once(scraper, 'data');
+  for (let i = 0; i < CONNECTIONS_MAX; i++) {
+    await once(hold('127.0.0.2', i % 2 === 0 ? 'GET /met' : ''), 'connect');
+  }
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await ask(port, '/healthz')).status, 200);
+    await once(hold('127.0.0.2'), 'connect');
+  }
+  scraper.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await once(scraper, 'data');
 });
 
 test('a body that comes with a GET ends the connection instead of becoming the next request', async (t) => {

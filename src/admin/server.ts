@@ -2,10 +2,14 @@
 
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
+import { Guard } from '../base/guard.ts';
 import { type Log, silentLog } from '../base/log.ts';
+import { Rare } from '../base/rare.ts';
 import { slices } from '../base/slices.ts';
+import { type Visitor, Visitors } from '../base/visitors.ts';
 import { type Answer, jsonError } from './answer.ts';
 import { isHostAllowed, isLoopback } from './host-check.ts';
 import { PATHS } from './paths.ts';
@@ -27,12 +31,16 @@ export interface AdminOptions {
   readonly hosts?: readonly string[];
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Of the process; it counts defects. */
+  readonly guard?: Guard;
 }
 
-/** Connections at a time; more are closed at once. */
-const CONNECTIONS_MAX = 128;
+/** Connections at a time; beyond it the source that has most loses its oldest idle one. */
+export const CONNECTIONS_MAX = 128;
 /** Answers that are being made and sent at a time; more get 503, probes aside. */
 export const ANSWERS_MAX = 16;
+/** Of these, to one source: one slow reader leaves room for others. */
+export const SOURCE_ANSWERS_MAX = 8;
 const HEAD_BYTES_MAX = 8_192;
 const HEAD_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -42,19 +50,31 @@ const STALL_TIMEOUT_MS = 30_000;
 /** How long `stop` waits for answers that are under way. */
 const STOP_GRACE_MS = 1_000;
 
+const TOO_MANY =
+  'Too many connections to the admin API: closed an idle one of the source that has most';
+
 const METHODS = 'GET, HEAD';
 
 export class AdminServer {
   readonly #options: AdminOptions;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #guard: Guard;
   readonly #server: Server;
-  #answers = 0;
+  readonly #visitors: Visitors;
+  readonly #bySocket = new WeakMap<Socket, Visitor>();
+  /** Answers under way, by source. */
+  readonly #answers = new Map<string, number>();
 
   constructor(options: AdminOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
+    this.#guard = options.guard ?? new Guard(this.#clock, this.#log);
+    const evictions = new Rare(this.#clock);
+    this.#visitors = new Visitors(CONNECTIONS_MAX, (source) =>
+      evictions.tell((untold) => this.#log.warn(TOO_MANY, { source, alsoClosed: untold })),
+    );
     this.#server = createServer(
       {
         maxHeaderSize: HEAD_BYTES_MAX,
@@ -63,9 +83,20 @@ export class AdminServer {
         keepAliveTimeout: KEEP_ALIVE_MS,
         connectionsCheckingInterval: HEAD_TIMEOUT_MS,
       },
-      (request, response) => void this.#serve(request, response),
+      this.#guard.wrap(
+        'admin',
+        (request: IncomingMessage, response: ServerResponse) => this.#begin(request, response),
+        (_request, response) => response.destroy(),
+      ),
     );
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on(
+      'connection',
+      this.#guard.wrap(
+        'admin',
+        (socket: Socket) => this.#bySocket.set(socket, this.#visitors.enter(socket)),
+        (socket) => socket.destroy(),
+      ),
+    );
     this.#server.setTimeout(STALL_TIMEOUT_MS);
   }
 
@@ -88,6 +119,11 @@ export class AdminServer {
         `Cannot serve the admin API on "${address}:${port}" (--admin gives another one)`,
       );
     }
+    // What fails later is a single accept, for want of file descriptors: without a listener it would end the process.
+    const refusals = new Rare(this.#clock);
+    this.#server.on('error', (error) =>
+      refusals.tell(() => this.#log.warn('Cannot accept a connection to the admin API', { error })),
+    );
     const bound = this.#server.address();
     if (bound === null || typeof bound === 'string')
       throw new TypeError('the admin server has no address');
@@ -105,13 +141,33 @@ export class AdminServer {
     cut.cancel();
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    this.#answers += 1;
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    const visitor = this.#bySocket.get(request.socket);
+    const source = visitor?.source ?? '';
+    this.#answers.set(source, this.#answersTo(source) + 1);
+    if (visitor !== undefined) {
+      visitor.isBusy = true;
+      this.#visitors.touch(visitor);
+    }
     response.on('error', (error) => this.#log.debug('An admin caller went away', { error }));
+    this.#serve(request, response, source)
+      .catch((error: unknown) => {
+        this.#guard.caught('admin', error);
+        response.destroy();
+      })
+      .finally(() => {
+        const left = this.#answersTo(source) - 1;
+        if (left > 0) this.#answers.set(source, left);
+        else this.#answers.delete(source);
+        if (visitor !== undefined) visitor.isBusy = left > 0;
+      });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, source: string): Promise<void> {
     try {
-      await this.#send(request, response, this.#answer(request));
+      await this.#send(request, response, this.#answer(request, source));
     } catch (error) {
-      this.#log.error('Cannot answer an admin request', { path: request.url, error });
+      this.#guard.caught('admin', error);
       if (response.headersSent) response.destroy();
       else {
         const failed = jsonError(
@@ -121,12 +177,14 @@ export class AdminServer {
         );
         await this.#send(request, response, failed);
       }
-    } finally {
-      this.#answers -= 1;
     }
   }
 
-  #answer(request: IncomingMessage): Answer {
+  #answersTo(source: string): number {
+    return this.#answers.get(source) ?? 0;
+  }
+
+  #answer(request: IncomingMessage, source: string): Answer {
     const refusal = this.#refusal(request);
     if (refusal !== null) return refusal;
     const url = request.url ?? '';
@@ -136,13 +194,26 @@ export class AdminServer {
       const message = `Cannot find ${quote(url)}: the paths are listed`;
       return jsonError(404, 'not_found', message, { paths: [...PATHS.keys()] });
     }
-    if (!path.isProbe && this.#answers > ANSWERS_MAX) {
-      const message = `Cannot make more than ${ANSWERS_MAX} answers at a time: try again in a second`;
-      return { ...jsonError(503, 'too_busy', message), headers: { 'retry-after': '1' } };
+    const busy = path.isProbe ? null : this.#busy(source);
+    if (busy !== null) {
+      return { ...jsonError(503, 'too_busy', busy), headers: { 'retry-after': '1' } };
     }
     const filter = readFilter(cut < 0 ? '' : url.slice(cut + 1), path.parameters);
     if (!filter.ok) return jsonError(400, 'bad_query', filter.message);
     return path.answer(this.#options.view, filter.value);
+  }
+
+  /** Why there is no room for one more answer, which is counted already; null when there is. */
+  #busy(source: string): string | null {
+    let all = 0;
+    for (const count of this.#answers.values()) all += count;
+    if (all > ANSWERS_MAX) {
+      return `Cannot make more than ${ANSWERS_MAX} answers at a time: try again in a second`;
+    }
+    if (this.#answersTo(source) > SOURCE_ANSWERS_MAX) {
+      return `Cannot make more than ${SOURCE_ANSWERS_MAX} answers at a time to one address: try again in a second`;
+    }
+    return null;
   }
 
   /** What is refused whatever the path; null when nothing speaks against an answer. */

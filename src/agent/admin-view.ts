@@ -103,6 +103,10 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.agent.threads.listeners;
   }
 
+  defects(): Iterable<readonly [string, number]> {
+    return this.#options.agent.guard.counts;
+  }
+
   dnsQueries(): Iterable<DnsQueryCount> {
     return this.#options.agent.dns?.stats.responses.values() ?? [];
   }

@@ -26,6 +26,7 @@ export class Admin {
       view: this.#view,
       clock: parts.clock,
       log,
+      guard: parts.agent.guard,
     });
   }
 

@@ -1,10 +1,12 @@
 /** One node of the mesh: the proxy threads, what governs them, and the names; fed with deltas by whoever compiles them. */
 
 import { type Clock, delay } from '../base/clock.ts';
+import { Guard } from '../base/guard.ts';
 import type { Log } from '../base/log.ts';
+import { Rare } from '../base/rare.ts';
 import type { ListenAddress } from '../base/wildcard.ts';
 import { ServiceView } from '../dns/view.ts';
-import { DnsServer } from '../dns/server.ts';
+import { type DnsEvent, DnsServer } from '../dns/server.ts';
 import type { Delta, Problem } from '../model/service.ts';
 import type { ProxySettings } from '../model/settings.ts';
 import { Ledger } from '../proxy/ledger/ledger.ts';
@@ -21,6 +23,8 @@ export interface AgentOptions {
   readonly serviceCidr: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of the process; it counts defects. */
+  readonly guard?: Guard;
 }
 
 export interface Readiness {
@@ -37,6 +41,7 @@ export class Agent {
   dnsAddress: ListenAddress | null = null;
   readonly threads: ThreadPool;
   readonly governor: Governor;
+  readonly guard: Guard;
   readonly #placement: Placement;
   readonly #log: Log;
   readonly #clock: Clock;
@@ -49,6 +54,7 @@ export class Agent {
     const { clock, log } = options;
     this.#log = log;
     this.#clock = clock;
+    this.guard = options.guard ?? new Guard(clock, log);
     this.ledger = new Ledger(options.threads);
     this.#placement = new Placement(this.ledger, clock);
     this.governor = new Governor(this.ledger, clock);
@@ -58,6 +64,7 @@ export class Agent {
       ledger: this.ledger,
       clock,
       log,
+      guard: this.guard,
       onChange: () => this.#onThreads(),
     });
     this.dns = options.dns === null ? null : this.#makeDns(options.dns, options);
@@ -166,6 +173,11 @@ export class Agent {
   }
 
   #makeDns(address: ListenAddress, options: AgentOptions): DnsServer {
+    // Callers can cause these without end.
+    const rare = {
+      socket_error: new Rare(options.clock),
+      evicted: new Rare(options.clock),
+    };
     return new DnsServer({
       address: address.host,
       port: address.port,
@@ -174,10 +186,21 @@ export class Agent {
       serviceCidr: options.serviceCidr,
       view: this.services,
       clock: options.clock,
-      onEvent: (event) => this.#log.warn('DNS server', { kind: event.kind, error: event.error }),
+      guard: this.guard,
+      onEvent: (event) => rare[event.kind].tell((untold) => this.#tellDns(event, untold)),
     });
   }
+
+  #tellDns(event: DnsEvent, untold: number): void {
+    if (event.kind === 'evicted') {
+      const { source } = event;
+      this.#log.warn(TOO_MANY_DNS, { source, alsoClosed: untold });
+    } else this.#log.warn('DNS server', { error: event.error, alsoFailed: untold });
+  }
 }
+
+const TOO_MANY_DNS =
+  'Too many DNS connections over TCP: closed an idle one of the source that has most';
 
 const LISTEN_CAUSES: Readonly<Record<string, string>> = {
   EADDRINUSE: 'the port is taken by another process',

@@ -78,7 +78,7 @@ function clean(fields: LogFields): LogFields {
 }
 
 /** Operating errors say everything in their message; only a defect needs its stack. */
-function describeError(error: Error): string {
+export function describeError(error: Error): string {
   return error.name === 'MeshError' ? error.message : (error.stack ?? error.message);
 }
 

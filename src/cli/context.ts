@@ -21,11 +21,11 @@ export interface CliContext {
 /** The context of this process. */
 export function processContext(): CliContext {
   // A reader that has seen enough (`maesh hosts | head`) closes the pipe; that is no failure of ours.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+  // A log that cannot be written, such as to a full disk, must not end a mesh.
+  process.stderr.on('error', () => undefined);
   return {
     io: {
       out: (text) => void process.stdout.write(text),

@@ -13,7 +13,7 @@ import { commonFormat, FORMATS, HELLO_BYTES_MAX, welcomeFrame } from './hello.ts
 import type { FormatRange, Hello } from './hello.ts';
 import { History } from './history.ts';
 import { goAwayFrame } from './message.ts';
-import { Rare } from './rare.ts';
+import { Rare } from '../base/rare.ts';
 import { Session, type AgentStatus, type Authenticate } from './session.ts';
 import { Stranger, STRANGER_TIMEOUT_MS } from './stranger.ts';
 import { HEARTBEAT_MS, Wire } from './wire.ts';

@@ -6,6 +6,7 @@ import { isIPv6 } from 'node:net';
 
 import type { Clock } from '../base/clock.ts';
 import { codeOf, MeshError } from '../base/error.ts';
+import type { Guard } from '../base/guard.ts';
 import { RCODE, TYPE } from './query.ts';
 import { respond, type Response, type Transport } from './respond.ts';
 import { reverseZone } from './reverse.ts';
@@ -24,7 +25,8 @@ export interface DnsServerOptions {
   readonly serviceCidr: string;
   readonly view: ZoneView;
   readonly clock: Clock;
-  /** TCP connections at a time; beyond it new ones are closed at once and counted. Default 256. */
+  readonly guard: Guard;
+  /** TCP connections at a time; beyond it the source that has most loses its oldest idle one. Default 256. */
   readonly tcpConnectionsMax?: number;
   /** A TCP connection without a query for this long is closed. Default 10,000. */
   readonly tcpIdleMs?: number;
@@ -32,11 +34,11 @@ export interface DnsServerOptions {
   readonly onEvent?: (event: DnsEvent) => void;
 }
 
-type DnsEvent =
-  /** A defect: the query got SERVFAIL. */
-  | { readonly kind: 'defect'; readonly error: unknown }
+export type DnsEvent =
   /** The system refused to read or to send. */
-  | { readonly kind: 'socket_error'; readonly transport: Transport; readonly error: MeshError };
+  | { readonly kind: 'socket_error'; readonly transport: Transport; readonly error: MeshError }
+  /** There were too many TCP connections, and this source lost one. */
+  | { readonly kind: 'evicted'; readonly source: string };
 
 export interface ResponseCount {
   readonly type: string;
@@ -55,7 +57,7 @@ const RCODE_NAMES = new Map<number, string>(
 export interface DnsStats {
   udpQueries: number;
   tcpQueries: number;
-  /** Messages that got no answer: not queries, or shorter than a header. */
+  /** Messages that got no answer: not queries, shorter than a header, or from port 0, where nobody can be answered. */
   dropped: number;
   /** UDP answers that did not fit: the caller asks again over TCP. */
   truncated: number;
@@ -63,8 +65,8 @@ export interface DnsStats {
   unsent: number;
   /** Open now. */
   tcpConnections: number;
-  /** Closed at once: too many connections. */
-  tcpRejected: number;
+  /** Closed to let others in: too many connections. */
+  tcpEvicted: number;
   /** Closed for a broken stream, a message beyond the limits or idleness. */
   tcpAborted: number;
   /** Answers by type and response code, by name; types that the zone does not know are one, `other`. */
@@ -86,7 +88,7 @@ export class DnsServer {
     truncated: 0,
     unsent: 0,
     tcpConnections: 0,
-    tcpRejected: 0,
+    tcpEvicted: 0,
     tcpAborted: 0,
     responses: new Map(),
   };
@@ -137,10 +139,15 @@ export class DnsServer {
   }
 
   async #listen(): Promise<{ readonly address: string; readonly port: number }> {
-    const { address, clock } = this.#options;
+    const { address, clock, guard } = this.#options;
     const udp = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', reusePort: true });
     this.#udp = udp;
-    udp.on('message', (message, from) => this.#onDatagram(udp, message, from));
+    const onDatagram = (message: Buffer, from: RemoteInfo): void =>
+      this.#onDatagram(udp, message, from);
+    udp.on(
+      'message',
+      guard.wrap('dns', onDatagram, () => (this.stats.dropped += 1)),
+    );
     udp.bind({ address, port: this.#options.port });
     await once(udp, 'listening');
     udp.on('error', (error) => this.#onSocketError('udp', error));
@@ -149,12 +156,14 @@ export class DnsServer {
       address,
       port,
       clock,
+      guard,
       messageBytesMax: QUERY_BYTES_MAX,
       connectionsMax: this.#options.tcpConnectionsMax ?? TCP_CONNECTIONS_MAX,
       idleMs: this.#options.tcpIdleMs ?? TCP_IDLE_MS,
       stats: this.stats,
       respond: (message) => this.#respond(message, 'tcp')?.bytes ?? null,
       onError: (error) => this.#onSocketError('tcp', error),
+      onEvict: (source) => this.#options.onEvent?.({ kind: 'evicted', source }),
     });
     await tcp.start();
     this.#tcp = tcp;
@@ -162,7 +171,9 @@ export class DnsServer {
   }
 
   #onDatagram(udp: UdpSocket, message: Buffer, from: RemoteInfo): void {
-    const response = message.length > QUERY_BYTES_MAX ? null : this.#respond(message, 'udp');
+    // Whoever made such a datagram by hand cannot be answered: Node refuses to send to port 0.
+    const isAnswerable = from.port !== 0 && message.length <= QUERY_BYTES_MAX;
+    const response = isAnswerable ? this.#respond(message, 'udp') : null;
     if (response === null) {
       this.stats.dropped += 1;
       return;
@@ -186,8 +197,7 @@ export class DnsServer {
     else stats.tcpQueries += 1;
     if (response.truncated) stats.truncated += 1;
     this.#count(response);
-    if (response.defect !== null)
-      this.#options.onEvent?.({ kind: 'defect', error: response.defect });
+    if (response.defect !== null) this.#options.guard.caught('dns', response.defect);
     return response;
   }
 

@@ -4,28 +4,34 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 
 import type { Clock, Timer } from '../base/clock.ts';
+import type { Guard } from '../base/guard.ts';
+import { type Visitor, Visitors } from '../base/visitors.ts';
 import { frame, MessageReader } from './framing.ts';
 
 export interface TcpSideOptions {
   readonly address: string;
   readonly port: number;
   readonly clock: Clock;
+  readonly guard: Guard;
   readonly messageBytesMax: number;
   readonly connectionsMax: number;
   readonly idleMs: number;
   readonly stats: {
     dropped: number;
     tcpConnections: number;
-    tcpRejected: number;
+    tcpEvicted: number;
     tcpAborted: number;
   };
   /** The answer to one message; null is a message that gets none. */
   readonly respond: (message: Buffer) => Buffer | null;
   readonly onError: (error: unknown) => void;
+  /** A connection of this source was closed to let another one in. */
+  readonly onEvict: (source: string) => void;
 }
 
 interface Connection {
   readonly socket: Socket;
+  readonly visitor: Visitor;
   /** Time of the last whole query, or of the accept. */
   activeAtMs: number;
 }
@@ -36,12 +42,25 @@ const UNREAD_BYTES_MAX = 65_536;
 export class TcpSide {
   readonly #options: TcpSideOptions;
   readonly #connections = new Set<Connection>();
+  readonly #visitors: Visitors;
   readonly #server: Server;
   #sweep: Timer | null = null;
 
   constructor(options: TcpSideOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#visitors = new Visitors(options.connectionsMax, (source) => {
+      options.stats.tcpEvicted += 1;
+      options.onEvict(source);
+    });
+    const { guard } = options;
+    this.#server = createServer(
+      { noDelay: true },
+      guard.wrap(
+        'dns',
+        (socket) => this.#accept(socket),
+        (socket) => socket.destroy(),
+      ),
+    );
   }
 
   /** Rejects with the error of the system when it cannot listen. */
@@ -65,12 +84,8 @@ export class TcpSide {
     const { stats } = this.#options;
     // Errors of one connection are the caller's business: the close that follows is all there is to do.
     socket.on('error', () => socket.destroy());
-    if (this.#connections.size >= this.#options.connectionsMax) {
-      stats.tcpRejected += 1;
-      socket.destroy();
-      return;
-    }
-    const connection: Connection = { socket, activeAtMs: this.#options.clock.nowMs() };
+    const visitor = this.#visitors.enter(socket);
+    const connection: Connection = { socket, visitor, activeAtMs: this.#options.clock.nowMs() };
     this.#connections.add(connection);
     stats.tcpConnections += 1;
     socket.on('close', () => {
@@ -80,10 +95,14 @@ export class TcpSide {
     const reader = new MessageReader(this.#options.messageBytesMax, (message) =>
       this.#answer(connection, message),
     );
-    socket.on('data', (chunk) => {
+    const receive = (chunk: Buffer | string): void => {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk;
       if (!reader.push(bytes)) this.#abort(connection);
-    });
+    };
+    socket.on(
+      'data',
+      this.#options.guard.wrap('dns', receive, () => this.#abort(connection)),
+    );
   }
 
   #answer(connection: Connection, message: Buffer): void {
@@ -94,6 +113,7 @@ export class TcpSide {
       return;
     }
     connection.activeAtMs = this.#options.clock.nowMs();
+    this.#visitors.touch(connection.visitor);
     const response = this.#options.respond(message);
     if (response === null) this.#options.stats.dropped += 1;
     else socket.write(frame(response));

@@ -1,7 +1,7 @@
 /** What everything on one proxy thread shares: time, limits, buffers, identities. One instance per thread. */
 
 import type { Clock } from '../base/clock.ts';
-import { type Log, silentLog } from '../base/log.ts';
+import type { Guard } from '../base/guard.ts';
 import type { Random } from '../base/random.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { ProxySettings } from '../model/settings.ts';
@@ -25,6 +25,7 @@ const SLABS_KEPT_MAX = 1_024;
 export class ThreadContext {
   readonly clock: Clock;
   readonly random: Random;
+  readonly guard: Guard;
   readonly settings: ProxySettings;
   readonly wheel: DeadlineWheel;
   readonly identities = new Map<string, Identity>();
@@ -35,8 +36,6 @@ export class ThreadContext {
   readonly requestHead: Head;
   readonly responseHead: Head;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  /** The log of the process, for what an operator should hear of this thread. */
-  log: Log = silentLog;
   /** Null while the access log is off. */
   accessLog: AccessWriter | null = null;
   /** Scratch for what is about to be written; see `wrote()`. */
@@ -53,11 +52,13 @@ export class ThreadContext {
   constructor(options: {
     clock: Clock;
     random: Random;
+    guard: Guard;
     settings: ProxySettings;
     isTrusted: (address: string) => boolean;
   }) {
     this.clock = options.clock;
     this.random = options.random;
+    this.guard = options.guard;
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
     this.wheel = new DeadlineWheel(options.clock);

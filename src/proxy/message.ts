@@ -54,4 +54,6 @@ export interface ThreadVitals {
   /** Access log lines since the thread started. */
   readonly logWritten: number;
   readonly logDropped: number;
+  /** Caught at the boundary since the thread started; each cost a connection. */
+  readonly defects: number;
 }

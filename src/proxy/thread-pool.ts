@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { type Clock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
+import type { Guard } from '../base/guard.ts';
 import type { Log } from '../base/log.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { ProxySettings } from '../model/settings.ts';
@@ -52,6 +53,7 @@ export interface ThreadPoolOptions {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly log: Log;
+  readonly guard: Guard;
   /** Something that readiness depends on has changed. */
   readonly onChange: () => void;
 }
@@ -209,16 +211,21 @@ export class ThreadPool {
     };
     this.#threads[index] = thread;
     return new Promise((resolve) => {
-      worker.on('message', (message: FromThread) => {
+      const onMessage = (message: FromThread): void => {
         if (message.kind === 'started') {
           thread.started = true;
           if (this.#version > 0) this.#post(thread, index, this.#everything());
           resolve(null);
         } else this.#onMessage(thread, message);
-      });
+      };
+      worker.on(
+        'message',
+        this.#options.guard.wrap('proxy', onMessage, () => undefined),
+      );
       worker.on('error', (error: Error) => {
         // Before all threads have started, `start` hands the error on.
         if (!this.#started) return resolve(error);
+        this.#options.guard.add('proxy', 1);
         this.#options.log.error('Proxy thread failed; it is replaced', { thread: index, error });
       });
       worker.on('exit', () => {
@@ -231,8 +238,11 @@ export class ThreadPool {
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
     if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
     else if (message.kind === 'drained') thread.drained?.();
-    else if (message.kind === 'vitals') thread.vitals = message.vitals;
-    else {
+    else if (message.kind === 'vitals') {
+      const { vitals } = message;
+      this.#options.guard.add('proxy', vitals.defects - (thread.vitals?.defects ?? 0));
+      thread.vitals = vitals;
+    } else if (message.kind === 'applied') {
       thread.version = message.version;
       thread.listeners = message.listeners;
       thread.failures = message.failures;

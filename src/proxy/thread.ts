@@ -6,7 +6,8 @@ import assert from 'node:assert';
 import { systemClock } from '../base/clock.ts';
 import { goFirst } from '../base/priority.ts';
 import { systemRandom } from '../base/random.ts';
-import type { Log } from '../base/log.ts';
+import { Guard } from '../base/guard.ts';
+import { describeError, type Log } from '../base/log.ts';
 import { ThreadContext } from './context.ts';
 import { AccessWriter } from './http1/access.ts';
 import { LedgerView } from './ledger/cells.ts';
@@ -22,15 +23,19 @@ assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
 const { settings } = workerData as ThreadData;
 const view = new LedgerView();
+const log = relayedLog();
+const guard = new Guard(systemClock, log);
+/** Timers of requests are armed by what peers send. */
+const clock = guard.clock('proxy');
 const context = new ThreadContext({
-  clock: systemClock,
+  clock,
   random: systemRandom,
+  guard,
   settings,
   isTrusted: trustCheck(settings.trustedSources),
 });
-const server = new ProxyServer(context, view, systemClock, systemRandom);
+const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();
-context.log = relayedLog();
 let version = 0;
 const VITALS_MS = 1_000;
 /** Deltas apply strictly one after the other. */
@@ -38,7 +43,12 @@ let queue: Promise<void> = start();
 
 port.on('message', (message: ToThread) => {
   if (message.kind === 'chunks') for (const chunk of message.chunks) view.add(chunk);
-  else queue = queue.then(() => handle(message));
+  else {
+    queue = queue.then(() =>
+      // Another thread that replaced this one would fail at the same message: what is served stays.
+      handle(message).catch((error: unknown) => guard.caught('proxy', error)),
+    );
+  }
 });
 server.onRetried = report;
 
@@ -50,7 +60,7 @@ async function start(): Promise<void> {
   if (settings.accessLog.format !== 'off') {
     const sink = new FileSink(settings.accessLog.path);
     context.accessLog = new AccessWriter(
-      new AccessLog(settings.accessLog, sink, systemClock, context.log),
+      new AccessLog(settings.accessLog, sink, systemClock, log),
       context,
     );
   }
@@ -86,6 +96,7 @@ function sendVitals(): void {
       eventLoop: eventLoop.read(),
       logWritten: log?.written ?? 0,
       logDropped: log?.dropped ?? 0,
+      defects: guard.counts.get('proxy') ?? 0,
     },
   });
 }
@@ -109,7 +120,7 @@ function relayedLog(): Log {
 }
 
 function textOf(value: unknown): string {
-  return value instanceof Error ? value.message : String(value);
+  return value instanceof Error ? describeError(value) : String(value);
 }
 
 function report(): void {

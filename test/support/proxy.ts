@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { BlockList } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Clock, ManualClock, systemClock } from '../../src/base/clock.ts';
+import { Guard } from '../../src/base/guard.ts';
+import { type Log, silentLog } from '../../src/base/log.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../src/model/failure.ts';
 import { type Endpoint, endpointKey, type Identity } from '../../src/model/endpoint.ts';
@@ -28,6 +30,7 @@ import { endpointSlotKey, Placement } from '../../src/proxy/ledger/placement.ts'
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../src/proxy/server.ts';
 import { exampleEndpoint, exampleService } from './model.ts';
+import { StrictGuard } from './strict-guard.ts';
 import { atEnd, dial, type Dialled, eventually, type RawEndpoint, type Wire } from './wire.ts';
 
 /** Addresses of this process: no two test processes share one, so no two want the same port. */
@@ -48,6 +51,8 @@ export interface ProxyOptions {
   /** Time stands still until the test moves it. */
   readonly manual?: boolean;
   readonly random?: Random;
+  /** The test makes some itself; else each fails it. */
+  readonly defects?: true;
 }
 
 export interface ServiceOptions {
@@ -58,6 +63,9 @@ export interface ServiceOptions {
 
 export class TestProxy {
   readonly clock: Clock;
+  readonly guard: Guard;
+  /** Gets what the guard catches. */
+  log: Log = silentLog;
   readonly context: ThreadContext;
   readonly server: ProxyServer;
   readonly ledger = new Ledger(1);
@@ -82,7 +90,13 @@ export class TestProxy {
       trusted.addSubnet(net, Number(bits));
     }
     const isTrusted = (address: string): boolean => trusted.check(address);
-    this.context = new ThreadContext({ clock: this.clock, random, settings, isTrusted });
+    const error: Log['error'] = (...line) => this.log.error(...line);
+    this.guard =
+      options.defects === true
+        ? new Guard(this.clock, { ...silentLog, error })
+        : new StrictGuard(this.clock);
+    const { clock, guard } = this;
+    this.context = new ThreadContext({ clock, random, guard, settings, isTrusted });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
     this.governor = new Governor(this.ledger, this.clock);

@@ -212,8 +212,7 @@ export class CallerConnection implements SocketOwner, Expiring {
   }
 
   onDefect(error: unknown): void {
-    this.#context.log.error('a connection of a caller failed', {
-      error,
+    this.#context.guard.caught('proxy', error, {
       service: this.port.service.service.key,
       caller: this.address,
     });

@@ -189,7 +189,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   onDefect(error: unknown): void {
     const user = this.#user;
     this.close();
-    if (user === null) this.#context.log.error('a connection to an endpoint failed', { error });
+    if (user === null) this.#context.guard.caught('proxy', error);
     else user.onDefect(error);
   }
 

@@ -89,7 +89,13 @@ export class Listener implements CallerHost {
       return;
     }
     this.#context.callerConnections++;
-    this.#connections.add(new CallerConnection(socket, this.port, this.#context, this));
+    try {
+      this.#connections.add(new CallerConnection(socket, this.port, this.#context, this));
+    } catch (error) {
+      this.#context.callerConnections--;
+      this.#context.guard.caught('proxy', error);
+      socket.destroy();
+    }
   }
 }
 

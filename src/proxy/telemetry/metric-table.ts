@@ -272,6 +272,14 @@ const PROCESS_METRICS: readonly Shape[] = [
     reading: one((source) => source.threads().restarts),
   },
   {
+    name: 'maesh_defects_total',
+    labels: ['part'],
+    help: 'Defects of maesh that cost one datagram, connection or restart of a part; the log has each with its stack.',
+    reading: figure(function* (source) {
+      for (const [part, count] of source.defects()) yield { labels: [part], value: count };
+    }),
+  },
+  {
     name: 'maesh_listeners',
     type: 'gauge',
     help: 'Service ports that are open.',

@@ -22,6 +22,8 @@ export interface MetricsSource {
   threads(): { readonly alive: number; readonly restarts: number };
   /** Service ports that are open, each counted once whatever the number of threads. */
   listeners(): number;
+  /** By part of the process. */
+  defects(): Iterable<readonly [string, number]>;
   dnsQueries(): Iterable<DnsQueryCount>;
   /** Lines of all threads: written, and dropped because the disk was slow or full. */
   accessLog(): { readonly written: number; readonly dropped: number };

@@ -59,6 +59,7 @@ function mesh(services: readonly Service[], threads = 2) {
     problems: () => [PROBLEM],
     threads: () => ({ alive: 2, restarts: 1 }),
     listeners: () => services.length,
+    defects: () => [['dns', 4]],
     dnsQueries: () => [{ type: 'A', rcode: 'NOERROR', count: 3 }],
     accessLog: () => ({ written: 10, dropped: 2 }),
     eventLoops: () => [{ thread: 'main', p50Ms: 0.5, p99Ms: 2, maxMs: 10 }],

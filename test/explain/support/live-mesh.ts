@@ -25,6 +25,7 @@ import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
 import { Placement } from '../../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../../src/proxy/server.ts';
+import { StrictGuard } from '../../support/strict-guard.ts';
 import { Callers } from './caller.ts';
 import { type Manifest, nameOf } from './config.ts';
 import { SERVICE_CIDR } from './ground.ts';
@@ -64,7 +65,13 @@ export class LiveMesh {
     const random = seededRandom(seed);
     const settings = { ...DEFAULT_PROXY_SETTINGS, ...LIMITS, callerIdleMs: HOUR_MS };
     const isTrusted = (): boolean => false;
-    this.#context = new ThreadContext({ clock: this.clock, random, settings, isTrusted });
+    this.#context = new ThreadContext({
+      clock: this.clock,
+      random,
+      guard: new StrictGuard(this.clock),
+      settings,
+      isTrusted,
+    });
     this.#server = new ProxyServer(this.#context, this.#view, this.clock, random);
     this.dry = new DryMesh(this.#view, this.clock);
     const nowMs = (): number => this.clock.nowMs() + MOMENT_MS;

@@ -1,6 +1,6 @@
 /** A line of the log that strangers could repeat without end: told once in a while, with how often it was meant. */
 
-import type { Clock } from '../base/clock.ts';
+import type { Clock } from './clock.ts';
 
 const EVERY_MS = 10_000;
 

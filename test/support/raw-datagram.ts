@@ -1,0 +1,45 @@
+/** UDP datagrams as no socket API makes them: through a raw socket, which takes root (CAP_NET_RAW). */
+
+import type * as Ffi from 'node:ffi';
+
+const AF_INET = 2;
+const SOCK_RAW = 3;
+const IPPROTO_UDP = 17;
+const UDP_HEADER_BYTES = 8;
+
+export interface RawUdp {
+  /** Sends one datagram to 127.0.0.1 from any port, 0 included. */
+  send(payload: Uint8Array, fromPort: number, toPort: number): void;
+  close(): void;
+}
+
+/** A raw socket, or why there is none here, as a sentence. */
+export function openRawUdp(): RawUdp | string {
+  const ffi = process.getBuiltinModule('node:ffi') as typeof Ffi | undefined;
+  if (ffi === undefined) return 'this Node cannot call the C library (node:ffi)';
+  const { functions } = ffi.dlopen(null, {
+    socket: { arguments: ['int32', 'int32', 'int32'], return: 'int32' },
+    sendto: {
+      arguments: ['int32', 'buffer', 'uint64', 'int32', 'buffer', 'uint32'],
+      return: 'int64',
+    },
+    close: { arguments: ['int32'], return: 'int32' },
+  });
+  const descriptor = functions.socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
+  if (descriptor < 0) return 'a raw socket needs root (CAP_NET_RAW)';
+  const target = Buffer.alloc(16);
+  target.writeUInt16LE(AF_INET, 0);
+  target.set([127, 0, 0, 1], 4);
+  return {
+    send(payload, fromPort, toPort) {
+      const datagram = Buffer.alloc(UDP_HEADER_BYTES + payload.length);
+      datagram.writeUInt16BE(fromPort, 0);
+      datagram.writeUInt16BE(toPort, 2);
+      datagram.writeUInt16BE(datagram.length, 4);
+      // A checksum of 0 is none (RFC 768).
+      datagram.set(payload, UDP_HEADER_BYTES);
+      functions.sendto(descriptor, datagram, BigInt(datagram.length), 0, target, target.length);
+    },
+    close: () => void functions.close(descriptor),
+  };
+}
