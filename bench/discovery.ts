@@ -14,7 +14,7 @@ import { systemClock } from '../src/base/clock.ts';
 import { silentLog } from '../src/base/log.ts';
 import { systemRandom } from '../src/base/random.ts';
 import { FLAG, FRAME_TYPE, type Frame } from '../src/discovery/frame.ts';
-import { FORMATS, helloFrame } from '../src/discovery/hello.ts';
+import { CAPABILITIES, FORMATS, helloFrame } from '../src/discovery/hello.ts';
 import { acknowledgeFrame } from '../src/discovery/message.ts';
 import { PAYLOAD_BYTES_MAX, readPayload } from '../src/discovery/payload.ts';
 import { DiscoveryServer } from '../src/discovery/server.ts';
@@ -196,13 +196,21 @@ function simulate(): void {
         bytes += frame.payload.length;
         if (frame.type === FRAME_TYPE.part) newestMs = newestOf(frame);
         if (frame.type !== FRAME_TYPE.commit) return;
-        wire.send(acknowledgeFrame(frame.version, []));
+        wire.send(acknowledgeFrame(frame.version, { failures: [], refused: [] }));
         if (isSynced) onLive(newestMs);
         else onSynced();
         isSynced = true;
       };
       const names = { node: `node-of-${pod}`, pod, build: 'bench' };
-      wire.send(helloFrame({ ...names, formats: FORMATS, token: `maesh/${pod}`, resume: null }));
+      wire.send(
+        helloFrame({
+          ...names,
+          ...CAPABILITIES,
+          formats: FORMATS,
+          token: `maesh/${pod}`,
+          resume: null,
+        }),
+      );
     });
   }
 

@@ -6,7 +6,13 @@
 import { connect } from 'node:tls';
 import { systemClock } from '../../src/base/clock.ts';
 import { FRAME_TYPE, type Frame } from '../../src/discovery/frame.ts';
-import { FORMATS, helloFrame, type Position, readWelcome } from '../../src/discovery/hello.ts';
+import {
+  CAPABILITIES,
+  FORMATS,
+  helloFrame,
+  type Position,
+  readWelcome,
+} from '../../src/discovery/hello.ts';
 import { acknowledgeFrame, HEARTBEAT, tokenFrame } from '../../src/discovery/message.ts';
 import { PAYLOAD_BYTES_MAX } from '../../src/discovery/payload.ts';
 import { HEARTBEAT_MS, Wire } from '../../src/discovery/wire.ts';
@@ -74,7 +80,7 @@ function dial(
     } else if (frame.type === FRAME_TYPE.commit) {
       position = { epoch, version: frame.version };
       synced.add(agent.name);
-      wire.send(acknowledgeFrame(frame.version, []));
+      wire.send(acknowledgeFrame(frame.version, { failures: [], refused: [] }));
     } else if (frame.type === FRAME_TYPE.askToken) {
       wire.send(tokenFrame(agent.token));
     } else if (frame.type === FRAME_TYPE.goAway) {
@@ -84,7 +90,7 @@ function dial(
   socket.once('secureConnect', () => {
     const { name, node, token } = agent;
     const names = { node, pod: name, build: 'bench' };
-    wire.send(helloFrame({ ...names, formats: FORMATS, token, resume: position }));
+    wire.send(helloFrame({ ...names, ...CAPABILITIES, formats: FORMATS, token, resume: position }));
     heart = setInterval(() => wire.send(HEARTBEAT), HEARTBEAT_MS);
   });
 }

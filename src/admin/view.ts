@@ -37,6 +37,10 @@ export interface ConnectedAgent {
   readonly lagMs: number;
   /** Ports that it cannot listen on, as sentences. */
   readonly failures: readonly string[];
+  /** Protocols that it carries, such as `http`. */
+  readonly carries: readonly string[];
+  /** Services that it does not serve, since it does not know these things of them. */
+  readonly notServed: readonly { readonly service: string; readonly unknown: readonly string[] }[];
 }
 
 export interface ThreadsView {

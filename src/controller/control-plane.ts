@@ -21,6 +21,7 @@ import { ClusterSource } from '../kube/api/source.ts';
 import { type ObjectRef, Store } from '../kube/store.ts';
 import { AGENT, CONTROLLER } from '../model/names.ts';
 import type { Delta, Problem, Snapshot } from '../model/service.ts';
+import { notServedProblems } from './agent-problems.ts';
 import { Authority } from './authority/authority.ts';
 import { tokenAuthenticator } from './authority/token.ts';
 import { DnsProbe } from './dns-probe/probe.ts';
@@ -222,6 +223,7 @@ export class ControlPlane {
       ...this.source.problems(),
       ...this.#compiler.problems(),
       ...this.placer.problems(),
+      ...notServedProblems(this.agents()),
       ...this.#authority.problems(),
       ...this.#probe.problems(),
     ];

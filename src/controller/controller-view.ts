@@ -79,6 +79,8 @@ export class ControllerView implements AdminView {
       servedVersion: agent.servedVersion,
       failures: agent.listenFailures,
       lagMs: Math.round(agent.lagMs),
+      carries: agent.carries,
+      notServed: agent.notServed.map(({ key, unknown }) => ({ service: key, unknown })),
     }));
   }
 

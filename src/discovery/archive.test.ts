@@ -8,44 +8,80 @@ import { Archive } from './archive.ts';
 import { Cursor } from './cursor.ts';
 import { FRAME_TYPE, FrameReader } from './frame.ts';
 import { readCommit } from './message.ts';
-import { encodeParts, readPart } from './part.ts';
+import { encodeParts, readPart, type PartOptions } from './part.ts';
+import { isUnderstood, type Understanding } from './part-frame.ts';
 import { PAYLOAD_BYTES_MAX } from './payload.ts';
 import { Pool } from './pool.ts';
 import { Picture } from './state.ts';
-import { delta, identity, service } from './stream.fixture.ts';
+import { delta, identity, partOf, service } from './stream.fixture.ts';
 
 const never = (): never => assert.fail('a Service is too long');
+
+/** What Services with this address need of their readers. */
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  one: ['port.tls'],
+  both: ['port.tls', 'route.match'],
+};
+const OPTIONS: PartOptions = {
+  onTooLong: never,
+  needsOf: ({ address }) => NEEDS[address] ?? [],
+};
+const NOTHING: Understanding = new Set();
 
 /** The data of a controller and its archive, with room for few changes. */
 class Model {
   readonly services = new Map<string, Service>();
   readonly identities = new Map<string, Identity>();
-  readonly archive = new Archive(this, never, {
+  readonly archive = new Archive(this, OPTIONS, {
     changes: 5,
     changesBytes: 10_000,
     tailChanges: 4,
     tailBytes: 1_000,
   });
   version = 0;
-  /** The data at each version, as text. */
-  readonly texts = new Map<number, string>();
+  /** The data at each version, as text, by what its reader understands. */
+  readonly texts = new Map<string, string>();
 
-  change(key: string, what: 'set' | 'remove' | 'identity'): void {
+  change(key: string, what: 'set' | 'remove' | 'identity', needs = 'none'): void {
     this.version += 1;
     const address = `10.0.0.${key.length}`;
     const change = delta(this.version, {
-      services: what === 'set' ? [service(key, [`10.1.0.${this.version % 250}`])] : [],
+      services:
+        what === 'set'
+          ? [{ ...service(key, [`10.1.0.${this.version % 250}`]), address: needs }]
+          : [],
       removedServices: what === 'remove' ? [key] : [],
       identities: what === 'identity' ? [identity(address, `pod-${this.version}`)] : [],
     });
-    const frames = [...encodeParts(change, this.version, never)];
+    const frames = [...encodeParts(change, this.version, OPTIONS)];
     for (const one of change.services) this.services.set(one.key, one);
     for (const one of change.removedServices) this.services.delete(one);
     for (const one of change.identities) this.identities.set(one.address, one);
     if (this.version === 1) this.archive.reset(1, frames);
     else this.archive.append(this.version, frames, 0);
-    this.texts.set(this.version, textOf(this));
+    for (const understanding of UNDERSTANDINGS) {
+      const services = new Map(
+        [...this.services].filter(([, each]) =>
+          isUnderstood(OPTIONS.needsOf?.(each) ?? [], understanding),
+        ),
+      );
+      this.texts.set(
+        idOf(this.version, understanding),
+        textOf({ services, identities: this.identities }),
+      );
+    }
   }
+}
+
+const UNDERSTANDINGS: readonly Understanding[] = [
+  NOTHING,
+  new Set(['port.tls']),
+  new Set(['route.match']),
+  new Set(['port.tls', 'route.match']),
+];
+
+function idOf(version: number, understanding: Understanding): string {
+  return `${version} ${[...understanding].join()}`;
 }
 
 function textOf({ services, identities }: Pick<Picture, 'services' | 'identities'>): string {
@@ -62,6 +98,7 @@ class Reader {
   snapshots = 0;
   #cursor: Cursor;
   readonly #model: Model;
+  readonly #understanding: Understanding;
   readonly #pool = new Pool();
   readonly #frames = new FrameReader(PAYLOAD_BYTES_MAX, (frame) => {
     if (frame.type === FRAME_TYPE.snapshot) {
@@ -74,9 +111,10 @@ class Reader {
     }
   });
 
-  constructor(model: Model) {
+  constructor(model: Model, understanding = NOTHING) {
     this.#model = model;
-    this.#cursor = new Cursor(model.archive, 0);
+    this.#understanding = understanding;
+    this.#cursor = new Cursor(model.archive, 0, understanding);
   }
 
   pull(): boolean {
@@ -87,7 +125,7 @@ class Reader {
 
   reconnect(): void {
     this.picture.abort();
-    this.#cursor = new Cursor(this.#model.archive, this.version);
+    this.#cursor = new Cursor(this.#model.archive, this.version, this.#understanding);
   }
 
   #commit(version: number, commit: { readonly from: number; readonly parts: number }): void {
@@ -96,11 +134,11 @@ class Reader {
     const change = this.picture.commit(commit.parts);
     if (change !== null) {
       assert.equal(change.version, before + 1);
-      this.told.add(change);
+      this.told.add(partOf(change));
       this.told.commit(1);
     }
     this.version = version;
-    assert.equal(textOf(this.picture), this.#model.texts.get(version));
+    assert.equal(textOf(this.picture), this.#model.texts.get(idOf(version, this.#understanding)));
     assert.equal(textOf(this.told), textOf(this.picture), 'deltas say everything');
   }
 }
@@ -112,6 +150,7 @@ const step = fc.oneof(
       do: fc.constant('change' as const),
       key: fc.integer({ min: 1, max: 6 }),
       what: fc.constantFrom('set' as const, 'set' as const, 'remove' as const, 'identity' as const),
+      needs: fc.constantFrom('none', 'none', 'one', 'both'),
     }),
   },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('pull' as const) }) },
@@ -119,20 +158,23 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('reconnect' as const) }) },
 );
 
-test('whatever an agent misses, each commit is the data at its version, and the end is the latest', async () => {
+test('whatever agents miss, each commit is what they understand of the data at its version, and the end is the latest', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120 }), async (steps) => {
       const model = new Model();
       model.change('shop/x', 'set');
-      const reader = new Reader(model);
+      const readers = UNDERSTANDINGS.map((understanding) => new Reader(model, understanding));
       for (const one of steps) {
-        if (one.do === 'change') model.change(`shop/${'x'.repeat(one.key)}`, one.what);
-        else if (one.do === 'pull') reader.pull();
+        if (one.do === 'change') {
+          model.change(`shop/${'x'.repeat(one.key)}`, one.what, one.needs);
+        } else if (one.do === 'pull') for (const reader of readers) reader.pull();
         else if (one.do === 'turn') await setImmediate();
-        else reader.reconnect();
+        else for (const reader of readers) reader.reconnect();
       }
-      while (reader.pull());
-      assert.equal(reader.version, model.version);
+      for (const reader of readers) {
+        while (reader.pull());
+        assert.equal(reader.version, model.version);
+      }
       model.archive.close();
     }),
     { numRuns: 300 },
@@ -182,7 +224,7 @@ test('an agent that is few changes behind gets them as one', () => {
 test('an agent that has everything is told so', () => {
   const model = new Model();
   model.change('shop/a', 'set');
-  const cursor = new Cursor(model.archive, 1);
+  const cursor = new Cursor(model.archive, 1, NOTHING);
   assert.equal(cursor.sentVersion, 0);
   const frames = cursor.next();
   assert.equal(frames?.length, 1);
@@ -193,7 +235,7 @@ test('an agent that has everything is told so', () => {
 test('an agent that says it is ahead gets a snapshot', () => {
   const model = new Model();
   model.change('shop/a', 'set');
-  const first = new Cursor(model.archive, 9).next();
+  const first = new Cursor(model.archive, 9, NOTHING).next();
   assert.equal(first?.[0]?.[4], FRAME_TYPE.snapshot);
 });
 
@@ -212,7 +254,7 @@ test('an agent goes on with its snapshot when a new base is made meanwhile', asy
 
 test('a snapshot whose later part takes back what an earlier one said ends without it', () => {
   const picture = new Picture();
-  const part = { identities: [], removedServices: [], removedIdentities: [] };
+  const part = partOf(delta(1));
   picture.add({ ...part, services: [service('shop/web'), service('shop/api')] });
   picture.commit(1);
   picture.beginSnapshot();

@@ -16,12 +16,13 @@
 
 import type { Snapshot } from '../model/service.ts';
 import { commitFrame } from './message.ts';
-import { encodeParts, type OnTooLong } from './part.ts';
+import { encodeParts, type PartOptions } from './part.ts';
+import type { PartFrame } from './part-frame.ts';
 
 export interface Base {
   /** With all changes after this version it is whole. */
   readonly version: number;
-  readonly frames: readonly Buffer[];
+  readonly frames: readonly PartFrame[];
   readonly bytes: number;
 }
 
@@ -30,6 +31,8 @@ export interface Change {
   readonly version: number;
   /** Frames of the parts, one after the other. */
   readonly frames: Buffer;
+  /** The same one by one, if not every agent understands all of them; else null. */
+  readonly pieces: readonly PartFrame[] | null;
   readonly parts: number;
   /** Frame of the commit for who has the version before. */
   readonly commit: Buffer;
@@ -66,7 +69,7 @@ const NO_BASE: Base = { version: 0, frames: [], bytes: 0 };
 
 export class Archive {
   readonly #contents: Contents;
-  readonly #onTooLong: OnTooLong;
+  readonly #options: PartOptions;
   readonly #bounds: ArchiveBounds;
   #base = NO_BASE;
   /** Readers that are in the middle of it may go on. */
@@ -80,10 +83,10 @@ export class Archive {
   #making = 0;
   #isMaking = false;
 
-  constructor(contents: Contents, onTooLong: OnTooLong, bounds = ARCHIVE_BOUNDS) {
+  constructor(contents: Contents, options: PartOptions, bounds = ARCHIVE_BOUNDS) {
     this.#bounds = bounds;
     this.#contents = contents;
-    this.#onTooLong = onTooLong;
+    this.#options = options;
   }
 
   get base(): Base {
@@ -106,7 +109,7 @@ export class Archive {
   }
 
   /** Frames that are everything at `version`; what was there is forgotten. */
-  reset(version: number, frames: readonly Buffer[]): void {
+  reset(version: number, frames: readonly PartFrame[]): void {
     this.#making += 1;
     this.#isMaking = false;
     this.#baseBefore = NO_BASE;
@@ -117,10 +120,11 @@ export class Archive {
   }
 
   /** The parts that lead to `version`, one more than the last. The data itself has them already. */
-  append(version: number, frames: readonly Buffer[], atMs: number): void {
+  append(version: number, frames: readonly PartFrame[], atMs: number): void {
     const change: Change = {
       version,
-      frames: joined(frames),
+      frames: joined(frames.map(({ bytes }) => bytes)),
+      pieces: frames.some(({ needs }) => needs !== null) ? frames : null,
       parts: frames.length,
       commit: commitFrame(version, { from: this.#version, parts: frames.length }),
       atMs,
@@ -159,8 +163,9 @@ export class Archive {
     this.#isMaking = false;
   }
 
-  #setBase(version: number, frames: readonly Buffer[]): void {
-    this.#base = { version, frames, bytes: frames.reduce((sum, { length }) => sum + length, 0) };
+  #setBase(version: number, frames: readonly PartFrame[]): void {
+    const bytes = frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
+    this.#base = { version, frames, bytes };
     this.#tailBytes = 0;
   }
 
@@ -173,8 +178,8 @@ export class Archive {
     // Iterators of maps live with their changes: they skip what is gone and come to what is new.
     const content = { services: services.values(), identities: identities.values() };
     const all = { ...content, removedServices: [], removedIdentities: [] };
-    const parts = encodeParts(all, from, this.#onTooLong);
-    const frames: Buffer[] = [];
+    const parts = encodeParts(all, from, this.#options);
+    const frames: PartFrame[] = [];
     const step = (): void => {
       if (making !== this.#making) return;
       const next = parts.next();
@@ -206,8 +211,10 @@ export class Archive {
   }
 }
 
-function sizeOf(change: Change): number {
-  return change.frames.length + change.commit.length;
+function sizeOf({ frames, pieces, commit }: Change): number {
+  // Pieces are a second copy, with what is sent instead of them.
+  const without = pieces?.reduce((sum, { needs }) => sum + (needs?.without.length ?? 0), 0);
+  return frames.length * (pieces === null ? 1 : 2) + (without ?? 0) + commit.length;
 }
 
 /** In memory of its own, as the frames are: `Buffer.concat` would take it from Node's pool. */

@@ -20,8 +20,10 @@ import { Backoff, type BackoffBounds } from '../base/backoff.ts';
 import { readCopy } from './copy.ts';
 import { dial, type Address } from './dial.ts';
 import {
+  CAPABILITIES,
   FORMATS,
   type AgentNames,
+  type Capabilities,
   type FormatRange,
   type Position,
   type Welcome,
@@ -29,8 +31,10 @@ import {
 import { Keeper } from './keeper.ts';
 import { Link, type Committed } from './link.ts';
 import { isEqual } from '../base/equal.ts';
+import type { Shortcomings } from './message.ts';
 import { Pool } from './pool.ts';
 import { Picture } from './state.ts';
+import type { Refused } from './understanding.ts';
 import { Versions } from './versions.ts';
 import type { Wire } from './wire.ts';
 
@@ -68,10 +72,16 @@ export interface DiscoveryClientOptions {
   /** The first one has everything, be it nothing; versions grow by one. */
   readonly onDelta: (delta: Delta) => void;
   readonly onState?: (state: DiscoveryState) => void;
+  /** Other Services are refused now, see `refused()`. */
+  readonly onRefused?: () => void;
   /** Versions of the format to speak; only tests name others than this version of maesh does. */
   readonly formats?: FormatRange;
+  /** What this agent says it can do; only tests say otherwise than this version of maesh does. */
+  readonly capabilities?: Capabilities;
 }
 
+/** Lines in the log for one change. */
+const REFUSED_TOLD_MAX = 5;
 /** For the token and the certificates to be read. */
 const CREDENTIALS_TIMEOUT_MS = 30_000;
 /** A connection that was in order for this long starts the back-off anew. */
@@ -97,7 +107,9 @@ export class DiscoveryClient {
   #lastError: string | null = null;
   #failures: readonly string[] = [];
   /** As the controller of the link knows it. */
-  #acknowledged: { readonly version: number; readonly failures: readonly string[] } | null = null;
+  #acknowledged: ({ readonly version: number } & Shortcomings) | null = null;
+  /** As it was told last. */
+  #refused: readonly Refused[] = [];
   #seeking: Promise<void> | null = null;
 
   constructor(options: DiscoveryClientOptions) {
@@ -126,6 +138,11 @@ export class DiscoveryClient {
   /** What is known, from whatever it came; the maps are live. */
   snapshot(): Snapshot {
     return this.#picture;
+  }
+
+  /** Services that are not served, since they say what this version of maesh does not know. */
+  refused(): readonly Refused[] {
+    return this.#refused;
   }
 
   status(): DiscoveryStatus {
@@ -161,6 +178,7 @@ export class DiscoveryClient {
     this.#versions.add(this.#picture.version, copy.position.version);
     log.info('Started from the last good copy', { services: this.#picture.services.size });
     this.#updateState();
+    this.#tellRefused();
     if (delta !== null) this.#options.onDelta(delta);
   }
 
@@ -187,14 +205,20 @@ export class DiscoveryClient {
   }
 
   async #dial(): Promise<void> {
-    const { serverName, hello, clock, random, formats } = this.#options;
+    const { serverName, hello, clock, random, formats, capabilities } = this.#options;
     const [ca, token] = await this.#credentials();
     const resume = this.#position;
     await dial({
       addresses: this.#addresses,
       serverName,
       ca,
-      hello: { formats: formats ?? FORMATS, ...hello, token, resume },
+      hello: {
+        formats: formats ?? FORMATS,
+        ...(capabilities ?? CAPABILITIES),
+        ...hello,
+        token,
+        resume,
+      },
       clock,
       random,
       signal: this.#abort.signal,
@@ -269,9 +293,25 @@ export class DiscoveryClient {
     this.#from = 'controller';
     this.#lastError = null;
     this.#versions.add(this.#picture.version, position.version);
+    this.#tellRefused();
     if (delta !== null) this.#options.onDelta(delta);
     this.#updateState();
     this.#acknowledge();
+  }
+
+  #tellRefused(): void {
+    const refused = [...this.#picture.refused.values()];
+    if (isEqual(refused, this.#refused)) return;
+    this.#refused = refused;
+    for (const { key, unknown } of refused.slice(0, REFUSED_TOLD_MAX)) {
+      this.#options.log.error('Refused a Service: it says what this version does not know', {
+        service: key,
+        unknown: unknown.join(', '),
+        services: refused.length,
+        remedy: 'bring this agent to the version of the controller',
+      });
+    }
+    this.#options.onRefused?.();
   }
 
   #acknowledge(): void {
@@ -279,10 +319,11 @@ export class DiscoveryClient {
     const { served } = this.#versions;
     // Before its first commit the controller of a new connection knows of no version to acknowledge.
     if (link === null || !link.isSynced || served === 0) return;
-    const next = { version: served, failures: this.#failures };
+    const shortcomings = { failures: this.#failures, refused: this.#refused };
+    const next = { version: served, ...shortcomings };
     if (isEqual(next, this.#acknowledged)) return;
     this.#acknowledged = next;
-    link.acknowledge(next.version, next.failures);
+    link.acknowledge(served, shortcomings);
   }
 
   #sendToken(link: Link): void {

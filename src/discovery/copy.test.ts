@@ -29,7 +29,7 @@ function framesOf(...keys: readonly string[]): Buffer[] {
     services: keys.map((key) => service(key, ['10.1.0.1'])),
     identities: [identity('10.2.0.1')],
   });
-  return [...encodeParts(content, 1, never)];
+  return [...encodeParts(content, 1, { onTooLong: never })].map(({ bytes }) => bytes);
 }
 
 function keysOf(copy: Copy | null): string[] {
@@ -95,11 +95,11 @@ function patched(bytes: Buffer, patch: (bytes: Buffer) => void): Buffer {
 test('a copy of a newer format is told and kept aside', async () => {
   const dir = tempFolder();
   await writeCopy(dir, POSITION, framesOf('shop/web'));
-  const newer = patched(readFileSync(copyPath(dir)), (bytes) => bytes.writeUInt32BE(2, 8));
+  const newer = patched(readFileSync(copyPath(dir)), (bytes) => bytes.writeUInt32BE(3, 8));
   writeFileSync(copyPath(dir), newer);
   const lines: LogLine[] = [];
   assert.equal(await readCopy(dir, new Pool(), recordingLog(lines)), null);
-  assert.match(lines[0]?.fields ?? '', /it has format 2, and 1 is known here/);
+  assert.match(lines[0]?.fields ?? '', /it has format 3, and 1 and 2 are known here/);
   assert.deepEqual(readFileSync(`${copyPath(dir)}.bad`), newer);
 });
 

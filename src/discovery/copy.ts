@@ -25,7 +25,9 @@ import { PAYLOAD_BYTES_MAX, readPayload, valueFrame } from './payload.ts';
 import type { Pool } from './pool.ts';
 
 const MAGIC = 'maeshcpy';
-const FORMAT = 1;
+/** What this version writes. Readers of 1 go on without what they do not know in a Service, so they must not get at it. */
+const FORMAT = 2;
+const FORMATS_READ: readonly number[] = [1, 2];
 const HEAD_BYTES = 12;
 const SUM_BYTES = 32;
 const FILE_NAME = 'last-good.copy';
@@ -163,8 +165,9 @@ function checkedFrames(bytes: Buffer): Buffer[] {
     throw new MeshError('invalid_input', 'it is not a copy of maesh');
   }
   const format = bytes.readUInt32BE(MAGIC.length);
-  if (format !== FORMAT) {
-    throw new MeshError('invalid_input', `it has format ${format}, and ${FORMAT} is known here`);
+  if (!FORMATS_READ.includes(format)) {
+    const known = FORMATS_READ.join(' and ');
+    throw new MeshError('invalid_input', `it has format ${format}, and ${known} are known here`);
   }
   const sum = createHash('sha256').update(bytes.subarray(0, end)).digest();
   if (!sum.equals(bytes.subarray(end))) {

@@ -1,5 +1,6 @@
 /**
  * Where one agent is in the stream, and what it is sent next. Pure: no socket, no clock; nothing here grows with the agent.
+ * Parts that the agent does not understand are left out of a snapshot; in a change it is told that their Services are gone.
  *
  * ```
  *            resume has all changes since                  nothing new
@@ -13,6 +14,7 @@
 
 import type { Archive, Base, Change } from './archive.ts';
 import { commitFrame, snapshotFrame } from './message.ts';
+import { isUnderstood, type Needs, type Understanding } from './part-frame.ts';
 
 interface Snapshot {
   readonly base: Base;
@@ -28,6 +30,7 @@ const BATCH_BYTES = 64 * 1024;
 
 export class Cursor {
   readonly #archive: Archive;
+  readonly #understanding: Understanding;
   /** The last version committed to the agent. */
   #version: number;
   #snapshot: Snapshot | null = null;
@@ -35,8 +38,9 @@ export class Cursor {
   #hasCommitted = false;
 
   /** `resume` is the version that the agent has of this very stream; 0 is nothing. */
-  constructor(archive: Archive, resume: number) {
+  constructor(archive: Archive, resume: number, understanding: Understanding) {
     this.#archive = archive;
+    this.#understanding = understanding;
     this.#version = resume > 0 && archive.reaches(resume) ? resume : 0;
   }
 
@@ -45,7 +49,7 @@ export class Cursor {
     return this.#hasCommitted ? this.#version : 0;
   }
 
-  /** Frames to send now; null when there is nothing new. */
+  /** Frames to send now, perhaps none before it is asked again; null when there is nothing new. */
   next(): readonly Buffer[] | null {
     const archive = this.#archive;
     if (archive.version === 0) return null;
@@ -71,14 +75,15 @@ export class Cursor {
     const frame = base.frames[snapshot.index];
     if (frame !== undefined) {
       snapshot.index += 1;
+      if (!this.#isUnderstood(frame.needs)) return [];
       snapshot.parts += 1;
-      return [frame];
+      return [frame.bytes];
     }
     const change = this.#archive.after(snapshot.version);
     if (change !== undefined) {
       snapshot.version = change.version;
       snapshot.parts += change.parts;
-      return [change.frames];
+      return this.#framesOf(change);
     }
     this.#snapshot = null;
     this.#version = 0;
@@ -87,14 +92,14 @@ export class Cursor {
 
   #nextChanges(first: Change): readonly Buffer[] {
     const from = this.#version;
-    const frames: Buffer[] = [first.frames];
+    const frames: Buffer[] = [...this.#framesOf(first)];
     let { parts } = first;
     let bytes = first.frames.length;
     let last = first;
     for (;;) {
       const change = this.#archive.after(last.version);
       if (change === undefined || bytes + change.frames.length > BATCH_BYTES) break;
-      frames.push(change.frames);
+      frames.push(...this.#framesOf(change));
       parts += change.parts;
       bytes += change.frames.length;
       last = change;
@@ -102,11 +107,23 @@ export class Cursor {
     if (last === first) {
       this.#version = first.version;
       this.#hasCommitted = true;
-      return [first.frames, first.commit];
+      return [...frames, first.commit];
     }
     this.#version = last.version;
     this.#hasCommitted = true;
     return [...frames, commitFrame(last.version, { from, parts })];
+  }
+
+  #isUnderstood(needs: Needs | null): boolean {
+    return needs === null || isUnderstood(needs.terms, this.#understanding);
+  }
+
+  /** As many frames as the change has parts. */
+  #framesOf({ frames, pieces }: Change): readonly Buffer[] {
+    if (pieces === null) return [frames];
+    return pieces.map(({ bytes, needs }) =>
+      needs === null || this.#isUnderstood(needs) ? bytes : needs.without,
+    );
   }
 
   #commit(version: number, parts: number): Buffer {

@@ -1,7 +1,8 @@
 /**
- * Makes what came over the wire whole: the one place that knows what a controller of another version may leave out, or say
- * that this version does not know. Fields that are unknown here pass through; a value that is unknown here costs the policy
- * that has it, as a bad annotation does; what nothing works without ends the connection.
+ * Makes what came over the wire whole: the one place that knows what a controller of another version may leave out. A Service
+ * that says what is not known here does not come this far (`understanding.ts`), but for what its sender lets readers ignore:
+ * such fields pass through, and such values cost the policy that has them, as a bad annotation does. What nothing works without
+ * ends the connection.
  */
 
 import { MeshError } from '../base/error.ts';
@@ -12,12 +13,18 @@ import type { Service } from '../model/service.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
 import type { Columns } from './rows.ts';
+import { POLICY_TERMS, TERMS, WORDS } from './vocabulary.ts';
 
 /** What the Services of a part share. */
 export interface PartTables {
   readonly policies: readonly Policies[];
   /** Of the rows that endpoints are. */
   readonly endpoints: Columns;
+}
+
+/** @throws MeshError `invalid_input` when it has none */
+export function keyOfService(value: unknown): string {
+  return textField(asFields(value, 'services'), 'key');
 }
 
 /** `value` is changed and kept. */
@@ -34,6 +41,7 @@ export function completeService(value: unknown, tables: PartTables): Service {
     fields['sources'] =
       fields['sources'] === undefined ? {} : asFields(fields['sources'], 'sources');
     fields['policies'] = policiesOf(fields['policies'], tables.policies);
+    TERMS.service.complete(fields);
     for (const port of listField(fields, 'ports')) {
       completePort(asFields(port, 'ports'), key, tables.endpoints);
     }
@@ -68,19 +76,24 @@ function completePort(port: Fields, service: string, columns: Columns): void {
   backend['endpoints'] = listField(backend, 'endpoints').map((value) =>
     completeEndpoint(value, columns),
   );
+  TERMS.backend.complete(backend);
+  TERMS.port.complete(port);
   const routes = listField(port, 'routes');
   for (const route of routes) completeRoute(asFields(route, 'routes'));
   if (routes.length > 0) return;
-  const source = { object: '', field: '' };
-  port['routes'] = [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }];
+  const route: Fields = { name: 'default', backends: [{ backend: id, weight: 1 }] };
+  completeRoute(route);
+  port['routes'] = [route];
 }
 
 function completeRoute(route: Fields): void {
   textField(route, 'name', '');
+  TERMS.route.complete(route);
   for (const value of listField(route, 'backends')) {
     const backend = asFields(value, 'backends');
     textField(backend, 'backend');
     countField(backend, 'weight', 1);
+    TERMS.weightedBackend.complete(backend);
   }
   const source = (route['source'] ??= {});
   textField(asFields(source, 'source'), 'object', '');
@@ -107,6 +120,7 @@ function checkEndpoint(endpoint: Fields): Fields {
   portField(endpoint, 'port');
   countField(endpoint, 'weight', 100);
   for (const name of ['pod', 'node', 'zone']) textField(endpoint, name, '');
+  TERMS.endpoint.complete(endpoint);
   return endpoint;
 }
 
@@ -141,29 +155,31 @@ const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
   rateLimit: { average: 0, periodMs: 1_000, burst: 1, per: 'service', callersMax: 10_000 },
 };
 /** Words of the fields that have a closed set: another one is as if it were not there. */
-const WORDS: Readonly<Record<string, readonly string[]>> = {
-  algorithm: ['least-request', 'round-robin', 'weighted', 'peak-ewma', 'consistent-hash'],
-  locality: ['none', 'prefer-node', 'prefer-zone'],
-  per: ['service', 'caller'],
-};
+const WORDS_OF: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map(
+  Object.entries(WORDS),
+);
 const CONDITIONS: readonly unknown[] = ['connect-failure', 'reset', 'timeout', 'status'];
 
 /** `value` is changed and kept. */
 export function completePolicies(value: unknown): Policies {
   const policies = asFields(value, 'policies');
+  TERMS.policies.complete(policies);
   for (const [name, byDefault] of Object.entries(DEFAULT_POLICIES)) {
     const policy = policies[name];
     if (policy === undefined || (policy === null && byDefault !== null)) policies[name] = byDefault;
-    else if (policy !== null) fill(asFields(policy, name), OPTIONAL[name] ?? (byDefault as Fields));
+    else if (policy !== null) fill(name, asFields(policy, name));
   }
   dropUnknown(policies);
   return policies as unknown as Policies;
 }
 
-function fill(policy: Fields, defaults: Readonly<Fields>): void {
+function fill(policyName: string, policy: Fields): void {
+  POLICY_TERMS.get(policyName)?.complete(policy);
+  const defaults = OPTIONAL[policyName] ?? asFields(Reflect.get(DEFAULT_POLICIES, policyName), '');
   for (const [name, byDefault] of Object.entries(defaults)) {
     const value = policy[name];
-    const isUnknown = WORDS[name] !== undefined && !WORDS[name].includes(String(value));
+    const words = WORDS_OF.get(policyName)?.[name];
+    const isUnknown = words !== undefined && !Object.hasOwn(words, String(value));
     if (value === undefined || isUnknown) policy[name] = byDefault;
     else if (byDefault !== null && typeof value !== typeof byDefault) {
       throw new MeshError('invalid_input', `"${name}" is not a ${typeof byDefault}`);

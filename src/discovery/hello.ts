@@ -1,8 +1,10 @@
 /** The first frame of either side. Its form never changes, so that any two versions can find the format they share. */
 
+import { CARRIED } from '../model/service.ts';
 import { FLAG, FRAME_TYPE, type Frame } from './frame.ts';
-import { asFields, countField, flagField, textField, type Fields } from './fields.ts';
+import { asFields, countField, flagField, listField, textField, type Fields } from './fields.ts';
 import { readPlain, valueFrame } from './payload.ts';
+import { UNDERSTOOD } from './vocabulary.ts';
 
 /** Versions of the format that one side speaks, both ends included. */
 export interface FormatRange {
@@ -30,7 +32,20 @@ export interface Position {
   readonly version: number;
 }
 
-export interface Hello extends AgentNames {
+/** What an agent can do with what it is sent. */
+export interface Capabilities {
+  /** What it carries, as `carriageOf` names it. */
+  readonly carries: readonly string[];
+  /** What it knows of what must be known to serve a Service, as `vocabulary.ts` names it. */
+  readonly understands: readonly string[];
+}
+
+/** Of this version of maesh. */
+export const CAPABILITIES: Capabilities = { carries: CARRIED, understands: UNDERSTOOD };
+/** Of an agent that does not say: the first ones did not. */
+const FIRST_CAPABILITIES: Capabilities = { carries: ['http'], understands: [] };
+
+export interface Hello extends AgentNames, Capabilities {
   readonly formats: FormatRange;
   /** Token of a ServiceAccount. Never logged. */
   readonly token: string;
@@ -53,6 +68,8 @@ export function commonFormat(a: FormatRange, b: FormatRange): number | null {
 }
 
 const NAME_LENGTH_MAX = 512;
+const CAPABILITIES_MAX = 256;
+const CAPABILITY_LENGTH_MAX = 100;
 
 export function helloFrame(hello: Hello): Buffer {
   return valueFrame({ type: FRAME_TYPE.hello, flags: FLAG.mustUnderstand, version: 0 }, hello);
@@ -63,6 +80,8 @@ export function readHello(frame: Frame): Hello {
   const fields = asFields(readPlain(frame), 'hello');
   const { resume } = fields;
   return {
+    carries: readCapabilities(fields, 'carries'),
+    understands: readCapabilities(fields, 'understands'),
     formats: readFormats(asFields(fields['formats'], 'formats')),
     token: textField(fields, 'token', undefined, HELLO_BYTES_MAX),
     node: textField(fields, 'node', '', NAME_LENGTH_MAX),
@@ -70,6 +89,13 @@ export function readHello(frame: Frame): Hello {
     build: textField(fields, 'build', '', NAME_LENGTH_MAX),
     resume: resume === undefined || resume === null ? null : readPosition(resume),
   };
+}
+
+function readCapabilities(fields: Fields, name: keyof Capabilities): readonly string[] {
+  if (fields[name] === undefined) return FIRST_CAPABILITIES[name];
+  return listField(fields, name)
+    .slice(0, CAPABILITIES_MAX)
+    .map((value) => String(value).slice(0, CAPABILITY_LENGTH_MAX));
 }
 
 function readFormats(fields: Fields): FormatRange {

@@ -7,19 +7,24 @@ import type { Log } from '../base/log.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Delta, Service, Snapshot } from '../model/service.ts';
 import { Archive } from './archive.ts';
-import { encodeParts, SERVICE_LENGTH_MAX } from './part.ts';
+import { encodeParts, SERVICE_LENGTH_MAX, type PartOptions } from './part.ts';
+import { isUnderstood, type PartFrame, type Understanding } from './part-frame.ts';
+import type { Refused } from './understanding.ts';
+import { needsOf, type NeedsOf } from './vocabulary.ts';
 
 export interface HistoryOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Called after each version that is ready to be sent. */
   readonly onVersion: () => void;
+  /** Only tests say otherwise than this version of maesh does. */
+  readonly needsOf?: NeedsOf | undefined;
 }
 
 interface Waiting {
   readonly delta: Delta;
-  readonly parts: Iterator<Buffer>;
-  readonly frames: Buffer[];
+  readonly parts: Iterator<PartFrame>;
+  readonly frames: PartFrame[];
 }
 
 /** Deltas that wait for being encoded: beyond it `publish` does the work at once. */
@@ -30,6 +35,9 @@ export class History {
   readonly #options: HistoryOptions;
   readonly #services = new Map<string, Service>();
   readonly #identities = new Map<string, Identity>();
+  /** What Services need of their readers, for those that need something. */
+  readonly #needs = new Map<string, readonly string[]>();
+  readonly #partOptions: PartOptions & { readonly needsOf: NeedsOf };
   readonly #waiting: Waiting[] = [];
   #published = 0;
   #isStepping = false;
@@ -40,7 +48,11 @@ export class History {
   constructor(options: HistoryOptions) {
     this.#options = options;
     const contents = { services: this.#services, identities: this.#identities };
-    this.archive = new Archive(contents, (key, length) => this.#onTooLong(key, length));
+    this.#partOptions = {
+      onTooLong: (key, length) => this.#onTooLong(key, length),
+      needsOf: options.needsOf ?? needsOf,
+    };
+    this.archive = new Archive(contents, this.#partOptions);
   }
 
   /** The latest version that can be sent; 0 before the first. */
@@ -61,7 +73,7 @@ export class History {
       `version ${delta.version} does not follow ${this.#published}`,
     );
     this.#published = delta.version;
-    const parts = encodeParts(delta, delta.version, (key, length) => this.#onTooLong(key, length));
+    const parts = encodeParts(delta, delta.version, this.#partOptions);
     this.#waiting.push({ delta, parts, frames: [] });
     if (this.#waiting.length > WAITING_MAX) {
       while (this.#waiting.length > 0) this.#encodePart();
@@ -75,6 +87,16 @@ export class History {
     if (version >= this.version) return 0;
     const since = this.archive.after(version)?.atMs ?? this.#firstAtMs;
     return this.#options.clock.nowMs() - since;
+  }
+
+  /** Services that an agent is not sent, with what of them it does not understand. */
+  withheldFrom(understanding: Understanding): Refused[] {
+    const withheld: Refused[] = [];
+    for (const [key, terms] of this.#needs) {
+      if (isUnderstood(terms, understanding)) continue;
+      withheld.push({ key, unknown: terms.filter((term) => !understanding.has(term)) });
+    }
+    return withheld;
   }
 
   /** Nothing is encoded any more. */
@@ -108,8 +130,16 @@ export class History {
   }
 
   #add({ delta, frames }: Waiting): void {
-    for (const service of delta.services) this.#services.set(service.key, service);
-    for (const key of delta.removedServices) this.#services.delete(key);
+    for (const service of delta.services) {
+      this.#services.set(service.key, service);
+      const needs = this.#partOptions.needsOf(service);
+      if (needs.length > 0) this.#needs.set(service.key, needs);
+      else this.#needs.delete(service.key);
+    }
+    for (const key of delta.removedServices) {
+      this.#services.delete(key);
+      this.#needs.delete(key);
+    }
     for (const identity of delta.identities) this.#identities.set(identity.address, identity);
     for (const address of delta.removedIdentities) this.#identities.delete(address);
     const nowMs = this.#options.clock.nowMs();

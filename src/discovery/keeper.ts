@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts';
 import { Archive, ARCHIVE_BOUNDS, type Contents } from './archive.ts';
 import { writeCopy } from './copy.ts';
 import type { Position } from './hello.ts';
+import { plainFrame } from './part-frame.ts';
 
 export interface KeeperOptions {
   readonly stateDir: string;
@@ -33,7 +34,10 @@ export class Keeper {
     // What came in a frame fits into one.
     this.#archive = new Archive(
       options.contents,
-      (service) => options.log.error('A Service is too large for the last good copy', { service }),
+      {
+        onTooLong: (service) =>
+          options.log.error('A Service is too large for the last good copy', { service }),
+      },
       // Nobody asks it for what was before its base.
       { ...ARCHIVE_BOUNDS, changes: 0 },
     );
@@ -49,8 +53,9 @@ export class Keeper {
   /** The same for what is on disk already. */
   restore(position: Position, isSnapshot: boolean, frames: readonly Buffer[]): void {
     const version = this.#archive.version + 1;
-    if (isSnapshot) this.#archive.reset(version, frames);
-    else this.#archive.append(version, frames, this.#options.clock.nowMs());
+    const parts = frames.map(plainFrame);
+    if (isSnapshot) this.#archive.reset(version, parts);
+    else this.#archive.append(version, parts, this.#options.clock.nowMs());
     this.#position = position;
   }
 
@@ -85,7 +90,7 @@ export class Keeper {
     this.#isDirty = false;
     const { stateDir, log } = this.#options;
     const { base } = this.#archive;
-    const frames = [...base.frames];
+    const frames = base.frames.map(({ bytes }) => bytes);
     for (
       let change = this.#archive.after(base.version);
       change !== undefined;

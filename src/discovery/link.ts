@@ -12,6 +12,7 @@ import {
   readGoAway,
   tokenFrame,
   type GoAway,
+  type Shortcomings,
 } from './message.ts';
 import { readPart } from './part.ts';
 import type { Pool } from './pool.ts';
@@ -76,8 +77,8 @@ export class Link {
     return this.syncedAtMs !== Infinity;
   }
 
-  acknowledge(version: number, failures: readonly string[]): void {
-    this.#options.wire.send(acknowledgeFrame(version, failures));
+  acknowledge(version: number, shortcomings: Shortcomings): void {
+    this.#options.wire.send(acknowledgeFrame(version, shortcomings));
   }
 
   sendToken(token: string): void {

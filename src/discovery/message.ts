@@ -3,11 +3,15 @@
 import { encodeFrame, FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, countField, listField, textField } from './fields.ts';
 import { readPlain, valueFrame } from './payload.ts';
+import type { Refused } from './understanding.ts';
 
 /** Largest message of an agent. */
 export const MESSAGE_BYTES_MAX = 65_536;
 const FAILURES_MAX = 100;
 const FAILURE_LENGTH_MAX = 300;
+const REFUSED_MAX = 50;
+const TERMS_MAX = 5;
+const TERM_LENGTH_MAX = 100;
 const TOKEN_LENGTH_MAX = 16_384;
 const REASON_LENGTH_MAX = 300;
 
@@ -32,17 +36,45 @@ export function readCommit(frame: Frame): Commit {
   return { from: countField(fields, 'from'), parts: countField(fields, 'parts') };
 }
 
-/** The agent serves the version of the frame; `failures` are the ports that it cannot listen on, as sentences. */
-export function acknowledgeFrame(version: number, failures: readonly string[]): Buffer {
-  const shown = failures.slice(0, FAILURES_MAX).map((text) => text.slice(0, FAILURE_LENGTH_MAX));
-  return valueFrame({ type: FRAME_TYPE.acknowledge, flags: 0, version }, { failures: shown });
+/** What an agent cannot do of what it was sent. */
+export interface Shortcomings {
+  /** Ports that it cannot listen on, as sentences. */
+  readonly failures: readonly string[];
+  /** Services that it does not serve, since they say what it does not know. */
+  readonly refused: readonly Refused[];
 }
 
-export function readAcknowledge(frame: Frame): readonly string[] {
+/** The agent serves the version of the frame, but for these. */
+export function acknowledgeFrame(version: number, { failures, refused }: Shortcomings): Buffer {
+  const shown = {
+    failures: failures.slice(0, FAILURES_MAX).map((text) => text.slice(0, FAILURE_LENGTH_MAX)),
+    refused: refused.slice(0, REFUSED_MAX).map(({ key, unknown }) => ({
+      key: key.slice(0, FAILURE_LENGTH_MAX),
+      unknown: shortTerms(unknown),
+    })),
+  };
+  return valueFrame({ type: FRAME_TYPE.acknowledge, flags: 0, version }, shown);
+}
+
+export function readAcknowledge(frame: Frame): Shortcomings {
   const fields = asFields(readPlain(frame), 'acknowledge');
-  return listField(fields, 'failures')
+  const failures = listField(fields, 'failures')
     .slice(0, FAILURES_MAX)
     .map((text) => String(text).slice(0, FAILURE_LENGTH_MAX));
+  const refused = listField(fields, 'refused')
+    .slice(0, REFUSED_MAX)
+    .map((value) => {
+      const one = asFields(value, 'refused');
+      return {
+        key: textField(one, 'key', undefined, FAILURE_LENGTH_MAX),
+        unknown: shortTerms(listField(one, 'unknown').map(String)),
+      };
+    });
+  return { failures, refused };
+}
+
+function shortTerms(terms: readonly string[]): readonly string[] {
+  return terms.slice(0, TERMS_MAX).map((term) => term.slice(0, TERM_LENGTH_MAX));
 }
 
 /** Says only that the sender lives. */

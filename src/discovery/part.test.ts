@@ -4,15 +4,16 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
 import type { Service } from '../model/service.ts';
 import { FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { encodeParts, readPart, SERVICE_LENGTH_MAX } from './part.ts';
+import type { PartFrame } from './part-frame.ts';
 import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
 import { Pool } from './pool.ts';
 import { ENDPOINT_COLUMNS, IDENTITY_COLUMNS } from './rows.ts';
-import { delta, identity, service } from './stream.fixture.ts';
+import { delta, identity, partOf, service } from './stream.fixture.ts';
 
-function framesOf(buffers: Iterable<Buffer>): Frame[] {
+function framesOf(parts: Iterable<Pick<PartFrame, 'bytes'>>): Frame[] {
   const frames: Frame[] = [];
   const reader = new FrameReader(PAYLOAD_BYTES_MAX, (frame) => frames.push(frame));
-  for (const bytes of buffers) assert.equal(reader.push(bytes), null);
+  for (const { bytes } of parts) assert.equal(reader.push(bytes), null);
   return frames;
 }
 
@@ -20,9 +21,8 @@ const never = (): never => assert.fail('a Service is too long');
 
 /** A part as some other version might send it. */
 function foreign(content: unknown): Frame {
-  return framesOf([
-    textFrame({ type: FRAME_TYPE.part, flags: 0, version: 1 }, JSON.stringify(content)),
-  ])[0]!;
+  const head = { type: FRAME_TYPE.part, flags: 0, version: 1 };
+  return framesOf([{ bytes: textFrame(head, JSON.stringify(content)) }])[0]!;
 }
 
 function readService(value: unknown): Service {
@@ -41,12 +41,11 @@ test('parts carry a change as it is', () => {
     identities: [identity('10.2.0.1')],
     removedIdentities: ['10.2.0.2'],
   });
-  const frames = framesOf(encodeParts(change, 3, never));
+  const frames = framesOf(encodeParts(change, 3, { onTooLong: never }));
   assert.equal(frames.length, 1);
   assert.equal(frames[0]!.version, 3);
-  const { version: _, ...content } = change;
   const part = readPart(frames[0]!, new Pool());
-  assert.deepEqual(part, content);
+  assert.deepEqual(part, partOf(change));
   assert.equal(part.services[1]!.policies, part.services[2]!.policies, 'one copy');
   assert.equal(part.services[0]!.policies, DEFAULT_POLICIES, 'the copy that is there anyway');
 });
@@ -55,7 +54,9 @@ test('a long change is cut into parts that can be read one by one', () => {
   const addresses = Array.from({ length: 40 }, (_, i) => `10.1.0.${i}`);
   const services = Array.from({ length: 200 }, (_, i) => service(`shop/web-${i}`, addresses));
   const removedServices = Array.from({ length: 30_000 }, (_, i) => `shop/removed-${i}`);
-  const frames = framesOf(encodeParts(delta(1, { services, removedServices }), 1, never));
+  const frames = framesOf(
+    encodeParts(delta(1, { services, removedServices }), 1, { onTooLong: never }),
+  );
   assert.ok(frames.length >= 4);
   const pool = new Pool();
   const parts = frames.map((frame) => readPart(frame, pool));
@@ -76,7 +77,7 @@ test('a Service that fits into no frame is told and left out, the others go', ()
   const long = { ...service('shop/long'), name: 'x'.repeat(SERVICE_LENGTH_MAX) };
   const told: string[] = [];
   const change = delta(1, { services: [long, service('shop/web')] });
-  const frames = framesOf(encodeParts(change, 1, (key) => told.push(key)));
+  const frames = framesOf(encodeParts(change, 1, { onTooLong: (key) => told.push(key) }));
   assert.deepEqual(told, ['shop/long']);
   assert.deepEqual(
     readPart(frames[0]!, new Pool()).services.map(({ key }) => key),
@@ -137,9 +138,13 @@ test('policies of an older controller are filled up field by field', () => {
   assert.equal(DEFAULT_POLICIES.timeouts.connectMs, 2_000, 'the defaults themselves stay');
 });
 
-test('fields that a newer controller adds pass through', () => {
-  const read: unknown = readService({ ...service('shop/web'), color: { shade: 'red' } });
-  assert.deepEqual(read, { ...service('shop/web'), color: { shade: 'red' } });
+test('fields that a newer controller adds and lets readers ignore pass through', () => {
+  const value = { ...service('shop/web'), color: { shade: 'red' } };
+  const { services } = readPart(
+    foreign({ services: [value], ignorable: ['service.color'] }),
+    new Pool(),
+  );
+  assert.deepEqual(services as unknown, [{ ...service('shop/web'), color: { shade: 'red' } }]);
 });
 
 test('values that only a newer version knows cost their policy', () => {
@@ -187,6 +192,7 @@ test('endpoints and identities are rows, and a version with other columns is und
     foreign({
       texts: ['', 'shop', 'a', 'node-1'],
       sharedColumns: ['node', 'namespace', 'mood'],
+      ignorable: ['endpoint.rack'],
       endpointColumns: ['rack', 'node', 'address', 'port'],
       identityColumns: ['address', 'namespace', 'mood'],
       services: [{ key: 'shop/web', ports: [{ port: 80, backend: { id: 'x', endpoints } }] }],

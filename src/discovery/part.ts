@@ -1,14 +1,20 @@
 /**
  * Parts of a change: JSON of the model, cut so that neither side works long on one. Services of a part that have the same
  * policies share them: `policies` is then the index into the table of the part. Endpoints and identities are rows.
+ *
+ * Services that only newer readers understand are in parts of their own, one for each set of what must be known, so that
+ * one agent is sent them and another one is not.
  */
 
+import { isRecord } from '../base/record.ts';
+import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Policies } from '../model/policy.ts';
-import type { Service } from '../model/service.ts';
-import { completeIdentity, completePolicies, completeService } from './defaults.ts';
+import type { Route, Service } from '../model/service.ts';
+import { completeIdentity, completePolicies, completeService, keyOfService } from './defaults.ts';
 import { FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, listField, type Fields } from './fields.ts';
+import type { PartFrame } from './part-frame.ts';
 import { readPayload, textFrame } from './payload.ts';
 import type { Pool } from './pool.ts';
 import {
@@ -20,6 +26,10 @@ import {
   SHARED_COLUMNS,
   TextTable,
 } from './rows.ts';
+import { unknownColumns, unknownOfPolicies, unknownOfService } from './understanding.ts';
+import type { PartTerms, Refused } from './understanding.ts';
+import { IGNORABLE, needsOf, POLICY_TERMS, TERMS } from './vocabulary.ts';
+import type { NeedsOf } from './vocabulary.ts';
 
 /** A part is closed once its text is this long. */
 const PART_LENGTH = 256 * 1024;
@@ -37,41 +47,67 @@ export interface Content {
 /** Called for a Service that is longer than `SERVICE_LENGTH_MAX`, and not sent. */
 export type OnTooLong = (key: string, length: number) => void;
 
+export interface PartOptions {
+  readonly onTooLong: OnTooLong;
+  /** Only tests say otherwise than this version of maesh does. */
+  readonly needsOf?: NeedsOf;
+}
+
 /** The content as frames, each made when it is asked for. */
 export function* encodeParts(
   content: Content,
   version: number,
-  onTooLong: OnTooLong,
-): Generator<Buffer, void, undefined> {
-  const part = new PartText(version);
+  options: PartOptions,
+): Generator<PartFrame, void, undefined> {
+  const all = new Map<string, PartText>();
+  const plain = partOf(all, [], version);
   for (const service of content.services) {
-    if (!part.addService(service)) onTooLong(service.key, JSON.stringify(service).length);
+    const part = partOf(all, (options.needsOf ?? needsOf)(service), version);
+    if (!part.addService(service)) {
+      options.onTooLong(service.key, JSON.stringify(service).length);
+    }
     if (part.length >= PART_LENGTH) yield part.take();
   }
   for (const identity of content.identities) {
-    part.addIdentity(identity);
-    if (part.length >= PART_LENGTH) yield part.take();
+    plain.addIdentity(identity);
+    if (plain.length >= PART_LENGTH) yield plain.take();
   }
   for (const name of ['removedServices', 'removedIdentities'] as const) {
     for (const value of content[name]) {
-      part.add(name, JSON.stringify(value));
-      if (part.length >= PART_LENGTH) yield part.take();
+      plain.add(name, JSON.stringify(value));
+      if (plain.length >= PART_LENGTH) yield plain.take();
     }
   }
-  if (part.length > 0) yield part.take();
+  for (const part of all.values()) if (part.length > 0) yield part.take();
+}
+
+function partOf(all: Map<string, PartText>, needs: readonly string[], version: number): PartText {
+  const id = needs.join();
+  let part = all.get(id);
+  if (part === undefined) all.set(id, (part = new PartText(version, needs)));
+  return part;
 }
 
 type ListName = 'policies' | keyof Content;
 
 class PartText {
   readonly #version: number;
+  readonly #needs: readonly string[];
+  readonly #endpointColumns: readonly string[];
+  /** Of its Services, when not every reader understands them. */
+  #keys: string[] = [];
   #length = 0;
   #lists = new Map<ListName, string[]>();
   #policies = new Map<string, number>();
   #table = new TextTable();
 
-  constructor(version: number) {
+  constructor(version: number, needs: readonly string[]) {
     this.#version = version;
+    this.#needs = needs;
+    const terms = new Set([...IGNORABLE, ...needs]);
+    this.#endpointColumns = TERMS.endpoint.laterFields.filter((field) =>
+      terms.has(TERMS.endpoint.term(field)),
+    );
   }
 
   get length(): number {
@@ -80,16 +116,19 @@ class PartText {
 
   /** @returns whether it was short enough */
   addService(service: Service): boolean {
-    const policies = JSON.stringify(service.policies);
+    const policies = policiesText(service.policies);
     const place = this.#policies.get(policies) ?? this.#policies.size;
     const text = JSON.stringify({
-      ...service,
+      ...TERMS.service.lean(service),
       policies: place,
       ports: service.ports.map((port) => ({
-        ...port,
+        ...TERMS.port.lean(port),
+        routes: port.routes.map(leanRoute),
         backend: {
-          ...port.backend,
-          endpoints: port.backend.endpoints.map((endpoint) => endpointRow(endpoint, this.#table)),
+          ...TERMS.backend.lean(port.backend),
+          endpoints: port.backend.endpoints.map((endpoint) =>
+            endpointRow(endpoint, this.#table, this.#endpointColumns),
+          ),
         },
       })),
     });
@@ -99,6 +138,7 @@ class PartText {
       this.add('policies', policies);
     }
     this.add('services', text);
+    if (this.#needs.length > 0) this.#keys.push(service.key);
     return true;
   }
 
@@ -113,15 +153,30 @@ class PartText {
     this.#length += json.length + 1;
   }
 
-  take(): Buffer {
+  take(): PartFrame {
     const lists = [...this.#lists].map(([name, list]) => `"${name}":[${list.join(',')}]`);
     if (this.#lists.has('services') || this.#lists.has('identities')) {
-      lists.push(`"texts":${JSON.stringify(this.#table.texts)}`, COLUMNS);
+      const columns = [...ENDPOINT_COLUMNS, ...this.#endpointColumns];
+      lists.push(
+        `"texts":${JSON.stringify(this.#table.texts)}`,
+        `"endpointColumns":${JSON.stringify(columns)}`,
+        OTHER_COLUMNS,
+      );
+      if (IGNORABLE.length > 0) lists.push(`"ignorable":${JSON.stringify(IGNORABLE)}`);
     }
+    const bytes = this.#frame(lists);
+    const keys = this.#keys;
+    this.#keys = [];
     this.#lists = new Map();
     this.#policies = new Map();
     this.#table = new TextTable();
     this.#length = 0;
+    if (keys.length === 0) return { bytes, needs: null };
+    const without = this.#frame([`"removedServices":${JSON.stringify(keys)}`]);
+    return { bytes, needs: { terms: this.#needs, without } };
+  }
+
+  #frame(lists: readonly string[]): Buffer {
     return textFrame(
       { type: FRAME_TYPE.part, flags: FLAG.mustUnderstand, version: this.#version },
       `{${lists.join(',')}}`,
@@ -129,15 +184,31 @@ class PartText {
   }
 }
 
-const COLUMNS = [
-  `"endpointColumns":${JSON.stringify(ENDPOINT_COLUMNS)}`,
+const OTHER_COLUMNS = [
   `"identityColumns":${JSON.stringify(IDENTITY_COLUMNS)}`,
   `"sharedColumns":${JSON.stringify(SHARED_COLUMNS)}`,
 ].join(',');
 
+function leanRoute(route: Route): Route {
+  const lean = TERMS.route.lean(route);
+  if (TERMS.weightedBackend.isFirst) return lean;
+  return { ...lean, backends: lean.backends.map((each) => TERMS.weightedBackend.lean(each)) };
+}
+
+function policiesText(policies: Policies): string {
+  const lean: Record<string, unknown> = { ...TERMS.policies.lean(policies) };
+  for (const [name, terms] of POLICY_TERMS) {
+    const policy = lean[name];
+    if (isRecord(policy)) lean[name] = terms.lean(policy);
+  }
+  return JSON.stringify(lean);
+}
+
 /** What one part says, checked and complete. */
 export interface Part {
   readonly services: readonly Service[];
+  /** Services that say what is not known here: as if they were not there, but for telling so. */
+  readonly refused: readonly Refused[];
   readonly identities: readonly Identity[];
   readonly removedServices: readonly string[];
   readonly removedIdentities: readonly string[];
@@ -148,15 +219,30 @@ export function readPart(frame: Frame, pool: Pool): Part {
   const fields = asFields(readPayload(frame), 'part');
   const texts = textsOf(fields, 'texts').map((text) => pool.text(text));
   const table = { texts, shared: new Set(textsOf(fields, 'sharedColumns')) };
-  const endpoints = new Columns(textsOf(fields, 'endpointColumns'), ENDPOINT_COLUMNS, table);
+  const endpointColumns = textsOf(fields, 'endpointColumns');
+  const endpoints = new Columns(endpointColumns, ENDPOINT_COLUMNS, table);
   const identities = new Columns(textsOf(fields, 'identityColumns'), IDENTITY_COLUMNS, table);
-  const policies: readonly Policies[] = listField(fields, 'policies').map((value) =>
-    pool.policies(completePolicies(value)),
+  const ignorable = new Set(textsOf(fields, 'ignorable'));
+  const rawPolicies = listField(fields, 'policies');
+  const terms: PartTerms = {
+    ignorable,
+    endpointColumns: unknownColumns(endpointColumns, ignorable),
+    policies: rawPolicies.map((value) => unknownOfPolicies(value, ignorable)),
+  };
+  // Only Services that are refused refer to those that are not understood.
+  const policies: readonly Policies[] = rawPolicies.map((value, index) =>
+    terms.policies[index]?.length === 0 ? pool.policies(completePolicies(value)) : DEFAULT_POLICIES,
   );
+  const services: Service[] = [];
+  const refused: Refused[] = [];
+  for (const value of listField(fields, 'services')) {
+    const unknown = unknownOfService(value, terms);
+    if (unknown.length > 0) refused.push({ key: keyOfService(value), unknown });
+    else services.push(completeService(value, { policies, endpoints }));
+  }
   return {
-    services: listField(fields, 'services').map((value) =>
-      completeService(value, { policies, endpoints }),
-    ),
+    services,
+    refused,
     identities: listField(fields, 'identities').map((value) => completeIdentity(value, identities)),
     removedServices: textsOf(fields, 'removedServices'),
     removedIdentities: textsOf(fields, 'removedIdentities'),

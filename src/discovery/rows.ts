@@ -48,9 +48,16 @@ export class TextTable {
   }
 }
 
-export function endpointRow(endpoint: Endpoint, table: TextTable): unknown[] {
+/** `extra` are the columns after `ENDPOINT_COLUMNS`. */
+export function endpointRow(
+  endpoint: Endpoint,
+  table: TextTable,
+  extra: readonly string[],
+): unknown[] {
   const { address, port, weight, pod, node, zone } = endpoint;
-  return [address, port, weight, pod, table.place(node), table.place(zone)];
+  const row = [address, port, weight, pod, table.place(node), table.place(zone)];
+  for (const column of extra) row.push(Reflect.get(endpoint, column));
+  return row;
 }
 
 export function identityRow(identity: Identity, table: TextTable): unknown[] {

@@ -6,6 +6,7 @@ import { createServer, type SecureContextOptions, type Server, type TLSSocket } 
 
 import type { Clock, Timer } from '../base/clock.ts';
 import { codeOf, MeshError } from '../base/error.ts';
+import { hash32 } from '../base/hash.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
@@ -16,6 +17,7 @@ import { goAwayFrame } from './message.ts';
 import { Rare } from '../base/rare.ts';
 import { Session, type AgentStatus, type Authenticate } from './session.ts';
 import { Stranger, STRANGER_TIMEOUT_MS } from './stranger.ts';
+import type { NeedsOf } from './vocabulary.ts';
 import { HEARTBEAT_MS, Wire } from './wire.ts';
 
 export interface DiscoveryLimits {
@@ -40,6 +42,8 @@ export interface DiscoveryServerOptions {
   readonly limits?: Partial<DiscoveryLimits>;
   /** Versions of the format to speak; only tests name others than this version of maesh does. */
   readonly formats?: FormatRange;
+  /** What Services need of their readers; only tests say otherwise than this version of maesh does. */
+  readonly needsOf?: NeedsOf;
 }
 
 /** PEM texts; the certificate may be followed by those of its issuers. */
@@ -83,6 +87,7 @@ export class DiscoveryServer {
       clock: options.clock,
       log: options.log,
       onVersion: () => this.#pumpAll(),
+      needsOf: options.needsOf,
     });
   }
 
@@ -276,7 +281,8 @@ export class DiscoveryServer {
       return;
     }
     this.#sessions.get(agent)?.finish('replaced', 'the same agent connected again');
-    const { epoch, build, authenticate, clock, random, log } = this.#options;
+    const { build, authenticate, clock, random, log } = this.#options;
+    const epoch = this.#epochFor(hello);
     const session = new Session({
       wire,
       agent,
@@ -297,6 +303,16 @@ export class DiscoveryServer {
     session.pump();
     log.info('An agent came', { agent, node: hello.node, build: hello.build, remote: wire.remote });
     this.onChange();
+  }
+
+  /**
+   * Two agents that understand different things are told different things of the same version. So each understanding has an
+   * epoch of its own: an agent that comes back as another version of maesh gets a snapshot.
+   */
+  #epochFor({ understands }: Hello): string {
+    const { epoch } = this.#options;
+    if (understands.length === 0) return epoch;
+    return `${epoch}.${hash32(understands.toSorted().join()).toString(16)}`;
   }
 
   /** The format to speak, or why not. */

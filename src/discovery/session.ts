@@ -19,7 +19,10 @@ import {
   readAcknowledge,
   readToken,
   type GoAwayReason,
+  type Shortcomings,
 } from './message.ts';
+import type { Understanding } from './part-frame.ts';
+import type { Refused } from './understanding.ts';
 import { skip, type Wire } from './wire.ts';
 
 /** What the controller knows of a connected agent. */
@@ -42,6 +45,10 @@ export interface AgentStatus {
   /** For how long there has been a version that it does not serve; 0 when it serves the latest. */
   readonly lagMs: number;
   readonly remote: string;
+  /** What it carries, as `carriageOf` names it. */
+  readonly carries: readonly string[];
+  /** Services that it does not serve, since they need what it does not understand. */
+  readonly notServed: readonly Refused[];
 }
 
 /** A definite answer; what cannot be checked now is thrown. */
@@ -78,10 +85,11 @@ export class Session {
   readonly agent: string;
   readonly #options: SessionOptions;
   readonly #wire: Wire;
+  readonly #understanding: Understanding;
   readonly #cursor: Cursor;
   readonly #connectedAtMs: number;
   #servedVersion = 0;
-  #listenFailures: readonly string[] = [];
+  #shortcomings: Shortcomings = { failures: [], refused: [] };
   #token: Timer;
   #isAsked = false;
 
@@ -90,7 +98,8 @@ export class Session {
     this.agent = options.agent;
     this.#options = options;
     this.#wire = wire;
-    this.#cursor = new Cursor(history.archive, options.resume);
+    this.#understanding = new Set(options.hello.understands);
+    this.#cursor = new Cursor(history.archive, options.resume, this.#understanding);
     this.#connectedAtMs = clock.nowMs();
     this.#token = this.#askLater();
     wire.payloadBytesMax = MESSAGE_BYTES_MAX;
@@ -114,10 +123,23 @@ export class Session {
       connectedAtMs: this.#connectedAtMs,
       sentVersion: this.#cursor.sentVersion,
       servedVersion: this.#servedVersion,
-      listenFailures: this.#listenFailures,
+      listenFailures: this.#shortcomings.failures,
       lagMs: Math.min(history.lagMs(this.#servedVersion), connectedMs),
       remote: this.#wire.remote,
+      carries: hello.carries,
+      notServed: this.#notServed(),
     };
+  }
+
+  get carries(): readonly string[] {
+    return this.#options.hello.carries;
+  }
+
+  /** What it was not sent, and what it refused nevertheless. */
+  #notServed(): readonly Refused[] {
+    const withheld = this.#options.history.withheldFrom(this.#understanding);
+    const keys = new Set(withheld.map(({ key }) => key));
+    return [...withheld, ...this.#shortcomings.refused.filter(({ key }) => !keys.has(key))];
   }
 
   /** Sends what is new, as far as there is room; goes on by itself once there is. */
@@ -174,7 +196,7 @@ export class Session {
         `it acknowledges version ${frame.version}, and was sent ${this.#cursor.sentVersion}`,
       );
     }
-    this.#listenFailures = readAcknowledge(frame);
+    this.#shortcomings = readAcknowledge(frame);
     this.#servedVersion = frame.version;
     this.#options.onChange();
   }

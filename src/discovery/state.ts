@@ -8,6 +8,7 @@ import type { Identity } from '../model/endpoint.ts';
 import type { Delta, Service, Snapshot } from '../model/service.ts';
 import { isEqual } from '../base/equal.ts';
 import type { Part } from './part.ts';
+import type { Refused } from './understanding.ts';
 
 /** What a change does to one kind of thing: later parts overrule earlier ones. */
 class Staging<T> {
@@ -52,6 +53,7 @@ class Staging<T> {
 interface Change {
   readonly isSnapshot: boolean;
   readonly services: Staging<Service>;
+  readonly refused: Staging<Refused>;
   readonly identities: Staging<Identity>;
   parts: number;
 }
@@ -59,6 +61,7 @@ interface Change {
 /** As a snapshot it is what the last commit made of it. */
 export class Picture implements Snapshot {
   readonly #services = new Map<string, Service>();
+  readonly #refused = new Map<string, Refused>();
   readonly #identities = new Map<string, Identity>();
   #change: Change | null = null;
   /** Of the last delta; 0 before the first. */
@@ -66,6 +69,11 @@ export class Picture implements Snapshot {
 
   get services(): ReadonlyMap<string, Service> {
     return this.#services;
+  }
+
+  /** Services that are not among those, since they say what is not known here. */
+  get refused(): ReadonlyMap<string, Refused> {
+    return this.#refused;
   }
 
   get identities(): ReadonlyMap<string, Identity> {
@@ -80,9 +88,8 @@ export class Picture implements Snapshot {
   /** Whether a snapshot is being received that has nothing in it so far. */
   get isEmptySnapshot(): boolean {
     const change = this.#change;
-    return (
-      change !== null && change.isSnapshot && change.services.size + change.identities.size === 0
-    );
+    if (change === null || !change.isSnapshot) return false;
+    return change.services.size + change.refused.size + change.identities.size === 0;
   }
 
   /** What comes now is everything; what came since the last commit is forgotten. */
@@ -93,9 +100,19 @@ export class Picture implements Snapshot {
   add(part: Part): void {
     const change = (this.#change ??= this.#begin(false));
     change.parts += 1;
-    for (const service of part.services) change.services.set(service.key, service);
+    for (const service of part.services) {
+      change.services.set(service.key, service);
+      change.refused.remove(service.key);
+    }
+    for (const one of part.refused) {
+      change.refused.set(one.key, one);
+      change.services.remove(one.key);
+    }
     for (const identity of part.identities) change.identities.set(identity.address, identity);
-    for (const key of part.removedServices) change.services.remove(key);
+    for (const key of part.removedServices) {
+      change.services.remove(key);
+      change.refused.remove(key);
+    }
     for (const address of part.removedIdentities) change.identities.remove(address);
   }
 
@@ -124,6 +141,8 @@ export class Picture implements Snapshot {
     const identities = [...change.identities.changed.values()];
     for (const service of services) this.#services.set(service.key, service);
     for (const key of removedServices) this.#services.delete(key);
+    for (const key of change.refused.removed()) this.#refused.delete(key);
+    for (const [key, one] of change.refused.changed) this.#refused.set(key, one);
     for (const identity of identities) this.#identities.set(identity.address, identity);
     for (const address of removedIdentities) this.#identities.delete(address);
     const count =
@@ -137,6 +156,7 @@ export class Picture implements Snapshot {
     return {
       isSnapshot,
       services: new Staging(this.#services, isSnapshot),
+      refused: new Staging(this.#refused, isSnapshot),
       identities: new Staging(this.#identities, isSnapshot),
       parts: 0,
     };

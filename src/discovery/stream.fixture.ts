@@ -19,6 +19,7 @@ import type { Identity } from '../model/endpoint.ts';
 import type { Delta, Service } from '../model/service.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
 import { encodeFrame, FrameReader, type Frame } from './frame.ts';
+import type { Part } from './part.ts';
 import { PAYLOAD_BYTES_MAX, readPayload } from './payload.ts';
 import { DiscoveryServer, type DiscoveryServerOptions, type ServerCredentials } from './server.ts';
 
@@ -103,6 +104,12 @@ export function delta(version: number, more: Partial<Delta> = {}): Delta {
     removedIdentities: [],
     ...more,
   };
+}
+
+/** A delta as the part that says the same. */
+export function partOf(change: Delta): Part {
+  const { version: _, ...content } = change;
+  return { ...content, refused: [] };
 }
 
 /** Every token is good and names its agent, but for those that begin with `bad`. */

@@ -113,7 +113,16 @@ export function addressesOf(service: Service): readonly string[] {
     : [service.address, service.secondAddress];
 }
 
+/** What this version of the proxy carries, by `carriageOf`. An agent says so to its controller. */
+export const CARRIED: readonly string[] = ['http'];
+
+/** What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, or `http+https` where endpoints speak another scheme. */
+export function carriageOf({ protocol, backend }: ServicePort): string {
+  const isOther = protocol === 'http' && backend.scheme !== 'http';
+  return isOther ? `${protocol}+${backend.scheme}` : protocol;
+}
+
 /** Whether this version of the proxy serves the port. Sending plain HTTP where TLS is asked for would be worse than nothing. */
 export function isCarried(port: ServicePort): boolean {
-  return port.protocol === 'http' && port.backend.scheme === 'http';
+  return CARRIED.includes(carriageOf(port));
 }

@@ -11,8 +11,9 @@ import { DiscoveryClient } from '../discovery/client.ts';
 import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
 import { CONTROLLER } from '../model/names.ts';
-import type { Snapshot } from '../model/service.ts';
+import type { Problem, Snapshot } from '../model/service.ts';
 import { Bundle } from './bundle.ts';
+import { refusedProblems } from './refused-problems.ts';
 import type { NodeSettings } from './settings.ts';
 
 export interface FeedOptions {
@@ -55,6 +56,8 @@ export class Feed {
       random: systemRandom,
       log,
       onDelta: (delta) => agent.apply(delta),
+      // What changed is told to the controller even when nothing changes for the proxies.
+      onRefused: () => this.acknowledge(),
     });
     await this.#client.start();
   }
@@ -67,6 +70,11 @@ export class Feed {
   /** What the agent was told. */
   snapshot(): Snapshot {
     return this.#client?.snapshot() ?? NOTHING;
+  }
+
+  /** Services that this version of maesh does not serve, since they say what it does not know. */
+  problems(): readonly Problem[] {
+    return refusedProblems(this.#client?.refused() ?? [], readVersion());
   }
 
   /** Tells the controller what the threads serve now. */

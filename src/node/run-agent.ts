@@ -33,7 +33,7 @@ export async function runAgent(
     settings,
     agent,
     snapshot: () => feed.snapshot(),
-    problems: () => agent.problems(),
+    problems: () => [...agent.problems(), ...feed.problems()],
     clock,
     log,
   });

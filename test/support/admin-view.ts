@@ -148,6 +148,8 @@ export class ExampleView implements AdminView {
         servedVersion: 6,
         lagMs: 12,
         failures: ['port 10001: EADDRINUSE'],
+        carries: ['http'],
+        notServed: [{ service: 'shop/web', unknown: ['route.match'] }],
       },
     ];
   }

@@ -1,0 +1,377 @@
+/**
+ * Old neighbours: the first version of the stream, recorded in `testdata/first`, against this one, and what a later one may say
+ * against it.
+ */
+
+import assert from 'node:assert/strict';
+import { copyFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { silentLog } from '../base/log.ts';
+import type { Delta } from '../model/service.ts';
+import { copyPath, readCopy, writeCopy } from './copy.ts';
+import { FLAG, FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
+import { readHello } from './hello.ts';
+import { readPart, type Part } from './part.ts';
+import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
+import { Pool } from './pool.ts';
+import { Picture } from './state.ts';
+import {
+  delta,
+  HELLO,
+  identity,
+  partOf,
+  rawAgent,
+  rawController,
+  recordingLog,
+  service,
+  startAgent,
+  startServer,
+  tempFolder,
+  untilServer,
+  type LogLine,
+  type RawPeer,
+} from './stream.fixture.ts';
+import { needsOf, ObjectTerms } from './vocabulary.ts';
+
+const FIRST = join(import.meta.dirname, 'testdata/first');
+const MUST = FLAG.mustUnderstand;
+
+function framesOf(bytes: Buffer): Frame[] {
+  const frames: Frame[] = [];
+  assert.equal(new FrameReader(PAYLOAD_BYTES_MAX, (frame) => frames.push(frame)).push(bytes), null);
+  return frames;
+}
+
+function recorded(name: string): Buffer {
+  return readFileSync(join(FIRST, name));
+}
+
+/** A part as a later version might send it. */
+function later(content: unknown): Part {
+  const head = { type: FRAME_TYPE.part, flags: MUST, version: 1 };
+  return readPart(framesOf(textFrame(head, JSON.stringify(content)))[0]!, new Pool());
+}
+
+test('the parts that the first version sent are read as it meant them', () => {
+  const content = JSON.parse(recorded('content.json').toString()) as Delta;
+  const part = readPart(framesOf(recorded('part.frame'))[0]!, new Pool());
+  assert.deepEqual(part, partOf(content));
+});
+
+test('the copy of the first version on disk is read', async () => {
+  const dir = tempFolder();
+  copyFileSync(join(FIRST, 'last-good.copy'), copyPath(dir));
+  const copy = await readCopy(dir, new Pool(), silentLog);
+  assert.deepEqual(copy?.position, { epoch: 'epoch-1', version: 7 });
+  assert.deepEqual(
+    copy.parts.flatMap(({ services }) => services.map(({ key }) => key)),
+    ['shop/web', 'shop/api'],
+  );
+});
+
+test('the first version, which knows copies of format 1 only, does not get at one of this version', async () => {
+  const dir = tempFolder();
+  await writeCopy(dir, { epoch: 'e', version: 1 }, []);
+  assert.equal(recorded('last-good.copy').readUInt32BE(8), 1);
+  assert.equal(readFileSync(copyPath(dir)).readUInt32BE(8), 2);
+});
+
+test('an agent that does not say what it can do is one of the first version', () => {
+  const hello = readHello(framesOf(recorded('hello.frame'))[0]!);
+  assert.deepEqual([hello.carries, hello.understands], [['http'], []]);
+});
+
+const WEB = service('shop/web', ['10.1.0.1']);
+const [PORT] = WEB.ports;
+const [ROUTE] = PORT!.routes;
+
+/** What a later version may say of a Service, and what of it is not known here. */
+const LATER: readonly (readonly [term: string, service: unknown])[] = [
+  ['service.access', { ...WEB, access: { allow: [] } }],
+  ['port.tls', { ...WEB, ports: [{ ...PORT, tls: { mode: 'strict' } }] }],
+  ['route.match', { ...WEB, ports: [{ ...PORT, routes: [{ ...ROUTE, match: { path: '/a' } }] }] }],
+  [
+    'weightedBackend.filters',
+    {
+      ...WEB,
+      ports: [
+        { ...PORT, routes: [{ ...ROUTE, backends: [{ backend: 'x', weight: 1, filters: [] }] }] },
+      ],
+    },
+  ],
+  ['backend.tls', { ...WEB, ports: [{ ...PORT, backend: { ...PORT!.backend, tls: {} } }] }],
+  [
+    'endpoint.sni',
+    {
+      ...WEB,
+      ports: [
+        {
+          ...PORT,
+          backend: { ...PORT!.backend, endpoints: [{ address: '10.0.0.1', port: 1, sni: 'a' }] },
+        },
+      ],
+    },
+  ],
+  ['policies.access', { ...WEB, policies: { ...WEB.policies, access: {} } }],
+  [
+    'limits.perSource',
+    { ...WEB, policies: { ...WEB.policies, limits: { ...WEB.policies.limits, perSource: 1 } } },
+  ],
+  [
+    'balance.locality=node-only',
+    {
+      ...WEB,
+      policies: { ...WEB.policies, balance: { ...WEB.policies.balance, locality: 'node-only' } },
+    },
+  ],
+  ['service.__proto__', JSON.parse(`{"__proto__":{},${JSON.stringify(WEB).slice(1)}`)],
+];
+
+test('a Service that says what is not known here is refused with what that is, and the others are served', () => {
+  for (const [term, value] of LATER) {
+    const part = later({ services: [value, service('shop/api')] });
+    assert.deepEqual(part.refused, [{ key: 'shop/web', unknown: [term] }]);
+    assert.deepEqual(
+      part.services.map(({ key }) => key),
+      ['shop/api'],
+    );
+    const { services, refused } = later({ services: [value], ignorable: [term] });
+    assert.deepEqual([services.length, refused.length], [1, 0], `${term} may be ignored`);
+  }
+});
+
+test('what is not known in the table of policies costs the Services that refer to it', () => {
+  const part = later({
+    policies: [{}, { access: 7, limits: 'not even a record' }],
+    services: [
+      { ...WEB, policies: 0 },
+      { ...service('shop/api'), policies: 1 },
+    ],
+  });
+  assert.deepEqual(
+    part.services.map(({ key }) => key),
+    ['shop/web'],
+  );
+  assert.deepEqual(part.refused, [{ key: 'shop/api', unknown: ['policies.access'] }]);
+});
+
+test('a column of endpoints that is not known costs the Services of its part that have some', () => {
+  const backend = { id: 'x', service: 'shop/web', scheme: 'http' };
+  const part = later({
+    endpointColumns: ['address', 'port', 'sni'],
+    services: [
+      { ...WEB, ports: [{ ...PORT, backend: { ...backend, endpoints: [['10.0.0.1', 1, 'a']] } }] },
+      service('shop/api'),
+    ],
+  });
+  assert.deepEqual(part.refused, [{ key: 'shop/web', unknown: ['endpoint.sni'] }]);
+  assert.equal(part.services.length, 1);
+});
+
+test('a Service that was served and says now what is not known is served no more', () => {
+  const picture = new Picture();
+  picture.add(partOf(delta(1, { services: [WEB] })));
+  picture.commit(1);
+  picture.add(later({ services: [{ ...WEB, access: {} }] }));
+  assert.deepEqual(picture.commit(1), delta(2, { removedServices: ['shop/web'] }));
+  assert.deepEqual(
+    [...picture.refused.values()],
+    [{ key: 'shop/web', unknown: ['service.access'] }],
+  );
+  picture.add(later({ services: [{ ...WEB, access: {}, more: 1 }] }));
+  assert.equal(picture.commit(1), null, 'nothing changes for the proxies');
+  assert.deepEqual(picture.refused.get('shop/web')?.unknown, ['service.access', 'service.more']);
+  picture.add(partOf(delta(2, { services: [WEB] })));
+  assert.deepEqual(picture.commit(1), delta(3, { services: [WEB] }));
+  assert.equal(picture.refused.size, 0);
+});
+
+test('a snapshot without a refused Service forgets it, and one with it is not empty', () => {
+  const picture = new Picture();
+  picture.beginSnapshot();
+  picture.add(later({ services: [{ ...WEB, access: {} }] }));
+  assert.ok(!picture.isEmptySnapshot);
+  picture.commit(1);
+  assert.equal(picture.refused.size, 1);
+  picture.beginSnapshot();
+  picture.add(partOf(delta(1, { services: [service('shop/api')] })));
+  picture.commit(1);
+  assert.equal(picture.refused.size, 0);
+});
+
+test('an agent tells its log, its owner and its controller what it refuses, and the copy keeps the rule', async (t) => {
+  const controller = await rawController(t, (peer) => {
+    peer.send(
+      { type: FRAME_TYPE.welcome, flags: MUST },
+      { format: 1, epoch: 'raw', build: 'later', synced: true },
+    );
+    peer.send({ type: FRAME_TYPE.snapshot, flags: MUST }, {});
+    const services = [{ ...WEB, access: {} }, service('shop/api')];
+    peer.send({ type: FRAME_TYPE.part, flags: MUST, version: 1 }, { services });
+    peer.send({ type: FRAME_TYPE.commit, flags: MUST, version: 1 }, { from: 0, parts: 1 });
+    void peer
+      .until(() => peer.frames.some(({ type }) => type === FRAME_TYPE.acknowledge))
+      .then(() => acknowledged.push(...peer.values(FRAME_TYPE.acknowledge)));
+  });
+  const acknowledged: unknown[] = [];
+  const lines: LogLine[] = [];
+  const stateDir = tempFolder();
+  let told = 0;
+  const agent = await startAgent(t, controller, {
+    stateDir,
+    log: recordingLog(lines),
+    onRefused: () => (told += 1),
+  });
+  await agent.until(() => agent.deltas.length === 1);
+  assert.deepEqual([...agent.services.keys()], ['shop/api']);
+  const refused = [{ key: 'shop/web', unknown: ['service.access'] }];
+  assert.deepEqual([agent.client.refused(), told], [refused, 1]);
+  const line = lines.find(({ level }) => level === 'error');
+  assert.match(line?.message ?? '', /^Refused a Service/);
+  assert.match(line?.fields ?? '', /service=shop\/web unknown=service.access .*remedy=/);
+  agent.client.acknowledge(1, []);
+  while (acknowledged.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(acknowledged, [{ failures: [], refused }]);
+  await agent.client.stop();
+
+  const back = await startAgent(t, { ...controller, port: 1 }, { stateDir });
+  assert.deepEqual([...back.services.keys()], ['shop/api']);
+  assert.deepEqual(back.client.refused(), refused);
+});
+
+/** As if access were in the vocabulary: Services of this namespace use it. */
+const SERVER = {
+  needsOf: ({ namespace }: { readonly namespace: string }) =>
+    namespace === 'bank' ? ['service.access'] : [],
+};
+
+async function firstAgent(peer: RawPeer, resume: unknown = null): Promise<Picture> {
+  const hello = readPayload(framesOf(recorded('hello.frame'))[0]!) as object;
+  peer.send({ type: FRAME_TYPE.hello, flags: MUST }, { ...hello, resume });
+  await peer.until(() => peer.values(FRAME_TYPE.commit).length > 0);
+  return pictureOf(peer);
+}
+
+/** What the agent has after all that it was sent. */
+function pictureOf(peer: RawPeer): Picture {
+  const picture = new Picture();
+  for (const frame of peer.frames) {
+    if (frame.type === FRAME_TYPE.snapshot) picture.beginSnapshot();
+    if (frame.type === FRAME_TYPE.part) picture.add(readPart(frame, new Pool()));
+    if (frame.type !== FRAME_TYPE.commit) continue;
+    picture.commit((readPayload(frame) as { readonly parts: number }).parts);
+  }
+  return picture;
+}
+
+function textOfParts(peer: RawPeer): string {
+  return JSON.stringify(peer.values(FRAME_TYPE.part));
+}
+
+test('an agent of the first version is not sent what it would serve more widely', async (t) => {
+  const started = await startServer(t, SERVER);
+  const { server } = started;
+  const identities = [identity('10.2.0.1')];
+  server.publish(delta(1, { services: [WEB, service('bank/vault', ['10.9.0.9'])], identities }));
+  const peer = await rawAgent(t, started);
+  const picture = await firstAgent(peer);
+  assert.deepEqual([...picture.services.keys()], ['shop/web']);
+  assert.equal(picture.identities.size, 1);
+  assert.ok(!textOfParts(peer).includes('10.9.0.9'), 'it does not even hear of it');
+  const notServed = [{ key: 'bank/vault', unknown: ['service.access'] }];
+  assert.deepEqual(server.agents()[0]?.notServed, notServed);
+  assert.deepEqual(server.agents()[0]?.carries, ['http']);
+
+  peer.send({ type: FRAME_TYPE.acknowledge, version: 1 }, { failures: [] });
+  await untilServer(server, () => server.minServedVersion() === 1);
+});
+
+test('a Service that begins to need what an old agent lacks leaves it, and comes back when it does not', async (t) => {
+  const needs = new Set<string>();
+  const started = await startServer(t, {
+    needsOf: ({ key }) => (needs.has(key) ? ['service.access'] : []),
+  });
+  const { server } = started;
+  server.publish(delta(1, { services: [WEB, service('shop/api')] }));
+  const peer = await rawAgent(t, started);
+  const commits = (count: number): Promise<void> =>
+    peer.until(() => peer.values(FRAME_TYPE.commit).length >= count);
+  await firstAgent(peer);
+  needs.add('shop/web');
+  server.publish(delta(2, { services: [WEB] }));
+  await commits(2);
+  assert.deepEqual([...pictureOf(peer).services.keys()], ['shop/api']);
+  assert.equal(server.agents()[0]?.notServed.length, 1);
+  needs.clear();
+  server.publish(delta(3, { services: [WEB] }));
+  await commits(3);
+  assert.deepEqual([...pictureOf(peer).services.keys()].toSorted(), ['shop/api', 'shop/web']);
+  needs.add('shop/web');
+  server.publish(delta(4, { removedServices: ['shop/web'] }));
+  await commits(4);
+  assert.deepEqual(server.agents()[0]?.notServed, []);
+});
+
+test('an agent that understands it is sent it, beside one that does not', async (t) => {
+  const started = await startServer(t, SERVER);
+  started.server.publish(delta(1, { services: [WEB, service('bank/vault')] }));
+  const capabilities = { carries: ['http'], understands: ['service.access'] };
+  const agent = await startAgent(t, started, { capabilities });
+  await agent.until(() => agent.deltas.length === 1);
+  assert.deepEqual([...agent.services.keys()].toSorted(), ['bank/vault', 'shop/web']);
+  const peer = await rawAgent(t, started);
+  peer.send({ type: FRAME_TYPE.hello, flags: MUST }, { ...HELLO, understands: ['port.tls'] });
+  await peer.until(() => peer.values(FRAME_TYPE.commit).length > 0);
+  assert.deepEqual([...pictureOf(peer).services.keys()], ['shop/web']);
+});
+
+test('an agent that comes back as a version that understands more gets what was kept from it', async (t) => {
+  const started = await startServer(t, SERVER);
+  started.server.publish(delta(1, { services: [WEB, service('bank/vault')] }));
+  const stateDir = tempFolder();
+  const first = { carries: ['http'], understands: [] };
+  const old = await startAgent(t, started, { capabilities: first, stateDir });
+  await old.until(() => old.deltas.length === 1);
+  assert.deepEqual([...old.services.keys()], ['shop/web']);
+  await old.client.stop();
+  for (const understands of [['service.access'], [], ['service.access']]) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const back = await startAgent(t, started, {
+      capabilities: { ...first, understands },
+      stateDir,
+    });
+    const keys = understands.length > 0 ? ['bank/vault', 'shop/web'] : ['shop/web'];
+    // oxlint-disable-next-line no-await-in-loop
+    await back.until(() => back.client.status().state === 'synced');
+    assert.deepEqual([...back.services.keys()].toSorted(), keys);
+    // oxlint-disable-next-line no-await-in-loop
+    await back.client.stop();
+  }
+});
+
+test('a field that came later is sent only by who uses it, and needed only where it narrows', () => {
+  const terms = new ObjectTerms('port', {
+    name: 'first',
+    tls: { unknown: 'refuse', unused: null },
+    note: { unknown: 'ignore', unused: '' },
+  });
+  const plain = { name: 'a', tls: null, note: '' };
+  assert.deepEqual(terms.lean(plain), { name: 'a' });
+  const used = { name: 'a', tls: { mode: 'strict' }, note: 'n' };
+  assert.deepEqual(terms.lean(used), used);
+  const needs = new Set<string>();
+  terms.addNeeds(plain, needs);
+  assert.deepEqual([...needs], []);
+  terms.addNeeds(used, needs);
+  assert.deepEqual([...needs], ['port.tls']);
+  const read = { name: 'a' };
+  terms.complete(read);
+  assert.deepEqual(read, plain);
+  assert.deepEqual(terms.later('ignore'), ['port.note']);
+});
+
+test('what every reader knows needs nothing', () => {
+  const content = JSON.parse(recorded('content.json').toString()) as Delta;
+  for (const each of content.services) assert.deepEqual(needsOf(each), []);
+});

@@ -1,0 +1,94 @@
+/**
+ * Whether a Service that came over the wire says something that is not known here. Then it is refused as a whole: what is not
+ * known may be a match, access or TLS, and to go on without it would serve more than was asked for. `vocabulary.ts` has what is known.
+ */
+
+import { isRecord } from '../base/record.ts';
+import { addUnknownWords, POLICY_TERMS, TERMS } from './vocabulary.ts';
+
+/** What one part says about itself. */
+export interface PartTerms {
+  /** Names that may be left out where they are not known. */
+  readonly ignorable: ReadonlySet<string>;
+  /** Names of columns of endpoints that are not known and not ignorable. */
+  readonly endpointColumns: readonly string[];
+  /** Of the entries of the table of policies. */
+  readonly policies: readonly (readonly string[])[];
+}
+
+/** A Service that is served not at all, since it says something that is not known here. */
+export interface Refused {
+  /** `namespace/name`. */
+  readonly key: string;
+  /** Sorted names of what is not known, such as `route.match`. Never empty. */
+  readonly unknown: readonly string[];
+}
+
+const NOTHING: readonly string[] = [];
+
+/** Columns that the endpoints of a part have and that are not known here. */
+export function unknownColumns(
+  names: readonly string[],
+  ignorable: ReadonlySet<string>,
+): readonly string[] {
+  const unknown = new Set<string>();
+  for (const name of names) TERMS.endpoint.addUnknownField(name, ignorable, unknown);
+  return [...unknown];
+}
+
+/** What of these policies is not known here. */
+export function unknownOfPolicies(
+  value: unknown,
+  ignorable: ReadonlySet<string>,
+): readonly string[] {
+  if (!isRecord(value)) return NOTHING;
+  const unknown = new Set<string>();
+  TERMS.policies.addUnknown(value, ignorable, unknown);
+  for (const [name, terms] of POLICY_TERMS) {
+    const policy = value[name];
+    if (isRecord(policy)) terms.addUnknown(policy, ignorable, unknown);
+  }
+  addUnknownWords(value, ignorable, unknown);
+  return unknown.size === 0 ? NOTHING : [...unknown];
+}
+
+/** Sorted names of what a Service says that is not known here. A field of a wrong type is for its reader to tell. */
+export function unknownOfService(value: unknown, part: PartTerms): readonly string[] {
+  if (!isRecord(value)) return NOTHING;
+  const { ignorable } = part;
+  const unknown = new Set<string>();
+  TERMS.service.addUnknown(value, ignorable, unknown);
+  const { policies } = value;
+  const ofPolicies =
+    typeof policies === 'number' ? part.policies[policies] : unknownOfPolicies(policies, ignorable);
+  for (const term of ofPolicies ?? NOTHING) unknown.add(term);
+  for (const port of recordsOf(value['ports'])) addUnknownOfPort(port, part, unknown);
+  return unknown.size === 0 ? NOTHING : [...unknown].toSorted();
+}
+
+function addUnknownOfPort(
+  port: Readonly<Record<string, unknown>>,
+  { ignorable, endpointColumns }: PartTerms,
+  unknown: Set<string>,
+): void {
+  TERMS.port.addUnknown(port, ignorable, unknown);
+  for (const route of recordsOf(port['routes'])) {
+    TERMS.route.addUnknown(route, ignorable, unknown);
+    for (const backend of recordsOf(route['backends'])) {
+      TERMS.weightedBackend.addUnknown(backend, ignorable, unknown);
+    }
+  }
+  const { backend } = port;
+  if (!isRecord(backend)) return;
+  TERMS.backend.addUnknown(backend, ignorable, unknown);
+  const { endpoints } = backend;
+  if (!Array.isArray(endpoints)) return;
+  for (const endpoint of endpoints) {
+    if (isRecord(endpoint)) TERMS.endpoint.addUnknown(endpoint, ignorable, unknown);
+    else for (const column of endpointColumns) unknown.add(column);
+  }
+}
+
+function recordsOf(value: unknown): readonly Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}

@@ -1,0 +1,354 @@
+/**
+ * Every field that the stream carries, and what a reader does that does not know it. A field that is missing here does not
+ * compile, so that whoever adds one to the model has to say which it is:
+ *
+ * - `first`: in the stream since format 1; every reader knows it.
+ * - `refuse`: it narrows what the Service does (a match, access, TLS, a protocol, a locality). A reader that does not know it
+ *   serves the whole Service not at all, since without the field it would serve more than was asked for.
+ * - `ignore`: without it the Service does the same for the same callers, only less well. Doubtful ones are `refuse`.
+ *
+ * A field that came after the first ones has a value that means "not used" and is then not sent, so that a Service that does
+ * not use it is served by all readers. Names of what must be known are `object.field`, or `object.field=word` for a word of a
+ * field that has a closed set of them. An agent says in its hello which of these it knows (`UNDERSTOOD`), and is not sent
+ * Services that need others. What is inside of a field that is `refuse` has to be read strictly: anything unknown in it is
+ * an error, never a default.
+ */
+
+import { isEqual } from '../base/equal.ts';
+import type { Endpoint, Identity } from '../model/endpoint.ts';
+import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
+import type { Backend, Route, Service, ServicePort, WeightedBackend } from '../model/service.ts';
+
+interface Later<Value> {
+  readonly unknown: 'refuse' | 'ignore';
+  /** The value that means that the field is not used: not sent, and put in by the reader. */
+  readonly unused: Value;
+}
+type Standing<Value> = 'first' | Later<Value>;
+type FieldsOf<T> = { readonly [K in keyof T]-?: Standing<T[K]> };
+type PolicyFields<Name extends keyof Policies> = FieldsOf<NonNullable<Policies[Name]>>;
+/** Nobody may be more than they are for want of a field, so there is none that must be known. */
+type IdentityFields = {
+  readonly [K in keyof Identity]-?: 'first' | (Later<Identity[K]> & { readonly unknown: 'ignore' });
+};
+
+const SERVICE: FieldsOf<Service> = {
+  key: 'first',
+  namespace: 'first',
+  name: 'first',
+  address: 'first',
+  secondAddress: 'first',
+  headless: 'first',
+  ports: 'first',
+  policies: 'first',
+  sources: 'first',
+};
+const PORT: FieldsOf<ServicePort> = {
+  name: 'first',
+  port: 'first',
+  proxyPort: 'first',
+  protocol: 'first',
+  routes: 'first',
+  backend: 'first',
+};
+const ROUTE: FieldsOf<Route> = { name: 'first', backends: 'first', source: 'first' };
+const WEIGHTED_BACKEND: FieldsOf<WeightedBackend> = { backend: 'first', weight: 'first' };
+const BACKEND: FieldsOf<Backend> = {
+  id: 'first',
+  service: 'first',
+  scheme: 'first',
+  endpoints: 'first',
+};
+const ENDPOINT: FieldsOf<Endpoint> = {
+  address: 'first',
+  port: 'first',
+  weight: 'first',
+  pod: 'first',
+  node: 'first',
+  zone: 'first',
+};
+const IDENTITY: IdentityFields = {
+  address: 'first',
+  namespace: 'first',
+  pod: 'first',
+  serviceAccount: 'first',
+  node: 'first',
+  zone: 'first',
+};
+const POLICIES: FieldsOf<Policies> = {
+  retry: 'first',
+  timeouts: 'first',
+  balance: 'first',
+  affinity: 'first',
+  ejection: 'first',
+  breaker: 'first',
+  rateLimit: 'first',
+  limits: 'first',
+};
+const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
+  retry: {
+    attempts: 'first',
+    on: 'first',
+    statuses: 'first',
+    backoffMs: 'first',
+    backoffMaxMs: 'first',
+    budgetRatio: 'first',
+    budgetMinPerSecond: 'first',
+    bodyBytes: 'first',
+    nonIdempotent: 'first',
+  },
+  timeouts: { connectMs: 'first', requestMs: 'first', tryMs: 'first', idleMs: 'first' },
+  balance: {
+    algorithm: 'first',
+    hashKey: 'first',
+    locality: 'first',
+    spillOverInFlight: 'first',
+    slowStartMs: 'first',
+  },
+  affinity: { cookie: 'first', maxAgeSeconds: 'first' },
+  ejection: {
+    consecutiveFailures: 'first',
+    errorRate: 'first',
+    errorRateMinRequests: 'first',
+    baseMs: 'first',
+    maxMs: 'first',
+    maxEjectedRatio: 'first',
+  },
+  breaker: {
+    text: 'first',
+    expression: 'first',
+    checkPeriodMs: 'first',
+    openMs: 'first',
+    recoveryMs: 'first',
+  },
+  rateLimit: {
+    average: 'first',
+    periodMs: 'first',
+    burst: 'first',
+    per: 'first',
+    callersMax: 'first',
+  },
+  limits: {
+    connectionsPerEndpoint: 'first',
+    requestsInFlight: 'first',
+    idleConnectionsPerEndpoint: 'first',
+    idleConnectionMs: 'first',
+    requestBodyBytes: 'first',
+  },
+};
+
+type WordStanding = 'first' | 'refuse' | 'ignore';
+type WordsOf<T extends string> = { readonly [Word in T]: WordStanding };
+
+const ALGORITHMS: WordsOf<BalancePolicy['algorithm']> = {
+  'least-request': 'first',
+  'round-robin': 'first',
+  weighted: 'first',
+  'peak-ewma': 'first',
+  'consistent-hash': 'first',
+};
+const LOCALITIES: WordsOf<BalancePolicy['locality']> = {
+  none: 'first',
+  'prefer-node': 'first',
+  'prefer-zone': 'first',
+};
+const RATE_LIMIT_KEYS: WordsOf<RateLimitPolicy['per']> = { service: 'first', caller: 'first' };
+
+/** Fields of policies that have a closed set of words. */
+export const WORDS = {
+  balance: { algorithm: ALGORITHMS, locality: LOCALITIES },
+  rateLimit: { per: RATE_LIMIT_KEYS },
+} as const;
+/** Of these an unknown word is refused as an unknown field is; of the others it costs the field, which has its default then. */
+const STRICT_WORDS: ReadonlySet<string> = new Set(['balance.locality']);
+
+type ObjectName =
+  | 'service'
+  | 'port'
+  | 'route'
+  | 'weightedBackend'
+  | 'backend'
+  | 'endpoint'
+  | 'policies';
+type Table = Readonly<Record<string, Standing<unknown>>>;
+
+const TABLES: Readonly<Record<ObjectName, Table>> = {
+  service: SERVICE,
+  port: PORT,
+  route: ROUTE,
+  weightedBackend: WEIGHTED_BACKEND,
+  backend: BACKEND,
+  endpoint: ENDPOINT,
+  policies: POLICIES,
+};
+
+/** One kind of object on the wire. */
+export class ObjectTerms {
+  readonly #name: string;
+  readonly #known: ReadonlySet<string>;
+  readonly #later: readonly (readonly [field: string, later: Later<unknown>])[];
+
+  constructor(name: string, table: Table) {
+    this.#name = name;
+    this.#known = new Set(Object.keys(table));
+    this.#later = Object.entries(table).flatMap(([field, standing]) =>
+      standing === 'first' ? [] : [[field, standing] as const],
+    );
+  }
+
+  /** Whether all readers know all fields, so that there is nothing to look for. */
+  get isFirst(): boolean {
+    return this.#later.length === 0;
+  }
+
+  /** Names of the fields that came later. */
+  get laterFields(): readonly string[] {
+    return this.#later.map(([field]) => field);
+  }
+
+  /** `object.field` for those that came later and are of this standing. */
+  later(standing: 'refuse' | 'ignore'): string[] {
+    return this.#later
+      .filter(([, { unknown }]) => unknown === standing)
+      .map(([field]) => this.term(field));
+  }
+
+  /** Adds the names of what has to be known to serve an object. */
+  addNeeds(value: object, needs: Set<string>): void {
+    for (const [field, { unknown, unused }] of this.#later) {
+      const isUsed = !isEqual(Reflect.get(value, field), unused);
+      if (unknown === 'refuse' && isUsed) needs.add(this.term(field));
+    }
+  }
+
+  /** The object without the fields that it does not use; itself when that is all of it. */
+  lean<T extends object>(value: T): T {
+    if (this.isFirst) return value;
+    const copy = { ...value };
+    for (const [field, { unused }] of this.#later) {
+      if (isEqual(Reflect.get(copy, field), unused)) Reflect.deleteProperty(copy, field);
+    }
+    return copy;
+  }
+
+  /** Puts in the fields that were not sent. */
+  complete(value: Record<string, unknown>): void {
+    for (const [field, { unused }] of this.#later) value[field] ??= unused;
+  }
+
+  /** Adds the names of the fields that are not known here, but for those that may be ignored. */
+  addUnknown(value: object, ignorable: ReadonlySet<string>, unknown: Set<string>): void {
+    for (const field of Object.keys(value)) this.addUnknownField(field, ignorable, unknown);
+  }
+
+  addUnknownField(field: string, ignorable: ReadonlySet<string>, unknown: Set<string>): void {
+    if (this.#known.has(field)) return;
+    const term = this.term(field);
+    if (!ignorable.has(term)) unknown.add(term);
+  }
+
+  term(field: string): string {
+    return `${this.#name}.${field}`;
+  }
+}
+
+function termsOf(name: ObjectName): ObjectTerms {
+  return new ObjectTerms(name, TABLES[name]);
+}
+
+export const TERMS = {
+  service: termsOf('service'),
+  port: termsOf('port'),
+  route: termsOf('route'),
+  weightedBackend: termsOf('weightedBackend'),
+  backend: termsOf('backend'),
+  endpoint: termsOf('endpoint'),
+  policies: termsOf('policies'),
+} as const;
+/** The fields of each policy. */
+export const POLICY_TERMS: ReadonlyMap<string, ObjectTerms> = new Map(
+  Object.entries(POLICY).map(([name, table]) => [name, new ObjectTerms(name, table)]),
+);
+const IDENTITY_TERMS = new ObjectTerms('identity', IDENTITY);
+
+interface WordField {
+  readonly policy: string;
+  readonly field: string;
+  readonly words: Readonly<Record<string, WordStanding>>;
+}
+const WORD_FIELDS: readonly WordField[] = Object.entries(WORDS).flatMap(([policy, fields]) =>
+  Object.entries(fields).map(([field, words]) => ({ policy, field, words })),
+);
+
+function namesOf(standing: 'refuse' | 'ignore'): string[] {
+  const objects = [...Object.values(TERMS), ...POLICY_TERMS.values(), IDENTITY_TERMS];
+  const words = WORD_FIELDS.flatMap(({ policy, field, words: all }) =>
+    Object.keys(all).flatMap((word) =>
+      all[word] === standing ? [`${policy}.${field}=${word}`] : [],
+    ),
+  );
+  return [...objects.flatMap((terms) => terms.later(standing)), ...words].toSorted();
+}
+
+/** What this version knows of what must be known, for the hello of an agent. */
+export const UNDERSTOOD: readonly string[] = namesOf('refuse');
+/** What readers that do not know it may leave out, for the parts that a controller sends. */
+export const IGNORABLE: readonly string[] = namesOf('ignore');
+
+/** Tells what a reader must know to serve a Service. */
+export type NeedsOf = (service: Service) => readonly string[];
+
+const NOTHING: readonly string[] = [];
+
+/** Sorted names of what a reader must know to serve the Service; most need nothing. */
+export function needsOf(service: Service): readonly string[] {
+  if (UNDERSTOOD.length === 0) return NOTHING;
+  const needs = new Set<string>();
+  TERMS.service.addNeeds(service, needs);
+  addPolicyNeeds(service.policies, needs);
+  for (const port of service.ports) {
+    TERMS.port.addNeeds(port, needs);
+    for (const route of port.routes) {
+      TERMS.route.addNeeds(route, needs);
+      for (const backend of route.backends) TERMS.weightedBackend.addNeeds(backend, needs);
+    }
+    TERMS.backend.addNeeds(port.backend, needs);
+    if (TERMS.endpoint.isFirst) continue;
+    for (const endpoint of port.backend.endpoints) TERMS.endpoint.addNeeds(endpoint, needs);
+  }
+  return needs.size === 0 ? NOTHING : [...needs].toSorted();
+}
+
+function addPolicyNeeds(policies: Policies, needs: Set<string>): void {
+  TERMS.policies.addNeeds(policies, needs);
+  for (const [name, terms] of POLICY_TERMS) {
+    const policy: unknown = Reflect.get(policies, name);
+    if (typeof policy === 'object' && policy !== null) terms.addNeeds(policy, needs);
+  }
+  for (const { policy, field, words } of WORD_FIELDS) {
+    const word = wordOf(policies, policy, field);
+    if (word !== null && words[word] === 'refuse') needs.add(`${policy}.${field}=${word}`);
+  }
+}
+
+/** Adds the words that are not known here and that nothing may be put in for. */
+export function addUnknownWords(
+  policies: object,
+  ignorable: ReadonlySet<string>,
+  unknown: Set<string>,
+): void {
+  for (const { policy, field, words } of WORD_FIELDS) {
+    const word = wordOf(policies, policy, field);
+    if (word === null || Object.hasOwn(words, word)) continue;
+    const name = `${policy}.${field}`;
+    const term = `${name}=${word}`;
+    if (STRICT_WORDS.has(name) && !ignorable.has(term)) unknown.add(term);
+  }
+}
+
+function wordOf(policies: object, policy: string, field: string): string | null {
+  const value: unknown = Reflect.get(policies, policy);
+  if (typeof value !== 'object' || value === null) return null;
+  const word: unknown = Reflect.get(value, field);
+  return word === undefined ? null : String(word);
+}
