@@ -1,11 +1,23 @@
 /** Fuzz targets of the HTTP/1.1 codec. */
 import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from '../../src/proxy/http1/chunked.ts';
-import { BAD, FIELD_KINDS, FIELD_STRIDE, Head, INCOMPLETE } from '../../src/proxy/http1/head.ts';
+import { BodyPass } from '../../src/proxy/http1/body.ts';
+import {
+  BAD,
+  FIELD_KINDS,
+  FIELD_STRIDE,
+  FRAMING_CHUNKED,
+  FRAMING_CLOSE,
+  FRAMING_LENGTH,
+  FRAMING_NONE,
+  Head,
+  INCOMPLETE,
+} from '../../src/proxy/http1/head.ts';
 import { parseRequestHead } from '../../src/proxy/http1/request-head.ts';
 import { parseResponseHead } from '../../src/proxy/http1/response-head.ts';
 import { RULES } from '../../src/proxy/http1/rule.ts';
 import { TRAILER_LINES_BYTES_MAX } from '../../src/proxy/http1/trailer.ts';
 import { FAILURES } from '../../src/model/failure.ts';
+import { decode } from '../support/http1.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
 const LIMITS = { headBytesMax: 2048, headFieldsMax: 32 };
@@ -237,4 +249,68 @@ const chunked: FuzzTarget = {
   },
 };
 
-export const HTTP1_TARGETS: readonly FuzzTarget[] = [requestHead, responseHead, chunked];
+const FRAMINGS = [FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE];
+const passed = Buffer.alloc(2 * 4096 + TRAILER_LINES_BYTES_MAX);
+const body = new BodyPass();
+
+/** Passes a body in pieces of `step` bytes. Returns what left, and how much of the input it took. */
+function passBy(input: Buffer, [kind, length]: readonly [number, number], step: number) {
+  const framing = FRAMINGS[kind & 3]!;
+  const rechunk = framing !== FRAMING_NONE && (kind & 4) !== 0;
+  body.begin(framing, length, rechunk);
+  const sent: Buffer[] = [];
+  let used = 0;
+  let wire = 0;
+  for (let from = 0; from < input.length; from += step) {
+    const to = Math.min(input.length, from + step);
+    const room = body.room(to - from);
+    const wasDone = body.done;
+    const end = body.pass(input, from, to, passed.subarray(0, room), 0);
+    if (end < 0) return { outcome: `bad ${body.rule}`, sent: 0, used: 0 };
+    invariant(body.pos >= from && body.pos <= to, 'position outside the input');
+    invariant(body.done || body.pos === to, 'input left over inside a body');
+    if (wasDone) invariant(end === 0 && body.pos === from, 'bytes behind the body were passed on');
+    sent.push(Buffer.from(passed.subarray(0, end)));
+    wire += end;
+    used += body.pos - from;
+    invariant(body.wireBytes === wire, `${body.wireBytes} bytes counted, ${wire} written`);
+  }
+  if (framing === FRAMING_LENGTH) invariant(body.bytes === Math.min(length, used), 'payload');
+  const payload = rechunk
+    ? decode(Buffer.concat(sent)).body
+    : Buffer.concat(sent).toString('latin1');
+  invariant(payload.length === body.bytes, 'what leaves is not what was counted');
+  return { outcome: body.done ? 'done' : 'open', sent: payload, used };
+}
+
+/** The first byte says how the body is framed, the second how long it says to be. Bytes behind it belong to nobody. */
+const bodyPass: FuzzTarget = {
+  name: 'body',
+  seeds: bytes(
+    '\0\x05helloHTTP/1.1 200 OK\r\n\r\n',
+    '\x01\x05helloHTTP/1.1 200 OK\r\n\r\n',
+    '\x05\x05helloHTTP/1.1 200 OK\r\n\r\n',
+    '\x02 5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
+    '\x06 5\r\nhello\r\n0\r\nX-T: 1\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
+    '\x03 until the end',
+    '\x07 until the end',
+  ),
+  dictionary: chunked.dictionary,
+  run(input) {
+    if (input.length < 3) return;
+    const kind = [input[0]!, input[1]!] as const;
+    const rest = input.subarray(2);
+    const whole = passBy(rest, kind, rest.length);
+    for (const step of [1, 2 + (rest.length % 5)]) {
+      const pieces = passBy(rest, kind, step);
+      invariant(
+        pieces.outcome === whole.outcome &&
+          pieces.sent === whole.sent &&
+          pieces.used === whole.used,
+        `cut by ${step}: ${JSON.stringify(pieces)} instead of ${JSON.stringify(whole)}`,
+      );
+    }
+  },
+};
+
+export const HTTP1_TARGETS: readonly FuzzTarget[] = [requestHead, responseHead, chunked, bodyPass];

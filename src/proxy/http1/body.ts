@@ -72,6 +72,8 @@ export class BodyPass {
    * is left when `done` belongs to the next message. @throws Defect when `out` lacks that room
    */
   pass(data: Buffer, pos: number, end: number, out: Buffer, at: number): number {
+    this.pos = pos;
+    if (this.done) return at;
     if (this.framing === FRAMING_CHUNKED) return this.#passChunks(data, pos, end, out, at);
     let take = end - pos;
     if (this.framing === FRAMING_LENGTH) {

@@ -1,6 +1,6 @@
 /** The response on its way to the caller: which framing it leaves in, and whether the two connections outlive it. */
 
-import type { ThreadContext } from '../context.ts';
+import { READ_BYTES, type ThreadContext } from '../context.ts';
 import { copyWhole } from '../copy-whole.ts';
 import { BodyPass } from './body.ts';
 import type { CallerConnection } from './caller-connection.ts';
@@ -98,8 +98,9 @@ export class IncomingResponse {
     if (at < 0) return PASS_BAD;
     const more = at === 0 || this.#context.writeOut(this.#caller.socket, at);
     if (!this.body.done) return more ? PASS_MORE : PASS_WAIT;
-    // Bytes beyond the response mean that the endpoint is out of step: its connection is not used again.
-    if (this.body.pos < end) this.reusable = false;
+    // Bytes behind the response mean that the endpoint is out of step: its connection is not used again. After a read that
+    // filled the buffer nobody knows whether there are any.
+    if (this.body.pos < end || end >= READ_BYTES) this.reusable = false;
     return PASS_DONE;
   }
 
