@@ -8,6 +8,7 @@ import { startDemo, type Demo } from './demo.ts';
 import { DemoError } from './error.ts';
 import { Live } from './live.ts';
 import { plainEvent, plainLines } from './plain.ts';
+import { openView } from './view/view.ts';
 
 const HELP = `npm start                 the demo: a shop, the mesh in front of it, live traffic and a terminal view
 npm start -- --plain      the same with plain lines (also without a terminal)
@@ -41,7 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
     process.stderr.write(`demo: ${error instanceof DemoError ? error.message : stackOf(error)}\n`);
     return 1;
   } finally {
-    await closeView();
+    closeView();
     await starting.then(
       (demo) => demo.stop(),
       () => {},
@@ -50,7 +51,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Gives the terminal back; replaced while a view is open. */
-let closeView = async (): Promise<void> => {};
+let closeView = (): void => {};
 
 async function check(demo: Demo): Promise<number> {
   const lines = await runCheck(demo, clock, say);
@@ -62,31 +63,30 @@ async function check(demo: Demo): Promise<number> {
 async function live(demo: Demo, isPlain: boolean): Promise<number> {
   const session = new Live(demo, clock);
   session.start();
-  let crashed: Promise<void> | undefined;
   if (isPlain || !process.stdout.isTTY || !process.stdin.isTTY) {
     const stop = printPlain(session);
-    closeView = async () => {
+    closeView = () => {
       stop();
       session.end();
     };
   } else {
-    // React builds for development unless told otherwise, and that is slow.
-    process.env['NODE_ENV'] ??= 'production';
-    const { openView } = await import('./view/view.ts');
     const view = openView({
       scenes: session,
       onCommand: (command) => session.obey(command),
       color: hasColor(),
+      stdout: process.stdout,
+      stdin: process.stdin,
     });
-    crashed = view.ended;
-    closeView = async () => {
+    // Whatever ends the process: the person gets the terminal back.
+    process.once('exit', () => view.close());
+    closeView = () => {
       session.end();
-      await view.close();
+      view.close();
     };
   }
-  await Promise.race([session.quit, ...(crashed === undefined ? [] : [crashed])]);
-  await closeView();
-  closeView = async () => {};
+  await session.quit;
+  closeView();
+  closeView = () => {};
   say('Closing the shop');
   return 0;
 }

@@ -58,7 +58,6 @@ const LICENCE = /\/(?:licen[cs]e|notice|copying)[^/]*$/i;
 
 interface Manifest {
   readonly version: string;
-  readonly devDependencies: Readonly<Record<string, string>>;
 }
 
 /**
@@ -72,10 +71,10 @@ export function buildImageRoot(out: string): string {
     throw new Error(`Cannot build into "${out}": it is not empty; name a new folder`);
   }
   const seconds = sourceDate();
-  requireNode(manifest);
+  const nodePackage = lockedNode();
   for (const folder of FOLDERS) mkdirSync(join(out, folder), { recursive: true });
   for (const [path, text] of Object.entries(FILES)) write(join(out, path), text);
-  const components = [...copyDependencies(out), ...copyRuntime(out)];
+  const components = [...copyDependencies(out, nodePackage), ...copyRuntime(out)];
   compile(join(out, HOME, 'dist'));
   for (const file of ['package.json', 'LICENSE']) copy(join(ROOT, file), join(out, HOME, file));
   // The command line installs from the same chart.
@@ -99,15 +98,17 @@ function sourceDate(): number {
   return Number(given);
 }
 
-function requireNode(manifest: Manifest): void {
-  const wanted = manifest.devDependencies['node'];
-  if (process.versions.node === wanted) return;
+/** The Node that ships is the one of the lock file, whose hash npm has checked: the name of its package. */
+function lockedNode(): string {
+  const program = relative(join(ROOT, 'node_modules'), realpathSync(process.execPath));
+  const name = /^(node-[^/]+)\/bin\/node$/.exec(program)?.[1];
+  if (name !== undefined) return name;
   throw new Error(
-    `Cannot build the image with Node ${process.versions.node}: package.json says ${wanted}; run it with node_modules/.bin/node`,
+    `Cannot build the image with ${process.execPath}: run it with node_modules/.bin/node, which "npm ci" brings`,
   );
 }
 
-/** Node, and the libraries that it loads; returns the Debian packages that those are from. */
+/** Node, and the libraries that it loads; returns Node and the Debian packages that those are from. */
 function copyRuntime(out: string): Component[] {
   const node = realpathSync(process.execPath);
   copy(node, join(out, 'usr/bin/node'));
@@ -178,13 +179,18 @@ function recordDebian(out: string, name: string): Component {
 }
 
 /** The production dependencies that package-lock.json names. */
-function copyDependencies(out: string): Component[] {
+function copyDependencies(out: string, nodePackage: string): Component[] {
   const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
     readonly packages: Readonly<Record<string, LockedPackage>>;
   };
   const components: Component[] = [];
   for (const [path, locked] of Object.entries(lock.packages)) {
     const folder = join(ROOT, path);
+    if (path === `node_modules/${nodePackage}`) {
+      // Only its program ships, as /usr/bin/node.
+      components.push(npmComponent(path, locked));
+      continue;
+    }
     if (path === '' || locked.dev === true || locked.devOptional === true) continue;
     // One for another platform.
     if (locked.optional === true && !existsSync(folder)) continue;

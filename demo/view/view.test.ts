@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { stripVTControlCharacters } from 'node:util';
 import { openView, type Command, type Scene } from './view.ts';
 
 /** A terminal of 80 by 24 that keeps what is written to it. */
 class FakeTerminal extends PassThrough {
   readonly isTTY = true;
-  readonly columns = 80;
-  readonly rows = 24;
+  columns = 80;
+  rows = 24;
   written = '';
 
   constructor() {
@@ -22,10 +23,6 @@ class FakeKeyboard extends PassThrough {
 
   setRawMode(isRaw: boolean): this {
     this.isRaw = isRaw;
-    return this;
-  }
-
-  ref(): this {
     return this;
   }
 
@@ -71,7 +68,10 @@ test('openView() draws the scene, turns keys into commands and gives the termina
       scenes: { current: () => SCENE, subscribe: () => () => {} },
       onCommand: (command) => {
         commands.push(command);
-        if (command === 'quit') void view.close().then(resolve);
+        if (command !== 'quit') return;
+        view.close();
+        view.close();
+        resolve();
       },
       color: false,
       stdout: stdout,
@@ -88,9 +88,25 @@ test('openView() draws the scene, turns keys into commands and gives the termina
   setImmediate(next);
   await arrived;
   assert.deepEqual(commands, ['next', 'previous', 'break', 'heal', 'next', 'quit']);
-  assert.match(stdout.written, /web-2 · the mesh: ejected/);
-  assert.match(stdout.written, /0:03 {2}web: web-2 ejected/);
+  const text = stripVTControlCharacters(stdout.written);
+  assert.match(text, /web-2 · the mesh: ejected/);
+  assert.match(text, /0:03 {2}web: web-2 ejected/);
   assert.ok(stdout.written.includes('\x1b[?1049h') && stdout.written.includes('\x1b[?1049l'));
   assert.ok(!stdout.written.includes('\x1b[3'), 'there are colours although there must be none');
+  assert.equal(stdout.written.split('\x1b[?1049l').length, 2, 'the terminal is given back once');
   assert.equal(stdin.isRaw, false);
+  assert.equal(stdout.listenerCount('resize'), 0);
+});
+
+test('openView() draws again in the new size of the terminal, and with colours when asked', () => {
+  const stdout = new FakeTerminal();
+  const options = { scenes: { current: () => SCENE, subscribe: () => () => {} }, color: true };
+  const view = openView({ ...options, onCommand: () => {}, stdout, stdin: new FakeKeyboard() });
+  assert.ok(stdout.written.includes('\x1b[31m'), 'no colour');
+  const rowsOf = (text: string): number => text.split('\x1b[H').at(-1)!.split('\r\n').length;
+  const before = rowsOf(stdout.written);
+  stdout.rows = 10;
+  stdout.emit('resize');
+  view.close();
+  assert.ok(before <= 23 && rowsOf(stdout.written) < 10);
 });

