@@ -181,7 +181,7 @@ export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings 
     kubeconfig: reader.one(CLUSTER.kubeconfig),
     namespace: reader.one(CLUSTER.namespace),
     pod: env['POD_NAME'] ?? hostname(),
-    node: env['NODE_NAME'] ?? '',
+    node: nodeName(env),
     controller: reader.one(AGENT.controller),
     stateDir: reader.one(AGENT.stateDir),
     tokenFile: reader.one(AGENT.tokenFile),
@@ -194,7 +194,7 @@ export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings 
     drainTimeoutMs: reader.one(SETTINGS.drainTimeout),
     logLevel: reader.one(logLevel),
     logFormat: reader.one(logFormat),
-    proxy: readProxySettings(reader),
+    proxy: { ...readProxySettings(reader), node: nodeName(env) },
   };
   refuse(reader, adminConflicts(settings.admin.host, reader.one(adminAllowRemote)));
   return settings;
@@ -203,4 +203,10 @@ export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings 
 function refuse(reader: SettingReader, conflicts: readonly string[]): void {
   const errors = [...reader.errors, ...conflicts];
   if (errors.length > 0) throw new MeshError('invalid_setting', errors.join('\n'));
+}
+
+/** Never '': a node-local Service has no endpoints on a node that nobody knows. */
+function nodeName(env: Env): string {
+  const name = env['NODE_NAME'] ?? '';
+  return name === '' ? hostname() : name;
 }

@@ -239,6 +239,7 @@ export function readUpSettings(reader: SettingReader): UpSettings {
 /** What a proxy is told, wherever it runs. */
 export function readProxySettings(reader: SettingReader): ProxySettings {
   return {
+    node: '',
     headBytesMax: reader.one(SETTINGS.headBytesMax),
     headFieldsMax: reader.one(SETTINGS.headFieldsMax),
     headTimeoutMs: reader.one(SETTINGS.headTimeout),

@@ -45,6 +45,9 @@ const service = fc
     ),
     type: fc.constantFrom('ClusterIP', 'ClusterIP', 'ClusterIP', 'ExternalName'),
     publishNotReadyAddresses: fc.boolean(),
+    affinitySeconds: fc.constantFrom(null, 10_800),
+    isNodeLocal: fc.boolean(),
+    trafficDistribution: fc.constantFrom('', 'PreferClose'),
   })
   .map(({ name, namespace: where, annotations, ...rest }): KubeObject => {
     const meta = make.metaOf(name, where, { annotations });

@@ -35,6 +35,9 @@ export function serviceOf(
     selector: { app: name },
     ports: [portOf()],
     publishNotReadyAddresses: false,
+    affinitySeconds: null,
+    isNodeLocal: false,
+    trafficDistribution: '',
     ...rest,
   };
 }

@@ -151,6 +151,7 @@ function checkIdentity(fields: Fields): Identity {
 const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
   retry: { ...DEFAULT_RETRY },
   affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
+  sourceAffinity: { timeoutMs: 10_800_000 },
   breaker: { text: '', expression: null, checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 },
   rateLimit: { average: 0, periodMs: 1_000, burst: 1, per: 'service', callersMax: 10_000 },
 };

@@ -80,6 +80,8 @@ const POLICIES: FieldsOf<Policies> = {
   timeouts: 'first',
   balance: 'first',
   affinity: 'first',
+  // Callers reach the same endpoints, only not always the same one.
+  sourceAffinity: { unknown: 'ignore', unused: null },
   ejection: 'first',
   breaker: 'first',
   rateLimit: 'first',
@@ -106,6 +108,7 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     slowStartMs: 'first',
   },
   affinity: { cookie: 'first', maxAgeSeconds: 'first' },
+  sourceAffinity: { timeoutMs: 'first' },
   ejection: {
     consecutiveFailures: 'first',
     errorRate: 'first',
@@ -151,6 +154,7 @@ const LOCALITIES: WordsOf<BalancePolicy['locality']> = {
   none: 'first',
   'prefer-node': 'first',
   'prefer-zone': 'first',
+  'require-node': 'refuse',
 };
 const RATE_LIMIT_KEYS: WordsOf<RateLimitPolicy['per']> = { service: 'first', caller: 'first' };
 

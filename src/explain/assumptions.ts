@@ -26,7 +26,7 @@ export function assumptionsOf(
 
 /** What the admin API does not tell. */
 function ofBackend({ service }: ServiceState, breaker: string): string[] {
-  const { balance, retry } = service.policies;
+  const { balance, retry, sourceAffinity } = service.policies;
   const found: string[] = [];
   if (breaker === 'open')
     found.push('the breaker counts as just opened, so Retry-After is the longest');
@@ -34,6 +34,8 @@ function ofBackend({ service }: ServiceState, breaker: string): string[] {
   if (balance.slowStartMs > 0) found.push('no endpoint counts as in slow start');
   if (balance.algorithm === 'peak-ewma')
     found.push('the latency of an endpoint counts as its median');
+  if (sourceAffinity !== null)
+    found.push('the source address counts as new: which endpoint it has is not told');
   if (retry !== null) found.push('the retry budget counts as full');
   return found;
 }

@@ -13,6 +13,7 @@ import type { ServiceState, Target } from '../proxy/table.ts';
 import type { Knowledge } from './dry-mesh.ts';
 import type { BackendFacts, BreakerFacts, EndpointFacts } from './explanation.ts';
 import { retryFacts } from './retries.ts';
+import { duration } from './words.ts';
 
 /** A request whose head is valid, at the moment of asking. */
 export interface Arrived {
@@ -20,6 +21,8 @@ export interface Arrived {
   readonly head: Head;
   readonly addressHash: number;
   readonly identity: Identity | undefined;
+  /** Name of the node whose proxy it reaches, '' when that is not known. */
+  readonly ownNode: string;
   readonly nowMs: number;
   readonly knowledge: Knowledge;
 }
@@ -62,7 +65,7 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
   const pick = pickFactsOf(service, arrived);
   const endpointOdds = backend.nextOdds(pick, arrived.nowMs);
   const canPick = !isTooLarge && endpointOdds.length > 0;
-  const failure = canPick ? '' : isTooLarge ? 'body_too_large' : noEndpointReason(backend);
+  const failure = canPick ? '' : isTooLarge ? 'body_too_large' : noEndpointReason(backend, pick);
   const facts: BackendFacts = {
     ...base,
     service: service.service.key,
@@ -71,14 +74,14 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
     picks: picksBy(service, pick),
     endpoints: canPick
       ? endpointOdds.map((each) => endpointFacts(each, arrived))
-      : untaken(target, isTooLarge, arrived),
+      : untaken(target, failure, arrived),
     retries: canPick ? retryFacts(service, arrived) : null,
   };
   return { facts, service, breakerWaitMs: breaker === null ? 0 : outlook.waitMs, failure };
 }
 
 function pickFactsOf(service: ServiceState, arrived: Arrived): PickFacts {
-  const pick = new PickFacts();
+  const pick = new PickFacts(arrived.ownNode);
   pick.reset(arrived.identity);
   pick.read(service.service.policies, arrived.data, arrived.head, arrived.addressHash);
   return pick;
@@ -98,13 +101,20 @@ function schemeOf({ service }: ServiceState, backendId: string): BackendFacts['s
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */
 function picksBy({ service }: ServiceState, pick: PickFacts): string {
-  const { affinity, balance } = service.policies;
+  const { affinity, sourceAffinity, balance } = service.policies;
   const { algorithm, hashKey, locality } = balance;
   const where = locality === 'none' ? 'wherever they are' : locality;
   const parts = [`${algorithm}, ${where}`];
   if (hashKey !== null && algorithm === 'consistent-hash') {
     const isThere = pick.hash >= 0 ? 'decides' : 'is missing, so it is balanced by least-request';
     parts.push(`the ${nameOf(hashKey)} ${isThere}`);
+  }
+  if (locality === 'require-node' && pick.node === '') {
+    parts[0] = `${algorithm}; nothing tells the node of the caller, so every endpoint counts as on it`;
+  }
+  if (sourceAffinity !== null) {
+    const time = duration(sourceAffinity.timeoutMs);
+    parts.push(`a source address stays with its endpoint until it was quiet for ${time}`);
   }
   if (affinity !== null) {
     const isThere = pick.affinity === '' ? 'is missing and will be set' : `is "${pick.affinity}"`;
@@ -132,11 +142,18 @@ function endpointFacts(odds: EndpointOdds, { knowledge }: Arrived): EndpointFact
 }
 
 /** All endpoints of a backend where none can be picked. */
-function untaken({ backend }: Target, isTooLarge: boolean, arrived: Arrived): EndpointFacts[] {
+function untaken(
+  { backend }: Target,
+  failure: FailureReason | '',
+  arrived: Arrived,
+): EndpointFacts[] {
   return backend.endpoints.map((endpoint) => {
     const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
-    const own = endpoint.weight === 0 ? 'weight 0' : isOut ? 'ejected' : 'at its connection limit';
-    const reason = isTooLarge ? 'the body is too long' : own;
+    const isElsewhere = failure === 'no_local_endpoint';
+    const state = isOut ? 'ejected' : 'at its connection limit';
+    const place = isElsewhere ? 'on another node than the caller' : state;
+    const own = endpoint.weight === 0 ? 'weight 0' : place;
+    const reason = failure === 'body_too_large' ? 'the body is too long' : own;
     return endpointFacts({ endpoint, share: 0, tier: '', reason }, arrived);
   });
 }

@@ -64,6 +64,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
     head: read.head,
     addressHash: hash32(source),
     identity,
+    ownNode: '',
     nowMs: mesh.clock.nowMs(),
     knowledge: mesh.knowledge,
   };

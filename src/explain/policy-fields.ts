@@ -11,9 +11,10 @@ const ORDER: Readonly<Record<PolicyName, number>> = {
   breaker: 2,
   balance: 3,
   affinity: 4,
-  ejection: 5,
-  timeouts: 6,
-  retry: 7,
+  sourceAffinity: 5,
+  ejection: 6,
+  timeouts: 7,
+  retry: 8,
 };
 
 /** Parsed from `breaker.text`, which is there too. */

@@ -28,6 +28,12 @@ export interface ServiceObject {
   readonly selector: Readonly<Record<string, string>> | null;
   readonly ports: readonly ServicePortSpec[];
   readonly publishNotReadyAddresses: boolean;
+  /** Seconds that a source address keeps its endpoint without a request; null without `sessionAffinity: ClientIP`. */
+  readonly affinitySeconds: number | null;
+  /** `internalTrafficPolicy: Local`: only endpoints of the caller's node. */
+  readonly isNodeLocal: boolean;
+  /** `PreferClose` and so on, '' for none. */
+  readonly trafficDistribution: string;
 }
 
 export interface PortRef {

@@ -31,7 +31,63 @@ export function readService(object: Fields): ServiceObject {
     selector: readSelector(spec),
     ports: readPorts(spec, type !== 'ExternalName' && clusterIP !== 'None'),
     publishNotReadyAddresses: spec.flag('publishNotReadyAddresses', false, false),
+    affinitySeconds: readAffinity(spec),
+    isNodeLocal: readTrafficPolicy(spec) !== 'Cluster',
+    trafficDistribution: readDistribution(spec),
   };
+}
+
+/** As the API server has it. */
+const AFFINITY_SECONDS = 10_800;
+const AFFINITY_SECONDS_MAX = 86_400;
+
+/** Seconds, or null for none. A bad time costs the time alone. */
+function readAffinity(spec: Fields): number | null {
+  const affinity = spec.text('sessionAffinity') || 'None';
+  if (affinity !== 'None' && affinity !== 'ClientIP') {
+    spec.error('sessionAffinity', 'Session affinity is not known', 'write ClientIP or None');
+  }
+  const config = spec.child('sessionAffinityConfig').child('clientIP');
+  const seconds = config.raw('timeoutSeconds') ?? AFFINITY_SECONDS;
+  const isSeconds = typeof seconds === 'number' && Number.isInteger(seconds);
+  const isGood = isSeconds && seconds >= 1 && seconds <= AFFINITY_SECONDS_MAX;
+  if (!isGood) {
+    config.error(
+      'timeoutSeconds',
+      `Must be whole seconds from 1 to ${AFFINITY_SECONDS_MAX}`,
+      `write a number such as ${AFFINITY_SECONDS}, which holds until then`,
+    );
+  }
+  if (affinity !== 'ClientIP') return null;
+  return isGood ? seconds : AFFINITY_SECONDS;
+}
+
+/** What is not known narrows too: traffic that should stay on its node must not leave it because of a typing error. */
+function readTrafficPolicy(spec: Fields): string {
+  const policy = spec.text('internalTrafficPolicy') || 'Cluster';
+  if (policy !== 'Cluster' && policy !== 'Local') {
+    const remedy = 'write Cluster or Local; until then it counts as Local';
+    spec.error('internalTrafficPolicy', 'Traffic policy is not known', remedy);
+  }
+  return policy;
+}
+
+const DISTRIBUTIONS: ReadonlySet<string> = new Set([
+  '',
+  'PreferClose',
+  'PreferSameZone',
+  'PreferSameNode',
+]);
+
+function readDistribution(spec: Fields): string {
+  const distribution = spec.text('trafficDistribution');
+  if (DISTRIBUTIONS.has(distribution)) return distribution;
+  spec.warning(
+    'trafficDistribution',
+    'Traffic distribution is not known, so it has no effect',
+    'write PreferSameZone, PreferSameNode or PreferClose',
+  );
+  return '';
 }
 
 function readType(spec: Fields): string {

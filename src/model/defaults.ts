@@ -43,4 +43,5 @@ export const DEFAULT_POLICIES: Policies = {
     idleConnectionMs: 60_000,
     requestBodyBytes: 0,
   },
+  sourceAffinity: null,
 };

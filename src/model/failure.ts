@@ -77,6 +77,12 @@ export const FAILURES = {
     blames: 'endpoint',
     cause: 'the Service has no ready endpoint; are its pods running and ready?',
   },
+  no_local_endpoint: {
+    status: 503,
+    blames: 'endpoint',
+    cause:
+      "the Service has internalTrafficPolicy Local, and no ready endpoint runs on the caller's node",
+  },
   no_healthy_endpoint: {
     status: 503,
     blames: 'endpoint',

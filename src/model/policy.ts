@@ -53,8 +53,8 @@ export interface BalancePolicy {
   readonly algorithm: BalanceAlgorithm;
   /** Only for `consistent-hash`; a request without the header or cookie is balanced as by `least-request`. */
   readonly hashKey: RequestKey | null;
-  /** Prefer endpoints on the caller's node, then in its zone. */
-  readonly locality: 'none' | 'prefer-node' | 'prefer-zone';
+  /** Prefer endpoints on the caller's node, then in its zone. `require-node` takes those of its node and no others. */
+  readonly locality: 'none' | 'prefer-node' | 'prefer-zone' | 'require-node';
   /** A near tier is left when its mean in-flight requests per endpoint exceed this many (spill-over). */
   readonly spillOverInFlight: number;
   /** A new endpoint's share grows over this time from a tenth to its whole weight; 0 is off. */
@@ -66,6 +66,12 @@ export interface AffinityPolicy {
   readonly cookie: string;
   /** `Max-Age` of the cookie in seconds; 0 makes a session cookie. */
   readonly maxAgeSeconds: number;
+}
+
+/** Session affinity by the source address: `sessionAffinity: ClientIP` of a Service. */
+export interface SourceAffinityPolicy {
+  /** A source that has been quiet for longer is balanced anew. */
+  readonly timeoutMs: number;
 }
 
 /** Passive health: when an endpoint leaves the rotation and how it comes back. */
@@ -125,6 +131,8 @@ export interface Policies {
   readonly timeouts: TimeoutPolicy;
   readonly balance: BalancePolicy;
   readonly affinity: AffinityPolicy | null;
+  /** Asked after `affinity`: a cookie tells callers behind one address apart. */
+  readonly sourceAffinity: SourceAffinityPolicy | null;
   readonly ejection: EjectionPolicy;
   readonly breaker: BreakerPolicy | null;
   readonly rateLimit: RateLimitPolicy | null;

@@ -1,6 +1,8 @@
 /** What one proxy is told by flags rather than by Services. Each has a row in docs/settings.md. */
 
 export interface ProxySettings {
+  /** Name of the node that the proxy runs on; '' where one machine stands for all nodes (`maesh up`). */
+  readonly node: string;
   /** Bytes of a request or response head; 1,024 to 262,144. */
   readonly headBytesMax: number;
   /** Header fields in a head; 1 to 1,000. */
@@ -31,6 +33,7 @@ export interface AccessLogSettings {
 }
 
 export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
+  node: '',
   headBytesMax: 32_768,
   headFieldsMax: 100,
   headTimeoutMs: 10_000,

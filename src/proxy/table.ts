@@ -6,6 +6,7 @@ import type { Service, ServicePort } from '../model/service.ts';
 import { BackendState } from './balance/backend-state.ts';
 import type { Cells, LedgerView } from './ledger/cells.ts';
 import type { PlacedDelta, PlacedService } from './ledger/placement.ts';
+import { SourceTable } from './ledger/source-table.ts';
 import { CallerBuckets, compileRate, type Rate } from './policy/rate-limit.ts';
 
 /** A Service with its shared figures. Requests read `service` once and keep what they read. */
@@ -15,6 +16,8 @@ export class ServiceState {
   statusCells: Cells | null = null;
   callers: CallerBuckets | null = null;
   rate: Rate | null = null;
+  sources: SourceTable | null = null;
+  #sourceMemory: SharedArrayBuffer | null = null;
   #table: SharedArrayBuffer | null = null;
 
   constructor(service: Service, cells: Cells) {
@@ -28,6 +31,10 @@ export class ServiceState {
     this.rate = rateLimit === null ? null : compileRate(rateLimit);
     if (placed.statusSlot < 0) this.statusCells = null;
     else this.statusCells ??= view.cells('status', placed.statusSlot);
+    if (placed.sources !== this.#sourceMemory) {
+      this.#sourceMemory = placed.sources;
+      this.sources = placed.sources === null ? null : new SourceTable(placed.sources);
+    }
     if (placed.callers === this.#table) return;
     this.#table = placed.callers;
     this.callers = placed.callers === null ? null : new CallerBuckets(placed.callers);
@@ -108,7 +115,7 @@ export class Table {
       target.service = state;
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
-      target.backend.update(port.backend, service.policies, cells);
+      target.backend.update(port.backend, service.policies, cells, state.sources);
     });
     this.#setPorts(state, change);
   }

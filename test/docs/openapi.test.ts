@@ -47,7 +47,7 @@ function variants(): Service[] {
     { algorithm: 'least-request', locality: 'none' },
     { algorithm: 'round-robin', locality: 'prefer-node' },
     { algorithm: 'weighted', locality: 'prefer-zone' },
-    { algorithm: 'peak-ewma' },
+    { algorithm: 'peak-ewma', locality: 'require-node' },
     { algorithm: 'consistent-hash', hashKey: { kind: 'source' } },
     { algorithm: 'consistent-hash', hashKey: { kind: 'header', name: 'x-user' } },
     { algorithm: 'consistent-hash', hashKey: { kind: 'cookie', name: 'user' } },

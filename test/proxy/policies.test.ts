@@ -13,7 +13,7 @@ import {
   SERVICE_WORD,
 } from '../../src/proxy/ledger/layout.ts';
 import { exampleBreaker, exampleEndpoint } from '../support/model.ts';
-import { freshAddress, GET, OK, post, proxyFor, type TestProxy } from '../support/proxy.ts';
+import { freshAddress, GET, OK, post, proxyFor, TestProxy } from '../support/proxy.ts';
 import { RawEndpoint, type Wire } from '../support/wire.ts';
 
 /** Endpoints that answer with their number. */
@@ -245,6 +245,46 @@ test('an affinity cookie keeps a caller at its endpoint until that is gone', asy
   const moved = await ask(caller, `Cookie: ${cookie}\r\n`);
   assert.notEqual(moved.body, body);
   assert.match(moved.head, /\r\nSet-Cookie: stick=/);
+});
+
+test('a source address keeps its endpoint over connections and updates until that is gone', async (t) => {
+  const endpoints = await numbered(t, 4);
+  const policies = {
+    ...balance({ algorithm: 'round-robin' }),
+    sourceAffinity: { timeoutMs: 60_000 },
+  };
+  const { proxy, service } = await proxyFor(t, endpoints.slice(0, 3), { policies });
+  const { body } = await ask(await proxy.call(service));
+  const { key } = service;
+  await proxy.apply([proxy.service({ key, endpoints, policies })]);
+  for (let i = 0; i < 8; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const caller = await proxy.call(service);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.deepEqual([...new Set(await askOften(caller, 3))], [body]);
+  }
+  const rest = endpoints.filter((_, i) => String(i) !== body);
+  await proxy.apply([proxy.service({ key, endpoints: rest, policies })]);
+  const moved = (await ask(await proxy.call(service))).body;
+  assert.notEqual(moved, body);
+  assert.deepEqual([...new Set(await askOften(await proxy.call(service), 5))], [moved]);
+});
+
+test('a node-local Service without an endpoint on the node answers 503 and says so', async (t) => {
+  const [endpoint] = await numbered(t, 1);
+  assert(endpoint !== undefined);
+  const policies = balance({ locality: 'require-node' });
+  const { address, port } = endpoint;
+  const on = (node: string) => [exampleEndpoint(address, { port, node })];
+  const proxy = new TestProxy(t, { settings: { node: 'n1' } });
+  const service = proxy.service({ endpoints: on('n2'), policies });
+  await proxy.apply([service]);
+  const caller = await proxy.call(service);
+  const refused = await ask(caller);
+  assert.match(refused.head, /^HTTP\/1\.1 503 /);
+  assert.match(refused.body, /^maesh: no_local_endpoint: .*internalTrafficPolicy Local/);
+  await proxy.apply([proxy.service({ key: service.key, endpoints: on('n1'), policies })]);
+  assert.equal((await ask(await proxy.call(service))).body, '0');
 });
 
 test('consistent hash keeps a key at its endpoint and spreads keys', async (t) => {

@@ -54,6 +54,7 @@ function web(): Service {
       breaker: breaker(EXPRESSION),
       rateLimit: { average: 10, periodMs: 1_000, burst: 20, per: 'caller', callersMax: 1_024 },
       affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
+      sourceAffinity: { timeoutMs: 10_800_000 },
     },
   });
   const source = {

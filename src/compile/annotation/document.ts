@@ -33,7 +33,8 @@ const NOTES: ReadonlyMap<string, string> = new Map([
   [
     'Protocol',
     `\`traffic-type: udp\` on a TCP port leaves that port out, with a problem. Without the annotation \`scheme\`, the field
-\`appProtocol\` of a port tells: \`kubernetes.io/h2c\`, \`h2c\` and \`grpc\` are h2c, \`https\` and \`kubernetes.io/wss\` are https.`,
+\`appProtocol\` of a port tells: \`kubernetes.io/h2c\`, \`h2c\` and \`grpc\` are h2c, \`https\` and \`kubernetes.io/wss\` are https. A port whose \`appProtocol\` is known and not HTTP
+(\`mongo\`, \`redis\`, \`postgresql\`, \`amqp\`, \`kafka\`, \`tls\`, …) is not carried as HTTP; \`traffic-type\` overrules that.`,
   ],
   [
     'Retries',
@@ -41,8 +42,22 @@ const NOTES: ReadonlyMap<string, string> = new Map([
 nothing was answered yet and the request body could be kept.`,
   ],
   [
+    'Session affinity',
+    `\`sessionAffinity: ClientIP\` of the Service works without an annotation. All requests from one source address go to one endpoint,
+until the address was quiet for \`sessionAffinityConfig.clientIP.timeoutSeconds\` (10,800 by default). When that endpoint leaves,
+is ejected or gets weight 0, its sources move to others. A new source is placed by \`consistent-hash\` of its address, or as the
+annotation \`balance\` says where it is set. With a cookie too, the cookie is looked at first: a request with the cookie of an endpoint
+that is there goes to it, and any other request goes by its source address. How many sources are remembered: [limits](limits.md).`,
+  ],
+  [
     'Balancing',
-    `\`hash-key\` has an effect only with \`balance: consistent-hash\`, and is \`source\` (the caller's address) there when it is not set.`,
+    `\`trafficDistribution\` of the Service sets \`locality\` where the annotation does not: \`PreferSameZone\` and \`PreferClose\` mean
+\`prefer-zone\`, \`PreferSameNode\` means \`prefer-node\`. \`internalTrafficPolicy: Local\` overrules \`locality\` and \`spill-over\`: only
+endpoints of the caller's node are used, and without one the answer is 503 \`no_local_endpoint\`. A caller that is no known Pod
+counts as on the node of its proxy. In \`maesh up\`, a caller is on the node of its Pod; a caller without one reaches the endpoints of
+all nodes, since one machine stands for all of them.
+
+\`hash-key\` has an effect only with \`balance: consistent-hash\`, and is \`source\` (the caller's address) there when it is not set.`,
   ],
   [
     'Circuit breaker',

@@ -12,6 +12,7 @@ import type {
   PolicyName,
   RateLimitPolicy,
   RetryPolicy,
+  SourceAffinityPolicy,
   TimeoutPolicy,
 } from '../../model/policy.ts';
 import type { Source } from '../../model/service.ts';
@@ -26,12 +27,40 @@ export interface ServicePolicies {
   readonly findings: readonly Finding[];
 }
 
+/** What fields of the Service itself say about policies. */
+export interface SpecTraits {
+  readonly affinitySeconds: number | null;
+  readonly isNodeLocal: boolean;
+  readonly trafficDistribution: string;
+}
+
+const NO_TRAITS: SpecTraits = {
+  affinitySeconds: null,
+  isNodeLocal: false,
+  trafficDistribution: '',
+};
+
+const LOCALITY_OF_DISTRIBUTION: Readonly<Record<string, BalancePolicy['locality']>> = {
+  PreferClose: 'prefer-zone',
+  PreferSameZone: 'prefer-zone',
+  PreferSameNode: 'prefer-node',
+};
+
+const AFFINITY_FIELD = 'spec.sessionAffinity';
+const LOCAL_FIELD = 'spec.internalTrafficPolicy';
+
 const PLAIN: ServicePolicies = { policies: DEFAULT_POLICIES, sources: {}, findings: [] };
 
 /** The policies of a Service; what nobody sets, and what a bad value costs, is the default. */
-export function policiesOf(annotations: Annotations, ref: ObjectRef): ServicePolicies {
-  if (annotations.values.size === 0) return PLAIN;
-  return new PolicyReader(annotations, ref).read();
+export function policiesOf(
+  annotations: Annotations,
+  ref: ObjectRef,
+  traits: SpecTraits = NO_TRAITS,
+): ServicePolicies {
+  const { affinitySeconds, isNodeLocal, trafficDistribution } = traits;
+  const isPlain = affinitySeconds === null && !isNodeLocal && trafficDistribution === '';
+  if (isPlain && annotations.values.size === 0) return PLAIN;
+  return new PolicyReader(annotations, ref, traits).read();
 }
 
 class PolicyReader {
@@ -40,9 +69,13 @@ class PolicyReader {
   readonly #findings: Finding[] = [];
   /** Names whose value is not in force. */
   readonly #idle = new Set<string>();
+  readonly #traits: SpecTraits;
+  /** Policy fields that a field of the Service sets. */
+  readonly #specFields = new Map<string, string>();
 
-  constructor(annotations: Annotations, ref: ObjectRef) {
+  constructor(annotations: Annotations, ref: ObjectRef, traits: SpecTraits) {
     this.#ref = ref;
+    this.#traits = traits;
     for (const [name, annotation] of annotations.values) {
       const { policy } = annotation.row;
       if (policy === null || !annotations.lost.has(policy)) this.#set.set(name, annotation);
@@ -62,6 +95,7 @@ class PolicyReader {
       breaker: this.#breaker(),
       rateLimit: this.#rateLimit(),
       limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
+      sourceAffinity: this.#sourceAffinity(),
     };
     return { policies, sources: this.#sources(), findings: this.#findings };
   }
@@ -90,7 +124,12 @@ class PolicyReader {
 
   #balance(): BalancePolicy {
     const set = this.#fields<BalancePolicy>('balance');
-    const policy = { ...DEFAULT_POLICIES.balance, ...set };
+    const policy = {
+      ...DEFAULT_POLICIES.balance,
+      ...set,
+      algorithm: this.#algorithm(set.algorithm),
+      locality: this.#locality(set.locality),
+    };
     if (policy.algorithm === 'consistent-hash') {
       return { ...policy, hashKey: set.hashKey ?? { kind: 'source' } };
     }
@@ -100,6 +139,41 @@ class PolicyReader {
       'set maesh.dev/balance: consistent-hash',
     );
     return { ...policy, hashKey: null };
+  }
+
+  /** A source that is new, or forgotten, finds the endpoint that it would have had: on every node, after every restart. */
+  #algorithm(annotated: BalancePolicy['algorithm'] | undefined): BalancePolicy['algorithm'] {
+    if (annotated !== undefined) return annotated;
+    if (this.#traits.affinitySeconds === null) return DEFAULT_POLICIES.balance.algorithm;
+    this.#specFields.set('balance.algorithm', AFFINITY_FIELD);
+    return 'consistent-hash';
+  }
+
+  #locality(annotated: BalancePolicy['locality'] | undefined): BalancePolicy['locality'] {
+    const { isNodeLocal, trafficDistribution } = this.#traits;
+    if (isNodeLocal) {
+      for (const name of ['locality', 'spill-over']) {
+        this.#useless(
+          name,
+          'internalTrafficPolicy is Local',
+          'remove it, or set spec.internalTrafficPolicy to Cluster',
+        );
+      }
+      this.#specFields.set('balance.locality', LOCAL_FIELD);
+      return 'require-node';
+    }
+    if (annotated !== undefined) return annotated;
+    const distributed = LOCALITY_OF_DISTRIBUTION[trafficDistribution];
+    if (distributed === undefined) return DEFAULT_POLICIES.balance.locality;
+    this.#specFields.set('balance.locality', 'spec.trafficDistribution');
+    return distributed;
+  }
+
+  #sourceAffinity(): SourceAffinityPolicy | null {
+    const { affinitySeconds } = this.#traits;
+    if (affinitySeconds === null) return null;
+    this.#specFields.set('sourceAffinity.timeoutMs', AFFINITY_FIELD);
+    return { timeoutMs: affinitySeconds * 1_000 };
   }
 
   #affinity(): AffinityPolicy | null {
@@ -217,6 +291,7 @@ class PolicyReader {
       const path = policy === null ? field : `${policy}.${field}`;
       sources[path] = { object, field: annotation.field };
     }
+    for (const [path, field] of this.#specFields) sources[path] = { object, field };
     return sources;
   }
 }

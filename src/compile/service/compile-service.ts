@@ -9,7 +9,7 @@ import { describeRef, type Finding } from '../finding.ts';
 import type { Candidates } from './candidate.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { notCarriedFinding } from './not-carried.ts';
-import { protocolOf, schemeOf } from './port.ts';
+import { isOtherThanHttp, protocolOf, schemeOf, unknownProtocolFinding } from './port.ts';
 
 export interface ServiceContext extends EndpointContext {
   readonly defaultMode: Protocol;
@@ -53,10 +53,17 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       },
     };
     ports.push(port);
-    const notCarried = notCarriedFinding(ref, field, port);
-    if (notCarried !== null) findings.push(notCarried);
+    const ofPort = [
+      unknownProtocolFinding(spec, { ref, field }, annotations),
+      notCarriedFinding(
+        { ref, field },
+        port,
+        isOtherThanHttp(spec.appProtocol) ? spec.appProtocol : '',
+      ),
+    ];
+    for (const finding of ofPort) if (finding !== null) findings.push(finding);
   }
-  const { policies, sources, findings: ofPolicies } = policiesOf(annotations, ref);
+  const { policies, sources, findings: ofPolicies } = policiesOf(annotations, ref, object);
   const key = `${namespace}/${name}`;
   return {
     service: {

@@ -4,21 +4,25 @@ import type { ObjectRef } from '../../kube/store.ts';
 import { isCarried, type ServicePort } from '../../model/service.ts';
 import type { Finding } from '../finding.ts';
 
+/** `appProtocol` where it is what makes the port other than HTTP, else ''. */
 export function notCarriedFinding(
-  ref: ObjectRef,
-  field: string,
+  { ref, field }: { readonly ref: ObjectRef; readonly field: string },
   port: ServicePort,
+  appProtocol: string,
 ): Finding | null {
   if (isCarried(port)) return null;
   const { scheme } = port.backend;
-  const spoken = port.protocol === 'http' ? `${scheme} endpoints` : port.protocol.toUpperCase();
+  const isNamed = port.protocol === 'tcp' && appProtocol !== '';
+  const protocol = isNamed ? `${appProtocol}, which is not HTTP,` : port.protocol.toUpperCase();
+  const spoken = port.protocol === 'http' ? `${scheme} endpoints` : protocol;
   return {
     severity: 'warning',
     ref,
-    field,
-    value: String(port.port),
+    field: isNamed ? `${field}.appProtocol` : field,
+    value: isNamed ? appProtocol : String(port.port),
     message: `Cannot carry ${spoken} yet: the mesh does not listen on this port`,
-    remedy:
-      'call the Service by its own name meanwhile; only HTTP/1.1 to plain endpoints has a mesh name now',
+    remedy: isNamed
+      ? 'call the Service by its own name meanwhile; if it is HTTP after all, set maesh.dev/traffic-type: http'
+      : 'call the Service by its own name meanwhile; only HTTP/1.1 to plain endpoints has a mesh name now',
   };
 }

@@ -17,7 +17,24 @@ const SCHEME_OF_APP_PROTOCOL: ReadonlyMap<string, Scheme> = new Map([
   ['kubernetes.io/h2c', 'h2c'],
   ['kubernetes.io/ws', 'http'],
   ['kubernetes.io/wss', 'https'],
+  ['ws', 'http'],
+  ['wss', 'https'],
 ]);
+
+/** Protocols over TCP that are not HTTP: names of IANA, of Kubernetes users and of other meshes. */
+const TCP_APP_PROTOCOLS: ReadonlySet<string> = new Set(
+  `tcp tls ssl mongo mongodb mysql mariadb postgres postgresql redis rediss valkey memcached memcache amqp amqps mqtt
+  secure-mqtt kafka nats thrift dubbo cassandra cql zookeeper etcd ldap ldaps smtp smtps submission imap imaps pop3 pop3s
+  ftp ftps ssh sftp dns domain mssql ms-sql-s oracle clickhouse rabbitmq stomp sip sips rtsp nfs smb rsync telnet irc xmpp
+  bolt neo4j`.split(/\s+/),
+);
+
+const WITHOUT_PREFIX = /^(?:kubernetes\.io|istio\.io|linkerd\.io)\//;
+
+/** True when the port speaks something over TCP that no HTTP proxy may touch. */
+export function isOtherThanHttp(appProtocol: string): boolean {
+  return TCP_APP_PROTOCOLS.has(appProtocol.toLowerCase().replace(WITHOUT_PREFIX, ''));
+}
 
 /** The protocol of a port, or what keeps it out of the mesh. */
 export function protocolOf(
@@ -39,7 +56,10 @@ export function protocolOf(
     };
   }
   const annotated = annotations.values.get('traffic-type');
-  const type = protocolValue(annotated) ?? defaultMode;
+  const told = protocolValue(annotated);
+  if (told === null && isOtherThanHttp(spec.appProtocol)) return 'tcp';
+  const isHttp = told === null && SCHEME_OF_APP_PROTOCOL.has(spec.appProtocol.toLowerCase());
+  const type = told ?? (isHttp ? 'http' : defaultMode);
   if (type !== 'udp') return type;
   if (annotated === undefined) {
     return {
@@ -76,4 +96,26 @@ export function schemeOf(
   const value = annotations.values.get('scheme')?.value;
   if (value === 'http' || value === 'h2c' || value === 'https') return value;
   return SCHEME_OF_APP_PROTOCOL.get(spec.appProtocol.toLowerCase()) ?? 'http';
+}
+
+/** An application protocol that nothing is known of, on a port that is carried as HTTP for want of a better word. */
+export function unknownProtocolFinding(
+  spec: ServicePortSpec,
+  at: { readonly ref: ObjectRef; readonly field: string },
+  annotations: Annotations,
+): Finding | null {
+  const { appProtocol } = spec;
+  if (appProtocol === '' || spec.protocol !== 'TCP') return null;
+  if (annotations.values.has('traffic-type') || annotations.values.has('scheme')) return null;
+  if (SCHEME_OF_APP_PROTOCOL.has(appProtocol.toLowerCase()) || isOtherThanHttp(appProtocol)) {
+    return null;
+  }
+  return {
+    severity: 'warning',
+    ref: at.ref,
+    field: `${at.field}.appProtocol`,
+    value: appProtocol,
+    message: `the application protocol is not known, so port ${spec.port} is carried by the default mode`,
+    remedy: 'set maesh.dev/traffic-type to http or tcp on the Service',
+  };
 }

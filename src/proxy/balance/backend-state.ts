@@ -5,12 +5,14 @@
 
 import assert from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
+import { hash32 } from '../../base/hash.ts';
 import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import type { EjectionPolicy, Policies } from '../../model/policy.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
+import { type SourceTable, sourceKey } from '../ledger/source-table.ts';
 import { countEjected, ejectedMax } from './ejection.ts';
 import { EndpointState } from './endpoint-state.ts';
 import { type EndpointOdds, nextOddsOf, oddsOf } from './odds.ts';
@@ -28,6 +30,10 @@ export class BackendState {
   #endpoints: readonly EndpointState[] = [];
   #byId: ReadonlyMap<string, EndpointState> = new Map();
   #byToken: ReadonlyMap<string, EndpointState> = new Map();
+  #bySourceToken: ReadonlyMap<number, EndpointState> = new Map();
+  #sources: SourceTable | null = null;
+  #sourceTimeoutMs = 0;
+  readonly #hash: number;
   #ejection: EjectionPolicy = DEFAULT_POLICIES.ejection;
   #spillOverInFlight = 0;
   readonly #gate: Gate = { limit: 0, slowStartMs: 0, panic: false };
@@ -39,9 +45,15 @@ export class BackendState {
 
   constructor(id: string, clock: Clock, random: Random) {
     this.id = id;
+    this.#hash = hash32(id);
     this.#clock = clock;
     this.#random = random;
     this.#tiers = this.#makeTiers([], DEFAULT_POLICIES);
+  }
+
+  /** Whether any endpoint is where callers of this node may be led to. */
+  isReachable(node: string): boolean {
+    return this.#endpoints.some((endpoint) => this.#tiers.allows(endpoint, node));
   }
 
   get size(): number {
@@ -54,9 +66,14 @@ export class BackendState {
 
   /**
    * Takes over new endpoints and policies. `cells` is aligned with `backend.endpoints`. What stays keeps its state; what
-   * left is marked `gone` and its idle connections are closed.
+   * left is marked `gone` and its idle connections are closed. `sources` is there with a policy `sourceAffinity`.
    */
-  update(backend: Backend, policies: Policies, cells: readonly Cells[]): void {
+  update(
+    backend: Backend,
+    policies: Policies,
+    cells: readonly Cells[],
+    sources: SourceTable | null = null,
+  ): void {
     const byId = new Map<string, EndpointState>();
     backend.endpoints.forEach((endpoint, i) => {
       const own = cells[i];
@@ -73,8 +90,12 @@ export class BackendState {
     this.#byId = byId;
     this.#endpoints = [...byId.values()];
     const members = weigh(this.#endpoints);
-    this.#peers = members.map(({ cells }) => cells);
-    for (const state of this.#endpoints) state.peers = this.#peers;
+    this.#setPeers(members, policies);
+    this.#sources = policies.sourceAffinity === null ? null : sources;
+    this.#sourceTimeoutMs = policies.sourceAffinity?.timeoutMs ?? 0;
+    this.#bySourceToken = new Map(
+      this.#sources === null ? [] : members.map((state) => [state.token, state]),
+    );
     this.#byToken = new Map(
       policies.affinity === null ? [] : members.map((state) => [state.affinityToken, state]),
     );
@@ -97,12 +118,10 @@ export class BackendState {
     const tiers = this.#tiers.near(request.node, request.zone);
     if (request.affinity !== '') {
       const bound = this.#byToken.get(request.affinity);
-      if (bound !== undefined && this.#tiers.all.rotation.isUsable(bound, request.avoid))
-        return bound;
+      if (bound !== undefined && this.#mayTake(bound, request)) return bound;
     }
-    const picked = this.#pickNear(tiers, request, nowMs);
-    if (picked !== null) return picked;
-    return this.#pickLast(request, nowMs);
+    if (this.#sources !== null) return this.#pickForSource(tiers, request, nowMs);
+    return this.#pickAny(tiers, request, nowMs);
   }
 
   /**
@@ -125,13 +144,60 @@ export class BackendState {
     const odds = of({
       endpoints: this.#endpoints,
       tiers: this.#tiers.near(request.node, request.zone),
-      bound: this.#byToken.get(request.affinity) ?? null,
+      bound: this.#boundOf(request, nowMs),
       spillOverInFlight: this.#spillOverInFlight,
       request,
       nowMs,
     });
     gate.panic = before;
     return odds;
+  }
+
+  #pickAny(tiers: readonly Ring[], request: PickRequest, nowMs: number): EndpointState | null {
+    return this.#pickNear(tiers, request, nowMs) ?? this.#pickLast(tiers, request, nowMs);
+  }
+
+  /**
+   * The endpoint of the source address, as long as it takes traffic and is not ejected. A request that it failed, or that is
+   * beyond its connection limit, goes elsewhere alone; otherwise the source moves.
+   */
+  #pickForSource(
+    tiers: readonly Ring[],
+    request: PickRequest,
+    nowMs: number,
+  ): EndpointState | null {
+    const sources = this.#sources as SourceTable;
+    const source = sourceKey(request.source, this.#hash);
+    const before = sources.find(source, this.#sourceTimeoutMs, nowMs);
+    const bound = this.#bySourceToken.get(before);
+    if (bound !== undefined && this.#tiers.allows(bound, request.node)) {
+      const { rotation } = this.#tiers.all;
+      if (rotation.isUsable(bound, request.avoid)) return bound;
+      if (rotation.isLive(bound)) return this.#pickAny(tiers, request, nowMs);
+    }
+    const picked = this.#pickAny(tiers, request, nowMs);
+    if (picked === null) return null;
+    const claim = { timeoutMs: this.#sourceTimeoutMs, nowMs };
+    const winner = this.#bySourceToken.get(sources.claim(source, before, picked.token, claim));
+    return winner !== undefined && this.#mayTake(winner, request) ? winner : picked;
+  }
+
+  #mayTake(endpoint: EndpointState, request: PickRequest): boolean {
+    return (
+      this.#tiers.all.rotation.isUsable(endpoint, request.avoid) &&
+      this.#tiers.allows(endpoint, request.node)
+    );
+  }
+
+  /** The endpoint that an affinity binds the request to, usable or not. */
+  #boundOf(request: PickRequest, nowMs: number): EndpointState | null {
+    const byCookie = this.#byToken.get(request.affinity);
+    if (byCookie !== undefined && this.#mayTake(byCookie, request)) return byCookie;
+    if (this.#sources === null) return null;
+    const source = sourceKey(request.source, this.#hash);
+    const token = this.#sources.peek(source, this.#sourceTimeoutMs, nowMs);
+    const bound = this.#bySourceToken.get(token);
+    return bound !== undefined && this.#tiers.allows(bound, request.node) ? bound : null;
   }
 
   #pickNear(tiers: readonly Ring[], request: PickRequest, nowMs: number): EndpointState | null {
@@ -153,15 +219,26 @@ export class BackendState {
   }
 
   /** Nothing was found by figures that may be some milliseconds old: once more with fresh ones, then the one to be avoided. */
-  #pickLast(request: PickRequest, nowMs: number): EndpointState | null {
+  #pickLast(tiers: readonly Ring[], request: PickRequest, nowMs: number): EndpointState | null {
     this.#scan(nowMs);
-    const { rotation, picker } = this.#tiers.all;
+    const { rotation, picker } = tiers.at(-1) ?? this.#tiers.all;
     rotation.scan(nowMs);
     const picked = picker.pick(request, nowMs);
     if (picked !== null) return picked;
     const { avoid } = request;
     if (avoid === null || avoid.weight === 0 || this.#byId.get(avoid.id) !== avoid) return null;
     return rotation.isUsable(avoid, null) ? avoid : null;
+  }
+
+  /** Whom the ejection limit counts: all that take traffic, or those of its node where a caller reaches no others. */
+  #setPeers(members: readonly EndpointState[], policies: Policies): void {
+    this.#peers = members.map(({ cells }) => cells);
+    for (const state of this.#endpoints) state.peers = this.#peers;
+    if (policies.balance.locality !== 'require-node') return;
+    for (const peers of Map.groupBy(members, ({ endpoint }) => endpoint.node).values()) {
+      const cells = peers.map((peer) => peer.cells);
+      for (const state of peers) state.peers = cells;
+    }
   }
 
   #scan(nowMs: number): void {

@@ -10,6 +10,7 @@ import { type Cells, LedgerView } from '../ledger/cells.ts';
 import { ENDPOINT_FLOAT, ENDPOINT_WORD } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { endpointSlotKey } from '../ledger/placement.ts';
+import { SOURCE_TABLE_BYTES, SourceTable } from '../ledger/source-table.ts';
 import { BackendState, type PickRequest } from './backend-state.ts';
 import type { EndpointState } from './endpoint-state.ts';
 
@@ -35,7 +36,7 @@ export function endpointsWith(weights: readonly number[]): Endpoint[] {
 }
 
 export function request(change: Partial<PickRequest> = {}): PickRequest {
-  return { hash: -1, node: '', zone: '', avoid: null, affinity: '', ...change };
+  return { hash: -1, node: '', zone: '', avoid: null, affinity: '', source: 0, ...change };
 }
 
 /** One memory for all fixtures of a process: shared buffers are dear to make by the thousand. */
@@ -47,6 +48,7 @@ let fixtures = 0;
 export class BackendFixture {
   readonly clock = new ManualClock();
   readonly state: BackendState;
+  readonly sources = new SourceTable(new SharedArrayBuffer(SOURCE_TABLE_BYTES));
   readonly #id = `${BACKEND_ID} ${fixtures++}`;
 
   constructor(endpoints: readonly Endpoint[], policies: Policies, seed = 1) {
@@ -60,6 +62,7 @@ export class BackendFixture {
       backend,
       policies,
       endpoints.map((endpoint) => this.#cells(endpoint)),
+      this.sources,
     );
   }
 

@@ -20,6 +20,10 @@ export class EndpointState {
   /** Replaced when the endpoint's weight or place changes. */
   endpoint: Endpoint;
   readonly cells: Cells;
+  /** What stands for it in a table of sources; never 0. */
+  readonly token: number;
+  /** What an affinity cookie says instead of the address; the same on every thread, node and restart. */
+  readonly affinityToken: string;
   /** Share against its siblings: the endpoint's weight, or 1 for all of a backend whose weights are all 0. */
   weight = 0;
   /** Cells of all endpoints of the backend that take traffic: what the ejection limit counts. */
@@ -36,11 +40,9 @@ export class EndpointState {
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.cells = cells;
-  }
-
-  /** What an affinity cookie says instead of the address; the same on every thread, node and restart. */
-  get affinityToken(): string {
-    return hash32(this.id).toString(16).padStart(8, '0');
+    const hash = hash32(id);
+    this.token = hash === 0 ? 1 : hash | 0;
+    this.affinityToken = hash.toString(16).padStart(8, '0');
   }
 
   /** Requests in flight on all threads of the node. */

@@ -20,7 +20,7 @@ export interface OddsInput {
   readonly endpoints: readonly EndpointState[];
   /** From near to far. */
   readonly tiers: readonly Ring[];
-  /** The endpoint that the affinity cookie names. */
+  /** The endpoint that the affinity cookie names, or that the source address belongs to. */
   readonly bound: EndpointState | null;
   readonly spillOverInFlight: number;
   readonly request: PickRequest;
@@ -118,7 +118,9 @@ function isFit(rotation: Rotation, spillOverInFlight: number): boolean {
 
 function refusal(input: OddsInput, endpoint: EndpointState, at: number, choice: Choice): string {
   const rotation = input.tiers[at]?.rotation;
-  if (rotation === undefined) return 'weight 0';
+  if (rotation === undefined) {
+    return endpoint.endpoint.weight === 0 ? 'weight 0' : 'on another node than the caller';
+  }
   if (!rotation.isLive(endpoint)) {
     if (healthOf(endpoint.cells) === PROBING) return 'ejected, a probe is under way';
     if (healthOf(endpoint.cells) === EJECTED) return 'ejected';

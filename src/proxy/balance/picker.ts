@@ -13,6 +13,8 @@ export interface PickRequest {
   avoid: EndpointState | null;
   /** `affinityToken` from the cookie, '' when there is none. */
   affinity: string;
+  /** Hash of the source address where the Service keeps a source on its endpoint; read only then. */
+  source: number;
 }
 
 /** An endpoint that may be picked now, with its weight at this moment. */

@@ -47,7 +47,7 @@ export class Tiers {
     this.#last = this.#onlyAll;
   }
 
-  /** From near to far; the last one has every member. Never empty. */
+  /** From near to far; the last one has every member that the caller may reach. Never empty. */
   near(node: string, zone: string): readonly Ring[] {
     if (this.#policy.locality === 'none') return this.#onlyAll;
     if (node === this.#lastNode && zone === this.#lastZone) return this.#last;
@@ -59,12 +59,36 @@ export class Tiers {
     return tiers;
   }
 
+  /** Whether callers of this node may be led to the endpoint at all. */
+  allows(endpoint: EndpointState, node: string): boolean {
+    if (this.#policy.locality !== 'require-node' || node === '') return true;
+    return endpoint.endpoint.node === node;
+  }
+
   #remember(node: string, zone: string): readonly Ring[] {
     if (this.#placeCount >= PLACES_MAX) {
       this.#places.clear();
       this.#rings.clear();
       this.#placeCount = 0;
     }
+    const found =
+      this.#policy.locality === 'require-node' ? this.#own(node) : this.#preferred(node, zone);
+    let zones = this.#places.get(node);
+    if (zones === undefined) {
+      zones = new Map();
+      this.#places.set(node, zones);
+    }
+    zones.set(zone, found);
+    this.#placeCount++;
+    return found;
+  }
+
+  /** Those of the node alone, even where it has none. Where nobody knows the node, one machine is all of them. */
+  #own(node: string): readonly Ring[] {
+    return node === '' ? this.#onlyAll : [this.#part('node', node)];
+  }
+
+  #preferred(node: string, zone: string): readonly Ring[] {
     const tiers: Ring[] = [];
     if (node !== '' && this.#policy.locality === 'prefer-node') {
       tiers.push(this.#part('node', node));
@@ -76,15 +100,7 @@ export class Tiers {
         rotation.members.length > 0 &&
         (i === 0 || !isSame(rotation.members, tiers[i - 1]?.rotation.members ?? [])),
     );
-    const found = distinct.length > 0 ? distinct : this.#onlyAll;
-    let zones = this.#places.get(node);
-    if (zones === undefined) {
-      zones = new Map();
-      this.#places.set(node, zones);
-    }
-    zones.set(zone, found);
-    this.#placeCount++;
-    return found;
+    return distinct.length > 0 ? distinct : this.#onlyAll;
   }
 
   #part(tier: 'node' | 'zone', name: string): Ring {

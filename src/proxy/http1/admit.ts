@@ -1,7 +1,7 @@
 /** The phases between the head and the first try: who may go on, and to which backend. */
 
 import type { FailureReason } from '../../model/failure.ts';
-import type { BackendState } from '../balance/backend-state.ts';
+import type { BackendState, PickRequest } from '../balance/backend-state.ts';
 import type { ThreadContext } from '../context.ts';
 import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
@@ -97,8 +97,9 @@ export function isBodyTooLarge(service: ServiceState, contentLength: number): bo
 }
 
 /** Why a backend that gave no endpoint gave none. */
-export function noEndpointReason(backend: BackendState): FailureReason {
-  return backend.size === 0 ? 'no_endpoint' : 'no_healthy_endpoint';
+export function noEndpointReason(backend: BackendState, pick: PickRequest): FailureReason {
+  if (backend.size === 0) return 'no_endpoint';
+  return backend.isReachable(pick.node) ? 'no_healthy_endpoint' : 'no_local_endpoint';
 }
 
 function refuse(failure: FailureReason, retryAfterMs: number): Verdict {

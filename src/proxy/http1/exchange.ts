@@ -40,7 +40,7 @@ const BODY = 2;
 const DISCARDING = 3;
 
 export class Exchange implements ConnectionUser {
-  readonly pick = new PickFacts();
+  readonly pick: PickFacts;
   tries = 0;
   status = 0;
   failure: FailureReason | '' = '';
@@ -74,6 +74,7 @@ export class Exchange implements ConnectionUser {
   constructor(caller: CallerConnection, context: ThreadContext) {
     this.#caller = caller;
     this.#context = context;
+    this.pick = new PickFacts(context.settings.node);
     this.request = new OutgoingRequest(context);
     this.response = new IncomingResponse(context, caller);
     this.#arrival = { port: caller.port, contentLength: -1, addressHash: caller.addressHash };
@@ -253,7 +254,7 @@ export class Exchange implements ConnectionUser {
   #startTry(now: number): void {
     const { backend } = this.#target as Target;
     const endpoint = backend.pick(this.pick, now);
-    if (endpoint === null) return this.#fail(noEndpointReason(backend));
+    if (endpoint === null) return this.#fail(noEndpointReason(backend, this.pick));
     this.tries++;
     this.#send(endpoint, EndpointConnection.acquire(endpoint, this.#context, this), now);
   }

@@ -13,14 +13,24 @@ export class PickFacts implements PickRequest {
   zone = '';
   avoid: EndpointState | null = null;
   affinity = '';
+  source = 0;
+  readonly #ownNode: string;
+
+  /** `ownNode` as in `ProxySettings`: where callers are that nothing is known of. */
+  constructor(ownNode: string) {
+    this.#ownNode = ownNode;
+  }
 
   /** `identity` is the caller's; undefined for nobody. */
   reset(identity: Identity | undefined): void {
     this.hash = -1;
-    this.node = identity === undefined ? '' : identity.node;
+    // A caller that the mesh does not know (one on the host network) is most likely on the proxy's own node.
+    const known = identity === undefined ? '' : identity.node;
+    this.node = known === '' ? this.#ownNode : known;
     this.zone = identity === undefined ? '' : identity.zone;
     this.avoid = null;
     this.affinity = '';
+    this.source = 0;
   }
 
   /** Reads the hash key and the affinity cookie, where the policies want them. */
@@ -29,5 +39,6 @@ export class PickFacts implements PickRequest {
     if (hashKey !== null) this.hash = hashOf(hashKey, data, head, addressHash);
     const { affinity } = policies;
     if (affinity !== null) this.affinity = affinityToken(affinity.cookie, data, head);
+    this.source = addressHash;
   }
 }

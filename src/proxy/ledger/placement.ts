@@ -7,6 +7,7 @@ import type { Identity } from '../../model/endpoint.ts';
 import { callerTableBytes } from './caller-table.ts';
 import { ENDPOINT_FLOAT, type SlotKind } from './layout.ts';
 import type { Ledger } from './ledger.ts';
+import { SOURCE_TABLE_BYTES } from './source-table.ts';
 
 export interface PlacedService {
   readonly service: Service;
@@ -15,6 +16,8 @@ export interface PlacedService {
   readonly statusSlot: number;
   /** Buckets of the callers when the rate limit is per caller, else null. */
   readonly callers: SharedArrayBuffer | null;
+  /** Endpoints of the sources where they are kept, else null. */
+  readonly sources: SharedArrayBuffer | null;
   /** Per port, the slots of its backend's endpoints in their order. */
   readonly endpointSlots: readonly (readonly number[])[];
 }
@@ -42,6 +45,7 @@ interface Held {
   readonly endpoints: Set<string>;
   callers: SharedArrayBuffer | null;
   callersMax: number;
+  sources: SharedArrayBuffer | null;
 }
 
 export class Placement {
@@ -76,6 +80,7 @@ export class Placement {
       endpoints: new Set<string>(),
       callers: null,
       callersMax: 0,
+      sources: null,
     };
     this.#services.set(service.key, held);
     const before = new Set(held.endpoints);
@@ -84,7 +89,7 @@ export class Placement {
       this.#placeEndpoints(port.backend, held, before),
     );
     for (const key of before) this.#leave('endpoint', key);
-    const { breaker, rateLimit } = service.policies;
+    const { breaker, rateLimit, sourceAffinity } = service.policies;
     if (rateLimit?.per !== 'caller') {
       held.callers = null;
       held.callersMax = 0;
@@ -92,11 +97,14 @@ export class Placement {
       held.callers = new SharedArrayBuffer(callerTableBytes(rateLimit.callersMax));
       held.callersMax = rateLimit.callersMax;
     }
+    if (sourceAffinity === null) held.sources = null;
+    else held.sources ??= new SharedArrayBuffer(SOURCE_TABLE_BYTES);
     return {
       service,
       slot: this.#claim('service', service.key),
       statusSlot: breaker === null ? -1 : this.#claim('status', service.key),
       callers: held.callers,
+      sources: held.sources,
       endpointSlots,
     };
   }

@@ -12,6 +12,7 @@ import type { RateLimitPolicy } from '../../model/policy.ts';
 import { CALLER_SET_BYTES, CALLER_WAYS } from '../ledger/caller-table.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_TICK } from '../ledger/layout.ts';
+import { lockSet, unlockSet } from '../ledger/set-lock.ts';
 
 /** A rate limit in the units of the bucket; made once per update by `compileRate`. */
 export interface Rate {
@@ -71,15 +72,6 @@ function fullAfterToken(full: bigint, rate: Rate, now: bigint): bigint {
   return (full > now ? full : now) + rate.tokenNs;
 }
 
-/** Looks at a taken lock before the thread sleeps; some 50 µs, while the section takes under one. */
-const LOCK_TRIES = 2_000;
-/**
- * Sleeps of at most 5 ms before a lock counts as left behind by a thread that died. On a busy machine the system may hold
- * back a living one inside the section; to break its lock would make two buckets for one caller.
- */
-const LOCK_SLEEPS = 20;
-const LOCK_SLEEP_MS = 5;
-
 /**
  * One bucket per caller in shared memory of fixed size, all zero at first: sets of eight, chosen by the caller's hash.
  *
@@ -88,8 +80,7 @@ const LOCK_SLEEP_MS = 5;
  * rate. With more, a newcomer inherits what its predecessor spent and the predecessor loses its own account: single callers
  * may then get more or less, but all of a set together never more than eight of them are due.
  *
- * Taking is lock-free. Only a caller without a bucket locks its set, so that two threads never make two buckets for it;
- * a lock that is held for 0.1 s is broken, so a thread that died in between stops nobody.
+ * Taking is lock-free. Only a caller without a bucket locks its set, so that two threads never make two buckets for it.
  */
 export class CallerBuckets {
   readonly #ticks: BigInt64Array;
@@ -137,25 +128,14 @@ export class CallerBuckets {
   }
 
   #claim(set: number, key: number): number {
-    this.#lock(set);
+    lockSet(this.#locks, set);
     let at = this.#find(set, key);
     if (at < 0) {
       at = this.#fullest(set);
       Atomics.store(this.#keys, at, key);
     }
-    Atomics.store(this.#locks, set, 0);
-    Atomics.notify(this.#locks, set, 1);
+    unlockSet(this.#locks, set);
     return at;
-  }
-
-  #lock(set: number): void {
-    for (let tries = 0; tries < LOCK_TRIES; tries++) {
-      if (Atomics.compareExchange(this.#locks, set, 0, 1) === 0) return;
-    }
-    for (let sleeps = 0; sleeps < LOCK_SLEEPS; sleeps++) {
-      Atomics.wait(this.#locks, set, 1, LOCK_SLEEP_MS);
-      if (Atomics.compareExchange(this.#locks, set, 0, 1) === 0) return;
-    }
   }
 
   /** The bucket of a set that is full, or will be first. */
