@@ -354,5 +354,6 @@ function wordOf(policies: object, policy: string, field: string): string | null 
   const value: unknown = Reflect.get(policies, policy);
   if (typeof value !== 'object' || value === null) return null;
   const word: unknown = Reflect.get(value, field);
-  return word === undefined ? null : String(word);
+  if (word === undefined) return null;
+  return typeof word === 'string' ? word : JSON.stringify(word);
 }
