@@ -15,6 +15,7 @@ function agent(name: string, notServed: readonly Refused[], build = '0.1.0'): Ag
     servedVersion: 1,
     listenFailures: [],
     lagMs: 0,
+    troubles: [],
     remote: '10.0.0.1:1',
     carries: ['http'],
     notServed,

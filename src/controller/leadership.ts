@@ -9,6 +9,7 @@ import type { Random } from '../base/random.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import { CONTROLLER } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
+import type { Trouble } from '../model/trouble.ts';
 import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
 import { ClusterDnsWatch } from './cluster-dns/watch.ts';
 import type { ControlPlane } from './control-plane.ts';
@@ -18,6 +19,7 @@ import { ReplicaLeases } from './leader/replica-leases.ts';
 import type { ControllerSettings } from './settings.ts';
 import { ShadowKeeper } from './shadow/keeper.ts';
 import { trafficDistributionOf } from './shadow/render.ts';
+import { TrafficProblems } from './traffic/traffic-problems.ts';
 
 export interface LeadershipOptions {
   readonly settings: ControllerSettings;
@@ -41,6 +43,7 @@ export class Leadership {
   readonly #replicas: ReplicaLeases;
   readonly #events: EventRecorder;
   readonly #dnsWatch: ClusterDnsWatch;
+  readonly #traffic: TrafficProblems;
   /** What the cluster DNS was last told, or is being told. */
   #dnsAddresses = '';
 
@@ -98,6 +101,11 @@ export class Leadership {
       identity,
       lookup: (object) => plane.lookup(object),
     });
+    this.#traffic = new TrafficProblems({
+      clock,
+      snapshot: () => plane.snapshot(),
+      troubles: () => this.#troubles(),
+    });
     this.#election = new LeaderElection({
       ...common,
       api: client,
@@ -139,7 +147,11 @@ export class Leadership {
   /** Agents have got on, came or left; addresses of the DNS have changed. */
   changed(): void {
     const { plane } = this.#options;
-    this.#replicas.report({ progress: plane.progress.current, agents: plane.discovery.agentCount });
+    this.#replicas.report({
+      progress: plane.progress.current,
+      agents: plane.discovery.agentCount,
+      troubles: distinct(plane.agents().flatMap(({ troubles }) => troubles)),
+    });
     this.#keeper.progressed();
     const addresses = plane.dnsAddresses.join();
     if (addresses === this.#dnsAddresses) return;
@@ -148,7 +160,13 @@ export class Leadership {
   }
 
   problems(): readonly Problem[] {
-    return [...this.#keeper.problems(), ...this.dns.problems()];
+    return [...this.#keeper.problems(), ...this.dns.problems(), ...this.#traffic.problems()];
+  }
+
+  /** Of all agents, as far as other replicas have told of theirs. */
+  #troubles(): readonly Trouble[] {
+    const own = this.#options.plane.agents().flatMap(({ troubles }) => troubles);
+    return [...own, ...this.#replicas.others().flatMap(({ troubles }) => troubles)];
   }
 
   #back(): void {
@@ -173,6 +191,11 @@ export class Leadership {
     await this.dns.stop();
     await this.#dnsWatch.stop();
   }
+}
+
+/** Each once: the agents of several nodes see the same. */
+function distinct(troubles: readonly Trouble[]): readonly Trouble[] {
+  return [...new Map(troubles.map((trouble) => [JSON.stringify(trouble), trouble])).values()];
 }
 
 /** Agents of this replica that are behind, by name. */

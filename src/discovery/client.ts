@@ -16,6 +16,7 @@ import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
+import type { Trouble } from '../model/trouble.ts';
 import { Backoff, type BackoffBounds } from '../base/backoff.ts';
 import { readCopy } from './copy.ts';
 import { dial, type Address } from './dial.ts';
@@ -110,6 +111,9 @@ export class DiscoveryClient {
   #acknowledged: ({ readonly version: number } & Shortcomings) | null = null;
   /** As it was told last. */
   #refused: readonly Refused[] = [];
+  #troubles: readonly Trouble[] = [];
+  /** As the controller of the link knows them. */
+  #reported: readonly Trouble[] = [];
   #seeking: Promise<void> | null = null;
 
   constructor(options: DiscoveryClientOptions) {
@@ -133,6 +137,12 @@ export class DiscoveryClient {
     this.#versions.serve(version);
     this.#failures = failures;
     this.#acknowledge();
+  }
+
+  /** Services that fail callers of this node now; told to each controller that it is connected to. */
+  report(troubles: readonly Trouble[]): void {
+    this.#troubles = troubles;
+    this.#report();
   }
 
   /** What is known, from whatever it came; the maps are live. */
@@ -275,6 +285,7 @@ export class DiscoveryClient {
     // From here on only the new one is listened to, so the two never mix.
     this.#link = link;
     this.#acknowledged = null;
+    this.#reported = [];
     this.#picture.abort();
     old?.close();
     this.#options.log.info('Connected to a controller', {
@@ -297,6 +308,7 @@ export class DiscoveryClient {
     if (delta !== null) this.#options.onDelta(delta);
     this.#updateState();
     this.#acknowledge();
+    this.#report();
   }
 
   #tellRefused(): void {
@@ -324,6 +336,12 @@ export class DiscoveryClient {
     if (isEqual(next, this.#acknowledged)) return;
     this.#acknowledged = next;
     link.acknowledge(served, shortcomings);
+  }
+
+  #report(): void {
+    if (this.#link?.isSynced !== true || isEqual(this.#troubles, this.#reported)) return;
+    this.#reported = this.#troubles;
+    this.#link.report(this.#troubles);
   }
 
   #sendToken(link: Link): void {

@@ -24,6 +24,7 @@ export const FRAME_TYPE = {
   goAway: 8,
   askToken: 9,
   token: 10,
+  report: 11,
 } as const;
 
 export const FLAG = {

@@ -2,6 +2,7 @@
 
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
+import type { Trouble } from '../model/trouble.ts';
 import type { Delta } from '../model/service.ts';
 import { encodeFrame, FRAME_TYPE, type Frame } from './frame.ts';
 import type { Position, Welcome } from './hello.ts';
@@ -14,6 +15,7 @@ import {
   type GoAway,
   type Shortcomings,
 } from './message.ts';
+import { reportFrame } from './report.ts';
 import { readPart } from './part.ts';
 import type { Pool } from './pool.ts';
 import type { Picture } from './state.ts';
@@ -79,6 +81,10 @@ export class Link {
 
   acknowledge(version: number, shortcomings: Shortcomings): void {
     this.#options.wire.send(acknowledgeFrame(version, shortcomings));
+  }
+
+  report(troubles: readonly Trouble[]): void {
+    this.#options.wire.send(reportFrame(troubles));
   }
 
   sendToken(token: string): void {

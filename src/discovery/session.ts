@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import type { Trouble } from '../model/trouble.ts';
 import { Cursor } from './cursor.ts';
 import { FRAME_TYPE, type Frame } from './frame.ts';
 import type { Hello } from './hello.ts';
@@ -23,6 +24,7 @@ import {
 } from './message.ts';
 import type { Understanding } from './part-frame.ts';
 import type { Refused } from './understanding.ts';
+import { readReport } from './report.ts';
 import { skip, type Wire } from './wire.ts';
 
 /** What the controller knows of a connected agent. */
@@ -44,6 +46,8 @@ export interface AgentStatus {
   readonly listenFailures: readonly string[];
   /** For how long there has been a version that it does not serve; 0 when it serves the latest. */
   readonly lagMs: number;
+  /** Services that fail its callers; none from an agent that does not tell. */
+  readonly troubles: readonly Trouble[];
   readonly remote: string;
   /** What it carries, as `carriageOf` names it. */
   readonly carries: readonly string[];
@@ -90,6 +94,7 @@ export class Session {
   readonly #connectedAtMs: number;
   #servedVersion = 0;
   #shortcomings: Shortcomings = { failures: [], refused: [] };
+  #troubles: readonly Trouble[] = [];
   #token: Timer;
   #isAsked = false;
 
@@ -125,6 +130,7 @@ export class Session {
       servedVersion: this.#servedVersion,
       listenFailures: this.#shortcomings.failures,
       lagMs: Math.min(history.lagMs(this.#servedVersion), connectedMs),
+      troubles: this.#troubles,
       remote: this.#wire.remote,
       carries: hello.carries,
       notServed: this.#notServed(),
@@ -181,6 +187,10 @@ export class Session {
         return;
       case FRAME_TYPE.token:
         this.#checkToken(readToken(frame));
+        return;
+      case FRAME_TYPE.report:
+        this.#troubles = readReport(frame);
+        this.#options.onChange();
         return;
       case FRAME_TYPE.heartbeat:
         return;

@@ -6,6 +6,7 @@ import { FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { readHello, readWelcome } from './hello.ts';
 import { readAcknowledge, readCommit, readGoAway, readToken } from './message.ts';
 import { readPart, type Part } from './part.ts';
+import { readReport } from './report.ts';
 import { Pool } from './pool.ts';
 import { Picture } from './state.ts';
 
@@ -22,6 +23,7 @@ const READERS: Readonly<Record<number, (frame: Frame) => unknown>> = {
   [FRAME_TYPE.acknowledge]: readAcknowledge,
   [FRAME_TYPE.goAway]: readGoAway,
   [FRAME_TYPE.token]: readToken,
+  [FRAME_TYPE.report]: readReport,
 };
 
 /** Reads the bytes as an agent and a controller would; throws unless they are read or refused in order. */

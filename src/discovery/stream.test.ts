@@ -86,6 +86,39 @@ test('versions of the two sides count apart, and an acknowledgement means the ri
   await untilServer(server, () => server.minServedVersion() === 43);
 });
 
+test('what an agent reports is known to whichever controller it is connected to', async (t) => {
+  const one = await startServer(t);
+  const { server } = one;
+  server.publish(delta(1, { services: [service('shop/web')] }));
+  const agent = await startAgent(t, one);
+  const failing = { service: 'shop/web', kind: 'failing', detail: 'connect_failed' } as const;
+  // Told before there is anybody to tell.
+  agent.client.report([failing]);
+  await untilServer(server, () => server.agents()[0]?.troubles.length === 1);
+  assert.deepEqual(server.agents()[0]?.troubles, [failing]);
+  agent.client.report([]);
+  await untilServer(server, () => server.agents()[0]?.troubles.length === 0);
+});
+
+test('a report of a newer agent is read as far as it is known, and a damaged one ends its stream', async (t) => {
+  const started = await startServer(t);
+  const { server } = started;
+  server.publish(delta(1));
+  const agent = await rawAgent(t, started);
+  agent.send({ type: FRAME_TYPE.hello, flags: MUST }, HELLO);
+  await untilServer(server, () => server.agentCount === 1);
+  const report = (troubles: unknown): void =>
+    agent.send({ type: FRAME_TYPE.report }, { troubles, news: 1 });
+  const ejected = { service: 'shop/web', kind: 'ejected', detail: '10.1.0.1:80' };
+  report([{ ...ejected, more: 1 }, { ...ejected, kind: 'of-tomorrow' }, { kind: 'failing' }, 7]);
+  await untilServer(server, () => server.agents()[0]?.troubles.length === 1);
+  assert.deepEqual(server.agents()[0]?.troubles, [ejected]);
+  report(Array.from({ length: 500 }, (_, i) => ({ ...ejected, detail: String(i) })));
+  await untilServer(server, () => server.agents()[0]?.troubles.length === 100);
+  report('none');
+  await untilServer(server, () => server.agentCount === 0);
+});
+
 test('an empty mesh is a configuration too', async (t) => {
   const started = await startServer(t);
   started.server.publish(delta(1));

@@ -12,6 +12,7 @@ import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
 import { CONTROLLER } from '../model/names.ts';
 import type { Problem, Snapshot } from '../model/service.ts';
+import type { Trouble } from '../model/trouble.ts';
 import { Bundle } from './bundle.ts';
 import { refusedProblems } from './refused-problems.ts';
 import type { NodeSettings } from './settings.ts';
@@ -75,6 +76,11 @@ export class Feed {
   /** Services that this version of maesh does not serve, since they say what it does not know. */
   problems(): readonly Problem[] {
     return refusedProblems(this.#client?.refused() ?? [], readVersion());
+  }
+
+  /** Tells the controller which Services fail callers of this node. */
+  report(troubles: readonly Trouble[]): void {
+    this.#client?.report(troubles);
   }
 
   /** Tells the controller what the threads serve now. */

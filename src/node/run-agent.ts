@@ -2,6 +2,7 @@
 
 import { Admin } from '../agent/admin.ts';
 import { Agent } from '../agent/agent.ts';
+import { TroubleWatch } from '../agent/trouble-watch.ts';
 import { type Clock, delay, systemClock } from '../base/clock.ts';
 import { type CommandIo, commandLog, endSignal, type Env, failCommand } from '../base/command.ts';
 import { memoryTrimmer } from '../base/libc.ts';
@@ -38,12 +39,19 @@ export async function runAgent(
     log,
   });
   agent.onChange = () => feed.acknowledge();
+  const troubles = new TroubleWatch({
+    ledger: agent.ledger,
+    clock,
+    services: () => feed.snapshot().services.values(),
+    onChange: (found) => feed.report(found),
+  });
   const end = endSignal(io);
   io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
   try {
     log.info('Serving health, metrics and the API', { ...(await admin.start()) });
     yieldCompilers();
     await Promise.all([agent.start(), feed.start()]);
+    troubles.start();
     log.info('Agent started', { node: settings.node, controller: settings.controller.host });
     const answering = feed.firstServed.then(async () => {
       yieldMain();
@@ -54,6 +62,7 @@ export async function runAgent(
     await Promise.race([end, answering.then(() => end)]);
     await drain({ settings, agent, feed, clock, log });
     trimming.cancel();
+    troubles.stop();
     await admin.stop();
     return 0;
   } catch (thrown) {

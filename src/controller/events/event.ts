@@ -49,6 +49,10 @@ const RESOLVED = 'Resolved';
 
 /** Reasons by the field that is wrong; the first that fits. */
 const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
+  [/^responses$/, 'CallsFail'],
+  [/^circuit breaker$/, 'BreakerOpen'],
+  [/^ejection$/, 'EndpointEjected'],
+  [/^ready endpoints$/, 'NoEndpoint'],
   [/^metadata\.annotations\b/, 'InvalidAnnotation'],
   [/^metadata\.labels\b/, 'InvalidLabel'],
   [/^spec\.ports\b/, 'PortNotServed'],

@@ -44,17 +44,18 @@ test('replicas see each other and what they report, at once', async () => {
   const { api, clock, changes, replica } = bed();
   const one = replica('one', { owner: { name: 'one', uid: 'u-1' } });
   const two = replica('two');
-  one.report({ progress: '7', agents: 3 });
+  one.report({ progress: '7', agents: 3, troubles: [] });
   await Promise.all([one.start(), two.start()]);
   await settle();
-  assert.deepEqual(two.others(), [{ identity: 'one', progress: '7', agents: 3 }]);
-  assert.deepEqual(one.others(), [{ identity: 'two', progress: '', agents: 0 }]);
+  assert.deepEqual(two.others(), [{ identity: 'one', progress: '7', agents: 3, troubles: [] }]);
+  assert.deepEqual(one.others(), [{ identity: 'two', progress: '', agents: 0, troubles: [] }]);
   clock.advance(200);
   await settle();
   changes.length = 0;
-  one.report({ progress: '8', agents: 3 });
+  const troubles = [{ service: 'shop/web', kind: 'failing', detail: 'connect_failed' }] as const;
+  one.report({ progress: '8', agents: 3, troubles });
   await settle();
-  assert.deepEqual(two.others(), [{ identity: 'one', progress: '8', agents: 3 }]);
+  assert.deepEqual(two.others(), [{ identity: 'one', progress: '8', agents: 3, troubles }]);
   assert.deepEqual(changes, ['two']);
   const { metadata } = api.get(`${LEASES}/maesh-controller-one`);
   assert.deepEqual(metadata['ownerReferences'], [
@@ -87,7 +88,7 @@ test('a write that is under way at the end does not bring the Lease back', async
   await one.start();
   const arrived = Promise.withResolvers<void>();
   api.before = ({ method }) => (method === 'PATCH' ? arrived.promise : undefined);
-  one.report({ progress: '9', agents: 0 });
+  one.report({ progress: '9', agents: 0, troubles: [] });
   clock.advance(200);
   await settle();
   const stopped = one.stop();
@@ -105,7 +106,7 @@ test('many reports are at most five writes a second, and the last one is what st
   await Promise.all([one.start(), two.start()]);
   const before = writes(api).length;
   for (let n = 1; n <= 1_000; n++) {
-    one.report({ progress: String(n), agents: 1 });
+    one.report({ progress: String(n), agents: 1, troubles: [] });
     clock.advance(1);
     await settle(2);
   }

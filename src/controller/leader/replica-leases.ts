@@ -8,6 +8,7 @@
 
 import type { Clock, Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
+import { isEqual } from '../../base/equal.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
@@ -15,6 +16,7 @@ import { recordAt, textAt } from '../../base/record.ts';
 import { orNull } from '../../kube/api/api-error.ts';
 import { FIELD_MANAGER, type KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
+import { type Trouble, troublesOf } from '../../model/trouble.ts';
 import { labelsOfPart, selectorOfPart } from '../../model/names.ts';
 import { isConflict, isNotFound, microTime, retryAfterMsOf } from '../api.ts';
 import { LEASE_MS, readLease, type Lease } from './lease.ts';
@@ -24,6 +26,8 @@ export interface ReplicaReport {
   readonly progress: string;
   /** Agents that are connected to it. */
   readonly agents: number;
+  /** What these agents report, the worst first; a Lease holds the first 50. */
+  readonly troubles: readonly Trouble[];
 }
 
 export interface Replica extends ReplicaReport {
@@ -58,6 +62,9 @@ interface Known extends Replica {
 
 const PROGRESS = 'maesh.dev/progress';
 const AGENTS = 'maesh.dev/agents';
+const TROUBLES = 'maesh.dev/troubles';
+/** Troubles that are written into a Lease, and read of one. */
+const TROUBLES_MAX = 50;
 /** A Lease is written at most this often, and at least every RENEW_MS. */
 const WRITE_MS = 200;
 const RENEW_MS = 5_000;
@@ -79,7 +86,7 @@ export class ReplicaLeases {
   readonly #abort = new AbortController();
   /** By the name of the Lease. */
   readonly #known = new Map<string, Known>();
-  #report: ReplicaReport = { progress: '', agents: 0 };
+  #report: ReplicaReport = { progress: '', agents: 0, troubles: [] };
   /** What the API server has; null before the first write, and after one that failed. */
   #written: ReplicaReport | null = null;
   #sentMs = -Infinity;
@@ -132,7 +139,7 @@ export class ReplicaLeases {
   others(): readonly Replica[] {
     const live = [...this.#known.values()].filter(({ isLive }) => isLive);
     return live
-      .map(({ identity, progress, agents }) => ({ identity, progress, agents }))
+      .map(({ identity, progress, agents, troubles }) => ({ identity, progress, agents, troubles }))
       .toSorted((a, b) => (a.identity < b.identity ? -1 : 1));
   }
 
@@ -215,7 +222,7 @@ export class ReplicaLeases {
     }
   }
 
-  #render({ progress, agents }: ReplicaReport): unknown {
+  #render({ progress, agents, troubles }: ReplicaReport): unknown {
     const { namespace, identity, owner, clock } = this.#options;
     const reference = { apiVersion: 'v1', kind: 'Pod', name: owner?.name, uid: owner?.uid };
     return {
@@ -225,7 +232,13 @@ export class ReplicaLeases {
         name: this.#name,
         namespace,
         labels: labelsOfPart('replica'),
-        annotations: { [PROGRESS]: progress, [AGENTS]: String(agents) },
+        annotations: {
+          [PROGRESS]: progress,
+          [AGENTS]: String(agents),
+          ...(troubles.length === 0
+            ? {}
+            : { [TROUBLES]: JSON.stringify(troubles.slice(0, TROUBLES_MAX)) }),
+        },
         ...(owner === null ? {} : { ownerReferences: [reference] }),
       },
       spec: {
@@ -263,6 +276,7 @@ export class ReplicaLeases {
       identity: lease.holder,
       progress: textAt(annotations, PROGRESS),
       agents: Number.isSafeInteger(agents) && agents > 0 ? agents : 0,
+      troubles: readTroubles(textAt(annotations, TROUBLES)),
       lease,
       seenMs: this.#options.clock.nowMs(),
       isLive: true,
@@ -357,5 +371,21 @@ function nameOf(lease: Lease): string {
 }
 
 function isSame(a: ReplicaReport | null, b: ReplicaReport): boolean {
-  return a !== null && a.progress === b.progress && a.agents === b.agents;
+  return (
+    a !== null &&
+    a.progress === b.progress &&
+    a.agents === b.agents &&
+    isEqual(a.troubles, b.troubles)
+  );
+}
+
+/** What another version may have written is left out where it is not understood. */
+function readTroubles(text: string): readonly Trouble[] {
+  if (text === '') return [];
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? troublesOf(value, TROUBLES_MAX) : [];
+  } catch {
+    return [];
+  }
 }

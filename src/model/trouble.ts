@@ -1,0 +1,141 @@
+/** What an agent sees go wrong for the callers of a Service, and the Problem that this is: the same words at agents, controllers and on one machine. */
+
+import { textAt } from '../base/record.ts';
+import { FAILURES, type FailureReason } from './failure.ts';
+import { isCarried, type Problem, type Service } from './service.ts';
+
+export const TROUBLE_KINDS = [
+  /** Every call fails. */
+  'failing',
+  'breaker-open',
+  /** All endpoints of a port are ejected. */
+  'all-ejected',
+  /** At least half of the calls fail. */
+  'failing-often',
+  /** An endpoint that stays ejected. */
+  'ejected',
+] as const;
+
+export type TroubleKind = (typeof TROUBLE_KINDS)[number];
+
+export interface Trouble {
+  /** `namespace/name`. */
+  readonly service: string;
+  readonly kind: TroubleKind;
+  /**
+   * `failing` and `failing-often`: the failure reason of most of them, '' where endpoints themselves answer with 5xx.
+   * `all-ejected`: the number of the Service port. `ejected`: the endpoint, `10.1.2.3:8080`. '' for the others.
+   */
+  readonly detail: string;
+}
+
+const TEXT_LENGTH_MAX = 256;
+
+/** Those of a list from elsewhere that this version knows, at most `most`. */
+export function troublesOf(list: readonly unknown[], most: number): readonly Trouble[] {
+  return list.slice(0, most).flatMap((item) => {
+    const kind = TROUBLE_KINDS.find((known) => known === textAt(item, 'kind'));
+    const [service, detail] = [textAt(item, 'service'), textAt(item, 'detail')];
+    const isFit = Math.max(service.length, detail.length) <= TEXT_LENGTH_MAX;
+    return kind === undefined || service === '' || !isFit ? [] : [{ service, kind, detail }];
+  });
+}
+
+type Told = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy'>;
+
+/** The Problem of a Service that is known; its words stay the same for as long as it lasts, so that it is told once. */
+export function troubleProblem({ kind, detail }: Trouble, service: Service): Problem {
+  return { object: `Service ${service.key}`, location: '', ...TOLD[kind](service, detail) };
+}
+
+const TOLD: Readonly<Record<TroubleKind, (service: Service, detail: string) => Told>> = {
+  failing: (service, detail) => failing('error', 'every call fails', service, detail),
+  'failing-often': (service, detail) =>
+    failing('warning', 'at least half of the calls fail', service, detail),
+  'breaker-open': (service) => ({
+    severity: 'error',
+    field: 'circuit breaker',
+    value: service.policies.breaker?.text ?? 'open',
+    message: 'it is open: calls get 503 without being tried',
+    remedy: `find out why calls failed (${statusOf(service)}); it closes by itself once they succeed`,
+  }),
+  'all-ejected': (service, detail) => ({
+    severity: 'error',
+    field: 'ejection',
+    value: `all of port ${detail}`,
+    message: 'all endpoints of this port are ejected, because calls to them failed',
+    remedy: `look at its Pods: kubectl -n ${service.namespace} get pods -o wide; see them from each node: ${statusOf(service)}`,
+  }),
+  ejected: (service, detail) => ({
+    severity: 'warning',
+    field: 'ejection',
+    value: detail,
+    message: 'this endpoint stays ejected, because calls to it go on to fail',
+    remedy: `look at its Pod: kubectl -n ${service.namespace} get pods -o wide`,
+  }),
+};
+
+function failing(
+  severity: Problem['severity'],
+  what: string,
+  service: Service,
+  reason: string,
+): Told {
+  if (!isReason(reason)) {
+    return {
+      severity,
+      field: 'responses',
+      value: '5xx',
+      message: `${what}: its endpoints answer with 5xx`,
+      remedy: `look at the log of its Pods: kubectl -n ${service.namespace} get pods`,
+    };
+  }
+  const { status, cause } = FAILURES[reason];
+  return {
+    severity,
+    field: 'responses',
+    value: reason,
+    message: `${what}${status === 0 ? '' : ` with ${status}`}: ${cause}`,
+    remedy: REMEDIES[reason]?.(service) ?? `docs/errors.md says what to do about ${reason}`,
+  };
+}
+
+const REMEDIES: Partial<Record<FailureReason, (service: Service) => string>> = {
+  connect_failed: ({ namespace, name }) =>
+    `compare targetPort with the port that the container listens on: kubectl -n ${namespace} get service ${name} -o yaml`,
+  connect_timeout: ({ namespace }) =>
+    `look whether a NetworkPolicy in namespace "${namespace}" keeps the agents of the mesh from these Pods, and whether the Pods run`,
+  no_endpoint: endpointsRemedy,
+  no_healthy_endpoint: (service) => `see its endpoints from each node: ${statusOf(service)}`,
+  breaker_open: (service) => `find out why calls failed: ${statusOf(service)}`,
+};
+
+/** Whether a text from elsewhere is a failure reason that this version knows. */
+export function isReason(text: string): text is FailureReason {
+  return Object.hasOwn(FAILURES, text);
+}
+
+/** A Service whose callers get 503 whenever they call; null when it has an endpoint, or no port that is carried. */
+export function noEndpointProblem(service: Service): Problem | null {
+  const carried = service.ports.filter(isCarried);
+  const bare = carried.filter(({ backend }) => backend.endpoints.length === 0);
+  if (bare.length === 0) return null;
+  const isWhole = bare.length === carried.length;
+  return {
+    severity: 'warning',
+    object: `Service ${service.key}`,
+    field: 'ready endpoints',
+    value: isWhole ? '0' : `0 for port ${bare.map(({ port }) => port).join(', ')}`,
+    message: 'calls get 503',
+    remedy: endpointsRemedy(service),
+    location: '',
+  };
+}
+
+function endpointsRemedy({ namespace, name }: Service): string {
+  return `see whether Pods that its selector matches run and are ready: kubectl -n ${namespace} get endpointslices -l kubernetes.io/service-name=${name}`;
+}
+
+function statusOf({ key }: Service): string {
+  return `maesh status ${key}`;
+}
