@@ -1,0 +1,157 @@
+/** Garbage at every port of real processes: they stay alive and ready, count no defect, and lose no request of others. */
+
+import assert from 'node:assert/strict';
+import { Resolver } from 'node:dns/promises';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encode } from 'dns-packet';
+import { frame } from '../../src/dns/framing.ts';
+import { CAPABILITIES, helloFrame } from '../../src/discovery/hello.ts';
+import { Cluster } from '../control/support/cluster.ts';
+import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Mesh } from '../e2e/support/mesh.ts';
+import { until } from '../e2e/support/until.ts';
+import { DISCOVERY_TARGETS } from '../fuzz/discovery.ts';
+import { HTTP1_TARGETS } from '../fuzz/http1.ts';
+import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { Garbage, type Recipe } from './support/garbage.ts';
+
+const SECONDS = Number(process.env['GARBAGE_SECONDS'] ?? 6);
+const SEED = Number(process.env['GARBAGE_SEED'] ?? Date.now() % 1_000_000);
+const PORT = 20_021;
+
+const QUERIES = [
+  { type: 'A', name: 'web.s.maesh' },
+  { type: 'ANY', name: 'x'.repeat(60) },
+  { type: 'PTR', name: '1.0.92.127.in-addr.arpa' },
+] as const;
+const DATAGRAMS: Recipe = {
+  seeds: QUERIES.map(({ type, name }) =>
+    encode({
+      type: 'query',
+      id: 7,
+      questions: [{ type: type as 'A', name }],
+      additionals: [{ type: 'OPT', name: '.', udpPayloadSize: 4096, flags: 0, options: [] }],
+    } as unknown as Parameters<typeof encode>[0]),
+  ),
+  dictionary: ['\x00\x00\x29\x10\x00', '\xc0\x0c', '\x3f', '\x05maesh\x00', '\x00\xff\x00\x01'],
+};
+const STREAM: Recipe = { ...DATAGRAMS, seeds: DATAGRAMS.seeds.map((seed) => frame(seed)) };
+const REQUESTS = HTTP1_TARGETS.find(({ name }) => name === 'request-head');
+assert.ok(REQUESTS !== undefined);
+const ADMIN: Recipe = {
+  seeds: ['/healthz', '/metrics', '/api/stats?namespace=s', '/api/snapshot'].map((path) =>
+    Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`),
+  ),
+  dictionary: [...REQUESTS.dictionary, '/api/', '?service=', '%00', '%', '&&=', 'HEAD ', 'POST '],
+};
+const FRAMES = DISCOVERY_TARGETS[0];
+assert.ok(FRAMES !== undefined);
+/** A TLS record that begins a handshake. */
+const HANDSHAKES: Recipe = {
+  seeds: [
+    Buffer.from('160301007a010000760303', 'hex'),
+    Buffer.alloc(300, 0x16),
+    Buffer.from('GET / HTTP/1.1\r\n\r\n'),
+  ],
+  dictionary: [
+    '\x16\x03\x01',
+    '\x15\x03\x03\x00\x02\x02\x28',
+    '\x14\x03\x03\x00\x01\x01',
+    '\xff\xff',
+  ],
+};
+
+test('garbage at every port of "maesh up" costs nobody else anything', async (t) => {
+  const folder = new Folder();
+  const servers = new EndpointsProcess();
+  const all = [1, 2].map((i) => ({ address: `127.1.92.${i}`, port: 21_021 }));
+  await servers.open(all);
+  folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
+  const mesh = new Mesh({ paths: [folder.path], cidr: '127.92.0.0/24', threads: 2 });
+  t.after(async () => {
+    await mesh.stop();
+    servers.stop();
+    folder.remove();
+  });
+  await mesh.ready();
+  const host = await mesh.addressOf('s/web');
+  const load = new LoadProcess({ host, port: PORT, keepAlive: 4, newPerSecond: 20, thinkMs: 5 });
+  t.after(() => load.kill());
+  const garbage = new Garbage(SEED);
+  t.after(() => garbage.stop());
+  const missing = garbage.udp(mesh.dnsPort, DATAGRAMS);
+  if (missing !== '') t.diagnostic(missing);
+  garbage.tcp({ port: mesh.dnsPort, ...STREAM });
+  garbage.tcp({ port: Number(new URL(mesh.admin).port), ...ADMIN });
+  garbage.tcp({ host, port: PORT, ...REQUESTS });
+  await throwFor(t, garbage);
+  assert.equal(mesh.child.exitCode, null, mesh.stderr);
+  const report = await load.stop();
+  t.diagnostic(`${show(report)}\n${showFailed(report)}`);
+  assert.equal(report.failed.length, 0);
+  assert.ok(report.ok > 100, String(report.ok));
+  assert.equal(await mesh.status('/readyz'), 200);
+  assert.deepEqual(await resolve(mesh.dnsPort, 'web.s.maesh'), [host]);
+  for (const part of ['admin', 'dns', 'proxy', 'other']) {
+    assert.equal(await mesh.metric(`maesh_defects_total{part="${part}"}`), 0, mesh.stderr);
+  }
+  assert.equal(await mesh.metric('maesh_proxy_thread_restarts_total'), 0);
+});
+
+test('garbage at controller and agent ends neither', async (t) => {
+  const cluster = await Cluster.start({ areProcesses: true });
+  t.after(() => cluster.stop());
+  await cluster.deploy('shop/web');
+  const controller = await cluster.controller('controller-0');
+  const agent = await cluster.agent('agent-0');
+  const call = async (): Promise<boolean> =>
+    (await cluster.call(agent, 'web.shop.maesh')).status === 200;
+  await cluster.until('the mesh serves', () => agent.dnsPort !== 0 && call());
+  const garbage = new Garbage(SEED);
+  t.after(() => garbage.stop());
+  cluster.api.reviews.set('of.an.evil-agent', cluster.api.reviews.get('agent.of.the-mesh'));
+  const evil = {
+    formats: { min: 1, max: 1 },
+    token: 'of.an.evil-agent',
+    node: 'n',
+    pod: 'p',
+    build: '1',
+    resume: null,
+    ...CAPABILITIES,
+  };
+  garbage.tcp({ port: controller.port, ...HANDSHAKES });
+  garbage.tcp({ port: controller.port, isTls: true, ...FRAMES });
+  // The agent that these say they are loses its stream again and again, and comes back.
+  garbage.tcp({ port: controller.port, isTls: true, greeting: helloFrame(evil), ...FRAMES });
+  garbage.tcp({ port: controller.part.port('Serving health'), ...ADMIN });
+  garbage.tcp({ port: agent.part.port('Serving health'), ...ADMIN });
+  garbage.udp(agent.dnsPort, DATAGRAMS);
+  garbage.tcp({ port: agent.dnsPort, ...STREAM });
+  await throwFor(t, garbage);
+  assert.deepEqual([controller.part.hasEnded, agent.part.hasEnded], [false, false]);
+  assert.ok(await call());
+  await cluster.until('the agent is connected again', async () =>
+    (await controller.agents()).some(({ servedVersion }) => servedVersion > 0),
+  );
+  for (const { part } of [controller, agent]) assert.doesNotMatch(part.log, /[Dd]efect/);
+  assert.match(
+    controller.part.log,
+    /"remote":"127\.9\.[^\n]*An agent came/,
+    'garbage behind a token that holds',
+  );
+});
+
+async function throwFor(t: TestContext, garbage: Garbage): Promise<void> {
+  t.diagnostic(`seed ${SEED}: GARBAGE_SEED=${SEED} GARBAGE_SECONDS=${SECONDS} repeats it`);
+  await sleep(SECONDS * 1_000);
+  await garbage.stop();
+  t.diagnostic(`${garbage.sent} datagrams and connections of garbage`);
+  assert.ok(garbage.sent > SECONDS * 100, String(garbage.sent));
+}
+
+function resolve(port: number, name: string): Promise<string[]> {
+  const resolver = new Resolver({ timeout: 2_000, tries: 3 });
+  resolver.setServers([`127.0.0.1:${port}`]);
+  return until('the name is answered', () => resolver.resolve4(name));
+}
