@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 
 import { nearest } from '../base/nearest.ts';
-import { isCarried, type Service, type ServicePort } from '../model/service.ts';
+import { addressesOf, isCarried, type Service, type ServicePort } from '../model/service.ts';
 
 export interface DialInput {
   /** As in a URL, without brackets. */
@@ -21,6 +21,8 @@ export interface DialOptions {
 export type Dial =
   | {
       readonly kind: 'reached';
+      /** `namespace/name`. */
+      readonly service: string;
       readonly address: string;
       readonly port: number;
       readonly text: string;
@@ -46,7 +48,7 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   if (!isCarried(port)) {
     return { kind: 'nowhere', text: `${text}, which this version does not carry` };
   }
-  return { kind: 'reached', address: service.address, port: number, text };
+  return { kind: 'reached', service: service.key, address: service.address, port: number, text };
 }
 
 function spoken({ protocol, backend }: ServicePort): string {
@@ -80,13 +82,15 @@ function byName(host: string, { services, domains }: DialOptions): Found | strin
     const meant = near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
     return `"${host}" is the name of no Service in the mesh${meant}`;
   }
-  if (service.address === '') return `"${host}" is Service ${service.key}, which has no address`;
+  if (service.address === '') {
+    return `"${host}" is Service ${service.key}, which has no address yet: its name is not published`;
+  }
   return { service, because: `${name} is ${service.address}, Service ${service.key}` };
 }
 
 function byAddress(host: string, { services }: DialOptions): Found | string {
   for (const service of services.values()) {
-    if (service.address !== host) continue;
+    if (!addressesOf(service).includes(host)) continue;
     return { service, because: `${host} is the address of Service ${service.key}` };
   }
   return `"${host}" is the address of no Service in the mesh`;

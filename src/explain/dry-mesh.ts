@@ -25,7 +25,7 @@ export class DryMesh {
   readonly identities = new Map<string, Identity>();
   knowledge: Knowledge;
   readonly #table: Table;
-  readonly #ports = new Map<string, PortState>();
+  readonly #ports = new Set<PortState>();
 
   constructor(view: LedgerView, clock: Clock, knowledge: Knowledge = 'memory') {
     this.clock = clock;
@@ -57,30 +57,23 @@ export class DryMesh {
   /** Follows the proxies: every delta that they get, in the same order. */
   apply(placed: PlacedDelta): void {
     const change = this.#table.apply(placed.services, placed.removedServices);
-    for (const port of change.closed) {
-      if (this.#ports.get(keyOf(port.address, port.number)) === port) {
-        this.#ports.delete(keyOf(port.address, port.number));
-      }
-    }
-    for (const port of change.opened) {
-      if (port.port.protocol !== 'udp') this.#ports.set(keyOf(port.address, port.number), port);
-    }
+    for (const port of change.closed) this.#ports.delete(port);
+    for (const port of change.opened) if (port.port.protocol !== 'udp') this.#ports.add(port);
     for (const key of placed.removedServices) this.services.delete(key);
     for (const { service } of placed.services) this.services.set(service.key, service);
     for (const identity of placed.identities) this.identities.set(identity.address, identity);
     for (const address of placed.removedIdentities) this.identities.delete(address);
   }
 
-  /** The port that a TCP connection to this address reaches. */
-  portAt(address: string, number: number): PortState | undefined {
-    return this.#ports.get(keyOf(address, number));
+  /** The TCP port `number` of a Service (`namespace/name`), wherever its listener is: in a cluster on a proxy port. */
+  portOf(service: string, number: number): PortState | undefined {
+    for (const port of this.#ports) {
+      if (port.service.service.key === service && port.port.port === number) return port;
+    }
+    return undefined;
   }
 
   ports(): Iterable<PortState> {
-    return this.#ports.values();
+    return this.#ports;
   }
-}
-
-function keyOf(address: string, number: number): string {
-  return `${address} ${number}`;
 }

@@ -32,7 +32,7 @@ export interface ExplainInput {
 /** The same question to the same mesh at the same time gets the same answer; nothing changes by asking. */
 export function explain(input: ExplainInput): Explanation {
   const { mesh, dial } = input;
-  const port = dial.kind === 'reached' ? mesh.portAt(dial.address, dial.port) : undefined;
+  const port = dial.kind === 'reached' ? mesh.portOf(dial.service, dial.port) : undefined;
   const story = new Story();
   const read = readHead(input.bytes, input.limits);
   const identity = mesh.identities.get(input.source);

@@ -45,7 +45,7 @@ export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
     for (const { backend } of port.routes.flatMap(({ targets }) => targets)) {
       if (backend.id !== port.port.backend.id) continue;
       for (const endpoint of backend.endpoints) {
-        const known = endpoints.get(keyOf(port.number, endpoint));
+        const known = endpoints.get(keyOf(port.port.port, endpoint));
         if (known !== undefined) putEndpoint(endpoint, known, nowMs);
       }
     }

@@ -17,9 +17,14 @@ import { exampleBreaker, exampleEndpoint, exampleService } from '../support/mode
 
 const HOSTS = ['127.2.0.1', '127.2.0.2'];
 
-function explained(policies: Partial<Policies>, live: Partial<LiveService>): Explanation {
+function explained(
+  policies: Partial<Policies>,
+  live: Partial<LiveService>,
+  proxyPort = 0,
+): Explanation {
   const endpoints = HOSTS.map((address) => exampleEndpoint(address));
-  const service = exampleService('shop/web', { endpoints, policies });
+  const example = exampleService('shop/web', { endpoints, policies });
+  const service = { ...example, ports: example.ports.map((port) => ({ ...port, proxyPort })) };
   const mesh = DryMesh.started({ services: [service], identities: [] }, new ManualClock());
   putLive(mesh, [{ key: 'shop/web', breaker: 'none', inFlight: 0, endpoints: [], ...live }]);
   const { services } = mesh;
@@ -99,4 +104,17 @@ test('what the admin API does not tell is said', () => {
     'no endpoint counts as in slow start',
     'the retry budget counts as full',
   ]);
+});
+
+test('in a cluster, where listeners are on proxy ports, a call is reached by its Service port', () => {
+  const endpoints = [endpoint(0, { health: 'ejected' }), endpoint(1, {})];
+  const said = explained({}, { endpoints }, 10_017);
+  assert.equal(said.forwarded, true, said.phases[0]?.text);
+  assert.deepEqual(
+    said.backends[0]?.endpoints.map(({ health, odds }) => [health, odds]),
+    [
+      ['ejected', 0],
+      ['healthy', 1],
+    ],
+  );
 });

@@ -206,7 +206,9 @@ function whereTo(dice: Dice, live: LiveMesh): { host: string; port: number } {
 
 /** What affinity cookies of this port may say. */
 function tokensAt(live: LiveMesh, host: string, port: number): readonly string[] {
-  const state = live.dry.portAt(live.resolve(host) ?? '', port);
+  const address = live.resolve(host);
+  const service = [...live.dry.services.values()].find((each) => each.address === address);
+  const state = service === undefined ? undefined : live.dry.portOf(service.key, port);
   const targets = state?.routes.flatMap((route) => route.targets) ?? [];
   return targets.flatMap(({ backend }) => backend.endpoints.map((each) => each.affinityToken));
 }
