@@ -10,7 +10,7 @@ import type { AdminView } from './view.ts';
 export function snapshotAnswer(view: AdminView, filter: Filter): Answer {
   const { version, services, identities } = view.snapshot();
   return jsonLists(
-    { version },
+    { version, domains: view.domains },
     {
       services: () => kept(services.values(), (service) => keepsService(filter, service)),
       identities: () => kept(identities.values(), (identity) => keepsIdentity(filter, identity)),

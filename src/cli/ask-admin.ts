@@ -8,7 +8,8 @@ export const DEFAULT_ADMIN = 'http://127.0.0.1:9000';
 const ANSWER_TIMEOUT_MS = 10_000;
 
 /**
- * The answer to GET `path`, which must be JSON that `isWanted` accepts. `admin` is a URL, or an address and port.
+ * The answer to GET `path`, which must be JSON that `isWanted` accepts. `admin` is a URL, perhaps with a path of its own, or an
+ * address and port.
  * @throws MeshError that names the mesh and what to do.
  */
 export async function askAdmin<T>(
@@ -25,7 +26,7 @@ export async function askAdmin<T>(
   }
   let body: unknown;
   try {
-    body = JSON.parse(await getText(new URL(path, base)));
+    body = JSON.parse(await getText(below(base, path)));
   } catch (thrown) {
     throw unreachable(base, thrown);
   }
@@ -33,6 +34,13 @@ export async function askAdmin<T>(
     throw unreachable(base, new Error('it answers with something else than a mesh'));
   }
   return body;
+}
+
+/** The path below that of the base: `kubectl proxy` has the admin API of a Pod far below its root. */
+function below(base: string, path: string): URL {
+  const url = new URL(base);
+  url.pathname = url.pathname.replace(/\/+$/, '') + path;
+  return url;
 }
 
 /** `node:http` rather than fetch, which refuses some ports and takes longer to load. */
@@ -56,7 +64,7 @@ function unreachable(base: string, thrown: unknown): MeshError {
   const detail = isTimeout ? 'no answer in time' : (REASONS[code] ?? message);
   return new MeshError(
     code,
-    `Cannot ask the mesh at "${base}": ${detail}; is "maesh up" running? Give its address with --admin URL, or manifests with -f PATH`,
+    `Cannot ask the mesh at "${base}": ${detail}; is "maesh up" running? Give its address with --admin URL, manifests with -f PATH, or a cluster with --cluster`,
     thrown,
   );
 }

@@ -8,12 +8,13 @@ import { Command } from 'commander';
 import { MeshError, codeOf } from '../base/error.ts';
 import type { CliContext } from './context.ts';
 import { curlTargets, readCurlOptions, type CurlTarget } from './curl-arguments.ts';
-import { addMeshSource, readMesh, type Mesh, type NamedService } from './mesh.ts';
+import { addMeshSource, findMesh, readMesh, type Mesh, type NamedService } from './mesh.ts';
 import { didYouMean } from '../base/nearest.ts';
 
 const EXAMPLES = `
 The first word that is not an option of this command starts curl's own arguments, so -f means manifests before it and
-curl's --fail after it. --from and --admin are understood anywhere. The exit code is curl's.
+curl's --fail after it. --from and --admin are understood anywhere. The exit code is curl's. In a cluster it sends nothing:
+it prints the kubectl command that runs curl in a Pod.
 
 Examples:
   maesh curl http://web.shop.maesh/
@@ -39,6 +40,8 @@ export function curlCommand(context: CliContext): Command {
         command.error(
           'maesh: Cannot run curl without a URL: give one, as in http://web.shop.maesh/',
         );
+      const { place } = await findMesh(command, context);
+      if (place.kind === 'cluster') throw elsewhere(args, command.getOptionValue('from'));
       const options = await readCurlOptions(curlOutput);
       const mesh = await readMesh(command, context);
       const added = [
@@ -66,6 +69,24 @@ function takeOurs(command: Command, words: readonly string[]): readonly string[]
     if (match[2] === undefined) i += 1;
   }
   return rest;
+}
+
+/** Mesh addresses of a cluster lead somewhere from its Pods only, and only a Pod is known to its agents as a caller. */
+function elsewhere(args: readonly string[], from: unknown): MeshError {
+  const [namespace = '', pod = ''] = typeof from === 'string' ? from.split('/') : [];
+  const start =
+    pod === ''
+      ? 'kubectl run maesh-curl -it --rm --restart=Never --image=curlimages/curl -- curl'
+      : `kubectl -n ${quoted(namespace)} exec ${quoted(pod)} -- curl`;
+  return new MeshError(
+    'invalid_setting',
+    `Cannot run curl here: mesh addresses of a cluster work only inside its Pods; run: ${[start, ...args.map(quoted)].join(' ')}`,
+  );
+}
+
+/** As a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** Everybody forgets once that -f is taken. */

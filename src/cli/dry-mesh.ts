@@ -1,34 +1,92 @@
 /** The mesh for `maesh explain`: compiled from manifests, or with the state of one that runs. */
 
-import type { Clock } from '../base/clock.ts';
+import { isIP } from 'node:net';
+
+import { systemClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
 import { DryMesh } from '../explain/dry-mesh.ts';
 import { type LiveService, putLive } from '../explain/live.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Protocol, Service } from '../model/service.ts';
 import { askAdmin } from './ask-admin.ts';
-import { isRecord } from '../base/record.ts';
-import { isListOf, type MeshSource } from './mesh.ts';
+import { isRecord, textAt } from '../base/record.ts';
+import type { CallerQuestion, CallerState } from '../install/caller-agent.ts';
+import { defaultDomains, domainsOf, isListOf, type MeshSource, type SettledPlace } from './mesh.ts';
+
+/** What `explain` asks about, as far as it tells where to ask. */
+export interface DryQuestion {
+  /** Host of the URL. */
+  readonly host: string;
+  /** A pod or an address; '' for nobody. */
+  readonly from: string;
+  readonly defaultMode: Protocol;
+}
+
+interface ReadMesh {
+  readonly mesh: DryMesh;
+  /** Never empty. */
+  readonly domains: readonly string[];
+}
+
+/** Asks the agent of the caller's node in a cluster. */
+export type AskCaller = (
+  question: CallerQuestion,
+) => Promise<CallerState & { readonly server: string }>;
 
 /** @throws MeshError with the way out when the manifests or the mesh cannot be read. */
 export async function readDryMesh(
-  source: MeshSource & { readonly defaultMode: Protocol },
-  clock: Clock,
-): Promise<DryMesh> {
-  if (source.admin !== '') return readRunning(source.admin, clock);
+  { place, serviceCidr, domains }: MeshSource & { readonly place: SettledPlace },
+  question: DryQuestion,
+  askCaller: AskCaller,
+): Promise<ReadMesh> {
+  if (place.kind === 'admin') return readRunning(place.url, domains);
+  if (place.kind === 'cluster') return readCluster(question, domains, askCaller);
   const { loadManifests } = await import('./load.ts');
-  const { snapshot } = await loadManifests(source);
+  const { defaultMode } = question;
+  const { snapshot } = await loadManifests({ paths: place.paths, serviceCidr, defaultMode });
   const { services, identities } = snapshot;
   const config = { services: [...services.values()], identities: [...identities.values()] };
-  return DryMesh.started(config, clock);
+  return { mesh: DryMesh.started(config, systemClock), domains: domains ?? defaultDomains() };
 }
 
-async function readRunning(admin: string, clock: Clock): Promise<DryMesh> {
-  const config = await askAdmin(admin, '/api/snapshot', isConfig);
-  const { services } = await askAdmin(admin, '/api/stats', isStats);
-  const mesh = DryMesh.started(config, clock);
+async function readRunning(url: string, domains: MeshSource['domains']): Promise<ReadMesh> {
+  const config = await askAdmin(url, '/api/snapshot', isConfig);
+  const { services } = await askAdmin(url, '/api/stats', isStats);
+  const mesh = DryMesh.started(config, systemClock);
   putLive(mesh, services);
-  return mesh;
+  return { mesh, domains: domains ?? domainsOf(config) };
 }
+
+/** Of a large mesh only what the answer needs: when the Service is not there, everything, to say what was meant. */
+async function readCluster(
+  { host, from }: DryQuestion,
+  domains: MeshSource['domains'],
+  askCaller: AskCaller,
+): Promise<ReadMesh> {
+  const [name = '', namespace = ''] = isIP(host) === 0 ? host.toLowerCase().split('.') : [];
+  const isName = LABEL.test(namespace);
+  let state = await askCaller({ from, namespace: isName ? namespace : '' });
+  const isThere = state.services.some(
+    (service) => textAt(service, 'key') === `${namespace}/${name}`,
+  );
+  if (isName && !isThere) state = await askCaller({ from, namespace: '' });
+  const { asked, server, notes, stats } = state;
+  if (!isConfig(state)) {
+    throw new MeshError(
+      'invalid_input',
+      `Cannot read what ${asked} answers: it is no mesh of this version`,
+    );
+  }
+  const mesh = DryMesh.started(state, systemClock);
+  const live = { services: stats };
+  if (isStats(live)) putLive(mesh, live.services);
+  mesh.asked = `${asked} of ${server}`;
+  mesh.notes = notes;
+  return { mesh, domains: domains ?? domainsOf(state) };
+}
+
+/** A namespace in a host name. */
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
 interface Config {
   readonly services: readonly Service[];

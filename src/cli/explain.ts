@@ -5,7 +5,6 @@ import { styleText } from 'node:util';
 
 import { Command } from 'commander';
 
-import { systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { type AskedUrl, parseAskedUrl } from '../explain/asked-url.ts';
@@ -18,7 +17,7 @@ import { explanationLines } from '../explain/text.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../model/settings.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { readDryMesh } from './dry-mesh.ts';
-import { addMeshSource, meshSource } from './mesh.ts';
+import { addMeshSource, meshSource, settle } from './mesh.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson, printable } from './output.ts';
 import { SettingReader } from './setting-reader.ts';
@@ -26,13 +25,15 @@ import { SETTINGS } from './settings.ts';
 
 const EXAMPLES = `
 The method is GET where none is given. With -f the mesh counts as just started and healthy; a running mesh (--admin)
-tells the health of its endpoints and the state of its breakers. Nothing is sent, nothing changes.
+tells the health of its endpoints and the state of its breakers. In a cluster (--cluster, or "kubectl maesh explain")
+the agent on the node of --from tells them; a kubeconfig is all it takes. Nothing is sent, nothing changes.
 The exit code is 0 when the request may be forwarded, 1 when the mesh answers it itself or nobody does.
 
 Examples:
   maesh explain GET http://web.shop.maesh/cart -f examples/shop --from shop/client -H 'x-user: 7'
   maesh explain http://cart.shop.maesh/ --from shop/client -H 'x-user: 7' -o json | jq '.backends[].endpoints'
-  maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000`;
+  maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
+  kubectl maesh explain http://web.shop.maesh/ --from shop/client-1`;
 
 const EXPLAIN_SETTINGS = [
   SETTINGS.files,
@@ -83,15 +84,22 @@ async function answer(
   const fields = (command.getOptionValue('header') as readonly string[] | undefined) ?? [];
   for (const field of fields) checkField(field, reader.errors);
   if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
-  const mesh = await readDryMesh({ ...source, defaultMode }, systemClock);
+  const given: unknown = command.getOptionValue('from');
+  const from = typeof given === 'string' ? given : '';
+  const settled = { ...source, place: await settle(source.place, context) };
+  const question = { host: asked.host, from, defaultMode };
+  const { mesh, domains } = await readDryMesh(settled, question, async (about) => {
+    const { askClusterCaller } = await import('./cluster-mesh.ts');
+    return askClusterCaller(command, context, about);
+  });
   const { services } = mesh;
   const place = { host: asked.host, port: asked.port };
   const request = { method: asked.method, target: asked.target, host: asked.authority };
   return explain({
     mesh,
-    dial: dial(place, { services, domains: source.domains }),
+    dial: dial(place, { services, domains }),
     url: asked.url,
-    source: addressOf(command.getOptionValue('from'), mesh),
+    source: addressOf(from, mesh),
     bytes: renderHead({ ...request, fields, bodyBytes }),
     limits: DEFAULT_PROXY_SETTINGS,
   });
@@ -130,8 +138,8 @@ function checkField(field: string, errors: string[]): void {
 }
 
 /** The address of the pod, or the address itself. */
-function addressOf(from: unknown, { identities }: DryMesh): string {
-  if (typeof from !== 'string') return NOBODY;
+function addressOf(from: string, { identities }: DryMesh): string {
+  if (from === '') return NOBODY;
   if (isIP(from) !== 0) return from;
   const pods = new Map<string, string>();
   for (const { namespace, pod, address } of identities.values()) {

@@ -10,6 +10,7 @@ const EXAMPLES = `
 Examples:
   maesh hosts -f examples/shop | sudo tee -a /etc/hosts
   maesh hosts --admin http://127.0.0.1:9000 -o json
+  kubectl maesh hosts
   docker run $(maesh hosts -f examples/shop | awk '{ print "--add-host", $2 ":" $1 }') …`;
 
 export function hostsCommand(context: CliContext): Command {

@@ -3,9 +3,10 @@
 import type { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
-import { isRecord } from '../base/record.ts';
+import { isRecord, listAt } from '../base/record.ts';
 import { askAdmin, DEFAULT_ADMIN } from './ask-admin.ts';
 import type { CliContext } from './context.ts';
+import { addCluster } from './install-options.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
@@ -34,70 +35,143 @@ export interface Mesh {
 }
 
 const SOURCE_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.domains];
+/** Set by `bin/kubectl-maesh`: who says kubectl means a cluster. */
+const PLUGIN_VARIABLE = 'MAESH_KUBECTL_PLUGIN';
 
-/** Adds `-f`, `--admin` and what goes with them; `manyPaths` as for `addSettings`. */
+/** Adds `-f`, `--admin`, `--cluster` and what goes with them; `manyPaths` as for `addSettings`. */
 export function addMeshSource(command: Command, { manyPaths = false } = {}): Command {
   addSettings(command, SOURCE_SETTINGS, { manyPaths });
-  return command.option(
-    '--admin <URL>',
-    `admin API of a running mesh, instead of manifests (MAESH_ADMIN, default ${DEFAULT_ADMIN})`,
-  );
+  command
+    .option(
+      '--admin <URL>',
+      `admin API of a running mesh, instead of manifests (MAESH_ADMIN, default ${DEFAULT_ADMIN})`,
+    )
+    .option('--cluster', 'the mesh of a cluster; the default of "kubectl maesh"');
+  return addCluster(command, '--mesh-namespace');
 }
 
-/** Where the mesh is told of: manifests, or the admin API of one that runs. */
+/** Where the mesh is told of. */
+export type MeshPlace =
+  | { readonly kind: 'manifests'; readonly paths: readonly string[] }
+  | { readonly kind: 'admin'; readonly url: string }
+  | { readonly kind: 'cluster' }
+  /** Nothing says where: the mesh of this machine when it runs, else that of the kubeconfig. */
+  | { readonly kind: 'nearest' };
+
+export type SettledPlace = Exclude<MeshPlace, { kind: 'nearest' }>;
+
 export interface MeshSource {
-  /** Empty for a running mesh. */
-  readonly paths: readonly string[];
-  /** URL of the admin API, '' for manifests. */
-  readonly admin: string;
+  readonly place: MeshPlace;
   readonly serviceCidr: string;
-  /** Never empty. */
-  readonly domains: readonly string[];
+  /** Null when they were not given: a running mesh tells its own. */
+  readonly domains: readonly string[] | null;
 }
 
-/** Manifests where given (flag or variable), else the running mesh. `reader` gets what is wrong, but throws nothing. */
+/** Flags before variables; `kubectl maesh` between them. `reader` gets what is wrong, but throws nothing. */
 export function meshSource(
   command: Command,
   context: CliContext,
   reader: SettingReader,
 ): MeshSource {
+  const flags = givenFlags(command, SOURCE_SETTINGS);
   const domains = reader.list(SETTINGS.domains);
-  const serviceCidr = reader.one(SETTINGS.serviceCidr);
+  const isGiven = flags.has(SETTINGS.domains.name) || (context.env['MAESH_DOMAIN'] ?? '') !== '';
+  return {
+    place: placeOf(command, context, reader),
+    serviceCidr: reader.one(SETTINGS.serviceCidr),
+    domains: isGiven ? domains : null,
+  };
+}
+
+function placeOf(command: Command, { env }: CliContext, reader: SettingReader): MeshPlace {
   const paths = reader.list(SETTINGS.files);
-  const flag: unknown = command.getOptionValue('admin');
-  if (givenFlags(command, SOURCE_SETTINGS).has(SETTINGS.files.name) && flag !== undefined) {
-    reader.errors.push('Cannot use both -f and --admin: give the manifests or the running mesh');
+  const [given, ...others] = flaggedPlaces(command, paths);
+  if (others.length > 0) {
+    reader.errors.push(
+      'Cannot use several of -f, --admin and --cluster: give the manifests, the running mesh or the cluster',
+    );
   }
-  if (typeof flag !== 'string' && paths.length > 0) {
-    return { paths, admin: '', serviceCidr, domains };
-  }
-  const fallback = context.env['MAESH_ADMIN'] ?? '';
-  const admin = typeof flag === 'string' ? flag : fallback || DEFAULT_ADMIN;
-  return { paths: [], admin, serviceCidr, domains };
+  if (given !== undefined) return given;
+  if ((env[PLUGIN_VARIABLE] ?? '') !== '') return { kind: 'cluster' };
+  if (paths.length > 0) return { kind: 'manifests', paths };
+  const url = env['MAESH_ADMIN'] ?? '';
+  return url === '' ? { kind: 'nearest' } : { kind: 'admin', url };
+}
+
+/** What flags say; those of a cluster mean a cluster. */
+function flaggedPlaces(command: Command, paths: readonly string[]): readonly MeshPlace[] {
+  const admin: unknown = command.getOptionValue('admin');
+  const hasFiles = givenFlags(command, SOURCE_SETTINGS).has(SETTINGS.files.name);
+  const isCluster = ['cluster', 'kubeconfig', 'context', 'meshNamespace'].some(
+    (name) => command.getOptionValue(name) !== undefined,
+  );
+  return [
+    ...(hasFiles ? [{ kind: 'manifests', paths } as const] : []),
+    ...(typeof admin === 'string' ? [{ kind: 'admin', url: admin } as const] : []),
+    ...(isCluster ? [{ kind: 'cluster' } as const] : []),
+  ];
+}
+
+/** The domains where neither the user nor the mesh tells any. */
+export function defaultDomains(): readonly string[] {
+  return new SettingReader({ flags: new Map(), env: {}, file: null }).list(SETTINGS.domains);
+}
+
+/** Where the mesh of this command line is. Throws a `MeshError` for a wrong setting, and when there is none. */
+export async function findMesh(
+  command: Command,
+  context: CliContext,
+): Promise<MeshSource & { readonly place: SettledPlace }> {
+  const flags = givenFlags(command, SOURCE_SETTINGS);
+  const reader = new SettingReader({ flags, env: context.env, file: null });
+  const source = meshSource(command, context, reader);
+  if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
+  return { ...source, place: await settle(source.place, context) };
 }
 
 /**
- * Reads the manifests where given (flag or variable), else asks the running mesh.
+ * Reads the manifests where given, else asks the running mesh.
  * @throws MeshError with the way out when that is not possible.
  */
 export async function readMesh(command: Command, context: CliContext): Promise<Mesh> {
-  const flags = givenFlags(command, SOURCE_SETTINGS);
-  const reader = new SettingReader({ flags, env: context.env, file: null });
-  const { paths, admin, serviceCidr, domains } = meshSource(command, context, reader);
-  if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));
-  if (admin !== '') return { ...(await askMesh(admin)), domains };
-  const { loadManifests } = await import('./load.ts');
-  const { snapshot } = await loadManifests({ paths, serviceCidr });
-  const services = [...snapshot.services.values()];
-  return { services, identities: [...snapshot.identities.values()], domains };
+  const { place: found, serviceCidr, domains } = await findMesh(command, context);
+  if (found.kind === 'manifests') {
+    const { loadManifests } = await import('./load.ts');
+    const { snapshot } = await loadManifests({ paths: found.paths, serviceCidr });
+    const services = [...snapshot.services.values()];
+    const identities = [...snapshot.identities.values()];
+    return { services, identities, domains: domains ?? defaultDomains() };
+  }
+  const told =
+    found.kind === 'cluster'
+      ? await (await import('./cluster-mesh.ts')).askClusterMesh(command, context, isMesh)
+      : await askAdmin(found.url, '/api/snapshot', isMesh);
+  return { ...told, domains: domains ?? domainsOf(told) };
 }
 
-/** Asks a running mesh what it has. */
-async function askMesh(admin: string): Promise<Omit<Mesh, 'domains'>> {
-  return askAdmin(admin, '/api/snapshot', isMesh);
+/** Where the mesh is when nothing says so: one that runs on this machine is nearer than the cluster of the kubeconfig. */
+export async function settle(place: MeshPlace, context: CliContext): Promise<SettledPlace> {
+  if (place.kind !== 'nearest') return place;
+  const here = { kind: 'admin', url: DEFAULT_ADMIN } as const;
+  try {
+    await askAdmin(here.url, '/healthz', isRecord);
+    return here;
+  } catch (error) {
+    const { hasCluster } = await import('./cluster-mesh.ts');
+    if (await hasCluster(context)) return { kind: 'cluster' };
+    throw error;
+  }
 }
 
-function isMesh(value: unknown): value is Omit<Mesh, 'domains'> {
+/** As the mesh tells them; older ones do not. */
+export function domainsOf(told: object): readonly string[] {
+  const domains = listAt(told, 'domains').filter((domain) => typeof domain === 'string');
+  return domains.length > 0 ? domains : defaultDomains();
+}
+
+type Told = Omit<Mesh, 'domains'>;
+
+function isMesh(value: unknown): value is Told {
   return (
     isRecord(value) &&
     isListOf(value['services'], isService) &&

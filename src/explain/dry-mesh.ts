@@ -24,6 +24,10 @@ export class DryMesh {
   readonly services = new Map<string, Service>();
   readonly identities = new Map<string, Identity>();
   knowledge: Knowledge;
+  /** Who told of it, where several could: `agent maesh/maesh-agent-x on node n1 of https://…`; else ''. */
+  asked = '';
+  /** What that leaves open, as sentences. */
+  notes: readonly string[] = [];
   readonly #table: Table;
   readonly #ports = new Set<PortState>();
 

@@ -38,13 +38,16 @@ export function explain(input: ExplainInput): Explanation {
   const identity = mesh.identities.get(input.source);
   const found = port === undefined ? nowhere(story, dial) : follow(story, port, input, read);
   const outcomes = story.outcomes();
+  const { assumptions, ...facts } = found;
   return {
+    asked: mesh.asked,
     request: { method: read.method, url: input.url, target: read.target, host: read.host },
     caller: { address: input.source, identity: identity ?? null },
     forwarded: outcomes.some(({ kind }) => kind === 'forwarded'),
     outcomes,
     phases: story.phases(),
-    ...found,
+    ...facts,
+    assumptions: [...mesh.notes, ...assumptions],
   };
 }
 

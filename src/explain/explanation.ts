@@ -161,6 +161,8 @@ export interface PolicyField {
 }
 
 export interface Explanation {
+  /** In a cluster, whose state this is: `agent maesh/maesh-agent-x on node n1 of https://…`; else ''. */
+  readonly asked: string;
   readonly request: RequestFacts;
   readonly caller: CallerFacts;
   /** Whether the request may be forwarded: some outcome is `forwarded`. */

@@ -48,8 +48,9 @@ function heading(explanation: Explanation, paint: Paint): readonly string[] {
   const { request, caller, outcomes } = explanation;
   const { identity, address } = caller;
   const who = identity === null ? address : `${identity.namespace}/${identity.pod} (${address})`;
-  const asked = paint('bold', `${request.method} ${request.url} from ${who}`);
-  return [asked, ...outcomes.map((outcome) => `  ${outcomeText(outcome, paint)}`)];
+  const line = paint('bold', `${request.method} ${request.url} from ${who}`);
+  const told = explanation.asked === '' ? [] : [`  as ${explanation.asked} tells`];
+  return [line, ...told, ...outcomes.map((outcome) => `  ${outcomeText(outcome, paint)}`)];
 }
 
 function outcomeText(outcome: Outcome, paint: Paint): string {

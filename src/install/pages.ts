@@ -4,7 +4,7 @@ import type { Api } from './names.ts';
 import { listAt, textAt, type Raw } from '../base/record.ts';
 
 const PAGE_SIZE = 500;
-/** Requests under way at a time. */
+/** Requests under way at a time, where nothing else is said. */
 const PARALLEL = 8;
 
 /** All objects of a collection, page by page. Throws an `ApiError`. */
@@ -28,13 +28,14 @@ export async function listAll(
 export async function inParallel<T, R>(
   items: readonly T[],
   run: (item: T) => Promise<R>,
+  parallel = PARALLEL,
 ): Promise<readonly R[]> {
   const results: R[] = [];
   const rest = items.entries();
   const worker = async (): Promise<void> => {
     for (const [index, item] of rest) results[index] = await run(item);
   };
-  const outcomes = await Promise.allSettled(Array.from({ length: PARALLEL }, worker));
+  const outcomes = await Promise.allSettled(Array.from({ length: parallel }, worker));
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) throw failed.reason;
   return results;

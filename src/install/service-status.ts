@@ -58,7 +58,7 @@ export async function serviceStatus(
   const answers = await inParallel(pods, async ({ name, node }) => {
     const pod = { namespace: facts.namespace, name };
     try {
-      const answer = await askPod(api, pod, '/api/services', { service: key });
+      const answer = await askPod(api, pod, '/api/services', { query: { service: key } });
       const [found] = listAt(answer, 'services');
       return { node, found, note: found === undefined ? 'does not know it yet' : '' };
     } catch (error) {

@@ -60,6 +60,17 @@ const MAY: Readonly<Record<string, readonly Question[]>> = {
     ['delete', 'secrets', 'maesh', 'maesh-ca'],
     ['patch', 'configmaps', 'kube-system', 'coredns'],
   ],
+  // A ServiceAccount that `view.subjects` names.
+  viewer: [
+    ['get', 'pods/proxy', 'maesh', 'maesh-agent-x:9000'],
+    ['list', 'pods', 'maesh'],
+    ['list', 'services', 'maesh'],
+    ['get', 'daemonsets.apps', 'maesh', 'maesh-agent'],
+    ['list', 'endpointslices.discovery.k8s.io', 'maesh'],
+    ['get', 'leases.coordination.k8s.io', 'maesh', 'maesh-controller'],
+    ['get', 'configmaps', 'maesh', 'maesh-ca'],
+    ['list', 'nodes', ''],
+  ],
 };
 const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {
   'maesh-controller': [
@@ -95,7 +106,21 @@ const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {
     ['patch', 'deployments.apps', 'kube-system', 'coredns'],
     ['delete', 'pods', 'maesh', 'x'],
   ],
+  viewer: [
+    ['get', 'pods/proxy', 'shop', 'x'],
+    ['create', 'pods/proxy', 'maesh', 'x'],
+    ['create', 'pods/exec', 'maesh', 'x'],
+    ['create', 'pods/portforward', 'maesh', 'x'],
+    ['list', 'pods', 'shop'],
+    ['get', 'configmaps', 'maesh', 'maesh-dns-backup'],
+    ['get', 'secrets', 'maesh', 'maesh-ca'],
+    ['delete', 'pods', 'maesh', 'x'],
+    ['get', 'nodes/proxy', '', 'n1'],
+  ],
 };
+
+/** Who may use the command line. */
+const VIEWER = 'view: { subjects: [{ kind: ServiceAccount, name: viewer, namespace: maesh }] }';
 
 function review(account: string, [verb, resource, namespace, name = '']: Question): object {
   const [path = '', subresource = ''] = resource.split('/');
@@ -270,7 +295,7 @@ describe(
 
     describe('with everything applied', () => {
       before(async () => {
-        await api.kubectl(['apply', '-f', '-'], await template('', '--kube-version', '1.36.3'));
+        await api.kubectl(['apply', '-f', '-'], await template(VIEWER, '--kube-version', '1.36.3'));
       });
 
       test('the accounts may do what they need', async () => {

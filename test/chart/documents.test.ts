@@ -50,6 +50,7 @@ describe('docs/rbac.md', { skip: skipWithout('helm') }, () => {
       'maesh-agent',
       'maesh-controller',
       'maesh-uninstall',
+      'maesh-view',
     ]);
     if (process.env['UPDATE'] === '1') {
       const sections = text.split(/^(?=## )/m).map((section) => {

@@ -48,7 +48,10 @@ test('maesh explain says what is wrong with its use, all together', async () => 
     [[], /missing required argument 'words'/],
     [['GET', 'http://a/', 'http://b/'], /Cannot explain "GET http:\/\/a\/ http:\/\/b\/"/],
     [['http://web.shop.maesh/', '--from', 'shop/clinet'], /did you mean "shop\/client"\?/],
-    [['http://web.shop.maesh/', '--admin', 'http://127.0.0.1:1'], /Cannot use both -f and --admin/],
+    [
+      ['http://web.shop.maesh/', '--admin', 'http://127.0.0.1:1'],
+      /Cannot use several of -f, --admin and --cluster/,
+    ],
   ];
   for (const [args, pattern] of cases) {
     // oxlint-disable-next-line no-await-in-loop -- one process at a time

@@ -109,7 +109,7 @@ test('what the admin API does not tell is said', () => {
 test('in a cluster, where listeners are on proxy ports, a call is reached by its Service port', () => {
   const endpoints = [endpoint(0, { health: 'ejected' }), endpoint(1, {})];
   const said = explained({}, { endpoints }, 10_017);
-  assert.equal(said.forwarded, true, said.phases[0]?.text);
+  assert.equal(said.forwarded, true, said.phases[0]?.text ?? '');
   assert.deepEqual(
     said.backends[0]?.endpoints.map(({ health, odds }) => [health, odds]),
     [

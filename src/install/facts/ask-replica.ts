@@ -7,6 +7,7 @@ import type { Api } from '../names.ts';
 import type { AgentFact, ReplicaFact } from './facts.ts';
 
 const ADMIN_PORT = 9_000;
+/** An answer that does not come within this time does not come. */
 const TIMEOUT_MS = 10_000;
 /** An agent may be behind for this long before that is told: every change leaves it behind for a moment. */
 const CATCH_UP_MS = 5_000;
@@ -18,15 +19,21 @@ interface PodName {
   readonly name: string;
 }
 
+export interface AskOptions {
+  readonly query?: Readonly<Record<string, string>>;
+  /** For the whole answer; default 10,000. */
+  readonly timeoutMs?: number;
+}
+
 /** Of the admin API of a Pod. Throws an `ApiError`, of the API server or of the Pod. */
 export async function askPod(
   api: Api,
   pod: PodName,
   path: string,
-  query: Readonly<Record<string, string>> = {},
+  { query = {}, timeoutMs = TIMEOUT_MS }: AskOptions = {},
 ): Promise<unknown> {
   const proxy = `/api/v1/namespaces/${encodeURIComponent(pod.namespace)}/pods/${encodeURIComponent(pod.name)}:${ADMIN_PORT}/proxy`;
-  return api.request({ method: 'GET', path: `${proxy}${path}`, query, timeoutMs: TIMEOUT_MS });
+  return api.request({ method: 'GET', path: `${proxy}${path}`, query, timeoutMs });
 }
 
 /** Everything that is told of one replica. Throws an `ApiError`. */
