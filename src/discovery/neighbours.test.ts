@@ -131,6 +131,13 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
       policies: { ...WEB.policies, balance: { ...WEB.policies.balance, locality: 'node-only' } },
     },
   ],
+  [
+    'balance.locality={"zone":"a"}',
+    {
+      ...WEB,
+      policies: { ...WEB.policies, balance: { ...WEB.policies.balance, locality: { zone: 'a' } } },
+    },
+  ],
   ['service.__proto__', JSON.parse(`{"__proto__":{},${JSON.stringify(WEB).slice(1)}`)],
 ];
 
