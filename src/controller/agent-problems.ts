@@ -1,6 +1,6 @@
 /** What agents of another version cannot do, as Problems of the mesh: one for each thing that they do not know, however many Services use it. */
 
-import type { AgentStatus } from '../discovery/session.ts';
+import { describeAgent, type AgentStatus } from '../discovery/session.ts';
 import { AGENT } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 
@@ -32,14 +32,10 @@ export function notServedProblems(agents: readonly AgentStatus[]): readonly Prob
       object: 'Cluster',
       field: 'agents',
       value: term,
-      message: `Agents that do not know "${term}" do not serve the Services that use it, rather than serve more than they ask for: ${named([...lack.agents.values()].map(nameOf))} leave out ${named([...lack.services])}`,
+      message: `Agents that do not know "${term}" do not serve the Services that use it, rather than serve more than they ask for: ${named([...lack.agents.values()].map(describeAgent))} leave out ${named([...lack.services])}`,
       remedy: `update these agents to the version of the controller: kubectl rollout status daemonset/${AGENT}`,
       location: '',
     }));
-}
-
-function nameOf({ agent, node, build }: AgentStatus): string {
-  return `${agent} on ${node === '' ? 'an unknown node' : node} (${build === '' ? 'unknown version' : build})`;
 }
 
 function named(names: readonly string[]): string {

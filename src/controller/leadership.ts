@@ -17,6 +17,7 @@ import { EventRecorder } from './events/event-recorder.ts';
 import { LeaderElection } from './leader/leader-election.ts';
 import { ReplicaLeases } from './leader/replica-leases.ts';
 import type { ControllerSettings } from './settings.ts';
+import { AbilityGate } from './shadow/ability-gate.ts';
 import { ShadowKeeper } from './shadow/keeper.ts';
 import { trafficDistributionOf } from './shadow/render.ts';
 import { TrafficProblems } from './traffic/traffic-problems.ts';
@@ -41,6 +42,7 @@ export class Leadership {
   readonly #keeper: ShadowKeeper;
   readonly #election: LeaderElection;
   readonly #replicas: ReplicaLeases;
+  readonly #gate: AbilityGate;
   readonly #events: EventRecorder;
   readonly #dnsWatch: ClusterDnsWatch;
   readonly #traffic: TrafficProblems;
@@ -61,8 +63,9 @@ export class Leadership {
       identity,
       owner: options.owner,
       isLeader: () => this.#election.isLeader,
-      onChange: () => this.#keeper.progressed(),
+      onChange: () => this.#onReplicas(),
     });
+    this.#gate = new AbilityGate(clock, () => this.#keeper.abilitiesChanged());
     this.#keeper = new ShadowKeeper({
       ...common,
       api: client,
@@ -78,6 +81,7 @@ export class Leadership {
         plane.progress.current,
         ...this.#replicas.others().map(({ progress }) => progress),
       ],
+      abilities: this.#gate,
       laggards: () => laggards(plane),
       onChange: () => plane.onChange(),
     });
@@ -136,6 +140,7 @@ export class Leadership {
 
   /** To be called when no agent is connected any more: until then the leader waits for them. */
   async stop(): Promise<void> {
+    this.#gate.stop();
     await this.#replicas.stop();
   }
 
@@ -150,9 +155,10 @@ export class Leadership {
     this.#replicas.report({
       progress: plane.progress.current,
       agents: plane.discovery.agentCount,
+      abilities: plane.discovery.abilities(),
       troubles: distinct(plane.agents().flatMap(({ troubles }) => troubles)),
     });
-    this.#keeper.progressed();
+    this.#onReplicas();
     const addresses = plane.dnsAddresses.join();
     if (addresses === this.#dnsAddresses) return;
     this.#dnsAddresses = addresses;
@@ -167,6 +173,14 @@ export class Leadership {
   #troubles(): readonly Trouble[] {
     const own = this.#options.plane.agents().flatMap(({ troubles }) => troubles);
     return [...own, ...this.#replicas.others().flatMap(({ troubles }) => troubles)];
+  }
+
+  /** What can be published may be different. */
+  #onReplicas(): void {
+    const { plane } = this.#options;
+    const others = this.#replicas.others().map(({ abilities }) => abilities);
+    this.#gate.update([plane.discovery.abilities(), ...others]);
+    this.#keeper.progressed();
   }
 
   #back(): void {

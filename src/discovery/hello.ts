@@ -43,7 +43,7 @@ export interface Capabilities {
 /** Of this version of maesh. */
 export const CAPABILITIES: Capabilities = { carries: CARRIED, understands: UNDERSTOOD };
 /** Of an agent that does not say: the first ones did not. */
-const FIRST_CAPABILITIES: Capabilities = { carries: ['http'], understands: [] };
+export const FIRST_CAPABILITIES: Capabilities = { carries: ['http'], understands: [] };
 
 export interface Hello extends AgentNames, Capabilities {
   readonly formats: FormatRange;

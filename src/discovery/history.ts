@@ -37,6 +37,8 @@ export class History {
   readonly #identities = new Map<string, Identity>();
   /** What Services need of their readers, for those that need something. */
   readonly #needs = new Map<string, readonly string[]>();
+  /** null when it has to be asked for again. */
+  #terms: readonly string[] | null = null;
   readonly #partOptions: PartOptions & { readonly needsOf: NeedsOf };
   readonly #waiting: Waiting[] = [];
   #published = 0;
@@ -92,11 +94,18 @@ export class History {
   /** Services that an agent is not sent, with what of them it does not understand. */
   withheldFrom(understanding: Understanding): Refused[] {
     const withheld: Refused[] = [];
+    if (isUnderstood(this.#termsInUse(), understanding)) return withheld;
     for (const [key, terms] of this.#needs) {
       if (isUnderstood(terms, understanding)) continue;
       withheld.push({ key, unknown: terms.filter((term) => !understanding.has(term)) });
     }
     return withheld;
+  }
+
+  /** All that some Service needs of its readers. */
+  #termsInUse(): readonly string[] {
+    this.#terms ??= [...new Set([...this.#needs.values()].flat())];
+    return this.#terms;
   }
 
   /** Nothing is encoded any more. */
@@ -130,6 +139,7 @@ export class History {
   }
 
   #add({ delta, frames }: Waiting): void {
+    this.#terms = null;
     for (const service of delta.services) {
       this.#services.set(service.key, service);
       const needs = this.#partOptions.needsOf(service);

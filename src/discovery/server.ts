@@ -10,6 +10,7 @@ import { hash32 } from '../base/hash.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
+import { abilitiesOf, type Abilities } from './abilities.ts';
 import { commonFormat, FORMATS, HELLO_BYTES_MAX, welcomeFrame } from './hello.ts';
 import type { FormatRange, Hello } from './hello.ts';
 import { History } from './history.ts';
@@ -72,6 +73,8 @@ export class DiscoveryServer {
   /** Connections before their proof, oldest first, by `address:port`. */
   readonly #strangers = new Map<string, Visitor>();
   readonly #refusals: Rare;
+  /** null when agents came or left since they were asked for. */
+  #abilities: Abilities | null = null;
   #credentials: ServerCredentials | null = null;
   #server: Server | null = null;
   #beat: Timer | null = null;
@@ -161,6 +164,12 @@ export class DiscoveryServer {
 
   agents(): readonly AgentStatus[] {
     return [...this.#sessions.values()].map((session) => session.status());
+  }
+
+  /** What all connected agents can do, and who cannot. */
+  abilities(): Abilities {
+    this.#abilities ??= abilitiesOf([...this.#sessions.values()].map((session) => session.able));
+    return this.#abilities;
   }
 
   /** The version that every connected agent serves at least (0 before its first acknowledgement), or null without agents. */
@@ -298,6 +307,7 @@ export class DiscoveryServer {
       onEnd: (ended) => this.#onLeft(ended),
     });
     this.#sessions.set(agent, session);
+    this.#abilities = null;
     wire.send(welcomeFrame({ format: refusal, epoch, build: build ?? '', synced: true }));
     wire.resume();
     session.pump();
@@ -343,6 +353,7 @@ export class DiscoveryServer {
 
   #onLeft(session: Session): void {
     if (this.#sessions.get(session.agent) === session) this.#sessions.delete(session.agent);
+    this.#abilities = null;
     this.onChange();
     if (this.#sessions.size === 0) this.#onEmpty();
   }

@@ -8,6 +8,7 @@ import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Trouble } from '../model/trouble.ts';
+import type { AbleAgent } from './abilities.ts';
 import { Cursor } from './cursor.ts';
 import { FRAME_TYPE, type Frame } from './frame.ts';
 import type { Hello } from './hello.ts';
@@ -53,6 +54,15 @@ export interface AgentStatus {
   readonly carries: readonly string[];
   /** Services that it does not serve, since they need what it does not understand. */
   readonly notServed: readonly Refused[];
+}
+
+/** For people: name, node and version. */
+export function describeAgent({
+  agent,
+  node,
+  build,
+}: Pick<AgentStatus, 'agent' | 'node' | 'build'>): string {
+  return `${agent} on ${node === '' ? 'an unknown node' : node} (${build === '' ? 'unknown version' : build})`;
 }
 
 /** A definite answer; what cannot be checked now is thrown. */
@@ -137,8 +147,10 @@ export class Session {
     };
   }
 
-  get carries(): readonly string[] {
-    return this.#options.hello.carries;
+  /** What it can do. */
+  get able(): AbleAgent {
+    const { hello } = this.#options;
+    return { ...hello, description: describeAgent({ ...hello, agent: this.agent }) };
   }
 
   /** What it was not sent, and what it refused nevertheless. */

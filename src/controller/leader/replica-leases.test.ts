@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { ManualClock } from '../../base/clock.ts';
+import { recordAt } from '../../base/record.ts';
 import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
 import { FakeApi, FakeApiError, pass, settle, type FakeRequest } from '../authority/api.fixture.ts';
+import type { Abilities } from '../../discovery/abilities.ts';
 import { ReplicaLeases, type ReplicaLeasesOptions } from './replica-leases.ts';
 
 const LEASES = '/apis/coordination.k8s.io/v1/namespaces/maesh/leases';
@@ -40,22 +42,58 @@ function bed(): Bed {
 const writes = (api: FakeApi): FakeRequest[] =>
   api.requests.filter(({ method }) => method === 'PATCH');
 
+const NONE: Abilities = { common: null, lacking: new Map() };
+const ABLE: Abilities = {
+  common: ['http', 'route.match'],
+  lacking: new Map([['tcp', ['maesh/a on n1 (0.1.0)', '4 more']]]),
+};
+
+test('a replica of the first version, which says nothing of its agents, has agents of the first version', async () => {
+  const { api, clock, replica } = bed();
+  const [one, two] = [replica('one'), replica('two')];
+  one.report({ progress: '7', agents: 3, abilities: ABLE, troubles: [] });
+  await Promise.all([one.start(), two.start()]);
+  await settle();
+  const path = `${LEASES}/maesh-controller-one`;
+  const annotate = async (change: Readonly<Record<string, unknown>>): Promise<void> => {
+    const lease = api.get(path);
+    const annotations = { ...recordAt(lease, 'metadata', 'annotations'), ...change };
+    api.set(path, { ...lease, metadata: { ...lease.metadata, annotations } });
+    clock.advance(1);
+    await settle();
+  };
+  await annotate({ 'maesh.dev/abilities': undefined, 'maesh.dev/lacking': undefined });
+  const first = { common: ['http'], lacking: new Map() };
+  assert.deepEqual(two.others()[0]?.abilities, first);
+  for (const lacking of ['[', '7', '{"tcp":7}', null]) {
+    await annotate({ 'maesh.dev/lacking': lacking });
+    assert.deepEqual(two.others()[0]?.abilities, first, 'what makes no sense says nothing');
+  }
+  await Promise.all([one.stop(), two.stop()]);
+});
+
 test('replicas see each other and what they report, at once', async () => {
   const { api, clock, changes, replica } = bed();
   const one = replica('one', { owner: { name: 'one', uid: 'u-1' } });
   const two = replica('two');
-  one.report({ progress: '7', agents: 3, troubles: [] });
+  one.report({ progress: '7', agents: 3, abilities: ABLE, troubles: [] });
   await Promise.all([one.start(), two.start()]);
   await settle();
-  assert.deepEqual(two.others(), [{ identity: 'one', progress: '7', agents: 3, troubles: [] }]);
-  assert.deepEqual(one.others(), [{ identity: 'two', progress: '', agents: 0, troubles: [] }]);
+  assert.deepEqual(two.others(), [
+    { identity: 'one', progress: '7', agents: 3, abilities: ABLE, troubles: [] },
+  ]);
+  assert.deepEqual(one.others(), [
+    { identity: 'two', progress: '', agents: 0, abilities: NONE, troubles: [] },
+  ]);
   clock.advance(200);
   await settle();
   changes.length = 0;
   const troubles = [{ service: 'shop/web', kind: 'failing', detail: 'connect_failed' }] as const;
-  one.report({ progress: '8', agents: 3, troubles });
+  one.report({ progress: '8', agents: 3, abilities: ABLE, troubles });
   await settle();
-  assert.deepEqual(two.others(), [{ identity: 'one', progress: '8', agents: 3, troubles }]);
+  assert.deepEqual(two.others(), [
+    { identity: 'one', progress: '8', agents: 3, abilities: ABLE, troubles },
+  ]);
   assert.deepEqual(changes, ['two']);
   const { metadata } = api.get(`${LEASES}/maesh-controller-one`);
   assert.deepEqual(metadata['ownerReferences'], [
@@ -88,7 +126,7 @@ test('a write that is under way at the end does not bring the Lease back', async
   await one.start();
   const arrived = Promise.withResolvers<void>();
   api.before = ({ method }) => (method === 'PATCH' ? arrived.promise : undefined);
-  one.report({ progress: '9', agents: 0, troubles: [] });
+  one.report({ progress: '9', agents: 0, abilities: NONE, troubles: [] });
   clock.advance(200);
   await settle();
   const stopped = one.stop();
@@ -106,7 +144,7 @@ test('many reports are at most five writes a second, and the last one is what st
   await Promise.all([one.start(), two.start()]);
   const before = writes(api).length;
   for (let n = 1; n <= 1_000; n++) {
-    one.report({ progress: String(n), agents: 1, troubles: [] });
+    one.report({ progress: String(n), agents: 1, abilities: ABLE, troubles: [] });
     clock.advance(1);
     await settle(2);
   }

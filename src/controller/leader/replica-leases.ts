@@ -12,7 +12,9 @@ import { isEqual } from '../../base/equal.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
-import { recordAt, textAt } from '../../base/record.ts';
+import { isRecord, recordAt, textAt, type Raw } from '../../base/record.ts';
+import { abilitiesOf, type Abilities } from '../../discovery/abilities.ts';
+import { FIRST_CAPABILITIES } from '../../discovery/hello.ts';
 import { orNull } from '../../kube/api/api-error.ts';
 import { FIELD_MANAGER, type KubeClient } from '../../kube/api/client.ts';
 import { Reflector } from '../../kube/api/reflector.ts';
@@ -26,6 +28,8 @@ export interface ReplicaReport {
   readonly progress: string;
   /** Agents that are connected to it. */
   readonly agents: number;
+  /** What they can do. */
+  readonly abilities: Abilities;
   /** What these agents report, the worst first; a Lease holds the first 50. */
   readonly troubles: readonly Trouble[];
 }
@@ -62,6 +66,8 @@ interface Known extends Replica {
 
 const PROGRESS = 'maesh.dev/progress';
 const AGENTS = 'maesh.dev/agents';
+const ABILITIES = 'maesh.dev/abilities';
+const LACKING = 'maesh.dev/lacking';
 const TROUBLES = 'maesh.dev/troubles';
 /** Troubles that are written into a Lease, and read of one. */
 const TROUBLES_MAX = 50;
@@ -86,7 +92,7 @@ export class ReplicaLeases {
   readonly #abort = new AbortController();
   /** By the name of the Lease. */
   readonly #known = new Map<string, Known>();
-  #report: ReplicaReport = { progress: '', agents: 0, troubles: [] };
+  #report: ReplicaReport = { progress: '', agents: 0, abilities: abilitiesOf([]), troubles: [] };
   /** What the API server has; null before the first write, and after one that failed. */
   #written: ReplicaReport | null = null;
   #sentMs = -Infinity;
@@ -139,7 +145,13 @@ export class ReplicaLeases {
   others(): readonly Replica[] {
     const live = [...this.#known.values()].filter(({ isLive }) => isLive);
     return live
-      .map(({ identity, progress, agents, troubles }) => ({ identity, progress, agents, troubles }))
+      .map(({ identity, progress, agents, abilities, troubles }) => ({
+        identity,
+        progress,
+        agents,
+        abilities,
+        troubles,
+      }))
       .toSorted((a, b) => (a.identity < b.identity ? -1 : 1));
   }
 
@@ -222,7 +234,7 @@ export class ReplicaLeases {
     }
   }
 
-  #render({ progress, agents, troubles }: ReplicaReport): unknown {
+  #render({ progress, agents, abilities, troubles }: ReplicaReport): unknown {
     const { namespace, identity, owner, clock } = this.#options;
     const reference = { apiVersion: 'v1', kind: 'Pod', name: owner?.name, uid: owner?.uid };
     return {
@@ -235,6 +247,7 @@ export class ReplicaLeases {
         annotations: {
           [PROGRESS]: progress,
           [AGENTS]: String(agents),
+          ...annotationsOf(abilities),
           ...(troubles.length === 0
             ? {}
             : { [TROUBLES]: JSON.stringify(troubles.slice(0, TROUBLES_MAX)) }),
@@ -271,11 +284,13 @@ export class ReplicaLeases {
     if (old?.lease.resourceVersion === lease.resourceVersion) return;
     if (old === undefined && this.#known.size >= REPLICAS_MAX) return;
     const annotations = recordAt(recordAt(lease.raw, 'metadata'), 'annotations');
-    const agents = Number(annotations[AGENTS]);
+    const count = Number(annotations[AGENTS]);
+    const agents = Number.isSafeInteger(count) && count > 0 ? count : 0;
     this.#known.set(name, {
       identity: lease.holder,
       progress: textAt(annotations, PROGRESS),
-      agents: Number.isSafeInteger(agents) && agents > 0 ? agents : 0,
+      agents,
+      abilities: readAbilities(annotations, agents),
       troubles: readTroubles(textAt(annotations, TROUBLES)),
       lease,
       seenMs: this.#options.clock.nowMs(),
@@ -359,6 +374,35 @@ export class ReplicaLeases {
   }
 }
 
+function annotationsOf({ common, lacking }: Abilities): Readonly<Record<string, string>> {
+  return {
+    ...(common === null ? {} : { [ABILITIES]: common.join() }),
+    ...(lacking.size === 0 ? {} : { [LACKING]: JSON.stringify(Object.fromEntries(lacking)) }),
+  };
+}
+
+/** A controller that does not say what its agents can do is of the first version, and so may they be. */
+function readAbilities(annotations: Raw, agents: number): Abilities {
+  const lacking = new Map<string, readonly string[]>();
+  for (const [ability, names] of Object.entries(recordOf(textAt(annotations, LACKING)))) {
+    if (Array.isArray(names)) lacking.set(ability, names.map(String));
+  }
+  if (agents === 0) return { common: null, lacking };
+  const text = textAt(annotations, ABILITIES);
+  const common = text === '' ? FIRST_CAPABILITIES.carries : text.split(',');
+  return { common, lacking };
+}
+
+function recordOf(json: string): Raw {
+  try {
+    const value: unknown = JSON.parse(json === '' ? '{}' : json);
+    return isRecord(value) ? value : {};
+  } catch {
+    // It only says who lacks what, to people.
+    return {};
+  }
+}
+
 /** The name of a replica's Lease. An identity that cannot be part of a name is told apart by its hash. */
 function leaseName(prefix: string, identity: string): string {
   const name = `${prefix}-${identity}`;
@@ -375,6 +419,7 @@ function isSame(a: ReplicaReport | null, b: ReplicaReport): boolean {
     a !== null &&
     a.progress === b.progress &&
     a.agents === b.agents &&
+    isEqual(annotationsOf(a.abilities), annotationsOf(b.abilities)) &&
     isEqual(a.troubles, b.troubles)
   );
 }

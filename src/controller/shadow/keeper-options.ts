@@ -4,10 +4,12 @@ import type { Clock } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Service } from '../../model/service.ts';
+import type { AbilityGate } from './ability-gate.ts';
 import { DEFAULT_LOSS_MS } from './placer.ts';
 import type { PortRange } from './ports.ts';
 import type { RenderOptions } from './render.ts';
 import type { IpFamily } from './shadow.ts';
+import type { RequirementsOf } from './wanted.ts';
 import type { ShadowApi } from './writer.ts';
 
 export interface KeeperTimes {
@@ -33,6 +35,10 @@ export interface KeeperOptions extends RenderOptions {
   readonly proxyPorts: PortRange;
   /** `Progress.current` of every live replica, this one among them. */
   readonly progressOfAll: () => readonly string[];
+  /** What all agents can do. */
+  readonly abilities: Pick<AbilityGate, 'missing' | 'lacking'>;
+  /** Only tests say otherwise than this version of maesh does. */
+  readonly requirements?: RequirementsOf;
   /** Who does not serve yet what was announced, for messages. */
   readonly laggards: () => readonly string[];
   readonly clock: Clock;

@@ -20,7 +20,7 @@ import { Reconciler } from './reconciler.ts';
 import { Reporter } from './reporter.ts';
 import type { Damaged, Shadow } from './shadow.ts';
 import { ToldProblems } from './told.ts';
-import { wantedPorts } from './wanted.ts';
+import { isOfMesh, requirementsOf } from './wanted.ts';
 
 /** Looks for what has become due. */
 const TICK_MS = 250;
@@ -127,6 +127,11 @@ export class ShadowKeeper {
     }
   }
 
+  /** All agents can do something that they could not, or the other way round. */
+  abilitiesChanged(): void {
+    if (this.#isAtWork) this.#lookAtAll();
+  }
+
   #begin(): void {
     if (this.#session === null || this.#isAtWork || !this.#options.placer.ready) return;
     this.#isAtWork = true;
@@ -152,7 +157,7 @@ export class ShadowKeeper {
     const live = [...this.#ledger.all()].filter(
       ({ record }) => record !== null && record.state !== 'retired',
     );
-    const orphans = live.filter((entry) => this.#reconciler.wanted(entry).length === 0).length;
+    const orphans = live.filter((entry) => !this.#reconciler.isWanted(entry)).length;
     const isDoubted = orphans > UNDOUBTED_LOSS && orphans * 2 > live.length;
     const { lossMs } = this.#times;
     this.#doubtUntilMs = isDoubted ? this.#clock.nowMs() + lossMs : 0;
@@ -178,7 +183,8 @@ export class ShadowKeeper {
 
   #noteService(key: string): void {
     const name = shadowName(key);
-    const isWanted = wantedPorts(this.#options.placer.services.get(key)).length > 0;
+    const { placer, requirements = requirementsOf } = this.#options;
+    const isWanted = isOfMesh(placer.services.get(key), requirements);
     if (this.#ledger.get(name) === undefined && !isWanted) return;
     this.#ledger.ensure(name).service = key;
     this.#agenda.soon(name);
@@ -188,8 +194,7 @@ export class ShadowKeeper {
   #follow(entry: Entry, value: Shadow | Damaged | null): void {
     this.#ledger.see(entry, value);
     this.#ledger.adopt(entry);
-    if (value === null)
-      this.#ledger.forgetGhosts((ghost) => this.#reconciler.wanted(ghost).length > 0);
+    if (value === null) this.#ledger.forgetGhosts((ghost) => this.#reconciler.isWanted(ghost));
   }
 
   #seeOthers(entry: Entry, value: Shadow | Damaged | null): void {

@@ -291,11 +291,14 @@ export class Placer {
     setPlaced(entry, isNamed ? shadow.clusterIPs : []);
   }
 
-  /** The carried ports of the Service on each proxy port that its shadow gives them and that leads to nobody else. */
+  /**
+   * The ports of the Service on each proxy port that its shadow gives them and that leads to nobody else. Which ports can be
+   * carried is for the leader to know, which gives the others no proxy port, and for the agents, which may be of another version.
+   */
   #wantedPorts({ name, service, shadow }: Entry): readonly ServicePort[] {
     if (service === null || shadow === null) return [];
     const given = [...shadow.ports, ...shadow.announcedPorts];
-    return service.ports.filter(isCarried).flatMap((port) => {
+    return service.ports.flatMap((port) => {
       const id = portId({ port: port.port, protocol: kubeProtocolOf(port) });
       return given
         .filter((item) => portId(item) === id && this.#claims.holds(name, item))

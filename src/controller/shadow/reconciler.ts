@@ -18,7 +18,8 @@ import { digestOf, familiesFor, isRendered, render } from './render.ts';
 import type { Desired } from './render.ts';
 import type { Reporter } from './reporter.ts';
 import type { Allocation, Damaged, Shadow } from './shadow.ts';
-import { wantedPorts } from './wanted.ts';
+import { isOfMesh, requirementsOf, wantedPorts } from './wanted.ts';
+import type { WantedPorts } from './wanted.ts';
 import { RateLimit } from './work.ts';
 import { isOurs, ShadowWriter } from './writer.ts';
 import type { Written } from './writer.ts';
@@ -112,8 +113,9 @@ export class Reconciler {
   }
 
   async #reconcile(entry: Entry, signal: AbortSignal): Promise<void> {
-    const wanted = this.wanted(entry);
-    const isDoubted = this.#isDoubted() && wanted.length === 0;
+    const { wanted, held } = this.#wanted(entry);
+    this.#reporter.held(entry, held, this.#options.abilities);
+    const isDoubted = this.#isDoubted() && !this.isWanted(entry);
     if (isDoubted && entry.record !== null && entry.record.state !== 'retired') return;
     const { allocation, starved } = this.#decide(entry, wanted);
     this.#reporter.starved(entry, starved);
@@ -217,8 +219,9 @@ export class Reconciler {
     entry.record = null;
     entry.attempt = null;
     this.#ledger.claim(entry, null);
-    if (this.wanted(entry).length === 0) {
+    if (!this.isWanted(entry)) {
       this.#agenda.starved.delete(entry.name);
+      this.#reporter.held(entry, [], this.#options.abilities);
       this.#reporter.starved(entry, []);
       this.#ledger.forget(entry);
     } else if (wasThere) {
@@ -302,8 +305,18 @@ export class Reconciler {
     }
   }
 
-  wanted(entry: Entry): readonly WantedPort[] {
-    return wantedPorts(this.#options.placer.services.get(entry.service));
+  /** Whether there is a Service for it. */
+  isWanted({ service }: Entry): boolean {
+    const { placer, requirements = requirementsOf } = this.#options;
+    return isOfMesh(placer.services.get(service), requirements);
+  }
+
+  #wanted({ service, record }: Entry): WantedPorts {
+    const { placer, abilities, requirements = requirementsOf } = this.#options;
+    return wantedPorts(placer.services.get(service), record, {
+      requirements,
+      missing: (needs) => abilities.missing(needs),
+    });
   }
 
   #desired(entry: Entry, allocation: Allocation): Desired {

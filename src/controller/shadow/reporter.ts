@@ -2,11 +2,13 @@
 
 import type { Log } from '../../base/log.ts';
 import type { Problem } from '../../model/service.ts';
+import type { AbilityGate } from './ability-gate.ts';
 import type { WantedPort } from './decide.ts';
 import type { Entry } from './ledger.ts';
 import type { PortRange } from './ports.ts';
 import type { Damaged } from './shadow.ts';
 import * as told from './told.ts';
+import type { HeldPort } from './wanted.ts';
 import type { Written } from './writer.ts';
 
 export interface ReporterOptions {
@@ -34,6 +36,19 @@ export class Reporter {
     }
     const problem = told.starvedProblem(this.#subject(entry), ports, this.#options.proxyPorts);
     this.#told.tell(entry.name, 'starved', problem);
+  }
+
+  /** Ports that wait for agents which cannot serve them. */
+  held(entry: Subject, ports: readonly HeldPort[], abilities: Pick<AbilityGate, 'lacking'>): void {
+    const missing = [...new Set(ports.flatMap((port) => port.missing))];
+    const agents = [...new Set(missing.flatMap((ability) => abilities.lacking(ability)))];
+    // Right after the start it is only a matter of seconds.
+    if (agents.length === 0) {
+      this.#told.takeBack(entry.name, 'held');
+      return;
+    }
+    const problem = told.heldProblem(this.#subject(entry), ports, { missing, agents });
+    this.#told.tell(entry.name, 'held', problem);
   }
 
   late(entry: Subject, afterMs: number, laggards: readonly string[]): void {

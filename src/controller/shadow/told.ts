@@ -13,6 +13,7 @@ const PROBLEMS_MAX = 20_000;
 
 export type ProblemKind =
   | 'starved'
+  | 'held'
   | 'drift'
   | 'foreign'
   | 'late'
@@ -101,6 +102,22 @@ export function starvedProblem(
     message: `There is no proxy port left for port ${numbers}: all of ${range.from}-${range.to} (--proxy-ports) are in use, or were until less than the quarantine ago, or the Service changed its ports too often`,
     remedy:
       'widen --proxy-ports of all controllers (in the chart: proxyPorts.to), or leave Services out of the mesh with maesh.dev/mesh: disabled; it goes on by itself when ports become free',
+  });
+}
+
+export function heldProblem(
+  subject: Subject,
+  ports: readonly WantedPort[],
+  { missing, agents }: { readonly missing: readonly string[]; readonly agents: readonly string[] },
+): Problem {
+  const numbers = ports.map(({ port }) => port).join(', ');
+  return problemOf(subject, {
+    severity: 'warning',
+    field: 'spec.ports',
+    value: numbers,
+    message: `Port ${numbers} is not published yet: it needs ${missing.join(', ')}, which some agents cannot serve: ${agents.join(', ')}`,
+    remedy:
+      'update these agents; the port is published by itself 15 s after the last one that cannot serve it is gone',
   });
 }
 

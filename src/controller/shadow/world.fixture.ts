@@ -5,7 +5,10 @@ import { ManualClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
 import { OF_MESH } from '../../model/names.ts';
+import { abilitiesOf } from '../../discovery/abilities.ts';
+import { carriageOf } from '../../model/service.ts';
 import type { Delta, Service } from '../../model/service.ts';
+import { AbilityGate } from './ability-gate.ts';
 import { exampleService } from '../../../test/support/model.ts';
 import { annotationsOf, child, FakeApi, portsOf } from './api.fixture.ts';
 import type { Json } from './api.fixture.ts';
@@ -23,6 +26,8 @@ const EMPTY = { identities: [], removedIdentities: [] };
 class TestAgent {
   services = new Map<string, Service>();
   version = 0;
+  /** As its hello says; other ports it skips, and acknowledges all the same. */
+  carries: readonly string[] = ['http'];
 
   apply(deltas: readonly Delta[], isAnew: boolean): void {
     if (isAnew) this.services = new Map();
@@ -43,7 +48,12 @@ class TestAgent {
 
   listens(key: string, port: number, proxyPort: number): boolean {
     const ports = this.services.get(key)?.ports ?? [];
-    return ports.some((item) => item.port === port && item.proxyPort === proxyPort);
+    return ports.some(
+      (item) =>
+        item.port === port &&
+        item.proxyPort === proxyPort &&
+        this.carries.includes(carriageOf(item)),
+    );
   }
 }
 
@@ -53,6 +63,9 @@ export class Replica {
   placer!: Placer;
   keeper!: ShadowKeeper;
   progress!: Progress;
+  gate!: AbilityGate;
+  /** Agents that are not connected to it: their number counts from the end. */
+  away = 0;
   deltas: Delta[] = [];
   /** Everything known to the compiler of this replica. */
   compiled = new Map<string, Service>();
@@ -75,6 +88,7 @@ export class Replica {
       onServices: (keys) => this.keeper.compiled(keys),
     });
     this.progress = new Progress(() => this.placer.heldBack());
+    this.gate = new AbilityGate(world.clock, () => this.keeper.abilitiesChanged());
     this.keeper = new ShadowKeeper({
       api: world.api,
       placer: this.placer,
@@ -83,6 +97,8 @@ export class Replica {
       families: (key) => world.families.get(key) ?? ['IPv4'],
       proxyPorts: world.range,
       progressOfAll: () => world.replicas.map(({ progress }) => progress.current),
+      abilities: this.gate,
+      requirements: (_, port) => (port.protocol === 'udp' ? null : [carriageOf(port)]),
       laggards: () => ['n1/agent'],
       clock: world.clock,
       random: seededRandom(1),
@@ -158,8 +174,21 @@ export class Replica {
     this.keeper.shadow(name, value);
   }
 
+  /** Agents come or go. */
+  connect(count: number): void {
+    this.away = this.agents.length - count;
+    this.#report();
+  }
+
+  get connected(): readonly TestAgent[] {
+    return this.agents.slice(0, this.agents.length - this.away);
+  }
+
   #report(): void {
-    this.progress.served(Math.min(...this.agents.map(({ version }) => version)));
+    const { connected } = this;
+    const versions = connected.map(({ version }) => version);
+    this.progress.served(versions.length === 0 ? null : Math.min(...versions));
+    this.world.tellAbilities();
     for (const replica of this.world.replicas) replica.keeper.progressed();
   }
 }
@@ -197,6 +226,20 @@ export class World {
     const [first] = this.replicas;
     assert.ok(first !== undefined);
     return first;
+  }
+
+  /** What replicas read in each other's Leases. */
+  tellAbilities(): void {
+    const reports = this.replicas.map(({ connected }) =>
+      abilitiesOf(
+        connected.map(({ carries }, index) => ({
+          carries,
+          understands: [],
+          description: `agent-${index}`,
+        })),
+      ),
+    );
+    for (const { gate } of this.replicas) gate.update(reports);
   }
 
   /** `ports` of 0 removes the Service. */
