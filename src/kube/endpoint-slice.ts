@@ -3,6 +3,7 @@
 import { isIPv4 } from 'node:net';
 import { canonicalIp, unusable } from './address.ts';
 import type { Fields } from './fields.ts';
+import { checkHostName } from './host-name.ts';
 import { readMeta } from './meta.ts';
 import { SUBDOMAIN, isName } from './name.ts';
 import type { EndpointAddress, EndpointSliceObject } from './object.ts';
@@ -56,6 +57,8 @@ function readEndpoint(
   const address = readFirstAddress(item, addressType);
   if (address === null) return null;
   const conditions = item.child('conditions');
+  const pod = readPodOf(item, namespace);
+  checkHostName(item, pod.slice(pod.indexOf('/') + 1));
   const ready = conditions.flag('ready', true, false);
   return {
     address,
@@ -64,7 +67,7 @@ function readEndpoint(
     terminating: conditions.flag('terminating', false, true),
     nodeName: item.text('nodeName'),
     zone: item.text('zone'),
-    pod: readPodOf(item, namespace),
+    pod,
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { readAddress } from './address.ts';
 import type { Fields } from './fields.ts';
+import { checkHostName } from './host-name.ts';
 import { readMeta } from './meta.ts';
 import { SUBDOMAIN } from './name.ts';
 import type { EndpointAddress, EndpointsObject } from './object.ts';
@@ -31,6 +32,8 @@ function readAddresses(
   for (const item of subset.children(key)) {
     const address = readAddress(item, 'ip');
     if (address === null) continue;
+    const pod = readPodOf(item, namespace);
+    checkHostName(item, pod.slice(pod.indexOf('/') + 1));
     found.push({
       address,
       ready,
@@ -38,7 +41,7 @@ function readAddresses(
       terminating: false,
       nodeName: item.text('nodeName'),
       zone: '',
-      pod: readPodOf(item, namespace),
+      pod,
     });
   }
   return found;

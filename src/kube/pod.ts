@@ -2,6 +2,7 @@
 
 import { readAddress } from './address.ts';
 import type { Fields } from './fields.ts';
+import { checkHostName } from './host-name.ts';
 import { readMeta } from './meta.ts';
 import { SUBDOMAIN } from './name.ts';
 import type { Meta, PodObject, PortRef } from './object.ts';
@@ -14,6 +15,8 @@ export function readPod(object: Fields): PodObject {
   const status = object.child('status');
   const phase = status.text('phase');
   const podIPs = readPodIps(status);
+  // Only with a subdomain does the cluster DNS know the host name.
+  if (spec.text('subdomain') !== '') checkHostName(spec, meta.name);
   return {
     kind: 'Pod',
     meta,
