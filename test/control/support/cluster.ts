@@ -133,25 +133,30 @@ export class Cluster {
     return agent;
   }
 
-  /** A Service in front of one real server; returns that. */
-  async deploy(key: string, annotations: Readonly<Record<string, string>> = {}) {
+  /** A Service in front of one real server; returns that. `spec` is what it says beside its port and address. */
+  async deploy(
+    key: string,
+    annotations: Readonly<Record<string, string>> = {},
+    spec: Readonly<Record<string, unknown>> = {},
+  ) {
     const [space = '', name = ''] = key.split('/');
     const number = this.#endpoints.length + 1;
     const server = await EndpointServer.start(name, `127.1.90.${number}`);
     this.#endpoints.push(server);
     this.api.set('v1/pods', pod(`${space}/${name}-${server.address}`, server.address, NODE));
     this.api.set('discovery.k8s.io/v1/endpointslices', slice(key, [server], NODE));
-    this.annotate(key, annotations, `10.97.0.${number}`);
+    const object = service(key, `10.97.0.${number}`, annotations);
+    this.api.set('v1/services', { ...object, spec: { ...object.spec, ...spec } });
     return server;
   }
 
   /** Writes a Service with these annotations and no others. */
-  annotate(key: string, annotations: Readonly<Record<string, string>>, clusterIP?: string): void {
+  annotate(key: string, annotations: Readonly<Record<string, string>>): void {
     const found = this.api
       .objects('v1/services')
       .find(({ metadata }) => `${metadata.namespace}/${metadata.name}` === key);
-    const { clusterIP: old = '' } = (found?.['spec'] ?? {}) as { clusterIP?: string };
-    this.api.set('v1/services', service(key, clusterIP ?? old, annotations));
+    const { clusterIP = '' } = (found?.['spec'] ?? {}) as { clusterIP?: string };
+    this.api.set('v1/services', service(key, clusterIP, annotations));
   }
 
   /** null while there is none. */
@@ -369,7 +374,8 @@ export class Agent {
   }
 }
 
-function reviewOf(pod: string): unknown {
+/** What the API server says of the token of an agent. */
+export function reviewOf(pod: string): unknown {
   return {
     authenticated: true,
     audiences: ['maesh-discovery'],
