@@ -130,6 +130,18 @@ export class AdminServer {
     return { address: bound.address, port: bound.port };
   }
 
+  /** Closes all connections and listens again, where it did; does nothing before `start`. */
+  async restart(): Promise<void> {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+    this.#server.listen({ host: bound.address, port: bound.port });
+    await once(this.#server, 'listening');
+  }
+
   /** Stops listening; answers under way get a second to finish. May be called twice, and without `start`. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;

@@ -36,6 +36,10 @@ export class Admin {
     return { host: address, port };
   }
 
+  restart(): Promise<void> {
+    return this.#server.restart();
+  }
+
   async stop(): Promise<void> {
     this.#view.stop();
     await this.#server.stop();

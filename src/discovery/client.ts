@@ -166,6 +166,12 @@ export class DiscoveryClient {
     };
   }
 
+  /** Hangs up and connects again; what is known stays. */
+  restart(): void {
+    this.#link?.close();
+    this.#seek(false);
+  }
+
   /** Hangs up, and writes the copy if it is not up to date. */
   async stop(): Promise<void> {
     this.#abort.abort();

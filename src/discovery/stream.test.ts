@@ -321,6 +321,24 @@ test('an agent that comes back gets only what it missed', async (t) => {
   }
 });
 
+test('a client that is started again connects anew, with what it knows', async (t) => {
+  const started = await startServer(t);
+  const { server } = started;
+  server.publish(delta(1, { services: [service('shop/web')] }));
+  const agent = await startAgent(t, started);
+  await eventually(() => agent.client.status().state === 'synced');
+  const first = agent.client.status().server;
+  const connected = server.agents()[0]?.remote;
+  agent.client.restart();
+  await untilServer(
+    server,
+    () => server.agentCount === 1 && server.agents()[0]?.remote !== connected,
+  );
+  await eventually(() => agent.client.status().server === first);
+  server.publish(delta(2, { services: [service('shop/api')] }));
+  await eventually(() => agent.client.snapshot().services.size === 2);
+});
+
 test('another process of the controller with the same data changes nothing, with other data what differs', async (t) => {
   const first = await startServer(t, { epoch: 'one' });
   const web = service('shop/web', ['10.1.0.1']);

@@ -116,7 +116,7 @@ export class DnsServer {
   async start(): Promise<{ readonly address: string; readonly port: number }> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#listen();
+        return await this.#listen(this.#options.port);
       } catch (thrown) {
         await this.stop();
         const isTakenByChance = this.#options.port === 0 && codeOf(thrown) === 'address_in_use';
@@ -125,20 +125,31 @@ export class DnsServer {
     }
   }
 
+  /** Listens on new sockets of the same port, then closes the old ones; does nothing before `start`. */
+  async restart(): Promise<void> {
+    const udp = this.#udp;
+    const tcp = this.#tcp;
+    if (udp === null) return;
+    try {
+      await this.#listen(udp.address().port);
+    } catch (error) {
+      if (this.#udp !== udp) await close(this.#udp, null);
+      this.#udp = udp;
+      throw error;
+    }
+    await close(udp, tcp);
+  }
+
   /** Closes both sockets and all connections; may be called twice and before `start`. */
   async stop(): Promise<void> {
     const udp = this.#udp;
     const tcp = this.#tcp;
     this.#udp = null;
     this.#tcp = null;
-    await tcp?.stop();
-    if (udp === null) return;
-    const closed = once(udp, 'close');
-    udp.close();
-    await closed;
+    await close(udp, tcp);
   }
 
-  async #listen(): Promise<{ readonly address: string; readonly port: number }> {
+  async #listen(wanted: number): Promise<{ readonly address: string; readonly port: number }> {
     const { address, clock, guard } = this.#options;
     const udp = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', reusePort: true });
     this.#udp = udp;
@@ -148,7 +159,7 @@ export class DnsServer {
       'message',
       guard.wrap('dns', onDatagram, () => (this.stats.dropped += 1)),
     );
-    udp.bind({ address, port: this.#options.port });
+    udp.bind({ address, port: wanted });
     await once(udp, 'listening');
     udp.on('error', (error) => this.#onSocketError('udp', error));
     const { port } = udp.address();
@@ -224,6 +235,14 @@ export class DnsServer {
     const detail = LISTEN_DETAIL[code] ?? MeshError.from(thrown).message;
     return new MeshError(code, `Cannot serve DNS on "${shown}": ${detail}`, thrown);
   }
+}
+
+async function close(udp: UdpSocket | null, tcp: TcpSide | null): Promise<void> {
+  await tcp?.stop();
+  if (udp === null) return;
+  const closed = once(udp, 'close');
+  udp.close();
+  await closed;
 }
 
 const LISTEN_DETAIL: Readonly<Record<string, string>> = {

@@ -63,6 +63,11 @@ export class Feed {
     await this.#client.start();
   }
 
+  /** Connects again. */
+  restart(): void {
+    this.#client?.restart();
+  }
+
   async stop(): Promise<void> {
     await this.#client?.stop();
     this.#kube?.close();

@@ -4,10 +4,19 @@ import { Admin } from '../agent/admin.ts';
 import { Agent } from '../agent/agent.ts';
 import { TroubleWatch } from '../agent/trouble-watch.ts';
 import { type Clock, delay, systemClock } from '../base/clock.ts';
-import { type CommandIo, commandLog, endSignal, type Env, failCommand } from '../base/command.ts';
+import {
+  type CommandIo,
+  commandLog,
+  endSignal,
+  type Env,
+  failCommand,
+  FAILURE_EXIT_CODE,
+} from '../base/command.ts';
+import { Guard } from '../base/guard.ts';
 import { memoryTrimmer } from '../base/libc.ts';
 import type { Log } from '../base/log.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
+import { Supervisor } from '../base/supervisor.ts';
 import { listenable } from '../base/wildcard.ts';
 import { Feed } from './feed.ts';
 import type { NodeSettings } from './settings.ts';
@@ -20,15 +29,17 @@ export async function runAgent(
   given: NodeSettings,
   io: CommandIo,
   env: Env,
-  clock: Clock = systemClock,
+  time: Clock = systemClock,
 ): Promise<number> {
   const settings = {
     ...given,
     dns: given.dns === null ? null : await listenable(given.dns),
     admin: await listenable(given.admin),
   };
-  const log = await commandLog(settings, io, clock);
-  const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log });
+  const log = await commandLog(settings, io, time);
+  const guard = new Guard(time, log);
+  const clock = guard.clock('other');
+  const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log, guard });
   const feed = new Feed({ settings, env, agent, clock, log });
   const admin = new Admin({
     settings,
@@ -45,7 +56,19 @@ export async function runAgent(
     services: () => feed.snapshot().services.values(),
     onChange: (found) => feed.report(found),
   });
-  const end = endSignal(io);
+  const failing = Promise.withResolvers<void>();
+  const end = Promise.race([endSignal(io), failing.promise]);
+  const supervisor = new Supervisor({
+    clock,
+    log,
+    guard,
+    parts: {
+      dns: async () => agent.dns?.restart(),
+      admin: () => admin.restart(),
+      discovery: async () => feed.restart(),
+    },
+    giveUp: () => failing.resolve(),
+  });
   io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
   try {
     log.info('Serving health, metrics and the API', { ...(await admin.start()) });
@@ -57,6 +80,7 @@ export async function runAgent(
       yieldMain();
       await agent.answerNames();
       if (agent.dnsAddress !== null) log.info('Answering names', { ...agent.dnsAddress });
+      supervisor.start();
     });
     const trimming = clock.every(TRIM_MS, memoryTrimmer());
     await Promise.race([end, answering.then(() => end)]);
@@ -64,7 +88,8 @@ export async function runAgent(
     trimming.cancel();
     troubles.stop();
     await admin.stop();
-    return 0;
+    supervisor.stop();
+    return supervisor.gaveUp ? FAILURE_EXIT_CODE : 0;
   } catch (thrown) {
     await Promise.allSettled([feed.stop(), agent.stop(), admin.stop()]);
     return failCommand(io, thrown);

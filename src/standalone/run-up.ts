@@ -3,10 +3,12 @@
 import { Agent } from '../agent/agent.ts';
 import { Admin } from '../agent/admin.ts';
 import type { UpSettings } from '../agent/settings.ts';
-import { systemClock } from '../base/clock.ts';
+import { type Clock, systemClock } from '../base/clock.ts';
 import { type CommandIo, commandLog, failCommand, FAILURE_EXIT_CODE } from '../base/command.ts';
+import { Guard } from '../base/guard.ts';
 import { memoryTrimmer } from '../base/libc.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
+import { Supervisor } from '../base/supervisor.ts';
 import type { Problem } from '../model/service.ts';
 import { Manifests } from './manifests.ts';
 import { ProblemLog } from '../admin/problem-log.ts';
@@ -17,10 +19,11 @@ const TRIM_MS = 10_000;
 
 /** Resolves with the exit code: 0 after an orderly end. */
 export async function runUp(settings: UpSettings, io: CommandIo): Promise<number> {
-  const clock = systemClock;
+  const log = await commandLog(settings, io, systemClock);
+  const guard = new Guard(systemClock, log);
+  const clock = guard.clock('other');
   const startedMs = clock.nowMs();
-  const log = await commandLog(settings, io, clock);
-  const agent = new Agent({ ...settings, clock, log });
+  const agent = new Agent({ ...settings, clock, log, guard });
   const problemLog = new ProblemLog(log);
   const problems = (): readonly Problem[] => [...manifests.problems(), ...agent.problems()];
   const manifests = new Manifests({
@@ -35,7 +38,8 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   agent.onChange = () => problemLog.show(problems());
   const ending = new AbortController();
   const hurry = new AbortController();
-  const end = endOnSignals(io, ending, hurry);
+  const failing = new AbortController();
+  const end = endOnSignals(io, ending, hurry, failing.signal);
   hurry.signal.addEventListener('abort', () => {
     io.err('maesh: Ended by a second signal: requests that still ran are cut\n');
     void agent.threads.stop();
@@ -54,6 +58,9 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     clock,
     log,
   });
+  const giveUp = (): void => failing.abort();
+  const parts = partsOf(agent, admin, manifests);
+  const supervisor = new Supervisor({ clock, log, guard, giveUp, parts });
   try {
     // The admin port comes first: proxy ports are shared, so nothing else stops a second mesh started by mistake.
     const adminAddress = await admin.start();
@@ -62,38 +69,54 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     await agent.answerNames();
     await Promise.race([agent.served(manifests.snapshot().version), end]);
     yieldMain();
-    // Compiling and reading left holes behind, and will again.
-    const trim = memoryTrimmer();
-    trim();
-    clock.every(TRIM_MS, trim);
+    supervisor.start();
+    trimMemory(clock);
     if (!ending.signal.aborted) {
-      io.out(
-        welcome({
-          settings,
-          snapshot: manifests.snapshot(),
-          admin: adminAddress,
-          dns: agent.dnsAddress,
-          readyMs: clock.nowMs() - startedMs,
-          missingPorts: agent.threads.failures.length,
-        }),
-      );
+      const about = { settings, admin: adminAddress, readyMs: clock.nowMs() - startedMs };
+      io.out(welcome({ ...about, ...served(agent, manifests) }));
     }
     await end;
     await manifests.stop();
     await agent.drain(settings.drainTimeoutMs);
     await admin.stop();
-    return hurry.signal.aborted ? FAILURE_EXIT_CODE : 0;
+    supervisor.stop();
+    return hurry.signal.aborted || supervisor.gaveUp ? FAILURE_EXIT_CODE : 0;
   } catch (thrown) {
     await Promise.allSettled([manifests.stop(), agent.stop(), admin.stop()]);
     return failCommand(io, thrown);
   }
 }
 
-/** Resolves on the first SIGTERM or SIGINT; a second one no longer waits for the drain. */
+/** Compiling and reading left holes behind, and will again. */
+function trimMemory(clock: Clock): void {
+  const trim = memoryTrimmer();
+  trim();
+  clock.every(TRIM_MS, trim);
+}
+
+/** What is started again when the main thread fails. */
+function partsOf(agent: Agent, admin: Admin, manifests: Manifests) {
+  return {
+    dns: async () => agent.dns?.restart(),
+    admin: () => admin.restart(),
+    manifests: () => manifests.reload(),
+  };
+}
+
+function served(agent: Agent, manifests: Manifests) {
+  return {
+    snapshot: manifests.snapshot(),
+    dns: agent.dnsAddress,
+    missingPorts: agent.threads.failures.length,
+  };
+}
+
+/** Resolves on the first SIGTERM or SIGINT, or when it fails; a second one no longer waits for the drain. */
 function endOnSignals(
   io: CommandIo,
   ending: AbortController,
   hurry: AbortController,
+  failing: AbortSignal,
 ): Promise<void> {
   return new Promise((resolve) => {
     const onSignal = (): void => {
@@ -103,5 +126,6 @@ function endOnSignals(
     };
     io.onSignal('SIGTERM', onSignal);
     io.onSignal('SIGINT', onSignal);
+    failing.addEventListener('abort', onSignal);
   });
 }
