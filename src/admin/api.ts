@@ -29,7 +29,8 @@ export function problemsAnswer(view: AdminView, filter: Filter): Answer {
 /** One line per connected agent: which version it runs. */
 export function agentsAnswer(view: AdminView): Answer {
   const { version } = view.snapshot();
-  return jsonLists({ version }, { agents: () => view.agents() });
+  const dataPath = view.dataPath();
+  return jsonLists({ version, dataPath }, { agents: () => view.agents() });
 }
 
 export function threadsAnswer(view: AdminView): Answer {

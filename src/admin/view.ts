@@ -16,6 +16,8 @@ export interface AdminView {
   threads(): ThreadsView;
   /** Agents that get their configuration here; none but at a controller. */
   agents(): readonly ConnectedAgent[];
+  /** How a call through the mesh fared, such as `works`; '' where that is not checked. */
+  dataPath(): string;
   readonly figures: FiguresView;
   /** Domains of mesh names, as in `maesh`. */
   readonly domains: readonly string[];
@@ -39,6 +41,8 @@ export interface ConnectedAgent {
   readonly failures: readonly string[];
   /** Protocols that it carries, such as `http`. */
   readonly carries: readonly string[];
+  /** How a call through it fared, such as `works`; '' where that is not checked (yet). */
+  readonly dataPath: string;
   /** Services that it does not serve, since it does not know these things of them. */
   readonly notServed: readonly { readonly service: string; readonly unknown: readonly string[] }[];
 }

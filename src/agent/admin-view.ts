@@ -90,6 +90,10 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.problems();
   }
 
+  dataPath(): string {
+    return '';
+  }
+
   agents(): readonly ConnectedAgent[] {
     return [];
   }

@@ -19,6 +19,7 @@ test('readControllerSettings() needs nothing to be said, and leaves the mesh its
     defaultMode: 'http',
     proxyPorts: { from: 10_000, to: 29_999 },
     discovery: { host: '::', port: 9_443 },
+    probe: { host: '::', port: 9_002 },
     admin: { host: '127.0.0.1', port: 9_000 },
     domains: ['maesh', 'traefik.mesh'],
     dnsMode: 'auto',

@@ -20,6 +20,7 @@ import {
   duration,
   LABEL_NAME,
   LISTEN,
+  LISTEN_OR_OFF,
   oneOf,
   PATH,
   PATH_IF_ANY,
@@ -67,6 +68,12 @@ const CONTROLLER = {
     LISTEN,
     '[::]:9443',
     'Where agents get their configuration, over TLS.',
+  ]),
+  probe: one('Cluster', [
+    'probe',
+    LISTEN_OR_OFF,
+    '[::]:9002',
+    'Where a controller answers the calls by which it checks that callers of the mesh are served.',
   ]),
   dnsMode: one('DNS', [
     'dns-mode',
@@ -161,6 +168,7 @@ export function readControllerSettings(reader: SettingReader, env: Env): Control
     defaultMode: reader.one(defaultMode),
     proxyPorts: reader.one(CONTROLLER.proxyPorts),
     discovery: reader.one(CONTROLLER.discovery),
+    probe: reader.one(CONTROLLER.probe),
     admin: reader.one(admin),
     domains: reader.list(domains),
     dnsMode: reader.one(CONTROLLER.dnsMode),

@@ -19,7 +19,7 @@ import type { AgentStatus } from '../discovery/session.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import { ClusterSource } from '../kube/api/source.ts';
 import { type ObjectRef, Store } from '../kube/store.ts';
-import { AGENT, CONTROLLER } from '../model/names.ts';
+import { AGENT, CONTROLLER, PROBE_SERVICE } from '../model/names.ts';
 import type { Delta, Problem, Snapshot } from '../model/service.ts';
 import { notServedProblems } from './agent-problems.ts';
 import { Authority } from './authority/authority.ts';
@@ -93,10 +93,15 @@ export class ControlPlane {
   constructor(options: ControlPlaneOptions) {
     const { settings, client, clock, random, log } = options;
     this.#options = options;
+    const { namespace } = settings;
+    const isProbed = settings.probe !== null;
     this.#compiler = new Compiler(this.#store, {
       serviceCidr: null,
       defaultMode: settings.defaultMode,
-      scope: settings.scope,
+      scope: {
+        ...settings.scope,
+        ...(isProbed ? { always: `${namespace}/${PROBE_SERVICE}` } : {}),
+      },
     });
     this.source = new ClusterSource({
       client,
@@ -106,6 +111,7 @@ export class ControlPlane {
       log,
       namespaces: settings.scope.watchNamespaces,
       ignoreNamespaces: settings.scope.ignoreNamespaces,
+      ...(isProbed ? { extra: { namespace, name: PROBE_SERVICE } } : {}),
       onNotice: (text) => log.info(text),
       onChange: () => this.onChange(),
       onBack: () => this.#back(),
@@ -185,6 +191,12 @@ export class ControlPlane {
     const found = known && this.#store.get(known.kind, namespace, name);
     if (known === undefined || found === undefined) return null;
     return { ...known, namespace, name, uid: found.meta.uid };
+  }
+
+  /** Addresses of the Pod `namespace/name`; empty when it is not known. */
+  podAddresses(key: string): readonly string[] {
+    const [namespace = '', name = ''] = key.split('/');
+    return this.#store.get('Pod', namespace, name)?.podIPs ?? [];
   }
 
   /** Sends the agents to another replica and ends. */

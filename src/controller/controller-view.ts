@@ -4,12 +4,15 @@ import type { AdminView, ConnectedAgent, ThreadsView } from '../admin/view.ts';
 import type { Clock } from '../base/clock.ts';
 import { readVersion } from '../base/version.ts';
 import type { Problem, Snapshot } from '../model/service.ts';
+import type { DataPath } from './data-path/data-path.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Leadership } from './leadership.ts';
 import { renderControllerMetrics } from './metrics.ts';
 
 export interface ControllerViewOptions {
   readonly plane: ControlPlane;
+  /** null where it is not checked, and before the start. */
+  readonly dataPath: () => DataPath | null;
   /** null before the cluster was read. */
   readonly leadership: () => Leadership | null;
   readonly domains: readonly string[];
@@ -58,16 +61,24 @@ export class ControllerView implements AdminView {
   }
 
   problems(): readonly Problem[] {
-    const { plane, leadership } = this.#options;
-    return [...plane.problems(), ...(leadership()?.problems() ?? [])];
+    const { plane, leadership, dataPath } = this.#options;
+    return [
+      ...plane.problems(),
+      ...(leadership()?.problems() ?? []),
+      ...(dataPath()?.problems() ?? []),
+    ];
   }
 
   threads(): ThreadsView {
     return { restarts: 0, threads: [] };
   }
 
+  dataPath(): string {
+    return this.#options.dataPath()?.tell() ?? '';
+  }
+
   agents(): readonly ConnectedAgent[] {
-    const { plane, clock } = this.#options;
+    const { plane, clock, dataPath } = this.#options;
     const now = clock.nowMs();
     return plane.agents().map((agent) => ({
       agent: agent.agent,
@@ -80,12 +91,13 @@ export class ControllerView implements AdminView {
       failures: agent.listenFailures,
       lagMs: Math.round(agent.lagMs),
       carries: agent.carries,
+      dataPath: dataPath()?.tellAgent(agent.agent) ?? '',
       notServed: agent.notServed.map(({ key, unknown }) => ({ service: key, unknown })),
     }));
   }
 
   async *metrics(): AsyncIterable<string> {
-    const { plane, leadership } = this.#options;
+    const { plane, leadership, dataPath } = this.#options;
     const { version, services } = plane.snapshot();
     yield renderControllerMetrics({
       version: readVersion(),
@@ -97,6 +109,7 @@ export class ControllerView implements AdminView {
       watches: plane.source
         .status()
         .map(({ kind, synced, lastError }) => ({ kind, isOpen: synced && lastError === null })),
+      dataPath: dataPath()?.figures() ?? null,
       residentBytes: process.memoryUsage.rss(),
     });
   }

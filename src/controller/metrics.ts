@@ -1,6 +1,7 @@
 /** The metrics page of a controller (Prometheus text format 0.0.4), and the table that the documentation is held to. */
 
 import type { AgentStatus } from '../discovery/session.ts';
+import type { DataPathFigures } from './data-path/data-path.ts';
 import type { Problem } from '../model/service.ts';
 
 /** What the page is made from. */
@@ -13,6 +14,8 @@ export interface ControllerFigures {
   readonly problems: readonly Problem[];
   /** Kind and whether its watch is open. */
   readonly watches: readonly { readonly kind: string; readonly isOpen: boolean }[];
+  /** null where it is not checked. */
+  readonly dataPath: DataPathFigures | null;
   readonly residentBytes: number;
 }
 
@@ -69,6 +72,37 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     labels: [],
     help: 'Version of the configuration of this replica; replicas count for themselves.',
     read: ({ configVersion }) => [[[], configVersion]],
+  },
+  {
+    name: 'maesh_controller_data_path_agents',
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Agents of this replica by the last call through their proxy port: `working` or `failing`.',
+    read: ({ dataPath }) =>
+      dataPath === null
+        ? []
+        : [
+            [['working'], dataPath.working],
+            [['failing'], dataPath.failing],
+          ],
+  },
+  {
+    name: 'maesh_controller_data_path_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'What the last call by name through the mesh took, when it worked.',
+    read: ({ dataPath }) =>
+      dataPath?.name.state === 'works' ? [[[], dataPath.name.durationMs / 1_000]] : [],
+  },
+  {
+    name: 'maesh_controller_data_path_working',
+    type: 'gauge',
+    labels: [],
+    help: '1 when the last call by name through the mesh worked, else 0; absent before the first.',
+    read: ({ dataPath }) =>
+      dataPath === null || dataPath.name.state === 'unknown'
+        ? []
+        : [[[], Number(dataPath.name.state === 'works')]],
   },
   {
     name: 'maesh_controller_leader',

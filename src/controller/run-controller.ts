@@ -11,6 +11,7 @@ import { KubeClient } from '../kube/api/client.ts';
 import { loadConnection } from '../kube/api/connection.ts';
 import { ControlPlane } from './control-plane.ts';
 import { ControllerView } from './controller-view.ts';
+import { type DataPath, startDataPath } from './data-path/data-path.ts';
 import { Leadership, type LeadershipOptions } from './leadership.ts';
 import type { ControllerSettings } from './settings.ts';
 
@@ -52,7 +53,16 @@ async function control(parts: Parts, ended: Promise<void>): Promise<void> {
   const plane = new ControlPlane(parts);
   let leadership: Leadership | null = null;
   const leading = (): Leadership | null => leadership;
-  const view = new ControllerView({ plane, leadership: leading, domains: settings.domains, clock });
+  let dataPath: DataPath | null = null;
+  let isEnding = false;
+  const checking = (): DataPath | null => dataPath;
+  const view = new ControllerView({
+    plane,
+    leadership: leading,
+    dataPath: checking,
+    domains: settings.domains,
+    clock,
+  });
   const admin = new AdminServer({
     address: settings.admin.host,
     port: settings.admin.port,
@@ -74,11 +84,16 @@ async function control(parts: Parts, ended: Promise<void>): Promise<void> {
       leadership = new Leadership({ ...parts, plane });
       plane.onChange = () => leadership?.changed();
       await leadership.start();
+      const path = await startDataPath({ ...parts, plane });
+      if (isEnding) await path?.stop();
+      else dataPath = path;
     });
     await Promise.race([started, ended]);
     await ended;
   } finally {
     telling.cancel();
+    isEnding = true;
+    await checking()?.stop();
     await leading()?.resign();
     await plane.stop();
     await leading()?.stop();

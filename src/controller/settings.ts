@@ -16,6 +16,8 @@ export interface ControllerSettings extends LogSettings {
   readonly defaultMode: Protocol;
   readonly proxyPorts: { readonly from: number; readonly to: number };
   readonly discovery: ListenAddress;
+  /** Where the endpoint of Service `maesh-probe` answers; null: the data path is not checked. */
+  readonly probe: ListenAddress | null;
   readonly admin: ListenAddress;
   /** Domains of mesh names, at least one. */
   readonly domains: readonly string[];

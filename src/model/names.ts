@@ -6,6 +6,8 @@ export const CONTROLLER = 'maesh-controller';
 export const AGENT = 'maesh-agent';
 /** Service in front of the agents' DNS. */
 export const DNS_SERVICE = 'maesh-dns';
+/** Service of the controllers by which they call the mesh themselves, to see whether callers are served. */
+export const PROBE_SERVICE = 'maesh-probe';
 /** ConfigMap with what the cluster DNS was before. */
 export const DNS_BACKUP = 'maesh-dns-backup';
 /** Secret with the CA, and ConfigMap with the certificates that agents trust. */

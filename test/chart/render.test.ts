@@ -225,10 +225,10 @@ describe('helm template', { skip: skipWithout('helm') }, () => {
         .flatMap(({ metadata, spec }) =>
           each(spec, 'ports').map((port) => `${metadata.name}:${String(dig(port, 'port'))}`),
         );
-    const usual = ['maesh-controller:9443', 'maesh-dns:53', 'maesh-dns:53'];
+    const usual = ['maesh-controller:9443', 'maesh-dns:53', 'maesh-dns:53', 'maesh-probe:80'];
     assert.deepEqual(ports(await render()).toSorted(), usual);
     const monitored = await render('metrics: { serviceMonitor: { enabled: true } }');
-    assert.deepEqual(ports(monitored).toSorted(), [...usual, 'maesh-metrics:9000']);
+    assert.deepEqual(ports(monitored).toSorted(), [...usual, 'maesh-metrics:9000'].toSorted());
   });
 
   test('selectors choose the Pods they mean and no others', async () => {

@@ -137,6 +137,10 @@ export class ExampleView implements AdminView {
     ];
   }
 
+  dataPath(): string {
+    return 'works';
+  }
+
   agents(): readonly ConnectedAgent[] {
     return [
       {
@@ -150,6 +154,7 @@ export class ExampleView implements AdminView {
         lagMs: 12,
         failures: ['port 10001: EADDRINUSE'],
         carries: ['http'],
+        dataPath: 'no-connection (ETIMEDOUT)',
         notServed: [{ service: 'shop/web', unknown: ['route.match'] }],
       },
     ];

@@ -21,6 +21,8 @@ export interface Scope {
   readonly watchNamespaces: readonly string[];
   /** Never these, whatever they say. */
   readonly ignoreNamespaces: readonly string[];
+  /** `namespace/name` of a Service that takes part whatever the rest says. */
+  readonly always?: string;
   /** Only Services that ask for it, themselves or through their Namespace. */
   readonly isOptIn: boolean;
 }
@@ -34,10 +36,17 @@ const NO_ANNOTATIONS: Annotations = { values: new Map(), lost: new Set(), findin
 /** Decides about one Service; the findings are those of its own annotations and label. */
 export function membershipOf(store: StoreView, service: ServiceObject, scope: Scope): Membership {
   const { namespace, name } = service.meta;
+  const ref: ObjectRef = { kind: 'Service', namespace, name };
+  if (scope.always === `${namespace}/${name}`) {
+    return {
+      isMember: true,
+      annotations: readAnnotations('Service', ref, service.meta),
+      findings: [],
+    };
+  }
   if (!isInScope(namespace, scope) || (namespace === 'default' && name === 'kubernetes')) {
     return { isMember: false, annotations: NO_ANNOTATIONS, findings: [] };
   }
-  const ref: ObjectRef = { kind: 'Service', namespace, name };
   if (service.type === 'ExternalName') {
     const findings = hasAnnotations(service.meta) ? [externalName(ref)] : [];
     return { isMember: false, annotations: NO_ANNOTATIONS, findings };

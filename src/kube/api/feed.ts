@@ -12,6 +12,8 @@ export interface FeedOptions {
   readonly kind: Kind;
   /** Only objects of this namespace are its own; null: of all. */
   readonly namespace: string | null;
+  /** Of all, but for those of these namespaces, which are another's. */
+  readonly without?: readonly string[];
   /** Only the object of this name; null: all. */
   readonly name: string | null;
   /** Something waits; `isWhole` when it is a new list. */
@@ -96,10 +98,11 @@ export class Feed implements Sink<Picked> {
 
   /** Objects and problems that a whole list does not name. */
   #dropAbsent(): Entry[] {
-    const { store, kind, namespace, name } = this.#options;
+    const { store, kind, namespace, name, without = [] } = this.#options;
     const gone: Entry[] = [];
     for (const { meta } of store.list(kind, namespace ?? undefined)) {
       if (name !== null && name !== meta.name) continue;
+      if (without.includes(meta.namespace)) continue;
       if (this.#pending.has(`${meta.namespace}/${meta.name}`)) continue;
       gone.push({ namespace: meta.namespace, name: meta.name, picked: null });
     }

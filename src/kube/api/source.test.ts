@@ -274,6 +274,32 @@ test('of namespaces that are ignored no Services and endpoints are asked for, al
   assert.ok(!bed.has('EndpointSlice', 'maesh', 'shadow-2-x'));
 });
 
+test('one Service of an ignored namespace is read with its endpoints, and stays when all is listed anew', async (t) => {
+  const extra = { namespace: 'maesh', name: 'maesh-probe' };
+  const bed = await setUp(t, { ignoreNamespaces: ['maesh'], extra }, (server) => {
+    fill(server);
+    for (const name of ['maesh-probe', 'shadow-1']) {
+      server.set('v1/services', service(name, 'maesh'));
+      server.set(SLICES, within('maesh', slice(`${name}-x`, name)));
+    }
+  });
+  await bed.source.start();
+  const isRight = (): boolean =>
+    bed.has('Service', 'maesh', 'maesh-probe') &&
+    bed.has('EndpointSlice', 'maesh', 'maesh-probe-x') &&
+    !bed.has('Service', 'maesh', 'shadow-1') &&
+    !bed.has('EndpointSlice', 'maesh', 'shadow-1-x');
+  assert.ok(isRight());
+  bed.told.length = 0;
+  bed.server.compact();
+  bed.server.endWatches();
+  bed.server.set('v1/services', service('late'));
+  await bed.later(() => bed.has('Service', 'shop', 'late'));
+  await bed.settled();
+  assert.ok(isRight());
+  assert.ok(!bed.told.join().includes('maesh-probe'), 'it never went');
+});
+
 test('a server without slices is read from Endpoints, with one notice', async (t) => {
   const bed = await setUp(t, {}, (server) => {
     server.version = '1.16.15';

@@ -40,6 +40,8 @@ export interface ClusterSourceOptions {
   readonly namespaces?: readonly string[];
   /** Namespaces of which no Services and endpoints are read. */
   readonly ignoreNamespaces?: readonly string[];
+  /** One Service that is read although its namespace is not, with its endpoints. */
+  readonly extra?: { readonly namespace: string; readonly name: string };
   /** Default 10. */
   readonly coalesceMs?: number;
   /** Annotations that are kept in memory; by default those of the mesh. */
@@ -190,11 +192,25 @@ export class ClusterSource {
   }
 
   #partsOf(watched: WatchedKind): Part[] {
-    const { namespaces = [] } = this.#options;
+    const { namespaces = [], extra } = this.#options;
+    const parts = this.#partsOfNamespaces(watched, [...new Set(namespaces)]);
+    if (extra === undefined || namespaces.includes(extra.namespace)) return parts;
+    if (watched.kind === 'EndpointSlice') {
+      const labelSelector = `kubernetes.io/service-name=${extra.name}`;
+      return [
+        ...parts,
+        this.#part(watched, { namespace: extra.namespace, name: null }, labelSelector),
+      ];
+    }
+    const isNamed = watched.kind === 'Service' || watched.kind === 'Endpoints';
+    return isNamed ? [...parts, this.#part(watched, extra)] : parts;
+  }
+
+  #partsOfNamespaces(watched: WatchedKind, namespaces: readonly string[]): Part[] {
     if (namespaces.length === 0 || watched.kind === 'Node') {
       return [this.#part(watched, { namespace: null, name: null })];
     }
-    return [...new Set(namespaces)].map((each) =>
+    return namespaces.map((each) =>
       watched.kind === 'Namespace'
         ? this.#part(watched, { namespace: null, name: each })
         : this.#part(watched, { namespace: each, name: null }),
@@ -204,13 +220,17 @@ export class ClusterSource {
   #part(
     watched: WatchedKind,
     place: { readonly namespace: string | null; readonly name: string | null },
+    labelSelector?: string,
   ): Part {
     const { client, store, clock, random, log } = this.#options;
     const keep = this.#options.keepAnnotation ?? ((key: string) => ANNOTATIONS.test(key));
+    const { ignoreNamespaces = [] } = this.#options;
+    const isNarrowed = place.namespace === null && isIgnorable(watched);
     const feed = new Feed({
       store,
       kind: watched.kind,
       ...place,
+      without: isNarrowed ? ignoreNamespaces : [],
       onPending: (isWhole) => this.#schedule(isWhole),
     });
     const { namespace, name } = place;
@@ -220,6 +240,7 @@ export class ClusterSource {
     const reflector = new Reflector<Picked>({
       client,
       path: resourcePath({ group, version, plural, ...(namespace === null ? {} : { namespace }) }),
+      labelSelector,
       fieldSelector,
       pick: (raw) => pick(watched, raw, keep),
       sink: feed,
@@ -233,9 +254,10 @@ export class ClusterSource {
   }
 
   /** Each shadow Service has an endpoint per agent: none of that is to be sent here, read, and kept. */
-  #selectorOf({ kind, fieldSelector }: WatchedKind, namespace: string | null): string | undefined {
+  #selectorOf(watched: WatchedKind, namespace: string | null): string | undefined {
     const { ignoreNamespaces = [] } = this.#options;
-    if (namespace !== null || (kind !== 'Service' && !isEndpoints({ kind }))) return fieldSelector;
+    const { fieldSelector } = watched;
+    if (namespace !== null || !isIgnorable(watched)) return fieldSelector;
     const others = ignoreNamespaces.map((each) => `metadata.namespace!=${each}`);
     return others.length === 0 ? fieldSelector : others.join();
   }
@@ -318,6 +340,11 @@ export class ClusterSource {
     for (const { watched, feed } of this.#retired) if (!kinds.has(watched.kind)) feed.clear();
     this.#retired = [];
   }
+}
+
+/** Kinds of which objects in ignored namespaces are not read. */
+function isIgnorable({ kind }: Pick<WatchedKind, 'kind'>): boolean {
+  return kind === 'Service' || isEndpoints({ kind });
 }
 
 function isEndpoints({ kind }: Pick<WatchedKind, 'kind'>): boolean {

@@ -241,6 +241,7 @@ export class Cluster {
       defaultMode: 'http',
       proxyPorts: { from, to: from + PORTS_EACH - 1 },
       discovery: { host: '127.0.0.1', port: 0 },
+      probe: null,
       admin: { host: '127.0.0.1', port: 0 },
       domains: [DOMAIN],
       dnsMode: 'off',

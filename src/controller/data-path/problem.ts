@@ -1,0 +1,66 @@
+/** What a person is told about a path that callers take in vain. */
+
+import { PROBE_SERVICE } from '../../model/names.ts';
+import type { Problem } from '../../model/service.ts';
+import type { PathStatus, ProbedAgent, ProbeTarget } from './probe.ts';
+
+const FIELD = 'data path';
+
+/** The way that callers take fails. */
+export function nameProblem(target: ProbeTarget, { state, detail }: PathStatus): Problem {
+  const { host, address, port } = target;
+  const [, namespace = ''] = host.split('.');
+  const problem = {
+    severity: 'error',
+    object: `Service ${namespace}/${PROBE_SERVICE}`,
+    field: FIELD,
+    value: host,
+    location: '',
+  } as const;
+  const shown = detail === '' ? '' : ` (${detail})`;
+  if (state === 'no-name') {
+    return {
+      ...problem,
+      message: `callers do not get the address ${address} for this name${shown}`,
+      remedy: 'see what is said of the cluster DNS and of maesh-dns here',
+    };
+  }
+  if (state === 'no-connection') {
+    return {
+      ...problem,
+      message: `callers get no connection to ${address}:${port}${shown}: they cannot reach the agents`,
+      remedy: REACH_AGENTS,
+    };
+  }
+  return {
+    ...problem,
+    message: `a call by this name fails${shown}: agents do not reach Pods`,
+    remedy: REACH_PODS,
+  };
+}
+
+/** So does the way through one agent. */
+export function agentProblem(
+  { agent, node, address }: ProbedAgent,
+  { proxyPort }: ProbeTarget,
+  { state, detail }: PathStatus,
+): Problem {
+  const shown = detail === '' ? '' : ` (${detail})`;
+  const isReached = state !== 'no-connection';
+  return {
+    severity: 'error',
+    object: `Pod ${agent}`,
+    field: FIELD,
+    value: `${address.includes(':') ? `[${address}]` : address}:${proxyPort}`,
+    message: isReached
+      ? `a call through the agent on ${node} fails${shown}: it does not reach Pods`
+      : `the agent on ${node} cannot be reached by callers${shown}`,
+    remedy: isReached ? REACH_PODS : REACH_AGENTS,
+    location: '',
+  };
+}
+
+const REACH_AGENTS =
+  'look whether a NetworkPolicy or the network plugin keeps Pods from the proxy ports of the agents (docs/ports.md), and whether kube-proxy runs on all nodes';
+const REACH_PODS =
+  'look whether a NetworkPolicy or the network plugin keeps the agents from Pods of other nodes and namespaces';
