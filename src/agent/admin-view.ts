@@ -119,6 +119,11 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.agent.threads.accessLog;
   }
 
+  callers(): { readonly shed: readonly number[]; readonly bytes: number } {
+    const { shed, callerBytes } = this.#options.agent.threads;
+    return { shed, bytes: callerBytes };
+  }
+
   *eventLoops(): ReturnType<MetricsSource['eventLoops']> {
     yield { thread: 'main', ...this.#eventLoop.read() };
     yield* this.#options.agent.threads.eventLoops();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { test } from 'node:test';
 
 import type { UpSettings } from '../agent/settings.ts';
@@ -38,6 +38,7 @@ function errorsOf(given: Given): readonly string[] {
 const FILE = { file: ['manifests'] };
 
 test('readUpSettings() has the defaults of the issue and of the model', () => {
+  const quarter = Math.floor(Math.min(process.constrainedMemory() || Infinity, totalmem()) / 4);
   assert.deepEqual(read({ flags: FILE }), {
     files: ['manifests'],
     serviceCidr: '127.77.0.0/16',
@@ -51,7 +52,7 @@ test('readUpSettings() has the defaults of the issue and of the model', () => {
     drainTimeoutMs: 30_000,
     logLevel: 'info',
     logFormat: 'common',
-    proxy: DEFAULT_PROXY_SETTINGS,
+    proxy: { ...DEFAULT_PROXY_SETTINGS, callerMemoryBytes: quarter },
   });
 });
 
@@ -84,6 +85,7 @@ test('readUpSettings() takes every setting from every source', () => {
     'head-timeout': ['5s'],
     'caller-idle-timeout': ['1m'],
     'caller-connections-max': ['100'],
+    'caller-memory-max': ['64MiB'],
     'trusted-source': ['10.0.0.0/8', '::1'],
     'forwarded-headers': ['false'],
     'access-log': ['json'],

@@ -12,6 +12,7 @@ import {
   integer,
   LISTEN,
   LISTEN_OR_OFF,
+  MEMORY,
   oneOf,
   PATH,
   RATIO,
@@ -143,7 +144,13 @@ export const SETTINGS = {
     'caller-connections-max',
     integer(1, 1_000_000),
     '16384',
-    'Caller connections per thread; beyond it new ones are closed at once and counted.',
+    'Caller connections per thread; beyond it source addresses and Services with more than their share make room.',
+  ]),
+  callerMemoryMax: one('Proxy', [
+    'caller-memory-max',
+    MEMORY,
+    'auto',
+    'Memory that all callers may hold; `auto` is a quarter of the memory limit of the process. Beyond it those with more than their share are let go.',
   ]),
   trustedSources: list('Proxy', [
     'trusted-source',
@@ -245,6 +252,7 @@ export function readProxySettings(reader: SettingReader): ProxySettings {
     headTimeoutMs: reader.one(SETTINGS.headTimeout),
     callerIdleMs: reader.one(SETTINGS.callerIdleTimeout),
     callerConnectionsMax: reader.one(SETTINGS.callerConnectionsMax),
+    callerMemoryBytes: reader.one(SETTINGS.callerMemoryMax),
     trustedSources: reader.list(SETTINGS.trustedSources),
     forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
     accessLog: {

@@ -1,6 +1,6 @@
 /** The kinds of values that settings have: how each is read from text, and how a person is told what is allowed. */
 
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { isIP, isIPv4 } from 'node:net';
 
 import type { ListenAddress } from '../base/wildcard.ts';
@@ -81,6 +81,24 @@ export const THREADS: ValueKind<number> = {
     return parsed.ok ? parsed : bad('give a whole number, 1 to 256, or cores');
   },
 };
+
+/** A size, or `auto` for a quarter of the memory that the system gives this process. */
+export const MEMORY: ValueKind<number> = {
+  placeholder: 'BYTES',
+  allowed: '16MiB to 1048576MiB, or `auto`',
+  parse(text) {
+    if (text === 'auto') return ok(Math.max(Math.floor(memoryLimit() / 4), MEMORY_MIN));
+    const parsed = bytes(MEMORY_MIN, 1_099_511_627_776).parse(text);
+    return parsed.ok ? parsed : bad('give a size, 16MiB to 1048576MiB, as in 256MiB, or auto');
+  },
+};
+const MEMORY_MIN = 16_777_216;
+
+/** What the control group allows (version 1 or 2), or all that the machine has. */
+function memoryLimit(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
+}
 
 export const RATIO: ValueKind<number> = {
   placeholder: 'RATIO',

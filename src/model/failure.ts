@@ -109,6 +109,11 @@ export const FAILURES = {
     blames: 'endpoint',
     cause: 'the endpoint did not accept the connection in time; maybe a NetworkPolicy drops it',
   },
+  node_exhausted: {
+    status: 503,
+    blames: 'mesh',
+    cause: 'this node has no file descriptor, local port or memory left for another connection',
+  },
   endpoint_reset: {
     status: 502,
     blames: 'endpoint',
@@ -155,6 +160,11 @@ export const FAILURES = {
     status: 0,
     blames: 'caller',
     cause: 'the caller closed the connection before the response was complete',
+  },
+  caller_shed: {
+    status: 0,
+    blames: 'caller',
+    cause: 'the caller held more than its share when the node ran short of room, and was cut off',
   },
   draining: {
     status: 503,

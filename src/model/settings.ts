@@ -11,8 +11,10 @@ export interface ProxySettings {
   readonly headTimeoutMs: number;
   /** An idle connection of a caller is closed after this time. */
   readonly callerIdleMs: number;
-  /** Connections of callers per thread; beyond it new ones are closed at once and counted. */
+  /** Connections of callers per thread; beyond it those with more than their share make room. */
   readonly callerConnectionsMax: number;
+  /** What all callers may hold on all threads: connections, partial heads, kept bodies, what slow readers have not taken. */
+  readonly callerMemoryBytes: number;
   /** CIDRs of callers whose forwarding fields (X-Forwarded-* and the like) are kept and extended. */
   readonly trustedSources: readonly string[];
   /** Add `X-Forwarded-For`, `-Proto` and `-Host`. Those of callers that are not trusted are dropped in any case. */
@@ -39,6 +41,7 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   headTimeoutMs: 10_000,
   callerIdleMs: 180_000,
   callerConnectionsMax: 16_384,
+  callerMemoryBytes: 268_435_456,
   trustedSources: [],
   forwardedHeaders: true,
   accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0, query: false },

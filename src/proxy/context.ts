@@ -8,6 +8,7 @@ import type { ProxySettings } from '../model/settings.ts';
 import { wholeUpTo } from './copy-whole.ts';
 import { DeadlineWheel } from './deadline.ts';
 import type { AccessWriter } from './http1/access.ts';
+import { CallerRoom } from './caller-room.ts';
 import { DateLine } from './http1/date-line.ts';
 import { Head } from './http1/head.ts';
 import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
@@ -42,8 +43,7 @@ export class ThreadContext {
   out: Buffer<ArrayBuffer>;
   draining = false;
   callerConnections = 0;
-  /** Connections closed at once because of `callerConnectionsMax`. */
-  refusedConnections = 0;
+  readonly room: CallerRoom;
   /** Accepts that the system refused, mostly for want of file descriptors. */
   acceptFailures = 0;
   readonly #slabs: Buffer[] = [];
@@ -55,6 +55,10 @@ export class ThreadContext {
     guard: Guard;
     settings: ProxySettings;
     isTrusted: (address: string) => boolean;
+    /** Proxy threads of the process; default 1. */
+    threads?: number;
+    /** File descriptors that the process may have; not limited by default. */
+    descriptors?: number;
   }) {
     this.clock = options.clock;
     this.random = options.random;
@@ -62,6 +66,17 @@ export class ThreadContext {
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
     this.wheel = new DeadlineWheel(options.clock);
+    const { settings, threads = 1, descriptors = Infinity } = options;
+    this.room = new CallerRoom(
+      {
+        connections: settings.callerConnectionsMax,
+        bytes: settings.callerMemoryBytes / threads,
+        descriptors,
+        threads,
+      },
+      this.wheel,
+      this.guard,
+    );
     this.date = new DateLine(options.clock);
     this.requestHead = new Head(options.settings.headFieldsMax);
     this.responseHead = new Head(options.settings.headFieldsMax);

@@ -7,6 +7,8 @@ import type { PlacedDelta } from './ledger/placement.ts';
 export interface ThreadData {
   /** 0-based; a replacement has the number of the thread it replaces. */
   readonly index: number;
+  /** How many there are. */
+  readonly threads: number;
   readonly settings: ProxySettings;
 }
 
@@ -56,4 +58,8 @@ export interface ThreadVitals {
   readonly logDropped: number;
   /** Caught at the boundary since the thread started; each cost a connection. */
   readonly defects: number;
+  /** `CallerRoom.shed` since the thread started. */
+  readonly shed: readonly number[];
+  /** What callers hold now. */
+  readonly callerBytes: number;
 }

@@ -24,6 +24,12 @@ interface HandleHolder {
   _handle?: object | null;
 }
 
+/** Number of the file descriptor of an accepted socket; 0 when not known. */
+export function descriptorOf(socket: net.Socket): number {
+  const handle: { readonly fd?: number } | null | undefined = (socket as HandleHolder)._handle;
+  return handle?.fd ?? 0;
+}
+
 let handlesWork = true;
 
 /** Decides how this thread adopts accepted sockets. Call once before listening; resolves to whether handles work. */

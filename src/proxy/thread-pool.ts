@@ -65,6 +65,7 @@ export class ThreadPool {
   readonly #services = new Map<string, PlacedService>();
   readonly #identities = new Map<string, Identity>();
   readonly #lostLog = { written: 0, dropped: 0 };
+  readonly #lostShed: number[] = [];
   #version = 0;
   #started = false;
   #stopping = false;
@@ -112,6 +113,18 @@ export class ThreadPool {
       dropped += vitals?.logDropped ?? 0;
     }
     return { written, dropped };
+  }
+
+  /** `CallerRoom.shed` of all threads, those that died included. */
+  get shed(): readonly number[] {
+    const sums = [...this.#lostShed];
+    for (const { vitals } of this.#living()) addTo(sums, vitals?.shed ?? []);
+    return sums;
+  }
+
+  /** What callers hold on all threads. */
+  get callerBytes(): number {
+    return this.#living().reduce((sum, { vitals }) => sum + (vitals?.callerBytes ?? 0), 0);
   }
 
   states(): readonly ThreadState[] {
@@ -195,7 +208,7 @@ export class ThreadPool {
   #spawn(index: number): Promise<Error | null> {
     const { settings, clock } = this.#options;
     const worker = new Worker(ENTRY, {
-      workerData: { index, settings } satisfies ThreadData,
+      workerData: { index, settings, threads: this.#options.count } satisfies ThreadData,
       name: `proxy-${index}`,
     });
     const thread: Thread = {
@@ -255,6 +268,7 @@ export class ThreadPool {
     this.#threads[index] = null;
     this.#lostLog.written += thread.vitals?.logWritten ?? 0;
     this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
+    addTo(this.#lostShed, thread.vitals?.shed ?? []);
     thread.drained?.();
     this.#forgetInFlight(index);
     if (this.#stopping) return;
@@ -306,4 +320,8 @@ export class ThreadPool {
     if (chunks.length > 0) thread.worker.postMessage({ kind: 'chunks', chunks } satisfies ToThread);
     thread.worker.postMessage({ kind: 'delta', delta } satisfies ToThread);
   }
+}
+
+function addTo(sums: number[], more: readonly number[]): void {
+  for (const [i, count] of more.entries()) sums[i] = (sums[i] ?? 0) + count;
 }

@@ -6,12 +6,14 @@ import assert from 'node:assert';
 import { systemClock } from '../base/clock.ts';
 import { goFirst } from '../base/priority.ts';
 import { systemRandom } from '../base/random.ts';
+import { Rare } from '../base/rare.ts';
 import { Guard } from '../base/guard.ts';
 import { describeError, type Log } from '../base/log.ts';
 import { ThreadContext } from './context.ts';
 import { AccessWriter } from './http1/access.ts';
 import { LedgerView } from './ledger/cells.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
+import { descriptorLimit } from './descriptor-limit.ts';
 import { ProxyServer } from './server.ts';
 import { probeHandles } from './socket.ts';
 import { warmUp } from './warm-up.ts';
@@ -21,7 +23,7 @@ import { EventLoopMonitor } from './telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { settings } = workerData as ThreadData;
+const { settings, threads } = workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
@@ -33,6 +35,8 @@ const context = new ThreadContext({
   guard,
   settings,
   isTrusted: trustCheck(settings.trustedSources),
+  threads,
+  descriptors: descriptorLimit(),
 });
 const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();
@@ -51,6 +55,18 @@ port.on('message', (message: ToThread) => {
   }
 });
 server.onRetried = report;
+const shedding = new Rare(systemClock);
+context.room.onEvent = ({ scarce, source, connections, closed }): void => {
+  shedding.tell((untold) =>
+    log.warn('Short of room for callers: the one that holds most makes room', {
+      scarce,
+      source,
+      connections,
+      ...(closed === 0 ? { refused: 1 } : { closed }),
+      untold,
+    }),
+  );
+};
 
 async function start(): Promise<void> {
   goFirst();
@@ -97,6 +113,8 @@ function sendVitals(): void {
       logWritten: log?.written ?? 0,
       logDropped: log?.dropped ?? 0,
       defects: guard.counts.get('proxy') ?? 0,
+      shed: [...context.room.shed],
+      callerBytes: context.room.bytes,
     },
   });
 }

@@ -85,7 +85,7 @@ test('connections beyond the cap are closed at once and counted, and there is ro
   }
   const fourth = await proxy.call(service);
   await fourth.gone();
-  assert.equal(proxy.context.refusedConnections, 1);
+  assert.equal(proxy.context.room.count('connections', 'refused'), 1);
   callers[0]?.end();
   await eventually(() => proxy.context.callerConnections === 2, 'room');
   const fifth = await proxy.call(service);

@@ -8,6 +8,7 @@ import {
 } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Cells } from '../ledger/cells.ts';
+import { isLocalCause } from '../local-cause.ts';
 import type { ServiceState } from '../table.ts';
 import type { Exchange } from './exchange.ts';
 import {
@@ -107,4 +108,17 @@ export function endTry(endpoint: EndpointState, status: number, latencyMs: numbe
   add(cells, ENDPOINT_OWN.requests + ((status / 100) | 0), 1);
   add(cells, ENDPOINT_OWN.latencySumMs, latencyMs);
   add(cells, ENDPOINT_OWN.buckets + bucketOf(latencyMs, 0, ENDPOINT_BUCKETS), 1);
+}
+
+/** Counts a connection to an endpoint that was not made or was lost, and says why a request ends by it. */
+export function countLoss(
+  lost: { readonly endpoint: EndpointState; readonly connected: boolean },
+  error: NodeJS.ErrnoException | null,
+  isInBody: boolean,
+): FailureReason {
+  if (isLocalCause(error)) return 'node_exhausted';
+  const { connected, endpoint } = lost;
+  add(endpoint.cells, connected ? ENDPOINT_OWN.resets : ENDPOINT_OWN.connectFailures, 1);
+  if (!connected) return 'connect_failed';
+  return isInBody ? 'endpoint_reset_body' : 'endpoint_reset';
 }

@@ -17,6 +17,7 @@ import { adopt, reset, type SocketOwner } from '../socket.ts';
 import type { PortState } from '../table.ts';
 import type { AccessOrigin } from './access.ts';
 import { add, countRequest } from './account.ts';
+import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../caller-room.ts';
 import { Exchange } from './exchange.ts';
 import { BAD, INCOMPLETE } from './head.ts';
 import type { Forwarding } from './head-writer.ts';
@@ -38,7 +39,7 @@ export interface CallerHost {
   closed(connection: CallerConnection): void;
 }
 
-export class CallerConnection implements SocketOwner, Expiring {
+export class CallerConnection implements SocketOwner, Expiring, Guest {
   readonly port: PortState;
   readonly socket: Socket;
   readonly address: string;
@@ -89,6 +90,28 @@ export class CallerConnection implements SocketOwner, Expiring {
   /** Who the source address stands for now; undefined is nobody. */
   identify(): Identity | undefined {
     return this.#context.identities.get(this.address);
+  }
+
+  get service(): string {
+    return this.port.service.service.key;
+  }
+
+  get standing(): Guest['standing'] {
+    if (this.#lingering) return LEAVING;
+    if (!this.idle) return BUSY;
+    return this.#headSinceMs === 0 ? IDLE : PARTIAL_HEAD;
+  }
+
+  get waitingBytes(): number {
+    const { writableLength } = this.socket;
+    return pinnedBytes(this.#stash) + writableLength + this.#exchange.waitingBytes;
+  }
+
+  /** Others need the room: closes an idle connection, cuts one that does something. */
+  shed(): void {
+    if (this.#exchange.active) this.#exchange.onShed();
+    else if (this.idle) this.socket.destroy();
+    else this.abort();
   }
 
   get idle(): boolean {
@@ -350,7 +373,7 @@ export class CallerConnection implements SocketOwner, Expiring {
 }
 
 /** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
-function plainAddress(address: string): string {
+export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 

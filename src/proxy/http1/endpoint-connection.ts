@@ -57,6 +57,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
     this.endpoint = endpoint;
     this.#context = context;
     this.#user = user;
+    context.room.endpointConnections++;
     const { words, w, own, o } = endpoint.cells;
     Atomics.add(words, w + ENDPOINT_WORD.connections, 1);
     own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
@@ -171,6 +172,7 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
 
   onClose(error: NodeJS.ErrnoException | null): void {
     this.closed = true;
+    this.#context.room.endpointConnections--;
     this.#context.wheel.disarm(this);
     const { words, w, own, o } = this.endpoint.cells;
     Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);

@@ -17,9 +17,18 @@ import { Defect } from '../copy-whole.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { PortState, ServiceState, Target } from '../table.ts';
-import { add, beginRequest, endLastTry, endRequest, endTry } from './account.ts';
+import {
+  abandonTry,
+  add,
+  beginRequest,
+  countLoss,
+  endLastTry,
+  endRequest,
+  endTry,
+} from './account.ts';
 import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
+import { pinnedBytes } from '../caller-room.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
 import { ExchangeDeadline } from './exchange-deadline.ts';
 import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from './head.ts';
@@ -87,6 +96,17 @@ export class Exchange implements ConnectionUser {
   /** True while bytes of the caller belong to the body of this request. */
   get wantsBody(): boolean {
     return this.#phase !== IDLE && !this.request.body.done;
+  }
+
+  /** What the request keeps, and what its endpoint has not taken. */
+  get waitingBytes(): number {
+    return pinnedBytes(this.request.kept) + (this.#upstream?.socket.writableLength ?? 0);
+  }
+
+  /** Others need the room that the caller takes. */
+  onShed(): void {
+    if (this.#phase === DISCARDING) return this.#stopDiscarding(true);
+    this.#fail('caller_shed');
   }
 
   /** Starts a request whose head stands in `data`. Feed the body and call `flush` afterwards. */
@@ -186,18 +206,14 @@ export class Exchange implements ConnectionUser {
     if (upstream === null) return;
     if (this.#phase === BODY) {
       if (error === null && this.response.finish()) return this.#complete();
-      add(upstream.endpoint.cells, ENDPOINT_OWN.resets, 1);
-      return this.#fail('endpoint_reset_body');
+      return this.#fail(countLoss(upstream, error, true));
     }
-    if (!upstream.connected) {
-      add(upstream.endpoint.cells, ENDPOINT_OWN.connectFailures, 1);
-      return this.#tryFailed('connect-failure', 'connect_failed');
-    }
+    if (!upstream.connected)
+      return this.#tryFailed('connect-failure', countLoss(upstream, error, false));
     // Stale: the request provably never reached a live socket, or may be repeated anyway.
     const refused = upstream.probed && error?.code === 'EPIPE';
     if (this.#mayBeStale() && (refused || isIdempotent(this.method))) return this.#resend(upstream);
-    add(upstream.endpoint.cells, ENDPOINT_OWN.resets, 1);
-    this.#tryFailed('reset', 'endpoint_reset');
+    this.#tryFailed('reset', countLoss(upstream, error, false));
   }
 
   onDefect(error: unknown): void {
@@ -384,7 +400,8 @@ export class Exchange implements ConnectionUser {
   #retry(now: number): void {
     const { retry } = this.#policies as Policies;
     const endpoint = this.endpoint as EndpointState;
-    endTry(endpoint, this.status, now - this.tryStartedMs);
+    if (this.status === 0 && !this.#tryBlamed) abandonTry(endpoint);
+    else endTry(endpoint, this.status, now - this.tryStartedMs);
     this.status = 0;
     this.pick.avoid = endpoint;
     this.endpoint = null;

@@ -3,7 +3,8 @@
 import net from 'node:net';
 import type { ThreadContext } from '../context.ts';
 import type { PortState } from '../table.ts';
-import { CallerConnection, type CallerHost } from './caller-connection.ts';
+import { descriptorOf } from '../socket.ts';
+import { CallerConnection, type CallerHost, plainAddress } from './caller-connection.ts';
 
 const BACKLOG = 4_096;
 
@@ -76,6 +77,7 @@ export class Listener implements CallerHost {
 
   closed(connection: CallerConnection): void {
     this.#connections.delete(connection);
+    this.#context.room.leave(connection);
     this.#context.callerConnections--;
     if (this.#connections.size === 0) this.#done?.();
   }
@@ -83,14 +85,15 @@ export class Listener implements CallerHost {
   #accept(socket: net.Socket): void {
     this.#accepted++;
     this.#acceptedAtMs = this.#context.wheel.nowMs;
-    if (this.#context.callerConnections >= this.#context.settings.callerConnectionsMax) {
-      this.#context.refusedConnections++;
-      socket.destroy();
-      return;
-    }
+    const { room } = this.#context;
+    const { key } = this.port.service.service;
+    const address = plainAddress(socket.remoteAddress ?? '');
+    if (!room.admits(address, key, descriptorOf(socket))) return void socket.destroy();
     this.#context.callerConnections++;
     try {
-      this.#connections.add(new CallerConnection(socket, this.port, this.#context, this));
+      const connection = new CallerConnection(socket, this.port, this.#context, this);
+      this.#connections.add(connection);
+      room.enter(connection);
     } catch (error) {
       this.#context.callerConnections--;
       this.#context.guard.caught('proxy', error);

@@ -8,6 +8,7 @@ import {
   SERVICE_OWN,
   SERVICE_WORD,
 } from '../ledger/layout.ts';
+import { SCARCE, STANDINGS } from '../caller-room.ts';
 import type { MetricsSource } from './metrics-source.ts';
 
 /** How the samples of a metric come about. Cells are those of the slot of the Service or endpoint. */
@@ -306,6 +307,26 @@ const PROCESS_METRICS: readonly Shape[] = [
         { labels: ['written'], value: written },
       ];
     }),
+  },
+  {
+    name: 'maesh_caller_connections_shed_total',
+    labels: ['scarce', 'what'],
+    help: 'Connections of callers that were refused or closed because connections, memory or file descriptors ran short; "what" says what they were doing.',
+    reading: figure(function* (source) {
+      const { shed } = source.callers();
+      for (const [row, scarce] of SCARCE.entries()) {
+        for (const [column, what] of STANDINGS.entries()) {
+          yield { labels: [scarce, what], value: shed[row * STANDINGS.length + column] ?? 0 };
+        }
+      }
+    }),
+  },
+  {
+    name: 'maesh_caller_memory_bytes',
+    type: 'gauge',
+    unit: 'bytes',
+    help: 'Memory that callers hold: connections, heads that are not whole, kept bodies, what slow readers have not taken.',
+    reading: one((source) => source.callers().bytes),
   },
   {
     name: 'maesh_event_loop_delay_seconds',

@@ -27,6 +27,8 @@ export interface MetricsSource {
   dnsQueries(): Iterable<DnsQueryCount>;
   /** Lines of all threads: written, and dropped because the disk was slow or full. */
   accessLog(): { readonly written: number; readonly dropped: number };
+  /** `CallerRoom.shed`, and what callers hold, of all threads. */
+  callers(): { readonly shed: readonly number[]; readonly bytes: number };
   /** One entry per thread: `main`, `proxy-0` … */
   eventLoops(): Iterable<EventLoopDelay & { readonly thread: string }>;
   process(): ProcessFigures;

@@ -1,0 +1,15 @@
+/** What the system says when a connection fails for want of something on this node: no endpoint can be blamed for it. */
+
+/** Descriptors of the process and of the node, local ports, buffers of the kernel, memory. */
+const LOCAL_CAUSES: ReadonlySet<string> = new Set([
+  'EMFILE',
+  'ENFILE',
+  'EADDRNOTAVAIL',
+  'ENOBUFS',
+  'ENOMEM',
+]);
+
+/** `error` is that of a dial or of a socket. */
+export function isLocalCause(error: NodeJS.ErrnoException | null): boolean {
+  return error?.code !== undefined && LOCAL_CAUSES.has(error.code);
+}
