@@ -111,6 +111,10 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.agent.guard.counts;
   }
 
+  listenFailures(): Iterable<{ readonly service: string }> {
+    return this.#options.agent.threads.failures;
+  }
+
   dnsQueries(): Iterable<DnsQueryCount> {
     return this.#options.agent.dns?.stats.responses.values() ?? [];
   }

@@ -49,6 +49,8 @@ export class Agent {
   onChange: () => void = () => undefined;
   readonly #waiting: { version: number; resolve: () => void }[] = [];
   #draining = false;
+  /** Once most ports of a configuration were open. */
+  #hasServed = false;
 
   constructor(options: AgentOptions) {
     const { clock, log } = options;
@@ -114,12 +116,19 @@ export class Agent {
         `version ${publishedVersion} is not served by every thread, version ${servedVersion} is`,
       );
     }
-    for (const failure of this.threads.failures) {
-      pending.push(
-        `cannot listen on ${failure.address}:${failure.port} for ${failure.service}: ${failure.code}`,
-      );
+    // Later such a port costs its own Service: what has the same cause on every node must not take the mesh away.
+    if (!this.#hasServed && this.#isMostlyClosed()) {
+      for (const failure of this.threads.failures) {
+        pending.push(
+          `cannot listen on ${failure.address}:${failure.port} for ${failure.service}: ${failure.code}`,
+        );
+      }
     }
     return { ready: pending.length === 0, pending };
+  }
+
+  #isMostlyClosed(): boolean {
+    return this.threads.failures.length > this.threads.listeners;
   }
 
   /** Ports that cannot be listened on, as problems with a way out. */
@@ -162,8 +171,9 @@ export class Agent {
   }
 
   #onThreads(): void {
-    this.onChange();
     const { servedVersion } = this.threads;
+    if (servedVersion > 0 && !this.#isMostlyClosed()) this.#hasServed = true;
+    this.onChange();
     for (let i = this.#waiting.length - 1; i >= 0; i--) {
       const waiting = this.#waiting[i];
       if (waiting === undefined || waiting.version > servedVersion) continue;

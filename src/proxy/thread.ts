@@ -87,7 +87,12 @@ async function start(): Promise<void> {
 async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {
   switch (message.kind) {
     case 'delta':
-      await server.apply(message.delta);
+      try {
+        await server.apply(message.delta);
+      } catch (error) {
+        // Every node would wait for ever for a version that none can serve whole.
+        guard.caught('proxy', error, { version: message.delta.version });
+      }
       version = message.delta.version;
       return report();
     case 'drain':

@@ -255,3 +255,36 @@ test('--default-mode and --acl are accepted', async (t) => {
     assert.equal(await other.status('/healthz'), 200, mode);
   }
 });
+
+test('a Service port that is taken costs that port, and never the readiness of the mesh', async (t) => {
+  const manifests = new Folder();
+  t.after(() => manifests.remove());
+  const cidr = `127.83.${subnet++}.0/24`;
+  const metric = (key: string): string => `maesh_listen_failures{service="${key}"}`;
+  manifests.put('a.yaml', service('s/first', 20_041), service('s/second', 20_042));
+  const probe = new Mesh({ paths: [manifests.path], cidr });
+  await probe.ready();
+  // Addresses follow from names and the range, so the next mesh has the same.
+  const [first, second] = [await probe.addressOf('s/first'), await probe.addressOf('s/second')];
+  await probe.stop();
+
+  const blocker = await take(t, second, 20_042);
+  const mesh = new Mesh({ paths: [manifests.path], cidr });
+  t.after(() => mesh.stop());
+  await mesh.ready();
+  assert.equal(await mesh.status('/readyz'), 200, 'one of two ports is no reason');
+  const [problem] = (await mesh.problems()).filter(({ severity }) => severity === 'error');
+  assert.equal(problem?.object, 'Service s/second');
+  assert.match(problem?.message ?? '', /the port is taken/);
+  assert.equal(await mesh.metric(metric('s/second')), 1);
+  blocker.close();
+  await until('it is tried again', async () => (await mesh.metric(metric('s/second'))) === 0);
+
+  await take(t, first, 20_043);
+  await take(t, first, 20_044);
+  await take(t, first, 20_045);
+  const ports = [20_043, 20_044, 20_045].map((port) => ({ name: `p${port}`, port }));
+  manifests.put('a.yaml', service('s/first', 0, { spec: { ports } }));
+  await until('it is found', async () => (await mesh.metric(metric('s/first'))) === 3);
+  assert.equal(await mesh.status('/readyz'), 200, 'after the first serve no port is a reason');
+});

@@ -287,6 +287,19 @@ const PROCESS_METRICS: readonly Shape[] = [
     reading: one((source) => source.listeners()),
   },
   {
+    name: 'maesh_listen_failures',
+    type: 'gauge',
+    labels: ['service'],
+    help: 'Ports of a Service that cannot be listened on now (/api/problems says why); Services without one are left out.',
+    reading: figure(function* (source) {
+      const counts = new Map<string, number>();
+      for (const { service } of source.listenFailures()) {
+        counts.set(service, (counts.get(service) ?? 0) + 1);
+      }
+      for (const [service, count] of counts) yield { labels: [service], value: count };
+    }),
+  },
+  {
     name: 'maesh_dns_queries_total',
     labels: ['type', 'rcode'],
     help: 'Answered DNS queries by type and response code.',

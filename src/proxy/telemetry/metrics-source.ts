@@ -22,6 +22,8 @@ export interface MetricsSource {
   threads(): { readonly alive: number; readonly restarts: number };
   /** Service ports that are open, each counted once whatever the number of threads. */
   listeners(): number;
+  /** One per Service port that cannot be listened on. */
+  listenFailures(): Iterable<{ readonly service: string }>;
   /** By part of the process. */
   defects(): Iterable<readonly [string, number]>;
   dnsQueries(): Iterable<DnsQueryCount>;
