@@ -126,7 +126,7 @@ export const SETTINGS = {
     'head-fields-max',
     integer(1, 1_000),
     '100',
-    'Most header fields in a head.',
+    'Most header fields in the head of a request; responses are bounded by their bytes.',
   ]),
   headTimeout: one('Proxy', [
     'head-timeout',

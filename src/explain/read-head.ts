@@ -4,6 +4,7 @@ import type { FailureReason } from '../model/failure.ts';
 import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/http1/head.ts';
 import { parseRequestHead } from '../proxy/http1/request-head.ts';
 import { RULES } from '../proxy/http1/rule.ts';
+import { copyTarget } from '../proxy/http1/target.ts';
 import { bytes, count } from './words.ts';
 
 export interface ReadHead {
@@ -38,10 +39,15 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     head,
     failure: '',
     method: text(head.methodStart, head.methodEnd),
-    target: `${head.targetSlash ? '/' : ''}${text(head.targetStart, head.targetEnd)}`,
+    target: targetOf(data, head),
     host,
     text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}`,
   };
+}
+
+function targetOf(data: Buffer, head: Head): string {
+  const out = Buffer.alloc(head.targetEnd - head.targetStart + 2 * head.targetRaw);
+  return `${head.targetSlash ? '/' : ''}${out.toString('latin1', 0, copyTarget(data, head, out, 0))}`;
 }
 
 function bodyOf(head: Head): string {
@@ -51,7 +57,7 @@ function bodyOf(head: Head): string {
 
 /** The Service is the one whose address was dialled, so the host chooses nothing. */
 function hostOf(head: Head, host: string): string {
-  if (host === '') return 'no host, which HTTP/1.0 allows';
+  if (host === '') return 'no host, so the name of the Service is sent';
   return head.absoluteForm
     ? `host "${host}" from the target, which wins over the Host field`
     : `host "${host}"`;

@@ -37,7 +37,7 @@ export function retryFacts(service: ServiceState, { head, data }: Arrived): Retr
 function keepsBody(head: Head, headBytes: number, bodyMax: number): boolean {
   if (head.chunked) return false;
   if (head.contentLength <= 0) return true;
-  const beside = SLAB_BYTES - requestHeadBound(headBytes) - BODY_OVERHEAD_BYTES;
+  const beside = SLAB_BYTES - requestHeadBound(headBytes, head.targetRaw) - BODY_OVERHEAD_BYTES;
   return head.contentLength <= Math.max(bodyMax, beside);
 }
 

@@ -80,7 +80,9 @@ export class ThreadContext {
     this.date = new DateLine(options.clock);
     this.requestHead = new Head(options.settings.headFieldsMax);
     this.responseHead = new Head(options.settings.headFieldsMax);
-    this.#outBytes = READ_BYTES + options.settings.headBytesMax + WRITE_SLACK_BYTES;
+    const { headBytesMax } = options.settings;
+    // A head of nothing but short lines and lists grows by at most half.
+    this.#outBytes = READ_BYTES + headBytesMax + (headBytesMax >> 1) + WRITE_SLACK_BYTES;
     this.out = Buffer.allocUnsafeSlow(this.#outBytes);
   }
 

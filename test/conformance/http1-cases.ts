@@ -178,11 +178,13 @@ const STEERING = [
   'Expect: 100-Continue',
   'Expect: x',
   'Expect:',
+  'Expect: ,100-continue\r\nExpect: 100-continue,',
   'Upgrade: h2c',
   'Upgrade: websocket',
   'Connection: upgrade\r\nUpgrade: websocket',
   'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA',
   'Upgrade:',
+  'Connection: upgrade\r\nUpgrade: a\r\nUpgrade: ,b/1, a,',
   'Upgrade: (',
   'Trailer: x-t',
   'Host: b',
@@ -254,6 +256,24 @@ const VERSIONS = [
   '',
 ];
 const BYTES = [0, 1, 9, 10, 11, 12, 13, 32, 34, 35, 44, 47, 48, 58, 59, 64, 92, 127, 128, 255];
+
+/** Shows of the differences that are too rare to come by chance: each is a row of docs/decisions/http1-strictness.md. */
+export const RARE: readonly Buffer[] = [
+  'POST /\xf8 HTTP/1.1\r\nHost: [::\xff\r\n',
+  'GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\nX-A: b\r\n',
+  'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: #\r\n',
+  'OPTIONS /a \r\n\r\n',
+  'DELETE / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect:\r\n\r\n',
+  'PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5; b\r\nhello\r\n0\r\n\r\n',
+  'PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5 ; a = b\r\nhello\r\n0\r',
+  'PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\r\nhello\r\n0\r\n\r\n',
+  'PATCH / HTTP/1.2\r\nHost: a\r\nContent-Length: 15\r\n\r\nhello',
+  'HEAD / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n',
+  'HEAD / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\nhello',
+  'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n',
+  'GET / HTTP/1.1\r\nHost: a\r\nExpect: B 100-Continue\r\n\r\n',
+  'X / HTTP/1.1\r\nHost: a\r\n',
+].map((text) => Buffer.from(text, 'latin1'));
 
 /** One connection as the bytes a client sends: one to three requests, most of them sound, usually one odd thing. */
 export function connection(random: Random): Buffer {

@@ -172,11 +172,17 @@ function difference(ours: SeenRequest, theirs: SeenRequest): string {
 function featureOf(request: SeenRequest, bytes: Buffer): string {
   const value = (name: string): string =>
     request.fields.find(([other]) => other.toLowerCase() === name)?.[1] ?? '';
+  const isDots = /^\.+$/u.test(request.host);
+  const isRaw = /%[89A-F][0-9A-F]/u.test(request.target);
   const tests: readonly (readonly [string, boolean])[] = [
+    ['host of dots only and a raw byte', isDots && isRaw],
     ['TRACE', request.method === 'TRACE'],
     ['PRI', request.method === 'PRI'],
+    ['empty Host', request.host === ''],
+    ['host of dots only', isDots],
+    ['raw byte in the target', isRaw],
+    ['Expect in two fields', request.fields.filter(([name]) => /^expect$/iu.test(name)).length > 1],
     ['method', !/^[A-Z]{3,16}$/u.test(request.method)],
-    ['host of dots only', /^\.+$/u.test(request.host)],
     ['authority unlike Host', request.absolute],
     ['upgrade', value('upgrade') === 'websocket'],
     ['body in HTTP/1.0', bytes.includes('HTTP/1.0') && request.body !== ''],

@@ -2,12 +2,13 @@
 import { CONFIG_TARGETS } from './config.ts';
 import { DISCOVERY_TARGETS } from './discovery.ts';
 import { HTTP1_TARGETS } from './http1.ts';
-import { rewriteTarget } from './rewrite.ts';
+import { responseRewriteTarget, rewriteTarget } from './rewrite.ts';
 import type { FuzzTarget } from './target.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
   ...HTTP1_TARGETS,
   ...HTTP1_TARGETS.filter(({ name }) => name === 'request-head').map(rewriteTarget),
+  ...HTTP1_TARGETS.filter(({ name }) => name === 'response-head').map(responseRewriteTarget),
   ...CONFIG_TARGETS,
   ...DISCOVERY_TARGETS,
 ];

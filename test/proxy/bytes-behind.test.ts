@@ -7,7 +7,7 @@ import { seededRandom } from '../../src/base/random.ts';
 import { READ_BYTES } from '../../src/proxy/context.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { below, oneOf } from '../fuzz/mutate.ts';
-import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
+import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { eventually, RawEndpoint } from '../support/wire.ts';
 
 const FORGED = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged';
@@ -23,28 +23,31 @@ interface Message {
 
 const MESSAGES: readonly Message[] = [
   { name: 'a length', request: GET, response: OK },
-  { name: 'a length of 0', request: GET, response: 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n' },
+  {
+    name: 'a length of 0',
+    request: GET,
+    response: `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 0\r\n\r\n`,
+  },
   {
     name: 'chunks',
     request: GET,
-    response: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n',
-    passed:
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n00002\r\nok\r\n0\r\nX-T: 1\r\n\r\n',
+    response: `HTTP/1.1 200 OK\r\n${DATE}Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-T: 1\r\n\r\n`,
+    passed: `HTTP/1.1 200 OK\r\n${DATE}Transfer-Encoding: chunked\r\n\r\n00002\r\nok\r\n0\r\nX-T: 1\r\n\r\n`,
   },
-  { name: '204', request: GET, response: 'HTTP/1.1 204 No Content\r\n\r\n' },
-  { name: '304', request: GET, response: 'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n' },
+  { name: '204', request: GET, response: `HTTP/1.1 204 No Content\r\n${DATE}\r\n` },
+  { name: '304', request: GET, response: `HTTP/1.1 304 Not Modified\r\n${DATE}ETag: "a"\r\n\r\n` },
   {
     name: '304 with a length',
     request: GET,
-    response: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 45\r\n\r\n',
+    response: `HTTP/1.1 304 Not Modified\r\n${DATE}Content-Length: 45\r\n\r\n`,
   },
-  { name: 'HEAD', request: HEAD, response: 'HTTP/1.1 200 OK\r\nContent-Length: 45\r\n\r\n' },
-  { name: 'HEAD without a length', request: HEAD, response: 'HTTP/1.1 200 OK\r\n\r\n' },
+  { name: 'HEAD', request: HEAD, response: `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 45\r\n\r\n` },
+  { name: 'HEAD without a length', request: HEAD, response: `HTTP/1.1 200 OK\r\n${DATE}\r\n` },
   {
     name: 'HEAD of chunks',
     request: HEAD,
-    response: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
-    passed: 'HTTP/1.1 200 OK\r\n\r\n',
+    response: `HTTP/1.1 200 OK\r\n${DATE}Transfer-Encoding: chunked\r\n\r\n`,
+    passed: `HTTP/1.1 200 OK\r\n${DATE}\r\n`,
   },
   {
     name: 'an interim response and a length',
@@ -100,7 +103,7 @@ for (const message of MESSAGES) {
 
 test('a response that ends with a whole read may have bytes behind it that were not read yet', async (t) => {
   const { endpoint, caller, wire } = await exchange(t, MESSAGES[0] as Message);
-  const start = 'HTTP/1.1 200 OK\r\nContent-Length: 65000\r\nX-Fill: ';
+  const start = `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 65000\r\nX-Fill: `;
   const head = `${start}${'x'.repeat(READ_BYTES - 65_000 - start.length - 4)}\r\n\r\n`;
   // Behind a request that is pipelined, so that the connection would be used again at once.
   caller.write(GET);

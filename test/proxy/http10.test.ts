@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
+import { DATE, freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
 import { RawEndpoint } from '../support/wire.ts';
 
-const CHUNKED =
-  'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX: 1\r\n\r\n';
+const CHUNKED = `HTTP/1.1 200 OK\r\n${DATE}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX: 1\r\n\r\n`;
 
 test('HTTP/1.0 without keep-alive is answered and closed; the endpoint gets HTTP/1.1 and a Host', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
@@ -16,7 +15,7 @@ test('HTTP/1.0 without keep-alive is answered and closed; the endpoint gets HTTP
   caller.write('GET / HTTP/1.0\r\n\r\n');
   assert.equal(
     await caller.rest(),
-    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok',
+    `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 2\r\nConnection: close\r\n\r\nok`,
   );
   assert.equal(endpoint.heads[0], 'GET / HTTP/1.1\r\nHost: s0.test\r\n\r\n');
 });
@@ -38,13 +37,13 @@ test('a chunked response reaches an HTTP/1.0 caller bare and ended by the close'
   const { proxy, service } = await proxyFor(t, [endpoint]);
   const caller = await proxy.call(service);
   caller.write('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
-  assert.equal(await caller.rest(), 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde');
+  assert.equal(await caller.rest(), `HTTP/1.1 200 OK\r\n${DATE}Connection: close\r\n\r\nabcde`);
 });
 
 test('a response that lasts until the close reaches an HTTP/1.1 caller in chunks', async (t) => {
   const endpoint = await RawEndpoint.listen(t, freshAddress(), async (wire) => {
     await wire.head();
-    wire.write('HTTP/1.0 200 Fine\r\nX: 1\r\n\r\nab');
+    wire.write(`HTTP/1.0 200 Fine\r\n${DATE}X: 1\r\n\r\nab`);
     await wire.until('\n').catch(() => '');
   });
   const { proxy, service } = await proxyFor(t, [endpoint]);
@@ -52,7 +51,7 @@ test('a response that lasts until the close reaches an HTTP/1.1 caller in chunks
   caller.write(GET);
   assert.equal(
     await caller.head(),
-    'HTTP/1.1 200 Fine\r\nX: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+    `HTTP/1.1 200 Fine\r\n${DATE}X: 1\r\nTransfer-Encoding: chunked\r\n\r\n`,
   );
   assert.equal(await caller.until('ab\r\n'), '00002\r\nab\r\n');
   const wire = await endpoint.next();

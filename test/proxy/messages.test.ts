@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
+import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { RawEndpoint } from '../support/wire.ts';
 
 const EXPECTING = 'POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n';
@@ -33,10 +33,10 @@ test('a final answer instead of 100 ends the request; a body that still comes is
   caller.write(EXPECTING);
   const wire = await endpoint.next();
   await wire.head();
-  wire.write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno');
+  wire.write(`HTTP/1.1 401 Unauthorized\r\n${DATE}Content-Length: 2\r\n\r\nno`);
   assert.equal(
     await caller.until('no'),
-    'HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno',
+    `HTTP/1.1 401 Unauthorized\r\n${DATE}Content-Length: 2\r\nConnection: close\r\n\r\nno`,
   );
   caller.write(`hello${GET}`);
   assert.equal(await caller.rest(), '');
@@ -55,11 +55,11 @@ test('103 and further 1xx come before the response', async (t) => {
 });
 
 const BODILESS: readonly (readonly [request: string, response: string])[] = [
-  ['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n'],
-  ['HEAD', 'HTTP/1.1 200 OK\r\nX: 1\r\n\r\n'],
-  ['GET', 'HTTP/1.1 204 No Content\r\nX: 1\r\n\r\n'],
-  ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n'],
-  ['GET', 'HTTP/1.1 304 Not Modified\r\n\r\n'],
+  ['HEAD', `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 7\r\n\r\n`],
+  ['HEAD', `HTTP/1.1 200 OK\r\n${DATE}X: 1\r\n\r\n`],
+  ['GET', `HTTP/1.1 204 No Content\r\n${DATE}X: 1\r\n\r\n`],
+  ['GET', `HTTP/1.1 304 Not Modified\r\n${DATE}Content-Length: 7\r\n\r\n`],
+  ['GET', `HTTP/1.1 304 Not Modified\r\n${DATE}\r\n`],
 ];
 
 for (const [method, response] of BODILESS) {
@@ -80,12 +80,12 @@ test('HEAD answered with Transfer-Encoding has no body either', async (t) => {
   const endpoint = await RawEndpoint.answering(
     t,
     freshAddress(),
-    () => 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n',
+    () => `HTTP/1.1 200 OK\r\n${DATE}Transfer-Encoding: chunked\r\n\r\n`,
   );
   const { proxy, service } = await proxyFor(t, [endpoint]);
   const caller = await proxy.call(service);
   caller.write('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n');
-  assert.equal(await caller.head(), 'HTTP/1.1 200 OK\r\n\r\n');
+  assert.equal(await caller.head(), `HTTP/1.1 200 OK\r\n${DATE}\r\n`);
   caller.write('HEAD / HTTP/1.1\r\nHost: a\r\n\r\n');
   await caller.head();
   assert.equal(endpoint.wires.length, 1);

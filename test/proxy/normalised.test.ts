@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
+import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { RawEndpoint } from '../support/wire.ts';
 
 const FORWARDED =
@@ -184,6 +184,12 @@ const TARGETS: readonly (readonly [request: string, start: string])[] = [
   ['GET http://b:81/x?y=1 HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /x?y=1 HTTP/1.1\r\nHost: b:81\r\n'],
   ['GET http://b HTTP/1.1\r\nHost: a\r\n\r\n', 'GET / HTTP/1.1\r\nHost: b\r\n'],
   ['GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /?q HTTP/1.1\r\nHost: b\r\n'],
+  ['GET / HTTP/1.1\r\nHost:\r\n\r\n', 'GET / HTTP/1.1\r\nHost: s0.test\r\n'],
+  [
+    'GET /é"<>{}\\`/%41[]|^?q="x"&r=<é>{}\\` HTTP/1.1\r\nHost: a\r\n\r\n',
+    'GET /%E9%22%3C%3E%7B%7D%5C%60/%41[]|^?q=%22x%22&r=%3C%E9%3E{}\\` HTTP/1.1\r\nHost: a\r\n',
+  ],
+  ['GET http://b?\xff HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /?%FF HTTP/1.1\r\nHost: b\r\n'],
   ['OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n'],
   ['OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: b\r\n'],
   ['OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS / HTTP/1.1\r\nHost: b\r\n'],
@@ -207,7 +213,7 @@ test('hop-by-hop fields and those named by Connection stay behind, both ways', a
     t,
     freshAddress(),
     () =>
-      'HTTP/1.1 200 OK\r\nConnection: x-b\r\nX-B: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: k\r\n' +
+      `HTTP/1.1 200 OK\r\n${DATE}Connection: x-b\r\nX-B: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: k\r\n` +
       'X-C:2  \r\nContent-Length: 2\r\nTE: x\r\nUpgrade: foo\r\n\r\nok',
   );
   const { proxy, service } = await proxyFor(t, [endpoint]);
@@ -216,7 +222,10 @@ test('hop-by-hop fields and those named by Connection stay behind, both ways', a
     'GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-A\r\nx-a: 1\r\nKeep-Alive: 5\r\nTE: gzip\r\n' +
       'Proxy-Connection: x\r\nUpgrade: websocket\r\nTransfer_Encoding: chunked\r\nX-Kept:   v \r\n\r\n',
   );
-  assert.equal(await caller.head(), 'HTTP/1.1 200 OK\r\nX-C: 2\r\nContent-Length: 2\r\n\r\n');
+  assert.equal(
+    await caller.head(),
+    `HTTP/1.1 200 OK\r\n${DATE}X-C: 2\r\nContent-Length: 2\r\n\r\n`,
+  );
   await caller.bytes(2);
   assert.equal(endpoint.heads[0], `GET / HTTP/1.1\r\nHost: a\r\nX-Kept: v\r\n${FORWARDED}\r\n`);
 });

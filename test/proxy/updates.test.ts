@@ -8,7 +8,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import { ENDPOINT_WORD, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import { BREAKER_OPEN } from '../../src/proxy/policy/breaker.ts';
-import { freshAddress, GET, OK, proxyFor, TestProxy } from '../support/proxy.ts';
+import { DATE, freshAddress, GET, OK, proxyFor, TestProxy } from '../support/proxy.ts';
 import { dial, eventually, RawEndpoint, type Wire } from '../support/wire.ts';
 
 /** Sends one request after the other until told to stop; every answer must be a 200. */
@@ -115,7 +115,7 @@ test('callers of a removed Service finish what runs and are then closed; new one
   wire.write(OK);
   assert.equal(
     await caller.rest(),
-    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok',
+    `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 2\r\nConnection: close\r\n\r\nok`,
   );
   await wire.gone();
 });

@@ -12,6 +12,7 @@ import {
 } from '../../src/proxy/http1/head.ts';
 import { parseRequestHead } from '../../src/proxy/http1/request-head.ts';
 import { parseResponseHead } from '../../src/proxy/http1/response-head.ts';
+import { copyTarget } from '../../src/proxy/http1/target.ts';
 
 export const LIMITS: HeadLimits = { headBytesMax: 16_384, headFieldsMax: 100 };
 
@@ -69,7 +70,7 @@ export interface Decoded {
 
 /** Decodes a chunked body cut at the given offsets; each piece is a buffer of its own with alien bytes around it. */
 export function decode(bytes: Buffer, cuts: readonly number[] = []): Decoded {
-  const decoder = new ChunkedDecoder();
+  const decoder = new ChunkedDecoder(false);
   const bounds = [0, ...[...cuts].sort((a, b) => a - b), bytes.length];
   let body = '';
   for (let k = 0; k + 1 < bounds.length; k++) {
@@ -100,6 +101,7 @@ export function decode(bytes: Buffer, cuts: readonly number[] = []): Decoded {
 
 export interface SeenRequest {
   readonly method: string;
+  /** As it is sent on. */
   readonly target: string;
   readonly host: string;
   readonly absolute: boolean;
@@ -146,7 +148,8 @@ export function readStream(buf: Buffer): SeenStream {
       ({ body, trailers } = decoded);
       at = end + decoded.consumed;
     }
-    const target = slice(buf, head.targetStart, head.targetEnd);
+    const out = Buffer.alloc(head.targetEnd - head.targetStart + 2 * head.targetRaw);
+    const target = slice(out, 0, copyTarget(buf, head, out, 0));
     requests.push({
       method: slice(buf, head.methodStart, head.methodEnd),
       target: head.targetSlash ? `/${target}` : target,

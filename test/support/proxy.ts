@@ -281,7 +281,9 @@ export async function proxyFor(
   return { proxy, service };
 }
 
-export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+/** As any server with a clock sends it; without one the proxy adds its own. */
+export const DATE = 'Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n';
+export const OK = `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 2\r\n\r\nok`;
 export const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
 /** A POST with a body of known length. */

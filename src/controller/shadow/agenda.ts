@@ -68,11 +68,12 @@ export class Agenda {
     }
   }
 
-  /** Ports have become free. Each time others are first, so that those that cannot have any never keep the rest from them. */
+  /** Ports have become free. */
   feedStarved(): void {
-    for (const name of [...this.starved].slice(0, FED_AT_ONCE)) {
-      this.starved.delete(name);
-      this.starved.add(name);
+    let count = 0;
+    for (const name of this.starved) {
+      if (count === FED_AT_ONCE) return;
+      count += 1;
       this.#queue.add(name);
     }
   }

@@ -32,6 +32,8 @@ export function add(cells: Cells, cell: number, amount: number): void {
   cells.own[at] = (cells.own[at] as number) + amount;
 }
 
+const STATUS_LAST = STATUS_MIN + STATUS_COUNT - 1;
+
 /** Class of what the caller itself spoiled, whatever it was answered: no rate of errors of the Service may count it. */
 const CALLER_CLASS = 4;
 
@@ -42,10 +44,15 @@ export function countRequest(cells: Cells, status: number, failure: FailureReaso
 }
 
 function classOf(status: number, failure: FailureReason | ''): number {
-  if (failure === '') return (status / 100) | 0;
+  if (failure === '') return digitOf(status);
   if (FAILURES[failure].blames === 'caller') return CALLER_CLASS;
   // Another status was under way when the failure came: half a response is none.
-  return status === FAILURES[failure].status ? (status / 100) | 0 : 0;
+  return status === FAILURES[failure].status ? digitOf(status) : 0;
+}
+
+/** What an endpoint answers above 599 is read as a server error: RFC 9110 §15. */
+function digitOf(status: number): number {
+  return status > STATUS_LAST ? 5 : (status / 100) | 0;
 }
 
 /**
@@ -77,8 +84,7 @@ export function endRequest(exchange: Exchange, cells: Cells, now: number): void 
 
 /** The cell of a status slot that the breaker reads for a response status, or for a network error (0). */
 function breakerCell(status: number): number {
-  const index = status - STATUS_MIN;
-  return index >= 0 && index < STATUS_COUNT ? index : STATUS_NETWORK_ERRORS;
+  return status === 0 ? STATUS_NETWORK_ERRORS : Math.min(status, STATUS_LAST) - STATUS_MIN;
 }
 
 /**
@@ -105,7 +111,7 @@ export function abandonTry(endpoint: EndpointState): void {
 export function endTry(endpoint: EndpointState, status: number, latencyMs: number): void {
   const { cells } = endpoint;
   endpoint.end();
-  add(cells, ENDPOINT_OWN.requests + ((status / 100) | 0), 1);
+  add(cells, ENDPOINT_OWN.requests + digitOf(status), 1);
   add(cells, ENDPOINT_OWN.latencySumMs, latencyMs);
   add(cells, ENDPOINT_OWN.buckets + bucketOf(latencyMs, 0, ENDPOINT_BUCKETS), 1);
 }

@@ -36,6 +36,12 @@ export class BodyPass {
   #remaining = 0;
   #rechunk = false;
   #decoder: ChunkedDecoder | null = null;
+  readonly #lenient: boolean;
+
+  /** Bodies of responses are read with lenience where they can be meant in one way only. */
+  constructor(lenient: boolean) {
+    this.#lenient = lenient;
+  }
 
   /**
    * `length` counts only for FRAMING_LENGTH; `rechunk` sends chunks, else the bytes as they are. `named` are the fields
@@ -54,7 +60,7 @@ export class BodyPass {
     this.wireBytes = 0;
     this.done = framing === FRAMING_NONE || (framing === FRAMING_LENGTH && length === 0);
     if (framing !== FRAMING_CHUNKED) return;
-    if (this.#decoder === null) this.#decoder = new ChunkedDecoder();
+    if (this.#decoder === null) this.#decoder = new ChunkedDecoder(this.#lenient);
     this.#decoder.reset(named);
   }
 

@@ -99,7 +99,7 @@ describe('ChunkedDecoder', () => {
   }
 
   it('stays broken until reset', () => {
-    const decoder = new ChunkedDecoder();
+    const decoder = new ChunkedDecoder(false);
     assert.equal(decoder.step(Buffer.from('x'), 0, 1), CHUNK_BAD);
     assert.equal(decoder.step(Buffer.from('0'), 0, 1), CHUNK_BAD);
     decoder.reset();
@@ -110,13 +110,13 @@ describe('ChunkedDecoder', () => {
   });
 
   it('asks for more when given nothing', () => {
-    const decoder = new ChunkedDecoder();
+    const decoder = new ChunkedDecoder(false);
     assert.equal(decoder.step(Buffer.from('0'), 1, 1), CHUNK_MORE);
     assert.equal(decoder.pos, 1);
   });
 
   it('keeps one body apart from the next', () => {
-    const decoder = new ChunkedDecoder();
+    const decoder = new ChunkedDecoder(false);
     const first = Buffer.from('0\r\na: b\r\n\r\n');
     assert.equal(decoder.step(first, 0, first.length), CHUNK_END);
     assert.equal(decoder.trailers?.toString(), 'a: b\r\n');

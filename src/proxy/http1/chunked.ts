@@ -63,7 +63,14 @@ export class ChunkedDecoder {
   #left = 0;
   #digits = 0;
   #extensionBytes = 0;
-  readonly #section = new TrailerSection();
+  readonly #section: TrailerSection;
+  readonly #lenient: boolean;
+
+  /** With `lenient`, blanks around a chunk size and before the colon of a trailer are left out: only for responses. */
+  constructor(lenient: boolean) {
+    this.#lenient = lenient;
+    this.#section = new TrailerSection(lenient);
+  }
 
   /** Bytes of trailer lines kept so far. */
   get trailerBytes(): number {
@@ -152,6 +159,7 @@ export class ChunkedDecoder {
   #stepSize(byte: number): boolean {
     switch (this.#state) {
       case SIZE_FIRST:
+        if (this.#lenient && (byte === SPACE || byte === TAB)) return this.#countExtension();
         this.#state = SIZE;
         return this.#stepDigit(byte);
       case SIZE:
@@ -162,10 +170,14 @@ export class ChunkedDecoder {
         this.#state = this.#left === 0 ? TRAILER : DATA;
         return true;
       default:
-        if (++this.#extensionBytes > CHUNK_EXTENSION_BYTES_MAX)
-          return this.#refuse('chunk_extension_bytes');
-        return this.#stepExtension(byte);
+        return this.#countExtension() && this.#stepExtension(byte);
     }
+  }
+
+  #countExtension(): boolean {
+    return (
+      ++this.#extensionBytes <= CHUNK_EXTENSION_BYTES_MAX || this.#refuse('chunk_extension_bytes')
+    );
   }
 
   #stepDigit(byte: number): boolean {
@@ -190,6 +202,7 @@ export class ChunkedDecoder {
     switch (this.#state) {
       case EXTENSION_SPACE:
         if (byte === SEMICOLON) this.#state = EXTENSION_NAME_FIRST;
+        else if (byte === CR && this.#lenient) this.#state = SIZE_LF;
         else if (!isSpace) return this.#refuse(byte === LF ? 'line_bare_lf' : 'chunk_extension');
         return true;
       case EXTENSION_NAME_FIRST:

@@ -3,10 +3,10 @@ import {
   COLON,
   COMMA,
   CR,
-  isName,
   isSameName,
   isWord,
   LF,
+  SLASH,
   SPACE,
   TAB,
   TOKEN,
@@ -16,7 +16,9 @@ import {
 import {
   BAD,
   FIELD_CONNECTION,
+  FIELD_DATE,
   FIELD_DROP,
+  FIELD_EXPECT,
   FIELD_STRIDE,
   type Head,
   INCOMPLETE,
@@ -28,7 +30,8 @@ import {
 const CONNECTION_NAMES_MAX = 32;
 
 /**
- * Notes name and value of each field line from `start` to the blank line: RFC 9112 §5.
+ * Notes name and value of each field line from `start` to the blank line: RFC 9112 §5. With `lenient`, white space before
+ * a colon is left out, as §5.1 asks of a proxy for responses.
  * @returns the offset after the blank line, INCOMPLETE or BAD
  */
 // oxlint-disable-next-line complexity, max-params -- the loop over every byte of every head: one pass, no calls
@@ -38,9 +41,9 @@ export function scanFields(
   end: number,
   head: Head,
   fieldsMax: number,
+  lenient: boolean,
 ): number {
-  const fields = head.fields;
-  const room = Math.min(fieldsMax * FIELD_STRIDE, fields.length);
+  let fields = head.fields;
   let at = 0;
   let i = start;
   for (;;) {
@@ -51,14 +54,20 @@ export function scanFields(
       if (++i >= end) return INCOMPLETE;
       byte = buf[i] as number;
     }
+    const nameEnd = i;
     if (byte !== COLON || i === nameStart) {
-      if (byte !== CR || i !== nameStart) return refuseName(head, byte, i === nameStart);
-      if (i + 1 >= end) return INCOMPLETE;
-      if (buf[i + 1] !== LF) return malformed(head, 'line_bare_cr');
-      head.count = at / FIELD_STRIDE;
-      return i + 2;
+      if (byte === CR && i === nameStart) {
+        if (i + 1 >= end) return INCOMPLETE;
+        if (buf[i + 1] !== LF) return malformed(head, 'line_bare_cr');
+        head.count = at / FIELD_STRIDE;
+        return i + 2;
+      }
+      if (!lenient || i === nameStart) return refuseName(head, byte, i === nameStart);
+      i = skipSpace(buf, i, end);
+      if (i >= end) return INCOMPLETE;
+      if (buf[i] !== COLON) return refuseName(head, byte, false);
     }
-    const nameEnd = i++;
+    i++;
     while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
     const valueStart = i;
     while (i < end && VALUE[buf[i] as number] === 1) i++;
@@ -70,7 +79,10 @@ export function scanFields(
     let valueEnd = i;
     while (valueEnd > valueStart && (buf[valueEnd - 1] === SPACE || buf[valueEnd - 1] === TAB))
       valueEnd--;
-    if (at >= room) return refuse(head, 'head_too_large', 'head_fields');
+    if (at >= fields.length || at >= fieldsMax * FIELD_STRIDE) {
+      if (at >= fieldsMax * FIELD_STRIDE) return refuse(head, 'head_too_large', 'head_fields');
+      fields = head.grow();
+    }
     fields[at + 1] = nameStart;
     fields[at + 2] = nameEnd;
     fields[at + 3] = valueStart;
@@ -78,6 +90,12 @@ export function scanFields(
     at += FIELD_STRIDE;
     i += 2;
   }
+}
+
+function skipSpace(buf: Buffer, start: number, end: number): number {
+  let i = start;
+  while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  return i;
 }
 
 function refuseName(head: Head, byte: number, empty: boolean): typeof BAD {
@@ -133,23 +151,31 @@ function readLength(buf: Buffer, start: number, end: number, head: Head): number
 
 /** From after a list member to the next one; -1 when there is none. */
 function skipComma(buf: Buffer, start: number, end: number): number {
-  let i = start;
-  while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  let i = skipSpace(buf, start, end);
   if (i >= end || buf[i] !== COMMA) return -1;
-  i++;
-  while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  i = skipSpace(buf, i + 1, end);
   return i < end ? i : -1;
 }
 
-/** Transfer-Encoding: counts codings; `finishFraming` judges them when all fields are seen. */
-// oxlint-disable-next-line complexity -- one pass over a list, its grammar in one place
-export function noteTransferEncoding(buf: Buffer, start: number, end: number, head: Head): number {
+/**
+ * Transfer-Encoding: counts codings; `finishFraming` judges them when all fields are seen. Empty list members are skipped
+ * with `lenient` only (RFC 9110 §5.6.1.2): in requests they are a known disguise of the coding.
+ */
+// oxlint-disable-next-line complexity, max-params -- one pass over a list, its grammar in one place
+export function noteTransferEncoding(
+  buf: Buffer,
+  start: number,
+  end: number,
+  head: Head,
+  lenient: boolean,
+): number {
   if (isWord(buf, start, end, 'chunked')) {
     head.codings++;
     head.codingsChunked++;
     return 0;
   }
-  let i = start;
+  const before = head.codings;
+  let i = lenient ? skipSeparators(buf, start, end) : start;
   for (;;) {
     const tokenStart = i;
     while (i < end && TOKEN[buf[i] as number] === 1) i++;
@@ -165,9 +191,15 @@ export function noteTransferEncoding(buf: Buffer, start: number, end: number, he
       while (i < end && buf[i] !== COMMA) i++;
       if (i === end) return 0;
     }
-    i++;
-    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+    i = lenient ? skipSeparators(buf, i, end) : skipSpace(buf, i + 1, end);
+    if (lenient && i === end && head.codings > before) return 0;
   }
+}
+
+function skipSeparators(buf: Buffer, start: number, end: number): number {
+  let i = start;
+  while (i < end && isSeparator(buf[i] as number)) i++;
+  return i;
 }
 
 /** Judges Content-Length and Transfer-Encoding together: RFC 9112 §6.1, §6.3. */
@@ -183,17 +215,34 @@ export function finishFraming(head: Head): number {
   return 0;
 }
 
-/** Connection: a list of tokens, empty elements allowed (RFC 9110 §5.6.1.2, §7.6.1). */
-// oxlint-disable-next-line complexity -- one pass over a list, its grammar in one place
-export function noteConnection(buf: Buffer, start: number, end: number, head: Head): number {
+function isSeparator(byte: number): boolean {
+  return byte === COMMA || byte === SPACE || byte === TAB;
+}
+
+/**
+ * Connection: a list of tokens, empty members allowed (RFC 9110 §5.6.1.2, §7.6.1). With `lenient`, what is no token is
+ * left out and the connection counts as one that closes.
+ */
+// oxlint-disable-next-line complexity, max-params -- one pass over a list, its grammar in one place
+export function noteConnection(
+  buf: Buffer,
+  start: number,
+  end: number,
+  head: Head,
+  lenient: boolean,
+): number {
   let i = start;
   while (i < end) {
     const tokenStart = i;
     while (i < end && TOKEN[buf[i] as number] === 1) i++;
     const tokenEnd = i;
     while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
-    if (i < end && buf[i] !== COMMA) return malformed(head, 'connection_malformed');
-    if (tokenEnd > tokenStart) noteOption(buf, tokenStart, tokenEnd, head);
+    const broken = i < end && buf[i] !== COMMA;
+    if (broken && !lenient) return malformed(head, 'connection_malformed');
+    if (broken) {
+      head.connectionClose = true;
+      while (i < end && buf[i] !== COMMA) i++;
+    } else if (tokenEnd > tokenStart) noteOption(buf, tokenStart, tokenEnd, head);
     i++;
     while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
   }
@@ -208,8 +257,11 @@ function noteOption(buf: Buffer, start: number, end: number, head: Head): void {
   else head.connectionNames++;
 }
 
-/** Marks the fields that Connection names as FIELD_DROP; refuses when it names one that frames or routes the message. */
-export function dropNamed(buf: Buffer, head: Head): number {
+/**
+ * Marks the fields that Connection names as FIELD_DROP. When it names one that frames or routes the message, it is refused;
+ * with `lenient` that field stays what it is, as some servers name their Transfer-Encoding.
+ */
+export function dropNamed(buf: Buffer, head: Head, lenient: boolean): number {
   const fields = head.fields;
   const size = head.count * FIELD_STRIDE;
   for (let at = 0; at < size; at += FIELD_STRIDE) {
@@ -219,7 +271,8 @@ export function dropNamed(buf: Buffer, head: Head): number {
     while (i < end) {
       const start = i;
       while (i < end && TOKEN[buf[i] as number] === 1) i++;
-      if (i > start && dropName(buf, start, i, head) === BAD) return BAD;
+      if (i > start && dropName(buf, start, i, head) === BAD && !lenient)
+        return malformed(head, 'connection_framing');
       i++;
     }
   }
@@ -233,7 +286,7 @@ function dropName(buf: Buffer, start: number, end: number, head: Head): number {
     isWord(buf, start, end, 'content-length') ||
     isWord(buf, start, end, 'transfer-encoding')
   ) {
-    return malformed(head, 'connection_framing');
+    return BAD;
   }
   if (isWord(buf, start, end, 'upgrade') || isWord(buf, start, end, 'close')) return 0;
   const fields = head.fields;
@@ -241,40 +294,53 @@ function dropName(buf: Buffer, start: number, end: number, head: Head): number {
   for (let at = 0; at < size; at += FIELD_STRIDE) {
     const nameStart = fields[at + 1] as number;
     if ((fields[at + 2] as number) - nameStart !== length) continue;
-    if (fields[at] !== FIELD_CONNECTION && isSameName(buf, nameStart, start, length))
-      fields[at] = FIELD_DROP;
+    if (fields[at] === FIELD_CONNECTION || !isSameName(buf, nameStart, start, length)) continue;
+    if (fields[at] === FIELD_DATE) head.dated = false;
+    if (fields[at] === FIELD_EXPECT) head.expectContinue = false;
+    fields[at] = FIELD_DROP;
   }
   return 0;
+}
+
+/** Upgrade: a list of `name[/version]`, maybe in several fields, maybe with empty members (RFC 9110 §7.8, §5.6.1.2). */
+export function noteUpgrade(buf: Buffer, start: number, end: number, head: Head): number {
+  let i = start;
+  while (i < end) {
+    if (isSeparator(buf[i] as number)) {
+      i++;
+      continue;
+    }
+    const stop = protocolEnd(buf, i, end);
+    if (stop < 0) return malformed(head, 'upgrade_malformed');
+    if (isH2c(buf, i, stop)) head.upgradeH2c = true;
+    head.upgrades++;
+    i = skipSpace(buf, stop, end);
+    if (i < end && buf[i] !== COMMA) return malformed(head, 'upgrade_malformed');
+  }
+  return 0;
+}
+
+/** Where the `name[/version]` at `start` ends, or -1. */
+function protocolEnd(buf: Buffer, start: number, end: number): number {
+  let i = start;
+  while (i < end && TOKEN[buf[i] as number] === 1) i++;
+  if (i === start) return -1;
+  if (i === end || buf[i] !== SLASH) return i;
+  const versionStart = ++i;
+  while (i < end && TOKEN[buf[i] as number] === 1) i++;
+  return i === versionStart ? -1 : i;
+}
+
+function isH2c(buf: Buffer, start: number, end: number): boolean {
+  return isWord(buf, start, start + 3, 'h2c') && (end === start + 3 || buf[start + 3] === SLASH);
 }
 
 /**
- * Upgrade: one list of `name[/version]` (RFC 9110 §7.8). `h2c` counts as no Upgrade at all: a tunnel whose inside is
- * HTTP again would carry requests past every policy.
+ * Sets what follows from version, Connection and Upgrade together: RFC 9112 §9.3, RFC 9110 §7.8. An offer of `h2c`
+ * counts as no Upgrade at all: a tunnel whose inside is HTTP again would carry requests past every policy.
  */
-export function noteUpgrade(buf: Buffer, start: number, end: number, head: Head): number {
-  if (head.upgradeEnd > 0 || start === end) return malformed(head, 'upgrade_malformed');
-  for (let i = start; i < end; i++) {
-    const byte = buf[i] as number;
-    if (TOKEN[byte] !== 1 && byte !== 0x2f && byte !== COMMA && byte !== SPACE && byte !== TAB) {
-      return malformed(head, 'upgrade_malformed');
-    }
-  }
-  head.upgradeStart = start;
-  head.upgradeEnd = end;
-  return 0;
-}
-
-/** Sets what follows from version, Connection and Upgrade together: RFC 9112 §9.3, RFC 9110 §7.8. */
-export function finishConnection(buf: Buffer, head: Head): void {
+export function finishConnection(head: Head): void {
   head.keepAlive = !head.connectionClose && (head.minor === 1 || head.connectionKeepAlive);
   head.upgrade =
-    head.connectionUpgrade &&
-    head.minor === 1 &&
-    head.upgradeEnd > 0 &&
-    !hasH2c(buf, head.upgradeStart, head.upgradeEnd);
-}
-
-function hasH2c(buf: Buffer, start: number, end: number): boolean {
-  for (let i = start; i + 3 <= end; i++) if (isName(buf, i, 'h2c')) return true;
-  return false;
+    head.connectionUpgrade && head.minor === 1 && head.upgrades > 0 && !head.upgradeH2c;
 }

@@ -5,6 +5,7 @@ export const LF = 0x0a;
 export const CR = 0x0d;
 export const SPACE = 0x20;
 export const QUOTE = 0x22;
+export const PERCENT = 0x25;
 export const ASTERISK = 0x2a;
 export const COMMA = 0x2c;
 export const HYPHEN = 0x2d;
@@ -41,11 +42,21 @@ export const VALUE = new Uint8Array(256)
   .fill(0, 0x7f, 0x80)
   .fill(1, TAB, TAB + 1);
 
+/** In `PATH` and `QUERY`: what many senders leave raw, though it must be percent-encoded. */
+export const RAW = 2;
+
 /** `pchar`, the slash, and `[ ] | ^`, which browsers send as they are: RFC 3986 §3.3 and the URL standard. */
-export const PATH = table(`${UNRESERVED}${SUB_DELIMS}%:@/[]|^`);
+export const PATH = withRaw(`${UNRESERVED}${SUB_DELIMS}%:@/[]|^`, '"<>{}\\`');
 
 /** What `PATH` has, the question mark, and what browsers do not escape in a query. */
-export const QUERY = table(`${UNRESERVED}${SUB_DELIMS}%:@/[]|^?{}\`\\`);
+export const QUERY = withRaw(`${UNRESERVED}${SUB_DELIMS}%:@/[]|^?{}\`\\`, '"<>');
+
+/** No space, control character or `#`: those end a target or what a reader takes of it. */
+function withRaw(characters: string, raw: string): Uint8Array {
+  const classes = table(characters).fill(RAW, 0x80);
+  for (let i = 0; i < raw.length; i++) classes[raw.charCodeAt(i)] = RAW;
+  return classes;
+}
 
 /** A registered name as DNS and people use it; `sub-delims` and percent-encoding of RFC 3986 are left out on purpose. */
 export const HOST = table(UNRESERVED);

@@ -4,6 +4,7 @@ import {
   FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
   FIELD_DROP,
+  FIELD_EXPECT,
   FIELD_FORWARDING,
   FIELD_HOST,
   FIELD_KINDS,
@@ -16,10 +17,12 @@ import {
   type Head,
   METHOD_OPTIONS,
 } from './head.ts';
+import { copyTarget } from './target.ts';
 import { wholeUpTo } from '../copy-whole.ts';
 
 const CR = 13;
 const LF = 10;
+const TAB = 9;
 const SP = 32;
 const COLON = 58;
 const COMMA = 44;
@@ -33,7 +36,14 @@ function kinds(...list: number[]): Uint8Array {
 }
 
 /** Field kinds that are never copied, because the proxy writes its own or none. */
-const STEERING = [FIELD_DROP, FIELD_HOST, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING];
+const STEERING = [
+  FIELD_DROP,
+  FIELD_HOST,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_EXPECT,
+];
 const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
 /** From a caller that nobody vouches for. */
 const NOT_IN_REQUEST = kinds(...STEERING, ...FORWARDED, FIELD_FORWARDING);
@@ -55,11 +65,14 @@ const STATUS_LINE = Buffer.from('HTTP/1.1 ');
 const HTTP = Buffer.from('http');
 const HOST = Buffer.from('Host: ');
 const CONTENT_LENGTH = Buffer.from('Content-Length: ');
+const EXPECT = Buffer.from('Expect: 100-continue\r\n');
 const CHUNKED = Buffer.from('Transfer-Encoding: chunked\r\n');
 const CONNECTION_UPGRADE = Buffer.from('Connection: Upgrade\r\nUpgrade: ');
 /** RFC 9110 §10.1.4: TE is meant for the next hop, so each hop says it anew. */
 const TE = Buffer.from('TE: trailers\r\nConnection: TE\r\n');
 const TE_UPGRADE = Buffer.from('TE: trailers\r\nConnection: TE, Upgrade\r\nUpgrade: ');
+const UPGRADE_CLOSE = Buffer.from('Connection: Upgrade, close\r\nUpgrade: ');
+const UPGRADE_KEEP_ALIVE = Buffer.from('Connection: Upgrade, keep-alive\r\nUpgrade: ');
 const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
 const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
 const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
@@ -75,9 +88,9 @@ export interface Forwarding {
   readonly trusted: boolean;
 }
 
-/** An upper bound of what `writeRequestHead` writes for a head of `headBytes`. */
-export function requestHeadBound(headBytes: number): number {
-  return headBytes * 2 + 512;
+/** An upper bound of what `writeRequestHead` writes for a head of `headBytes`, of which `raw` are encoded in the target. */
+export function requestHeadBound(headBytes: number, raw: number): number {
+  return (headBytes + raw) * 2 + 512;
 }
 
 /** Writes the request head for an endpoint; returns the new end. `fallbackHost` serves HTTP/1.0 callers without Host. */
@@ -91,7 +104,7 @@ export function writeRequestHead(
   let at = copy(data, head.methodStart, head.methodEnd, out, 0);
   out[at++] = SP;
   if (head.targetSlash) out[at++] = isServerWide(head) ? ASTERISK : SLASH;
-  at = copy(data, head.targetStart, head.targetEnd, out, at);
+  at = copyTarget(data, head, out, at);
   at += HTTP11.copy(out, at);
   at += HOST.copy(out, at);
   const hasHost = head.hostEnd > head.hostStart;
@@ -103,10 +116,11 @@ export function writeRequestHead(
   at = copyFields(data, head, out, at, leftOut(forwarding));
   if (forwarding.lines !== null) at = writeForwarded(out, at, data, head, forwarding);
   if (head.lengthAnew) at = writeLength(out, at, head.contentLength);
+  if (head.expectContinue) at += EXPECT.copy(out, at);
   if (head.chunked) at += CHUNKED.copy(out, at);
   if (head.upgrade) {
     at += (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
-    at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
+    at = endLine(out, joinUpgrades(data, head, out, at));
   } else if (head.acceptsTrailers) at += TE.copy(out, at);
   return wholeUpTo(endLine(out, at), out);
 }
@@ -162,10 +176,12 @@ export interface ResponseFraming {
   readonly framing: number;
   readonly close: boolean;
   readonly http10: boolean;
-  /** A 101 keeps Connection and Upgrade. */
+  /** Upgrade is passed on, with the connection option that it needs. */
   readonly upgrade: boolean;
   /** A whole `Set-Cookie: …\r\n` line to add, or null. */
   readonly extra: Buffer | null;
+  /** A whole `Date: …\r\n` line for a response without one, or null. */
+  readonly date: Buffer | null;
 }
 
 /** Writes the response head for the caller; returns the new end. */
@@ -187,11 +203,13 @@ export function writeResponseHead(
   at = copyFields(data, head, out, at, skip);
   if (head.lengthAnew && how.framing === RESPONSE_AS_IS)
     at = writeLength(out, at, head.contentLength);
+  if (how.date !== null) at += how.date.copy(out, at);
   if (how.extra !== null) at += how.extra.copy(out, at);
   if (how.framing === RESPONSE_CHUNKED) at += CHUNKED.copy(out, at);
   if (how.upgrade) {
-    at += CONNECTION_UPGRADE.copy(out, at);
-    at = endLine(out, copy(data, head.upgradeStart, head.upgradeEnd, out, at));
+    const options = how.http10 ? UPGRADE_KEEP_ALIVE : CONNECTION_UPGRADE;
+    at += (how.close ? UPGRADE_CLOSE : options).copy(out, at);
+    at = endLine(out, joinUpgrades(data, head, out, at));
   } else if (how.close) at += CONNECTION_CLOSE.copy(out, at);
   else if (how.http10) at += CONNECTION_KEEP_ALIVE.copy(out, at);
   return wholeUpTo(endLine(out, at), out);
@@ -257,6 +275,35 @@ function joinValues(data: Buffer, head: Head, kind: number, out: Buffer, from: n
     out[at++] = SP;
   }
   return at;
+}
+
+/** Writes what the Upgrade fields list as one list, without empty members. */
+function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): number {
+  const last = head.count * FIELD_STRIDE;
+  let at = from;
+  for (let i = 0; i < last; i += FIELD_STRIDE) {
+    if (head.fields[i] !== FIELD_UPGRADE) continue;
+    const end = head.fields[i + 4] as number;
+    let start = head.fields[i + 3] as number;
+    while (start < end) {
+      let stop = start;
+      while (stop < end && isOfProtocol(data[stop] as number)) stop++;
+      if (stop > start) {
+        if (at > from) {
+          out[at++] = COMMA;
+          out[at++] = SP;
+        }
+        at = copy(data, start, stop, out, at);
+      }
+      start = stop + 1;
+    }
+  }
+  return at;
+}
+
+/** What stands between the separators of a list that `noteUpgrade` accepted. */
+function isOfProtocol(byte: number): boolean {
+  return byte !== COMMA && byte !== SP && byte !== TAB;
 }
 
 function writeLength(out: Buffer, at: number, length: number): number {

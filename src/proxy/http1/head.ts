@@ -60,14 +60,14 @@ export const FRAMING_CLOSE = 3;
 export interface HeadLimits {
   /** Bytes from the start line to the blank line, both included. */
   readonly headBytesMax: number;
-  /** Field lines. */
+  /** Field lines of a request. In a response the bytes are the only bound. */
   readonly headFieldsMax: number;
 }
 
 /** Valid only after a parse that returned an offset, and only while the parsed bytes stay where they are. */
 export class Head {
   /** FIELD_STRIDE numbers per field; values are without surrounding white space. */
-  readonly fields: Int32Array;
+  fields: Int32Array;
   /** Fields. */
   count = 0;
 
@@ -85,6 +85,8 @@ export class Head {
   hostStart = 0;
   hostEnd = 0;
   absoluteForm = false;
+  /** Bytes of the target that are percent-encoded when it leaves: each becomes three. */
+  targetRaw = 0;
 
   status = 0;
   reasonStart = 0;
@@ -102,9 +104,13 @@ export class Head {
   keepAlive = false;
   /** Connection says upgrade and there is an Upgrade field other than `h2c`; always false in HTTP/1.0. */
   upgrade = false;
-  upgradeStart = 0;
-  upgradeEnd = 0;
-  /** Expect: 100-continue in HTTP/1.1. */
+  /** Protocols that the Upgrade fields list. */
+  upgrades = 0;
+  /** One of them is `h2c`. */
+  upgradeH2c = false;
+  /** A response has a Date that is passed on. */
+  dated = false;
+  /** Expect: 100-continue in HTTP/1.1, and a body follows. */
   expectContinue = false;
   /** TE lists `trailers`. */
   acceptsTrailers = false;
@@ -125,9 +131,17 @@ export class Head {
   failure: FailureReason | '' = '';
   rule: Rule | '' = '';
 
-  /** @param fieldsMax the most fields it can hold; `HeadLimits.headFieldsMax` beyond it has no effect. */
-  constructor(fieldsMax: number) {
-    this.fields = new Int32Array(fieldsMax * FIELD_STRIDE);
+  /** @param fieldsCount how many fields it has room for at first, above 0 */
+  constructor(fieldsCount: number) {
+    this.fields = new Int32Array(fieldsCount * FIELD_STRIDE);
+  }
+
+  /** Makes room for more fields, when the bytes of the head are the only bound. Returns the new `fields`. */
+  grow(): Int32Array {
+    const larger = new Int32Array(this.fields.length * 2);
+    larger.set(this.fields);
+    this.fields = larger;
+    return larger;
   }
 
   /** Every parse starts with it. */
@@ -137,6 +151,7 @@ export class Head {
     this.minor = 1;
     this.keepAlive = false;
     this.targetSlash = false;
+    this.targetRaw = 0;
     this.hostStart = 0;
     this.hostEnd = 0;
     this.absoluteForm = false;
@@ -145,8 +160,9 @@ export class Head {
     this.chunked = false;
     this.framing = FRAMING_NONE;
     this.upgrade = false;
-    this.upgradeStart = 0;
-    this.upgradeEnd = 0;
+    this.upgrades = 0;
+    this.upgradeH2c = false;
+    this.dated = false;
     this.expectContinue = false;
     this.acceptsTrailers = false;
     this.connectionClose = false;

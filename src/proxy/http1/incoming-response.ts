@@ -15,7 +15,7 @@ import {
 } from './head-writer.ts';
 
 export class IncomingResponse {
-  readonly body = new BodyPass();
+  readonly body = new BodyPass(true);
   /** The endpoint keeps its connection open and in step. */
   reusable = false;
   /** Heads written so far, interim ones too. */
@@ -29,6 +29,7 @@ export class IncomingResponse {
     http10: false,
     upgrade: false,
     extra: null,
+    date: null,
   };
 
   constructor(context: ThreadContext, caller: CallerConnection) {
@@ -68,8 +69,10 @@ export class IncomingResponse {
     how.framing = asIs ? RESPONSE_AS_IS : caller.http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
     how.close = caller.close;
     how.http10 = caller.http10;
-    how.upgrade = false;
+    // RFC 9110 §15.5.22: a 426 must say to what; there Upgrade is not about this connection alone.
+    how.upgrade = head.status === 426 && head.upgrades > 0;
     how.extra = extra;
+    how.date = head.dated ? null : this.#context.date.now();
     const at = writeResponseHead(this.#context.out, 0, data, head, how);
     this.#headBytes += at;
     return at;
@@ -83,6 +86,7 @@ export class IncomingResponse {
     how.http10 = false;
     how.upgrade = head.status === 101;
     how.extra = null;
+    how.date = null;
     const { out } = this.#context;
     const at = writeResponseHead(out, 0, data, head, how);
     this.#headBytes += at;

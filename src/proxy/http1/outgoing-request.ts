@@ -16,7 +16,7 @@ import { requestHeadBound, writeRequestHead } from './head-writer.ts';
 export const DISCARD_BYTES_MAX = 262_144;
 
 export class OutgoingRequest {
-  readonly body = new BodyPass();
+  readonly body = new BodyPass(false);
   /** Null between requests. */
   kept: Buffer | null = null;
   /** `kept[0, methodEnd)` is the method, `kept[methodEnd + 1, targetEnd)` the target. */
@@ -39,7 +39,7 @@ export class OutgoingRequest {
 
   /** Writes the head; nothing is sent yet. */
   begin(data: Buffer, head: Head, headBytes: number, caller: CallerConnection): void {
-    const bound = requestHeadBound(headBytes) + caller.forwarding.address.length;
+    const bound = requestHeadBound(headBytes, head.targetRaw) + caller.forwarding.address.length;
     let kept = this.#context.takeSlab();
     if (bound > kept.length) {
       this.#context.giveSlab(kept);
@@ -53,7 +53,8 @@ export class OutgoingRequest {
     this.replayable = true;
     this.bodyMax = 0;
     this.methodEnd = head.methodEnd - head.methodStart;
-    const target = head.targetEnd - head.targetStart + (head.targetSlash ? 1 : 0);
+    const target =
+      head.targetEnd - head.targetStart + (head.targetSlash ? 1 : 0) + 2 * head.targetRaw;
     this.targetEnd = this.methodEnd + 1 + target;
     const named = namedByConnection(data, head);
     this.body.begin(head.framing, head.contentLength, head.chunked, named);

@@ -66,7 +66,7 @@ export function parseRequestHead(
   head.reset();
   const stop = Math.min(end, start + limits.headBytesMax);
   let i = parseRequestLine(buf, start, stop, head);
-  if (i >= 0) i = scanFields(buf, i, stop, head, limits.headFieldsMax);
+  if (i >= 0) i = scanFields(buf, i, stop, head, limits.headFieldsMax, false);
   if (i >= 0) return finish(buf, head) === BAD ? BAD : i;
   if (i === INCOMPLETE && stop - start >= limits.headBytesMax)
     return refuse(head, 'head_too_large', 'head_bytes');
@@ -149,6 +149,7 @@ function isUpper(buf: Buffer, start: number, upper: string): boolean {
 }
 
 /** Classifies every field, then judges what only all of them together tell. */
+// oxlint-disable-next-line complexity -- every request passes here
 function finish(buf: Buffer, head: Head): number {
   const fields = head.fields;
   const size = head.count * FIELD_STRIDE;
@@ -162,13 +163,15 @@ function finish(buf: Buffer, head: Head): number {
   }
   if (head.hosts === 0 && head.minor === 1) return malformed(head, 'host_missing');
   if (finishFraming(head) === BAD) return BAD;
-  if (head.connectionNames > 0 && dropNamed(buf, head) === BAD) return BAD;
-  finishConnection(buf, head);
+  if (head.connectionNames > 0 && dropNamed(buf, head, false) === BAD) return BAD;
+  finishConnection(head);
   head.framing = head.chunked
     ? FRAMING_CHUNKED
     : head.contentLength > 0
       ? FRAMING_LENGTH
       : FRAMING_NONE;
+  // RFC 9110 §10.1.1: only a request with content may have the expectation.
+  if (head.framing === FRAMING_NONE) head.expectContinue = false;
   return 0;
 }
 
@@ -181,13 +184,13 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
     case FIELD_CONTENT_LENGTH:
       return noteContentLength(buf, at, head, false);
     case FIELD_TRANSFER_ENCODING:
-      return noteTransferEncoding(buf, start, end, head);
+      return noteTransferEncoding(buf, start, end, head, false);
     case FIELD_CONNECTION:
-      return noteConnection(buf, start, end, head);
+      return noteConnection(buf, start, end, head, false);
     case FIELD_UPGRADE:
       return noteUpgrade(buf, start, end, head);
     case FIELD_EXPECT:
-      return noteExpect(buf, at, head);
+      return noteExpect(buf, start, end, head);
     case FIELD_TE:
       head.fields[at] = FIELD_DROP;
       noteTe(buf, start, end, head);
@@ -197,9 +200,13 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
   }
 }
 
-/** RFC 9112 §3.2: once, valid; §3.2.2: an absolute-form target wins over it. */
+/**
+ * RFC 9112 §3.2: once, valid, and empty when the target has no authority: then the name of the Service is sent on, as
+ * when an HTTP/1.0 caller names no host. §3.2.2: an absolute-form target wins over it.
+ */
 function noteHost(buf: Buffer, start: number, end: number, head: Head): number {
   if (++head.hosts > 1) return malformed(head, 'host_repeated');
+  if (start === end && !head.absoluteForm) return 0;
   if (!isAuthority(buf, start, end)) return malformed(head, 'host_invalid');
   if (!head.absoluteForm) {
     head.hostStart = start;
@@ -208,21 +215,30 @@ function noteHost(buf: Buffer, start: number, end: number, head: Head): number {
   return 0;
 }
 
-/** RFC 9110 §10.1.1: in HTTP/1.0 the expectation is ignored, and not passed on to an endpoint that might answer it. */
-function noteExpect(buf: Buffer, at: number, head: Head): number {
-  if (head.minor === 0) {
-    head.fields[at] = FIELD_DROP;
-    return 0;
+/**
+ * Expect: a list of which `100-continue` is the only member known, or it is empty (RFC 9110 §10.1.1, §5.6.1.2). In
+ * HTTP/1.0 it is ignored. It is never passed on as it came: an endpoint might answer what is ignored here.
+ */
+function noteExpect(buf: Buffer, start: number, end: number, head: Head): number {
+  if (head.minor === 0) return 0;
+  let i = start;
+  while (i < end) {
+    const from = i;
+    while (i < end && buf[i] !== COMMA) i++;
+    let to = i++;
+    while (to > from && isBlank(buf[to - 1] as number)) to--;
+    if (to > from) {
+      if (!isWord(buf, from, to, '100-continue'))
+        return refuse(head, 'expectation_failed', 'expect_unknown');
+      head.expectContinue = true;
+    }
+    while (i < end && isBlank(buf[i] as number)) i++;
   }
-  const isContinue = isWord(
-    buf,
-    head.fields[at + 3] as number,
-    head.fields[at + 4] as number,
-    '100-continue',
-  );
-  if (!isContinue) return refuse(head, 'expectation_failed', 'expect_unknown');
-  head.expectContinue = true;
   return 0;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
 }
 
 /** TE itself is never forwarded; whether the caller takes trailers is: RFC 9110 §10.1.4. */
@@ -234,7 +250,7 @@ function noteTe(buf: Buffer, start: number, end: number, head: Head): void {
     if (isWord(buf, from, i, 'trailers')) head.acceptsTrailers = true;
     while (i < end && buf[i] !== COMMA) i++;
     i++;
-    while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+    while (i < end && isBlank(buf[i] as number)) i++;
   }
 }
 

@@ -1,4 +1,7 @@
-/** Parses the head of a response in place, as strictly as a request: RFC 9112 §4, §5 and §6.3. */
+/**
+ * Parses the head of a response in place: RFC 9112 §4, §5 and §6.3. What can be meant in one way only is accepted, since
+ * it leaves in its usual form; docs/decisions/http1-strictness.md says what is refused and why.
+ */
 import {
   dropNamed,
   finishConnection,
@@ -51,7 +54,7 @@ export function parseResponseHead(
   head.reset();
   const stop = Math.min(end, start + limits.headBytesMax);
   let i = parseStatusLine(buf, start, stop, head);
-  if (i >= 0) i = scanFields(buf, i, stop, head, limits.headFieldsMax);
+  if (i >= 0) i = scanFields(buf, i, stop, head, Infinity, true);
   if (i >= 0 && finish(buf, head, requestMethod) === BAD) i = BAD;
   if (i === INCOMPLETE && stop - start >= limits.headBytesMax)
     i = refuse(head, 'head_too_large', 'head_bytes');
@@ -79,7 +82,7 @@ function parseStatusLine(buf: Buffer, start: number, end: number, head: Head): n
   const hundreds = (buf[start + 9] as number) - ZERO;
   const tens = (buf[start + 10] as number) - ZERO;
   const ones = (buf[start + 11] as number) - ZERO;
-  if (hundreds < 1 || hundreds > 5 || tens < 0 || tens > 9 || ones < 0 || ones > 9) {
+  if (hundreds < 1 || hundreds > 9 || tens < 0 || tens > 9 || ones < 0 || ones > 9) {
     return malformed(head, 'status_malformed');
   }
   head.status = hundreds * 100 + tens * 10 + ones;
@@ -111,20 +114,15 @@ function finish(buf: Buffer, head: Head, requestMethod: number): number {
     if (kind > FIELD_DROP && note(buf, at, head, kind) === BAD) return BAD;
   }
   if (finishFraming(head) === BAD) return BAD;
-  if (head.connectionNames > 0 && dropNamed(buf, head) === BAD) return BAD;
-  finishConnection(buf, head);
+  if (head.connectionNames > 0 && dropNamed(buf, head, true) === BAD) return BAD;
+  finishConnection(head);
   return finishBody(head, requestMethod);
 }
 
 /** RFC 9112 §6.3: which responses have a body, and where it ends. */
 function finishBody(head: Head, requestMethod: number): number {
   const status = head.status;
-  if (status < 200 || status === 204) {
-    // RFC 9112 §6.1, RFC 9110 §8.6: neither field may be there; `Content-Length: 0` is common, harmless, and not passed on.
-    if (head.chunked || head.contentLength > 0) return malformed(head, 'bodiless_length');
-    if (head.contentLength === 0) dropContentLength(head);
-    return 0;
-  }
+  if (status < 200 || status === 204) return finishBodiless(head);
   if (status === 304 || requestMethod === METHOD_HEAD) return 0;
   if (head.chunked) head.framing = FRAMING_CHUNKED;
   else if (head.contentLength > 0) head.framing = FRAMING_LENGTH;
@@ -134,6 +132,28 @@ function finishBody(head: Head, requestMethod: number): number {
     head.keepAlive = false;
   }
   return 0;
+}
+
+/**
+ * RFC 9112 §6.1, RFC 9110 §8.6: neither framing field may be there, and none is passed on. Such a response ends with its
+ * head, but who announces content may send it: after 204 nothing more is read, before the final response it is refused.
+ */
+function finishBodiless(head: Head): number {
+  const announces = head.chunked || head.contentLength > 0;
+  if (announces && head.status < 200) return malformed(head, 'bodiless_length');
+  if (announces) head.keepAlive = false;
+  if (head.contentLength >= 0) dropContentLength(head);
+  return 0;
+}
+
+/** An Upgrade that is no list of protocols offers none. */
+function offer(buf: Buffer, at: number, head: Head): void {
+  const { fields, upgrades } = head;
+  if (noteUpgrade(buf, fields[at + 3] as number, fields[at + 4] as number, head) !== BAD) return;
+  fields[at] = FIELD_DROP;
+  head.upgrades = upgrades;
+  head.failure = '';
+  head.rule = '';
 }
 
 function dropContentLength(head: Head): void {
@@ -151,11 +171,15 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
     case FIELD_CONTENT_LENGTH:
       return noteContentLength(buf, at, head, true);
     case FIELD_TRANSFER_ENCODING:
-      return noteTransferEncoding(buf, start, end, head);
+      return noteTransferEncoding(buf, start, end, head, true);
     case FIELD_CONNECTION:
-      return noteConnection(buf, start, end, head);
+      return noteConnection(buf, start, end, head, true);
+    case FIELD_DATE:
+      head.dated = true;
+      return 0;
     case FIELD_UPGRADE:
-      return noteUpgrade(buf, start, end, head);
+      offer(buf, at, head);
+      return 0;
     default:
       return 0;
   }

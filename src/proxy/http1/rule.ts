@@ -6,12 +6,12 @@ export const RULES = {
   method_character: 'the method is empty or has a character that is not a token character',
   method_connect: 'CONNECT asks for a tunnel, which the mesh does not give',
   target_form: 'the target is neither a path, nor an absolute http URI, nor the * of OPTIONS',
-  target_character: 'the target has a character that must be percent-encoded',
+  target_character: 'the target has a space, a control character or #',
   target_scheme: 'an absolute target has another scheme than http',
   version_malformed: 'the version is not HTTP/digit.digit right before the end of the line',
   version_unsupported: 'the version is not HTTP/1.x',
   status_malformed:
-    'the status line is not version, space, three digits from 100 to 599, space, reason',
+    'the status line is not version, space, three digits from 100 to 999, space, reason',
   reason_character: 'the reason phrase has a control character',
   field_folded: 'a line starts with white space: folded fields are obsolete',
   field_name_empty: 'a field has no name',
@@ -26,7 +26,8 @@ export const RULES = {
   host_invalid:
     'Host, or the authority of an absolute target, is not a name or address with an optional port',
   content_length_malformed: 'Content-Length is not a whole number below 2^53',
-  content_length_repeated: 'there is more than one Content-Length, alike or not',
+  content_length_repeated:
+    'there is more than one Content-Length; in a response, with different values',
   content_length_with_transfer_encoding: 'both Content-Length and Transfer-Encoding are there',
   transfer_encoding_malformed:
     'Transfer-Encoding is not a list of codings, or chunked has parameters',
@@ -36,9 +37,9 @@ export const RULES = {
   connection_malformed: 'Connection is not a list of tokens',
   connection_framing: 'Connection names Host, Content-Length or Transfer-Encoding',
   connection_options: 'Connection names more than 32 fields',
-  upgrade_malformed: 'Upgrade is not a list of protocols, or there is more than one',
+  upgrade_malformed: 'Upgrade is not a list of protocols',
   expect_unknown: 'Expect asks for something other than 100-continue',
-  bodiless_length: 'a 1xx or 204 response announces a body',
+  bodiless_length: 'a 1xx response announces content, which could be taken for the final response',
   chunk_size: 'a chunk size is not one to sixteen hexadecimal digits below 2^53',
   chunk_extension: 'a chunk extension does not follow the grammar',
   chunk_extension_bytes: 'the chunk extensions of one body have more bytes than the limit',

@@ -1,4 +1,5 @@
 /** Request targets and authorities: RFC 9112 §3.2, RFC 3986 §3.2. */
+import { copyWhole, wholeUpTo } from '../copy-whole.ts';
 import {
   ASTERISK,
   BRACKET_CLOSE,
@@ -10,8 +11,10 @@ import {
   isName,
   LF,
   PATH,
+  PERCENT,
   QUERY,
   QUESTION,
+  RAW,
   SLASH,
   SPACE,
   ZERO,
@@ -33,16 +36,28 @@ export function parseTarget(buf: Buffer, start: number, end: number, head: Head)
   return parseAbsolute(buf, start, end, head);
 }
 
+/** Path and query. Bytes that senders should have percent-encoded are counted: they leave encoded (`copyTarget`). */
+// oxlint-disable-next-line complexity -- two passes over bytes, no calls
 function parsePath(buf: Buffer, start: number, end: number, head: Head): number {
   let i = start;
-  while (i < end && PATH[buf[i] as number] === 1) i++;
-  if (i >= end) return INCOMPLETE;
+  for (;;) {
+    while (i < end && PATH[buf[i] as number] === 1) i++;
+    if (i >= end) return INCOMPLETE;
+    if (PATH[buf[i] as number] !== RAW) break;
+    head.targetRaw++;
+    i++;
+  }
   head.targetStart = start;
   head.queryStart = i;
   if (buf[i] === QUESTION) {
-    do i++;
-    while (i < end && QUERY[buf[i] as number] === 1);
-    if (i >= end) return INCOMPLETE;
+    i++;
+    for (;;) {
+      while (i < end && QUERY[buf[i] as number] === 1) i++;
+      if (i >= end) return INCOMPLETE;
+      if (QUERY[buf[i] as number] !== RAW) break;
+      head.targetRaw++;
+      i++;
+    }
   }
   head.targetEnd = i;
   if (buf[i] === SPACE) return i;
@@ -95,4 +110,26 @@ export function isAuthority(buf: Buffer, start: number, end: number): boolean {
     port = port * 10 + digit;
   }
   return port <= 65535;
+}
+
+const HEX_DIGITS = Buffer.from('0123456789ABCDEF');
+
+/**
+ * Writes the target of a head as it is sent on, from `at`, and returns the new end. Every reader takes what is encoded for
+ * the same bytes, while raw ones are refused by some and cut or turned by others.
+ */
+export function copyTarget(data: Buffer, head: Head, out: Buffer, at: number): number {
+  if (head.targetRaw === 0) return copyWhole(data, head.targetStart, head.targetEnd, out, at);
+  let to = at;
+  for (let i = head.targetStart; i < head.targetEnd; i++) {
+    const byte = data[i] as number;
+    if ((i < head.queryStart ? PATH : QUERY)[byte] !== RAW) {
+      out[to++] = byte;
+      continue;
+    }
+    out[to++] = PERCENT;
+    out[to++] = HEX_DIGITS[byte >> 4] as number;
+    out[to++] = HEX_DIGITS[byte & 15] as number;
+  }
+  return wholeUpTo(to, out);
 }

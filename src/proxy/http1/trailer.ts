@@ -63,6 +63,7 @@ const VALUE_FIRST = 2;
 const VALUE_REST = 3;
 const LINE_LF = 4;
 const END_LF = 5;
+const NAME_SPACE = 6;
 
 /** Reads field lines from pieces cut anywhere and keeps them as `name: value` lines. */
 export class TrailerSection {
@@ -77,6 +78,12 @@ export class TrailerSection {
   /** Made when the first trailer byte arrives: almost no body has any. */
   #kept: Buffer | null = null;
   #named: ReadonlySet<string> | null = null;
+  readonly #lenient: boolean;
+
+  /** With `lenient`, white space before a colon is left out (RFC 9112 §5.1, for responses). */
+  constructor(lenient: boolean) {
+    this.#lenient = lenient;
+  }
 
   /** Bytes of `lines()` so far. */
   get size(): number {
@@ -138,11 +145,15 @@ export class TrailerSection {
         this.#state = NAME;
         return '';
       case NAME:
-        if (byte === SPACE || byte === TAB) return 'field_name_space';
+        if (byte === SPACE || byte === TAB) return this.#spaceInName();
         if (byte === LF) return 'line_bare_lf';
         if (byte !== COLON && TOKEN[byte] !== 1) return 'field_name_character';
         if (byte === COLON) this.#endName();
         else this.#keep(byte);
+        return '';
+      case NAME_SPACE:
+        if (byte === COLON) this.#endName();
+        else if (byte !== SPACE && byte !== TAB) return 'field_name_space';
         return '';
       case VALUE_FIRST:
         if (byte === SPACE || byte === TAB) return '';
@@ -155,6 +166,12 @@ export class TrailerSection {
         this.#state = LINE_FIRST;
         return '';
     }
+  }
+
+  #spaceInName(): Rule | '' {
+    if (!this.#lenient) return 'field_name_space';
+    this.#state = NAME_SPACE;
+    return '';
   }
 
   #stepValue(byte: number): Rule | '' {
