@@ -6,6 +6,9 @@
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import { textAt } from '../base/record.ts';
+import { orNull } from '../kube/api/api-error.ts';
+import { resourcePath } from '../kube/api/path.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import { CONTROLLER } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
@@ -13,6 +16,7 @@ import type { Trouble } from '../model/trouble.ts';
 import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
 import { ClusterDnsWatch } from './cluster-dns/watch.ts';
 import type { ControlPlane } from './control-plane.ts';
+import type { Regarding } from './events/event.ts';
 import { EventRecorder } from './events/event-recorder.ts';
 import { LeaderElection } from './leader/leader-election.ts';
 import { ReplicaLeases } from './leader/replica-leases.ts';
@@ -103,7 +107,7 @@ export class Leadership {
       ...common,
       api: client,
       identity,
-      lookup: (object) => plane.lookup(object),
+      lookup: (object) => plane.lookup(object) ?? lookUpConfigMap(client, object),
     });
     this.#traffic = new TrafficProblems({
       clock,
@@ -205,6 +209,22 @@ export class Leadership {
     await this.dns.stop();
     await this.#dnsWatch.stop();
   }
+}
+
+/** Of the cluster DNS; these are not in the store. */
+async function lookUpConfigMap(client: KubeClient, object: string): Promise<Regarding | null> {
+  const [, namespace, name] = /^ConfigMap ([^/]+)\/(.+)$/.exec(object) ?? [];
+  if (namespace === undefined || name === undefined) return null;
+  const path = resourcePath({ version: 'v1', plural: 'configmaps', namespace, name });
+  const found = await orNull(client.get(path));
+  if (found === null) return null;
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    namespace,
+    name,
+    uid: textAt(found, 'metadata', 'uid'),
+  };
 }
 
 /** Each once: the agents of several nodes see the same. */

@@ -19,6 +19,20 @@ export function foughtProblem(id: string, flavor: Flavor): Problem {
   });
 }
 
+/** `id` is `namespace/name/key`. */
+export function revertedProblem(id: string): Problem {
+  const [namespace = '', name = '', key = ''] = id.split('/');
+  return problem({
+    severity: 'warning',
+    object: `ConfigMap ${namespace}/${name}`,
+    field: `data["${key}"]`,
+    value: 'rewritten',
+    message:
+      'The mesh domains were taken out of the cluster DNS within the last ten minutes, and were written again; mesh names did not resolve meanwhile',
+    remedy: `find out who wrote it (kubectl -n ${namespace} get configmap ${name} --show-managed-fields -o yaml); to have the lines elsewhere, give them to that manager and set --dns-mode manual`,
+  });
+}
+
 export function failureProblem(
   error: MeshError,
   status: number | null,

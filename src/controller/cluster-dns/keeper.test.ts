@@ -104,6 +104,13 @@ test('a revert is written again at the next look, and told', async (context) => 
     bed.events.map(({ kind }) => kind),
     ['written', 'reverted', 'written'],
   );
+  const told = bed.keeper
+    .problems()
+    .map(({ severity, object, value }) => [severity, object, value]);
+  assert.deepEqual(told, [['warning', 'ConfigMap kube-system/coredns', 'rewritten']]);
+  bed.clock.advance(11 * 60_000);
+  await settle();
+  assert.deepEqual(bed.keeper.problems(), [], 'for ten minutes');
 });
 
 test('who edits elsewhere in the file keeps the edit, and it is no revert', async (context) => {

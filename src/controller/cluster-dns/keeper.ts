@@ -7,7 +7,7 @@ import type { Random } from '../../base/random.ts';
 import type { Problem } from '../../model/service.ts';
 import { isOvertaken, statusOf, type Api } from '../api.ts';
 import { changedObjects, isSuspended, withOriginals, withSuspension } from './backup.ts';
-import { failureProblem, foughtProblem } from './keeper-problems.ts';
+import { failureProblem, foughtProblem, revertedProblem } from './keeper-problems.ts';
 import { manualProblems } from './manual.ts';
 import { ClusterDnsObjects, type Backup, type OwnerReference } from './objects.ts';
 import { plan, unplan, type Change } from './plan.ts';
@@ -216,7 +216,11 @@ export class ClusterDnsKeeper {
     const due = wanted.changes.filter((change) => this.#isDue(change));
     const fought = this.#reverts.fought(clock.nowMs());
     const { flavor } = this.#platform;
-    this.#problems = [...wanted.problems, ...fought.map((id) => foughtProblem(id, flavor))];
+    this.#problems = [
+      ...wanted.problems,
+      ...fought.map((id) => foughtProblem(id, flavor)),
+      ...this.#reverts.reverted(clock.nowMs()).map(revertedProblem),
+    ];
     this.#state = fought.length > 0 ? 'fought' : addresses.length === 0 ? 'waiting' : 'applied';
     if (due.length === 0) return;
     // Read after the facts: whoever began to take it out in between is seen here, or makes our write stale.

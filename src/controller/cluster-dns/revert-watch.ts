@@ -5,6 +5,8 @@ const REVERTS_MAX = 5;
 const WINDOW_MS = 60 * 60_000;
 /** How often we still write while somebody fights: six times in a window, so that it is not forgotten. */
 const FIGHT_PAUSE_MS = 10 * 60_000;
+/** For how long a revert is told. */
+const TOLD_MS = 10 * 60_000;
 /** Keys that are remembered; a cluster has one or two. */
 const KEYS_MAX = 50;
 
@@ -39,6 +41,14 @@ export class RevertWatch {
   /** Ids of all that are fought over. */
   fought(nowMs: number): readonly string[] {
     return [...this.#written.keys()].filter((id) => this.isFought(id, nowMs));
+  }
+
+  /** Ids of all that were reverted lately, and written again. */
+  reverted(nowMs: number): readonly string[] {
+    return [...this.#written]
+      .filter(([, { reverts }]) => reverts.some((at) => nowMs - at < TOLD_MS))
+      .map(([id]) => id)
+      .filter((id) => !this.isFought(id, nowMs));
   }
 
   mayWrite(id: string, nowMs: number): boolean {

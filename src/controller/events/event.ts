@@ -53,6 +53,8 @@ const REASONS: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^circuit breaker$/, 'BreakerOpen'],
   [/^ejection$/, 'EndpointEjected'],
   [/^ready endpoints$/, 'NoEndpoint'],
+  [/^data path$/, 'DataPathFails'],
+  [/^data\[/, 'ClusterDns'],
   [/^metadata\.annotations\b/, 'InvalidAnnotation'],
   [/^metadata\.labels\b/, 'InvalidLabel'],
   [/^spec\.ports\b/, 'PortNotServed'],

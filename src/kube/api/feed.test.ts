@@ -34,3 +34,26 @@ test('replace() overrules what waits, and later events what it said', () => {
   feed.clear();
   assert.deepEqual(names(), []);
 });
+
+test('a new list takes nothing away in namespaces that are another feed', () => {
+  const store = new Store();
+  const service = (namespace: string): Picked => {
+    const { object, ...picked } = node('web');
+    assert.ok(object !== null);
+    const meta = { ...object.meta, namespace };
+    return { ...picked, namespace, object: { ...object, meta } };
+  };
+  const options = { store, kind: 'Node' as const, name: null, onPending: () => undefined };
+  const all = new Feed({ ...options, namespace: null, without: ['maesh'] });
+  const own = new Feed({ ...options, namespace: 'maesh' });
+  all.set(service('shop'));
+  own.set(service('maesh'));
+  all.flush();
+  own.flush();
+  all.replace([]);
+  all.flush();
+  assert.deepEqual(
+    [...store.list('Node')].map(({ meta }) => meta.namespace),
+    ['maesh'],
+  );
+});
