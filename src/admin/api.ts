@@ -1,10 +1,11 @@
 /** The answers of `/api/…`, each made from the snapshot of the moment and the figures of the present. */
 
-import type { Problem, Service } from '../model/service.ts';
-import type { BreakerState } from '../model/stats.ts';
+import { readVersion } from '../base/version.ts';
+import { isCarried, type Problem, type Service } from '../model/service.ts';
+import type { BreakerState, EndpointStats } from '../model/stats.ts';
 import { type Answer, json, jsonLists } from './answer.ts';
 import { type Filter, keepsIdentity, keepsProblem, keepsService } from './query.ts';
-import type { AdminView } from './view.ts';
+import type { AdminView, OutsideService } from './view.ts';
 
 /** The Services, identities and problems that the proxies run, as in the model. */
 export function snapshotAnswer(view: AdminView, filter: Filter): Answer {
@@ -29,8 +30,16 @@ export function problemsAnswer(view: AdminView, filter: Filter): Answer {
 /** One line per connected agent: which version it runs. */
 export function agentsAnswer(view: AdminView): Answer {
   const { version } = view.snapshot();
-  const dataPath = view.dataPath();
-  return jsonLists({ version, dataPath }, { agents: () => view.agents() });
+  const own = { version, build: readVersion(), dataPath: view.dataPath() };
+  return jsonLists(own, { agents: () => view.agents() });
+}
+
+/** One line per Service that is not part of the mesh, and why. */
+export function outsideAnswer(view: AdminView, { namespace, service }: Filter): Answer {
+  const { version } = view.snapshot();
+  const isWanted = ({ service: key }: OutsideService): boolean =>
+    service === '' || key.endsWith('/*') || key.slice(key.indexOf('/') + 1) === service;
+  return jsonLists({ version }, { services: () => kept(view.outside(namespace), isWanted) });
 }
 
 export function threadsAnswer(view: AdminView): Answer {
@@ -53,7 +62,12 @@ export function servicesAnswer(view: AdminView, filter: Filter): Answer {
             name: service.name,
             address: service.address,
             names: view.domains.map((domain) => `${service.name}.${service.namespace}.${domain}`),
-            ports: service.ports.map(({ name, port, protocol }) => ({ name, port, protocol })),
+            ports: service.ports.map((port) => ({
+              name: port.name,
+              port: port.port,
+              protocol: port.protocol,
+              carried: isCarried(port),
+            })),
             endpoints: countEndpoints(view, service),
             breaker: breakerOf(view, service),
             problems: counts.get(`Service ${service.key}`) ?? 0,
@@ -104,19 +118,25 @@ export function statsAnswer(view: AdminView, filter: Filter): Answer {
         for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
           const { key } = service;
           const stats = view.figures.serviceStats(key);
-          yield {
-            key,
-            ...stats,
-            breaker: breakerOf(view, service),
-            endpoints: endpointStats(view, service),
-          };
+          const breaker = breakerOf(view, service);
+          const all = endpointStats(view, service);
+          const endpoints = filter.isOnlyActive ? all.filter(isActive) : all;
+          const isQuiet = stats.requests === 0 && stats.inFlight === 0 && endpoints.length === 0;
+          if (filter.isOnlyActive && isQuiet && BREAKERS_AT_REST.has(breaker)) continue;
+          yield { key, ...stats, breaker, endpoints };
         }
       },
     },
   );
 }
 
-function endpointStats(view: AdminView, service: Service): object[] {
+const BREAKERS_AT_REST: ReadonlySet<string> = new Set(['none', 'closed']);
+
+function isActive({ requests, inFlight, health }: EndpointStats): boolean {
+  return requests > 0 || inFlight > 0 || health !== 'healthy';
+}
+
+function endpointStats(view: AdminView, service: Service): EndpointStats[] {
   return service.ports.flatMap(({ port: servicePort, backend }) =>
     backend.endpoints.map((endpoint) => {
       const { address, port, pod } = endpoint;

@@ -4,13 +4,14 @@ import { type Answer, json } from './answer.ts';
 import {
   agentsAnswer,
   endpointsAnswer,
+  outsideAnswer,
   problemsAnswer,
   servicesAnswer,
   snapshotAnswer,
   statsAnswer,
   threadsAnswer,
 } from './api.ts';
-import { type Filter, FILTER_PARAMETERS } from './query.ts';
+import { type Filter, FILTER_PARAMETERS, STATS_PARAMETERS } from './query.ts';
 import type { AdminView } from './view.ts';
 
 export interface Path {
@@ -30,7 +31,8 @@ export const PATHS: ReadonlyMap<string, Path> = new Map<string, Path>([
   ['/api/services', { parameters: FILTER_PARAMETERS, isProbe: false, answer: servicesAnswer }],
   ['/api/endpoints', { parameters: FILTER_PARAMETERS, isProbe: false, answer: endpointsAnswer }],
   ['/api/problems', { parameters: FILTER_PARAMETERS, isProbe: false, answer: problemsAnswer }],
-  ['/api/stats', { parameters: FILTER_PARAMETERS, isProbe: false, answer: statsAnswer }],
+  ['/api/stats', { parameters: STATS_PARAMETERS, isProbe: false, answer: statsAnswer }],
+  ['/api/outside', { parameters: FILTER_PARAMETERS, isProbe: false, answer: outsideAnswer }],
   ['/api/agents', { parameters: [], isProbe: false, answer: agentsAnswer }],
   ['/api/threads', { parameters: [], isProbe: false, answer: threadsAnswer }],
 ]);

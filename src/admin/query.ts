@@ -1,14 +1,18 @@
-/** The filters of the admin API: `?namespace=shop`, `?service=web` or `?service=shop/web`. */
+/** The filters of the admin API: `?namespace=shop`, `?service=web` or `?service=shop/web`, and `?only=active`. */
 
 import type { Identity } from '../model/endpoint.ts';
 import type { Problem, Service } from '../model/service.ts';
 
 export const FILTER_PARAMETERS = ['namespace', 'service'] as const;
 
+/** `only=active` leaves out Services that have nothing to tell. */
+export const STATS_PARAMETERS = [...FILTER_PARAMETERS, 'only'] as const;
+
 /** '' lets everything through. */
 export interface Filter {
   readonly namespace: string;
   readonly service: string;
+  readonly isOnlyActive: boolean;
 }
 
 export type FilterResult =
@@ -30,17 +34,24 @@ export function readFilter(query: string, allowed: readonly string[]): FilterRes
     if (given.has(name)) return failure(`Cannot use ${quote(name)} more than once: give one value`);
     given.set(name, value);
   }
-  return makeFilter(given.get('namespace'), given.get('service'));
+  const only = given.get('only');
+  if (only !== undefined && only !== 'active') {
+    return failure(`Cannot use only=${quote(only)}: give active`);
+  }
+  return makeFilter(given, only !== undefined);
 }
 
-function makeFilter(namespace: string | undefined, service: string | undefined): FilterResult {
+function makeFilter(given: ReadonlyMap<string, string>, isOnlyActive: boolean): FilterResult {
+  const namespace = given.get('namespace');
+  const service = given.get('service');
   if (namespace !== undefined && !NAMESPACE.test(namespace)) {
     return failure(
       `Cannot use namespace=${quote(namespace)}: give the name of a namespace, as in shop`,
     );
   }
-  if (service === undefined)
-    return { ok: true, value: { namespace: namespace ?? '', service: '' } };
+  if (service === undefined) {
+    return { ok: true, value: { namespace: namespace ?? '', service: '', isOnlyActive } };
+  }
   const [, inService, name] = SERVICE.exec(service) ?? [];
   if (name === undefined) {
     return failure(`Cannot use service=${quote(service)}: give a name, as in web or shop/web`);
@@ -50,7 +61,8 @@ function makeFilter(namespace: string | undefined, service: string | undefined):
       `Cannot use namespace=${quote(namespace)} with service=${quote(service)}: they differ`,
     );
   }
-  return { ok: true, value: { namespace: inService ?? namespace ?? '', service: name } };
+  const place = { namespace: inService ?? namespace ?? '', service: name };
+  return { ok: true, value: { ...place, isOnlyActive } };
 }
 
 export function keepsService(filter: Filter, service: Service): boolean {

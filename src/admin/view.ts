@@ -18,9 +18,19 @@ export interface AdminView {
   agents(): readonly ConnectedAgent[];
   /** How a call through the mesh fared, such as `works`; '' where that is not checked. */
   dataPath(): string;
+  /** Services that are not part of the mesh, of a namespace or of all; none but at a controller. */
+  outside(namespace: string): Iterable<OutsideService>;
   readonly figures: FiguresView;
   /** Domains of mesh names, as in `maesh`. */
   readonly domains: readonly string[];
+}
+
+/** A Service of the cluster that the mesh leaves alone. */
+export interface OutsideService {
+  /** `namespace/name`. */
+  readonly service: string;
+  /** Why, as a sentence. */
+  readonly reason: string;
 }
 
 /** An agent at the other end of a discovery stream. */

@@ -1,6 +1,6 @@
 /** What the admin server shows of an agent: its readiness, figures and threads, and the configuration it was given. */
 
-import type { AdminView, ConnectedAgent, ThreadsView } from '../admin/view.ts';
+import type { AdminView, ConnectedAgent, OutsideService, ThreadsView } from '../admin/view.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { readVersion } from '../base/version.ts';
 import type { Problem, Service, Snapshot } from '../model/service.ts';
@@ -95,6 +95,10 @@ export class AgentView implements AdminView, MetricsSource {
   }
 
   agents(): readonly ConnectedAgent[] {
+    return [];
+  }
+
+  outside(): readonly OutsideService[] {
     return [];
   }
 

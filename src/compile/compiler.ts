@@ -27,6 +27,7 @@ import {
   type Membership,
   membershipOf,
   namespaceFindings,
+  outOfScope,
   type Scope,
 } from './service/membership.ts';
 
@@ -112,6 +113,25 @@ export class Compiler {
   snapshot(): Snapshot {
     const { current: identities } = this.#identities;
     return { version: this.#version, services: this.#services, identities };
+  }
+
+  /**
+   * Services (`namespace/name`) that are not part of the mesh, with why; of one namespace, or of all for ''. Of a namespace that is
+   * left out altogether nothing is read: `namespace/*` stands for its Services.
+   */
+  *outside(namespace: string): Generator<{ readonly service: string; readonly reason: string }> {
+    const reason = namespace === '' ? '' : outOfScope(namespace, this.#scope);
+    if (reason !== '') {
+      yield { service: `${namespace}/*`, reason };
+      return;
+    }
+    const services = this.#store.list('Service', ...(namespace === '' ? [] : [namespace]));
+    for (const object of services) {
+      const membership = membershipOf(this.#store, object, this.#scope);
+      if (membership.isMember) continue;
+      const { meta } = object;
+      yield { service: `${meta.namespace}/${meta.name}`, reason: membership.reason };
+    }
   }
 
   /** In order, each with the place that its object has now. */

@@ -241,6 +241,11 @@ export class ControlPlane {
     ];
   }
 
+  /** Services that are not part of the mesh, as `Compiler.outside`. */
+  outside(namespace: string): ReturnType<Compiler['outside']> {
+    return this.#compiler.outside(namespace);
+  }
+
   #makeAuthority(): Authority {
     const { settings, client, clock, random, log } = this.#options;
     const { namespace, clusterDomain } = settings;

@@ -1,6 +1,6 @@
 /** What the admin API shows of a controller: the configuration that it gives out, and to whom. */
 
-import type { AdminView, ConnectedAgent, ThreadsView } from '../admin/view.ts';
+import type { AdminView, ConnectedAgent, OutsideService, ThreadsView } from '../admin/view.ts';
 import type { Clock } from '../base/clock.ts';
 import { readVersion } from '../base/version.ts';
 import type { Problem, Snapshot } from '../model/service.ts';
@@ -22,6 +22,9 @@ export interface ControllerViewOptions {
 /** What only the proxies know. */
 const UNKNOWN = {
   windowMs: 0,
+  requests: 0,
+  failed: 0,
+  latency: [],
   requestsPerSecond: 0,
   successRatio: null,
   p50Ms: null,
@@ -67,6 +70,10 @@ export class ControllerView implements AdminView {
       ...(leadership()?.problems() ?? []),
       ...(dataPath()?.problems() ?? []),
     ];
+  }
+
+  outside(namespace: string): Iterable<OutsideService> {
+    return this.#options.plane.outside(namespace);
   }
 
   threads(): ThreadsView {

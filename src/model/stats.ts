@@ -3,10 +3,22 @@
 export type BreakerState = 'closed' | 'open' | 'recovering';
 export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
 
-/** Per second and ratios over the window; null where there was no request to tell from. */
-export interface ServiceStats {
+/** Lower and upper edge in milliseconds, the last upper edge null, and how many requests lay between. */
+export type LatencyBucket = readonly [fromMs: number, toMs: number | null, count: number];
+
+/** Counts over the window: those of several agents may be added up, as ratios and quantiles may not. */
+export interface WindowCounts {
   /** Milliseconds that the figures cover; 0 until the second sample. */
   readonly windowMs: number;
+  readonly requests: number;
+  /** Of them, those that were answered with 5xx or not at all. */
+  readonly failed: number;
+  /** In rising order, without those that are empty. */
+  readonly latency: readonly LatencyBucket[];
+}
+
+/** Per second and ratios over the window; null where there was no request to tell from. */
+export interface ServiceStats extends WindowCounts {
   readonly requestsPerSecond: number;
   /** Share of requests that were answered with a status below 500. */
   readonly successRatio: number | null;
@@ -19,8 +31,7 @@ export interface ServiceStats {
   readonly inFlight: number;
 }
 
-export interface EndpointStats {
-  readonly windowMs: number;
+export interface EndpointStats extends WindowCounts {
   readonly requestsPerSecond: number;
   readonly successRatio: number | null;
   readonly p50Ms: number | null;

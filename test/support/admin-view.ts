@@ -1,6 +1,11 @@
 /** A view for tests of the admin server in which every field and every state of the API occurs. */
 
-import type { AdminView, ConnectedAgent, ThreadsView } from '../../src/admin/view.ts';
+import type {
+  AdminView,
+  ConnectedAgent,
+  OutsideService,
+  ThreadsView,
+} from '../../src/admin/view.ts';
 import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
@@ -89,6 +94,12 @@ export class ExampleView implements AdminView {
     }),
     serviceStats: () => ({
       windowMs: 5_000,
+      requests: 63,
+      failed: 1,
+      latency: [
+        [1, 2, 60],
+        [4_000_000, null, 3],
+      ],
       requestsPerSecond: 12.5,
       successRatio: 0.99,
       p50Ms: 1.5,
@@ -101,6 +112,9 @@ export class ExampleView implements AdminView {
     }),
     endpointStats: (_, endpoint) => ({
       windowMs: 0,
+      requests: 0,
+      failed: 0,
+      latency: [],
       requestsPerSecond: 0,
       successRatio: null,
       p50Ms: null,
@@ -158,6 +172,14 @@ export class ExampleView implements AdminView {
         notServed: [{ service: 'shop/web', unknown: ['route.match'] }],
       },
     ];
+  }
+
+  outside(namespace: string): readonly OutsideService[] {
+    const all = [
+      { service: 'shop/legacy', reason: 'maesh.dev/mesh is disabled' },
+      { service: 'other/db', reason: 'opt-in mode' },
+    ];
+    return all.filter(({ service }) => service.startsWith(namespace));
   }
 
   threads(): ThreadsView {

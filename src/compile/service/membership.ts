@@ -11,6 +11,8 @@ type Wish = 'enabled' | 'disabled' | null;
 
 export interface Membership {
   readonly isMember: boolean;
+  /** Why it is no member, as a sentence; '' of a member. */
+  readonly reason: string;
   readonly annotations: Annotations;
   readonly findings: readonly Finding[];
 }
@@ -40,28 +42,46 @@ export function membershipOf(store: StoreView, service: ServiceObject, scope: Sc
   if (scope.always === `${namespace}/${name}`) {
     return {
       isMember: true,
+      reason: '',
       annotations: readAnnotations('Service', ref, service.meta),
       findings: [],
     };
   }
-  if (!isInScope(namespace, scope) || (namespace === 'default' && name === 'kubernetes')) {
-    return { isMember: false, annotations: NO_ANNOTATIONS, findings: [] };
+  const reason =
+    namespace === 'default' && name === 'kubernetes'
+      ? 'the Service of the API server is never part of the mesh'
+      : outOfScope(namespace, scope);
+  if (reason !== '') {
+    return { isMember: false, reason, annotations: NO_ANNOTATIONS, findings: [] };
   }
   if (service.type === 'ExternalName') {
     const findings = hasAnnotations(service.meta) ? [externalName(ref)] : [];
-    return { isMember: false, annotations: NO_ANNOTATIONS, findings };
+    const type = 'Services of type ExternalName have no endpoints of their own';
+    return { isMember: false, reason: type, annotations: NO_ANNOTATIONS, findings };
   }
   const annotations = readAnnotations('Service', ref, service.meta);
   const label = labelOf(ref, service.meta);
   const findings = [...annotations.findings, ...label.findings];
-  const wish = annotatedWish(annotations) ?? label.wish ?? namespaceWish(store, namespace);
+  const own = annotatedWish(annotations) ?? label.wish;
+  const wish = own ?? namespaceWish(store, namespace);
   const isMember = wish === null ? !scope.isOptIn : wish === 'enabled';
-  return { isMember, annotations, findings };
+  return { isMember, reason: isMember ? '' : whyNot(own, wish), annotations, findings };
 }
 
-function isInScope(namespace: string, scope: Scope): boolean {
-  if (namespace === SYSTEM_NAMESPACE || scope.ignoreNamespaces.includes(namespace)) return false;
-  return scope.watchNamespaces.length === 0 || scope.watchNamespaces.includes(namespace);
+function whyNot(own: Wish, wish: Wish): string {
+  if (own === 'disabled') return `${MESH_LABEL} is "disabled" on the Service`;
+  if (wish === 'disabled') return `${MESH_LABEL} is "disabled" on its Namespace`;
+  return `opt-in mode: neither the Service nor its Namespace has ${MESH_LABEL}: enabled`;
+}
+
+/** Why no Service of the namespace is part of the mesh, as a sentence; '' when they may be. */
+export function outOfScope(namespace: string, scope: Scope): string {
+  if (namespace === SYSTEM_NAMESPACE) return `namespace ${namespace} is never part of the mesh`;
+  if (scope.ignoreNamespaces.includes(namespace)) {
+    return `namespace ${namespace} is left out (--ignore-namespace)`;
+  }
+  const isWatched = scope.watchNamespaces.length === 0 || scope.watchNamespaces.includes(namespace);
+  return isWatched ? '' : `namespace ${namespace} is not among those of --watch-namespace`;
 }
 
 /** What a Namespace says for its Services. */

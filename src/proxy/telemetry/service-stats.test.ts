@@ -16,7 +16,8 @@ import {
 } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { LedgerFigures } from './ledger-figures.ts';
-import { quantileMs } from './quantile.ts';
+import { quantileMs } from '../../model/quantile.ts';
+import { latencyBuckets } from './latency-buckets.ts';
 import { StatsSampler, type StatsOptions } from './service-stats.ts';
 
 function start(options: StatsOptions = {}) {
@@ -212,14 +213,18 @@ test('quantileMs() lies in the bucket of the exact quantile and never falls as q
       const exact =
         values.toSorted((a, b) => a - b)[Math.max(Math.ceil(q * values.length) - 1, 0)] ?? 0;
       const bucket = bucketOf(exact, 2, SERVICE_BUCKETS);
-      const got = quantileMs(cells, shape, q) ?? assert.fail();
+      const buckets = latencyBuckets(cells, shape);
+      const got = quantileMs(buckets, q) ?? assert.fail();
       assert.ok(
         got >= (bucket === 0 ? 0 : bucketEdgeMs(bucket - 1, 2, SERVICE_BUCKETS)) - 1e-9,
         `${got} ${exact}`,
       );
       assert.ok(got <= bucketEdgeMs(bucket, 2, SERVICE_BUCKETS) + 1e-9, `${got} ${exact}`);
-      assert.ok(got <= (quantileMs(cells, shape, 1) ?? 0) + 1e-9);
+      assert.ok(got <= (quantileMs(buckets, 1) ?? 0) + 1e-9);
     }),
   );
-  assert.equal(quantileMs([0, 0, 0], { from: 0, buckets: 3, subBits: 0 }, 0.5), null);
+  assert.equal(
+    quantileMs(latencyBuckets([0, 0, 0], { from: 0, buckets: 3, subBits: 0 }), 0.5),
+    null,
+  );
 });

@@ -2,11 +2,13 @@
 
 import type { Clock } from '../../base/clock.ts';
 import { FAILURE_REASONS } from '../../model/failure.ts';
+import { quantileMs } from '../../model/quantile.ts';
 import type {
   BreakerState,
   EndpointHealth,
   EndpointStats,
   ServiceStats,
+  WindowCounts,
 } from '../../model/stats.ts';
 import {
   ENDPOINT_BUCKETS,
@@ -17,7 +19,7 @@ import {
   SERVICE_WORD,
 } from '../ledger/layout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { quantileMs } from './quantile.ts';
+import { type HistogramShape, latencyBuckets } from './latency-buckets.ts';
 import { Window } from './window.ts';
 
 export interface StatsOptions {
@@ -88,13 +90,14 @@ export class StatsSampler {
     const cells = this.#serviceCells;
     const windowMs = this.#services.sum(serviceKey, this.#clock.nowMs(), cells);
     const slot = this.#ledger.find('service', serviceKey);
+    const counts = countsOf(cells, windowMs, SERVICE_HISTOGRAM);
     return {
-      windowMs,
-      requestsPerSecond: perSecond(requestsOf(cells), windowMs),
-      successRatio: successRatioOf(cells),
-      p50Ms: quantileMs(cells, SERVICE_HISTOGRAM, 0.5),
-      p95Ms: quantileMs(cells, SERVICE_HISTOGRAM, 0.95),
-      p99Ms: quantileMs(cells, SERVICE_HISTOGRAM, 0.99),
+      ...counts,
+      requestsPerSecond: perSecond(counts.requests, windowMs),
+      successRatio: successRatioOf(counts),
+      p50Ms: quantileMs(counts.latency, 0.5),
+      p95Ms: quantileMs(counts.latency, 0.95),
+      p99Ms: quantileMs(counts.latency, 0.99),
       retriesPerSecond: perSecond(cells[SERVICE_OWN.retries] ?? 0, windowMs),
       rateLimitedPerSecond: perSecond(cells[RATE_LIMITED] ?? 0, windowMs),
       breaker: slot === undefined ? 'closed' : breakerOf(this.#ledger, slot),
@@ -109,11 +112,12 @@ export class StatsSampler {
     const cells = this.#endpointCells;
     const windowMs = this.#endpoints.sum(slotKey, this.#clock.nowMs(), cells);
     const slot = this.#ledger.find('endpoint', slotKey);
+    const counts = countsOf(cells, windowMs, ENDPOINT_HISTOGRAM);
     return {
-      windowMs,
-      requestsPerSecond: perSecond(requestsOf(cells), windowMs),
-      successRatio: successRatioOf(cells),
-      p50Ms: quantileMs(cells, ENDPOINT_HISTOGRAM, 0.5),
+      ...counts,
+      requestsPerSecond: perSecond(counts.requests, windowMs),
+      successRatio: successRatioOf(counts),
+      p50Ms: quantileMs(counts.latency, 0.5),
       health: slot === undefined ? 'healthy' : healthOf(this.#ledger, slot),
       inFlight:
         slot === undefined
@@ -135,16 +139,16 @@ export function healthOf(ledger: Ledger, slot: number): EndpointHealth {
   return state === 1 ? 'ejected' : 'probing';
 }
 
-function requestsOf(cells: Float64Array): number {
+/** What ended without a response or with 5xx failed. */
+function countsOf(cells: Float64Array, windowMs: number, shape: HistogramShape): WindowCounts {
   let requests = 0;
   for (let i = 0; i < CLASSES; i++) requests += cells[i] ?? 0;
-  return requests;
+  const failed = (cells[0] ?? 0) + (cells[SERVER_ERRORS] ?? 0);
+  return { windowMs, requests, failed, latency: latencyBuckets(cells, shape) };
 }
 
-/** What ended without a response or with 5xx failed. */
-function successRatioOf(cells: Float64Array): number | null {
-  const requests = requestsOf(cells);
-  return requests <= 0 ? null : 1 - ((cells[0] ?? 0) + (cells[SERVER_ERRORS] ?? 0)) / requests;
+function successRatioOf({ requests, failed }: WindowCounts): number | null {
+  return requests <= 0 ? null : 1 - failed / requests;
 }
 
 function perSecond(count: number, windowMs: number): number {
