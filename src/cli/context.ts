@@ -8,6 +8,8 @@ export const EXIT_OK = 0;
 export const EXIT_FAILURE = 1;
 /** The command line, a variable or the configuration file is wrong; nothing was done. */
 export const EXIT_USAGE = 2;
+/** Nothing wrong was found, but not everything could be asked. */
+export const EXIT_UNKNOWN = 3;
 
 export interface CliContext {
   readonly io: CommandIo;

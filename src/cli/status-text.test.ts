@@ -9,29 +9,38 @@ import {
   podNamed,
   replicaOf,
 } from '../install/facts.fixture.ts';
-import { servicesIn, statusOf } from '../install/status.ts';
-import { clusterText, serviceText, servicesText } from './status-text.ts';
+import { answerOf, lookedAt, statsOf } from '../install/looked.fixture.ts';
+import { serviceStatus } from '../install/service-status.ts';
+import { servicesStatus } from '../install/services-status.ts';
+import { statusOf } from '../install/status.ts';
+import { serviceText, servicesText } from './services-text.ts';
+import { clusterText } from './status-text.ts';
+
+const VERSION = statusOf(lookedAt()).client;
 
 test('maesh status shows a good cluster on one screen', () => {
-  assert.deepEqual(clusterText(statusOf(healthy()), false).split('\n'), [
+  assert.deepEqual(clusterText(statusOf(lookedAt()), false).split('\n'), [
     'Mesh in namespace "maesh" of https://10.0.0.1:6443, Kubernetes v1.36.3',
-    'Image maesh/maesh:0.1.0',
+    `Image maesh/maesh:0.1.0; versions: client ${VERSION}, controllers 0.1.0, agents 0.1.0`,
     '',
-    'CONTROLLER          READY  LEADS  VERSION  AGENTS',
-    'maesh-controller-a  yes    yes    41       1',
-    'maesh-controller-b  yes           41       1',
+    'CONTROLLER          READY  ROLE     AGENTS',
+    'maesh-controller-a  yes    leader        1',
+    'maesh-controller-b  yes    standby       1',
     '',
-    'NODE  AGENT          READY  SERVES',
-    'n1    maesh-agent-a  yes    41',
-    'n2    maesh-agent-b  yes    41',
+    'NODE  AGENT          READY  CONFIGURATION',
+    'n1    maesh-agent-a  yes    up to date',
+    'n2    maesh-agent-b  yes    up to date',
     '',
-    'Services: 2 published, 0 announced, 1 retired',
+    'Services: 2 published, 1 retired, 0 without a mesh name',
+    'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/1.9/2.0 ms, 0 retries/s, 0 × 429/s, 0 in',
+    '          flight',
     'Problems: none',
   ]);
 });
 
 test('maesh status shows what is wrong where it is', () => {
   const problem = {
+    topic: 'problems',
     severity: 'error' as const,
     object: 'Service shop/web',
     field: 'metadata.annotations["x"]',
@@ -42,14 +51,12 @@ test('maesh status shows what is wrong where it is', () => {
   };
   const facts = healthy({
     version: { ok: false, why: 'no answer', isForbidden: false },
-    shadows: { ok: false, why: 'Cannot GET "/x": 403 Forbidden', isForbidden: true },
     pods: known([
       podNamed('maesh-controller-a', 'n1'),
-      podNamed('maesh-controller-b', 'n2', { isReady: false, restarts: 4 }),
+      podNamed('maesh-controller-b', 'n2', { isReady: false, restarts: 4, trouble: 'Crash' }),
       podNamed('maesh-agent-a', 'n1'),
       podNamed('maesh-agent-b', 'n2', { isReady: false, trouble: 'ImagePullBackOff' }),
       podNamed('maesh-agent-c', 'n3'),
-      podNamed('maesh-agent-d', 'n4', { isEnding: true }),
     ]),
     nodes: known([nodeNamed('n1'), nodeNamed('n2'), nodeNamed('n5', { isReady: false })]),
     replicas: new Map([
@@ -65,67 +72,164 @@ test('maesh status shows what is wrong where it is', () => {
                 failures: ['port 10001: address in use'],
               }),
             ],
-            problems: [{ ...problem, severity: 'warning', value: '', field: '' }, problem],
           }),
         ),
       ],
-      ['maesh-controller-b', { ok: false, why: 'it closed the connection', isForbidden: false }],
     ]),
   });
-  assert.deepEqual(clusterText(statusOf(facts), false).split('\n'), [
+  const warning = { ...problem, severity: 'warning' as const, value: '', field: '' };
+  const looked = lookedAt(facts, { problems: [problem, warning], outside: null, stats: [] });
+  assert.deepEqual(clusterText(statusOf(looked), false).split('\n'), [
     'Mesh in namespace "maesh" of https://10.0.0.1:6443',
-    'Image maesh/maesh:0.1.0',
+    `Image maesh/maesh:0.1.0; versions: client ${VERSION}, controllers 0.1.0, agents 0.1.0`,
     '',
-    'CONTROLLER          READY  LEADS  VERSION  AGENTS',
-    'maesh-controller-a  yes    yes    41       1',
-    'maesh-controller-b  NO            -        -       it closed the connection; 4 restarts',
+    'CONTROLLER          READY  ROLE     AGENTS',
+    'maesh-controller-a  yes    leader        1',
+    'maesh-controller-b  NO     standby       ?  Crash; 4 restarts',
     '',
-    'NODE  AGENT          READY  SERVES',
-    'n1    maesh-agent-a  yes    39 (2 behind)  port 10001: address in use',
-    'n2    maesh-agent-b  NO     -              ImagePullBackOff',
-    'n3    maesh-agent-c  yes    -              not connected',
-    'n4    maesh-agent-d  yes    -              ending',
-    'n5    -              NO     -              no agent; the node is not ready',
+    'NODE  AGENT          READY  CONFIGURATION',
+    'n1    maesh-agent-a  yes    2 changes behind  port 10001: address in use',
+    'n2    maesh-agent-b  NO     not connected     ImagePullBackOff',
+    'n3    maesh-agent-c  yes    not connected',
+    'n5    -              NO     -                 no agent; the node is not ready',
     '',
-    'Services: ? published, ? announced, ? retired',
+    'Services: 2 published, 1 retired, ? without a mesh name',
+    'Traffic:  unknown',
     'Problems: 1 error, 1 warning',
     String.raw`  error   Service shop/web metadata.annotations["x"] is "a\u001b[31m": is no number`,
     '          give 1 to 10',
     '  warning Service shop/web: is no number',
     '          give 1 to 10',
-    'Cannot be seen: Cannot GET "/x": 403 Forbidden',
   ]);
-  assert.ok(clusterText(statusOf(facts), true).includes('\u001B[31mNO\u001B[39m     -'));
+  assert.ok(clusterText(statusOf(looked), true).includes('\u001B[31mNO\u001B[39m     -'));
 });
 
-test('maesh status -n shows the Services of a namespace, and of a Service what agents see', () => {
-  assert.equal(
-    servicesText(servicesIn(healthy(), 'shop'), 'shop'),
-    'SERVICE   STATE      PORTS\nshop/api  published  1\nshop/web  published  2',
-  );
-  assert.match(servicesText([], 'x'), /^No Service of namespace "x" has a mesh name$/);
-  const status = {
-    key: 'shop/web',
-    state: 'published',
-    names: ['web.shop.maesh'],
-    address: '10.96.0.7',
-    ports: ['80/http'],
-    agents: [
-      { node: 'n1', healthy: 1, total: 2, ejected: 1, breaker: 'open', note: '' },
-      { node: 'n2', healthy: 0, total: 0, ejected: 0, breaker: '', note: 'does not know it yet' },
-    ],
-    problems: [],
-  };
-  assert.deepEqual(serviceText(status, false).split('\n'), [
-    'Service shop/web: published',
-    'Names:   web.shop.maesh',
-    'Address: 10.96.0.7',
-    'Ports:   80/http',
-    '',
-    'NODE  HEALTHY  EJECTED  BREAKER',
-    'n1    1 of 2   1        open',
-    'n2    -        -        -        does not know it yet',
-    '',
-    'Problems: none',
+const FORBIDDEN = { ok: false, why: 'Cannot GET "/x": 403 Forbidden', isForbidden: true } as const;
+
+test('what may not be asked is unknown, with the reason once and the permissions that are missing', () => {
+  const facts = healthy({
+    nodes: FORBIDDEN,
+    lease: FORBIDDEN,
+    replicas: new Map([
+      ['maesh-controller-a', FORBIDDEN],
+      ['maesh-controller-b', FORBIDDEN],
+    ]),
+  });
+  const denied = (node: string) =>
+    ({
+      pod: podNamed(`maesh-agent-${node}`, node),
+      ok: false,
+      why: FORBIDDEN.why,
+      kind: 'forbidden',
+    }) as const;
+  const looked = lookedAt(facts, { stats: [denied('n1'), denied('n2')], outside: null });
+  const text = clusterText(statusOf(looked), false);
+  const [head = '', rest = ''] = text.split('\nProblems: ');
+  assert.match(head, /maesh-controller-a {2}yes {4}unknown {7}\?$/m);
+  assert.match(head, /n1 {4}maesh-agent-a {2}yes {4}unknown$/m);
+  assert.doesNotMatch(text, /not connected/);
+  assert.match(head, /\nTraffic: {2}unknown$/);
+  assert.deepEqual(rest.split('\n'), [
+    'none known; not everything could be asked',
+    'Unknown:  nodes without an agent; which replica leads; what maesh-controller-a knows: connected',
+    '          agents and problems; what maesh-controller-b knows: connected agents and problems; traffic',
+    '          and health on node n1; and 1 more',
+    '          missing permissions: list nodes; get leases in maesh; get pods/proxy in maesh',
+    '          Cannot GET "/x": 403 Forbidden',
+    '          ask an administrator to bind the ClusterRole "maesh-view" to you in namespace "maesh"',
   ]);
+});
+
+test('maesh status -n and -A show figures of each Service, and why the others have no mesh name', () => {
+  const told = [
+    { key: 'shop/api', endpoints: { total: 2 }, ports: [{ port: 80, carried: true }] },
+    { key: 'shop/web', endpoints: { total: 3 }, ports: [{ port: 80, carried: true }] },
+    {
+      key: 'shop/db',
+      endpoints: { total: 1 },
+      ports: [{ port: 5432, protocol: 'tcp', carried: false }],
+    },
+  ];
+  const out = { servicePort: 80, address: '10.1.0.1', port: 8080, health: 'ejected' };
+  const looked = lookedAt(healthy(), {
+    services: told,
+    outside: [{ service: 'shop/old', reason: 'maesh.dev/mesh is "disabled" on the Service' }],
+    stats: [
+      answerOf(
+        'n1',
+        statsOf('shop/web', 60, { breaker: 'closed', endpoints: [out], retriesPerSecond: 1.04 }),
+      ),
+      answerOf(
+        'n2',
+        statsOf('shop/web', 40, { breaker: 'open', failed: 40, latency: [[4, 8, 40]] }),
+      ),
+    ],
+  });
+  const lines = servicesText(servicesStatus(looked, 'shop'), false).split('\n');
+  assert.deepEqual(lines, [
+    'SERVICE  RATE  SUCCESS  P50  P95  P99  RETRY/S  429/S  BREAKER  HEALTHY',
+    'api         0        -    -    -    -        0      0  -            2/2',
+    'web       100   60.0 %  1.8  7.5  7.9      1.0      0  open         2/3',
+    '',
+    'Without a mesh name:',
+    '  db                  this version carries none of its ports: 5432 (tcp)',
+    '  old                 maesh.dev/mesh is "disabled" on the Service',
+  ]);
+  const all = servicesText(servicesStatus(looked, ''), false);
+  assert.match(all, /^shop\/web /m);
+  assert.match(
+    servicesText(servicesStatus(lookedAt(), 'x'), false),
+    /^No Service of namespace "x"/,
+  );
+});
+
+test('maesh status of a Service shows its endpoints and nodes, and no line is wider than 100 columns', () => {
+  const endpoint = { servicePort: 80, address: '10.1.0.1', port: 8080, pod: 'shop/web-1' };
+  const other = { ...endpoint, address: '10.1.0.2', pod: 'shop/web-2' };
+  const of = (health: string) => ({ ...statsOf('', 10), ...endpoint, health });
+  const looked = lookedAt(healthy(), {
+    services: [
+      {
+        key: 'shop/web',
+        names: ['web.shop.maesh'],
+        address: '10.96.0.7',
+        ports: [{ port: 80, protocol: 'http', carried: true }],
+        endpoints: { total: 2 },
+      },
+    ],
+    stats: [
+      answerOf(
+        'n1',
+        statsOf('shop/web', 20, {
+          breaker: 'open',
+          endpoints: [of('ejected'), { ...of('healthy'), ...other }],
+        }),
+      ),
+      answerOf('n2', statsOf('shop/web', 10, { breaker: 'closed', endpoints: [of('healthy')] })),
+      { pod: podNamed('maesh-agent-c', 'n3'), ok: false, why: 'timeout', kind: 'unreachable' },
+    ],
+  });
+  const text = serviceText(serviceStatus(looked, 'shop/web'), false);
+  assert.ok(
+    text.split('\n').every((line) => line.length <= 100),
+    text,
+  );
+  assert.deepEqual(text.split('\n').slice(0, 15), [
+    'Service shop/web: published',
+    'Names:    web.shop.maesh',
+    'Address:  10.96.0.7',
+    'Ports:    80/http',
+    'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/1.9/2.0 ms, 0 retries/s, 0 × 429/s, 0 in',
+    '          flight',
+    '',
+    'ENDPOINT       POD         HEALTH             RATE  SUCCESS  P50  P95  P99  IN FLIGHT',
+    '10.1.0.1:8080  shop/web-1  ejected on 1 of 2  20.0  100.0 %  1.5  1.9  2.0          0  n1',
+    '10.1.0.2:8080  shop/web-2  healthy            10.0  100.0 %  1.5  1.9  2.0          0',
+    '',
+    'NODE  RATE  SUCCESS  P50  P95  P99  RETRY/S  429/S  BREAKER',
+    'n1    20.0  100.0 %  1.5  1.9  2.0        0      0  open',
+    'n2    10.0  100.0 %  1.5  1.9  2.0        0      0  closed',
+    'n3       ?        ?    ?    ?    ?        ?      ?  ?        unknown: no answer',
+  ]);
+  assert.throws(() => serviceStatus(lookedAt(), 'shop/wbe'), /Cannot find Service "shop\/wbe"/);
 });

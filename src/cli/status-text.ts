@@ -1,129 +1,131 @@
-/** The state of the mesh as text for a terminal of 80 columns and more. */
+/** The state of the mesh as text for a terminal of 100 columns. */
 
-import { styleText } from 'node:util';
-
-import type { ServiceStatus } from '../install/service-status.ts';
-import type { ClusterStatus, ShadowRow } from '../install/status.ts';
+import type { AgentRow, ClusterStatus, ControllerRow } from '../install/status.ts';
+import type { Unknown } from '../install/unknown.ts';
 import type { Problem } from '../model/service.ts';
-import { printable } from './output.ts';
-import { problemLines, severityWord, tally } from './problem-text.ts';
+import { figuresLine, UNKNOWN } from './figures-text.ts';
+import { plural, problemLines, severityWord, tally } from './problem-text.ts';
+import { BELOW_LABEL, cell, type Cell, labelled, right, tableLines, wrapped } from './table.ts';
 
 /** Problems that are shown; `-o json` has all. */
 const PROBLEMS_SHOWN = 10;
-
-type Cell = string | number | null;
+/** Things of which one is unknown for the same reason, that are shown. */
+const UNKNOWN_SHOWN = 5;
 
 export function clusterText(status: ClusterStatus, isColored: boolean): string {
-  const { controllers, agents, services, problems } = status;
-  const good = (isGood: boolean): string => paint(isGood ? 'yes' : 'NO', isGood, isColored);
+  const { namespace, server, image } = status;
   const kubernetes = status.kubernetes === '' ? '' : `, Kubernetes ${status.kubernetes}`;
-  const shown = services ?? { published: '?', announced: '?', retired: '?' };
   return [
-    `Mesh in namespace "${status.namespace}" of ${status.server}${kubernetes}`,
-    status.image === '' ? 'Image not known' : `Image ${status.image}`,
+    `Mesh in namespace "${namespace}" of ${server}${kubernetes}`,
+    `Image ${image === '' ? 'unknown' : image}; versions: ${versionsText(status)}`,
     '',
-    table(
-      ['CONTROLLER', 'READY', 'LEADS', 'VERSION', 'AGENTS', ''],
-      controllers.map((row) => [
-        row.pod,
-        good(row.ready),
-        row.leads ? 'yes' : '',
-        row.version,
-        row.agents,
-        row.note,
-      ]),
+    ...tableLines(
+      ['CONTROLLER', 'READY', 'ROLE', 'AGENTS'],
+      status.controllers.map(controllerRow),
+      isColored,
     ),
     '',
-    table(
-      ['NODE', 'AGENT', 'READY', 'SERVES', ''],
-      agents.map((row) => [
-        row.node,
-        row.pod === '' ? '-' : row.pod,
-        good(row.ready),
-        row.behind === 0 ? row.version : `${row.version} (${row.behind} behind)`,
-        row.note,
-      ]),
+    ...tableLines(
+      ['NODE', 'AGENT', 'READY', 'CONFIGURATION'],
+      status.agents.map(agentRow),
+      isColored,
     ),
     '',
-    `Services: ${shown.published} published, ${shown.announced} announced, ${shown.retired} retired`,
-    problemsText(problems, isColored),
-    ...status.unseen.map((why) => `Cannot be seen: ${printable(why)}`),
+    `Services: ${countsText(status)}`,
+    ...labelled('Traffic', figuresLine(status.traffic)),
+    ...endText(status, isColored),
   ].join('\n');
 }
 
-export function servicesText(services: readonly ShadowRow[], namespace: string): string {
-  if (services.length === 0) return `No Service of namespace "${namespace}" has a mesh name`;
-  return table(
-    ['SERVICE', 'STATE', 'PORTS'],
-    services.map(({ service, state, ports }) => [service, state, ports]),
-  );
+/** Problems, then what is not known, as every view ends. */
+export function endText(
+  status: { readonly problems: readonly Problem[]; readonly unknown: readonly Unknown[] },
+  isColored: boolean,
+): readonly string[] {
+  return [...problemsText(status, isColored), ...status.unknown.flatMap(unknownLines)];
 }
 
-export function serviceText(status: ServiceStatus, isColored: boolean): string {
-  const { key, state, names, address, ports, agents, problems } = status;
-  return [
-    `Service ${key}: ${state === '' ? 'no mesh name' : state}`,
-    ...(names.length === 0 ? [] : [`Names:   ${names.join(', ')}`]),
-    ...(address === '' ? [] : [`Address: ${address}`]),
-    ...(ports.length === 0 ? [] : [`Ports:   ${ports.join(', ')}`]),
-    '',
-    table(
-      ['NODE', 'HEALTHY', 'EJECTED', 'BREAKER', ''],
-      agents.map((row) =>
-        row.note === ''
-          ? [row.node, `${row.healthy} of ${row.total}`, row.ejected, row.breaker, '']
-          : [row.node, null, null, null, row.note],
-      ),
-    ),
-    '',
-    problemsText(problems, isColored),
-  ].join('\n');
+/** Which version of maesh runs where; several while an upgrade is under way. */
+function versionsText({ client, controllers, agents }: ClusterStatus): string {
+  const of = (rows: readonly { readonly build: string | null }[]): string => {
+    const builds = rows.flatMap(({ build }) => (build === null ? [] : [build]));
+    return builds.length === 0 ? 'unknown' : [...new Set(builds)].sort().join(' and ');
+  };
+  return `client ${client}, controllers ${of(controllers)}, agents ${of(agents)}`;
 }
 
-function problemsText(problems: readonly Problem[], isColored: boolean): string {
-  if (problems.length === 0) return 'Problems: none';
+function controllerRow({ pod, ready, role, agents, note }: ControllerRow) {
+  const cells = [cell(pod), readyCell(ready), unknownCell(role), right(String(agents ?? UNKNOWN))];
+  return { cells, note };
+}
+
+function agentRow({ node, pod, ready, configuration, changesBehind, note }: AgentRow) {
+  const word =
+    configuration === 'behind'
+      ? `${plural(changesBehind ?? 0, 'change')} behind`
+      : configuration === 'none'
+        ? '-'
+        : configuration;
+  const isBad = configuration === 'not connected' || configuration === 'behind';
+  const told = isBad ? cell(word, 'red') : unknownCell(word);
+  return { cells: [cell(node), cell(pod === '' ? '-' : pod), readyCell(ready), told], note };
+}
+
+function readyCell(isReady: boolean): Cell {
+  return isReady ? cell('yes', 'green') : cell('NO', 'red');
+}
+
+function unknownCell(word: string): Cell {
+  return word === 'unknown' ? cell(word, 'yellow') : cell(word);
+}
+
+function countsText({ services, outside }: ClusterStatus): string {
+  const without = `${outside ?? UNKNOWN} without a mesh name`;
+  if (services === null) return `unknown; ${without}`;
+  const { published, announced, retired } = services;
+  const soon = announced === 0 ? '' : `, ${announced} announced`;
+  const gone = retired === 0 ? '' : `, ${retired} retired`;
+  return `${published} published${soon}${gone}, ${without}`;
+}
+
+/** Without a problem it says `none` only when all was asked. */
+function problemsText(
+  {
+    problems,
+    unknown,
+  }: { readonly problems: readonly Problem[]; readonly unknown: readonly Unknown[] },
+  isColored: boolean,
+): readonly string[] {
+  const rest = unknown.length === 0 ? '' : ' known; not everything could be asked';
+  if (problems.length === 0) return [`Problems: none${rest}`];
   const lines = problems.slice(0, PROBLEMS_SHOWN).flatMap((problem) => {
-    const [first = '', ...rest] = problemLines(problem);
-    const word = severityWord(problem.severity, isColored);
-    return [`  ${word} ${first}`, ...rest.map((line) => `          ${line}`)];
+    const [first = '', ...more] = problemLines(problem);
+    const margin = ' '.repeat(severityWord(problem.severity, false).length + 3);
+    const head = `  ${severityWord(problem.severity, isColored)} `;
+    const [top = '', ...below] = wrapped(first, margin);
+    return [
+      head + top.slice(margin.length),
+      ...below,
+      ...more.flatMap((line) => wrapped(line, margin)),
+    ];
   });
-  const rest = problems.length - PROBLEMS_SHOWN;
-  const more = rest > 0 ? [`  and ${rest} more: maesh status -o json`] : [];
-  return [`Problems: ${tally(problems)}`, ...lines, ...more].join('\n');
+  const left = problems.length - PROBLEMS_SHOWN;
+  return [
+    `Problems: ${tally(problems)}${rest}`,
+    ...lines,
+    ...(left > 0 ? [`  and ${left} more: maesh status -o json`] : []),
+  ];
 }
 
-/** Columns as wide as they need to be; the last one has no header and no end. */
-function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const texts = rows.map((row) => row.map((cell) => (cell === null ? '-' : printCell(cell))));
-  const all = [header, ...texts];
-  const widths = header.map((_, column) =>
-    Math.max(...all.map((row) => visible(row[column] ?? ''))),
-  );
-  return all
-    .map((row) =>
-      row
-        .map((cell, column) => cell + ' '.repeat((widths[column] ?? 0) - visible(cell)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}
-
-/** Colours of ours stay, control characters of others do not. */
-function printCell(cell: string | number): string {
-  return typeof cell === 'number' ? String(cell) : PAINTED.test(cell) ? cell : printable(cell);
-}
-
-// oxlint-disable-next-line no-control-regex -- what `paint` makes begins so
-const PAINTED = /^\u001B\[\d+m(?:yes|NO)\u001B\[\d+m$/;
-
-// oxlint-disable-next-line no-control-regex -- colours take no room
-const COLOUR = /\u001B\[\d+m/g;
-
-function visible(text: string): number {
-  return text.replaceAll(COLOUR, '').length;
-}
-
-function paint(text: string, isGood: boolean, isColored: boolean): string {
-  return isColored ? styleText(isGood ? 'green' : 'red', text, { validateStream: false }) : text;
+function unknownLines({ what, permissions, reason, remedy }: Unknown): readonly string[] {
+  const shown = what.slice(0, UNKNOWN_SHOWN).join('; ');
+  const more = what.length > UNKNOWN_SHOWN ? `; and ${what.length - UNKNOWN_SHOWN} more` : '';
+  return [
+    ...labelled('Unknown', `${shown}${more}`),
+    ...(permissions.length === 0
+      ? []
+      : wrapped(`missing permissions: ${permissions.join('; ')}`, BELOW_LABEL)),
+    ...wrapped(reason, BELOW_LABEL),
+    ...wrapped(remedy, BELOW_LABEL),
+  ];
 }

@@ -25,6 +25,7 @@ async function setUp(context: TestContext) {
   };
   writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
   let out = '';
+  const codes: number[] = [];
   let interrupt = (): void => undefined;
   const cli: CliContext = {
     io: {
@@ -37,15 +38,15 @@ async function setUp(context: TestContext) {
     },
     env: { KUBECONFIG: path },
     isColored: false,
-    exit: (code) => assert.equal(code, 0),
+    exit: (code) => void codes.push(code),
   };
   const run = (...args: readonly string[]) =>
     statusCommand(cli).exitOverride().parseAsync(args, { from: 'user' });
-  return { server, run, out: () => out, interrupt: () => interrupt() };
+  return { server, run, codes, out: () => out, interrupt: () => interrupt() };
 }
 
 test('maesh status --watch goes on through errors, until it is interrupted', async (context) => {
-  const { server, run, out, interrupt } = await setUp(context);
+  const { server, run, codes, out, interrupt } = await setUp(context);
   server.answers.push(
     { status: 401, reason: 'Unauthorized' },
     { status: 401, reason: 'Unauthorized' },
@@ -55,9 +56,20 @@ test('maesh status --watch goes on through errors, until it is interrupted', asy
   assert.match(out(), /^maesh: Cannot GET "\/version": 401 Unauthorized/);
   interrupt();
   await done;
+  assert.deepEqual(codes, [1]);
 });
 
-test('maesh status finds a Service by the namespace of the context, or says that there is none', async (context) => {
+test('maesh status -A cannot be narrowed', async (context) => {
+  const { run } = await setUp(context);
+  for (const args of [
+    ['-A', '-n', 'shop'],
+    ['-A', 'web'],
+  ]) {
+    await assert.rejects(run(...args), /Cannot use -A with a namespace or a Service/);
+  }
+});
+
+test('maesh status finds a Service by the namespace of the context, in every way that kubectl does', async (context) => {
   const { server, run, out } = await setUp(context);
   server.set('v1/services', {
     metadata: {
@@ -72,7 +84,6 @@ test('maesh status finds a Service by the namespace of the context, or says that
     },
   });
   await run('web', '-o', 'json');
-  const { key, state } = JSON.parse(out()) as { key: string; state: string };
-  assert.deepEqual([key, state], ['shop/web', 'announced']);
-  await assert.rejects(run('bank/web'), /Cannot find "bank\/web": .+ maesh status -n bank/);
+  const told = JSON.parse(out()) as { service: string; state: string };
+  assert.deepEqual([told.service, told.state], ['shop/web', 'announced']);
 });

@@ -46,7 +46,7 @@ export function agentOf(pod: string, node: string, over: Partial<AgentFact> = {}
 }
 
 export function replicaOf(pod: string, over: Partial<ReplicaFact> = {}): ReplicaFact {
-  return { pod, version: 41, agents: [], problems: [], pending: [], ...over };
+  return { pod, build: '0.1.0', version: 41, agents: [], problems: [], pending: [], ...over };
 }
 
 const WORKLOAD = {

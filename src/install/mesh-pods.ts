@@ -109,17 +109,36 @@ export class MeshPods {
     }
   }
 
-  /** Of every agent, in order of the nodes; bounded in how many are asked at a time and in how long it takes. */
+  /**
+   * Of every agent, in order of the nodes; bounded in how many are asked at a time and in how long it takes. Who may not ask one
+   * may ask none.
+   */
   async askAgents(path: string, query: Query = {}): Promise<readonly Answered[]> {
     const { clock } = this.#options;
     const endMs = clock.nowMs() + ALL_MS;
+    let forbidden: Failed | null = null;
     const one = async (pod: PodFact): Promise<Answered> => {
+      if (forbidden !== null) return { ...forbidden, pod };
       const leftMs = endMs - clock.nowMs();
-      if (leftMs > 0) return this.ask(pod, path, query, Math.min(AGENT_MS, leftMs));
-      const why = `not asked: the agents before it took all of ${ALL_MS / 1_000} s`;
-      return { pod, ok: false, why, kind: 'failed' };
+      if (leftMs <= 0) {
+        const why = `not asked: the agents before it took all of ${ALL_MS / 1_000} s`;
+        return { pod, ok: false, why, kind: 'failed' };
+      }
+      const answer = await this.ask(pod, path, query, Math.min(AGENT_MS, leftMs));
+      if (!answer.ok && answer.kind === 'forbidden') forbidden = answer;
+      return answer;
     };
     return inParallel(this.agents, one, PARALLEL);
+  }
+
+  /** Of the first controller that answers; undefined when none runs. */
+  async askController(path: string, query: Query = {}): Promise<Answered | undefined> {
+    let last: Answered | undefined;
+    for (const pod of this.controllers) {
+      last = await this.ask(pod, path, query);
+      if (last.ok || last.kind === 'forbidden') break;
+    }
+    return last;
   }
 
   /** Why it could not be asked, with what to do about it. */

@@ -1,90 +1,109 @@
-/** One Service as the agents see it. */
+/** One Service as all agents see it. */
 
-import type { Problem } from '../model/service.ts';
 import { MeshError } from '../base/error.ts';
-import { problemsOf } from './check/network.ts';
-import { askPod } from './facts/ask-replica.ts';
-import type { ClusterFacts } from './facts/facts.ts';
-import type { Api } from './names.ts';
-import { inParallel } from './pages.ts';
-import { listAt, numberAt, recordAt, textAt } from '../base/record.ts';
+import { listAt, numberAt, textAt } from '../base/record.ts';
+import type { Problem } from '../model/service.ts';
+import type { BreakerState } from '../model/stats.ts';
+import type { Failed } from './mesh-pods.ts';
+import type { ShadowFact } from './facts/facts.ts';
+import type { Looked, OutsideService } from './look.ts';
+import { type NameState, rowOf } from './services-status.ts';
+import { type EndpointTraffic, type Figures, trafficOf } from './traffic.ts';
+import type { Unknown } from './unknown.ts';
 
-/** Agents that are asked; in a larger cluster they are the first by name of their node. */
-const AGENTS_MAX = 20;
+interface NodeView {
+  readonly node: string;
+  readonly pod: string;
+  /** Null when the agent could not be asked, or does not have the Service. */
+  readonly figures: Figures | null;
+  readonly breaker: BreakerState | 'none' | null;
+  /** Why there is nothing, or ''. */
+  readonly note: string;
+}
 
 export interface ServiceStatus {
   /** `shop/web`. */
-  readonly key: string;
-  /** `published`, `announced`, `retired`; '' when it has no shadow. */
-  readonly state: string;
+  readonly service: string;
+  /** `outside`: it is not part of the mesh. */
+  readonly state: NameState | 'outside';
+  /** Why the name does not resolve, or ''. */
+  readonly reason: string;
   readonly names: readonly string[];
   readonly address: string;
   /** `80/http`. */
   readonly ports: readonly string[];
-  readonly agents: readonly AgentView[];
+  readonly figures: Figures | null;
+  readonly breaker: BreakerState | 'none' | null;
+  readonly endpoints: readonly EndpointTraffic[];
+  readonly nodes: readonly NodeView[];
   readonly problems: readonly Problem[];
+  readonly unknown: readonly Unknown[];
 }
 
-interface AgentView {
-  readonly node: string;
-  readonly healthy: number;
-  readonly total: number;
-  readonly ejected: number;
-  readonly breaker: string;
-  /** Why it could not be asked, or ''. */
-  readonly note: string;
-}
-
-/** Asks ready agents about `namespace/name`. Throws a `MeshError` when the mesh has no such Service. */
-export async function serviceStatus(
-  api: Api,
-  facts: ClusterFacts,
-  key: string,
-): Promise<ServiceStatus> {
-  const shadow = facts.shadows.ok
-    ? facts.shadows.value.find(({ service }) => service === key)
-    : undefined;
-  const problems = problemsOf(facts).filter(({ object }) => object === `Service ${key}`);
-  if (facts.shadows.ok && shadow === undefined && problems.length === 0) {
-    throw new MeshError(
-      'not_found',
-      `Cannot find "${key}": the mesh has no such Service; see all with: maesh status -n ${key.split('/')[0] ?? ''}`,
-    );
-  }
-  const pods = (facts.pods.ok ? facts.pods.value : [])
-    .filter(({ component, isReady }) => component === 'agent' && isReady)
-    .toSorted((a, b) => (a.node < b.node ? -1 : 1))
-    .slice(0, AGENTS_MAX);
-  const answers = await inParallel(pods, async ({ name, node }) => {
-    const pod = { namespace: facts.namespace, name };
-    try {
-      const answer = await askPod(api, pod, '/api/services', { query: { service: key } });
-      const [found] = listAt(answer, 'services');
-      return { node, found, note: found === undefined ? 'does not know it yet' : '' };
-    } catch (error) {
-      return { node, found: undefined, note: MeshError.from(error).message };
-    }
-  });
-  const first = answers.find(({ found }) => found !== undefined)?.found;
+/** Throws a `MeshError` when the cluster has no such Service. */
+export function serviceStatus(looked: Looked, key: string): ServiceStatus {
+  const { shadow, told, left } = find(looked, key);
+  const traffic = trafficOf(looked.stats).get(key);
+  const row = rowOf(looked, key, { shadow, told, traffic });
+  const { state, reason, figures, breaker } = row;
+  const isOutside = left !== undefined && shadow === undefined;
   return {
-    key,
-    state: shadow?.state ?? '',
-    names: listAt(first, 'names').map(String),
-    address: textAt(first, 'address'),
-    ports: listAt(first, 'ports').map(
+    service: key,
+    ...(isOutside ? { state: 'outside', reason: left.reason } : { state, reason }),
+    names: state === 'published' ? listAt(told, 'names').map(String) : [],
+    address: textAt(told, 'address'),
+    ports: listAt(told, 'ports').map(
       (port) => `${numberAt(port, 'port')}/${textAt(port, 'protocol')}`,
     ),
-    agents: answers.map(({ node, found, note }) => ({ node, note, ...viewOf(found) })),
-    problems,
+    figures,
+    breaker,
+    endpoints: traffic?.endpoints ?? [],
+    nodes: isOutside ? [] : nodesOf(looked, key),
+    problems: about(looked, key),
+    unknown: looked.unknown,
   };
 }
 
-function viewOf(found: unknown): Omit<AgentView, 'node' | 'note'> {
-  const endpoints = recordAt(found, 'endpoints');
-  return {
-    healthy: numberAt(endpoints, 'healthy'),
-    total: numberAt(endpoints, 'total'),
-    ejected: numberAt(endpoints, 'ejected'),
-    breaker: textAt(found, 'breaker'),
-  };
+function about({ problems }: Looked, key: string): readonly Problem[] {
+  return problems.filter(({ object }) => object === `Service ${key}`);
+}
+
+interface Found {
+  readonly shadow: ShadowFact | undefined;
+  /** Of `/api/services` of a controller. */
+  readonly told: unknown;
+  readonly left: OutsideService | undefined;
+}
+
+/** Throws when everything was asked and nothing knows the Service. */
+function find(looked: Looked, key: string): Found {
+  const { facts, services, outside } = looked;
+  const shadows = facts.shadows.ok ? facts.shadows.value : null;
+  const shadow = shadows?.find(({ service }) => service === key);
+  const told = services?.find((raw) => textAt(raw, 'key') === key);
+  const left = outside?.find(({ service }) => service === key || service.endsWith('/*'));
+  const isUnseen = shadow === undefined && told === undefined && left === undefined;
+  const isAllAsked = shadows !== null && services !== null && outside !== null;
+  if (!isUnseen || !isAllAsked || about(looked, key).length > 0) return { shadow, told, left };
+  const namespace = key.slice(0, key.indexOf('/'));
+  throw new MeshError(
+    'not_found',
+    `Cannot find Service "${key}": the cluster has none of that name; see those there are with: maesh status -n ${namespace}`,
+  );
+}
+
+function nodesOf({ stats }: Looked, key: string): readonly NodeView[] {
+  return stats.map((answer) => {
+    const { node, name: pod } = answer.pod;
+    const nothing = { node, pod, figures: null, breaker: null };
+    if (!answer.ok) return { ...nothing, note: unasked(answer) };
+    const found = trafficOf([answer]).get(key)?.nodes[0];
+    if (found === undefined) return { ...nothing, note: 'does not have it' };
+    return { node, pod, figures: found.figures, breaker: found.breaker, note: '' };
+  });
+}
+
+/** The reason is told once, below. */
+function unasked({ kind }: Failed): string {
+  return kind === 'forbidden' ? 'unknown: not permitted' : 'unknown: no answer';
 }

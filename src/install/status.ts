@@ -1,18 +1,21 @@
 /** The state of the mesh in a cluster on one screen. */
 
+import { readVersion } from '../base/version.ts';
 import type { Problem } from '../model/service.ts';
-import { problemsOf } from './check/network.ts';
-import type { ClusterFacts, Known, PodFact, ReplicaFact } from './facts/facts.ts';
+import type { AgentFact, ClusterFacts, Known, PodFact, ReplicaFact } from './facts/facts.ts';
+import type { Looked } from './look.ts';
+import { type Figures, totalOf } from './traffic.ts';
+import type { Unknown } from './unknown.ts';
 
 export interface ControllerRow {
   readonly pod: string;
   readonly ready: boolean;
-  readonly leads: boolean;
-  /** Version of its configuration; null when it cannot be asked. */
-  readonly version: number | null;
+  readonly role: 'leader' | 'standby' | 'unknown';
+  /** Version of maesh; null when it cannot be asked. */
+  readonly build: string | null;
   /** Connected to it; null when it cannot be asked. */
   readonly agents: number | null;
-  /** Why it is not ready, or cannot be asked; ''. */
+  /** Why it is not ready, or ''. */
   readonly note: string;
 }
 
@@ -21,11 +24,19 @@ export interface AgentRow {
   /** '' on a node without one. */
   readonly pod: string;
   readonly ready: boolean;
-  /** Version that it serves, of the numbers of its controller; null when it is connected to none. */
-  readonly version: number | null;
-  /** Versions behind its controller. */
-  readonly behind: number;
+  /** Whether it serves what its controller gives out; `none` on a node without an agent. */
+  readonly configuration: 'up to date' | 'behind' | 'not connected' | 'unknown' | 'none';
+  /** Changes that it does not serve yet; null when that is not known. */
+  readonly changesBehind: number | null;
+  /** Version of maesh; null when it is not known. */
+  readonly build: string | null;
   readonly note: string;
+}
+
+export interface ServiceCounts {
+  readonly published: number;
+  readonly announced: number;
+  readonly retired: number;
 }
 
 export interface ClusterStatus {
@@ -34,23 +45,24 @@ export interface ClusterStatus {
   /** '' when not known. */
   readonly kubernetes: string;
   readonly image: string;
+  /** Version of this command. */
+  readonly client: string;
   readonly controllers: readonly ControllerRow[];
   readonly agents: readonly AgentRow[];
-  /** Shadow Services by state; null when they cannot be seen. */
-  readonly services: {
-    readonly published: number;
-    readonly announced: number;
-    readonly retired: number;
-  } | null;
+  /** Mesh names by state; null when they cannot be seen. */
+  readonly services: ServiceCounts | null;
+  /** Services of the cluster without a mesh name; null when no controller could be asked. */
+  readonly outside: number | null;
+  /** Of all Services, over the agents that answered; null when none did. */
+  readonly traffic: Figures | null;
   /** Errors first. */
   readonly problems: readonly Problem[];
-  /** What could not be seen, as sentences. */
-  readonly unseen: readonly string[];
+  readonly unknown: readonly Unknown[];
 }
 
-export function statusOf(facts: ClusterFacts): ClusterStatus {
+export function statusOf(looked: Looked): ClusterStatus {
+  const { facts, stats, outside, problems, unknown } = looked;
   const { controller, version, shadows } = facts;
-  const problems = problemsOf(facts);
   const inState = (state: string): number =>
     shadows.ok ? shadows.value.filter((shadow) => shadow.state === state).length : 0;
   return {
@@ -58,6 +70,7 @@ export function statusOf(facts: ClusterFacts): ClusterStatus {
     server: facts.server,
     kubernetes: version.ok ? version.value : '',
     image: controller.ok ? (controller.value?.image ?? '') : '',
+    client: readVersion(),
     controllers: controllerRows(facts),
     agents: agentRows(facts),
     services: shadows.ok
@@ -67,39 +80,24 @@ export function statusOf(facts: ClusterFacts): ClusterStatus {
           retired: inState('retired'),
         }
       : null,
-    problems: problems.toSorted((a, b) => rank(a) - rank(b)),
-    unseen: [facts.pods, facts.nodes, facts.lease, facts.shadows, controller, facts.agent].flatMap(
-      (fact: Known<unknown>) => (fact.ok ? [] : [fact.why]),
-    ),
+    outside: outside === null ? null : outside.length,
+    traffic: stats.some(({ ok }) => ok) ? totalOf(stats) : null,
+    problems,
+    unknown,
   };
-}
-
-/** Keys of Services with a mesh name, of a namespace or of all. */
-export function servicesIn({ shadows }: ClusterFacts, namespace: string): readonly ShadowRow[] {
-  if (!shadows.ok) return [];
-  return shadows.value
-    .filter(({ service }) => namespace === '' || service.startsWith(`${namespace}/`))
-    .map(({ service, state, proxyPorts }) => ({ service, state, ports: proxyPorts }))
-    .toSorted((a, b) => (a.service < b.service ? -1 : 1));
-}
-
-export interface ShadowRow {
-  readonly service: string;
-  readonly state: string;
-  readonly ports: number;
 }
 
 function controllerRows(facts: ClusterFacts): readonly ControllerRow[] {
   const { lease, replicas } = facts;
-  const holder = lease.ok ? (lease.value?.holder ?? '') : '';
   return podsIn(facts, 'controller').map((pod) => {
     const replica = replicas.get(pod.name);
     const told = replica?.ok === true ? replica.value : null;
+    const leads = lease.ok && lease.value?.holder === pod.name;
     return {
       pod: pod.name,
       ready: pod.isReady,
-      leads: pod.name === holder,
-      version: told?.version ?? null,
+      role: lease.ok ? (leads ? 'leader' : 'standby') : 'unknown',
+      build: told?.build ?? null,
       agents: told?.agents.length ?? null,
       note: noteOf(pod, replica),
     };
@@ -113,32 +111,45 @@ function agentRows(facts: ClusterFacts): readonly AgentRow[] {
       replica.ok ? replica.value.agents.map((agent) => [agent.agent, agent] as const) : [],
     ),
   );
-  const rows = pods.map((pod) => {
+  const all = [...facts.replicas.values()];
+  const isAllTold = all.length > 0 && all.every(({ ok }) => ok);
+  const rows = pods.map((pod): AgentRow => {
     const agent = connected.get(`${facts.namespace}/${pod.name}`);
-    const failures = agent?.failures.join('; ') ?? '';
-    const lost = agent === undefined && pod.isReady && facts.replicas.size > 0;
     return {
       node: pod.node,
       pod: pod.name,
       ready: pod.isReady,
-      version: agent?.servedVersion ?? null,
-      behind: agent?.isBehind === true ? agent.lag : 0,
-      note: noteOf(pod) || failures || (lost ? 'not connected' : ''),
+      ...configurationOf(agent, isAllTold),
+      build: agent?.build ?? null,
+      note: noteOf(pod) || (agent?.failures.join('; ') ?? ''),
     };
   });
   const served = new Set(pods.map(({ node }) => node));
   const nodes = facts.nodes.ok && facts.pods.ok ? facts.nodes.value : [];
   const bare = nodes
     .filter((node) => !served.has(node.name))
-    .map((node) => ({
+    .map((node): AgentRow => ({
       node: node.name,
       pod: '',
       ready: false,
-      version: null,
-      behind: 0,
+      configuration: 'none',
+      changesBehind: null,
+      build: null,
       note: node.isReady ? 'no agent' : 'no agent; the node is not ready',
     }));
   return [...rows, ...bare].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+/** An agent that nobody knows is only known to be unconnected when every controller was asked. */
+function configurationOf(
+  agent: AgentFact | undefined,
+  isAllTold: boolean,
+): Pick<AgentRow, 'configuration' | 'changesBehind'> {
+  if (agent === undefined) {
+    return { configuration: isAllTold ? 'not connected' : 'unknown', changesBehind: null };
+  }
+  if (!agent.isBehind) return { configuration: 'up to date', changesBehind: 0 };
+  return { configuration: 'behind', changesBehind: agent.lag };
 }
 
 function podsIn({ pods }: ClusterFacts, component: PodFact['component']): readonly PodFact[] {
@@ -147,17 +158,13 @@ function podsIn({ pods }: ClusterFacts, component: PodFact['component']): readon
   return own.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** Why a Pod is not as it should be; why it could not be asked is told once, elsewhere. */
 function noteOf(pod: PodFact, replica?: Known<ReplicaFact>): string {
   const notes = [
     pod.isEnding ? 'ending' : '',
     pod.trouble,
-    replica?.ok === false ? replica.why : '',
     replica?.ok === true ? replica.value.pending.join('; ') : '',
     pod.restarts > 0 ? `${pod.restarts} restarts` : '',
   ];
   return notes.filter((note) => note !== '').join('; ');
-}
-
-function rank({ severity }: Problem): number {
-  return severity === 'error' ? 0 : 1;
 }

@@ -45,6 +45,9 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
       check.out,
       /^fail {2}mesh {8}there is none in namespace "maesh" .+\n {18}run: maesh install/m,
     );
+    const status = await run('status');
+    assert.deepEqual([status.code, status.out], [1, '']);
+    assert.match(status.err, /Cannot find a mesh in namespace "maesh" .+ run: maesh install/);
     const upgrade = await run('upgrade');
     assert.deepEqual([upgrade.code, upgrade.out], [1, '']);
     assert.match(upgrade.err, /no mesh in namespace "maesh"; run: maesh install/);
@@ -126,8 +129,13 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     );
     await run('upgrade', '--no-wait');
     const status = await run('status');
-    assert.equal(status.code, 0);
-    assert.match(status.out, /^Services: 0 published, 0 announced, 0 retired\nProblems: none$/m);
+    assert.equal(status.code, 1);
+    assert.match(
+      status.out,
+      /^Services: 0 published, \? without a mesh name\nTraffic: {2}unknown$/m,
+    );
+    assert.match(status.out, /^ {2}error +.+none of 2 replicas is ready/m);
+    assert.match(status.out, /^Unknown: {2}problems of Services\n {10}no controller runs$/m);
   });
 
   await context.test('check says what the caller may not see', async () => {

@@ -46,6 +46,7 @@ export async function askReplica(api: Api, pod: PodName): Promise<ReplicaFact> {
   const version = numberAt(agents, 'version');
   return {
     pod: pod.name,
+    build: textAt(agents, 'build') || null,
     version,
     agents: listAt(agents, 'agents').map((agent) => agentFact(agent, version)),
     problems: listAt(problems, 'problems')

@@ -88,6 +88,8 @@ export interface AgentFact {
 /** What one replica of the controller says. */
 export interface ReplicaFact {
   readonly pod: string;
+  /** Version of maesh; null when it does not say. */
+  readonly build: string | null;
   readonly version: number;
   readonly agents: readonly AgentFact[];
   readonly problems: readonly Problem[];

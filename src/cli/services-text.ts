@@ -1,0 +1,122 @@
+/** Services as text: a list with figures, or one Service in detail. */
+
+import type { ServiceStatus } from '../install/service-status.ts';
+import type { ServiceRow, ServicesStatus } from '../install/services-status.ts';
+import { endpointKey } from '../model/endpoint.ts';
+import { breakerCell, FIGURE_HEADER, figureCells, figuresLine, UNKNOWN } from './figures-text.ts';
+import { endText } from './status-text.ts';
+import { cell, type Cell, labelled, type Row, right, tableLines, wrapped } from './table.ts';
+
+/** Nodes of one Service that are shown, the busiest first; `-o json` has all. */
+const NODES_SHOWN = 20;
+
+export function servicesText(status: ServicesStatus, isColored: boolean): string {
+  const { namespace, services, outside, unknown } = status;
+  const shortName = (key: string): string =>
+    namespace === '' ? key : key.slice(namespace.length + 1);
+  const published = services.filter(({ state }) => state === 'published' || state === 'unknown');
+  const others = services.filter((row) => !published.includes(row));
+  const where = namespace === '' ? 'the cluster' : `namespace "${namespace}"`;
+  const table =
+    published.length === 0
+      ? [`No Service of ${where} has a mesh name`]
+      : tableLines(
+          ['SERVICE', ...FIGURE_HEADER, 'BREAKER', 'HEALTHY'],
+          published.map((row) => serviceRow(row, shortName(row.service))),
+          isColored,
+        );
+  const reasons = [
+    ...others.map(({ service, state, reason }) => [
+      shortName(service),
+      state === 'none' ? reason : `${state}: ${reason}`,
+    ]),
+    ...(outside ?? []).map(({ service, reason }) => [shortName(service), reason]),
+  ];
+  const without = reasons.map(([name = '', reason = '']) => ({
+    cells: [cell(`  ${name}`)],
+    note: reason,
+  }));
+  return [
+    ...table,
+    ...(without.length === 0
+      ? []
+      : ['', ...tableLines(['Without a mesh name:'], without, isColored)]),
+    ...(unknown.length === 0
+      ? []
+      : ['', ...endText({ problems: [], unknown }, isColored).slice(1)]),
+  ].join('\n');
+}
+
+function serviceRow(row: ServiceRow, name: string): Row {
+  const { figures, breaker, endpoints, problems } = row;
+  const note =
+    problems === 0
+      ? ''
+      : `${problems} ${problems === 1 ? 'problem' : 'problems'}: maesh status ${row.service}`;
+  return {
+    cells: [cell(name), ...figureCells(figures), breakerCell(breaker), healthCell(endpoints)],
+    note,
+  };
+}
+
+function healthCell(endpoints: ServiceRow['endpoints']): Cell {
+  if (endpoints === null) return right(UNKNOWN, 'yellow');
+  const { healthy, total } = endpoints;
+  return right(`${healthy}/${total}`, healthy < total || total === 0 ? 'red' : undefined);
+}
+
+export function serviceText(status: ServiceStatus, isColored: boolean): string {
+  const { service, state, reason, names, address, ports, figures, endpoints, nodes } = status;
+  const head = state === 'outside' || state === 'none' ? 'no mesh name' : state;
+  return [
+    ...wrapped(`Service ${service}: ${head}${reason === '' ? '' : `: ${reason}`}`, ''),
+    ...(names.length === 0 ? [] : [`Names:    ${names.join(', ')}`]),
+    ...(address === '' ? [] : [`Address:  ${address}`]),
+    ...(ports.length === 0 ? [] : [`Ports:    ${ports.join(', ')}`]),
+    ...(state === 'outside' ? [] : labelled('Traffic', figuresLine(figures))),
+    '',
+    ...(endpoints.length === 0 ? [] : [...endpointLines(status, isColored), '']),
+    ...(nodes.length === 0 ? [] : [...nodeLines(status, isColored), '']),
+    ...endText(status, isColored),
+  ].join('\n');
+}
+
+function endpointLines({ endpoints, nodes }: ServiceStatus, isColored: boolean): readonly string[] {
+  const asked = nodes.filter(({ figures }) => figures !== null).length;
+  const rows = endpoints.map(({ address, port, pod, ejectedOn, figures }): Row => {
+    const health =
+      ejectedOn.length === 0
+        ? cell('healthy', 'green')
+        : cell(
+            ejectedOn.length === asked ? 'ejected' : `ejected on ${ejectedOn.length} of ${asked}`,
+            'red',
+          );
+    const cells = figureCells(figures).slice(0, 5);
+    return {
+      cells: [
+        cell(endpointKey({ address, port })),
+        cell(pod),
+        health,
+        ...cells,
+        right(String(figures.inFlight)),
+      ],
+      note: ejectedOn.length === 0 || ejectedOn.length === asked ? '' : ejectedOn.join(', '),
+    };
+  });
+  const header = ['ENDPOINT', 'POD', 'HEALTH', ...FIGURE_HEADER.slice(0, 5), 'IN FLIGHT'];
+  return tableLines(header, rows, isColored);
+}
+
+function nodeLines({ nodes }: ServiceStatus, isColored: boolean): readonly string[] {
+  const busy = nodes.toSorted(
+    (a, b) => (b.figures?.requestsPerSecond ?? -1) - (a.figures?.requestsPerSecond ?? -1),
+  );
+  const rows = busy.slice(0, NODES_SHOWN).map(({ node, figures, breaker, note }): Row => {
+    return { cells: [cell(node), ...figureCells(figures), breakerCell(breaker)], note };
+  });
+  const left = nodes.length - NODES_SHOWN;
+  return [
+    ...tableLines(['NODE', ...FIGURE_HEADER, 'BREAKER'], rows, isColored),
+    ...(left > 0 ? [`and ${left} more nodes: -o json`] : []),
+  ];
+}

@@ -1,0 +1,152 @@
+/** What all agents together carried in the last seconds: their statistics, added up by Service and endpoint. */
+
+import { isRecord, listAt, numberAt, textAt } from '../base/record.ts';
+import { mergeLatency, quantileMs } from '../model/quantile.ts';
+import type { BreakerState, EndpointHealth, LatencyBucket } from '../model/stats.ts';
+import type { Answered } from './mesh-pods.ts';
+
+/** Of a Service, an endpoint, or everything, over the agents that answered. */
+export interface Figures {
+  readonly requestsPerSecond: number;
+  /** Share of requests that were answered with a status below 500; null without requests. */
+  readonly successRatio: number | null;
+  /** Milliseconds; null without requests. */
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly retriesPerSecond: number;
+  /** Requests per second that got 429. */
+  readonly rateLimitedPerSecond: number;
+  readonly inFlight: number;
+}
+
+export interface EndpointTraffic {
+  readonly servicePort: number;
+  readonly address: string;
+  readonly port: number;
+  /** `namespace/name`, or ''. */
+  readonly pod: string;
+  /** Nodes whose agents send it nothing now: ejected, or probed. */
+  readonly ejectedOn: readonly string[];
+  readonly figures: Figures;
+}
+
+export interface NodeTraffic {
+  readonly node: string;
+  readonly breaker: BreakerState | 'none';
+  readonly figures: Figures;
+}
+
+export interface ServiceTraffic {
+  readonly figures: Figures;
+  readonly endpoints: readonly EndpointTraffic[];
+  readonly nodes: readonly NodeTraffic[];
+}
+
+/** What one agent says of one Service or endpoint. */
+interface Part {
+  readonly raw: unknown;
+  readonly node: string;
+}
+
+/** By key of the Service. What an agent left out (`only=active`) counts as nothing. */
+export function trafficOf(answers: readonly Answered[]): ReadonlyMap<string, ServiceTraffic> {
+  const parts = new Map<string, Part[]>();
+  for (const answer of answers) {
+    if (!answer.ok) continue;
+    for (const raw of listAt(answer.value, 'services')) {
+      const key = textAt(raw, 'key');
+      const list = parts.get(key) ?? [];
+      parts.set(key, list);
+      list.push({ raw, node: answer.pod.node });
+    }
+  }
+  return new Map([...parts].map(([key, of]) => [key, serviceTraffic(of)]));
+}
+
+/** Of all Services of all agents. */
+export function totalOf(answers: readonly Answered[]): Figures {
+  return figuresOf(answers.flatMap((each) => (each.ok ? listAt(each.value, 'services') : [])));
+}
+
+function serviceTraffic(parts: readonly Part[]): ServiceTraffic {
+  const endpoints = new Map<string, Part[]>();
+  for (const { raw, node } of parts) {
+    for (const endpoint of listAt(raw, 'endpoints')) {
+      const key = `${numberAt(endpoint, 'servicePort')} ${textAt(endpoint, 'address')} ${numberAt(endpoint, 'port')}`;
+      const list = endpoints.get(key) ?? [];
+      endpoints.set(key, list);
+      list.push({ raw: endpoint, node });
+    }
+  }
+  return {
+    figures: figuresOf(parts.map(({ raw }) => raw)),
+    endpoints: [...endpoints.values()].map(endpointTraffic),
+    nodes: parts.map(({ raw, node }) => ({
+      node,
+      breaker: breakerIn(raw),
+      figures: figuresOf([raw]),
+    })),
+  };
+}
+
+function endpointTraffic(parts: readonly Part[]): EndpointTraffic {
+  const first = parts[0]?.raw;
+  const isOut = ({ raw }: Part): boolean => (textAt(raw, 'health') as EndpointHealth) !== 'healthy';
+  return {
+    servicePort: numberAt(first, 'servicePort'),
+    address: textAt(first, 'address'),
+    port: numberAt(first, 'port'),
+    pod: textAt(first, 'pod'),
+    ejectedOn: parts.filter(isOut).map(({ node }) => node),
+    figures: figuresOf(parts.map(({ raw }) => raw)),
+  };
+}
+
+function figuresOf(parts: readonly unknown[]): Figures {
+  const sum = (field: string): number =>
+    parts.reduce((total: number, part) => total + numberAt(part, field), 0);
+  const latency = mergeLatency(parts.map(latencyIn));
+  const requests = sum('requests');
+  return {
+    requestsPerSecond: sum('requestsPerSecond'),
+    successRatio: requests === 0 ? null : 1 - sum('failed') / requests,
+    p50Ms: quantileMs(latency, 0.5),
+    p95Ms: quantileMs(latency, 0.95),
+    p99Ms: quantileMs(latency, 0.99),
+    retriesPerSecond: sum('retriesPerSecond'),
+    rateLimitedPerSecond: sum('rateLimitedPerSecond'),
+    inFlight: sum('inFlight'),
+  };
+}
+
+/** Agents of another version may say it otherwise, which counts as not said. */
+function latencyIn(part: unknown): readonly LatencyBucket[] {
+  return listAt(part, 'latency').flatMap((bucket): readonly LatencyBucket[] => {
+    if (!Array.isArray(bucket)) return [];
+    const [low, high, count] = bucket as readonly unknown[];
+    const isBucket = typeof low === 'number' && typeof count === 'number';
+    return isBucket ? [[low, typeof high === 'number' ? high : null, count]] : [];
+  });
+}
+
+const BREAKERS: readonly string[] = ['closed', 'open', 'recovering'];
+
+function breakerIn(raw: unknown): BreakerState | 'none' {
+  const word = isRecord(raw) ? textAt(raw, 'breaker') : '';
+  return BREAKERS.includes(word) ? (word as BreakerState) : 'none';
+}
+
+/** The worst of several: `open` before `recovering` before `closed`. */
+export function worstBreaker(
+  nodes: readonly Pick<NodeTraffic, 'breaker'>[],
+): BreakerState | 'none' {
+  const has = (state: BreakerState): boolean => nodes.some(({ breaker }) => breaker === state);
+  return has('open')
+    ? 'open'
+    : has('recovering')
+      ? 'recovering'
+      : has('closed')
+        ? 'closed'
+        : 'none';
+}
