@@ -52,7 +52,7 @@ export class ControllerView implements AdminView {
     breaker: () => 'closed',
     endpoint: () => ({ health: 'healthy', inFlight: 0, requests: 0, ejections: 0, connections: 0 }),
     serviceStats: () => UNKNOWN_SERVICE,
-    endpointStats: () => ({ ...UNKNOWN, health: 'healthy' }),
+    endpointStats: () => ({ ...UNKNOWN, health: 'healthy', recentFailures: 0 }),
   };
 
   readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {

@@ -27,6 +27,8 @@ export interface LiveEndpoint {
   readonly port: number;
   readonly health: 'healthy' | 'ejected' | 'probing';
   readonly inFlight: number;
+  /** Agents of before this was told do not have it. */
+  readonly recentFailures?: number;
   /** Null when it is not known. */
   readonly p50Ms: number | null;
 }
@@ -79,6 +81,8 @@ function putEndpoint({ cells }: EndpointState, live: LiveEndpoint, nowMs: number
   words[w + ENDPOINT_WORD.health] = HEALTH[live.health];
   words[w + ENDPOINT_WORD.inFlight] = live.inFlight;
   floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = Infinity;
+  floats[f + ENDPOINT_FLOAT.penalty] = live.recentFailures ?? 0;
+  floats[f + ENDPOINT_FLOAT.penaltyAtMs] = nowMs;
   if (live.p50Ms === null) return;
   floats[f + ENDPOINT_FLOAT.ewmaMs] = live.p50Ms;
   floats[f + ENDPOINT_FLOAT.ewmaAtMs] = nowMs;

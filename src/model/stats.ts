@@ -37,6 +37,8 @@ export interface EndpointStats extends WindowCounts {
   readonly p50Ms: number | null;
   readonly health: EndpointHealth;
   readonly inFlight: number;
+  /** Failures that still count when an endpoint is picked, by how much they have faded. */
+  readonly recentFailures: number;
 }
 
 /** What an endpoint has and had since it joined. */

@@ -180,7 +180,11 @@ async function withSick(t: TestContext): Promise<{ endpoints: RawEndpoint[]; hea
 test('an endpoint that fails in a row is left out, probed once when due, and comes back', async (t) => {
   const { endpoints, heal } = await withSick(t);
   const { proxy, service } = await proxyFor(t, endpoints, {
-    policies: ejection({ consecutiveFailures: 3, baseMs: 2_000 }),
+    // Round robin goes on asking an endpoint that has failed.
+    policies: {
+      ...ejection({ consecutiveFailures: 3, baseMs: 2_000 }),
+      ...balance({ algorithm: 'round-robin' }),
+    },
     manual: true,
   });
   const sick = endpoints[0] as RawEndpoint;

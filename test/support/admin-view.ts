@@ -120,6 +120,7 @@ export class ExampleView implements AdminView {
       p50Ms: null,
       health: healthOf(endpoint),
       inFlight: 0,
+      recentFailures: 0.5,
     }),
   };
 

@@ -79,7 +79,7 @@ export class BackendFixture {
   /** All shared figures of an endpoint. */
   figures(index: number): number[] {
     const { words, w, floats, f } = this.at(index).cells;
-    return [...words.subarray(w, w + 8), ...floats.subarray(f, f + 4)];
+    return [...words.subarray(w, w + 8), ...floats.subarray(f, f + 6)];
   }
 
   setInFlight(index: number, inFlight: number): void {
@@ -92,6 +92,12 @@ export class BackendFixture {
     const { words, w, floats, f } = this.at(index).cells;
     floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = this.clock.nowMs() + 3_600_000;
     Atomics.store(words, w + ENDPOINT_WORD.health, health);
+  }
+
+  setPenalty(index: number, penalty: number): void {
+    const { floats, f } = this.at(index).cells;
+    floats[f + ENDPOINT_FLOAT.penalty] = penalty;
+    floats[f + ENDPOINT_FLOAT.penaltyAtMs] = this.clock.nowMs();
   }
 
   setAddedAt(index: number, addedAtMs: number): void {

@@ -27,6 +27,7 @@ interface Member {
   readonly health: number;
   readonly inFlight: number;
   readonly ageMs: number;
+  readonly penalty: number;
 }
 
 const member: fc.Arbitrary<Member> = fc.record({
@@ -34,6 +35,7 @@ const member: fc.Arbitrary<Member> = fc.record({
   health: fc.constantFrom(IN_ROTATION, IN_ROTATION, IN_ROTATION, EJECTED, PROBING),
   inFlight: fc.integer({ min: 0, max: 4 }),
   ageMs: fc.integer({ min: 0, max: 20_000 }),
+  penalty: fc.constantFrom(0, 0, 0.5, 1, 3, 1_000),
 });
 
 /** An in-flight of 4 is at the limit. */
@@ -57,6 +59,7 @@ function build(
   members.forEach((one, i) => {
     fixture.setHealth(i, one.health);
     fixture.setInFlight(i, one.inFlight);
+    fixture.setPenalty(i, one.penalty);
     fixture.setAddedAt(i, fixture.clock.nowMs() - one.ageMs);
   });
   return fixture;

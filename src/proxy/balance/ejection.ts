@@ -80,6 +80,7 @@ export function restore(cells: Cells): boolean {
   if (Atomics.compareExchange(words, at, PROBING, IN_ROTATION) !== PROBING) return false;
   Atomics.store(words, w + ENDPOINT_WORD.ejectionsInRow, 0);
   Atomics.store(words, w + ENDPOINT_WORD.consecutiveFailures, 0);
+  cells.floats[cells.f + ENDPOINT_FLOAT.penalty] = 0;
   return true;
 }
 

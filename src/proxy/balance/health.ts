@@ -5,6 +5,7 @@ import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 import { eject, ejectAgain, healthOf, IN_ROTATION, PROBING, restore } from './ejection.ts';
 import type { EndpointState } from './endpoint-state.ts';
 import { observeLatency } from './peak-ewma.ts';
+import { addPenalty, easePenalty } from './penalty.ts';
 
 /** The endpoint answered as it should. `latencyMs` runs from the start of the try to the response head. */
 export function reportSuccess(
@@ -18,6 +19,7 @@ export function reportSuccess(
     Atomics.store(words, w + ENDPOINT_WORD.consecutiveFailures, 0);
   }
   if (words[w + ENDPOINT_WORD.health] === PROBING) restore(ep.cells);
+  easePenalty(ep.cells, nowMs);
   if (policies.balance.algorithm === 'peak-ewma') observeLatency(ep.cells, latencyMs, nowMs);
 }
 
@@ -29,6 +31,7 @@ export function reportFailure(ep: EndpointState, policies: Policies, nowMs: numb
   const { ejection } = policies;
   const { words, w, own, o } = ep.cells;
   own[o + ENDPOINT_OWN.failed] = (own[o + ENDPOINT_OWN.failed] ?? 0) + 1;
+  addPenalty(ep.cells, nowMs);
   const failures = Atomics.add(words, w + ENDPOINT_WORD.consecutiveFailures, 1) + 1;
   const health = healthOf(ep.cells);
   if (health === PROBING) return ejectAgain(ep.cells, ejection, nowMs);

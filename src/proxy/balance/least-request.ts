@@ -1,6 +1,7 @@
-/** Of two endpoints drawn by weight, the one with fewer requests in flight for its weight. */
+/** Of two endpoints drawn by weight, the one with fewer requests in flight for its weight; failures count as such. */
 
 import type { EndpointState } from './endpoint-state.ts';
+import { loadOf } from './penalty.ts';
 import type { Candidate, Picker, PickRequest } from './picker.ts';
 import type { Rotation } from './rotation.ts';
 import { twoChoiceOdds } from './two-choices.ts';
@@ -12,7 +13,7 @@ export class LeastRequestPicker implements Picker {
     this.#rotation = rotation;
   }
 
-  pick(request: PickRequest, _nowMs: number): EndpointState | null {
+  pick(request: PickRequest, nowMs: number): EndpointState | null {
     const rotation = this.#rotation;
     const a = rotation.draw(request.avoid, null);
     const first = rotation.endpointAt(a);
@@ -21,13 +22,16 @@ export class LeastRequestPicker implements Picker {
     const second = rotation.endpointAt(b);
     if (second === null) return first;
     // On a tie the first one, so that the shares of an idle backend follow the weights.
-    const isSecondBetter =
-      second.inFlight * rotation.weightAt(a) < first.inFlight * rotation.weightAt(b);
+    const { meanInFlight } = rotation;
+    const firstLoad = loadOf(first, meanInFlight, nowMs);
+    const secondLoad = loadOf(second, meanInFlight, nowMs);
+    const isSecondBetter = secondLoad * rotation.weightAt(a) < firstLoad * rotation.weightAt(b);
     return isSecondBetter ? second : first;
   }
 
-  odds(_request: PickRequest, candidates: readonly Candidate[]): number[] {
-    const costs = candidates.map(({ endpoint, weight }) => endpoint.inFlight / weight);
+  odds(_request: PickRequest, candidates: readonly Candidate[], nowMs: number): number[] {
+    const mean = this.#rotation.meanInFlightNow();
+    const costs = candidates.map(({ endpoint, weight }) => loadOf(endpoint, mean, nowMs) / weight);
     return twoChoiceOdds(candidates, costs);
   }
 }

@@ -1,11 +1,13 @@
 /**
  * Of two endpoints drawn by weight, the one with the lower expected latency: a moving average that jumps up at once with a
- * slow answer and forgets within 10 s, times the requests that wait there (after Finagle's peak EWMA).
+ * slow answer and forgets within 10 s, times the requests that wait there (after Finagle's peak EWMA). Recent failures count as
+ * such, and while there are any the average does not fade: one that never answers again would become the fastest.
  */
 
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_FLOAT } from '../ledger/layout.ts';
 import type { EndpointState } from './endpoint-state.ts';
+import { loadOf } from './penalty.ts';
 import type { Candidate, Picker, PickRequest } from './picker.ts';
 import type { Rotation } from './rotation.ts';
 import { twoChoiceOdds } from './two-choices.ts';
@@ -33,12 +35,22 @@ export function latencyOf(cells: Cells, nowMs: number): number {
   return ageMs > 0 ? ewmaMs * Math.exp(-ageMs / DECAY_MS) : ewmaMs;
 }
 
-/** Expected wait; `relativeWeight` is the weight over the mean weight of its siblings. */
-function costOf(endpoint: EndpointState, relativeWeight: number, nowMs: number): number {
+/** Expected wait; `relativeWeight` is the weight over the mean weight of its siblings, `mean` their requests in flight. */
+function costOf(
+  endpoint: EndpointState,
+  relativeWeight: number,
+  mean: number,
+  nowMs: number,
+): number {
   const { floats, f } = endpoint.cells;
-  const queue = endpoint.inFlight / relativeWeight;
+  const load = loadOf(endpoint, mean, nowMs);
+  const queue = load / relativeWeight;
   if (floats[f + ENDPOINT_FLOAT.ewmaAtMs] === 0) return UNKNOWN_MS * queue;
-  return latencyOf(endpoint.cells, nowMs) * (queue + 1);
+  const hasFailed = load > endpoint.inFlight;
+  const latencyMs = hasFailed
+    ? (floats[f + ENDPOINT_FLOAT.ewmaMs] ?? 0)
+    : latencyOf(endpoint.cells, nowMs);
+  return latencyMs * (queue + 1);
 }
 
 export class PeakEwmaPicker implements Picker {
@@ -57,13 +69,18 @@ export class PeakEwmaPicker implements Picker {
     const second = rotation.endpointAt(b);
     if (second === null) return first;
     const mean = rotation.totalWeight / rotation.liveCount;
-    const firstCost = costOf(first, rotation.weightAt(a) / mean, nowMs);
-    return costOf(second, rotation.weightAt(b) / mean, nowMs) < firstCost ? second : first;
+    const { meanInFlight } = rotation;
+    const firstCost = costOf(first, rotation.weightAt(a) / mean, meanInFlight, nowMs);
+    const secondCost = costOf(second, rotation.weightAt(b) / mean, meanInFlight, nowMs);
+    return secondCost < firstCost ? second : first;
   }
 
   odds(_request: PickRequest, candidates: readonly Candidate[], nowMs: number): number[] {
     const mean = candidates.reduce((sum, { weight }) => sum + weight, 0) / candidates.length;
-    const costs = candidates.map(({ endpoint, weight }) => costOf(endpoint, weight / mean, nowMs));
+    const inFlight = this.#rotation.meanInFlightNow();
+    const costs = candidates.map(({ endpoint, weight }) =>
+      costOf(endpoint, weight / mean, inFlight, nowMs),
+    );
     return twoChoiceOdds(candidates, costs);
   }
 }

@@ -73,6 +73,17 @@ export class Rotation {
     this.#cumulative = new Float64Array(members.length);
   }
 
+  /** Requests in flight of an average live member, as of the last scan. */
+  get meanInFlight(): number {
+    return this.liveCount === 0 ? 0 : this.inFlight / this.liveCount;
+  }
+
+  /** What `meanInFlight` would be after a scan. */
+  meanInFlightNow(): number {
+    const live = this.members.filter((endpoint) => this.isLive(endpoint));
+    return live.reduce((sum, { inFlight }) => sum + inFlight, 0) / Math.max(live.length, 1);
+  }
+
   /** Scans when it is due. Call it once per pick. */
   touch(nowMs: number): void {
     if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) this.scan(nowMs);

@@ -85,6 +85,9 @@ export const ENDPOINT_FLOAT = {
   ewmaAtMs: 2,
   /** When it joined, for slow start; 0 when it was there from the beginning. */
   addedAtMs: 3,
+  /** Load that its failures add, and when that was written. */
+  penalty: 4,
+  penaltyAtMs: 5,
 } as const;
 
 export const ENDPOINT_OWN = {
@@ -116,7 +119,7 @@ export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   },
   endpoint: {
     words: 8,
-    floats: 4,
+    floats: 6,
     ticks: 0,
     own: ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS,
     slotsPerChunk: 1024,

@@ -10,8 +10,10 @@ import type {
   ServiceStats,
   WindowCounts,
 } from '../../model/stats.ts';
+import { faded } from '../balance/penalty.ts';
 import {
   ENDPOINT_BUCKETS,
+  ENDPOINT_FLOAT,
   ENDPOINT_OWN,
   ENDPOINT_WORD,
   SERVICE_BUCKETS,
@@ -123,7 +125,14 @@ export class StatsSampler {
         slot === undefined
           ? 0
           : countOf(this.#ledger.word('endpoint', slot, ENDPOINT_WORD.inFlight)),
+      recentFailures: slot === undefined ? 0 : this.#recentFailures(slot),
     };
+  }
+
+  #recentFailures(slot: number): number {
+    const penalty = this.#ledger.float('endpoint', slot, ENDPOINT_FLOAT.penalty);
+    const atMs = this.#ledger.float('endpoint', slot, ENDPOINT_FLOAT.penaltyAtMs);
+    return faded(penalty, atMs, this.#clock.nowMs());
   }
 }
 

@@ -49,6 +49,8 @@ function disturbEndpoint(dice: Dice, cells: Cells, now: number): void {
     words[w + ENDPOINT_WORD.probed] = health === PROBING ? ejections : ejections - 1;
     floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = now + dice.pick([-1, 5, 5_000]);
   }
+  floats[f + ENDPOINT_FLOAT.penalty] = dice.pick([0, 0, 1, 3]);
+  floats[f + ENDPOINT_FLOAT.penaltyAtMs] = now - dice.int(0, 10_000);
   if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.addedAtMs] = now - dice.int(0, 20_000);
   if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.ewmaMs] = dice.int(1, 50);
   if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.ewmaAtMs] = now;
