@@ -10,6 +10,8 @@ export interface UpSettings extends LogSettings {
   readonly files: readonly string[];
   /** IPv4 CIDR that Service addresses are taken from. */
   readonly serviceCidr: string;
+  /** Start beside a mesh that serves the same addresses, and share their callers until that one ends. */
+  readonly takeOver: boolean;
   /** null: no DNS server. */
   readonly dns: ListenAddress | null;
   /** Domains of mesh names, lower case, without a trailing dot, at least one; the first is the one shown to people. */

@@ -125,6 +125,7 @@ const {
   logFormat,
   files: _files,
   serviceCidr: _serviceCidr,
+  takeOver: _takeOver,
   acl: _acl,
   ...nodeSettings
 } = SETTINGS;

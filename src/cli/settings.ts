@@ -80,6 +80,12 @@ export const SETTINGS = {
     'http',
     'Protocol of the Services that do not name one.',
   ]),
+  takeOver: one('Mesh', [
+    'take-over',
+    SWITCH,
+    'false',
+    'Start beside a mesh that serves the same addresses, to take over from it; else that is refused.',
+  ]),
   acl: one('Mesh', [
     'acl',
     SWITCH,
@@ -232,6 +238,7 @@ export function readUpSettings(reader: SettingReader): UpSettings {
     admin: reader.one(SETTINGS.admin),
     threads: reader.one(SETTINGS.threads),
     defaultMode: reader.one(SETTINGS.defaultMode),
+    takeOver: reader.one(SETTINGS.takeOver),
     acl: reader.one(SETTINGS.acl),
     drainTimeoutMs: reader.one(SETTINGS.drainTimeout),
     logLevel: reader.one(SETTINGS.logLevel),

@@ -4,6 +4,7 @@ import { Admin } from '../agent/admin.ts';
 import { Agent } from '../agent/agent.ts';
 import { TroubleWatch } from '../agent/trouble-watch.ts';
 import { type Clock, delay, systemClock } from '../base/clock.ts';
+import { claim } from '../base/claim.ts';
 import {
   type CommandIo,
   commandLog,
@@ -12,6 +13,7 @@ import {
   failCommand,
   FAILURE_EXIT_CODE,
 } from '../base/command.ts';
+import { MeshError } from '../base/error.ts';
 import { Guard } from '../base/guard.ts';
 import { memoryTrimmer } from '../base/libc.ts';
 import type { Log } from '../base/log.ts';
@@ -58,19 +60,16 @@ export async function runAgent(
   });
   const failing = Promise.withResolvers<void>();
   const end = Promise.race([endSignal(io), failing.promise]);
-  const supervisor = new Supervisor({
-    clock,
-    log,
-    guard,
-    parts: {
-      dns: async () => agent.dns?.restart(),
-      admin: () => admin.restart(),
-      discovery: async () => feed.restart(),
-    },
-    giveUp: () => failing.resolve(),
-  });
+  const giveUp = (): void => failing.resolve();
+  const parts = {
+    dns: async () => agent.dns?.restart(),
+    admin: () => admin.restart(),
+    discovery: async () => feed.restart(),
+  };
+  const supervisor = new Supervisor({ clock, log, guard, parts, giveUp });
   io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
   try {
+    await claimNode(settings);
     log.info('Serving health, metrics and the API', { ...(await admin.start()) });
     yieldCompilers();
     await Promise.all([agent.start(), feed.start()]);
@@ -94,6 +93,18 @@ export async function runAgent(
     await Promise.allSettled([feed.stop(), agent.stop(), admin.stop()]);
     return failCommand(io, thrown);
   }
+}
+
+/** Held until the process ends. Throws a `MeshError` when another agent of the mesh runs in this network namespace. */
+async function claimNode({ controller }: NodeSettings): Promise<void> {
+  const { holders, release } = await claim('agent', `${controller.host}:${controller.port}`);
+  const [holder] = holders;
+  if (holder === undefined) return;
+  release();
+  throw new MeshError(
+    'address_in_use',
+    `Cannot serve this node: another agent of the mesh, process ${holder.pid} of its container, runs in this network namespace, and the two would share callers: end one of them`,
+  );
 }
 
 /** Reverse names are answered for whatever address the cluster gave; nobody asks here for others. */

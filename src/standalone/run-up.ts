@@ -4,7 +4,9 @@ import { Agent } from '../agent/agent.ts';
 import { Admin } from '../agent/admin.ts';
 import type { UpSettings } from '../agent/settings.ts';
 import { type Clock, systemClock } from '../base/clock.ts';
+import { claim } from '../base/claim.ts';
 import { type CommandIo, commandLog, failCommand, FAILURE_EXIT_CODE } from '../base/command.ts';
+import { MeshError } from '../base/error.ts';
 import { Guard } from '../base/guard.ts';
 import { memoryTrimmer } from '../base/libc.ts';
 import { yieldCompilers, yieldMain } from '../base/priority.ts';
@@ -62,7 +64,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   const parts = partsOf(agent, admin, manifests);
   const supervisor = new Supervisor({ clock, log, guard, giveUp, parts });
   try {
-    // The admin port comes first: proxy ports are shared, so nothing else stops a second mesh started by mistake.
+    await claimRange(settings);
     const adminAddress = await admin.start();
     yieldCompilers();
     await Promise.all([agent.start(), manifests.start()]);
@@ -85,6 +87,19 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     await Promise.allSettled([manifests.stop(), agent.stop(), admin.stop()]);
     return failCommand(io, thrown);
   }
+}
+
+/** Held until the process ends. Throws a `MeshError` when another mesh serves these addresses. */
+async function claimRange({ serviceCidr, takeOver }: UpSettings): Promise<void> {
+  const { holders, release } = await claim('up', serviceCidr);
+  const [holder] = holders;
+  if (holder === undefined || takeOver) return;
+  release();
+  throw new MeshError(
+    'address_in_use',
+    `Cannot serve ${serviceCidr}: another mesh, process ${holder.pid}, serves ${holder.what}, and the two would share callers; ` +
+      `end it ("kill ${holder.pid}"), choose another range with --service-cidr, or take over from it with --take-over`,
+  );
 }
 
 /** Compiling and reading left holes behind, and will again. */

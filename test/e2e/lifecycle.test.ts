@@ -1,7 +1,7 @@
 /** Start, settings, ports and rights, the end: what the operator of `maesh up` sees. */
 
 import assert from 'node:assert/strict';
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { after, before, test, type TestContext } from 'node:test';
@@ -287,4 +287,29 @@ test('a Service port that is taken costs that port, and never the readiness of t
   manifests.put('a.yaml', service('s/first', 0, { spec: { ports } }));
   await until('it is found', async () => (await mesh.metric(metric('s/first'))) === 3);
   assert.equal(await mesh.status('/readyz'), 200, 'after the first serve no port is a reason');
+});
+
+test('a second mesh on addresses that overlap refuses and names the first, unless it takes over', async (t) => {
+  if (!existsSync('/proc/net/unix')) return t.skip('needs the list of sockets that Linux has');
+  const cidr = `127.83.${subnet++}.0/24`;
+  const first = new Mesh({ paths: [folder.path], cidr });
+  t.after(() => first.stop('SIGKILL'));
+  await first.ready();
+  for (const overlapping of [cidr, '127.83.0.0/16']) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const sentence = await refusal(new Mesh({ paths: [folder.path], cidr: overlapping }));
+    assert.match(
+      sentence,
+      new RegExp(`^maesh: Cannot serve ${overlapping}: .*process ${first.child.pid},`),
+    );
+  }
+  const heir = new Mesh({ paths: [folder.path], cidr, flags: ['--take-over'] });
+  t.after(() => heir.stop());
+  await heir.ready();
+  await first.stop('SIGKILL');
+  await heir.stop('SIGKILL');
+  const next = new Mesh({ paths: [folder.path], cidr });
+  t.after(() => next.stop());
+  await next.ready();
+  assert.equal(await next.status('/readyz'), 200, 'nothing is left behind by SIGKILL');
 });

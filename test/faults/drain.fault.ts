@@ -62,7 +62,7 @@ test('no request fails while one mesh takes over from another', async (t) => {
   });
   await sleep(1_000);
   for (let roll = 0; roll < ROLLS; roll++) {
-    const next = await Mesh.start(options);
+    const next = await Mesh.start({ ...options, flags: ['--take-over'] });
     await sleep(300);
     const startMs = performance.now();
     assert.equal(await mesh.stop(), 0, mesh.stderr);
