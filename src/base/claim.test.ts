@@ -17,11 +17,12 @@ interface Other {
   readonly found: number;
 }
 
-/** Another process that claims this, and lives until it is killed. */
+/** Another process that claims this, gives up when it finds others, and lives until it is killed. */
 async function other(t: TestContext, kind: string, what: string): Promise<Other> {
   const script = `
     import { claim } from ${JSON.stringify(new URL('./claim.ts', import.meta.url).href)};
-    const { holders } = await claim(${JSON.stringify(kind)}, ${JSON.stringify(what)});
+    const { holders, release } = await claim(${JSON.stringify(kind)}, ${JSON.stringify(what)});
+    if (holders.length > 0) release();
     console.log(holders.length);
     process.stdin.resume();`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
