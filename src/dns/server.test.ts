@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 
 import { decode, encode } from 'dns-packet';
 
+import { skipWithoutPrograms } from '../../test/support/programs.ts';
 import { openRawUdp } from '../../test/support/raw-datagram.ts';
 import { ManualClock } from '../base/clock.ts';
 import { Guard } from '../base/guard.ts';
@@ -226,15 +227,7 @@ test('DnsServer.stop() may be called twice and ends open connections', async (co
   await closed;
 });
 
-const hasDig = await run('dig', ['-v']).then(
-  () => true,
-  () => false,
-);
-const digOptions = {
-  skip: hasDig ? false : 'dig is missing: install it (Debian package dnsutils)',
-};
-
-test('DnsServer and dig agree', digOptions, async (context) => {
+test('DnsServer and dig agree', { skip: skipWithoutPrograms('dig') }, async (context) => {
   const view = makeView();
   view.apply(makeDelta(8, [makeService('shop/api', '127.77.0.2', [makePort('http', 8080)])]));
   const { port } = await start(context, { view });

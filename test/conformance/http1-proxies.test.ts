@@ -1,6 +1,6 @@
 /** What nginx and HAProxy let through to an endpoint, against what we would: where they are installed. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { seededRandom } from '../../src/base/random.ts';
 import { readStream, type SeenRequest, type SeenStream } from '../support/http1.ts';
 import { freePorts } from '../support/ports.ts';
+import { skipWithoutPrograms } from '../support/programs.ts';
 import { connection } from './http1-cases.ts';
 import { Disagreements } from './http1-listed.ts';
 
@@ -22,7 +23,7 @@ const START_MS_MAX = 10_000;
 
 interface Proxy {
   readonly name: string;
-  readonly command: string;
+  readonly command: 'nginx' | 'haproxy';
   readonly args: (file: string, folder: string) => string[];
   readonly config: (folder: string, lanes: readonly Lane[]) => string;
 }
@@ -194,80 +195,75 @@ function featureOf(request: SeenRequest, bytes: Buffer): string {
 }
 
 function against(proxy: Proxy): void {
-  const missing = spawnSync(proxy.command, ['-v']).error !== undefined;
-  describe(
-    `what ${proxy.name} passes on`,
-    { skip: missing ? `${proxy.command} is not installed` : false },
-    () => {
-      const lanes: Lane[] = [];
-      let folder = '';
-      let child: ChildProcess;
+  describe(`what ${proxy.name} passes on`, { skip: skipWithoutPrograms(proxy.command) }, () => {
+    const lanes: Lane[] = [];
+    let folder = '';
+    let child: ChildProcess;
 
-      before(async () => {
-        folder = mkdtempSync(path.join(tmpdir(), 'maesh-conformance-'));
-        for (const port of await freePorts(LANES)) {
-          const upstream = new Upstream();
-          await upstream.open();
-          lanes.push({ port, upstream });
-        }
-        const file = path.join(folder, 'config');
-        writeFileSync(file, proxy.config(folder, lanes));
-        let complaints = '';
-        child = spawn(proxy.command, proxy.args(file, folder), {
-          stdio: ['ignore', 'ignore', 'pipe'],
-        });
-        child.stderr!.on('data', (text: Buffer) => {
-          if (complaints.length < 4000) complaints += text.toString();
-        });
-        const start = performance.now();
-        while (!(await isOpen(lanes[0]!.port))) {
-          assert.equal(child.exitCode, null, `${proxy.name} ended: ${complaints}`);
-          assert.ok(
-            performance.now() - start < START_MS_MAX,
-            `${proxy.name} does not listen: ${complaints}`,
-          );
-          await new Promise((resolve) => setImmediate(resolve));
-        }
+    before(async () => {
+      folder = mkdtempSync(path.join(tmpdir(), 'maesh-conformance-'));
+      for (const port of await freePorts(LANES)) {
+        const upstream = new Upstream();
+        await upstream.open();
+        lanes.push({ port, upstream });
+      }
+      const file = path.join(folder, 'config');
+      writeFileSync(file, proxy.config(folder, lanes));
+      let complaints = '';
+      child = spawn(proxy.command, proxy.args(file, folder), {
+        stdio: ['ignore', 'ignore', 'pipe'],
       });
-
-      after(async () => {
-        if (child.exitCode === null) {
-          child.kill('SIGKILL');
-          await once(child, 'exit');
-        }
-        for (const { upstream } of lanes) await upstream.close();
-        rmSync(folder, { recursive: true, force: true });
+      child.stderr!.on('data', (text: Buffer) => {
+        if (complaints.length < 4000) complaints += text.toString();
       });
-
-      it(`is what we would pass on, for ${CASES} connections but for what is listed`, async () => {
-        const random = seededRandom(7);
-        const cases: { bytes: Buffer; ours: SeenStream }[] = [];
-        while (cases.length < CASES) {
-          const bytes = connection(random);
-          const ours = readStream(Buffer.concat([bytes, LAST]));
-          // Of a message that never ends each proxy passes on as much as it likes.
-          if (ours.outcome !== 'incomplete') cases.push({ bytes, ours });
-        }
-        const disagreements = new Disagreements();
-        let agreed = 0;
-        let next = 0;
-        await Promise.all(
-          lanes.map(async ({ port, upstream }) => {
-            while (next < cases.length) {
-              const { bytes, ours } = cases[next++]!;
-              upstream.clear();
-              await send(port, Buffer.concat([bytes, LAST]));
-              const name = disagreement(ours, upstream, bytes);
-              if (name === '') agreed++;
-              else disagreements.add(name, bytes);
-            }
-          }),
+      const start = performance.now();
+      while (!(await isOpen(lanes[0]!.port))) {
+        assert.equal(child.exitCode, null, `${proxy.name} ended: ${complaints}`);
+        assert.ok(
+          performance.now() - start < START_MS_MAX,
+          `${proxy.name} does not listen: ${complaints}`,
         );
-        disagreements.check(`Against ${proxy.name}`, false);
-        assert.ok(agreed > CASES * 0.6, `only ${agreed} agreements`);
-      });
-    },
-  );
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    });
+
+    after(async () => {
+      if (child.exitCode === null) {
+        child.kill('SIGKILL');
+        await once(child, 'exit');
+      }
+      for (const { upstream } of lanes) await upstream.close();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    it(`is what we would pass on, for ${CASES} connections but for what is listed`, async () => {
+      const random = seededRandom(7);
+      const cases: { bytes: Buffer; ours: SeenStream }[] = [];
+      while (cases.length < CASES) {
+        const bytes = connection(random);
+        const ours = readStream(Buffer.concat([bytes, LAST]));
+        // Of a message that never ends each proxy passes on as much as it likes.
+        if (ours.outcome !== 'incomplete') cases.push({ bytes, ours });
+      }
+      const disagreements = new Disagreements();
+      let agreed = 0;
+      let next = 0;
+      await Promise.all(
+        lanes.map(async ({ port, upstream }) => {
+          while (next < cases.length) {
+            const { bytes, ours } = cases[next++]!;
+            upstream.clear();
+            await send(port, Buffer.concat([bytes, LAST]));
+            const name = disagreement(ours, upstream, bytes);
+            if (name === '') agreed++;
+            else disagreements.add(name, bytes);
+          }
+        }),
+      );
+      disagreements.check(`Against ${proxy.name}`, false);
+      assert.ok(agreed > CASES * 0.6, `only ${agreed} agreements`);
+    });
+  });
 }
 
 against(NGINX);

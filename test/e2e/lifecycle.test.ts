@@ -8,7 +8,9 @@ import { after, before, test, type TestContext } from 'node:test';
 import { call } from './support/call.ts';
 import { EndpointServer } from './support/endpoint.ts';
 import { endpoints, Folder, service } from './support/manifests.ts';
-import { Mesh, type MeshOptions, run } from './support/mesh.ts';
+import { Mesh, type MeshOptions } from './support/mesh.ts';
+import { queryDns } from '../support/dns-query.ts';
+import { skipWithoutPrograms } from '../support/programs.ts';
 import { until } from './support/until.ts';
 
 const folder = new Folder();
@@ -178,38 +180,44 @@ test('an admin or DNS port that is taken ends the start with one sentence and ex
   assert.match(await refusal(dns), new RegExp(`^maesh: .*127\\.0\\.0\\.1:${taken}.*--dns`));
 });
 
-test('a port below 1024 without the right to it is one clear sentence', async (t) => {
-  if (process.getuid?.() !== 0) return t.skip('needs root to become somebody else');
-  chmodSync(folder.path, 0o755);
-  // Somebody else may not write the coverage of this run.
-  const somebody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
-  const prefix = ['env', '-u', 'NODE_V8_COVERAGE', ...somebody];
-  const start = (admin: string, dns: string, more: Partial<MeshOptions> = {}) =>
-    new Mesh(
-      options({
-        bare: true,
-        prefix,
-        flags: ['--admin', admin, '--dns', dns, '--threads', '1'],
-        ...more,
-      }),
-    );
-  const admin = start('127.0.0.1:90', '127.0.0.1:0');
-  assert.match(await refusal(admin), /^maesh: .*127\.0\.0\.1:90.*(permission|1024)/i);
-  const dns = start('127.0.0.1:0', '127.0.0.1:53');
-  assert.match(await refusal(dns), /^maesh: .*127\.0\.0\.1:53.*(permission|1024)/i);
-  const low = new Folder();
-  chmodSync(low.path, 0o755);
-  low.put('low.yaml', service('s/low', 80));
-  t.after(() => low.remove());
-  const mesh = start('127.0.0.1:0', 'off', { paths: [low.path] });
-  t.after(() => mesh.stop());
-  await mesh.ready();
-  assert.equal(await mesh.status('/readyz'), 503);
-  const problem = (await mesh.problems()).find(({ severity }) => severity === 'error');
-  assert.match(problem?.message ?? '', /may not listen on ports below 1024/);
-  assert.match(mesh.stdout, /^maesh: 1 service from .*, but 1 port cannot be listened on/);
-  assert.match(problem?.remedy ?? '', /ip_unprivileged_port_start/);
-});
+const withoutPrivilege = { skip: skipWithoutPrograms('setpriv') };
+
+test(
+  'a port below 1024 without the right to it is one clear sentence',
+  withoutPrivilege,
+  async (t) => {
+    if (process.getuid?.() !== 0) return t.skip('needs root to become somebody else');
+    chmodSync(folder.path, 0o755);
+    // Somebody else may not write the coverage of this run.
+    const somebody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+    const prefix = ['env', '-u', 'NODE_V8_COVERAGE', ...somebody];
+    const start = (admin: string, dns: string, more: Partial<MeshOptions> = {}) =>
+      new Mesh(
+        options({
+          bare: true,
+          prefix,
+          flags: ['--admin', admin, '--dns', dns, '--threads', '1'],
+          ...more,
+        }),
+      );
+    const admin = start('127.0.0.1:90', '127.0.0.1:0');
+    assert.match(await refusal(admin), /^maesh: .*127\.0\.0\.1:90.*(permission|1024)/i);
+    const dns = start('127.0.0.1:0', '127.0.0.1:53');
+    assert.match(await refusal(dns), /^maesh: .*127\.0\.0\.1:53.*(permission|1024)/i);
+    const low = new Folder();
+    chmodSync(low.path, 0o755);
+    low.put('low.yaml', service('s/low', 80));
+    t.after(() => low.remove());
+    const mesh = start('127.0.0.1:0', 'off', { paths: [low.path] });
+    t.after(() => mesh.stop());
+    await mesh.ready();
+    assert.equal(await mesh.status('/readyz'), 503);
+    const problem = (await mesh.problems()).find(({ severity }) => severity === 'error');
+    assert.match(problem?.message ?? '', /may not listen on ports below 1024/);
+    assert.match(mesh.stdout, /^maesh: 1 service from .*, but 1 port cannot be listened on/);
+    assert.match(problem?.remedy ?? '', /ip_unprivileged_port_start/);
+  },
+);
 
 test('an access log that cannot be opened ends the start with one sentence', async () => {
   const flags = ['--access-log', 'json', '--access-log-path', '/nonexistent/access.log'];
@@ -225,12 +233,12 @@ test('manifests that do not exist end the start with one sentence', async () => 
 test('a flag wins over a variable, and a variable over the file of --config', async (t) => {
   const settings = new Folder();
   t.after(() => settings.remove());
-  const ttl = async (mesh: Mesh): Promise<string> => {
+  const ttl = async (mesh: Mesh): Promise<number> => {
     t.after(() => mesh.stop());
     await mesh.ready();
-    const words = `@127.0.0.1 -p ${mesh.dnsPort} +noall +answer web.s.maesh`.split(' ');
-    const { stdout } = await run('dig', words);
-    return stdout.split(/\s+/)[1] ?? '';
+    const { answers } = await queryDns({ port: mesh.dnsPort, name: 'web.s.maesh' });
+    const [answer] = answers ?? [];
+    return answer !== undefined && 'ttl' in answer ? (answer.ttl ?? -1) : -1;
   };
   const file = settings.write(
     'maesh.yaml',
@@ -238,10 +246,10 @@ test('a flag wins over a variable, and a variable over the file of --config', as
   );
   const start = (flags: readonly string[], env: Readonly<Record<string, string>>) =>
     new Mesh(options({ bare: true, flags, env }));
-  assert.equal(await ttl(start(['--config', file], {})), '11');
-  assert.equal(await ttl(start([], { MAESH_CONFIG: file, MAESH_DNS_TTL: '22s' })), '22');
+  assert.equal(await ttl(start(['--config', file], {})), 11);
+  assert.equal(await ttl(start([], { MAESH_CONFIG: file, MAESH_DNS_TTL: '22s' })), 22);
   const env = { MAESH_CONFIG: file, MAESH_DNS_TTL: '22s' };
-  assert.equal(await ttl(start(['--dns-ttl', '33s'], env)), '33');
+  assert.equal(await ttl(start(['--dns-ttl', '33s'], env)), 33);
 });
 
 test('--default-mode and --acl are accepted', async (t) => {
