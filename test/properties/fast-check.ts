@@ -38,15 +38,19 @@ function more<T>(
   if (!property.isAsync()) {
     const reporter = (details: real.RunDetails<T>): void => {
       note(details);
-      if (details.failed) throw new Error(real.defaultReportMessage(details));
+      if (details.failed) throw failure(real.defaultReportMessage(details), details);
     };
     return { ...limited, reporter };
   }
   const asyncReporter = async (details: real.RunDetails<T>): Promise<void> => {
     note(details);
-    if (details.failed) throw new Error(await real.asyncDefaultReportMessage(details));
+    if (details.failed) throw failure(await real.asyncDefaultReportMessage(details), details);
   };
   return { ...limited, asyncReporter };
+}
+
+function failure<T>(message: string | undefined, { errorInstance }: real.RunDetails<T>): Error {
+  return new Error(message, { cause: errorInstance });
 }
 
 function withoutSeed<T>({

@@ -296,6 +296,24 @@ test('a note is cut at 1024 bytes, between characters', async () => {
   );
 });
 
+test('a problem that comes back is told again when the answer to "it is over" was lost', async () => {
+  const { api, clock, recorder, told } = bed();
+  recorder.start();
+  recorder.sync([problem()]);
+  await pass(clock, 1, 1);
+  api.after = () => {
+    throw new Error('reset');
+  };
+  recorder.sync([]);
+  await pass(clock, 1, 1);
+  assert.deepEqual(told(), ['Warning InvalidAnnotation 1', 'Normal Resolved 1']);
+  api.after = () => undefined;
+  recorder.sync([problem()]);
+  await pass(clock, 11 * MINUTE_MS, 10_000);
+  assert.deepEqual(told(), ['Warning InvalidAnnotation 2', 'Normal Resolved 1']);
+  await recorder.stop();
+});
+
 test('whatever comes and goes, in the end each problem that is there is told, and none twice', async () => {
   const round = fc.record({
     wrong: fc.uniqueArray(fc.integer({ min: 0, max: 4 })),

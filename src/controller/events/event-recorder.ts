@@ -46,8 +46,8 @@ export interface EventRecorderOptions {
 interface Entry {
   readonly problem: Problem;
   isOpen: boolean;
-  /** What the last Event said. */
-  told: 'nothing' | 'open' | 'resolved';
+  /** What the last Event said; `unsure`: that it is over may have been written, no answer said so yet. */
+  told: 'nothing' | 'open' | 'unsure' | 'resolved';
   /** Monotonic time of the last Warning, or of giving up on one; null before. */
   warnedMs: number | null;
   /** How often the Warning counts, and the Event that counts it. */
@@ -178,7 +178,7 @@ export class EventRecorder {
         continue;
       }
       if (!entry.isOpen) {
-        if (entry.told === 'open') resolved ??= entry;
+        if (isToResolve(entry)) resolved ??= entry;
         else this.#entries.delete(key);
       } else if (entry.told === 'open') {
         repeated ??= entry;
@@ -198,6 +198,7 @@ export class EventRecorder {
     const isReplaced = work === 'resolve' && this.#isStillWrong(problem);
     const regarding = isReplaced ? null : await lookup(problem.object);
     if (work === 'resolve') {
+      entry.told = 'unsure';
       if (regarding !== null) await this.#write(resolvedEventOf(problem, regarding), 0, signal);
       entry.told = 'resolved';
       return;
@@ -205,7 +206,8 @@ export class EventRecorder {
     if (regarding !== null) {
       const event = eventOf(problem, regarding);
       const isSame = entry.name === event.name;
-      entry.count = await this.#write(event, isSame ? entry.count : 0, signal);
+      const over = resolvedEventOf(problem, regarding);
+      entry.count = await this.#write(event, isSame ? entry.count : 0, signal, over);
       entry.name = event.name;
     }
     entry.told = regarding === null ? 'nothing' : 'open';
@@ -219,8 +221,16 @@ export class EventRecorder {
     return false;
   }
 
-  /** Creates the Event, or counts it once more when it is there: `count` is how often it was seen, as far as is known. */
-  async #write(event: Event, count: number, signal: AbortSignal): Promise<number> {
+  /**
+   * Creates the Event, or counts it once more when it is there: `count` is how often it was seen, as far as is known. `over` is the one
+   * that takes it back.
+   */
+  async #write(
+    event: Event,
+    count: number,
+    signal: AbortSignal,
+    over: Event | null = null,
+  ): Promise<number> {
     const context = this.#context();
     if (count > 0) {
       try {
@@ -235,20 +245,39 @@ export class EventRecorder {
       await this.#call({ method: 'POST', path, body: createBody(event, context), signal });
       return 1;
     } catch (error) {
-      if (isConflict(error)) return this.#adopt(event, signal);
+      if (isConflict(error)) return this.#adopt(event, over, signal);
       if (isNotFound(error) && (await this.#hasOldApi(signal))) {
-        return this.#write(event, count, signal);
+        return this.#write(event, count, signal, over);
       }
       throw error;
     }
   }
 
-  /** An earlier leader, or this one before a restart, has told it: it counts once more, but not too soon. */
-  async #adopt(event: Event, signal: AbortSignal): Promise<number> {
-    const path = eventPath(event, this.#eventApi, event.name);
-    const seen = readSeen(await this.#call({ method: 'GET', path, signal }));
+  /**
+   * An earlier leader, or this one before a restart, has told it: it counts once more, but not too soon unless it was said since that
+   * it is over.
+   */
+  async #adopt(event: Event, over: Event | null, signal: AbortSignal): Promise<number> {
+    const seen = await this.#read(event, signal);
     const isRecent = this.#options.clock.wallMs() - seen.atMs < QUIET_MS;
-    return isRecent ? seen.count : this.#repeat(event, seen.count + 1, signal);
+    if (isRecent && (over === null || !(await this.#isSaid(over, seen.atMs, signal))))
+      return seen.count;
+    return this.#repeat(event, seen.count + 1, signal);
+  }
+
+  async #read(event: Event, signal: AbortSignal): Promise<ReturnType<typeof readSeen>> {
+    const path = eventPath(event, this.#eventApi, event.name);
+    return readSeen(await this.#call({ method: 'GET', path, signal }));
+  }
+
+  /** Whether an Event is there that was written at this time or later, in Unix milliseconds. */
+  async #isSaid(event: Event, sinceMs: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#read(event, signal)).atMs >= sinceMs;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
   }
 
   async #repeat(event: Event, count: number, signal: AbortSignal): Promise<number> {
@@ -308,10 +337,15 @@ export class EventRecorder {
 }
 
 /** Monotonic time at which there is something to do or to forget. */
-function dueMs({ isOpen, told, warnedMs }: Entry): number {
-  if (warnedMs === null) return -Infinity;
-  if (!isOpen && told === 'open') return -Infinity;
+function dueMs(entry: Entry): number {
+  const { told, warnedMs } = entry;
+  if (warnedMs === null || isToResolve(entry)) return -Infinity;
   return warnedMs + (told === 'open' ? REPEAT_MS : QUIET_MS);
+}
+
+/** The problem went, and nobody can be sure yet that this was told. */
+function isToResolve({ isOpen, told }: Entry): boolean {
+  return !isOpen && (told === 'open' || told === 'unsure');
 }
 
 function newEntry(problem: Problem): Entry {
