@@ -12,6 +12,8 @@ export interface UpSettings extends LogSettings {
   readonly serviceCidr: string;
   /** Start beside a mesh that serves the same addresses, and share their callers until that one ends. */
   readonly takeOver: boolean;
+  /** IPv4 CIDR that Pods without an address get one from; null gives none. */
+  readonly podCidr: string | null;
   /** null: no DNS server. */
   readonly dns: ListenAddress | null;
   /** Domains of mesh names, lower case, without a trailing dot, at least one; the first is the one shown to people. */

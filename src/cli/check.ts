@@ -23,7 +23,7 @@ Examples:
   maesh check -f manifests/*.yaml --strict
   maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
 
-const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.defaultMode];
+const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.defaultMode];
 
 export function checkCommand(context: CliContext): Command {
   const command = new Command('check')
@@ -49,6 +49,7 @@ async function check(command: Command, context: CliContext): Promise<number> {
   const options = {
     paths: reader.list(SETTINGS.files),
     serviceCidr: reader.one(SETTINGS.serviceCidr),
+    podCidr: reader.one(SETTINGS.pods),
     defaultMode: reader.one(SETTINGS.defaultMode),
   };
   if (reader.errors.length > 0) throw new MeshError('invalid_setting', reader.errors.join('\n'));

@@ -126,6 +126,7 @@ const {
   files: _files,
   serviceCidr: _serviceCidr,
   takeOver: _takeOver,
+  pods: _pods,
   acl: _acl,
   ...nodeSettings
 } = SETTINGS;

@@ -35,7 +35,7 @@ export type AskCaller = (
 
 /** @throws MeshError with the way out when the manifests or the mesh cannot be read. */
 export async function readDryMesh(
-  { place, serviceCidr, domains }: MeshSource & { readonly place: SettledPlace },
+  { place, serviceCidr, podCidr, domains }: MeshSource & { readonly place: SettledPlace },
   question: DryQuestion,
   askCaller: AskCaller,
 ): Promise<ReadMesh> {
@@ -43,7 +43,12 @@ export async function readDryMesh(
   if (place.kind === 'cluster') return readCluster(question, domains, askCaller);
   const { loadManifests } = await import('./load.ts');
   const { defaultMode } = question;
-  const { snapshot } = await loadManifests({ paths: place.paths, serviceCidr, defaultMode });
+  const { snapshot } = await loadManifests({
+    paths: place.paths,
+    serviceCidr,
+    podCidr,
+    defaultMode,
+  });
   const { services, identities } = snapshot;
   const config = { services: [...services.values()], identities: [...identities.values()] };
   return { mesh: DryMesh.started(config, systemClock), domains: domains ?? defaultDomains() };

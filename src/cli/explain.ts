@@ -38,6 +38,7 @@ Examples:
 const EXPLAIN_SETTINGS = [
   SETTINGS.files,
   SETTINGS.serviceCidr,
+  SETTINGS.pods,
   SETTINGS.domains,
   SETTINGS.defaultMode,
 ];

@@ -1,6 +1,7 @@
 /** Reads manifests once and compiles them: what `check`, `hosts` and `curl` need of the mesh without running it. */
 
 import { systemClock } from '../base/clock.ts';
+import { PodAddresses } from '../compile/address/pod-addresses.ts';
 import { Compiler } from '../compile/compiler.ts';
 import { FolderSource } from '../kube/folder.ts';
 import { Store, type ObjectRef } from '../kube/store.ts';
@@ -9,6 +10,7 @@ import type { Problem, Protocol, Snapshot } from '../model/service.ts';
 export interface LoadOptions {
   readonly paths: readonly string[];
   readonly serviceCidr: string;
+  readonly podCidr: string | null;
   /** Default `http`. */
   readonly defaultMode?: Protocol;
 }
@@ -26,7 +28,7 @@ export interface Loaded {
  * @throws MeshError when a path cannot be read at all.
  */
 export async function loadManifests(options: LoadOptions): Promise<Loaded> {
-  const { paths, serviceCidr, defaultMode = 'http' } = options;
+  const { paths, serviceCidr, podCidr, defaultMode = 'http' } = options;
   const store = new Store();
   const changed: ObjectRef[] = [];
   const notices: string[] = [];
@@ -34,13 +36,14 @@ export async function loadManifests(options: LoadOptions): Promise<Loaded> {
   const unsubscribe = store.subscribe((refs) => changed.push(...refs));
   const source = new FolderSource({
     paths,
-    store,
+    store: new PodAddresses(store, { podCidr, serviceCidr }),
     clock: systemClock,
     onNotice: (text) => notices.push(text),
     onProblems: (problems) => (fileProblems = problems),
   });
   await source.start();
   await source.stop();
+  source.checkFound();
   unsubscribe();
   const compiler = new Compiler(store, { serviceCidr, defaultMode });
   compiler.update(changed);

@@ -34,7 +34,7 @@ export interface Mesh {
   readonly domains: readonly string[];
 }
 
-const SOURCE_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.domains];
+const SOURCE_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.domains];
 /** Set by `bin/kubectl-maesh`: who says kubectl means a cluster. */
 const PLUGIN_VARIABLE = 'MAESH_KUBECTL_PLUGIN';
 
@@ -63,6 +63,7 @@ export type SettledPlace = Exclude<MeshPlace, { kind: 'nearest' }>;
 export interface MeshSource {
   readonly place: MeshPlace;
   readonly serviceCidr: string;
+  readonly podCidr: string | null;
   /** Null when they were not given: a running mesh tells its own. */
   readonly domains: readonly string[] | null;
 }
@@ -79,6 +80,7 @@ export function meshSource(
   return {
     place: placeOf(command, context, reader),
     serviceCidr: reader.one(SETTINGS.serviceCidr),
+    podCidr: reader.one(SETTINGS.pods),
     domains: isGiven ? domains : null,
   };
 }
@@ -134,10 +136,10 @@ export async function findMesh(
  * @throws MeshError with the way out when that is not possible.
  */
 export async function readMesh(command: Command, context: CliContext): Promise<Mesh> {
-  const { place: found, serviceCidr, domains } = await findMesh(command, context);
+  const { place: found, serviceCidr, podCidr, domains } = await findMesh(command, context);
   if (found.kind === 'manifests') {
     const { loadManifests } = await import('./load.ts');
-    const { snapshot } = await loadManifests({ paths: found.paths, serviceCidr });
+    const { snapshot } = await loadManifests({ paths: found.paths, serviceCidr, podCidr });
     const services = [...snapshot.services.values()];
     const identities = [...snapshot.identities.values()];
     return { services, identities, domains: domains ?? defaultDomains() };

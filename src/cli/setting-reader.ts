@@ -103,6 +103,9 @@ function defaultOf<T>(kind: ValueKind<T>, text: string): T {
 /** Names the configuration file, as `--config` does. */
 export const CONFIG_VARIABLE = 'MAESH_CONFIG';
 
+/** What Kubernetes sets in Pods next to a Service called maesh. */
+const OF_KUBERNETES = /^MAESH_(SERVICE_|PORT(_|$))/;
+
 /**
  * A notice for each variable that looks like a misspelt setting. Others are none of our business: Kubernetes sets
  * `MAESH_SERVICE_HOST` and the like in pods next to a Service called maesh.
@@ -115,7 +118,7 @@ export function unknownVariables(
   const rest = known.map((variable) => variable.slice(PREFIX.length));
   const notices: string[] = [];
   for (const name of Object.keys(env).sort()) {
-    if (!name.startsWith(PREFIX) || known.includes(name)) continue;
+    if (!name.startsWith(PREFIX) || known.includes(name) || OF_KUBERNETES.test(name)) continue;
     const [meant] = nearest(name.slice(PREFIX.length), rest, 2);
     if (meant === undefined) continue;
     notices.push(`Ignoring the variable "${name}": did you mean "${PREFIX}${meant}"?`);

@@ -42,6 +42,7 @@ test('readUpSettings() has the defaults of the issue and of the model', () => {
   assert.deepEqual(read({ flags: FILE }), {
     files: ['manifests'],
     serviceCidr: '127.77.0.0/16',
+    podCidr: '127.78.0.0/16',
     dns: { host: '127.0.0.1', port: 5_353 },
     domains: ['maesh', 'traefik.mesh'],
     dnsTtlSeconds: 5,
@@ -74,6 +75,7 @@ test('readUpSettings() takes every setting from every source', () => {
   const samples: Readonly<Record<string, readonly string[]>> = {
     file: ['/a', '/b'],
     'service-cidr': ['127.88.0.0/16'],
+    pods: ['off'],
     'default-mode': ['tcp'],
     'take-over': ['true'],
     acl: ['true'],

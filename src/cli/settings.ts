@@ -15,6 +15,7 @@ import {
   MEMORY,
   oneOf,
   PATH,
+  POD_CIDR,
   RATIO,
   SERVICE_CIDR,
   STATUS_MIN,
@@ -65,7 +66,12 @@ const accessLogFormat = oneOf('off', 'json', 'common');
 export const SETTINGS = {
   files: list(
     'Mesh',
-    ['file', PATH, '', 'Manifest file or folder to serve and to watch; repeatable, at least one.'],
+    [
+      'file',
+      PATH,
+      '',
+      'Manifest file or folder; repeatable. `maesh up` needs at least one, and watches them.',
+    ],
     'f',
   ),
   serviceCidr: one('Mesh', [
@@ -73,6 +79,12 @@ export const SETTINGS = {
     SERVICE_CIDR,
     '127.77.0.0/16',
     'Range that every Service gets an address of its own from.',
+  ]),
+  pods: one('Mesh', [
+    'pods',
+    POD_CIDR,
+    '127.78.0.0/16',
+    'Range that Pods without an address, those of Deployments too, get one of their own from; `off` gives none.',
   ]),
   defaultMode: one('Mesh', [
     'default-mode',
@@ -232,6 +244,7 @@ export function readUpSettings(reader: SettingReader): UpSettings {
   const settings: UpSettings = {
     files: reader.list(SETTINGS.files),
     serviceCidr: reader.one(SETTINGS.serviceCidr),
+    podCidr: reader.one(SETTINGS.pods),
     dns: reader.one(SETTINGS.dns),
     domains: reader.list(SETTINGS.domains),
     dnsTtlSeconds: reader.one(SETTINGS.dnsTtl) / 1_000,

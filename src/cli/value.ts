@@ -265,6 +265,13 @@ export const SERVICE_CIDR: ValueKind<string> = {
   },
 };
 
+/** A range for Pods, or `off`: then they have only addresses that are written. */
+export const POD_CIDR: ValueKind<string | null> = {
+  placeholder: 'CIDR|off',
+  allowed: 'an IPv4 range, /8 to /32, or `off`',
+  parse: (text) => (text === 'off' ? ok(null) : SERVICE_CIDR.parse(text)),
+};
+
 /** A range of addresses of either family; a single address is a range of one. */
 export const CIDR: ValueKind<string> = {
   placeholder: 'CIDR',

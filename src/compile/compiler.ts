@@ -140,7 +140,9 @@ export class Compiler {
     for (const findings of this.#findings.values()) {
       for (const finding of findings) problems.push(toProblem(finding, this.#store));
     }
-    return problems.sort(compareProblems);
+    problems.sort(compareProblems);
+    // The Pods of one workload have the same problems.
+    return problems.filter((problem, i) => i === 0 || !isEqual(problem, problems[i - 1]));
   }
 
   #note(ref: ObjectRef): void {

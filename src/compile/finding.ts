@@ -1,5 +1,6 @@
 /** A problem before anybody asks where its object stands: files move their lines without changing their objects. */
 
+import { formatPath, parsePath } from '../kube/fields.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Problem } from '../model/service.ts';
 
@@ -19,12 +20,15 @@ export function describeRef(ref: ObjectRef): string {
 
 /** The problem with the place that its object has now. */
 export function toProblem(finding: Finding, store: StoreView): Problem {
-  const { file, line, column } = store.originOf(finding.ref);
+  const { file, text, ...start } = store.originOf(finding.ref);
   const { value } = finding;
+  const path = parsePath(finding.field);
+  const { line, column } = text?.locate(path) ?? start;
+  const isPart = text !== undefined && text.owner !== '';
   return {
     severity: finding.severity,
-    object: describeRef(finding.ref),
-    field: finding.field,
+    object: isPart ? text.owner : describeRef(finding.ref),
+    field: isPart ? formatPath([...text.within, ...path]) : finding.field,
     value: value.length > VALUE_MAX ? `${value.slice(0, VALUE_MAX - 1)}…` : value,
     message: finding.message,
     remedy: finding.remedy,

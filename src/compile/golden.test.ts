@@ -8,6 +8,7 @@ import { Store } from '../kube/store.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Policies } from '../model/policy.ts';
 import type { Problem, Service, Snapshot } from '../model/service.ts';
+import { PodAddresses } from './address/pod-addresses.ts';
 import { Compiler, type CompileOptions } from './compiler.ts';
 import { refOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
 
@@ -22,11 +23,13 @@ const OUT = '.out.yaml';
 const files = readdirSync(FOLDER).sort();
 const names = files.filter((file) => file.endsWith(IN)).map((file) => file.slice(0, -IN.length));
 
-function optionsOf(text: string): CompileOptions {
+type Options = CompileOptions & { readonly podCidr: string | null };
+
+function optionsOf(text: string): Options {
   const [, options = '{}'] = /^# options: (.*)$/m.exec(text) ?? [];
   const given: unknown = parse(options);
   assert.ok(typeof given === 'object');
-  return { ...TEST_OPTIONS, ...given };
+  return { ...TEST_OPTIONS, podCidr: null, ...given };
 }
 
 interface Compiled extends Snapshot {
@@ -62,8 +65,10 @@ function compile(name: string): Compiled {
   const manifest = parseManifest(text, name + IN);
   assert.deepEqual(manifest.problems, []);
   const store = new Store();
-  for (const { object, origin } of manifest.objects) store.set(object, origin);
-  const compiler = new Compiler(store, optionsOf(text));
+  const options = optionsOf(text);
+  const addressed = new PodAddresses(store, options);
+  for (const { object, origin } of manifest.objects) addressed.set(object, origin);
+  const compiler = new Compiler(store, options);
   compiler.update(manifest.objects.map(({ object }) => refOf(object)));
   return { ...compiler.snapshot(), problems: compiler.problems() };
 }

@@ -228,6 +228,28 @@ export function formatPath(path: readonly Step[]): string {
   return text;
 }
 
+/** What `formatPath` was given; as far as the text is one of its. */
+export function parsePath(text: string): Step[] {
+  const path: Step[] = [];
+  for (const [, name, index, key] of text.matchAll(
+    /\.?([A-Za-z_]\w*)|\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]/g,
+  )) {
+    if (name !== undefined) path.push(name);
+    else if (index !== undefined) path.push(Number(index));
+    else if (key !== undefined) path.push(unquoted(key));
+  }
+  return path;
+}
+
+function unquoted(key: string): string {
+  try {
+    return String(JSON.parse(key));
+  } catch {
+    // Not made by formatPath: nothing is at such a path.
+    return key;
+  }
+}
+
 /** The type of a value in the words of a manifest. */
 function typeName(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';

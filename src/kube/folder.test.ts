@@ -135,11 +135,12 @@ test('start() puts files and folders into the store in one batch', async (t) => 
   assert.equal(bed.changes.length, 1);
   assert.deepEqual(bed.problems, []);
   assert.equal(bed.problemLists, 0);
-  assert.deepEqual(bed.store.originOf({ kind: 'Service', namespace: 'default', name: 'b' }), {
-    file: join(dir, 'a.yaml'),
-    line: 10,
-    column: 1,
+  const { file, line, column } = bed.store.originOf({
+    kind: 'Service',
+    namespace: 'default',
+    name: 'b',
   });
+  assert.deepEqual([file, line, column], [join(dir, 'a.yaml'), 10, 1]);
 });
 
 test('start() throws for a path that does not exist', async (t) => {
@@ -162,25 +163,31 @@ test('start() throws when no file can be read', async (t) => {
   );
 });
 
-test('start() takes an empty folder and says that it waits', async (t) => {
+test('checkFound() throws where there is nothing to read, and a file that comes later is read', async (t) => {
   const dir = folder(t);
   const bed = new Bed(t, [dir]);
   await bed.source.start();
-  assert.match(bed.notices[0] ?? '', /^No manifests yet in/);
+  const nothing = (text: string) => (error: unknown) =>
+    error instanceof MeshError && error.code === 'not_found' && error.message.includes(text);
+  assert.throws(() => bed.source.checkFound(), nothing(`Cannot find a manifest in "${dir}"`));
+  fs.writeFileSync(join(dir, 'empty.yaml'), '# nothing\n');
+  await bed.source.reload();
+  assert.throws(() => bed.source.checkFound(), nothing(`Cannot find an object in "${dir}"`));
   fs.writeFileSync(join(dir, 'a.yaml'), service('a'));
   await bed.until('the new file', () => bed.ports()['a'] === 80);
+  bed.source.checkFound();
 });
 
 test('a kind that is not read is told once', async (t) => {
   const dir = folder(t);
-  const deployment = '---\napiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\n';
-  fs.writeFileSync(join(dir, 'a.yaml'), deployment + deployment + service('a'));
-  fs.writeFileSync(join(dir, 'b.yaml'), deployment);
+  const ingress = '---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: x\n';
+  fs.writeFileSync(join(dir, 'a.yaml'), ingress + ingress + service('a'));
+  fs.writeFileSync(join(dir, 'b.yaml'), ingress);
   const bed = new Bed(t, [dir]);
   await bed.source.start();
   await bed.source.reload();
   assert.deepEqual(bed.notices, [
-    `Skipped objects of the kind Deployment (apps/v1): maesh does not read it (first in "${join(dir, 'a.yaml')}")`,
+    `Skipped objects of the kind Ingress (networking.k8s.io/v1): maesh does not read it (first in "${join(dir, 'a.yaml')}")`,
   ]);
 });
 

@@ -12,7 +12,7 @@ import { Tree } from './folder/tree.ts';
 import type { Cause } from './folder/tree.ts';
 import { Watches } from './folder/watches.ts';
 import type { WatchDirectory } from './folder/watches.ts';
-import type { Store } from './store.ts';
+import type { StoreWriter } from './store.ts';
 
 /** Events of one change come in a burst: they are collected for this long. */
 const DEBOUNCE_MS = 15;
@@ -26,7 +26,7 @@ const SLICE_MS = 25;
 export interface FolderSourceOptions {
   /** Files and folders; a file given by name is read whatever its name. */
   readonly paths: readonly string[];
-  readonly store: Store;
+  readonly store: StoreWriter;
   readonly clock: Clock;
   /** What a person should know and nobody has to mend: a skipped kind, a refused watch. */
   readonly onNotice: (text: string) => void;
@@ -38,9 +38,8 @@ export interface FolderSourceOptions {
 
 /** Start it once; after `stop` it does nothing any more. */
 export class FolderSource {
-  readonly #store: Store;
+  readonly #store: StoreWriter;
   readonly #clock: Clock;
-  readonly #onNotice: (text: string) => void;
   readonly #onProblems: (problems: readonly Problem[]) => void;
   readonly #holds: Holds;
   readonly #files: ManifestFiles;
@@ -57,7 +56,6 @@ export class FolderSource {
     const { store, clock, onNotice } = options;
     this.#store = store;
     this.#clock = clock;
-    this.#onNotice = onNotice;
     this.#onProblems = options.onProblems;
     this.#holds = new Holds(clock);
     const claims = new Claims(store);
@@ -88,13 +86,19 @@ export class FolderSource {
         `Cannot read any manifest: "${problem?.object}": ${problem?.message}`,
       );
     }
-    if (this.#files.size === 0) {
-      const paths = [...this.#tree.roots.values()].map((path) => `"${path}"`).join(', ');
-      this.#onNotice(
-        `No manifests yet in ${paths}: files that end in .yaml, .yml or .json are read as they appear`,
-      );
-    }
     this.#pollTimer = this.#clock.every(POLL_MS, () => this.#poll());
+  }
+
+  /** Throws a `MeshError` where nothing was found that is of a kind that is read: most likely the path is another one. */
+  checkFound(): void {
+    if (!this.#files.isEmpty()) return;
+    const paths = [...this.#tree.roots.values()].map((path) => `"${path}"`).join(', ');
+    throw new MeshError(
+      'not_found',
+      this.#files.size === 0
+        ? `Cannot find a manifest in ${paths}: no file there ends in .yaml, .yml or .json`
+        : `Cannot find an object in ${paths}: nothing there is of a kind that maesh reads, as Service and Pod are`,
+    );
   }
 
   /** Reads everything again, changed or not, in one batch. */

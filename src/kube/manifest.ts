@@ -6,9 +6,11 @@ import type { Piece } from './piece.ts';
 import type { KubeObject } from './object.ts';
 import type { Origin } from './store.ts';
 import { Lines } from './text/lines.ts';
-import { readJson, splitJson } from './text/json-text.ts';
+import { placesInJson, readJson, splitJson } from './text/json-text.ts';
 import { readFullYaml } from './text/full-yaml.ts';
-import type { SyntaxFailure } from './text/place.ts';
+import type { Place, SyntaxFailure } from './text/place.ts';
+import { PiecePlaces, WrittenObject } from './written-object.ts';
+import type { ReadPlaces } from './written-object.ts';
 import { readPlainYaml } from './text/plain-yaml.ts';
 import { splitYaml } from './text/split-yaml.ts';
 
@@ -59,13 +61,13 @@ function readAsJson(text: string, assembly: Assembly, known: ReadonlyMap<string,
     }
     found.push({ start, text: part, piece });
   }
-  for (const { start, text: part, piece } of found) assembly.add(start, part, piece);
+  for (const { start, text: part, piece } of found) assembly.add(start, part, piece, placesInJson);
   return true;
 }
 
 function readAsYaml(text: string, assembly: Assembly, known: ReadonlyMap<string, Piece>): void {
   for (const { start, text: part } of splitYaml(text)) {
-    assembly.add(start, part, known.get(part) ?? readYaml(part));
+    assembly.add(start, part, known.get(part) ?? readYaml(part), placesInYaml);
   }
 }
 
@@ -74,6 +76,13 @@ function readYaml(text: string): Piece {
   if (plain !== null) return readPiece([plain]);
   const full = readFullYaml(text);
   return full.ok ? readPiece(full.documents) : broken(text, full.error);
+}
+
+function placesInYaml(text: string, index: number): Place | null {
+  const plain = readPlainYaml(text);
+  if (plain !== null) return plain.places();
+  const full = readFullYaml(text);
+  return full.ok ? (full.documents[index]?.places() ?? null) : null;
 }
 
 function broken(text: string, error: SyntaxFailure): Piece {
@@ -107,15 +116,16 @@ class Assembly {
     this.#lines = new Lines(text);
   }
 
-  /** Adds what the text at offset `start` came to. */
-  add(start: number, text: string, piece: Piece): void {
+  /** Adds what the text at offset `start` came to; `read` finds places in it again. */
+  // oxlint-disable-next-line max-params -- one text: where it is, what it is, what it came to, how it is read
+  add(start: number, text: string, piece: Piece, read: ReadPlaces): void {
     this.#pieces.set(text, piece);
     this.#isBroken ||= piece.isBroken;
-    for (const { object, offset } of piece.objects) {
-      this.#objects.push({
-        object,
-        origin: { file: this.#file, ...this.#lines.at(start + offset) },
-      });
+    const places = new PiecePlaces(text, this.#lines.at(start), read);
+    for (const found of piece.objects) {
+      const at = this.#lines.at(start + found.offset);
+      const origin = { file: this.#file, ...at, text: new WrittenObject(places, found) };
+      this.#objects.push({ object: found.object, origin });
     }
     for (const kind of piece.skipped) this.#skipped.add(kind);
     for (const { offset, object, ...rest } of piece.problems) {

@@ -7,6 +7,8 @@ import type { Finding, Step } from './fields.ts';
 import type { KubeObject } from './object.ts';
 import { isRecord } from '../base/record.ts';
 import { show } from './show.ts';
+import { isWorkload, readWorkload } from './workload.ts';
+import type { WorkloadKind } from './workload.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place, TextDocument } from './text/place.ts';
 
@@ -17,8 +19,20 @@ export interface PieceProblem extends Omit<Problem, 'location'> {
   readonly offset: number;
 }
 
+export interface PieceObject {
+  readonly object: KubeObject;
+  readonly offset: number;
+  /** Which of the documents of the text it is in. */
+  readonly document: number;
+  /** Where it, or its owner, is in the document. */
+  readonly path: readonly Step[];
+  /** As in `ObjectText`. */
+  readonly owner: string;
+  readonly within: readonly Step[];
+}
+
 export interface Piece {
-  readonly objects: readonly { readonly object: KubeObject; readonly offset: number }[];
+  readonly objects: readonly PieceObject[];
   /** `object` is '' where the file is to be named. */
   readonly problems: readonly PieceProblem[];
   readonly skipped: readonly string[];
@@ -33,6 +47,8 @@ export function readPiece(documents: readonly TextDocument[]): Piece {
   return builder.piece;
 }
 
+const WHOLE: Pick<PieceObject, 'owner' | 'within'> = { owner: '', within: [] };
+
 /** What an item of a typed list (`ServiceList`) has when it says nothing itself. */
 interface TypeMeta {
   readonly apiVersion: unknown;
@@ -41,16 +57,18 @@ interface TypeMeta {
 
 class PieceBuilder {
   readonly piece: {
-    objects: { object: KubeObject; offset: number }[];
+    objects: PieceObject[];
     problems: PieceProblem[];
     skipped: string[];
     isBroken: boolean;
   } = { objects: [], problems: [], skipped: [], isBroken: false };
+  #documents = -1;
   #document: TextDocument | null = null;
   #places: Place | null = null;
 
   addDocument(document: TextDocument): void {
     this.#document = document;
+    this.#documents++;
     this.#places = null;
     const { value } = document;
     if (value === null || value === undefined) return;
@@ -71,22 +89,22 @@ class PieceBuilder {
     path: readonly Step[],
     type: Partial<TypeMeta>,
   ): void {
-    const apiVersion = value['apiVersion'] ?? type.apiVersion;
-    const kind = value['kind'] ?? type.kind;
-    for (const [key, text] of [
-      ['apiVersion', apiVersion],
-      ['kind', kind],
-    ] as const) {
-      if (typeof text === 'string' && text !== '') continue;
-      const message = text === undefined ? `"${key}" is missing` : `"${key}" must be a string`;
-      const remedy = `write it, such as "${key}: ${key === 'kind' ? 'Service' : 'v1'}"`;
-      this.#problem('', [...path, key], { value: text, message, remedy });
-      return;
-    }
-    if (typeof apiVersion !== 'string' || typeof kind !== 'string') return;
+    const apiVersion = this.#typeText('apiVersion', value['apiVersion'] ?? type.apiVersion, path);
+    const kind = apiVersion && this.#typeText('kind', value['kind'] ?? type.kind, path);
+    if (apiVersion === '' || kind === '') return;
     if (isKnown(apiVersion, kind)) this.#convert(kind, value, path);
+    else if (isWorkload(apiVersion, kind)) this.#addWorkload(kind, value, path);
     else if (kind.endsWith('List')) this.#addList(value, path, { apiVersion, kind });
     else this.#skip(`${kind} (${apiVersion})`);
+  }
+
+  /** '' with a problem when there is no such text. */
+  #typeText(key: 'apiVersion' | 'kind', text: unknown, path: readonly Step[]): string {
+    if (typeof text === 'string' && text !== '') return text;
+    const message = text === undefined ? `"${key}" is missing` : `"${key}" must be a string`;
+    const remedy = `write it, such as "${key}: ${key === 'kind' ? 'Service' : 'v1'}"`;
+    this.#problem('', [...path, key], { value: text, message, remedy });
+    return '';
   }
 
   #convert(
@@ -96,7 +114,22 @@ class PieceBuilder {
   ): void {
     const { name, object, findings } = convert(kind, value);
     for (const finding of findings) this.#finding(name, path, finding);
-    if (object !== null) this.piece.objects.push({ object, offset: this.#offsetOf(path) });
+    if (object !== null) this.#push(object, path);
+  }
+
+  #addWorkload(
+    kind: WorkloadKind,
+    value: Readonly<Record<string, unknown>>,
+    path: readonly Step[],
+  ): void {
+    const { name, pods, template, findings } = readWorkload(kind, value);
+    for (const finding of findings) this.#finding(name, path, finding);
+    for (const pod of pods) this.#push(pod, path, { owner: name, within: template });
+  }
+
+  #push(object: KubeObject, path: readonly Step[], part = WHOLE): void {
+    const offset = this.#offsetOf(path);
+    this.piece.objects.push({ object, offset, document: this.#documents, path, ...part });
   }
 
   #addList(

@@ -20,12 +20,21 @@ export function readPod(object: Fields): PodObject {
   return {
     kind: 'Pod',
     meta,
-    nodeName: spec.text('nodeName'),
-    serviceAccount: spec.text('serviceAccountName') || spec.text('serviceAccount') || 'default',
-    hostNetwork: spec.flag('hostNetwork', false, true),
+    ...readPodSpec(spec),
     phase,
     ready: podIPs.length > 0 && isReady(meta, phase, status),
     podIPs,
+  };
+}
+
+type PodSpec = Pick<PodObject, 'nodeName' | 'serviceAccount' | 'hostNetwork' | 'ports'>;
+
+/** Reads the `spec` of a Pod, or of the template of many. */
+export function readPodSpec(spec: Fields): PodSpec {
+  return {
+    nodeName: spec.text('nodeName'),
+    serviceAccount: spec.text('serviceAccountName') || spec.text('serviceAccount') || 'default',
+    hostNetwork: spec.flag('hostNetwork', false, true),
     ports: readContainerPorts(spec),
   };
 }

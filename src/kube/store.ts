@@ -1,6 +1,7 @@
 /** All objects in one place, with the indexes the compiler asks for. Sources write, one subscriber reads batches. */
 
 import { isEqual } from '../base/equal.ts';
+import type { Step } from './fields.ts';
 import type { Kind, KubeObject } from './object.ts';
 
 /** Where an object was read: a file with line and column (1-based), or '' for the API. */
@@ -8,6 +9,18 @@ export interface Origin {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** Finds the fields of the object in the file; absent where there is no file. */
+  readonly text?: ObjectText;
+}
+
+/** The text that an object was read from. */
+export interface ObjectText {
+  /** What was written where the object is made of something else, as `Deployment shop/web`; '' for the object itself. */
+  readonly owner: string;
+  /** Where the object is in its owner: `['spec', 'template']`. */
+  readonly within: readonly Step[];
+  /** Line and column (1-based) of a field of the object, or of what is around it; of an annotation or label, of its key. */
+  locate(path: readonly Step[]): { readonly line: number; readonly column: number };
 }
 
 export const NO_ORIGIN: Origin = { file: '', line: 0, column: 0 };
@@ -30,6 +43,9 @@ export interface StoreView {
   slicesOf(namespace: string, service: string): Iterable<ObjectOf<'EndpointSlice'>>;
   originOf(ref: ObjectRef): Origin;
 }
+
+/** The writing side. */
+export type StoreWriter = Pick<Store, 'set' | 'delete' | 'batch'>;
 
 interface Entry {
   readonly object: KubeObject;

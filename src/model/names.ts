@@ -68,3 +68,6 @@ export const SHADOW_ANNOTATION = {
   announcedPorts: 'maesh.dev/announced-ports',
   retiredPorts: 'maesh.dev/retired-ports',
 } as const;
+
+/** Annotation that gives Pods of manifests their addresses, where no cluster does. */
+export const POD_ADDRESS = 'maesh.dev/address';

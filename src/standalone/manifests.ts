@@ -1,6 +1,7 @@
 /** Manifests on disk as a stream of deltas: folder → store → compiler. */
 
 import type { Clock } from '../base/clock.ts';
+import { PodAddresses } from '../compile/address/pod-addresses.ts';
 import { Compiler, type CompileOptions } from '../compile/compiler.ts';
 import { FolderSource } from '../kube/folder.ts';
 import { Store } from '../kube/store.ts';
@@ -8,6 +9,8 @@ import type { Delta, Problem, Snapshot } from '../model/service.ts';
 
 export interface ManifestsOptions extends CompileOptions {
   readonly paths: readonly string[];
+  /** Range for Pods without an address; null gives none. */
+  readonly podCidr: string | null;
   readonly clock: Clock;
   readonly onNotice: (text: string) => void;
   readonly onDelta: (delta: Delta) => void;
@@ -20,15 +23,17 @@ export class Manifests {
   readonly #compiler: Compiler;
   readonly #folder: FolderSource;
   readonly #store = new Store();
+  readonly #pods: PodAddresses;
   #fileProblems: readonly Problem[] = [];
   #started = false;
 
   constructor(options: ManifestsOptions) {
     this.#options = options;
     this.#compiler = new Compiler(this.#store, options);
+    this.#pods = new PodAddresses(this.#store, options);
     this.#folder = new FolderSource({
       paths: options.paths,
-      store: this.#store,
+      store: this.#pods,
       clock: options.clock,
       onNotice: options.onNotice,
       onProblems: (problems) => {
@@ -38,7 +43,7 @@ export class Manifests {
     });
   }
 
-  /** Resolves once everything was read and the first delta was handed on. Throws when a path cannot be read. */
+  /** Resolves once everything was read and the first delta was handed on. Throws when a path cannot be read, or has nothing to read. */
   async start(): Promise<void> {
     let first = true;
     this.#store.subscribe((changed) => {
@@ -47,7 +52,8 @@ export class Manifests {
     });
     this.#started = true;
     await this.#folder.start();
-    // Manifests without any known object are a configuration too: the empty one.
+    this.#folder.checkFound();
+    // Manifests without a Service are a configuration too.
     if (first) this.#compile([]);
   }
 
@@ -58,6 +64,11 @@ export class Manifests {
 
   stop(): Promise<void> {
     return this.#folder.stop();
+  }
+
+  /** Pods that were given an address, and which. */
+  givenPods(): ReturnType<PodAddresses['given']> {
+    return this.#pods.given();
   }
 
   snapshot(): Snapshot {

@@ -30,6 +30,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   const problems = (): readonly Problem[] => [...manifests.problems(), ...agent.problems()];
   const manifests = new Manifests({
     paths: settings.files,
+    podCidr: settings.podCidr,
     serviceCidr: settings.serviceCidr,
     defaultMode: settings.defaultMode,
     clock,
@@ -121,6 +122,7 @@ function partsOf(agent: Agent, admin: Admin, manifests: Manifests) {
 function served(agent: Agent, manifests: Manifests) {
   return {
     snapshot: manifests.snapshot(),
+    pods: manifests.givenPods(),
     dns: agent.dnsAddress,
     missingPorts: agent.threads.failures.length,
   };

@@ -7,6 +7,8 @@ import type { Service, Snapshot } from '../model/service.ts';
 export interface Welcome {
   readonly settings: UpSettings;
   readonly snapshot: Snapshot;
+  /** Pods that were given an address, and which. */
+  readonly pods: readonly (readonly [pod: string, address: string])[];
   readonly admin: ListenAddress;
   readonly dns: ListenAddress | null;
   readonly readyMs: number;
@@ -36,6 +38,7 @@ export function welcome(about: Welcome): string {
     );
   }
   lines.push(
+    ...podLines(about.pods),
     `  hosts   maesh hosts${adminFlag} | sudo tee -a /etc/hosts`,
     ...(dns === null
       ? []
@@ -68,4 +71,18 @@ function isHttp(port: Service['ports'][number]): boolean {
 
 function hostPort({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** How many Pods are listed. */
+const PODS_SHOWN = 4;
+
+/** Nobody could guess these addresses, nor that one server may stand for all of them. */
+function podLines(pods: Welcome['pods']): readonly string[] {
+  if (pods.length === 0) return [];
+  const lines = pods.slice(0, PODS_SHOWN).map(([pod, address], index) => {
+    const hint = index === 0 ? '   (start a server there, or one on 0.0.0.0 for all Pods)' : '';
+    return `  ${index === 0 ? 'pods' : '    '}    ${pod} ${address}${hint}`;
+  });
+  const more = pods.length - PODS_SHOWN;
+  return more > 0 ? [...lines, `          and ${more} more`] : lines;
 }

@@ -41,7 +41,7 @@ before(async () => {
     { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } },
     { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' } },
     { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'd' } },
-    { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'd' } },
+    { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name: 'd' } },
     service('a/plain', 20_001),
     endpoints('a/plain', [one]),
     service('a/sliced', 20_002),
@@ -89,7 +89,7 @@ test('maesh up says once per kind which objects it skips', () => {
   const skipped = mesh.stderr.split('\n').filter((line) => line.includes('Skipped'));
   assert.equal(skipped.length, 2, mesh.stderr);
   assert.match(mesh.stderr, /kind ConfigMap .*again\.yaml|kind ConfigMap .*many\.yaml/);
-  assert.match(mesh.stderr, /kind Deployment/);
+  assert.match(mesh.stderr, /kind Ingress/);
 });
 
 test('a change of a manifest is live in under 100 ms', async (t) => {

@@ -8,6 +8,7 @@ import {
   duration,
   durationSeconds,
   flag,
+  ipv4,
   listOf,
   ratio,
   size,
@@ -45,6 +46,15 @@ const MESH_ROWS: readonly AnnotationRow[] = [
       default: 100,
       text: 'Share of traffic that this Pod takes against the other endpoints of its Services; 0 takes none. Each node shares among its own Pods first, unless `locality` is `none`.',
       example: '10',
+    }),
+    on: ['Pod'],
+  },
+  {
+    ...plainRow('address', 'address', {
+      type: listOf(ipv4, 'IPv4 addresses with commas between'),
+      default: words('an address of `--pods`'),
+      text: 'Where a Pod is, for manifests without a cluster (`maesh up`). In the Pod template of a workload: one address for each of its Pods. A Pod with `status.podIP` needs none. Without effect in a cluster.',
+      example: '127.1.10.1,127.1.10.2',
     }),
     on: ['Pod'],
   },

@@ -1,5 +1,7 @@
 /** How the text of an annotation becomes a value: one type per shape, each with its words for messages and documentation. */
 
+import { isIPv4 } from 'node:net';
+
 export type Read<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly message: string };
@@ -173,3 +175,11 @@ export function listOf<T>(item: ValueType<T>, name: string): ValueType<readonly 
     print: (values) => values.map((value) => item.print(value)).join(','),
   };
 }
+
+/** An IPv4 address that can be dialled. */
+export const ipv4: ValueType<string> = {
+  name: 'an IPv4 address',
+  read: (text) =>
+    isIPv4(text) ? { ok: true, value: text } : { ok: false, message: 'is not an IPv4 address' },
+  print: (value) => value,
+};

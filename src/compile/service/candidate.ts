@@ -38,7 +38,12 @@ export interface Candidates {
   readonly sets: readonly CandidateSet[];
   /** Slices that say host names instead of addresses. */
   readonly nameSlices: readonly EndpointSliceObject[];
+  /** Pods that the selector matches, and how many of them have no address; only where they were looked at. */
+  readonly matched: number;
+  readonly unaddressed: number;
 }
+
+const NOT_LOOKED = { matched: 0, unaddressed: 0 };
 
 export function candidatesOf(store: StoreView, pods: PodIndex, service: ServiceObject): Candidates {
   const { namespace, name } = service.meta;
@@ -50,15 +55,20 @@ export function candidatesOf(store: StoreView, pods: PodIndex, service: ServiceO
       ports,
       candidates: addressed(addresses, service),
     }));
-    return { from: 'endpoints', sets, nameSlices: [] };
+    return { from: 'endpoints', sets, nameSlices: [], ...NOT_LOOKED };
   }
-  if (service.selector === null) return { from: 'nothing', sets: [], nameSlices: [] };
+  if (service.selector === null)
+    return { from: 'nothing', sets: [], nameSlices: [], ...NOT_LOOKED };
   const sets: CandidateSet[] = [];
+  let matched = 0;
+  let unaddressed = 0;
   for (const pod of pods.matching(namespace, service.selector)) {
+    matched++;
+    if (pod.podIPs.length === 0) unaddressed++;
     const candidate = fromPod(pod, service);
     if (candidate !== null) sets.push({ ports: pod.ports, candidates: [candidate] });
   }
-  return { from: 'pods', sets, nameSlices: [] };
+  return { from: 'pods', sets, nameSlices: [], matched, unaddressed };
 }
 
 function fromSlices(slices: EndpointSliceObject[], service: ServiceObject): Candidates {
@@ -68,7 +78,7 @@ function fromSlices(slices: EndpointSliceObject[], service: ServiceObject): Cand
   const sets = slices
     .filter((slice) => slice.addressType === 'IPv4' || slice.addressType === 'IPv6')
     .map(({ ports, endpoints }) => ({ ports, candidates: addressed(endpoints, service) }));
-  return { from: 'slices', sets, nameSlices: named };
+  return { from: 'slices', sets, nameSlices: named, ...NOT_LOOKED };
 }
 
 function addressed(

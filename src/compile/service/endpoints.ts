@@ -37,6 +37,8 @@ export class EndpointReader {
     this.candidates = candidatesOf(context.store, context.pods, service);
     for (const slice of this.candidates.nameSlices) this.#reportNames(slice.meta.name);
     if (this.candidates.from === 'nothing') this.#reportNothing();
+    // In a cluster Pods are looked at only until there are EndpointSlices.
+    if (this.candidates.from === 'pods' && context.cidr !== null) this.#reportPods(service);
   }
 
   /** Ready endpoints of the port, else those that still serve; sorted by address and port. */
@@ -161,6 +163,30 @@ export class EndpointReader {
       message: 'an EndpointSlice of host names is not used',
       remedy: 'write addresses, with addressType IPv4 or IPv6',
     });
+  }
+
+  #reportPods({ selector }: ServiceObject): void {
+    const { matched, unaddressed } = this.candidates;
+    const value = Object.entries(selector ?? {})
+      .map(([label, text]) => `${label}=${text}`)
+      .join(',');
+    const field = 'spec.selector';
+    const about = { severity: 'warning', ref: this.#ref, field, value } as const;
+    if (matched === 0) {
+      this.findings.push({
+        ...about,
+        message: 'the selector matches no Pod, so every call gets 503 no_endpoint',
+        remedy:
+          'compare it with the labels of the Pods of this namespace; they may be in a file that was not given',
+      });
+    } else if (unaddressed === matched) {
+      this.findings.push({
+        ...about,
+        message:
+          'no Pod that the selector matches has an address, so every call gets 503 no_endpoint',
+        remedy: 'give the Pods addresses with maesh.dev/address or --pods CIDR',
+      });
+    }
   }
 
   #reportNothing(): void {

@@ -6,7 +6,7 @@ import type { ManifestObject } from '../manifest.ts';
 import { describe } from '../object.ts';
 import type { KubeObject } from '../object.ts';
 import { refKey } from '../store.ts';
-import type { ObjectRef, Origin, Store } from '../store.ts';
+import type { ObjectRef, Origin, StoreWriter } from '../store.ts';
 
 interface Claim {
   readonly file: string;
@@ -19,12 +19,12 @@ interface Claim {
 
 /** Writes the winners into the store. Call inside a batch of the store. */
 export class Claims {
-  readonly #store: Store;
+  readonly #store: StoreWriter;
   readonly #claims = new Map<string, Claim[]>();
   readonly #byFile = new Map<string, Map<string, ObjectRef>>();
   readonly #contested = new Set<string>();
 
-  constructor(store: Store) {
+  constructor(store: StoreWriter) {
     this.#store = store;
   }
 

@@ -65,6 +65,13 @@ export class ManifestFiles {
     return this.size > 0 && [...this.#files.values()].every(({ latest }) => latest === null);
   }
 
+  /** True when no file has an object, good or bad, of a kind that is read. */
+  isEmpty(): boolean {
+    return [...this.#files.values()].every(
+      ({ latest, problems }) => problems.length === 0 && (latest?.objects.length ?? 0) === 0,
+    );
+  }
+
   /** True when the file can only be what it was when it was last read. */
   isCurrent(path: string, look: FoundLook): boolean {
     return this.#files.get(path)?.signature === look.signature;

@@ -135,7 +135,8 @@ function placeOf(node: unknown, fallback: number): Place {
   const children = new Map<Step, Place>();
   if (isMap(node)) {
     for (const { key, value } of node.items) {
-      children.set(keyText(key), placeOf(value, startOf(key, offset)));
+      const at = startOf(key, offset);
+      children.set(keyText(key), { ...placeOf(value, at), key: at });
     }
   } else if (isSeq(node)) {
     for (const [index, item] of node.items.entries()) children.set(index, placeOf(item, offset));

@@ -42,7 +42,7 @@ export function readJson(
   }
   const duplicate = countKeys(value) === keys ? null : new PlaceReader(text).findDuplicate();
   return {
-    document: { value, offset: 0, places: () => new PlaceReader(text).read() },
+    document: { value, offset: 0, places: () => placesInJson(text) },
     duplicate,
   };
 }
@@ -114,6 +114,11 @@ function countKeys(root: unknown): number {
   return count;
 }
 
+/** Where the nodes of valid JSON start. */
+export function placesInJson(text: string): Place {
+  return new PlaceReader(text).read();
+}
+
 /** Walks valid JSON. Below the depth limit it skips: nobody asks for places there. */
 class PlaceReader {
   readonly #text: string;
@@ -160,7 +165,7 @@ class PlaceReader {
       if (children.has(name)) {
         this.#duplicate ??= { offset, message: `Key "${name}" is there twice in one mapping` };
       }
-      children.set(name, this.#value(depth + 1));
+      children.set(name, { ...this.#value(depth + 1), key: offset });
     }
     return children;
   }

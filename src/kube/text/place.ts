@@ -5,6 +5,8 @@ import type { Step } from '../fields.ts';
 /** A node: the offset of its first character and, for mappings and lists, its children. */
 export interface Place {
   readonly offset: number;
+  /** Of its key, where it is a value of a mapping. */
+  readonly key?: number;
   readonly children: ReadonlyMap<Step, Place> | null;
 }
 
@@ -26,12 +28,16 @@ export interface SyntaxFailure {
 /** How deep mappings and lists may be inside each other; Kubernetes objects stay below 30. */
 export const DEPTH_MAX = 100;
 
-/** The offset of the node at `path`, or of its closest ancestor that is written down. */
+/** Mappings in which people look for a key: what they write there are names. */
+const BY_KEY: ReadonlySet<Step | undefined> = new Set(['annotations', 'labels']);
+
+/** The offset of the node at `path` (of an annotation or label: of its key), or of its closest ancestor that is written down. */
 export function offsetOf(root: Place, path: readonly Step[]): number {
   let place = root;
-  for (const step of path) {
+  for (const [index, step] of path.entries()) {
     const next = place.children?.get(step);
-    if (next === undefined) break;
+    if (next === undefined) return place.offset;
+    if (index === path.length - 1 && BY_KEY.has(path[index - 1])) return next.key ?? next.offset;
     place = next;
   }
   return place.offset;

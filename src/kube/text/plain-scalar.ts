@@ -154,10 +154,11 @@ class FlowReader {
     this.#open();
     if (this.#closes('}')) return record;
     for (;;) {
+      const keyAt = this.at;
       const key = this.#readKey();
       if (Object.hasOwn(record, key) || key === '__proto__') throw new GiveUp();
       record[key] = this.readValue();
-      children.set(key, this.place);
+      children.set(key, { ...this.place, key: keyAt });
       if (this.#closes('}')) return record;
       this.#comma();
     }

@@ -149,9 +149,10 @@ class PlainReader {
       const end = this.#keyEnd(this.#at);
       if (end === -1) throw new GiveUp();
       const key = this.#readKey(end);
+      const keyAt = this.#at;
       if (Object.hasOwn(record, key) || key === '__proto__') throw new GiveUp();
       record[key] = this.#readValue(end + 1, indent, true);
-      children?.set(key, this.place);
+      children?.set(key, { ...this.place, key: keyAt });
       if (this.#indent > indent) throw new GiveUp();
     }
     if (children !== null) this.place = { offset, children };

@@ -34,6 +34,7 @@ export class InProcess {
       paths,
       serviceCidr: cidr,
       defaultMode: 'http',
+      podCidr: null,
       clock,
       onNotice: () => undefined,
       onDelta: (delta) => this.agent.apply(delta),
