@@ -4,7 +4,11 @@ import type { AdminView, ConnectedAgent, OutsideService, ThreadsView } from '../
 import type { Clock, Timer } from '../base/clock.ts';
 import { readVersion } from '../base/version.ts';
 import type { Problem, Service, Snapshot } from '../model/service.ts';
-import type { DnsQueryCount, MetricsSource } from '../proxy/telemetry/metrics-source.ts';
+import type {
+  BrokenRuleCount,
+  DnsQueryCount,
+  MetricsSource,
+} from '../proxy/telemetry/metrics-source.ts';
 import { LedgerFigures } from '../proxy/telemetry/ledger-figures.ts';
 import {
   EventLoopMonitor,
@@ -125,6 +129,10 @@ export class AgentView implements AdminView, MetricsSource {
 
   accessLog(): { readonly written: number; readonly dropped: number } {
     return this.#options.agent.threads.accessLog;
+  }
+
+  brokenRules(): readonly BrokenRuleCount[] {
+    return this.#options.agent.threads.brokenRules;
   }
 
   callers(): { readonly shed: readonly number[]; readonly bytes: number } {

@@ -9,6 +9,7 @@ import { wholeUpTo } from './copy-whole.ts';
 import { DeadlineWheel } from './deadline.ts';
 import type { AccessWriter } from './http1/access.ts';
 import { CallerRoom } from './caller-room.ts';
+import { BrokenRules } from './http1/broken-rules.ts';
 import { DateLine } from './http1/date-line.ts';
 import { Head } from './http1/head.ts';
 import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
@@ -32,6 +33,7 @@ export class ThreadContext {
   readonly identities = new Map<string, Identity>();
   /** CIDR check of `trustedSources`, by source address. */
   readonly isTrusted: (address: string) => boolean;
+  readonly rules: BrokenRules;
   /** For responses without a Date. */
   readonly date: DateLine;
   readonly requestHead: Head;
@@ -77,6 +79,7 @@ export class ThreadContext {
       this.wheel,
       this.guard,
     );
+    this.rules = new BrokenRules(options.clock);
     this.date = new DateLine(options.clock);
     this.requestHead = new Head(options.settings.headFieldsMax);
     this.responseHead = new Head(options.settings.headFieldsMax);

@@ -58,6 +58,8 @@ export interface ThreadVitals {
   readonly logDropped: number;
   /** Caught at the boundary since the thread started; each cost a connection. */
   readonly defects: number;
+  /** `BrokenRules.counts` since the thread started. */
+  readonly brokenRules: readonly number[];
   /** `CallerRoom.shed` since the thread started. */
   readonly shed: readonly number[];
   /** What callers hold now. */

@@ -16,6 +16,8 @@ import {
   type SlotKind,
 } from './ledger/layout.ts';
 import type { PlacedDelta, PlacedService } from './ledger/placement.ts';
+import { namedCounts } from './http1/broken-rules.ts';
+import type { BrokenRuleCount } from './telemetry/metrics-source.ts';
 import type { FromThread, ListenFailure, ThreadData, ThreadVitals, ToThread } from './message.ts';
 
 const ENTRY = new URL(
@@ -66,6 +68,7 @@ export class ThreadPool {
   readonly #identities = new Map<string, Identity>();
   readonly #lostLog = { written: 0, dropped: 0 };
   readonly #lostShed: number[] = [];
+  readonly #lostBrokenRules: number[] = [];
   #version = 0;
   #started = false;
   #stopping = false;
@@ -118,8 +121,15 @@ export class ThreadPool {
   /** `CallerRoom.shed` of all threads, those that died included. */
   get shed(): readonly number[] {
     const sums = [...this.#lostShed];
-    for (const { vitals } of this.#living()) addTo(sums, vitals?.shed ?? []);
+    for (const { vitals } of this.#living()) addTo(sums, vitals?.shed);
     return sums;
+  }
+
+  /** Rules that were broken on all threads, those that died included. */
+  get brokenRules(): readonly BrokenRuleCount[] {
+    const sums = [...this.#lostBrokenRules];
+    for (const { vitals } of this.#living()) addTo(sums, vitals?.brokenRules);
+    return namedCounts(sums);
   }
 
   /** What callers hold on all threads. */
@@ -268,7 +278,8 @@ export class ThreadPool {
     this.#threads[index] = null;
     this.#lostLog.written += thread.vitals?.logWritten ?? 0;
     this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
-    addTo(this.#lostShed, thread.vitals?.shed ?? []);
+    addTo(this.#lostShed, thread.vitals?.shed);
+    addTo(this.#lostBrokenRules, thread.vitals?.brokenRules);
     thread.drained?.();
     this.#forgetInFlight(index);
     if (this.#stopping) return;
@@ -322,6 +333,6 @@ export class ThreadPool {
   }
 }
 
-function addTo(sums: number[], more: readonly number[]): void {
+function addTo(sums: number[], more: readonly number[] = []): void {
   for (const [i, count] of more.entries()) sums[i] = (sums[i] ?? 0) + count;
 }

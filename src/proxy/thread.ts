@@ -11,6 +11,7 @@ import { Guard } from '../base/guard.ts';
 import { describeError, type Log } from '../base/log.ts';
 import { ThreadContext } from './context.ts';
 import { AccessWriter } from './http1/access.ts';
+import { RULES } from './http1/rule.ts';
 import { LedgerView } from './ledger/cells.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
 import { descriptorLimit } from './descriptor-limit.ts';
@@ -55,6 +56,17 @@ port.on('message', (message: ToThread) => {
   }
 });
 server.onRetried = report;
+context.rules.onTell = ({ rule, reason, service, caller, endpoint }, untold): void => {
+  const who = endpoint === '' ? 'A caller' : 'An endpoint';
+  log.warn(`${who} broke a rule of HTTP/1.1: ${RULES[rule]}`, {
+    service,
+    rule,
+    reason,
+    caller,
+    ...(endpoint === '' ? {} : { endpoint }),
+    untold,
+  });
+};
 const shedding = new Rare(systemClock);
 context.room.onEvent = ({ scarce, source, connections, closed }): void => {
   shedding.tell((untold) =>
@@ -119,6 +131,7 @@ function sendVitals(): void {
       logDropped: log?.dropped ?? 0,
       defects: guard.counts.get('proxy') ?? 0,
       shed: [...context.room.shed],
+      brokenRules: [...context.rules.counts],
       callerBytes: context.room.bytes,
     },
   });

@@ -76,6 +76,32 @@ test('start-up prints each way to reach the mesh once', async (t) => {
   assert.equal(mesh.stdout.match(/resolvectl dns/g)?.length, 1);
 });
 
+test('a broken rule is one warning a minute, with its name, and a counter', async (t) => {
+  const mesh = await Mesh.start(options());
+  t.after(() => mesh.stop());
+  const host = await mesh.addressOf('s/web');
+  for (let i = 0; i < 3; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await new Promise<void>((resolve) => {
+      const socket = net.connect({ host, port: 20_001 }, () =>
+        socket.end('GET / HTTP/1.1\r\n\r\n'),
+      );
+      socket.on('close', () => resolve()).resume();
+    });
+  }
+  const counter = 'maesh_broken_rules_total{by="caller",rule="host_missing"}';
+  let count = 0;
+  await until('the counter', async () => (count = await mesh.metric(counter)) === 3);
+  assert.equal(count, 3);
+  const lines = mesh.stderr.split('\n').filter((line) => line.includes('host_missing'));
+  assert.equal(lines.length, 1, mesh.stderr);
+  assert.match(
+    lines[0] ?? '',
+    /A caller broke a rule of HTTP\/1\.1: an HTTP\/1\.1 request has no Host/,
+  );
+  assert.match(lines[0] ?? '', /s\/web/);
+});
+
 test('SIGTERM stops accepting, finishes a slow request, exits with 0', async () => {
   const mesh = await Mesh.start(options({ threads: 2 }));
   const address = await mesh.addressOf('s/web');

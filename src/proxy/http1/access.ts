@@ -37,7 +37,7 @@ export class AccessWriter {
     record.protocol = exchange.http10 ? 'HTTP/1.0' : 'HTTP/1.1';
     record.status = exchange.status;
     record.failure = exchange.failure;
-    record.rule = '';
+    record.rule = exchange.rule;
     record.requestBytes = exchange.request.body.bytes;
     record.responseBytes = exchange.response.body.bytes;
     record.tries = exchange.tries;

@@ -3,6 +3,7 @@
 import { copyWhole, Defect, wholeUpTo } from '../copy-whole.ts';
 import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from './chunked.ts';
 import { FRAMING_CHUNKED, FRAMING_LENGTH, FRAMING_NONE } from './head.ts';
+import type { Rule } from './rule.ts';
 import { TRAILER_LINES_BYTES_MAX } from './trailer.ts';
 
 /** Digits of the chunk size that is patched in after the data: 20 bits, more than any one read. */
@@ -32,7 +33,7 @@ export class BodyPass {
   /** How far `pass` consumed its input. */
   pos = 0;
   /** The rule of RFC 9112 that the chunked coding broke, after `pass` returned -1. */
-  rule = '';
+  rule: Rule | '' = '';
   #remaining = 0;
   #rechunk = false;
   #decoder: ChunkedDecoder | null = null;

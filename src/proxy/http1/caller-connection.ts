@@ -24,6 +24,7 @@ import type { Forwarding } from './head-writer.ts';
 import { writeLocalReply } from './local-reply.ts';
 import { parseRequestHead } from './request-head.ts';
 import type { Rule } from './rule.ts';
+import { tellRule } from './tell-rule.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
@@ -328,6 +329,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   #refuse(reason: FailureReason, rule: Rule | ''): void {
     countRequest(this.port.service.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(this, reason, rule);
+    if (rule !== '') tellRule(this.#context, this, { rule, reason, endpoint: null });
     const { out, date, requestHead } = this.#context;
     const request = { method: requestHead.method, http10: requestHead.minor === 0 };
     const reply = { reason, retryAfterMs: 0, close: true };

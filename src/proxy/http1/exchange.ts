@@ -39,6 +39,8 @@ import { PickFacts } from './pick-facts.ts';
 import { affinityCookie } from './request-key.ts';
 import { parseResponseHead } from './response-head.ts';
 import { isFailureStatus, isIdempotent, mayRetry } from './retry.ts';
+import type { Rule } from './rule.ts';
+import { tellRule } from './tell-rule.ts';
 import { Tunnel } from './tunnel.ts';
 
 const IDLE = 0;
@@ -53,6 +55,8 @@ export class Exchange implements ConnectionUser {
   tries = 0;
   status = 0;
   failure: FailureReason | '' = '';
+  /** The rule that made it one. */
+  rule: Rule | '' = '';
   startedMs = 0;
   tryStartedMs = 0;
   /** METHOD_*. */
@@ -139,7 +143,7 @@ export class Exchange implements ConnectionUser {
     const stop = Math.min(end, pos + READ_BYTES);
     const next = request.feed(data, pos, stop, this.#upstream?.socket ?? null);
     if (request.mustWait) this.#caller.pause();
-    if (next < 0) this.#fail('bad_request');
+    if (next < 0) this.#refuse('bad_request', request.body.rule);
     else {
       const max = this.#policies?.limits.requestBodyBytes ?? 0;
       if (max > 0 && request.body.bytes > max) this.#fail('body_too_large');
@@ -175,6 +179,7 @@ export class Exchange implements ConnectionUser {
         return (this.#upstream as EndpointConnection).keep(data, pos, length);
       if (next === BAD) {
         const tooLarge = head.failure === 'response_head_too_large';
+        this.rule = head.rule;
         return this.#tryFailed(null, tooLarge ? 'response_head_too_large' : 'bad_response');
       }
       if (head.status === 101) return this.#switchProtocols(data, next, length, head);
@@ -251,6 +256,7 @@ export class Exchange implements ConnectionUser {
     this.tries = 0;
     this.status = 0;
     this.failure = '';
+    this.rule = '';
     this.startedMs = now;
     this.http10 = head.minor === 0;
     this.endpoint = null;
@@ -311,13 +317,15 @@ export class Exchange implements ConnectionUser {
     const result = this.response.pass(data, pos, end, from);
     if (result === PASS_DONE) this.#complete();
     else if (result === PASS_WAIT) this.#upstream?.socket.pause();
-    else if (result === PASS_BAD) this.#fail('bad_response_body');
+    else if (result === PASS_BAD) this.#refuse('bad_response_body', this.response.body.rule);
   }
 
   #switchProtocols(data: Buffer, headEnd: number, length: number, head: Head): void {
     // What follows the body of the request is the first of the new protocol, not a part of the body.
-    if (!this.#upgrade || !head.upgrade || !this.request.body.done)
+    if (!this.#upgrade || !head.upgrade || !this.request.body.done) {
+      this.rule = 'upgrade_unasked';
       return this.#tryFailed(null, 'bad_response');
+    }
     const policies = this.#policies as Policies;
     const now = this.#context.clock.nowMs();
     reportSuccess(this.endpoint as EndpointState, now - this.tryStartedMs, policies, now);
@@ -455,6 +463,11 @@ export class Exchange implements ConnectionUser {
     this.#caller.onExchangeDone(close);
   }
 
+  #refuse(reason: 'bad_request' | 'bad_response_body', rule: Rule | ''): void {
+    this.rule = rule;
+    this.#fail(reason);
+  }
+
   #fail(reason: FailureReason, retryAfterMs = 0): void {
     const answered = this.#phase === BODY;
     const { status } = FAILURES[reason];
@@ -505,6 +518,9 @@ export class Exchange implements ConnectionUser {
     endRequest(this, (this.#service as ServiceState).cells, now);
     if (this.endpoint !== null) endLastTry(this, (this.#target as Target).service, now);
     if (this.#context.accessLog !== null) this.#context.accessLog.write(this.#caller, this, now);
+    const { rule, failure, endpoint } = this;
+    if (rule !== '' && failure !== '')
+      tellRule(this.#context, this.#caller, { rule, reason: failure, endpoint });
     this.#phase = IDLE;
     this.endpoint = null;
     this.request.release();

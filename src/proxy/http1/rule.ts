@@ -38,6 +38,8 @@ export const RULES = {
   connection_framing: 'Connection names Host, Content-Length or Transfer-Encoding',
   connection_options: 'Connection names more than 32 fields',
   upgrade_malformed: 'Upgrade is not a list of protocols',
+  upgrade_unasked:
+    'a 101 has no Upgrade, or answers a request that asked for none or is not sent whole',
   expect_unknown: 'Expect asks for something other than 100-continue',
   bodiless_length: 'a 1xx response announces content, which could be taken for the final response',
   chunk_size: 'a chunk size is not one to sixteen hexadecimal digits below 2^53',
@@ -48,3 +50,6 @@ export const RULES = {
 } as const satisfies Record<string, string>;
 
 export type Rule = keyof typeof RULES;
+
+/** All rules in the order of the table, which is the order of their counters. */
+export const RULE_NAMES = Object.keys(RULES) as readonly Rule[];

@@ -335,6 +335,15 @@ const PROCESS_METRICS: readonly Shape[] = [
     }),
   },
   {
+    name: 'maesh_broken_rules_total',
+    labels: ['by', 'rule'],
+    help: 'Messages that broke a rule of HTTP/1.1, by who sent them (caller or endpoint); rules that nobody broke are left out.',
+    reading: figure(function* (source) {
+      for (const { by, rule, count } of source.brokenRules())
+        yield { labels: [by, rule], value: count };
+    }),
+  },
+  {
     name: 'maesh_caller_memory_bytes',
     type: 'gauge',
     unit: 'bytes',

@@ -12,6 +12,13 @@ export interface DnsQueryCount {
   readonly count: number;
 }
 
+/** How often a rule of HTTP/1.1 was broken, and by which side. */
+export interface BrokenRuleCount {
+  readonly by: 'caller' | 'endpoint';
+  readonly rule: string;
+  readonly count: number;
+}
+
 /** Every method is cheap and reads the present; counters never fall while the process lives. */
 export interface MetricsSource {
   readonly ledger: Ledger;
@@ -31,6 +38,8 @@ export interface MetricsSource {
   accessLog(): { readonly written: number; readonly dropped: number };
   /** `CallerRoom.shed`, and what callers hold, of all threads. */
   callers(): { readonly shed: readonly number[]; readonly bytes: number };
+  /** Rules of HTTP/1.1 that were broken, of all threads. */
+  brokenRules(): Iterable<BrokenRuleCount>;
   /** One entry per thread: `main`, `proxy-0` … */
   eventLoops(): Iterable<EventLoopDelay & { readonly thread: string }>;
   process(): ProcessFigures;

@@ -61,6 +61,7 @@ function mesh(services: readonly Service[], threads = 2) {
     threads: () => ({ alive: 2, restarts: 1 }),
     listeners: () => services.length,
     callers: () => ({ shed: [3], bytes: 12_288 }),
+    brokenRules: () => [{ by: 'caller', rule: 'host_missing', count: 2 }],
     listenFailures: () => [{ service: 's/a' }, { service: 's/a' }],
     defects: () => [['dns', 4]],
     dnsQueries: () => [{ type: 'A', rcode: 'NOERROR', count: 3 }],
