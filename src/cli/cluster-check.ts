@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 
-import { type Finding, isFlaw } from '../install/check/finding.ts';
-import type { CliContext } from './context.ts';
+import { type Finding, isFlaw, isUnknown } from '../install/check/finding.ts';
+import { EXIT_OK, EXIT_UNKNOWN, type CliContext } from './context.ts';
 import { withCluster } from './install-options.ts';
 import { isJson, printable } from './output.ts';
 import {
@@ -46,7 +46,8 @@ export function printFindings(
   } else {
     context.io.out(`${textOf(findings, context.isColored)}\n`);
   }
-  return exitCodeOf(problems, command.getOptionValue('strict') === true);
+  const code = exitCodeOf(problems, command.getOptionValue('strict') === true);
+  return code === EXIT_OK && problems.some(isUnknown) ? EXIT_UNKNOWN : code;
 }
 
 /** A line for each finding, what to do below it, and the sum. */

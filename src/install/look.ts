@@ -5,7 +5,7 @@ import { MeshError } from '../base/error.ts';
 import { listAt, textAt } from '../base/record.ts';
 import { checkCluster } from './check/check.ts';
 import { isInstalled } from './check/control-plane.ts';
-import { type Flaw, isFlaw } from './check/finding.ts';
+import { type Flaw, isFlaw, isUnknown } from './check/finding.ts';
 import type { ClusterFacts } from './facts/facts.ts';
 import { gather } from './facts/gather.ts';
 import { type Answered, MeshPods } from './mesh-pods.ts';
@@ -79,7 +79,7 @@ function outsideIn(value: unknown): readonly OutsideService[] {
 
 function problemsIn(facts: ClusterFacts): readonly Flaw[] {
   const flaws = checkCluster(facts, null).filter(isFlaw);
-  const known = flaws.filter(({ value }) => value !== 'unknown');
+  const known = flaws.filter((flaw) => !isUnknown(flaw));
   const isError = ({ severity }: Flaw): boolean => severity === 'error';
   return [...known.filter(isError), ...known.filter((flaw) => !isError(flaw))];
 }

@@ -70,6 +70,7 @@ const MAY: Readonly<Record<string, readonly Question[]>> = {
     ['get', 'leases.coordination.k8s.io', 'maesh', 'maesh-controller'],
     ['get', 'configmaps', 'maesh', 'maesh-ca'],
     ['list', 'nodes', ''],
+    ['create', 'subjectaccessreviews.authorization.k8s.io', ''],
   ],
 };
 const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {

@@ -36,6 +36,14 @@ export function isFlaw(finding: Finding): finding is Flaw {
   return finding.severity !== 'ok';
 }
 
+/** Whether it says that something could not be read: that is neither well nor wrong. */
+export function isUnknown(flaw: Flaw): boolean {
+  return flaw.value === UNKNOWN;
+}
+
+/** Value of what could not be read. */
+const UNKNOWN = 'unknown';
+
 /** Judges what is known; what could not be read is a warning that says what reading it takes. */
 export function judge<T>(
   topic: string,
@@ -46,7 +54,7 @@ export function judge<T>(
   const remedy = fact.isForbidden
     ? 'run this with more permissions (docs/rbac.md), or ask somebody who has them'
     : 'run this again; if that goes on, look at the API server';
-  return [warning(topic, { object: topic, value: 'unknown', message: fact.why, remedy })];
+  return [warning(topic, { object: topic, value: UNKNOWN, message: fact.why, remedy })];
 }
 
 /** `1 agent`, `2 agents`. */
