@@ -134,7 +134,10 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
       status.out,
       /^Services: 0 published, \? without a mesh name\nTraffic: {2}unknown$/m,
     );
-    assert.match(status.out, /^ {2}error +Deployment maesh\/maesh-controller status\.readyReplicas is "0 of 2"/m);
+    assert.match(
+      status.out,
+      /^ {2}error +Deployment maesh\/maesh-controller status\.readyReplicas is "0 of 2"/m,
+    );
     assert.match(status.out, /^Unknown: {2}problems of Services\n {10}no controller runs$/m);
   });
 
