@@ -19,6 +19,8 @@ Errors make the exit code 1; warnings do so with --strict.
 Examples:
   maesh check
   maesh check --context staging -o json | jq '.problems[] | select(.severity == "error")'
+  maesh check --wait
+  maesh check --pre
   maesh check -f examples/shop
   maesh check -f manifests/*.yaml --strict
   maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
@@ -32,6 +34,9 @@ export function checkCommand(context: CliContext): Command {
       'Looks at the mesh of a cluster and says of each thing that is wrong what to do. With -f it reads manifests instead, as "maesh up" does. Changes nothing.',
     )
     .option('--strict', 'fail on warnings too')
+    .option('--wait', 'look until there are no errors, or the time is over')
+    .option('--timeout <TIME>', 'how long to wait, from 1s to 1h', '2m')
+    .option('--pre', 'say whether the mesh can be installed, and what that would change')
     .option('--cluster', 'look at the cluster, whatever MAESH_FILE says')
     .addHelpText('after', EXAMPLES)
     .action(async () => context.exit(await check(command, context)));
@@ -40,9 +45,10 @@ export function checkCommand(context: CliContext): Command {
 }
 
 async function check(command: Command, context: CliContext): Promise<number> {
-  const isNamed = command.getOptionValue('cluster') === true;
+  const flag = ['cluster', 'pre', 'wait'].find((name) => command.getOptionValue(name) === true);
+  const isNamed = flag !== undefined;
   if (isNamed && command.getOptionValue(SETTINGS.files.name) !== undefined) {
-    throw new MeshError('invalid_setting', 'Cannot use --cluster with -f: give one of them');
+    throw new MeshError('invalid_setting', `Cannot use --${flag} with -f: give one of them`);
   }
   const flags = givenFlags(command, CHECK_SETTINGS);
   const reader = new SettingReader({ flags, env: context.env, file: null });
@@ -69,8 +75,12 @@ async function check(command: Command, context: CliContext): Promise<number> {
 
 /** What a cluster needs is loaded only for this. */
 async function checkCluster(command: Command, context: CliContext): Promise<number> {
-  const { checkClusterCommand } = await import('./cluster-check.ts');
   try {
+    if (command.getOptionValue('pre') === true) {
+      const { preCheckCommand } = await import('./pre-check.ts');
+      return await preCheckCommand(command, context);
+    }
+    const { checkClusterCommand } = await import('./cluster-check.ts');
     return await checkClusterCommand(command, context);
   } catch (error) {
     const isNowhere =

@@ -2,9 +2,11 @@
 
 import type { Command } from 'commander';
 
+import { MeshError } from '../base/error.ts';
 import { type Finding, isFlaw, isUnknown } from '../install/check/finding.ts';
+import { waitUntil } from '../install/wait.ts';
 import { EXIT_OK, EXIT_UNKNOWN, type CliContext } from './context.ts';
-import { withCluster } from './install-options.ts';
+import { withCluster, type Cluster } from './install-options.ts';
 import { isJson, printable } from './output.ts';
 import {
   countProblems,
@@ -14,23 +16,86 @@ import {
   severityWord,
   tally,
 } from './problem-text.ts';
+import { duration } from './value.ts';
 
+const TIMEOUT = duration('1s', '1h');
 /** Problems of one topic that are shown; `-o json` has all. */
 const SHOWN_MAX = 20;
 
 /** The exit code. With `--strict` warnings fail too. */
 export async function checkClusterCommand(command: Command, context: CliContext): Promise<number> {
+  const timeoutMs = command.getOptionValue('wait') === true ? timeoutOf(command) : 0;
+  const findings = await withCluster(command, context, (cluster) =>
+    checkUntil(cluster, {
+      timeoutMs,
+      isWell: (found) => exitCodeOf(found.filter(isFlaw), isStrict(command)) === EXIT_OK,
+      tell: (line) => context.io.err(`${printable(line)}\n`),
+    }),
+  );
+  return printFindings(findings, command, context);
+}
+
+interface CheckOptions {
+  /** 0 looks once. */
+  readonly timeoutMs: number;
+  readonly isWell: (findings: readonly Finding[]) => boolean;
+  /** A line for each time that what is waited for changes. */
+  readonly tell: (line: string) => void;
+}
+
+/** Looks until all is well, or the time is over: what was found last. An API server that is away meanwhile is waited for. */
+export async function checkUntil(
+  cluster: Cluster,
+  { timeoutMs, isWell, tell }: CheckOptions,
+): Promise<readonly Finding[]> {
   const [{ gather }, { checkCluster }, { missingRights }] = await Promise.all([
     import('../install/facts/gather.ts'),
     import('../install/check/check.ts'),
     import('../install/facts/rights.ts'),
   ]);
-  const findings = await withCluster(command, context, async (cluster) => {
+  let last: readonly Finding[] = [];
+  const look = async (): Promise<string> => {
     const facts = await gather(cluster);
-    const rights = await missingRights(cluster.api, facts);
-    return checkCluster(facts, rights);
+    last = checkCluster(facts, await missingRights(cluster.api, facts));
+    if (isWell(last)) return '';
+    const flaws = last.filter(isFlaw);
+    const [first] = flaws.toSorted((a, b) => rank(a) - rank(b));
+    return `Waiting: ${tally(flaws)}: ${first === undefined ? '' : problemLines(first)[0]}`;
+  };
+  let isAway = false;
+  await waitUntil({
+    clock: cluster.clock,
+    timeoutMs,
+    tell,
+    missing: async () => {
+      try {
+        isAway = false;
+        return await look();
+      } catch (error) {
+        if (timeoutMs === 0) throw error;
+        isAway = true;
+        return `Waiting: ${MeshError.from(error).message}`;
+      }
+    },
   });
-  return printFindings(findings, command, context);
+  // What was seen before it went away is not how it is.
+  if (isAway) await look();
+  return last;
+}
+
+function rank({ severity }: Finding): number {
+  return severity === 'error' ? 0 : 1;
+}
+
+function isStrict(command: Command): boolean {
+  return command.getOptionValue('strict') === true;
+}
+
+function timeoutOf(command: Command): number {
+  const text = String(command.getOptionValue('timeout'));
+  const parsed = TIMEOUT.parse(text);
+  if (parsed.ok) return parsed.value;
+  throw new MeshError('invalid_setting', `Cannot use "${text}" for --timeout: ${parsed.remedy}`);
 }
 
 /** Prints them as `-o` says. The exit code. */
@@ -46,7 +111,7 @@ export function printFindings(
   } else {
     context.io.out(`${textOf(findings, context.isColored)}\n`);
   }
-  const code = exitCodeOf(problems, command.getOptionValue('strict') === true);
+  const code = exitCodeOf(problems, isStrict(command));
   return code === EXIT_OK && problems.some(isUnknown) ? EXIT_UNKNOWN : code;
 }
 

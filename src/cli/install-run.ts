@@ -11,13 +11,16 @@ import { Chart } from '../install/chart.ts';
 import { listAll } from '../install/pages.ts';
 import { lookForMesh, remember, type Present } from '../install/present.ts';
 import { listAt, textAt, type Raw } from '../base/record.ts';
+import { type Finding, isFlaw } from '../install/check/finding.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
 import { waitUntil } from '../install/wait.ts';
 import { selectorOfPart, SHADOW_ANNOTATION } from '../model/names.ts';
+import { checkUntil } from './cluster-check.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, namespaceOf, withCluster, type Cluster } from './install-options.ts';
 import { printable } from './output.ts';
+import { problemLines } from './problem-text.ts';
 import { duration } from './value.ts';
 
 /** The newest that maesh is made for. */
@@ -49,6 +52,10 @@ export function addInstallOptions(command: Command): Command {
       'version of Kubernetes to assume with --dry-run client',
       DEFAULT_KUBE_VERSION,
     )
+    .option(
+      '--wait',
+      'wait until controller and agents are ready and callers are served; the default',
+    )
     .option('--no-wait', 'do not wait until controller and agents are ready')
     .option('--timeout <TIME>', 'how long to wait, from 1s to 1h', '5m');
   return addCluster(command, '-n, --namespace');
@@ -75,10 +82,11 @@ export async function runInstall(
     refuse(present, isUpgrade, cluster.namespace);
     const isReset = command.getOptionValue('resetValues') === true;
     const given = overlay(isReset ? {} : (present.values ?? {}), wish.given);
-    const { objects, domain } = await apply(context, cluster, { given, present, wish });
+    const { objects, domain, dnsMode } = await apply(context, cluster, { given, present, wish });
     if (wish.format !== '') printAll(context, wish.format, objects);
     if (wish.dryRun !== '' || command.getOptionValue('wait') === false) return EXIT_OK;
-    return waitReady(context, cluster, { timeoutMs: wish.timeoutMs, isUpgrade, domain });
+    const { timeoutMs } = wish;
+    return waitReady(context, cluster, { timeoutMs, isUpgrade, domain, dnsMode });
   });
 }
 
@@ -159,7 +167,11 @@ async function apply(
   context: CliContext,
   { api, namespace }: Cluster,
   what: { readonly given: Values; readonly present: Present; readonly wish: Wish },
-): Promise<{ readonly objects: readonly Raw[]; readonly domain: string }> {
+): Promise<{
+  readonly objects: readonly Raw[];
+  readonly domain: string;
+  readonly dnsMode: string;
+}> {
   const { given, present, wish } = what;
   const chart = await Chart.load();
   // Somebody's own namespace stays as it is.
@@ -182,7 +194,11 @@ async function apply(
   };
   await applyAll(objects, options);
   if (present.values !== null) await prune(objects, options);
-  return { objects: results, domain: String(listAt(values, 'mesh', 'domains')[0]) };
+  return {
+    objects: results,
+    domain: String(listAt(values, 'mesh', 'domains')[0]),
+    dnsMode: textAt(values, 'dns', 'mode'),
+  };
 }
 
 function tellApplied({ name, outcome, changes }: Applied, isDryRun: boolean): string {
@@ -192,15 +208,21 @@ function tellApplied({ name, outcome, changes }: Applied, isDryRun: boolean): st
   return [`${name} ${told}`, ...changes.map((change) => `    ${printable(change)}`)].join('\n');
 }
 
+interface WaitFor {
+  readonly timeoutMs: number;
+  readonly isUpgrade: boolean;
+  readonly domain: string;
+  readonly dnsMode: string;
+}
+
 async function waitReady(
   { io }: CliContext,
-  { api, clock, namespace }: Cluster,
-  {
-    timeoutMs,
-    isUpgrade,
-    domain,
-  }: { readonly timeoutMs: number; readonly isUpgrade: boolean; readonly domain: string },
+  cluster: Cluster,
+  { timeoutMs, isUpgrade, domain, dnsMode }: WaitFor,
 ): Promise<number> {
+  const { api, clock, namespace } = cluster;
+  const endMs = clock.nowMs() + timeoutMs;
+  const seconds = timeoutMs / 1_000;
   const left = await waitUntil({
     clock,
     timeoutMs,
@@ -208,14 +230,37 @@ async function waitReady(
     tell: (missing) => io.err(`Waiting for ${missing}\n`),
   });
   if (left !== '') {
-    const why = await troubles(api, namespace);
-    io.err(
-      `maesh: Not ready after ${timeoutMs / 1_000} s: ${printable(`${left}${why === '' ? '' : `: ${why}`}`)}; see why: maesh check\n`,
-    );
+    const found = await troubles(api, namespace);
+    const why = found === null ? '' : `: ${found.why}`;
+    const see = found === null ? 'maesh check' : found.see;
+    io.err(`maesh: Not ready after ${seconds} s: ${printable(`${left}${why}`)}; see why: ${see}\n`);
+    return EXIT_FAILURE;
+  }
+  const findings = await checkUntil(cluster, {
+    timeoutMs: Math.max(1_000, endMs - clock.nowMs()),
+    isWell: (all) => !all.some((finding) => isInTheWay(finding, dnsMode)),
+    tell: (line) => io.err(`${printable(line)}\n`),
+  });
+  const [first] = findings.filter(isFlaw).filter((finding) => isInTheWay(finding, dnsMode));
+  if (first !== undefined) {
+    const [head = '', ...rest] = problemLines(first);
+    io.err(`maesh: Callers are not served after ${seconds} s: ${[head, ...rest].join('\n  ')}\n`);
     return EXIT_FAILURE;
   }
   io.out(isUpgrade ? 'The mesh is up to date\n' : await firstCall({ api, namespace }, domain));
   return EXIT_OK;
+}
+
+/**
+ * Whether an error is of the installation, and goes away while it comes up. What is wrong with Services is not; the
+ * cluster DNS waits for a person unless the controller writes it.
+ */
+function isInTheWay(finding: Finding, dnsMode: string): boolean {
+  if (finding.severity !== 'error') return false;
+  const isPath = isFlaw(finding) && finding.field === 'data path';
+  if (finding.topic === 'problems' && !isPath) return false;
+  const needsDns = finding.topic === 'cluster DNS' || isPath;
+  return !needsDns || dnsMode === 'auto';
 }
 
 /** With a Service that has a mesh name, if there is one. */

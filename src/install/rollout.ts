@@ -2,7 +2,7 @@
 
 import { resourcePath } from '../kube/api/path.ts';
 import { orNull } from '../kube/api/api-error.ts';
-import { tellPod } from './check/control-plane.ts';
+import { seeOf, tellPod } from './check/control-plane.ts';
 import { few } from './check/finding.ts';
 import type { WorkloadFact } from './facts/facts.ts';
 import { podFact, workloadFact } from './facts/workload.ts';
@@ -22,13 +22,19 @@ export async function missingReplicas(api: Api, namespace: string): Promise<stri
   return missing.filter((part) => part !== '').join('; ');
 }
 
-/** Why Pods are not ready: `maesh-agent-a (ImagePullBackOff)`; '' when all are. */
-export async function troubles(api: Api, namespace: string): Promise<string> {
+/** Why Pods are not ready: `maesh-agent-a (ImagePullBackOff)`, and the command that shows more of the first; null when all are. */
+export async function troubles(
+  api: Api,
+  namespace: string,
+): Promise<{ readonly why: string; readonly see: string } | null> {
   const path = resourcePath({ version: 'v1', plural: 'pods', namespace });
-  const pods = (await listAll(api, path, { labelSelector: OURS })).map(podFact);
-  return few(
-    pods.filter((pod) => pod !== null && !pod.isReady).map((pod) => tellPod(pod as never)),
-  );
+  const pods = (await listAll(api, path, { labelSelector: OURS }))
+    .map(podFact)
+    .filter((pod) => pod !== null && !pod.isReady && !pod.isEnding);
+  const [first] = pods;
+  if (first === undefined || first === null) return null;
+  const why = few(pods.filter((pod) => pod !== null).map((pod) => tellPod(pod)));
+  return { why, see: seeOf(first, namespace) };
 }
 
 function tell(what: string, raw: Raw | null): string {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
 import { ManualClock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
 import type { FakeApiServer } from '../kube/api/api-server.fixture.ts';
 import { until } from '../kube/api/api-server.fixture.ts';
 import { KubeClient } from '../kube/api/client.ts';
@@ -166,6 +167,49 @@ test('uninstall() leaves nothing of ours, and everything of others', async (cont
     'Namespace maesh deleted',
   ]);
 });
+
+test('uninstall() waits until the namespace is gone, and says what keeps it', async (context) => {
+  const { server, clock, options } = await setUp(context);
+  const gone = await run(clock, uninstall(options));
+  assert.equal(gone, undefined);
+  const kept = {
+    metadata: { name: 'maesh', finalizers: ['example.dev/keep'] },
+    status: {
+      conditions: [
+        { type: 'NamespaceContentRemaining', status: 'True', message: 'widgets are left' },
+        { type: 'NamespaceDeletionDiscoveryFailure', status: 'False', message: 'none' },
+      ],
+    },
+  };
+  server.set('v1/namespaces', kept);
+  // Somebody's finalizer: it is there again whenever it was deleted.
+  const again = clock.every(500, () => void server.set('v1/namespaces', kept));
+  const told: string[] = [];
+  const tell = (line: string): void => void told.push(line);
+  const error = await run(clock, uninstall({ ...options, deleteNamespace: true, tell }));
+  again.cancel();
+  assert.ok(error instanceof MeshError);
+  assert.match(
+    error.message,
+    /after 60 s namespace "maesh" is not gone: .+: widgets are left; see/,
+  );
+  assert.ok(told.includes('Waiting for namespace maesh to be gone: widgets are left'));
+});
+
+/** Lets time go by until it is over; what it threw. */
+async function run(clock: ManualClock, work: Promise<void>): Promise<unknown> {
+  let isOver = false;
+  const ended = work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  void ended.then(() => (isOver = true));
+  await until(() => {
+    clock.advance(1_000);
+    return isOver;
+  });
+  return ended;
+}
 
 test('uninstall() waits for the Pods, and not for ever', async (context) => {
   const { server, clock, options } = await setUp(context);

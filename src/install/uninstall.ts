@@ -11,7 +11,7 @@ import { collectionPath, isBuiltIn, KINDS, type Kind } from './kinds.ts';
 import { CA, CONTROLLER, DNS_BACKUP, OURS, selectorOfPart } from '../model/names.ts';
 import { type Api, DNS_NAMESPACE, nameOf } from './names.ts';
 import { inParallel, listAll } from './pages.ts';
-import { numberAt, textAt, type Raw } from '../base/record.ts';
+import { listAt, numberAt, textAt, type Raw } from '../base/record.ts';
 import { waitUntil } from './wait.ts';
 
 /** The grace time of a controller is 30 s. */
@@ -199,9 +199,30 @@ async function podsGone({ api, clock, namespace, timeoutMs, tell }: RemovalOptio
   if (left !== '') tell(`${left}; they end by themselves`);
 }
 
-async function deleteNamespace({ api, namespace, tell }: RemovalOptions): Promise<void> {
+/** Throws a `MeshError` that says what keeps it, when it is not gone in time. */
+async function deleteNamespace(options: RemovalOptions): Promise<void> {
+  const { api, clock, namespace, timeoutMs, tell } = options;
   const path = resourcePath({ version: 'v1', plural: 'namespaces', name: namespace });
-  if ((await orNull(api.delete(path))) !== null) tell(`Namespace ${namespace} deleted`);
+  if ((await orNull(api.delete(path))) === null) return;
+  const left = await waitUntil({
+    clock,
+    timeoutMs,
+    tell,
+    missing: async () => {
+      const found = await orNull(api.get(path));
+      if (found === null) return '';
+      const why = listAt(found, 'status', 'conditions')
+        .filter((condition) => textAt(condition, 'status') === 'True')
+        .map((condition) => textAt(condition, 'message'));
+      const shown = why.length === 0 ? '' : `: ${why.join('; ')}`;
+      return `Waiting for namespace ${namespace} to be gone${shown}`;
+    },
+  });
+  if (left === '') return tell(`Namespace ${namespace} deleted`);
+  throw new MeshError(
+    'unknown',
+    `The mesh is uninstalled, but after ${timeoutMs / 1_000} s namespace "${namespace}" is not gone: ${left}; see what keeps it: kubectl get namespace ${namespace} -o yaml`,
+  );
 }
 
 function deploymentPath(namespace: string): string {

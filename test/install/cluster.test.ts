@@ -53,6 +53,45 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     assert.match(upgrade.err, /no mesh in namespace "maesh"; run: maesh install/);
   });
 
+  await context.test(
+    'check --pre says that it can be installed, and what is in the way',
+    async () => {
+      const before = await run('check', '--pre');
+      assert.match(before.out, /^ok +mesh +none is installed$/m);
+      assert.match(before.out, /^ok +namespace +"maesh" will be created$/m);
+      assert.match(before.out, /^ok +names +none of the names is taken$/m);
+      assert.match(before.out, /^ok +permissions +you may make everything/m);
+      // This API server has no DNS.
+      assert.match(before.out, /^error +cluster DNS +/m);
+      assert.equal(before.code, 1);
+      await server.kubectl([
+        'create',
+        'clusterrole',
+        'maesh-controller',
+        '--verb=get',
+        '--resource=pods',
+      ]);
+      await server.kubectl(['create', 'namespace', 'old']);
+      await server.kubectl([
+        'create',
+        'deployment',
+        'traefik-mesh-controller',
+        '-n',
+        'old',
+        '--image=x',
+      ]);
+      const clash = await run('check', '--pre');
+      assert.match(
+        clash.out,
+        /^error +names +ClusterRole maesh-controller metadata\.labels is "not of maesh": has a name that maesh needs/m,
+      );
+      assert.match(clash.out, /^warning +Traefik Mesh +Namespace old is "Traefik Mesh"/m);
+      await server.kubectl(['delete', 'clusterrole', 'maesh-controller']);
+      await server.kubectl(['delete', 'deployment', 'traefik-mesh-controller', '-n', 'old']);
+      assert.deepEqual(await ours(), []);
+    },
+  );
+
   await context.test('install --dry-run changes nothing', async () => {
     const dry = await run('install', '--dry-run', 'server');
     assert.deepEqual([dry.code, dry.err], [0, '']);
@@ -74,6 +113,11 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     assert.match(again.err, /there is a mesh in namespace "maesh" already; .+ maesh upgrade/);
     const elsewhere = await run('install', '--no-wait', '-n', 'other');
     assert.match(elsewhere.err, /there is a mesh in "maesh", and a cluster has one/);
+    const pre = await run('check', '--pre');
+    assert.match(
+      pre.out,
+      /^error +mesh +Namespace maesh is "installed": .+\n +change it with: maesh upgrade$/m,
+    );
     const waits = await run('upgrade', '--timeout', '1s');
     assert.equal(waits.code, 1);
     assert.match(waits.err, /Not ready after 1 s: controller: not begun; agents: not begun/);

@@ -13,6 +13,8 @@ interface Bed {
   readonly api: FakeApi;
   readonly clock: ManualClock;
   readonly keeper: ClusterDnsKeeper;
+  /** That of another process, for the same cluster. */
+  readonly another: () => ClusterDnsKeeper;
   readonly events: ClusterDnsEvent[];
   addresses: string[];
 }
@@ -26,19 +28,21 @@ function makeBed(
   const clock = new ManualClock();
   const api = new FakeApi(platform);
   const addresses = ['10.96.53.53'];
-  const keeper = new ClusterDnsKeeper({
-    api,
-    clock,
-    random: seededRandom(1),
-    log: silentLog,
-    mode: 'auto',
-    domains: ['maesh'],
-    meshNamespace: 'maesh',
-    addressesOf: () => bed.addresses,
-    onEvent: (event) => events.push(event),
-    ...options,
-  });
-  const bed: Bed = { api, clock, keeper, events, addresses };
+  const make = (): ClusterDnsKeeper =>
+    new ClusterDnsKeeper({
+      api,
+      clock,
+      random: seededRandom(1),
+      log: silentLog,
+      mode: 'auto',
+      domains: ['maesh'],
+      meshNamespace: 'maesh',
+      addressesOf: () => bed.addresses,
+      onEvent: (event) => events.push(event),
+      ...options,
+    });
+  const keeper = make();
+  const bed: Bed = { api, clock, keeper, another: make, events, addresses };
   context.after(() => keeper.stop());
   return bed;
 }
@@ -111,6 +115,24 @@ test('a revert is written again at the next look, and told', async (context) => 
   bed.clock.advance(11 * 60_000);
   await settle();
   assert.deepEqual(bed.keeper.problems(), [], 'for ten minutes');
+});
+
+test('the next leader knows that a stanza which is gone was there', async (context) => {
+  const bed = makeBed(context, 'kubeadm');
+  const original = corefile(bed);
+  bed.keeper.start();
+  await settle();
+  await bed.keeper.stop();
+  bed.api.edit('coredns', (data) => ({ ...data, Corefile: original }));
+  const next = bed.another();
+  context.after(() => next.stop());
+  next.start();
+  await settle();
+  assert.ok(holds(corefile(bed)));
+  assert.deepEqual(
+    next.problems().map(({ value }) => value),
+    ['rewritten'],
+  );
 });
 
 test('who edits elsewhere in the file keeps the edit, and it is no revert', async (context) => {

@@ -213,7 +213,9 @@ export class ClusterDnsKeeper {
     this.#platform = detect(facts);
     const time = new Date(clock.wallMs()).toISOString();
     const wanted = plan(facts, this.#platform, { domains, addresses, time });
-    const due = wanted.changes.filter((change) => this.#isDue(change));
+    const due = wanted.changes.filter((change) =>
+      this.#isDue(change, former.includes(change.name)),
+    );
     const fought = this.#reverts.fought(clock.nowMs());
     const { flavor } = this.#platform;
     this.#problems = [
@@ -235,9 +237,13 @@ export class ClusterDnsKeeper {
   }
 
   /** Whether to write it now, after counting what others undid. */
-  #isDue(change: Change): boolean {
+  #isDue(change: Change, wasWritten: boolean): boolean {
     const nowMs = this.#options.clock.nowMs();
     const id = idOf(change);
+    // An earlier leader wrote it, and nothing of that is left.
+    if (wasWritten && change.before === change.original) {
+      this.#reverts.remember(id, change.wanted, nowMs);
+    }
     const wasFought = this.#reverts.isFought(id, nowMs);
     const isRevert = this.#reverts.isRevert(id, change.wanted, nowMs);
     const isFought = this.#reverts.isFought(id, nowMs);

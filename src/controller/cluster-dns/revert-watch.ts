@@ -57,6 +57,11 @@ export class RevertWatch {
     return nowMs - last.atMs >= FIGHT_PAUSE_MS;
   }
 
+  /** Another one wrote it before this watch began; without effect where it knows better. */
+  remember(id: string, wanted: string, nowMs: number): void {
+    if (wanted !== '' && !this.#written.has(id)) this.wrote(id, wanted, nowMs);
+  }
+
   wrote(id: string, wanted: string, nowMs: number): void {
     const reverts = this.#written.get(id)?.reverts ?? [];
     this.#written.delete(id);

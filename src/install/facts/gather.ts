@@ -122,7 +122,7 @@ async function askReplicas(
 }
 
 /** With `isFirst`, a cluster that does not answer ends it all: nothing else would be known. */
-async function read<T>(run: () => Promise<T>, isFirst = false): Promise<Known<T>> {
+export async function read<T>(run: () => Promise<T>, isFirst = false): Promise<Known<T>> {
   try {
     return { ok: true, value: await run() };
   } catch (error) {

@@ -1,0 +1,120 @@
+/** Judges a cluster before the installation: whether it will go through, and what it will change. */
+
+import type { Problem } from '../../model/service.ts';
+import type { PreFacts } from '../facts/pre-facts.ts';
+import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
+import { checkVersion } from './version.ts';
+
+/** In the order of the text. */
+export function checkBefore(facts: PreFacts): readonly Finding[] {
+  return [
+    ...checkVersion(facts),
+    ...checkPresent(facts),
+    ...checkNamespace(facts),
+    ...checkNames(facts),
+    ...checkPermissions(facts),
+    ...checkTraefik(facts),
+    ...checkDns(facts),
+  ];
+}
+
+/** A mesh that is there, here or elsewhere. */
+function checkPresent({ mesh, namespace }: PreFacts): readonly Finding[] {
+  return judge('mesh', mesh, (found) => {
+    if (found === null) return [ok('mesh', 'none is installed')];
+    const isHere = found.namespace === namespace;
+    const remedy = !isHere
+      ? `a cluster has one mesh: use it with --mesh-namespace ${found.namespace}, or uninstall it first`
+      : found.helmRelease === ''
+        ? 'change it with: maesh upgrade'
+        : `Helm manages it: helm upgrade ${found.helmRelease} CHART -n ${found.namespace}`;
+    const object = `Namespace ${found.namespace}`;
+    const message = 'there is a mesh in this namespace already';
+    return [error('mesh', { object, value: 'installed', message, remedy })];
+  });
+}
+
+function checkNamespace({ target, namespace }: PreFacts): readonly Finding[] {
+  return judge('namespace', target, (found) => {
+    const object = `Namespace ${namespace}`;
+    if (found === null) return [ok('namespace', `"${namespace}" will be created`)];
+    if (found.isEnding) {
+      const message = 'is being deleted: nothing can be made in it';
+      const remedy = `wait until it is gone: kubectl wait --for=delete namespace/${namespace}`;
+      return [
+        error('namespace', {
+          object,
+          field: 'status.phase',
+          value: 'Terminating',
+          message,
+          remedy,
+        }),
+      ];
+    }
+    const level =
+      found.enforce === '' ? 'no Pod Security level' : `Pod Security "${found.enforce}"`;
+    return [
+      ok(
+        'namespace',
+        `"${namespace}" is there, with ${level}: the Pods of maesh meet "restricted"`,
+      ),
+    ];
+  });
+}
+
+/** Objects of fixed names that somebody else made. */
+function checkNames({ clashes, mesh }: PreFacts): readonly Finding[] {
+  // Those of a mesh that is there are told as that.
+  if (mesh.ok && mesh.value !== null) return [];
+  return judge('names', clashes, (all) => {
+    if (all.length === 0) return [ok('names', 'none of the names is taken')];
+    return all.map(({ object, owner }) =>
+      error('names', {
+        object,
+        field: 'metadata.labels',
+        value: owner === '' ? 'not of maesh' : owner,
+        message: 'has a name that maesh needs, and was made by somebody else',
+        remedy: 'delete it if nobody uses it any more (it may be left of an earlier installation)',
+      }),
+    );
+  });
+}
+
+function checkPermissions({ missing }: PreFacts): readonly Finding[] {
+  return judge('permissions', missing, (all) => {
+    if (all.length === 0) return [ok('permissions', 'you may make everything that is needed')];
+    return [
+      error('permissions', {
+        object: 'you',
+        value: few(all),
+        message: `lack ${count(all.length, 'permission')}`,
+        remedy:
+          'install as a cluster administrator, or ask one: maesh install --dry-run client prints all objects',
+      }),
+    ];
+  });
+}
+
+function checkTraefik({ traefik }: PreFacts): readonly Finding[] {
+  return judge('Traefik Mesh', traefik, (namespaces) =>
+    namespaces.map((namespace) =>
+      warning('Traefik Mesh', {
+        object: `Namespace ${namespace}`,
+        value: 'Traefik Mesh',
+        message:
+          'an installation of Traefik Mesh (or Maesh) answers mesh names of the same domains',
+        remedy: 'docs/install.md#from-traefik-mesh-or-maesh says how the two change places',
+      }),
+    ),
+  );
+}
+
+/** What the cluster DNS is, and what becomes of it. */
+function checkDns({ dns }: PreFacts): readonly Finding[] {
+  return judge('cluster DNS', dns, ({ flavor, changes, problems }) => {
+    const flaws = problems.map((problem: Problem) => ({ ...problem, topic: 'cluster DNS' }));
+    if (changes.length === 0) return flaws;
+    const what = changes.map((change) => `${change} gets one stanza for the mesh domains`);
+    return [...flaws, ok('cluster DNS', `${flavor}: ${what.join(', ')}`)];
+  });
+}
