@@ -193,10 +193,11 @@ export class ControlPlane {
     return { ...known, namespace, name, uid: found.meta.uid };
   }
 
-  /** Addresses of the Pod `namespace/name`; empty when it is not known. */
-  podAddresses(key: string): readonly string[] {
+  /** Addresses of the Pod `namespace/name`; empty when it is not known, or not there for callers (any more). */
+  readyAddresses(key: string): readonly string[] {
     const [namespace = '', name = ''] = key.split('/');
-    return this.#store.get('Pod', namespace, name)?.podIPs ?? [];
+    const pod = this.#store.get('Pod', namespace, name);
+    return pod?.ready === true && pod.meta.deletionTimestamp === '' ? pod.podIPs : [];
   }
 
   /** Sends the agents to another replica and ends. */

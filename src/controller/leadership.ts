@@ -10,7 +10,7 @@ import { textAt } from '../base/record.ts';
 import { orNull } from '../kube/api/api-error.ts';
 import { resourcePath } from '../kube/api/path.ts';
 import type { KubeClient } from '../kube/api/client.ts';
-import { CONTROLLER } from '../model/names.ts';
+import { CONTROLLER, PROBE_SERVICE } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 import type { Trouble } from '../model/trouble.ts';
 import { ClusterDnsKeeper } from './cluster-dns/keeper.ts';
@@ -109,11 +109,7 @@ export class Leadership {
       identity,
       lookup: (object) => plane.lookup(object) ?? lookUpConfigMap(client, object),
     });
-    this.#traffic = new TrafficProblems({
-      clock,
-      snapshot: () => plane.snapshot(),
-      troubles: () => this.#troubles(),
-    });
+    this.#traffic = this.#makeTraffic();
     this.#election = new LeaderElection({
       ...common,
       api: client,
@@ -185,6 +181,17 @@ export class Leadership {
     const others = this.#replicas.others().map(({ abilities }) => abilities);
     this.#gate.update([plane.discovery.abilities(), ...others]);
     this.#keeper.progressed();
+  }
+
+  #makeTraffic(): TrafficProblems {
+    const { plane, clock, settings } = this.#options;
+    return new TrafficProblems({
+      clock,
+      snapshot: () => plane.snapshot(),
+      // The check of the data path tells of it.
+      except: `${settings.namespace}/${PROBE_SERVICE}`,
+      troubles: () => this.#troubles(),
+    });
   }
 
   #back(): void {

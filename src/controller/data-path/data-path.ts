@@ -115,7 +115,7 @@ export class DataPath {
   #agents(): readonly ProbedAgent[] {
     const { plane } = this.#options;
     return plane.agents().flatMap(({ agent, node }) => {
-      const [address] = plane.podAddresses(agent);
+      const [address] = plane.readyAddresses(agent);
       return address === undefined ? [] : [{ agent, node, address }];
     });
   }

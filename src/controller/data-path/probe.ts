@@ -33,7 +33,7 @@ export interface DataPathProbeOptions {
   readonly random: Random;
   /** null while Service `maesh-probe` has no mesh name. */
   readonly target: () => ProbeTarget | null;
-  /** Those that are connected to this replica. */
+  /** Those that are connected to this replica and ready: one that drains sends callers elsewhere. */
   readonly agents: () => readonly ProbedAgent[];
   /** Addresses of a name, as this Pod resolves it; null where callers ask another resolver. Rejects with a code of `node:dns`. */
   readonly resolve: ((host: string) => Promise<readonly string[]>) | null;

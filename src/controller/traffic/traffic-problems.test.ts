@@ -15,6 +15,7 @@ function setUp(services = [WEB]) {
   const map = new Map(services.map((service) => [service.key, service]));
   const traffic = new TrafficProblems({
     clock,
+    except: 'maesh/maesh-probe',
     snapshot: () => ({ version: 1, services: map, identities: new Map() }),
     troubles: () => troubles,
   });
@@ -48,6 +49,14 @@ test('TrafficProblems warns of a Service without an endpoint, when that lasts', 
   assert.deepEqual(told(), []);
   map.set('shop/web', exampleService('shop/web'));
   assert.deepEqual(told(), [], 'it starts anew');
+});
+
+test('TrafficProblems leaves the Service of the data path to its check', () => {
+  const { clock, troubles, told } = setUp([exampleService('maesh/maesh-probe')]);
+  troubles.push({ service: 'maesh/maesh-probe', kind: 'failing', detail: 'connect_failed' });
+  told();
+  clock.advance(60_000);
+  assert.deepEqual(told(), []);
 });
 
 test('TrafficProblems says nothing of ports that are not carried', () => {

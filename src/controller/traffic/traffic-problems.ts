@@ -7,6 +7,8 @@ import { noEndpointProblem, type Trouble, troubleProblem } from '../../model/tro
 export interface TrafficProblemsOptions {
   readonly clock: Clock;
   readonly snapshot: () => Snapshot;
+  /** `namespace/name` of a Service that others watch. */
+  readonly except: string;
   /** Of the agents of this replica, and of all others as far as they are known. */
   readonly troubles: () => Iterable<Trouble>;
 }
@@ -33,7 +35,8 @@ export class TrafficProblems {
     const called = new Set<string>();
     for (const trouble of this.#options.troubles()) {
       const service = services.get(trouble.service);
-      if (service === undefined || found.size >= PROBLEMS_MAX) continue;
+      if (service === undefined || service.key === this.#options.except) continue;
+      if (found.size >= PROBLEMS_MAX) break;
       if (trouble.detail === 'no_endpoint') called.add(service.key);
       found.set(JSON.stringify(trouble), troubleProblem(trouble, service));
     }
@@ -48,7 +51,7 @@ export class TrafficProblems {
     const bare = new Map<string, number>();
     for (const service of services) {
       const problem = noEndpointProblem(service);
-      if (problem === null) continue;
+      if (problem === null || service.key === this.#options.except) continue;
       const sinceMs = this.#bare.get(service.key) ?? nowMs;
       bare.set(service.key, sinceMs);
       if (nowMs - sinceMs >= BARE_MS && !called.has(service.key)) yield problem;
