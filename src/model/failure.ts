@@ -36,6 +36,11 @@ export const FAILURES = {
     blames: 'caller',
     cause: 'the request body is larger than the limit of the Service',
   },
+  target_too_long: {
+    status: 414,
+    blames: 'caller',
+    cause: 'the request target has more bytes than the limit of the whole head allows',
+  },
   head_too_large: {
     status: 431,
     blames: 'caller',
@@ -49,7 +54,8 @@ export const FAILURES = {
   unsupported_method: {
     status: 501,
     blames: 'caller',
-    cause: 'the request uses CONNECT, which the mesh does not tunnel',
+    cause:
+      'the request asks the mesh itself for CONNECT, or for OPTIONS or TRACE with Max-Forwards: 0',
   },
   unsupported_version: {
     status: 505,

@@ -41,6 +41,7 @@ const FIELDS = [
   'X-Forwarded-For: 1.2.3.4',
   'Forwarded: for=1',
   'X-Real-IP: 1',
+  'Max-Forwards: 2',
   'Upgrade: a/1, ,b',
   'Expect: ,100-continue,',
   'X_Forwarded_For: 1',

@@ -59,6 +59,8 @@ export function rewriteTarget(requestHead: FuzzTarget): FuzzTarget {
     run(input) {
       const end = parseRequestHead(input, 0, input.length, first, LIMITS);
       if (end === BAD || end === INCOMPLETE) return;
+      // What leaves is for the endpoint itself then, and not for a mesh.
+      if (first.maxForwards === 1) return;
       for (const forwarding of FORWARDINGS) {
         const length = writeRequestHead(out, input, first, forwarding, HOST);
         invariant(length <= requestHeadBound(end, first.targetRaw) + 64, 'the bound holds');

@@ -12,7 +12,7 @@ function limits(more: Partial<LimitPolicy>): { limits: LimitPolicy } {
   return { limits: { ...DEFAULT_POLICIES.limits, ...more } };
 }
 
-test('a head of too many bytes or fields gets 431, one byte or field less passes', async (t) => {
+test('a head of too many bytes or fields gets 431, a target 414; one byte or field less passes', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
   const settings = { headBytesMax: 1_024, headFieldsMax: 10 };
   const { proxy, service } = await proxyFor(t, [endpoint], { settings });
@@ -25,14 +25,22 @@ test('a head of too many bytes or fields gets 431, one byte or field less passes
   caller.write(sized(1_024) + fielded(10));
   await caller.until('ok');
   await caller.until('ok');
-  for (const request of [sized(1_025), fielded(11), `GET /${'x'.repeat(5_000)}`]) {
+  for (const [status, request] of [
+    [431, sized(1_025)],
+    [431, fielded(11)],
+    [414, `GET /${'x'.repeat(5_000)}`],
+  ] as const) {
     // oxlint-disable no-await-in-loop -- one after the other
     const refused = await proxy.call(service);
     refused.write(request);
-    assert.match(await refused.rest(), /^HTTP\/1\.1 431 .*Connection: close/s);
+    assert.match(
+      await refused.rest(),
+      new RegExp(`^HTTP/1\\.1 ${status} .*Connection: close`, 's'),
+    );
     // oxlint-enable no-await-in-loop
   }
-  assert.equal(proxy.failures(service, 'head_too_large'), 3);
+  assert.equal(proxy.failures(service, 'head_too_large'), 2);
+  assert.equal(proxy.failures(service, 'target_too_long'), 1);
   assert.equal(proxy.requests(service, 4), 3);
   assert.equal(endpoint.heads.length, 2);
 });

@@ -30,7 +30,7 @@ const REFUSED: readonly (readonly [name: string, status: number, request: string
   ['field name with a space', 400, 'GET / HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n\r\n'],
   ['no Host', 400, 'GET / HTTP/1.1\r\n\r\n'],
   ['Host twice', 400, 'GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n'],
-  ['coding gzip', 501, 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n'],
+  ['coding gzip', 400, 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n'],
   [
     'codings gzip, chunked',
     501,
@@ -46,6 +46,9 @@ const REFUSED: readonly (readonly [name: string, status: number, request: string
     400,
     'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n',
   ],
+  ['OPTIONS for the mesh itself', 501, 'OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n'],
+  ['TRACE with content', 400, 'TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\na'],
+  ['a target without end', 414, `GET /${'a'.repeat(40_000)} HTTP/1.1\r\n\r\n`],
   ['HTTP/2.0', 505, 'GET / HTTP/2.0\r\nHost: a\r\n\r\n'],
   ['CONNECT', 501, 'CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n'],
   ['unknown expectation', 417, 'GET / HTTP/1.1\r\nHost: a\r\nExpect: more\r\n\r\n'],
@@ -191,6 +194,14 @@ const TARGETS: readonly (readonly [request: string, start: string])[] = [
   ],
   ['GET http://b?\xff HTTP/1.1\r\nHost: a\r\n\r\n', 'GET /?%FF HTTP/1.1\r\nHost: b\r\n'],
   ['OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: a\r\n'],
+  [
+    'OPTIONS * HTTP/1.1\r\nMax-Forwards: 10\r\nHost: a\r\nX: 1\r\n\r\n',
+    `OPTIONS * HTTP/1.1\r\nHost: a\r\nX: 1\r\n${FORWARDED}Max-Forwards: 9\r\n`,
+  ],
+  [
+    'GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n',
+  ],
   ['OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS * HTTP/1.1\r\nHost: b\r\n'],
   ['OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS / HTTP/1.1\r\nHost: b\r\n'],
   ['OPTIONS http://b?q HTTP/1.1\r\nHost: a\r\n\r\n', 'OPTIONS /?q HTTP/1.1\r\nHost: b\r\n'],

@@ -19,6 +19,7 @@ import {
   FIELD_DATE,
   FIELD_DROP,
   FIELD_EXPECT,
+  FIELD_MAX_FORWARDS,
   FIELD_STRIDE,
   type Head,
   INCOMPLETE,
@@ -172,6 +173,7 @@ export function noteTransferEncoding(
   if (isWord(buf, start, end, 'chunked')) {
     head.codings++;
     head.codingsChunked++;
+    head.chunkedLast = true;
     return 0;
   }
   const before = head.codings;
@@ -181,7 +183,8 @@ export function noteTransferEncoding(
     while (i < end && TOKEN[buf[i] as number] === 1) i++;
     if (i === tokenStart) return malformed(head, 'transfer_encoding_malformed');
     head.codings++;
-    if (isWord(buf, tokenStart, i, 'chunked')) head.codingsChunked++;
+    head.chunkedLast = isWord(buf, tokenStart, i, 'chunked');
+    if (head.chunkedLast) head.codingsChunked++;
     while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
     if (i === end) return 0;
     if (buf[i] !== COMMA) {
@@ -208,7 +211,8 @@ export function finishFraming(head: Head): number {
   if (head.contentLength >= 0) return malformed(head, 'content_length_with_transfer_encoding');
   if (head.minor === 0) return malformed(head, 'transfer_encoding_http10');
   if (head.codingsChunked > 1) return malformed(head, 'transfer_encoding_repeated');
-  if (head.codings > 1 || head.codingsChunked === 0) {
+  if (!head.chunkedLast) return malformed(head, 'transfer_encoding_open');
+  if (head.codings > 1) {
     return refuse(head, 'unsupported_coding', 'transfer_encoding_unsupported');
   }
   head.chunked = true;
@@ -279,6 +283,13 @@ export function dropNamed(buf: Buffer, head: Head, lenient: boolean): number {
   return 0;
 }
 
+/** A field that stays behind is not written anew either. */
+function forget(head: Head, kind: number): void {
+  if (kind === FIELD_DATE) head.dated = false;
+  else if (kind === FIELD_EXPECT) head.expectContinue = false;
+  else if (kind === FIELD_MAX_FORWARDS) head.maxForwards = -1;
+}
+
 function dropName(buf: Buffer, start: number, end: number, head: Head): number {
   const length = end - start;
   if (
@@ -295,8 +306,7 @@ function dropName(buf: Buffer, start: number, end: number, head: Head): number {
     const nameStart = fields[at + 1] as number;
     if ((fields[at + 2] as number) - nameStart !== length) continue;
     if (fields[at] === FIELD_CONNECTION || !isSameName(buf, nameStart, start, length)) continue;
-    if (fields[at] === FIELD_DATE) head.dated = false;
-    if (fields[at] === FIELD_EXPECT) head.expectContinue = false;
+    forget(head, fields[at] as number);
     fields[at] = FIELD_DROP;
   }
   return 0;

@@ -8,6 +8,7 @@ import {
   FIELD_FORWARDING,
   FIELD_HOST,
   FIELD_KINDS,
+  FIELD_MAX_FORWARDS,
   FIELD_STRIDE,
   FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
@@ -43,6 +44,7 @@ const STEERING = [
   FIELD_UPGRADE,
   FIELD_TRANSFER_ENCODING,
   FIELD_EXPECT,
+  FIELD_MAX_FORWARDS,
 ];
 const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
 /** From a caller that nobody vouches for. */
@@ -65,6 +67,7 @@ const STATUS_LINE = Buffer.from('HTTP/1.1 ');
 const HTTP = Buffer.from('http');
 const HOST = Buffer.from('Host: ');
 const CONTENT_LENGTH = Buffer.from('Content-Length: ');
+const MAX_FORWARDS = Buffer.from('Max-Forwards: ');
 const EXPECT = Buffer.from('Expect: 100-continue\r\n');
 const CHUNKED = Buffer.from('Transfer-Encoding: chunked\r\n');
 const CONNECTION_UPGRADE = Buffer.from('Connection: Upgrade\r\nUpgrade: ');
@@ -115,7 +118,8 @@ export function writeRequestHead(
   out[at++] = LF;
   at = copyFields(data, head, out, at, leftOut(forwarding));
   if (forwarding.lines !== null) at = writeForwarded(out, at, data, head, forwarding);
-  if (head.lengthAnew) at = writeLength(out, at, head.contentLength);
+  if (head.lengthAnew) at = writeNumber(out, at, CONTENT_LENGTH, head.contentLength);
+  if (head.maxForwards > 0) at = writeNumber(out, at, MAX_FORWARDS, head.maxForwards - 1);
   if (head.expectContinue) at += EXPECT.copy(out, at);
   if (head.chunked) at += CHUNKED.copy(out, at);
   if (head.upgrade) {
@@ -202,7 +206,7 @@ export function writeResponseHead(
   const skip = how.framing === RESPONSE_AS_IS ? NOT_IN_RESPONSE : NOT_IN_RESPONSE_CHUNKED;
   at = copyFields(data, head, out, at, skip);
   if (head.lengthAnew && how.framing === RESPONSE_AS_IS)
-    at = writeLength(out, at, head.contentLength);
+    at = writeNumber(out, at, CONTENT_LENGTH, head.contentLength);
   if (how.date !== null) at += how.date.copy(out, at);
   if (how.extra !== null) at += how.extra.copy(out, at);
   if (how.framing === RESPONSE_CHUNKED) at += CHUNKED.copy(out, at);
@@ -306,9 +310,9 @@ function isOfProtocol(byte: number): boolean {
   return byte !== COMMA && byte !== SP && byte !== TAB;
 }
 
-function writeLength(out: Buffer, at: number, length: number): number {
-  const to = at + CONTENT_LENGTH.copy(out, at);
-  return endLine(out, to + out.write(String(length), to, 'latin1'));
+function writeNumber(out: Buffer, at: number, name: Buffer, value: number): number {
+  const to = at + name.copy(out, at);
+  return endLine(out, to + out.write(String(value), to, 'latin1'));
 }
 
 function endLine(out: Buffer, at: number): number {

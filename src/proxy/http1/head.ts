@@ -34,8 +34,10 @@ export const FIELD_DATE = 16;
 export const FIELD_RETRY_AFTER = 17;
 /** Says what only a proxy may say (`forwardingField`): forwarded when the caller is trusted. */
 export const FIELD_FORWARDING = 18;
+/** Max-Forwards of OPTIONS or TRACE: written anew. */
+export const FIELD_MAX_FORWARDS = 19;
 /** How many kinds there are. */
-export const FIELD_KINDS = 19;
+export const FIELD_KINDS = 20;
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;
@@ -112,6 +114,8 @@ export class Head {
   dated = false;
   /** Expect: 100-continue in HTTP/1.1, and a body follows. */
   expectContinue = false;
+  /** How many proxies more an OPTIONS or TRACE may pass, this one included; -1 when it does not say. */
+  maxForwards = -1;
   /** TE lists `trailers`. */
   acceptsTrailers = false;
 
@@ -123,6 +127,8 @@ export class Head {
   connectionNames = 0;
   /** Codings in all Transfer-Encoding fields. */
   codings = 0;
+  /** The last of them is chunked. */
+  chunkedLast = false;
   /** How many of them are chunked. */
   codingsChunked = 0;
   /** Host fields. */
@@ -148,6 +154,8 @@ export class Head {
   reset(): void {
     this.count = 0;
     this.method = METHOD_OTHER;
+    this.methodEnd = 0;
+    this.targetEnd = 0;
     this.minor = 1;
     this.keepAlive = false;
     this.targetSlash = false;
@@ -165,11 +173,13 @@ export class Head {
     this.dated = false;
     this.expectContinue = false;
     this.acceptsTrailers = false;
+    this.maxForwards = -1;
     this.connectionClose = false;
     this.connectionKeepAlive = false;
     this.connectionUpgrade = false;
     this.connectionNames = 0;
     this.codings = 0;
+    this.chunkedLast = false;
     this.codingsChunked = 0;
     this.hosts = 0;
     this.failure = '';

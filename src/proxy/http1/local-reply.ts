@@ -18,6 +18,7 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   404: 'Not Found',
   408: 'Request Timeout',
   413: 'Content Too Large',
+  414: 'URI Too Long',
   417: 'Expectation Failed',
   429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',

@@ -181,10 +181,7 @@ const REFUSED: readonly (readonly [input: string, verdict: string])[] = [
     `POST / HTTP/1.0\r\n${H}Transfer-Encoding: chunked\r\n\r\n`,
     'bad_request transfer_encoding_http10',
   ],
-  [
-    `POST / HTTP/1.1\r\n${H}Transfer-Encoding: gzip\r\n\r\n`,
-    'unsupported_coding transfer_encoding_unsupported',
-  ],
+  [`POST / HTTP/1.1\r\n${H}Transfer-Encoding: gzip\r\n\r\n`, 'bad_request transfer_encoding_open'],
   [
     `POST / HTTP/1.1\r\n${H}Transfer-Encoding: gzip, chunked\r\n\r\n`,
     'unsupported_coding transfer_encoding_unsupported',
@@ -195,15 +192,15 @@ const REFUSED: readonly (readonly [input: string, verdict: string])[] = [
   ],
   [
     `POST / HTTP/1.1\r\n${H}Transfer-Encoding: chunked, gzip\r\n\r\n`,
-    'unsupported_coding transfer_encoding_unsupported',
+    'bad_request transfer_encoding_open',
   ],
   [
     `POST / HTTP/1.1\r\n${H}Transfer-Encoding: identity\r\n\r\n`,
-    'unsupported_coding transfer_encoding_unsupported',
+    'bad_request transfer_encoding_open',
   ],
   [
     `POST / HTTP/1.1\r\n${H}Transfer-Encoding: xchunked\r\n\r\n`,
-    'unsupported_coding transfer_encoding_unsupported',
+    'bad_request transfer_encoding_open',
   ],
   [`GET / HTTP/1.1\r\n${H}Connection: a b\r\n\r\n`, 'bad_request connection_malformed'],
   [`GET / HTTP/1.1\r\n${H}Connection: "close"\r\n\r\n`, 'bad_request connection_malformed'],
@@ -221,7 +218,22 @@ const REFUSED: readonly (readonly [input: string, verdict: string])[] = [
   [`GET / HTTP/1.1\r\n${H}Expect: 200-ok\r\n\r\n`, 'expectation_failed expect_unknown'],
   [`GET / HTTP/1.1\r\n${H}Expect: 100-continue, x\r\n\r\n`, 'expectation_failed expect_unknown'],
   [`GET / HTTP/1.1\r\n${H}Expect: 100-continue;a\r\n\r\n`, 'expectation_failed expect_unknown'],
-  [`GET /${'a'.repeat(20_000)}`, 'head_too_large head_bytes'],
+  [`GET /${'a'.repeat(20_000)}`, 'target_too_long head_bytes'],
+  [`GET http://${'a'.repeat(20_000)}`, 'target_too_long head_bytes'],
+  ['A'.repeat(20_000), 'head_too_large head_bytes'],
+  [`TRACE / HTTP/1.1\r\n${H}Content-Length: 1\r\n\r\na`, 'bad_request trace_content'],
+  [`OPTIONS * HTTP/1.1\r\n${H}Max-Forwards: 0\r\n\r\n`, 'unsupported_method max_forwards_used'],
+  [`TRACE / HTTP/1.1\r\n${H}Max-Forwards: 00\r\n\r\n`, 'unsupported_method max_forwards_used'],
+  [`TRACE / HTTP/1.1\r\n${H}Max-Forwards: x\r\n\r\n`, 'bad_request max_forwards_malformed'],
+  [`TRACE / HTTP/1.1\r\n${H}Max-Forwards:\r\n\r\n`, 'bad_request max_forwards_malformed'],
+  [
+    `TRACE / HTTP/1.1\r\n${H}Max-Forwards: 1\r\nMax-Forwards: 1\r\n\r\n`,
+    'bad_request max_forwards_malformed',
+  ],
+  [
+    `TRACE / HTTP/1.1\r\n${H}Max-Forwards: 1234567890\r\n\r\n`,
+    'bad_request max_forwards_malformed',
+  ],
   [`GET / HTTP/1.1\r\n${H}a: ${'a'.repeat(20_000)}\r\n\r\n`, 'head_too_large head_bytes'],
   [`GET / HTTP/1.1\r\n${H}${'a: b\r\n'.repeat(100)}\r\n`, 'head_too_large head_fields'],
 ];

@@ -20,6 +20,7 @@ import {
   FIELD_EXPECT,
   FIELD_FORWARDING,
   FIELD_HOST,
+  FIELD_MAX_FORWARDS,
   FIELD_OTHER,
   FIELD_STRIDE,
   FIELD_TE,
@@ -51,6 +52,9 @@ import {
 } from './head.ts';
 import { isAuthority, parseTarget } from './target.ts';
 
+/** Digits of Max-Forwards. */
+const MAX_FORWARDS_DIGITS_MAX = 9;
+
 /**
  * Parses a request head from `buf[start, end)` into `head`, reading nothing outside that range.
  * @returns the offset after the head; INCOMPLETE when more bytes are needed; BAD when `head.failure` and `head.rule` are set
@@ -69,8 +73,13 @@ export function parseRequestHead(
   if (i >= 0) i = scanFields(buf, i, stop, head, limits.headFieldsMax, false);
   if (i >= 0) return finish(buf, head) === BAD ? BAD : i;
   if (i === INCOMPLETE && stop - start >= limits.headBytesMax)
-    return refuse(head, 'head_too_large', 'head_bytes');
+    return refuse(head, isInTarget(head) ? 'target_too_long' : 'head_too_large', 'head_bytes');
   return i;
+}
+
+/** Whether the target is what does not end: RFC 9112 §3. */
+function isInTarget(head: Head): boolean {
+  return head.methodEnd > 0 && head.targetEnd === 0;
 }
 
 // oxlint-disable-next-line complexity -- every request passes here: branches, no calls
@@ -172,6 +181,9 @@ function finish(buf: Buffer, head: Head): number {
       : FRAMING_NONE;
   // RFC 9110 §10.1.1: only a request with content may have the expectation.
   if (head.framing === FRAMING_NONE) head.expectContinue = false;
+  // RFC 9110 §9.3.8
+  else if (head.method === METHOD_TRACE) return malformed(head, 'trace_content');
+  if (head.maxForwards === 0) return refuse(head, 'unsupported_method', 'max_forwards_used');
   return 0;
 }
 
@@ -191,6 +203,8 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
       return noteUpgrade(buf, start, end, head);
     case FIELD_EXPECT:
       return noteExpect(buf, start, end, head);
+    case FIELD_MAX_FORWARDS:
+      return noteMaxForwards(buf, at, head);
     case FIELD_TE:
       head.fields[at] = FIELD_DROP;
       noteTe(buf, start, end, head);
@@ -237,6 +251,27 @@ function noteExpect(buf: Buffer, start: number, end: number, head: Head): number
   return 0;
 }
 
+/** RFC 9110 §7.6.2: for OPTIONS and TRACE it is counted down, for other methods it means nothing. */
+function noteMaxForwards(buf: Buffer, at: number, head: Head): number {
+  const { fields } = head;
+  if (head.method !== METHOD_OPTIONS && head.method !== METHOD_TRACE) {
+    fields[at] = FIELD_OTHER;
+    return 0;
+  }
+  const start = fields[at + 3] as number;
+  const size = (fields[at + 4] as number) - start;
+  const isNumber = size > 0 && size <= MAX_FORWARDS_DIGITS_MAX;
+  if (!isNumber || head.maxForwards >= 0) return malformed(head, 'max_forwards_malformed');
+  let value = 0;
+  for (let i = start; i < start + size; i++) {
+    const digit = (buf[i] as number) - ZERO;
+    if (digit < 0 || digit > 9) return malformed(head, 'max_forwards_malformed');
+    value = value * 10 + digit;
+  }
+  head.maxForwards = value;
+  return 0;
+}
+
 function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
 }
@@ -273,6 +308,8 @@ function classify(buf: Buffer, start: number, length: number): number {
       return isName(buf, start, 'keep-alive') ? FIELD_DROP : FIELD_OTHER;
     case 11:
       return isName(buf, start, 'traceparent') ? FIELD_TRACEPARENT : FIELD_OTHER;
+    case 12:
+      return isName(buf, start, 'max-forwards') ? FIELD_MAX_FORWARDS : FIELD_OTHER;
     case 14:
       if (isName(buf, start, 'content-length')) return FIELD_CONTENT_LENGTH;
       return isName(buf, start, 'http2-settings') ? FIELD_DROP : twin(buf, start, 'content-length');

@@ -3,10 +3,15 @@ import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
 import { RULES } from './rule.ts';
 
-it('every rule is broken by an example in the tests of the codec', () => {
-  const tests = ['request-head', 'response-head', 'chunked']
-    .map((name) => readFileSync(new URL(`./${name}.test.ts`, import.meta.url), 'utf8'))
-    .join('');
+const TESTS = [
+  './request-head.test.ts',
+  './response-head.test.ts',
+  './chunked.test.ts',
+  '../../../test/proxy/rules.test.ts',
+];
+
+it('every rule is broken by an example in the tests', () => {
+  const tests = TESTS.map((path) => readFileSync(new URL(path, import.meta.url), 'utf8')).join('');
   const untested = Object.keys(RULES).filter(
     (rule) => !new RegExp(`[' ]${rule}'`, 'u').test(tests),
   );

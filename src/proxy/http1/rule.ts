@@ -33,6 +33,8 @@ export const RULES = {
     'Transfer-Encoding is not a list of codings, or chunked has parameters',
   transfer_encoding_repeated: 'chunked is applied more than once',
   transfer_encoding_http10: 'HTTP/1.0 has no Transfer-Encoding',
+  transfer_encoding_open:
+    'chunked is not the last coding, so that nothing says where the body ends',
   transfer_encoding_unsupported: 'a coding other than chunked is applied',
   connection_malformed: 'Connection is not a list of tokens',
   connection_framing: 'Connection names Host, Content-Length or Transfer-Encoding',
@@ -41,6 +43,10 @@ export const RULES = {
   upgrade_unasked:
     'a 101 has no Upgrade, or answers a request that asked for none or is not sent whole',
   expect_unknown: 'Expect asks for something other than 100-continue',
+  max_forwards_malformed: 'Max-Forwards of OPTIONS or TRACE is not one whole number',
+  max_forwards_used:
+    'Max-Forwards of OPTIONS or TRACE is 0: it is for the mesh itself, which answers neither',
+  trace_content: 'TRACE has content',
   bodiless_length: 'a 1xx response announces content, which could be taken for the final response',
   chunk_size: 'a chunk size is not one to sixteen hexadecimal digits below 2^53',
   chunk_extension: 'a chunk extension does not follow the grammar',
