@@ -20,6 +20,12 @@ export interface SocketOwner {
   onDefect(error: unknown): void;
 }
 
+/** The owner of a connection that we opened. */
+export interface DialOwner extends SocketOwner {
+  /** Nothing can be sent any more; what the peer had sent before still comes, and then `onClose` with the error. */
+  onWriteFailed(): void;
+}
+
 interface HandleHolder {
   _handle?: object | null;
 }
@@ -98,29 +104,61 @@ export function adopt(
 /** Opens a connection; `onConnect` runs once it stands. Errors arrive through `owner.onClose`. */
 export function dial(
   target: { readonly address: string; readonly port: number },
-  owner: SocketOwner,
+  owner: DialOwner,
   context: ThreadContext,
   onConnect: () => void,
 ): net.Socket {
   const buffer = context.readBuffer;
-  const socket = net.connect(
-    {
-      host: target.address,
-      port: target.port,
-      noDelay: true,
-      allowHalfOpen: true,
-      onread: {
-        buffer,
-        callback: (length) => {
-          deliver(socket, owner, buffer, length);
-          return true;
-        },
+  const socket = new PatientSocket(owner, {
+    allowHalfOpen: true,
+    onread: {
+      buffer,
+      callback: (length) => {
+        deliver(socket, owner, buffer, length);
+        return true;
       },
     },
-    () => guard(socket, owner, onConnect),
-  );
+  });
+  const how = { host: target.address, port: target.port, noDelay: true };
+  socket.connect(how, () => guard(socket, owner, onConnect));
   watch(socket, owner);
   return socket;
+}
+
+/** Codes of a write to a connection that is dead: whatever its peer had sent can be read to its end. */
+const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+/**
+ * A socket whose failed write does not destroy what has arrived. Who answers early and closes with our bytes unread (413, 401)
+ * resets the connection behind the answer; the kernel keeps the answer for us, but Node would drop it with the handle. After
+ * such a write the kernel tells of the reset as of an end, so the end is told with the error of the write.
+ */
+class PatientSocket extends net.Socket {
+  readonly #owner: DialOwner;
+  #failure: NodeJS.ErrnoException | null = null;
+  #ended = false;
+
+  constructor(owner: DialOwner, options: net.SocketConstructorOpts) {
+    super(options);
+    this.#owner = owner;
+  }
+
+  override destroy(error?: NodeJS.ErrnoException): this {
+    const isWrite = error?.syscall === 'write' || error?.syscall === 'writev';
+    if (error === undefined || !isWrite || !DEAD.has(error.code)) return super.destroy(error);
+    if (this.#ended || this.destroyed || this.#failure !== null) return super.destroy(error);
+    this.#failure = error;
+    guard(this, this.#owner, () => this.#owner.onWriteFailed());
+    return this;
+  }
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk !== null) return super.push(chunk, encoding);
+    this.#ended = true;
+    if (this.#failure === null) return super.push(null);
+    super.destroy(this.#failure);
+    return false;
+  }
 }
 
 /**

@@ -4,7 +4,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
-import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
+import {
+  DATE,
+  freshAddress,
+  GET,
+  OK,
+  post,
+  proxyFor,
+  type ProxyOptions,
+} from '../support/proxy.ts';
 import { eventually, RawEndpoint, settled } from '../support/wire.ts';
 
 function named(name: string): string {
@@ -226,9 +234,9 @@ test('the pool keeps as many idle connections as it may, for as long as it may',
 });
 
 /** Gives the endpoint a connection that it will find stale at the second request. */
-async function staleSetUp(t: Parameters<typeof proxyFor>[0], policies = {}) {
+async function staleSetUp(t: Parameters<typeof proxyFor>[0], options: ProxyOptions = {}) {
   const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const { proxy, service } = await proxyFor(t, [endpoint], { policies });
+  const { proxy, service } = await proxyFor(t, [endpoint], options);
   const caller = await proxy.call(service);
   caller.write(GET);
   const wire = await endpoint.next();
@@ -265,16 +273,42 @@ test('a POST that an endpoint has read before it closed is not repeated', async 
   assert.equal(proxy.failures(service, 'endpoint_reset'), 1);
 });
 
-test('a POST that provably never reached the endpoint is repeated on a fresh connection', async (t) => {
+test('a POST is not repeated because the endpoint left a part of it unread: it may have acted on the rest', async (t) => {
   const { endpoint, proxy, service, caller, wire } = await staleSetUp(t);
-  // In one turn: the request is read first and sent to a socket that is closed by then.
-  caller.write(post('hello'));
+  const first = 'POST /pay HTTP/1.1\r\nHost: a\r\nContent-Length: 6000\r\n\r\n';
+  caller.write(first + 'x'.repeat(3_000));
+  await wire.until('x');
+  wire.socket.pause();
+  caller.write('x'.repeat(3_000));
+  await eventually(() => caller.socket.writableLength === 0, 'the whole request to leave');
+  // FIN first, then a reset because of what it did not read: a write fails with EPIPE from now on.
+  wire.end();
+  await new Promise((resolve) => wire.socket.once('finish', resolve));
   wire.socket.destroy();
+  assert.match(await caller.until('maesh: endpoint_reset'), /^HTTP\/1\.1 502 /);
+  assert.equal(endpoint.wires.length, 1);
+  assert.equal(proxy.failures(service, 'endpoint_reset'), 1);
+});
+
+test('a POST takes no connection that was idle for long, because it could not be repeated', async (t) => {
+  const { endpoint, proxy, caller, wire } = await staleSetUp(t, { manual: true });
+  proxy.advance(900);
+  caller.write(post('hello'));
+  await wire.until('hello');
+  wire.write(OK);
+  await caller.until('ok');
+  proxy.advance(1_100);
+  caller.write(post('world'));
   const fresh = await endpoint.next();
-  await fresh.until('hello');
+  await fresh.until('world');
   fresh.write(OK);
   await caller.until('ok');
-  assert.equal(proxy.requests(service, 2), 2);
+  proxy.advance(1_100);
+  caller.write(GET);
+  assert.match(await fresh.head(), /^GET /);
+  fresh.write(OK);
+  await caller.until('ok');
+  assert.equal(endpoint.wires.length, 2);
 });
 
 test('a fresh connection that is closed without an answer is not repeated without a policy', async (t) => {

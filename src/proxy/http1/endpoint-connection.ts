@@ -10,7 +10,7 @@ import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
-import { dial, reset, type SocketOwner } from '../socket.ts';
+import { dial, type DialOwner, reset } from '../socket.ts';
 
 /** The exchange that a connection works for. */
 export interface ConnectionUser {
@@ -20,19 +20,23 @@ export interface ConnectionUser {
   /** The endpoint sent FIN. */
   onResponseEnd(): void;
   onUpstreamDrain(): void;
+  /** It takes no more bytes; those of a response that came before still arrive, then `onUpstreamClosed`. */
+  onUpstreamDeaf(): void;
   /** The connection is gone, for whatever reason. */
   onUpstreamClosed(error: NodeJS.ErrnoException | null): void;
   /** One of these, or the deadline of the connection, threw. */
   onDefect(error: unknown): void;
 }
 
-/** How long the kernel gets to hear that an endpoint had closed before a request reached it. */
-const STALE_PROBE_MS = 50;
+/**
+ * A request that must not run twice is not sent on a connection idle for longer: its endpoint may be closing it just now. The
+ * shortest keep-alive time that servers come with is 2 s.
+ */
+const FRESH_IDLE_MS_MAX = 1_000;
 /** An endpoint that does not take the last bytes of a tunnel for this long does not get them. */
 const FINISH_MS = 10_000;
-const PROBE_BYTES = Buffer.from('\r\n');
 
-export class EndpointConnection implements SocketOwner, IdleConnection, Expiring {
+export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
   readonly endpoint: EndpointState;
   readonly socket: Socket;
   deadlineMs = Infinity;
@@ -44,14 +48,15 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   reused = false;
   /** A byte of response came since it was acquired. */
   answered = false;
-  /** `probeStale` was asked; the error of the close is its answer. */
-  probed = false;
+  /** A write failed: there is no sense in another one. */
+  deaf = false;
   readonly #context: ThreadContext;
   #user: ConnectionUser | null;
   /** Bytes of a response head that is not complete yet. */
   #stash: Buffer | null = null;
   #stashed = 0;
   #writtenBefore = 0;
+  #idleSinceMs = 0;
 
   constructor(endpoint: EndpointState, context: ThreadContext, user: ConnectionUser) {
     this.endpoint = endpoint;
@@ -69,15 +74,21 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
     });
   }
 
-  /** Takes the most recently used idle connection of the endpoint that still stands, or dials a new one. */
+  /**
+   * Takes the most recently used idle connection of the endpoint that still stands, or dials a new one. `repeatable` is
+   * false for a request that is lost when the endpoint closes the connection meanwhile.
+   */
   static acquire(
     endpoint: EndpointState,
     context: ThreadContext,
     user: ConnectionUser,
+    repeatable: boolean,
   ): EndpointConnection {
     for (;;) {
-      const idle = endpoint.idle.pop() as EndpointConnection | undefined;
-      if (idle === undefined) return new EndpointConnection(endpoint, context, user);
+      const idle = endpoint.idle.at(-1) as EndpointConnection | undefined;
+      if (idle === undefined || !(repeatable || idle.#isFresh()))
+        return new EndpointConnection(endpoint, context, user);
+      endpoint.idle.pop();
       if (idle.closed || idle.socket.destroyed) continue;
       idle.#user = user;
       idle.reused = true;
@@ -91,26 +102,16 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
   release(idleMax: number, idleMs: number): void {
     this.#user = null;
     const { idle, gone } = this.endpoint;
-    if (this.closed || gone || idle.length >= idleMax || this.#context.draining)
+    if (this.closed || this.deaf || gone || idle.length >= idleMax || this.#context.draining)
       return this.close();
-    this.deadlineMs = this.#context.wheel.nowMs + idleMs;
+    this.#idleSinceMs = this.#context.wheel.nowMs;
+    this.deadlineMs = this.#idleSinceMs + idleMs;
     this.#context.wheel.arm(this);
     idle.push(this);
   }
 
-  /**
-   * The endpoint closed before it answered a request that must not run twice. Finds out whether it had closed before
-   * the request came: then its kernel has refused our bytes with a reset, and the next write fails with EPIPE at once.
-   * Otherwise the endpoint has read the request and may have acted on it. Either way `onUpstreamClosed` follows.
-   */
-  probeStale(): void {
-    this.probed = true;
-    this.#context.clock.after(STALE_PROBE_MS, () => {
-      if (this.closed) return;
-      this.socket.write(PROBE_BYTES, (error) => {
-        if (error === null || error === undefined) this.socket.destroy();
-      });
-    });
+  #isFresh(): boolean {
+    return this.#context.wheel.nowMs - this.#idleSinceMs < FRESH_IDLE_MS_MAX;
   }
 
   /** Another user takes over the open connection. */
@@ -168,6 +169,12 @@ export class EndpointConnection implements SocketOwner, IdleConnection, Expiring
 
   onDrain(): void {
     this.#user?.onUpstreamDrain();
+  }
+
+  onWriteFailed(): void {
+    this.deaf = true;
+    if (this.#user === null) this.close();
+    else this.#user.onUpstreamDeaf();
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {

@@ -7,6 +7,7 @@
  */
 
 // oxlint-disable max-lines -- to be cut: a try becomes an object of its own
+import type { Socket } from 'node:net';
 import type { Timer } from '../../base/clock.ts';
 import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { Policies, RetryCondition } from '../../model/policy.ts';
@@ -141,7 +142,7 @@ export class Exchange implements ConnectionUser {
     const { request } = this;
     // What waited may be longer than one read, for which the write buffer is made.
     const stop = Math.min(end, pos + READ_BYTES);
-    const next = request.feed(data, pos, stop, this.#upstream?.socket ?? null);
+    const next = request.feed(data, pos, stop, this.#sink);
     if (request.mustWait) this.#caller.pause();
     if (next < 0) this.#refuse('bad_request', request.body.rule);
     else {
@@ -151,9 +152,14 @@ export class Exchange implements ConnectionUser {
     return next < 0 ? end : next;
   }
 
+  /** Where bytes of the request go; null while there is nowhere. */
+  get #sink(): Socket | null {
+    return this.#upstream === null || this.#upstream.deaf ? null : this.#upstream.socket;
+  }
+
   /** Sends what was fed. */
   flush(): void {
-    const more = this.request.flush(this.#upstream?.socket ?? null);
+    const more = this.request.flush(this.#sink);
     if (!more && !this.request.body.done) this.#caller.pause();
   }
 
@@ -196,9 +202,6 @@ export class Exchange implements ConnectionUser {
 
   onResponseEnd(): void {
     if (this.#phase === BODY && this.response.finish()) return this.#complete();
-    if (this.#phase === SENDING && this.#mayBeStale() && !isIdempotent(this.method)) {
-      return (this.#upstream as EndpointConnection).probeStale();
-    }
     this.onUpstreamClosed(null);
   }
 
@@ -206,18 +209,22 @@ export class Exchange implements ConnectionUser {
     this.#caller.resume();
   }
 
+  /** The rest of the request is read and dropped until the response, if there is one, has been read. */
+  onUpstreamDeaf(): void {
+    this.#caller.resume();
+  }
+
+  /** Only `onResponseEnd`, which is a FIN, may be the end of a body: this is a cut, whatever was read before. */
   onUpstreamClosed(error: NodeJS.ErrnoException | null): void {
     const upstream = this.#upstream;
     if (upstream === null) return;
     if (this.#phase === BODY) {
-      if (error === null && this.response.finish()) return this.#complete();
       return this.#fail(countLoss(upstream, error, true));
     }
     if (!upstream.connected)
       return this.#tryFailed('connect-failure', countLoss(upstream, error, false));
-    // Stale: the request provably never reached a live socket, or may be repeated anyway.
-    const refused = upstream.probed && error?.code === 'EPIPE';
-    if (this.#mayBeStale() && (refused || isIdempotent(this.method))) return this.#resend(upstream);
+    // It went stale just when it was used again, as far as anybody can tell. Nothing proves that the request was not read.
+    if (this.#mayBeStale() && isIdempotent(this.method)) return this.#resend(upstream);
     this.#tryFailed('reset', countLoss(upstream, error, false));
   }
 
@@ -278,7 +285,12 @@ export class Exchange implements ConnectionUser {
     const endpoint = backend.pick(this.pick, now);
     if (endpoint === null) return this.#fail(noEndpointReason(backend, this.pick));
     this.tries++;
-    this.#send(endpoint, EndpointConnection.acquire(endpoint, this.#context, this), now);
+    const repeatable = isIdempotent(this.method);
+    this.#send(
+      endpoint,
+      EndpointConnection.acquire(endpoint, this.#context, this, repeatable),
+      now,
+    );
   }
 
   #send(endpoint: EndpointState, upstream: EndpointConnection, now: number): void {
@@ -351,7 +363,7 @@ export class Exchange implements ConnectionUser {
     const { request, response } = this;
     const upstream = this.#upstream as EndpointConnection;
     const { limits } = this.#policies as Policies;
-    const isClean = request.settle(upstream.socket) && request.body.done && response.reusable;
+    const isClean = request.settle(upstream.socket) && this.#isReusable(upstream);
     if (!this.#caller.isInStep(response.wireBytes))
       throw new Defect('a response left with another length than was counted');
     if (isClean && !upstream.isInStep(request.wireBytes))
@@ -361,6 +373,12 @@ export class Exchange implements ConnectionUser {
     else upstream.close();
     this.#finish();
     this.#caller.onExchangeDone(this.#close);
+  }
+
+  #isReusable(upstream: EndpointConnection): boolean {
+    // Who refuses a long body mostly closes with a part of it unread, whether or not it says so: the reset is on its way.
+    const isRefused = this.status >= 400 && this.request.body.bytes > READ_BYTES;
+    return this.response.reusable && this.request.body.done && !upstream.deaf && !isRefused;
   }
 
   /** A try ended without a response that may be passed on: another one, or the failure it is. */

@@ -76,6 +76,10 @@ export class Tunnel implements ConnectionUser {
     this.#caller.resume();
   }
 
+  onUpstreamDeaf(): void {
+    // What it said before it cut the connection still goes to the caller.
+  }
+
   onConnected(): void {
     // The connection stood before the tunnel began.
   }
