@@ -68,12 +68,11 @@ export class Agenda {
     }
   }
 
-  /** Ports have become free. */
+  /** Ports have become free. Each time others are first, so that those that cannot have any never keep the rest from them. */
   feedStarved(): void {
-    let count = 0;
-    for (const name of this.starved) {
-      if (count === FED_AT_ONCE) return;
-      count += 1;
+    for (const name of [...this.starved].slice(0, FED_AT_ONCE)) {
+      this.starved.delete(name);
+      this.starved.add(name);
       this.#queue.add(name);
     }
   }

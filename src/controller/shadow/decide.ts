@@ -11,8 +11,11 @@
 
 import { portId } from './names.ts';
 import type { KubeProtocol } from './names.ts';
+import type { Shortage } from './ports.ts';
 import type { Allocation, RetiredPort, ShadowPort } from './shadow.ts';
 
+/** Ports of one Service that have a proxy port; others have none. What has more from an older version keeps them. */
+export const SERVICE_PORTS_MAX = 256;
 /** Retired ports of one Service; beyond it the Service gets no new ports until a quarantine is over. */
 const RETIRED_PORTS_MAX = 200;
 
@@ -37,15 +40,27 @@ export interface Situation {
   readonly isOver: (retiredAt: string) => boolean;
   /** Whether the proxy port is this Service's port, and no other one's. */
   readonly holds: (port: ShadowPort) => boolean;
-  /** A port for `80/TCP` that nobody claims and that is not taken, or null. */
-  readonly choose: (port: string, taken: ReadonlySet<number>) => number | null;
+  /** A port for `80/TCP` that nobody claims and that is not taken, or why there is none. */
+  readonly choose: (port: string, taken: ReadonlySet<number>) => number | Shortage;
+}
+
+/** Why a port gets no proxy port. */
+export type Want =
+  | Shortage
+  /** The Service has as many as a Service may have. */
+  | 'service'
+  /** The Service changed its ports so often that too many of its old ones are in quarantine. */
+  | 'quarantine';
+
+export interface StarvedPort extends WantedPort {
+  readonly want: Want;
 }
 
 export interface Decision {
   /** null: no shadow. */
   readonly allocation: Allocation | null;
-  /** Ports that get no proxy port: the range is used up. */
-  readonly starved: readonly WantedPort[];
+  /** Ports that get no proxy port. */
+  readonly starved: readonly StarvedPort[];
 }
 
 export function decide(situation: Situation): Decision {
@@ -130,19 +145,23 @@ function adapt(base: Allocation, situation: Situation): Decision {
   const isDirect = base.state !== 'published';
   const open: ShadowPort[] = [];
   const announced: ShadowPort[] = [];
-  const starved: WantedPort[] = [];
+  const starved: StarvedPort[] = [];
   const taken = new Set<number>();
+  const ids = new Set(base.ports.filter(situation.holds).map(portId));
+  // What it has comes first, however many that are.
+  let room = SERVICE_PORTS_MAX - wanted.filter((port) => ids.has(portId(port))).length;
   for (const port of wanted) {
     const present = base.ports.find((other) => portId(other) === portId(port));
     if (present !== undefined && situation.holds(present)) {
       open.push({ ...present, name: port.name });
       continue;
     }
-    const proxyPort = proxyPortFor(port, base, situation, taken);
-    if (proxyPort === null) {
-      starved.push(port);
+    const proxyPort = room > 0 ? proxyPortFor(port, base, situation, taken) : 'service';
+    if (typeof proxyPort !== 'number') {
+      starved.push({ ...port, want: proxyPort });
       continue;
     }
+    room -= 1;
     taken.add(proxyPort);
     (isDirect ? open : announced).push({ ...port, proxyPort });
     // It leads to another Service now; until there is a better one, that changes nothing.
@@ -184,13 +203,13 @@ function proxyPortFor(
   base: Allocation,
   { holds, choose }: Situation,
   taken: ReadonlySet<number>,
-): number | null {
+): number | Want {
   const id = portId(port);
   const own = [...base.announcedPorts, ...base.retiredPorts].find(
     (other) => portId(other) === id && holds(other) && !taken.has(other.proxyPort),
   );
   if (own !== undefined) return own.proxyPort;
-  return base.retiredPorts.length >= RETIRED_PORTS_MAX ? null : choose(id, taken);
+  return base.retiredPorts.length >= RETIRED_PORTS_MAX ? 'quarantine' : choose(id, taken);
 }
 
 function withRetired(

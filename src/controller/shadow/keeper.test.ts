@@ -472,3 +472,92 @@ test('a follower writes nothing, nor does a leader that stopped', async () => {
   await world.converge(1_000);
   assert.deepEqual(world.api.writes, []);
 });
+
+/** Ports from 1 on. */
+function many(count: number): readonly number[] {
+  return Array.from({ length: count }, (_, index) => index + 1);
+}
+
+test('a Service of 2,500 ports gets 256, is told once, and a restart neither damages it nor takes its ports', async () => {
+  const world = await published(many(2_500));
+  const shadow = world.shadowOf('shop/web');
+  assert.equal(shadow?.ports.length, 256);
+  assert.deepEqual(
+    shadow.ports.map(({ port }) => port),
+    many(256),
+    'the first ones',
+  );
+  const problems = world.first.keeper.problems();
+  assert.equal(problems.length, 1);
+  const [{ object, field, value, message, remedy }] = problems as [(typeof problems)[0]];
+  assert.deepEqual([object, field], ['Service shop/web', 'spec.ports']);
+  assert.equal(value, '257, 258, 259, 260, 261, 262, 263, 264, 265, 266 and 2234 more');
+  assert.match(message, /a Service gets at most 256 proxy ports$/);
+  assert.match(remedy, /^split the Service/);
+
+  const { length } = world.api.writes;
+  world.lead(null);
+  world.first.boot();
+  world.lead(world.first);
+  await world.converge(20_000);
+  assert.deepEqual(world.api.writes.slice(length), [], 'a restart writes nothing');
+  assert.equal(world.first.keeper.problems().length, 1);
+  world.service('bank/web', [80]);
+  await world.converge();
+  assert.deepEqual(world.shadowOf('shop/web')?.ports, shadow.ports);
+  assert.deepEqual(world.violations, []);
+});
+
+test('what an older version gave a Service beyond that stays its own through a restart', async () => {
+  const world = await published(many(3));
+  world.service('shop/web', many(2_200));
+  world.api.editByHand(NAME, (object) => {
+    for (const port of many(2_200).slice(3)) {
+      portsOf(object).push({ name: `p${port}`, port, protocol: 'TCP', targetPort: 20_000 + port });
+    }
+  });
+  world.lead(null);
+  world.first.boot();
+  world.lead(world.first);
+  await world.converge(20_000);
+  assert.equal(world.shadowOf('shop/web')?.ports.length, 2_200);
+  assert.deepEqual(world.first.keeper.problems(), []);
+  world.service('bank/web', many(200));
+  await world.converge();
+  const theirs = new Set(world.shadowOf('bank/web')?.ports.map(({ proxyPort }) => proxyPort));
+  assert.equal(theirs.size, 200);
+  for (const { proxyPort } of world.shadowOf('shop/web')?.ports ?? []) {
+    assert.ok(!theirs.has(proxyPort));
+  }
+});
+
+test('a namespace that wants all proxy ports does without some of them, and its neighbours do not notice', async () => {
+  const world = new World({ range: { from: 10_000, to: 10_399 } });
+  world.service('bank/old', [80, 443]);
+  world.lead(world.first);
+  await world.converge();
+  const before = world.shadowOf('bank/old');
+  for (let index = 0; index < 12; index++) world.service(`greedy/s${index}`, many(40));
+  await world.converge();
+  for (let index = 0; index < 30; index++) world.service(`team-${index}/web`, [80]);
+  await world.converge();
+  for (let index = 0; index < 30; index++) {
+    assert.equal(world.shadowOf(`team-${index}/web`)?.state, 'published');
+  }
+  assert.deepEqual(world.shadowOf('bank/old')?.ports, before?.ports);
+  const problems = world.first.keeper.problems();
+  assert.ok(problems.length > 0);
+  for (const { object, message, remedy } of problems) {
+    assert.match(object, /^Service greedy\//);
+    assert.match(message, /namespace "greedy" has its share of 10000-10399 \(--proxy-ports\)/);
+    assert.match(remedy, /maesh.dev\/mesh: disabled, or widen --proxy-ports/);
+  }
+  // It gives some back: those that had none get them, and nobody loses any.
+  const kept = world.shadowOf('greedy/s0')?.ports;
+  for (const { object } of problems.slice(1)) world.service(object.slice('Service '.length), []);
+  for (let index = 1; index < 6; index++) world.service(`greedy/s${index}`, []);
+  await world.converge(330_000);
+  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.shadowOf('greedy/s0')?.ports, kept);
+  assert.deepEqual(world.violations, []);
+});

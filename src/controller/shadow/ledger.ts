@@ -127,7 +127,7 @@ export class ShadowLedger {
         if (!isClaimed) claims.push(claim);
       }
     }
-    this.pool.set(entry.name, claims);
+    this.pool.assign(entry.name, namespaceOf(entry.service), claims);
   }
 
   /** When the next quarantine in the record ends, monotonic; null when there is none. */
@@ -138,7 +138,7 @@ export class ShadowLedger {
   }
 
   forget(entry: Entry): void {
-    this.pool.set(entry.name, []);
+    this.pool.assign(entry.name, namespaceOf(entry.service), []);
     this.#entries.delete(entry.name);
     this.#ghosts.delete(entry.name);
   }
@@ -158,6 +158,11 @@ export class ShadowLedger {
     const isRetired = record.state === 'retired';
     return isRetired && retirements(record).every((time) => this.#quarantine.isOver(time));
   }
+}
+
+/** '' of a shadow whose Service nobody knows. */
+export function namespaceOf(service: string): string {
+  return service.slice(0, Math.max(service.indexOf('/'), 0));
 }
 
 export function allocationOf(shadow: Shadow): Allocation {

@@ -34,7 +34,7 @@ export class Claims {
   /** Replaces all claims of an owner; returns the other owners that it meets or met on a port. */
   set(owner: string, claims: readonly Claim[]): ReadonlySet<string> {
     const others = new Set<string>();
-    const before = this.#byOwner.get(owner) ?? [];
+    const before = this.claimsBy(owner);
     for (const { proxyPort } of before) {
       const rest = this.of(proxyPort).filter((claim) => claim.owner !== owner);
       if (rest.length === 0) this.#byPort.delete(proxyPort);
@@ -49,6 +49,10 @@ export class Claims {
     if (claims.length === 0) this.#byOwner.delete(owner);
     else this.#byOwner.set(owner, claims);
     return others;
+  }
+
+  claimsBy(owner: string): readonly Claim[] {
+    return this.#byOwner.get(owner) ?? [];
   }
 
   of(proxyPort: number): readonly Claim[] {
@@ -87,28 +91,80 @@ export interface PortRange {
   readonly to: number;
 }
 
+/** Why there is no port. */
+export type Shortage =
+  /** All ports of the range are claimed. */
+  | 'range'
+  /** The namespace has as many as it may have while so few are free. */
+  | 'namespace';
+
+/**
+ * What a namespace may take of what is free. An eighth of the range is a reserve. Beyond it a namespace gets a port as long as
+ * it has fewer than three times as many as are free there: one alone has up to two thirds of the range, a second one up to
+ * three quarters of the rest. Of the reserve it gets some only while it has less than a 64th of what is left of it, so that one
+ * with few Services finds a port however many others want all. It is a rule for new ports only: what a Service has, it keeps.
+ */
+const RESERVE_PART = 8;
+const SHARE = 3;
+const RESERVE_SHARE = 64;
+
+interface Holding {
+  readonly namespace: string;
+  readonly count: number;
+}
+
 /** The proxy ports of a cluster, as far as its shadow Services say who has them. */
 export class PortPool extends Claims {
   readonly #range: PortRange;
+  /** Ports of the range, by owner. */
+  readonly #holdings = new Map<string, Holding>();
+  /** The sum of these, by namespace. */
+  readonly #held = new Map<string, number>();
+  /** Ports of the range that somebody claims. */
+  #used = 0;
 
   constructor(range: PortRange) {
     super();
     this.#range = range;
   }
 
+  /** As `set()`, for a Service of that namespace. */
+  assign(owner: string, namespace: string, claims: readonly Claim[]): ReadonlySet<string> {
+    const ports = new Set(claims.map(({ proxyPort }) => proxyPort).filter((p) => this.includes(p)));
+    const before = this.#holdings.get(owner);
+    if (before !== undefined) this.#hold(before.namespace, -before.count);
+    if (ports.size === 0) this.#holdings.delete(owner);
+    else this.#holdings.set(owner, { namespace, count: ports.size });
+    this.#hold(namespace, ports.size);
+    const touched = new Set([...this.#portsOf(owner), ...ports]);
+    const usedBefore = this.#countUsed(touched);
+    const others = this.set(owner, claims);
+    this.#used += this.#countUsed(touched) - usedBefore;
+    return others;
+  }
+
   /**
-   * A port that nobody else claims, or null when there is none. The search starts at a place that the Service and its port
-   * give, so that what was lost mostly gets the same one again. `taken` are ports that the caller is about to claim.
+   * A port that nobody else claims, or why there is none. The search starts at a place that the Service and its port give,
+   * so that what was lost mostly gets the same one again. `taken` are ports that the caller is about to claim.
    */
-  choose(owner: string, port: string, taken: ReadonlySet<number>): number | null {
+  choose(
+    { owner, namespace, port }: { owner: string; namespace: string; port: string },
+    taken: ReadonlySet<number>,
+  ): number | Shortage {
     const { from, to } = this.#range;
     const count = to - from + 1;
+    const fresh = this.#countFree(taken);
+    const free = count - this.#used - fresh;
+    const held = (this.#held.get(namespace) ?? 0) + fresh;
+    const isShare =
+      held < SHARE * (free - Math.floor(count / RESERVE_PART)) || held * RESERVE_SHARE < free;
+    if (free > 0 && !isShare) return 'namespace';
     const start = hash32(`${owner} ${port}`) % count;
     for (let step = 0; step < count; step++) {
       const candidate = from + ((start + step) % count);
       if (!taken.has(candidate) && this.#isFreeFor(candidate, owner, port)) return candidate;
     }
-    return null;
+    return 'range';
   }
 
   /** Whether the range has this port: one outside is moved into it. */
@@ -119,6 +175,26 @@ export class PortPool extends Claims {
   #isFreeFor(candidate: number, owner: string, port: string): boolean {
     const claims = this.of(candidate);
     return claims.every((claim) => claim.owner === owner && claim.port === port);
+  }
+
+  #hold(namespace: string, count: number): void {
+    const held = (this.#held.get(namespace) ?? 0) + count;
+    if (held === 0) this.#held.delete(namespace);
+    else this.#held.set(namespace, held);
+  }
+
+  *#portsOf(owner: string): Iterable<number> {
+    for (const { proxyPort } of this.claimsBy(owner)) if (this.includes(proxyPort)) yield proxyPort;
+  }
+
+  #countUsed(ports: Iterable<number>): number {
+    let count = 0;
+    for (const port of ports) if (this.of(port).length > 0) count += 1;
+    return count;
+  }
+
+  #countFree(ports: ReadonlySet<number>): number {
+    return ports.size - this.#countUsed(ports);
   }
 }
 

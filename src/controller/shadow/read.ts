@@ -8,8 +8,8 @@ import { digestOf, isNamedFor } from './render.ts';
 import { familiesOf } from './shadow.ts';
 import type { Damaged, RetiredPort, Shadow, ShadowPort, ShadowState } from './shadow.ts';
 
-/** Ports read of one list; what is beyond counts as damage. */
-const PORTS_MAX = 2_000;
+/** Ports read of one list; what is beyond counts as damage. As many as there are, so that none is ever taken for nobody's. */
+const PORTS_MAX = 65_535;
 const VALUE_LENGTH_MAX = 200;
 
 interface Damage {

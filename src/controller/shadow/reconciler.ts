@@ -9,7 +9,7 @@ import type { Agenda } from './agenda.ts';
 import { decide, isWaiting } from './decide.ts';
 import type { Decision, WantedPort } from './decide.ts';
 import type { KeeperOptions, KeeperTimes } from './keeper-options.ts';
-import { isServedBy } from './ledger.ts';
+import { isServedBy, namespaceOf } from './ledger.ts';
 import type { Entry, ShadowLedger } from './ledger.ts';
 import { isBefore } from './progress.ts';
 import type { Quarantine } from './quarantine.ts';
@@ -147,7 +147,8 @@ export class Reconciler {
       now: this.#quarantine.now(),
       isOver: (time) => this.#quarantine.isOver(time),
       holds: (port) => pool.holds(entry.name, port) && pool.includes(port.proxyPort),
-      choose: (port, taken) => pool.choose(entry.name, port, taken),
+      choose: (port, taken) =>
+        pool.choose({ owner: entry.name, namespace: namespaceOf(entry.service), port }, taken),
     });
   }
 

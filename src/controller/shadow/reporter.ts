@@ -3,7 +3,7 @@
 import type { Log } from '../../base/log.ts';
 import type { Problem } from '../../model/service.ts';
 import type { AbilityGate } from './ability-gate.ts';
-import type { WantedPort } from './decide.ts';
+import type { StarvedPort } from './decide.ts';
 import type { Entry } from './ledger.ts';
 import type { PortRange } from './ports.ts';
 import type { Damaged } from './shadow.ts';
@@ -29,7 +29,7 @@ export class Reporter {
     this.#options = options;
   }
 
-  starved(entry: Subject, ports: readonly WantedPort[]): void {
+  starved(entry: Subject, ports: readonly StarvedPort[]): void {
     if (ports.length === 0) {
       this.#told.takeBack(entry.name, 'starved');
       return;

@@ -2,7 +2,8 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Problem } from '../../model/service.ts';
-import type { WantedPort } from './decide.ts';
+import { SERVICE_PORTS_MAX } from './decide.ts';
+import type { StarvedPort, Want, WantedPort } from './decide.ts';
 import type { PortRange } from './ports.ts';
 import type { Damaged } from './shadow.ts';
 
@@ -89,20 +90,61 @@ export interface Subject {
   readonly namespace: string;
 }
 
+/** Numbers of ports in one Problem. */
+const PORTS_SHOWN_MAX = 10;
+
 export function starvedProblem(
   subject: Subject,
-  ports: readonly WantedPort[],
+  ports: readonly StarvedPort[],
   range: PortRange,
 ): Problem {
-  const numbers = ports.map(({ port }) => port).join(', ');
+  const numbers = numbersOf(ports);
+  const namespace = subject.service.split('/')[0] ?? '';
+  const wants = new Set(ports.map(({ want }) => want));
+  const texts = [...wants].map((want) => wantText(want, namespace, range));
   return problemOf(subject, {
     severity: 'error',
     field: 'spec.ports',
     value: numbers,
-    message: `There is no proxy port left for port ${numbers}: all of ${range.from}-${range.to} (--proxy-ports) are in use, or were until less than the quarantine ago, or the Service changed its ports too often`,
-    remedy:
-      'widen --proxy-ports of all controllers (in the chart: proxyPorts.to), or leave Services out of the mesh with maesh.dev/mesh: disabled; it goes on by itself when ports become free',
+    message: `Port ${numbers} gets no proxy port: ${texts.map(({ why }) => why).join('; ')}`,
+    remedy: texts.map(({ remedy }) => remedy).join('; '),
   });
+}
+
+interface WantText {
+  readonly why: string;
+  readonly remedy: string;
+}
+
+const WIDEN = 'widen --proxy-ports of all controllers (in the chart: proxyPorts.to)';
+const LEAVE_OUT = 'out of the mesh with maesh.dev/mesh: disabled';
+
+function wantText(want: Want, namespace: string, { from, to }: PortRange): WantText {
+  const texts: Readonly<Record<Want, WantText>> = {
+    range: {
+      why: `all of ${from}-${to} (--proxy-ports) are in use, or were until less than the quarantine ago`,
+      remedy: `${WIDEN}, or leave Services ${LEAVE_OUT}; it goes on by itself when ports become free`,
+    },
+    namespace: {
+      why: `namespace "${namespace}" has its share of ${from}-${to} (--proxy-ports): what is left is kept for other namespaces`,
+      remedy: `leave Services of namespace "${namespace}" ${LEAVE_OUT}, or ${WIDEN}`,
+    },
+    service: {
+      why: `a Service gets at most ${SERVICE_PORTS_MAX} proxy ports`,
+      remedy: 'split the Service, or call its other ports by its own name',
+    },
+    quarantine: {
+      why: 'the Service changed its ports so often that too many of its old ones are in quarantine',
+      remedy: 'wait five minutes; it goes on by itself',
+    },
+  };
+  return texts[want];
+}
+
+function numbersOf(ports: readonly WantedPort[]): string {
+  const shown = ports.slice(0, PORTS_SHOWN_MAX).map(({ port }) => port);
+  const more = ports.length - shown.length;
+  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
 }
 
 export function heldProblem(
@@ -110,7 +152,7 @@ export function heldProblem(
   ports: readonly WantedPort[],
   { missing, agents }: { readonly missing: readonly string[]; readonly agents: readonly string[] },
 ): Problem {
-  const numbers = ports.map(({ port }) => port).join(', ');
+  const numbers = numbersOf(ports);
   return problemOf(subject, {
     severity: 'warning',
     field: 'spec.ports',
