@@ -13,6 +13,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import { readVersion } from '../base/version.ts';
+import { isForMesh } from '../compile/annotation/read.ts';
 import { Compiler } from '../compile/compiler.ts';
 import { DiscoveryServer } from '../discovery/server.ts';
 import type { AgentStatus } from '../discovery/session.ts';
@@ -104,6 +105,7 @@ export class ControlPlane {
       },
     });
     this.source = new ClusterSource({
+      keepAnnotation: isForMesh,
       client,
       store: this.#store,
       clock,

@@ -8,6 +8,8 @@ export type Step = string | number;
 export interface Finding {
   readonly severity: 'error' | 'warning';
   readonly path: readonly Step[];
+  /** The key is wrong, and not its value. */
+  readonly isKey?: true;
   /** The value that was found; undefined when the field is missing. */
   readonly value: unknown;
   readonly message: string;

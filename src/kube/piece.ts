@@ -5,8 +5,9 @@ import { convert, isKnown } from './convert.ts';
 import { formatPath } from './fields.ts';
 import type { Finding, Step } from './fields.ts';
 import type { KubeObject } from './object.ts';
-import { isRecord } from '../base/record.ts';
+import { isRecord, recordAt } from '../base/record.ts';
 import { show } from './show.ts';
+import { unknownFields } from './unknown-field.ts';
 import { isWorkload, readWorkload } from './workload.ts';
 import type { WorkloadKind } from './workload.ts';
 import { offsetOf } from './text/place.ts';
@@ -114,6 +115,7 @@ class PieceBuilder {
   ): void {
     const { name, object, findings } = convert(kind, value);
     for (const finding of findings) this.#finding(name, path, finding);
+    for (const finding of unknownFields(kind, value)) this.#finding(name, path, finding);
     if (object !== null) this.#push(object, path);
   }
 
@@ -124,6 +126,9 @@ class PieceBuilder {
   ): void {
     const { name, pods, template, findings } = readWorkload(kind, value);
     for (const finding of findings) this.#finding(name, path, finding);
+    const written = recordAt(value, ...template);
+    for (const finding of unknownFields('Pod', written, template))
+      this.#finding(name, path, finding);
     for (const pod of pods) this.#push(pod, path, { owner: name, within: template });
   }
 
@@ -173,7 +178,7 @@ class PieceBuilder {
       value: show(finding.value),
       message: finding.message,
       remedy: finding.remedy,
-      offset: this.#offsetOf([...prefix, ...finding.path]),
+      offset: this.#offsetOf([...prefix, ...finding.path], finding.isKey),
     });
   }
 
@@ -186,9 +191,9 @@ class PieceBuilder {
   }
 
   /** The start of a document is known; anything below it costs a second reading, once. */
-  #offsetOf(path: readonly Step[]): number {
+  #offsetOf(path: readonly Step[], isKey = false): number {
     if (this.#document === null || path.length === 0) return this.#document?.offset ?? 0;
     this.#places ??= this.#document.places();
-    return offsetOf(this.#places, path);
+    return offsetOf(this.#places, path, isKey);
   }
 }

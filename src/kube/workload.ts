@@ -5,7 +5,7 @@
 
 import { POD_ADDRESS } from '../model/names.ts';
 import { Fields, Findings } from './fields.ts';
-import type { Finding, Step } from './fields.ts';
+import type { Finding } from './fields.ts';
 import { readMeta } from './meta.ts';
 import { SUBDOMAIN } from './name.ts';
 import type { Meta, PodObject } from './object.ts';
@@ -49,7 +49,7 @@ export interface Workload {
   /** Empty when it cannot be used; then `findings` has an error. */
   readonly pods: readonly PodObject[];
   /** Where the template is in the workload. */
-  readonly template: readonly Step[];
+  readonly template: readonly string[];
   readonly findings: readonly Finding[];
 }
 

@@ -71,3 +71,30 @@ export const SHADOW_ANNOTATION = {
 
 /** Annotation that gives Pods of manifests their addresses, where no cluster does. */
 export const POD_ADDRESS = 'maesh.dev/address';
+
+/**
+ * Names behind `maesh.dev/` that the mesh itself writes, or that only its own objects carry: annotations and labels that are no
+ * mistake of a user.
+ */
+export const OWN_NAMES: ReadonlySet<string> = new Set([
+  'abilities',
+  'agents',
+  'announced-ports',
+  'controller',
+  'created',
+  'lacking',
+  'progress',
+  'replicas-before-uninstall',
+  'retired-at',
+  'retired-ports',
+  'rotate-ca',
+  'rotation-since',
+  'service',
+  'service-name',
+  'service-namespace',
+  'state',
+  'stub-domains',
+  'troubles',
+  'values',
+  'written',
+]);

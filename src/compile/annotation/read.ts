@@ -1,10 +1,11 @@
 /** The annotations of one object: which prefix wins, what each value is, and what is wrong with them. */
 
-import { nearest } from '../../base/nearest.ts';
 import type { Meta } from '../../kube/object.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
+import { OWN_NAMES } from '../../model/names.ts';
 import { compareText, type Finding } from '../finding.ts';
+import { guessName, guessPrefix, guessValue } from './guess.ts';
 import type { AnnotatedKind, AnnotationRow } from './row.ts';
 import { LEGACY_PREFIXES, PREFIX, ROWS, withoutIt } from './table.ts';
 
@@ -43,13 +44,21 @@ export function hasAnnotations(meta: Meta): boolean {
   return false;
 }
 
+/** Whether a key is for the mesh, or was meant to be. */
+export function isForMesh(key: string): boolean {
+  return prefixOf(key) !== null || guessPrefix(key) !== null;
+}
+
 /** Reads all annotations of the mesh that an object of this kind may carry. */
 export function readAnnotations(kind: AnnotatedKind, ref: ObjectRef, meta: Meta): Annotations {
-  if (!hasAnnotations(meta)) return NONE;
+  const keys = Object.keys(meta.annotations).filter(isForMesh);
+  if (keys.length === 0) return NONE;
   const reader = new Reader(kind, ref);
-  for (const key of Object.keys(meta.annotations).sort(compareText)) {
+  for (const key of keys.sort(compareText)) {
     const prefix = prefixOf(key);
-    if (prefix !== null) reader.add(prefix, key.slice(prefix.length), meta.annotations[key] ?? '');
+    const text = meta.annotations[key] ?? '';
+    if (prefix === null) reader.misspelt(key, text);
+    else reader.add(prefix, key.slice(prefix.length), text);
   }
   return reader.read();
 }
@@ -71,7 +80,10 @@ class Reader {
 
   add(prefix: string, name: string, text: string): void {
     const row = ROWS.get(name);
-    if (row === undefined) return this.#unknown(prefix, name, text);
+    if (row === undefined) {
+      if (prefix === PREFIX && OWN_NAMES.has(name)) return;
+      return this.#unknown(prefix, name, text);
+    }
     if (!row.on.includes(this.#kind)) {
       const remedy = `put it on the ${row.on.join(' or the ')}, or remove it`;
       return this.#warn(prefix + name, text, `has no effect on a ${this.#kind}`, remedy);
@@ -83,6 +95,17 @@ class Reader {
     const written = this.#written.get(row) ?? [];
     written.push({ prefix, text: text.trim() });
     this.#written.set(row, written);
+  }
+
+  /** A key with a prefix that nobody reads. */
+  misspelt(key: string, text: string): void {
+    const prefix = guessPrefix(key) ?? PREFIX;
+    const name = key.slice(key.indexOf('/') + 1);
+    const row = ROWS.get(name);
+    const meant = row === undefined ? guessName(name, this.#known(prefix)) : name;
+    const remedy =
+      meant === null ? `write ${prefix} before the slash` : `did you mean ${prefix}${meant}?`;
+    this.#warn(key, text, 'has no effect: its prefix is not that of the mesh', remedy);
   }
 
   read(): Annotations {
@@ -104,7 +127,7 @@ class Reader {
         field: annotationField(key),
         value: winner.text,
         message: `${row.name} ${read.message}`,
-        remedy: `write ${row.type.name}; until then ${withoutIt(row)}`,
+        remedy: remedyFor(row, winner.text),
       });
     }
     return { values, lost, findings: this.#findings };
@@ -124,18 +147,16 @@ class Reader {
   }
 
   #unknown(prefix: string, name: string, text: string): void {
-    const known = [...ROWS.values()].filter(
+    const guess = guessName(name, this.#known(prefix));
+    const remedy =
+      guess === null ? 'remove it, or see docs/annotations.md' : `did you mean ${prefix}${guess}?`;
+    this.#warn(prefix + name, text, 'is not known, so it has no effect', remedy);
+  }
+
+  #known(prefix: string): readonly AnnotationRow[] {
+    return [...ROWS.values()].filter(
       (row) => row.on.includes(this.#kind) && (prefix === PREFIX || row.legacy),
     );
-    const [guess] = nearest(
-      name,
-      known.map((row) => row.name),
-    );
-    const remedy =
-      guess === undefined
-        ? 'remove it, or see docs/annotations.md'
-        : `did you mean ${prefix}${guess}?`;
-    this.#warn(prefix + name, text, 'is not known', remedy);
   }
 
   #warn(key: string, value: string, message: string, remedy: string): void {
@@ -148,4 +169,14 @@ class Reader {
       remedy,
     });
   }
+}
+
+/** What to write, with the value that was most likely meant. */
+export function remedyFor(row: AnnotationRow, text: string): string {
+  const { name, choices } = row.type;
+  const parts = text.split(',').map((part) => part.trim());
+  const wrong = parts.find((part) => choices?.includes(part) === false) ?? text;
+  const guess = choices === undefined ? null : guessValue(wrong, choices);
+  const hint = guess === null ? '' : `did you mean ${guess}? `;
+  return `${hint}write ${name}; until then ${withoutIt(row)}`;
 }

@@ -13,7 +13,7 @@ export interface AnnotationRow {
   readonly policy: PolicyName | null;
   /** Field of the policy, or of what else it sets. */
   readonly field: string;
-  readonly type: Pick<ValueType<unknown>, 'name' | 'read'>;
+  readonly type: Pick<ValueType<unknown>, 'name' | 'read' | 'choices'>;
   /** What holds when it is not set, for the documentation. */
   readonly default: string;
   readonly text: string;

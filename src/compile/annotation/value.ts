@@ -9,6 +9,8 @@ export type Read<T> =
 export interface ValueType<T> {
   /** What may be written, to follow "write": `a whole number from 1 to 10`. */
   readonly name: string;
+  /** The words that may be written, where it is some of a few. */
+  readonly choices?: readonly string[];
   /** Never throws. The message follows the quoted value: `is not a whole number`. */
   read(text: string): Read<T>;
   /** The value as it would be written; `read` gives it back. */
@@ -144,9 +146,10 @@ function printSize(bytes: number): string {
 export function choice<T extends string>(...values: readonly T[]): ValueType<T> {
   return {
     name: values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`,
+    choices: values,
     read(text) {
       const value = values.find((candidate) => candidate === text);
-      return value === undefined ? bad('is not known') : good(value);
+      return value === undefined ? bad('has no such value') : good(value);
     },
     print: (value) => value,
   };
@@ -154,6 +157,7 @@ export function choice<T extends string>(...values: readonly T[]): ValueType<T> 
 
 export const flag: ValueType<boolean> = {
   name: 'true or false',
+  choices: ['true', 'false'],
   read: (text) =>
     text === 'true' || text === 'false' ? good(text === 'true') : bad('is neither true nor false'),
   print: String,
@@ -163,11 +167,15 @@ export const flag: ValueType<boolean> = {
 export function listOf<T>(item: ValueType<T>, name: string): ValueType<readonly T[]> {
   return {
     name,
+    ...(item.choices === undefined ? {} : { choices: item.choices }),
     read(text) {
       const values: T[] = [];
       for (const part of text.split(',')) {
         const read = item.read(part.trim());
-        if (!read.ok) return bad(`has a part "${part.trim()}" that ${read.message}`);
+        if (!read.ok) {
+          const why = item.choices === undefined ? read.message : 'is not known';
+          return bad(`has a part "${part.trim()}" that ${why}`);
+        }
         if (!values.includes(read.value)) values.push(read.value);
       }
       return good(values);

@@ -2,7 +2,14 @@
 
 import type { Meta, ServiceObject } from '../../kube/object.ts';
 import type { ObjectRef, StoreView } from '../../kube/store.ts';
-import { type Annotations, hasAnnotations, readAnnotations } from '../annotation/read.ts';
+import { OWN_NAMES } from '../../model/names.ts';
+import {
+  type Annotations,
+  hasAnnotations,
+  isForMesh,
+  readAnnotations,
+  remedyFor,
+} from '../annotation/read.ts';
 import { PREFIX, ROWS } from '../annotation/table.ts';
 import type { Finding } from '../finding.ts';
 
@@ -105,17 +112,42 @@ function annotatedWish(annotations: Annotations): Wish {
 
 function labelOf(ref: ObjectRef, meta: Meta): { wish: Wish; findings: readonly Finding[] } {
   const value = meta.labels[MESH_LABEL];
-  if (value === undefined) return { wish: null, findings: [] };
-  if (value === 'enabled' || value === 'disabled') return { wish: value, findings: [] };
+  const findings = idleLabels(ref, meta);
+  if (value === undefined) return { wish: null, findings };
+  if (value === 'enabled' || value === 'disabled') return { wish: value, findings };
+  const row = ROWS.get('mesh');
   const finding: Finding = {
     severity: 'error',
     ref,
     field: `metadata.labels["${MESH_LABEL}"]`,
     value,
-    message: 'mesh is not known',
-    remedy: `write ${ROWS.get('mesh')?.type.name ?? ''}; until then the default holds`,
+    message: 'mesh has no such value',
+    remedy: row === undefined ? '' : remedyFor(row, value),
   };
-  return { wish: null, findings: [finding] };
+  return { wish: null, findings: [...findings, finding] };
+}
+
+/** Labels that were meant for the mesh and that it does not read. */
+function idleLabels(ref: ObjectRef, meta: Meta): readonly Finding[] {
+  const findings: Finding[] = [];
+  for (const key of Object.keys(meta.labels)) {
+    if (key === MESH_LABEL || !isForMesh(key)) continue;
+    const name = key.slice(key.indexOf('/') + 1);
+    if (OWN_NAMES.has(name)) continue;
+    const remedy =
+      name === 'mesh'
+        ? `did you mean ${MESH_LABEL}?`
+        : `${MESH_LABEL} is the only label; write annotations`;
+    findings.push({
+      severity: 'warning',
+      ref,
+      field: `metadata.labels["${key}"]`,
+      value: meta.labels[key] ?? '',
+      message: 'label has no effect: the mesh does not read it',
+      remedy,
+    });
+  }
+  return findings;
 }
 
 function externalName(ref: ObjectRef): Finding {

@@ -32,12 +32,13 @@ export const DEPTH_MAX = 100;
 const BY_KEY: ReadonlySet<Step | undefined> = new Set(['annotations', 'labels']);
 
 /** The offset of the node at `path` (of an annotation or label: of its key), or of its closest ancestor that is written down. */
-export function offsetOf(root: Place, path: readonly Step[]): number {
+export function offsetOf(root: Place, path: readonly Step[], isKey = false): number {
   let place = root;
   for (const [index, step] of path.entries()) {
     const next = place.children?.get(step);
     if (next === undefined) return place.offset;
-    if (index === path.length - 1 && BY_KEY.has(path[index - 1])) return next.key ?? next.offset;
+    const isLast = index === path.length - 1;
+    if (isLast && (isKey || BY_KEY.has(path[index - 1]))) return next.key ?? next.offset;
     place = next;
   }
   return place.offset;
