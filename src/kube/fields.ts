@@ -1,19 +1,17 @@
 /** Reads untyped data field by field and keeps a finding for each field that is not what Kubernetes allows. */
 
 import { isRecord } from '../base/record.ts';
+import type { Problem } from '../model/service.ts';
 
 export type Step = string | number;
 
-/** What is wrong with one field, as a path from the root of the object. */
-export interface Finding {
-  readonly severity: 'error' | 'warning';
+/** A Problem of one field, before anybody knows whose it is: a path from the root of the object. */
+export interface Finding extends Pick<Problem, 'severity' | 'message' | 'remedy'> {
   readonly path: readonly Step[];
   /** The key is wrong, and not its value. */
   readonly isKey?: true;
   /** The value that was found; undefined when the field is missing. */
   readonly value: unknown;
-  readonly message: string;
-  readonly remedy: string;
 }
 
 /** All findings of one object, and whether the object can still be used. */

@@ -13,13 +13,15 @@ type Env = Readonly<Record<string, string>>;
 const GUARD = new URL('../../../demo/mesh/with-parent.ts', import.meta.url).href;
 
 export function controllerProcess(io: CommandIo, settings: ControllerSettings, env: Env) {
-  const { kubeconfig, proxyPorts, discovery, admin, dnsMode, logFormat, identity } = settings;
+  const { kubeconfig, proxyPorts, discovery, probe, admin, dnsMode, logFormat, identity } =
+    settings;
   return run(io, 'controller', {
     ...env,
     POD_NAME: identity,
     MAESH_KUBECONFIG: kubeconfig,
     MAESH_PROXY_PORTS: `${proxyPorts.from}-${proxyPorts.to}`,
     MAESH_DISCOVERY: textOf(discovery),
+    MAESH_PROBE: probe === null ? 'off' : textOf(probe),
     MAESH_ADMIN: textOf(admin),
     MAESH_DNS_MODE: dnsMode,
     MAESH_LOG_FORMAT: logFormat,

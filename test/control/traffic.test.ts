@@ -1,0 +1,80 @@
+/** A Service that fails its callers: from the counters of an agent to a problem of the controller and an Event on the Service. */
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type Agent, Cluster, type Controller } from './support/cluster.ts';
+
+interface Problem {
+  readonly severity: string;
+  readonly object: string;
+  readonly field: string;
+  readonly value: string;
+  readonly message: string;
+}
+
+interface Event {
+  readonly type: string;
+  readonly reason: string;
+  readonly note: string;
+  readonly regarding: { readonly kind: string; readonly name: string };
+}
+
+let cluster: Cluster;
+let controller: Controller;
+let agent: Agent;
+
+before(async () => {
+  cluster = await Cluster.start();
+  [controller, agent] = await Promise.all([cluster.controller('c1'), cluster.agent('a1')]);
+  await Promise.all([controller.part.ready(), agent.part.ready()]);
+});
+
+after(() => cluster.stop());
+
+async function problems(): Promise<readonly Problem[]> {
+  return (await controller.part.json<{ problems: readonly Problem[] }>('/api/problems')).problems;
+}
+
+function events(): readonly Event[] {
+  return cluster.api.objects('events.k8s.io/v1/events') as unknown as readonly Event[];
+}
+
+test('an endpoint that refuses every call is a problem and an Event, until calls succeed', async () => {
+  const web = await cluster.deploy('shop/web');
+  await cluster.until('it is called', async () => {
+    return (await cluster.call(agent, 'web.shop.maesh').catch(() => null))?.status === 200;
+  });
+  assert.deepEqual(await problems(), []);
+  web.stop();
+  const problem = await cluster.hurry('the problem', async () => {
+    const { status } = await cluster.call(agent, 'web.shop.maesh');
+    assert.equal(status, 502);
+    return (await problems()).find(
+      ({ field, severity }) => field === 'responses' && severity === 'error',
+    );
+  });
+  assert.deepEqual([problem.object, problem.value], ['Service shop/web', 'connect_failed']);
+  assert.match(problem.message, /^every call fails with 502: the endpoint refused the connection/);
+  const event = await cluster.hurry('the Event', () =>
+    events().find(({ reason, type }) => reason === 'CallsFail' && type === 'Warning'),
+  );
+  assert.deepEqual([event.regarding.kind, event.regarding.name], ['Service', 'web']);
+  assert.match(event.note, /"connect_failed".+compare targetPort/);
+  await web.listen(web.port);
+  await cluster.hurry('all is well again', async () => {
+    await cluster.call(agent, 'web.shop.maesh');
+    return (await problems()).length === 0;
+  });
+});
+
+test('a Service that loses its endpoints is a warning after a while', async () => {
+  cluster.api.remove('discovery.k8s.io/v1/endpointslices', 'shop', 'web-1');
+  const problem = await cluster.hurry('the problem', async () => {
+    return (await problems()).find(({ field }) => field === 'ready endpoints');
+  });
+  assert.deepEqual(
+    [problem.severity, problem.object, problem.value],
+    ['warning', 'Service shop/web', '0'],
+  );
+  await cluster.hurry('the Event', () => events().find(({ reason }) => reason === 'NoEndpoint'));
+});
