@@ -137,7 +137,7 @@ function isActive({ requests, inFlight, health }: EndpointStats): boolean {
 }
 
 function endpointStats(view: AdminView, service: Service): EndpointStats[] {
-  return service.ports.flatMap(({ port: servicePort, backend }) =>
+  return service.ports.filter(isCarried).flatMap(({ port: servicePort, backend }) =>
     backend.endpoints.map((endpoint) => {
       const { address, port, pod } = endpoint;
       return {
@@ -155,11 +155,11 @@ function breakerOf(view: AdminView, service: Service): BreakerState | 'none' {
   return service.policies.breaker === null ? 'none' : view.figures.breaker(service.key);
 }
 
-/** Over all ports; `ejected` includes those that are probed. */
+/** Over all ports that are carried; `ejected` includes those that are probed. */
 function countEndpoints(view: AdminView, service: Service): object {
   let total = 0;
   let healthy = 0;
-  for (const { backend } of service.ports) {
+  for (const { backend } of service.ports.filter(isCarried)) {
     for (const endpoint of backend.endpoints) {
       total += 1;
       if (view.figures.endpoint(backend.id, endpoint).health === 'healthy') healthy += 1;

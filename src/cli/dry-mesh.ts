@@ -26,6 +26,8 @@ interface ReadMesh {
   readonly mesh: DryMesh;
   /** Never empty. */
   readonly domains: readonly string[];
+  /** Services of the cluster that are not part of the mesh, as far as they matter, with why. */
+  readonly outside?: ReadonlyMap<string, string>;
 }
 
 /** Asks the agent of the caller's node in a cluster. */
@@ -70,11 +72,10 @@ async function readCluster(
 ): Promise<ReadMesh> {
   const [name = '', namespace = ''] = isIP(host) === 0 ? host.toLowerCase().split('.') : [];
   const isName = LABEL.test(namespace);
-  let state = await askCaller({ from, namespace: isName ? namespace : '' });
-  const isThere = state.services.some(
-    (service) => textAt(service, 'key') === `${namespace}/${name}`,
-  );
-  if (isName && !isThere) state = await askCaller({ from, namespace: '' });
+  let state = await askCaller({ from, namespace: isName ? namespace : '', missing: '' });
+  const key = `${namespace}/${name}`;
+  const isThere = state.services.some((service) => textAt(service, 'key') === key);
+  if (isName && !isThere) state = await askCaller({ from, namespace: '', missing: key });
   const { asked, server, notes, stats } = state;
   if (!isConfig(state)) {
     throw new MeshError(
@@ -87,7 +88,8 @@ async function readCluster(
   if (isStats(live)) putLive(mesh, live.services);
   mesh.asked = `${asked} of ${server}`;
   mesh.notes = notes;
-  return { mesh, domains: domains ?? domainsOf(state) };
+  const outside = new Map(state.reason === '' ? [] : [[key, state.reason]]);
+  return { mesh, domains: domains ?? domainsOf(state), outside };
 }
 
 /** A namespace in a host name. */

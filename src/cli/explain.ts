@@ -89,7 +89,7 @@ async function answer(
   const from = typeof given === 'string' ? given : '';
   const settled = { ...source, place: await settle(source.place, context) };
   const question = { host: asked.host, from, defaultMode };
-  const { mesh, domains } = await readDryMesh(settled, question, async (about) => {
+  const { mesh, domains, outside } = await readDryMesh(settled, question, async (about) => {
     const { askClusterCaller } = await import('./cluster-mesh.ts');
     return askClusterCaller(command, context, about);
   });
@@ -98,7 +98,7 @@ async function answer(
   const request = { method: asked.method, target: asked.target, host: asked.authority };
   return explain({
     mesh,
-    dial: dial(place, { services, domains }),
+    dial: dial(place, { services, domains, outside }),
     url: asked.url,
     source: addressOf(from, mesh),
     bytes: renderHead({ ...request, fields, bodyBytes }),

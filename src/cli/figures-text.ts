@@ -24,7 +24,7 @@ export function figureCells(figures: Figures | null): readonly Cell[] {
   ];
 }
 
-/** `60.2 requests/s, 99.9 % success, p50/p95/p99 2.1/3.5/6.1 ms, 1.0 retries/s, 0 × 429/s, 2 in flight`. */
+/** `60.2 requests/s, 99.9 % success, p50/p95/p99 2.1/3.5/6.1 ms, 1.0 retries/s, 2 in flight`. */
 export function figuresLine(figures: Figures | null): string {
   if (figures === null) return 'unknown';
   const { requestsPerSecond, successRatio, p50Ms, p95Ms, p99Ms, inFlight } = figures;
@@ -34,8 +34,10 @@ export function figuresLine(figures: Figures | null): string {
     ...(p50Ms === null
       ? []
       : [`p50/p95/p99 ${[p50Ms, p95Ms, p99Ms].map(milliseconds).join('/')} ms`]),
-    `${perSecond(figures.retriesPerSecond)} retries/s`,
-    `${perSecond(figures.rateLimitedPerSecond)} × 429/s`,
+    ...(figures.retriesPerSecond === 0 ? [] : [`${perSecond(figures.retriesPerSecond)} retries/s`]),
+    ...(figures.rateLimitedPerSecond === 0
+      ? []
+      : [`${perSecond(figures.rateLimitedPerSecond)} × 429/s`]),
     `${inFlight} in flight`,
   ];
   return parts.join(', ');

@@ -15,6 +15,8 @@ export interface DialOptions {
   readonly services: ReadonlyMap<string, Service>;
   /** Domains of mesh names, lower case, at least one. */
   readonly domains: readonly string[];
+  /** Services (`namespace/name`) that are known not to be part of the mesh, with why. */
+  readonly outside?: ReadonlyMap<string, string> | undefined;
 }
 
 /** Where a connection goes, and why, as a sentence. */
@@ -62,7 +64,7 @@ interface Found {
 }
 
 /** The Service, or why there is none. Names are compared as DNS does; the longest domain wins. */
-function byName(host: string, { services, domains }: DialOptions): Found | string {
+function byName(host: string, { services, domains, outside }: DialOptions): Found | string {
   const name = host.toLowerCase().replace(/\.$/, '');
   const domain = domains
     .filter((each) => name === each || name.endsWith(`.${each}`))
@@ -78,14 +80,19 @@ function byName(host: string, { services, domains }: DialOptions): Found | strin
   const [label = '', namespace = '', ...rest] = below.split('.');
   const service = rest.length === 0 ? services.get(`${namespace}/${label}`) : undefined;
   if (service === undefined) {
-    const near = nearest(below, known).map((each) => `"${each}.${domain}"`);
-    const meant = near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
-    return `"${host}" is the name of no Service in the mesh${meant}`;
+    const reason = outside?.get(`${namespace}/${label}`) ?? '';
+    if (reason !== '') return `Service ${namespace}/${label} is not part of the mesh: ${reason}`;
+    return `"${host}" is the name of no Service in the mesh${meantBy(below, known, domain)}`;
   }
   if (service.address === '') {
     return `"${host}" is Service ${service.key}, which has no address yet: its name is not published`;
   }
   return { service, because: `${name} is ${service.address}, Service ${service.key}` };
+}
+
+function meantBy(below: string, known: readonly string[], domain: string): string {
+  const near = nearest(below, known).map((each) => `"${each}.${domain}"`);
+  return near.length === 0 ? '' : `; did you mean ${near.join(' or ')}?`;
 }
 
 function byAddress(host: string, { services }: DialOptions): Found | string {

@@ -18,6 +18,8 @@ export interface CallerQuestion {
   readonly from: string;
   /** Namespace of the Service that is called; '' asks for everything. */
   readonly namespace: string;
+  /** A Service (`shop/web`) that the mesh does not have: asks why; '' is none. */
+  readonly missing: string;
 }
 
 /** Parts of the answers of the admin API, as they came. */
@@ -32,7 +34,11 @@ export interface CallerState {
   readonly asked: string;
   /** What is taken for granted, as sentences. */
   readonly notes: readonly string[];
+  /** Why the Service that is missing is not part of the mesh; '' when that is not known. */
+  readonly reason: string;
 }
+
+type Read = Omit<CallerState, 'notes' | 'reason'>;
 
 /** Throws a `MeshError` when nobody can be asked. */
 export async function askCallerAgent(
@@ -52,12 +58,13 @@ export async function askCallerAgent(
   }
   const agents = candidates(pods, textAt(caller, 'node'), notes);
   const { value, last } = await firstThatAnswers(pods, agents, wanted, notes);
-  if (value !== null) return { ...value, notes };
+  const reason = await reasonOf(pods, question.missing);
+  if (value !== null) return { ...value, notes, reason };
   if (last?.kind === 'forbidden') throw pods.failure(last);
   const controller = await firstThatAnswers(pods, pods.controllers, wanted, []);
   if (controller.value !== null) {
     notes.push('no agent could be asked: this is the configuration that the controller gives out');
-    return { ...controller.value, stats: null, notes };
+    return { ...controller.value, stats: null, notes, reason };
   }
   if (last !== null) throw pods.failure(last);
   throw new MeshError(
@@ -72,7 +79,7 @@ async function firstThatAnswers(
   candidates: readonly PodFact[],
   namespaces: readonly string[],
   notes: string[],
-): Promise<{ readonly value: Omit<CallerState, 'notes'> | null; readonly last: Failed | null }> {
+): Promise<{ readonly value: Read | null; readonly last: Failed | null }> {
   let last: Failed | null = null;
   for (const pod of candidates) {
     const told = await readPod(pods, pod, namespaces);
@@ -82,6 +89,12 @@ async function firstThatAnswers(
     notes.push(`the ${pod.component} on node ${pod.node} cannot be asked: ${last.why}`);
   }
   return { value: null, last };
+}
+
+async function reasonOf(pods: MeshPods, service: string): Promise<string> {
+  if (service === '') return '';
+  const answer = await pods.askController('/api/outside', { service });
+  return answer?.ok === true ? textAt(listAt(answer.value, 'services')[0], 'reason') : '';
 }
 
 function namespaceOf(pod: string): string {
@@ -113,10 +126,14 @@ async function locate(pods: MeshPods, from: string): Promise<unknown> {
   );
 }
 
-type Read = { readonly ok: true; readonly value: Omit<CallerState, 'notes'> } | Failed;
+type Answer = { readonly ok: true; readonly value: Read } | Failed;
 
 /** Configuration and state of one Pod, of these namespaces; '' is all of them. */
-async function readPod(pods: MeshPods, pod: PodFact, namespaces: readonly string[]): Promise<Read> {
+async function readPod(
+  pods: MeshPods,
+  pod: PodFact,
+  namespaces: readonly string[],
+): Promise<Answer> {
   const [called = ''] = namespaces;
   const [stats, ...snapshots] = await Promise.all([
     pods.ask(pod, '/api/stats', queryOf(called)),
@@ -125,7 +142,7 @@ async function readPod(pods: MeshPods, pod: PodFact, namespaces: readonly string
   const failed = [stats, ...snapshots].find((answer) => !answer.ok);
   if (failed?.ok === false) return failed;
   const told = snapshots.flatMap((answer) => (answer.ok ? [answer.value] : []));
-  const value: Omit<CallerState, 'notes'> = {
+  const value: Read = {
     services: told.flatMap((each) => listAt(each, 'services')),
     identities: told.flatMap((each) => listAt(each, 'identities')),
     domains: listAt(told[0], 'domains').map(String),

@@ -16,7 +16,7 @@ export interface ServiceRow {
   readonly state: NameState;
   /** Why the name does not resolve, or ''. */
   readonly reason: string;
-  /** Of all ports; null when no controller or no agent could be asked. */
+  /** Of all ports that are carried; null when no controller or no agent could be asked. */
   readonly endpoints: { readonly healthy: number; readonly total: number } | null;
   /** The worst of all nodes; null when no agent could be asked. */
   readonly breaker: BreakerState | 'none' | null;

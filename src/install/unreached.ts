@@ -3,8 +3,8 @@
 import { MeshError } from '../base/error.ts';
 import { ApiError } from '../kube/api/api-error.ts';
 
-/** ClusterRole of the chart with the permissions that a user of the command line needs. */
-export const VIEW_ROLE = 'maesh-view';
+/** Role and ClusterRole of the chart with the permissions that a user of the command line needs. */
+const VIEW_ROLE = 'maesh-view';
 
 /**
  * `forbidden`: the API server does not let this user. `unreachable`: the API server cannot reach the Pod. `failed`: anything
@@ -26,7 +26,7 @@ export function unreachedKind(error: unknown): UnreachedKind {
 /** What to do, as a sentence without an end. `pod` is the name of one that could not be asked. */
 export function remedyOf(kind: UnreachedKind, namespace: string, pod: string): string {
   if (kind === 'forbidden') {
-    return `ask an administrator to bind the ClusterRole "${VIEW_ROLE}" to you in namespace "${namespace}"`;
+    return `ask an administrator to bind "${VIEW_ROLE}" to you, the Role in namespace "${namespace}" and the ClusterRole (docs/rbac.md)`;
   }
   if (kind === 'failed') return `see its log: kubectl -n ${namespace} logs ${pod}`;
   return (

@@ -6,7 +6,7 @@ import type { Explanation } from '../../src/explain/explanation.ts';
 import { maesh } from '../../src/cli/maesh.fixture.ts';
 import { type Agent, Cluster, type Controller } from './support/cluster.ts';
 import { Front } from './support/front.ts';
-import { pod } from './support/objects.ts';
+import { pod, service } from './support/objects.ts';
 import type { EndpointServer } from '../e2e/support/endpoint.ts';
 
 const URL_OF_WEB = 'http://web.shop.maesh/';
@@ -108,7 +108,7 @@ test('a user without the permission is told which ClusterRole has it', async () 
   try {
     const { code, err } = await run('explain', URL_OF_WEB, '--from', 'caller/client-1');
     assert.equal(code, 1);
-    assert.match(err, /pods\/proxy.+ClusterRole "maesh-view"/s);
+    assert.match(err, /pods\/proxy.+bind "maesh-view"/s);
   } finally {
     front.isForbidden = false;
   }
@@ -120,6 +120,18 @@ test('a name or caller that the cluster does not have gets a proposal', async ()
   const { code, err } = await run('explain', URL_OF_WEB, '--from', 'caller/client-3');
   assert.equal(code, 2);
   assert.match(err, /did you mean "caller\/client-1" or "caller\/client-2"\?/);
+});
+
+test('a Service that is not part of the mesh is explained with why', async () => {
+  cluster.api.set(
+    'v1/services',
+    service('shop/out', '10.97.0.99', { 'maesh.dev/mesh': 'disabled' }),
+  );
+  await cluster.until('it is read', async () => {
+    const said = await explain('http://out.shop.maesh/');
+    const wanted = /Service shop\/out is not part of the mesh: maesh\.dev\/mesh is "disabled"/;
+    return wanted.test(said.phases[0]?.text ?? '');
+  });
 });
 
 test('--admin keeps the path of its URL, as that of kubectl proxy', async () => {
