@@ -241,6 +241,24 @@ test('hop-by-hop fields and those named by Connection stay behind, both ways', a
   assert.equal(endpoint.heads[0], `GET / HTTP/1.1\r\nHost: a\r\nX-Kept: v\r\n${FORWARDED}\r\n`);
 });
 
+test('unknown fields, and the order of fields of one name, are kept, both ways', async (t) => {
+  const lines = 'X-B: 1\r\nVia: 1.0 x\r\nX-A: 1\r\nx-b: 2\r\nServer: s\r\nX-B:\r\nVia: 1.1 y\r\n';
+  const plain = lines.replace('X-B:\r\n', 'X-B: \r\n');
+  const endpoint = await RawEndpoint.answering(
+    t,
+    freshAddress(),
+    () => `HTTP/1.1 200 OK\r\n${DATE}${lines}Content-Length: 2\r\n\r\nok`,
+  );
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`);
+  assert.equal(
+    await caller.until('ok'),
+    `HTTP/1.1 200 OK\r\n${DATE}${plain}Content-Length: 2\r\n\r\nok`,
+  );
+  assert.equal(endpoint.heads[0], `GET / HTTP/1.1\r\nHost: a\r\n${plain}${FORWARDED}\r\n`);
+});
+
 test('Connection may not name what frames or routes the message', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
   const { proxy, service } = await proxyFor(t, [endpoint]);
