@@ -18,6 +18,10 @@ const SCHED_SETATTR: Readonly<Record<string, bigint>> = { x64: 314n, arm64: 274n
 const ATTR_BYTES = 48;
 const ATTR_RUNTIME = 24;
 
+/** Linux. `struct rlimit` has the soft and the hard limit. */
+const RLIMIT_CORE = 4;
+const RLIMIT_BYTES = 16;
+
 /**
  * Asks the kernel to let the calling thread run for `nanoseconds` at a time, 100,000 to 100,000,000. Linux 6.12 and
  * later; older ones take it and do nothing.
@@ -50,6 +54,22 @@ export function memoryTrimmer(): () => void {
     trim = () => void functions.malloc_trim(0n);
   });
   return trim;
+}
+
+/**
+ * From now on a crash of the process writes no core dump (setrlimit(2)): it would have requests, tokens and keys in it. A
+ * limit of one byte is also what tells the kernel not to start a program that takes dumps (core(5)).
+ */
+export function forgoCoreDumps(): void {
+  const limits = Buffer.alloc(RLIMIT_BYTES);
+  limits.writeBigUInt64LE(1n, 0);
+  limits.writeBigUInt64LE(1n, RLIMIT_BYTES / 2);
+  attempt((ffi) => {
+    const { functions } = ffi.dlopen(null, {
+      setrlimit: { arguments: ['int32', 'buffer'], return: 'int32' },
+    });
+    functions.setrlimit(RLIMIT_CORE, limits);
+  });
 }
 
 function attempt(call: (ffi: typeof Ffi) => void): void {

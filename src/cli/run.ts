@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 
+import { forgoCoreDumps } from '../base/libc.ts';
 import type { CliContext } from './context.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { CONFIG_VARIABLE, SettingReader, unknownVariables } from './setting-reader.ts';
@@ -37,6 +38,7 @@ export function runCommand(about: RunCommand, context: CliContext): Command {
       });
       for (const notice of unknownVariables(context.env, settings))
         context.io.err(`maesh: ${notice}\n`);
+      forgoCoreDumps();
       context.exit(await about.run(reader, context));
     });
   addSettings(command, settings, { manyPaths: true });

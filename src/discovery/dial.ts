@@ -92,6 +92,8 @@ function greet({ host, port }: Address, options: DialOptions): Promise<void> {
       servername: options.serverName,
       ca: options.ca,
       minVersion: 'TLSv1.3',
+      // Said, since a variable of the runtime (NODE_TLS_REJECT_UNAUTHORIZED) decides else.
+      rejectUnauthorized: true,
     });
     const fail = (error: unknown): void => {
       late.cancel();

@@ -10,6 +10,9 @@ import { FakeApiServer } from './api-server.fixture.ts';
 import { KubeClient } from './client.ts';
 import { loadConnection } from './connection.ts';
 
+/** Certificates are checked, whatever the environment says. */
+const CHECKED = { rejectUnauthorized: true };
+
 function folder(t: TestContext, files: Readonly<Record<string, string>> = {}): string {
   const root = mkdtempSync(join(tmpdir(), 'maesh-kube-'));
   t.after(() => rmSync(root, { recursive: true, force: true }));
@@ -58,20 +61,23 @@ test('a kubeconfig gives server, namespace, and credentials of each kind', async
   assert.equal(connection.namespace, 'shop');
   assert.equal(connection.origin, `kubeconfig "${path}"`);
   const bearer = { authorization: 'Bearer word' };
-  assert.deepEqual(await accessOf(t, { user: { token: 'word' } }), { headers: bearer, tls: {} });
+  assert.deepEqual(await accessOf(t, { user: { token: 'word' } }), {
+    headers: bearer,
+    tls: CHECKED,
+  });
   assert.deepEqual(await accessOf(t, { user: { tokenFile: 'token', token: 'other' } }), {
     headers: bearer,
-    tls: {},
+    tls: CHECKED,
   });
   assert.deepEqual(await accessOf(t, { user: { username: 'a', password: 'b' } }), {
     headers: { authorization: `Basic ${base64('a:b')}` },
-    tls: {},
+    tls: CHECKED,
   });
   const user = { 'client-certificate': 'pki/x.pem', 'client-key-data': base64('KEY') };
   const cluster = { 'certificate-authority-data': base64('CA'), 'tls-server-name': 'kube' };
   assert.deepEqual(await accessOf(t, { cluster, user }), {
     headers: {},
-    tls: { ca: 'CA', cert: 'from a file', key: 'KEY', servername: 'kube' },
+    tls: { ...CHECKED, ca: 'CA', cert: 'from a file', key: 'KEY', servername: 'kube' },
   });
   const insecure = { 'insecure-skip-tls-verify': true, 'certificate-authority': 'gone.pem' };
   assert.deepEqual(await accessOf(t, { cluster: insecure }), {
@@ -154,7 +160,7 @@ test('a pod is found by its environment, and its renewed token within a minute',
     (await connection.access()).headers['authorization'];
   assert.deepEqual(await connection.access(), {
     headers: { authorization: 'Bearer first' },
-    tls: { ca: 'CA' },
+    tls: { ...CHECKED, ca: 'CA' },
   });
   writeFileSync(join(root, 'token'), 'second');
   clock.advance(59_000);
@@ -204,7 +210,7 @@ test('a plugin is asked once until its credentials end, and its failures are tol
   const connection = await loadConnection({ kubeconfig: join(root, 'config'), env, clock });
   const runs = (): number => readFileSync(join(root, 'runs'), 'utf8').split('\n').length - 1;
   const [access] = await Promise.all([connection.access(), connection.access()]);
-  assert.deepEqual(access, { headers: { authorization: 'Bearer issued' }, tls: {} });
+  assert.deepEqual(access, { headers: { authorization: 'Bearer issued' }, tls: CHECKED });
   clock.advance(109_000);
   await connection.access();
   assert.equal(runs(), 1);
@@ -219,7 +225,10 @@ test('a plugin is asked once until its credentials end, and its failures are tol
     answer({ clientCertificateData: 'CERT', clientKeyData: 'KEY' }),
   );
   clock.advance(1_000);
-  assert.deepEqual(await connection.access(), { headers: {}, tls: { cert: 'CERT', key: 'KEY' } });
+  assert.deepEqual(await connection.access(), {
+    headers: {},
+    tls: { ...CHECKED, cert: 'CERT', key: 'KEY' },
+  });
   assert.equal(runs(), 2);
   for (const text of ['no json', '{}', answer({}), answer({ clientCertificateData: 'CERT' })]) {
     connection.forget();

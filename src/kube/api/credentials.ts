@@ -46,7 +46,8 @@ export class Credentials {
       cert: (await cert?.read()) ?? issued?.certificate,
       key: (await key?.read()) ?? issued?.key,
       servername: serverName,
-      rejectUnauthorized: isInsecure === true ? false : undefined,
+      // Said in any case, since a variable of the runtime (NODE_TLS_REJECT_UNAUTHORIZED) decides else.
+      rejectUnauthorized: isInsecure !== true,
     };
     return { headers: await this.#headers(issued?.token), tls: definedOf(tls) };
   }
