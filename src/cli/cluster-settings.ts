@@ -5,6 +5,7 @@ import { hostname } from 'node:os';
 import type { Env } from '../base/command.ts';
 import { MeshError } from '../base/error.ts';
 import type { ControllerSettings } from '../controller/settings.ts';
+import { AGENT as AGENT_ACCOUNT } from '../model/names.ts';
 import type { NodeSettings } from '../node/settings.ts';
 import type { SettingReader } from './setting-reader.ts';
 import {
@@ -187,9 +188,10 @@ export function readControllerSettings(reader: SettingReader, env: Env): Control
  * @throws MeshError `invalid_setting` with one line for each thing that is wrong.
  */
 export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings {
+  const namespace = reader.one(CLUSTER.namespace);
   const settings: NodeSettings = {
     kubeconfig: reader.one(CLUSTER.kubeconfig),
-    namespace: reader.one(CLUSTER.namespace),
+    namespace,
     pod: env['POD_NAME'] ?? hostname(),
     node: nodeName(env),
     controller: reader.one(AGENT.controller),
@@ -204,7 +206,11 @@ export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings 
     drainTimeoutMs: reader.one(SETTINGS.drainTimeout),
     logLevel: reader.one(logLevel),
     logFormat: reader.one(logFormat),
-    proxy: { ...readProxySettings(reader), node: nodeName(env) },
+    proxy: {
+      ...readProxySettings(reader),
+      node: nodeName(env),
+      meshAccount: `${namespace}/${AGENT_ACCOUNT}`,
+    },
   };
   refuse(reader, adminConflicts(settings.admin.host, reader.one(adminAllowRemote)));
   return settings;

@@ -267,6 +267,7 @@ export function readUpSettings(reader: SettingReader): UpSettings {
 export function readProxySettings(reader: SettingReader): ProxySettings {
   return {
     node: '',
+    meshAccount: '',
     headBytesMax: reader.one(SETTINGS.headBytesMax),
     headFieldsMax: reader.one(SETTINGS.headFieldsMax),
     headTimeoutMs: reader.one(SETTINGS.headTimeout),

@@ -167,6 +167,11 @@ export const FAILURES = {
     blames: 'caller',
     cause: 'the caller closed the connection before the response was complete',
   },
+  loop: {
+    status: 508,
+    blames: 'mesh',
+    cause: 'the request comes from the mesh itself: an endpoint leads back to it',
+  },
   caller_shed: {
     status: 0,
     blames: 'caller',

@@ -19,6 +19,8 @@ export interface ProxySettings {
   readonly trustedSources: readonly string[];
   /** Add `X-Forwarded-For`, `-Proto` and `-Host`. Those of callers that are not trusted are dropped in any case. */
   readonly forwardedHeaders: boolean;
+  /** ServiceAccount of all proxies of the mesh, `namespace/name`; '' on one machine. A caller that runs as it is a loop. */
+  readonly meshAccount: string;
   readonly accessLog: AccessLogSettings;
 }
 
@@ -44,5 +46,6 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   callerMemoryBytes: 268_435_456,
   trustedSources: [],
   forwardedHeaders: true,
+  meshAccount: '',
   accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0, query: false },
 };

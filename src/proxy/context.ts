@@ -10,6 +10,7 @@ import { DeadlineWheel } from './deadline.ts';
 import type { AccessWriter } from './http1/access.ts';
 import { CallerRoom } from './caller-room.ts';
 import { BrokenRules } from './http1/broken-rules.ts';
+import { OWN_DIALS_BYTES, OwnDials } from './own-dials.ts';
 import { DateLine } from './http1/date-line.ts';
 import { Head } from './http1/head.ts';
 import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
@@ -46,6 +47,7 @@ export class ThreadContext {
   draining = false;
   callerConnections = 0;
   readonly room: CallerRoom;
+  readonly ownDials: OwnDials;
   /** Accepts that the system refused, mostly for want of file descriptors. */
   acceptFailures = 0;
   readonly #slabs: Buffer[] = [];
@@ -59,6 +61,8 @@ export class ThreadContext {
     isTrusted: (address: string) => boolean;
     /** Proxy threads of the process; default 1. */
     threads?: number;
+    /** Shared with the other threads of the process. */
+    ownDials?: SharedArrayBuffer;
     /** File descriptors that the process may have; not limited by default. */
     descriptors?: number;
   }) {
@@ -69,6 +73,7 @@ export class ThreadContext {
     this.isTrusted = options.isTrusted;
     this.wheel = new DeadlineWheel(options.clock);
     const { settings, threads = 1, descriptors = Infinity } = options;
+    this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));
     this.room = new CallerRoom(
       {
         connections: settings.callerConnectionsMax,

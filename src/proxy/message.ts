@@ -9,6 +9,8 @@ export interface ThreadData {
   readonly index: number;
   /** How many there are. */
   readonly threads: number;
+  /** Memory of `OwnDials`. */
+  readonly ownDials: SharedArrayBuffer;
   readonly settings: ProxySettings;
 }
 

@@ -15,6 +15,7 @@ import {
   SERVICE_WORD,
   type SlotKind,
 } from './ledger/layout.ts';
+import { OWN_DIALS_BYTES } from './own-dials.ts';
 import type { PlacedDelta, PlacedService } from './ledger/placement.ts';
 import { namedCounts } from './http1/broken-rules.ts';
 import type { BrokenRuleCount } from './telemetry/metrics-source.ts';
@@ -69,6 +70,7 @@ export class ThreadPool {
   readonly #lostLog = { written: 0, dropped: 0 };
   readonly #lostShed: number[] = [];
   readonly #lostBrokenRules: number[] = [];
+  readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
   #version = 0;
   #started = false;
   #stopping = false;
@@ -218,7 +220,12 @@ export class ThreadPool {
   #spawn(index: number): Promise<Error | null> {
     const { settings, clock } = this.#options;
     const worker = new Worker(ENTRY, {
-      workerData: { index, settings, threads: this.#options.count } satisfies ThreadData,
+      workerData: {
+        index,
+        settings,
+        threads: this.#options.count,
+        ownDials: this.#ownDials,
+      } satisfies ThreadData,
       name: `proxy-${index}`,
     });
     const thread: Thread = {

@@ -24,7 +24,7 @@ import { EventLoopMonitor } from './telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { settings, threads } = workerData as ThreadData;
+const { settings, threads, ownDials } = workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
@@ -37,6 +37,7 @@ const context = new ThreadContext({
   settings,
   isTrusted: trustCheck(settings.trustedSources),
   threads,
+  ownDials,
   descriptors: descriptorLimit(),
 });
 const server = new ProxyServer(context, view, clock, systemRandom);

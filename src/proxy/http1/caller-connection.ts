@@ -61,6 +61,8 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   #idleSinceMs: number;
   /** When the first byte of the present head came; 0 between requests. */
   #headSinceMs: number;
+  /** Null until the first request. */
+  #isOwnDial: boolean | null = null;
   #consuming = false;
   #paused = false;
   #ended = false;
@@ -91,6 +93,16 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   /** Who the source address stands for now; undefined is nobody. */
   identify(): Identity | undefined {
     return this.#context.identities.get(this.address);
+  }
+
+  /** The caller is a proxy of the mesh, on this node or another one. */
+  get isLoop(): boolean {
+    this.#isOwnDial ??= this.#context.ownDials.has(this.socket);
+    if (this.#isOwnDial) return true;
+    const { meshAccount } = this.#context.settings;
+    if (meshAccount === '') return false;
+    const caller = this.identify();
+    return caller !== undefined && isAccount(caller, meshAccount);
   }
 
   get service(): string {
@@ -372,6 +384,16 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     this.deadlineMs = now + (this.#context.draining || this.port.closed ? DRAIN_IDLE_MS : allowed);
     this.#context.wheel.arm(this);
   }
+}
+
+/** Compares without a new string. */
+function isAccount({ namespace, serviceAccount }: Identity, account: string): boolean {
+  return (
+    account.length === namespace.length + 1 + serviceAccount.length &&
+    account.startsWith(namespace) &&
+    account.endsWith(serviceAccount) &&
+    account[namespace.length] === '/'
+  );
 }
 
 /** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */

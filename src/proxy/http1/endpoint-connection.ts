@@ -51,6 +51,7 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
   /** A write failed: there is no sense in another one. */
   deaf = false;
   readonly #context: ThreadContext;
+  #ownDial = 0;
   #user: ConnectionUser | null;
   /** Bytes of a response head that is not complete yet. */
   #stash: Buffer | null = null;
@@ -70,6 +71,7 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
       (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
     this.socket = dial(endpoint, this, context, () => {
       this.connected = true;
+      this.#ownDial = context.ownDials.add(this.socket);
       this.#user?.onConnected();
     });
   }
@@ -180,6 +182,7 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
   onClose(error: NodeJS.ErrnoException | null): void {
     this.closed = true;
     this.#context.room.endpointConnections--;
+    if (this.#ownDial !== 0) this.#context.ownDials.remove(this.#ownDial);
     this.#context.wheel.disarm(this);
     const { words, w, own, o } = this.endpoint.cells;
     Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);

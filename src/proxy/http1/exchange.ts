@@ -121,6 +121,7 @@ export class Exchange implements ConnectionUser {
     this.#reset(port, head, now);
     this.request.begin(data, head, headBytes, this.#caller);
     beginRequest(port.service.cells);
+    if (this.#caller.isLoop) return this.#fail('loop');
     this.#arrival.port = port;
     this.#arrival.contentLength = head.contentLength;
     const verdict = admit(this.#arrival, now, this.#context);

@@ -28,6 +28,7 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
   505: 'HTTP Version Not Supported',
+  508: 'Loop Detected',
 };
 
 /** What an answer of the proxy must know of the request; a head that was refused tells as much as was read of it. */
