@@ -12,11 +12,11 @@ import { inParallel, listAll } from './pages.ts';
 import { remedyOf, unreachedKind, type UnreachedKind } from './unreached.ts';
 
 /** Agents are asked so many at a time: each answer comes through the one API server. */
-const PARALLEL = 16;
+const ASKED_AT_ONCE_MAX = 16;
 /** One agent gets this long to answer. */
-const AGENT_MS = 5_000;
+const AGENT_TIMEOUT_MS = 5_000;
 /** All of them together get this long; the rest is not asked any more. */
-const ALL_MS = 20_000;
+const ALL_AGENTS_TIMEOUT_MS = 20_000;
 
 type Query = Readonly<Record<string, string>>;
 
@@ -97,7 +97,7 @@ export class MeshPods {
     pod: PodFact,
     path: string,
     query: Query = {},
-    timeoutMs = AGENT_MS,
+    timeoutMs = AGENT_TIMEOUT_MS,
   ): Promise<Answered> {
     const { api, namespace } = this.#options;
     try {
@@ -115,20 +115,20 @@ export class MeshPods {
    */
   async askAgents(path: string, query: Query = {}): Promise<readonly Answered[]> {
     const { clock } = this.#options;
-    const endMs = clock.nowMs() + ALL_MS;
+    const endMs = clock.nowMs() + ALL_AGENTS_TIMEOUT_MS;
     let forbidden: Failed | null = null;
     const one = async (pod: PodFact): Promise<Answered> => {
       if (forbidden !== null) return { ...forbidden, pod };
       const leftMs = endMs - clock.nowMs();
       if (leftMs <= 0) {
-        const why = `not asked: the agents before it took all of ${ALL_MS / 1_000} s`;
+        const why = `not asked: the agents before it took all of ${ALL_AGENTS_TIMEOUT_MS / 1_000} s`;
         return { pod, ok: false, why, kind: 'failed' };
       }
-      const answer = await this.ask(pod, path, query, Math.min(AGENT_MS, leftMs));
+      const answer = await this.ask(pod, path, query, Math.min(AGENT_TIMEOUT_MS, leftMs));
       if (!answer.ok && answer.kind === 'forbidden') forbidden = answer;
       return answer;
     };
-    return inParallel(this.agents, one, PARALLEL);
+    return inParallel(this.agents, one, ASKED_AT_ONCE_MAX);
   }
 
   /** Of the first controller that answers; undefined when none runs. */
