@@ -117,7 +117,8 @@ test('TroubleWatch tells of an open breaker once, through its tries to recover',
 });
 
 test('TroubleWatch tells of an ejection that stays, and at once when all endpoints of a port are out', () => {
-  const { clock, now, setHealth } = setUp();
+  const { clock, calls, now, setHealth } = setUp();
+  calls(1, 200);
   setHealth(0, 1);
   clock.advance(55_000);
   assert.deepEqual(now(), []);

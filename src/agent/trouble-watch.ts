@@ -49,6 +49,10 @@ export class TroubleWatch {
   readonly #held = new Map<string, Held>();
   /** Since when an endpoint has been ejected, by the key of its slot. */
   #ejected = new Map<string, number>();
+  /** Services that have an ejected endpoint, called or not. */
+  #ejecting = new Set<string>();
+  /** The same of the look before. */
+  #ejectingBefore: ReadonlySet<string> = new Set();
   #timer: Timer | null = null;
   #told = '[]';
 
@@ -76,6 +80,8 @@ export class TroubleWatch {
     const nowMs = this.#options.clock.nowMs();
     this.#window.sample(nowMs, WINDOW_MS);
     const ejected = new Map<string, number>();
+    this.#ejectingBefore = this.#ejecting;
+    this.#ejecting = new Set();
     for (const service of this.#options.services()) {
       const slot = this.#options.ledger.find('service', service.key);
       if (slot !== undefined) this.#judge(service, slot, nowMs, ejected);
@@ -92,26 +98,34 @@ export class TroubleWatch {
     if (policies.breaker !== null && breakerOf(this.#options.ledger, slot) !== 'closed') {
       this.#see({ service: key, kind: 'breaker-open', detail: '' }, nowMs);
     }
-    const trouble = this.#callsOf(key, nowMs);
+    const { calls, trouble } = this.#callsOf(key, nowMs);
     if (trouble !== null) this.#see(trouble, nowMs);
+    // Nothing is ejected without a call, and there may be a hundred thousand endpoints that nobody calls.
+    if (calls === 0 && !this.#ejectingBefore.has(key)) return;
     for (const port of service.ports) {
       if (isCarried(port)) this.#judgePort(key, port, nowMs, ejected);
     }
   }
 
   /** What the calls of the window say. */
-  #callsOf(service: string, nowMs: number): Trouble | null {
+  #callsOf(
+    service: string,
+    nowMs: number,
+  ): { readonly calls: number; readonly trouble: Trouble | null } {
     const cells = this.#cells;
     this.#window.sum(service, nowMs, cells);
     let calls = 0;
     for (let i = 0; i < CLASSES; i++) calls += cells[i] ?? 0;
     const failed = (cells[NO_RESPONSE] ?? 0) + (cells[SERVER_ERRORS] ?? 0);
     const kind = kindOf(calls, failed);
-    if (kind === null) return null;
+    if (kind === null) return { calls, trouble: null };
     const detail = mainReason(cells, failed);
     // A breaker that opens and closes is one that is open.
-    if (detail === 'breaker_open') return { service, kind: 'breaker-open', detail: '' };
-    return { service, kind, detail };
+    const isBreaker = detail === 'breaker_open';
+    const trouble: Trouble = isBreaker
+      ? { service, kind: 'breaker-open', detail: '' }
+      : { service, kind, detail };
+    return { calls, trouble };
   }
 
   #judgePort(
@@ -132,7 +146,9 @@ export class TroubleWatch {
       if (nowMs - sinceMs < EJECTED_MS) continue;
       this.#see({ service, kind: 'ejected', detail: endpointKey(endpoint) }, nowMs);
     }
-    if (out > 0 && out === backend.endpoints.length) {
+    if (out === 0) return;
+    this.#ejecting.add(service);
+    if (out === backend.endpoints.length) {
       this.#see({ service, kind: 'all-ejected', detail: String(port) }, nowMs);
     }
   }
