@@ -7,6 +7,7 @@ import { createServer, type SecureContextOptions, type Server, type TLSSocket } 
 import type { Clock, Timer } from '../base/clock.ts';
 import { codeOf, MeshError } from '../base/error.ts';
 import { hash32 } from '../base/hash.ts';
+import { Guard } from '../base/guard.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
@@ -116,12 +117,7 @@ export class DiscoveryServer {
       sessionTimeout: 1,
     });
     server.maxConnections = this.#limits.agents + this.#limits.strangers + 1;
-    server.on('connection', (socket: Socket) => this.#onConnection(socket));
-    server.on('secureConnection', (socket) => this.#onStranger(socket));
-    server.on('tlsClientError', (error, socket) => {
-      socket.destroy();
-      this.#tellRefusal(MeshError.from(error, 'TLS'), socket.remoteAddress ?? '?');
-    });
+    this.#listenTo(server);
     try {
       server.listen({ host: listen.host, port: listen.port });
       await once(server, 'listening');
@@ -141,6 +137,25 @@ export class DiscoveryServer {
     const bound = server.address();
     const port = typeof bound === 'object' && bound !== null ? bound.port : listen.port;
     return { host: listen.host, port };
+  }
+
+  /** Whatever a connection makes these throw costs that connection. */
+  #listenTo(server: Server): void {
+    const guard = new Guard(this.#options.clock, this.#options.log);
+    const guarded = <S extends Socket>(handle: (socket: S) => void): ((socket: S) => void) =>
+      guard.wrap('discovery', handle, (socket) => socket.destroy());
+    server.on(
+      'connection',
+      guarded((socket: Socket) => this.#onConnection(socket)),
+    );
+    server.on(
+      'secureConnection',
+      guarded((socket: TLSSocket) => this.#onStranger(socket)),
+    );
+    server.on('tlsClientError', (error, socket) => {
+      socket.destroy();
+      this.#tellRefusal(MeshError.from(error, 'TLS'), socket.remoteAddress ?? '?');
+    });
   }
 
   /** Tells all agents, in time. The version must follow the last one; the first delta has everything. */

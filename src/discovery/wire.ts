@@ -46,7 +46,7 @@ export class Wire {
     this.#reader = new FrameReader(payloadBytesMax, (frame) => this.onFrame(frame));
     socket.setNoDelay(true);
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('drain', () => this.onDrain());
+    socket.on('drain', () => this.#run(() => this.onDrain()));
     socket.on('error', (error) =>
       this.close(MeshError.from(error, `Lost the connection to ${this.remote}`)),
     );
@@ -120,9 +120,15 @@ export class Wire {
 
   #receive(chunk: Buffer): void {
     this.#receivedAtMs = this.#clock.nowMs();
-    try {
+    this.#run(() => {
       const fault = this.#reader.push(chunk);
       if (fault !== null) this.close(new MeshError('invalid_input', `Cannot read on: ${fault}`));
+    });
+  }
+
+  #run(handle: () => void): void {
+    try {
+      handle();
     } catch (error) {
       // A defect keeps its stack, and costs this connection only.
       this.close(

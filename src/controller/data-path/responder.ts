@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+import { Visitors } from '../../base/visitors.ts';
 import type { ListenAddress } from '../../base/wildcard.ts';
 
-/** Connections at a time: a few of each agent. */
+/** Connections at a time: a few of each agent. Beyond it the source that has most loses its oldest. */
 const CONNECTIONS_MAX = 256;
 const HEAD_TIMEOUT_MS = 5_000;
 const IDLE_TIMEOUT_MS = 10_000;
@@ -28,13 +29,18 @@ export class Responder {
         response.end('ok\n');
       },
     );
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    const visitors = new Visitors(CONNECTIONS_MAX, () => undefined);
+    this.#server.on('connection', (socket) => {
+      visitors.enter(socket);
+    });
   }
 
   /** Resolves with where it listens; rejects when it cannot. */
   async start(): Promise<ListenAddress> {
     this.#server.listen({ ...this.#address });
     await once(this.#server, 'listening');
+    // What fails later is a single accept, for want of file descriptors: without a listener it would end the process.
+    this.#server.on('error', () => undefined);
     const { address, port } = this.#server.address() as AddressInfo;
     return { host: address, port };
   }
