@@ -151,10 +151,17 @@ export async function readMesh(command: Command, context: CliContext): Promise<M
   return { ...told, domains: domains ?? domainsOf(told) };
 }
 
-/** Where the mesh is when nothing says so: one that runs on this machine is nearer than the cluster of the kubeconfig. */
-export async function settle(place: MeshPlace, context: CliContext): Promise<SettledPlace> {
+/**
+ * Where the mesh is when nothing says so: one that runs on this machine (`nearby`) is nearer than the cluster of the
+ * kubeconfig.
+ */
+export async function settle(
+  place: MeshPlace,
+  context: CliContext,
+  nearby = DEFAULT_ADMIN,
+): Promise<SettledPlace> {
   if (place.kind !== 'nearest') return place;
-  const here = { kind: 'admin', url: DEFAULT_ADMIN } as const;
+  const here = { kind: 'admin', url: nearby } as const;
   try {
     await askAdmin(here.url, '/healthz', isRecord);
     return here;

@@ -70,9 +70,9 @@ export function serviceText(status: ServiceStatus, isColored: boolean): string {
   const head = state === 'outside' || state === 'none' ? 'no mesh name' : state;
   return [
     ...wrapped(`Service ${service}: ${head}${reason === '' ? '' : `: ${reason}`}`, ''),
-    ...(names.length === 0 ? [] : [`Names:    ${names.join(', ')}`]),
-    ...(address === '' ? [] : [`Address:  ${address}`]),
-    ...(ports.length === 0 ? [] : [`Ports:    ${ports.join(', ')}`]),
+    ...(names.length === 0 ? [] : labelled('Names', names.join(', '))),
+    ...(address === '' ? [] : labelled('Address', address)),
+    ...(ports.length === 0 ? [] : labelled('Ports', ports.join(', '))),
     ...(state === 'outside' ? [] : labelled('Traffic', figuresLine(figures))),
     '',
     ...(endpoints.length === 0 ? [] : [...endpointLines(status, isColored), '']),

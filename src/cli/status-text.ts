@@ -16,8 +16,8 @@ export function clusterText(status: ClusterStatus, isColored: boolean): string {
   const { namespace, server, image } = status;
   const kubernetes = status.kubernetes === '' ? '' : `, Kubernetes ${status.kubernetes}`;
   return [
-    `Mesh in namespace "${namespace}" of ${server}${kubernetes}`,
-    `Image ${image === '' ? 'unknown' : image}; versions: ${versionsText(status)}`,
+    ...wrapped(`Mesh in namespace "${namespace}" of ${server}${kubernetes}`, ''),
+    ...wrapped(`Image ${image === '' ? 'unknown' : image}; versions: ${versionsText(status)}`, ''),
     '',
     ...tableLines(
       ['CONTROLLER', 'READY', 'ROLE', 'AGENTS'],

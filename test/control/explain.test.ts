@@ -141,6 +141,15 @@ test('--admin keeps the path of its URL, as that of kubectl proxy', async () => 
   assert.match(out, /forwarded/);
 });
 
+test('flags of a cluster mean a cluster, whatever variables say', async () => {
+  const env = { MAESH_ADMIN: 'http://127.0.0.1:1' };
+  for (const flags of [['--kubeconfig', front.kubeconfig], ['--cluster']]) {
+    const variables = flags.length === 1 ? { ...env, KUBECONFIG: front.kubeconfig } : env;
+    const { code, err } = await maesh(['hosts', ...flags], variables);
+    assert.deepEqual([code, err], [0, '']);
+  }
+});
+
 test('hosts tells the addresses that names have in the cluster', async () => {
   const { code, out, err } = await run('hosts');
   assert.deepEqual([code, err], [0, '']);
