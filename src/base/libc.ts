@@ -72,8 +72,51 @@ export function forgoCoreDumps(): void {
   });
 }
 
-function attempt(call: (ffi: typeof Ffi) => void): void {
-  const ffi = isTuned ? process.getBuiltinModule('node:ffi') : undefined;
+/** What the kernel knows of a TCP connection without reading from it. */
+export interface PeerProbe {
+  /** `closing` after a FIN, also one behind bytes that nobody has read; `gone` after a reset. */
+  stateOf(descriptor: number): 'open' | 'closing' | 'gone';
+  /** Bytes that the peer has not acknowledged; 0 when it cannot be told. */
+  unacknowledged(descriptor: number): number;
+}
+
+const POLLERR = 0x8;
+const POLLHUP = 0x10;
+const POLLRDHUP = 0x2000;
+/** SIOCOUTQ, tcp(7). */
+const SIOCOUTQ = 0x5411n;
+
+/** Null where the kernel cannot be asked. `wanted` is for tests, which are not started by `bin/maesh`. */
+export function peerProbe(wanted = isTuned): PeerProbe | null {
+  let probe: PeerProbe | null = null;
+  attempt((ffi) => {
+    const { functions } = ffi.dlopen(null, {
+      poll: { arguments: ['buffer', 'uint64', 'int32'], return: 'int32' },
+      ioctl: { arguments: ['int32', 'uint64', 'buffer'], return: 'int32' },
+    });
+    // `struct pollfd`: descriptor, events asked for, events seen.
+    const poll = Buffer.alloc(8);
+    const count = Buffer.alloc(4);
+    probe = {
+      stateOf(descriptor) {
+        poll.writeInt32LE(descriptor, 0);
+        poll.writeUInt16LE(POLLRDHUP, 4);
+        poll.writeUInt16LE(0, 6);
+        if (functions.poll(poll, 1n, 0) <= 0) return 'open';
+        const seen = poll.readUInt16LE(6);
+        if ((seen & (POLLERR | POLLHUP)) !== 0) return 'gone';
+        return (seen & POLLRDHUP) === 0 ? 'open' : 'closing';
+      },
+      unacknowledged(descriptor) {
+        return functions.ioctl(descriptor, SIOCOUTQ, count) < 0 ? 0 : count.readInt32LE(0);
+      },
+    };
+  }, wanted);
+  return probe;
+}
+
+function attempt(call: (ffi: typeof Ffi) => void, wanted = isTuned): void {
+  const ffi = wanted ? process.getBuiltinModule('node:ffi') : undefined;
   if (ffi === undefined) return;
   try {
     call(ffi);

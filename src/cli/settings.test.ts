@@ -91,6 +91,7 @@ test('readUpSettings() takes every setting from every source', () => {
     'caller-connections-max': ['100'],
     'caller-memory-max': ['64MiB'],
     'trusted-source': ['10.0.0.0/8', '::1'],
+    'half-closed-callers': ['true'],
     'forwarded-headers': ['false'],
     'access-log': ['json'],
     'access-log-path': ['/var/log/maesh'],

@@ -176,6 +176,12 @@ export const SETTINGS = {
     '',
     'Callers whose `X-Forwarded-*` and similar fields are kept, from others they are dropped; repeatable, nobody by default.',
   ]),
+  halfClosedCallers: one('Proxy', [
+    'half-closed-callers',
+    SWITCH,
+    'false',
+    'Answer a caller that closes its sending side after its request. Without it that cancels the request.',
+  ]),
   forwardedHeaders: one('Proxy', [
     'forwarded-headers',
     SWITCH,
@@ -275,6 +281,7 @@ export function readProxySettings(reader: SettingReader): ProxySettings {
     callerConnectionsMax: reader.one(SETTINGS.callerConnectionsMax),
     callerMemoryBytes: reader.one(SETTINGS.callerMemoryMax),
     trustedSources: reader.list(SETTINGS.trustedSources),
+    halfClosedCallers: reader.one(SETTINGS.halfClosedCallers),
     forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
     accessLog: {
       format: reader.one(SETTINGS.accessLog),

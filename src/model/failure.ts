@@ -29,7 +29,8 @@ export const FAILURES = {
   request_body_timeout: {
     status: 408,
     blames: 'caller',
-    cause: 'the caller stopped sending the request body for longer than the idle limit',
+    cause:
+      'the caller stopped sending the request body for longer than the idle limit, or was not done within the time for the request',
   },
   body_too_large: {
     status: 413,
@@ -158,9 +159,26 @@ export const FAILURES = {
     cause: 'the request did not finish within its whole time limit, retries included',
   },
   response_idle_timeout: {
-    status: 0,
+    status: 504,
     blames: 'endpoint',
-    cause: 'the endpoint stopped sending the response body for longer than the idle limit',
+    cause:
+      'the endpoint sent nothing for longer than the idle limit: no response, or no more of one that had begun',
+  },
+  request_write_timeout: {
+    status: 504,
+    blames: 'endpoint',
+    cause: 'the endpoint stopped reading the request body for longer than the idle limit',
+  },
+  response_read_timeout: {
+    status: 0,
+    blames: 'caller',
+    cause:
+      'the caller stopped reading the response for longer than the idle limit, or was not done within the time for the request',
+  },
+  tunnel_idle_timeout: {
+    status: 0,
+    blames: 'policy',
+    cause: 'nothing moved in a tunnel for longer than the idle limit',
   },
   caller_gone: {
     status: 0,

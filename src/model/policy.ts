@@ -30,9 +30,9 @@ export interface TimeoutPolicy {
   readonly connectMs: number;
   /** From the end of the request head to the end of the response, retries included. */
   readonly requestMs: number;
-  /** From the start of a try to the response head. */
+  /** From when the endpoint has the whole request to the response head. */
   readonly tryMs: number;
-  /** Without a byte in either direction while a body or a tunnel is open. */
+  /** Without a byte to or from either side while a request or a tunnel is open. */
   readonly idleMs: number;
 }
 

@@ -15,6 +15,8 @@ export interface ProxySettings {
   readonly callerConnectionsMax: number;
   /** What all callers may hold on all threads: connections, partial heads, kept bodies, what slow readers have not taken. */
   readonly callerMemoryBytes: number;
+  /** Answer a caller that closed its sending side; otherwise that cancels its request. */
+  readonly halfClosedCallers: boolean;
   /** CIDRs of callers whose forwarding fields (X-Forwarded-* and the like) are kept and extended. */
   readonly trustedSources: readonly string[];
   /** Add `X-Forwarded-For`, `-Proto` and `-Host`. Those of callers that are not trusted are dropped in any case. */
@@ -44,6 +46,7 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   callerIdleMs: 180_000,
   callerConnectionsMax: 16_384,
   callerMemoryBytes: 268_435_456,
+  halfClosedCallers: false,
   trustedSources: [],
   forwardedHeaders: true,
   meshAccount: '',

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Guard } from '../base/guard.ts';
+import type { PeerProbe } from '../base/libc.ts';
 import type { Random } from '../base/random.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { ProxySettings } from '../model/settings.ts';
@@ -40,6 +41,8 @@ export class ThreadContext {
   readonly requestHead: Head;
   readonly responseHead: Head;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
+  probe: PeerProbe | null = null;
   /** Null while the access log is off. */
   accessLog: AccessWriter | null = null;
   /** Scratch for what is about to be written; see `wrote()`. */

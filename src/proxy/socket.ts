@@ -7,6 +7,7 @@
  */
 
 import net from 'node:net';
+import type { PeerProbe } from '../base/libc.ts';
 import type { ThreadContext } from './context.ts';
 
 /** What a socket tells its owner. `data` is valid only during the call. */
@@ -27,7 +28,15 @@ export interface DialOwner extends SocketOwner {
 }
 
 interface HandleHolder {
-  _handle?: object | null;
+  _handle?: { readonly fd?: number; readonly writeQueueSize?: number } | null;
+}
+
+/** Bytes on their way that the peer has not taken, as far as anybody can tell: they shrink while it reads. */
+export function bytesOnTheirWay(socket: net.Socket, probe: PeerProbe | null): number {
+  const handle = (socket as HandleHolder)._handle;
+  const descriptor = handle?.fd ?? -1;
+  const inKernel = probe === null || descriptor < 0 ? 0 : probe.unacknowledged(descriptor);
+  return socket.writableLength + (handle?.writeQueueSize ?? 0) + inKernel;
 }
 
 /** Number of the file descriptor of an accepted socket; 0 when not known. */
@@ -76,7 +85,7 @@ function wrapHandle(
   if (handle === undefined || handle === null) return null;
   // The constructor takes `handle` and `onread` together; the public types know only one of them.
   const options = { handle, allowHalfOpen: true, onread: { buffer, callback } };
-  return new net.Socket(options as net.SocketConstructorOpts);
+  return new net.Socket(options as object);
 }
 
 /** Takes over a socket that was accepted with `pauseOnConnect`, and starts to read from it. */
@@ -119,8 +128,10 @@ export function dial(
       },
     },
   });
-  const how = { host: target.address, port: target.port, noDelay: true };
-  socket.connect(how, () => guard(socket, owner, onConnect));
+  socket.setNoDelay();
+  socket.connect({ host: target.address, port: target.port }, () =>
+    guard(socket, owner, onConnect),
+  );
   watch(socket, owner);
   return socket;
 }

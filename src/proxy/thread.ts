@@ -4,6 +4,7 @@ import { BlockList, isIPv6 } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import assert from 'node:assert';
 import { systemClock } from '../base/clock.ts';
+import { peerProbe } from '../base/libc.ts';
 import { goFirst } from '../base/priority.ts';
 import { systemRandom } from '../base/random.ts';
 import { Rare } from '../base/rare.ts';
@@ -42,6 +43,7 @@ const context = new ThreadContext({
 });
 const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();
+context.probe = peerProbe();
 let version = 0;
 const VITALS_MS = 1_000;
 /** Deltas apply strictly one after the other. */

@@ -89,12 +89,13 @@ test('a kept connection without a request is closed before the drain ends', asyn
 });
 
 test('what does not end in time is cut and counted', async (t) => {
-  const { proxy, caller, wire } = await serving(t);
+  const { proxy, service, caller, wire } = await serving(t);
   const { over: drained } = await beginDrain(proxy, 5_000);
   proxy.advance(4_000);
   assert.equal(caller.ending, 'open');
   proxy.advance(1_100);
   assert.equal(await drained, 1);
+  assert.equal(proxy.failures(service, 'draining'), 1);
   assert.equal(await caller.gone(), 'reset');
   await wire.gone();
 });

@@ -92,7 +92,7 @@ test('a caller that pipelines and does not read stops being served until it read
 });
 
 test('the same holds for answers of the proxy itself, and for a caller that has said all', async (t) => {
-  const { proxy, service } = await proxyFor(t, []);
+  const { proxy, service } = await proxyFor(t, [], { settings: { halfClosedCallers: true } });
   const caller = await proxy.call(service);
   caller.socket.pause();
   const count = 40_000;
@@ -106,9 +106,30 @@ test('the same holds for answers of the proxy itself, and for a caller that has 
   assert.equal(proxy.failures(service, 'no_endpoint'), count);
 });
 
-test('a caller that half-closes after its request still gets the response, then the close', async (t) => {
+test('a caller that closes its sending side while it waits has given up: its request is cancelled', async (t) => {
   const endpoint = await RawEndpoint.listen(t, freshAddress());
   const { proxy, service } = await proxyFor(t, [endpoint]);
+  for (const [i, request] of [GET, post('hello'), get('/1') + get('/2')].entries()) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    const caller = await proxy.call(service);
+    caller.write(request);
+    const wire = await endpoint.next();
+    await wire.head();
+    caller.end();
+    await wire.gone();
+    assert.equal(await caller.gone(), 'reset');
+    assert.equal(proxy.failures(service, 'caller_gone'), i + 1);
+    // oxlint-enable no-await-in-loop
+  }
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 0);
+  assert.equal(endpoint.wires.length, 3, 'what waited behind is not begun');
+});
+
+test('with --half-closed-callers, a caller that half-closes after its request gets the response, then the close', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    settings: { halfClosedCallers: true },
+  });
   const caller = await proxy.call(service);
   caller.write(get('/1') + get('/2'));
   caller.end();

@@ -6,7 +6,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies, RetryPolicy, TimeoutPolicy } from '../../src/model/policy.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
-import { blackHole, eventually, RawEndpoint } from '../support/wire.ts';
+import { blackHole, eventually, RawEndpoint, settled, type Wire } from '../support/wire.ts';
 
 function policies(
   timeouts: Partial<TimeoutPolicy>,
@@ -186,4 +186,176 @@ test('a connection that never stands is tried elsewhere, without any policy', as
   await proxy.advanceUntil(() => answered() === callers.length, 'all answers');
   assert(proxy.endpointFigure(service, hole, ENDPOINT_OWN.timeouts) > 0);
   assert.equal(proxy.requests(service, 2), callers.length);
+});
+
+/** Lets a paused reader take so many bytes, then looks what the proxy makes of `ms` more. */
+async function readSome(wire: Wire, bytes: number): Promise<void> {
+  const goal = wire.bytesReceived + bytes;
+  wire.socket.resume();
+  await eventually(() => wire.bytesReceived >= goal, 'some bytes');
+  wire.socket.pause();
+  // The acknowledgements are on their way on the loopback interface.
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+const MUCH = 64 << 20;
+const STEPS = 12;
+
+test('a caller that reads slowly and steadily is not cut; one that stops is, and blames nobody else', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: policies({ idleMs: 1_000 }),
+    manual: true,
+  });
+  const caller = await proxy.call(service);
+  caller.socket.pause();
+  caller.discard();
+  caller.write(GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.write(`HTTP/1.1 200 OK\r\nContent-Length: ${MUCH}\r\n\r\n`);
+  wire.write(Buffer.alloc(MUCH, 120));
+  await settled(() => 1 + caller.socket.bytesRead);
+  for (let step = 0; step < STEPS; step++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await readSome(caller, 200_000);
+    proxy.advance(800);
+    assert.equal(proxy.failures(service, 'response_read_timeout'), 0, `step ${step}`);
+  }
+  assert.equal(caller.ending, 'open');
+  await settled(() => 1 + caller.socket.bytesRead);
+  proxy.advance(2_000);
+  assert.equal(proxy.failures(service, 'response_read_timeout'), 1);
+  caller.socket.resume();
+  assert.equal(await caller.gone(), 'reset');
+  await wire.gone();
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 0);
+});
+
+test('an endpoint that reads an upload slowly and steadily is not cut; one that stops is: 504, and its own fault', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: policies({ idleMs: 1_000, tryMs: 900 }),
+    manual: true,
+  });
+  const caller = await proxy.call(service);
+  caller.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${MUCH}\r\n\r\n`);
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.socket.pause();
+  wire.discard();
+  caller.write(Buffer.alloc(MUCH, 120));
+  await settled(() => 1 + wire.socket.bytesRead);
+  for (let step = 0; step < STEPS; step++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await readSome(wire, 200_000);
+    proxy.advance(800);
+    assert.equal(proxy.figure(service, SERVICE_OWN.inFlight), 1, `step ${step}`);
+  }
+  await settled(() => 1 + wire.socket.bytesRead);
+  proxy.advance(2_000);
+  assert.match(await caller.until('\n\r\n'), /^HTTP\/1\.1 504 /);
+  assert.equal(proxy.failures(service, 'request_write_timeout'), 1);
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 1);
+  wire.socket.resume();
+  await wire.gone();
+});
+
+test('callers that upload slowly do not make a healthy endpoint time out', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: {
+      ...policies({ tryMs: 1_000 }),
+      ejection: { ...DEFAULT_POLICIES.ejection, consecutiveFailures: 2 },
+    },
+    manual: true,
+  });
+  const callers = await Promise.all([1, 2, 3, 4].map(() => proxy.call(service)));
+  for (const caller of callers)
+    caller.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n');
+  await eventually(() => endpoint.wires.length === 4, 'the endpoint to see them');
+  for (let sent = 0; sent < 20; sent++) {
+    for (const caller of callers) caller.write('x');
+    const arrived = (): boolean => endpoint.wires.every((wire) => wire.pending.length > sent);
+    // oxlint-disable-next-line no-await-in-loop -- one byte after the other
+    if (sent < 19) await eventually(arrived, 'a byte');
+    if (sent < 19) proxy.advance(100);
+  }
+  for (const caller of callers) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await caller.until('ok');
+  }
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 0);
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.timeouts), 0);
+});
+
+test('the time for one try runs from the last byte of the request', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: policies({ tryMs: 1_000 }),
+    manual: true,
+  });
+  const caller = await proxy.call(service);
+  caller.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na');
+  const wire = await endpoint.next();
+  await wire.until('\r\n\r\na');
+  proxy.advance(3_000);
+  caller.write('b');
+  await wire.until('b');
+  proxy.advance(900);
+  assert.equal(wire.ending, 'open');
+  proxy.advance(140);
+  assert.match(await caller.until('maesh: try_timeout'), /^HTTP\/1\.1 504 /);
+});
+
+test('without a time for one try, silence is cut by the idle limit, and says so', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: policies({ idleMs: 1_000, tryMs: 0 }),
+    manual: true,
+  });
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  proxy.advance(1_040);
+  assert.match(await caller.until('maesh: response_idle_timeout'), /^HTTP\/1\.1 504 /);
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 1);
+  await wire.gone();
+});
+
+test('the time for the request is the fault of a caller that has not sent it all', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: policies({ requestMs: 1_000 }),
+    manual: true,
+  });
+  const caller = await proxy.call(service);
+  caller.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab');
+  const wire = await endpoint.next();
+  await wire.until('ab');
+  proxy.advance(1_040);
+  assert.match(await caller.rest(), /^HTTP\/1\.1 408 .*request_body_timeout/s);
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 0);
+  await wire.gone();
+});
+
+test('a caller that resets inside an upload that its endpoint does not read is noticed within a second', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const caller = await proxy.call(service);
+  caller.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${MUCH}\r\n\r\n`);
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.socket.pause();
+  wire.discard();
+  caller.write(Buffer.alloc(MUCH, 120));
+  await settled(() => 1 + wire.socket.bytesRead);
+  caller.reset();
+  await new Promise((resolve) => caller.socket.once('close', resolve));
+  proxy.advance(1_000);
+  assert.equal(proxy.failures(service, 'caller_gone'), 1);
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 0);
+  wire.socket.resume();
+  await wire.gone();
 });

@@ -80,9 +80,9 @@ test('a reset is passed on as a reset, both ways', async (t) => {
   assert.equal(await second.wire.gone(), 'reset');
 });
 
-test('a tunnel without a byte for the idle time is closed at both sides', async (t) => {
+test('a tunnel without a byte for the idle time is cut at both sides, with a reset and a reason', async (t) => {
   const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, idleMs: 2_000 } };
-  const { proxy, caller, wire } = await tunnel(t, { manual: true, policies });
+  const { proxy, service, caller, wire } = await tunnel(t, { manual: true, policies });
   proxy.advance(1_900);
   caller.write('x');
   await wire.bytes(1);
@@ -90,8 +90,36 @@ test('a tunnel without a byte for the idle time is closed at both sides', async 
   wire.write('y');
   await caller.bytes(1);
   proxy.advance(2_100);
-  assert.equal(await caller.rest(), '');
-  assert.equal(await wire.rest(), '');
+  assert.equal(await caller.gone(), 'reset');
+  assert.equal(await wire.gone(), 'reset');
+  assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 1);
+  assert.equal(proxy.requests(service, 1), 1, 'it was answered when it opened');
+});
+
+test('a tunnel with a slow and steady reader is not idle', async (t) => {
+  const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, idleMs: 1_000 } };
+  const { proxy, service, caller, wire } = await tunnel(t, { manual: true, policies });
+  caller.socket.pause();
+  caller.discard();
+  wire.write(Buffer.alloc(32 << 20, 1));
+  await settled(() => 1 + caller.socket.bytesRead);
+  for (let step = 0; step < 8; step++) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    const goal = caller.bytesReceived + 200_000;
+    caller.socket.resume();
+    await eventually(() => caller.bytesReceived >= goal, 'some bytes');
+    caller.socket.pause();
+    await new Promise((resolve) => setImmediate(resolve));
+    proxy.advance(800);
+    assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 0, `step ${step}`);
+    // oxlint-enable no-await-in-loop
+  }
+  await settled(() => 1 + caller.socket.bytesRead);
+  proxy.advance(2_500);
+  assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 1);
+  caller.socket.resume();
+  assert.equal(await caller.gone(), 'reset');
+  await wire.gone();
 });
 
 test('a refused upgrade is an ordinary response, and the next request an ordinary request', async (t) => {

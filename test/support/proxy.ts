@@ -9,6 +9,7 @@ import type { TestContext } from 'node:test';
 import { type Clock, ManualClock, systemClock } from '../../src/base/clock.ts';
 import { Guard } from '../../src/base/guard.ts';
 import { type Log, silentLog } from '../../src/base/log.ts';
+import { peerProbe } from '../../src/base/libc.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../src/model/failure.ts';
 import { type Endpoint, endpointKey, type Identity } from '../../src/model/endpoint.ts';
@@ -100,6 +101,7 @@ export class TestProxy {
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
     this.governor = new Governor(this.ledger, this.clock);
+    this.context.probe = peerProbe(true);
     this.context.wheel.start();
     atEnd(t, () => this.#end());
   }

@@ -158,13 +158,13 @@ const TIMEOUT_ROWS: readonly AnnotationRow[] = [
   row('timeout-try', 'timeouts', 'tryMs', {
     type: duration(0, DAY),
     default: timeouts.tryMs,
-    text: 'From the start of one try to the head of its response.',
+    text: 'From the end of the request, when the endpoint has all of it, to the head of the response. Of each try.',
     example: '2s',
   }),
   row('timeout-idle', 'timeouts', 'idleMs', {
     type: duration(0, DAY),
     default: timeouts.idleMs,
-    text: 'Without a byte in either direction while a body or a tunnel is open.',
+    text: 'Without a byte to or from either side while a request or a tunnel is open. A reader that is slow and steady is not idle.',
     example: '1m30s',
   }),
 ];

@@ -45,6 +45,8 @@ export function countRequest(cells: Cells, status: number, failure: FailureReaso
 
 function classOf(status: number, failure: FailureReason | ''): number {
   if (failure === '') return digitOf(status);
+  // A tunnel was answered when it opened, whatever ends it.
+  if (status === 101) return digitOf(status);
   if (FAILURES[failure].blames === 'caller') return CALLER_CLASS;
   // Another status was under way when the failure came: half a response is none.
   return status === FAILURES[failure].status ? digitOf(status) : 0;

@@ -13,7 +13,7 @@ import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../copy-whole.ts';
-import { adopt, reset, type SocketOwner } from '../socket.ts';
+import { adopt, descriptorOf, reset, type SocketOwner } from '../socket.ts';
 import type { PortState } from '../table.ts';
 import type { AccessOrigin } from './access.ts';
 import { add, countRequest } from './account.ts';
@@ -152,9 +152,13 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     this.#ended = true;
     if (this.#lingering) return this.socket.destroySoon();
     if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
-    // A caller that closes its half inside a body has given up; between requests it just closes.
-    if (this.#exchange.wantsBody) return this.#exchange.onCallerClosed();
-    if (!this.#exchange.active) this.socket.end();
+    // Nobody can tell a caller that has only said all from one that is gone: what closes inside a body has given up, and
+    // so has what closes while it waits, unless the setting says otherwise. What waited behind is not begun any more.
+    const hasGivenUp = !this.#context.settings.halfClosedCallers || this.#exchange.wantsBody;
+    if (this.#exchange.active) {
+      if (hasGivenUp) this.#exchange.onCallerClosed();
+    } else if (hasGivenUp) this.#linger();
+    else this.socket.end();
   }
 
   onDrain(): void {
@@ -176,8 +180,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
 
   onDeadline(nowMs: number): void {
     if (this.#tunnel !== null) {
-      if (this.#tunnel.deadlineMs <= nowMs) return this.#tunnel.close();
-      this.deadlineMs = this.#tunnel.deadlineMs;
+      this.deadlineMs = this.#tunnel.onDeadline(nowMs);
       return this.#context.wheel.arm(this);
     }
     if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
@@ -193,6 +196,22 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     if (this.#paused) return;
     this.#paused = true;
     this.socket.pause();
+    this.#exchange.onCallerPaused();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Whether a caller that we do not read from has given up meanwhile: its FIN may stand behind bytes that we leave in the kernel.
+   * Always false where the kernel cannot be asked.
+   */
+  hasLeft(): boolean {
+    const { probe, settings } = this.#context;
+    if (!this.#paused || probe === null) return false;
+    const state = probe.stateOf(descriptorOf(this.socket));
+    return state === 'gone' || (state === 'closing' && !settings.halfClosedCallers);
   }
 
   /** Reads on, unless bytes wait behind the request that runs: more of them would have no room. */
@@ -216,7 +235,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   /** From now on the bytes of the caller go to the tunnel; those that came early go first. */
   switchTo(tunnel: Tunnel): void {
     this.#tunnel = tunnel;
-    this.deadlineMs = tunnel.deadlineMs;
+    this.deadlineMs = tunnel.onDeadline(this.#context.wheel.nowMs);
     this.#context.wheel.arm(this);
     const early = this.#stash;
     this.#stash = null;
@@ -236,6 +255,13 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     if (this.#gone) return;
     this.#lingering = true;
     reset(this.socket);
+  }
+
+  /** The drain is over. */
+  cut(): void {
+    if (this.#tunnel !== null) this.#tunnel.cut('draining');
+    else if (this.#exchange.active) this.#exchange.onDrainOver();
+    else this.abort();
   }
 
   /** The drain began: close when idle, now or soon. */

@@ -1,20 +1,29 @@
 /** The time limits of one exchange, as clock milliseconds; Infinity where there is none. */
 
-import type { FailureReason } from '../../model/failure.ts';
 import type { TimeoutPolicy } from '../../model/policy.ts';
+
+export type TimeLimit = 'request' | 'connect' | 'try' | 'idle';
+
+/** How often to look at a peer that we do not read from, or that takes its time to read from us. */
+const LOOK_MS = 500;
+/** Looks per idle limit at least. */
+const LOOKS = 4;
 
 export class ExchangeDeadline {
   lastActivityMs = 0;
   #requestMs = Infinity;
   #connectMs = Infinity;
   #tryMs = Infinity;
+  #tryLimitMs = 0;
   #idleMs = 0;
+  #onTheirWay = 0;
 
   /** A request begins; until its policies are known only `idleMs` holds. */
   reset(now: number, idleMs: number): void {
     this.lastActivityMs = now;
     this.#requestMs = Infinity;
     this.#idleMs = idleMs;
+    this.#onTheirWay = 0;
     this.endTry();
   }
 
@@ -25,7 +34,13 @@ export class ExchangeDeadline {
 
   beginTry(now: number, limits: TimeoutPolicy, connected: boolean): void {
     this.#connectMs = !connected && limits.connectMs > 0 ? now + limits.connectMs : Infinity;
-    this.#tryMs = limits.tryMs > 0 ? now + limits.tryMs : Infinity;
+    this.#tryMs = Infinity;
+    this.#tryLimitMs = limits.tryMs;
+  }
+
+  /** The time for one try begins when the whole request is out: before that the caller may be the slow one. */
+  requestSent(now: number): void {
+    if (this.#tryLimitMs > 0) this.#tryMs = now + this.#tryLimitMs;
   }
 
   connected(): void {
@@ -37,6 +52,21 @@ export class ExchangeDeadline {
     this.#tryMs = Infinity;
   }
 
+  /** Milliseconds between two looks while somebody is slow. */
+  get lookMs(): number {
+    return this.#idleMs > 0 ? Math.min(LOOK_MS, this.#idleMs / LOOKS) : LOOK_MS;
+  }
+
+  /**
+   * Bytes that leave are activity as those that arrive: `bytes` are all that wait for slow readers. The other side may be silent
+   * because we do not read from it.
+   */
+  noteMovement(bytes: number, now: number): void {
+    if (bytes === this.#onTheirWay) return;
+    this.#onTheirWay = bytes;
+    this.lastActivityMs = now;
+  }
+
   /** The earliest of all; `waiting` is true until the response head came. */
   due(waiting: boolean): number {
     let due = this.#idleMs > 0 ? this.lastActivityMs + this.#idleMs : Infinity;
@@ -46,13 +76,11 @@ export class ExchangeDeadline {
     return this.#tryMs < due ? this.#tryMs : due;
   }
 
-  /** What is over at `now`, '' when nothing is. */
-  expired(now: number, waiting: boolean, bodyDone: boolean): FailureReason | '' {
-    if (now >= this.#requestMs) return 'request_timeout';
-    if (waiting && now >= this.#connectMs) return 'connect_timeout';
-    if (waiting && now >= this.#tryMs) return 'try_timeout';
-    if (this.#idleMs === 0 || now < this.lastActivityMs + this.#idleMs) return '';
-    if (!waiting) return 'response_idle_timeout';
-    return bodyDone ? 'try_timeout' : 'request_body_timeout';
+  /** Which limit is over at `now`, '' when none is. */
+  expired(now: number, waiting: boolean): TimeLimit | '' {
+    if (now >= this.#requestMs) return 'request';
+    if (waiting && now >= this.#connectMs) return 'connect';
+    if (waiting && now >= this.#tryMs) return 'try';
+    return this.#idleMs === 0 || now < this.lastActivityMs + this.#idleMs ? '' : 'idle';
   }
 }

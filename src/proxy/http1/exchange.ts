@@ -15,6 +15,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportFailure, reportSuccess } from '../balance/health.ts';
 import { READ_BYTES, type ThreadContext } from '../context.ts';
 import { Defect } from '../copy-whole.ts';
+import { bytesOnTheirWay } from '../socket.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { PortState, ServiceState, Target } from '../table.ts';
@@ -31,7 +32,7 @@ import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
 import { pinnedBytes } from '../caller-room.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
-import { ExchangeDeadline } from './exchange-deadline.ts';
+import { ExchangeDeadline, type TimeLimit } from './exchange-deadline.ts';
 import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from './head.ts';
 import { IncomingResponse, PASS_BAD, PASS_DONE, PASS_WAIT } from './incoming-response.ts';
 import { OUT_OF_STEP, writeLocalReply } from './local-reply.ts';
@@ -145,17 +146,29 @@ export class Exchange implements ConnectionUser {
     const stop = Math.min(end, pos + READ_BYTES);
     const next = request.feed(data, pos, stop, this.#sink);
     if (request.mustWait) this.#caller.pause();
+    const max = this.#policies?.limits.requestBodyBytes ?? 0;
     if (next < 0) this.#refuse('bad_request', request.body.rule);
-    else {
-      const max = this.#policies?.limits.requestBodyBytes ?? 0;
-      if (max > 0 && request.body.bytes > max) this.#fail('body_too_large');
-    }
+    else if (max > 0 && request.body.bytes > max) this.#fail('body_too_large');
+    else if (request.body.done && this.#upstream !== null) this.#endpointsTurn();
     return next < 0 ? end : next;
   }
 
   /** Where bytes of the request go; null while there is nowhere. */
   get #sink(): Socket | null {
     return this.#upstream === null || this.#upstream.deaf ? null : this.#upstream.socket;
+  }
+
+  /** The endpoint has the whole request, or all that is left of it is on its way: from now on its time counts. */
+  #endpointsTurn(): void {
+    if (this.#phase !== SENDING) return;
+    this.tryStartedMs = this.#context.clock.nowMs();
+    this.#deadline.requestSent(this.tryStartedMs);
+    this.#arm();
+  }
+
+  /** We do not read from the caller any more: looks are needed at whether it is still there, and whether anything moves. */
+  onCallerPaused(): void {
+    if (this.#phase !== IDLE) this.#arm();
   }
 
   /** Sends what was fed. */
@@ -233,6 +246,17 @@ export class Exchange implements ConnectionUser {
     this.#caller.onDefect(error);
   }
 
+  /** The drain is over: what runs is cut. */
+  onDrainOver(): void {
+    if (this.#phase === DISCARDING) return this.#stopDiscarding(true);
+    this.failure = 'draining';
+    this.#backoff?.cancel();
+    this.#backoff = null;
+    this.#dropUpstream();
+    this.#finish();
+    this.#caller.abort();
+  }
+
   /** An assertion failed somewhere on the way of this request: neither connection can be trusted with another one. */
   onInternalFailure(): void {
     if (this.#phase === DISCARDING) return this.#stopDiscarding(true);
@@ -252,11 +276,31 @@ export class Exchange implements ConnectionUser {
 
   /** Looks at what is due; the caller connection's deadline covers its exchange. */
   onDeadline(nowMs: number): void {
-    if (this.#phase === DISCARDING) return this.#stopDiscarding(true);
-    const reason = this.#deadline.expired(nowMs, this.#phase === SENDING, this.request.body.done);
-    if (reason === '') this.#arm();
-    else if (reason === 'connect_timeout' || reason === 'try_timeout') this.#timedOut(reason);
+    const { probe } = this.#context;
+    const upstream = this.#upstream?.socket ?? null;
+    const toEndpoint = upstream === null ? 0 : bytesOnTheirWay(upstream, probe);
+    this.#deadline.noteMovement(toEndpoint + bytesOnTheirWay(this.#caller.socket, probe), nowMs);
+    const limit = this.#deadline.expired(nowMs, this.#phase === SENDING);
+    if (this.#phase === DISCARDING && limit !== '') return this.#stopDiscarding(true);
+    if (this.#caller.hasLeft()) return this.onCallerClosed();
+    if (limit === '') return this.#arm();
+    const reason = this.#overdue(limit);
+    const isTry = this.#phase === SENDING && this.endpoint !== null && limit !== 'request';
+    if (isTry && blamesEndpoint(reason)) this.#timedOut(reason);
     else this.#fail(reason);
+  }
+
+  /** Who kept us waiting when a time limit was over. */
+  #overdue(limit: TimeLimit): FailureReason {
+    if (limit === 'connect') return 'connect_timeout';
+    if (limit === 'try') return 'try_timeout';
+    if (this.#phase === BODY) {
+      if (this.#caller.socket.writableLength > 0) return 'response_read_timeout';
+    } else if (this.#upstream !== null && !this.request.body.done) {
+      if (this.#upstream.socket.writableLength === 0) return 'request_body_timeout';
+      if (limit === 'idle') return 'request_write_timeout';
+    }
+    return limit === 'idle' ? 'response_idle_timeout' : 'request_timeout';
   }
 
   #reset(port: PortState, head: Head, now: number): void {
@@ -301,6 +345,7 @@ export class Exchange implements ConnectionUser {
     this.#upstream = upstream;
     this.tryStartedMs = now;
     this.#deadline.beginTry(now, (this.#policies as Policies).timeouts, upstream.connected);
+    if (this.request.body.done) this.#deadline.requestSent(now);
     this.request.rewind();
     this.#arm();
   }
@@ -329,8 +374,10 @@ export class Exchange implements ConnectionUser {
   #pass(data: Buffer, pos: number, end: number, from: number): void {
     const result = this.response.pass(data, pos, end, from);
     if (result === PASS_DONE) this.#complete();
-    else if (result === PASS_WAIT) this.#upstream?.socket.pause();
-    else if (result === PASS_BAD) this.#refuse('bad_response_body', this.response.body.rule);
+    else if (result === PASS_WAIT) {
+      this.#upstream?.socket.pause();
+      this.#arm();
+    } else if (result === PASS_BAD) this.#refuse('bad_response_body', this.response.body.rule);
   }
 
   #switchProtocols(data: Buffer, headEnd: number, length: number, head: Head): void {
@@ -351,10 +398,11 @@ export class Exchange implements ConnectionUser {
     this.request.settle(upstream.socket);
     const ends = { caller: this.#caller, upstream };
     this.#upstream = null;
-    const tunnel = new Tunnel(this.#context, ends, policies.timeouts.idleMs, (sent, received) => {
+    const tunnel = new Tunnel(this.#context, ends, policies.timeouts.idleMs, (end) => {
       add(cells, SERVICE_OWN.upgradesActive, -1);
-      this.request.body.bytes += sent;
-      this.response.body.bytes += length - headEnd + received;
+      this.request.body.bytes += end.sentBytes;
+      this.response.body.bytes += length - headEnd + end.receivedBytes;
+      this.failure = end.failure;
       this.#finish();
     });
     this.#caller.switchTo(tunnel);
@@ -391,7 +439,7 @@ export class Exchange implements ConnectionUser {
     else this.#fail(reason);
   }
 
-  #timedOut(reason: 'connect_timeout' | 'try_timeout'): void {
+  #timedOut(reason: FailureReason): void {
     add((this.endpoint as EndpointState).cells, ENDPOINT_OWN.timeouts, 1);
     this.#tryFailed(reason === 'connect_timeout' ? 'connect-failure' : 'timeout', reason);
   }
@@ -545,10 +593,15 @@ export class Exchange implements ConnectionUser {
     this.request.release();
   }
 
-  /** Files the earliest of all deadlines of the current phase. */
+  /** Files the earliest of all deadlines of the current phase, or a look at whether a slow reader takes anything. */
   #arm(): void {
-    this.#caller.deadlineMs = this.#deadline.due(this.#phase === SENDING);
-    this.#context.wheel.arm(this.#caller);
+    const caller = this.#caller;
+    const due = this.#deadline.due(this.#phase === SENDING);
+    const toEndpoint = this.#upstream?.socket.writableLength ?? 0;
+    const isSlow = caller.paused || caller.socket.writableLength > 0 || toEndpoint > 0;
+    const look = isSlow ? this.#context.wheel.nowMs + this.#deadline.lookMs : Infinity;
+    caller.deadlineMs = Math.min(due, look);
+    this.#context.wheel.arm(caller);
   }
 }
 

@@ -72,7 +72,7 @@ export class Listener implements CallerHost {
 
   /** Cuts what is left. */
   abort(): void {
-    for (const connection of this.#connections) connection.abort();
+    for (const connection of this.#connections) connection.cut();
   }
 
   closed(connection: CallerConnection): void {

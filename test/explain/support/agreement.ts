@@ -137,7 +137,12 @@ function retryFault({ backend, endpoint }: Leg, said: Explanation, seen: Seen): 
   if (isKept && tries > retries.tries)
     return `${tries} tries, explain says at most ${retries.tries}`;
   if (seen.retries > 0 || typeof seen.answer === 'string') return null;
-  const reason = isStatus ? undefined : REASONS[behaviour];
+  const limit = (name: string): number =>
+    Number(policy?.fields.find(({ path }) => path === `timeouts.${name}`)?.value ?? 0);
+  // Of the two limits on silence the shorter one acts.
+  const isIdle = behaviour === 'hang' && (limit('tryMs') === 0 || limit('idleMs') < limit('tryMs'));
+  const named = isIdle && limit('idleMs') > 0 ? 'response_idle_timeout' : undefined;
+  const reason = isStatus ? undefined : (named ?? REASONS[behaviour]);
   const status = reason === undefined ? behaviour : FAILURES[reason].status;
   if (seen.answer.status === status && seen.failure === (reason ?? '')) return null;
   return `${String(behaviour)} came out as ${seen.answer.status} ${seen.failure}`;
