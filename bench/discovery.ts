@@ -130,6 +130,7 @@ function benchIdentity(index: number): Identity {
     serviceAccount: `service-${index % 10_000}`,
     node: `ip-10-0-${index % 200}-17.eu-west-1.compute.internal`,
     zone: 'eu-west-1a',
+    doubt: '',
   };
 }
 

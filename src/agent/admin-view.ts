@@ -35,6 +35,8 @@ export interface AgentViewOptions {
   readonly snapshot: () => Snapshot;
   /** All problems, the agent's included. */
   readonly problems: () => readonly Problem[];
+  /** For how long it was not confirmed who callers are, in milliseconds; Infinity when it never was. Default 0. */
+  readonly identityAgeMs?: () => number;
 }
 
 export class AgentView implements AdminView, MetricsSource {
@@ -113,6 +115,20 @@ export class AgentView implements AdminView, MetricsSource {
 
   listeners(): number {
     return this.#options.agent.threads.listeners;
+  }
+
+  identities(): ReturnType<MetricsSource['identities']> {
+    const { identities } = this.#options.snapshot();
+    let doubtful = 0;
+    for (const { doubt } of identities.values()) if (doubt !== '') doubtful += 1;
+    return [
+      { labels: ['certain'], value: identities.size - doubtful },
+      { labels: ['doubt'], value: doubtful },
+    ];
+  }
+
+  identityAgeSeconds(): number {
+    return (this.#options.identityAgeMs?.() ?? 0) / 1_000;
   }
 
   defects(): Iterable<readonly [string, number]> {

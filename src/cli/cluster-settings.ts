@@ -103,6 +103,12 @@ const AGENT = {
     '/var/lib/maesh',
     'Folder for the last good copy of the configuration.',
   ]),
+  identityMaxAge: one('Cluster', [
+    'identity-max-age',
+    duration('1m', '168h'),
+    '1h',
+    'Without a controller that hears of Pods: how long callers are still believed to be who they were. After it they are nobody for access rules.',
+  ]),
   tokenFile: one('Cluster', [
     'token-file',
     PATH,
@@ -195,6 +201,7 @@ export function readNodeSettings(reader: SettingReader, env: Env): NodeSettings 
     pod: env['POD_NAME'] ?? hostname(),
     node: nodeName(env),
     controller: reader.one(AGENT.controller),
+    identityMaxAgeMs: reader.one(AGENT.identityMaxAge),
     stateDir: reader.one(AGENT.stateDir),
     tokenFile: reader.one(AGENT.tokenFile),
     dns: reader.one(SETTINGS.dns),

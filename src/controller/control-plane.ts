@@ -27,6 +27,7 @@ import { Authority } from './authority/authority.ts';
 import { tokenAuthenticator } from './authority/token.ts';
 import { DnsProbe } from './dns-probe/probe.ts';
 import { OwnServices } from './own-services.ts';
+import { PodsAge } from './pods-age.ts';
 import type { ControllerSettings } from './settings.ts';
 import { ShadowFeed } from './shadow/feed.ts';
 import type { ShadowKeeper } from './shadow/keeper.ts';
@@ -80,6 +81,7 @@ export class ControlPlane {
   readonly #store = new Store();
   readonly #compiler: Compiler;
   readonly #authority: Authority;
+  readonly #podsAge: PodsAge;
   readonly #probe: DnsProbe;
   #isSourceReady = false;
   #isServing = false;
@@ -115,7 +117,10 @@ export class ControlPlane {
       ignoreNamespaces: settings.scope.ignoreNamespaces,
       ...(isProbed ? { extra: { namespace, name: PROBE_SERVICE } } : {}),
       onNotice: (text) => log.info(text),
-      onChange: () => this.onChange(),
+      onChange: () => {
+        this.#podsAge.update();
+        this.onChange();
+      },
       onBack: () => this.#back(),
     });
     this.placer = new Placer({
@@ -125,7 +130,8 @@ export class ControlPlane {
       onServices: (keys) => this.#keeper?.compiled(keys),
     });
     this.progress = new Progress(() => this.placer.heldBack());
-    this.discovery = makeDiscovery(options);
+    this.#podsAge = new PodsAge(clock, () => this.source.status());
+    this.discovery = makeDiscovery(options, () => this.#podsAge.ms);
     this.discovery.onChange = () => this.#onAgents();
     this.#authority = this.#makeAuthority();
     this.#probe = new DnsProbe({
@@ -325,7 +331,7 @@ export class ControlPlane {
   }
 }
 
-function makeDiscovery(options: ControlPlaneOptions): DiscoveryServer {
+function makeDiscovery(options: ControlPlaneOptions, ageMs: () => number): DiscoveryServer {
   const { settings, client, clock, random, log } = options;
   return new DiscoveryServer({
     listen: settings.discovery,
@@ -337,6 +343,7 @@ function makeDiscovery(options: ControlPlaneOptions): DiscoveryServer {
       serviceAccount: `system:serviceaccount:${settings.namespace}:${AGENT}`,
       clock,
     }),
+    ageMs,
     clock,
     random,
     log,

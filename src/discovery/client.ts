@@ -11,7 +11,7 @@
  * ```
  */
 
-import { type Clock, delay } from '../base/clock.ts';
+import { type Clock, delay, type Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
@@ -51,6 +51,8 @@ export interface DiscoveryStatus {
   readonly sinceMs: number;
   /** Why there is no connection, or why the last one ended. */
   readonly lastError: string | null;
+  /** Clock milliseconds at which it was known last who callers are; -Infinity when never. */
+  readonly confirmedAtMs: number;
   /** Where what is known comes from. */
   readonly from: 'copy' | 'controller' | 'nothing';
 }
@@ -83,6 +85,8 @@ export interface DiscoveryClientOptions {
 
 /** Lines in the log for one change. */
 const REFUSED_TOLD_MAX = 5;
+/** While connected the copy on disk is marked as true this often. */
+const CONFIRM_MS = 60_000;
 /** For the token and the certificates to be read. */
 const CREDENTIALS_TIMEOUT_MS = 30_000;
 /** A connection that was in order for this long starts the back-off anew. */
@@ -106,6 +110,8 @@ export class DiscoveryClient {
   #state: DiscoveryState = 'connecting';
   #sinceMs: number;
   #lastError: string | null = null;
+  /** By the copy and links that are over. */
+  #confirmedAtMs = -Infinity;
   #failures: readonly string[] = [];
   /** As the controller of the link knows it. */
   #acknowledged: ({ readonly version: number } & Shortcomings) | null = null;
@@ -115,6 +121,7 @@ export class DiscoveryClient {
   /** As the controller of the link knows them. */
   #reported: readonly Trouble[] = [];
   #seeking: Promise<void> | null = null;
+  #confirming: Timer | null = null;
 
   constructor(options: DiscoveryClientOptions) {
     const { address, stateDir, clock, random, log } = options;
@@ -123,12 +130,21 @@ export class DiscoveryClient {
     this.#backoff = new Backoff(random, RECONNECT);
     this.#sinceMs = clock.nowMs();
     this.#keeper =
-      stateDir === null ? null : new Keeper({ stateDir, contents: this.#picture, clock, log });
+      stateDir === null
+        ? null
+        : new Keeper({
+            stateDir,
+            contents: this.#picture,
+            clock,
+            log,
+            confirmedAtMs: () => this.status().confirmedAtMs,
+          });
   }
 
   /** Resolves once the copy on disk was read, and told if there is one; looks for a controller from then on. */
   async start(): Promise<void> {
     await this.#readCopy();
+    this.#confirming = this.#options.clock.every(CONFIRM_MS, () => this.#confirm());
     this.#seek(false);
   }
 
@@ -162,6 +178,7 @@ export class DiscoveryClient {
       version: this.#position?.version ?? 0,
       sinceMs: this.#sinceMs,
       lastError: this.#lastError,
+      confirmedAtMs: Math.max(this.#confirmedAtMs, this.#link?.confirmedAtMs ?? -Infinity),
       from: this.#from,
     };
   }
@@ -175,6 +192,7 @@ export class DiscoveryClient {
   /** Hangs up, and writes the copy if it is not up to date. */
   async stop(): Promise<void> {
     this.#abort.abort();
+    this.#confirming?.cancel();
     this.#link?.close();
     await this.#seeking;
     await this.#keeper?.stop();
@@ -183,13 +201,14 @@ export class DiscoveryClient {
   async #readCopy(): Promise<void> {
     const { stateDir, log } = this.#options;
     if (stateDir === null) return;
-    const copy = await readCopy(stateDir, this.#pool, log);
+    const copy = await readCopy(stateDir, this.#pool, this.#options);
     if (copy === null || this.#abort.signal.aborted) return;
     this.#picture.beginSnapshot();
     for (const part of copy.parts) this.#picture.add(part);
     const delta = this.#picture.commit(copy.parts.length);
     this.#keeper?.restore(copy.position, true, copy.frames);
     this.#position = copy.position;
+    this.#confirmedAtMs = copy.confirmedAtMs;
     this.#from = 'copy';
     this.#versions.add(this.#picture.version, copy.position.version);
     log.info('Started from the last good copy', { services: this.#picture.services.size });
@@ -317,6 +336,10 @@ export class DiscoveryClient {
     this.#report();
   }
 
+  #confirm(): void {
+    if (this.#link?.isSynced === true) this.#keeper?.confirm();
+  }
+
   #tellRefused(): void {
     const refused = [...this.#picture.refused.values()];
     if (isEqual(refused, this.#refused)) return;
@@ -361,6 +384,7 @@ export class DiscoveryClient {
   }
 
   #onLinkEnd(link: Link, error: MeshError | null): void {
+    this.#confirmedAtMs = Math.max(this.#confirmedAtMs, link.confirmedAtMs);
     if (link !== this.#link) return;
     this.#link = null;
     this.#picture.abort();

@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ManualClock } from '../base/clock.ts';
+import { ManualClock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { silentLog } from '../base/log.ts';
-import { copyPath, parseCopy, readCopy, writeCopy, type Copy } from './copy.ts';
+import { confirmCopy, copyPath, parseCopy, readCopy, writeCopy, type Copy } from './copy.ts';
 import { Keeper } from './keeper.ts';
 import { encodeParts } from './part.ts';
 import { Pool } from './pool.ts';
@@ -40,7 +40,7 @@ test('readCopy() gives back what writeCopy() wrote', async () => {
   const dir = join(tempFolder(), 'made/if/need/be');
   const frames = [...framesOf('shop/web'), ...framesOf('shop/api')];
   await writeCopy(dir, POSITION, frames);
-  const copy = await readCopy(dir, new Pool(), silentLog);
+  const copy = await readCopy(dir, new Pool(), { clock: systemClock, log: silentLog });
   assert.deepEqual(copy?.position, POSITION);
   assert.deepEqual(copy.frames, frames);
   assert.deepEqual(keysOf(copy), ['shop/web', 'shop/api']);
@@ -50,7 +50,10 @@ test('readCopy() gives back what writeCopy() wrote', async () => {
 
 test('no copy is no problem', async () => {
   const lines: LogLine[] = [];
-  assert.equal(await readCopy(tempFolder(), new Pool(), recordingLog(lines)), null);
+  assert.equal(
+    await readCopy(tempFolder(), new Pool(), { clock: systemClock, log: recordingLog(lines) }),
+    null,
+  );
   assert.deepEqual(lines, []);
 });
 
@@ -78,10 +81,16 @@ test('a damaged copy is told, kept aside, and does not come back', async () => {
   const dir = tempFolder();
   writeFileSync(copyPath(dir), 'not a copy');
   const lines: LogLine[] = [];
-  assert.equal(await readCopy(dir, new Pool(), recordingLog(lines)), null);
+  assert.equal(
+    await readCopy(dir, new Pool(), { clock: systemClock, log: recordingLog(lines) }),
+    null,
+  );
   assert.deepEqual(readdirSync(dir), ['last-good.copy.bad']);
   assert.match(lines[0]?.fields ?? '', /it is not a copy of maesh/);
-  assert.equal(await readCopy(dir, new Pool(), recordingLog(lines)), null);
+  assert.equal(
+    await readCopy(dir, new Pool(), { clock: systemClock, log: recordingLog(lines) }),
+    null,
+  );
   assert.equal(lines.length, 1);
 });
 
@@ -98,7 +107,10 @@ test('a copy of a newer format is told and kept aside', async () => {
   const newer = patched(readFileSync(copyPath(dir)), (bytes) => bytes.writeUInt32BE(3, 8));
   writeFileSync(copyPath(dir), newer);
   const lines: LogLine[] = [];
-  assert.equal(await readCopy(dir, new Pool(), recordingLog(lines)), null);
+  assert.equal(
+    await readCopy(dir, new Pool(), { clock: systemClock, log: recordingLog(lines) }),
+    null,
+  );
   assert.match(lines[0]?.fields ?? '', /it has format 3, and 1 and 2 are known here/);
   assert.deepEqual(readFileSync(`${copyPath(dir)}.bad`), newer);
 });
@@ -121,7 +133,13 @@ test('a write that fails leaves the copy that is there, and is told once', async
   const lines: LogLine[] = [];
   const log = recordingLog(lines);
   const contents = { services: new Map(), identities: new Map() };
-  const keeper = new Keeper({ stateDir: dir, contents, clock, log });
+  const keeper = new Keeper({
+    stateDir: dir,
+    contents,
+    clock,
+    log,
+    confirmedAtMs: () => clock.nowMs(),
+  });
   keeper.add(POSITION, true, framesOf('shop/web'));
   clock.advance(5_000);
   await eventually(() => existsSync(copyPath(dir)));
@@ -149,7 +167,13 @@ test('changes are written together, at most every 5 s, and the last ones at the 
   const dir = tempFolder();
   const clock = new ManualClock();
   const contents = { services: new Map(), identities: new Map() };
-  const keeper = new Keeper({ stateDir: dir, contents, clock, log: silentLog });
+  const keeper = new Keeper({
+    stateDir: dir,
+    contents,
+    clock,
+    log: silentLog,
+    confirmedAtMs: () => clock.nowMs(),
+  });
   keeper.add(POSITION, true, framesOf('shop/web'));
   keeper.add({ ...POSITION, version: 8 }, false, framesOf('shop/api'));
   clock.advance(4_999);
@@ -157,12 +181,12 @@ test('changes are written together, at most every 5 s, and the last ones at the 
   clock.advance(1);
   assert.ok(!keeper.isDirty, 'the write has begun');
   await eventually(() => existsSync(copyPath(dir)));
-  const copy = await readCopy(dir, new Pool(), silentLog);
+  const copy = await readCopy(dir, new Pool(), { clock: systemClock, log: silentLog });
   assert.deepEqual([copy?.position.version, keysOf(copy)], [8, ['shop/web', 'shop/api']]);
 
   keeper.add({ ...POSITION, version: 9 }, false, framesOf('shop/cart'));
   await keeper.stop();
-  const last = await readCopy(dir, new Pool(), silentLog);
+  const last = await readCopy(dir, new Pool(), { clock: systemClock, log: silentLog });
   assert.deepEqual(
     [last?.position.version, keysOf(last)],
     [9, ['shop/web', 'shop/api', 'shop/cart']],
@@ -170,4 +194,42 @@ test('changes are written together, at most every 5 s, and the last ones at the 
   const { mtimeMs } = statSync(copyPath(dir));
   clock.advance(60_000);
   assert.equal(statSync(copyPath(dir)).mtimeMs, mtimeMs);
+});
+
+test('a copy says when it was true last, by its time on disk, and never later than now', async () => {
+  const dir = tempFolder();
+  const clock = new ManualClock();
+  const contents = { services: new Map(), identities: new Map() };
+  let confirmedAtMs = clock.nowMs();
+  const keeper = new Keeper({
+    stateDir: dir,
+    contents,
+    clock,
+    log: silentLog,
+    confirmedAtMs: () => confirmedAtMs,
+  });
+  keeper.add(POSITION, true, framesOf('shop/web'));
+  // The link is lost before the copy is written: it is as old as the link.
+  clock.advance(100_000);
+  await eventually(() => existsSync(copyPath(dir)));
+  await keeper.stop();
+  const read = async (): Promise<number | undefined> => {
+    const copy = await readCopy(dir, new Pool(), { clock, log: silentLog });
+    return copy === null ? undefined : clock.nowMs() - copy.confirmedAtMs;
+  };
+  assert.equal(await read(), 100_000);
+  confirmedAtMs = clock.nowMs();
+  const other = new Keeper({
+    stateDir: dir,
+    contents,
+    clock,
+    log: silentLog,
+    confirmedAtMs: () => confirmedAtMs,
+  });
+  other.restore(POSITION, true, framesOf('shop/web'));
+  await other.stop();
+  assert.equal(await read(), 0, 'confirmed without being written anew');
+  await confirmCopy(dir, clock.wallMs() + 1e9);
+  assert.equal(await read(), 0, 'a time that is to come is now');
+  await confirmCopy(tempFolder(), 0);
 });

@@ -13,9 +13,10 @@
  */
 
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, stat, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
+import type { Clock } from '../base/clock.ts';
 import { codeOf, MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import { FRAME_TYPE, FrameReader } from './frame.ts';
@@ -65,6 +66,12 @@ export async function writeCopy(
   }
 }
 
+/** The copy is what the controller says at that time (wall clock). One that is not there, or cannot be touched, stays as it is. */
+export async function confirmCopy(stateDir: string, wallMs: number): Promise<void> {
+  const time = new Date(wallMs);
+  await utimes(copyPath(stateDir), time, time).catch(() => undefined);
+}
+
 function head(): Buffer {
   const bytes = Buffer.alloc(HEAD_BYTES);
   bytes.write(MAGIC, 'latin1');
@@ -99,12 +106,25 @@ export interface Copy {
   readonly parts: readonly Part[];
 }
 
+export interface DatedCopy extends Copy {
+  /** Clock milliseconds at which it was true last. */
+  readonly confirmedAtMs: number;
+}
+
 /** The copy, or null when there is none that can be used; why not is in the log. */
-export async function readCopy(stateDir: string, pool: Pool, log: Log): Promise<Copy | null> {
+export async function readCopy(
+  stateDir: string,
+  pool: Pool,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): Promise<DatedCopy | null> {
   const path = copyPath(stateDir);
   try {
     const bytes = await readWhole(path);
-    return bytes === null ? null : await parseCopy(bytes, pool);
+    if (bytes === null) return null;
+    const { mtimeMs } = await stat(path);
+    // A clock that was set back since makes it no newer than now.
+    const ageMs = Math.max(clock.wallMs() - mtimeMs, 0);
+    return { ...(await parseCopy(bytes, pool)), confirmedAtMs: clock.nowMs() - ageMs };
   } catch (thrown) {
     const error = MeshError.from(thrown);
     if (error.code !== 'invalid_input') {

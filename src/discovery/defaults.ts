@@ -134,6 +134,7 @@ export function completeIdentity(value: unknown, columns: Columns): Identity {
     serviceAccount: columns.get(value, 3),
     node: columns.get(value, 4),
     zone: columns.get(value, 5),
+    doubt: columns.get(value, 6),
   };
   columns.addExtra(value, identity);
   return checkIdentity(identity);
@@ -141,7 +142,7 @@ export function completeIdentity(value: unknown, columns: Columns): Identity {
 
 function checkIdentity(fields: Fields): Identity {
   textField(fields, 'address');
-  for (const name of ['namespace', 'pod', 'serviceAccount', 'node', 'zone']) {
+  for (const name of ['namespace', 'pod', 'serviceAccount', 'node', 'zone', 'doubt']) {
     textField(fields, name, '');
   }
   return fields as unknown as Identity;

@@ -59,6 +59,8 @@ export interface Welcome {
   readonly build: string;
   /** The controller has read the whole cluster: if it sends nothing, there is nothing. */
   readonly synced: boolean;
+  /** For how long the controller has not heard of Pods, in milliseconds; 0 while it hears of them. */
+  readonly ageMs: number;
 }
 
 /** The highest version that both speak, or null. */
@@ -124,5 +126,6 @@ export function readWelcome(frame: Frame): Welcome {
     build: textField(fields, 'build', '', NAME_LENGTH_MAX),
     // Who does not say so may have nothing because it knows nothing yet.
     synced: flagField(fields, 'synced', false),
+    ageMs: countField(fields, 'ageMs', 0),
   };
 }

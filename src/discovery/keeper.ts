@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import { Archive, ARCHIVE_BOUNDS, type Contents } from './archive.ts';
-import { writeCopy } from './copy.ts';
+import { confirmCopy, writeCopy } from './copy.ts';
 import type { Position } from './hello.ts';
 import { plainFrame } from './part-frame.ts';
 
@@ -13,6 +13,8 @@ export interface KeeperOptions {
   readonly contents: Contents;
   readonly clock: Clock;
   readonly log: Log;
+  /** Clock milliseconds at which what is known was true last. */
+  readonly confirmedAtMs: () => number;
 }
 
 /** From a change until it is on disk, and between two writes. */
@@ -64,6 +66,12 @@ export class Keeper {
     return this.#isDirty;
   }
 
+  /** What is on disk is true at `confirmedAtMs()`: its time says so to whoever starts from it. */
+  confirm(): void {
+    if (this.#isDirty || this.#timer !== null || this.#isStopped) return;
+    this.#writing = this.#confirm();
+  }
+
   /** Writes what is not on disk yet. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -71,6 +79,7 @@ export class Keeper {
     this.#timer = null;
     await this.#writing;
     if (this.#isDirty) await this.#write();
+    else await this.#confirm();
     this.#archive.close();
   }
 
@@ -82,6 +91,12 @@ export class Keeper {
         if (this.#isDirty) this.#schedule();
       });
     });
+  }
+
+  async #confirm(): Promise<void> {
+    const { stateDir, clock, confirmedAtMs } = this.#options;
+    const atMs = confirmedAtMs();
+    if (atMs > -Infinity) await confirmCopy(stateDir, clock.wallMs() - clock.nowMs() + atMs);
   }
 
   async #write(): Promise<void> {
@@ -100,6 +115,7 @@ export class Keeper {
     }
     try {
       await writeCopy(stateDir, position, frames);
+      await this.#confirm();
       if (this.#isFailing) log.info('The last good copy is written again', { stateDir });
       this.#isFailing = false;
     } catch (error) {

@@ -53,11 +53,15 @@ export class Link {
   isLeaving = false;
   /** Clock milliseconds of the first commit; Infinity before. */
   syncedAtMs = Infinity;
+  /** Clock milliseconds at which it was known last who callers are; -Infinity before the first commit. */
+  confirmedAtMs = -Infinity;
   readonly #options: LinkOptions;
   readonly #beat: Timer;
   #isSnapshot = false;
   /** Of the parts since the last commit. */
   #frames: Buffer[] = [];
+  /** For how long the controller had not heard of Pods when it said so last. */
+  #ageMs: number;
   /** Committed last; 0 is nothing of this stream. */
   #version: number;
 
@@ -66,6 +70,7 @@ export class Link {
     this.remote = wire.remote;
     this.welcome = welcome;
     this.#options = options;
+    this.#ageMs = welcome.ageMs;
     this.#version = resume?.epoch === welcome.epoch ? resume.version : 0;
     this.#beat = clock.every(HEARTBEAT_MS, () => this.#onBeat());
     wire.onFrame = (frame) => this.#onFrame(frame);
@@ -127,10 +132,19 @@ export class Link {
         this.#options.onAskToken();
         return;
       case FRAME_TYPE.heartbeat:
+        this.#ageMs = frame.version;
+        this.#confirm();
         return;
       default:
         skip(frame);
     }
+  }
+
+  /** What the agent knows is what the controller knows, if the first commit was there. */
+  #confirm(): void {
+    const { clock } = this.#options;
+    if (!this.isSynced) return;
+    this.confirmedAtMs = Math.max(this.confirmedAtMs, clock.nowMs() - this.#ageMs);
   }
 
   #commit(frame: Frame): void {
@@ -156,6 +170,7 @@ export class Link {
     this.#isSnapshot = false;
     this.#version = frame.version;
     if (!this.isSynced) this.syncedAtMs = clock.nowMs();
+    this.#confirm();
     const position = { epoch: welcome.epoch, version: frame.version };
     this.#options.onCommitted({ position, isSnapshot, delta, frames });
   }

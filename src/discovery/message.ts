@@ -77,13 +77,16 @@ function shortTerms(terms: readonly string[]): readonly string[] {
   return terms.slice(0, TERMS_MAX).map((term) => term.slice(0, TERM_LENGTH_MAX));
 }
 
-/** Says only that the sender lives. */
-export const HEARTBEAT: Buffer = encodeFrame({
-  type: FRAME_TYPE.heartbeat,
-  flags: 0,
-  version: 0,
-  payload: Buffer.alloc(0),
-});
+const NOTHING = Buffer.alloc(0);
+
+/** Says that the sender lives; a controller also says for how long it has not heard of Pods. */
+export function heartbeatFrame(ageMs: number): Buffer {
+  const version = Math.max(0, Math.round(ageMs));
+  return encodeFrame({ type: FRAME_TYPE.heartbeat, flags: 0, version, payload: NOTHING });
+}
+
+/** Of an agent. */
+export const HEARTBEAT: Buffer = heartbeatFrame(0);
 
 export type GoAwayReason =
   /** The controller ends: go to another one, then hang up here. */

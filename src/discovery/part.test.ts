@@ -212,6 +212,7 @@ test('endpoints and identities are rows, and a version with other columns is und
       serviceAccount: '',
       node: '',
       zone: '',
+      doubt: '',
       mood: 'a',
     },
   ]);

@@ -26,6 +26,7 @@ export const IDENTITY_COLUMNS = [
   'serviceAccount',
   'node',
   'zone',
+  'doubt',
 ] as const satisfies readonly Column<Identity>[];
 
 /** Columns whose values are places in the table of texts. */
@@ -61,8 +62,8 @@ export function endpointRow(
 }
 
 export function identityRow(identity: Identity, table: TextTable): unknown[] {
-  const { address, namespace, pod, serviceAccount, node, zone } = identity;
-  return [
+  const { address, namespace, pod, serviceAccount, node, zone, doubt } = identity;
+  const row = [
     address,
     table.place(namespace),
     pod,
@@ -70,6 +71,9 @@ export function identityRow(identity: Identity, table: TextTable): unknown[] {
     table.place(node),
     table.place(zone),
   ];
+  // Nearly all rows end here.
+  if (doubt !== '') row.push(doubt);
+  return row;
 }
 
 /** The columns of a part that is read. */

@@ -38,6 +38,8 @@ export interface DiscoveryServerOptions {
   readonly build?: string;
   /** Rejects when it cannot tell now. */
   readonly authenticate: Authenticate;
+  /** For how long it has not been known which Pods there are, in milliseconds: agents believe identities for a time only. Default 0. */
+  readonly ageMs?: () => number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -305,7 +307,7 @@ export class DiscoveryServer {
       return;
     }
     this.#sessions.get(agent)?.finish('replaced', 'the same agent connected again');
-    const { build, authenticate, clock, random, log } = this.#options;
+    const { build, authenticate, ageMs = () => 0, clock, random, log } = this.#options;
     const epoch = this.#epochFor(hello);
     const session = new Session({
       wire,
@@ -315,6 +317,7 @@ export class DiscoveryServer {
       resume: hello.resume?.epoch === epoch ? hello.resume.version : 0,
       history: this.#history,
       authenticate,
+      ageMs,
       clock,
       random,
       log,
@@ -323,7 +326,9 @@ export class DiscoveryServer {
     });
     this.#sessions.set(agent, session);
     this.#abilities = null;
-    wire.send(welcomeFrame({ format: refusal, epoch, build: build ?? '', synced: true }));
+    wire.send(
+      welcomeFrame({ format: refusal, epoch, build: build ?? '', synced: true, ageMs: ageMs() }),
+    );
     wire.resume();
     session.pump();
     log.info('An agent came', { agent, node: hello.node, build: hello.build, remote: wire.remote });

@@ -16,7 +16,7 @@ import type { History } from './history.ts';
 import {
   askTokenFrame,
   goAwayFrame,
-  HEARTBEAT,
+  heartbeatFrame,
   MESSAGE_BYTES_MAX,
   readAcknowledge,
   readToken,
@@ -80,6 +80,8 @@ export interface SessionOptions {
   readonly resume: number;
   readonly history: History;
   readonly authenticate: Authenticate;
+  /** For how long the controller has not heard of Pods. */
+  readonly ageMs: () => number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -174,7 +176,7 @@ export class Session {
     if (this.#wire.isSilent()) {
       this.#wire.close(new MeshError('connect_timeout', 'it was silent for too long'));
     } else if (this.#wire.unsentBytes === 0) {
-      this.#wire.send(HEARTBEAT);
+      this.#wire.send(heartbeatFrame(this.#options.ageMs()));
     }
   }
 

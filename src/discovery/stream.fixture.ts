@@ -92,7 +92,8 @@ export function service(key: string, endpoints: readonly string[] = []): Service
 }
 
 export function identity(address: string, pod = 'caller-1'): Identity {
-  return { address, namespace: 'shop', pod, serviceAccount: 'caller', node: 'node-1', zone: '' };
+  const where = { node: 'node-1', zone: '' };
+  return { address, namespace: 'shop', pod, serviceAccount: 'caller', ...where, doubt: '' };
 }
 
 export function delta(version: number, more: Partial<Delta> = {}): Delta {

@@ -27,7 +27,7 @@ interface Later<Value> {
 type Standing<Value> = 'first' | Later<Value>;
 type FieldsOf<T> = { readonly [K in keyof T]-?: Standing<T[K]> };
 type PolicyFields<Name extends keyof Policies> = FieldsOf<NonNullable<Policies[Name]>>;
-/** Nobody may be more than they are for want of a field, so there is none that must be known. */
+/** Who is in doubt for a reason that a later version has is so for this one: it reads any word. So there is no field that must be known. */
 type IdentityFields = {
   readonly [K in keyof Identity]-?: 'first' | (Later<Identity[K]> & { readonly unknown: 'ignore' });
 };
@@ -74,6 +74,8 @@ const IDENTITY: IdentityFields = {
   serviceAccount: 'first',
   node: 'first',
   zone: 'first',
+  // Readers of the first version have no access rules.
+  doubt: { unknown: 'ignore', unused: '' },
 };
 const POLICIES: FieldsOf<Policies> = {
   retry: 'first',

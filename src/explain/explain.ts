@@ -1,7 +1,7 @@
 /** What the mesh would do with one request, phase by phase, decided by the functions that the proxies run. */
 
 import { hash32 } from '../base/hash.ts';
-import type { Identity } from '../model/endpoint.ts';
+import type { Doubt, Identity } from '../model/endpoint.ts';
 import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http1/admit.ts';
 import type { HeadLimits } from '../proxy/http1/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
@@ -93,6 +93,12 @@ function tellHead(story: Story, read: ReadHead): boolean {
   return false;
 }
 
+/** Its address may be another Pod's by now. */
+const DOUBTS: Readonly<Record<Exclude<Doubt, ''>, string>> = {
+  terminating: 'the Pod is being deleted, so for access rules the caller is nobody',
+  unknown: 'nobody hears of the Pod any more, so for access rules the caller is nobody',
+};
+
 function tellCaller(story: Story, source: string, identity: Identity | undefined): void {
   if (identity === undefined) {
     return story.tell(
@@ -105,7 +111,8 @@ function tellCaller(story: Story, source: string, identity: Identity | undefined
   const node = identity.node === '' ? 'no known node' : `node ${identity.node}`;
   const zone = identity.zone === '' ? 'no known zone' : `zone ${identity.zone}`;
   const where = `service account ${serviceAccount}, ${node}, ${zone}`;
-  story.tell('identify', 'passed', `${address} is Pod ${namespace}/${pod} (${where})`);
+  const doubt = identity.doubt === '' ? '' : `; ${DOUBTS[identity.doubt]}`;
+  story.tell('identify', 'passed', `${address} is Pod ${namespace}/${pod} (${where})${doubt}`);
 }
 
 /** The route that takes the request, undefined when it ends before. */

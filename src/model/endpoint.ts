@@ -15,6 +15,9 @@ export interface Endpoint {
   readonly zone: string;
 }
 
+/** Why an address may stand for somebody else by now: its Pod is being deleted, or nobody knows how it is. '' is no doubt. */
+export type Doubt = '' | 'terminating' | 'unknown';
+
 /** Who a caller is, from the source address of its connection. */
 export interface Identity {
   /** The source address this identity stands for. */
@@ -25,6 +28,20 @@ export interface Identity {
   readonly serviceAccount: string;
   readonly node: string;
   readonly zone: string;
+  /** Unless it is '', the caller is nobody for access rules; logs, metrics and locality still go by who it probably is. */
+  readonly doubt: Doubt;
+}
+
+/**
+ * Who a caller is for access rules: nobody when that is in doubt, or was not confirmed for too long (`untilMs`, of the same clock
+ * as `nowMs`). Everything that decides by who a caller is goes through here.
+ */
+export function principalOf(
+  identity: Identity | undefined,
+  nowMs: number,
+  untilMs: number,
+): Identity | undefined {
+  return identity !== undefined && identity.doubt === '' && nowMs < untilMs ? identity : undefined;
 }
 
 /** `address:port`, with brackets around IPv6: unique inside a backend. */

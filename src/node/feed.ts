@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import type { Agent } from '../agent/agent.ts';
-import type { Clock } from '../base/clock.ts';
+import type { Clock, Timer } from '../base/clock.ts';
 import type { Env } from '../base/command.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
@@ -14,6 +14,7 @@ import { CONTROLLER } from '../model/names.ts';
 import type { Problem, Snapshot } from '../model/service.ts';
 import type { Trouble } from '../model/trouble.ts';
 import { Bundle } from './bundle.ts';
+import { identityProblem } from './identity-problem.ts';
 import { refusedProblems } from './refused-problems.ts';
 import type { NodeSettings } from './settings.ts';
 
@@ -25,6 +26,8 @@ export interface FeedOptions {
   readonly log: Log;
 }
 
+/** As often as a controller says that it lives. */
+const TRUST_MS = 5_000;
 /** Before the start. */
 const NOTHING: Snapshot = { version: 0, services: new Map(), identities: new Map() };
 
@@ -35,10 +38,13 @@ export class Feed {
   #client: DiscoveryClient | null = null;
   #kube: KubeClient | null = null;
   #served: () => void = () => undefined;
+  #trusting: Timer | null = null;
 
   constructor(options: FeedOptions) {
     this.#options = options;
     this.firstServed = new Promise((resolve) => (this.#served = resolve));
+    // Who callers are is not known before it was told.
+    options.agent.threads.trust.untilMs = -Infinity;
   }
 
   async start(): Promise<void> {
@@ -61,6 +67,8 @@ export class Feed {
       onRefused: () => this.acknowledge(),
     });
     await this.#client.start();
+    this.#trust();
+    this.#trusting = clock.every(TRUST_MS, () => this.#trust());
   }
 
   /** Connects again. */
@@ -69,6 +77,7 @@ export class Feed {
   }
 
   async stop(): Promise<void> {
+    this.#trusting?.cancel();
     await this.#client?.stop();
     this.#kube?.close();
   }
@@ -78,9 +87,30 @@ export class Feed {
     return this.#client?.snapshot() ?? NOTHING;
   }
 
-  /** Services that this version of maesh does not serve, since they say what it does not know. */
+  /** Services that this version of maesh does not serve, since they say what it does not know; identities that are too old. */
   problems(): readonly Problem[] {
-    return refusedProblems(this.#client?.refused() ?? [], readVersion());
+    const { identityMaxAgeMs } = this.#options.settings;
+    const refused = refusedProblems(this.#client?.refused() ?? [], readVersion());
+    const isOld = this.snapshot().version > 0 && this.identityAgeMs() >= identityMaxAgeMs;
+    return isOld ? [...refused, identityProblem(identityMaxAgeMs)] : refused;
+  }
+
+  /** For the admin API. */
+  readonly shown = {
+    snapshot: (): Snapshot => this.snapshot(),
+    identityAgeMs: (): number => this.identityAgeMs(),
+  };
+
+  /** For how long it was not confirmed who callers are; Infinity when it never was. */
+  identityAgeMs(): number {
+    const confirmedAtMs = this.#client?.status().confirmedAtMs ?? -Infinity;
+    return Math.max(this.#options.clock.nowMs() - confirmedAtMs, 0);
+  }
+
+  /** Moves on until when the proxy threads believe who callers are. */
+  #trust(): void {
+    const { agent, clock, settings } = this.#options;
+    agent.threads.trust.untilMs = clock.nowMs() - this.identityAgeMs() + settings.identityMaxAgeMs;
   }
 
   /** Tells the controller which Services fail callers of this node. */

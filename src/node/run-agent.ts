@@ -46,7 +46,7 @@ export async function runAgent(
   const admin = new Admin({
     settings,
     agent,
-    snapshot: () => feed.snapshot(),
+    ...feed.shown,
     problems: () => [...agent.problems(), ...feed.problems()],
     clock,
     log,

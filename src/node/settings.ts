@@ -15,6 +15,8 @@ export interface NodeSettings extends LogSettings {
   readonly node: string;
   /** Where the controllers are; asked of the DNS at each connect. */
   readonly controller: { readonly host: string; readonly port: number };
+  /** Callers whose identity was not confirmed for this long are nobody for access rules. */
+  readonly identityMaxAgeMs: number;
   /** Folder of the last good copy of the configuration. */
   readonly stateDir: string;
   /** File of the token that proves who this agent is. */

@@ -14,6 +14,7 @@ import { BrokenRules } from './http1/broken-rules.ts';
 import { OWN_DIALS_BYTES, OwnDials } from './own-dials.ts';
 import { DateLine } from './http1/date-line.ts';
 import { Head } from './http1/head.ts';
+import { IdentityTrust } from './ledger/identity-trust.ts';
 import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
 
 /** Bytes per read: one buffer for all connections of the thread, because a read is consumed before the next begins. */
@@ -33,6 +34,7 @@ export class ThreadContext {
   readonly settings: ProxySettings;
   readonly wheel: DeadlineWheel;
   readonly identities = new Map<string, Identity>();
+  readonly trust: IdentityTrust;
   /** CIDR check of `trustedSources`, by source address. */
   readonly isTrusted: (address: string) => boolean;
   readonly rules: BrokenRules;
@@ -62,6 +64,8 @@ export class ThreadContext {
     guard: Guard;
     settings: ProxySettings;
     isTrusted: (address: string) => boolean;
+    /** By default identities are believed without end. */
+    trust?: IdentityTrust;
     /** Proxy threads of the process; default 1. */
     threads?: number;
     /** Shared with the other threads of the process. */
@@ -74,6 +78,7 @@ export class ThreadContext {
     this.guard = options.guard;
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
+    this.trust = options.trust ?? new IdentityTrust();
     this.wheel = new DeadlineWheel(options.clock);
     const { settings, threads = 1, descriptors = Infinity } = options;
     this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));

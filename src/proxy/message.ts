@@ -12,6 +12,8 @@ export interface ThreadData {
   /** Memory of `OwnDials`. */
   readonly ownDials: SharedArrayBuffer;
   readonly settings: ProxySettings;
+  /** Of the `IdentityTrust` of all threads. */
+  readonly trust: SharedArrayBuffer;
 }
 
 export type ToThread =

@@ -6,6 +6,7 @@ import { MeshError } from '../base/error.ts';
 import type { Guard } from '../base/guard.ts';
 import type { Log } from '../base/log.ts';
 import type { Identity } from '../model/endpoint.ts';
+import { IdentityTrust } from './ledger/identity-trust.ts';
 import type { ProxySettings } from '../model/settings.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import {
@@ -63,6 +64,8 @@ export interface ThreadPoolOptions {
 
 export class ThreadPool {
   restarts = 0;
+  /** Until when all threads believe identities. */
+  readonly trust = new IdentityTrust();
   readonly #options: ThreadPoolOptions;
   readonly #threads: (Thread | null)[];
   readonly #services = new Map<string, PlacedService>();
@@ -225,6 +228,7 @@ export class ThreadPool {
         settings,
         threads: this.#options.count,
         ownDials: this.#ownDials,
+        trust: this.trust.buffer,
       } satisfies ThreadData,
       name: `proxy-${index}`,
     });

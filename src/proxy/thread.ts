@@ -14,6 +14,7 @@ import { ThreadContext } from './context.ts';
 import { AccessWriter } from './http1/access.ts';
 import { RULES } from './http1/rule.ts';
 import { LedgerView } from './ledger/cells.ts';
+import { IdentityTrust } from './ledger/identity-trust.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
 import { descriptorLimit } from './descriptor-limit.ts';
 import { ProxyServer } from './server.ts';
@@ -25,7 +26,7 @@ import { EventLoopMonitor } from './telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { settings, threads, ownDials } = workerData as ThreadData;
+const { settings, threads, ownDials, trust } = workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
@@ -40,6 +41,7 @@ const context = new ThreadContext({
   threads,
   ownDials,
   descriptors: descriptorLimit(),
+  trust: new IdentityTrust(trust),
 });
 const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();

@@ -344,6 +344,7 @@ test('callers are served on their own node, then in their own zone', async (t) =
     serviceAccount: 'default',
     node,
     zone,
+    doubt: '' as const,
   });
   await proxy.apply([], {
     identities: [

@@ -10,6 +10,7 @@ import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Expression } from '../../src/model/expression.ts';
+import type { Identity } from '../../src/model/endpoint.ts';
 import type { Problem, Service, Snapshot } from '../../src/model/service.ts';
 import { exampleEndpoint, exampleService } from './model.ts';
 
@@ -136,11 +137,16 @@ export class ExampleView implements AdminView {
       serviceAccount: 'default',
       node: '',
       zone: '',
-    };
+      doubt: '',
+    } as const;
     return {
       version: 7,
       services: new Map(this.services.map((service) => [service.key, service])),
-      identities: new Map([[identity.address, identity]]),
+      identities: new Map<string, Identity>([
+        [identity.address, identity],
+        ['127.1.0.6', { ...identity, address: '127.1.0.6', doubt: 'terminating' }],
+        ['127.1.0.7', { ...identity, address: '127.1.0.7', doubt: 'unknown' }],
+      ]),
     };
   }
 

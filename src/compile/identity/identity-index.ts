@@ -1,12 +1,15 @@
 /**
- * Which Pod a source address stands for. When it is in doubt an address stands for nobody: an access rule may then deny
- * a caller that it should let in, and never lets in one that it should deny.
+ * Which Pod a source address stands for. When it is in doubt an address stands for nobody, as far as access rules go: one may then
+ * deny a caller that it should let in, and never lets in one that it should deny.
+ *
+ * A Pod's address is its own from when the cluster gives it until the Pod's network is taken down. That happens before the API server
+ * hears of it, so from the moment a Pod is being deleted, or nobody hears of it any more, its address may be another's.
  */
 
 import { isEqual } from '../../base/equal.ts';
 import type { PodObject } from '../../kube/object.ts';
 import type { StoreView } from '../../kube/store.ts';
-import type { Identity } from '../../model/endpoint.ts';
+import type { Doubt, Identity } from '../../model/endpoint.ts';
 import { compareText, type Finding } from '../finding.ts';
 import { addTo, removeFrom } from '../index/labels.ts';
 
@@ -112,6 +115,7 @@ export class IdentityIndex {
       serviceAccount: pod.serviceAccount,
       node: pod.nodeName,
       zone: this.#store.get('Node', '', pod.nodeName)?.zone ?? '',
+      doubt: doubtOf(pod),
     };
   }
 }
@@ -127,6 +131,15 @@ function findingKey(address: string): string {
 /** Its address may belong to somebody else already. */
 function isOver(pod: PodObject): boolean {
   return pod.phase === 'Succeeded' || pod.phase === 'Failed';
+}
+
+/** Phases in which a Pod has its address for itself: containers that prepare it run while it is Pending; a plain manifest has none. */
+const CERTAIN_PHASES: readonly string[] = ['', 'Pending', 'Running'];
+
+/** Of a Pod that nobody else shares the address with. */
+function doubtOf({ phase, meta }: PodObject): Doubt {
+  if (meta.deletionTimestamp !== '') return 'terminating';
+  return CERTAIN_PHASES.includes(phase) ? '' : 'unknown';
 }
 
 /** A plain manifest without a phase counts as running. */

@@ -101,7 +101,8 @@ test('identities pass through, the last word of each', () => {
     serviceAccount: 's',
     node: '',
     zone: '',
-  };
+    doubt: '',
+  } as const;
   bed.compile({ identities: [identity, { ...identity, address: '10.0.0.2' }] });
   bed.compile({ removedIdentities: ['10.0.0.2'] });
   bed.placer.listed();

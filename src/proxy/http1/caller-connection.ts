@@ -7,7 +7,7 @@
 
 import type { Socket } from 'node:net';
 import { hash32 } from '../../base/hash.ts';
-import type { Identity } from '../../model/endpoint.ts';
+import { type Identity, principalOf } from '../../model/endpoint.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
@@ -90,7 +90,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     this.#armIdle();
   }
 
-  /** Who the source address stands for now; undefined is nobody. */
+  /** Who the source address probably stands for now, for logs and locality; undefined is nobody. */
   identify(): Identity | undefined {
     return this.#context.identities.get(this.address);
   }
@@ -103,6 +103,12 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     if (meshAccount === '') return false;
     const caller = this.identify();
     return caller !== undefined && isAccount(caller, meshAccount);
+  }
+
+  /** Who the caller is for access rules. */
+  principal(): Identity | undefined {
+    const { wheel, trust } = this.#context;
+    return principalOf(this.identify(), wheel.nowMs, trust.untilMs);
   }
 
   get service(): string {

@@ -262,6 +262,19 @@ const PROCESS_METRICS: readonly Shape[] = [
     }),
   },
   {
+    name: 'maesh_identities',
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Source addresses that stand for a Pod: `certain`, or in `doubt`; a caller in doubt is nobody for access rules.',
+    reading: figure((source) => source.identities()),
+  },
+  {
+    name: 'maesh_identities_age_seconds',
+    type: 'gauge',
+    help: 'For how long no controller that hears of Pods has confirmed who callers are; from `--identity-max-age` on all are nobody for access rules.',
+    reading: one((source) => source.identityAgeSeconds()),
+  },
+  {
     name: 'maesh_proxy_threads',
     type: 'gauge',
     help: 'Proxy threads that are alive.',

@@ -31,6 +31,10 @@ export interface MetricsSource {
   listeners(): number;
   /** One per Service port that cannot be listened on. */
   listenFailures(): Iterable<{ readonly service: string }>;
+  /** Source addresses that stand for a Pod, as samples by state: `certain` or `doubt`. */
+  identities(): readonly { readonly labels: readonly [string]; readonly value: number }[];
+  /** For how long it was not confirmed who they are. */
+  identityAgeSeconds(): number;
   /** By part of the process. */
   defects(): Iterable<readonly [string, number]>;
   dnsQueries(): Iterable<DnsQueryCount>;

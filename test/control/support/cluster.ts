@@ -261,6 +261,7 @@ export class Cluster {
       pod,
       node: NODE,
       controller: { host: '127.0.0.1', port: this.discovery.port },
+      identityMaxAgeMs: 60_000,
       dns: { host: '127.0.0.1', port: 0 },
       domains: [DOMAIN],
       dnsTtlSeconds: 5,

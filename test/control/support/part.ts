@@ -64,6 +64,10 @@ export class Part {
     return JSON.parse((await this.#ask(path)).body) as T;
   }
 
+  async text(path: string): Promise<string> {
+    return (await this.#ask(path)).body;
+  }
+
   /** Why `/readyz` says no; empty when it says yes. */
   async pending(): Promise<readonly string[]> {
     return (await this.json<{ pending: readonly string[] }>('/readyz')).pending;
