@@ -1,0 +1,97 @@
+/** What the interop tests run, installed by scripts/interop-tools.sh; and why they are skipped where that cannot be. */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { connect } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { until } from '../e2e/support/until.ts';
+
+const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+export type Language = 'python' | 'node';
+
+const installed = spawnSync(path('../../scripts/interop-tools.sh'), { encoding: 'utf8' });
+const [modules = '', python = ''] = installed.stdout.trim().split('\n').slice(-2);
+
+export const SKIP: string | false =
+  installed.status === 0
+    ? false
+    : `the servers and clients are missing: ${installed.stderr.trim()}`;
+
+function command(language: Language, script: 'serve' | 'call', words: readonly string[]): string[] {
+  return language === 'python'
+    ? [`${python}/bin/python3`, path(`./python/${script}.py`), ...words]
+    : [process.execPath, path(`./node/${script}.mjs`), ...words];
+}
+
+const env = {
+  ...process.env,
+  MODULES: modules,
+  PYTHONDONTWRITEBYTECODE: '1',
+  PYTHONUNBUFFERED: '1',
+  NODE_ENV: 'production',
+};
+
+/** A server of its own process group, since many start workers. */
+export class ServerProcess {
+  readonly #child: ChildProcess;
+  #said = '';
+  #ended = false;
+
+  constructor(language: Language, name: string, at: { address: string; port: number }) {
+    const [program = '', ...args] = command(language, 'serve', [name, at.address, String(at.port)]);
+    this.#child = spawn(program, args, { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
+    this.#child.once('close', () => (this.#ended = true));
+  }
+
+  /** Resolves once it accepts connections. */
+  static async start(
+    language: Language,
+    name: string,
+    at: { address: string; port: number },
+  ): Promise<ServerProcess> {
+    const server = new ServerProcess(language, name, at);
+    await until(
+      `${name} listens`,
+      () => {
+        if (server.#ended) throw new Error(`${name} ended: ${server.#said}`);
+        return accepts(at);
+      },
+      60_000,
+    );
+    return server;
+  }
+
+  async stop(): Promise<void> {
+    const { pid } = this.#child;
+    if (pid === undefined || this.#ended) return;
+    process.kill(-pid, 'SIGKILL');
+    await until('the server is gone', () => this.#ended);
+  }
+}
+
+function accepts({ address, port }: { address: string; port: number }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, address);
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** What a client printed, one line per call. */
+export function runClient(language: Language, name: string, origin: string): Promise<string[]> {
+  const [program = '', ...args] = command(language, 'call', [name, origin]);
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+    let out = '';
+    let err = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve(out.trim().split('\n'));
+      else reject(new Error(`${name} ended with ${code}: ${err}\n${out}`));
+    });
+  });
+}
