@@ -15,8 +15,11 @@ export function reportSuccess(
   nowMs: number,
 ): void {
   const { words, w } = ep.cells;
-  if (words[w + ENDPOINT_WORD.consecutiveFailures] !== 0) {
+  const failures = words[w + ENDPOINT_WORD.consecutiveFailures] ?? 0;
+  if (failures !== 0) {
     Atomics.store(words, w + ENDPOINT_WORD.consecutiveFailures, 0);
+    // The row ends without an ejection: its failures count after all.
+    if (failures < policies.ejection.consecutiveFailures) addPenalty(ep.cells, failures, nowMs);
   }
   if (words[w + ENDPOINT_WORD.health] === PROBING) restore(ep.cells);
   easePenalty(ep.cells, nowMs);
@@ -31,11 +34,14 @@ export function reportFailure(ep: EndpointState, policies: Policies, nowMs: numb
   const { ejection } = policies;
   const { words, w, own, o } = ep.cells;
   own[o + ENDPOINT_OWN.failed] = (own[o + ENDPOINT_OWN.failed] ?? 0) + 1;
-  addPenalty(ep.cells, nowMs);
   const failures = Atomics.add(words, w + ENDPOINT_WORD.consecutiveFailures, 1) + 1;
   const health = healthOf(ep.cells);
   if (health === PROBING) return ejectAgain(ep.cells, ejection, nowMs);
   const limit = ejection.consecutiveFailures;
-  if (health !== IN_ROTATION || limit <= 0 || failures < limit) return false;
-  return eject(ep.cells, ep.peers, ejection, nowMs);
+  if (health !== IN_ROTATION) return false;
+  // A row that may end in an ejection is not held up by a penalty.
+  if (failures < limit) return false;
+  if (limit > 0 && eject(ep.cells, ep.peers, ejection, nowMs)) return true;
+  addPenalty(ep.cells, failures === limit ? limit : 1, nowMs);
+  return false;
 }

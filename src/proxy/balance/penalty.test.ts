@@ -111,3 +111,28 @@ test('an endpoint with the largest penalty is picked when there is no other one'
   fixture.setPenalty(0, 1_000);
   assert.equal(fixture.pick(), fixture.at(0));
 });
+
+test('failures in a row eject as soon as without penalties, and count as load when the row ends before', () => {
+  const policies = policiesWith({
+    ejection: { ...policiesWith().ejection, consecutiveFailures: 3 },
+  });
+  const fixture = new BackendFixture(endpointsWith([100, 100, 100]), policies);
+  const [endpoint, other] = [fixture.at(0), fixture.at(1)];
+  const now = (): number => fixture.clock.nowMs();
+  for (let i = 0; i < 2; i++) assert.equal(reportFailure(endpoint, policies, now()), false);
+  assert.equal(penaltyOf(endpoint.cells, now()), 0);
+  assert.equal(reportFailure(endpoint, policies, now()), true);
+  for (let i = 0; i < 2; i++) reportFailure(other, policies, now());
+  reportSuccess(other, 1, policies, now());
+  assert.equal(penaltyOf(other.cells, now()), 1, 'two, and half of them for the answer');
+});
+
+test('failures count as load when too many are ejected already', () => {
+  const policies = policiesWith({
+    ejection: { ...policiesWith().ejection, consecutiveFailures: 3 },
+  });
+  const fixture = new BackendFixture(endpointsWith([100]), policies);
+  const endpoint = fixture.at(0);
+  for (let i = 0; i < 4; i++) reportFailure(endpoint, policies, fixture.clock.nowMs());
+  assert.equal(penaltyOf(endpoint.cells, fixture.clock.nowMs()), 4);
+});

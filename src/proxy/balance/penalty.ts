@@ -1,7 +1,8 @@
 /**
  * What an endpoint's failures add to its load. An endpoint that refuses at once never has much in flight, so it would draw
  * requests from its busy siblings, whether or not ejection takes it out. Each recent failure counts as the load of an average
- * sibling and one request; half of that is forgotten in a second, and with each answer.
+ * sibling and one request; half of that is forgotten in a second, and with each answer. Where failures in a row eject, those of a row
+ * count when it ends without an ejection.
  */
 
 import type { Cells } from '../ledger/cells.ts';
@@ -25,9 +26,9 @@ export function faded(penalty: number, atMs: number, nowMs: number): number {
   return left < FORGOTTEN ? 0 : left;
 }
 
-/** The endpoint failed. Threads that write at the same time lose at worst one failure. */
-export function addPenalty(cells: Cells, nowMs: number): void {
-  set(cells, Math.min(penaltyOf(cells, nowMs) + 1, PENALTY_MAX), nowMs);
+/** The endpoint failed so often. Threads that write at the same time lose at worst one failure. */
+export function addPenalty(cells: Cells, failures: number, nowMs: number): void {
+  set(cells, Math.min(penaltyOf(cells, nowMs) + failures, PENALTY_MAX), nowMs);
 }
 
 /** The endpoint answered. */
