@@ -5,7 +5,7 @@ export interface Endpoint {
   /** IPv4 or IPv6 literal. */
   readonly address: string;
   readonly port: number;
-  /** Share of traffic against its siblings, 0 to 1,000; 0 takes none. Pods say it with `maesh.dev/weight`; default 100. */
+  /** Share of traffic against its siblings, 0 to 1,000; 0 takes none unless all have it. Pods say it with `maesh.dev/weight`; default 100. */
   readonly weight: number;
   /** `namespace/name` of the pod, or '' when a manual Endpoints object gave no pod. */
   readonly pod: string;

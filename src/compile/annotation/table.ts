@@ -44,7 +44,7 @@ const MESH_ROWS: readonly AnnotationRow[] = [
     ...plainRow('weight', 'weight', {
       type: wholeNumber(0, 1_000),
       default: 100,
-      text: 'Share of traffic that this Pod takes against the other endpoints of its Services; 0 takes none. Each node shares among its own Pods first, unless `locality` is `none`.',
+      text: 'Share of traffic that this Pod takes against the other endpoints of its Services; 0 takes none as long as another one has more; when all have 0, they share equally. Each node shares among its own Pods first, unless `locality` is `none`.',
       example: '10',
     }),
     on: ['Pod'],

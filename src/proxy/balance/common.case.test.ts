@@ -176,6 +176,8 @@ for (const algorithm of ALGORITHMS) {
       policiesWith({ balance: { algorithm } }),
     );
     assert.ok(none.frequencies(200, hashes).every((share) => share > 0.2));
+    const told = none.state.odds(request(), none.clock.nowMs()).filter(({ share }) => share > 0);
+    assert.ok(told.every(({ reason }) => reason === 'in rotation, since all weights are 0'));
   });
 
   test(`${algorithm}: a new endpoint starts at a tenth of its weight and grows`, () => {

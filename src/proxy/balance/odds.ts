@@ -96,11 +96,16 @@ function choose(input: OddsInput): Choice | null {
     const candidates = rotation.candidates(request.avoid, nowMs);
     if (candidates.length === 0) continue;
     const odds = picker.odds(request, candidates, nowMs);
-    return { shares: sharesOf(candidates, odds), tier: i, reason: 'in rotation' };
+    return { shares: sharesOf(candidates, odds), tier: i, reason: reasonOf(far) };
   }
   const { avoid } = request;
   if (avoid === null || !far.members.includes(avoid) || !far.isUsable(avoid, null)) return null;
   return { shares: new Map([[avoid, 1]]), tier: last, reason: 'no other endpoint is left' };
+}
+
+function reasonOf({ members }: Rotation): string {
+  const isWeightless = members.every(({ endpoint }) => endpoint.weight === 0);
+  return isWeightless ? 'in rotation, since all weights are 0' : 'in rotation';
 }
 
 function sharesOf(
