@@ -35,13 +35,15 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     return { ...bad, failure: head.failure === '' ? 'bad_request' : head.failure, text: why };
   }
   const host = text(head.hostStart, head.hostEnd);
+  const target = targetOf(data, head);
+  const encoded = head.targetRaw === 0 ? '' : `, target sent on as "${target}"`;
   return {
     head,
     failure: '',
     method: text(head.methodStart, head.methodEnd),
-    target: targetOf(data, head),
+    target,
     host,
-    text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}`,
+    text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}${encoded}`,
   };
 }
 
