@@ -81,29 +81,41 @@ export function serviceText(status: ServiceStatus, isColored: boolean): string {
   ].join('\n');
 }
 
-function endpointLines({ endpoints, nodes }: ServiceStatus, isColored: boolean): readonly string[] {
+function endpointLines(
+  { service, endpoints, nodes }: ServiceStatus,
+  isColored: boolean,
+): readonly string[] {
   const asked = nodes.filter(({ figures }) => figures !== null).length;
-  const rows = endpoints.map(({ address, port, pod, ejectedOn, figures }): Row => {
-    const health =
-      ejectedOn.length === 0
-        ? cell('healthy', 'green')
-        : cell(
-            ejectedOn.length === asked ? 'ejected' : `ejected on ${ejectedOn.length} of ${asked}`,
-            'red',
-          );
-    const cells = figureCells(figures).slice(0, 5);
+  const namespace = service.slice(0, service.indexOf('/') + 1);
+  const rows = endpoints.map((endpoint): Row => {
+    const { servicePort, pod, ejectedOn, figures } = endpoint;
+    const isEverywhere = ejectedOn.length === asked;
+    const out = cell(isEverywhere ? 'ejected' : `ejected ${ejectedOn.length}/${asked}`, 'red');
+    const [rate, success, p50, , p99] = figureCells(figures);
     return {
       cells: [
-        cell(endpointKey({ address, port })),
-        cell(pod),
-        health,
-        ...cells,
+        right(String(servicePort)),
+        cell(endpointKey(endpoint)),
+        // Almost always of the same namespace as the Service.
+        cell(pod.startsWith(namespace) ? pod.slice(namespace.length) : pod),
+        ejectedOn.length === 0 ? cell('healthy', 'green') : out,
+        ...[rate, success, p50, p99].map((each) => each ?? cell('')),
         right(String(figures.inFlight)),
       ],
-      note: ejectedOn.length === 0 || ejectedOn.length === asked ? '' : ejectedOn.join(', '),
+      note: ejectedOn.length === 0 || isEverywhere ? '' : `by ${ejectedOn.join(', ')}`,
     };
   });
-  const header = ['ENDPOINT', 'POD', 'HEALTH', ...FIGURE_HEADER.slice(0, 5), 'IN FLIGHT'];
+  const header = [
+    'PORT',
+    'ENDPOINT',
+    'POD',
+    'HEALTH',
+    'RATE',
+    'SUCCESS',
+    'P50',
+    'P99',
+    'IN FLIGHT',
+  ];
   return tableLines(header, rows, isColored);
 }
 

@@ -13,6 +13,8 @@ import type { Outcome } from './bed/command.ts';
 import { MeshBed } from './mesh/mesh.ts';
 
 const NS = 'shop';
+/** Of four Pods, each with an endpoint for either port of the Service. */
+const ENDPOINTS = 8;
 const URL_OF_WEB = 'http://web.shop.maesh/';
 const MAESH = join(import.meta.dirname, '../../bin/kubectl-maesh');
 let mesh: MeshBed;
@@ -90,6 +92,12 @@ async function explained(user: string, from: string): Promise<Explanation> {
   return (await ask(user, 'explain', URL_OF_WEB, '--from', from)).said as Explanation;
 }
 
+/** Readable on a terminal of 100 columns. */
+function assertNarrow(text: string): void {
+  const wide = text.split('\n').filter((line) => line.length > 100);
+  assert.deepEqual(wide, [], text);
+}
+
 /** Whoever sees all of the mesh is shown the same. */
 async function seesEverything(user: string): Promise<void> {
   const { code, said } = await ask(user, 'status');
@@ -113,10 +121,7 @@ test('an administrator sees the whole mesh, without an error', async (context) =
   const { stdout } = await run('', 'status');
   context.diagnostic(stdout);
   assert.match(stdout, /^Problems: none$/m);
-  assert.ok(
-    stdout.split('\n').every((line) => line.length <= 100),
-    stdout,
-  );
+  assertNarrow(stdout);
 });
 
 test('status -A has the figures of what callers do, and why a Service has no mesh name', async (context) => {
@@ -130,9 +135,11 @@ test('status -A has the figures of what callers do, and why a Service has no mes
     const web = services.find(({ service }) => service === `${NS}/web`);
     return (web?.figures?.requestsPerSecond ?? 0) > 10 && web;
   });
-  assert.deepEqual(row.endpoints, { healthy: 4, total: 4 });
+  assert.deepEqual(row.endpoints, { healthy: ENDPOINTS, total: ENDPOINTS });
   assert.equal(row.figures?.successRatio, 1);
-  context.diagnostic((await run('', 'status', '-A')).stdout);
+  const { stdout } = await run('', 'status', '-A');
+  context.diagnostic(stdout);
+  assertNarrow(stdout);
 });
 
 test('status of a Service has each endpoint and each node', async (context) => {
@@ -140,7 +147,7 @@ test('status of a Service has each endpoint and each node', async (context) => {
   const { names, endpoints, nodes, state } = said as ServiceStatus;
   assert.equal(state, 'published');
   assert.ok(names.includes('web.shop.maesh'));
-  assert.equal(endpoints.length, 4);
+  assert.equal(endpoints.length, ENDPOINTS);
   assert.deepEqual(
     nodes.map(({ node, note }) => [node, note]),
     [
@@ -148,7 +155,9 @@ test('status of a Service has each endpoint and each node', async (context) => {
       ['n2', ''],
     ],
   );
-  context.diagnostic((await run('', 'status', 'svc/web', '-n', NS)).stdout);
+  const { stdout } = await run('', 'status', 'svc/web', '-n', NS);
+  context.diagnostic(stdout);
+  assertNarrow(stdout);
 });
 
 test('explain and hosts by kubeconfig alone: the state is that of the node of the caller', async () => {
