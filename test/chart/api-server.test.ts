@@ -244,10 +244,13 @@ describe(
               ['create', '-o', 'json', '-f', '-'],
               JSON.stringify(pod),
             );
-            const { priorityClassName, priority } = (
+            const { priorityClassName, priority, preemptionPolicy } = (
               JSON.parse(made) as { spec: Record<string, unknown> }
             ).spec;
-            assert.deepEqual([priorityClassName, priority], ['maesh', 1_000_000_000]);
+            assert.deepEqual(
+              [priorityClassName, priority, preemptionPolicy],
+              ['maesh', 1_000_000_000, 'Never'],
+            );
             await api.kubectl([
               'delete',
               'pod',

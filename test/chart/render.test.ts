@@ -281,6 +281,7 @@ describe('values.schema.json', { skip: skipWithout('helm') }, () => {
     ['accessLog: { statusMin: 50 }', /'\/accessLog\/statusMin'/],
     ['runAsUser: 0', /'\/runAsUser'/],
     ['priorityClass: { value: 2000000000 }', /'\/priorityClass\/value'/],
+    ['priorityClass: { preemptionPolicy: Always }', /'\/priorityClass\/preemptionPolicy'/],
     ['listenAddress: localhost', /'\/listenAddress'/],
   ];
   for (const [values, said] of REFUSED) {
