@@ -34,7 +34,7 @@ REASONS = {200: "OK", 204: "No Content", 302: "Found", 304: "Not Modified", 404:
 
 def with_length(fields, body, status):
     if status in (204, 304):
-        return fields
+        return list(fields)
     return fields + [("Content-Length", str(len(body)))]
 
 
@@ -52,7 +52,8 @@ def wsgi(environ, start_response):
         status, fields, body = page(method, path)
     line = "%d %s" % (status, REASONS[status])
     if body is None:
-        start_response(line, fields)
+        # A copy: wsgiref adds its own fields to the list.
+        start_response(line, list(fields))
         return iter([] if method == "HEAD" else PARTS)
     start_response(line, with_length(fields, body, status))
     return [b"" if method == "HEAD" else body]
