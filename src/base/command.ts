@@ -24,10 +24,19 @@ export interface LogSettings {
 
 export const FAILURE_EXIT_CODE = 1;
 
-/** The log that the settings ask for, on standard error. */
-export function commandLog(settings: LogSettings, io: CommandIo, clock: Clock): Promise<Log> {
+/** Of the log that was made last: a process has one. */
+let onWarning: ((warning: Error) => void) | null = null;
+
+/** The log that the settings ask for, on standard error. Warnings of the runtime become lines of it, or it would not be readable as JSON. */
+export async function commandLog(settings: LogSettings, io: CommandIo, clock: Clock): Promise<Log> {
   const { logLevel: level, logFormat: format } = settings;
-  return createLog({ level, format, clock, write: (line) => io.err(line) });
+  const log = await createLog({ level, format, clock, write: (line) => io.err(line) });
+  if (onWarning !== null) process.off('warning', onWarning);
+  onWarning = ({ name, message }) => {
+    if (name !== 'ExperimentalWarning') log.warn(`Warning of Node: ${message}`, { name });
+  };
+  process.on('warning', onWarning);
+  return log;
 }
 
 /** Resolves on the first SIGTERM or SIGINT. */

@@ -75,6 +75,20 @@ for (const [index, flag] of ['--inspect=0', '--inspect-brk=0', '--inspect-wait=0
   });
 }
 
+test('a warning of the runtime is a line of the log', options, async (t) => {
+  const warn = 'setTimeout(() => process.emitWarning("two\\nlines"), 1)';
+  const mesh = new Mesh({
+    paths: [folder.path],
+    cidr: '127.84.7.0/24',
+    env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(warn)}` },
+    flags: ['--log-format', 'json'],
+  });
+  t.after(() => mesh.stop());
+  await mesh.ready();
+  await until('it is logged', () => mesh.stderr.includes('Warning of Node: two'));
+  for (const line of mesh.stderr.trim().split('\n')) JSON.parse(line);
+});
+
 test('a crash leaves no core dump and no report behind', options, async (t) => {
   const mesh = await start(5);
   t.after(() => mesh.stop());
