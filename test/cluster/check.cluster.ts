@@ -254,6 +254,34 @@ test('a stanza that is taken out of the cluster DNS is put back and told', { ski
   await event('ClusterDns', 'configmap/coredns', 'kube-system');
 });
 
+test(
+  'maesh install ends when callers are served, and uninstall when the namespace is gone',
+  { skip },
+  async () => {
+    await mesh.uninstall();
+    await bed.kubectl(['delete', 'namespace', MESH]);
+    const pre = await maesh('check', '--pre');
+    assert.equal(pre.code, 0, pre.stdout);
+    assert.match(
+      pre.stdout,
+      /^ok +cluster DNS +kubernetes: ConfigMap kube-system\/coredns Corefile gets/m,
+    );
+    const installed = await maesh('install');
+    assert.equal(installed.code, 0, installed.stderr);
+    const { code, errors, problems } = await check();
+    assert.deepEqual([code, errors], [0, 0], JSON.stringify(problems));
+    assert.deepEqual(await call(), [200, 200, 200, 200]);
+    const again = await maesh('check', '--pre');
+    assert.equal(again.code, 1);
+    assert.match(again.stdout, /^error +mesh +Namespace maesh is "installed"/m);
+    const gone = await maesh('uninstall', '--yes', '--leave', '5s', '--delete-namespace');
+    assert.equal(gone.code, 0, gone.stderr);
+    assert.match(gone.stdout, /^Namespace maesh deleted$/m);
+    const left = await bed.tryKubectl(['get', 'namespace', MESH]);
+    assert.match(left.stderr, /not found/);
+  },
+);
+
 /** Drops what is forwarded on a node and fits; '' drops nothing. A stand-in for a NetworkPolicy. */
 async function filter(node: string, rule: string): Promise<void> {
   const netns = `${basename(bed.onlyLocal.work)}-${node}`;
