@@ -160,7 +160,10 @@ test('missingReplicas() waits for what was applied, not for what ran before', as
     metadata: { name: 'maesh-agent-a', namespace: 'maesh', labels: labelsOf('agent') },
     status: { containerStatuses: [{ state: { waiting: { reason: 'ImagePullBackOff' } } }] },
   });
-  assert.equal(await troubles(api, 'maesh'), 'maesh-agent-a (ImagePullBackOff)');
+  assert.deepEqual(await troubles(api, 'maesh'), {
+    why: 'maesh-agent-a (ImagePullBackOff)',
+    see: 'kubectl -n maesh describe pod maesh-agent-a',
+  });
 });
 
 test('rightsOf() lists every right of the chart, for whom and where', async () => {
