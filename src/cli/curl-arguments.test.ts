@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import * as fc from 'fast-check';
 
-import { curlTargets, parseCurlHelp } from './curl-arguments.ts';
+import { curlTargets, parseCurlHelp, withAdded } from './curl-arguments.ts';
 
 const HELP = `Usage: curl [options...] <url>
      --anyauth            Pick any authentication method
@@ -74,4 +74,17 @@ test('curlTargets() reads host and port as curl does', () => {
 
 test('curlTargets() survives any arguments', () => {
   fc.assert(fc.property(fc.array(fc.string()), (args) => Array.isArray(targets(...args))));
+});
+
+test('withAdded() puts options first, but for -q, and some after each --next', () => {
+  const added = { first: ['--config', 'f'], each: ['--interface', 'a'] };
+  const all = (...args: string[]): string => withAdded(args, OPTIONS, added).join(' ');
+  assert.equal(all('-s', 'u'), '--config f -s u');
+  assert.equal(all('-q', 'u'), '-q --config f u');
+  assert.equal(
+    all('u', '--next', 'v', '-:', 'w'),
+    '--config f u --next --interface a v -: --interface a w',
+  );
+  assert.equal(all('-d', '--next', 'u'), '--config f -d --next u');
+  assert.equal(all('--', '--next'), '--config f -- --next');
 });

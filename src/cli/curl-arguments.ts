@@ -62,6 +62,31 @@ function* urlsIn(args: readonly string[], options: CurlOptions): Iterable<string
   }
 }
 
+/**
+ * The arguments with options of ours: `first` before all, `each` once more after every `--next`, which forgets options.
+ * `-q` has an effect only as the very first one.
+ */
+export function withAdded(
+  args: readonly string[],
+  options: CurlOptions,
+  { first, each }: { readonly first: readonly string[]; readonly each: readonly string[] },
+): readonly string[] {
+  const [quiet, rest] =
+    args[0] === '-q' || args[0] === '--disable' ? [args.slice(0, 1), args.slice(1)] : [[], args];
+  const found = [...quiet, ...first];
+  for (let i = 0; i < rest.length; i++) {
+    const arg = rest[i] ?? '';
+    if (arg === '--') return [...found, ...rest.slice(i)];
+    found.push(arg);
+    if (arg === '--next' || arg === '-:') found.push(...each);
+    else if (arg.startsWith('-') && takesNext(arg, options) && i + 1 < rest.length) {
+      i += 1;
+      found.push(rest[i] ?? '');
+    }
+  }
+  return found;
+}
+
 /** `--header`, `-H` and the end of a bundle such as `-sH`; not `-Hx`, which has its value inside. */
 function takesNext(arg: string, options: CurlOptions): boolean {
   if (arg.startsWith('--')) return options.has(arg);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,7 +140,7 @@ suite('against a running admin API', { skip: skipWithoutPrograms('curl') }, () =
     assert.equal(result.code, 1);
     assert.match(
       result.err,
-      /^maesh: Cannot find curl: install it, or resolve the names yourself with "maesh hosts"\n$/,
+      /^maesh: Cannot find curl: install it \(apt-get, dnf or apk have a package "curl"\), or .*"maesh hosts" prints.*\n$/,
     );
   });
 
@@ -154,6 +154,80 @@ suite('against a running admin API', { skip: skipWithoutPrograms('curl') }, () =
     assert.deepEqual(JSON.parse(json.out), [
       { address: '127.77.0.1', names: ['web.shop.one', 'web.shop.two'] },
     ]);
+  });
+});
+
+suite('names that are not in the arguments', { skip: skipWithoutPrograms('curl') }, () => {
+  let env: Record<string, string>;
+  let port: number;
+  let closeAll: (() => void)[] = [];
+  const folder = mkdtempSync(join(tmpdir(), 'maesh-'));
+
+  before(async () => {
+    const web = await listen((request, response) => {
+      if (request.url === '/moved') {
+        response.writeHead(302, { location: `http://cart.shop.maesh:${port}/there` });
+      }
+      response.end(`web ${request.socket.remoteAddress}\n`);
+    }, '127.77.1.1');
+    ({ port } = web);
+    const cart = createServer((request, response) => {
+      response.end(`cart ${request.socket.remoteAddress}\n`);
+    });
+    cart.listen(port, '127.77.1.2');
+    await once(cart, 'listening');
+    const many = Array.from({ length: 5_000 }, (_, i) =>
+      service('many', `s${i}`, `127.77.${100 + (i >> 8)}.${i & 255}`, 80),
+    );
+    const snapshot = {
+      version: 1,
+      services: [
+        service('shop', 'web', '127.77.1.1', port),
+        service('shop', 'cart', '127.77.1.2', port),
+        ...many,
+      ],
+      identities: [{ address: '127.1.0.5', namespace: 'shop', pod: 'client' }],
+    };
+    const admin = await listen((_, response) => {
+      response.end(JSON.stringify(snapshot));
+    }, '127.0.0.1');
+    env = { MAESH_ADMIN: `127.0.0.1:${admin.port}` };
+    closeAll = [web.close, admin.close, () => cart.close()];
+  });
+  after(() => {
+    for (const close of closeAll) close();
+    rmSync(folder, { recursive: true });
+  });
+
+  const curl = async (...args: string[]): Promise<string> => {
+    const { code, out, err } = await maesh(['curl', ...args], env);
+    assert.equal(code, 0, err);
+    return out;
+  };
+
+  test('maesh curl follows a redirect to another mesh name', async () => {
+    assert.equal(await curl('-sSL', `http://web.shop.maesh:${port}/moved`), 'cart 127.0.0.1\n');
+  });
+
+  test('maesh curl resolves names after --next, from the same pod', async () => {
+    const urls = ['web', 'cart'].map((name) => `http://${name}.shop.maesh:${port}/`);
+    const out = await curl('--from', 'shop/client', '-sS', urls[0]!, '--next', '-sS', urls[1]!);
+    assert.equal(out, 'web 127.1.0.5\ncart 127.1.0.5\n');
+  });
+
+  test('maesh curl resolves names of globs and of the files of --config', async () => {
+    const glob = await curl('-sS', `http://{web,cart}.shop.maesh:${port}/`);
+    assert.equal(glob.replaceAll(/--_curl_--.*\n/g, ''), 'web 127.0.0.1\ncart 127.0.0.1\n');
+    const file = join(folder, 'urls');
+    const urls = ['web.shop.maesh', 'cart.shop.traefik.mesh'].map(
+      (host) => `url = "http://${host}:${port}/"\n`,
+    );
+    writeFileSync(file, urls.join('next\n'));
+    assert.equal(await curl('-sS', '-K', file), 'web 127.0.0.1\ncart 127.0.0.1\n');
+  });
+
+  test('maesh curl keeps -q in its place', async () => {
+    assert.equal(await curl('-q', '-sS', `http://web.shop.maesh:${port}/`), 'web 127.0.0.1\n');
   });
 });
 

@@ -1,13 +1,15 @@
 /** `maesh curl`: the real curl, with mesh names led to their addresses and the source address of a pod. */
 
 import { spawn } from 'node:child_process';
-import { networkInterfaces } from 'node:os';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import { Command } from 'commander';
 
 import { MeshError, codeOf } from '../base/error.ts';
 import type { CliContext } from './context.ts';
-import { curlTargets, readCurlOptions, type CurlTarget } from './curl-arguments.ts';
+import { curlTargets, readCurlOptions, withAdded, type CurlTarget } from './curl-arguments.ts';
 import { addMeshSource, findMesh, readMesh, type Mesh, type NamedService } from './mesh.ts';
 import { didYouMean } from '../base/nearest.ts';
 
@@ -44,11 +46,12 @@ export function curlCommand(context: CliContext): Command {
       if (place.kind === 'cluster') throw elsewhere(args, command.getOptionValue('from'));
       const options = await readCurlOptions(curlOutput);
       const mesh = await readMesh(command, context);
-      const added = [
-        ...sourceArguments(mesh, command.getOptionValue('from')),
-        ...targetArguments(mesh, curlTargets(args, options)),
-      ];
-      context.exit(await runCurl([...added, ...args], proxyless(context.env, mesh.domains)));
+      const source = sourceArguments(mesh, command.getOptionValue('from'));
+      const targets = targetArguments(mesh, curlTargets(args, options));
+      const env = proxyless(context.env, mesh.domains);
+      await using names = await NameFile.write(mesh);
+      const added = [...source, '--config', names.path, ...targets];
+      context.exit(await runCurl(withAdded(args, options, { first: added, each: source }), env));
     });
   return addMeshSource(command);
 }
@@ -132,12 +135,53 @@ function isLocal(address: string): boolean {
   );
 }
 
-/** `--connect-to` for each mesh name: unlike `--resolve` it holds for every port, redirects included. */
+/**
+ * All names of the mesh for curl's `--config`, since URLs come from elsewhere too: redirects, globs, files, `--next`. What
+ * `resolve` says holds for all of them, as all transfers of a curl share one cache of names.
+ */
+class NameFile implements AsyncDisposable {
+  readonly path: string;
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.path = join(folder, 'names');
+  }
+
+  static async write(mesh: Mesh): Promise<NameFile> {
+    const file = new NameFile(await mkdtemp(join(tmpdir(), 'maesh-curl-')));
+    await writeFile(file.path, resolveLines(mesh).join(''), { mode: 0o600 });
+    return file;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+function resolveLines(mesh: Mesh): string[] {
+  const lines: string[] = [];
+  for (const { namespace, name, address, ports } of mesh.services) {
+    if (address === '') continue;
+    const literal = address.includes(':') ? `[${address}]` : address;
+    for (const { port, protocol } of ports) {
+      if (protocol === 'udp') continue;
+      for (const domain of mesh.domains) {
+        lines.push(`resolve = "${name}.${namespace}.${domain}:${port}:${literal}"\n`);
+      }
+    }
+  }
+  return lines;
+}
+
+/** `--connect-to` for each mesh name in the arguments: it holds for every port and spelling. */
 function targetArguments(mesh: Mesh, targets: readonly CurlTarget[]): readonly string[] {
   const args: string[] = [];
   const names = new Map<string, NamedService>();
   for (const service of mesh.services) names.set(`${service.name}.${service.namespace}`, service);
   for (const target of targets) {
+    // curl makes many hosts of it; what is no Service among them it says itself.
+    if (/[{}[\]]/.test(target.host)) continue;
     const host = target.host.toLowerCase().replace(/\.$/, '');
     const domain = mesh.domains.find(
       (candidate) => host === candidate || host.endsWith(`.${candidate}`),
@@ -219,7 +263,7 @@ async function ended(child: ReturnType<typeof spawn>): Promise<number> {
     if (codeOf(thrown) !== 'not_found') throw MeshError.from(thrown, 'Cannot run curl');
     throw new MeshError(
       'not_found',
-      'Cannot find curl: install it, or resolve the names yourself with "maesh hosts"',
+      'Cannot find curl: install it (apt-get, dnf or apk have a package "curl"), or put the names that "maesh hosts" prints into /etc/hosts',
       thrown,
     );
   } finally {
