@@ -5,6 +5,7 @@ import { styleText } from 'node:util';
 
 import { Command } from 'commander';
 
+import { PREFIX, ROWS } from '../compile/annotation/table.ts';
 import { MeshError } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { type AskedUrl, parseAskedUrl } from '../explain/asked-url.ts';
@@ -56,10 +57,11 @@ export function explainCommand(context: CliContext): Command {
     .option('--from <NAMESPACE/POD>', 'who calls: a pod, or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
     .option('--body-bytes <N>', 'length of the request body')
+    .option('--all', 'print the policy fields that nobody set, too')
     .addHelpText('after', EXAMPLES)
     .action(async (words: readonly string[]) => {
       const explanation = await answer(command, context, words);
-      show(explanation, context, isJson(command));
+      show(explanation, command, context);
       context.exit(explanation.forwarded ? EXIT_OK : EXIT_FAILURE);
     });
   addMeshSource(command);
@@ -157,11 +159,25 @@ function addressOf(from: string, { identities }: DryMesh): string {
   );
 }
 
-function show(explanation: Explanation, { io, isColored }: CliContext, asJson: boolean): void {
-  if (asJson) return io.out(`${JSON.stringify(explanation, null, 2)}\n`);
-  const paint: Parameters<typeof explanationLines>[1] = (style, text) =>
-    isColored ? styleText(style, text, { validateStream: false }) : text;
-  for (const line of explanationLines(clean(explanation), paint)) io.out(`${line}\n`);
+function show(explanation: Explanation, command: Command, { io, isColored }: CliContext): void {
+  if (isJson(command)) return io.out(`${JSON.stringify(explanation, null, 2)}\n`);
+  const lines = explanationLines(clean(explanation), {
+    paint: (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text),
+    withDefaults: command.getOptionValue('all') === true,
+    setBy: annotationOf,
+  });
+  for (const line of lines) io.out(`${line}\n`);
+}
+
+/** The annotation for a policy field; for a whole policy, the one that switches it on. */
+function annotationOf(path: string): string {
+  const [policy = '', field] = path.split('.');
+  for (const row of ROWS.values()) {
+    if (row.policy === policy && (field === undefined || row.field === field)) {
+      return PREFIX + row.name;
+    }
+  }
+  return '';
 }
 
 /** Nothing in it may steer the terminal. */

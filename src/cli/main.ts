@@ -12,7 +12,7 @@ Start here:
   maesh curl http://web.shop.maesh/
 
 Exit codes: 0 all is well, 1 it failed or found problems, 2 wrong usage, 3 not everything could be asked.
-Run "maesh COMMAND --help" for the options of a command.`;
+Run "maesh COMMAND --help" for the options of a command, and "maesh -v" for the version.`;
 
 async function main(context: CliContext, words: readonly string[]): Promise<void> {
   const program = new Command('maesh')
@@ -30,8 +30,8 @@ async function main(context: CliContext, words: readonly string[]): Promise<void
     .enablePositionalOptions()
     .exitOverride();
   const [first = '', second = ''] = words;
-  const wanted =
-    first === 'help' ? second : first === '--version' || first === '-V' ? 'version' : first;
+  const isVersion = first === '--version' || first === '-V' || first === '-v';
+  const wanted = first === 'help' ? second : isVersion ? 'version' : first;
   for (const entry of COMMANDS) {
     if (entry.name === wanted) program.addCommand(adopt(program, (await entry.load())(context)));
     else program.command(entry.name).description(entry.summary);

@@ -47,13 +47,18 @@ function optionsOf(setting: Setting<unknown>, dots: string): readonly Option[] {
     ? `--${setting.name}`
     : `${short}--${setting.name} <${placeholder}${dots}>`;
   const byDefault = setting.default === '' ? '' : `, default ${setting.default}`;
-  const text = `${setting.doc.replaceAll('`', '')} (${variableOf(setting.name)}${byDefault})`;
+  const textOf = (doc: string): string =>
+    `${doc.replaceAll('`', '')} (${variableOf(setting.name)}${byDefault})`;
+  const text = textOf(setting.doc);
   const group = `${setting.group}:`;
   const option = new Option(flags, text).helpGroup(group);
   if (setting.isList) option.argParser(collect);
   if (!isSwitch) return [option];
   // Either way of a switch may be needed to overrule a variable or the file; help shows the one that changes something.
-  const negation = new Option(`--no-${setting.name}`, text).helpGroup(group);
+  const negation = new Option(
+    `--no-${setting.name}`,
+    textOf(setting.offDoc ?? setting.doc),
+  ).helpGroup(group);
   option.hideHelp(setting.default === 'true');
   negation.hideHelp(setting.default === 'false');
   return [option, negation];

@@ -45,6 +45,8 @@ export interface Setting<T> {
   /** As a user would write it, separated by commas for lists. */
   readonly default: string;
   readonly doc: string;
+  /** What `--no-NAME` does, of a switch that is on by default. */
+  readonly offDoc?: string;
 }
 
 type Row<T> = readonly [name: string, kind: ValueKind<T>, byDefault: string, doc: string];
@@ -182,12 +184,16 @@ export const SETTINGS = {
     'false',
     'Answer a caller that closes its sending side after its request. Without it that cancels the request.',
   ]),
-  forwardedHeaders: one('Proxy', [
-    'forwarded-headers',
-    SWITCH,
-    'true',
-    'Add `X-Forwarded-For`, `-Proto` and `-Host` to requests. Without it none are added; those of callers are still dropped.',
-  ]),
+  forwardedHeaders: {
+    ...one('Proxy', [
+      'forwarded-headers',
+      SWITCH,
+      'true',
+      'Add `X-Forwarded-For`, `-Proto` and `-Host` to requests. Without it none are added; those of callers are still dropped.',
+    ]),
+    offDoc:
+      'Do not add `X-Forwarded-For`, `-Proto` and `-Host` to requests; those of callers are still dropped.',
+  },
   accessLog: one('Access log', [
     'access-log',
     accessLogFormat,

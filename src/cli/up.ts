@@ -29,10 +29,10 @@ export function upCommand(context: CliContext): Command {
   return runCommand(
     {
       ...about,
-      async run(reader, { io }) {
+      async run(reader, { io, env }) {
         const settings = readUpSettings(reader);
         const { runUp } = await import('../standalone/run-up.ts');
-        return await runUp(settings, io);
+        return await runUp(settings, io, env['MAESH_COMMAND'] || 'maesh');
       },
     },
     context,

@@ -31,15 +31,27 @@ const LABELS: Readonly<Record<PhaseName, string>> = {
 };
 const LABEL_WIDTH = 16;
 
+export interface TextOptions {
+  readonly paint: Paint;
+  /** Policy fields that nobody set, too. */
+  readonly withDefaults: boolean;
+  /** What sets a policy field, as `maesh.dev/retry-attempts`; '' for nothing. */
+  readonly setBy: (path: string) => string;
+}
+
 /** Lines without their ends. */
-export function explanationLines(explanation: Explanation, paint: Paint): readonly string[] {
+export function explanationLines(
+  explanation: Explanation,
+  options: TextOptions,
+): readonly string[] {
+  const { paint } = options;
   const { phases, policies, assumptions } = explanation;
   const lines = [...heading(explanation, paint), ''];
   for (const phase of phases) {
     lines.push(phaseLine(phase, paint), ...detailLines(phase.name, explanation, paint));
   }
-  for (const policy of policies) lines.push('', ...policyLines(policy, paint));
-  if (assumptions.length > 0) lines.push('', paint('bold', 'Taken for granted'));
+  for (const policy of policies) lines.push('', ...policyLines(policy, options));
+  if (assumptions.length > 0) lines.push('', paint('bold', 'Assumed'));
   for (const assumption of assumptions) lines.push(`  ${assumption}`);
   return lines;
 }
@@ -140,15 +152,30 @@ const TIERS: Readonly<Record<EndpointFacts['tier'], string>> = {
   '': 'no tier',
 };
 
-function policyLines({ service, fields }: PolicyFacts, paint: Paint): readonly string[] {
-  const rows = fields.map((field) => [field.path, valueText(field), sourceText(field)]);
+/** What somebody set comes first. */
+function policyLines(
+  { service, fields }: PolicyFacts,
+  { paint, withDefaults, setBy }: TextOptions,
+): readonly string[] {
+  const set = fields.filter(({ source }) => source !== null);
+  const rest = fields.filter(({ source }) => source === null);
+  const shown = withDefaults ? [...set, ...rest] : set;
+  const rows = shown.map((field) => [
+    field.path,
+    valueText(field),
+    setBy(field.path),
+    sourceText(field, setBy(field.path)),
+  ]);
   const lines = columns(rows).map((line, i) => {
     const text = `  ${line}`;
-    return fields[i]?.source === null ? paint('dim', text) : text;
+    return i < set.length ? text : paint('dim', text);
   });
-  const set = fields.filter(({ source }) => source !== null).length;
   const title = paint('bold', `Policies of Service ${service}`);
-  return [`${title}: ${count(set, 'field')} set, the others by default`, ...lines];
+  const hint = withDefaults ? '' : ' (--all shows them)';
+  return [
+    `${title}: ${count(set.length, 'field')} set, ${rest.length} by default${hint}`,
+    ...lines,
+  ];
 }
 
 function valueText({ value }: PolicyField): string {
@@ -157,8 +184,11 @@ function valueText({ value }: PolicyField): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function sourceText({ source }: PolicyField): string {
-  return source === null ? 'default' : `${source.object} ${source.field}`;
+/** The object, and its field where that is another one than what sets it most often. */
+function sourceText({ source }: PolicyField, setBy: string): string {
+  if (source === null) return 'default';
+  const isUsual = setBy !== '' && source.field === `metadata.annotations["${setBy}"]`;
+  return isUsual ? source.object : `${source.object} ${source.field}`;
 }
 
 /** Joins the cells of each row, aligned, with two spaces between; the last one is as long as it is. */

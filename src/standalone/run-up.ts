@@ -19,8 +19,8 @@ import { welcome } from './welcome.ts';
 /** It takes about a millisecond, in which no thread can allocate. */
 const TRIM_MS = 10_000;
 
-/** Resolves with the exit code: 0 after an orderly end. */
-export async function runUp(settings: UpSettings, io: CommandIo): Promise<number> {
+/** Resolves with the exit code: 0 after an orderly end. `command` is how this program is called. */
+export async function runUp(settings: UpSettings, io: CommandIo, command: string) {
   const log = await commandLog(settings, io, systemClock);
   const guard = new Guard(systemClock, log);
   const clock = guard.clock('other');
@@ -29,10 +29,8 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
   const problemLog = new ProblemLog(log);
   const problems = (): readonly Problem[] => [...manifests.problems(), ...agent.problems()];
   const manifests = new Manifests({
+    ...settings,
     paths: settings.files,
-    podCidr: settings.podCidr,
-    serviceCidr: settings.serviceCidr,
-    defaultMode: settings.defaultMode,
     clock,
     onNotice: (text) => log.info(text),
     onDelta: (delta) => agent.apply(delta),
@@ -75,7 +73,7 @@ export async function runUp(settings: UpSettings, io: CommandIo): Promise<number
     supervisor.start();
     trimMemory(clock);
     if (!ending.signal.aborted) {
-      const about = { settings, admin: adminAddress, readyMs: clock.nowMs() - startedMs };
+      const about = { command, settings, admin: adminAddress, readyMs: clock.nowMs() - startedMs };
       io.out(welcome({ ...about, ...served(agent, manifests) }));
     }
     await end;

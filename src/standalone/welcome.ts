@@ -5,6 +5,8 @@ import type { ListenAddress } from '../base/wildcard.ts';
 import type { Service, Snapshot } from '../model/service.ts';
 
 export interface Welcome {
+  /** How this program is called: `maesh`, or a path where that is not found by its name. */
+  readonly command: string;
   readonly settings: UpSettings;
   readonly snapshot: Snapshot;
   /** Pods that were given an address, and which. */
@@ -34,12 +36,12 @@ export function welcome(about: Welcome): string {
     const port = example.ports.find(isHttp)?.port ?? 80;
     const suffix = port === 80 ? '' : `:${port}`;
     lines.push(
-      `  call    maesh curl${adminFlag} http://${example.name}.${example.namespace}.${domain}${suffix}/`,
+      `  call    ${about.command} curl${adminFlag} http://${example.name}.${example.namespace}.${domain}${suffix}/`,
     );
   }
   lines.push(
     ...podLines(about.pods),
-    `  hosts   maesh hosts${adminFlag} | sudo tee -a /etc/hosts`,
+    `  hosts   ${about.command} hosts${adminFlag} | sudo tee -a /etc/hosts`,
     ...(dns === null
       ? []
       : [`  resolv  resolvectl dns lo ${hostPort(dns)} && resolvectl domain lo '~${domain}'`]),

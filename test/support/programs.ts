@@ -5,13 +5,16 @@ import { delimiter, join } from 'node:path';
 
 /** Debian packages. */
 const PACKAGES = {
+  bash: 'bash',
   curl: 'curl',
   dig: 'dnsutils',
+  fish: 'fish',
   haproxy: 'haproxy',
   nginx: 'nginx',
   promtool: 'prometheus',
   setpriv: 'util-linux',
   unshare: 'util-linux',
+  zsh: 'zsh',
 } as const;
 
 export type Program = keyof typeof PACKAGES;

@@ -1,0 +1,44 @@
+/** `maesh completion`: what a shell completes, written from the commands and options that there are. */
+
+import { Argument, Command } from 'commander';
+
+import type { CliContext } from './context.ts';
+import { renderCompletion, SHELLS, type Completed, type Shell } from './completion-script.ts';
+
+const EXAMPLES = `
+Examples:
+  maesh completion bash > ~/.local/share/bash-completion/completions/maesh
+  maesh completion zsh > "\${fpath[1]}/_maesh"
+  maesh completion fish > ~/.config/fish/completions/maesh.fish`;
+
+export function completionCommand(context: CliContext): Command {
+  return new Command('completion')
+    .summary('print completions for bash, zsh or fish')
+    .description('Prints a script with which a shell completes commands, options and their values.')
+    .addArgument(new Argument('<shell>', 'whose script').choices(SHELLS))
+    .addHelpText('after', EXAMPLES)
+    .action(async (shell: Shell) => {
+      context.io.out(renderCompletion(shell, await commandsOf(context)));
+    });
+}
+
+async function commandsOf(context: CliContext): Promise<readonly Completed[]> {
+  const { COMMANDS } = await import('./commands.ts');
+  return Promise.all(
+    COMMANDS.map(async (entry) => {
+      const { name, summary } = entry;
+      const command =
+        name === 'completion' ? completionCommand(context) : (await entry.load())(context);
+      const options = command.options
+        .filter(({ hidden }) => !hidden)
+        .map(({ short, long, description, required, argChoices }) => ({
+          names: [short, long].filter((each) => each !== undefined),
+          text: description.split(/[:;(]/)[0]?.trim() ?? '',
+          takesValue: required,
+          choices: argChoices ?? [],
+        }));
+      const words = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+      return { name, summary, options, words };
+    }),
+  );
+}
