@@ -17,7 +17,7 @@ test('HTTP/1.0 without keep-alive is answered and closed; the endpoint gets HTTP
     await caller.rest(),
     `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 2\r\nConnection: close\r\n\r\nok`,
   );
-  assert.equal(endpoint.heads[0], 'GET / HTTP/1.1\r\nHost: s0.test\r\n\r\n');
+  assert.equal(endpoint.heads[0], 'GET / HTTP/1.1\r\nHost: s0.test\r\nConnection: close\r\n\r\n');
 });
 
 test('HTTP/1.0 with keep-alive is kept', async (t) => {
@@ -87,4 +87,18 @@ test('a 1xx is not passed to HTTP/1.0, and Expect is not passed on', async (t) =
   caller.write('POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx');
   assert.match(await caller.rest(), /^HTTP\/1\.1 200 OK\r\n/);
   assert.doesNotMatch(endpoint.heads[0] ?? '', /Expect/i);
+});
+
+test('a server that waits for the next request of HTTP/1.1 does not hold up an HTTP/1.0 caller', async (t) => {
+  // It tells no length, and closes only when it knows that no request follows.
+  const endpoint = await RawEndpoint.listen(t, freshAddress(), async (wire) => {
+    const head = await wire.head();
+    wire.write(`HTTP/1.1 200 OK\r\n${DATE}\r\nstream`);
+    if (/^connection: close\r$/im.test(head)) wire.end();
+  });
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write('GET / HTTP/1.0\r\n\r\n');
+  assert.match(await caller.rest(), /\r\n\r\nstream$/);
+  await (await endpoint.next()).gone();
 });

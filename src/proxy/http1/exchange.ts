@@ -427,6 +427,7 @@ export class Exchange implements ConnectionUser {
   #isReusable(upstream: EndpointConnection): boolean {
     // Who refuses a long body mostly closes with a part of it unread, whether or not it says so: the reset is on its way.
     const isRefused = this.status >= 400 && this.request.body.bytes > READ_BYTES;
+    if (this.http10 && !this.#keepAlive) return false;
     return this.response.reusable && this.request.body.done && !upstream.deaf && !isRefused;
   }
 

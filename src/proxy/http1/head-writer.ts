@@ -122,16 +122,31 @@ export function writeRequestHead(
   if (head.maxForwards > 0) at = writeNumber(out, at, MAX_FORWARDS, head.maxForwards - 1);
   if (head.expectContinue) at += EXPECT.copy(out, at);
   if (head.chunked) at += CHUNKED.copy(out, at);
-  if (head.upgrade) {
-    at += (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
-    at = endLine(out, joinUpgrades(data, head, out, at));
-  } else if (head.acceptsTrailers) at += TE.copy(out, at);
+  at = writeConnection(out, at, data, head);
   return wholeUpTo(endLine(out, at), out);
 }
 
 function leftOut(forwarding: Forwarding): Uint8Array {
   if (!forwarding.trusted) return NOT_IN_REQUEST;
   return forwarding.lines === null ? NOT_IN_REQUEST_KEPT : NOT_IN_REQUEST_EXTENDED;
+}
+
+/** Writes Connection, and what it names. */
+function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): number {
+  if (head.upgrade) {
+    const from = at + (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
+    return endLine(out, joinUpgrades(data, head, out, from));
+  }
+  if (isLastOf10(head)) return at + CONNECTION_CLOSE.copy(out, at);
+  return head.acceptsTrailers ? at + TE.copy(out, at) : at;
+}
+
+/**
+ * A caller of HTTP/1.0 that wants one response takes the close for its end. There are servers that tell no length to HTTP/1.1
+ * either, and then wait seconds for the next request before they close: they must know that there is none.
+ */
+function isLastOf10(head: Head): boolean {
+  return head.minor === 0 && !head.keepAlive;
 }
 
 /** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
