@@ -39,8 +39,13 @@ export function fuzzStream(bytes: Buffer): void {
       picture.add(part);
       const change = picture.commit(1);
       check(change === null || change.version === picture.version, 'versions grow by one');
+      const gone = new Set([...part.removedServices, ...part.refused.map(({ key }) => key)]);
       for (const { key } of part.services) {
-        check(picture.services.has(key) || part.removedServices.includes(key), 'it is there');
+        check(picture.services.has(key) || gone.has(key), 'it is there');
+      }
+      for (const { key, unknown } of part.refused) {
+        check(!picture.services.has(key), 'what is refused is not served');
+        check(unknown.length > 0, 'and for a reason');
       }
     }
   });

@@ -48,6 +48,15 @@ export const DISCOVERY_TARGETS: readonly FuzzTarget[] = [
           { key: 'a/d', ports: [{ port: 1, backend: { id: 'y', endpoints: [['1', 2, 0, 3]] } }] },
         ],
       }),
+      frame(FRAME_TYPE.part, {
+        ignorable: ['service.note'],
+        policies: [{ balance: { locality: 'far' } }],
+        services: [
+          { key: 'a/e', access: {}, ports: [] },
+          { key: 'a/f', note: 'n', ports: [{ port: 1, tls: {}, backend: { id: 'z' } }] },
+          { key: 'a/g', policies: 0, ports: [] },
+        ],
+      }),
       Buffer.concat([
         frame(FRAME_TYPE.acknowledge, { failures: ['port 80'] }),
         frame(FRAME_TYPE.goAway, { reason: 'drain', detail: '' }),
