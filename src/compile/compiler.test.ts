@@ -172,4 +172,35 @@ suite('Compiler.update()', () => {
     assert.deepEqual([keys(delta), delta?.removedServices], [['shop/web'], ['shop/api']]);
     assert.equal(compiled.service('shop/web')?.address, address);
   });
+
+  test('leaves out endpoints that agents of the mesh have, whoever comes first, and takes them back', () => {
+    const compiled = new CompiledStore({
+      serviceCidr: null,
+      defaultMode: 'http',
+      meshAccount: 'maesh/maesh-agent',
+    });
+    const addresses = ['10.0.0.1', '10.0.0.2'].map((address) => make.endpointOf(address));
+    compiled.set(make.serviceOf('web'), make.sliceOf('e', 'web', addresses));
+    const endpoints = (): string[] =>
+      compiled
+        .service('shop/web')
+        ?.ports.flatMap(({ backend }) => backend.endpoints.map(({ address }) => address)) ?? [];
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.0.0.1', '10.0.0.2']);
+    const account = { serviceAccount: 'maesh-agent' };
+    const agent = make.podOf('agent', '', '10.0.0.2', account);
+    compiled.set(make.podOf('like-one', '', '10.0.0.1', account));
+    compiled.set({ ...agent, meta: { ...agent.meta, namespace: 'maesh' } });
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.0.0.1'], 'an account of that name elsewhere is another');
+    const [problem] = compiled.compiler.problems();
+    assert.deepEqual(
+      [problem?.severity, problem?.object, problem?.field, problem?.value],
+      ['error', 'Service shop/web', 'endpoints', '10.0.0.2'],
+    );
+    compiled.delete({ kind: 'Pod', namespace: 'maesh', name: 'agent' });
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.0.0.1', '10.0.0.2']);
+    assert.deepEqual(compiled.compiler.problems(), []);
+  });
 });

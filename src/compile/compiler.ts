@@ -11,6 +11,7 @@
 import { isEqual } from '../base/equal.ts';
 import type { ServiceObject } from '../kube/object.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
+import { type Identity, isAccount } from '../model/endpoint.ts';
 import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/service.ts';
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
@@ -38,6 +39,8 @@ export interface CompileOptions {
   readonly defaultMode: Protocol;
   /** Which namespaces and Services take part where they do not say; all when left out. */
   readonly scope?: Scope;
+  /** `namespace/name` of the ServiceAccount of agents; absent or '' in `maesh up`, where the mesh is no Pod. */
+  readonly meshAccount?: string;
 }
 
 interface Changes {
@@ -55,6 +58,11 @@ export class Compiler {
   readonly #selectors = new SelectorIndex();
   readonly #dependents = new Dependents();
   readonly #identities: IdentityIndex;
+  readonly #meshAccount: string;
+  /** Addresses of agents. */
+  readonly #agents = new Set<string>();
+  /** Services with endpoints that were left out, since agents have their addresses. */
+  readonly #toAgents = new Set<string>();
   readonly #services = new Map<string, Service>();
   /** By the object that they are about. */
   readonly #findings = new Map<string, readonly Finding[]>();
@@ -70,6 +78,7 @@ export class Compiler {
     this.#store = store;
     this.#cidr = options.serviceCidr === null ? null : parseCidr(options.serviceCidr);
     this.#scope = options.scope ?? EVERYTHING;
+    this.#meshAccount = options.meshAccount ?? '';
     this.#defaultMode = options.defaultMode;
     this.#addresses = this.#cidr === null ? null : new AddressBook(this.#cidr);
     this.#identities = new IdentityIndex(store, this.#findings);
@@ -90,11 +99,13 @@ export class Compiler {
     for (const key of this.#dirty) memberships.set(key, this.#admit(key));
     for (const key of this.#addresses?.takeTouched() ?? []) this.#dirty.add(key);
     const changes: Changes = { services: [], removed: [] };
+    // Who has an address is known before it is looked at as an endpoint.
+    const { identities, removed: removedIdentities } = this.#identities.settle();
+    this.#noteAgents(identities, removedIdentities);
     for (const key of [...this.#dirty].sort(compareText)) {
       this.#compile(key, memberships.get(key), changes);
     }
     this.#dirty.clear();
-    const { identities, removed: removedIdentities } = this.#identities.settle();
     const { services, removed: removedServices } = changes;
     const count =
       services.length + removedServices.length + identities.length + removedIdentities.length;
@@ -199,6 +210,27 @@ export class Compiler {
     this.#keep(ref, after === undefined ? [] : readAnnotations('Pod', ref, after.meta).findings);
   }
 
+  /** Agents came or went: their addresses are endpoints of nobody. */
+  #noteAgents(identities: readonly Identity[], removed: readonly string[]): void {
+    const came = new Set<string>();
+    for (const identity of identities) {
+      if (isAccount(identity, this.#meshAccount)) came.add(identity.address);
+    }
+    const left = [...removed, ...identities.map(({ address }) => address)].filter((address) =>
+      this.#agents.has(address),
+    );
+    for (const address of left) this.#agents.delete(address);
+    for (const address of came) this.#agents.add(address);
+    if (left.length > 0) for (const key of this.#toAgents) this.#dirty.add(key);
+    if (came.size === 0) return;
+    for (const { key, ports } of this.#services.values()) {
+      const isLed = ports.some(({ backend }) =>
+        backend.endpoints.some(({ address }) => came.has(address)),
+      );
+      if (isLed) this.#dirty.add(key);
+    }
+  }
+
   #noteNode(name: string): void {
     const zone = this.#store.get('Node', '', name)?.zone ?? '';
     if ((this.#zoneOfNode.get(name) ?? '') === zone) return;
@@ -245,10 +277,18 @@ export class Compiler {
     }
     this.#compiledServices++;
     const compiled = compileService(
-      { store: this.#store, pods: this.#pods, cidr: this.#cidr, defaultMode: this.#defaultMode },
+      {
+        store: this.#store,
+        pods: this.#pods,
+        cidr: this.#cidr,
+        isAgent: (endpoint) => this.#agents.has(endpoint),
+        defaultMode: this.#defaultMode,
+      },
       { object, annotations: membership.annotations, address },
     );
     this.#dependents.set(key, compiled.dependencies);
+    if (compiled.leadsToAgents) this.#toAgents.add(key);
+    else this.#toAgents.delete(key);
     if (compiled.endpointsFrom === 'pods' && object.selector !== null) {
       this.#selectors.set(key, object.meta.namespace, object.selector);
     } else {
@@ -280,6 +320,7 @@ export class Compiler {
     this.#keep({ kind: 'Service', namespace, name }, findings);
     this.#dependents.set(key, new Set());
     this.#selectors.delete(key);
+    this.#toAgents.delete(key);
     if (this.#services.delete(key)) changes.removed.push(key);
   }
 

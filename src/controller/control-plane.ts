@@ -105,6 +105,7 @@ export class ControlPlane {
         ...settings.scope,
         ...(isProbed ? { always: `${namespace}/${PROBE_SERVICE}` } : {}),
       },
+      meshAccount: `${settings.namespace}/${AGENT}`,
     });
     this.source = new ClusterSource({
       keepAnnotation: isForMesh,

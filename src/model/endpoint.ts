@@ -50,3 +50,14 @@ export function endpointKey(endpoint: { readonly address: string; readonly port:
     ? `[${endpoint.address}]:${endpoint.port}`
     : `${endpoint.address}:${endpoint.port}`;
 }
+
+/** Whether the Pod runs under the ServiceAccount `namespace/name`; nobody does under ''. Without making a text: it is asked for each request. */
+export function isAccount({ namespace, serviceAccount }: Identity, account: string): boolean {
+  const cut = namespace.length;
+  return (
+    account.length === cut + 1 + serviceAccount.length &&
+    account.charCodeAt(cut) === 47 &&
+    account.startsWith(namespace) &&
+    account.endsWith(serviceAccount)
+  );
+}

@@ -27,6 +27,8 @@ export interface CompiledService {
   /** Pods and Nodes whose change may change it. */
   readonly dependencies: ReadonlySet<string>;
   readonly endpointsFrom: Candidates['from'];
+  /** Endpoints were left out, since an agent of the mesh has their address. */
+  readonly leadsToAgents: boolean;
 }
 
 export function compileService(context: ServiceContext, input: ServiceInput): CompiledService {
@@ -78,6 +80,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       sources,
     },
     findings: [...findings, ...endpoints.findings, ...ofPolicies],
+    leadsToAgents: endpoints.leadsToAgents,
     dependencies: endpoints.dependencies,
     endpointsFrom: endpoints.candidates.from,
   };

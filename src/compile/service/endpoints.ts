@@ -18,6 +18,8 @@ export interface EndpointContext {
   readonly pods: PodIndex;
   /** Addresses of the mesh itself; null where they are shadow Services, which no meshed Service selects. */
   readonly cidr: Cidr | null;
+  /** Whether an agent of the mesh has the address. */
+  readonly isAgent: (address: string) => boolean;
 }
 
 /** The endpoints of all ports of one Service. */
@@ -29,6 +31,8 @@ export class EndpointReader {
   readonly #context: EndpointContext;
   readonly #ref: ObjectRef;
   #looping: string | null = null;
+  /** Endpoints were left out, since an agent of the mesh has their address. */
+  leadsToAgents = false;
 
   constructor(context: EndpointContext, service: ServiceObject) {
     const { namespace, name } = service.meta;
@@ -78,6 +82,10 @@ export class EndpointReader {
     const { cidr } = this.#context;
     if (number !== null && cidr !== null && contains(cidr, number)) {
       this.#reportLoop(address);
+      return;
+    }
+    if (this.#context.isAgent(address)) {
+      this.#reportAgent(address);
       return;
     }
     const key = endpointKey({ address, port });
@@ -151,6 +159,20 @@ export class EndpointReader {
       value: address,
       message: `endpoints inside the service CIDR ${this.#context.cidr?.text} are left out: they are the mesh itself`,
       remedy: 'give Pods and Endpoints addresses outside of it, or choose another --service-cidr',
+    });
+  }
+
+  #reportAgent(address: string): void {
+    if (this.leadsToAgents) return;
+    this.leadsToAgents = true;
+    this.findings.push({
+      severity: 'error',
+      ref: this.#ref,
+      field: this.candidates.from === 'pods' ? 'spec.selector' : 'endpoints',
+      value: address,
+      message:
+        'endpoints that are agents of the mesh are left out: a call would lead from the mesh to itself',
+      remedy: 'take these addresses out of the EndpointSlices or Endpoints of the Service',
     });
   }
 

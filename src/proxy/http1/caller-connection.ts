@@ -7,7 +7,7 @@
 
 import type { Socket } from 'node:net';
 import { hash32 } from '../../base/hash.ts';
-import { type Identity, principalOf } from '../../model/endpoint.ts';
+import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
@@ -416,16 +416,6 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     this.deadlineMs = now + (this.#context.draining || this.port.closed ? DRAIN_IDLE_MS : allowed);
     this.#context.wheel.arm(this);
   }
-}
-
-/** Compares without a new string. */
-function isAccount({ namespace, serviceAccount }: Identity, account: string): boolean {
-  return (
-    account.length === namespace.length + 1 + serviceAccount.length &&
-    account.startsWith(namespace) &&
-    account.endsWith(serviceAccount) &&
-    account[namespace.length] === '/'
-  );
 }
 
 /** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
