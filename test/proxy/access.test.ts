@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { AccessWriter } from '../../src/proxy/http1/access.ts';
 import { AccessLog } from '../../src/proxy/telemetry/access-log.ts';
 import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
-import { eventually, RawEndpoint } from '../support/wire.ts';
+import { dial, eventually, RawEndpoint } from '../support/wire.ts';
 
 test('one line a request: answered, failed, and refused with the rule it breaks', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
@@ -25,6 +25,21 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
   const log = new AccessLog(settings, sink, proxy.clock);
   t.after(() => log.close());
   proxy.context.accessLog = new AccessWriter(log, proxy.context);
+  // As in a cluster: callers dial the proxy's port, and the log has that of the Service.
+  const [port] = service.ports;
+  assert(port !== undefined);
+  const backend = { ...port.backend, id: 'test/shadowed:80', service: 'test/shadowed' };
+  const shadowed = { ...port, port: 80, proxyPort: port.port + 5_000, routes: [], backend };
+  await proxy.apply([{ ...service, key: 'test/shadowed', ports: [shadowed] }]);
+  const direct = await dial(t, { address: service.address, port: shadowed.proxyPort });
+  direct.write(GET);
+  await direct.head();
+  await eventually(() => text.includes('\n'), 'the first line');
+  const first = JSON.parse(text) as Record<string, unknown>;
+  assert.deepEqual([first['service'], first['port']], ['test/shadowed', 80]);
+  direct.socket.destroy();
+  await proxy.apply([], { removed: ['test/shadowed'] });
+  text = '';
   const caller = await proxy.call(service);
   caller.write(GET + post('hello'));
   await caller.until('ok');

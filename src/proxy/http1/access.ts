@@ -75,7 +75,7 @@ export class AccessWriter {
       record.callerAddress = caller.address;
       record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
       record.service = caller.port.service.service.key;
-      record.port = caller.port.number;
+      record.port = caller.port.port.port;
       accessOrigin = { identity, text: this.log.origin(record) };
       caller.accessOrigin = accessOrigin;
     }
