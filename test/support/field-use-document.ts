@@ -24,6 +24,9 @@ maesh reads seven kinds of objects. This page lists each of their fields, as Kub
 - **Told as a problem**: maesh does not do it. Where that makes a difference, \`maesh check\`, \`maesh status\`, \`/api/problems\` and an Event say so.
 - **Of no concern to a caller**: it makes no difference to who calls a mesh name. Everything below such a field is meant too.
 
+In manifests maesh also reads workloads, for the Pods that they stand for ([commands](commands.md#maesh-up)): their name, \`spec.replicas\` or \`spec.parallelism\`,
+and of the Pod template the labels, the annotations and what is honoured of a Pod. Nothing else of a workload is read.
+
 A test holds these lists against the API server's own description, in both directions, and against what the code reads. This file is
 written by \`UPDATE=1 npx node --test test/kube/field-use.test.ts\` from \`src/kube/field-use.ts\`.
 
