@@ -19,18 +19,18 @@ export const FAILURES = {
   bad_request: {
     status: 400,
     blames: 'caller',
-    cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the rule it breaks',
+    cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the broken rule',
   },
   request_timeout_head: {
     status: 408,
     blames: 'caller',
-    cause: 'the caller did not send a whole request head within the header time limit',
+    cause: 'the caller did not send a complete request head within the header time limit',
   },
   request_body_timeout: {
     status: 408,
     blames: 'caller',
     cause:
-      'the caller stopped sending the request body for longer than the idle limit, or was not done within the time for the request',
+      'the caller paused the request body for longer than the idle limit, or did not finish it within the time limit of the request',
   },
   body_too_large: {
     status: 413,
@@ -56,7 +56,7 @@ export const FAILURES = {
     status: 501,
     blames: 'caller',
     cause:
-      'the request asks the mesh itself for CONNECT, or for OPTIONS or TRACE with Max-Forwards: 0',
+      'the request is CONNECT, or OPTIONS or TRACE with Max-Forwards: 0, which the mesh does not support',
   },
   unsupported_version: {
     status: 505,
@@ -114,7 +114,7 @@ export const FAILURES = {
   connect_timeout: {
     status: 504,
     blames: 'endpoint',
-    cause: 'the endpoint did not accept the connection in time; maybe a NetworkPolicy drops it',
+    cause: 'the endpoint did not accept the connection in time; a NetworkPolicy may drop it',
   },
   node_exhausted: {
     status: 503,
@@ -124,24 +124,24 @@ export const FAILURES = {
   endpoint_reset: {
     status: 502,
     blames: 'endpoint',
-    cause: 'the endpoint closed the connection before a whole response head',
+    cause: 'the endpoint closed the connection before a complete response head',
   },
   endpoint_reset_body: {
     status: 0,
     blames: 'endpoint',
     cause:
-      'the endpoint closed the connection inside the response body; the caller connection is cut too',
+      "the endpoint closed the connection in the middle of the response body; the caller's connection is closed too",
   },
   bad_response: {
     status: 502,
     blames: 'endpoint',
-    cause: 'the endpoint answered with something that is not valid HTTP/1.1',
+    cause: 'the endpoint sent a response that is not valid HTTP/1.1',
   },
   bad_response_body: {
     status: 0,
     blames: 'endpoint',
     cause:
-      'the endpoint broke the framing inside the response body; the caller connection is cut too',
+      "the endpoint sent invalid framing in the middle of the response body; the caller's connection is closed too",
   },
   response_head_too_large: {
     status: 502,
@@ -151,18 +151,18 @@ export const FAILURES = {
   try_timeout: {
     status: 504,
     blames: 'endpoint',
-    cause: 'the endpoint did not start to answer within the time for one try',
+    cause: 'the endpoint did not start its response within the time limit of one try',
   },
   request_timeout: {
     status: 504,
     blames: 'endpoint',
-    cause: 'the request did not finish within its whole time limit, retries included',
+    cause: 'the request did not finish within its total time limit, including retries',
   },
   response_idle_timeout: {
     status: 504,
     blames: 'endpoint',
     cause:
-      'the endpoint sent nothing for longer than the idle limit: no response, or no more of one that had begun',
+      'the endpoint sent nothing for longer than the idle limit, before or during its response',
   },
   request_write_timeout: {
     status: 504,
@@ -173,12 +173,12 @@ export const FAILURES = {
     status: 0,
     blames: 'caller',
     cause:
-      'the caller stopped reading the response for longer than the idle limit, or was not done within the time for the request',
+      'the caller stopped reading the response for longer than the idle limit, or did not finish within the time limit of the request',
   },
   tunnel_idle_timeout: {
     status: 0,
     blames: 'policy',
-    cause: 'nothing moved in a tunnel for longer than the idle limit',
+    cause: 'no data moved in a tunnel for longer than the idle limit',
   },
   caller_gone: {
     status: 0,
@@ -188,22 +188,23 @@ export const FAILURES = {
   loop: {
     status: 508,
     blames: 'mesh',
-    cause: 'the request comes from the mesh itself: an endpoint leads back to it',
+    cause: 'the request comes from the mesh itself: an endpoint points back to the mesh',
   },
   caller_shed: {
     status: 0,
     blames: 'caller',
-    cause: 'the caller held more than its share when the node ran short of room, and was cut off',
+    cause:
+      'the node ran short of resources and the caller used more than its share; its connection was closed',
   },
   draining: {
     status: 503,
     blames: 'mesh',
-    cause: 'the proxy is shutting down and the drain time is over',
+    cause: 'the proxy is shutting down and its drain time has passed',
   },
   internal: {
     status: 500,
     blames: 'mesh',
-    cause: 'a defect in maesh: the log has the stack; please report it',
+    cause: 'a bug in maesh: the log has the stack trace; please report it',
   },
 } as const satisfies Record<string, Failure>;
 
