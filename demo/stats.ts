@@ -9,7 +9,7 @@ export interface EndpointCount {
   readonly health: Health;
   /** Tries that went there. */
   readonly requests: number;
-  /** Tries under way. */
+  /** Tries in flight. */
   readonly inFlight: number;
 }
 

@@ -45,7 +45,7 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_agent_lag_seconds',
     type: 'gauge',
     labels: [],
-    help: 'For how long the slowest agent has been behind.',
+    help: 'Time for which the slowest agent has been behind.',
     read: ({ agents }) => [[[], Math.max(0, ...agents.map(({ lagMs }) => lagMs)) / 1_000]],
   },
   {
@@ -59,7 +59,7 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_config_problems',
     type: 'gauge',
     labels: ['severity'],
-    help: 'What is wrong with objects or with the mesh; `/api/problems` lists it.',
+    help: 'Problems of objects or of the mesh; `/api/problems` lists them.',
     read: ({ problems }) =>
       (['error', 'warning'] as const).map((severity) => [
         [severity],
@@ -70,14 +70,14 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_config_version',
     type: 'gauge',
     labels: [],
-    help: 'Version of the configuration of this replica; replicas count for themselves.',
+    help: "Version of this replica's configuration; each replica counts on its own.",
     read: ({ configVersion }) => [[[], configVersion]],
   },
   {
     name: 'maesh_controller_data_path_agents',
     type: 'gauge',
     labels: ['state'],
-    help: 'Agents of this replica by the last call through their proxy port: `working` or `failing`.',
+    help: 'Agents of this replica by the result of the last call through their proxy port: `working` or `failing`.',
     read: ({ dataPath }) =>
       dataPath === null
         ? []
@@ -90,7 +90,7 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_data_path_seconds',
     type: 'gauge',
     labels: [],
-    help: 'What the last call by name through the mesh took, when it worked.',
+    help: 'Duration of the last call by name through the mesh, if it worked.',
     read: ({ dataPath }) =>
       dataPath?.name.state === 'works' ? [[[], dataPath.name.durationMs / 1_000]] : [],
   },
@@ -98,7 +98,7 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_data_path_working',
     type: 'gauge',
     labels: [],
-    help: '1 when the last call by name through the mesh worked, else 0; absent before the first.',
+    help: '1 if the last call by name through the mesh worked, else 0; absent before the first call.',
     read: ({ dataPath }) =>
       dataPath === null || dataPath.name.state === 'unknown'
         ? []
@@ -108,7 +108,7 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_leader',
     type: 'gauge',
     labels: [],
-    help: '1 at the replica that writes, 0 at the others.',
+    help: '1 on the leader, 0 on the other replicas.',
     read: ({ isLeader }) => [[[], Number(isLeader)]],
   },
   {
@@ -129,7 +129,7 @@ export const CONTROLLER_METRICS: readonly ControllerMetric[] = [
     name: 'maesh_controller_watch_open',
     type: 'gauge',
     labels: ['kind'],
-    help: '1 while changes of this kind of object arrive, 0 while the API server is away or refuses.',
+    help: '1 while changes of this kind of object arrive, 0 while the API server is unavailable or refuses.',
     read: ({ watches }) => watches.map(({ kind, isOpen }) => [[kind], Number(isOpen)]),
   },
 ];

@@ -79,14 +79,14 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
-    help: 'Requests that ended, by first digit of the status; "none" ended without a whole response; what the caller itself spoiled is "4xx".',
+    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx".',
     reading: { kind: 'classes', cell: SERVICE_OWN.requests },
   },
   {
     name: 'maesh_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'From the end of the request head to the end of the response, retries included; only of requests that were sent to an endpoint.',
+    help: 'Time from the end of the request head to the end of the response, including retries; only requests that were sent to an endpoint.',
     reading: {
       kind: 'histogram',
       cell: SERVICE_OWN.buckets,
@@ -98,7 +98,7 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_failures_total',
     labels: ['reason'],
-    help: 'Requests that the proxy itself ended, by reason (docs/errors.md); "rate_limited" counts the rate limit.',
+    help: 'Requests that the proxy itself ended, by reason (docs/errors.md); "rate_limited" counts rate-limited requests.',
     reading: { kind: 'failures', cell: SERVICE_OWN.failures },
   },
   {
@@ -108,20 +108,20 @@ const SERVICE_METRICS: readonly Shape[] = [
   },
   {
     name: 'maesh_retries_denied_total',
-    help: 'Retries that were due and that the retry budget forbade.',
+    help: 'Retries that the retry budget prevented.',
     reading: { kind: 'own', cell: SERVICE_OWN.retriesDenied },
   },
   {
     name: 'maesh_requests_in_flight',
     type: 'gauge',
-    help: 'Requests under way.',
+    help: 'Requests in flight.',
     reading: { kind: 'word', cell: SERVICE_WORD.inFlight },
   },
   {
     name: 'maesh_breaker_state',
     type: 'gauge',
     labels: ['state'],
-    help: 'State of the circuit breaker: 1 for the state it is in, 0 for the others; only Services with a breaker.',
+    help: 'State of the circuit breaker: 1 for the current state, 0 for the others; only Services with a breaker.',
     reading: { kind: 'state', cell: SERVICE_WORD.breakerState, names: BREAKER_STATES },
   },
   {
@@ -144,13 +144,13 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_caller_connections',
     type: 'gauge',
-    help: 'Connections of callers that are open.',
+    help: 'Open connections from callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.callerConnectionsActive },
   },
   {
     name: 'maesh_upgrades',
     type: 'gauge',
-    help: 'Upgraded connections (WebSocket and the like) that are open.',
+    help: 'Open upgraded connections (WebSocket and the like).',
     reading: { kind: 'own', cell: SERVICE_OWN.upgradesActive },
   },
 ];
@@ -159,14 +159,14 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   {
     name: 'maesh_endpoint_requests_total',
     labels: ['code_class'],
-    help: 'Tries at this endpoint that ended, by first digit of the status; "none" ended without a whole response, by a fault of the endpoint.',
+    help: 'Finished tries at this endpoint, by first digit of the status; "none" means no complete response, and the endpoint was to blame.',
     reading: { kind: 'classes', cell: ENDPOINT_OWN.requests },
   },
   {
     name: 'maesh_endpoint_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'From the start of a try to the end of its response.',
+    help: 'Time from the start of a try to the end of its response.',
     reading: {
       kind: 'histogram',
       cell: ENDPOINT_OWN.buckets,
@@ -178,7 +178,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   {
     name: 'maesh_endpoint_errors_total',
     labels: ['kind'],
-    help: 'Tries that ended without a response: the connection failed, it was reset, or the time was over.',
+    help: 'Tries that ended without a response: the connection failed or was reset, or the time limit passed.',
     reading: {
       kind: 'named',
       cell: ENDPOINT_OWN.connectFailures,
@@ -187,17 +187,17 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   },
   {
     name: 'maesh_endpoint_failed_total',
-    help: 'Tries that count as failed for passive health.',
+    help: 'Tries that passive health counts as failed.',
     reading: { kind: 'own', cell: ENDPOINT_OWN.failed },
   },
   {
     name: 'maesh_endpoint_abandoned_total',
-    help: 'Tries that ended by no fault of the endpoint: the caller left or broke its request, or the proxy had to stop.',
+    help: 'Tries that ended early without the endpoint being to blame: the caller left or broke its request, or the proxy stopped.',
     reading: { kind: 'own', cell: ENDPOINT_OWN.abandoned },
   },
   {
     name: 'maesh_endpoint_ejections_total',
-    help: 'Times that passive health took the endpoint out of the rotation.',
+    help: 'Times that passive health ejected the endpoint.',
     reading: { kind: 'word', cell: ENDPOINT_WORD.ejections },
   },
   {
@@ -209,7 +209,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   {
     name: 'maesh_endpoint_requests_in_flight',
     type: 'gauge',
-    help: 'Tries under way.',
+    help: 'Tries in flight.',
     reading: { kind: 'word', cell: ENDPOINT_WORD.inFlight },
   },
   {
@@ -220,7 +220,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   {
     name: 'maesh_endpoint_connections',
     type: 'gauge',
-    help: 'Connections to the endpoint that are open, busy or idle.',
+    help: 'Open connections to the endpoint, busy or idle.',
     reading: { kind: 'word', cell: ENDPOINT_WORD.connections },
   },
 ];
@@ -265,13 +265,13 @@ const PROCESS_METRICS: readonly Shape[] = [
     name: 'maesh_identities',
     type: 'gauge',
     labels: ['state'],
-    help: 'Source addresses that stand for a Pod: `certain`, or in `doubt`; a caller in doubt is nobody for access rules.',
+    help: 'Source addresses that identify a Pod: `certain`, or in `doubt`; for access rules a caller in doubt is anonymous.',
     reading: figure((source) => source.identities()),
   },
   {
     name: 'maesh_identities_age_seconds',
     type: 'gauge',
-    help: 'For how long no controller that hears of Pods has confirmed who callers are; from `--identity-max-age` on all are nobody for access rules.',
+    help: 'Time since a controller that receives Pod changes last confirmed the identities of callers; from `--identity-max-age` on, access rules treat all callers as anonymous.',
     reading: one((source) => source.identityAgeSeconds()),
   },
   {
@@ -288,7 +288,7 @@ const PROCESS_METRICS: readonly Shape[] = [
   {
     name: 'maesh_defects_total',
     labels: ['part'],
-    help: 'Defects of maesh that cost one datagram, connection or restart of a part; the log has each with its stack.',
+    help: 'Bugs in maesh that cost one datagram, one connection or the restart of a part; the log has the stack of each.',
     reading: figure(function* (source) {
       for (const [part, count] of source.defects()) yield { labels: [part], value: count };
     }),
@@ -303,7 +303,7 @@ const PROCESS_METRICS: readonly Shape[] = [
     name: 'maesh_listen_failures',
     type: 'gauge',
     labels: ['service'],
-    help: 'Ports of a Service that cannot be listened on now (/api/problems says why); Services without one are left out.',
+    help: 'Ports of a Service that cannot be opened now (/api/problems says why); only Services with such ports.',
     reading: figure(function* (source) {
       const counts = new Map<string, number>();
       for (const { service } of source.listenFailures()) {
@@ -325,7 +325,7 @@ const PROCESS_METRICS: readonly Shape[] = [
   {
     name: 'maesh_access_log_lines_total',
     labels: ['outcome'],
-    help: 'Access-log lines that were written, or dropped because the disk was slow or full.',
+    help: 'Access log lines that were written, or dropped because the disk was slow or full.',
     reading: figure((source) => {
       const { written, dropped } = source.accessLog();
       return [
@@ -337,7 +337,7 @@ const PROCESS_METRICS: readonly Shape[] = [
   {
     name: 'maesh_caller_connections_shed_total',
     labels: ['scarce', 'what'],
-    help: 'Connections of callers that were refused or closed because connections, memory or file descriptors ran short; "what" says what they were doing.',
+    help: 'Caller connections that were refused or closed because connections, memory or file descriptors ran short; "what" is what they were doing.',
     reading: figure(function* (source) {
       const { shed } = source.callers();
       for (const [row, scarce] of SCARCE.entries()) {
@@ -350,7 +350,7 @@ const PROCESS_METRICS: readonly Shape[] = [
   {
     name: 'maesh_broken_rules_total',
     labels: ['by', 'rule'],
-    help: 'Messages that broke a rule of HTTP/1.1, by who sent them (caller or endpoint); rules that nobody broke are left out.',
+    help: 'Messages that broke a rule of HTTP/1.1, by sender (caller or endpoint) and rule; only rules that were broken.',
     reading: figure(function* (source) {
       for (const { by, rule, count } of source.brokenRules())
         yield { labels: [by, rule], value: count };
@@ -360,7 +360,7 @@ const PROCESS_METRICS: readonly Shape[] = [
     name: 'maesh_caller_memory_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Memory that callers hold: connections, heads that are not whole, kept bodies, what slow readers have not taken.',
+    help: 'Memory used for callers: connections, incomplete heads, stored bodies, and data that slow readers have not taken.',
     reading: one((source) => source.callers().bytes),
   },
   {
@@ -368,7 +368,7 @@ const PROCESS_METRICS: readonly Shape[] = [
     type: 'gauge',
     unit: 'seconds',
     labels: ['thread', 'stat'],
-    help: 'How late timers ran since the last report of the thread: stat is p50, p99 or max.',
+    help: 'Delay of timers since the last report of the thread; "stat" is p50, p99 or max.',
     reading: figure(function* (source) {
       for (const { thread, p50Ms, p99Ms, maxMs } of source.eventLoops()) {
         yield { labels: [thread, 'p50'], value: p50Ms / 1000 };
@@ -381,21 +381,21 @@ const PROCESS_METRICS: readonly Shape[] = [
     name: 'maesh_heap_used_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'JavaScript heap of the main thread in use.',
+    help: 'JavaScript heap used by the main thread.',
     reading: one((source) => source.process().heapUsedBytes),
   },
   {
     name: 'maesh_external_memory_bytes',
     type: 'gauge',
     unit: 'bytes',
-    help: 'Memory outside the JavaScript heap: buffers, and what the threads share.',
+    help: 'Memory outside the JavaScript heap: buffers and memory shared by the threads.',
     reading: one((source) => source.process().externalBytes),
   },
   {
     name: 'maesh_metrics_omitted',
     type: 'gauge',
     labels: ['scope'],
-    help: 'Services and endpoints with traffic whose series are left out because a limit is reached.',
+    help: 'Services and endpoints with traffic whose series are left out because a limit was reached.',
     reading: { kind: 'omitted' },
   },
   {
