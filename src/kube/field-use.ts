@@ -1,5 +1,5 @@
 /**
- * What maesh does with every field of the kinds that it reads: it is honoured, told as a problem, or of no concern to a caller.
+ * What maesh does with every field of the kinds that it reads: honoured, reported as a problem, or irrelevant to callers.
  * A test holds the table against the API's own description and against what the readers read; docs/kubernetes-fields.md shows it.
  */
 
@@ -16,17 +16,17 @@ export type FieldUse = Readonly<Record<Use, readonly Row[]>>;
 const META: FieldUse = {
   honoured: [
     ['metadata.name metadata.namespace', 'the name of the object'],
-    ['metadata.labels', 'what selectors and topology labels look at; `maesh.dev/mesh`'],
-    ['metadata.annotations', 'those of the mesh; others are of no concern'],
-    ['metadata.uid', 'tells an object from a later one with its name'],
-    ['metadata.deletionTimestamp', 'what is being deleted takes no new traffic'],
+    ['metadata.labels', 'selectors, topology labels and `maesh.dev/mesh` use them'],
+    ['metadata.annotations', 'the annotations of maesh; all others are ignored'],
+    ['metadata.uid', 'distinguishes an object from a later one with the same name'],
+    ['metadata.deletionTimestamp', 'an object that is being deleted gets no new traffic'],
   ],
-  told: [['metadata.generateName', 'a manifest needs a name: only the API server makes one']],
+  told: [['metadata.generateName', 'a manifest needs a name; only the API server generates names']],
   irrelevant: [
-    ['apiVersion kind', 'they choose this table'],
+    ['apiVersion kind', 'they select the kind'],
     [
       'metadata.creationTimestamp metadata.deletionGracePeriodSeconds metadata.finalizers metadata.generation metadata.managedFields metadata.ownerReferences metadata.resourceVersion metadata.selfLink',
-      'bookkeeping of the API server',
+      'internal data of the API server',
     ],
   ],
 };
@@ -38,126 +38,135 @@ const TARGET_REST =
 export const FIELD_USE: Readonly<Record<Kind, FieldUse>> = {
   Service: withMeta({
     honoured: [
-      ['spec.type', 'an ExternalName has no mesh name; the other types differ only outside'],
-      ['spec.selector', 'which Pods are endpoints, where no EndpointSlice or Endpoints says so'],
+      [
+        'spec.type',
+        'an ExternalName Service has no mesh name; the other types do not differ for callers',
+      ],
+      ['spec.selector', 'selects the endpoints if there is no EndpointSlice or Endpoints object'],
       [
         'spec.clusterIP spec.clusterIPs',
-        '`None` is headless; `maesh up` keeps an address in its range',
+        '`None` makes the Service headless; `maesh up` keeps an address in its range',
       ],
       [
         'spec.ports[].name spec.ports[].port spec.ports[].targetPort',
-        'where to listen, and where to dial',
+        'the ports that the proxy opens and dials',
       ],
-      ['spec.ports[].protocol', 'TCP and UDP; a port with SCTP is left out, and told'],
+      ['spec.ports[].protocol', 'TCP and UDP; an SCTP port is left out and reported'],
       [
         'spec.ports[].appProtocol',
-        'what endpoints speak; what is not HTTP is not carried as HTTP, and told',
+        'the protocol of the endpoints; other protocols than HTTP are not proxied as HTTP, and reported',
       ],
-      ['spec.publishNotReadyAddresses', 'endpoints that are not ready count too'],
+      ['spec.publishNotReadyAddresses', 'endpoints that are not ready are used too'],
       [
         'spec.sessionAffinity spec.sessionAffinityConfig.clientIP.timeoutSeconds',
-        'a source address stays with its endpoint',
+        'requests of one source address go to one endpoint',
       ],
-      ['spec.internalTrafficPolicy', '`Local`: only endpoints of the caller’s node'],
-      ['spec.trafficDistribution', 'near endpoints first, where no annotation says otherwise'],
+      ['spec.internalTrafficPolicy', '`Local` uses only endpoints on the caller’s node'],
+      ['spec.trafficDistribution', 'near endpoints first, unless an annotation overrides it'],
     ],
     told: [],
     irrelevant: [
       [
         'spec.externalIPs spec.externalTrafficPolicy spec.allocateLoadBalancerNodePorts spec.healthCheckNodePort spec.loadBalancerClass spec.loadBalancerIP spec.loadBalancerSourceRanges spec.ports[].nodePort status.loadBalancer',
-        'for traffic from outside, which does not use mesh names',
+        'for traffic from outside the cluster, which does not use mesh names',
       ],
       ['spec.externalName', 'a Service of type ExternalName has no mesh name'],
-      ['spec.ipFamilies spec.ipFamilyPolicy', 'a mesh name has the addresses of the mesh'],
-      ['status.conditions', 'of load balancers'],
+      ['spec.ipFamilies spec.ipFamilyPolicy', 'mesh names have addresses of the mesh'],
+      ['status.conditions', 'conditions of load balancers'],
     ],
   }),
   Endpoints: withMeta({
     honoured: [
       ...['subsets[].addresses[]', 'subsets[].notReadyAddresses[]'].flatMap((at): Row[] => [
-        [`${at}.ip ${at}.nodeName`, 'where an endpoint is'],
-        [below(at, TARGET), 'the Pod behind it'],
+        [`${at}.ip ${at}.nodeName`, 'location of an endpoint'],
+        [below(at, TARGET), 'the Pod of the endpoint'],
       ]),
-      ['subsets[].ports[].name subsets[].ports[].port subsets[].ports[].protocol', 'where to dial'],
+      [
+        'subsets[].ports[].name subsets[].ports[].port subsets[].ports[].protocol',
+        'the port to dial',
+      ],
     ],
     told: [
       [
         'subsets[].addresses[].hostname subsets[].notReadyAddresses[].hostname',
-        'an endpoint of a headless Service is named after its Pod; another host name is no mesh name',
+        'an endpoint of a headless Service has the name of its Pod; other host names are not mesh names',
       ],
     ],
     irrelevant: [
       ...['subsets[].addresses[]', 'subsets[].notReadyAddresses[]'].map((at): Row => [
         below(at, TARGET_REST),
-        'the name of the Pod is enough',
+        'the name of the Pod is sufficient',
       ]),
-      ['subsets[].ports[].appProtocol', 'the port of the Service says it'],
+      ['subsets[].ports[].appProtocol', 'the port of the Service has it'],
     ],
   }),
   EndpointSlice: withMeta({
     honoured: [
-      ['addressType', 'IPv4 and IPv6; a slice of host names is not used, and told'],
+      ['addressType', 'IPv4 and IPv6; a slice of host names is not used and is reported'],
       [
         'endpoints[].addresses',
-        'where an endpoint is; a second address has no meaning, and is told',
+        'location of an endpoint; a second address has no meaning and is reported',
       ],
-      ['endpoints[].conditions', 'ready, else serving while it ends'],
+      [
+        'endpoints[].conditions',
+        'ready endpoints are used, or serving endpoints that are terminating',
+      ],
       ['endpoints[].nodeName endpoints[].zone', 'near endpoints first'],
-      [below('endpoints[]', TARGET), 'the Pod behind it'],
-      ['ports[].name ports[].port ports[].protocol', 'where to dial'],
+      [below('endpoints[]', TARGET), 'the Pod of the endpoint'],
+      ['ports[].name ports[].port ports[].protocol', 'the port to dial'],
     ],
     told: [
       [
         'endpoints[].hostname',
-        'an endpoint of a headless Service is named after its Pod; another host name is no mesh name',
+        'an endpoint of a headless Service has the name of its Pod; other host names are not mesh names',
       ],
     ],
     irrelevant: [
-      [below('endpoints[]', TARGET_REST), 'the name of the Pod is enough'],
+      [below('endpoints[]', TARGET_REST), 'the name of the Pod is sufficient'],
       [
         'endpoints[].hints',
-        'advice to kube-proxy, which sees no load; the mesh prefers near endpoints itself, and spills over',
+        'meant for kube-proxy, which does not see load; the mesh itself prefers near endpoints and spills over',
       ],
-      ['endpoints[].deprecatedTopology', 'what v1beta1 had; `nodeName` and `zone` say it'],
-      ['ports[].appProtocol', 'the port of the Service says it'],
+      ['endpoints[].deprecatedTopology', 'from v1beta1; `nodeName` and `zone` replace it'],
+      ['ports[].appProtocol', 'the port of the Service has it'],
     ],
   }),
   Pod: withMeta({
     honoured: [
-      ['spec.nodeName', 'where it is'],
-      ['spec.serviceAccountName spec.serviceAccount', 'who it is as a caller'],
-      ['spec.hostNetwork', 'its address is that of its node, so it is nobody as a caller'],
+      ['spec.nodeName', 'the node of the Pod'],
+      ['spec.serviceAccountName spec.serviceAccount', 'identity of the Pod as a caller'],
+      ['spec.hostNetwork', 'the Pod has the address of its node, so it is anonymous as a caller'],
       [
         'spec.containers[].ports[].name spec.containers[].ports[].containerPort spec.containers[].ports[].protocol',
-        'what a named `targetPort` means',
+        'a named `targetPort` refers to them',
       ],
       [
         'spec.initContainers[].restartPolicy spec.initContainers[].ports[].name spec.initContainers[].ports[].containerPort spec.initContainers[].ports[].protocol',
-        'the ports of sidecars count too',
+        'the ports of sidecars are used too',
       ],
-      ['status.phase', 'a Pod that ended takes no traffic'],
-      ['status.podIP status.podIPs', 'where it is dialled, and who it is as a caller'],
-      ['status.conditions[].type status.conditions[].status', 'whether it is ready'],
+      ['status.phase', 'a Pod that has ended gets no traffic'],
+      ['status.podIP status.podIPs', 'the address to dial, and identity of the Pod as a caller'],
+      ['status.conditions[].type status.conditions[].status', 'readiness of the Pod'],
     ],
     told: [
       [
         'spec.hostname spec.subdomain',
-        'an endpoint of a headless Service is named after its Pod; another host name is no mesh name',
+        'an endpoint of a headless Service has the name of its Pod; other host names are not mesh names',
       ],
     ],
     irrelevant: [
-      ['spec.readinessGates', 'the condition Ready has them'],
+      ['spec.readinessGates', 'the condition Ready includes them'],
       [
         'spec.activeDeadlineSeconds spec.restartPolicy spec.terminationGracePeriodSeconds spec.ephemeralContainers spec.initContainers[].ports[].hostIP spec.initContainers[].ports[].hostPort spec.containers[].ports[].hostIP spec.containers[].ports[].hostPort',
-        'the kubelet’s work; what comes of it is in the status',
+        'used by the kubelet; the result is in the status',
       ],
       [
         'spec.affinity spec.nodeSelector spec.os spec.overhead spec.preemptionPolicy spec.priority spec.priorityClassName spec.resourceClaims spec.resources spec.runtimeClassName spec.schedulerName spec.schedulingGates spec.schedulingGroup spec.tolerations spec.topologySpreadConstraints',
-        'the scheduler’s work; what comes of it is `nodeName`',
+        'used by the scheduler; the result is `nodeName`',
       ],
       [
         'spec.automountServiceAccountToken spec.dnsConfig spec.dnsPolicy spec.enableServiceLinks spec.hostAliases spec.hostIPC spec.hostPID spec.hostUsers spec.hostnameOverride spec.imagePullSecrets spec.securityContext spec.setHostnameAsFQDN spec.shareProcessNamespace spec.volumes',
-        'the inside of the Pod',
+        'internal to the Pod',
       ],
       ...['spec.containers[]', 'spec.initContainers[]'].map((at): Row => [
         below(
@@ -166,9 +175,9 @@ export const FIELD_USE: Readonly<Record<Kind, FieldUse>> = {
             restartPolicyRules securityContext startupProbe stdin stdinOnce terminationMessagePath terminationMessagePolicy tty
             volumeDevices volumeMounts workingDir`,
         ),
-        'the inside of the container; what probes say is in the status',
+        'internal to the container; probe results are in the status',
       ]),
-      ['spec.containers[].restartPolicy', 'the kubelet’s work'],
+      ['spec.containers[].restartPolicy', 'used by the kubelet'],
       [
         below(
           'status',
@@ -176,14 +185,14 @@ export const FIELD_USE: Readonly<Record<Kind, FieldUse>> = {
           initContainerStatuses message nodeAllocatableResourceClaimStatuses nominatedNodeName observedGeneration qosClass reason
           resize resourceClaimStatuses resources startTime`,
         ),
-        'why it is as it is; whether it is ready is enough',
+        'details of the status; readiness is sufficient',
       ],
       [
         below(
           'status.conditions[]',
           'lastProbeTime lastTransitionTime message observedGeneration reason',
         ),
-        'why a condition is as it is',
+        'details of a condition',
       ],
     ],
   }),
@@ -191,21 +200,19 @@ export const FIELD_USE: Readonly<Record<Kind, FieldUse>> = {
     honoured: [],
     told: [],
     irrelevant: [
-      ['spec', 'who may run there; the zone is a label'],
-      ['status', 'how it is; the endpoints on it say whether they are ready'],
+      ['spec', 'scheduling on the node; its zone is a label'],
+      ['status', 'state of the node; its endpoints report their own readiness'],
     ],
   }),
   Namespace: withMeta({
     honoured: [],
     told: [],
-    irrelevant: [['spec status', 'its life; what is in it goes by itself']],
+    irrelevant: [['spec status', 'lifecycle of the namespace; its objects are deleted one by one']],
   }),
   ServiceAccount: withMeta({
     honoured: [],
     told: [],
-    irrelevant: [
-      ['automountServiceAccountToken imagePullSecrets secrets', 'the inside of its Pods'],
-    ],
+    irrelevant: [['automountServiceAccountToken imagePullSecrets secrets', 'internal to its Pods']],
   }),
 };
 

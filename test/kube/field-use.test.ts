@@ -48,7 +48,7 @@ for (const kind of KINDS) {
     const seen = new Set<string>();
     const known = new Set(lists.keys());
     const missing = [...uncovered(API.kinds[kind], '', known, seen)];
-    assert.deepEqual(missing, [], 'nobody said what becomes of these fields');
+    assert.deepEqual(missing, [], 'nobody said what happens to these fields');
     assert.deepEqual(
       [...known].filter((path) => !seen.has(path)),
       [],

@@ -4,9 +4,11 @@ import { FIELD_USE, pathsIn, type Use } from '../../src/kube/field-use.ts';
 
 const TITLES: Readonly<Record<Use, string>> = {
   honoured: 'Honoured',
-  told: 'Told as a problem',
-  irrelevant: 'Of no concern to a caller',
+  told: 'Reported',
+  irrelevant: 'Irrelevant',
 };
+
+const COLUMNS = 160;
 
 const META = /^(metadata\.|apiVersion|kind)/;
 
@@ -14,21 +16,21 @@ const META = /^(metadata\.|apiVersion|kind)/;
 export function renderFieldUse(version: string): string {
   const kinds = Object.entries(FIELD_USE).map(([kind, uses]) => {
     const own = render(uses, (path) => !META.test(path));
-    return `## ${kind}\n\n${own === '' ? 'Nothing but its metadata.\n' : own}`;
+    return `## ${kind}\n\n${own === '' ? 'Only its metadata.\n' : own}`;
   });
   return `# Fields of Kubernetes objects
 
-maesh reads seven kinds of objects. This page lists each of their fields, as Kubernetes ${version} has them, with what maesh does with it:
+maesh reads seven kinds of objects. This page lists each of their fields in Kubernetes ${version}, and what maesh does with it:
 
-- **Honoured**: it does what Kubernetes says it does.
-- **Told as a problem**: maesh does not do it. Where that makes a difference, \`maesh check\`, \`maesh status\`, \`/api/problems\` and an Event say so.
-- **Of no concern to a caller**: it makes no difference to who calls a mesh name. Everything below such a field is meant too.
+- **Honoured**: maesh does what Kubernetes documents.
+- **Reported**: maesh does not support it. Where that makes a difference, a problem in \`maesh check\`, \`maesh status\`, \`/api/problems\` and an Event names it.
+- **Irrelevant**: it has no effect for callers of a mesh name. This includes all fields below it.
 
-In manifests maesh also reads workloads, for the Pods that they stand for ([commands](commands.md#maesh-up)): their name, \`spec.replicas\` or \`spec.parallelism\`,
-and of the Pod template the labels, the annotations and what is honoured of a Pod. Nothing else of a workload is read.
+In manifests maesh also reads workloads, because they [stand for Pods](commands.md#maesh-up). It reads their name, \`spec.replicas\` or
+\`spec.parallelism\`, and in the Pod template the labels, the annotations and the honoured fields of a Pod. It reads nothing else of a workload.
 
-A test holds these lists against the API server's own description, in both directions, and against what the code reads. This file is
-written by \`UPDATE=1 npx node --test test/kube/field-use.test.ts\` from \`src/kube/field-use.ts\`.
+A test compares these lists with the API server's own description, in both directions, and with the fields that the code reads. To update this page, run
+\`UPDATE=1 npx node --test test/kube/field-use.test.ts\`. It is generated from \`src/kube/field-use.ts\`.
 
 ## Metadata of every kind
 
@@ -45,8 +47,25 @@ function render(
       const wanted = pathsIn(paths).filter(isWanted);
       return wanted.length === 0
         ? []
-        : [`- **${TITLES[use]}**: ${wanted.map((path) => `\`${path}\``).join(', ')}: ${why}.\n`];
+        : [
+            wrap(
+              `- **${TITLES[use]}**: ${wanted.map((path) => `\`${path}\``).join(', ')}: ${why}.`,
+            ),
+          ];
     }),
   );
   return rows.join('');
+}
+
+/** A list item in lines of at most `COLUMNS`. */
+function wrap(item: string): string {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of item.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > COLUMNS) {
+      lines.push(line);
+      line = `  ${word}`;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return `${[...lines, line].join('\n')}\n`;
 }
