@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const PAGES = globSync(['*.md', 'docs/**/*.md', 'examples/**/*.md'], { cwd: ROOT });
 /** Blocks of code for a shell, and code in a line of text. */
 const BLOCK = /^```(?:sh)?\n([\s\S]*?)^```$|`([^`\n]+)`/gm;
-const COMMAND = /^(?:bin\/maesh|maesh|npm|npx node) [a-z-]/;
+const COMMAND = /^(?:bin\/maesh|maesh|kubectl maesh|npm|npx node) [a-z-]/;
 /** Where the words after `npm start --` and the like are read. */
 const OPTIONS_OF: Readonly<Record<string, string>> = {
   start: 'demo/main.ts',
@@ -42,6 +42,7 @@ async function knownFlags(): Promise<Map<string, ReadonlySet<string>>> {
 /** What is wrong with one command, or ''. */
 function fault(line: string, known: ReadonlyMap<string, ReadonlySet<string>>): string {
   const [program, first = '', ...words] = line
+    .replace(/^kubectl (?=maesh )/, '')
     .split(/\s+(?:[#|&>].*)?|\s*$/)
     .filter((word) => word !== '');
   if (program === 'npx') {
@@ -91,6 +92,7 @@ test('a command that does not exist is found', async () => {
   const known = await knownFlags();
   assert.equal(fault('bin/maesh upp -f x', known), 'no command "upp"');
   assert.equal(fault('maesh check --frobnicate', known), 'no option --frobnicate of maesh check');
+  assert.equal(fault('kubectl maesh statsu', known), 'no command "statsu"');
   assert.equal(fault('npm run frobnicate', known), 'no script "frobnicate"');
   assert.equal(fault('npm start -- --frobnicate', known), 'no option --frobnicate of npm start');
   assert.equal(fault('npx node examples/none.mjs', known), 'no file examples/none.mjs');
