@@ -174,7 +174,7 @@ test('bytes behind a body are the next request or none, never a part of the body
 test('200 responses of any framing, cut anywhere, with anything behind them, reach their caller and end there', async (t) => {
   const random = seededRandom(11);
   const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
   for (let i = 0; i < 200; i++) {
     // oxlint-disable no-await-in-loop -- one after the other
     const { request, response, name, passed = response } = oneOf(random, MESSAGES);
@@ -196,6 +196,8 @@ test('200 responses of any framing, cut anywhere, with anything behind them, rea
     assert.equal(caller.pending, '', `behind ${name}, cut at ${cut}`);
     caller.end();
     await caller.rest();
+    // After HEAD the connection waits for content that follows all the same.
+    proxy.advance(500);
     // oxlint-enable no-await-in-loop
   }
 });

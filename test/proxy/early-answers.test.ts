@@ -97,3 +97,28 @@ test('a reset without an answer is told as what it is', async (t) => {
   for (let i = 0; i < 4; i++) caller.write(Buffer.alloc(1 << 16, 120));
   assert.match(await caller.rest(), /^HTTP\/1\.1 502 .*endpoint_reset/s);
 });
+
+test('an interim response other than 100 is no word to send the body: a failure behind it is the last answer', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  for (const [interim, isLast] of [
+    ['HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n', true],
+    ['HTTP/1.1 102 Processing\r\n\r\n', true],
+    ['HTTP/1.1 100 Continue\r\n\r\n', false],
+  ] as const) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    const caller = await proxy.call(service);
+    caller.write('POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n');
+    const wire = await endpoint.next();
+    await wire.head();
+    wire.write(interim);
+    assert.equal(await caller.head(), interim);
+    wire.reset();
+    const head = await caller.head();
+    assert.match(head, /^HTTP\/1\.1 502 /);
+    // Else the next request of a caller that sends no body now would be read as that body.
+    assert.equal(/^connection: close\r$/im.test(head), isLast, interim);
+    caller.socket.destroy();
+    // oxlint-enable no-await-in-loop
+  }
+});

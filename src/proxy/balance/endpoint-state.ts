@@ -28,7 +28,7 @@ export class EndpointState {
   weight = 0;
   /** Cells of all endpoints of the backend that take traffic: what the ejection limit counts. */
   peers: readonly Cells[] = [];
-  /** Connections without a request, the most recently used last. */
+  /** Connections without a request, the most recently used last; below them those that must be silent for a while. */
   readonly idle: IdleConnection[] = [];
   /** True once the endpoint left the backend: finish what runs, keep nothing idle. */
   gone = false;

@@ -7,6 +7,7 @@
 
 import type { Socket } from 'node:net';
 import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
+import type { LimitPolicy } from '../../model/policy.ts';
 import type { ThreadContext } from '../context.ts';
 import type { Expiring } from '../deadline.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
@@ -33,6 +34,11 @@ export interface ConnectionUser {
  * shortest keep-alive time that servers come with is 2 s.
  */
 const FRESH_IDLE_MS_MAX = 1_000;
+/**
+ * After a response without the content that it announced (HEAD, 304), a connection must be silent for this long before another
+ * request may take it: servers that send the content all the same send it now, and it would be read as the next response.
+ */
+const QUIET_MS = 500;
 /** An endpoint that does not take the last bytes of a tunnel for this long does not get them. */
 const FINISH_MS = 10_000;
 
@@ -58,6 +64,7 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
   #stashed = 0;
   #writtenBefore = 0;
   #idleSinceMs = 0;
+  #usableFromMs = -Infinity;
 
   constructor(endpoint: EndpointState, context: ThreadContext, user: ConnectionUser) {
     this.endpoint = endpoint;
@@ -88,7 +95,7 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
   ): EndpointConnection {
     for (;;) {
       const idle = endpoint.idle.at(-1) as EndpointConnection | undefined;
-      if (idle === undefined || !(repeatable || idle.#isFresh()))
+      if (idle === undefined || !idle.#isUsable(repeatable))
         return new EndpointConnection(endpoint, context, user);
       endpoint.idle.pop();
       if (idle.closed || idle.socket.destroyed) continue;
@@ -100,20 +107,35 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
     }
   }
 
-  /** Gives the connection back after a whole response; it is kept if there is room. */
-  release(idleMax: number, idleMs: number): void {
+  /**
+   * Gives the connection back after a whole response; it is kept if there is room. With `inDoubt`, content may follow that the
+   * response must not have.
+   */
+  release(limits: LimitPolicy, inDoubt: boolean): void {
     this.#user = null;
     const { idle, gone } = this.endpoint;
-    if (this.closed || this.deaf || gone || idle.length >= idleMax || this.#context.draining)
+    const isFull = idle.length >= limits.idleConnectionsPerEndpoint;
+    if (this.closed || this.deaf || gone || isFull || this.#context.draining || !this.#isListening)
       return this.close();
-    this.#idleSinceMs = this.#context.wheel.nowMs;
-    this.deadlineMs = this.#idleSinceMs + idleMs;
+    const now = this.#context.wheel.nowMs;
+    this.#idleSinceMs = now;
+    this.#usableFromMs = inDoubt ? now + QUIET_MS : now;
+    this.deadlineMs = now + limits.idleConnectionMs;
     this.#context.wheel.arm(this);
-    idle.push(this);
+    // Below those that may be taken, and above those in doubt that came later: the last one tells for all.
+    if (inDoubt) idle.unshift(this);
+    else idle.push(this);
   }
 
-  #isFresh(): boolean {
-    return this.#context.wheel.nowMs - this.#idleSinceMs < FRESH_IDLE_MS_MAX;
+  /** A slow caller may have made us stop reading: then nobody knows what stands behind the response. */
+  get #isListening(): boolean {
+    return !this.socket.isPaused();
+  }
+
+  #isUsable(repeatable: boolean): boolean {
+    const { nowMs } = this.#context.wheel;
+    if (nowMs < this.#usableFromMs) return false;
+    return repeatable || nowMs - this.#idleSinceMs < FRESH_IDLE_MS_MAX;
   }
 
   /** Another user takes over the open connection. */

@@ -208,8 +208,8 @@ export class Exchange implements ConnectionUser {
       if (this.http10) continue;
       const more = this.response.sendInterim(data, head, 0, 0);
       if (!more) (this.#upstream as EndpointConnection).socket.pause();
-      // The caller may now send its body.
-      this.#expectsContinue = false;
+      // The caller may now send its body; no other interim response says so.
+      if (head.status === 100) this.#expectsContinue = false;
     }
     if (this.#phase === BODY) this.#pass(data, pos, length, 0);
   }
@@ -418,7 +418,7 @@ export class Exchange implements ConnectionUser {
     if (isClean && !upstream.isInStep(request.wireBytes))
       throw new Defect('a request left with another length than was counted');
     this.#upstream = null;
-    if (isClean) upstream.release(limits.idleConnectionsPerEndpoint, limits.idleConnectionMs);
+    if (isClean) upstream.release(limits, response.inDoubt);
     else upstream.close();
     this.#finish();
     this.#caller.onExchangeDone(this.#close);

@@ -18,6 +18,8 @@ export class IncomingResponse {
   readonly body = new BodyPass(true);
   /** The endpoint keeps its connection open and in step. */
   reusable = false;
+  /** It has no content by the method or status alone: a server may send some all the same. */
+  inDoubt = false;
   /** Heads written so far, interim ones too. */
   #headBytes = 0;
   readonly #context: ThreadContext;
@@ -40,6 +42,7 @@ export class IncomingResponse {
   reset(): void {
     this.body.begin(FRAMING_NONE, 0, false);
     this.reusable = false;
+    this.inDoubt = false;
     this.#headBytes = 0;
   }
 
@@ -63,6 +66,7 @@ export class IncomingResponse {
     const { framing } = head;
     const asIs = framing === FRAMING_NONE || framing === FRAMING_LENGTH;
     this.reusable = head.keepAlive;
+    this.inDoubt = framing === FRAMING_NONE && mayHaveContent(head);
     const named = namedByConnection(data, head);
     this.body.begin(framing, head.contentLength, !asIs && !caller.http10, named);
     const how = this.#how;
@@ -115,6 +119,11 @@ export class IncomingResponse {
     if (at > 0) this.#context.writeOut(this.#caller.socket, at);
     return true;
   }
+}
+
+/** Of a response that ends with its head: it announces content, or it answers HEAD without a word about a length. */
+function mayHaveContent({ status, chunked, contentLength }: Head): boolean {
+  return chunked || contentLength > 0 || (contentLength < 0 && status !== 204 && status !== 304);
 }
 
 export const PASS_MORE = 0;
