@@ -63,7 +63,10 @@ all nodes, since one machine stands for all of them.
     'Circuit breaker',
     `The expression compares \`NetworkErrorRatio()\`, \`ResponseCodeRatio(from, to, dividedByFrom, dividedByTo)\` (\`to\` and
 \`dividedByTo\` are not included) and \`LatencyAtQuantileMS(quantile)\` (0 to 100) with numbers by \`>\`, \`>=\`, \`<\`, \`<=\`, \`==\`, \`!=\`,
-and joins them by \`!\`, \`&&\` and \`||\`, which bind in this order, and parentheses. The other annotations need the expression.`,
+and joins them by \`!\`, \`&&\` and \`||\`, which bind in this order, and parentheses. The other annotations need the expression.
+
+Latency here is the time for which endpoints kept a request waiting: from when the endpoint had the whole request to the head of its
+response, added up over all tries. A caller that sends or reads slowly does not count. Traefik counts until the caller has the whole response.`,
   ],
   [
     'Rate limit',

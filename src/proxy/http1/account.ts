@@ -18,6 +18,7 @@ import {
   SERVICE_BUCKETS,
   SERVICE_OWN,
   SERVICE_WORD,
+  STATUS_BUCKETS,
   STATUS_COUNT,
   STATUS_MIN,
   STATUS_NETWORK_ERRORS,
@@ -58,8 +59,8 @@ function digitOf(status: number): number {
 }
 
 /**
- * Counts how long a request took that was sent to an endpoint. What the proxy refuses at once is left out: it would
- * hide from a person, and from the breaker, how slow the Service is.
+ * Counts how long a request took that was sent to an endpoint, its caller's share of the time included. What the proxy refuses
+ * at once is left out: it would hide from a person how slow the Service is.
  */
 function countLatency(cells: Cells, latencyMs: number): void {
   add(cells, SERVICE_OWN.latencySumMs, latencyMs);
@@ -77,7 +78,7 @@ export function endRequest(exchange: Exchange, cells: Cells, now: number): void 
   add(cells, SERVICE_OWN.inFlight, -1);
   Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
   // A tunnel lasts as long as its users like; what counts is how long it took to open.
-  const endMs = exchange.status === 101 ? exchange.switchedMs : now;
+  const endMs = exchange.status === 101 ? exchange.headMs : now;
   countRequest(cells, exchange.status, exchange.failure);
   if (exchange.tries > 0) countLatency(cells, endMs - exchange.startedMs);
   add(cells, SERVICE_OWN.requestBytes, exchange.request.body.bytes);
@@ -98,9 +99,24 @@ export function endLastTry(exchange: Exchange, service: ServiceState | null, now
   const { failure } = exchange;
   if (failure !== '' && !blamesEndpoint(failure)) return abandonTry(endpoint);
   const answered = failure === '' ? exchange.status : 0;
-  endTry(endpoint, answered, now - exchange.tryStartedMs);
+  const latencyMs = tryLatencyMs(exchange, now);
+  endTry(endpoint, answered, latencyMs);
   const breaker = service?.statusCells ?? null;
-  if (breaker !== null) add(breaker, breakerCell(answered), 1);
+  if (breaker === null) return;
+  add(breaker, breakerCell(answered), 1);
+  const waitedMs = exchange.waitedMs + latencyMs;
+  add(breaker, STATUS_BUCKETS + bucketOf(waitedMs, 2, SERVICE_BUCKETS), 1);
+}
+
+/**
+ * How long the endpoint of the present try has kept the request waiting: from when it had the whole request to the head of its
+ * response, or to now without one. How fast the caller sends and reads is none of its business.
+ */
+export function tryLatencyMs(
+  { headMs, tryStartedMs }: Pick<Exchange, 'headMs' | 'tryStartedMs'>,
+  now: number,
+): number {
+  return (headMs > 0 ? headMs : now) - tryStartedMs;
 }
 
 /** Ends one try by no fault of its endpoint. */

@@ -27,6 +27,7 @@ import {
   endLastTry,
   endRequest,
   endTry,
+  tryLatencyMs,
 } from './account.ts';
 import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
@@ -60,15 +61,18 @@ export class Exchange implements ConnectionUser {
   /** The rule that made it one. */
   rule: Rule | '' = '';
   startedMs = 0;
+  /** When the endpoint got the last of the request that there was by then; its time runs from here. */
   tryStartedMs = 0;
+  /** When the head of the final response, or a 101, came; 0 before. */
+  headMs = 0;
+  /** What earlier tries kept the request waiting. */
+  waitedMs = 0;
   /** METHOD_*. */
   method = METHOD_OTHER;
   http10 = false;
   endpoint: EndpointState | null = null;
   readonly request: OutgoingRequest;
   readonly response: IncomingResponse;
-  /** When a 101 opened a tunnel. */
-  switchedMs = 0;
   #phase = IDLE;
   readonly #arrival: Mutable<Arrival>;
   readonly #context: ThreadContext;
@@ -149,7 +153,7 @@ export class Exchange implements ConnectionUser {
     const max = this.#policies?.limits.requestBodyBytes ?? 0;
     if (next < 0) this.#refuse('bad_request', request.body.rule);
     else if (max > 0 && request.body.bytes > max) this.#fail('body_too_large');
-    else if (request.body.done && this.#upstream !== null) this.#endpointsTurn();
+    else if (this.#upstream !== null) this.#endpointsTurn();
     return next < 0 ? end : next;
   }
 
@@ -158,10 +162,11 @@ export class Exchange implements ConnectionUser {
     return this.#upstream === null || this.#upstream.deaf ? null : this.#upstream.socket;
   }
 
-  /** The endpoint has the whole request, or all that is left of it is on its way: from now on its time counts. */
+  /** The endpoint has all that there is of the request, or it is on its way; once that is the whole, its time counts. */
   #endpointsTurn(): void {
     if (this.#phase !== SENDING) return;
     this.tryStartedMs = this.#context.clock.nowMs();
+    if (!this.request.body.done) return;
     this.#deadline.requestSent(this.tryStartedMs);
     this.#arm();
   }
@@ -310,6 +315,8 @@ export class Exchange implements ConnectionUser {
     this.failure = '';
     this.rule = '';
     this.startedMs = now;
+    this.headMs = 0;
+    this.waitedMs = 0;
     this.http10 = head.minor === 0;
     this.endpoint = null;
     this.response.reset();
@@ -344,6 +351,7 @@ export class Exchange implements ConnectionUser {
     this.#tryBlamed = false;
     this.#upstream = upstream;
     this.tryStartedMs = now;
+    this.headMs = 0;
     this.#deadline.beginTry(now, (this.#policies as Policies).timeouts, upstream.connected);
     if (this.request.body.done) this.#deadline.requestSent(now);
     this.request.rewind();
@@ -354,6 +362,7 @@ export class Exchange implements ConnectionUser {
     const policies = this.#policies as Policies;
     const now = this.#context.clock.nowMs();
     this.status = head.status;
+    this.headMs = now;
     const endpoint = this.endpoint as EndpointState;
     if (isFailureStatus(head.status)) this.#blameEndpoint(now);
     else reportSuccess(endpoint, now - this.tryStartedMs, policies, now);
@@ -390,7 +399,7 @@ export class Exchange implements ConnectionUser {
     const now = this.#context.clock.nowMs();
     reportSuccess(this.endpoint as EndpointState, now - this.tryStartedMs, policies, now);
     this.status = 101;
-    this.switchedMs = now;
+    this.headMs = now;
     this.response.sendInterim(data, head, headEnd, length);
     const { cells } = this.#service as ServiceState;
     add(cells, SERVICE_OWN.upgradesActive, 1);
@@ -477,7 +486,11 @@ export class Exchange implements ConnectionUser {
     const { retry } = this.#policies as Policies;
     const endpoint = this.endpoint as EndpointState;
     if (this.status === 0 && !this.#tryBlamed) abandonTry(endpoint);
-    else endTry(endpoint, this.status, now - this.tryStartedMs);
+    else {
+      const latencyMs = tryLatencyMs(this, now);
+      this.waitedMs += latencyMs;
+      endTry(endpoint, this.status, latencyMs);
+    }
     this.status = 0;
     this.pick.avoid = endpoint;
     this.endpoint = null;

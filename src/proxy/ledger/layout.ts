@@ -19,7 +19,7 @@ export interface SlotShape {
   readonly slotsPerChunk: number;
 }
 
-/** Service latency histogram: four buckets per doubling from 64 µs; endpoint: one per doubling. */
+/** Latency histogram of a Service, and of its breaker: four buckets per doubling from 64 µs; endpoint: one per doubling. */
 export const SERVICE_BUCKETS = 84;
 export const ENDPOINT_BUCKETS = 22;
 /** Upper edge of the first bucket, in microseconds; a power of two. */
@@ -108,6 +108,8 @@ export const ENDPOINT_OWN = {
 
 export const STATUS_MIN = 100;
 export const STATUS_COUNT = 500;
+/** Where the histogram of what requests waited for endpoints begins: what a breaker judges latency by. */
+export const STATUS_BUCKETS = STATUS_COUNT + 4;
 
 export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   service: {
@@ -124,8 +126,14 @@ export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
     own: ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS,
     slotsPerChunk: 1024,
   },
-  /** Counters of single statuses 100 to 599, then network errors: only for Services with a breaker. */
-  status: { words: 0, floats: 0, ticks: 0, own: STATUS_COUNT + 4, slotsPerChunk: 64 },
+  /** Counters of single statuses 100 to 599, then network errors, then latency: only for Services with a breaker. */
+  status: {
+    words: 0,
+    floats: 0,
+    ticks: 0,
+    own: STATUS_BUCKETS + SERVICE_BUCKETS,
+    slotsPerChunk: 64,
+  },
 };
 
 /** Index of the network-error counter in a status slot's own cells. */

@@ -7,7 +7,7 @@
 import type { Expression } from '../../model/expression.ts';
 import {
   SERVICE_BUCKETS,
-  SERVICE_OWN,
+  STATUS_BUCKETS,
   STATUS_COUNT,
   STATUS_MIN,
   STATUS_NETWORK_ERRORS,
@@ -107,7 +107,7 @@ export class BreakerFigures implements BreakerMetrics {
       counters[place] = sum(statuses.subarray(first, end)) + (isBadGateway ? errors : 0);
     }
     if (this.#buckets.length === 0) return;
-    this.#ledger.sumInto('service', this.#slots.service, SERVICE_OWN.buckets, this.#buckets);
+    this.#ledger.sumInto('status', this.#slots.status, STATUS_BUCKETS, this.#buckets);
     counters.set(this.#buckets, RANGES + this.#ranges.size);
   }
 }

@@ -7,7 +7,7 @@ import {
   bucketOf,
   SERVICE_BUCKETS,
   SERVICE_FLOAT,
-  SERVICE_OWN,
+  STATUS_BUCKETS,
   STATUS_MIN,
   STATUS_NETWORK_ERRORS,
 } from '../ledger/layout.ts';
@@ -62,11 +62,11 @@ class Traffic {
     const cell = status === 0 ? STATUS_NETWORK_ERRORS : status - STATUS_MIN;
     this.#add('status', this.slots.status, cell);
     const bucket = bucketOf(latencyMs, 2, SERVICE_BUCKETS);
-    this.#add('service', this.slots.service, SERVICE_OWN.buckets + bucket);
+    this.#add('status', this.slots.status, STATUS_BUCKETS + bucket);
     this.#thread = (this.#thread + 1) % THREADS;
   }
 
-  #add(kind: 'service' | 'status', slot: number, cell: number): void {
+  #add(kind: 'status', slot: number, cell: number): void {
     const value = this.ledger.ownCell(kind, slot, cell, this.#thread);
     this.ledger.setOwnCell(kind, slot, cell, this.#thread, value + 1);
   }

@@ -7,7 +7,9 @@
  * - recovery lets a share pass that grows from 0 to 1 by chance, there it grows from 0 to 0.5 by counting;
  * - the figures are forgotten at the start of the recovery too, because requests from before the opening that end badly
  *   while it is open say nothing about now;
- * - quantiles come from a histogram with buckets a quarter apart, there 1 % apart.
+ * - quantiles come from a histogram with buckets a quarter apart, there 1 % apart;
+ * - latency is the time for which endpoints kept the request waiting, there the time until the caller has the whole response:
+ *   callers that send or read slowly would open the breaker for everybody.
  */
 
 import type { BreakerPolicy } from '../../model/policy.ts';

@@ -86,7 +86,7 @@ const SERVICE_METRICS: readonly Shape[] = [
     name: 'maesh_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'Time from the end of the request head to the end of the response, including retries; only requests that were sent to an endpoint.',
+    help: 'Time from the end of the request head to the end of the response, including retries and the time that the caller takes to send and to read; only requests that were sent to an endpoint.',
     reading: {
       kind: 'histogram',
       cell: SERVICE_OWN.buckets,
@@ -166,7 +166,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
     name: 'maesh_endpoint_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'Time from the start of a try to the end of its response.',
+    help: 'Time from when the endpoint had the whole request to the head of its response: the latency that breakers and balancing use.',
     reading: {
       kind: 'histogram',
       cell: ENDPOINT_OWN.buckets,
