@@ -43,7 +43,7 @@ const SERVERS = {
         reply
           .code(status)
           .headers(fields)
-          .send(body === null ? Readable.from(PARTS) : body);
+          .send(body === null ? Readable.from(PARTS, { objectMode: false }) : body);
       },
     });
     app.addHook('onRequest', (request, reply, done) => {
@@ -71,7 +71,7 @@ const SERVERS = {
         return;
       }
       const [status, fields, body] = page(context.path);
-      context.body = body === null ? Readable.from(PARTS) : body;
+      context.body = body === null ? Readable.from(PARTS, { objectMode: false }) : body;
       context.status = status;
       context.set(fields);
     });
@@ -86,7 +86,9 @@ const SERVERS = {
       options: { payload: undefined },
       handler(request, toolkit) {
         const [status, fields, body] = page(request.path);
-        const response = toolkit.response(body === null ? Readable.from(PARTS) : body).code(status);
+        const response = toolkit
+          .response(body === null ? Readable.from(PARTS, { objectMode: false }) : body)
+          .code(status);
         for (const [key, value] of Object.entries(fields)) {
           for (const one of [value].flat())
             response.header(key, one, { append: key === 'Set-Cookie' });
