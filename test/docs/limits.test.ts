@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { SETTINGS } from '../../src/cli/settings.ts';
 import { ROWS } from '../../src/compile/annotation/table.ts';
-import { readTables } from '../support/markdown-table.ts';
+import { parseTables, readTables } from '../support/markdown-table.ts';
+import { isBound, readConstants, showBound } from './limits/bounds.ts';
+import { LIMIT_SECTIONS, renderLimits } from './limits/limits-document.ts';
 
-const SRC = join(import.meta.dirname, '../../src');
-const CONSTANT = /^(?:export )?const ([A-Z][A-Z0-9_]*) = ([0-9_ *<+()]+);$/gm;
-/** A constant with such a name is a bound, and must be on the page. */
-const BOUND = /(_MAX|_TIMEOUT_MS|BACKLOG)$/;
-/** Follow from other bounds. */
-const DERIVED = new Set(['BYTES_PER_CHAR_MAX', 'TRAILER_LINES_BYTES_MAX', 'LINE_BYTES_MAX']);
+const DOCS = new URL('../../docs/', import.meta.url);
+const FULL = new URL('limits-full.md', DOCS);
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
+  bytes: 1,
   KiB: 1_024,
   MiB: 1_048_576,
   ms: 1,
@@ -21,57 +19,46 @@ const UNITS: Readonly<Record<string, number>> = {
   min: 60_000,
 };
 
-/** All whole-number constants of src, as `folder/file.ts NAME`. */
-function constants(): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const file of globSync('**/*.ts', { cwd: SRC })) {
-    if (/\.(test|fixture|fuzz)\.ts$/.test(file)) continue;
-    for (const [, name = '', text = ''] of readFileSync(join(SRC, file), 'utf8').matchAll(
-      CONSTANT,
-    )) {
-      found.set(`${file} ${name}`, evaluate(text.replaceAll('_', '')));
-    }
-  }
-  return found;
-}
-
-/** Products and shifts of whole numbers, which is how bounds are written. */
-function evaluate(text: string): number {
-  const [base = '', shift = '0'] = text.split('<<');
-  return (
-    base.split('*').reduce((product, factor) => product * Number(factor), 1) * 2 ** Number(shift)
-  );
-}
+const constants = readConstants();
+const rows = LIMIT_SECTIONS.flatMap((section) => section.rows);
 
 function valueOf(bound: string): number {
-  const power = /^10\^(\d+)$/.exec(bound);
-  if (power !== null) return 10 ** Number(power[1]);
-  const [, number = '', unit = ''] = /^(\d+) ?([A-Za-z]*)$/.exec(bound) ?? [];
-  return Number(number) * (UNITS[unit] ?? Number.NaN);
+  const [, number = '', unit = ''] = /^([\d,]+) ?([A-Za-z]*)$/.exec(bound) ?? [];
+  return Number(number.replaceAll(',', '')) * (UNITS[unit] ?? Number.NaN);
 }
 
-const tables = readTables('limits.md');
+test('every bound in the code has a row in test/docs/limits, and every row a bound', () => {
+  const told = new Set(rows.map(([, , where]) => where));
+  assert.equal(told.size, rows.length, 'no bound has two rows');
+  const gone = [...told].filter((where) => !constants.has(where));
+  assert.deepEqual(gone, [], 'rows without a constant');
+  const missing = [...constants.keys()].filter((where) => isBound(where) && !told.has(where));
+  assert.deepEqual(missing, [], 'bounds without a row: add one to a file in test/docs/limits');
+  assert.ok(rows.length > 150);
+  for (const [what, then, where] of rows) assert.ok(what.length >= 3 && then.length >= 3, where);
+});
 
-test('docs/limits.md says of each bound in the code what it is', () => {
-  const inCode = constants();
-  const onPage = new Map<string, string>();
-  for (const { columns, rows } of tables) {
-    if (columns[3] !== 'In the code') continue;
-    for (const [, bound = '', , where = ''] of rows) onPage.set(where.replaceAll('`', ''), bound);
+test('docs/limits-full.md is written from the rows and the code', () => {
+  const text = renderLimits(constants);
+  if (process.env['UPDATE'] === '1') writeFileSync(FULL, text);
+  assert.equal(readFileSync(FULL, 'utf8'), text, 'rewrite it: UPDATE=1 npx node --test this file');
+  const shown = parseTables(text).flatMap((table) => table.rows);
+  for (const [, bound = '', , where = ''] of shown) {
+    assert.equal(valueOf(bound), constants.get(where.replaceAll('`', '')), where);
   }
-  for (const [where, bound] of onPage) {
-    assert.equal(valueOf(bound), inCode.get(where), `${where} is ${inCode.get(where)}`);
-  }
-  for (const [where, value] of inCode) {
-    const name = where.split(' ')[1] ?? '';
-    if (!BOUND.test(name) || DERIVED.has(name)) continue;
-    assert.ok(onPage.has(where), `docs/limits.md does not have ${where} = ${value}`);
-  }
-  assert.ok(onPage.size > 50);
+  assert.equal(shown.length, rows.length);
+});
+
+test('showBound() uses the largest unit that fits', () => {
+  assert.equal(showBound('a.ts READ_BYTES', 65_536), '64 KiB');
+  assert.equal(showBound('a.ts TCP_BYTES_MAX', 65_535), '65,535 bytes');
+  assert.equal(showBound('a.ts IDLE_TIMEOUT_MS', 90_000), '90 s');
+  assert.equal(showBound('a.ts QUARANTINE_MS', 600_000), '10 min');
+  assert.equal(showBound('a.ts ITEMS_MAX', 16_384), '16,384');
 });
 
 test('docs/limits.md has every setting that is a limit, with its default', () => {
-  const table = tables.find(({ columns }) => columns[0] === 'Setting');
+  const table = readTables('limits.md').find(({ columns }) => columns[0] === 'Setting');
   const shown = table?.rows.map(([name, byDefault]) => `${name} ${byDefault}`);
   const limits = Object.values(SETTINGS).filter(({ name }) => /-(max|timeout)$/.test(name));
   assert.deepEqual(
@@ -81,8 +68,8 @@ test('docs/limits.md has every setting that is a limit, with its default', () =>
 });
 
 test('docs/limits.md has every annotation that is a limit, with its default', () => {
-  const table = tables.find(({ columns }) => columns[0] === 'Annotation');
-  const annotations = readFileSync(join(SRC, '../docs/annotations.md'), 'utf8');
+  const table = readTables('limits.md').find(({ columns }) => columns[0] === 'Annotation');
+  const annotations = readFileSync(new URL('annotations.md', DOCS), 'utf8');
   const limits = [...ROWS.keys()].filter((name) =>
     /^(limit|timeout)-|idle-connection-time|body-bytes|callers/.test(name),
   );
@@ -97,4 +84,9 @@ test('docs/limits.md has every annotation that is a limit, with its default', ()
     const said = /^- Default: (.*)$/m.exec(section ?? '')?.[1]?.replaceAll(/[`,]/g, '');
     assert.equal(said, byDefault, name);
   }
+});
+
+test('docs/limits.md is one page for people', () => {
+  const lines = readFileSync(new URL('limits.md', DOCS), 'utf8').split('\n').length;
+  assert.ok(lines <= 120, `${lines} lines`);
 });

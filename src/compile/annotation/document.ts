@@ -47,7 +47,7 @@ nothing was answered yet and the request body could be kept.`,
 until the address was quiet for \`sessionAffinityConfig.clientIP.timeoutSeconds\` (10,800 by default). When that endpoint leaves,
 is ejected or gets weight 0, its sources move to others. A new source is placed by \`consistent-hash\` of its address, or as the
 annotation \`balance\` says where it is set. With a cookie too, the cookie is looked at first: a request with the cookie of an endpoint
-that is there goes to it, and any other request goes by its source address. How many sources are remembered: [limits](limits.md).`,
+that is there goes to it, and any other request goes by its source address. How many sources are remembered: [limits](limits-full.md#the-data-plane).`,
   ],
   [
     'Balancing',

@@ -1,0 +1,186 @@
+/** Limits of the section "The data plane" of docs/limits-full.md. */
+
+import type { LimitSection } from './limit-section.ts';
+
+export const DATA_PLANE_LIMITS: LimitSection = {
+  title: 'The data plane',
+  intro: 'Per thread or per connection, whatever the Service.',
+  rows: [
+    [
+      'Connections that wait to be accepted, per port and thread',
+      'The kernel drops the SYN, and the caller tries again',
+      'proxy/http1/listener.ts BACKLOG',
+    ],
+    [
+      'Bytes per read',
+      'The rest comes with the next read; who reads slowly stops who sends',
+      'proxy/context.ts READ_BYTES',
+    ],
+    [
+      'Buffers of 16 KiB kept for later requests',
+      'Further ones are left to the garbage collector',
+      'proxy/context.ts SLABS_KEPT_MAX',
+    ],
+    [
+      'Bytes that wait for a slow reader in a copy of their own',
+      'More keep the write buffer until it has taken them',
+      'proxy/context.ts COPY_BYTES_MAX',
+    ],
+    [
+      'Names in a Connection field',
+      '400 `bad_request`, or 502 for a response',
+      'proxy/http1/field.ts CONNECTION_NAMES_MAX',
+    ],
+    [
+      'Digits of Max-Forwards in OPTIONS and TRACE',
+      '400 `bad_request`',
+      'proxy/http1/request-head.ts MAX_FORWARDS_DIGITS_MAX',
+    ],
+    [
+      'Digits of a chunk size',
+      '400 or 502; inside a body the connection is cut',
+      'proxy/http1/chunked.ts CHUNK_SIZE_DIGITS_MAX',
+    ],
+    [
+      'Chunk extensions of one body',
+      'The same',
+      'proxy/http1/chunked.ts CHUNK_EXTENSION_BYTES_MAX',
+    ],
+    ['Trailer section', 'The same', 'proxy/http1/trailer.ts TRAILER_BYTES_MAX'],
+    [
+      'Request body read and dropped after an early answer',
+      'The connection is closed instead of kept',
+      'proxy/http1/outgoing-request.ts DISCARD_BYTES_MAX',
+    ],
+    [
+      'A caller that goes on sending after the last answer',
+      'The connection is closed',
+      'proxy/http1/caller-connection.ts LINGER_MS_MAX',
+    ],
+    [
+      'Memory that one connection of a caller counts while it does nothing',
+      'Callers of one node together stay within `--caller-memory-max`',
+      'proxy/caller-room.ts CONNECTION_BYTES',
+    ],
+    [
+      'File descriptors kept free for all but callers and their dials',
+      'A caller with more than its share makes room, or the new connection is closed at once',
+      'proxy/caller-room.ts DESCRIPTORS_KEPT',
+    ],
+    [
+      'Endpoints tried for a connection without a retry policy',
+      '502 `connect_failed`',
+      'proxy/http1/retry.ts CONNECT_TRIES_MAX',
+    ],
+    [
+      'Idle time of a connection that a POST or PATCH may take',
+      'A new connection is opened, because such a request cannot be sent again',
+      'proxy/http1/endpoint-connection.ts FRESH_IDLE_MS_MAX',
+    ],
+    [
+      'Callers with a rate limit of their own',
+      'Larger tables are not made; callers share buckets',
+      'proxy/ledger/caller-table.ts CALLERS_MAX',
+    ],
+    [
+      'Source addresses of a Service with `sessionAffinity: ClientIP`, per node',
+      'The quietest source is forgotten and gets an endpoint anew',
+      'proxy/ledger/source-table.ts SOURCES_MAX',
+    ],
+    [
+      'Pods that a workload in a manifest stands for',
+      'A problem says so; further ones are left out',
+      'kube/workload.ts COPIES_MAX',
+    ],
+    [
+      'Seconds of `sessionAffinityConfig.clientIP.timeoutSeconds`',
+      'A problem names it, and 10800 holds',
+      'kube/service.ts AFFINITY_SECONDS_MAX',
+    ],
+    [
+      'Retry tokens of a Service',
+      'The budget stays there',
+      'proxy/policy/retry-budget.ts TOKENS_MAX',
+    ],
+    [
+      'Recent failures of an endpoint that count as load',
+      'Further ones add nothing; half of them is forgotten in a second, and with each answer',
+      'proxy/balance/penalty.ts PENALTY_MAX',
+    ],
+    [
+      'Pairs of node and zone remembered per backend',
+      'All are forgotten and made anew',
+      'proxy/balance/tiers.ts PLACES_MAX',
+    ],
+    [
+      'Points of an endpoint on the hash ring',
+      'The share of a heavy endpoint is less exact',
+      'proxy/balance/consistent-hash.ts POINTS_MAX',
+    ],
+    [
+      'Points looked at for one hash',
+      'Any usable endpoint is taken',
+      'proxy/balance/consistent-hash.ts WALK_MAX',
+    ],
+    [
+      'Turns of round robin per pick',
+      'The lightest turn found so far is taken',
+      'proxy/balance/round-robin.ts TURNS_MAX',
+    ],
+    [
+      'Access log lines that wait, per thread',
+      'Lines are dropped and counted in `maesh_access_log_lines_total{outcome="dropped"}`; requests never wait',
+      'proxy/telemetry/access-log.ts QUEUE_BYTES_MAX',
+    ],
+    [
+      'Lines about broken rules of HTTP/1.1, a thread and minute',
+      'Left out, and counted in `untold` of a later one',
+      'proxy/http1/broken-rules.ts TELL_MAX',
+    ],
+    [
+      'Services and rules told apart in those lines, a thread',
+      'The oldest is forgotten',
+      'proxy/http1/broken-rules.ts KEYS_MAX',
+    ],
+    [
+      'Access log buffers kept, per thread',
+      'Further ones are left to the garbage collector',
+      'proxy/telemetry/access-log.ts CHUNKS_KEPT_MAX',
+    ],
+    [
+      'Figures sampled per window of a Service',
+      'Samples are further apart',
+      'proxy/telemetry/service-stats.ts SAMPLES_PER_WINDOW_MAX',
+    ],
+    [
+      'Time spent on breakers and health per 100 ms',
+      'The next tick goes on where this one stopped',
+      'proxy/policy/governor.ts TICK_MS_MAX',
+    ],
+    [
+      'Endpoints of a Service judged by error rate per tick',
+      'The next tick goes on where this one stopped',
+      'proxy/policy/outlier-watch.ts VISITS_MAX',
+    ],
+    [
+      'Time to compile the request path before ready',
+      'Ready without the rest of it',
+      'proxy/warm-up.ts TIME_MAX_MS',
+    ],
+    [
+      'Restarts of the parts of the main thread within ten minutes',
+      'The process drains and ends with code 1',
+      'base/supervisor.ts RESTARTS_MAX',
+    ],
+    [
+      'Slots of Services and endpoints that left',
+      'Their counters begin anew when they come back later',
+      'proxy/ledger/placement.ts QUARANTINE_MS',
+    ],
+    [
+      'Turns of the event loop that a closing port waits for a quiet moment',
+      'It closes as it is',
+      'proxy/close-quietly.ts TURNS_MAX',
+    ],
+  ],
+};

@@ -1,0 +1,74 @@
+/** Limits of the section "Manifests" of docs/limits-full.md. */
+
+import type { LimitSection } from './limit-section.ts';
+
+export const MANIFESTS_LIMITS: LimitSection = {
+  title: 'Manifests',
+  intro: '',
+  rows: [
+    [
+      'Size of a file',
+      'A problem; its last good objects stay',
+      'kube/folder/disk.ts FILE_BYTES_MAX',
+    ],
+    [
+      'Files that are followed',
+      'The others are left out, with a problem',
+      'kube/folder/tree.ts FILES_MAX',
+    ],
+    [
+      'Folders that are followed',
+      'The others are left out, with a problem',
+      'kube/folder/tree.ts FOLDERS_MAX',
+    ],
+    [
+      'Depth of folders',
+      'Deeper ones are left out, with a problem',
+      'kube/folder/tree.ts FOLDER_DEPTH_MAX',
+    ],
+    ['Symbolic links on one path', 'As if the path did not exist', 'kube/folder/disk.ts LINKS_MAX'],
+    ['A file that never stops changing', 'It is read as it is', 'kube/folder/holds.ts HOLD_MS_MAX'],
+    [
+      'Depth of a document',
+      "A problem; the file's last good objects stay",
+      'kube/text/place.ts DEPTH_MAX',
+    ],
+    [
+      'YAML with anchors, tags and the like, characters',
+      'A problem; plain YAML may be as long as a file',
+      'kube/text/full-yaml.ts FULL_YAML_LENGTH_MAX',
+    ],
+    ['Aliases in a document', 'A problem ("billion laughs")', 'kube/text/full-yaml.ts ALIASES_MAX'],
+    ['Growth of a document by its aliases', 'A problem', 'kube/text/full-yaml.ts ALIAS_GROWTH_MAX'],
+    ['Aliases times nodes of a document', 'A problem', 'kube/text/full-yaml.ts ALIAS_STEPS_MAX'],
+    [
+      'Length of a key',
+      'Read by the slow reader, which takes up to 1,024',
+      'kube/text/plain-scalar.ts KEY_LENGTH_MAX',
+    ],
+    ['Lists in Lists', 'A problem; the inner List is left out', 'kube/piece.ts LIST_DEPTH_MAX'],
+    ['Problems listed per file', 'The last one counts the rest', 'kube/manifest.ts PROBLEMS_MAX'],
+    ['Characters of a value shown in a problem', 'It is cut', 'kube/show.ts LENGTH_MAX'],
+    ['The same, for problems of the compiler', 'It is cut', 'compile/finding.ts VALUE_MAX'],
+    [
+      'Length of a circuit-breaker expression',
+      'A problem; the Service has no breaker',
+      'compile/expression/token.ts LENGTH_MAX',
+    ],
+    [
+      'Depth of a circuit-breaker expression',
+      'A problem; the Service has no breaker',
+      'compile/expression/parse.ts DEPTH_MAX',
+    ],
+    [
+      'New problems told in the log at a time',
+      'The rest is counted; all are in `/api/problems`',
+      'admin/problem-log.ts SHOWN_MAX',
+    ],
+    [
+      'Problems of one topic that `maesh check` prints',
+      'The rest is counted; `-o json` has all',
+      'cli/cluster-check.ts SHOWN_MAX',
+    ],
+  ],
+};
