@@ -7,9 +7,10 @@ import type { CliContext } from './context.ts';
 import { runCommand } from './run.ts';
 
 const HELP = `
-Runs on each node of a cluster; the chart starts it. Without a controller it goes on with what it has, and starts from the
-last good copy in --state-dir. Each setting is given by its flag, its variable or its key in the file of --config.
-SIGTERM makes it not ready, goes on accepting for --drain-delay, then finishes what runs within --drain-timeout.
+Runs on each node of a cluster; the chart starts it. Without a controller it keeps its last configuration, also after a
+restart (--state-dir). Set each setting with its flag, its variable or its key in the --config file. If several are set,
+the first of these wins. On SIGTERM the agent becomes unready, accepts new connections for --drain-delay more, then waits
+for running requests for at most --drain-timeout.
 
 Examples:
   maesh agent --controller maesh-controller.maesh.svc:9443

@@ -34,7 +34,7 @@ const CLUSTER = {
     'kubeconfig',
     PATH_IF_ANY,
     '',
-    'How to reach the API server; inside a cluster nothing needs to be said.',
+    'Kubeconfig file for the API server. Not needed inside a cluster.',
   ]),
   namespace: one('Cluster', ['namespace', LABEL_NAME, 'maesh', 'Namespace of the mesh itself.']),
 } as const;
@@ -44,19 +44,19 @@ const CONTROLLER = {
     'mesh-default',
     oneOf('all', 'opt-in'),
     'all',
-    'Whether Services that say nothing, in namespaces that say nothing, have a mesh name.',
+    '`all`: Services have a mesh name unless they or their namespace are annotated `maesh.dev/mesh: disabled`. `opt-in`: only those annotated `enabled`.',
   ]),
   watchNamespaces: list('Cluster', [
     'watch-namespace',
     LABEL_NAME,
     '',
-    'Look only at this namespace; repeatable, all by default.',
+    'Mesh only this namespace; repeatable. Default: all.',
   ]),
   ignoreNamespaces: list('Cluster', [
     'ignore-namespace',
     LABEL_NAME,
     '',
-    'Leave this namespace out, whatever it says; repeatable. `kube-system` and the mesh itself always are.',
+    "Never mesh this namespace, whatever its annotations; repeatable. `kube-system` and the mesh's own namespace are always ignored.",
   ]),
   proxyPorts: one('Cluster', [
     'proxy-ports',
@@ -68,19 +68,19 @@ const CONTROLLER = {
     'discovery',
     LISTEN,
     '[::]:9443',
-    'Where agents get their configuration, over TLS.',
+    'Address and port where agents get their configuration, over TLS.',
   ]),
   probe: one('Cluster', [
     'probe',
     LISTEN_OR_OFF,
     '[::]:9002',
-    'Where a controller answers the calls by which it checks that callers of the mesh are served.',
+    "Address and port that answers the controller's own test calls through the mesh. `off` turns these tests off.",
   ]),
   dnsMode: one('DNS', [
     'dns-mode',
     oneOf('auto', 'manual', 'off'),
     'auto',
-    'Whether the cluster DNS is made to forward the mesh domains; `manual` prints what to add.',
+    '`auto` makes the cluster DNS forward the mesh domains, `manual` only prints what to add, `off` does neither.',
   ]),
   clusterDomain: one('DNS', [
     'cluster-domain',
@@ -95,19 +95,19 @@ const AGENT = {
     'controller',
     TARGET,
     'maesh-controller.maesh.svc:9443',
-    'Where the controllers are.',
+    'Address and port of the controllers.',
   ]),
   stateDir: one('Cluster', [
     'state-dir',
     PATH,
     '/var/lib/maesh',
-    'Folder for the last good copy of the configuration.',
+    'Folder for the copy of the last good configuration.',
   ]),
   identityMaxAge: one('Cluster', [
     'identity-max-age',
     duration('1m', '168h'),
     '1h',
-    'Without a controller that hears of Pods: how long callers are still believed to be who they were. After it they are nobody for access rules.',
+    'How long the agent trusts what it knows about Pods while no controller sends updates about them. After that, access rules treat every caller as unknown.',
   ]),
   tokenFile: one('Cluster', [
     'token-file',
@@ -119,7 +119,7 @@ const AGENT = {
     'drain-delay',
     duration('0s', '10m'),
     '5s',
-    'How long SIGTERM goes on accepting while callers learn that this agent is not ready.',
+    'Delay between becoming unready and closing the listeners.',
   ]),
 } as const;
 

@@ -74,4 +74,9 @@ test('maesh -v prints the version, and --help says what --no-forwarded-headers d
   assert.deepEqual(short, long);
   const { out } = await maesh(['up', '--help']);
   assert.match(out, /--no-forwarded-headers\s+Do not add/);
+  assert.match(
+    out,
+    /\(MAESH_FORWARDED_HEADERS=false\)/,
+    'the variable that does the same, not its default',
+  );
 });

@@ -7,9 +7,9 @@ import type { CliContext } from './context.ts';
 import { runCommand } from './run.ts';
 
 const HELP = `
-Runs in the cluster; the chart starts it. Outside of one it takes a kubeconfig and does the same, for development.
-Each setting is given by its flag, its variable or its key in the file of --config, in this order of precedence.
-SIGTERM hands the lead to another replica, sends the agents there and ends.
+Runs in the cluster; the chart starts it. For development it runs outside of a cluster too, with a kubeconfig.
+Set each setting with its flag, its variable or its key in the --config file. If several are set, the first of these wins.
+On SIGTERM the controller hands leadership and its agents to another replica, then exits.
 
 Examples:
   maesh controller --namespace maesh

@@ -57,7 +57,7 @@ function optionsOf(setting: Setting<unknown>, dots: string): readonly Option[] {
   // Either way of a switch may be needed to overrule a variable or the file; help shows the one that changes something.
   const negation = new Option(
     `--no-${setting.name}`,
-    textOf(setting.offDoc ?? setting.doc),
+    `${(setting.offDoc ?? setting.doc).replaceAll('`', '')} (${variableOf(setting.name)}=false)`,
   ).helpGroup(group);
   option.hideHelp(setting.default === 'true');
   negation.hideHelp(setting.default === 'false');

@@ -7,9 +7,9 @@ import { runCommand } from './run.ts';
 import { ALL_SETTINGS, readUpSettings } from './settings.ts';
 
 const HELP = `
-Each setting is given by its flag, its variable or its key in the file of --config, in this order of precedence;
-times have a unit (500ms, 5s, 3m, 1h). SIGTERM drains and ends. SIGHUP reads the manifests again and reopens the
-access log.
+Set each setting with its flag, its variable or its key in the --config file. If several are set, the first of these wins.
+Times have a unit (500ms, 5s, 3m, 1h). SIGTERM finishes running requests and exits. SIGHUP reads the manifests again and
+reopens the access log.
 
 Examples:
   maesh up -f examples/shop
