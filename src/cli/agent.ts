@@ -21,7 +21,7 @@ export function agentCommand(context: CliContext): Command {
     name: 'agent',
     summary: 'run the agent of a node',
     description:
-      'Carries the traffic of one node and answers the mesh names, as the controller says.',
+      'Proxies the traffic of one node and resolves mesh names, as the controller configures it.',
     help: HELP,
     settings: AGENT_SETTINGS,
   };

@@ -14,7 +14,7 @@ import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
 
 const EXAMPLES = `
-Errors make the exit code 1; warnings do so with --strict.
+The exit code is 1 if there are errors; with --strict, also if there are warnings.
 
 Examples:
   maesh check
@@ -29,15 +29,15 @@ const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SET
 
 export function checkCommand(context: CliContext): Command {
   const command = new Command('check')
-    .summary('list the problems of a cluster, or in manifests')
+    .summary('list the problems in a cluster or in manifests')
     .description(
-      'Looks at the mesh of a cluster and says of each thing that is wrong what to do. With -f it reads manifests instead, as "maesh up" does. Changes nothing.',
+      'Checks the mesh of a cluster and lists each problem with its remedy. With -f it reads manifests instead, as "maesh up" does. Changes nothing.',
     )
     .option('--strict', 'fail on warnings too')
-    .option('--wait', 'look until there are no errors, or the time is over')
+    .option('--wait', 'repeat until there are no errors or the time is up')
     .option('--timeout <TIME>', 'how long to wait, from 1s to 1h', '2m')
-    .option('--pre', 'say whether the mesh can be installed, and what that would change')
-    .option('--cluster', 'look at the cluster, whatever MAESH_FILE says')
+    .option('--pre', 'check whether the mesh can be installed, and what that would change')
+    .option('--cluster', 'check the cluster, even if MAESH_FILE is set')
     .addHelpText('after', EXAMPLES)
     .action(async () => context.exit(await check(command, context)));
   addSettings(command, CHECK_SETTINGS, { manyPaths: true });

@@ -30,17 +30,17 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'install',
-    summary: 'put the mesh into a cluster',
+    summary: 'install the mesh into a cluster',
     load: async () => (await import('./install.ts')).installCommand,
   },
   {
     name: 'upgrade',
-    summary: 'change the mesh of a cluster',
+    summary: 'upgrade or reconfigure the mesh of a cluster',
     load: async () => (await import('./upgrade.ts')).upgradeCommand,
   },
   {
     name: 'uninstall',
-    summary: 'take the mesh out of a cluster',
+    summary: 'uninstall the mesh from a cluster',
     load: async () => (await import('./uninstall.ts')).uninstallCommand,
   },
   {
@@ -50,17 +50,17 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'check',
-    summary: 'list the problems of a cluster, or in manifests',
+    summary: 'list the problems in a cluster or in manifests',
     load: async () => (await import('./check.ts')).checkCommand,
   },
   {
     name: 'explain',
-    summary: 'say what the mesh would do with a request, and why',
+    summary: 'show what the mesh would do with a request, and why',
     load: async () => (await import('./explain.ts')).explainCommand,
   },
   {
     name: 'curl',
-    summary: 'run curl with mesh names resolved, as a pod if you like',
+    summary: 'run curl with mesh names resolved, optionally as a pod',
     load: async () => (await import('./curl.ts')).curlCommand,
   },
   {

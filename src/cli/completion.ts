@@ -14,8 +14,8 @@ Examples:
 export function completionCommand(context: CliContext): Command {
   return new Command('completion')
     .summary('print completions for bash, zsh or fish')
-    .description('Prints a script with which a shell completes commands, options and their values.')
-    .addArgument(new Argument('<shell>', 'whose script').choices(SHELLS))
+    .description('Prints a shell script that completes commands, options and their values.')
+    .addArgument(new Argument('<shell>', 'shell to print the script for').choices(SHELLS))
     .addHelpText('after', EXAMPLES)
     .action(async (shell: Shell) => {
       context.io.out(renderCompletion(shell, await commandsOf(context)));

@@ -21,7 +21,7 @@ export function controllerCommand(context: CliContext): Command {
     name: 'controller',
     summary: 'run the controller of a cluster',
     description:
-      'Compiles the Services of a cluster, keeps their shadow Services and the cluster DNS, and serves the agents.',
+      'Compiles the Services of a cluster, maintains their shadow Services and the cluster DNS, and sends the configuration to agents.',
     help: HELP,
     settings: CONTROLLER_SETTINGS,
   };

@@ -14,9 +14,9 @@ import { addMeshSource, findMesh, readMesh, type Mesh, type NamedService } from 
 import { didYouMean } from '../base/nearest.ts';
 
 const EXAMPLES = `
-The first word that is not an option of this command starts curl's own arguments, so -f means manifests before it and
-curl's --fail after it. --from and --admin are understood anywhere. The exit code is curl's. In a cluster it sends nothing:
-it prints the kubectl command that runs curl in a Pod.
+The first word that is not an option of this command starts curl's own arguments: before it -f means manifests, after it
+curl's --fail. --from and --admin work anywhere. The exit code is curl's. In a cluster maesh curl sends nothing: it prints
+the kubectl command that runs curl in a Pod.
 
 Examples:
   maesh curl http://web.shop.maesh/
@@ -25,9 +25,9 @@ Examples:
 
 export function curlCommand(context: CliContext): Command {
   const command = new Command('curl')
-    .summary('run curl with mesh names resolved, as a pod if you like')
+    .summary('run curl with mesh names resolved, optionally as a pod')
     .description(
-      'Runs the curl of this machine with the mesh names in its URLs resolved, and, with --from, as a pod.',
+      'Runs the curl of this machine and resolves mesh names in its URLs. With --from it sends as a pod.',
     )
     .usage('[options] [curl arguments] URL...')
     .argument('[arguments...]', 'arguments and URLs for curl')

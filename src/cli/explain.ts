@@ -25,10 +25,10 @@ import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
 
 const EXAMPLES = `
-The method is GET where none is given. With -f the mesh counts as just started and healthy; a running mesh (--admin)
-tells the health of its endpoints and the state of its breakers. In a cluster (--cluster, or "kubectl maesh explain")
-the agent on the node of --from tells them; a kubeconfig is all it takes. Nothing is sent, nothing changes.
-The exit code is 0 when the request may be forwarded, 1 when the mesh answers it itself or nobody does.
+The default method is GET. With -f the mesh is assumed to be just started and healthy. With --admin a running mesh reports
+the health of its endpoints and the state of its breakers. In a cluster (--cluster, or "kubectl maesh explain") the agent
+on the node of --from reports them; this needs only a kubeconfig. Nothing is sent and nothing changes.
+The exit code is 0 if the request would be forwarded, 1 if the mesh would answer it itself or nothing would answer.
 
 Examples:
   maesh explain GET http://web.shop.maesh/cart -f examples/shop --from shop/client -H 'x-user: 7'
@@ -48,16 +48,16 @@ const NOBODY = '127.0.0.1';
 
 export function explainCommand(context: CliContext): Command {
   const command = new Command('explain')
-    .summary('say what the mesh would do with a request, and why')
+    .summary('show what the mesh would do with a request, and why')
     .description(
-      'Says what the mesh would do with a request, phase by phase: Service, route, policies, backends, endpoints.',
+      'Shows what the mesh would do with a request, phase by phase: Service, route, policies, backends, endpoints.',
     )
     .usage('[options] [METHOD] URL')
     .argument('<words...>', 'method (default GET) and URL')
-    .option('--from <NAMESPACE/POD>', 'who calls: a pod, or a source address')
+    .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
     .option('--body-bytes <N>', 'length of the request body')
-    .option('--all', 'print the policy fields that nobody set, too')
+    .option('--all', 'also print policy fields that are not set')
     .addHelpText('after', EXAMPLES)
     .action(async (words: readonly string[]) => {
       const explanation = await answer(command, context, words);

@@ -24,7 +24,7 @@ export function addCluster(
   return command
     .option(
       '--kubeconfig <FILE>',
-      'how to reach the cluster, default as kubectl (MAESH_KUBECONFIG)',
+      'kubeconfig of the cluster; default as for kubectl (MAESH_KUBECONFIG)',
     )
     .option('--context <NAME>', 'context of the kubeconfig (MAESH_CONTEXT)')
     .addOption(

@@ -6,7 +6,7 @@ import type { CliContext } from './context.ts';
 import { addInstallOptions, runInstall } from './install-run.ts';
 
 const EXAMPLES = `
-Values are those of the chart (docs/install.md). What was installed with Helm is changed with Helm.
+The values are those of the chart (docs/install.md). If you installed with Helm, make changes with Helm.
 
 Examples:
   maesh install
@@ -15,8 +15,10 @@ Examples:
 
 export function installCommand(context: CliContext): Command {
   const command = new Command('install')
-    .summary('put the mesh into a cluster')
-    .description('Puts the mesh into a cluster, as its Helm chart does, and waits until it runs.')
+    .summary('install the mesh into a cluster')
+    .description(
+      'Installs the mesh into a cluster, as its Helm chart does, and waits until it runs.',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async () => context.exit(await runInstall(command, context, false)));
   return addInstallOptions(command);

@@ -11,7 +11,7 @@ Start here:
   maesh up -f examples/shop
   maesh curl http://web.shop.maesh/
 
-Exit codes: 0 all is well, 1 it failed or found problems, 2 wrong usage, 3 not everything could be asked.
+Exit codes: 0 success, 1 failure or problems found, 2 wrong usage, 3 some parts could not be checked.
 Run "maesh COMMAND --help" for the options of a command, and "maesh -v" for the version.`;
 
 async function main(context: CliContext, words: readonly string[]): Promise<void> {

@@ -26,8 +26,8 @@ Examples:
   maesh status -A
   kubectl maesh status -o json | jq .agents
 
-Figures are those of the last 5 to 10 seconds, over all agents that answered. Exit codes: 0 no errors, 1 errors or no mesh,
-3 no errors are known, but not everything could be asked.`;
+Metrics cover the last 5 to 10 seconds of all agents that answered. Exit codes: 0 no errors, 1 errors or no mesh,
+3 no known errors, but some parts could not be checked.`;
 
 const WATCH_MS = 2_000;
 /** Cursor to the corner, then what was there goes. */
@@ -42,7 +42,7 @@ export function statusCommand(context: CliContext): Command {
     .argument('[SERVICE]', 'a Service, as in web, svc/web or shop/web')
     .option('-n, --namespace <NAMESPACE>', 'namespace of the Services')
     .option('-A, --all-namespaces', 'the Services of all namespaces')
-    .option('-w, --watch', 'show it anew every two seconds')
+    .option('-w, --watch', 'repeat every two seconds')
     .addHelpText('after', EXAMPLES)
     .action(async (service: string | undefined) => {
       const given: unknown = command.getOptionValue('namespace');

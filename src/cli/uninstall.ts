@@ -19,8 +19,8 @@ import { leaveFor, leaveSeen } from './uninstall-leave.ts';
 import { duration } from './value.ts';
 
 const EXAMPLES = `
-First the mesh domains are taken out of the cluster DNS, then callers get time to leave, then everything else goes. What was
-installed with Helm is uninstalled with Helm, which runs this with --from-hook.
+First the mesh domains are removed from the cluster DNS. Then callers get time to leave. Then everything else is deleted. If
+you installed with Helm, uninstall with Helm, which runs this command with --from-hook.
 
 Examples:
   maesh uninstall
@@ -33,21 +33,21 @@ const ASK_TIMEOUT_MS = 1_000;
 
 export function uninstallCommand(context: CliContext): Command {
   const command = new Command('uninstall')
-    .summary('take the mesh out of a cluster')
+    .summary('uninstall the mesh from a cluster')
     .description(
-      'Takes the mesh out of a cluster: its domains out of the cluster DNS first, then shadow Services, then everything else.',
+      'Uninstalls the mesh: first its domains in the cluster DNS, then shadow Services, then everything else.',
     )
     .option('-y, --yes', 'do not ask')
     .option('--delete-namespace', 'delete the namespace of the mesh too, with everything in it')
-    .option('--leave <TIME>', 'how long callers get to leave, from 0s to 10m', '150s')
+    .option('--leave <TIME>', 'how long to wait for callers to leave, from 0s to 10m', '150s')
     .option('--timeout <TIME>', 'how long to wait for Pods to end, from 1s to 1h', '3m')
     .addOption(
       new Option(
         '--dns-mode <MODE>',
-        'whether the cluster DNS is restored; default what was installed (MAESH_DNS_MODE)',
+        'whether to restore the cluster DNS; default as installed (MAESH_DNS_MODE)',
       ).choices(['auto', 'manual', 'off']),
     )
-    .option('--from-hook', 'only take back what Helm does not know of; for the hook of the chart')
+    .option('--from-hook', 'only remove what Helm does not know about; for the hook of the chart')
     .addHelpText('after', EXAMPLES)
     .action(async () => {
       context.exit(

@@ -6,7 +6,7 @@ import type { CliContext } from './context.ts';
 import { addInstallOptions, runInstall } from './install-run.ts';
 
 const EXAMPLES = `
-Values that were given before stay, those given now come on top. Every change is shown; what is no longer wanted is deleted.
+Earlier values are kept; the values given now override them. Every change is shown. Objects that are no longer needed are deleted.
 
 Examples:
   maesh upgrade --dry-run server
@@ -15,11 +15,11 @@ Examples:
 
 export function upgradeCommand(context: CliContext): Command {
   const command = new Command('upgrade')
-    .summary('change the mesh of a cluster')
+    .summary('upgrade or reconfigure the mesh of a cluster')
     .description(
-      'Brings the mesh of a cluster to this version and these values, and shows what changes.',
+      'Upgrades the mesh of a cluster to this version and these values, and shows what changes.',
     )
-    .option('--reset-values', 'forget the values that were given before')
+    .option('--reset-values', 'discard earlier values')
     .addHelpText('after', EXAMPLES)
     .action(async () => context.exit(await runInstall(command, context, true)));
   return addInstallOptions(command);
