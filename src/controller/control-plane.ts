@@ -130,7 +130,11 @@ export class ControlPlane {
       onDue: () => this.#flushSoon(),
       onServices: (keys) => this.#keeper?.compiled(keys),
     });
-    this.progress = new Progress(() => this.placer.heldBack());
+    this.progress = new Progress({
+      clock,
+      heldBack: () => this.placer.heldBack(),
+      onReturned: () => this.onChange(),
+    });
     this.#podsAge = new PodsAge(clock, () => this.source.status());
     this.discovery = makeDiscovery(options, () => this.#podsAge.ms);
     this.discovery.onChange = () => this.#onAgents();
@@ -215,6 +219,7 @@ export class ControlPlane {
     await this.#listening;
     await this.discovery.drain();
     this.#probe.stop();
+    this.progress.stop();
     this.#flush?.cancel();
     await Promise.all([this.source.stop(), this.#own?.stop(), this.#authority.stop()]);
   }
@@ -324,6 +329,7 @@ export class ControlPlane {
     try {
       const { host, port } = await this.discovery.start();
       log.info('Serving agents', { host, port });
+      this.progress.opened();
     } catch (error) {
       this.#isServing = false;
       log.error('Cannot serve agents', { error });

@@ -9,9 +9,8 @@
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { Abilities } from '../../discovery/abilities.ts';
 import { FIRST_CAPABILITIES } from '../../discovery/hello.ts';
+import { AGENTS_RETURN_MS } from './progress.ts';
 
-/** Longer than agents take to find a controller again: they wait at most 10 s between two tries. */
-const SETTLE_MS = 15_000;
 /** What every agent of every version can do. */
 const FIRST_ABILITIES: ReadonlySet<string> = new Set(FIRST_CAPABILITIES.carries);
 
@@ -76,7 +75,7 @@ export class AbilityGate {
     this.#timer = null;
     const waiting = [...this.#sinceMs].filter(([ability]) => !this.#settled.has(ability));
     if (waiting.length === 0) return;
-    const dueMs = Math.min(...waiting.map(([, sinceMs]) => sinceMs)) + SETTLE_MS;
+    const dueMs = Math.min(...waiting.map(([, sinceMs]) => sinceMs)) + AGENTS_RETURN_MS;
     const delayMs = Math.max(dueMs - this.#clock.nowMs(), 0);
     this.#timer = this.#clock.after(delayMs, () => this.#settle());
   }
@@ -84,7 +83,7 @@ export class AbilityGate {
   #settle(): void {
     const nowMs = this.#clock.nowMs();
     for (const [ability, sinceMs] of this.#sinceMs) {
-      if (nowMs - sinceMs >= SETTLE_MS) this.#settled.add(ability);
+      if (nowMs - sinceMs >= AGENTS_RETURN_MS) this.#settled.add(ability);
     }
     this.#wait();
     this.#onChange();

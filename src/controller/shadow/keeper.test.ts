@@ -316,6 +316,50 @@ test('agents that do not answer in time are named, and the Service is published 
   assert.match(world.first.keeper.problems()[0]?.message ?? '', /n1\/agent/);
 });
 
+test('nothing is published while agents may be on their way to replicas that just started, and they are not late', async () => {
+  const world = new World({ replicas: 2 });
+  world.lead(world.first);
+  world.service('shop/web', [80]);
+  world.first.compile();
+  await world.settle();
+  // The agents of neither were told, and both forget everything: the leader last, so that another one goes on.
+  const [first, second] = world.replicas;
+  second?.keeper.stop();
+  second?.boot();
+  world.lead(second ?? null);
+  first?.keeper.stop();
+  first?.boot();
+  await world.settle();
+  assert.equal(world.shadowOf('shop/web')?.state, 'announced');
+  second?.serve([0]);
+  first?.serve();
+  world.clock.advance(14_000);
+  await world.settle();
+  assert.equal(world.shadowOf('shop/web')?.state, 'announced', 'one agent is still on its way');
+  second?.serve([1]);
+  world.clock.advance(1_500);
+  await world.settle();
+  assert.equal(world.shadowOf('shop/web')?.state, 'published');
+  assert.deepEqual([world.violations, second?.keeper.problems()], [[], []]);
+});
+
+test('agents that do not come back to a replica that started are late in the end', async () => {
+  const world = new World();
+  world.service('shop/web', [80]);
+  world.first.compile();
+  world.first.boot();
+  world.lead(world.first);
+  await world.settle();
+  world.first.watch();
+  world.clock.advance(24_000);
+  await world.settle();
+  assert.equal(world.shadowOf('shop/web')?.state, 'announced');
+  world.clock.advance(1_500);
+  await world.settle();
+  assert.equal(world.shadowOf('shop/web')?.state, 'published');
+  assert.match(world.first.keeper.problems()[0]?.message ?? '', /within 25 s.*n1\/agent/);
+});
+
 test('a range that is used up is told on the Service, and goes on when a port is free again', async () => {
   const world = new World({ range: { from: 10_000, to: 10_001 } });
   world.lead(world.first);
@@ -351,7 +395,7 @@ test('two shadows that claim one port end with a port each, without a gap', asyn
   // A process that starts now knows nothing of what was there before.
   world.first.boot();
   world.lead(world.first);
-  await world.converge();
+  await world.converge(20_000);
   assert.equal(world.shadowOf('shop/web')?.ports[0]?.proxyPort, proxyPort);
   const moved = world.shadowOf('shop/api');
   assert.equal(moved?.state, 'published');
@@ -366,7 +410,7 @@ test('a shadow outside of the range moves into it', async () => {
   });
   world.first.boot();
   world.lead(world.first);
-  await world.converge();
+  await world.converge(20_000);
   const after = world.shadowOf('shop/web');
   assert.ok(after !== undefined && after.ports[0]!.proxyPort < 30_000);
   assert.deepEqual(

@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { includes, isBefore, Progress } from './progress.ts';
+import { ManualClock } from '../../base/clock.ts';
+import { AGENTS_RETURN_MS, includes, isBefore, Progress } from './progress.ts';
+
+/** Of a process to which agents had their time to come. */
+function longStarted(heldBack: () => string | null = () => null): Progress {
+  const clock = new ManualClock();
+  const progress = new Progress({ clock, heldBack });
+  progress.opened();
+  clock.advance(AGENTS_RETURN_MS);
+  return progress;
+}
 
 test('current is what all agents serve', () => {
-  const progress = new Progress();
+  const progress = longStarted();
   assert.equal(progress.current, '');
   progress.served(0);
   progress.observe('10', 1);
@@ -23,9 +33,26 @@ test('current is what all agents serve', () => {
   assert.equal(progress.current, '20', 'nobody has to catch up');
 });
 
+test('current is nothing while agents may be on their way to a process that just started', () => {
+  const clock = new ManualClock();
+  let told = 0;
+  const progress = new Progress({ clock, onReturned: () => told++ });
+  progress.observe('10', 1);
+  progress.served(null);
+  clock.advance(AGENTS_RETURN_MS);
+  assert.equal(progress.current, '', 'before it takes agents in, none can come');
+  progress.opened();
+  progress.served(1);
+  clock.advance(AGENTS_RETURN_MS - 1);
+  assert.deepEqual([progress.current, told], ['', 0], 'the first to come are not all');
+  progress.opened();
+  clock.advance(1);
+  assert.deepEqual([progress.current, told], ['10', 1]);
+});
+
 test('current stays behind what agents cannot have been told of', () => {
   let held: string | null = '12';
-  const progress = new Progress(() => held);
+  const progress = longStarted(() => held);
   progress.observe('15', 1);
   progress.served(1);
   assert.equal(progress.current, '11');
@@ -36,7 +63,7 @@ test('current stays behind what agents cannot have been told of', () => {
 test('many steps cost precision, never truth', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 5_000 }), (served) => {
-      const progress = new Progress();
+      const progress = longStarted();
       progress.served(0);
       for (let step = 1; step <= 3_000; step++) progress.observe(String(step * 2), step);
       progress.served(served);

@@ -1,5 +1,13 @@
 /** Up to where all agents of this replica serve what the shadow Services say, in terms that other replicas understand. */
 
+import type { Clock, Timer } from '../../base/clock.ts';
+
+/**
+ * For agents to come to a controller that just started; they wait at most 10 s between two tries. Those that are not here yet serve
+ * what another process told them, and nobody knows how much that is.
+ */
+export const AGENTS_RETURN_MS = 15_000;
+
 /** Pairs kept until agents catch up; of more, every second one is dropped, which costs precision only. */
 const STEPS_MAX = 1_000;
 
@@ -9,16 +17,44 @@ interface Step {
   readonly version: number;
 }
 
+export interface ProgressOptions {
+  readonly clock: Clock;
+  /** The oldest resource version that agents cannot have been told of yet, as `Placer.heldBack()` tells it. */
+  readonly heldBack?: () => string | null;
+  /** Agents had their time to come: `current` may be another. */
+  readonly onReturned?: () => void;
+}
+
 export class Progress {
+  readonly #clock: Clock;
   readonly #heldBack: () => string | null;
+  readonly #onReturned: () => void;
   #steps: Step[] = [];
   #current = '';
   #observed = '';
   #served: number | null = null;
+  #isOpen = false;
+  #hasReturned = false;
+  #timer: Timer | null = null;
 
-  /** `heldBack` tells the oldest resource version that agents cannot have been told of yet, as `Placer.heldBack()` does. */
-  constructor(heldBack: () => string | null = () => null) {
+  constructor({ clock, heldBack = () => null, onReturned = () => undefined }: ProgressOptions) {
+    this.#clock = clock;
     this.#heldBack = heldBack;
+    this.#onReturned = onReturned;
+  }
+
+  /** Agents can connect from now on. Nothing counts as served until they had their time to. */
+  opened(): void {
+    if (this.#isOpen) return;
+    this.#isOpen = true;
+    this.#timer = this.#clock.after(AGENTS_RETURN_MS, () => {
+      this.#hasReturned = true;
+      this.#onReturned();
+    });
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
   }
 
   /** All shadow Services up to `resourceVersion` are in the Delta of this version, or in one before it. */
@@ -41,13 +77,14 @@ export class Progress {
     this.#advance();
   }
 
-  /** A resource version, '' before the first; it never goes back. */
+  /** A resource version, '' before the first and while agents have time to come; it never goes back. */
   get current(): string {
     this.#advance();
     return this.#current;
   }
 
   #advance(): void {
+    if (!this.#hasReturned) return;
     let reached = '';
     let count = 0;
     for (const step of this.#steps) {

@@ -11,7 +11,7 @@ import type { Decision, WantedPort } from './decide.ts';
 import type { KeeperOptions, KeeperTimes } from './keeper-options.ts';
 import { isServedBy, namespaceOf } from './ledger.ts';
 import type { Entry, ShadowLedger } from './ledger.ts';
-import { isBefore } from './progress.ts';
+import { AGENTS_RETURN_MS, isBefore } from './progress.ts';
 import type { Quarantine } from './quarantine.ts';
 import { read } from './read.ts';
 import { digestOf, familiesFor, isRendered, render } from './render.ts';
@@ -138,7 +138,7 @@ export class Reconciler {
     const isServed = isServedBy(this.#options.progressOfAll(), entry);
     const isLate = !isServed && this.#isLate(entry);
     if (isLate && wanted.length > 0)
-      this.#reporter.late(entry, this.#times.announceTimeoutMs, this.#options.laggards());
+      this.#reporter.late(entry, this.#patienceMs, this.#options.laggards());
     return decide({
       record: entry.record,
       service: entry.service,
@@ -256,7 +256,8 @@ export class Reconciler {
     if (record !== null && isWaiting(record)) {
       entry.waitSinceMs ??= this.#clock.nowMs();
       this.#agenda.waiting.add(name);
-      times.push(entry.waitSinceMs + this.#times.announceTimeoutMs);
+      const lateAtMs = entry.waitSinceMs + this.#times.announceTimeoutMs;
+      times.push(lateAtMs, lateAtMs + AGENTS_RETURN_MS);
     } else {
       entry.waitSinceMs = null;
       this.#agenda.waiting.delete(name);
@@ -345,8 +346,14 @@ export class Reconciler {
 
   #isLate({ record, recordDigest, waitSinceMs, object }: Entry): boolean {
     if (record === null || waitSinceMs === null || !isWaiting(record)) return false;
-    const isLate = this.#clock.nowMs() - waitSinceMs >= this.#times.announceTimeoutMs;
+    const isLate = this.#clock.nowMs() - waitSinceMs >= this.#patienceMs;
     return isLate && object?.digest === recordDigest;
+  }
+
+  /** The agents of a replica that just started are not late: they may be on their way to it. */
+  get #patienceMs(): number {
+    const isStarting = this.#options.progressOfAll().includes('');
+    return this.#times.announceTimeoutMs + (isStarting ? AGENTS_RETURN_MS : 0);
   }
 }
 

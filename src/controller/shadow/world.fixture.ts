@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { ManualClock } from '../../base/clock.ts';
+import type { Timer } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
 import { OF_MESH } from '../../model/names.ts';
@@ -15,11 +16,13 @@ import type { Json } from './api.fixture.ts';
 import type { KeeperTimes } from './keeper-options.ts';
 import { ShadowKeeper } from './keeper.ts';
 import { Placer } from './placer.ts';
-import { Progress } from './progress.ts';
+import { AGENTS_RETURN_MS, Progress } from './progress.ts';
 import { read } from './read.ts';
 import type { IpFamily, Shadow } from './shadow.ts';
 
 const QUARANTINE_MS = 300_000;
+/** The longest that agents wait between two tries to reach a controller. */
+const RECONNECT_MS = 10_000;
 const EMPTY = { identities: [], removedIdentities: [] };
 
 /** One node: serves what it applied, and listens on what that says. */
@@ -66,6 +69,9 @@ export class Replica {
   gate!: AbilityGate;
   /** Agents that are not connected to it: their number counts from the end. */
   away = 0;
+  /** Agents that came back since it started. */
+  readonly #back = new Set<TestAgent>();
+  #backTimer: Timer | null = null;
   deltas: Delta[] = [];
   /** Everything known to the compiler of this replica. */
   compiled = new Map<string, Service>();
@@ -76,9 +82,12 @@ export class Replica {
     this.boot();
   }
 
-  /** A new process: it lists, and its agents come back with nothing acknowledged. */
+  /** A new process: it lists, and its agents come back one by one, with nothing acknowledged. */
   boot(): void {
     const { world } = this;
+    this.#back.clear();
+    this.#backTimer?.cancel();
+    this.#backTimer = world.clock.after(RECONNECT_MS, () => this.#comeBack(this.agents));
     this.deltas = [];
     this.compiled = new Map(world.services);
     this.placer = new Placer({
@@ -87,7 +96,12 @@ export class Replica {
       onDue: () => this.flush(),
       onServices: (keys) => this.keeper.compiled(keys),
     });
-    this.progress = new Progress(() => this.placer.heldBack());
+    this.progress?.stop();
+    this.progress = new Progress({
+      clock: world.clock,
+      heldBack: () => this.placer.heldBack(),
+      onReturned: () => this.#report(),
+    });
     this.gate = new AbilityGate(world.clock, () => this.keeper.abilitiesChanged());
     this.keeper = new ShadowKeeper({
       api: world.api,
@@ -117,6 +131,7 @@ export class Replica {
     this.placer.listed();
     this.progress.observe(world.api.resourceVersion, this.placer.flush());
     for (const agent of this.agents) agent.version = 0;
+    this.progress.opened();
     this.#report();
   }
 
@@ -154,6 +169,7 @@ export class Replica {
     for (const index of which) {
       const agent = this.agents[index];
       assert.ok(agent !== undefined);
+      this.#back.add(agent);
       agent.apply(
         this.deltas.filter((delta) => delta.version > agent.version),
         agent.version === 0,
@@ -181,7 +197,13 @@ export class Replica {
   }
 
   get connected(): readonly TestAgent[] {
-    return this.agents.slice(0, this.agents.length - this.away);
+    const { agents, away } = this;
+    return agents.slice(0, agents.length - away).filter((agent) => this.#back.has(agent));
+  }
+
+  #comeBack(agents: readonly TestAgent[]): void {
+    for (const agent of agents) this.#back.add(agent);
+    this.#report();
   }
 
   #report(): void {
@@ -220,6 +242,8 @@ export class World {
       for (const proxyPort of ledTo(before)) this.#leave(name, proxyPort);
     };
     for (let i = 0; i < (options.replicas ?? 1); i++) this.replicas.push(new Replica(this));
+    this.clock.advance(AGENTS_RETURN_MS);
+    for (const replica of this.replicas) replica.serve();
   }
 
   get first(): Replica {
