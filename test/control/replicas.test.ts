@@ -18,6 +18,7 @@ before(async () => {
   await cluster.until('the first one leads', () => cluster.leader === 'c1');
   [second, agent] = await Promise.all([cluster.controller('c2'), cluster.agent('a1')]);
   await Promise.all([second.part.ready(), agent.part.ready()]);
+  await cluster.settled();
 });
 
 after(() => cluster.stop());

@@ -57,6 +57,8 @@ const DOMAIN = 'maesh';
 const TOKEN = 'agent.of.the-mesh';
 /** Times as fast as real, where a test waits for a Lease to run out or a listener to leave. */
 const HURRY = 20;
+/** The same, while agents have time to come to a controller that just started and nothing is published: less, since they connect meanwhile. */
+const HURRY_AT_START = 5;
 /** Ports a test process has for itself; tests run side by side. */
 const PORTS_EACH = 50;
 const FIRST_PORT = 12_000;
@@ -65,6 +67,7 @@ const SHARES = 331;
 export class Cluster {
   readonly api: FakeApiServer;
   readonly clock = new QuickClock();
+  #rate = 1;
   /** The Service in front of the controllers. */
   readonly discovery: Relay;
   readonly #folder = mkdtempSync(join(tmpdir(), 'maesh-control-'));
@@ -204,16 +207,44 @@ export class Cluster {
 
   /** Waits with the clock running fast. */
   async hurry<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
-    this.clock.setRate(HURRY);
+    this.#setRate(HURRY);
     try {
-      return await this.until(what, ask);
+      return await this.#until(what, ask);
     } finally {
-      this.clock.setRate(1);
+      this.#setRate(1);
     }
   }
 
-  /** Waits, and says what the parts said when it does not come about. */
+  /** Waits, a little faster than real while a controller gives its agents time to come, and says what the parts said when it does not come about. */
   async until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
+    try {
+      return await this.#until(what, () => {
+        this.#setRate(this.#isStarting() ? HURRY_AT_START : 1);
+        return ask();
+      });
+    } finally {
+      this.#setRate(1);
+    }
+  }
+
+  /** Until the agents of all controllers had time to come: what is new is published without a further wait. */
+  async settled(): Promise<void> {
+    await this.until('agents had time to come', () => !this.#isStarting());
+  }
+
+  /** Whether a controller does not say yet what its agents serve. */
+  #isStarting(): boolean {
+    const leases = this.api.objects('coordination.k8s.io/v1/leases');
+    return leases.some(({ metadata }) => metadata.annotations?.['maesh.dev/progress'] === '');
+  }
+
+  #setRate(rate: number): void {
+    if (rate === this.#rate) return;
+    this.#rate = rate;
+    this.clock.setRate(rate);
+  }
+
+  async #until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
     try {
       return await until(what, ask, 20_000);
     } catch (error) {
