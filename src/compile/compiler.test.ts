@@ -203,4 +203,37 @@ suite('Compiler.update()', () => {
     assert.deepEqual(endpoints(), ['10.0.0.1', '10.0.0.2']);
     assert.deepEqual(compiled.compiler.problems(), []);
   });
+
+  test('leaves out endpoints that are cluster IPs of the mesh, whoever comes first, and takes them back', () => {
+    const compiled = new CompiledStore({ serviceCidr: null, defaultMode: 'http' });
+    const addresses = ['10.0.0.1', '10.96.0.7', 'fd00::7'].map((each) => make.endpointOf(each));
+    compiled.set(make.serviceOf('web'), make.sliceOf('e', 'web', addresses));
+    const endpoints = (): string[] =>
+      compiled
+        .service('shop/web')
+        ?.ports.flatMap(({ backend }) => backend.endpoints.map(({ address }) => address)) ?? [];
+    compiled.compiler.setMeshService('shop-api', ['10.96.0.7', 'fd00::7']);
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.0.0.1']);
+    const [problem] = compiled.compiler.problems();
+    assert.deepEqual(
+      [problem?.severity, problem?.object, problem?.field, problem?.value],
+      ['error', 'Service shop/web', 'endpoints', '10.96.0.7'],
+    );
+    compiled.compiler.setMeshService('maesh-dns', ['10.96.0.7']);
+    compiled.compiler.setMeshService('shop-api', []);
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.0.0.1', 'fd00::7'], 'another one has the first now');
+    compiled.compiler.setMeshService('maesh-dns', []);
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.0.0.1', '10.96.0.7', 'fd00::7']);
+    assert.deepEqual(compiled.compiler.problems(), []);
+    const { compiledServices } = compiled.compiler;
+    compiled.compiler.setMeshService('maesh-dns', ['10.96.0.10']);
+    assert.equal(compiled.update(), null);
+    assert.equal(compiled.compiler.compiledServices, compiledServices, 'nobody leads there');
+    compiled.compiler.setMeshService('maesh-dns', ['10.0.0.1']);
+    compiled.update();
+    assert.deepEqual(endpoints(), ['10.96.0.7', 'fd00::7']);
+  });
 });

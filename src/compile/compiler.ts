@@ -11,7 +11,6 @@
 import { isEqual } from '../base/equal.ts';
 import type { ServiceObject } from '../kube/object.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
-import { type Identity, isAccount } from '../model/endpoint.ts';
 import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/service.ts';
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
@@ -19,6 +18,7 @@ import { readAnnotations } from './annotation/read.ts';
 import { compareProblems, compareText, describeRef, type Finding, toProblem } from './finding.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
 import { Dependents, nodeDependency, podDependency } from './index/dependents.ts';
+import { MeshAddresses } from './index/mesh-addresses.ts';
 import { PodIndex } from './index/pod-index.ts';
 import { SelectorIndex } from './index/selector-index.ts';
 import { addressFinding, claimOf } from './service/address.ts';
@@ -58,11 +58,7 @@ export class Compiler {
   readonly #selectors = new SelectorIndex();
   readonly #dependents = new Dependents();
   readonly #identities: IdentityIndex;
-  readonly #meshAccount: string;
-  /** Addresses of agents. */
-  readonly #agents = new Set<string>();
-  /** Services with endpoints that were left out, since agents have their addresses. */
-  readonly #toAgents = new Set<string>();
+  readonly #mesh: MeshAddresses;
   readonly #services = new Map<string, Service>();
   /** By the object that they are about. */
   readonly #findings = new Map<string, readonly Finding[]>();
@@ -78,7 +74,7 @@ export class Compiler {
     this.#store = store;
     this.#cidr = options.serviceCidr === null ? null : parseCidr(options.serviceCidr);
     this.#scope = options.scope ?? EVERYTHING;
-    this.#meshAccount = options.meshAccount ?? '';
+    this.#mesh = new MeshAddresses(options.meshAccount ?? '');
     this.#defaultMode = options.defaultMode;
     this.#addresses = this.#cidr === null ? null : new AddressBook(this.#cidr);
     this.#identities = new IdentityIndex(store, this.#findings);
@@ -101,7 +97,8 @@ export class Compiler {
     const changes: Changes = { services: [], removed: [] };
     // Who has an address is known before it is looked at as an endpoint.
     const { identities, removed: removedIdentities } = this.#identities.settle();
-    this.#noteAgents(identities, removedIdentities);
+    this.#mesh.noteIdentities(identities, removedIdentities);
+    for (const key of this.#mesh.takeTouched(this.#services.values())) this.#dirty.add(key);
     for (const key of [...this.#dirty].sort(compareText)) {
       this.#compile(key, memberships.get(key), changes);
     }
@@ -118,6 +115,11 @@ export class Compiler {
       identities,
       removedIdentities,
     };
+  }
+
+  /** A Service of the mesh itself, by its name, has these cluster IPs now; none when it is gone. Counts with the next update. */
+  setMeshService(name: string, addresses: readonly string[]): void {
+    this.#mesh.setService(name, addresses);
   }
 
   /** Everything as of the last update; the maps are live. */
@@ -210,27 +212,6 @@ export class Compiler {
     this.#keep(ref, after === undefined ? [] : readAnnotations('Pod', ref, after.meta).findings);
   }
 
-  /** Agents came or went: their addresses are endpoints of nobody. */
-  #noteAgents(identities: readonly Identity[], removed: readonly string[]): void {
-    const came = new Set<string>();
-    for (const identity of identities) {
-      if (isAccount(identity, this.#meshAccount)) came.add(identity.address);
-    }
-    const left = [...removed, ...identities.map(({ address }) => address)].filter((address) =>
-      this.#agents.has(address),
-    );
-    for (const address of left) this.#agents.delete(address);
-    for (const address of came) this.#agents.add(address);
-    if (left.length > 0) for (const key of this.#toAgents) this.#dirty.add(key);
-    if (came.size === 0) return;
-    for (const { key, ports } of this.#services.values()) {
-      const isLed = ports.some(({ backend }) =>
-        backend.endpoints.some(({ address }) => came.has(address)),
-      );
-      if (isLed) this.#dirty.add(key);
-    }
-  }
-
   #noteNode(name: string): void {
     const zone = this.#store.get('Node', '', name)?.zone ?? '';
     if ((this.#zoneOfNode.get(name) ?? '') === zone) return;
@@ -281,14 +262,13 @@ export class Compiler {
         store: this.#store,
         pods: this.#pods,
         cidr: this.#cidr,
-        isAgent: (endpoint) => this.#agents.has(endpoint),
+        mesh: this.#mesh,
         defaultMode: this.#defaultMode,
       },
       { object, annotations: membership.annotations, address },
     );
     this.#dependents.set(key, compiled.dependencies);
-    if (compiled.leadsToAgents) this.#toAgents.add(key);
-    else this.#toAgents.delete(key);
+    this.#mesh.setLeading(key, compiled.leadsToMesh);
     if (compiled.endpointsFrom === 'pods' && object.selector !== null) {
       this.#selectors.set(key, object.meta.namespace, object.selector);
     } else {
@@ -320,7 +300,7 @@ export class Compiler {
     this.#keep({ kind: 'Service', namespace, name }, findings);
     this.#dependents.set(key, new Set());
     this.#selectors.delete(key);
-    this.#toAgents.delete(key);
+    this.#mesh.setLeading(key, false);
     if (this.#services.delete(key)) changes.removed.push(key);
   }
 

@@ -23,13 +23,17 @@ const OUT = '.out.yaml';
 const files = readdirSync(FOLDER).sort();
 const names = files.filter((file) => file.endsWith(IN)).map((file) => file.slice(0, -IN.length));
 
-type Options = CompileOptions & { readonly podCidr: string | null };
+type Options = CompileOptions & {
+  readonly podCidr: string | null;
+  /** Cluster IPs of the mesh's own Services, by their names. */
+  readonly meshServices: Readonly<Record<string, readonly string[]>>;
+};
 
 function optionsOf(text: string): Options {
   const [, options = '{}'] = /^# options: (.*)$/m.exec(text) ?? [];
   const given: unknown = parse(options);
   assert.ok(typeof given === 'object');
-  return { ...TEST_OPTIONS, podCidr: null, ...given };
+  return { ...TEST_OPTIONS, podCidr: null, meshServices: {}, ...given };
 }
 
 interface Compiled extends Snapshot {
@@ -69,6 +73,8 @@ function compile(name: string): Compiled {
   const addressed = new PodAddresses(store, options);
   for (const { object, origin } of manifest.objects) addressed.set(object, origin);
   const compiler = new Compiler(store, options);
+  for (const [service, addresses] of Object.entries(options.meshServices))
+    compiler.setMeshService(service, addresses);
   compiler.update(manifest.objects.map(({ object }) => refOf(object)));
   return { ...compiler.snapshot(), problems: compiler.problems() };
 }

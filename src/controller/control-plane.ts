@@ -92,6 +92,7 @@ export class ControlPlane {
   #feed: ShadowFeed | null = null;
   #own: OwnServices | null = null;
   #flush: Timer | null = null;
+  #recompile: Timer | null = null;
 
   constructor(options: ControlPlaneOptions) {
     const { settings, client, clock, random, log } = options;
@@ -156,6 +157,7 @@ export class ControlPlane {
     // A cluster without any object to watch is a configuration too: the empty one.
     if (this.#compiler.snapshot().version === 0) this.#compile([]);
     this.#isSourceReady = true;
+    this.#recompileSoon();
     // It may have been refused by a server that was starting.
     if (!this.#authority.isReady) this.#authority.refresh();
     // Whoever wants it off has callers ask another resolver than this Pod does.
@@ -180,6 +182,10 @@ export class ControlPlane {
       log,
       shadows: this.#feed,
       onDnsAddresses: () => this.onChange(),
+      onAddresses: (name, addresses) => {
+        this.#compiler.setMeshService(name, addresses);
+        this.#recompileSoon();
+      },
     });
     this.#own.start();
   }
@@ -221,6 +227,7 @@ export class ControlPlane {
     this.#probe.stop();
     this.progress.stop();
     this.#flush?.cancel();
+    this.#recompile?.cancel();
     await Promise.all([this.source.stop(), this.#own?.stop(), this.#authority.stop()]);
   }
 
@@ -295,6 +302,15 @@ export class ControlPlane {
     );
     this.#flushSoon();
     this.onChange();
+  }
+
+  /** Endpoints may be addresses of the mesh now, or none of it any more. Before the first compile that sees to it itself. */
+  #recompileSoon(): void {
+    if (!this.#isSourceReady) return;
+    this.#recompile ??= this.#options.clock.after(0, () => {
+      this.#recompile = null;
+      this.#compile([]);
+    });
   }
 
   /** What comes in one turn is told in one Delta. */

@@ -19,6 +19,8 @@ export interface OwnServicesOptions {
   readonly log: Log;
   readonly shadows: Sink<Shadow | Damaged>;
   readonly onDnsAddresses: () => void;
+  /** One of them, by name, has these cluster IPs now; none when it is gone. */
+  readonly onAddresses: (name: string, addresses: readonly string[]) => void;
 }
 
 /** One of them: a shadow Service, or the addresses of the DNS. */
@@ -29,6 +31,7 @@ type Own =
 export class OwnServices {
   readonly #options: OwnServicesOptions;
   readonly #reflector: Reflector<Own>;
+  readonly #names = new Set<string>();
   #dnsAddresses: readonly string[] = [];
 
   constructor(options: OwnServicesOptions) {
@@ -41,14 +44,19 @@ export class OwnServices {
       pick,
       sink: {
         replace: (all) => {
+          const names = new Set(all.map(nameOf));
+          for (const name of this.#names) if (!names.has(name)) this.#note(name, []);
+          for (const own of all) this.#note(nameOf(own), addressesOf(own));
           shadows.replace(all.flatMap((own) => (own.kind === 'shadow' ? [own.shadow] : [])));
           this.#setDns(all.flatMap((own) => (own.kind === 'dns' ? own.addresses : [])));
         },
         set: (own) => {
+          this.#note(nameOf(own), addressesOf(own));
           if (own.kind === 'shadow') shadows.set(own.shadow);
           else this.#setDns(own.addresses);
         },
         delete: (key) => {
+          this.#note(key.name, []);
           if (key.name === DNS_SERVICE) this.#setDns([]);
           else shadows.delete(key);
         },
@@ -77,11 +85,26 @@ export class OwnServices {
     return this.#reflector.stop();
   }
 
+  #note(name: string, addresses: readonly string[]): void {
+    if (addresses.length === 0) this.#names.delete(name);
+    else this.#names.add(name);
+    this.#options.onAddresses(name, addresses);
+  }
+
   #setDns(addresses: readonly string[]): void {
     if (addresses.join() === this.#dnsAddresses.join()) return;
     this.#dnsAddresses = addresses;
     this.#options.onDnsAddresses();
   }
+}
+
+function nameOf(own: Own): string {
+  return own.kind === 'dns' ? DNS_SERVICE : own.shadow.name;
+}
+
+function addressesOf(own: Own): readonly string[] {
+  if (own.kind === 'dns') return own.addresses;
+  return (own.shadow.kind === 'damaged' ? own.shadow.salvage : own.shadow).clusterIPs;
 }
 
 function pick(raw: KubeRecord): Own | null {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Agent, Cluster, type Controller } from './support/cluster.ts';
+import { service, slice } from './support/objects.ts';
 
 interface Problem {
   readonly severity: string;
@@ -65,6 +66,22 @@ test('an endpoint that refuses every call is a problem and an Event, until calls
     await cluster.call(agent, 'web.shop.maesh');
     return (await problems()).length === 0;
   });
+});
+
+test('an endpoint that is the cluster IP of a mesh name is left out, and told', async () => {
+  const address = cluster.shadow('shop/web')?.clusterIP ?? '';
+  cluster.api.set('v1/services', service('shop/loop', '10.97.1.1'));
+  cluster.api.set(
+    'discovery.k8s.io/v1/endpointslices',
+    slice('shop/loop', [{ address, port: 80 }], ''),
+  );
+  const problem = await cluster.until('the problem', async () => {
+    return (await problems()).find(({ object }) => object === 'Service shop/loop');
+  });
+  assert.deepEqual([problem.field, problem.value], ['endpoints', address]);
+  cluster.api.remove('discovery.k8s.io/v1/endpointslices', 'shop', 'loop-1');
+  cluster.api.remove('v1/services', 'shop', 'loop');
+  await cluster.until('it is gone', async () => (await problems()).length === 0);
 });
 
 test('a Service that loses its endpoints is a warning after a while', async () => {

@@ -27,8 +27,8 @@ export interface CompiledService {
   /** Pods and Nodes whose change may change it. */
   readonly dependencies: ReadonlySet<string>;
   readonly endpointsFrom: Candidates['from'];
-  /** Endpoints were left out, since an agent of the mesh has their address. */
-  readonly leadsToAgents: boolean;
+  /** Endpoints were left out, since the mesh has their addresses. */
+  readonly leadsToMesh: boolean;
 }
 
 export function compileService(context: ServiceContext, input: ServiceInput): CompiledService {
@@ -80,7 +80,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       sources,
     },
     findings: [...findings, ...endpoints.findings, ...ofPolicies],
-    leadsToAgents: endpoints.leadsToAgents,
+    leadsToMesh: endpoints.leadsToMesh,
     dependencies: endpoints.dependencies,
     endpointsFrom: endpoints.candidates.from,
   };

@@ -7,19 +7,24 @@ import { type Cidr, contains, ipv4Number } from '../address/cidr.ts';
 import { PREFIX, ROWS } from '../annotation/table.ts';
 import { compareText, type Finding } from '../finding.ts';
 import { nodeDependency, podDependency } from '../index/dependents.ts';
+import type { MeshAddresses, MeshOwner } from '../index/mesh-addresses.ts';
 import type { PodIndex } from '../index/pod-index.ts';
 import { type Candidate, candidatesOf, type Candidates } from './candidate.ts';
 
 const WEIGHT_KEY = `${PREFIX}weight`;
 const WEIGHT_DEFAULT = 100;
 
+const MESH_OWNERS: Readonly<Record<MeshOwner, string>> = {
+  agent: 'agents of the mesh',
+  service: 'cluster IPs of mesh names, or of the DNS of the mesh,',
+};
+
 export interface EndpointContext {
   readonly store: StoreView;
   readonly pods: PodIndex;
   /** Addresses of the mesh itself; null where they are shadow Services, which no meshed Service selects. */
   readonly cidr: Cidr | null;
-  /** Whether an agent of the mesh has the address. */
-  readonly isAgent: (address: string) => boolean;
+  readonly mesh: Pick<MeshAddresses, 'ownerOf'>;
 }
 
 /** The endpoints of all ports of one Service. */
@@ -31,8 +36,7 @@ export class EndpointReader {
   readonly #context: EndpointContext;
   readonly #ref: ObjectRef;
   #looping: string | null = null;
-  /** Endpoints were left out, since an agent of the mesh has their address. */
-  leadsToAgents = false;
+  readonly #reportedOwners = new Set<MeshOwner>();
 
   constructor(context: EndpointContext, service: ServiceObject) {
     const { namespace, name } = service.meta;
@@ -43,6 +47,11 @@ export class EndpointReader {
     if (this.candidates.from === 'nothing') this.#reportNothing();
     // In a cluster Pods are looked at only until there are EndpointSlices.
     if (this.candidates.from === 'pods' && context.cidr !== null) this.#reportPods(service);
+  }
+
+  /** Endpoints were left out, since the mesh has their addresses. */
+  get leadsToMesh(): boolean {
+    return this.#reportedOwners.size > 0;
   }
 
   /** Ready endpoints of the port, else those that still serve; sorted by address and port. */
@@ -84,8 +93,9 @@ export class EndpointReader {
       this.#reportLoop(address);
       return;
     }
-    if (this.#context.isAgent(address)) {
-      this.#reportAgent(address);
+    const owner = this.#context.mesh.ownerOf(address);
+    if (owner !== null) {
+      this.#reportMesh(address, owner);
       return;
     }
     const key = endpointKey({ address, port });
@@ -162,16 +172,15 @@ export class EndpointReader {
     });
   }
 
-  #reportAgent(address: string): void {
-    if (this.leadsToAgents) return;
-    this.leadsToAgents = true;
+  #reportMesh(address: string, owner: MeshOwner): void {
+    if (this.#reportedOwners.has(owner)) return;
+    this.#reportedOwners.add(owner);
     this.findings.push({
       severity: 'error',
       ref: this.#ref,
       field: this.candidates.from === 'pods' ? 'spec.selector' : 'endpoints',
       value: address,
-      message:
-        'endpoints that are agents of the mesh are left out: a call would lead from the mesh to itself',
+      message: `endpoints that are ${MESH_OWNERS[owner]} are left out: a call would lead from the mesh to itself`,
       remedy: 'take these addresses out of the EndpointSlices or Endpoints of the Service',
     });
   }
