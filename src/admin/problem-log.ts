@@ -23,17 +23,27 @@ export class ProblemLog {
     }
     const gone = [...this.#known].filter(([id]) => !now.has(id));
     for (const [, problem] of gone.slice(0, SHOWN_MAX)) {
-      this.#log.info(`Mended: ${problem.object} ${problem.field}`);
+      this.#log.info(`Fixed: ${placeOf(problem)}`);
     }
     this.#known = now;
   }
 
   #tell(problem: Problem): void {
     const where = problem.location === '' ? '' : ` (${problem.location})`;
-    const text = `${problem.object} ${problem.field}: ${problem.message}; ${problem.remedy}${where}`;
+    const text = `${placeOf(problem)}${valueOf(problem)}: ${problem.message}; ${problem.remedy}${where}`;
     if (problem.severity === 'error') this.#log.error(text);
     else this.#log.warn(text);
   }
+}
+
+/** A problem of a whole file has no field. */
+function placeOf({ object, field }: Problem): string {
+  return field === '' ? object : `${object} ${field}`;
+}
+
+/** Values make a line useful, but a mapping in a wrong place may have anything in it: the `env` of a container, too. */
+function valueOf({ value }: Problem): string {
+  return value === '' || /^[{[]/.test(value) ? '' : ` is "${value}"`;
 }
 
 function idOf(problem: Problem): string {

@@ -31,7 +31,8 @@ const KINDS: Readonly<Record<Kind, KnownKind>> = {
   Node: { apiVersion: 'v1', read: readNode },
 };
 
-const API_VERSIONS: ReadonlyMap<string, string> = new Map(
+/** The kinds that are read, and in which version. */
+export const API_VERSIONS: ReadonlyMap<string, string> = new Map(
   Object.entries(KINDS).map(([kind, { apiVersion }]) => [kind, apiVersion]),
 );
 
@@ -60,7 +61,8 @@ export function convert(kind: Kind, value: Readonly<Record<string, unknown>>): C
   };
 }
 
-function nameAsWritten(kind: string, value: Readonly<Record<string, unknown>>): string {
+/** `Service shop/web` as far as it is written; '' when there is no name. */
+export function nameAsWritten(kind: string, value: Readonly<Record<string, unknown>>): string {
   const meta = isRecord(value['metadata']) ? value['metadata'] : {};
   const { name, namespace } = meta;
   if (typeof name !== 'string' || name === '') return '';

@@ -1,9 +1,10 @@
 /** The objects and problems of one document, with offsets in its text instead of lines: it stays true when lines before it change. */
 
 import type { Problem } from '../model/service.ts';
-import { convert, isKnown } from './convert.ts';
+import { convert, isKnown, nameAsWritten } from './convert.ts';
 import { formatPath } from './fields.ts';
 import type { Finding, Step } from './fields.ts';
+import { misspeltKind } from './misspelt-kind.ts';
 import type { KubeObject } from './object.ts';
 import { isRecord, recordAt } from '../base/record.ts';
 import { show } from './show.ts';
@@ -96,7 +97,20 @@ class PieceBuilder {
     if (isKnown(apiVersion, kind)) this.#convert(kind, value, path);
     else if (isWorkload(apiVersion, kind)) this.#addWorkload(kind, value, path);
     else if (kind.endsWith('List')) this.#addList(value, path, { apiVersion, kind });
-    else this.#skip(`${kind} (${apiVersion})`);
+    else this.#addOther(apiVersion, kind, value, path);
+  }
+
+  /** A kind that is not read. */
+  // oxlint-disable-next-line max-params -- one object: what it is, what it says, where it is
+  #addOther(
+    apiVersion: string,
+    kind: string,
+    value: Readonly<Record<string, unknown>>,
+    path: readonly Step[],
+  ): void {
+    const finding = misspeltKind(apiVersion, kind);
+    if (finding === null) this.#skip(`${kind} (${apiVersion})`);
+    else this.#finding(nameAsWritten(kind, value), path, finding);
   }
 
   /** '' with a problem when there is no such text. */

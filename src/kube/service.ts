@@ -180,9 +180,8 @@ function readPort(item: Fields, hasSiblings: boolean): ServicePortSpec | null {
   const port = item.port('port');
   const protocol = readProtocol(item);
   const name = readPortName(item, hasSiblings);
-  if (port === null || protocol === null || name === null) return null;
   const targetPort = readTargetPort(item, port);
-  if (targetPort === null) return null;
+  if (port === null || protocol === null || name === null || targetPort === null) return null;
   return { name, protocol, port, targetPort, appProtocol: item.text('appProtocol') };
 }
 
@@ -198,7 +197,8 @@ function readPortName(item: Fields, hasSiblings: boolean): string | null {
   return null;
 }
 
-function readTargetPort(item: Fields, port: number): number | string | null {
+/** `port` is what holds where there is none. */
+function readTargetPort(item: Fields, port: number | null): number | string | null {
   const target = item.raw('targetPort');
   if (target === undefined || target === null || target === 0 || target === '') return port;
   if (isPort(target)) return target;

@@ -3,13 +3,15 @@
  * Pods that it would have. A cluster is never asked for workloads: there the Pods themselves are read.
  */
 
-import { POD_ADDRESS } from '../model/names.ts';
+import { OWN_NAMES, POD_ADDRESS } from '../model/names.ts';
 import { Fields, Findings } from './fields.ts';
 import type { Finding } from './fields.ts';
 import { readMeta } from './meta.ts';
 import { SUBDOMAIN } from './name.ts';
 import type { Meta, PodObject } from './object.ts';
 import { readPodSpec } from './pod.ts';
+
+const PREFIX = 'maesh.dev/';
 
 interface WorkloadRule {
   readonly apiVersion: string;
@@ -40,6 +42,11 @@ const WORKLOADS = {
 
 export type WorkloadKind = keyof typeof WORKLOADS;
 
+/** The workloads that are read, and in which version. */
+export const WORKLOAD_VERSIONS: ReadonlyMap<string, string> = new Map(
+  Object.entries(WORKLOADS).map(([kind, { apiVersion }]) => [kind, apiVersion]),
+);
+
 /** Pods that one workload stands for at most. */
 export const COPIES_MAX = 100;
 
@@ -68,6 +75,7 @@ export function readWorkload(
   const root = Fields.root(value, findings);
   const rule: WorkloadRule = WORKLOADS[kind];
   const meta = readMeta(root, SUBDOMAIN, 'namespaced');
+  warnOfAnnotations(kind, root, meta);
   const spec = root.child('spec');
   const count = rule.count === '' ? 1 : readCount(spec, rule.count);
   let template = root;
@@ -83,6 +91,16 @@ export function readWorkload(
     : Array.from({ length: count }, (_, i) => named(pod, `${meta.name}-${rule.first + i}`, i));
   const name = meta.name === '' ? '' : `${kind} ${meta.namespace}/${meta.name}`;
   return { name, pods, template: rule.template, findings: findings.all };
+}
+
+/** Nobody reads the annotations of the workload itself: they are for its Service, or for its Pods. */
+function warnOfAnnotations(kind: WorkloadKind, root: Fields, meta: Meta): void {
+  for (const key of Object.keys(meta.annotations)) {
+    if (!key.startsWith(PREFIX) || OWN_NAMES.has(key.slice(PREFIX.length))) continue;
+    const message = `annotation has no effect on a ${kind}`;
+    const remedy = 'put it on the Service or, if it is for Pods, in the Pod template';
+    root.child('metadata').child('annotations').warning(key, message, remedy);
+  }
 }
 
 function readTemplate(template: Fields, { namespace }: Meta): PodObject {

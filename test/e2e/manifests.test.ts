@@ -154,7 +154,7 @@ test('a broken file keeps its last good objects and names file, line and column 
   folder.put('mends.yaml', service('b/mends', 20_011), endpoints('b/mends', [two]));
   await until('the problem is gone', async () => (await mesh.problems()).length === 0);
   await until('it changed', async () => (await whoAnswers(address, 20_011)) === 'two');
-  assert.match(mesh.stderr, /Mended/);
+  assert.match(mesh.stderr, /Fixed: /);
 });
 
 test('a Service without Endpoints reaches the ready Pods that match, named ports resolved per Pod', async () => {

@@ -68,3 +68,34 @@ test('problems() leaves out files that are about to change', () => {
   assert.equal(claims.problems(() => false).length, 1);
   assert.equal(claims.problems((file) => file === 'a').length, 0);
 });
+
+const WORKLOAD = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {replicas: 3, template: {spec: {containers: []}}}
+`;
+
+test('problems() names a workload that is there twice once, as it is written', () => {
+  const claims = new Claims(new Store());
+  claims.replace('a', parseManifest(WORKLOAD, 'a').objects);
+  claims.replace('b', parseManifest(WORKLOAD, 'b').objects);
+  const [problem, ...others] = claims.problems(() => false);
+  assert.deepEqual(others, []);
+  assert.equal(problem?.object, 'Deployment shop/web');
+  assert.equal(problem.value, 'web');
+  assert.equal(
+    problem.message,
+    'Object is there twice: b:1:1 is not used because a:1:1 comes first',
+  );
+});
+
+test('problems() names the Pod of a workload that another object has the name of', () => {
+  const claims = new Claims(new Store());
+  const pod = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web-2, namespace: shop}\n';
+  claims.replace('a', parseManifest(pod, 'a').objects);
+  claims.replace('b', parseManifest(WORKLOAD, 'b').objects);
+  const [problem, ...others] = claims.problems(() => false);
+  assert.deepEqual(others, []);
+  assert.equal(problem?.object, 'Deployment shop/web');
+  assert.match(problem.message, /^Its Pod shop\/web-2 is there twice: b:1:1 /);
+});

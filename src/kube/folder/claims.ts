@@ -58,16 +58,20 @@ export class Claims {
 
   /** One problem, up to a limit, for each object that is not used because another place has it too; `isIgnored` files do not count. */
   problems(isIgnored: (file: string) => boolean): Problem[] {
-    const problems: Problem[] = [];
+    // A workload that is there twice is one problem, however many Pods it has.
+    const problems = new Map<string, Problem>();
     for (const key of this.#contested) {
       const [winner, ...others] = (this.#claims.get(key) ?? []).filter(
         ({ file }) => !isIgnored(file),
       );
       if (winner === undefined) continue;
-      for (const other of others) problems.push(duplicate(winner, other));
-      if (problems.length >= PROBLEMS_MAX) break;
+      for (const other of others) {
+        const problem = duplicate(winner, other);
+        problems.set(`${problem.object} ${problem.message}`, problem);
+      }
+      if (problems.size >= PROBLEMS_MAX) break;
     }
-    return problems.toSorted((a, b) => compare(a.location, b.location));
+    return [...problems.values()].toSorted((a, b) => compare(a.location, b.location));
   }
 
   #drop(file: string): Map<string, ObjectRef> {
@@ -112,12 +116,15 @@ function refOf({ kind, meta }: KubeObject): ObjectRef {
 }
 
 function duplicate(winner: Claim, other: Claim): Problem {
+  const owner = other.origin.text?.owner ?? '';
+  const isWhole = owner === '' || owner === winner.origin.text?.owner;
+  const what = isWhole ? 'Object' : `Its ${describe(other.object)}`;
   return {
     severity: 'error',
-    object: describe(other.object),
+    object: owner === '' ? describe(other.object) : owner,
     field: 'metadata.name',
-    value: other.ref.name,
-    message: `Object is there twice: ${place(other.origin)} is not used because ${place(winner.origin)} comes first`,
+    value: owner === '' ? other.ref.name : owner.slice(owner.lastIndexOf('/') + 1),
+    message: `${what} is there twice: ${place(other.origin)} is not used because ${place(winner.origin)} comes first`,
     remedy: 'remove or rename one of the two',
     location: place(other.origin),
   };
