@@ -221,7 +221,7 @@ const EJECTION_ROWS: readonly AnnotationRow[] = [
   row('eject-consecutive-failures', 'ejection', 'consecutiveFailures', {
     type: wholeNumber(0, 10_000),
     default: ejection.consecutiveFailures,
-    text: 'Failures in a row after which an endpoint gets no requests for a while; 0 is off.',
+    text: 'Failures in a row after which an endpoint gets no requests for a while; 0 is off. A response that is cut in its body is a failure. The row ends with a whole response, or with one that has lasted 5 s.',
     example: '3',
   }),
   row('eject-error-rate', 'ejection', 'errorRate', {

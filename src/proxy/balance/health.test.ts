@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ENDPOINT_FLOAT } from '../ledger/layout.ts';
 import { BackendFixture, endpointAt, endpointsWith, policiesWith } from './backend.fixture.ts';
 import { EJECTED, healthOf, IN_ROTATION, PROBE_LEASE_MS, PROBING } from './ejection.ts';
-import { reportFailure, reportSuccess } from './health.ts';
+import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from './health.ts';
 
 const policies = policiesWith();
 
@@ -14,7 +14,8 @@ function fail(fixture: BackendFixture, index: number, times: number): boolean[] 
 }
 
 function succeed(fixture: BackendFixture, index: number): void {
-  reportSuccess(fixture.at(index), 5, policies, fixture.clock.nowMs());
+  reportAnswer(fixture.at(index), 5, policies, fixture.clock.nowMs());
+  reportSuccess(fixture.at(index), policies, fixture.clock.nowMs());
 }
 
 test('reportFailure() ejects on the last of five failures in a row', () => {
@@ -111,12 +112,30 @@ test('all are used when more are out than the policy allows, as after an update'
   assert.ok(fixture.odds().every((share) => share > 0.3));
 });
 
-test('reportSuccess() learns latency only for the algorithm that asks for it', () => {
+test('reportAnswer() learns latency only for the algorithm that asks for it', () => {
   const fixture = new BackendFixture(endpointsWith([100]), policies);
   const { floats, f } = fixture.at(0).cells;
   succeed(fixture, 0);
   assert.equal(floats[f + ENDPOINT_FLOAT.ewmaMs], 0);
   const ewma = policiesWith({ balance: { algorithm: 'peak-ewma' } });
-  reportSuccess(fixture.at(0), 5, ewma, fixture.clock.nowMs());
+  reportAnswer(fixture.at(0), 5, ewma, fixture.clock.nowMs());
   assert.equal(floats[f + ENDPOINT_FLOAT.ewmaMs], 5);
+});
+
+test('a head alone neither ends failures in a row nor a probe; a whole response does', () => {
+  const fixture = new BackendFixture(endpointsWith([100, 100]), policies);
+  const endpoint = fixture.at(0);
+  for (let i = 0; i < 4; i++) {
+    reportAnswer(endpoint, 5, policies, fixture.clock.nowMs());
+    assert.deepEqual(fail(fixture, 0, 1), [false]);
+  }
+  reportAnswer(endpoint, 5, policies, fixture.clock.nowMs());
+  assert.deepEqual(fail(fixture, 0, 1), [true]);
+  fixture.clock.advance(5_000);
+  assert.ok(fixture.pick() === endpoint);
+  reportAnswer(endpoint, 5, policies, fixture.clock.nowMs());
+  assert.equal(healthOf(endpoint.cells), PROBING);
+  assert.ok(STEADY_MS < PROBE_LEASE_MS);
+  reportSuccess(endpoint, policies, fixture.clock.nowMs());
+  assert.equal(healthOf(endpoint.cells), IN_ROTATION);
 });

@@ -1,4 +1,7 @@
-/** What the proxy tells about an endpoint after each try: counts failures in a row, ejects, ends probes, learns latency. */
+/**
+ * What the proxy tells about an endpoint: the latency of each answer when its head comes, and whether the try went well once that is
+ * known. Counts failures in a row, ejects, ends probes.
+ */
 
 import type { Policies } from '../../model/policy.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
@@ -7,13 +10,24 @@ import type { EndpointState } from './endpoint-state.ts';
 import { observeLatency } from './peak-ewma.ts';
 import { addPenalty, easePenalty } from './penalty.ts';
 
-/** The endpoint answered as it should. `latencyMs` runs from the start of the try to the response head. */
-export function reportSuccess(
+/**
+ * A response whose body goes on for so long counts as a success before its end: some never end. Shorter than PROBE_LEASE_MS, so that
+ * an endpoint of streams comes back with its first probe.
+ */
+export const STEADY_MS = 5_000;
+
+/** The head of a response came that is no failure. `latencyMs` runs from when the endpoint had the whole request. */
+export function reportAnswer(
   ep: EndpointState,
   latencyMs: number,
   policies: Policies,
   nowMs: number,
 ): void {
+  if (policies.balance.algorithm === 'peak-ewma') observeLatency(ep.cells, latencyMs, nowMs);
+}
+
+/** The response is whole, or has gone on for STEADY_MS. Its head alone says little: the body may be cut each time. */
+export function reportSuccess(ep: EndpointState, policies: Policies, nowMs: number): void {
   const { words, w } = ep.cells;
   const failures = words[w + ENDPOINT_WORD.consecutiveFailures] ?? 0;
   if (failures !== 0) {
@@ -23,7 +37,6 @@ export function reportSuccess(
   }
   if (words[w + ENDPOINT_WORD.health] === PROBING) restore(ep.cells);
   easePenalty(ep.cells, nowMs);
-  if (policies.balance.algorithm === 'peak-ewma') observeLatency(ep.cells, latencyMs, nowMs);
 }
 
 /**

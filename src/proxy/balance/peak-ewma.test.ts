@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BackendFixture, endpointsWith, policiesWith } from './backend.fixture.ts';
-import { reportSuccess } from './health.ts';
+import { reportAnswer } from './health.ts';
 import { latencyOf, observeLatency } from './peak-ewma.ts';
 
 const policies = policiesWith({ balance: { algorithm: 'peak-ewma' } });
@@ -32,19 +32,19 @@ test('peak-ewma sends most to the fast ones and tries the slow one again later',
     assert.ok(picked !== null);
     const index = fixture.state.endpoints.indexOf(picked);
     counts[index]! += 1;
-    reportSuccess(picked, latency[index]!, policies, fixture.clock.nowMs());
+    reportAnswer(picked, latency[index]!, policies, fixture.clock.nowMs());
     fixture.clock.advance(2);
   }
   assert.ok(counts[2]! < 30, counts.join());
   assert.ok(counts[0]! > 1_000 && counts[1]! > 1_000, counts.join());
   fixture.clock.advance(60_000);
-  for (const index of [0, 1]) reportSuccess(fixture.at(index), 5, policies, fixture.clock.nowMs());
+  for (const index of [0, 1]) reportAnswer(fixture.at(index), 5, policies, fixture.clock.nowMs());
   assert.ok(fixture.frequencies(100)[2]! > 0.5);
 });
 
 test('peak-ewma gives an endpoint it does not know one request at a time', () => {
   const fixture = new BackendFixture(endpointsWith([100, 100]), policies);
-  reportSuccess(fixture.at(0), 5, policies, fixture.clock.nowMs());
+  reportAnswer(fixture.at(0), 5, policies, fixture.clock.nowMs());
   const first = fixture.pick();
   assert.ok(first === fixture.at(1));
   first.begin();

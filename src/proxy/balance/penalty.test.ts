@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { BalanceAlgorithm } from '../../model/policy.ts';
 import { BackendFixture, endpointsWith, policiesWith } from './backend.fixture.ts';
-import { reportFailure, reportSuccess } from './health.ts';
+import { reportAnswer, reportFailure, reportSuccess } from './health.ts';
 import { penaltyOf } from './penalty.ts';
 
 const ALGORITHMS: readonly BalanceAlgorithm[] = ['least-request', 'peak-ewma'];
@@ -26,7 +26,7 @@ for (const algorithm of ALGORITHMS) {
       const fixture = new BackendFixture(endpointsWith([100, 100, 100]), policies, 7);
       const dead = fixture.at(0);
       for (const i of [0, 1, 2])
-        reportSuccess(fixture.at(i), latencyMs, policies, fixture.clock.nowMs());
+        reportAnswer(fixture.at(i), latencyMs, policies, fixture.clock.nowMs());
       const busy: number[] = [];
       let refused = 0;
       const count = 3_000;
@@ -44,7 +44,8 @@ for (const algorithm of ALGORITHMS) {
         if (busy.length <= inFlight) continue;
         const done = fixture.at(busy.shift() as number);
         done.end();
-        reportSuccess(done, latencyMs, policies, fixture.clock.nowMs());
+        reportAnswer(done, latencyMs, policies, fixture.clock.nowMs());
+        reportSuccess(done, policies, fixture.clock.nowMs());
       }
       for (const index of busy) fixture.at(index).end();
       assert(refused > 0, 'it is tried now and then');
@@ -92,7 +93,7 @@ test('a penalty needs failures, is bounded, and ends with time or answers', () =
       let failures = 0;
       for (const each of acts) {
         const nowMs = fixture.clock.nowMs();
-        if (each === 'ok') reportSuccess(endpoint, 1, policies, nowMs);
+        if (each === 'ok') reportSuccess(endpoint, policies, nowMs);
         else if (each === 'failed') reportFailure(endpoint, policies, nowMs);
         else fixture.clock.advance(each);
         if (each === 'failed') failures++;
@@ -100,7 +101,7 @@ test('a penalty needs failures, is bounded, and ends with time or answers', () =
         assert(penalty >= 0 && penalty <= failures && penalty <= 1_000);
         assert.equal(penaltyOf(fixture.at(1).cells, fixture.clock.nowMs()), 0);
       }
-      for (let i = 0; i < 10; i++) reportSuccess(endpoint, 1, policies, fixture.clock.nowMs());
+      for (let i = 0; i < 10; i++) reportSuccess(endpoint, policies, fixture.clock.nowMs());
       assert.equal(penaltyOf(endpoint.cells, fixture.clock.nowMs()), 0);
     }),
   );
@@ -123,7 +124,7 @@ test('failures in a row eject as soon as without penalties, and count as load wh
   assert.equal(penaltyOf(endpoint.cells, now()), 0);
   assert.equal(reportFailure(endpoint, policies, now()), true);
   for (let i = 0; i < 2; i++) reportFailure(other, policies, now());
-  reportSuccess(other, 1, policies, now());
+  reportSuccess(other, policies, now());
   assert.equal(penaltyOf(other.cells, now()), 1, 'two, and half of them for the answer');
 });
 

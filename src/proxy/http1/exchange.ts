@@ -12,7 +12,7 @@ import type { Timer } from '../../base/clock.ts';
 import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { reportFailure, reportSuccess } from '../balance/health.ts';
+import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
 import { READ_BYTES, type ThreadContext } from '../context.ts';
 import { Defect } from '../copy-whole.ts';
 import { bytesOnTheirWay } from '../socket.ts';
@@ -87,6 +87,8 @@ export class Exchange implements ConnectionUser {
   #close = false;
   /** The present try counts as failed already. */
   #tryBlamed = false;
+  /** When a response that goes on counts as a success; Infinity before its head and afterwards. */
+  #steadyAtMs = Infinity;
   readonly #deadline = new ExchangeDeadline();
   #backoff: Timer | null = null;
 
@@ -281,10 +283,8 @@ export class Exchange implements ConnectionUser {
 
   /** Looks at what is due; the caller connection's deadline covers its exchange. */
   onDeadline(nowMs: number): void {
-    const { probe } = this.#context;
-    const upstream = this.#upstream?.socket ?? null;
-    const toEndpoint = upstream === null ? 0 : bytesOnTheirWay(upstream, probe);
-    this.#deadline.noteMovement(toEndpoint + bytesOnTheirWay(this.#caller.socket, probe), nowMs);
+    if (nowMs >= this.#steadyAtMs) this.#praiseEndpoint(nowMs);
+    this.#noteMovement(nowMs);
     const limit = this.#deadline.expired(nowMs, this.#phase === SENDING);
     if (this.#phase === DISCARDING && limit !== '') return this.#stopDiscarding(true);
     if (this.#caller.hasLeft()) return this.onCallerClosed();
@@ -293,6 +293,13 @@ export class Exchange implements ConnectionUser {
     const isTry = this.#phase === SENDING && this.endpoint !== null && limit !== 'request';
     if (isTry && blamesEndpoint(reason)) this.#timedOut(reason);
     else this.#fail(reason);
+  }
+
+  #noteMovement(nowMs: number): void {
+    const { probe } = this.#context;
+    const upstream = this.#upstream?.socket ?? null;
+    const toEndpoint = upstream === null ? 0 : bytesOnTheirWay(upstream, probe);
+    this.#deadline.noteMovement(toEndpoint + bytesOnTheirWay(this.#caller.socket, probe), nowMs);
   }
 
   /** Who kept us waiting when a time limit was over. */
@@ -317,6 +324,7 @@ export class Exchange implements ConnectionUser {
     this.startedMs = now;
     this.headMs = 0;
     this.waitedMs = 0;
+    this.#steadyAtMs = Infinity;
     this.http10 = head.minor === 0;
     this.endpoint = null;
     this.response.reset();
@@ -365,7 +373,7 @@ export class Exchange implements ConnectionUser {
     this.headMs = now;
     const endpoint = this.endpoint as EndpointState;
     if (isFailureStatus(head.status)) this.#blameEndpoint(now);
-    else reportSuccess(endpoint, now - this.tryStartedMs, policies, now);
+    else reportAnswer(endpoint, now - this.tryStartedMs, policies, now);
     if (this.#retriesStatus(policies, now)) return;
     this.#close =
       !this.#keepsCaller() ||
@@ -377,7 +385,9 @@ export class Exchange implements ConnectionUser {
     const caller = { close: this.#close, http10: this.http10 };
     const at = this.response.begin(data, head, caller, cookie);
     this.#phase = BODY;
+    this.#steadyAtMs = now + STEADY_MS;
     this.#pass(data, headEnd, length, at);
+    if (this.#phase === BODY) this.#arm();
   }
 
   #pass(data: Buffer, pos: number, end: number, from: number): void {
@@ -397,7 +407,8 @@ export class Exchange implements ConnectionUser {
     }
     const policies = this.#policies as Policies;
     const now = this.#context.clock.nowMs();
-    reportSuccess(this.endpoint as EndpointState, now - this.tryStartedMs, policies, now);
+    reportAnswer(this.endpoint as EndpointState, now - this.tryStartedMs, policies, now);
+    this.#praiseEndpoint(now);
     this.status = 101;
     this.headMs = now;
     this.response.sendInterim(data, head, headEnd, length);
@@ -427,9 +438,11 @@ export class Exchange implements ConnectionUser {
     if (isClean && !upstream.isInStep(request.wireBytes))
       throw new Defect('a request left with another length than was counted');
     this.#upstream = null;
+    const now = this.#context.clock.nowMs();
+    this.#praiseEndpoint(now);
     if (isClean) upstream.release(limits, response.inDoubt);
     else upstream.close();
-    this.#finish();
+    this.#finish(now);
     this.#caller.onExchangeDone(this.#close);
   }
 
@@ -461,10 +474,19 @@ export class Exchange implements ConnectionUser {
     reportFailure(this.endpoint, this.#policies as Policies, now);
   }
 
+  /** It did as it should. Not when the try counts as failed, by its status. */
+  #praiseEndpoint(now: number): void {
+    this.#steadyAtMs = Infinity;
+    if (this.endpoint === null || this.#tryBlamed) return;
+    reportSuccess(this.endpoint, this.#policies as Policies, now);
+  }
+
   /** True when the status is retried: then this response is dropped. */
   #retriesStatus(policies: Policies, now: number): boolean {
     if (policies.retry === null || !policies.retry.statuses.includes(this.status)) return false;
     if (!this.#mayRetry('status')) return false;
+    // The rest of it is our own loss.
+    this.#praiseEndpoint(now);
     this.#dropUpstream();
     this.#retry(now);
     return true;
@@ -594,8 +616,7 @@ export class Exchange implements ConnectionUser {
     this.#upstream = null;
   }
 
-  #finish(): void {
-    const now = this.#context.clock.nowMs();
+  #finish(now = this.#context.clock.nowMs()): void {
     endRequest(this, (this.#service as ServiceState).cells, now);
     if (this.endpoint !== null) endLastTry(this, (this.#target as Target).service, now);
     if (this.#context.accessLog !== null) this.#context.accessLog.write(this.#caller, this, now);
@@ -603,6 +624,7 @@ export class Exchange implements ConnectionUser {
     if (rule !== '' && failure !== '')
       tellRule(this.#context, this.#caller, { rule, reason: failure, endpoint });
     this.#phase = IDLE;
+    this.#steadyAtMs = Infinity;
     this.endpoint = null;
     this.request.release();
   }
@@ -610,7 +632,7 @@ export class Exchange implements ConnectionUser {
   /** Files the earliest of all deadlines of the current phase, or a look at whether a slow reader takes anything. */
   #arm(): void {
     const caller = this.#caller;
-    const due = this.#deadline.due(this.#phase === SENDING);
+    const due = Math.min(this.#deadline.due(this.#phase === SENDING), this.#steadyAtMs);
     const toEndpoint = this.#upstream?.socket.writableLength ?? 0;
     const isSlow = caller.paused || caller.socket.writableLength > 0 || toEndpoint > 0;
     const look = isSlow ? this.#context.wheel.nowMs + this.#deadline.lookMs : Infinity;
