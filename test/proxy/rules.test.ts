@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { AccessWriter } from '../../src/proxy/http1/access.ts';
 import { type Rule, RULE_NAMES } from '../../src/proxy/http1/rule.ts';
 import type { BrokenRule } from '../../src/proxy/http1/broken-rules.ts';
@@ -91,3 +92,30 @@ for (const { name, request, response, reason, rule } of CASES) {
     caller.socket.destroy();
   });
 }
+
+test('a rule that is broken by a body behind an early answer is told, and one that is only too long is not', async (t) => {
+  const limits = { ...DEFAULT_POLICIES.limits, requestsInFlight: 0 };
+  const { proxy, service } = await proxyFor(t, [], { policies: { limits } });
+  const told: BrokenRule[] = [];
+  proxy.context.rules.onTell = (broken) => told.push(broken);
+  for (const rest of ['x\r\n', `50000\r\n${'x'.repeat(0x50000)}`]) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    const caller = await proxy.call(service, '127.9.8.7');
+    caller.write(CHUNKED_POST);
+    await caller.until('overloaded');
+    caller.write(rest);
+    await caller.until('\n');
+    await caller.rest();
+    caller.socket.destroy();
+    // oxlint-enable no-await-in-loop
+  }
+  assert.deepEqual(told, [
+    {
+      rule: 'chunk_size',
+      reason: 'bad_request',
+      service: service.key,
+      caller: '127.9.8.7',
+      endpoint: '',
+    },
+  ]);
+});

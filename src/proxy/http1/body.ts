@@ -55,6 +55,7 @@ export class BodyPass {
     named: ReadonlySet<string> | null = null,
   ): void {
     this.framing = framing;
+    this.rule = '';
     this.#remaining = length;
     this.#rechunk = rechunk;
     this.bytes = 0;

@@ -556,8 +556,13 @@ export class Exchange implements ConnectionUser {
 
   #discard(data: Buffer, pos: number, end: number): number {
     const next = this.request.discard(data, pos, end);
-    if (next < 0) this.#stopDiscarding(true);
-    else if (this.request.body.done) this.#stopDiscarding(false);
+    const { rule } = this.request.body;
+    if (next < 0) {
+      // The request is accounted for; without a rule its body is only too long to be read.
+      if (rule !== '')
+        tellRule(this.#context, this.#caller, { rule, reason: 'bad_request', endpoint: null });
+      this.#stopDiscarding(true);
+    } else if (this.request.body.done) this.#stopDiscarding(false);
     return next < 0 ? end : next;
   }
 
