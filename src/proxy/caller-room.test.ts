@@ -20,8 +20,24 @@ class TestGuest implements Guest {
   readonly address: string;
   readonly service: string;
   standing: Guest['standing'] = IDLE;
-  waitingBytes = 0;
   gone = false;
+  asleep = false;
+  /** How often the room asked. */
+  asked = 0;
+  #waiting = 0;
+
+  get waitingBytes(): number {
+    this.asked++;
+    return this.#waiting;
+  }
+
+  /** As a connection does that gets bytes. */
+  set waitingBytes(bytes: number) {
+    this.#waiting = bytes;
+    if (this.asleep) this.room?.wake(this);
+  }
+
+  room: CallerRoom | null = null;
 
   constructor(address: string, service = 's/a') {
     this.address = address;
@@ -50,6 +66,7 @@ function come(
 ): TestGuest | null {
   if (!room.admits(address, service, descriptor)) return null;
   const guest = new TestGuest(address, service);
+  guest.room = room;
   room.enter(guest);
   return guest;
 }
@@ -175,4 +192,24 @@ test('whatever comes and goes, no limit is passed and nobody below its share is 
     }
   });
   fc.assert(property);
+});
+
+test('what waits is asked of those alone that may have something, each time anew', () => {
+  const { room, clock } = roomWith({});
+  const idle = fill(room, '10.0.0.1', 100);
+  const [busy, woken] = fill(room, '10.0.0.2', 2);
+  assert(busy !== undefined && woken !== undefined);
+  busy.standing = BUSY;
+  clock.advance(1_000);
+  assert.deepEqual(new Set(idle.map(({ asked }) => asked)), new Set([1]));
+  assert(busy.asked >= 5, 'what a busy connection holds may grow by itself');
+  woken.waitingBytes = 5_000;
+  busy.waitingBytes = 300;
+  clock.advance(1_000);
+  assert.equal(room.bytes, 102 * CONNECTION_BYTES + 5_300);
+  woken.waitingBytes = 0;
+  busy.waitingBytes = 0;
+  clock.advance(1_000);
+  assert.equal(room.bytes, 102 * CONNECTION_BYTES);
+  assert(woken.asleep && !busy.asleep);
 });

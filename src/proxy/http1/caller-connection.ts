@@ -50,6 +50,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   deadlineMs = Infinity;
   wheelTick = 0;
   wheelIndex = 0;
+  asleep = false;
   /** Kept by the access log; null until the first line. */
   accessOrigin: AccessOrigin | null = null;
   readonly #context: ThreadContext;
@@ -138,6 +139,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   }
 
   onData(data: Buffer, length: number): void {
+    if (this.asleep) this.#context.room.wake(this);
     if (this.#lingering) return this.#lingerOn();
     if (this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);

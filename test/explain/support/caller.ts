@@ -12,7 +12,7 @@ export interface Response {
 /** The mesh took no connection, or cut it without an answer. */
 export type Answer = Response | 'refused' | 'cut';
 
-/** Everything runs in this process: when nothing happens for so long, nothing is under way. */
+/** How often to look whether time has to pass: what is under way takes as long as the machine likes. */
 const STALL_MS = 10;
 
 interface Line {
@@ -24,10 +24,10 @@ interface Line {
 
 export class Callers {
   readonly #lines = new Map<string, Line>();
-  /** Called while an answer is awaited and nothing happens, with how often it was for this one. */
-  readonly #stalled: (times: number) => void;
+  /** Called while an answer is awaited and nothing happens, with the bytes that were sent and how often it was for these. */
+  readonly #stalled: (bytes: Buffer, times: number) => void;
 
-  constructor(stalled: (times: number) => void) {
+  constructor(stalled: (bytes: Buffer, times: number) => void) {
     this.#stalled = stalled;
   }
 
@@ -42,7 +42,7 @@ export class Callers {
     line.text = '';
     line.socket.write(bytes);
     const isHead = bytes.toString('latin1', 0, 5) === 'HEAD ';
-    const response = await this.#response(line, isHead);
+    const response = await this.#response(line, isHead, bytes);
     const keeps = response !== null && response.fields.get('connection') === undefined;
     if (!keeps || bytes.includes('HTTP/1.0\r\n')) {
       this.#lines.delete(key);
@@ -89,14 +89,14 @@ export class Callers {
     return line;
   }
 
-  async #response(line: Line, isHead: boolean): Promise<Response | null> {
+  async #response(line: Line, isHead: boolean, bytes: Buffer): Promise<Response | null> {
     for (let stalls = 0; ;) {
       const response = parse(line.text, isHead);
       if (response !== null || line.closed) return response;
       // oxlint-disable-next-line no-await-in-loop -- until something happens
       await new Promise<void>((resolve) => {
         const timer = setTimeout(() => {
-          this.#stalled(++stalls);
+          this.#stalled(bytes, ++stalls);
           resolve();
         }, STALL_MS);
         line.wake = () => {

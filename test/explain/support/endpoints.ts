@@ -14,6 +14,8 @@ export class Endpoints {
   readonly behaviour = new Map<string, Behaviour>();
   /** Addresses in the order in which requests reached them. */
   readonly reached: string[] = [];
+  /** Requests that will never be answered, as far as nobody waited for their end yet. */
+  hung = 0;
   readonly #servers: readonly net.Server[];
   readonly #sockets = new Set<net.Socket>();
 
@@ -63,7 +65,7 @@ export class Endpoints {
 
   #answer(socket: net.Socket, address: string, isHead: boolean): void {
     const behaviour = this.behaviour.get(address) ?? 'ok';
-    if (behaviour === 'hang') return;
+    if (behaviour === 'hang') return void this.hung++;
     if (behaviour === 'reset') return void socket.resetAndDestroy();
     if (behaviour === 'garbage') return void socket.write('HTTP/1.1 2OO OK\r\n\r\n');
     const status = behaviour === 'ok' ? 200 : behaviour;

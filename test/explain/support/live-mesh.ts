@@ -19,6 +19,8 @@ import { FAILURE_REASONS, type FailureReason } from '../../../src/model/failure.
 import type { Delta } from '../../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
 import { ThreadContext } from '../../../src/proxy/context.ts';
+import { Head, INCOMPLETE } from '../../../src/proxy/http1/head.ts';
+import { parseRequestHead } from '../../../src/proxy/http1/request-head.ts';
 import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../../../src/proxy/ledger/layout.ts';
 import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
@@ -27,6 +29,7 @@ import { Governor } from '../../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../../src/proxy/server.ts';
 import { StrictGuard } from '../../support/strict-guard.ts';
 import { Callers } from './caller.ts';
+import type { Endpoints } from './endpoints.ts';
 import { type Manifest, nameOf } from './config.ts';
 import { SERVICE_CIDR } from './ground.ts';
 import { LIMITS } from './request.ts';
@@ -34,10 +37,10 @@ import { LIMITS } from './request.ts';
 export const DOMAINS = ['maesh', 'traefik.mesh'];
 const MOMENT_MS = 1_500;
 const HOUR_MS = 3_600_000;
-/** Longer than a look whether a connection went stale. */
-const SHORT_MS = 60;
 /** Longer than the limit of a head, and of a try. */
 const LONG_MS = 10_100;
+/** Then the mesh waits for something that nobody thought of: a request that is lost is a fault too, and has to end. */
+const STALLS_MAX = 500;
 
 export class LiveMesh {
   readonly clock = new ManualClock();
@@ -60,8 +63,9 @@ export class LiveMesh {
   readonly #server: ProxyServer;
   readonly #chunks = { service: 0, endpoint: 0, status: 0 };
   readonly #known = new Map<string, ObjectRef>();
+  readonly #head = new Head(LIMITS.headFieldsMax);
 
-  constructor(seed: number) {
+  constructor(seed: number, endpoints: Endpoints) {
     const random = seededRandom(seed);
     const settings = { ...DEFAULT_PROXY_SETTINGS, ...LIMITS, callerIdleMs: HOUR_MS };
     const isTrusted = (): boolean => false;
@@ -76,7 +80,7 @@ export class LiveMesh {
     this.dry = new DryMesh(this.#view, this.clock);
     const nowMs = (): number => this.clock.nowMs() + MOMENT_MS;
     this.later = new DryMesh(this.#view, laterClock(nowMs));
-    this.callers = new Callers((times) => this.clock.advance(times < 3 ? SHORT_MS : LONG_MS));
+    this.callers = new Callers((bytes, times) => this.#passTime(endpoints, bytes, times));
     this.#context.wheel.start();
     this.#governor.start();
   }
@@ -188,6 +192,17 @@ export class LiveMesh {
     }
     this.#governor.stop();
     this.#context.wheel.stop();
+  }
+
+  /**
+   * Moves the clock only where the mesh waits for it: for an endpoint that has a request and never answers, or for the rest of a
+   * head. That nothing happens for a while says nothing on a busy machine, and time that goes by too early is another question.
+   */
+  #passTime(endpoints: Endpoints, bytes: Buffer, times: number): void {
+    const isPart = parseRequestHead(bytes, 0, bytes.length, this.#head, LIMITS) === INCOMPLETE;
+    if (endpoints.hung === 0 && !isPart && times < STALLS_MAX) return;
+    endpoints.hung = Math.max(endpoints.hung - 1, 0);
+    this.clock.advance(LONG_MS);
   }
 
   #compile(objects: readonly Manifest[]): Delta | null {

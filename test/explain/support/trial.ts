@@ -44,7 +44,7 @@ export class Trial {
   /** Asks and calls one mesh some dozen times. The same seed gives the same mesh and requests. */
   async run(seed: number): Promise<void> {
     const dice = new Dice(seed);
-    const live = new LiveMesh(seed);
+    const live = new LiveMesh(seed, this.#endpoints);
     let objects = randomObjects(dice, this.#endpoints.port);
     await live.apply(objects, reroute(dice));
     this.#sicken(dice);
@@ -115,6 +115,7 @@ export class Trial {
     const tries = live.tries();
     const retries = live.retries(key);
     this.#endpoints.reached.length = 0;
+    this.#endpoints.hung = 0;
     const answer =
       address === '' ? 'refused' : await live.callers.ask(source, { address, port }, bytes);
     const failure = [...live.failures(key)].find(([reason, n]) => n > (failures.get(reason) ?? 0));
