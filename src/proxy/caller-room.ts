@@ -54,8 +54,8 @@ export interface RoomEvent {
 }
 
 /**
- * What a connection costs while it does nothing, rounded up. Measured with 9,000 of them on Linux 6 and Node 26: 2.8 to 3.6 kB of
- * the process, and 3.7 kB that the kernel counts to it (socket, inode, file, dentry, epoll).
+ * What a connection costs while it does nothing, rounded up. Measured with 9,000 of them: 2.8 to 3.7 kB of resident memory, and 3.7 kB
+ * that the kernel keeps (socket, inode, file, dentry, epoll), which a memory limit counts too.
  */
 export const CONNECTION_BYTES = 8_192;
 /** Descriptors that are left to everything else: logs, listeners, the admin API, dials under way on other threads. */
