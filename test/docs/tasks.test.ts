@@ -6,11 +6,14 @@ import { test } from 'node:test';
 import { loadManifests } from '../../src/cli/load.ts';
 import { SETTINGS } from '../../src/cli/settings.ts';
 import { ROWS } from '../../src/compile/annotation/table.ts';
+import { FAILURES } from '../../src/model/failure.ts';
 import type { Problem } from '../../src/model/service.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGES = globSync('docs/tasks/*.md', { cwd: ROOT }).toSorted();
 const BLOCK = /^```yaml\n([\s\S]*?)^```$/gm;
+/** An answer of the proxy itself, as a page shows it. */
+const ANSWER = /^maesh: ([a-z_]+): .*$/gm;
 const ANNOTATION = /\bmaesh\.dev\/([A-Za-z0-9-]+)/g;
 
 function manifestsOf(page: string): string[] {
@@ -70,6 +73,18 @@ test('docs/tasks names only annotations that there are', () => {
     }
   }
   assert.ok(named > 20, `${named} annotations found`);
+});
+
+test('what docs/tasks shows of the answers of the mesh is what it answers', () => {
+  let shown = 0;
+  for (const page of PAGES) {
+    for (const [line, reason = ''] of readFileSync(join(ROOT, page), 'utf8').matchAll(ANSWER)) {
+      shown += 1;
+      const cause = Object.entries(FAILURES).find(([name]) => name === reason)?.[1].cause;
+      assert.equal(line, `maesh: ${reason}: ${cause}`, page);
+    }
+  }
+  assert.ok(shown >= 4, `${shown} answers found`);
 });
 
 test('the index of docs/tasks has every page', () => {
