@@ -5,7 +5,7 @@ import { LEGACY_PREFIXES, PREFIX, SECTIONS } from './table.ts';
 
 const INTRODUCTION = `# Annotations
 
-What a Service wants beyond plain forwarding stands in its annotations, as \`${PREFIX}NAME\`:
+Configure what the mesh does for a Service with annotations on it, as \`${PREFIX}NAME\`. Changes apply within a second:
 
 \`\`\`yaml
 apiVersion: v1
@@ -17,14 +17,14 @@ metadata:
     ${PREFIX}timeout-request: 10s
 \`\`\`
 
-- A bad value costs the policy that it belongs to, which then holds by default or not at all, and never the Service.
-  \`maesh check\` and \`/api/problems\` name the object, the annotation, the value and what would be right.
-- A name that is not listed here is a problem of severity warning, with the nearest name that is.
-- Those marked _legacy_ are read as \`${LEGACY_PREFIXES[0]}NAME\` and \`${LEGACY_PREFIXES[1]}NAME\` too, as Traefik Mesh
-  documents them. When several prefixes say different things, the first of \`${PREFIX}\`, \`${LEGACY_PREFIXES[0]}\` and
-  \`${LEGACY_PREFIXES[1]}\` wins, with a warning.
-- Times are written as \`250ms\`, \`10s\`, \`1m30s\` or \`1h\`, sizes in bytes or as \`64Ki\`, \`10Mi\`, shares as \`0.2\` or \`20%\`.
-- Policies hold for HTTP ports; balancing, passive health and connection limits for TCP ports too.
+- A bad value disables only that policy, or resets it to its default. The Service is still served. \`maesh check\` and
+  \`/api/problems\` name the object, the annotation, the value and a valid value.
+- A name that is not listed here is a problem of severity warning. The message suggests the nearest name.
+- Annotations marked _legacy_ are also read as \`${LEGACY_PREFIXES[0]}NAME\` and \`${LEGACY_PREFIXES[1]}NAME\`, as in Traefik Mesh.
+  If several prefixes have different values, the first of \`${PREFIX}\`, \`${LEGACY_PREFIXES[0]}\` and \`${LEGACY_PREFIXES[1]}\`
+  wins, with a warning.
+- Write times as \`250ms\`, \`10s\`, \`1m30s\` or \`1h\`, sizes in bytes or as \`64Ki\`, \`10Mi\`, shares as \`0.2\` or \`20%\`.
+- Policies apply to HTTP ports. Balancing, passive health and connection limits apply to TCP ports too.
 
 This file is written by \`UPDATE=1 node --test src/compile/annotation/document.test.ts\`; edit the table instead.
 `;
@@ -32,45 +32,53 @@ This file is written by \`UPDATE=1 node --test src/compile/annotation/document.t
 const NOTES: ReadonlyMap<string, string> = new Map([
   [
     'Protocol',
-    `\`traffic-type: udp\` on a TCP port leaves that port out, with a problem. Without the annotation \`scheme\`, the field
-\`appProtocol\` of a port tells: \`kubernetes.io/h2c\`, \`h2c\` and \`grpc\` are h2c, \`https\` and \`kubernetes.io/wss\` are https. A port whose \`appProtocol\` is known and not HTTP
-(\`mongo\`, \`redis\`, \`postgresql\`, \`amqp\`, \`kafka\`, \`tls\`, …) is not carried as HTTP; \`traffic-type\` overrules that.`,
+    `With \`traffic-type: udp\`, a TCP port is not served, and there is a problem.
+
+Without the annotation \`scheme\`, \`appProtocol\` of the port decides: \`kubernetes.io/h2c\`, \`h2c\` and \`grpc\` mean h2c;
+\`https\` and \`kubernetes.io/wss\` mean https. A port with a known \`appProtocol\` other than HTTP (\`mongo\`, \`redis\`,
+\`postgresql\`, \`amqp\`, \`kafka\`, \`tls\`, …) is not proxied as HTTP. \`traffic-type\` overrides that.`,
   ],
   [
     'Retries',
-    `Any of these switches retries on. A retry goes to another endpoint than the one that failed, and happens only when
-nothing was answered yet and the request body could be kept.`,
+    `Each of these annotations turns retries on. A retry goes to another endpoint than the one that failed. The mesh retries only
+if the caller got no part of an answer yet, and the request body was buffered.`,
   ],
   [
     'Session affinity',
     `\`sessionAffinity: ClientIP\` of the Service works without an annotation. All requests from one source address go to one endpoint,
-until the address was quiet for \`sessionAffinityConfig.clientIP.timeoutSeconds\` (10,800 by default). When that endpoint leaves,
-is ejected or gets weight 0, its sources move to others. A new source is placed by \`consistent-hash\` of its address, or as the
-annotation \`balance\` says where it is set. With a cookie too, the cookie is looked at first: a request with the cookie of an endpoint
-that is there goes to it, and any other request goes by its source address. How many sources are remembered: [limits](limits-full.md#the-data-plane).`,
+until the address was quiet for \`sessionAffinityConfig.clientIP.timeoutSeconds\` (10,800 by default). If that endpoint leaves,
+is ejected or gets weight 0, its sources move to others. A new source is assigned by \`consistent-hash\` of its address, or by the
+annotation \`balance\` if it is set. The number of remembered sources is [limited](limits-full.md#the-data-plane).
+
+With a cookie too, the cookie comes first: a request with the cookie of an existing endpoint goes to that endpoint. All other
+requests are assigned by source address.`,
   ],
   [
     'Balancing',
-    `\`trafficDistribution\` of the Service sets \`locality\` where the annotation does not: \`PreferSameZone\` and \`PreferClose\` mean
-\`prefer-zone\`, \`PreferSameNode\` means \`prefer-node\`. \`internalTrafficPolicy: Local\` overrules \`locality\` and \`spill-over\`: only
-endpoints of the caller's node are used, and without one the answer is 503 \`no_local_endpoint\`. A caller that is no known Pod
-counts as on the node of its proxy. In \`maesh up\`, a caller is on the node of its Pod; a caller without one reaches the endpoints of
-all nodes, since one machine stands for all of them.
+    `Without the annotation \`locality\`, \`trafficDistribution\` of the Service sets it: \`PreferSameZone\` and \`PreferClose\` mean
+\`prefer-zone\`, \`PreferSameNode\` means \`prefer-node\`.
 
-\`hash-key\` has an effect only with \`balance: consistent-hash\`, and is \`source\` (the caller's address) there when it is not set.`,
+\`internalTrafficPolicy: Local\` overrides \`locality\` and \`spill-over\`. Only endpoints on the caller's node are used. If there is
+none, the answer is 503 \`no_local_endpoint\`. A caller that is not a known Pod counts as on the node of its proxy. In \`maesh up\`, a
+caller is on the node of its Pod. A caller without a Pod reaches the endpoints of all nodes, because one machine represents them all.
+
+\`hash-key\` has an effect only with \`balance: consistent-hash\`. Its default there is \`source\`, the caller's address.`,
   ],
   [
     'Circuit breaker',
     `The expression compares \`NetworkErrorRatio()\`, \`ResponseCodeRatio(from, to, dividedByFrom, dividedByTo)\` (\`to\` and
-\`dividedByTo\` are not included) and \`LatencyAtQuantileMS(quantile)\` (0 to 100) with numbers by \`>\`, \`>=\`, \`<\`, \`<=\`, \`==\`, \`!=\`,
-and joins them by \`!\`, \`&&\` and \`||\`, which bind in this order, and parentheses. The other annotations need the expression.
+\`dividedByTo\` are not included) and \`LatencyAtQuantileMS(quantile)\` (0 to 100) with numbers, using \`>\`, \`>=\`, \`<\`, \`<=\`, \`==\`, \`!=\`,
+and joins them with \`!\`, \`&&\` and \`||\` (in this order of precedence) and parentheses. The other annotations have no effect
+without an expression.
 
-Latency here is the time for which endpoints kept a request waiting: from when the endpoint had the whole request to the head of its
-response, added up over all tries. A caller that sends or reads slowly does not count. Traefik counts until the caller has the whole response.`,
+Latency here is the time that a request waits for endpoints: from the moment when the endpoint has the whole request to the head of its
+response, summed over all tries. Time in which the caller sends or reads slowly does not count. Traefik counts until the caller has the
+whole response.`,
   ],
   [
     'Rate limit',
-    `The others need \`ratelimit-average\`. Without \`ratelimit-burst\` the burst is the average. Limits count per node.`,
+    `The other annotations have no effect without \`ratelimit-average\`. Without \`ratelimit-burst\` the burst is the average. Each node
+counts on its own.`,
   ],
 ]);
 
@@ -92,7 +100,7 @@ function renderRow(row: AnnotationRow): string {
   const mark = marks.length === 0 ? '' : ` _(${marks.join('; ')})_`;
   return `### ${row.name}${mark}
 
-${row.text}
+${row.text.replaceAll('. ', '.\n')}
 
 - Value: ${row.type.name}
 - Default: ${row.default}

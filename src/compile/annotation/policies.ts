@@ -243,7 +243,7 @@ class PolicyReader {
     if (lowSet === undefined) return [to, to];
     this.#find('error', highSet, {
       message: `${high} is shorter than ${low}, which is ${lowSet.text}`,
-      remedy: `write at least ${lowSet.text}; until then the defaults hold`,
+      remedy: `write at least ${lowSet.text}; until then the defaults apply`,
     });
     return null;
   }

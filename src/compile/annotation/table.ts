@@ -35,7 +35,7 @@ const MESH_ROWS: readonly AnnotationRow[] = [
     ...plainRow('mesh', 'mesh', {
       type: choice('enabled', 'disabled'),
       default: 'enabled',
-      text: 'Whether the Service, or every Service of the Namespace, is part of the mesh. A Service may say otherwise than its Namespace. May be a label too; the annotation wins.',
+      text: 'Whether the Service, or every Service of the Namespace, is in the mesh. The Service overrides its Namespace. A label of this name works too; the annotation wins over the label.',
       example: 'disabled',
     }),
     on: ['Service', 'Namespace'],
@@ -44,16 +44,16 @@ const MESH_ROWS: readonly AnnotationRow[] = [
     ...plainRow('weight', 'weight', {
       type: wholeNumber(0, 1_000),
       default: 100,
-      text: 'Share of traffic that this Pod takes against the other endpoints of its Services; 0 takes none as long as another one has more; when all have 0, they share equally. Each node shares among its own Pods first, unless `locality` is `none`.',
+      text: 'Weight of this Pod among the endpoints of its Services. A Pod with 0 gets no traffic while another endpoint has more; if all have 0, they share equally. Weights apply across the cluster only with `locality: none`; otherwise each node prefers its own Pods.',
       example: '10',
     }),
     on: ['Pod'],
   },
   {
     ...plainRow('address', 'address', {
-      type: listOf(ipv4, 'IPv4 addresses with commas between'),
+      type: listOf(ipv4, 'IPv4 addresses, separated by commas'),
       default: words('an address of `--pods`'),
-      text: 'Where a Pod is, for manifests without a cluster (`maesh up`). In the Pod template of a workload: one address for each of its Pods. A Pod with `status.podIP` needs none. Without effect in a cluster.',
+      text: 'Address of a Pod, for manifests without a cluster (`maesh up`). In the Pod template of a workload, give one address for each of its Pods. A Pod with `status.podIP` needs none. Has no effect in a cluster.',
       example: '127.1.10.1,127.1.10.2',
     }),
     on: ['Pod'],
@@ -64,14 +64,14 @@ const SERVICE_ROWS: readonly AnnotationRow[] = [
   plainRow('traffic-type', 'protocol', {
     type: choice('http', 'tcp', 'udp'),
     default: words('`--default-mode`'),
-    text: 'How the TCP ports of the Service are carried. UDP ports are always carried as UDP.',
+    text: 'Protocol of the TCP ports of the Service. UDP ports are always proxied as UDP.',
     example: 'tcp',
     legacy: true,
   }),
   plainRow('scheme', 'scheme', {
     type: choice('http', 'h2c', 'https'),
-    default: words('by `appProtocol` of the port, else http'),
-    text: 'What the proxy speaks to the endpoints.',
+    default: words('from `appProtocol` of the port, else http'),
+    text: 'Protocol between the proxy and the endpoints.',
     example: 'h2c',
     legacy: true,
   }),
@@ -83,59 +83,59 @@ const RETRY_ROWS: readonly AnnotationRow[] = [
     default: words(
       `no retries; ${DEFAULT_RETRY.attempts} once another \`retry-\` annotation is set`,
     ),
-    text: 'Tries in all, the first one included; 1 never retries.',
+    text: 'Maximum number of tries, the first one included. 1 turns retries off.',
     example: '3',
     legacy: true,
   }),
   row('retry-on', 'retry', 'on', {
     type: listOf(
       choice('connect-failure', 'reset', 'timeout', 'status'),
-      'some of connect-failure, reset, timeout, status with commas between',
+      'some of connect-failure, reset, timeout, status, separated by commas',
     ),
     default: DEFAULT_RETRY.on,
-    text: 'What is worth another try. `timeout` is that of one try; `status` is one of `retry-statuses`.',
+    text: 'Conditions for a retry. `timeout` means that `timeout-try` expired. `status` means a status in `retry-statuses`.',
     example: 'connect-failure,reset,status',
   }),
   row('retry-statuses', 'retry', 'statuses', {
-    type: listOf(wholeNumber(400, 599), 'statuses from 400 to 599 with commas between'),
+    type: listOf(wholeNumber(400, 599), 'statuses from 400 to 599, separated by commas'),
     default: DEFAULT_RETRY.statuses,
-    text: 'Response statuses worth another try. Without `retry-on` it adds `status` to the conditions.',
+    text: 'Response statuses to retry. If `retry-on` is not set, this adds `status` to the conditions.',
     example: '502,503',
   }),
   row('retry-backoff', 'retry', 'backoffMs', {
     type: duration(0, 60 * SECOND),
     default: DEFAULT_RETRY.backoffMs,
-    text: 'Longest wait before the second try; doubles with each try, with full jitter.',
+    text: 'Maximum wait before the second try. It doubles with each try. The actual wait is random, from 0 to this value (full jitter).',
     example: '50ms',
   }),
   row('retry-backoff-max', 'retry', 'backoffMaxMs', {
     type: duration(0, 60 * SECOND),
     default: DEFAULT_RETRY.backoffMaxMs,
-    text: 'Longest wait before any try. A longer `retry-backoff` raises it when it is not set.',
+    text: 'Maximum wait before any try. If this is not set, a longer `retry-backoff` raises it.',
     example: '1s',
   }),
   row('retry-budget', 'retry', 'budgetRatio', {
     type: ratio,
     default: DEFAULT_RETRY.budgetRatio,
-    text: 'Retries may be at most this share of the requests of the last 10 s.',
+    text: 'Maximum ratio of retries to requests over the last 10 s.',
     example: '0.1',
   }),
   row('retry-budget-min', 'retry', 'budgetMinPerSecond', {
     type: wholeNumber(0, 100_000),
     default: DEFAULT_RETRY.budgetMinPerSecond,
-    text: 'Retries a second that are allowed whatever the share is.',
+    text: 'Retries per second that are allowed even beyond `retry-budget`.',
     example: '5',
   }),
   row('retry-body-bytes', 'retry', 'bodyBytes', {
     type: size(0, 16_777_216),
     default: DEFAULT_RETRY.bodyBytes,
-    text: 'Request body kept for another try; a request with a longer one is not retried.',
+    text: 'How much of a request body is buffered for a retry. A request with a longer body is not retried.',
     example: '256Ki',
   }),
   row('retry-non-idempotent', 'retry', 'nonIdempotent', {
     type: flag,
     default: DEFAULT_RETRY.nonIdempotent,
-    text: 'Whether POST, PATCH and the like are retried once they were sent. Connect failures are always retried.',
+    text: 'Whether POST, PATCH and the like are retried after they were sent. Connect failures are always retried.',
     example: 'true',
   }),
 ];
@@ -146,25 +146,25 @@ const TIMEOUT_ROWS: readonly AnnotationRow[] = [
   row('timeout-connect', 'timeouts', 'connectMs', {
     type: duration(0, HOUR),
     default: timeouts.connectMs,
-    text: 'Connecting to an endpoint.',
+    text: 'Maximum time to connect to an endpoint.',
     example: '500ms',
   }),
   row('timeout-request', 'timeouts', 'requestMs', {
     type: duration(0, DAY),
     default: timeouts.requestMs,
-    text: 'From the end of the request head to the end of the response, retries included.',
+    text: 'Maximum time from the end of the request head to the end of the response, retries included.',
     example: '30s',
   }),
   row('timeout-try', 'timeouts', 'tryMs', {
     type: duration(0, DAY),
     default: timeouts.tryMs,
-    text: 'From the end of the request, when the endpoint has all of it, to the head of the response. Of each try.',
+    text: 'Maximum time of each try, from the end of the request (the endpoint has all of it) to the head of the response.',
     example: '2s',
   }),
   row('timeout-idle', 'timeouts', 'idleMs', {
     type: duration(0, DAY),
     default: timeouts.idleMs,
-    text: 'Without a byte to or from either side while a request or a tunnel is open. A reader that is slow and steady is not idle.',
+    text: 'Maximum time without a byte to or from either side while a request or a tunnel is open. A slow but steady reader is not idle.',
     example: '1m30s',
   }),
 ];
@@ -173,31 +173,31 @@ const BALANCE_ROWS: readonly AnnotationRow[] = [
   row('balance', 'balance', 'algorithm', {
     type: choice('least-request', 'round-robin', 'weighted', 'peak-ewma', 'consistent-hash'),
     default: balance.algorithm,
-    text: 'How an endpoint is chosen for a request.',
+    text: 'Algorithm that chooses the endpoint of a request.',
     example: 'peak-ewma',
   }),
   row('hash-key', 'balance', 'hashKey', {
     type: requestKey,
     default: words('source'),
-    text: 'What `consistent-hash` keeps on one endpoint. Requests without that header or cookie are balanced by `least-request`.',
+    text: 'Requests with the same value of this key go to the same endpoint (`consistent-hash`). Requests without that header or cookie are balanced by `least-request`.',
     example: 'header:x-user',
   }),
   row('locality', 'balance', 'locality', {
     type: choice('none', 'prefer-node', 'prefer-zone'),
     default: balance.locality,
-    text: "Which endpoints are preferred: those of the caller's node, then of its zone; of its zone only; or none.",
+    text: "Which endpoints are preferred. `prefer-node`: those on the caller's node, then those in its zone. `prefer-zone`: those in its zone. `none`: no preference.",
     example: 'prefer-zone',
   }),
   row('spill-over', 'balance', 'spillOverInFlight', {
     type: wholeNumber(1, 1_000_000),
     default: balance.spillOverInFlight,
-    text: 'Near endpoints are left when they have more requests in flight than this, in the mean.',
+    text: 'Traffic spills to farther endpoints when near ones average more in-flight requests than this.',
     example: '20',
   }),
   row('slow-start', 'balance', 'slowStartMs', {
     type: duration(0, HOUR),
     default: balance.slowStartMs,
-    text: 'A new endpoint takes a tenth of its share at first and all of it after this time.',
+    text: 'A new endpoint starts with a tenth of its share and reaches its full share after this time.',
     example: '30s',
   }),
 ];
@@ -206,13 +206,13 @@ const AFFINITY_ROWS: readonly AnnotationRow[] = [
   row('affinity-cookie', 'affinity', 'cookie', {
     type: cookieName,
     default: words('no affinity'),
-    text: 'Name of a cookie that the proxy sets to keep a session on its endpoint.',
+    text: 'Name of a cookie. The proxy sets it to keep a session on its endpoint.',
     example: 'shop-session',
   }),
   row('affinity-max-age', 'affinity', 'maxAgeSeconds', {
     type: durationSeconds(0, 365 * DAY),
     default: 0,
-    text: 'How long the cookie lasts; 0 until the browser closes.',
+    text: 'Lifetime of the cookie. 0: until the browser closes.',
     example: '1h',
   }),
 ];
@@ -221,37 +221,37 @@ const EJECTION_ROWS: readonly AnnotationRow[] = [
   row('eject-consecutive-failures', 'ejection', 'consecutiveFailures', {
     type: wholeNumber(0, 10_000),
     default: ejection.consecutiveFailures,
-    text: 'Failures in a row after which an endpoint gets no requests for a while; 0 is off. A response that is cut in its body is a failure. The row ends with a whole response, or with one that has lasted 5 s.',
+    text: 'Number of consecutive failures that eject an endpoint: it gets no requests for a while. 0 is off. A response that is cut in its body is a failure. A whole response, or one that has lasted 5 s, resets the count.',
     example: '3',
   }),
   row('eject-error-rate', 'ejection', 'errorRate', {
     type: ratio,
     default: ejection.errorRate,
-    text: 'Share of failed requests in 10 s after which an endpoint gets none for a while; 0 is off.',
+    text: 'Error rate over 10 s that ejects an endpoint. 0 is off.',
     example: '0.5',
   }),
   row('eject-error-rate-min-requests', 'ejection', 'errorRateMinRequests', {
     type: wholeNumber(1, 1_000_000),
     default: ejection.errorRateMinRequests,
-    text: 'Fewer requests in 10 s than this say nothing about the error rate.',
+    text: 'Minimum number of requests in 10 s. With fewer, `eject-error-rate` ejects no endpoint.',
     example: '50',
   }),
   row('eject-base', 'ejection', 'baseMs', {
     type: duration(1, HOUR),
     default: ejection.baseMs,
-    text: 'How long the first ejection lasts; doubles with each one in a row.',
+    text: 'Duration of the first ejection. It doubles with each consecutive ejection.',
     example: '10s',
   }),
   row('eject-max', 'ejection', 'maxMs', {
     type: duration(1, DAY),
     default: ejection.maxMs,
-    text: 'How long an ejection lasts at most. A longer `eject-base` raises it when it is not set.',
+    text: 'Maximum duration of an ejection. If this is not set, a longer `eject-base` raises it.',
     example: '2m',
   }),
   row('eject-max-ratio', 'ejection', 'maxEjectedRatio', {
     type: ratio,
     default: ejection.maxEjectedRatio,
-    text: 'When more than this share would be ejected, all endpoints are used again.',
+    text: 'Maximum share of endpoints that may be ejected. Beyond it, all endpoints are used again.',
     example: '0.3',
   }),
 ];
@@ -260,26 +260,26 @@ const BREAKER_ROWS: readonly AnnotationRow[] = [
   row('circuit-breaker-expression', 'breaker', 'text', {
     type: breakerExpression,
     default: words('no circuit breaker'),
-    text: "When the circuit breaker opens, in Traefik's language.",
+    text: "Condition that opens the circuit breaker, in Traefik's expression language.",
     example: 'NetworkErrorRatio() > 0.3 || LatencyAtQuantileMS(50) > 500',
     legacy: true,
   }),
   row('breaker-check-period', 'breaker', 'checkPeriodMs', {
     type: duration(10, HOUR),
     default: DEFAULT_BREAKER.checkPeriodMs,
-    text: 'How often the expression is looked at.',
+    text: 'How often the expression is evaluated.',
     example: '1s',
   }),
   row('breaker-open', 'breaker', 'openMs', {
     type: duration(1, HOUR),
     default: DEFAULT_BREAKER.openMs,
-    text: 'How long it stays open before it recovers.',
+    text: 'How long the breaker stays open before it recovers.',
     example: '30s',
   }),
   row('breaker-recovery', 'breaker', 'recoveryMs', {
     type: duration(1, HOUR),
     default: DEFAULT_BREAKER.recoveryMs,
-    text: 'How long it takes from no to all requests while it recovers.',
+    text: 'Duration of the recovery. During it, the share of requests that pass grows from none to all.',
     example: '5s',
   }),
 ];
@@ -288,14 +288,14 @@ const RATE_ROWS: readonly AnnotationRow[] = [
   row('ratelimit-average', 'rateLimit', 'average', {
     type: wholeNumber(1, 10_000_000),
     default: words('no rate limit'),
-    text: 'Requests per period in the long run.',
+    text: 'Average number of requests allowed per period.',
     example: '100',
     legacy: true,
   }),
   row('ratelimit-burst', 'rateLimit', 'burst', {
     type: wholeNumber(1, 10_000_000),
     default: words('`ratelimit-average`'),
-    text: 'Requests that may come at once after a quiet time.',
+    text: 'Maximum number of requests at once after a quiet time.',
     example: '200',
     legacy: true,
   }),
@@ -308,13 +308,13 @@ const RATE_ROWS: readonly AnnotationRow[] = [
   row('ratelimit-per', 'rateLimit', 'per', {
     type: choice('service', 'caller'),
     default: DEFAULT_RATE.per,
-    text: 'One limit for all callers together, or one for each (by source address). It counts per node.',
+    text: '`service`: one limit for all callers together. `caller`: one limit for each source address. Each node counts on its own.',
     example: 'caller',
   }),
   row('ratelimit-callers', 'rateLimit', 'callersMax', {
     type: wholeNumber(8, 1_000_000),
     default: DEFAULT_RATE.callersMax,
-    text: 'Callers told apart at a time with `ratelimit-per: caller`.',
+    text: 'Maximum number of callers tracked at a time with `ratelimit-per: caller`.',
     example: '1000',
   }),
 ];
@@ -323,31 +323,31 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
   row('limit-connections-per-endpoint', 'limits', 'connectionsPerEndpoint', {
     type: wholeNumber(1, 1_000_000),
     default: limits.connectionsPerEndpoint,
-    text: 'Connections from one node to one endpoint.',
+    text: 'Maximum number of connections from one node to one endpoint.',
     example: '100',
   }),
   row('limit-requests-in-flight', 'limits', 'requestsInFlight', {
     type: wholeNumber(1, 10_000_000),
     default: limits.requestsInFlight,
-    text: 'Requests in flight from one node to the Service; more get 503 at once.',
+    text: 'Maximum number of in-flight requests from one node to the Service. Further requests get 503 at once.',
     example: '500',
   }),
   row('limit-idle-connections', 'limits', 'idleConnectionsPerEndpoint', {
     type: wholeNumber(0, 100_000),
     default: limits.idleConnectionsPerEndpoint,
-    text: 'Idle connections kept per endpoint and thread.',
+    text: 'Maximum number of idle connections per endpoint and thread.',
     example: '16',
   }),
   row('idle-connection-time', 'limits', 'idleConnectionMs', {
     type: duration(1, DAY),
     default: limits.idleConnectionMs,
-    text: 'How long an idle connection to an endpoint is kept.',
+    text: 'How long to keep an idle connection to an endpoint.',
     example: '20s',
   }),
   row('limit-request-body', 'limits', 'requestBodyBytes', {
     type: size(0, 1_099_511_627_776),
     default: limits.requestBodyBytes,
-    text: 'Largest request body; a larger one gets 413. 0 is unlimited.',
+    text: 'Maximum size of a request body. A larger one gets 413. 0 is unlimited.',
     example: '10Mi',
   }),
 ];
@@ -360,13 +360,13 @@ export interface AnnotationSection {
 }
 
 export const SECTIONS: readonly AnnotationSection[] = [
-  { title: 'Membership and weight', without: 'the default holds', rows: MESH_ROWS },
-  { title: 'Protocol', without: 'the default holds', rows: SERVICE_ROWS },
+  { title: 'Membership and weight', without: 'the default applies', rows: MESH_ROWS },
+  { title: 'Protocol', without: 'the default applies', rows: SERVICE_ROWS },
   { title: 'Retries', without: 'the Service has no retries', rows: RETRY_ROWS },
   { title: 'Time limits', without: 'the Service has the default time limits', rows: TIMEOUT_ROWS },
-  { title: 'Balancing', without: 'the Service is balanced by default', rows: BALANCE_ROWS },
+  { title: 'Balancing', without: 'the default balancing applies', rows: BALANCE_ROWS },
   { title: 'Session affinity', without: 'the Service has no affinity', rows: AFFINITY_ROWS },
-  { title: 'Passive health', without: 'endpoints are ejected by default', rows: EJECTION_ROWS },
+  { title: 'Passive health', without: 'the default ejection applies', rows: EJECTION_ROWS },
   { title: 'Circuit breaker', without: 'the Service has no circuit breaker', rows: BREAKER_ROWS },
   { title: 'Rate limit', without: 'the Service has no rate limit', rows: RATE_ROWS },
   { title: 'Limits', without: 'the Service has the default limits', rows: LIMIT_ROWS },
@@ -380,7 +380,7 @@ const WITHOUT: ReadonlyMap<AnnotationRow, string> = new Map(
   SECTIONS.flatMap((section) => section.rows.map((each) => [each, section.without])),
 );
 
-/** What holds as long as a value of this row is bad. */
+/** What applies as long as a value of this row is bad. */
 export function withoutIt(row: AnnotationRow): string {
-  return WITHOUT.get(row) ?? 'the default holds';
+  return WITHOUT.get(row) ?? 'the default applies';
 }
