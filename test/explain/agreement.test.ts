@@ -32,6 +32,8 @@ const NEEDED = [
   'tier all',
   'in rotation',
   'session affinity',
+  'source affinity',
+  'no_local_endpoint',
   'ejected, and this request is its probe',
   'bad_request',
   'request_timeout_head',

@@ -111,7 +111,7 @@ function serviceObjects(dice: Dice, place: Place): readonly Manifest[] {
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
-    spec: { ports, ...(isSelected ? { selector: { app } } : {}) },
+    spec: { ports, ...(isSelected ? { selector: { app } } : {}), ...placeOf(dice) },
   };
   const pods = addresses.map((address, i) =>
     pod({ name: `${app}-${i}`, namespace, address, app }, dice, endpointPort),
@@ -131,6 +131,19 @@ function serviceObjects(dice: Dice, place: Place): readonly Manifest[] {
     endpoints,
   };
   return [service, slice, ...pods];
+}
+
+/** What a Service itself says of where its callers are led to. */
+function placeOf(dice: Dice): Readonly<Record<string, unknown>> {
+  const timeoutSeconds = dice.pick([1, 2, 10_800]);
+  const affinity = {
+    sessionAffinity: 'ClientIP',
+    sessionAffinityConfig: { clientIP: { timeoutSeconds } },
+  };
+  return {
+    ...(dice.chance(0.25) ? affinity : {}),
+    ...(dice.chance(0.2) ? { internalTrafficPolicy: 'Local' } : {}),
+  };
 }
 
 const EXPRESSIONS = [

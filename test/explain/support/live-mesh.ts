@@ -18,11 +18,12 @@ import { type ObjectRef, Store } from '../../../src/kube/store.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../../src/model/failure.ts';
 import type { Delta } from '../../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
+import { CONNECTION_BYTES } from '../../../src/proxy/caller-room.ts';
 import { ThreadContext } from '../../../src/proxy/context.ts';
 import { Head, INCOMPLETE } from '../../../src/proxy/http1/head.ts';
 import { parseRequestHead } from '../../../src/proxy/http1/request-head.ts';
 import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';
-import { ENDPOINT_OWN, SERVICE_OWN } from '../../../src/proxy/ledger/layout.ts';
+import { ENDPOINT_OWN, SERVICE_OWN, SHAPES } from '../../../src/proxy/ledger/layout.ts';
 import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
 import { Placement } from '../../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../../src/proxy/policy/governor.ts';
@@ -164,7 +165,7 @@ export class LiveMesh {
       ]),
       ...this.endpointCells().map(({ words, w, floats, f }) => [
         ...words.subarray(w, w + 8),
-        ...floats.subarray(f, f + 4),
+        ...floats.subarray(f, f + SHAPES.endpoint.floats),
       ]),
     ];
   }
@@ -200,9 +201,17 @@ export class LiveMesh {
    */
   #passTime(endpoints: Endpoints, bytes: Buffer, times: number): void {
     const isPart = parseRequestHead(bytes, 0, bytes.length, this.#head, LIMITS) === INCOMPLETE;
-    if (endpoints.hung === 0 && !isPart && times < STALLS_MAX) return;
+    const isHeld = isPart && this.#holdsBytes();
+    if (endpoints.hung === 0 && !isHeld && times < STALLS_MAX) return;
     endpoints.hung = Math.max(endpoints.hung - 1, 0);
     this.clock.advance(LONG_MS);
+  }
+
+  /** The part of a head has arrived. */
+  #holdsBytes(): boolean {
+    const { room } = this.#context;
+    room.sweep();
+    return room.bytes > room.size * CONNECTION_BYTES;
   }
 
   #compile(objects: readonly Manifest[]): Delta | null {

@@ -28,7 +28,15 @@ export function randomRequest(dice: Dice, host: string, tokens: readonly string[
   if (isChunked) fields.push('Transfer-Encoding: chunked');
   if (dice.chance(0.04)) fields.push(`Host: ${dice.pick(['other', 'a b', ''])}`);
   const method = dice.pick(['GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'BREW']);
-  const target = dice.pick(['/', '/cart?x=1', '/a/b', `http://${host}/abs`, `http://${host}?q`]);
+  const target = dice.pick([
+    '/',
+    '/cart?x=1',
+    '/a/b',
+    `http://${host}/abs`,
+    `http://${host}?q`,
+    '/?q="x"&r=<y>|{z}',
+    '/\u00fc/\u4f60\u597d',
+  ]);
   const bodyBytes = dice.chance(0.3) ? dice.pick([1, 10, 11, 900, 20_000]) : 0;
   const plain = { method, target, host, fields, bodyBytes };
   const rendered = dice.chance(0.05) ? oddLine(dice, renderHead(plain)) : renderHead(plain);

@@ -171,6 +171,8 @@ export class Trial {
     );
     count(this.occurred, `tier ${taken?.tier ?? ''}`);
     count(this.occurred, taken?.reason ?? '');
+    const isBySource = leg.picks.includes('a source address') && !leg.picks.includes('cookie');
+    if (isBySource && taken?.reason === 'session affinity') count(this.occurred, 'source affinity');
     // Taking turns is not chance: the next endpoint depends on the last.
     if (algorithm === 'round-robin' || !isFair) return;
     const favourite = leg.endpoints.reduce((a, b) => (b.odds > a.odds ? b : a));
