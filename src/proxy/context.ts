@@ -14,6 +14,7 @@ import { BrokenRules } from './http1/broken-rules.ts';
 import { OWN_DIALS_BYTES, OwnDials } from './own-dials.ts';
 import { DateLine } from './http1/date-line.ts';
 import { Head } from './http1/head.ts';
+import { listenersMax } from './listener-share.ts';
 import { IdentityTrust } from './ledger/identity-trust.ts';
 import { TRAILER_LINES_BYTES_MAX } from './http1/trailer.ts';
 
@@ -53,6 +54,8 @@ export class ThreadContext {
   callerConnections = 0;
   readonly room: CallerRoom;
   readonly ownDials: OwnDials;
+  /** Listening sockets that this thread may have. */
+  readonly listenersMax: number;
   /** Accepts that the system refused, mostly for want of file descriptors. */
   acceptFailures = 0;
   readonly #slabs: Buffer[] = [];
@@ -81,6 +84,7 @@ export class ThreadContext {
     this.trust = options.trust ?? new IdentityTrust();
     this.wheel = new DeadlineWheel(options.clock);
     const { settings, threads = 1, descriptors = Infinity } = options;
+    this.listenersMax = listenersMax(descriptors, threads);
     this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));
     this.room = new CallerRoom(
       {

@@ -2,14 +2,16 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
+import { textAt } from '../base/record.ts';
 import { isCarried } from '../model/service.ts';
 import type { ThreadContext } from './context.ts';
 import { closeQuietly } from './close-quietly.ts';
 import { Listener } from './http1/listener.ts';
+import { portsWithin } from './listener-share.ts';
 import type { LedgerView } from './ledger/cells.ts';
 import type { PlacedDelta } from './ledger/placement.ts';
 import type { ListenFailure } from './message.ts';
-import { type PortState, Table } from './table.ts';
+import { type PortState, Table, type TableChange } from './table.ts';
 
 /** Services applied in one turn of the event loop: bounds the pause of requests that run meanwhile. */
 const SERVICES_PER_TURN = 64;
@@ -17,6 +19,8 @@ const SERVICES_PER_TURN = 64;
 const LISTENS_PER_TURN = 128;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
+/** As if the system had refused: it would, and the next accept, dial or file with it. */
+const BEYOND_SHARE = { code: 'EMFILE' };
 
 export class ProxyServer {
   readonly context: ThreadContext;
@@ -26,6 +30,10 @@ export class ProxyServer {
   /** Closed, with callers that still finish. */
   readonly #leaving = new Set<Listener>();
   readonly #failures = new Map<PortState, ListenFailure>();
+  /** All that are to be listened on. */
+  readonly #wanted = new Set<PortState>();
+  /** Those of them that have no listener, since file descriptors do not suffice for all. */
+  readonly #denied = new Set<PortState>();
   #retrying = false;
 
   constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
@@ -39,10 +47,14 @@ export class ProxyServer {
   }
 
   get failures(): readonly ListenFailure[] {
-    return [...this.#failures.values()];
+    const denied = [...this.#denied].map((port) => failureOf(port, BEYOND_SHARE));
+    return [...this.#failures.values(), ...denied];
   }
 
-  /** Resolves once everything of the delta is served, but for `failures`, which are tried again every second. */
+  /**
+   * Resolves once everything of the delta is served, but for `failures`. They are tried again every second, or, where it is for want of file
+   * descriptors, when other ports go.
+   */
   async apply(delta: PlacedDelta): Promise<void> {
     for (const identity of delta.identities)
       this.context.identities.set(identity.address, identity);
@@ -52,7 +64,7 @@ export class ProxyServer {
       const change = this.#table.apply(part, i === 0 ? delta.removedServices : []);
       for (const port of change.closed) this.#close(port);
       // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
-      await this.#open(change.opened);
+      await this.#open(this.#within(change));
     }
   }
 
@@ -73,6 +85,26 @@ export class ProxyServer {
     return cut;
   }
 
+  /** The ports to open. Listeners of a namespace or Service with more than its share are closed when others need their descriptors. */
+  #within({ opened, closed }: TableChange): readonly PortState[] {
+    for (const port of opened) if (isCarried(port.port)) this.#wanted.add(port);
+    const { listenersMax } = this.context;
+    const isShort = this.#wanted.size > listenersMax;
+    if (opened.length + closed.length === 0 || (!isShort && this.#denied.size === 0)) return opened;
+    const allowed = portsWithin(this.#wanted, listenersMax);
+    const fresh = new Set(opened);
+    const open: PortState[] = [];
+    for (const port of this.#wanted) {
+      if (allowed.has(port)) {
+        if (this.#denied.delete(port) || fresh.has(port)) open.push(port);
+      } else if (!this.#denied.has(port)) {
+        this.#shut(port);
+        this.#denied.add(port);
+      }
+    }
+    return open;
+  }
+
   async #open(ports: readonly PortState[]): Promise<void> {
     for (let i = 0; i < ports.length; i += LISTENS_PER_TURN) {
       const part = ports.slice(i, i + LISTENS_PER_TURN);
@@ -82,21 +114,29 @@ export class ProxyServer {
   }
 
   async #listen(port: PortState): Promise<void> {
-    if (port.closed || !isCarried(port.port)) return;
+    if (port.closed || this.#denied.has(port) || !isCarried(port.port)) return;
     const listener = new Listener(port, this.context);
     this.#listeners.set(port, listener);
     try {
       await listener.listen();
       this.#failures.delete(port);
+      // The port went meanwhile.
+      if (this.#listeners.get(port) !== listener) listener.close(() => undefined);
     } catch (error) {
+      if (this.#listeners.get(port) !== listener) return;
       this.#listeners.delete(port);
       this.#failures.set(port, failureOf(port, error));
       this.#retryLater();
     }
-    if (port.closed) this.#close(port);
   }
 
   #close(port: PortState): void {
+    this.#wanted.delete(port);
+    this.#denied.delete(port);
+    this.#shut(port);
+  }
+
+  #shut(port: PortState): void {
     this.#failures.delete(port);
     const listener = this.#listeners.get(port);
     if (listener === undefined) return;
@@ -119,6 +159,6 @@ export class ProxyServer {
 }
 
 function failureOf(port: PortState, error: unknown): ListenFailure {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
+  const code = textAt(error, 'code') || 'UNKNOWN';
   return { service: port.service.service.key, address: port.address, port: port.number, code };
 }

@@ -54,6 +54,8 @@ export interface ProxyOptions {
   readonly random?: Random;
   /** The test makes some itself; else each fails it. */
   readonly defects?: true;
+  /** File descriptors that the proxy believes to have; not limited by default. */
+  readonly descriptors?: number;
 }
 
 export interface ServiceOptions {
@@ -97,7 +99,8 @@ export class TestProxy {
         ? new Guard(this.clock, { ...silentLog, error })
         : new StrictGuard(this.clock);
     const { clock, guard } = this;
-    this.context = new ThreadContext({ clock, random, guard, settings, isTrusted });
+    const { descriptors = Infinity } = options;
+    this.context = new ThreadContext({ clock, random, guard, settings, isTrusted, descriptors });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
     this.governor = new Governor(this.ledger, this.clock);
@@ -140,7 +143,12 @@ export class TestProxy {
   /** Serves these Services beside the ones there are; resolves when callers can connect. */
   async apply(
     services: readonly Service[],
-    more: { removed?: readonly string[]; identities?: readonly Identity[] } = {},
+    more: {
+      removed?: readonly string[];
+      identities?: readonly Identity[];
+      /** `service:port` of each listener that cannot be; none by default. */
+      failures?: readonly string[];
+    } = {},
   ): Promise<void> {
     const removed = more.removed ?? [];
     for (const service of services) this.#services.set(service.key, service);
@@ -167,7 +175,8 @@ export class TestProxy {
     }
     for (const key of removed) this.governor.removeService(key);
     await this.server.apply(placed);
-    assert.deepEqual(this.server.failures, []);
+    const failures = this.server.failures.map(({ service, port }) => `${service}:${port}`);
+    assert.deepEqual(failures.sort(), more.failures ?? []);
   }
 
   /** Connects to the first port of a Service. */

@@ -126,18 +126,25 @@ export function connectedAgents({ replicas }: ClusterFacts): readonly AgentFact[
   return replicas.size === 0 ? null : all;
 }
 
+/** How a failure ends that is for want of file descriptors. */
+const NO_DESCRIPTORS = /: EMFILE$/;
+
 function checkListening(agents: readonly AgentFact[], namespace: string): readonly Finding[] {
-  return agents
-    .filter(({ failures }) => failures.length > 0)
-    .map(({ node, agent, failures }) =>
-      error('proxy ports', {
+  return agents.flatMap(({ node, agent, failures }) =>
+    [...Map.groupBy(failures, (failure) => NO_DESCRIPTORS.test(failure))].map(([isShort, of]) => {
+      const where = node || 'its node';
+      return error('proxy ports', {
         object: `Pod ${agent.includes('/') ? agent : `${namespace}/${agent}`}`,
-        value: few(failures, 3),
-        message: `the agent on ${node || 'its node'} cannot listen there`,
-        remedy:
-          'something else on that node has this port, or a policy forbids it: free it, or choose another range with --proxy-ports',
-      }),
-    );
+        value: few(of, 3),
+        message: isShort
+          ? `the agent on ${where} has no file descriptors left to listen there`
+          : `the agent on ${where} cannot listen there`,
+        remedy: isShort
+          ? 'take Services with many ports out of the mesh (maesh.dev/mesh: disabled), lower agent.threads, or raise the limit of open files of the container runtime on that node'
+          : 'something else on that node has this port, or a policy forbids it: free it, or choose another range with --proxy-ports',
+      });
+    }),
+  );
 }
 
 function checkBuilds(agents: readonly AgentFact[], object: string): readonly Finding[] {

@@ -232,7 +232,9 @@ const CASES: Readonly<
             replicaOf('maesh-controller-a', {
               agents: [
                 agentOf('maesh-agent-a', 'n1', { isBehind: true, lag: 3, build: '0.2.0' }),
-                agentOf('maesh-agent-b', 'n2', { failures: ['port 10001: address in use'] }),
+                agentOf('maesh-agent-b', 'n2', {
+                  failures: ['port 10001: address in use', 'port 10002 for shop/many: EMFILE'],
+                }),
               ],
             }),
           ),
@@ -242,6 +244,7 @@ const CASES: Readonly<
     [
       'warning discovery: DaemonSet maesh/maesh-agent = n1 by 3 versions: 1 agent without the latest configuration',
       'error proxy ports: Pod maesh/maesh-agent-b = port 10001: address in use: the agent on n2 cannot listen there',
+      'error proxy ports: Pod maesh/maesh-agent-b = port 10002 for shop/many: EMFILE: the agent on n2 has no file descriptors left to listen there',
       'warning agents: DaemonSet maesh/maesh-agent = 1 run 0.2.0, 1 run 0.1.0: not all agents are of the same version',
     ],
   ],
