@@ -8,6 +8,8 @@ import { ApiError } from './bed/api.ts';
 import { Bed, isReady } from './bed/bed.ts';
 import type { LocalControls } from './bed/ground.ts';
 
+/** Kubernetes looks for a node for 10 s before it is lost; a busy machine takes longer. */
+const SLOW = { timeoutMs: 90_000 };
 const NS = 'shop';
 const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'these are tests of the bed';
 let bed: Bed;
@@ -96,11 +98,15 @@ test(
         .filter(isReady)
         .map(({ spec }) => spec.nodeName ?? '')
         .sort();
-    await bed.waitFor('a pod on each node', async () => (await ready()).join() === 'n1,n2,n3');
+    await bed.waitFor(
+      'a pod on each node',
+      async () => (await ready()).join() === 'n1,n2,n3',
+      SLOW,
+    );
     await local.node('n3').cut();
-    await bed.waitFor('two nodes', async () => (await ready()).join() === 'n1,n2');
+    await bed.waitFor('two nodes', async () => (await ready()).join() === 'n1,n2', SLOW);
     await local.node('n3').mend();
-    await bed.waitFor('three nodes', async () => (await ready()).join() === 'n1,n2,n3');
+    await bed.waitFor('three nodes', async () => (await ready()).join() === 'n1,n2,n3', SLOW);
   },
 );
 
