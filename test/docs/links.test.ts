@@ -10,6 +10,7 @@ const PAGES = globSync(['*.md', '*/*.md', 'docs/**/*.md', 'examples/**/*.md'], {
 /** Folders that a path between backquotes may start in without saying so. */
 const BASES = ['', 'src/'];
 const PATH = /`((?:[\w.-]+\/)+[\w.-]+\.(?:ts|md|yaml|sh|mjs))(?=[ `:])/g;
+const ANCHOR = /\]\(([^)#\s]*)#([^)\s]+)\)/g;
 const LINK = /\]\(([^)#\s]+)(?:#[^)]*)?\)/g;
 
 /** Measured on demand, and kept only when the figures are worth it. */
@@ -32,6 +33,38 @@ test('every link and path on a page leads to something', () => {
   }
   assert.deepEqual(broken, []);
 });
+
+test('every link to a heading leads to one', () => {
+  const broken: string[] = [];
+  let anchors = 0;
+  for (const page of PAGES) {
+    for (const [, file = '', anchor = ''] of readFileSync(join(ROOT, page), 'utf8').matchAll(
+      ANCHOR,
+    )) {
+      if (/^https?:/.test(file)) continue;
+      anchors += 1;
+      const target = file === '' ? page : join(dirname(page), file);
+      if (!headingsOf(target).has(anchor)) broken.push(`${page}: ${file}#${anchor}`);
+    }
+  }
+  assert.deepEqual(broken, []);
+  assert.ok(anchors > 50, `${anchors} links to headings found`);
+});
+
+/** The headings of a page, as GitHub makes anchors of them. */
+function headingsOf(page: string): ReadonlySet<string> {
+  const text = readFileSync(join(ROOT, page), 'utf8');
+  const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .replaceAll(/(?<!\w)_|_(?!\w)/g, '')
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_\- ]/gu, '')
+      .trim()
+      .replaceAll(' ', '-'),
+  );
+  return new Set(headings);
+}
 
 test('docs/README.md leads to every page in docs', () => {
   const index = readFileSync(join(ROOT, 'docs/README.md'), 'utf8');
