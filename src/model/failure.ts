@@ -30,7 +30,7 @@ export const FAILURES = {
     status: 408,
     blames: 'caller',
     cause:
-      'the caller paused the request body for longer than the idle limit, or did not finish it within the time limit of the request',
+      'the caller paused the request body for longer than the idle limit, or took most of the time limit of the request to send it',
   },
   body_too_large: {
     status: 413,
@@ -173,7 +173,7 @@ export const FAILURES = {
     status: 0,
     blames: 'caller',
     cause:
-      'the caller stopped reading the response for longer than the idle limit, or did not finish within the time limit of the request',
+      'the caller stopped reading the response for longer than the idle limit, or took most of the time limit of the request to read it',
   },
   tunnel_idle_timeout: {
     status: 0,

@@ -35,7 +35,7 @@ test('a Service whose endpoint is its own address answers 508 after one turn', a
     caller.write(GET);
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     assert.match(
-      await caller.until('back to it'),
+      await caller.until('back to the mesh'),
       /^[^]*HTTP\/1\.1 508 Loop Detected\r\n[^]*maesh: loop: /,
     );
     assert.equal(requestsOf(proxy, service), turn * 2, 'one of the caller, one of the mesh');

@@ -31,6 +31,7 @@ import {
 } from './account.ts';
 import { admit, type Arrival, noEndpointReason } from './admit.ts';
 import type { CallerConnection } from './caller-connection.ts';
+import { CallerWait } from './caller-wait.ts';
 import { pinnedBytes } from '../caller-room.ts';
 import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
 import { ExchangeDeadline, type TimeLimit } from './exchange-deadline.ts';
@@ -73,6 +74,7 @@ export class Exchange implements ConnectionUser {
   endpoint: EndpointState | null = null;
   readonly request: OutgoingRequest;
   readonly response: IncomingResponse;
+  readonly #callerWait = new CallerWait();
   #phase = IDLE;
   readonly #arrival: Mutable<Arrival>;
   readonly #context: ThreadContext;
@@ -140,6 +142,7 @@ export class Exchange implements ConnectionUser {
     this.request.bodyMax = policies.retry?.bodyBytes ?? 0;
     this.#deadline.setRequest(now, policies.timeouts);
     this.pick.read(policies, data, head, this.#caller.addressHash);
+    if (!this.request.body.done) this.#callerWait.begin(this.#context.wheel.nowMs);
     this.#startTry(now);
   }
 
@@ -152,6 +155,7 @@ export class Exchange implements ConnectionUser {
     const stop = Math.min(end, pos + READ_BYTES);
     const next = request.feed(data, pos, stop, this.#sink);
     if (request.mustWait) this.#caller.pause();
+    if (request.body.done) this.#callerWait.end(this.#context.wheel.nowMs);
     const max = this.#policies?.limits.requestBodyBytes ?? 0;
     if (next < 0) this.#refuse('bad_request', request.body.rule);
     else if (max > 0 && request.body.bytes > max) this.#fail('body_too_large');
@@ -175,7 +179,15 @@ export class Exchange implements ConnectionUser {
 
   /** We do not read from the caller any more: looks are needed at whether it is still there, and whether anything moves. */
   onCallerPaused(): void {
+    this.#callerWait.end(this.#context.wheel.nowMs);
     if (this.#phase !== IDLE) this.#arm();
+  }
+
+  /** The body may go on: if there is more of it, it is the caller that is waited for. */
+  #resumeCaller(): void {
+    this.#caller.resume();
+    if (this.#phase === SENDING && !this.request.body.done && !this.#caller.paused)
+      this.#callerWait.begin(this.#context.wheel.nowMs);
   }
 
   /** Sends what was fed. */
@@ -186,7 +198,7 @@ export class Exchange implements ConnectionUser {
 
   /** Sends all that is kept on a new connection; a caller that waited for the one before may go on. */
   #flushAgain(): void {
-    this.#caller.resume();
+    this.#resumeCaller();
     this.flush();
   }
 
@@ -227,12 +239,12 @@ export class Exchange implements ConnectionUser {
   }
 
   onUpstreamDrain(): void {
-    this.#caller.resume();
+    this.#resumeCaller();
   }
 
   /** The rest of the request is read and dropped until the response, if there is one, has been read. */
   onUpstreamDeaf(): void {
-    this.#caller.resume();
+    this.#resumeCaller();
   }
 
   /** Only `onResponseEnd`, which is a FIN, may be the end of a body: this is a cut, whatever was read before. */
@@ -272,6 +284,7 @@ export class Exchange implements ConnectionUser {
 
   /** The caller can take more. */
   onCallerDrain(): void {
+    this.#callerWait.end(this.#context.wheel.nowMs);
     this.#upstream?.socket.resume();
   }
 
@@ -289,7 +302,7 @@ export class Exchange implements ConnectionUser {
     if (this.#phase === DISCARDING && limit !== '') return this.#stopDiscarding(true);
     if (this.#caller.hasLeft()) return this.onCallerClosed();
     if (limit === '') return this.#arm();
-    const reason = this.#overdue(limit);
+    const reason = this.#overdue(limit, nowMs);
     const isTry = this.#phase === SENDING && this.endpoint !== null && limit !== 'request';
     if (isTry && blamesEndpoint(reason)) this.#timedOut(reason);
     else this.#fail(reason);
@@ -303,9 +316,11 @@ export class Exchange implements ConnectionUser {
   }
 
   /** Who kept us waiting when a time limit was over. */
-  #overdue(limit: TimeLimit): FailureReason {
+  #overdue(limit: TimeLimit, nowMs: number): FailureReason {
     if (limit === 'connect') return 'connect_timeout';
     if (limit === 'try') return 'try_timeout';
+    if (limit === 'request' && this.#callerWait.total(nowMs) * 2 > nowMs - this.startedMs)
+      return this.#phase === BODY ? 'response_read_timeout' : 'request_body_timeout';
     if (this.#phase === BODY) {
       if (this.#caller.socket.writableLength > 0) return 'response_read_timeout';
     } else if (this.#upstream !== null && !this.request.body.done) {
@@ -328,6 +343,7 @@ export class Exchange implements ConnectionUser {
     this.http10 = head.minor === 0;
     this.endpoint = null;
     this.response.reset();
+    this.#callerWait.reset();
     this.#phase = SENDING;
     this.#service = port.service;
     this.#target = null;
@@ -384,6 +400,7 @@ export class Exchange implements ConnectionUser {
       affinity === null ? null : affinityCookie(affinity, endpoint, this.pick.affinity);
     const caller = { close: this.#close, http10: this.http10 };
     const at = this.response.begin(data, head, caller, cookie);
+    this.#callerWait.end(this.#context.wheel.nowMs);
     this.#phase = BODY;
     this.#steadyAtMs = now + STEADY_MS;
     this.#pass(data, headEnd, length, at);
@@ -395,6 +412,7 @@ export class Exchange implements ConnectionUser {
     if (result === PASS_DONE) this.#complete();
     else if (result === PASS_WAIT) {
       this.#upstream?.socket.pause();
+      this.#callerWait.begin(this.#context.wheel.nowMs);
       this.#arm();
     } else if (result === PASS_BAD) this.#refuse('bad_response_body', this.response.body.rule);
   }
