@@ -19,6 +19,7 @@ function breakable(context: object, name: string): { isBroken: boolean } {
 }
 
 for (const [where, property] of [
+  ['a connection is admitted', 'room'],
   ['a connection is taken in', 'isTrusted'],
   ['a request is read', 'requestHead'],
   ['a response is read', 'responseHead'],

@@ -318,6 +318,13 @@ const FORGED = [
   'X-Original-URL: /admin',
   'X-Rewrite-URL: /admin',
   'Client-Cert: :AA==:',
+  'Forwarded-For: 9.9.9.9',
+  'CF-Pseudo-IPv4: 9.9.9.9',
+  'X-Scheme: https',
+  'X-Url-Scheme: https',
+  'Front-End-Https: on',
+  'X-ARR-SSL: 2048',
+  'Proxy: http://evil.test',
 ];
 /** The same names to an application behind CGI, WSGI or PHP. */
 const TWINS = ['X_Forwarded_For: 1', 'x.real.ip: 1', 'X-Forwarded_Host: 1', 'Content_Length: 1'];

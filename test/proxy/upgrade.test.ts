@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
-import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { ENDPOINT_OWN, SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
+import { BREAKER_CLOSED } from '../../src/proxy/policy/breaker.ts';
+import { exampleBreaker } from '../support/model.ts';
 import { freshAddress, GET, OK, proxyFor, type ProxyOptions } from '../support/proxy.ts';
 import { eventually, RawEndpoint, settled } from '../support/wire.ts';
 
@@ -78,6 +80,22 @@ test('a reset is passed on as a reset, both ways', async (t) => {
   const second = await tunnel(t);
   second.caller.reset();
   assert.equal(await second.wire.gone(), 'reset');
+});
+
+test('a tunnel that breaks counts as answered, whoever broke it: callers could blame endpoints else', async (t) => {
+  const { proxy, service, caller, wire, endpoint } = await tunnel(t, {
+    policies: { breaker: exampleBreaker({ openMs: 5_000, recoveryMs: 5_000 }) },
+    manual: true,
+  });
+  proxy.advance(100);
+  proxy.governor.tick();
+  wire.reset();
+  assert.equal(await caller.gone(), 'reset');
+  proxy.advance(200);
+  proxy.governor.tick();
+  assert.equal(proxy.failures(service, 'endpoint_reset_body'), 1);
+  assert.equal(proxy.word(service, SERVICE_WORD.breakerState), BREAKER_CLOSED);
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.requests + 1), 1);
 });
 
 test('a tunnel without a byte for the idle time is cut at both sides, with a reset and a reason', async (t) => {

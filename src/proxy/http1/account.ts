@@ -96,9 +96,11 @@ function breakerCell(status: number): number {
  */
 export function endLastTry(exchange: Exchange, service: ServiceState | null, now: number): void {
   const endpoint = exchange.endpoint as EndpointState;
-  const { failure } = exchange;
+  const { status } = exchange;
+  // A tunnel was answered when it opened. Who of the two is at fault when it breaks, nobody can tell.
+  const failure = status === 101 ? '' : exchange.failure;
   if (failure !== '' && !blamesEndpoint(failure)) return abandonTry(endpoint);
-  const answered = failure === '' ? exchange.status : 0;
+  const answered = failure === '' ? status : 0;
   const latencyMs = tryLatencyMs(exchange, now);
   endTry(endpoint, answered, latencyMs);
   const breaker = service?.statusCells ?? null;

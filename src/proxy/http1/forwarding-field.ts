@@ -13,12 +13,17 @@ const NAMES = [
   'client-ip',
   'cf-connecting-ip',
   'cf-connecting-ipv6',
+  'cf-pseudo-ipv4',
   'fastly-client-ip',
+  'forwarded-for',
+  'front-end-https',
+  'proxy',
   'proxy-client-ip',
   'true-client-ip',
   'wl-proxy-client-ip',
   'wl-proxy-ssl',
   'x-appengine-user-ip',
+  'x-arr-ssl',
   'x-azure-clientip',
   'x-azure-socketip',
   'x-client-ip',
@@ -40,6 +45,8 @@ const NAMES = [
   'x-remote-addr',
   'x-remote-ip',
   'x-rewrite-url',
+  'x-scheme',
+  'x-url-scheme',
 ] as const;
 
 /** Beginnings of names, in lower case. */

@@ -83,22 +83,26 @@ export class Listener implements CallerHost {
   }
 
   #accept(socket: net.Socket): void {
+    try {
+      this.#enter(socket);
+    } catch (error) {
+      this.#context.guard.caught('proxy', error);
+      socket.destroy();
+    }
+  }
+
+  #enter(socket: net.Socket): void {
     this.#accepted++;
     this.#acceptedAtMs = this.#context.wheel.nowMs;
     const { room } = this.#context;
     const { key } = this.port.service.service;
     const address = plainAddress(socket.remoteAddress ?? '');
     if (!room.admits(address, key, descriptorOf(socket))) return void socket.destroy();
+    // From here on it ends by its own `onClose`, which takes back what is counted here.
+    const connection = new CallerConnection(socket, this.port, this.#context, this);
     this.#context.callerConnections++;
-    try {
-      const connection = new CallerConnection(socket, this.port, this.#context, this);
-      this.#connections.add(connection);
-      room.enter(connection);
-    } catch (error) {
-      this.#context.callerConnections--;
-      this.#context.guard.caught('proxy', error);
-      socket.destroy();
-    }
+    this.#connections.add(connection);
+    room.enter(connection);
   }
 }
 
