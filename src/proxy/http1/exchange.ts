@@ -315,12 +315,19 @@ export class Exchange implements ConnectionUser {
     this.#deadline.noteMovement(toEndpoint + bytesOnTheirWay(this.#caller.socket, probe), nowMs);
   }
 
+  #callerTookMost(nowMs: number): boolean {
+    return this.#callerWait.total(nowMs) * 2 > nowMs - this.startedMs;
+  }
+
+  #callersTimeout(): FailureReason {
+    return this.#phase === BODY ? 'response_read_timeout' : 'request_body_timeout';
+  }
+
   /** Who kept us waiting when a time limit was over. */
   #overdue(limit: TimeLimit, nowMs: number): FailureReason {
     if (limit === 'connect') return 'connect_timeout';
     if (limit === 'try') return 'try_timeout';
-    if (limit === 'request' && this.#callerWait.total(nowMs) * 2 > nowMs - this.startedMs)
-      return this.#phase === BODY ? 'response_read_timeout' : 'request_body_timeout';
+    if (limit === 'request' && this.#callerTookMost(nowMs)) return this.#callersTimeout();
     if (this.#phase === BODY) {
       if (this.#caller.socket.writableLength > 0) return 'response_read_timeout';
     } else if (this.#upstream !== null && !this.request.body.done) {
