@@ -97,6 +97,12 @@ code=0
 wait $pid || code=$?
 tail -n 5 /tmp/start.log
 case $code in 0 | 143) ;; *) say "npm start ended with $code"; exit 1 ;; esac
+# A signal to npm ends the demo too, and the mesh with it: nothing is left behind.
+for each in /proc/[0-9]*/cmdline; do
+  case $(tr '\0' ' ' <"$each" 2>/dev/null || true) in
+  *demo/main.ts* | *src/cli/main.ts*) say 'npm start left a process behind'; exit 1 ;;
+  esac
+done
 say 'npm test'
 npm test
 RUN

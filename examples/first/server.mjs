@@ -2,7 +2,9 @@
 import { createServer } from 'node:http';
 
 const [host = '127.1.10.1', port = '9380'] = process.argv.slice(2);
-createServer((_request, response) => response.end(`hello from ${host}\n`)).listen(
-  Number(port),
-  host,
-);
+const server = createServer((_request, response) => response.end(`hello from ${host}\n`));
+server.on('error', ({ message }) => {
+  process.stderr.write(`server: Cannot serve: ${message}\n`);
+  process.exitCode = 1;
+});
+server.listen(Number(port), host);

@@ -6,7 +6,7 @@ import { MeshError } from '../base/error.ts';
 import type { Problem } from '../model/service.ts';
 import type { CliContext } from './context.ts';
 import { loadManifests } from './load.ts';
-import { addCluster } from './install-options.ts';
+import { addCluster, withoutCluster } from './install-options.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson, printable } from './output.ts';
 import { countProblems, exitCodeOf, linesOf, plural, severityWord, tally } from './problem-text.ts';
@@ -83,10 +83,7 @@ async function checkCluster(command: Command, context: CliContext): Promise<numb
     const { checkClusterCommand } = await import('./cluster-check.ts');
     return await checkClusterCommand(command, context);
   } catch (error) {
-    const isNowhere =
-      error instanceof MeshError && error.message.startsWith('Cannot find a cluster');
-    if (!isNowhere) throw error;
-    throw new MeshError(error.code, `${error.message}, or manifests with -f PATH`, error);
+    throw withoutCluster(error, 'or manifests with -f PATH');
   }
 }
 

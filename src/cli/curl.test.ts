@@ -104,6 +104,11 @@ suite('against a running admin API', { skip: skipWithoutPrograms('curl') }, () =
         /^maesh: Cannot reach port 1 of "web\.shop\.maesh": the Service has \d+ \(http\)$/,
       ],
       [
+        ['https://web.shop.maesh/'],
+        1,
+        /^maesh: Cannot reach port 443 .*; mesh names are not served over TLS, use http:\/\/$/,
+      ],
+      [
         ['--from', 'shop/clinet', origin],
         1,
         /^maesh: Cannot send from pod "shop\/clinet": .*did you mean "shop\/client"\?$/,

@@ -204,12 +204,17 @@ function targetArguments(mesh: Mesh, targets: readonly CurlTarget[]): readonly s
   return args;
 }
 
+/** What `https://` without a port means. */
+const HTTPS_PORT = 443;
+
 function checkPort(service: NamedService, target: CurlTarget): void {
   if (target.port === 0 || service.ports.some((port) => port.port === target.port)) return;
   const ports = service.ports.map((port) => `${port.port} (${port.protocol})`).join(', ');
+  const hint =
+    target.port === HTTPS_PORT ? '; mesh names are not served over TLS, use http://' : '';
   throw new MeshError(
     'not_found',
-    `Cannot reach port ${target.port} of "${target.host}": the Service has ${ports === '' ? 'no ports' : ports}`,
+    `Cannot reach port ${target.port} of "${target.host}": the Service has ${ports === '' ? 'no ports' : ports}${hint}`,
   );
 }
 

@@ -53,7 +53,7 @@ export function explainCommand(context: CliContext): Command {
       'Shows what the mesh would do with a request, phase by phase: Service, route, policies, backends, endpoints.',
     )
     .usage('[options] [METHOD] URL')
-    .argument('<words...>', 'method (default GET) and URL')
+    .argument('[URL...]', 'URL; a method may come before it (default GET)')
     .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
     .option('--body-bytes <N>', 'length of the request body')
@@ -119,8 +119,13 @@ const NOWHERE: AskedUrl = { host: '', port: 0, authority: '', target: '' };
 function askedOf(words: readonly string[], errors: string[]): Asked {
   const [method = '', url = ''] = words.length === 1 ? ['GET', ...words] : words;
   const parsed = parseAskedUrl(url);
-  if (words.length > 2) {
+  if (words.length === 0) {
+    errors.push('Cannot explain without a URL: give one, as in http://web.shop.maesh/cart');
+  } else if (words.length > 2) {
     errors.push(`Cannot explain "${words.join(' ')}": give a method and one URL`);
+  } else if (parsed === null && /^https:\/\//i.test(url)) {
+    const remedy = `give http://${url.slice('https://'.length)}`;
+    errors.push(`Cannot explain "${url}": mesh names are not served over TLS; ${remedy}`);
   } else if (parsed === null) {
     errors.push(`Cannot explain "${url}": give a URL, as in http://web.shop.maesh/cart`);
   }

@@ -3,6 +3,7 @@
 import { Option, type Command } from 'commander';
 
 import { systemClock, type Clock } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
 import type { KubeClient } from '../kube/api/client.ts';
 import type { CliContext } from './context.ts';
 
@@ -67,6 +68,12 @@ export async function withCluster<T>(
     hold.port1.close();
     api.close();
   }
+}
+
+/** The error of `withCluster`; where there is no cluster, with what else can be done. */
+export function withoutCluster(error: unknown, instead: string): unknown {
+  const isNowhere = error instanceof MeshError && error.message.startsWith('Cannot find a cluster');
+  return isNowhere ? new MeshError(error.code, `${error.message}, ${instead}`, error) : error;
 }
 
 /** The mesh namespace, by flag or variable. */

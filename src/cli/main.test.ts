@@ -33,7 +33,13 @@ test('maesh names what it does not understand, with the nearest that it does', a
     [['chek'], /^maesh: unknown command 'chek'\n\(Did you mean check\?\)\n/],
     [['hosts', '--adimn', 'x'], /^maesh: unknown option '--adimn'\n\(Did you mean --admin\?\)\n/],
     [['version', '-o', 'xml'], /^maesh: option '-o, --output <FORMAT>' argument 'xml' is invalid/],
-    [['hosts', 'word'], /^maesh: too many arguments for 'hosts'/],
+    [['version', 'word'], /^maesh: too many arguments for 'version'/],
+    [
+      ['check', 'a.yaml', 'b'],
+      /^maesh: Cannot use "a.yaml b": paths come after -f, as in -f a.yaml b\n/,
+    ],
+    [['up', 'a.yaml'], /^maesh: Cannot use "a.yaml": paths come after -f/],
+    [['hosts', 'a.yaml', '-o', 'json'], /^maesh: Cannot use "a.yaml": paths come after -f/],
   ];
   for (const [args, pattern] of cases) {
     const { code, out, err } = await maesh(args);
@@ -41,6 +47,26 @@ test('maesh names what it does not understand, with the nearest that it does', a
     assert.match(err, pattern);
     assert.match(err, /Run it with --help for what it takes\.\n$/);
   }
+});
+
+test('maesh explain says what a URL is, and which scheme', async () => {
+  const cases: readonly (readonly [readonly string[], string])[] = [
+    [[], 'Cannot explain without a URL: give one, as in http://web.shop.maesh/cart'],
+    [
+      ['https://web.shop.maesh/a'],
+      'Cannot explain "https://web.shop.maesh/a": mesh names are not served over TLS; give http://web.shop.maesh/a',
+    ],
+  ];
+  for (const [args, sentence] of cases) {
+    const { code, out, err } = await maesh(['explain', '-f', 'examples/first', ...args]);
+    assert.deepEqual([code, out, err], [2, '', `maesh: ${sentence}\n`]);
+  }
+});
+
+test('maesh status without a cluster says how a mesh on this machine is asked', async () => {
+  const { code, err } = await maesh(['status'], { KUBECONFIG: '', HOME: '/none' });
+  assert.equal(code, 1);
+  assert.match(err, /^maesh: Cannot find a cluster: .+, or ask a mesh on this machine: curl http:/);
 });
 
 test('maesh up reports all wrong settings together and starts nothing', async () => {

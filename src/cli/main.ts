@@ -42,7 +42,16 @@ async function main(context: CliContext, words: readonly string[]): Promise<void
 
 /** `addCommand` does not hand on what `command` does. */
 function adopt(program: Command, command: Command): Command {
-  return command.copyInheritedSettings(program).helpOption('-h, --help', 'show this help');
+  command.copyInheritedSettings(program).helpOption('-h, --help', 'show this help');
+  const takesPaths = command.options.some(({ long }) => long === '--file');
+  const takesWords = command.registeredArguments.length > 0;
+  if (!takesPaths || takesWords) return command;
+  // `maesh check web.yaml` is what everybody tries first.
+  return command.allowExcessArguments().hook('preAction', () => {
+    if (command.args.length === 0) return;
+    const given = command.args.join(' ');
+    command.error(`maesh: Cannot use "${given}": paths come after -f, as in -f ${given}`);
+  });
 }
 
 /** Exit code for anything thrown; what a person must know has been written then. */

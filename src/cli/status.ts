@@ -11,7 +11,7 @@ import { statusOf } from '../install/status.ts';
 import type { Unknown } from '../install/unknown.ts';
 import type { Problem } from '../model/service.ts';
 import { EXIT_FAILURE, EXIT_UNKNOWN, type CliContext } from './context.ts';
-import { addCluster, withCluster, type Cluster } from './install-options.ts';
+import { addCluster, withCluster, withoutCluster, type Cluster } from './install-options.ts';
 import { addOutput, isJson } from './output.ts';
 import { countProblems, exitCodeOf } from './problem-text.ts';
 import { serviceText, servicesText } from './services-text.ts';
@@ -28,6 +28,10 @@ Examples:
 
 Metrics cover the last 5 to 10 seconds of all agents that answered. Exit codes: 0 no errors, 1 errors or no mesh,
 3 no known errors, but some parts could not be checked.`;
+
+/** Where `maesh up` says what `status` says of a cluster. */
+const LOCAL =
+  'or ask a mesh on this machine: curl http://127.0.0.1:9000/api/services, /api/endpoints or /api/stats';
 
 const WATCH_MS = 2_000;
 /** Cursor to the corner, then what was there goes. */
@@ -55,6 +59,8 @@ export function statusCommand(context: CliContext): Command {
         const key = service === undefined ? '' : keyOf(service, namespace || cluster.api.namespace);
         const asked = { cluster, service: key, namespace, isAll };
         context.exit(await show(command, context, asked));
+      }).catch((error: unknown) => {
+        throw withoutCluster(error, LOCAL);
       });
     });
   return addOutput(addCluster(command, '--mesh-namespace'));

@@ -85,6 +85,9 @@ function placesInYaml(text: string, index: number): Place | null {
   return full.ok ? (full.documents[index]?.places() ?? null) : null;
 }
 
+/** An expression of Helm, as in `{{ .Values.port }}` and `{{- if … }}`. */
+const TEMPLATE = /\{\{-?\s*[.$a-z]/;
+
 function broken(text: string, error: SyntaxFailure): Piece {
   const start = text.lastIndexOf('\n', error.offset - 1) + 1;
   const end = text.indexOf('\n', error.offset);
@@ -95,7 +98,9 @@ function broken(text: string, error: SyntaxFailure): Piece {
     field: '',
     value: line.trim(),
     message: `Cannot read the file: ${error.message}`,
-    remedy: 'correct it there: until then the last good objects of the file stay',
+    remedy: TEMPLATE.test(line)
+      ? 'this is a template: write what "helm template" prints into a file, and give that'
+      : 'correct it there: until then the last good objects of the file stay',
     offset: error.offset,
   } as const;
   return { objects: [], problems: [problem], skipped: [], isBroken: true };
