@@ -251,7 +251,7 @@ const EJECTION_ROWS: readonly AnnotationRow[] = [
   row('eject-max-ratio', 'ejection', 'maxEjectedRatio', {
     type: ratio,
     default: ejection.maxEjectedRatio,
-    text: 'Maximum share of endpoints that may be ejected. Beyond it, all endpoints are used again.',
+    text: 'Maximum share of endpoints that may be ejected at a time; never all of them. Beyond it, no more are ejected.',
     example: '0.3',
   }),
 ];
