@@ -12,6 +12,7 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
 import { abilitiesOf, type Abilities } from './abilities.ts';
+import { agentLog } from './agent-log.ts';
 import { commonFormat, FORMATS, HELLO_BYTES_MAX, welcomeFrame } from './hello.ts';
 import type { FormatRange, Hello } from './hello.ts';
 import { History } from './history.ts';
@@ -76,6 +77,7 @@ export class DiscoveryServer {
   /** Connections before their proof, oldest first, by `address:port`. */
   readonly #strangers = new Map<string, Visitor>();
   readonly #refusals: Rare;
+  readonly #agentLog: Log;
   /** null when agents came or left since they were asked for. */
   #abilities: Abilities | null = null;
   #credentials: ServerCredentials | null = null;
@@ -89,6 +91,7 @@ export class DiscoveryServer {
     this.#options = options;
     this.#limits = { agents: AGENTS_MAX, strangers: STRANGERS_MAX, ...options.limits };
     this.#refusals = new Rare(options.clock);
+    this.#agentLog = agentLog(options.log, options.clock);
     this.#history = new History({
       clock: options.clock,
       log: options.log,
@@ -301,13 +304,14 @@ export class DiscoveryServer {
   #admit(wire: Wire, hello: Hello, agent: string): void {
     const refusal = this.#refusalOf(hello, agent);
     if (typeof refusal !== 'number') {
-      this.#options.log.warn('Turned an agent away', { agent, node: hello.node, ...refusal });
+      this.#agentLog.warn('Turned an agent away', { agent, node: hello.node, ...refusal });
       wire.onEnd = () => undefined;
       wire.finish(goAwayFrame(refusal.reason, refusal.detail));
       return;
     }
     this.#sessions.get(agent)?.finish('replaced', 'the same agent connected again');
-    const { build, authenticate, ageMs = () => 0, clock, random, log } = this.#options;
+    const { build, authenticate, ageMs = () => 0, clock, random } = this.#options;
+    const log = this.#agentLog;
     const epoch = this.#epochFor(hello);
     const session = new Session({
       wire,

@@ -731,6 +731,25 @@ test('an agent that acknowledges what it was not sent is closed', async (t) => {
   assert.match(lines.at(-1)!.fields, /it acknowledges version 2, and was sent 1/);
 });
 
+test('an agent that comes and goes without end fills no log', async (t) => {
+  const lines: LogLine[] = [];
+  const started = await startServer(t, { clock: new ManualClock(), log: recordingLog(lines) });
+  started.server.publish(delta(1));
+  for (let time = 0; time < 20; time++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const peer = await rawAgent(t, started);
+    peer.send({ type: FRAME_TYPE.hello, flags: MUST }, HELLO);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await peer.until(() => peer.values(FRAME_TYPE.commit).length === 1);
+    peer.socket.destroy();
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await untilServer(started.server, () => started.server.agentCount === 0);
+  }
+  const messages = lines.map(({ message }) => message);
+  assert.deepEqual(new Set(messages).size, messages.length, messages.join());
+  assert.ok(messages.includes('An agent came'));
+});
+
 test('an agent waits longer after each failure, and tells the same one once', async (t) => {
   const clock = new ManualClock();
   const lines: LogLine[] = [];
