@@ -218,6 +218,7 @@ const LISTEN_CAUSES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'the address is not of this machine',
   EMFILE: 'the process has too many open files',
   ENFILE: 'the system has too many open files',
+  DEFECT: 'a defect in maesh keeps the Service from being served',
 };
 
 const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
@@ -228,4 +229,5 @@ const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'use a --service-cidr inside 127.0.0.0/8 on Linux',
   EMFILE: 'raise the limit of open files: "ulimit -n"',
   ENFILE: 'raise fs.file-max',
+  DEFECT: 'report the defect as the log shows it; the Service is tried again when it changes',
 };

@@ -25,12 +25,15 @@ export type ToThread =
   /** Open log files anew, after they were moved away. */
   | { readonly kind: 'reopen' };
 
-/** A port that a thread cannot listen on. */
+/** Instead of a code of the system: maesh itself is at fault, and the log has more. */
+export const DEFECT = 'DEFECT';
+
+/** A port that a thread does not serve. */
 export interface ListenFailure {
   readonly service: string;
   readonly address: string;
   readonly port: number;
-  /** The system's code: EADDRINUSE, EACCES, EADDRNOTAVAIL, EMFILE … */
+  /** The system's code: EADDRINUSE, EACCES, EADDRNOTAVAIL, EMFILE …; or `DEFECT`. */
   readonly code: string;
 }
 

@@ -3,14 +3,14 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { textAt } from '../base/record.ts';
-import { isCarried } from '../model/service.ts';
+import { isCarried, type Service } from '../model/service.ts';
 import type { ThreadContext } from './context.ts';
 import { closeQuietly } from './close-quietly.ts';
 import { Listener } from './http1/listener.ts';
 import { portsWithin } from './listener-share.ts';
 import type { LedgerView } from './ledger/cells.ts';
 import type { PlacedDelta } from './ledger/placement.ts';
-import type { ListenFailure } from './message.ts';
+import { DEFECT, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from './table.ts';
 
 /** Services applied in one turn of the event loop: bounds the pause of requests that run meanwhile. */
@@ -30,6 +30,8 @@ export class ProxyServer {
   /** Closed, with callers that still finish. */
   readonly #leaving = new Set<Listener>();
   readonly #failures = new Map<PortState, ListenFailure>();
+  /** Services that a defect keeps from being served, by key, until they change. */
+  readonly #broken = new Map<string, readonly ListenFailure[]>();
   /** All that are to be listened on. */
   readonly #wanted = new Set<PortState>();
   /** Those of them that have no listener, since file descriptors do not suffice for all. */
@@ -48,12 +50,12 @@ export class ProxyServer {
 
   get failures(): readonly ListenFailure[] {
     const denied = [...this.#denied].map((port) => failureOf(port, BEYOND_SHARE));
-    return [...this.#failures.values(), ...denied];
+    return [...this.#failures.values(), ...denied, ...[...this.#broken.values()].flat()];
   }
 
   /**
-   * Resolves once everything of the delta is served, but for `failures`. They are tried again every second, or, where it is for want of file
-   * descriptors, when other ports go.
+   * Resolves once everything of the delta is served, but for `failures`. They are tried again every second; where it is for want of file
+   * descriptors, when other ports go; and what met a defect, with the next change of its Service.
    */
   async apply(delta: PlacedDelta): Promise<void> {
     for (const identity of delta.identities)
@@ -62,6 +64,9 @@ export class ProxyServer {
     for (let i = 0; i === 0 || i < delta.services.length; i += SERVICES_PER_TURN) {
       const part = delta.services.slice(i, i + SERVICES_PER_TURN);
       const change = this.#table.apply(part, i === 0 ? delta.removedServices : []);
+      for (const { service } of part) this.#broken.delete(service.key);
+      if (i === 0) for (const key of delta.removedServices) this.#broken.delete(key);
+      for (const { service, error } of change.broken) this.#break(service, error);
       for (const port of change.closed) this.#close(port);
       // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
       await this.#open(this.#within(change));
@@ -115,19 +120,37 @@ export class ProxyServer {
 
   async #listen(port: PortState): Promise<void> {
     if (port.closed || this.#denied.has(port) || !isCarried(port.port)) return;
-    const listener = new Listener(port, this.context);
-    this.#listeners.set(port, listener);
+    let listener: Listener | null = null;
     try {
+      listener = new Listener(port, this.context);
+      this.#listeners.set(port, listener);
       await listener.listen();
       this.#failures.delete(port);
       // The port went meanwhile.
       if (this.#listeners.get(port) !== listener) listener.close(() => undefined);
     } catch (error) {
-      if (this.#listeners.get(port) !== listener) return;
+      if (listener !== null && this.#listeners.get(port) !== listener) return;
       this.#listeners.delete(port);
-      this.#failures.set(port, failureOf(port, error));
+      const failure = failureOf(port, error);
+      if (failure.code === DEFECT)
+        this.context.guard.caught('proxy', error, { service: failure.service });
+      this.#failures.set(port, failure);
       this.#retryLater();
     }
+  }
+
+  #break(service: Service, error: unknown): void {
+    this.context.guard.caught('proxy', error, { service: service.key });
+    const failures = service.ports.filter(isCarried).map((port) => {
+      const isShared = port.proxyPort !== 0;
+      return {
+        service: service.key,
+        address: isShared ? '' : service.address,
+        port: isShared ? port.proxyPort : port.port,
+        code: DEFECT,
+      };
+    });
+    this.#broken.set(service.key, failures);
   }
 
   #close(port: PortState): void {
@@ -159,6 +182,6 @@ export class ProxyServer {
 }
 
 function failureOf(port: PortState, error: unknown): ListenFailure {
-  const code = textAt(error, 'code') || 'UNKNOWN';
+  const code = textAt(error, 'code') || DEFECT;
   return { service: port.service.service.key, address: port.address, port: port.number, code };
 }

@@ -77,6 +77,8 @@ export class PortState {
 export interface TableChange {
   readonly opened: PortState[];
   readonly closed: PortState[];
+  /** Services that a defect kept from being applied: nothing of them is served, neither as they were nor as they are. */
+  readonly broken: { readonly service: Service; readonly error: unknown }[];
 }
 
 export class Table {
@@ -94,10 +96,20 @@ export class Table {
     this.#random = random;
   }
 
-  /** Applies Services whole, in one turn: no request sees half of one. */
+  /** Applies Services whole, in one turn: no request sees half of one. A defect costs the one Service that it is met with. */
   apply(services: readonly PlacedService[], removed: PlacedDelta['removedServices']): TableChange {
-    const change: TableChange = { opened: [], closed: [] };
-    for (const placed of services) this.#set(placed, change);
+    const change: TableChange = { opened: [], closed: [], broken: [] };
+    for (const placed of services) {
+      const opened: PortState[] = [];
+      try {
+        this.#set(placed, { ...change, opened });
+        change.opened.push(...opened);
+      } catch (error) {
+        for (const port of opened) port.closed = true;
+        this.#remove(placed.service.key, change);
+        change.broken.push({ service: placed.service, error });
+      }
+    }
     for (const key of removed) this.#remove(key, change);
     return change;
   }
@@ -122,7 +134,7 @@ export class Table {
 
   #setPorts(state: ServiceState, change: TableChange): void {
     const { service } = state;
-    const before = this.#ports.get(service.key) ?? new Map<string, PortState>();
+    const before = new Map(this.#ports.get(service.key));
     const after = new Map<string, PortState>();
     for (const port of service.ports) {
       const id = listenerId(service, port);
@@ -147,7 +159,10 @@ export class Table {
     const state = this.#services.get(key);
     if (state === undefined) return;
     this.#services.delete(key);
-    for (const port of this.#ports.get(key)?.values() ?? []) close(port, change);
+    for (const port of this.#ports.get(key)?.values() ?? []) {
+      close(port, change);
+      this.#retire(port.port.backend.id);
+    }
     this.#ports.delete(key);
     for (const port of state.service.ports) this.#retire(port.backend.id);
   }

@@ -104,12 +104,8 @@ async function start(): Promise<void> {
 async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {
   switch (message.kind) {
     case 'delta':
-      try {
-        await server.apply(message.delta);
-      } catch (error) {
-        // Every node would wait for ever for a version that none can serve whole.
-        guard.caught('proxy', error, { version: message.delta.version });
-      }
+      // What it cannot serve is among its failures: every node would wait for ever for a version that none can serve whole.
+      await server.apply(message.delta);
       version = message.delta.version;
       return report();
     case 'drain':

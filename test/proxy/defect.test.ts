@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Listener } from '../../src/proxy/http1/listener.ts';
 import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
-import { RawEndpoint } from '../support/wire.ts';
+import { eventually, RawEndpoint } from '../support/wire.ts';
 
 /** Makes reading a property of the thread fail while the returned switch is on. */
 function breakable(context: object, name: string): { isBroken: boolean } {
@@ -42,3 +43,65 @@ for (const [where, property] of [
     assert.equal(proxy.guard.counts.get('proxy'), 1);
   });
 }
+
+test('a defect while a Service is applied costs that Service, which is told, and is served when it changes', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], { defects: true });
+  const fault = { isBroken: false };
+  const broken = {
+    ...service,
+    get policies() {
+      if (fault.isBroken) throw new TypeError('a defect in a policy');
+      return service.policies;
+    },
+  };
+  const apply = proxy.server.apply.bind(proxy.server);
+  proxy.server.apply = async (delta) => {
+    fault.isBroken = true;
+    await apply(delta);
+    fault.isBroken = false;
+  };
+  // Many, so that some are in a later part of the same change.
+  const others = Array.from({ length: 70 }, (_, i) =>
+    proxy.service({ key: `test/z${i}`, endpoints: [endpoint] }),
+  );
+  await assert.rejects(proxy.apply([broken, ...others]), /DEFECT/);
+  const [port] = service.ports;
+  assert.deepEqual(proxy.server.failures, [
+    { service: service.key, address: service.address, port: port?.port, code: 'DEFECT' },
+  ]);
+  assert.equal(proxy.guard.counts.get('proxy'), 1);
+  assert.equal(proxy.server.listeners, others.length, 'nothing serves what is half applied');
+  for (const other of [others[0], others.at(-1)]) {
+    assert.ok(other !== undefined);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const caller = await proxy.call(other);
+    caller.write(GET);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.match(await caller.until('ok'), /^HTTP\/1\.1 200 /);
+  }
+  await proxy.apply([service]);
+  assert.deepEqual(proxy.server.failures, []);
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  assert.match(await caller.until('ok'), /^HTTP\/1\.1 200 /);
+});
+
+test('a defect while a port is opened is a failure of its Service, tried again until it is gone', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy } = await proxyFor(t, [endpoint], { defects: true });
+  const fault = breakable(Listener.prototype, 'listen');
+  t.after(() => (fault.isBroken = false));
+  const late = proxy.service({ key: 'test/late', endpoints: [endpoint] });
+  fault.isBroken = true;
+  await assert.rejects(proxy.apply([late]), /DEFECT/);
+  assert.deepEqual(
+    proxy.server.failures.map(({ service, code }) => [service, code]),
+    [['test/late', 'DEFECT']],
+  );
+  fault.isBroken = false;
+  await eventually(() => proxy.server.failures.length === 0, 'it is served');
+  const caller = await proxy.call(late);
+  caller.write(GET);
+  assert.match(await caller.until('ok'), /^HTTP\/1\.1 200 /);
+});
