@@ -298,8 +298,8 @@ export class World {
     }
   }
 
-  /** Everybody catches up, again and again. */
-  async converge(ms = 0): Promise<void> {
+  /** Everybody catches up, again and again; then `ms` go by, in steps after each of which they do. */
+  async converge(ms = 0, stepMs = 1_000): Promise<void> {
     for (let round = 0; round < 12; round++) {
       for (const replica of this.replicas) {
         replica.compile();
@@ -308,8 +308,8 @@ export class World {
       }
       await this.settle();
     }
-    for (let left = ms; left > 0; left -= 1_000) {
-      this.clock.advance(Math.min(left, 1_000));
+    for (let left = ms; left > 0; left -= stepMs) {
+      this.clock.advance(Math.min(left, stepMs));
       await this.settle();
       for (const replica of this.replicas) {
         replica.watch();
