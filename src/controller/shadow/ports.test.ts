@@ -88,7 +88,7 @@ test('whatever namespaces want, what one has stays, and one that has few gets mo
     isRestart: fc.boolean(),
   });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       let pool = new PortPool(range);
       const services = new Map<string, { namespace: string; claims: Claim[] }>();
       for (const { namespace, service, ports, isRestart } of steps) {
