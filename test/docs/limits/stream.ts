@@ -143,6 +143,11 @@ export const STREAM_LIMITS: LimitSection = {
       'discovery/session.ts UNSENT_BYTES_MAX',
     ],
     [
+      'Lines about agents whose last time is remembered',
+      'The oldest is forgotten: it may be told again within 10 s',
+      'discovery/agent-log.ts LINES_MAX',
+    ],
+    [
       'Silence of the other side',
       'The connection ends; the agent dials again',
       'discovery/wire.ts SILENCE_MS_MAX',
