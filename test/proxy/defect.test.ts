@@ -65,7 +65,7 @@ test('a defect while a Service is applied costs that Service, which is told, and
   const others = Array.from({ length: 70 }, (_, i) =>
     proxy.service({ key: `test/z${i}`, endpoints: [endpoint] }),
   );
-  await assert.rejects(proxy.apply([broken, ...others]), /DEFECT/);
+  await assert.rejects(proxy.apply([broken, ...others]), /test.s0:/);
   const [port] = service.ports;
   assert.deepEqual(proxy.server.failures, [
     { service: service.key, address: service.address, port: port?.port, code: 'DEFECT' },
@@ -94,7 +94,7 @@ test('a defect while a port is opened is a failure of its Service, tried again u
   t.after(() => (fault.isBroken = false));
   const late = proxy.service({ key: 'test/late', endpoints: [endpoint] });
   fault.isBroken = true;
-  await assert.rejects(proxy.apply([late]), /DEFECT/);
+  await assert.rejects(proxy.apply([late]), /test.late:/);
   assert.deepEqual(
     proxy.server.failures.map(({ service, code }) => [service, code]),
     [['test/late', 'DEFECT']],
