@@ -51,7 +51,7 @@ const STALL_TIMEOUT_MS = 30_000;
 const STOP_GRACE_MS = 1_000;
 
 const TOO_MANY =
-  'Too many connections to the admin API: closed an idle one of the source that has most';
+  'Too many connections to the admin API: closed an idle one of the source with the most connections';
 
 const METHODS = 'GET, HEAD';
 

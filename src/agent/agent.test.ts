@@ -24,7 +24,7 @@ test('drain() answers names until those who ask have gone, even when nothing els
   await agent.start();
   // Before there is a configuration every name would be said not to exist.
   assert.equal(agent.dnsAddress, null);
-  assert.ok(agent.readiness().pending.includes('names are not answered yet'));
+  assert.ok(agent.readiness().pending.includes('DNS is not ready yet'));
   await agent.answerNames();
   const { host = '', port = 0 } = agent.dnsAddress ?? {};
   const resolver = new Resolver({ timeout: 500, tries: 1 });

@@ -109,7 +109,7 @@ export class Agent {
     const { servedVersion, publishedVersion, alive } = this.threads;
     if (this.#draining) pending.push('the mesh is shutting down');
     if (alive === 0) pending.push('no proxy thread is alive');
-    if (this.dns !== null && this.dnsAddress === null) pending.push('names are not answered yet');
+    if (this.dns !== null && this.dnsAddress === null) pending.push('DNS is not ready yet');
     if (publishedVersion === 0) pending.push('no configuration was read yet');
     else if (servedVersion < publishedVersion) {
       pending.push(
@@ -140,8 +140,7 @@ export class Agent {
       value: String(failure.port),
       message: `Cannot listen on ${failure.address}:${failure.port}: ${LISTEN_CAUSES[failure.code] ?? failure.code}`,
       remedy:
-        LISTEN_REMEDIES[failure.code] ??
-        'see the system error code; it is tried again every second',
+        LISTEN_REMEDIES[failure.code] ?? 'see the system error code; maesh retries every second',
       location: '',
     }));
   }
@@ -210,20 +209,19 @@ export class Agent {
 }
 
 const TOO_MANY_DNS =
-  'Too many DNS connections over TCP: closed an idle one of the source that has most';
+  'Too many DNS connections over TCP: closed an idle one of the source with the most connections';
 
 const LISTEN_CAUSES: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'the port is taken by another process',
+  EADDRINUSE: 'another process uses the port',
   EACCES: 'this user may not listen on ports below 1024',
-  EADDRNOTAVAIL: 'the address is not of this machine',
+  EADDRNOTAVAIL: 'the address does not belong to this machine',
   EMFILE: 'the process has too many open files',
   ENFILE: 'the system has too many open files',
   DEFECT: 'a defect in maesh keeps the Service from being served',
 };
 
 const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
-  EADDRINUSE:
-    'end the other process or give the Service another port; it is tried again every second',
+  EADDRINUSE: 'stop the other process or give the Service another port; maesh retries every second',
   EACCES:
     'use a port of 1024 or above, or allow it: "sysctl net.ipv4.ip_unprivileged_port_start=0"',
   EADDRNOTAVAIL: 'use a --service-cidr inside 127.0.0.0/8 on Linux',

@@ -31,7 +31,7 @@ export async function askAdmin<T>(
     throw unreachable(base, thrown);
   }
   if (!isWanted(body)) {
-    throw unreachable(base, new Error('it answers with something else than a mesh'));
+    throw unreachable(base, new Error('the answer is not from a mesh'));
   }
   return body;
 }
@@ -64,7 +64,7 @@ function unreachable(base: string, thrown: unknown): MeshError {
   const detail = isTimeout ? 'no answer in time' : (REASONS[code] ?? message);
   return new MeshError(
     code,
-    `Cannot ask the mesh at "${base}": ${detail}; is "maesh up" running? Give its address with --admin URL, manifests with -f PATH, or a cluster with --cluster`,
+    `Cannot query the mesh at "${base}": ${detail}; is "maesh up" running? Give its address with --admin URL, manifests with -f PATH, or a cluster with --cluster`,
     thrown,
   );
 }

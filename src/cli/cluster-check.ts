@@ -136,7 +136,10 @@ export function textOf(findings: readonly Finding[], isColored: boolean): string
   const hidden = [...shown.values()].reduce((sum, all) => sum + Math.max(0, all - SHOWN_MAX), 0);
   const more = hidden === 0 ? [] : [`and ${hidden} more: maesh check -o json`];
   const problems = findings.filter(isFlaw);
-  return [...lines, ...more, '', problems.length === 0 ? 'All is well' : tally(problems)].join(
-    '\n',
-  );
+  return [
+    ...lines,
+    ...more,
+    '',
+    problems.length === 0 ? 'No problems found' : tally(problems),
+  ].join('\n');
 }

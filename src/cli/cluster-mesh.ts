@@ -22,7 +22,7 @@ export async function askClusterMesh<T>(
     if (isWanted(answer.value)) return answer.value;
     throw new MeshError(
       'invalid_input',
-      `Cannot read what "${pods.namespace}/${answer.pod.name}" answers: it is no mesh of this version`,
+      `Cannot read what "${pods.namespace}/${answer.pod.name}" answers: it is not a mesh of this version`,
     );
   });
 }

@@ -122,7 +122,7 @@ suite('against a running admin API', { skip: skipWithoutPrograms('curl') }, () =
       [
         ['--admin', 'http://127.0.0.1:9', origin],
         1,
-        /^maesh: Cannot ask the mesh at "http:\/\/127\.0\.0\.1:9": nothing listens there; is "maesh up" running\?/,
+        /^maesh: Cannot query the mesh at "http:\/\/127\.0\.0\.1:9": nothing listens there; is "maesh up" running\?/,
       ],
       [['--admin', 'ftp://x', origin], 2, /^maesh: Cannot use "ftp:\/\/x" for --admin: give a URL/],
       [['-f', origin], 2, /-f means manifests here; write --fail/],
@@ -145,7 +145,7 @@ suite('against a running admin API', { skip: skipWithoutPrograms('curl') }, () =
     assert.equal(result.code, 1);
     assert.match(
       result.err,
-      /^maesh: Cannot find curl: install it \(apt-get, dnf or apk have a package "curl"\), or .*"maesh hosts" prints.*\n$/,
+      /^maesh: Cannot find curl: install it \(apt-get, dnf or apk have a package "curl"\), or .*"maesh hosts".*\n$/,
     );
   });
 
@@ -251,7 +251,7 @@ test('maesh hosts does not trust what answers at the admin address', async (cont
     assert.equal(code, 1, wrong);
     assert.match(
       err,
-      /^maesh: Cannot ask the mesh at "http[^"]+": .+; is "maesh up" running\?[^\n]*\n$/,
+      /^maesh: Cannot query the mesh at "http[^"]+": .+; is "maesh up" running\?[^\n]*\n$/,
     );
   }
   status = 503;

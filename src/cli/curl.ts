@@ -116,7 +116,7 @@ function sourceArguments(mesh: Mesh, from: unknown): readonly string[] {
       `; the mesh knows ${pods.size} pods, give one as namespace/pod`;
     throw new MeshError(
       'not_found',
-      `Cannot send from pod "${from}": the mesh has none with an address${hint}`,
+      `Cannot send from pod "${from}": the mesh has no such pod with an address${hint}`,
     );
   }
   if (!isLocal(address)) {
@@ -268,7 +268,7 @@ async function ended(child: ReturnType<typeof spawn>): Promise<number> {
     if (codeOf(thrown) !== 'not_found') throw MeshError.from(thrown, 'Cannot run curl');
     throw new MeshError(
       'not_found',
-      'Cannot find curl: install it (apt-get, dnf or apk have a package "curl"), or put the names that "maesh hosts" prints into /etc/hosts',
+      'Cannot find curl: install it (apt-get, dnf or apk have a package "curl"), or add the output of "maesh hosts" to /etc/hosts',
       thrown,
     );
   } finally {

@@ -80,7 +80,7 @@ async function readCluster(
   if (!isConfig(state)) {
     throw new MeshError(
       'invalid_input',
-      `Cannot read what ${asked} answers: it is no mesh of this version`,
+      `Cannot read what ${asked} answers: it is not a mesh of this version`,
     );
   }
   const mesh = DryMesh.started(state, systemClock);

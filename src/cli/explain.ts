@@ -160,7 +160,7 @@ function addressOf(from: string, { identities }: DryMesh): string {
     `; the mesh knows ${pods.size} pods, give one as namespace/pod, or a source address`;
   throw new MeshError(
     'invalid_setting',
-    `Cannot call from pod "${from}": the mesh has none with an address${hint}`,
+    `Cannot call from pod "${from}": the mesh has no such pod with an address${hint}`,
   );
 }
 

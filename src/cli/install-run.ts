@@ -204,7 +204,9 @@ async function apply(
 function tellApplied({ name, outcome, changes }: Applied, isDryRun: boolean): string {
   const would = outcome === 'unchanged' || !isDryRun ? outcome : `would be ${outcome}`;
   const told =
-    outcome === 'untried' ? 'would be created (untried: its namespace is not there yet)' : would;
+    outcome === 'untried'
+      ? 'would be created (not tested: its namespace does not exist yet)'
+      : would;
   return [`${name} ${told}`, ...changes.map((change) => `    ${printable(change)}`)].join('\n');
 }
 
@@ -233,7 +235,9 @@ async function waitReady(
     const found = await troubles(api, namespace);
     const why = found === null ? '' : `: ${found.why}`;
     const see = found === null ? 'maesh check' : found.see;
-    io.err(`maesh: Not ready after ${seconds} s: ${printable(`${left}${why}`)}; see why: ${see}\n`);
+    io.err(
+      `maesh: Not ready after ${seconds} s: ${printable(`${left}${why}`)}; find the cause: ${see}\n`,
+    );
     return EXIT_FAILURE;
   }
   const findings = await checkUntil(cluster, {
@@ -276,9 +280,9 @@ async function firstCall(
   const [web = ''] = names.filter((name) => name !== '' && name !== 'default/kubernetes');
   const [space = 'shop', name = 'web'] = web === '' ? [] : web.split('/');
   return [
-    'The mesh runs. Call a Service through it, from any pod:',
+    'The mesh is running. Call a Service through it, from any Pod:',
     `  curl http://${name}.${space}.${domain}/`,
-    `Callers of ${name}.${space} are left alone. See that all is well, or take it out again:`,
+    `Calls to ${name}.${space} do not change. Check the mesh, or uninstall it:`,
     '  maesh check',
     '  maesh uninstall',
     '',

@@ -45,7 +45,7 @@ test('maesh names what it does not understand, with the nearest that it does', a
     const { code, out, err } = await maesh(args);
     assert.deepEqual([code, out], [2, ''], args.join(' '));
     assert.match(err, pattern);
-    assert.match(err, /Run it with --help for what it takes\.\n$/);
+    assert.match(err, /Run it with --help for its options\.\n$/);
   }
 });
 

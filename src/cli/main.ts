@@ -26,7 +26,7 @@ async function main(context: CliContext, words: readonly string[]): Promise<void
       outputError: (text, write) => write(text.replace(/^error: /, 'maesh: ')),
     })
     .showSuggestionAfterError()
-    .showHelpAfterError('Run it with --help for what it takes.')
+    .showHelpAfterError('Run it with --help for its options.')
     .enablePositionalOptions()
     .exitOverride();
   const [first = '', second = ''] = words;
@@ -64,7 +64,7 @@ function report(context: CliContext, thrown: unknown): number {
     return thrown.code === 'invalid_setting' ? EXIT_USAGE : EXIT_FAILURE;
   }
   const stack = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-  context.io.err(`maesh: This is a defect in maesh, please report it: ${stack}\n`);
+  context.io.err(`maesh: This is a bug in maesh, please report it: ${stack}\n`);
   return EXIT_FAILURE;
 }
 

@@ -129,10 +129,10 @@ test('what may not be asked is unknown, with the reason once and the permissions
   assert.doesNotMatch(text, /not connected/);
   assert.match(head, /\nTraffic: {2}unknown$/);
   assert.deepEqual(rest.split('\n'), [
-    'none known; not everything could be asked',
-    'Unknown:  nodes without an agent; which replica leads; what maesh-controller-a knows: connected',
-    '          agents and problems; what maesh-controller-b knows: connected agents and problems; traffic',
-    '          and health on node n1; and 1 more',
+    'none known; some parts could not be checked',
+    'Unknown:  nodes without an agent; the leader; data of maesh-controller-a: connected agents and',
+    '          problems; data of maesh-controller-b: connected agents and problems; traffic and health on',
+    '          node n1; and 1 more',
     '          missing permissions: list nodes; get leases in maesh; get pods/proxy in maesh',
     '          Cannot GET "/x": 403 Forbidden',
     '          ask an administrator to bind "maesh-view" to you, the Role in namespace "maesh" and the',

@@ -45,7 +45,7 @@ export function endText(
   return [...problemsText(status, isColored), ...status.unknown.flatMap(unknownLines)];
 }
 
-/** Which version of maesh runs where; several while an upgrade is under way. */
+/** Which version of maesh runs where; several while an upgrade is in progress. */
 function versionsText({ client, controllers, agents }: ClusterStatus): string {
   const of = (rows: readonly { readonly build: string | null }[]): string => {
     const builds = rows.flatMap(({ build }) => (build === null ? [] : [build]));
@@ -96,7 +96,7 @@ function problemsText(
   }: { readonly problems: readonly Problem[]; readonly unknown: readonly Unknown[] },
   isColored: boolean,
 ): readonly string[] {
-  const rest = unknown.length === 0 ? '' : ' known; not everything could be asked';
+  const rest = unknown.length === 0 ? '' : ' known; some parts could not be checked';
   if (problems.length === 0) return [`Problems: none${rest}`];
   const lines = problems.slice(0, PROBLEMS_SHOWN).flatMap((problem) => {
     const [first = '', ...more] = problemLines(problem);

@@ -46,7 +46,7 @@ test('leaveSeen() goes on when the names stay', async () => {
   const { clock, told, options } = setUp(() => true);
   const ms = await timed(clock, () => leaveSeen(options));
   assert.ok(ms >= 155_000 && ms < 170_000, String(ms));
-  assert.equal(told.at(-1), 'It has not after 150 s: going on');
+  assert.equal(told.at(-1), 'It has not after 150 s: continuing');
 });
 
 test('leaveFor() waits as long as it is told', async () => {

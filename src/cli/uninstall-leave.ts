@@ -51,6 +51,6 @@ export async function leaveSeen(
       return `Waiting for the cluster DNS to forget ${domains.join(', ')}`;
     },
   });
-  if (left !== '') tell(`It has not after ${GONE_TIMEOUT_MS / 1_000} s: going on`);
+  if (left !== '') tell(`It has not after ${GONE_TIMEOUT_MS / 1_000} s: continuing`);
   await delay(clock, TTL_MS);
 }

@@ -131,11 +131,11 @@ async function confirm(
   if (!process.stdin.isTTY) {
     throw new MeshError(
       'invalid_setting',
-      'Cannot ask whether to uninstall: standard input is no terminal; add --yes',
+      'Cannot ask whether to uninstall: standard input is not a terminal; add --yes',
     );
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  const question = `Take the mesh in namespace "${namespace}" out of ${api.server}? Callers of mesh names will not find them any more. [y/N] `;
+  const question = `Uninstall the mesh in namespace "${namespace}" from ${api.server}? Mesh names will no longer resolve. [y/N] `;
   const answer = await terminal.question(question).finally(() => terminal.close());
   if (/^y(es)?$/i.test(answer.trim())) return true;
   io.err('Nothing was done\n');

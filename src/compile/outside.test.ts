@@ -43,7 +43,7 @@ test('outside() of a namespace, also of one that is not read at all', () => {
   const compiled = compiledWith({ isOptIn: false });
   assert.deepEqual(Object.keys(outside(compiled, 'shop')), ['shop/out', 'shop/far']);
   assert.deepEqual(outside(compiled, 'left'), {
-    'left/*': 'namespace left is left out (--ignore-namespace)',
+    'left/*': 'namespace left is excluded (--ignore-namespace)',
   });
   assert.deepEqual(outside(compiled, 'kube-system'), {
     'kube-system/*': 'namespace kube-system is never part of the mesh',

@@ -32,7 +32,7 @@ export function notServedProblems(agents: readonly AgentStatus[]): readonly Prob
       object: 'Cluster',
       field: 'agents',
       value: term,
-      message: `Agents that do not know "${term}" do not serve the Services that use it, rather than serve more than they ask for: ${named([...lack.agents.values()].map(describeAgent))} leave out ${named([...lack.services])}`,
+      message: `Agents that do not know "${term}" do not serve the Services that use it: ${named([...lack.agents.values()].map(describeAgent))} leave out ${named([...lack.services])}`,
       remedy: `update these agents to the version of the controller: kubectl rollout status daemonset/${AGENT}`,
       location: '',
     }));

@@ -13,10 +13,10 @@ export function assumptionsOf(
   const found: string[] = [];
   if (knowledge === 'manifests') {
     found.push(
-      'nothing is known of a running mesh: endpoints count as healthy and idle, limits as unused, the breaker as closed',
+      'no running mesh was queried: endpoints are assumed healthy and idle, limits unused, the breaker closed',
     );
   } else {
-    if (port.service.rate !== null) found.push('the rate limit counts as unused');
+    if (port.service.rate !== null) found.push('the rate limit is assumed unused');
     for (const { service, facts } of targets) {
       if (service !== null) found.push(...ofBackend(service, facts.breaker?.state ?? 'closed'));
     }
@@ -29,13 +29,13 @@ function ofBackend({ service }: ServiceState, breaker: string): string[] {
   const { balance, retry, sourceAffinity } = service.policies;
   const found: string[] = [];
   if (breaker === 'open')
-    found.push('the breaker counts as just opened, so Retry-After is the longest');
-  if (breaker === 'recovering') found.push('the breaker counts as half recovered');
-  if (balance.slowStartMs > 0) found.push('no endpoint counts as in slow start');
+    found.push('the breaker is assumed to have just opened, so Retry-After is the longest');
+  if (breaker === 'recovering') found.push('the breaker is assumed half recovered');
+  if (balance.slowStartMs > 0) found.push('no endpoint is assumed to be in slow start');
   if (balance.algorithm === 'peak-ewma')
-    found.push('the latency of an endpoint counts as its median');
+    found.push('the latency of each endpoint is assumed to be its median');
   if (sourceAffinity !== null)
-    found.push('the source address counts as new: which endpoint it has is not told');
-  if (retry !== null) found.push('the retry budget counts as full');
+    found.push('the source address is assumed new: its endpoint, if it has one, is not known');
+  if (retry !== null) found.push('the retry budget is assumed full');
   return found;
 }

@@ -110,11 +110,11 @@ function picksBy({ service }: ServiceState, pick: PickFacts): string {
     parts.push(`the ${nameOf(hashKey)} ${isThere}`);
   }
   if (locality === 'require-node' && pick.node === '') {
-    parts[0] = `${algorithm}; nothing tells the node of the caller, so every endpoint counts as on it`;
+    parts[0] = `${algorithm}; the node of the caller is not known, so every endpoint counts as local`;
   }
   if (sourceAffinity !== null) {
     const time = duration(sourceAffinity.timeoutMs);
-    parts.push(`a source address stays with its endpoint until it was quiet for ${time}`);
+    parts.push(`a source address keeps its endpoint until it was idle for ${time}`);
   }
   if (affinity !== null) {
     const isThere = pick.affinity === '' ? 'is missing and will be set' : `is "${pick.affinity}"`;

@@ -48,7 +48,7 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   const name = port.name === '' ? '' : ` ("${port.name}")`;
   const text = `${because}; port ${number}${name} of it is ${spoken(port)}`;
   if (!isCarried(port)) {
-    return { kind: 'nowhere', text: `${text}, which this version does not carry` };
+    return { kind: 'nowhere', text: `${text}, which this version does not proxy` };
   }
   return { kind: 'reached', service: service.key, address: service.address, port: number, text };
 }
@@ -82,7 +82,7 @@ function byName(host: string, { services, domains, outside }: DialOptions): Foun
   if (service === undefined) {
     const reason = outside?.get(`${namespace}/${label}`) ?? '';
     if (reason !== '') return `Service ${namespace}/${label} is not part of the mesh: ${reason}`;
-    return `"${host}" is the name of no Service in the mesh${meantBy(below, known, domain)}`;
+    return `"${host}" is not the name of a Service in the mesh${meantBy(below, known, domain)}`;
   }
   if (service.address === '') {
     return `"${host}" is Service ${service.key}, which has no address yet: its name is not published`;
@@ -100,7 +100,7 @@ function byAddress(host: string, { services }: DialOptions): Found | string {
     if (!addressesOf(service).includes(host)) continue;
     return { service, because: `${host} is the address of Service ${service.key}` };
   }
-  return `"${host}" is the address of no Service in the mesh`;
+  return `"${host}" is not the address of a Service in the mesh`;
 }
 
 function describePort({ name, port, protocol }: ServicePort): string {

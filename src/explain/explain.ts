@@ -95,8 +95,8 @@ function tellHead(story: Story, read: ReadHead): boolean {
 
 /** Its address may be another Pod's by now. */
 const DOUBTS: Readonly<Record<Exclude<Doubt, ''>, string>> = {
-  terminating: 'the Pod is being deleted, so for access rules the caller is nobody',
-  unknown: 'nobody hears of the Pod any more, so for access rules the caller is nobody',
+  terminating: 'the Pod is being deleted, so for access rules the caller is anonymous',
+  unknown: 'the Pod is no longer reported, so for access rules the caller is anonymous',
 };
 
 function tellCaller(story: Story, source: string, identity: Identity | undefined): void {
@@ -104,7 +104,7 @@ function tellCaller(story: Story, source: string, identity: Identity | undefined
     return story.tell(
       'identify',
       'passed',
-      `${source} is no Pod of the mesh: the caller is unknown`,
+      `${source} is not a Pod of the mesh: the caller is unknown`,
     );
   }
   const { address, namespace, pod, serviceAccount } = identity;
@@ -118,7 +118,7 @@ function tellCaller(story: Story, source: string, identity: Identity | undefined
 /** The route that takes the request, undefined when it ends before. */
 function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState | undefined {
   if (!enterService(story, port.service)) return undefined;
-  story.tell('authorise', 'off', 'no access rules are in force yet: everybody may call');
+  story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
   if (!takesToken(story, port.service, arrived)) return undefined;
   const route = matchRoute(port.routes);
   if (route !== undefined) return route;
@@ -179,7 +179,7 @@ function routeFacts(port: PortState, taker: RouteState | undefined): readonly Ro
     const reason = taken
       ? 'the first one that matches: it takes every request'
       : takerAt < 0
-        ? 'the request does not come to the routes'
+        ? 'the request does not reach the routes'
         : `route "${taker?.name ?? ''}" comes first and takes the request`;
     return { name, taken, reason, source };
   });

@@ -48,7 +48,7 @@ function refusal(
 ): string {
   if (retry === null && facts.condition !== 'connect-failure') return 'no retry policy';
   if (retry !== null && retry.attempts <= 1) return 'the policy allows one try';
-  if (!facts.replayable) return 'the body may be too long to be kept';
+  if (!facts.replayable) return 'the body may be too long to be stored';
   if (retry?.on.includes(facts.condition) === false) return 'not a condition of the policy';
   return 'the method is not idempotent';
 }

@@ -79,7 +79,7 @@ test('applyAll() names the object that cannot be made, and a kind that the clust
   const monitored = await objectsOf({ metrics: { podMonitor: { enabled: true } } });
   await assert.rejects(
     applyAll(monitored, options),
-    /Cannot make PodMonitor maesh\/maesh: this cluster has no such kind; install the Prometheus/,
+    /Cannot create PodMonitor maesh\/maesh: this cluster has no such kind; install the Prometheus/,
   );
   server.served.delete('policy/v1/poddisruptionbudgets');
   await assert.rejects(

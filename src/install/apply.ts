@@ -71,11 +71,11 @@ async function applyOne(object: Raw, { api, isDryRun }: ApplyOptions): Promise<A
     if (error instanceof ApiError && error.isNotFound && !isBuiltIn(kindOf(object))) {
       throw new MeshError(
         'not_found',
-        `Cannot make ${name}: this cluster has no such kind; install the Prometheus operator first, or set metrics.podMonitor.enabled and metrics.serviceMonitor.enabled to false`,
+        `Cannot create ${name}: this cluster has no such kind; install the Prometheus operator first, or set metrics.podMonitor.enabled and metrics.serviceMonitor.enabled to false`,
         error,
       );
     }
-    throw MeshError.from(error, `Cannot make ${name}`);
+    throw MeshError.from(error, `Cannot create ${name}`);
   }
 }
 

@@ -53,7 +53,7 @@ export async function askCallerAgent(
   const wanted = [...new Set(namespaces)];
   if (from === '') {
     notes.push(
-      'no caller is named (--from): each node has a state of its own, and this is that of one of them',
+      'no caller is given (--from): each node has its own state, and this is the state of one node',
     );
   }
   const agents = candidates(pods, textAt(caller, 'node'), notes);
@@ -63,13 +63,13 @@ export async function askCallerAgent(
   if (last?.kind === 'forbidden') throw pods.failure(last);
   const controller = await firstThatAnswers(pods, pods.controllers, wanted, []);
   if (controller.value !== null) {
-    notes.push('no agent could be asked: this is the configuration that the controller gives out');
+    notes.push('no agent could be queried: this is the configuration from the controller');
     return { ...controller.value, stats: null, notes, reason };
   }
   if (last !== null) throw pods.failure(last);
   throw new MeshError(
     'not_found',
-    `Cannot ask the mesh in namespace "${pods.namespace}": no agent is ready; run: maesh check`,
+    `Cannot query the mesh in namespace "${pods.namespace}": no agent is ready; run: maesh check`,
   );
 }
 
@@ -86,7 +86,7 @@ async function firstThatAnswers(
     if (told.ok) return { value: told.value, last };
     last = told;
     if (last.kind === 'forbidden') break;
-    notes.push(`the ${pod.component} on node ${pod.node} cannot be asked: ${last.why}`);
+    notes.push(`the ${pod.component} on node ${pod.node} cannot be queried: ${last.why}`);
   }
   return { value: null, last };
 }
@@ -106,9 +106,7 @@ function candidates(pods: MeshPods, node: string, notes: string[]): readonly Pod
   const ready = pods.agents.filter(({ isReady }) => isReady);
   const own = ready.filter((pod) => node !== '' && pod.node === node);
   if (node !== '' && own.length === 0) {
-    notes.push(
-      `node ${node} has no agent that is ready: its callers are led to those of other nodes`,
-    );
+    notes.push(`node ${node} has no ready agent: its callers use agents of other nodes`);
   }
   return [...own, ...ready.filter((pod) => !own.includes(pod))].slice(0, TRIES_MAX);
 }

@@ -45,7 +45,7 @@ test('askAgents() asks 16 at a time, each for 5 s, all within 20 s, and says of 
     [...whys],
     [
       'unreachable: no answer in 5000 ms',
-      'failed: not asked: the agents before it took all of 20 s',
+      'failed: not queried: the agents before it took all of 20 s',
     ],
   );
 });

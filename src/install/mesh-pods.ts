@@ -121,7 +121,7 @@ export class MeshPods {
       if (forbidden !== null) return { ...forbidden, pod };
       const leftMs = endMs - clock.nowMs();
       if (leftMs <= 0) {
-        const why = `not asked: the agents before it took all of ${ALL_AGENTS_TIMEOUT_MS / 1_000} s`;
+        const why = `not queried: the agents before it took all of ${ALL_AGENTS_TIMEOUT_MS / 1_000} s`;
         return { pod, ok: false, why, kind: 'failed' };
       }
       const answer = await this.ask(pod, path, query, Math.min(AGENT_TIMEOUT_MS, leftMs));
@@ -145,7 +145,7 @@ export class MeshPods {
   failure({ pod, why, kind }: Failed): MeshError {
     return new MeshError(
       kind === 'forbidden' ? 'permission_denied' : 'unreachable',
-      `Cannot ask ${pod.component} "${this.namespace}/${pod.name}": ${why}; ${remedyOf(kind, this.namespace, pod.name)}`,
+      `Cannot query ${pod.component} "${this.namespace}/${pod.name}": ${why}; ${remedyOf(kind, this.namespace, pod.name)}`,
     );
   }
 }
@@ -169,7 +169,7 @@ export async function askSnapshot(
   if (last !== undefined) throw pods.failure(last);
   throw new MeshError(
     'not_found',
-    `Cannot ask the mesh in namespace "${pods.namespace}": no controller runs; run: maesh check`,
+    `Cannot query the mesh in namespace "${pods.namespace}": no controller runs; run: maesh check`,
   );
 }
 

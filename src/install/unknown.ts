@@ -55,7 +55,7 @@ function objectGaps(facts: ClusterFacts): readonly Gap[] {
     [controller, 'the installed version', `get deployments in ${namespace}`],
     [agent, 'the roll-out of agents', `get daemonsets in ${namespace}`],
     [nodes, 'nodes without an agent', 'list nodes'],
-    [lease, 'which replica leads', `get leases in ${namespace}`],
+    [lease, 'the leader', `get leases in ${namespace}`],
     [shadows, 'the state of mesh names', `list services in ${namespace}`],
     [dnsService, 'the endpoints of maesh-dns', `get services and endpointslices in ${namespace}`],
     [ca, 'the certificates of discovery', `get configmaps in ${namespace}`],
@@ -67,14 +67,14 @@ function objectGaps(facts: ClusterFacts): readonly Gap[] {
   );
 }
 
-const API_REMEDY = 'run this again; if that goes on, look at the API server';
+const API_REMEDY = 'run this again; if it keeps failing, check the API server';
 
 function replicaGaps({ pods, replicas, namespace }: ClusterFacts): readonly Gap[] {
   const permission = `${PROXY} in ${namespace}`;
   const gaps = [...replicas].flatMap(([pod, replica]): readonly Gap[] => {
     if (replica.ok) return [];
     const { why, isForbidden } = replica;
-    const what = `what ${pod} knows: connected agents and problems`;
+    const what = `data of ${pod}: connected agents and problems`;
     return [
       { what, permission, why, isForbidden, remedy: remedyOf('unreachable', namespace, pod) },
     ];

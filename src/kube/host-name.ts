@@ -10,7 +10,7 @@ export function checkHostName(fields: Fields, pod: string): void {
     pod === '' ? 'it has no name of its own in the mesh' : `its mesh name begins with "${pod}"`;
   fields.warning(
     'hostname',
-    `Host name is no mesh name: below a headless Service, ${own}`,
+    `Host name is not a mesh name: below a headless Service, ${own}`,
     pod === ''
       ? 'name a Pod in targetRef'
       : 'call it by the name of the Pod, or give both the same name',

@@ -56,7 +56,7 @@ const TOLD: Readonly<Record<TroubleKind, (service: Service, detail: string) => T
     severity: 'error',
     field: 'circuit breaker',
     value: service.policies.breaker?.text ?? 'open',
-    message: 'it is open: calls get 503 without being tried',
+    message: 'it is open: calls get 503 at once',
     remedy: `find out why calls failed (${statusOf(service)}); it closes by itself once they succeed`,
   }),
   'all-ejected': (service, detail) => ({
@@ -64,14 +64,14 @@ const TOLD: Readonly<Record<TroubleKind, (service: Service, detail: string) => T
     field: 'ejection',
     value: `all of port ${detail}`,
     message: 'all endpoints of this port are ejected, because calls to them failed',
-    remedy: `look at its Pods: kubectl -n ${service.namespace} get pods -o wide; see them from each node: ${statusOf(service)}`,
+    remedy: `check its Pods: kubectl -n ${service.namespace} get pods -o wide; their state on each node: ${statusOf(service)}`,
   }),
   ejected: (service, detail) => ({
     severity: 'warning',
     field: 'ejection',
     value: detail,
-    message: 'this endpoint stays ejected, because calls to it go on to fail',
-    remedy: `look at its Pod: kubectl -n ${service.namespace} get pods -o wide`,
+    message: 'this endpoint stays ejected, because calls to it keep failing',
+    remedy: `check its Pod: kubectl -n ${service.namespace} get pods -o wide`,
   }),
 };
 
@@ -87,7 +87,7 @@ function failing(
       field: 'responses',
       value: '5xx',
       message: `${what}: its endpoints answer with 5xx`,
-      remedy: `look at the log of its Pods: kubectl -n ${service.namespace} get pods`,
+      remedy: `check the logs of its Pods: kubectl -n ${service.namespace} get pods`,
     };
   }
   const { status, cause } = FAILURES[reason];
@@ -96,7 +96,7 @@ function failing(
     field: 'responses',
     value: reason,
     message: `${what}${status === 0 ? '' : ` with ${status}`}: ${cause}`,
-    remedy: REMEDIES[reason]?.(service) ?? `docs/errors.md says what to do about ${reason}`,
+    remedy: REMEDIES[reason]?.(service) ?? `docs/errors.md has the remedy for ${reason}`,
   };
 }
 
@@ -104,9 +104,9 @@ const REMEDIES: Partial<Record<FailureReason, (service: Service) => string>> = {
   connect_failed: ({ namespace, name }) =>
     `compare targetPort with the port that the container listens on: kubectl -n ${namespace} get service ${name} -o yaml`,
   connect_timeout: ({ namespace }) =>
-    `look whether a NetworkPolicy in namespace "${namespace}" keeps the agents of the mesh from these Pods, and whether the Pods run`,
+    `check whether a NetworkPolicy in namespace "${namespace}" blocks the agents of the mesh, and whether the Pods run`,
   no_endpoint: endpointsRemedy,
-  no_healthy_endpoint: (service) => `see its endpoints from each node: ${statusOf(service)}`,
+  no_healthy_endpoint: (service) => `check its endpoints on each node: ${statusOf(service)}`,
   breaker_open: (service) => `find out why calls failed: ${statusOf(service)}`,
 };
 
@@ -133,7 +133,7 @@ export function noEndpointProblem(service: Service): Problem | null {
 }
 
 function endpointsRemedy({ namespace, name }: Service): string {
-  return `see whether Pods that its selector matches run and are ready: kubectl -n ${namespace} get endpointslices -l kubernetes.io/service-name=${name}`;
+  return `check that Pods match its selector, run and are ready: kubectl -n ${namespace} get endpointslices -l kubernetes.io/service-name=${name}`;
 }
 
 function statusOf({ key }: Service): string {

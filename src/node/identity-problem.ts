@@ -9,7 +9,7 @@ export function identityProblem(maxAgeMs: number): Problem {
     object: 'Cluster',
     field: 'identities',
     value: `${maxAgeMs / 1_000} s`,
-    message: `For longer than --identity-max-age (${maxAgeMs / 1_000} s) no controller that hears of Pods has said who callers are: for access rules all callers are nobody`,
+    message: `No controller that receives Pod changes has confirmed callers for longer than --identity-max-age (${maxAgeMs / 1_000} s): for access rules all callers are anonymous`,
     remedy: `bring back a controller that reaches the API server: kubectl get deployment ${CONTROLLER}; or raise --identity-max-age`,
     location: '',
   };

@@ -108,7 +108,7 @@ test('maesh check finds nothing wrong, and tells what this version costs', { ski
     return stdout;
   });
   assert.ok(stdout.includes(`v${kubernetesVersion()}`), stdout);
-  assert.equal(stdout.includes('knows no trafficDistribution'), minor < 31, stdout);
+  assert.equal(stdout.includes('does not support trafficDistribution'), minor < 31, stdout);
   assert.equal(stdout.includes('has one agent per node at a time'), minor < 22, stdout);
 });
 

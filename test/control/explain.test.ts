@@ -85,7 +85,7 @@ test('an agent that cannot be asked is replaced by another one, and that is said
   try {
     const said = await explain(URL_OF_WEB, '--from', 'caller/client-1');
     assert.match(said.asked, /agent maesh\/far on node node-2/);
-    assert.match(said.assumptions[0] ?? '', /the agent on node node-1 cannot be asked: .*503/);
+    assert.match(said.assumptions[0] ?? '', /the agent on node node-1 cannot be queried: .*503/);
     front.unreachable.add('far');
     const less = await explain(URL_OF_WEB, '--from', 'caller/client-1');
     assert.match(less.asked, /controller maesh\/c1/);

@@ -77,7 +77,7 @@ test('an agent without a controller and without a copy is not ready and answers 
     );
   }
   assert.deepEqual(await agent.part.pending(), [
-    'names are not answered yet',
+    'DNS is not ready yet',
     'no configuration was read yet',
   ]);
   assert.equal(agent.dnsPort, 0);

@@ -64,7 +64,7 @@ test('maesh explain says what is wrong with its use, all together', async () => 
 test('maesh explain without a mesh to ask fails with the way out', async () => {
   const { code, err } = await maesh(['explain', 'http://a.b.maesh/', '--admin', '127.0.0.1:1']);
   assert.equal(code, 1);
-  assert.match(err, /Cannot ask the mesh at "http:\/\/127\.0\.0\.1:1": nothing listens there/);
+  assert.match(err, /Cannot query the mesh at "http:\/\/127\.0\.0\.1:1": nothing listens there/);
 });
 
 test('maesh explain colours only where it is asked to, and escapes what would steer the terminal', async () => {

@@ -57,7 +57,7 @@ test('dial() says what is near to a name or port that there is not', () => {
     [
       'wbe.bank.maesh',
       80,
-      '"wbe.bank.maesh" is the name of no Service in the mesh; did you mean "web.bank.maesh"?',
+      '"wbe.bank.maesh" is not the name of a Service in the mesh; did you mean "web.bank.maesh"?',
     ],
     [
       'web.bank',
@@ -69,7 +69,7 @@ test('dial() says what is near to a name or port that there is not', () => {
       81,
       'web.bank.maesh is 127.77.0.2, Service bank/web, which has no port 81 for connections: it has 80 (http)',
     ],
-    ['127.77.0.9', 80, '"127.77.0.9" is the address of no Service in the mesh'],
+    ['127.77.0.9', 80, '"127.77.0.9" is not the address of a Service in the mesh'],
   ];
   for (const [host, port, text] of cases) {
     assert.deepEqual(dial({ host, port }, options), { kind: 'nowhere', text });

@@ -57,7 +57,7 @@ test('a recovering breaker lets half of the requests pass, which is an assumptio
     ],
   );
   assert.equal(said.forwarded, true);
-  assert.deepEqual(said.assumptions, ['the breaker counts as half recovered']);
+  assert.deepEqual(said.assumptions, ['the breaker is assumed half recovered']);
 });
 
 test('requests in flight count against the limit of the Service', () => {
@@ -88,7 +88,7 @@ test('the latencies of a running mesh decide by peak-ewma', () => {
     said.backends[0]?.endpoints.map(({ odds }) => odds),
     [0, 1],
   );
-  assert.deepEqual(said.assumptions, ['the latency of an endpoint counts as its median']);
+  assert.deepEqual(said.assumptions, ['the latency of each endpoint is assumed to be its median']);
 });
 
 test('what the admin API does not tell is said', () => {
@@ -99,10 +99,10 @@ test('what the admin API does not tell is said', () => {
     { breaker: 'open' },
   );
   assert.deepEqual(said.assumptions, [
-    'the rate limit counts as unused',
-    'the breaker counts as just opened, so Retry-After is the longest',
-    'no endpoint counts as in slow start',
-    'the retry budget counts as full',
+    'the rate limit is assumed unused',
+    'the breaker is assumed to have just opened, so Retry-After is the longest',
+    'no endpoint is assumed to be in slow start',
+    'the retry budget is assumed full',
   ]);
 });
 

@@ -102,7 +102,7 @@ test('an open breaker is explained as the answer that callers get', async () => 
   );
   assert.equal(said.backends[0]?.breaker?.state, 'open');
   assert.deepEqual(said.assumptions, [
-    'the breaker counts as just opened, so Retry-After is the longest',
+    'the breaker is assumed to have just opened, so Retry-After is the longest',
   ]);
 });
 

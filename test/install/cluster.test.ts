@@ -57,10 +57,10 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     'check --pre says that it can be installed, and what is in the way',
     async () => {
       const before = await run('check', '--pre');
-      assert.match(before.out, /^ok +mesh +none is installed$/m);
+      assert.match(before.out, /^ok +mesh +no mesh is installed$/m);
       assert.match(before.out, /^ok +namespace +"maesh" will be created$/m);
-      assert.match(before.out, /^ok +names +none of the names is taken$/m);
-      assert.match(before.out, /^ok +permissions +you may make everything/m);
+      assert.match(before.out, /^ok +names +all names are free$/m);
+      assert.match(before.out, /^ok +permissions +you may create everything/m);
       // This API server has no DNS.
       assert.match(before.out, /^error +cluster DNS +/m);
       assert.equal(before.code, 1);
@@ -97,7 +97,7 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     assert.deepEqual([dry.code, dry.err], [0, '']);
     assert.match(dry.out, /^Namespace maesh would be created$/m);
     assert.match(dry.out, /^ClusterRole maesh-controller would be created$/m);
-    assert.match(dry.out, /^Deployment maesh\/maesh-controller would be created \(untried/m);
+    assert.match(dry.out, /^Deployment maesh\/maesh-controller would be created \(not tested/m);
     const client = await run('install', '--dry-run', 'client', '-o', 'yaml');
     await server.kubectl(['apply', '--dry-run=client', '--validate=false', '-f', '-'], client.out);
     assert.deepEqual(await ours(), []);
@@ -160,10 +160,10 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
         .map(({ severity, value, message }) => `${severity} ${value}: ${message}`);
     assert.deepEqual(
       checks.filter(({ topic }) => topic === 'permissions').map(({ message }) => message),
-      ['controller and agents have what they need'],
+      ['controller and agents have their permissions'],
     );
     assert.deepEqual(of('controller'), ['error 0 of 2: Pods are missing']);
-    assert.match(of('leader')[0] ?? '', /^error nobody: no replica leads/);
+    assert.match(of('leader')[0] ?? '', /^error none: there is no leader/);
     assert.match(of('maesh-dns')[0] ?? '', /^error 10\.96\.\d+\.\d+: leads to no agent/);
     await server.kubectl(['delete', 'clusterrole', 'maesh-controller']);
     const less = await run('check');
@@ -206,7 +206,7 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
   await context.test('uninstall asks, then leaves nothing', async () => {
     const asks = await run('uninstall');
     assert.equal(asks.code, 2);
-    assert.match(asks.err, /standard input is no terminal; add --yes/);
+    assert.match(asks.err, /standard input is not a terminal; add --yes/);
     const shadow = (name: string) => ({
       apiVersion: 'v1',
       kind: 'Service',

@@ -105,7 +105,7 @@ class Reader {
     const meant = row === undefined ? guessName(name, this.#known(prefix)) : name;
     const remedy =
       meant === null ? `write ${prefix} before the slash` : `did you mean ${prefix}${meant}?`;
-    this.#warn(key, text, 'has no effect: its prefix is not that of the mesh', remedy);
+    this.#warn(key, text, 'has no effect: this is not a prefix of the mesh', remedy);
   }
 
   read(): Annotations {
@@ -140,7 +140,7 @@ class Reader {
     if (winner === undefined) throw new Error(`nothing is written for ${row.name}`);
     for (const other of others) {
       if (other.text === winner.text) continue;
-      const message = `is overruled by ${winner.prefix}${row.name}, which says something else`;
+      const message = `is overridden by ${winner.prefix}${row.name}, which has another value`;
       this.#warn(other.prefix + row.name, other.text, message, 'remove one of the two');
     }
     return winner;

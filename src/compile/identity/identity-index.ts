@@ -161,7 +161,7 @@ function conflict(address: string, pods: readonly PodObject[], chosen: PodObject
     message: `address is also that of Pod ${others[0]}${more}`,
     remedy:
       chosen === null
-        ? 'give each Pod an address of its own; until then calls from it come from nobody'
-        : 'remove the Pod that does not run any more; calls from it come from the one that does',
+        ? 'give each Pod its own address; until then callers with this address are anonymous'
+        : 'remove the Pod that no longer runs; callers with this address count as the running Pod',
   };
 }

@@ -30,9 +30,8 @@ export function addressFinding(
         ref,
         field: 'spec.clusterIP',
         value: service.clusterIP,
-        message: `the Service is left out: all ${addresses.capacity} addresses of ${cidr.text} are taken`,
-        remedy:
-          'choose a larger --service-cidr, or take Services out with maesh.dev/mesh: disabled',
+        message: `the Service is left out: all ${addresses.capacity} addresses of ${cidr.text} are in use`,
+        remedy: 'choose a larger --service-cidr, or exclude Services with maesh.dev/mesh: disabled',
       },
     ];
   }
@@ -44,7 +43,7 @@ export function addressFinding(
       ref,
       field: 'spec.clusterIP',
       value: claimOf(service, cidr),
-      message: `the address is that of Service ${rival}, so this one has another`,
+      message: `the address is that of Service ${rival}, so this Service gets another one`,
       remedy: 'give each Service an address of its own, or leave spec.clusterIP out',
     },
   ];

@@ -139,7 +139,7 @@ export class EndpointReader {
         field: `${field}.targetPort`,
         value: String(spec.targetPort),
         message: `Pod ${first}${more} no ${spec.protocol} port of this name and ${get} no traffic for port ${spec.port}`,
-        remedy: 'name a port of the containers so, or give the number',
+        remedy: 'give a container port this name, or use the number',
       });
       return;
     }
@@ -155,7 +155,7 @@ export class EndpointReader {
         spec.name === ''
           ? `the ${kind} of the Service have no ${spec.protocol} port without a name`
           : `the ${kind} of the Service have no ${spec.protocol} port of this name`,
-      remedy: 'give the port there the same name as here',
+      remedy: 'use the same port name in both',
     });
   }
 
@@ -180,8 +180,8 @@ export class EndpointReader {
       ref: this.#ref,
       field: this.candidates.from === 'pods' ? 'spec.selector' : 'endpoints',
       value: address,
-      message: `endpoints that are ${MESH_OWNERS[owner]} are left out: a call would lead from the mesh to itself`,
-      remedy: 'take these addresses out of the EndpointSlices or Endpoints of the Service',
+      message: `endpoints that are ${MESH_OWNERS[owner]} are left out: a call would go from the mesh to itself`,
+      remedy: 'remove these addresses from the EndpointSlices or Endpoints of the Service',
     });
   }
 
@@ -191,8 +191,8 @@ export class EndpointReader {
       ref: { kind: 'EndpointSlice', namespace: this.#ref.namespace, name: slice },
       field: 'addressType',
       value: 'FQDN',
-      message: 'an EndpointSlice of host names is not used',
-      remedy: 'write addresses, with addressType IPv4 or IPv6',
+      message: 'an EndpointSlice with host names is ignored',
+      remedy: 'use addresses, with addressType IPv4 or IPv6',
     });
   }
 
@@ -208,7 +208,7 @@ export class EndpointReader {
         ...about,
         message: 'the selector matches no Pod, so every call gets 503 no_endpoint',
         remedy:
-          'compare it with the labels of the Pods of this namespace; they may be in a file that was not given',
+          'compare it with the labels of the Pods of this namespace; they may be in a file that maesh does not read',
       });
     } else if (unaddressed === matched) {
       this.findings.push({

@@ -85,10 +85,10 @@ function whyNot(own: Wish, wish: Wish): string {
 export function outOfScope(namespace: string, scope: Scope): string {
   if (namespace === SYSTEM_NAMESPACE) return `namespace ${namespace} is never part of the mesh`;
   if (scope.ignoreNamespaces.includes(namespace)) {
-    return `namespace ${namespace} is left out (--ignore-namespace)`;
+    return `namespace ${namespace} is excluded (--ignore-namespace)`;
   }
   const isWatched = scope.watchNamespaces.length === 0 || scope.watchNamespaces.includes(namespace);
-  return isWatched ? '' : `namespace ${namespace} is not among those of --watch-namespace`;
+  return isWatched ? '' : `namespace ${namespace} is not in --watch-namespace`;
 }
 
 /** What a Namespace says for its Services. */

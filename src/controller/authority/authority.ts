@@ -248,7 +248,7 @@ export class Authority {
     return this.#problem({
       ...damage,
       message: `CA of the discovery stream cannot be used: ${damage.message}`,
-      remedy: `restore the Secret, or have a new CA made: kubectl delete secret ${CA} -n ${namespace}`,
+      remedy: `restore the Secret, or have a new CA created: kubectl delete secret ${CA} -n ${namespace}`,
     });
   }
 
@@ -259,7 +259,7 @@ export class Authority {
       this.#problem({
         field: 'data["tls.crt"]',
         message: `CA of the discovery stream is not valid before ${begin}: the clock of this node, or of one where a controller ran, is wrong`,
-        remedy: `set the clocks right, then: kubectl annotate secret ${CA} -n ${this.#options.namespace} ${ROTATE_ANNOTATION}=now`,
+        remedy: `correct the clocks, then run: kubectl annotate secret ${CA} -n ${this.#options.namespace} ${ROTATE_ANNOTATION}=now`,
       }),
     ];
   }
@@ -271,7 +271,7 @@ export class Authority {
       message: `Cannot read or write the CA of the discovery stream: ${MeshError.from(error).message}`,
       remedy: isForbidden
         ? `allow the controller to get, create and update Secrets and ConfigMaps named ${CA} in namespace ${this.#options.namespace}`
-        : 'nothing, if the API server comes back: it is tried again',
+        : 'nothing if the API server recovers: maesh retries',
     });
   }
 }

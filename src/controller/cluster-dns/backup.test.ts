@@ -47,7 +47,7 @@ test('originals in between go when they would not fit, and one too large to be k
   assert.deepEqual(originals(keep([0, 1, 2, 3].map(big))), [big(0), big(3)]);
   assert.throws(
     () => keep([`# ${'x'.repeat(950_000)}\n${MAIN}`]),
-    /Cannot keep the original of kube-system\/coredns "Corefile"/,
+    /Cannot back up kube-system\/coredns "Corefile"/,
   );
 });
 

@@ -12,8 +12,8 @@ const README_KEY = 'README';
 /** One `namespace/name` a line: every ConfigMap that may hold something of ours. */
 const OBJECTS_KEY = 'objects';
 const README =
-  'What the configuration of the cluster DNS was before maesh added the mesh domains to it: a key is CONFIGMAP.KEY.TIME.\n' +
-  '"maesh uninstall" takes the lines of maesh out again by their markers and does not need this.\n';
+  'The configuration of the cluster DNS before maesh added the mesh domains: each key is CONFIGMAP.KEY.TIME.\n' +
+  '"maesh uninstall" removes the lines of maesh by their markers and does not need this.\n';
 
 /** When somebody began to take everything out, RFC 3339: those who still run must not put it back. */
 const SUSPENDED_KEY = 'suspended';
@@ -100,7 +100,7 @@ function shrink(data: BackupData, changes: readonly Change[]): BackupData {
       const names = changes.map(({ namespace, name, key }) => `${namespace}/${name} "${key}"`);
       throw new MeshError(
         'invalid_input',
-        `Cannot keep the original of ${names.join(', ')}: ConfigMap "${DNS_BACKUP}" would be larger than ${BACKUP_BYTES_MAX} bytes; set --dns-mode manual`,
+        `Cannot back up ${names.join(', ')}: ConfigMap "${DNS_BACKUP}" would be larger than ${BACKUP_BYTES_MAX} bytes; set --dns-mode manual`,
       );
     }
     delete next[oldest];

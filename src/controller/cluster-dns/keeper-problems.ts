@@ -14,8 +14,8 @@ export function foughtProblem(id: string, flavor: Flavor): Problem {
     field: `data["${key}"]`,
     value: '',
     message:
-      'The mesh domains are taken out of the cluster DNS again and again: something else manages this ConfigMap, so it is now written every ten minutes only',
-    remedy: `${keeper === '' ? '' : `${keeper} `}Find who else writes it (kubectl -n ${namespace} get configmap ${name} --show-managed-fields -o yaml), give the lines to that manager and set --dns-mode manual`,
+      'Something keeps removing the mesh domains from the cluster DNS: this ConfigMap has another manager, so maesh now writes it only every ten minutes',
+    remedy: `${keeper === '' ? '' : `${keeper} `}Find out what else writes it (kubectl -n ${namespace} get configmap ${name} --show-managed-fields -o yaml), add the lines there and set --dns-mode manual`,
   });
 }
 
@@ -28,8 +28,8 @@ export function revertedProblem(id: string): Problem {
     field: `data["${key}"]`,
     value: 'rewritten',
     message:
-      'The mesh domains were taken out of the cluster DNS within the last ten minutes, and were written again; mesh names did not resolve meanwhile',
-    remedy: `find out who wrote it (kubectl -n ${namespace} get configmap ${name} --show-managed-fields -o yaml); to have the lines elsewhere, give them to that manager and set --dns-mode manual`,
+      'The mesh domains were removed from the cluster DNS within the last ten minutes, and maesh wrote them again; mesh names did not resolve in between',
+    remedy: `find out what changed it (kubectl -n ${namespace} get configmap ${name} --show-managed-fields -o yaml); if something else manages it, add the lines there and set --dns-mode manual`,
   });
 }
 
@@ -45,7 +45,7 @@ export function failureProblem(
     value: '',
     message: error.message,
     remedy: isRight
-      ? `let the ServiceAccount of the controller list services, deployments and daemonsets and get, create, patch and delete configmaps in "${namespace}", or set --dns-mode manual`
-      : 'it is tried again within 30 s; look at the API server if that goes on',
+      ? `allow the ServiceAccount of the controller to list services, deployments and daemonsets and get, create, patch and delete configmaps in "${namespace}", or set --dns-mode manual`
+      : 'maesh retries within 30 s; if it keeps failing, check the API server',
   });
 }

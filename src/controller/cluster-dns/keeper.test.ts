@@ -164,7 +164,7 @@ test('a manager that undoes it again and again becomes a Problem instead of a wa
   assert.equal(patches, 5);
   assert.equal(bed.keeper.state, 'fought');
   const [problem] = bed.keeper.problems();
-  assert.match(problem?.message ?? '', /again and again/);
+  assert.match(problem?.message ?? '', /keeps removing/);
   assert.match(problem?.remedy ?? '', /aws eks update-addon/);
   bed.clock.advance(11 * 60_000);
   await settle();

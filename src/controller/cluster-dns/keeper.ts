@@ -251,13 +251,13 @@ export class ClusterDnsKeeper {
       this.#tell(
         'fought',
         change,
-        'Somebody takes the mesh domains out of the cluster DNS again and again',
+        'Something keeps removing the mesh domains from the cluster DNS',
       );
     } else if (isRevert && !isFought) {
       this.#tell(
         'reverted',
         change,
-        'The mesh domains were taken out of the cluster DNS: writing them again',
+        'The mesh domains were removed from the cluster DNS: writing them again',
       );
     }
     return this.#reverts.mayWrite(id, nowMs);
@@ -276,7 +276,7 @@ export class ClusterDnsKeeper {
       await this.#objects.write(change);
       done.add(object);
       this.#reverts.wrote(idOf(change), change.wanted, this.#options.clock.nowMs());
-      this.#tell('written', change, 'Told the cluster DNS where the mesh domains are answered');
+      this.#tell('written', change, 'Added the mesh domains to the cluster DNS');
     }
   }
 
@@ -305,10 +305,10 @@ export class ClusterDnsKeeper {
         if (names.has(change.name)) continue;
         names.add(change.name);
         await this.#objects.write(change);
-        this.#tell('restored', change, 'Took the mesh domains out of the cluster DNS');
+        this.#tell('restored', change, 'Removed the mesh domains from the cluster DNS');
       }
     }
-    throw new MeshError('unknown', 'somebody puts them back; stop the controller first');
+    throw new MeshError('unknown', 'something adds them again; stop the controller first');
   }
 
   async #suspendOthers(backup: Backup): Promise<void> {
@@ -319,7 +319,7 @@ export class ClusterDnsKeeper {
       const status = statusOf(error);
       if (backup.map !== null || (status !== 403 && status !== 404)) throw error;
       // The namespace of the mesh is gone or going, and with it everybody who could put the lines back.
-      this.#options.log.info('No controller to tell of the uninstall', { error });
+      this.#options.log.info('No controller to notify of the uninstall', { error });
     }
   }
 
@@ -332,12 +332,12 @@ export class ClusterDnsKeeper {
     try {
       onEvent?.({ kind, object, key: change.key, message });
     } catch (error) {
-      log.error('Cannot tell what was done to the cluster DNS', { error });
+      log.error('Cannot report the change of the cluster DNS', { error });
     }
   }
 
   #fail(thrown: unknown): void {
-    const error = MeshError.from(thrown, 'Cannot keep the cluster DNS');
+    const error = MeshError.from(thrown, 'Cannot maintain the cluster DNS');
     if (error.message !== this.#lastError) this.#options.log.warn(error.message);
     this.#lastError = error.message;
     this.#state = 'failing';

@@ -19,7 +19,7 @@ export function rivalProblem({ object, field, zone }: Rival, domain: string): Pr
     object,
     field: `data["${field}"]`,
     value: zone,
-    message: `Cannot forward "${domain}" to the mesh: the cluster DNS already answers this zone otherwise, and that is left alone`,
+    message: `Cannot forward "${domain}" to the mesh: the cluster DNS already has another configuration for this zone, which maesh does not change`,
     remedy: `remove it there (Traefik Mesh: uninstall it), or leave "${domain}" out of --domain`,
   });
 }
@@ -42,7 +42,7 @@ export function reloadProblem(
     field: `data["${target.main.key}"]`,
     value: '',
     message:
-      'The cluster DNS still answers as before the last change to its Corefile: plugin "reload" is off in it',
-    remedy: `restart it when it suits you: kubectl -n ${workload.namespace} rollout restart ${name}`,
+      'The cluster DNS has not loaded the last change to its Corefile, because it does not use plugin "reload"',
+    remedy: `restart it at a convenient time: kubectl -n ${workload.namespace} rollout restart ${name}`,
   });
 }

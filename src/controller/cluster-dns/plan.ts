@@ -70,7 +70,7 @@ export function plan(facts: ClusterFacts, platform: Platform, desired: Desired):
     return {
       changes,
       problems,
-      notes: ['Service "maesh-dns" has no address yet: the cluster DNS is left as it is'],
+      notes: ['Service "maesh-dns" has no address yet: the cluster DNS is not changed'],
     };
   }
   const wanted = new Set<string>();
@@ -146,8 +146,8 @@ function planCorefile(facts: ClusterFacts, target: CorefileTarget, desired: Desi
   const reading = readCorefile(base ?? '');
   const object = `ConfigMap ${facts.namespace}/${configMap}`;
   if (!reading.ok) {
-    const message = `Cannot add the mesh domains, the file is left alone: ${reading.message}`;
-    const remedy = 'correct that line: the DNS of the cluster cannot load it either';
+    const message = `Cannot add the mesh domains, the file is not changed: ${reading.message}`;
+    const remedy = 'correct that line: the cluster DNS cannot load it either';
     const at = { object, field: `data["${key}"]`, value: '', message, remedy };
     return { change: null, problems: [problem(at)] };
   }
@@ -183,7 +183,7 @@ function planStub(facts: ClusterFacts, target: StubTarget, desired: Desired): Fo
   const object = `ConfigMap ${facts.namespace}/${configMap}`;
   const field = `data["${key}"]`;
   if (!reading.ok) {
-    const message = 'Cannot add the mesh domains, the key is left alone: it is no JSON object';
+    const message = 'Cannot add the mesh domains, the key is not changed: it is not a JSON object';
     const remedy = 'correct it: kube-dns cannot load it either';
     return {
       change: null,
@@ -333,7 +333,7 @@ function immutableProblem(facts: ClusterFacts, name: string): Problem {
     field: 'immutable',
     value: 'true',
     message: 'Cannot change the configuration of the cluster DNS: its ConfigMap is immutable',
-    remedy: 'replace the ConfigMap by one that is not, or set --dns-mode manual',
+    remedy: 'replace the ConfigMap with one that is not immutable, or set --dns-mode manual',
   });
 }
 

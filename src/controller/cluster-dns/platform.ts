@@ -253,16 +253,16 @@ function matches(
   return Object.entries(selector).every(([key, value]) => labels[key] === value);
 }
 
-const BY_HAND = 'set --dns-mode manual and add the lines that the controller logs then';
+const BY_HAND = 'set --dns-mode manual and add the lines that the controller then logs';
 
 function nothingFound(namespace: string): Problem {
   return problem({
     object: `Namespace ${namespace}`,
     field: '',
     value: '',
-    message: `Cannot find the DNS of the cluster: no Deployment or DaemonSet stands behind a Service with port 53 in "${namespace}"`,
+    message: `Cannot find the DNS of the cluster: there is no Service with port 53 and a Deployment or DaemonSet in "${namespace}"`,
     remedy:
-      'tell your DNS to forward the mesh domains to Service "maesh-dns" and set --dns-mode manual; docs/cluster-dns.md has the lines for OpenShift and Cloud DNS',
+      'configure your DNS to forward the mesh domains to Service "maesh-dns" and set --dns-mode manual; docs/cluster-dns.md has the lines for OpenShift and Cloud DNS',
   });
 }
 
@@ -272,7 +272,7 @@ function noFile({ kind, namespace, name }: WorkloadFact): Problem {
     field: 'spec.template.spec.volumes',
     value: '',
     message:
-      'Cannot tell where the DNS has its configuration: no ConfigMap is mounted where it reads its Corefile',
+      'Cannot find the configuration of the cluster DNS: no ConfigMap is mounted where it reads its Corefile',
     remedy: `find its configuration, ${BY_HAND}`,
   });
 }
@@ -283,7 +283,7 @@ function noText(facts: ClusterFacts, configMap: string, key: string): Problem {
     field: `data["${key}"]`,
     value: '',
     message: 'Cannot read the Corefile: the ConfigMap or the key is missing',
-    remedy: 'restore it: the DNS of the cluster cannot start without it',
+    remedy: 'restore it: the cluster DNS cannot start without it',
   });
 }
 
@@ -297,7 +297,7 @@ function notUnderstood(
     object: `ConfigMap ${facts.namespace}/${at.configMap}`,
     field: `data["${at.key}"]`,
     value: '',
-    message: `Cannot add the mesh domains to the Corefile, which is left alone: ${detail}`,
+    message: `Cannot add the mesh domains to the Corefile, which is not changed: ${detail}`,
     remedy: `correct that line, or ${BY_HAND}`,
   });
 }

@@ -15,13 +15,13 @@ export const KEEPERS_OF_DNS: Readonly<Record<Flavor, string>> = {
   gke: 'With Cloud DNS for GKE no DNS server runs in the cluster: make a private forwarding zone for each domain instead.',
   k3s: '',
   kubernetes: '',
-  rke2: 'Helm writes this ConfigMap anew with each upgrade of RKE2. To keep the lines, add the zones to "servers" in a HelmChartConfig named "rke2-coredns".',
+  rke2: 'Each upgrade of RKE2 overwrites this ConfigMap. To keep the lines, add the zones to "servers" in a HelmChartConfig named "rke2-coredns".',
 };
 
 export function manualText(platform: Platform, wanted: Wanted): string {
   const { targets, namespace } = platform;
   if (wanted.addresses.length === 0) {
-    return 'Service "maesh-dns" has no cluster IP yet: ask again when it has one.\n';
+    return 'Service "maesh-dns" has no cluster IP yet: try again when it has one.\n';
   }
   const parts = targets.map((target) => targetText(target, namespace, wanted));
   if (targets.length === 0) parts.push(unknownText(platform, wanted));
@@ -86,7 +86,8 @@ function stubText(target: StubTarget, place: string, { domains, addresses }: Wan
 }
 
 function restartText({ reloads, workload }: CorefileTarget): string {
-  if (reloads) return 'It is served within two minutes, without a restart: plugin "reload" is on.';
+  if (reloads)
+    return 'It takes effect within two minutes, without a restart: plugin "reload" is on.';
   const name = `${workload.kind.toLowerCase()}/${workload.name}`;
   return `Plugin "reload" is off, so restart it: kubectl -n ${workload.namespace} rollout restart ${name}`;
 }
@@ -96,7 +97,7 @@ function unknownText({ problems }: Platform, { domains, addresses }: Wanted): st
   const lines = problems.map(({ object, message, remedy }) => `${object}: ${message}; ${remedy}`);
   return [
     ...lines,
-    `Tell the DNS of this cluster to forward ${domains.map((domain) => `"${domain}"`).join(' and ')} to ${servers}, port 53, UDP and TCP.`,
+    `Configure the DNS of this cluster to forward ${domains.map((domain) => `"${domain}"`).join(' and ')} to ${servers}, port 53, UDP and TCP.`,
     'On OpenShift its operator does that:',
     `    oc patch dns.operator/default --type merge -p '${openShiftPatch(domains, addresses)}'`,
     '',

@@ -92,7 +92,7 @@ test('DataPathProbe tells after the second failure in a row where the way ends, 
   assert.deepEqual(told(), []);
   await round(6_000);
   assert.deepEqual(told(), [
-    'Service maesh/maesh-probe maesh-probe.maesh.maesh: callers get no connection to 10.96.0.9:80 (ETIMEDOUT): they cannot reach the agents',
+    'Service maesh/maesh-probe maesh-probe.maesh.maesh: callers cannot connect to 10.96.0.9:80 (ETIMEDOUT): they cannot reach the agents',
     'Pod maesh/maesh-agent-1 10.1.0.1:10007: the agent on n1 cannot be reached by callers (ETIMEDOUT)',
     'Pod maesh/maesh-agent-2 10.1.0.2:10007: a call through the agent on n2 fails (504 connect_timeout): it does not reach Pods',
   ]);

@@ -22,13 +22,13 @@ export function nameProblem(target: ProbeTarget, { state, detail }: PathStatus):
     return {
       ...problem,
       message: `callers do not get the address ${address} for this name${shown}`,
-      remedy: 'see what is said of the cluster DNS and of maesh-dns here',
+      remedy: 'see the findings on the cluster DNS and maesh-dns',
     };
   }
   if (state === 'no-connection') {
     return {
       ...problem,
-      message: `callers get no connection to ${address}:${port}${shown}: they cannot reach the agents`,
+      message: `callers cannot connect to ${address}:${port}${shown}: they cannot reach the agents`,
       remedy: REACH_AGENTS,
     };
   }
@@ -61,6 +61,6 @@ export function agentProblem(
 }
 
 const REACH_AGENTS =
-  'look whether a NetworkPolicy or the network plugin keeps Pods from the proxy ports of the agents (docs/ports.md), and whether kube-proxy runs on all nodes';
+  'check whether a NetworkPolicy or the network plugin blocks Pods from the proxy ports of the agents (docs/ports.md), and whether kube-proxy runs on all nodes';
 const REACH_PODS =
-  'look whether a NetworkPolicy or the network plugin keeps the agents from Pods of other nodes and namespaces';
+  'check whether a NetworkPolicy or the network plugin blocks the agents from Pods of other nodes and namespaces';

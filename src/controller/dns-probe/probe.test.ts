@@ -67,7 +67,7 @@ test('DnsProbe tells a problem after the second failure in a row, asks each 5 s,
   const [problem] = probe.problems();
   assert.match(
     `${problem?.object}: ${problem?.message}; ${problem?.remedy}`,
-    /^DNS domain maesh: "maesh" does not exist for pods: .+ \(ENOTFOUND\); wait a minute/,
+    /^DNS domain maesh: "maesh" does not resolve in Pods: .+ \(ENOTFOUND\); wait a minute/,
   );
   resolve.answers.set('maesh', 'ns.dns.maesh');
   clock.advance(5_500);

@@ -6,33 +6,33 @@ import type { DomainStatus, ProbeState } from './probe.ts';
 type Told = Pick<Problem, 'message' | 'remedy'>;
 
 const TOLD: Readonly<Record<ProbeState, Told>> = {
-  unknown: { message: 'has not been asked for yet', remedy: '' },
+  unknown: { message: 'has not been queried yet', remedy: '' },
   works: { message: 'is answered by the mesh', remedy: '' },
   'not-forwarded': {
-    message: 'does not exist for pods: the cluster DNS does not forward it to the mesh',
+    message: 'does not resolve in Pods: the cluster DNS does not forward it to the mesh',
     remedy:
-      'wait a minute after an install, then look whether the stanza is in the configuration of the cluster DNS; with --dns-mode manual the log of the controller has the text to add',
+      'wait a minute after an installation, then check that the stanza is in the configuration of the cluster DNS; with --dns-mode manual the log of the controller has the text to add',
   },
   foreign: {
-    message: 'is answered by somebody else than the mesh',
-    remedy: 'take that zone out of the cluster DNS, or choose another mesh domain with --domain',
+    message: 'is answered by something other than the mesh',
+    remedy: 'remove that zone from the cluster DNS, or choose another mesh domain with --domain',
   },
   'no-answer': {
     message: 'gets no answer: the cluster DNS cannot be reached from this pod',
     remedy:
-      'look at the Pods of the cluster DNS and at NetworkPolicies that keep port 53 from pods of the mesh',
+      'check the Pods of the cluster DNS, and NetworkPolicies that block port 53 for Pods of the mesh',
   },
   'failed-behind': {
     message: 'fails: the cluster DNS forwards it, and gets no answer from Service maesh-dns',
-    remedy: 'look whether agents are ready and whether a NetworkPolicy keeps port 5353 from them',
+    remedy: 'check that agents are ready and that no NetworkPolicy blocks their port 5353',
   },
   refused: {
     message: 'is refused by the cluster DNS',
-    remedy: 'look at plugins such as acl in the configuration of the cluster DNS',
+    remedy: 'check plugins such as acl in the configuration of the cluster DNS',
   },
   error: {
-    message: 'cannot be asked for',
-    remedy: 'look at /etc/resolv.conf in the pod of the controller',
+    message: 'cannot be queried',
+    remedy: 'check /etc/resolv.conf in the Pod of the controller',
   },
 };
 

@@ -76,7 +76,7 @@ export function eventOf(problem: Problem, regarding: Regarding): Event {
 
 /** What is told when it has gone. */
 export function resolvedEventOf({ field, message }: Problem, regarding: Regarding): Event {
-  const note = `${field}: no longer so: ${message}`;
+  const note = `Fixed: ${field} (was: ${message})`;
   return build(regarding, { type: 'Normal', reason: RESOLVED, note });
 }
 

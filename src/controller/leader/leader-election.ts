@@ -133,7 +133,7 @@ export class LeaderElection {
     signal.throwIfAborted();
     const lease = this.#observed?.lease ?? null;
     if (lease !== null && !this.#isFree(lease)) {
-      this.#lose(`"${lease.holder}" holds its Lease`);
+      this.#lose(`"${lease.holder}" has its Lease`);
       return;
     }
     // The term counts from before the request: it may wait on the way, the Lease counts from when it is written.
@@ -185,7 +185,8 @@ export class LeaderElection {
     if (holder === this.#leader) return;
     this.#leader = holder;
     const { identity, log } = this.#options;
-    if (holder !== '' && holder !== identity) log.info('Another replica leads', { leader: holder });
+    if (holder !== '' && holder !== identity)
+      log.info('Another replica is the leader', { leader: holder });
   }
 
   #lead(deadlineMs: number, signal: AbortSignal): void {
@@ -199,13 +200,13 @@ export class LeaderElection {
       this.#lose('its Lease could not be renewed in time'),
     );
     if (!isNew) return;
-    log.info('This replica leads', { identity });
+    log.info('This replica is the leader', { identity });
     try {
       this.#options.onStart();
     } catch (error) {
       // A leader that does nothing is worse than none: another replica may fare better.
-      log.error('Cannot begin the work of the leader', { error });
-      this.#lose('its work could not begin');
+      log.error('Cannot start the work of the leader', { error });
+      this.#lose('its work could not start');
     }
   }
 
@@ -213,7 +214,7 @@ export class LeaderElection {
     if (this.#deadlineMs === null) return;
     this.#deadlineMs = null;
     this.#deadlineTimer?.cancel();
-    this.#options.log.info(`This replica does not lead any more: ${why}`);
+    this.#options.log.info(`This replica is no longer the leader: ${why}`);
     this.#ending = this.#end();
   }
 
@@ -221,7 +222,7 @@ export class LeaderElection {
     try {
       await this.#options.onStop();
     } catch (error) {
-      this.#options.log.error('Cannot end the work of the leader', { error });
+      this.#options.log.error('Cannot stop the work of the leader', { error });
     }
   }
 
@@ -235,7 +236,7 @@ export class LeaderElection {
       await this.#put({ ...lease.raw, spec });
     } catch (error) {
       // Nobody is harmed: the Lease runs out by itself.
-      this.#options.log.debug('Cannot give the Lease back', { error: MeshError.from(error) });
+      this.#options.log.debug('Cannot release the Lease', { error: MeshError.from(error) });
     }
   }
 

@@ -174,7 +174,9 @@ export class ReplicaLeases {
       await this.#options.api.request({ method: 'DELETE', path, timeoutMs: REQUEST_TIMEOUT_MS });
     } catch (error) {
       if (isNotFound(error)) return;
-      this.#options.log.debug('Cannot delete the own Lease', { error: MeshError.from(error) });
+      this.#options.log.debug('Cannot delete the Lease of this replica', {
+        error: MeshError.from(error),
+      });
     }
   }
 
@@ -228,7 +230,7 @@ export class ReplicaLeases {
       this.#written = null;
       this.#failures += 1;
       this.#askedMs = retryAfterMsOf(error);
-      const message = `Cannot tell the other controllers about this one: ${MeshError.from(error).message}`;
+      const message = `Cannot report this replica to the other controllers: ${MeshError.from(error).message}`;
       if (this.#failures === 1) log.warn(message);
       else log.debug(message);
     }
@@ -329,7 +331,7 @@ export class ReplicaLeases {
         // Nobody knows whether it lives, so it still counts. The next sweep asks again.
         const known = this.#known.get(name);
         if (known !== undefined) this.#known.set(name, { ...known, wasAway: true });
-        this.#options.log.debug('Cannot look at the Lease of another controller', {
+        this.#options.log.debug('Cannot read the Lease of another controller', {
           name,
           error: MeshError.from(error),
         });

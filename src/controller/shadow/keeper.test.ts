@@ -148,7 +148,7 @@ test('a shadow that somebody deletes is made again with the same address and por
   assert.deepEqual(after.ports, before?.ports);
   assert.match(
     world.first.keeper.problems()[0]?.message ?? '',
-    /deleted by somebody else.*same address/,
+    /deleted by something other than maesh.*same address/,
   );
 });
 
@@ -248,7 +248,7 @@ for (const [what, edit] of edits) {
     assert.equal(world.first.keeper.problems().length, 1);
     assert.match(
       world.first.keeper.problems()[0]?.message ?? '',
-      /put back|writes it anew|made again/,
+      /restored|writes it again|created again/,
     );
     const writes = world.api.writes.length;
     await world.converge(600_000);
@@ -281,7 +281,7 @@ test('a stranger with the name of a shadow is told and left alone', async () => 
   assert.deepEqual(world.api.objects.get(NAME), before);
   const [problem] = world.first.keeper.problems();
   assert.equal(problem?.object, 'Service shop/web');
-  assert.match(problem.message, /is not of maesh/);
+  assert.match(problem.message, /does not belong to maesh/);
   world.api.removeByHand(NAME);
   await world.converge(60_000);
   assert.equal(world.shadowOf('shop/web')?.state, 'published');

@@ -185,9 +185,9 @@ export class Placer {
         object: 'Cluster',
         field: 'services',
         value: String(this.#lost.size),
-        message: `${this.#lost.size} of ${this.#services.size} Services of the mesh vanished at once, which is not believed before it lasted ${this.#lossMs / 1_000} s: they keep their names and addresses until then`,
+        message: `${this.#lost.size} of ${this.#services.size} Services of the mesh disappeared at once; maesh waits ${this.#lossMs / 1_000} s before acting on it, and they keep their names and addresses until then`,
         remedy:
-          'if you deleted them, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespace, --ignore-namespace)',
+          'if you deleted them, wait; if not, check what the API server lost, and the scope of the mesh (--watch-namespace, --ignore-namespace)',
         location: '',
       },
     ];

@@ -105,7 +105,7 @@ function readSpecPorts(spec: Raw, damages: Damage[]): readonly ShadowPort[] {
   for (const item of items.slice(0, PORTS_MAX)) {
     const port = isRecord(item) ? readPort({ ...item, proxyPort: item['targetPort'] }) : null;
     if (port === null) {
-      const message = 'Port does not lead to a proxy port';
+      const message = 'Port does not point to a proxy port';
       damages.push({ field: 'spec.ports', value: item, message });
     } else {
       ports.push(port);

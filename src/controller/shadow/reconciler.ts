@@ -300,7 +300,7 @@ export class Reconciler {
     } catch (error) {
       const { message } = MeshError.from(error);
       // The next try asks again.
-      this.#options.log.debug('Cannot look at a shadow Service', {
+      this.#options.log.debug('Cannot read a shadow Service', {
         name: entry.name,
         error: message,
       });

@@ -56,7 +56,7 @@ export class Reporter {
   }
 
   drifted(entry: Subject): void {
-    const problem = told.driftProblem(this.#subject(entry), 'changed', 'it was put back');
+    const problem = told.driftProblem(this.#subject(entry), 'changed', 'it was restored');
     this.#happened(entry, 'drift', problem);
   }
 
@@ -64,8 +64,8 @@ export class Reporter {
     const addresses = shadow.clusterIPs.join(', ');
     const isSame = shadow.clusterIPs.length > 0 && addresses === entry.clusterIPs.join(', ');
     const outcome = isSame
-      ? 'it was made again with the same address and proxy ports'
-      : `it was made again with another address, ${addresses}`;
+      ? 'it was created again with the same address and proxy ports'
+      : `it was created again with another address, ${addresses}`;
     this.#happened(entry, 'drift', told.driftProblem(this.#subject(entry), 'deleted', outcome));
   }
 

@@ -123,7 +123,7 @@ function wantText(want: Want, namespace: string, { from, to }: PortRange): WantT
   const texts: Readonly<Record<Want, WantText>> = {
     range: {
       why: `all of ${from}-${to} (--proxy-ports) are in use, or were until less than the quarantine ago`,
-      remedy: `${WIDEN}, or leave Services ${LEAVE_OUT}; it goes on by itself when ports become free`,
+      remedy: `${WIDEN}, or leave Services ${LEAVE_OUT}; it then continues by itself when ports become free`,
     },
     namespace: {
       why: `namespace "${namespace}" has its share of ${from}-${to} (--proxy-ports): what is left is kept for other namespaces`,
@@ -135,7 +135,7 @@ function wantText(want: Want, namespace: string, { from, to }: PortRange): WantT
     },
     quarantine: {
       why: 'the Service changed its ports so often that too many of its old ones are in quarantine',
-      remedy: 'wait five minutes; it goes on by itself',
+      remedy: 'wait five minutes; it then continues by itself',
     },
   };
   return texts[want];
@@ -157,9 +157,9 @@ export function heldProblem(
     severity: 'warning',
     field: 'spec.ports',
     value: numbers,
-    message: `Port ${numbers} is not published yet: it needs ${missing.join(', ')}, which some agents cannot serve: ${agents.join(', ')}`,
+    message: `Port ${numbers} is not published yet: it needs ${missing.join(', ')}, which some agents do not support: ${agents.join(', ')}`,
     remedy:
-      'update these agents; the port is published by itself 15 s after the last one that cannot serve it is gone',
+      'update these agents; the port is published 15 s after the last agent without support is gone',
   });
 }
 
@@ -168,7 +168,7 @@ export function driftProblem(subject: Subject, what: string, outcome: string): P
     severity: 'warning',
     field: '',
     value: subject.name,
-    message: `Shadow Service "${subject.namespace}/${subject.name}" was ${what} by somebody else than maesh: ${outcome}`,
+    message: `Shadow Service "${subject.namespace}/${subject.name}" was ${what} by something other than maesh: ${outcome}`,
     remedy: 'leave shadow Services to maesh; change the Service itself, or its annotations',
   });
 }
@@ -178,15 +178,13 @@ export function foreignProblem(subject: Subject): Problem {
     severity: 'error',
     field: 'metadata.name',
     value: subject.name,
-    message: `Service "${subject.namespace}/${subject.name}" is not of maesh, or is for another Service, and has the name that the shadow Service needs`,
-    remedy: `look at who made it and delete or rename it: kubectl -n ${subject.namespace} get service ${subject.name} -o yaml`,
+    message: `Service "${subject.namespace}/${subject.name}" does not belong to maesh or to this Service, but has the name that the shadow Service needs`,
+    remedy: `find out what created it, and delete or rename it: kubectl -n ${subject.namespace} get service ${subject.name} -o yaml`,
   });
 }
 
 export function damagedProblem(subject: Subject, damaged: Damaged): Problem {
-  const outcome = damaged.isMisnamed
-    ? 'maesh leaves it alone'
-    : 'maesh writes it anew from what it knows';
+  const outcome = damaged.isMisnamed ? 'maesh leaves it alone' : 'maesh writes it again';
   return problemOf(subject, {
     severity: 'warning',
     field: damaged.field,
@@ -210,7 +208,7 @@ export function lateProblem(
     severity: 'warning',
     field: 'spec.ports',
     value: subject.name,
-    message: `Published although not all agents said within ${afterMs / 1_000} s that they listen: ${names}${more}`,
+    message: `Published although not all agents confirmed within ${afterMs / 1_000} s that they are listening: ${names}${more}`,
     remedy:
       'look at the logs of these agents; callers on their nodes may be refused until they listen',
   });
@@ -222,7 +220,7 @@ export function writeProblem(subject: Subject, message: string): Problem {
     field: '',
     value: subject.name,
     message: `Cannot write shadow Service "${subject.namespace}/${subject.name}": ${message}`,
-    remedy: 'correct what the API server says; maesh goes on trying',
+    remedy: 'fix the error that the API server reports; maesh keeps trying',
   });
 }
 
@@ -231,9 +229,9 @@ export function changedProblem(subject: Subject, fields: readonly string[]): Pro
     severity: 'warning',
     field: fields.join(', '),
     value: subject.name,
-    message: `The API server, or a webhook of it, keeps other values than maesh writes into shadow Service "${subject.namespace}/${subject.name}"`,
+    message: `The API server or a webhook changes the values that maesh writes into shadow Service "${subject.namespace}/${subject.name}"`,
     remedy:
-      'exempt the mesh namespace from the webhook, or switch on what the field needs; where it is trafficDistribution, callers use agents of other nodes too',
+      'exempt the mesh namespace from the webhook, or enable the feature that the field needs; without trafficDistribution, callers also use agents of other nodes',
   });
 }
 
@@ -243,9 +241,9 @@ export function orphansProblem(count: number, live: number, lossMs: number): Pro
     object: 'Cluster',
     field: 'services',
     value: String(count),
-    message: `${count} of ${live} shadow Services have no Service any more; they are retired if that stays so for ${lossMs / 1_000} s`,
+    message: `${count} of ${live} shadow Services no longer have a Service; they will be retired if this lasts ${lossMs / 1_000} s`,
     remedy:
-      'if you deleted these Services, wait; if not, look at what the API server lost and at the scope of the mesh (--watch-namespace, --ignore-namespace)',
+      'if you deleted these Services, wait; if not, check what the API server lost, and the scope of the mesh (--watch-namespace, --ignore-namespace)',
     location: '',
   };
 }

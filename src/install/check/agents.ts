@@ -37,8 +37,8 @@ function checkPlaces(
         object: objectOf(namespace),
         field: 'status.desiredNumberScheduled',
         value: few(bare.map(({ name }) => name)),
-        message: `${count(bare.length, 'node')} without an agent; callers there go to other nodes`,
-        remedy: `see what the DaemonSet says: kubectl -n ${namespace} describe daemonset/maesh-agent`,
+        message: `${count(bare.length, 'node')} without an agent; callers there use agents of other nodes`,
+        remedy: `check the DaemonSet: kubectl -n ${namespace} describe daemonset/maesh-agent`,
       }),
     ];
   });
@@ -64,14 +64,14 @@ function checkPods(facts: ClusterFacts, workload: WorkloadFact): readonly Findin
     unready.map((pod) => `${tellPod(pod)}${pod.node === '' ? '' : ` on ${pod.node}`}`),
   );
   const finding = unready.length === pods.length ? error : warning;
-  const upgrade = workload.updated < workload.wanted ? 'an upgrade does not get on: ' : '';
+  const upgrade = workload.updated < workload.wanted ? 'an upgrade is stuck: ' : '';
   return [
     finding('agents', {
       object,
       field: 'status.numberReady',
       value: `${pods.length - unready.length} of ${pods.length}`,
       message: `${upgrade}${told}`,
-      remedy: `look why: ${seeOf(first, namespace)}`,
+      remedy: `find the cause: ${seeOf(first, namespace)}`,
     }),
   ];
 }
@@ -92,8 +92,8 @@ export function checkStreams(facts: ClusterFacts): readonly Finding[] {
       error('discovery', {
         object,
         value: few(lost.map(({ name, node }) => `${name} on ${node}`)),
-        message: `${count(lost.length, 'agent')} not connected to a controller; they go on with the configuration they have`,
-        remedy: `look why: kubectl -n ${namespace} logs ${lost[0]?.name ?? ''}`,
+        message: `${count(lost.length, 'agent')} not connected to a controller; they keep their last configuration`,
+        remedy: `find the cause: kubectl -n ${namespace} logs ${lost[0]?.name ?? ''}`,
       }),
     );
   }
@@ -105,7 +105,7 @@ export function checkStreams(facts: ClusterFacts): readonly Finding[] {
         object,
         value: few(by),
         message: `${count(behind.length, 'agent')} without the latest configuration`,
-        remedy: 'a busy or throttled node: look at its load, and at the log of the agent',
+        remedy: 'the node may be busy or throttled: check its load, and the log of the agent',
       }),
     );
   }
@@ -137,11 +137,11 @@ function checkListening(agents: readonly AgentFact[], namespace: string): readon
         object: `Pod ${agent.includes('/') ? agent : `${namespace}/${agent}`}`,
         value: few(of, 3),
         message: isShort
-          ? `the agent on ${where} has no file descriptors left to listen there`
-          : `the agent on ${where} cannot listen there`,
+          ? `the agent on ${where} has no file descriptors left to open this port`
+          : `the agent on ${where} cannot open this port`,
         remedy: isShort
-          ? 'take Services with many ports out of the mesh (maesh.dev/mesh: disabled), lower agent.threads, or raise the limit of open files of the container runtime on that node'
-          : 'something else on that node has this port, or a policy forbids it: free it, or choose another range with --proxy-ports',
+          ? 'exclude Services with many ports from the mesh (maesh.dev/mesh: disabled), lower agent.threads, or raise the limit of open files of the container runtime on that node'
+          : 'something else on that node uses this port, or a policy forbids it: free the port, or choose another range with --proxy-ports',
       });
     }),
   );
@@ -155,7 +155,7 @@ function checkBuilds(agents: readonly AgentFact[], object: string): readonly Fin
       object,
       value: builds.map(([build, of]) => `${of.length} run ${build}`).join(', '),
       message: 'not all agents are of the same version',
-      remedy: 'wait for the upgrade to end, or run it',
+      remedy: 'wait for the upgrade to finish, or run it',
     }),
   ];
 }

@@ -42,14 +42,14 @@ const PROBLEM: Problem = {
 test('checkCluster() says of a good cluster what it looked at', () => {
   assert.deepEqual(told(healthy(), true), [
     'ok Kubernetes: v1.36.3',
-    'ok kube-proxy: kube-proxy (nftables) leads callers to the agent of their node',
-    'ok permissions: controller and agents have what they need',
+    'ok kube-proxy: kube-proxy (nftables) sends callers to the agent on their node',
+    'ok permissions: controller and agents have their permissions',
     'ok controller: 2 of 2 replicas ready',
     'ok leader: maesh-controller-a',
     'ok certificates: the CA is valid until 2026-10-28',
     'ok agents: 2 agents ready',
     'ok discovery: 2 agents connected and up to date',
-    'ok maesh-dns: 10.96.0.53 leads to 2 agents',
+    'ok maesh-dns: 10.96.0.53 points to 2 agents',
     'ok cluster DNS: forwards the mesh domains (dns mode "auto")',
     'ok names: 2 Services with a mesh name',
     'ok proxy ports: 4 of 20000 used (10000-29999)',
@@ -67,14 +67,14 @@ const CASES: Readonly<
     { version: known('v1.20.9') },
     [
       'error Kubernetes: Kubernetes version = v1.20.9: maesh needs Kubernetes 1.21 or later',
-      'warning kube-proxy: Kubernetes version = v1.20.9: kube-proxy knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
+      'warning kube-proxy: Kubernetes version = v1.20.9: kube-proxy does not support trafficDistribution (Kubernetes 1.31): callers use any agent, not the one on their node',
     ],
   ],
   'an old Kubernetes': [
     { version: known('v1.21.1') },
     [
-      'warning upgrades: Kubernetes version = v1.21.1: has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers',
-      'warning kube-proxy: Kubernetes version = v1.21.1: kube-proxy knows no trafficDistribution (Kubernetes 1.31): callers reach any agent, not the one of their node',
+      'warning upgrades: Kubernetes version = v1.21.1: allows only one agent per node at a time: during an upgrade of maesh, agents of other nodes serve its callers',
+      'warning kube-proxy: Kubernetes version = v1.21.1: kube-proxy does not support trafficDistribution (Kubernetes 1.31): callers use any agent, not the one on their node',
     ],
   ],
   'a Kubernetes that keeps callers in their zone': [
@@ -134,7 +134,7 @@ const CASES: Readonly<
   'an upgrade that is under way': [
     { controller: known({ ...controller, updated: 1 }) },
     [
-      'warning controller: Deployment maesh/maesh-controller status = 1 of 2 updated: an upgrade is under way',
+      'warning controller: Deployment maesh/maesh-controller status = 1 of 2 updated: an upgrade is in progress',
     ],
   ],
   'an upgrade that is stuck while the old version serves': [
@@ -151,32 +151,32 @@ const CASES: Readonly<
       ]),
     },
     [
-      'error controller: Deployment maesh/maesh-controller status = 1 of 2 updated: an upgrade is under way, and new Pods do not get ready: maesh-controller-new (ErrImagePull)',
-      'warning agents: DaemonSet maesh/maesh-agent status.numberReady = 2 of 3: an upgrade does not get on: maesh-agent-new (ErrImagePull) on n2',
+      'error controller: Deployment maesh/maesh-controller status = 1 of 2 updated: an upgrade is in progress, and new Pods do not become ready: maesh-controller-new (ErrImagePull)',
+      'warning agents: DaemonSet maesh/maesh-agent status.numberReady = 2 of 3: an upgrade is stuck: maesh-agent-new (ErrImagePull) on n2',
     ],
   ],
   'no replicas': [
     { controller: known({ ...controller, wanted: 0, ready: 0 }) },
     [
-      'error controller: Deployment maesh/maesh-controller spec.replicas = 0: there is no controller: nothing that changes reaches agents',
+      'error controller: Deployment maesh/maesh-controller spec.replicas = 0: there is no controller: agents get no changes',
     ],
   ],
   'no leader': [
     { lease: known({ holder: '', ageMs: Infinity, durationMs: 15_000 }) },
     [
-      'error leader: Lease maesh/maesh-controller spec.holderIdentity = nobody: no replica leads: no new name is published, and the cluster DNS is not kept',
+      'error leader: Lease maesh/maesh-controller spec.holderIdentity = none: there is no leader: no new name is published, and the cluster DNS is not maintained',
     ],
   ],
   'a leader that is gone': [
     { lease: known({ holder: 'x', ageMs: 90_000, durationMs: 15_000 }) },
     [
-      'error leader: Lease maesh/maesh-controller spec.renewTime = 90 s ago: "x" leads, and does not renew: no new name is published, and the cluster DNS is not kept',
+      'error leader: Lease maesh/maesh-controller spec.renewTime = 90 s ago: "x" is the leader, but does not renew its Lease: no new name is published, and the cluster DNS is not maintained',
     ],
   ],
   'a CA that ends': [
     { ca: known({ endMs: good.nowMs + 86_400_000, certificates: 1 }) },
     [
-      'warning certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = 2026-01-02: the CA expires then, and should have been renewed long ago',
+      'warning certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = 2026-01-02: the CA expires at that time; its renewal is overdue',
     ],
   ],
   'a CA that ended': [
@@ -188,7 +188,7 @@ const CASES: Readonly<
   'a CA that is damaged': [
     { ca: known({ endMs: 0, certificates: 0 }) },
     [
-      'error certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = unreadable: holds no certificate that can be read',
+      'error certificates: ConfigMap maesh/maesh-ca data["ca.crt"] = unreadable: has no readable certificate',
     ],
   ],
   'no CA': [
@@ -207,7 +207,7 @@ const CASES: Readonly<
       ]),
     },
     [
-      'error agents: DaemonSet maesh/maesh-agent status.desiredNumberScheduled = n3: 1 node without an agent; callers there go to other nodes',
+      'error agents: DaemonSet maesh/maesh-agent status.desiredNumberScheduled = n3: 1 node without an agent; callers there use agents of other nodes',
     ],
   ],
   'an agent that is not ready, and one that is lost': [
@@ -220,7 +220,7 @@ const CASES: Readonly<
     },
     [
       'warning agents: DaemonSet maesh/maesh-agent status.numberReady = 2 of 3: maesh-agent-a (CrashLoopBackOff) on n1',
-      'error discovery: DaemonSet maesh/maesh-agent = maesh-agent-c on n3: 1 agent not connected to a controller; they go on with the configuration they have',
+      'error discovery: DaemonSet maesh/maesh-agent = maesh-agent-c on n3: 1 agent not connected to a controller; they keep their last configuration',
     ],
   ],
   'agents that are behind, of another version, and cannot listen': [
@@ -243,15 +243,15 @@ const CASES: Readonly<
     },
     [
       'warning discovery: DaemonSet maesh/maesh-agent = n1 by 3 versions: 1 agent without the latest configuration',
-      'error proxy ports: Pod maesh/maesh-agent-b = port 10001: address in use: the agent on n2 cannot listen there',
-      'error proxy ports: Pod maesh/maesh-agent-b = port 10002 for shop/many: EMFILE: the agent on n2 has no file descriptors left to listen there',
+      'error proxy ports: Pod maesh/maesh-agent-b = port 10001: address in use: the agent on n2 cannot open this port',
+      'error proxy ports: Pod maesh/maesh-agent-b = port 10002 for shop/many: EMFILE: the agent on n2 has no file descriptors left to open this port',
       'warning agents: DaemonSet maesh/maesh-agent = 1 run 0.2.0, 1 run 0.1.0: not all agents are of the same version',
     ],
   ],
   'a DNS that leads nowhere': [
     { dnsService: known({ addresses: ['10.96.0.53'], endpoints: 0 }) },
     [
-      'error maesh-dns: Service maesh/maesh-dns = 10.96.0.53: leads to no agent that is ready: mesh names resolve for nobody',
+      'error maesh-dns: Service maesh/maesh-dns = 10.96.0.53: has no ready agent: mesh names do not resolve',
     ],
   ],
   'a DNS that is not forwarded, and problems': [
@@ -304,7 +304,7 @@ const CASES: Readonly<
     [
       'warning leader: leader = unknown: Cannot GET "/x": 403 Forbidden',
       'warning nodes: nodes = unknown: Cannot GET "/x": 403 Forbidden',
-      'warning problems: Pod maesh/maesh-controller-a = unknown: cannot be asked: Cannot GET "/x": 403 Forbidden',
+      'warning problems: Pod maesh/maesh-controller-a = unknown: cannot be queried: Cannot GET "/x": 403 Forbidden',
     ],
   ],
   'no mesh': [
@@ -358,9 +358,11 @@ test('checkCluster() leads to the description of a Pod that never ran, and to th
       .filter(({ topic, field }) => topic === 'agents' && field === 'status.numberReady')
       .map(({ remedy }) => remedy);
   for (const trouble of ['ImagePullBackOff', 'ErrImagePull', 'CreateContainerConfigError']) {
-    assert.deepEqual(remedies(trouble), ['look why: kubectl -n maesh describe pod maesh-agent-a']);
+    assert.deepEqual(remedies(trouble), [
+      'find the cause: kubectl -n maesh describe pod maesh-agent-a',
+    ]);
   }
   for (const trouble of ['', 'CrashLoopBackOff']) {
-    assert.deepEqual(remedies(trouble), ['look why: kubectl -n maesh logs maesh-agent-a']);
+    assert.deepEqual(remedies(trouble), ['find the cause: kubectl -n maesh logs maesh-agent-a']);
   }
 });

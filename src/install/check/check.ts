@@ -44,7 +44,7 @@ export function absent({ namespace, server }: Pick<ClusterFacts, 'namespace' | '
 function checkRights(rights: Known<readonly MissingRight[]>): readonly Finding[] {
   return judge('permissions', rights, (missing) => {
     if (missing.length === 0) {
-      return [ok('permissions', 'controller and agents have what they need')];
+      return [ok('permissions', 'controller and agents have their permissions')];
     }
     const byWho = Map.groupBy(missing, ({ who }) => who);
     return [...byWho].map(([who, of]) =>
@@ -55,7 +55,7 @@ function checkRights(rights: Known<readonly MissingRight[]>): readonly Finding[]
         remedy:
           who === 'you'
             ? 'ask for the ClusterRole of users of the command line (docs/rbac.md)'
-            : 'run: maesh upgrade (or helm upgrade); docs/rbac.md says what each permission is for',
+            : 'run: maesh upgrade (or helm upgrade); docs/rbac.md explains each permission',
       }),
     );
   });

@@ -26,7 +26,7 @@ export function checkControllers(facts: ClusterFacts): readonly Finding[] {
     const unready = pods.filter(({ isReady, isEnding }) => !isReady && !isEnding);
     const told = few(unready.map((pod) => tellPod(pod, facts.replicas.get(pod.name))));
     if (wanted === 0) {
-      const message = 'there is no controller: nothing that changes reaches agents';
+      const message = 'there is no controller: agents get no changes';
       const remedy = `kubectl -n ${namespace} scale deployment/maesh-controller --replicas=2`;
       return [error('controller', { object, field: 'spec.replicas', value: '0', message, remedy })];
     }
@@ -70,12 +70,12 @@ export function checkRollout(
       value: `${updated} of ${wanted} updated`,
       message:
         first === undefined
-          ? 'an upgrade is under way'
-          : `an upgrade is under way, and new Pods do not get ready: ${few(unready.map((pod) => tellPod(pod)))}`,
+          ? 'an upgrade is in progress'
+          : `an upgrade is in progress, and new Pods do not become ready: ${few(unready.map((pod) => tellPod(pod)))}`,
       remedy:
         first === undefined
           ? 'wait until it ends, or run: maesh check --wait'
-          : `look why: ${seeOf(first, namespace)}`,
+          : `find the cause: ${seeOf(first, namespace)}`,
     }),
   ];
 }
@@ -85,19 +85,19 @@ export function checkLeader({ lease, namespace, controller }: ClusterFacts): rea
   return judge('leader', lease, (found) => {
     const lost = {
       object: `Lease ${namespace}/maesh-controller`,
-      remedy: `look why: kubectl -n ${namespace} logs -l app.kubernetes.io/component=controller`,
+      remedy: `find the cause: kubectl -n ${namespace} logs -l app.kubernetes.io/component=controller`,
     };
-    const unled = 'no new name is published, and the cluster DNS is not kept';
+    const unled = 'no new name is published, and the cluster DNS is not maintained';
     if (found === null || found.holder === '') {
-      const message = `no replica leads: ${unled}`;
-      return [error('leader', { ...lost, field: 'spec.holderIdentity', value: 'nobody', message })];
+      const message = `there is no leader: ${unled}`;
+      return [error('leader', { ...lost, field: 'spec.holderIdentity', value: 'none', message })];
     }
     // The clocks of this machine and of the cluster may differ.
     const limitMs = found.durationMs * 2 + 30_000;
     if (found.ageMs > limitMs) {
       const seconds = Number.isFinite(found.ageMs) ? Math.round(found.ageMs / 1_000) : 0;
       const value = seconds === 0 ? 'never' : `${seconds} s ago`;
-      const message = `"${found.holder}" leads, and does not renew: ${unled}`;
+      const message = `"${found.holder}" is the leader, but does not renew its Lease: ${unled}`;
       return [error('leader', { ...lost, field: 'spec.renewTime', value, message })];
     }
     return [ok('leader', found.holder)];
@@ -108,7 +108,7 @@ export function checkCa({ ca, nowMs, namespace, controller }: ClusterFacts): rea
   if (controller.ok && controller.value === null) return [];
   return judge('certificates', ca, (found) => {
     const object = `ConfigMap ${namespace}/maesh-ca`;
-    const again = `delete Secret ${namespace}/maesh-ca and restart the controller: a new CA is made, agents take it by themselves`;
+    const again = `delete Secret ${namespace}/maesh-ca and restart the controller: a new CA is created, and agents load it by themselves`;
     if (found === null) {
       const message = 'agents cannot connect without it';
       const remedy = `kubectl -n ${namespace} rollout restart deployment/maesh-controller`;
@@ -116,7 +116,7 @@ export function checkCa({ ca, nowMs, namespace, controller }: ClusterFacts): rea
     }
     const end = { object, field: 'data["ca.crt"]' };
     if (found.certificates === 0) {
-      const message = 'holds no certificate that can be read';
+      const message = 'has no readable certificate';
       return [error('certificates', { ...end, value: 'unreadable', message, remedy: again })];
     }
     const left = found.endMs - nowMs;
@@ -126,8 +126,8 @@ export function checkCa({ ca, nowMs, namespace, controller }: ClusterFacts): rea
       return [error('certificates', { ...end, value, message, remedy: again })];
     }
     if (left < CA_WARN_MS) {
-      const message = 'the CA expires then, and should have been renewed long ago';
-      const remedy = 'look at the log of the leader, then restart it';
+      const message = 'the CA expires at that time; its renewal is overdue';
+      const remedy = 'check the log of the leader, then restart it';
       return [warning('certificates', { ...end, value, message, remedy })];
     }
     return [ok('certificates', `the CA is valid until ${value}`)];

@@ -52,8 +52,8 @@ export function judge<T>(
 ): readonly Finding[] {
   if (fact.ok) return run(fact.value);
   const remedy = fact.isForbidden
-    ? 'run this with more permissions (docs/rbac.md), or ask somebody who has them'
-    : 'run this again; if that goes on, look at the API server';
+    ? 'run this with more permissions (docs/rbac.md), or ask someone who has them'
+    : 'run this again; if it keeps failing, check the API server';
   return [warning(topic, { object: topic, value: UNKNOWN, message: fact.why, remedy })];
 }
 

@@ -12,18 +12,18 @@ export function checkDnsService({ dnsService, namespace }: ClusterFacts): readon
   const object = `Service ${namespace}/maesh-dns`;
   return judge('maesh-dns', dnsService, (found) => {
     if (found === null) {
-      const message = 'the cluster DNS has nowhere to forward mesh names to';
+      const message = 'the cluster DNS has no target for mesh names';
       return [
         error('maesh-dns', { object, value: 'absent', message, remedy: 'run: maesh upgrade' }),
       ];
     }
     const address = found.addresses.join(', ');
     if (found.endpoints === 0) {
-      const message = 'leads to no agent that is ready: mesh names resolve for nobody';
-      const remedy = 'see what is said of agents here';
+      const message = 'has no ready agent: mesh names do not resolve';
+      const remedy = 'see the findings on agents';
       return [error('maesh-dns', { object, value: address, message, remedy })];
     }
-    return [ok('maesh-dns', `${address} leads to ${count(found.endpoints, 'agent')}`)];
+    return [ok('maesh-dns', `${address} points to ${count(found.endpoints, 'agent')}`)];
   });
 }
 
@@ -53,7 +53,7 @@ export function checkShadows({ shadows, controller, namespace }: ClusterFacts): 
           object: 'Services',
           value: few(announced.map(({ service }) => service)),
           message: `${count(announced.length, 'Service')} whose mesh name is not published yet`,
-          remedy: 'wait until all agents listen; see what is said of agents',
+          remedy: 'wait until all agents listen; see the findings on agents',
         }),
       );
     }
@@ -77,7 +77,7 @@ function rangeFinding(
     object: `Deployment ${namespace}/maesh-controller`,
     field: 'MAESH_PROXY_PORTS',
     value: `${range.from}-${range.to}`,
-    remedy: 'widen the range with proxyPorts, or take Services out of the mesh',
+    remedy: 'widen the range with proxyPorts, or exclude Services from the mesh',
   };
   const message = `${used} of ${size} proxy ports are used`;
   if (used >= size) {
@@ -95,8 +95,8 @@ export function checkProblems(facts: ClusterFacts): readonly Finding[] {
     if (replica.ok) continue;
     const remedy = replica.isForbidden
       ? `run this with the permission to get pods/proxy in namespace "${namespace}" (docs/rbac.md)`
-      : `look at it: kubectl -n ${namespace} logs ${pod}`;
-    const message = `cannot be asked: ${replica.why}`;
+      : `check it: kubectl -n ${namespace} logs ${pod}`;
+    const message = `cannot be queried: ${replica.why}`;
     const object = `Pod ${namespace}/${pod}`;
     found.push(warning('problems', { object, value: 'unknown', message, remedy }));
   }

@@ -34,10 +34,10 @@ function told(over: Partial<PreFacts> = {}): readonly string[] {
 test('checkBefore() says of a cluster that is ready what it looked at, and what will change', () => {
   assert.deepEqual(told(), [
     'ok Kubernetes: v1.36.3',
-    'ok mesh: none is installed',
+    'ok mesh: no mesh is installed',
     'ok namespace: "maesh" will be created',
-    'ok names: none of the names is taken',
-    'ok permissions: you may make everything that is needed',
+    'ok names: all names are free',
+    'ok permissions: you may create everything that is needed',
     'ok cluster DNS: kubernetes: ConfigMap kube-system/coredns Corefile gets one stanza for the mesh domains',
   ]);
 });

@@ -21,7 +21,7 @@ export function checkBefore(facts: PreFacts): readonly Finding[] {
 /** A mesh that is there, here or elsewhere. */
 function checkPresent({ mesh, namespace }: PreFacts): readonly Finding[] {
   return judge('mesh', mesh, (found) => {
-    if (found === null) return [ok('mesh', 'none is installed')];
+    if (found === null) return [ok('mesh', 'no mesh is installed')];
     const isHere = found.namespace === namespace;
     const remedy = !isHere
       ? `a cluster has one mesh: use it with --mesh-namespace ${found.namespace}, or uninstall it first`
@@ -29,7 +29,7 @@ function checkPresent({ mesh, namespace }: PreFacts): readonly Finding[] {
         ? 'change it with: maesh upgrade'
         : `Helm manages it: helm upgrade ${found.helmRelease} CHART -n ${found.namespace}`;
     const object = `Namespace ${found.namespace}`;
-    const message = 'there is a mesh in this namespace already';
+    const message = 'there is already a mesh in this namespace';
     return [error('mesh', { object, value: 'installed', message, remedy })];
   });
 }
@@ -39,7 +39,7 @@ function checkNamespace({ target, namespace }: PreFacts): readonly Finding[] {
     const object = `Namespace ${namespace}`;
     if (found === null) return [ok('namespace', `"${namespace}" will be created`)];
     if (found.isEnding) {
-      const message = 'is being deleted: nothing can be made in it';
+      const message = 'is being deleted: nothing can be created in it';
       const remedy = `wait until it is gone: kubectl wait --for=delete namespace/${namespace}`;
       return [
         error('namespace', {
@@ -67,14 +67,14 @@ function checkNames({ clashes, mesh }: PreFacts): readonly Finding[] {
   // Those of a mesh that is there are told as that.
   if (mesh.ok && mesh.value !== null) return [];
   return judge('names', clashes, (all) => {
-    if (all.length === 0) return [ok('names', 'none of the names is taken')];
+    if (all.length === 0) return [ok('names', 'all names are free')];
     return all.map(({ object, owner }) =>
       error('names', {
         object,
         field: 'metadata.labels',
-        value: owner === '' ? 'not of maesh' : owner,
-        message: 'has a name that maesh needs, and was made by somebody else',
-        remedy: 'delete it if nobody uses it any more (it may be left of an earlier installation)',
+        value: owner === '' ? 'not part of maesh' : owner,
+        message: 'has a name that maesh needs, but does not belong to maesh',
+        remedy: 'delete it if it is no longer used (it may remain from an earlier installation)',
       }),
     );
   });
@@ -82,7 +82,7 @@ function checkNames({ clashes, mesh }: PreFacts): readonly Finding[] {
 
 function checkPermissions({ missing }: PreFacts): readonly Finding[] {
   return judge('permissions', missing, (all) => {
-    if (all.length === 0) return [ok('permissions', 'you may make everything that is needed')];
+    if (all.length === 0) return [ok('permissions', 'you may create everything that is needed')];
     return [
       error('permissions', {
         object: 'you',
@@ -103,7 +103,7 @@ function checkTraefik({ traefik }: PreFacts): readonly Finding[] {
         value: 'Traefik Mesh',
         message:
           'an installation of Traefik Mesh (or Maesh) answers mesh names of the same domains',
-        remedy: 'docs/install.md#from-traefik-mesh-or-maesh says how the two change places',
+        remedy: 'docs/install.md#from-traefik-mesh-or-maesh explains the migration',
       }),
     ),
   );

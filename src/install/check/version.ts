@@ -34,13 +34,13 @@ export function checkVersion({ version }: { readonly version: Known<string> }): 
             ...SERVER,
             value,
             message: `this maesh was tested with 1.${OLDEST} to 1.${NEWEST}`,
-            remedy: 'look for a newer maesh',
+            remedy: 'check for a newer version of maesh',
           })
         : ok('Kubernetes', value),
     ];
     if (minor < SURGE) {
       const message =
-        'has one agent per node at a time: during an upgrade of maesh, agents of other nodes carry its callers';
+        'allows only one agent per node at a time: during an upgrade of maesh, agents of other nodes serve its callers';
       const remedy = `upgrade the cluster to 1.${SURGE} or later`;
       found.push(warning('upgrades', { ...SERVER, value, message, remedy }));
     }
@@ -60,9 +60,9 @@ export function checkKubeProxy(facts: ClusterFacts): readonly Finding[] {
     const found = minorOf(kubelet);
     return found >= 0 && found < Math.min(SAME_NODE, minor);
   });
-  const remedy = `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} for the short way`;
+  const remedy = `everything works, with one more hop; upgrade the cluster to 1.${SAME_NODE} to avoid it`;
   if (minor < CLOSE) {
-    const message = `kube-proxy knows no trafficDistribution (Kubernetes 1.${CLOSE}): callers reach any agent, not the one of their node`;
+    const message = `kube-proxy does not support trafficDistribution (Kubernetes 1.${CLOSE}): callers use any agent, not the one on their node`;
     return [warning('kube-proxy', { ...SERVER, value, message, remedy })];
   }
   if (minor < SAME_NODE) {
@@ -80,5 +80,5 @@ export function checkKubeProxy(facts: ClusterFacts): readonly Finding[] {
       }),
     ];
   }
-  return [ok('kube-proxy', `${by} leads callers to the agent of their node`)];
+  return [ok('kube-proxy', `${by} sends callers to the agent on their node`)];
 }

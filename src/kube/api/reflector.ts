@@ -244,7 +244,7 @@ export class Reflector<T> {
   #apply(type: string, object: KubeRecord, meta: KubeRecord): void {
     const { pick, sink } = this.#options;
     if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') {
-      throw this.#unusable(`an event is of the type "${type}", which nobody knows`);
+      throw this.#unusable(`an event is of the unknown type "${type}"`);
     }
     const picked = type === 'DELETED' ? null : pick(object);
     if (picked !== null) sink.set(picked);

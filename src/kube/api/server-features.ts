@@ -70,7 +70,7 @@ export function describeFeatures({ version, minor, slices }: ServerFeatures): st
     return `Cannot tell the version of ${name}: taking it as one of 1.${OLDEST_MINOR} to 1.${NEWEST_MINOR}`;
   }
   if (minor > NEWEST_MINOR) {
-    return `${name} is newer than 1.${NEWEST_MINOR}, the newest that this version of maesh is made for; if something is odd, look for a newer maesh`;
+    return `${name} is newer than 1.${NEWEST_MINOR}, the newest that this version of maesh is made for; if something is odd, check for a newer version of maesh`;
   }
   const lacks = LATER.filter((each) => minor < each.minor).map(({ without }) => without);
   if (slices === null) lacks.push('endpoints are read from Endpoints, which have no zone');
