@@ -2,6 +2,7 @@
 
 import { writeSync } from 'node:fs';
 import type { Clock } from './clock.ts';
+import { printable } from './printable.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 type LogFields = Readonly<Record<string, unknown>>;
@@ -101,25 +102,17 @@ async function jsonEmit(options: LogOptions, write: (line: string) => void): Pro
 function commonEmit(options: LogOptions, write: (line: string) => void): Emit {
   return (level, message, fields) => {
     const time = new Date(options.clock.wallMs()).toISOString();
-    let line = `${time} ${level.toUpperCase().padEnd(5)} ${oneLine(message)}`;
+    let line = `${time} ${level.toUpperCase().padEnd(5)} ${printable(message)}`;
     for (const [name, value] of Object.entries(fields)) line += ` ${name}=${fieldText(value)}`;
     write(`${line}\n`);
   };
 }
 
-/** Control characters are escaped, so that nobody can forge a line. */
-function oneLine(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- these are what must not reach a terminal or a line-based reader
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) =>
-    char === '\n' ? '\\n' : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
 function fieldText(value: unknown): string {
   const text = typeof value === 'string' ? value : jsonText(value);
   return typeof value === 'string' && !/^[^\s"=\\]+$/.test(text)
-    ? oneLine(JSON.stringify(text))
-    : oneLine(text);
+    ? printable(JSON.stringify(text))
+    : printable(text);
 }
 
 function jsonText(value: unknown): string {

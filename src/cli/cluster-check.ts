@@ -3,11 +3,12 @@
 import type { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
+import { printable } from '../base/printable.ts';
 import { type Finding, isFlaw, isUnknown } from '../install/check/finding.ts';
 import { waitUntil } from '../install/wait.ts';
 import { EXIT_OK, EXIT_UNKNOWN, type CliContext } from './context.ts';
 import { withCluster, type Cluster } from './install-options.ts';
-import { isJson, printable } from './output.ts';
+import { isJson, jsonText } from './output.ts';
 import {
   countProblems,
   exitCodeOf,
@@ -16,11 +17,14 @@ import {
   severityWord,
   tally,
 } from './problem-text.ts';
+import { wrapped } from './table.ts';
 import { duration } from './value.ts';
 
 const TIMEOUT = duration('1s', '1h');
 /** Problems of one topic that are shown; `-o json` has all. */
 const SHOWN_MAX = 20;
+/** Of one object, so that one does not hide all others. */
+const OBJECT_SHOWN_MAX = 5;
 
 /** The exit code. With `--strict` warnings fail too. */
 export async function checkClusterCommand(command: Command, context: CliContext): Promise<number> {
@@ -107,7 +111,7 @@ export function printFindings(
   const problems = findings.filter(isFlaw);
   if (isJson(command)) {
     const checks = findings.filter((finding) => !isFlaw(finding));
-    context.io.out(`${JSON.stringify({ ...countProblems(problems), problems, checks })}\n`);
+    context.io.out(`${jsonText({ ...countProblems(problems), problems, checks })}\n`);
   } else {
     context.io.out(`${textOf(findings, context.isColored)}\n`);
   }
@@ -119,21 +123,28 @@ export function printFindings(
 export function textOf(findings: readonly Finding[], isColored: boolean): string {
   const width = Math.max(...findings.map(({ topic }) => topic.length));
   const shown = new Map<string, number>();
+  let hidden = 0;
+  /** Whether there is room for one more of this name; counts it. */
+  const fits = (name: string, most: number): boolean => {
+    const nth = (shown.get(name) ?? 0) + 1;
+    shown.set(name, nth);
+    return nth <= most;
+  };
   const lines = findings.flatMap((finding) => {
     const { severity, topic } = finding;
-    const nth = (shown.get(topic) ?? 0) + 1;
-    shown.set(topic, nth);
-    if (nth > SHOWN_MAX) return [];
-    const [first = '', ...rest] = isFlaw(finding)
-      ? problemLines(finding)
-      : linesOf(finding.message);
+    const object = isFlaw(finding) ? finding.object : '';
+    const isShown =
+      (object === '' || fits(`${topic} ${object}`, OBJECT_SHOWN_MAX)) && fits(topic, SHOWN_MAX);
+    if (!isShown) {
+      hidden++;
+      return [];
+    }
+    const texts = isFlaw(finding) ? problemLines(finding) : linesOf(finding.message);
     const margin = ' '.repeat(severityWord(severity, false).length + width + 4);
-    return [
-      `${severityWord(severity, isColored)}  ${printable(topic).padEnd(width)}  ${first}`,
-      ...rest.map((line) => `${margin}${line}`),
-    ];
+    const [first = '', ...rest] = texts.flatMap((line) => wrapped(line, margin));
+    const head = `${severityWord(severity, isColored)}  ${printable(topic).padEnd(width)}  `;
+    return [head + first.slice(margin.length), ...rest];
   });
-  const hidden = [...shown.values()].reduce((sum, all) => sum + Math.max(0, all - SHOWN_MAX), 0);
   const more = hidden === 0 ? [] : [`and ${hidden} more: maesh check -o json`];
   const problems = findings.filter(isFlaw);
   return [

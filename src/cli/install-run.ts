@@ -11,6 +11,7 @@ import { Chart } from '../install/chart.ts';
 import { listAll } from '../install/pages.ts';
 import { lookForMesh, remember, type Present } from '../install/present.ts';
 import { listAt, textAt, type Raw } from '../base/record.ts';
+import { printable } from '../base/printable.ts';
 import { type Finding, isFlaw } from '../install/check/finding.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
@@ -19,7 +20,6 @@ import { selectorOfPart, SHADOW_ANNOTATION } from '../model/names.ts';
 import { checkUntil } from './cluster-check.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, namespaceOf, withCluster, type Cluster } from './install-options.ts';
-import { printable } from './output.ts';
 import { problemLines } from './problem-text.ts';
 import { duration } from './value.ts';
 

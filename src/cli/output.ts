@@ -2,6 +2,8 @@
 
 import { Option, type Command } from 'commander';
 
+import { printableLines } from '../base/printable.ts';
+
 /** Adds `-o, --output text|json`. */
 export function addOutput(command: Command): Command {
   const option = new Option('-o, --output <FORMAT>', 'how to print: text or json').default(
@@ -16,10 +18,7 @@ export function isJson(command: Command): boolean {
   return command.getOptionValue('output') === 'json';
 }
 
-/** Text that comes from elsewhere, with control characters escaped: nothing in it may steer the terminal. */
-export function printable(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- these are what must not reach a terminal
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) => {
-    return char === '\n' ? '\\n' : `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
-  });
+/** A document for `-o json`: nothing in it steers the terminal. With `indent`, on several lines. */
+export function jsonText(value: unknown, indent = 0): string {
+  return printableLines(JSON.stringify(value, null, indent));
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { ok, warning } from '../install/check/finding.ts';
 import type { Problem } from '../model/service.ts';
+import type { Finding } from '../install/check/finding.ts';
 import { textOf } from './cluster-check.ts';
 import { exitCodeOf, problemLines, tally } from './problem-text.ts';
 
@@ -54,8 +55,28 @@ test('textOf() aligns texts of several lines, and shows at most twenty problems 
     '',
     '0 errors, 1 warning',
   ]);
-  const many = Array.from({ length: 25 }, () => warning('problems', told));
-  const text = textOf(many, false);
-  assert.equal(text.split('Service shop/web').length - 1, 20);
-  assert.match(text, /\nand 5 more: maesh check -o json\n\n0 errors, 25 warnings$/);
+  const of = (count: number, object: string): readonly Finding[] =>
+    Array.from({ length: count }, () => warning('problems', { ...told, object }));
+  const services = Array.from({ length: 25 }, (_, i) => `Service shop/web-${i}`);
+  const text = textOf(
+    [...of(100, 'Service shop/loud'), ...services.flatMap((key) => of(1, key))],
+    false,
+  );
+  assert.equal(text.split('Service shop/loud').length - 1, 5);
+  assert.equal(text.split('Service shop/web-').length - 1, 15);
+  assert.match(text, /\nand 105 more: maesh check -o json\n\n0 errors, 125 warnings$/);
+});
+
+test('textOf() fits a terminal of 100 columns, and a mark stays where it points', () => {
+  const message = `${'word '.repeat(60)}\n  x + y\n    ^`;
+  const lines = textOf(
+    [warning('problems', { object: 'Service shop/web', message, remedy: 'mend it' })],
+    false,
+  ).split('\n');
+  assert.ok(
+    lines.every((line) => line.length <= 100),
+    lines.join('\n'),
+  );
+  const at = lines.findIndex((line) => line.includes('x + y'));
+  assert.equal(lines[at + 1]?.indexOf('^'), lines[at]?.indexOf('+') ?? 0);
 });

@@ -2,9 +2,9 @@
 
 import { styleText } from 'node:util';
 
+import { printable } from '../base/printable.ts';
 import type { Problem } from '../model/service.ts';
 import { EXIT_FAILURE, EXIT_OK } from './context.ts';
-import { printable } from './output.ts';
 
 type Severity = Problem['severity'] | 'ok';
 

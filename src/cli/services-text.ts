@@ -17,9 +17,14 @@ export function servicesText(status: ServicesStatus, isColored: boolean): string
   const published = services.filter(({ state }) => state === 'published' || state === 'unknown');
   const others = services.filter((row) => !published.includes(row));
   const where = namespace === '' ? 'the cluster' : `namespace "${namespace}"`;
+  // Where nobody could be asked, there may be some.
+  const none =
+    outside === null && unknown.length > 0
+      ? `The Services of ${where} are unknown`
+      : `No Service of ${where} has a mesh name`;
   const table =
     published.length === 0
-      ? [`No Service of ${where} has a mesh name`]
+      ? [none]
       : tableLines(
           ['SERVICE', ...FIGURE_HEADER, 'BREAKER', 'HEALTHY'],
           published.map((row) => serviceRow(row, shortName(row.service))),

@@ -181,6 +181,9 @@ test('maesh status -n and -A show figures of each Service, and why the others ha
     servicesText(servicesStatus(lookedAt(), 'x'), false),
     /^No Service of namespace "x"/,
   );
+  const unknown = [{ what: ['the state of mesh names'], permissions: [], reason: '', remedy: '' }];
+  const blind = { namespace: '', services: [], outside: null, unknown };
+  assert.match(servicesText(blind, false), /^The Services of the cluster are unknown$/m);
 });
 
 test('maesh status of a Service shows its endpoints and nodes, and no line is wider than 100 columns', () => {

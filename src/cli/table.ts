@@ -1,8 +1,7 @@
 /** Tables for a terminal of 100 columns: long notes go below their row, and nothing in a cell steers the terminal. */
 
+import { printable } from '../base/printable.ts';
 import { styleText } from 'node:util';
-
-import { printable } from './output.ts';
 
 /** Columns that a terminal is taken to have. */
 const WIDTH = 100;
@@ -68,9 +67,12 @@ export function tableLines(
 /** The text in lines of at most 100 columns, each with `indent` before it. A word that is longer stays whole. */
 export function wrapped(text: string, indent: string): readonly string[] {
   return text.split('\n').flatMap((paragraph) => {
+    const whole = printable(paragraph);
+    // What fits keeps its spaces: a mark below a place of the line above stays below it.
+    if (indent.length + whole.length <= WIDTH) return [indent + whole];
     const lines: string[] = [];
     let line = '';
-    for (const word of printable(paragraph).split(' ')) {
+    for (const word of whole.split(' ')) {
       if (line !== '' && indent.length + line.length + 1 + word.length > WIDTH) {
         lines.push(indent + line);
         line = word;

@@ -12,9 +12,9 @@ import type { SoaResolver } from '../controller/dns-probe/probe.ts';
 import { findController, takeBack, uninstall } from '../install/uninstall.ts';
 import { containerEnv, helmRelease } from '../install/facts/workload.ts';
 import { type Raw } from '../base/record.ts';
+import { printable } from '../base/printable.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, withCluster, type Cluster } from './install-options.ts';
-import { printable } from './output.ts';
 import { leaveFor, leaveSeen } from './uninstall-leave.ts';
 import { duration } from './value.ts';
 

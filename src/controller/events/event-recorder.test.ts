@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { ManualClock } from '../../base/clock.ts';
 import { silentLog } from '../../base/log.ts';
 import { seededRandom } from '../../base/random.ts';
+import { printableLines } from '../../base/printable.ts';
 import type { Problem } from '../../model/service.ts';
 import { FakeApi, FakeApiError, pass, settle } from '../authority/api.fixture.ts';
 import { readSeen, type Regarding } from './event.ts';
@@ -227,6 +228,21 @@ test('writes are at most 25 at once and five a second after that', async () => {
   await recorder.stop();
 });
 
+test('an object with a thousand problems takes ten Events, and the others have theirs', async () => {
+  const { api, clock, recorder } = bed();
+  recorder.start();
+  const many = Array.from({ length: 1_000 }, (_, i) => problem({ field: `field-${i}` }));
+  recorder.sync([...many, problem({ object: 'Service shop/other' })]);
+  await pass(clock, 1_000, 100);
+  assert.equal(api.writes().length, 11);
+  recorder.sync([...many.slice(9), problem({ object: 'Service shop/other' })]);
+  await pass(clock, 60_000, 1_000);
+  const notes = [...api.objects.values()].map((event) => String(event['note']));
+  assert.equal(notes.filter((note) => note.includes('no longer so')).length, 9);
+  assert.ok(notes.some((note) => note.startsWith('field-10 ')));
+  await recorder.stop();
+});
+
 test('an API server that is away is tried again with a back-off, and nothing is lost', async () => {
   const { api, clock, recorder, told } = bed();
   api.before = () => {
@@ -274,6 +290,16 @@ test('problems beyond the bound are left out while there is no room, and those o
   await recorder.stop();
 });
 
+test('nothing in a note steers a terminal', async () => {
+  const { api, clock, recorder } = bed();
+  recorder.start();
+  recorder.sync([problem({ value: '\u001b[2J\nok', message: 'wrong\n\u202ehere' })]);
+  await turn(clock);
+  const [event] = api.objects.values();
+  assert.equal(event!['note'], `${FIELD} "\\u001b[2J\\nok": wrong\n\\u202ehere; write 3`);
+  await recorder.stop();
+});
+
 test('a note is cut at 1024 bytes, between characters', async () => {
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 2_000 }), async (text) => {
@@ -284,7 +310,8 @@ test('a note is cut at 1024 bytes, between characters', async () => {
       await turn(clock);
       const [event] = api.objects.values();
       const note = String(event!['note']);
-      const whole = `${FIELD} "many": ${message}; ${message}`;
+      const shown = printableLines(message);
+      const whole = `${FIELD} "many": ${shown}; ${shown}`;
       assert(Buffer.byteLength(note) <= 1_024);
       if (note !== whole) {
         assert(note.endsWith('…') && whole.startsWith(note.slice(0, -1)));

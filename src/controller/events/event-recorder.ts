@@ -63,6 +63,8 @@ const QUIET_MS = 600_000;
 const REPEAT_MS = 1_800_000;
 /** Problems that Events are written for. All are in /api/problems. */
 const PROBLEMS_MAX = 2_000;
+/** Of one object: whoever breaks a thousand annotations must not fill the Events of all others. */
+const OBJECT_PROBLEMS_MAX = 10;
 /** An Event that fails this often is left alone for QUIET_MS. */
 const FAILURES_MAX = 5;
 const RATE = { perSecond: 5, burst: 25 };
@@ -115,16 +117,26 @@ export class EventRecorder {
   }
 
   #compare(): void {
-    const keys = new Set<string>();
-    for (const problem of this.#latest) {
-      if (keys.size >= PROBLEMS_MAX) break;
-      const key = keyOf(problem);
-      keys.add(key);
-      const entry = this.#entries.get(key);
-      if (entry === undefined) this.#entries.set(key, newEntry(problem));
-      else entry.isOpen = true;
+    const present = new Set(this.#latest.map(keyOf));
+    const ofObject = new Map<string, number>();
+    let open = 0;
+    const count = ({ object }: Problem): void => {
+      ofObject.set(object, (ofObject.get(object) ?? 0) + 1);
+      open++;
+    };
+    for (const [key, entry] of this.#entries) {
+      entry.isOpen = present.has(key);
+      if (entry.isOpen) count(entry.problem);
     }
-    for (const [key, entry] of this.#entries) if (!keys.has(key)) entry.isOpen = false;
+    for (const problem of this.#latest) {
+      if (open >= PROBLEMS_MAX) break;
+      const key = keyOf(problem);
+      if (this.#entries.has(key) || (ofObject.get(problem.object) ?? 0) >= OBJECT_PROBLEMS_MAX) {
+        continue;
+      }
+      this.#entries.set(key, newEntry(problem));
+      count(problem);
+    }
     this.#isChanged = true;
     this.#wake(0);
   }

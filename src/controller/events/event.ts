@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 
+import { printable, printableLines } from '../../base/printable.ts';
 import { isRecord, recordAt } from '../../base/record.ts';
 import { labelsOfPart } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
@@ -68,7 +69,7 @@ const OTHER_REASON = 'MeshProblem';
 export function eventOf(problem: Problem, regarding: Regarding): Event {
   const { field, value, message, remedy } = problem;
   const reason = REASONS.find(([pattern]) => pattern.test(field))?.[1] ?? OTHER_REASON;
-  const shown = value === '' ? '' : ` "${value}"`;
+  const shown = value === '' ? '' : ` "${printable(value)}"`;
   const tail = remedy === '' ? '' : `; ${remedy}`;
   const note = `${field}${shown}: ${message}${tail}`;
   return build(regarding, { type: 'Warning', reason, note });
@@ -81,7 +82,7 @@ export function resolvedEventOf({ field, message }: Problem, regarding: Regardin
 }
 
 function build(regarding: Regarding, said: Pick<Event, 'type' | 'reason' | 'note'>): Event {
-  const note = cut(said.note);
+  const note = cut(printableLines(said.note));
   const text = [regarding.kind, regarding.uid, said.reason, note].join('\u0000');
   const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
   const stem = regarding.name.slice(0, NAME_LENGTH_MAX).replace(/[^a-z0-9]+$/, '');

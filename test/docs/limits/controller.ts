@@ -128,6 +128,11 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'controller/events/event-recorder.ts PROBLEMS_MAX',
     ],
     [
+      'Problems of one object that have an Event',
+      'The others are in `/api/problems` only, until one of these is gone',
+      'controller/events/event-recorder.ts OBJECT_PROBLEMS_MAX',
+    ],
+    [
       'Failures of one Event in a row',
       'It is tried again after 10 minutes',
       'controller/events/event-recorder.ts FAILURES_MAX',

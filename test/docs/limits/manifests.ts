@@ -70,5 +70,10 @@ export const MANIFESTS_LIMITS: LimitSection = {
       'The rest is counted; `-o json` has all',
       'cli/cluster-check.ts SHOWN_MAX',
     ],
+    [
+      'Problems of one object that `maesh check` prints',
+      'The rest is counted; `-o json` has all',
+      'cli/cluster-check.ts OBJECT_SHOWN_MAX',
+    ],
   ],
 };
