@@ -36,6 +36,8 @@ const REFUSED: readonly (readonly [input: string, verdict: string])[] = [
   ['HTTP/1.1  200 OK\r\n\r\n', 'bad_response status_malformed'],
   ['\r\nHTTP/1.1 200 OK\r\n\r\n', 'bad_response version_malformed'],
   ['SSH-2.0-OpenSSH_9.2\r\n', 'bad_response version_malformed'],
+  ['220 smtp\r\n', 'bad_response version_malformed'],
+  ['-ERR\r\n', 'bad_response version_malformed'],
   ['HTTP/1.1 099 OK\r\n\r\n', 'bad_response status_malformed'],
   ['HTTP/1.1 20 OK\r\n\r\n', 'bad_response status_malformed'],
   ['HTTP/1.1 2000 OK\r\n\r\n', 'bad_response status_malformed'],

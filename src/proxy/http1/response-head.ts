@@ -66,7 +66,8 @@ export function parseResponseHead(
 // oxlint-disable-next-line complexity -- comparisons of single bytes are its whole content
 function parseStatusLine(buf: Buffer, start: number, end: number, head: Head): number {
   // "HTTP/1.1 200" and one byte more, which tells whether the number ends there.
-  if (start + 13 > end) return INCOMPLETE;
+  if (start + 13 > end)
+    return mayBecomeHttp1(buf, start, end) ? INCOMPLETE : malformed(head, 'version_malformed');
   const isHttp1 =
     buf[start] === 0x48 &&
     buf[start + 1] === 0x54 &&
@@ -87,6 +88,15 @@ function parseStatusLine(buf: Buffer, start: number, end: number, head: Head): n
   }
   head.status = hundreds * 100 + tens * 10 + ones;
   return parseReason(buf, start + 12, end, head);
+}
+
+const HTTP1 = Buffer.from('HTTP/1.');
+
+/** What is something else is refused with its first bytes: its sender may wait for us, and more would never come. */
+function mayBecomeHttp1(buf: Buffer, start: number, end: number): boolean {
+  const length = Math.min(end - start, HTTP1.length);
+  for (let i = 0; i < length; i++) if (buf[start + i] !== HTTP1[i]) return false;
+  return true;
 }
 
 /** The reason and the end of the line. Many servers leave out the space when there is no reason; nothing else can be meant. */
