@@ -77,7 +77,7 @@ test('text begins with whose state it is; without --from that is said to be take
   const { code, out, err } = await run('explain', URL_OF_WEB);
   assert.deepEqual([code, err], [0, '']);
   assert.match(out, /^GET .+\n {2}as agent maesh\/near on node node-1 of http:.+ tells\n/);
-  assert.match(out, /no caller is named \(--from\)/);
+  assert.match(out, /no caller is given \(--from\)/);
 });
 
 test('an agent that cannot be asked is replaced by another one, and that is said', async () => {
@@ -89,7 +89,7 @@ test('an agent that cannot be asked is replaced by another one, and that is said
     front.unreachable.add('far');
     const less = await explain(URL_OF_WEB, '--from', 'caller/client-1');
     assert.match(less.asked, /controller maesh\/c1/);
-    assert.ok(less.assumptions.some((text) => text.startsWith('no agent could be asked')));
+    assert.ok(less.assumptions.some((text) => text.startsWith('no agent could be queried')));
     assert.equal(less.backends[0]?.endpoints[0]?.health, null);
     front.unreachable.add('c1');
     const { code, err } = await run('explain', URL_OF_WEB, '--from', 'caller/client-1');

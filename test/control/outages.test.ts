@@ -32,7 +32,9 @@ test('the API server is away: the agent serves, and what changed meanwhile arriv
     controller.part.lines.find(({ message }) => message.startsWith('Cannot renew the Lease')),
   );
   await cluster.hurry('it leads no more', () =>
-    controller.part.lines.find(({ message }) => message.startsWith('This replica does not lead')),
+    controller.part.lines.find(({ message }) =>
+      message.startsWith('This replica is no longer the leader'),
+    ),
   );
   await served(agent, 'web.shop.maesh');
   assert.equal(await agent.part.status('/readyz'), 200);

@@ -101,6 +101,8 @@ test('the leader vanishes: another leads when its Lease has run out, and meanwhi
   assert.equal((await cluster.call(agent, 'later.shop.maesh')).status, 200);
   assert.deepEqual(await calls.stop(), []);
   await cluster.until('the one that vanished knows', () =>
-    second.part.lines.some(({ message }) => message.startsWith('This replica does not lead')),
+    second.part.lines.some(({ message }) =>
+      message.startsWith('This replica is no longer the leader'),
+    ),
   );
 });

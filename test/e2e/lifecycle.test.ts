@@ -166,7 +166,7 @@ test('a Service port that is taken is a problem with a way out, and is served on
   assert.equal(await mesh.status('/readyz'), 503);
   const [problem] = await mesh.problems();
   assert.equal(problem?.object, 'Service s/web');
-  assert.match(problem?.message ?? '', /taken by another process/);
+  assert.match(problem?.message ?? '', /another process uses the port/);
   assert.match(mesh.stderr, new RegExp(`${address}:20001`));
   other.close();
   await until('it is ready', async () => (await mesh.status('/readyz')) === 200);
@@ -309,7 +309,7 @@ test('a Service port that is taken costs that port, and never the readiness of t
   assert.equal(await mesh.status('/readyz'), 200, 'one of two ports is no reason');
   const [problem] = (await mesh.problems()).filter(({ severity }) => severity === 'error');
   assert.equal(problem?.object, 'Service s/second');
-  assert.match(problem?.message ?? '', /the port is taken/);
+  assert.match(problem?.message ?? '', /another process uses the port/);
   assert.equal(await mesh.metric(metric('s/second')), 1);
   blocker.close();
   await until('it is tried again', async () => (await mesh.metric(metric('s/second'))) === 0);

@@ -39,13 +39,13 @@ test('maesh explain says what is wrong with its use, all together', async () => 
   const { code, out, err } = await maesh([...wrong, ...FROM_SHOP]);
   assert.deepEqual([code, out], [2, '']);
   assert.deepEqual(err.split('\n'), [
-    'maesh: Cannot explain "https://web.shop.maesh/": give a URL, as in http://web.shop.maesh/cart',
+    'maesh: Cannot explain "https://web.shop.maesh/": mesh names are not served over TLS; give http://web.shop.maesh/',
     'maesh: Cannot use "x" for --body-bytes: give a whole number',
     'maesh: Cannot use "x-user" for --header: give a name and a value, as in "x-user: 7"',
     '',
   ]);
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [[], /missing required argument 'words'/],
+    [[], /Cannot explain without a URL/],
     [['GET', 'http://a/', 'http://b/'], /Cannot explain "GET http:\/\/a\/ http:\/\/b\/"/],
     [['http://web.shop.maesh/', '--from', 'shop/clinet'], /did you mean "shop\/client"\?/],
     [

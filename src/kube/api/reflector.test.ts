@@ -326,7 +326,7 @@ test('what is no watch event is an error that is told, and not the end', async (
   bed.reflector.start();
   const lines: readonly (readonly [string, RegExp])[] = [
     ['{"type":"ADDED"}\n', /an event "ADDED" has no object/],
-    ['{"type":"RENAMED","object":{}}\n', /of the type "RENAMED"/],
+    ['{"type":"RENAMED","object":{}}\n', /of the unknown type "RENAMED"/],
     ['hello\n', /is not JSON: "hello"/],
     ['{"type":"ERROR","object":{"code":500,"message":"etcd is away"}}\n', /500: etcd is away/],
   ];
