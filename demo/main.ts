@@ -12,7 +12,7 @@ import { openView } from './view/view.ts';
 
 const HELP = `npm start                 the demo: a shop, the mesh in front of it, live traffic and a terminal view
 npm start -- --plain      the same with plain lines (also without a terminal)
-npm start -- --check      ten seconds of it, then which numbers hold and why; exit code 0 or 1
+npm start -- --check      ten seconds of it, then pass or fail for each expected number, and why; exit code 0 or 1
 `;
 
 const OPTIONS = new Set(['--plain', '--check', '--help', '-h']);
