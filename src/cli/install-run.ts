@@ -256,10 +256,12 @@ async function waitReady(
 }
 
 /**
- * Whether an error is of the installation, and goes away while it comes up. What is wrong with Services is not; the
+ * Whether a finding is of the installation, and goes away while it comes up. What is wrong with Services is not; the
  * cluster DNS waits for a person unless the controller writes it.
  */
 function isInTheWay(finding: Finding, dnsMode: string): boolean {
+  // Names that are on their way: whoever calls one now would not find it.
+  if (finding.topic === 'names') return finding.severity !== 'ok';
   if (finding.severity !== 'error') return false;
   const isPath = isFlaw(finding) && finding.field === 'data path';
   if (finding.topic === 'problems' && !isPath) return false;
