@@ -155,6 +155,11 @@ test('a wall clock that jumps by a day to and fro changes nothing about the traf
 const WALL_CLOCK_READERS: Readonly<Record<string, string>> = {
   'src/base/clock.ts': 'is the clock',
   'src/base/log.ts': 'time of a line of the log',
+  'src/base/guard.ts': 'passes on the clock that it guards',
+  'src/cli/pre-check.ts': 'time in the text of the plan, for people',
+  'src/discovery/copy.ts': 'is compared with the time of a file, which is wall time',
+  'src/discovery/keeper.ts': 'becomes the time of a file',
+  'src/proxy/http1/date-line.ts': 'value of the Date field',
   'src/proxy/http1/access.ts': 'time of a line of the access log',
   'src/agent/admin-view.ts': 'start time of the process among the metrics',
   'src/kube/folder/files.ts': 'is compared with the time of a file, which is wall time',
