@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { skipWithoutPrograms } from '../support/programs.ts';
 import { call, seen } from './support/call.ts';
 import { EndpointServer } from './support/endpoint.ts';
 import { endpoints, Folder, pod, service } from './support/manifests.ts';
@@ -126,7 +127,9 @@ test('the endpoint is told the source address of the caller', async () => {
   assert.equal(got.from, '127.1.0.5');
 });
 
-test('maesh curl reaches the running mesh by name, as a Pod with --from', async () => {
+const withCurl = { skip: skipWithoutPrograms('curl') };
+
+test('maesh curl reaches the running mesh by name, as a Pod with --from', withCurl, async () => {
   const flags = ['curl', '--admin', mesh.admin];
   const url = 'http://a.s.maesh:20001/cart';
   const plain = await maesh([...flags, '-s', url]);
