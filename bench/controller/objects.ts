@@ -6,8 +6,8 @@
 
 import { createHash } from 'node:crypto';
 import { recordAt } from '../../src/base/record.ts';
-import { shadowName } from '../../src/controller/shadow/names.ts';
-import { render, trafficDistributionOf } from '../../src/controller/shadow/render.ts';
+import { shadowName } from '../../src/shadow/names.ts';
+import { render, trafficDistributionOf } from '../../src/shadow/render.ts';
 import { AGENT, markOfPart } from '../../src/model/names.ts';
 import type { Options } from './options.ts';
 

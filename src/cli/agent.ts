@@ -30,7 +30,7 @@ export function agentCommand(context: CliContext): Command {
       ...about,
       async run(reader, { io, env }) {
         const settings = readNodeSettings(reader, env);
-        const { runAgent } = await import('../node/run-agent.ts');
+        const { runAgent } = await import('../run/agent/run-agent.ts');
         return await runAgent(settings, io, env);
       },
     },

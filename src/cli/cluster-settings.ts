@@ -4,9 +4,9 @@ import { hostname } from 'node:os';
 
 import type { Env } from '../base/command.ts';
 import { MeshError } from '../base/error.ts';
-import type { ControllerSettings } from '../controller/settings.ts';
+import type { ControllerSettings } from '../run/controller/settings.ts';
 import { AGENT as AGENT_ACCOUNT } from '../model/names.ts';
-import type { NodeSettings } from '../node/settings.ts';
+import type { NodeSettings } from '../run/agent/settings.ts';
 import type { SettingReader } from './setting-reader.ts';
 import {
   adminConflicts,

@@ -30,7 +30,7 @@ export function controllerCommand(context: CliContext): Command {
       ...about,
       async run(reader, { io, env }) {
         const settings = readControllerSettings(reader, env);
-        const { runController } = await import('../controller/run-controller.ts');
+        const { runController } = await import('../run/controller/run-controller.ts');
         return await runController(settings, io, env);
       },
     },

@@ -31,9 +31,9 @@ async function planOf(
 ): Promise<DnsPlan> {
   if (mode === 'off') return { flavor: 'dns mode "off"', changes: [], problems: [] };
   const [{ ClusterDnsObjects }, { plan }, { detect }] = await Promise.all([
-    import('../controller/cluster-dns/objects.ts'),
-    import('../controller/cluster-dns/plan.ts'),
-    import('../controller/cluster-dns/platform.ts'),
+    import('../cluster-dns/objects.ts'),
+    import('../cluster-dns/plan.ts'),
+    import('../cluster-dns/platform.ts'),
   ]);
   const objects = new ClusterDnsObjects(api, DNS_NAMESPACE, { namespace, owner: null });
   const facts = await objects.readFacts();

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { test } from 'node:test';
 
-import type { UpSettings } from '../agent/settings.ts';
+import type { UpSettings } from '../run/up/settings.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../model/settings.ts';
 import { SettingReader, unknownVariables, variableOf } from './setting-reader.ts';
 import { parseSettingsFile } from './settings-file.ts';

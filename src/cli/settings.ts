@@ -1,6 +1,6 @@
 /** The table of all settings of `maesh up`: flags, variables, the configuration file and docs/settings.md come from it. */
 
-import type { UpSettings } from '../agent/settings.ts';
+import type { UpSettings } from '../run/up/settings.ts';
 import { MeshError } from '../base/error.ts';
 import type { ProxySettings } from '../model/settings.ts';
 import type { SettingReader } from './setting-reader.ts';

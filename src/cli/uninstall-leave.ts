@@ -1,7 +1,7 @@
 /** Gives callers time to leave after the mesh domains are taken out of the cluster DNS, before what they led to goes. */
 
 import { type Clock, delay } from '../base/clock.ts';
-import { askOnce, type SoaResolver } from '../controller/dns-probe/probe.ts';
+import { askOnce, type SoaResolver } from '../monitor/dns/probe.ts';
 import { waitUntil } from '../install/wait.ts';
 
 /**

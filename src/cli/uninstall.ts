@@ -8,7 +8,7 @@ import { Command, Option } from 'commander';
 import { MeshError } from '../base/error.ts';
 import { createLog } from '../base/log.ts';
 import { systemRandom } from '../base/random.ts';
-import type { SoaResolver } from '../controller/dns-probe/probe.ts';
+import type { SoaResolver } from '../monitor/dns/probe.ts';
 import { findController, takeBack, uninstall } from '../install/uninstall.ts';
 import { containerEnv, helmRelease } from '../install/facts/workload.ts';
 import { type Raw } from '../base/record.ts';
@@ -143,7 +143,7 @@ async function confirm(
 }
 
 async function restoreDns(cluster: Cluster, domains: readonly string[]): Promise<void> {
-  const { ClusterDnsKeeper } = await import('../controller/cluster-dns/keeper.ts');
+  const { ClusterDnsKeeper } = await import('../cluster-dns/keeper.ts');
   const keeper = new ClusterDnsKeeper({
     api: cluster.api,
     clock: cluster.clock,

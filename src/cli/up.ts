@@ -31,7 +31,7 @@ export function upCommand(context: CliContext): Command {
       ...about,
       async run(reader, { io, env }) {
         const settings = readUpSettings(reader);
-        const { runUp } = await import('../standalone/run-up.ts');
+        const { runUp } = await import('../run/up/run-up.ts');
         return await runUp(settings, io, env['MAESH_COMMAND'] || 'maesh');
       },
     },

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { connect, createServer, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import '../controller/authority/reflect.ts';
+import '../authority/reflect.ts';
 import { X509CertificateGenerator, SubjectAlternativeNameExtension } from '@peculiar/x509';
 import { systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';

@@ -1,17 +1,17 @@
 /** Untyped objects, from a manifest or the API, to typed ones: the table of the kinds that maesh reads. */
 
-import { readEndpointSlice } from './endpoint-slice.ts';
-import { readEndpoints } from './endpoints.ts';
+import { readEndpointSlice } from './kind/endpoint-slice.ts';
+import { readEndpoints } from './kind/endpoints.ts';
 import { Fields, Findings } from './fields.ts';
 import type { Finding } from './fields.ts';
-import { readNamespace } from './namespace.ts';
-import { readNode } from './node.ts';
+import { readNamespace } from './kind/namespace.ts';
+import { readNode } from './kind/node.ts';
 import { describe } from './object.ts';
 import type { Kind, KubeObject } from './object.ts';
-import { readPod } from './pod.ts';
+import { readPod } from './kind/pod.ts';
 import { isRecord } from '../base/record.ts';
-import { readServiceAccount } from './service-account.ts';
-import { readService } from './service.ts';
+import { readServiceAccount } from './kind/service-account.ts';
+import { readService } from './kind/service.ts';
 
 type Reader = (object: Fields) => KubeObject;
 

@@ -3,7 +3,7 @@
 import { nearest } from '../base/nearest.ts';
 import { API_VERSIONS } from './convert.ts';
 import type { Finding } from './fields.ts';
-import { WORKLOAD_VERSIONS } from './workload.ts';
+import { WORKLOAD_VERSIONS } from './kind/workload.ts';
 
 const VERSIONS: ReadonlyMap<string, string> = new Map([...API_VERSIONS, ...WORKLOAD_VERSIONS]);
 const GROUPS: ReadonlySet<string> = new Set([...VERSIONS.values()].map(groupOf));

@@ -9,8 +9,8 @@ import type { KubeObject } from './object.ts';
 import { isRecord, recordAt } from '../base/record.ts';
 import { show } from './show.ts';
 import { unknownFields } from './unknown-field.ts';
-import { isWorkload, readWorkload } from './workload.ts';
-import type { WorkloadKind } from './workload.ts';
+import { isWorkload, readWorkload } from './kind/workload.ts';
+import type { WorkloadKind } from './kind/workload.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place, TextDocument } from './text/place.ts';
 

@@ -11,7 +11,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
-import { CONTROLLER_METRICS } from '../../src/controller/metrics.ts';
+import { CONTROLLER_METRICS } from '../../src/run/controller/metrics.ts';
 import { METRICS, SCOPE_LABELS } from '../../src/proxy/telemetry/metric-table.ts';
 import { call } from '../e2e/support/call.ts';
 import { EndpointServer } from '../e2e/support/endpoint.ts';

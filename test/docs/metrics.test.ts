@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { CONTROLLER_METRICS } from '../../src/controller/metrics.ts';
+import { CONTROLLER_METRICS } from '../../src/run/controller/metrics.ts';
 import { DEFAULT_METRIC_LIMITS } from '../../src/proxy/telemetry/metric-rows.ts';
 import { METRICS, SCOPE_LABELS } from '../../src/proxy/telemetry/metric-table.ts';
 import { readTables } from '../support/markdown-table.ts';

@@ -161,20 +161,20 @@ const WALL_CLOCK_READERS: Readonly<Record<string, string>> = {
   'src/discovery/keeper.ts': 'becomes the time of a file',
   'src/proxy/http1/date-line.ts': 'value of the Date field',
   'src/proxy/http1/access.ts': 'time of a line of the access log',
-  'src/agent/admin-view.ts': 'start time of the process among the metrics',
+  'src/run/agent/admin-view.ts': 'start time of the process among the metrics',
   'src/kube/folder/files.ts': 'is compared with the time of a file, which is wall time',
   'src/kube/folder/tree.ts': 'is compared with the time of a folder, which is wall time',
   'src/kube/api/exec-plugin.ts': 'is compared with the end of a credential',
-  'src/controller/authority/authority.ts': 'from when to when a certificate holds',
-  'src/controller/authority/token.ts': 'is compared with the end of a token',
-  'src/controller/cluster-dns/keeper.ts':
+  'src/authority/authority.ts': 'from when to when a certificate holds',
+  'src/authority/token.ts': 'is compared with the end of a token',
+  'src/cluster-dns/keeper.ts':
     'times in the copy of what was before; one says that the DNS is to be left alone',
-  'src/controller/events/event-recorder.ts': 'times of Events, which other replicas wrote too',
-  'src/controller/leader/leader-election.ts':
+  'src/events/event-recorder.ts': 'times of Events, which other replicas wrote too',
+  'src/leader/leader-election.ts':
     'times in a Lease, for people; its end is counted by the monotonic clock',
-  'src/controller/leader/replica-leases.ts':
+  'src/leader/replica-leases.ts':
     'times in a Lease, for people; its end is counted by the monotonic clock',
-  'src/controller/shadow/quarantine.ts':
+  'src/shadow/quarantine.ts':
     'is compared with the time in an annotation, which outlives the process',
   'src/install/facts/gather.ts': 'is compared with the times of objects, to tell their age',
 };

@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 
 import { isRecord, listAt, numberAt, recordAt, textAt } from '../../base/record.ts';
-import { clusterIpsOf } from '../../kube/service.ts';
+import { clusterIpsOf } from '../../kube/kind/service.ts';
 import { CA_KEY, SHADOW_ANNOTATION } from '../../model/names.ts';
 import type { CaFact, DnsServiceFact, KubeProxyFact, LeaseFact, ShadowFact } from './facts.ts';
 

@@ -3,8 +3,8 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { CommandIo } from '../../../src/base/command.ts';
-import type { ControllerSettings } from '../../../src/controller/settings.ts';
-import type { NodeSettings } from '../../../src/node/settings.ts';
+import type { ControllerSettings } from '../../../src/run/controller/settings.ts';
+import type { NodeSettings } from '../../../src/run/agent/settings.ts';
 import { BIN } from '../../e2e/support/mesh.ts';
 
 type Env = Readonly<Record<string, string>>;

@@ -10,34 +10,34 @@ export const DATA_PATH_LIMITS: LimitSection = {
     [
       'Agents that a controller calls in one round of its check',
       'The others have their turn in the next round',
-      'controller/data-path/probe.ts AGENTS_PER_ROUND_MAX',
+      'monitor/data-path/probe.ts AGENTS_PER_ROUND_MAX',
     ],
     [
       'Agents that have a problem of their own',
       'The metrics count all',
-      'controller/data-path/probe.ts PROBLEMS_MAX',
+      'monitor/data-path/probe.ts PROBLEMS_MAX',
     ],
-    ['Time for such a call', 'It counts as failed', 'controller/data-path/call.ts CALL_TIMEOUT_MS'],
-    ['Time for its connection', 'The same', 'controller/data-path/call.ts CONNECT_TIMEOUT_MS'],
+    ['Time for such a call', 'It counts as failed', 'monitor/data-path/call.ts CALL_TIMEOUT_MS'],
+    ['Time for its connection', 'The same', 'monitor/data-path/call.ts CONNECT_TIMEOUT_MS'],
     [
       'Bytes that are read of its answer',
       'The rest is left out',
-      'controller/data-path/call.ts BODY_BYTES_MAX',
+      'monitor/data-path/call.ts BODY_BYTES_MAX',
     ],
     [
       'Connections to the endpoint of these calls',
       'The source that has most loses its oldest',
-      'controller/data-path/responder.ts CONNECTIONS_MAX',
+      'monitor/data-path/responder.ts CONNECTIONS_MAX',
     ],
     [
       'Time for a request head there',
       'The connection ends',
-      'controller/data-path/responder.ts HEAD_TIMEOUT_MS',
+      'monitor/data-path/responder.ts HEAD_TIMEOUT_MS',
     ],
     [
       'Time between two requests there',
       'The connection ends',
-      'controller/data-path/responder.ts IDLE_TIMEOUT_MS',
+      'monitor/data-path/responder.ts IDLE_TIMEOUT_MS',
     ],
   ],
 };

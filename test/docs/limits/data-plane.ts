@@ -90,12 +90,12 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Pods that a workload in a manifest stands for',
       'A problem says so; further ones are left out',
-      'kube/workload.ts COPIES_MAX',
+      'kube/kind/workload.ts COPIES_MAX',
     ],
     [
       'Seconds of `sessionAffinityConfig.clientIP.timeoutSeconds`',
       'A problem names it, and 10800 holds',
-      'kube/service.ts AFFINITY_SECONDS_MAX',
+      'kube/kind/service.ts AFFINITY_SECONDS_MAX',
     ],
     [
       'Retry tokens of a Service',

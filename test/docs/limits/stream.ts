@@ -69,22 +69,22 @@ export const STREAM_LIMITS: LimitSection = {
     [
       'The same, as an agent finds them',
       'The worst are told',
-      'agent/trouble-watch.ts TROUBLES_MAX',
+      'run/agent/trouble-watch.ts TROUBLES_MAX',
     ],
     [
       'Services whose figures an agent judges',
       'Beyond it only those that were called are judged, a moment later',
-      'agent/trouble-watch.ts WATCHED_MAX',
+      'run/agent/trouble-watch.ts WATCHED_MAX',
     ],
     [
       'The same, in the Lease by which replicas tell each other',
       'The worst are told; each replica has its own',
-      'controller/leader/replica-leases.ts TROUBLES_MAX',
+      'leader/replica-leases.ts TROUBLES_MAX',
     ],
     [
       'Problems made of them',
       'The others are left out',
-      'controller/traffic/traffic-problems.ts PROBLEMS_MAX',
+      'monitor/traffic-problems.ts PROBLEMS_MAX',
     ],
     [
       'Characters of each text in them',
@@ -109,7 +109,7 @@ export const STREAM_LIMITS: LimitSection = {
     [
       'Agents and Services named in the problem about them',
       'It says how many more there are',
-      'controller/agent-problems.ts NAMED_MAX',
+      'monitor/agent-problems.ts NAMED_MAX',
     ],
     [
       'Characters of a reason to go away',
@@ -186,7 +186,7 @@ export const STREAM_LIMITS: LimitSection = {
     [
       'Time to ask for the certificates',
       'Those of the copy on disk are used',
-      'node/bundle.ts REQUEST_TIMEOUT_MS',
+      'run/agent/bundle.ts REQUEST_TIMEOUT_MS',
     ],
     [
       'Size of the last good copy on disk',

@@ -1,11 +1,11 @@
 /** The mesh of `maesh up` inside the test process, for what cannot be done from outside: killing a thread, another clock. */
 
-import { Agent } from '../../../src/agent/agent.ts';
+import { Agent } from '../../../src/run/agent/agent.ts';
 import { type Clock, systemClock } from '../../../src/base/clock.ts';
 import { silentLog } from '../../../src/base/log.ts';
 import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../../src/model/settings.ts';
 import { SERVICE_OWN } from '../../../src/proxy/ledger/layout.ts';
-import { Manifests } from '../../../src/standalone/manifests.ts';
+import { Manifests } from '../../../src/run/up/manifests.ts';
 
 export interface InProcessOptions {
   readonly paths: readonly string[];

@@ -1,0 +1,383 @@
+/**
+ * Tells people about Problems where they look: as Kubernetes Events on the object. Level-triggered: `sync()` says what is wrong now, and this
+ * works off what is not told yet, slowly and in order.
+ *
+ *              ┌────── again after 10 min at the earliest ─────┐
+ *              ▼                                               │
+ *   open ──► told (Warning) ──every 30 min: count + 1──► told  │
+ *              │ the problem goes                              │
+ *              ▼                                               │
+ *           resolved (Normal) ─── the problem comes back ──────┘
+ */
+
+import type { Clock, Timer } from '../base/clock.ts';
+import { MeshError } from '../base/error.ts';
+import type { Log } from '../base/log.ts';
+import { systemRandom, type Random } from '../base/random.ts';
+import { Backoff, type BackoffBounds } from '../base/backoff.ts';
+import { TokenBucket } from '../base/token-bucket.ts';
+import { FIELD_MANAGER } from '../kube/api/client.ts';
+import type { Problem } from '../model/service.ts';
+import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../kube/api/api.ts';
+import {
+  createBody,
+  eventOf,
+  eventPath,
+  readSeen,
+  repeatPatch,
+  resolvedEventOf,
+  type Event,
+  type EventApi,
+  type EventContext,
+  type Regarding,
+} from './event.ts';
+
+export interface EventRecorderOptions {
+  readonly api: Api;
+  /** Of this controller; the Events name it. */
+  readonly identity: string;
+  readonly clock: Clock;
+  readonly random?: Random;
+  readonly log: Log;
+  /** The object that `Problem.object` names; null when there is none (a file, or it is gone). */
+  readonly lookup: (object: string) => Regarding | null | Promise<Regarding | null>;
+}
+
+interface Entry {
+  readonly problem: Problem;
+  isOpen: boolean;
+  /** What the last Event said; `unsure`: that it is over may have been written, no answer said so yet. */
+  told: 'nothing' | 'open' | 'unsure' | 'resolved';
+  /** Monotonic time of the last Warning, or of giving up on one; null before. */
+  warnedMs: number | null;
+  /** How often the Warning counts, and the Event that counts it. */
+  count: number;
+  name: string;
+  failures: number;
+}
+
+type Work = 'tell' | 'repeat' | 'resolve';
+
+const QUIET_MS = 600_000;
+/** An Event is kept by the API server for an hour after its last change. */
+const REPEAT_MS = 1_800_000;
+/** Problems that Events are written for. All are in /api/problems. */
+const PROBLEMS_MAX = 2_000;
+/** Of one object: whoever breaks a thousand annotations must not fill the Events of all others. */
+const OBJECT_PROBLEMS_MAX = 10;
+/** An Event that fails this often is left alone for QUIET_MS. */
+const FAILURES_MAX = 5;
+const RATE = { perSecond: 5, burst: 25 };
+const RETRY_MS_MAX = 30_000;
+const RETRY: BackoffBounds = { firstMs: 1_600, lastMs: RETRY_MS_MAX };
+const REQUEST_TIMEOUT_MS = 10_000;
+const MERGE_PATCH = 'application/merge-patch+json';
+
+export class EventRecorder {
+  readonly #options: EventRecorderOptions;
+  readonly #bucket: TokenBucket;
+  readonly #backoff: Backoff;
+  /** By the words of the problem. Those that are gone stay until they may be told again. */
+  readonly #entries = new Map<string, Entry>();
+  #latest: readonly Problem[] = [];
+  #eventApi: EventApi = 'events.k8s.io/v1';
+  #isEventApiSure = false;
+  #abort: AbortController | null = null;
+  #working: Promise<void> | null = null;
+  #timer: Timer | null = null;
+  /** `sync()` or `start()` came after the work under way began. */
+  #isChanged = false;
+
+  constructor(options: EventRecorderOptions) {
+    this.#options = options;
+    this.#bucket = new TokenBucket(options.clock, RATE);
+    this.#backoff = new Backoff(options.random ?? systemRandom, RETRY);
+  }
+
+  /** Begins to record: this replica leads. May be called again after `stop()`. */
+  start(): void {
+    if (this.#abort !== null) return;
+    this.#abort = new AbortController();
+    this.#compare();
+  }
+
+  /** Forgets what was told: the next leader finds it in the Events themselves. Resolves when nothing is under way. */
+  async stop(): Promise<void> {
+    this.#abort?.abort();
+    this.#abort = null;
+    this.#timer?.cancel();
+    this.#entries.clear();
+    await this.#working;
+  }
+
+  /** All problems that there are now. Also remembered while it is stopped. */
+  sync(problems: readonly Problem[]): void {
+    this.#latest = problems;
+    if (this.#abort !== null) this.#compare();
+  }
+
+  #compare(): void {
+    const present = new Set(this.#latest.map(keyOf));
+    const ofObject = new Map<string, number>();
+    let open = 0;
+    const count = ({ object }: Problem): void => {
+      ofObject.set(object, (ofObject.get(object) ?? 0) + 1);
+      open++;
+    };
+    for (const [key, entry] of this.#entries) {
+      entry.isOpen = present.has(key);
+      if (entry.isOpen) count(entry.problem);
+    }
+    for (const problem of this.#latest) {
+      if (open >= PROBLEMS_MAX) break;
+      const key = keyOf(problem);
+      if (this.#entries.has(key) || (ofObject.get(problem.object) ?? 0) >= OBJECT_PROBLEMS_MAX) {
+        continue;
+      }
+      this.#entries.set(key, newEntry(problem));
+      count(problem);
+    }
+    this.#isChanged = true;
+    this.#wake(0);
+  }
+
+  #wake(delayMs: number): void {
+    if (this.#abort === null || this.#working !== null) return;
+    this.#timer?.cancel();
+    this.#timer = this.#options.clock.after(delayMs, () => this.#begin());
+  }
+
+  #begin(): void {
+    const { signal } = this.#abort ?? {};
+    if (signal === undefined || this.#working !== null) return;
+    this.#isChanged = false;
+    this.#working = this.#workOff(signal).then((delayMs) => {
+      this.#working = null;
+      if (this.#isChanged) this.#wake(0);
+      else if (delayMs !== null) this.#wake(delayMs);
+    });
+  }
+
+  /** Writes what is due, one at a time. Tells after how many milliseconds there is more to do; null is only after `sync()`. */
+  async #workOff(signal: AbortSignal): Promise<number | null> {
+    for (;;) {
+      const { entry, work, waitMs } = this.#next();
+      if (signal.aborted || entry === null) return waitMs;
+      const delayMs = this.#bucket.take();
+      if (delayMs > 0) return delayMs;
+      try {
+        await this.#do(entry, work, signal);
+        this.#backoff.reset();
+        entry.failures = 0;
+      } catch (error) {
+        if (signal.aborted) return null;
+        const pauseMs = this.#fail(entry, error);
+        if (pauseMs > 0) return pauseMs;
+      }
+    }
+  }
+
+  /** What is due first: new problems, then those that went, then repetitions. Forgets what is told and over. */
+  #next(): { entry: Entry | null; work: Work; waitMs: number | null } {
+    const nowMs = this.#options.clock.nowMs();
+    let resolved: Entry | null = null;
+    let repeated: Entry | null = null;
+    let waitMs = Infinity;
+    for (const [key, entry] of this.#entries) {
+      const dueInMs = dueMs(entry) - nowMs;
+      if (dueInMs > 0) {
+        waitMs = Math.min(waitMs, dueInMs);
+        continue;
+      }
+      if (!entry.isOpen) {
+        if (isToResolve(entry)) resolved ??= entry;
+        else this.#entries.delete(key);
+      } else if (entry.told === 'open') {
+        repeated ??= entry;
+      } else {
+        return { entry, work: 'tell', waitMs: 0 };
+      }
+    }
+    const work = resolved === null ? 'repeat' : 'resolve';
+    const isIdle = waitMs === Infinity;
+    return { entry: resolved ?? repeated, work, waitMs: isIdle ? null : waitMs };
+  }
+
+  async #do(entry: Entry, work: Work, signal: AbortSignal): Promise<void> {
+    const { clock, lookup } = this.#options;
+    const { problem } = entry;
+    // Another problem took its place: that nothing is wrong any more would be a lie.
+    const isReplaced = work === 'resolve' && this.#isStillWrong(problem);
+    const regarding = isReplaced ? null : await lookup(problem.object);
+    if (work === 'resolve') {
+      entry.told = 'unsure';
+      if (regarding !== null) await this.#write(resolvedEventOf(problem, regarding), 0, signal);
+      entry.told = 'resolved';
+      return;
+    }
+    if (regarding !== null) {
+      const event = eventOf(problem, regarding);
+      const isSame = entry.name === event.name;
+      const over = resolvedEventOf(problem, regarding);
+      entry.count = await this.#write(event, isSame ? entry.count : 0, signal, over);
+      entry.name = event.name;
+    }
+    entry.told = regarding === null ? 'nothing' : 'open';
+    entry.warnedMs = clock.nowMs();
+  }
+
+  #isStillWrong({ object, field }: Problem): boolean {
+    for (const { isOpen, problem } of this.#entries.values()) {
+      if (isOpen && problem.object === object && problem.field === field) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Creates the Event, or counts it once more when it is there: `count` is how often it was seen, as far as is known. `over` is the one
+   * that takes it back.
+   */
+  async #write(
+    event: Event,
+    count: number,
+    signal: AbortSignal,
+    over: Event | null = null,
+  ): Promise<number> {
+    const context = this.#context();
+    if (count > 0) {
+      try {
+        return await this.#repeat(event, count + 1, signal);
+      } catch (error) {
+        // The API server has forgotten it.
+        if (!isNotFound(error)) throw error;
+      }
+    }
+    try {
+      const path = eventPath(event, context.api, '');
+      await this.#call({ method: 'POST', path, body: createBody(event, context), signal });
+      return 1;
+    } catch (error) {
+      if (isConflict(error)) return this.#adopt(event, over, signal);
+      if (isNotFound(error) && (await this.#hasOldApi(signal))) {
+        return this.#write(event, count, signal, over);
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * An earlier leader, or this one before a restart, has told it: it counts once more, but not too soon unless it was said since that
+   * it is over.
+   */
+  async #adopt(event: Event, over: Event | null, signal: AbortSignal): Promise<number> {
+    const seen = await this.#read(event, signal);
+    const isRecent = this.#options.clock.wallMs() - seen.atMs < QUIET_MS;
+    if (isRecent && (over === null || !(await this.#isSaid(over, seen.atMs, signal))))
+      return seen.count;
+    return this.#repeat(event, seen.count + 1, signal);
+  }
+
+  async #read(event: Event, signal: AbortSignal): Promise<ReturnType<typeof readSeen>> {
+    const path = eventPath(event, this.#eventApi, event.name);
+    return readSeen(await this.#call({ method: 'GET', path, signal }));
+  }
+
+  /** Whether an Event is there that was written at this time or later, in Unix milliseconds. */
+  async #isSaid(event: Event, sinceMs: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#read(event, signal)).atMs >= sinceMs;
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
+  }
+
+  async #repeat(event: Event, count: number, signal: AbortSignal): Promise<number> {
+    const context = this.#context();
+    await this.#call({
+      method: 'PATCH',
+      path: eventPath(event, context.api, event.name),
+      body: repeatPatch(count, context),
+      contentType: MERGE_PATCH,
+      signal,
+    });
+    return count;
+  }
+
+  /** Whether a 404 is for the API and not for the namespace. Asked once. */
+  async #hasOldApi(signal: AbortSignal): Promise<boolean> {
+    if (this.#isEventApiSure) return false;
+    try {
+      await this.#call({ method: 'GET', path: `/apis/${this.#eventApi}`, signal });
+      this.#isEventApiSure = true;
+      return false;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      this.#isEventApiSure = true;
+      this.#eventApi = 'v1';
+      this.#options.log.info('The API server has no events.k8s.io/v1: writing core/v1 Events');
+      return true;
+    }
+  }
+
+  /** Counts a failure. Returns how long everything pauses; 0 when only this Event is given up for a while. */
+  #fail(entry: Entry, error: unknown): number {
+    const { clock, log } = this.#options;
+    entry.failures += 1;
+    const message = `Cannot write an Event for ${entry.problem.object}: ${MeshError.from(error).message}`;
+    if (isLasting(error) || entry.failures >= FAILURES_MAX) {
+      log.warn(message);
+      entry.failures = 0;
+      entry.warnedMs = clock.nowMs();
+      // What cannot be said of a problem that went need not be said later.
+      if (!entry.isOpen) entry.told = 'resolved';
+      return 0;
+    }
+    log.debug(message);
+    return Math.max(this.#backoff.fail(), retryAfterMsOf(error));
+  }
+
+  #context(): EventContext {
+    const { identity, clock } = this.#options;
+    return { api: this.#eventApi, identity, nowMs: clock.wallMs() };
+  }
+
+  #call(request: Parameters<Api['request']>[0]): Promise<unknown> {
+    const query = request.method === 'GET' ? {} : { fieldManager: FIELD_MANAGER };
+    return this.#options.api.request({ query, timeoutMs: REQUEST_TIMEOUT_MS, ...request });
+  }
+}
+
+/** Monotonic time at which there is something to do or to forget. */
+function dueMs(entry: Entry): number {
+  const { told, warnedMs } = entry;
+  if (warnedMs === null || isToResolve(entry)) return -Infinity;
+  return warnedMs + (told === 'open' ? REPEAT_MS : QUIET_MS);
+}
+
+/** The problem went, and nobody can be sure yet that this was told. */
+function isToResolve({ isOpen, told }: Entry): boolean {
+  return !isOpen && (told === 'open' || told === 'unsure');
+}
+
+function newEntry(problem: Problem): Entry {
+  return {
+    problem,
+    isOpen: true,
+    told: 'nothing',
+    warnedMs: null,
+    count: 0,
+    name: '',
+    failures: 0,
+  };
+}
+
+function keyOf({ object, field, value, message, remedy }: Problem): string {
+  return [object, field, value, message, remedy].join('\u0000');
+}
+
+/** A refusal that another try would only get again. */
+function isLasting(error: unknown): boolean {
+  const status = statusOf(error);
+  return status !== null && status >= 400 && status < 500 && ![401, 408, 429].includes(status);
+}

@@ -1,0 +1,231 @@
+/** One node of the mesh: the proxy threads, what governs them, and the names; fed with deltas by whoever compiles them. */
+
+import { type Clock, delay } from '../../base/clock.ts';
+import { Guard } from '../../base/guard.ts';
+import type { Log } from '../../base/log.ts';
+import { Rare } from '../../base/rare.ts';
+import type { ListenAddress } from '../../base/wildcard.ts';
+import { ServiceView } from '../../dns/view.ts';
+import { type DnsEvent, DnsServer } from '../../dns/server.ts';
+import type { Delta, Problem } from '../../model/service.ts';
+import type { ProxySettings } from '../../model/settings.ts';
+import { Ledger } from '../../proxy/ledger/ledger.ts';
+import { Placement } from '../../proxy/ledger/placement.ts';
+import { Governor } from '../../proxy/policy/governor.ts';
+import { ThreadPool } from '../../proxy/thread-pool.ts';
+
+export interface AgentOptions {
+  readonly threads: number;
+  readonly proxy: ProxySettings;
+  readonly dns: ListenAddress | null;
+  readonly domains: readonly string[];
+  readonly dnsTtlSeconds: number;
+  readonly serviceCidr: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Of the process; it counts defects. */
+  readonly guard?: Guard;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** What is missing, as sentences. */
+  readonly pending: readonly string[];
+}
+
+export class Agent {
+  readonly ledger: Ledger;
+  readonly services = new ServiceView();
+  readonly dns: DnsServer | null;
+  /** Where names are answered once started. */
+  dnsAddress: ListenAddress | null = null;
+  readonly threads: ThreadPool;
+  readonly governor: Governor;
+  readonly guard: Guard;
+  readonly #placement: Placement;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  /** Called when a thread served a version, failed, or came back. */
+  onChange: () => void = () => undefined;
+  readonly #waiting: { version: number; resolve: () => void }[] = [];
+  #draining = false;
+  /** Once most ports of a configuration were open. */
+  #hasServed = false;
+
+  constructor(options: AgentOptions) {
+    const { clock, log } = options;
+    this.#log = log;
+    this.#clock = clock;
+    this.guard = options.guard ?? new Guard(clock, log);
+    this.ledger = new Ledger(options.threads);
+    this.#placement = new Placement(this.ledger, clock);
+    this.governor = new Governor(this.ledger, clock);
+    this.threads = new ThreadPool({
+      count: options.threads,
+      settings: options.proxy,
+      ledger: this.ledger,
+      clock,
+      log,
+      guard: this.guard,
+      onChange: () => this.#onThreads(),
+    });
+    this.dns = options.dns === null ? null : this.#makeDns(options.dns, options);
+  }
+
+  /** Resolves once the threads are warm. */
+  async start(): Promise<void> {
+    await this.threads.start();
+    this.governor.start();
+  }
+
+  /**
+   * Answers names from now on. To be called once there is a configuration: without one every name would be said not to exist,
+   * and resolvers would remember that.
+   */
+  async answerNames(): Promise<void> {
+    const bound = await this.dns?.start();
+    if (bound !== undefined) this.dnsAddress = { host: bound.address, port: bound.port };
+    this.onChange();
+  }
+
+  /** Hands a change to every part; it is live when `served(version)` resolves. */
+  apply(delta: Delta): void {
+    this.services.apply(delta);
+    // Figures first: a Service's retry budget must be there before its first request.
+    const placed = this.#placement.place(delta);
+    for (const service of delta.services) this.governor.setService(service);
+    for (const key of delta.removedServices) this.governor.removeService(key);
+    this.threads.publish(placed);
+  }
+
+  /** Resolves once every thread serves `version`. */
+  served(version: number): Promise<void> {
+    if (this.threads.servedVersion >= version) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ version, resolve }));
+  }
+
+  readiness(): Readiness {
+    const pending: string[] = [];
+    const { servedVersion, publishedVersion, alive } = this.threads;
+    if (this.#draining) pending.push('the mesh is shutting down');
+    if (alive === 0) pending.push('no proxy thread is alive');
+    if (this.dns !== null && this.dnsAddress === null) pending.push('DNS is not ready yet');
+    if (publishedVersion === 0) pending.push('no configuration was read yet');
+    else if (servedVersion < publishedVersion) {
+      pending.push(
+        `version ${publishedVersion} is not served by every thread, version ${servedVersion} is`,
+      );
+    }
+    // Later such a port costs its own Service: what has the same cause on every node must not take the mesh away.
+    if (!this.#hasServed && this.#isMostlyClosed()) {
+      for (const failure of this.threads.failures) {
+        pending.push(
+          `cannot listen on ${failure.address}:${failure.port} for ${failure.service}: ${failure.code}`,
+        );
+      }
+    }
+    return { ready: pending.length === 0, pending };
+  }
+
+  #isMostlyClosed(): boolean {
+    return this.threads.failures.length > this.threads.listeners;
+  }
+
+  /** Ports that cannot be listened on, as problems with a way out. */
+  problems(): readonly Problem[] {
+    return this.threads.failures.map((failure) => ({
+      severity: 'error',
+      object: `Service ${failure.service}`,
+      field: 'spec.ports',
+      value: String(failure.port),
+      message: `Cannot listen on ${failure.address}:${failure.port}: ${LISTEN_CAUSES[failure.code] ?? failure.code}`,
+      remedy:
+        LISTEN_REMEDIES[failure.code] ?? 'see the system error code; maesh retries every second',
+      location: '',
+    }));
+  }
+
+  /** Not ready from now on, and serving as before. */
+  retire(): void {
+    this.#draining = true;
+    this.onChange();
+  }
+
+  /** Accepts no more and finishes what runs, within `timeoutMs`; names are answered for `namesMs` at least. */
+  async drain(timeoutMs: number, namesMs = 0): Promise<void> {
+    this.#draining = true;
+    this.#log.info('Draining', { timeoutMs });
+    await Promise.all([this.threads.drain(timeoutMs), delay(this.#clock, namesMs)]);
+    await this.#stopRest();
+  }
+
+  async stop(): Promise<void> {
+    await this.threads.stop();
+    await this.#stopRest();
+  }
+
+  async #stopRest(): Promise<void> {
+    this.governor.stop();
+    await this.dns?.stop();
+  }
+
+  #onThreads(): void {
+    const { servedVersion } = this.threads;
+    if (servedVersion > 0 && !this.#isMostlyClosed()) this.#hasServed = true;
+    this.onChange();
+    for (let i = this.#waiting.length - 1; i >= 0; i--) {
+      const waiting = this.#waiting[i];
+      if (waiting === undefined || waiting.version > servedVersion) continue;
+      this.#waiting.splice(i, 1);
+      waiting.resolve();
+    }
+  }
+
+  #makeDns(address: ListenAddress, options: AgentOptions): DnsServer {
+    // Callers can cause these without end.
+    const rare = {
+      socket_error: new Rare(options.clock),
+      evicted: new Rare(options.clock),
+    };
+    return new DnsServer({
+      address: address.host,
+      port: address.port,
+      domains: options.domains,
+      ttlSeconds: options.dnsTtlSeconds,
+      serviceCidr: options.serviceCidr,
+      view: this.services,
+      clock: options.clock,
+      guard: this.guard,
+      onEvent: (event) => rare[event.kind].tell((untold) => this.#tellDns(event, untold)),
+    });
+  }
+
+  #tellDns(event: DnsEvent, untold: number): void {
+    if (event.kind === 'evicted') {
+      const { source } = event;
+      this.#log.warn(TOO_MANY_DNS, { source, alsoClosed: untold });
+    } else this.#log.warn('DNS server', { error: event.error, alsoFailed: untold });
+  }
+}
+
+const TOO_MANY_DNS =
+  'Too many DNS connections over TCP: closed an idle one of the source with the most connections';
+
+const LISTEN_CAUSES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process uses the port',
+  EACCES: 'this user may not listen on ports below 1024',
+  EADDRNOTAVAIL: 'the address does not belong to this machine',
+  EMFILE: 'the process has too many open files',
+  ENFILE: 'the system has too many open files',
+  DEFECT: 'a defect in maesh keeps the Service from being served',
+};
+
+const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'stop the other process or give the Service another port; maesh retries every second',
+  EACCES:
+    'use a port of 1024 or above, or allow it: "sysctl net.ipv4.ip_unprivileged_port_start=0"',
+  EADDRNOTAVAIL: 'use a --service-cidr inside 127.0.0.0/8 on Linux',
+  EMFILE: 'raise the limit of open files: "ulimit -n"',
+  ENFILE: 'raise fs.file-max',
+  DEFECT: 'report the defect as the log shows it; the Service is tried again when it changes',
+};

@@ -1,0 +1,378 @@
+/**
+ * What every replica of the controller does: watch, compile, place, and tell the agents.
+ *
+ *   API server ──► ClusterSource ──► Store ──► Compiler ──► Placer ──► DiscoveryServer ──► agents
+ *       └────────► OwnServices (shadow Services) ─────────────┘  └──► Progress ──► Lease of this replica
+ *
+ * What only one replica does is in leadership.ts.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { Resolver } from 'node:dns/promises';
+import type { Clock, Timer } from '../../base/clock.ts';
+import type { Log } from '../../base/log.ts';
+import type { Random } from '../../base/random.ts';
+import { readVersion } from '../../base/version.ts';
+import { isForMesh } from '../../compile/annotation/read.ts';
+import { Compiler } from '../../compile/compiler.ts';
+import { DiscoveryServer } from '../../discovery/server.ts';
+import type { AgentStatus } from '../../discovery/session.ts';
+import type { KubeClient } from '../../kube/api/client.ts';
+import { ClusterSource } from '../../kube/api/source.ts';
+import { type ObjectRef, Store } from '../../kube/store.ts';
+import { AGENT, CONTROLLER, PROBE_SERVICE } from '../../model/names.ts';
+import type { Delta, Problem, Snapshot } from '../../model/service.ts';
+import { notServedProblems } from '../../monitor/agent-problems.ts';
+import { Authority } from '../../authority/authority.ts';
+import { tokenAuthenticator } from '../../authority/token.ts';
+import { DnsProbe } from '../../monitor/dns/probe.ts';
+import { OwnServices } from './own-services.ts';
+import { PodsAge } from './pods-age.ts';
+import type { ControllerSettings } from './settings.ts';
+import { ShadowFeed } from '../../shadow/feed.ts';
+import type { ShadowKeeper } from '../../shadow/keeper.ts';
+import { Placer } from '../../shadow/placer.ts';
+import { Progress } from '../../shadow/progress.ts';
+import { familiesOf, type IpFamily } from '../../shadow/shadow.ts';
+
+export interface ControlPlaneOptions {
+  readonly settings: ControllerSettings;
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+}
+
+export interface ObjectReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+}
+
+/** Kinds that problems are about. */
+const REFERABLE = [
+  { apiVersion: 'v1', kind: 'Service' },
+  { apiVersion: 'v1', kind: 'Pod' },
+  { apiVersion: 'v1', kind: 'Namespace' },
+  { apiVersion: 'v1', kind: 'Endpoints' },
+  { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
+] as const;
+
+/** What the keeper of shadow Services hears from here. */
+type Keeper = Pick<ShadowKeeper, 'shadow' | 'compiled'>;
+
+/** A resolver of the cluster answers within milliseconds, or not at all. */
+const RESOLVER = { timeout: 2_000, tries: 2 };
+/** Of the tokens that agents prove themselves with; the chart projects them for it. */
+const AUDIENCE = 'maesh-discovery';
+
+export class ControlPlane {
+  readonly placer: Placer;
+  readonly progress: Progress;
+  readonly discovery: DiscoveryServer;
+  readonly source: ClusterSource;
+  /** Something that is told to others may have changed: progress, agents, problems, addresses. */
+  onChange: () => void = () => undefined;
+  /** The API server answers again: who waits for it need not any longer. */
+  onBack: () => void = () => undefined;
+  readonly #options: ControlPlaneOptions;
+  readonly #store = new Store();
+  readonly #compiler: Compiler;
+  readonly #authority: Authority;
+  readonly #podsAge: PodsAge;
+  readonly #probe: DnsProbe;
+  #isSourceReady = false;
+  #isServing = false;
+  #isStopped = false;
+  #listening: Promise<void> = Promise.resolve();
+  #hasCredentials = false;
+  #keeper: Keeper | null = null;
+  #feed: ShadowFeed | null = null;
+  #own: OwnServices | null = null;
+  #flush: Timer | null = null;
+  #recompile: Timer | null = null;
+
+  constructor(options: ControlPlaneOptions) {
+    const { settings, client, clock, random, log } = options;
+    this.#options = options;
+    const { namespace } = settings;
+    const isProbed = settings.probe !== null;
+    this.#compiler = new Compiler(this.#store, {
+      serviceCidr: null,
+      defaultMode: settings.defaultMode,
+      scope: {
+        ...settings.scope,
+        ...(isProbed ? { always: `${namespace}/${PROBE_SERVICE}` } : {}),
+      },
+      meshAccount: `${settings.namespace}/${AGENT}`,
+    });
+    this.source = new ClusterSource({
+      keepAnnotation: isForMesh,
+      client,
+      store: this.#store,
+      clock,
+      random,
+      log,
+      namespaces: settings.scope.watchNamespaces,
+      ignoreNamespaces: settings.scope.ignoreNamespaces,
+      ...(isProbed ? { extra: { namespace, name: PROBE_SERVICE } } : {}),
+      onNotice: (text) => log.info(text),
+      onChange: () => {
+        this.#podsAge.update();
+        this.onChange();
+      },
+      onBack: () => this.#back(),
+    });
+    this.placer = new Placer({
+      clock,
+      onDelta: (delta) => this.#publish(delta),
+      onDue: () => this.#flushSoon(),
+      onServices: (keys) => this.#keeper?.compiled(keys),
+    });
+    this.progress = new Progress({
+      clock,
+      heldBack: () => this.placer.heldBack(),
+      onReturned: () => this.onChange(),
+    });
+    this.#podsAge = new PodsAge(clock, () => this.source.status());
+    this.discovery = makeDiscovery(options, () => this.#podsAge.ms);
+    this.discovery.onChange = () => this.#onAgents();
+    this.#authority = this.#makeAuthority();
+    this.#probe = new DnsProbe({
+      clock,
+      random,
+      resolve: new Resolver(RESOLVER),
+      domains: settings.domains,
+      onChange: () => this.onChange(),
+    });
+  }
+
+  /** Resolves when the cluster was read and compiled; what is away is tried again until it is there. */
+  async start(): Promise<void> {
+    void this.#authority.start();
+    this.#store.subscribe((changed) => this.#compile(changed));
+    await this.source.start();
+    // A cluster without any object to watch is a configuration too: the empty one.
+    if (this.#compiler.snapshot().version === 0) this.#compile([]);
+    this.#isSourceReady = true;
+    this.#recompileSoon();
+    // It may have been refused by a server that was starting.
+    if (!this.#authority.isReady) this.#authority.refresh();
+    // Whoever wants it off has callers ask another resolver than this Pod does.
+    if (this.#options.settings.dnsMode !== 'off') this.#probe.start();
+  }
+
+  /** Looks at the Services of the mesh itself from here on, and has the keeper hear of them and of all others. */
+  watchOwn(keeper: Keeper): void {
+    const { settings, client, clock, random, log } = this.#options;
+    this.#keeper = keeper;
+    this.#feed = new ShadowFeed({
+      placer: this.placer,
+      keeper,
+      progress: this.progress,
+      onChange: () => this.#flushSoon(),
+    });
+    this.#own = new OwnServices({
+      client,
+      namespace: settings.namespace,
+      clock,
+      random,
+      log,
+      shadows: this.#feed,
+      onDnsAddresses: () => this.onChange(),
+      onAddresses: (name, addresses) => {
+        this.#compiler.setMeshService(name, addresses);
+        this.#recompileSoon();
+      },
+    });
+    this.#own.start();
+  }
+
+  /** Cluster IPs of the Service in front of the agents' DNS; none while there is none. */
+  get dnsAddresses(): readonly string[] {
+    return this.#own?.dnsAddresses ?? [];
+  }
+
+  /** Address families of a Service, in order; empty when it is headless or gone. */
+  families(key: string): readonly IpFamily[] {
+    const [namespace = '', name = ''] = key.split('/');
+    return familiesOf(this.#store.get('Service', namespace, name)?.clusterIPs ?? []);
+  }
+
+  /** The object that a Problem is about, as Events name it; null when there is none (any more). */
+  lookup(object: string): ObjectReference | null {
+    const [kind = '', path = ''] = object.split(' ');
+    const [first = '', second = ''] = path.split('/');
+    const [namespace, name] = second === '' ? ['', first] : [first, second];
+    const known = REFERABLE.find((each) => each.kind === kind);
+    const found = known && this.#store.get(known.kind, namespace, name);
+    if (known === undefined || found === undefined) return null;
+    return { ...known, namespace, name, uid: found.meta.uid };
+  }
+
+  /** Addresses of the Pod `namespace/name`; empty when it is not known, or not there for callers (any more). */
+  readyAddresses(key: string): readonly string[] {
+    const [namespace = '', name = ''] = key.split('/');
+    const pod = this.#store.get('Pod', namespace, name);
+    return pod?.ready === true && pod.meta.deletionTimestamp === '' ? pod.podIPs : [];
+  }
+
+  /** Sends the agents to another replica and ends. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#listening;
+    await this.discovery.drain();
+    this.#probe.stop();
+    this.progress.stop();
+    this.#flush?.cancel();
+    this.#recompile?.cancel();
+    await Promise.all([this.source.stop(), this.#own?.stop(), this.#authority.stop()]);
+  }
+
+  readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {
+    const pending: string[] = [];
+    for (const { kind, synced, lastError } of this.source.status()) {
+      if (!synced) pending.push(`${kind} objects were not read yet: ${lastError ?? 'under way'}`);
+    }
+    if (!this.#isSourceReady && pending.length === 0) pending.push('the cluster was not read yet');
+    if (!this.placer.ready) pending.push('shadow Services were not read yet');
+    if (!this.#authority.isReady) pending.push('there is no certificate yet');
+    if (!this.#isServing) pending.push('agents are not served yet');
+    return { ready: pending.length === 0, pending };
+  }
+
+  /** What agents are told. */
+  snapshot(): Snapshot {
+    return this.discovery.snapshot();
+  }
+
+  agents(): readonly AgentStatus[] {
+    return this.discovery.agents();
+  }
+
+  problems(): readonly Problem[] {
+    return [
+      ...this.source.problems(),
+      ...this.#compiler.problems(),
+      ...this.placer.problems(),
+      ...notServedProblems(this.agents()),
+      ...this.#authority.problems(),
+      ...this.#probe.problems(),
+    ];
+  }
+
+  /** Services that are not part of the mesh, as `Compiler.outside`. */
+  outside(namespace: string): ReturnType<Compiler['outside']> {
+    return this.#compiler.outside(namespace);
+  }
+
+  #makeAuthority(): Authority {
+    const { settings, client, clock, random, log } = this.#options;
+    const { namespace, clusterDomain } = settings;
+    const host = `${CONTROLLER}.${namespace}.svc`;
+    return new Authority({
+      api: client,
+      namespace,
+      serviceDnsNames: [CONTROLLER, host, `${host}.${clusterDomain}`],
+      clock,
+      random,
+      log,
+      onCredentials: (credentials) => {
+        this.discovery.setCredentials(credentials);
+        this.#hasCredentials = true;
+        this.#serve();
+      },
+    });
+  }
+
+  #back(): void {
+    this.#own?.nudge();
+    this.#authority.refresh();
+    this.onBack();
+  }
+
+  #compile(changed: readonly ObjectRef[]): void {
+    const delta = this.#compiler.update(changed);
+    if (delta !== null) this.placer.compiled(delta);
+    // A change of its cluster IPs is none for agents, and one for its shadow.
+    this.#keeper?.compiled(
+      changed.filter(isService).map(({ namespace, name }) => `${namespace}/${name}`),
+    );
+    this.#flushSoon();
+    this.onChange();
+  }
+
+  /** Endpoints may be addresses of the mesh now, or none of it any more. Before the first compile that sees to it itself. */
+  #recompileSoon(): void {
+    if (!this.#isSourceReady) return;
+    this.#recompile ??= this.#options.clock.after(0, () => {
+      this.#recompile = null;
+      this.#compile([]);
+    });
+  }
+
+  /** What comes in one turn is told in one Delta. */
+  #flushSoon(): void {
+    this.#flush ??= this.#options.clock.after(0, () => {
+      this.#flush = null;
+      this.#feed?.flush();
+      this.#onAgents();
+    });
+  }
+
+  #publish(delta: Delta): void {
+    this.discovery.publish(delta);
+    this.#serve();
+  }
+
+  #onAgents(): void {
+    this.progress.served(this.discovery.minServedVersion());
+    this.onChange();
+  }
+
+  /** Agents are let in when there is a certificate to show and something to tell. */
+  #serve(): void {
+    if (this.#isServing || this.#isStopped) return;
+    if (this.placer.version === 0 || !this.#hasCredentials) return;
+    this.#isServing = true;
+    this.#listening = this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      const { host, port } = await this.discovery.start();
+      log.info('Serving agents', { host, port });
+      this.progress.opened();
+    } catch (error) {
+      this.#isServing = false;
+      log.error('Cannot serve agents', { error });
+    }
+    this.onChange();
+  }
+}
+
+function makeDiscovery(options: ControlPlaneOptions, ageMs: () => number): DiscoveryServer {
+  const { settings, client, clock, random, log } = options;
+  return new DiscoveryServer({
+    listen: settings.discovery,
+    epoch: randomUUID(),
+    build: readVersion(),
+    authenticate: tokenAuthenticator({
+      api: client,
+      audience: AUDIENCE,
+      serviceAccount: `system:serviceaccount:${settings.namespace}:${AGENT}`,
+      clock,
+    }),
+    ageMs,
+    clock,
+    random,
+    log,
+  });
+}
+
+function isService({ kind }: ObjectRef): boolean {
+  return kind === 'Service';
+}
