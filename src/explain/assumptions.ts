@@ -1,6 +1,6 @@
 /** What an explanation takes for granted because nobody told. */
 
-import type { PortState, ServiceState } from '../proxy/table.ts';
+import type { PortState, ServiceState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
 import type { Knowledge } from './dry-mesh.ts';
 

@@ -12,7 +12,7 @@ import type { SlotKind } from '../proxy/ledger/layout.ts';
 import { Ledger } from '../proxy/ledger/ledger.ts';
 import { type PlacedDelta, Placement } from '../proxy/ledger/placement.ts';
 import { Governor } from '../proxy/policy/governor.ts';
-import { type PortState, Table } from '../proxy/table.ts';
+import { type PortState, Table } from '../proxy/table/table.ts';
 
 const KINDS: readonly SlotKind[] = ['service', 'endpoint', 'status'];
 

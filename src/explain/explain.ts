@@ -2,10 +2,10 @@
 
 import { hash32 } from '../base/hash.ts';
 import type { Doubt, Identity } from '../model/endpoint.ts';
-import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http1/admit.ts';
-import type { HeadLimits } from '../proxy/http1/head.ts';
+import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http/admit.ts';
+import type { HeadLimits } from '../proxy/http/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
-import type { PortState, RouteState, ServiceState } from '../proxy/table.ts';
+import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
 import { assumptionsOf } from './assumptions.ts';
 import { type Arrived, explainTarget, type TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';

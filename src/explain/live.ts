@@ -9,7 +9,7 @@ import {
   SERVICE_WORD,
 } from '../proxy/ledger/layout.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_RECOVERING } from '../proxy/policy/breaker.ts';
-import type { ServiceState } from '../proxy/table.ts';
+import type { ServiceState } from '../proxy/table/table.ts';
 import type { DryMesh } from './dry-mesh.ts';
 
 /** As in `/api/stats`, as far as it matters here. */

@@ -1,10 +1,10 @@
 /** The head of a request as the parser of the proxy reads it, in words. */
 
 import type { FailureReason } from '../model/failure.ts';
-import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/http1/head.ts';
-import { parseRequestHead } from '../proxy/http1/request-head.ts';
-import { RULES } from '../proxy/http1/rule.ts';
-import { copyTarget } from '../proxy/http1/target.ts';
+import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/http/head.ts';
+import { parseRequestHead } from '../proxy/http1/codec/request-head.ts';
+import { RULES } from '../proxy/http/rule.ts';
+import { copyTarget } from '../proxy/http1/codec/target.ts';
 import { bytes, count } from './words.ts';
 
 export interface ReadHead {

@@ -1,13 +1,13 @@
 /** Whether a try that fails would be followed by another one, decided by the function that the proxy asks. */
 
 import type { RetryCondition, RetryPolicy } from '../model/policy.ts';
-import { SLAB_BYTES } from '../proxy/context.ts';
-import { BODY_OVERHEAD_BYTES } from '../proxy/http1/body.ts';
-import type { Head } from '../proxy/http1/head.ts';
-import { requestHeadBound } from '../proxy/http1/head-writer.ts';
-import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http1/retry.ts';
+import { SLAB_BYTES } from '../proxy/net/context.ts';
+import { BODY_OVERHEAD_BYTES } from '../proxy/http1/codec/body.ts';
+import type { Head } from '../proxy/http/head.ts';
+import { requestHeadBound } from '../proxy/http1/codec/head-writer.ts';
+import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http/retry.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
-import type { ServiceState } from '../proxy/table.ts';
+import type { ServiceState } from '../proxy/table/table.ts';
 import type { Arrived } from './backend.ts';
 import type { RetryFacts } from './explanation.ts';
 

@@ -1,6 +1,6 @@
 /** The phases from the route on, over all backends that it may lead to. */
 
-import type { RouteState, ServiceState } from '../proxy/table.ts';
+import type { RouteState, ServiceState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
 import type { BackendFacts, PhaseState, RetryFacts } from './explanation.ts';
 import type { Story } from './story.ts';

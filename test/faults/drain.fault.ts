@@ -4,7 +4,7 @@
  *
  * Exactly none where Linux moves waiting connections between the sockets of a port (`net.ipv4.tcp_migrate_req`), which
  * is tried in a network namespace of its own. Elsewhere a connection is lost that arrives between the last look into a
- * queue and its close (src/proxy/close-quietly.ts): some 30 µs for each thread, more when the system takes the processor
+ * queue and its close (src/proxy/net/close-quietly.ts): some 30 µs for each thread, more when the system takes the processor
  * away in between. One lost connection a drain is allowed there.
  */
 

@@ -1,6 +1,11 @@
 /** Fuzz targets of the HTTP/1.1 codec. */
-import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from '../../src/proxy/http1/chunked.ts';
-import { BodyPass } from '../../src/proxy/http1/body.ts';
+import {
+  CHUNK_BAD,
+  CHUNK_DATA,
+  CHUNK_END,
+  ChunkedDecoder,
+} from '../../src/proxy/http1/codec/chunked.ts';
+import { BodyPass } from '../../src/proxy/http1/codec/body.ts';
 import {
   BAD,
   FIELD_KINDS,
@@ -11,11 +16,11 @@ import {
   FRAMING_NONE,
   Head,
   INCOMPLETE,
-} from '../../src/proxy/http1/head.ts';
-import { parseRequestHead } from '../../src/proxy/http1/request-head.ts';
-import { parseResponseHead } from '../../src/proxy/http1/response-head.ts';
-import { RULES } from '../../src/proxy/http1/rule.ts';
-import { TRAILER_LINES_BYTES_MAX } from '../../src/proxy/http1/trailer.ts';
+} from '../../src/proxy/http/head.ts';
+import { parseRequestHead } from '../../src/proxy/http1/codec/request-head.ts';
+import { parseResponseHead } from '../../src/proxy/http1/codec/response-head.ts';
+import { RULES } from '../../src/proxy/http/rule.ts';
+import { TRAILER_LINES_BYTES_MAX } from '../../src/proxy/http/head.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import { decode } from '../support/http1.ts';
 import { type FuzzTarget, invariant } from './target.ts';

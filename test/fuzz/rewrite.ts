@@ -11,16 +11,16 @@ import {
   Head,
   INCOMPLETE,
   METHOD_GET,
-} from '../../src/proxy/http1/head.ts';
+} from '../../src/proxy/http/head.ts';
 import {
   requestHeadBound,
   RESPONSE_AS_IS,
   RESPONSE_CHUNKED,
   writeRequestHead,
   writeResponseHead,
-} from '../../src/proxy/http1/head-writer.ts';
-import { parseRequestHead } from '../../src/proxy/http1/request-head.ts';
-import { parseResponseHead } from '../../src/proxy/http1/response-head.ts';
+} from '../../src/proxy/http1/codec/head-writer.ts';
+import { parseRequestHead } from '../../src/proxy/http1/codec/request-head.ts';
+import { parseResponseHead } from '../../src/proxy/http1/codec/response-head.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
 const LIMITS = { headBytesMax: 2_048, headFieldsMax: 32 };

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AccessWriter } from '../../src/proxy/http1/access.ts';
+import { AccessWriter } from '../../src/proxy/http/access.ts';
 import { AccessLog } from '../../src/proxy/telemetry/access-log.ts';
 import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
@@ -24,7 +24,7 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
   const settings = { ...proxy.context.settings.accessLog, format: 'json' as const };
   const log = new AccessLog(settings, sink, proxy.clock);
   t.after(() => log.close());
-  proxy.context.accessLog = new AccessWriter(log, proxy.context);
+  proxy.context.accessLog = new AccessWriter(log, proxy.context.clock, proxy.context.random);
   // As in a cluster: callers dial the proxy's port, and the log has that of the Service.
   const [port] = service.ports;
   assert(port !== undefined);

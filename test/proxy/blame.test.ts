@@ -11,7 +11,7 @@ import {
   type FailureReason,
 } from '../../src/model/failure.ts';
 import type { Policies } from '../../src/model/policy.ts';
-import { CONNECTION_BYTES } from '../../src/proxy/caller-room.ts';
+import { CONNECTION_BYTES } from '../../src/proxy/net/caller-room.ts';
 import {
   ENDPOINT_OWN,
   SERVICE_WORD,

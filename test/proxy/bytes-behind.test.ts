@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
 import { seededRandom } from '../../src/base/random.ts';
-import { READ_BYTES } from '../../src/proxy/context.ts';
+import { READ_BYTES } from '../../src/proxy/net/context.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { below, oneOf } from '../fuzz/mutate.ts';
 import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';

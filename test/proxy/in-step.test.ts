@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { silentLog } from '../../src/base/log.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
-import { ThreadContext } from '../../src/proxy/context.ts';
+import { ThreadContext } from '../../src/proxy/http/context.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { eventually, RawEndpoint } from '../support/wire.ts';

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Service } from '../../src/model/service.ts';
-import { portsWithin } from '../../src/proxy/listener-share.ts';
-import { PortState, type ServiceState } from '../../src/proxy/table.ts';
+import { portsWithin } from '../../src/proxy/table/listener-share.ts';
+import { PortState, type ServiceState } from '../../src/proxy/table/table.ts';
 import { exampleService } from '../support/model.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
 

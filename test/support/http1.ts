@@ -1,5 +1,10 @@
 /** Runs the HTTP/1.1 codec on a text and gives the outcome as plain values, for tests to compare. */
-import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from '../../src/proxy/http1/chunked.ts';
+import {
+  CHUNK_BAD,
+  CHUNK_DATA,
+  CHUNK_END,
+  ChunkedDecoder,
+} from '../../src/proxy/http1/codec/chunked.ts';
 import {
   BAD,
   FIELD_DROP,
@@ -9,10 +14,10 @@ import {
   Head,
   type HeadLimits,
   INCOMPLETE,
-} from '../../src/proxy/http1/head.ts';
-import { parseRequestHead } from '../../src/proxy/http1/request-head.ts';
-import { parseResponseHead } from '../../src/proxy/http1/response-head.ts';
-import { copyTarget } from '../../src/proxy/http1/target.ts';
+} from '../../src/proxy/http/head.ts';
+import { parseRequestHead } from '../../src/proxy/http1/codec/request-head.ts';
+import { parseResponseHead } from '../../src/proxy/http1/codec/response-head.ts';
+import { copyTarget } from '../../src/proxy/http1/codec/target.ts';
 
 export const LIMITS: HeadLimits = { headBytesMax: 16_384, headFieldsMax: 100 };
 

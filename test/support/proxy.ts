@@ -16,8 +16,8 @@ import { type Endpoint, endpointKey, type Identity } from '../../src/model/endpo
 import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../src/model/settings.ts';
-import { ThreadContext } from '../../src/proxy/context.ts';
-import { DEADLINE_TICK_MS } from '../../src/proxy/deadline.ts';
+import { ThreadContext } from '../../src/proxy/http/context.ts';
+import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
 import { LedgerView } from '../../src/proxy/ledger/cells.ts';
 import {
   ENDPOINT_OWN,
@@ -29,7 +29,7 @@ import {
 import { Ledger } from '../../src/proxy/ledger/ledger.ts';
 import { endpointSlotKey, Placement } from '../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
-import { ProxyServer } from '../../src/proxy/server.ts';
+import { ProxyServer } from '../../src/proxy/thread/server.ts';
 import { exampleEndpoint, exampleService } from './model.ts';
 import { StrictGuard } from './strict-guard.ts';
 import { atEnd, dial, type Dialled, eventually, type RawEndpoint, type Wire } from './wire.ts';

@@ -13,12 +13,13 @@ import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failur
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
-import { READ_BYTES, type ThreadContext } from '../context.ts';
-import { Defect } from '../copy-whole.ts';
-import { bytesOnTheirWay } from '../socket.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { READ_BYTES } from '../net/context.ts';
+import { Defect } from '../net/copy-whole.ts';
+import { bytesOnTheirWay } from '../net/socket.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
-import type { PortState, ServiceState, Target } from '../table.ts';
+import type { PortState, ServiceState, Target } from '../table/table.ts';
 import {
   abandonTry,
   add,
@@ -28,23 +29,23 @@ import {
   endRequest,
   endTry,
   tryLatencyMs,
-} from './account.ts';
-import { admit, type Arrival, noEndpointReason } from './admit.ts';
-import type { CallerConnection } from './caller-connection.ts';
-import { CallerWait } from './caller-wait.ts';
-import { pinnedBytes } from '../caller-room.ts';
-import { type ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
-import { ExchangeDeadline, type TimeLimit } from './exchange-deadline.ts';
-import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from './head.ts';
+} from '../http/account.ts';
+import { admit, type Arrival, noEndpointReason } from '../http/admit.ts';
+import type { CallerConnection } from './caller.ts';
+import { CallerWait } from '../http/caller-wait.ts';
+import { pinnedBytes } from '../net/caller-room.ts';
+import { type ConnectionUser, EndpointConnection } from './endpoint.ts';
+import { ExchangeDeadline, type TimeLimit } from '../http/exchange-deadline.ts';
+import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from '../http/head.ts';
 import { IncomingResponse, PASS_BAD, PASS_DONE, PASS_WAIT } from './incoming-response.ts';
 import { OUT_OF_STEP, writeLocalReply } from './local-reply.ts';
 import { DISCARD_BYTES_MAX, OutgoingRequest } from './outgoing-request.ts';
-import { PickFacts } from './pick-facts.ts';
-import { affinityCookie } from './request-key.ts';
-import { parseResponseHead } from './response-head.ts';
-import { isFailureStatus, isIdempotent, mayRetry } from './retry.ts';
-import type { Rule } from './rule.ts';
-import { tellRule } from './tell-rule.ts';
+import { PickFacts } from '../http/pick-facts.ts';
+import { affinityCookie } from '../http/request-key.ts';
+import { parseResponseHead } from './codec/response-head.ts';
+import { isFailureStatus, isIdempotent, mayRetry } from '../http/retry.ts';
+import type { Rule } from '../http/rule.ts';
+import { tellRule } from '../http/tell-rule.ts';
 import { Tunnel } from './tunnel.ts';
 
 const IDLE = 0;

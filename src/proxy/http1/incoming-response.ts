@@ -1,18 +1,19 @@
 /** The response on its way to the caller: which framing it leaves in, and whether the two connections outlive it. */
 
-import { READ_BYTES, type ThreadContext } from '../context.ts';
-import { copyWhole } from '../copy-whole.ts';
-import { BodyPass } from './body.ts';
-import type { CallerConnection } from './caller-connection.ts';
-import { namedByConnection } from './connection-names.ts';
-import { FRAMING_CLOSE, FRAMING_LENGTH, FRAMING_NONE, type Head } from './head.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { READ_BYTES } from '../net/context.ts';
+import { copyWhole } from '../net/copy-whole.ts';
+import { BodyPass } from './codec/body.ts';
+import type { CallerConnection } from './caller.ts';
+import { namedByConnection } from './codec/connection-names.ts';
+import { FRAMING_CLOSE, FRAMING_LENGTH, FRAMING_NONE, type Head } from '../http/head.ts';
 import {
   RESPONSE_AS_IS,
   RESPONSE_CHUNKED,
   RESPONSE_UNTIL_CLOSE,
   type ResponseFraming,
   writeResponseHead,
-} from './head-writer.ts';
+} from './codec/head-writer.ts';
 
 export class IncomingResponse {
   readonly body = new BodyPass(true);

@@ -1,10 +1,10 @@
 /** The listening socket of one HTTP port of one Service on one thread, and the callers connected to it. */
 
 import net from 'node:net';
-import type { ThreadContext } from '../context.ts';
-import type { PortState } from '../table.ts';
-import { descriptorOf } from '../socket.ts';
-import { CallerConnection, type CallerHost, plainAddress } from './caller-connection.ts';
+import type { ThreadContext } from '../http/context.ts';
+import type { PortState } from '../table/table.ts';
+import { descriptorOf } from '../net/socket.ts';
+import { CallerConnection, type CallerHost, plainAddress } from './caller.ts';
 
 const BACKLOG = 4_096;
 

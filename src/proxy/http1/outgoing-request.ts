@@ -4,13 +4,13 @@
  */
 
 import type { Socket } from 'node:net';
-import type { ThreadContext } from '../context.ts';
-import { copyWhole, wholeUpTo } from '../copy-whole.ts';
-import { BodyPass } from './body.ts';
-import type { CallerConnection } from './caller-connection.ts';
-import { namedByConnection } from './connection-names.ts';
-import type { Head } from './head.ts';
-import { requestHeadBound, writeRequestHead } from './head-writer.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { copyWhole, wholeUpTo } from '../net/copy-whole.ts';
+import { BodyPass } from './codec/body.ts';
+import type { CallerConnection } from './caller.ts';
+import { namedByConnection } from './codec/connection-names.ts';
+import type { Head } from '../http/head.ts';
+import { requestHeadBound, writeRequestHead } from './codec/head-writer.ts';
 
 /** Largest body that is read and thrown away to keep a connection after an early answer. */
 export const DISCARD_BYTES_MAX = 262_144;

@@ -1,11 +1,12 @@
 /** Bytes both ways after a 101 (WebSocket and other upgrades), until both sides closed or nothing moved for too long. */
 
-import { READ_BYTES, type ThreadContext } from '../context.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { READ_BYTES } from '../net/context.ts';
 import type { FailureReason } from '../../model/failure.ts';
-import { copyWhole } from '../copy-whole.ts';
-import { bytesOnTheirWay } from '../socket.ts';
-import type { CallerConnection } from './caller-connection.ts';
-import type { ConnectionUser, EndpointConnection } from './endpoint-connection.ts';
+import { copyWhole } from '../net/copy-whole.ts';
+import { bytesOnTheirWay } from '../net/socket.ts';
+import type { CallerConnection } from './caller.ts';
+import type { ConnectionUser, EndpointConnection } from './endpoint.ts';
 
 export interface TunnelEnd {
   readonly sentBytes: number;

@@ -8,7 +8,7 @@ import {
   SERVICE_OWN,
   SERVICE_WORD,
 } from '../ledger/layout.ts';
-import { SCARCE, STANDINGS } from '../caller-room.ts';
+import { SCARCE, STANDINGS } from '../net/caller-room.ts';
 import type { MetricsSource } from './metrics-source.ts';
 
 /** How the samples of a metric come about. Cells are those of the slot of the Service or endpoint. */

@@ -12,7 +12,7 @@ import type { ProxySettings } from '../../model/settings.ts';
 import { Ledger } from '../../proxy/ledger/ledger.ts';
 import { Placement } from '../../proxy/ledger/placement.ts';
 import { Governor } from '../../proxy/policy/governor.ts';
-import { ThreadPool } from '../../proxy/thread-pool.ts';
+import { ThreadPool } from '../../proxy/thread/thread-pool.ts';
 
 export interface AgentOptions {
   readonly threads: number;

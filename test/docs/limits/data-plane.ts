@@ -14,39 +14,39 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Bytes per read',
       'The rest comes with the next read; who reads slowly stops who sends',
-      'proxy/context.ts READ_BYTES',
+      'proxy/net/context.ts READ_BYTES',
     ],
     [
       'Buffers of 16 KiB kept for later requests',
       'Further ones are left to the garbage collector',
-      'proxy/context.ts SLABS_KEPT_MAX',
+      'proxy/net/context.ts SLABS_KEPT_MAX',
     ],
     [
       'Bytes that wait for a slow reader in a copy of their own',
       'More keep the write buffer until it has taken them',
-      'proxy/context.ts COPY_BYTES_MAX',
+      'proxy/net/context.ts COPY_BYTES_MAX',
     ],
     [
       'Names in a Connection field',
       '400 `bad_request`, or 502 for a response',
-      'proxy/http1/field.ts CONNECTION_NAMES_MAX',
+      'proxy/http1/codec/field.ts CONNECTION_NAMES_MAX',
     ],
     [
       'Digits of Max-Forwards in OPTIONS and TRACE',
       '400 `bad_request`',
-      'proxy/http1/request-head.ts MAX_FORWARDS_DIGITS_MAX',
+      'proxy/http1/codec/request-head.ts MAX_FORWARDS_DIGITS_MAX',
     ],
     [
       'Digits of a chunk size',
       '400 or 502; inside a body the connection is cut',
-      'proxy/http1/chunked.ts CHUNK_SIZE_DIGITS_MAX',
+      'proxy/http1/codec/chunked.ts CHUNK_SIZE_DIGITS_MAX',
     ],
     [
       'Chunk extensions of one body',
       'The same',
-      'proxy/http1/chunked.ts CHUNK_EXTENSION_BYTES_MAX',
+      'proxy/http1/codec/chunked.ts CHUNK_EXTENSION_BYTES_MAX',
     ],
-    ['Trailer section', 'The same', 'proxy/http1/trailer.ts TRAILER_BYTES_MAX'],
+    ['Trailer section', 'The same', 'proxy/http/head.ts TRAILER_BYTES_MAX'],
     [
       'Request body read and dropped after an early answer',
       'The connection is closed instead of kept',
@@ -55,27 +55,27 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'A caller that goes on sending after the last answer',
       'The connection is closed',
-      'proxy/http1/caller-connection.ts LINGER_MS_MAX',
+      'proxy/http1/caller.ts LINGER_MS_MAX',
     ],
     [
       'Memory that one connection of a caller counts while it does nothing',
       'Callers of one node together stay within `--caller-memory-max`',
-      'proxy/caller-room.ts CONNECTION_BYTES',
+      'proxy/net/caller-room.ts CONNECTION_BYTES',
     ],
     [
       'File descriptors kept free for all but callers and their dials',
       'A caller with more than its share makes room, or the new connection is closed at once',
-      'proxy/caller-room.ts DESCRIPTORS_KEPT',
+      'proxy/net/caller-room.ts DESCRIPTORS_KEPT',
     ],
     [
       'Endpoints tried for a connection without a retry policy',
       '502 `connect_failed`',
-      'proxy/http1/retry.ts CONNECT_TRIES_MAX',
+      'proxy/http/retry.ts CONNECT_TRIES_MAX',
     ],
     [
       'Idle time of a connection that a POST or PATCH may take',
       'A new connection is opened, because such a request cannot be sent again',
-      'proxy/http1/endpoint-connection.ts FRESH_IDLE_MS_MAX',
+      'proxy/http1/endpoint.ts FRESH_IDLE_MS_MAX',
     ],
     [
       'Callers with a rate limit of their own',
@@ -135,12 +135,12 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Lines about broken rules of HTTP/1.1, a thread and minute',
       'Left out, and counted in `untold` of a later one',
-      'proxy/http1/broken-rules.ts TELL_MAX',
+      'proxy/http/broken-rules.ts TELL_MAX',
     ],
     [
       'Services and rules told apart in those lines, a thread',
       'The oldest is forgotten',
-      'proxy/http1/broken-rules.ts KEYS_MAX',
+      'proxy/http/broken-rules.ts KEYS_MAX',
     ],
     [
       'Access log buffers kept, per thread',
@@ -165,7 +165,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Time to compile the request path before ready',
       'Ready without the rest of it',
-      'proxy/warm-up.ts TIME_MAX_MS',
+      'proxy/thread/warm-up.ts TIME_MAX_MS',
     ],
     [
       'Restarts of the parts of the main thread within ten minutes',
@@ -180,7 +180,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Turns of the event loop that a closing port waits for a quiet moment',
       'It closes as it is',
-      'proxy/close-quietly.ts TURNS_MAX',
+      'proxy/net/close-quietly.ts TURNS_MAX',
     ],
   ],
 };

@@ -1,0 +1,163 @@
+/** Phase "account": what one finished request adds to the figures of its Service and endpoint. */
+
+import {
+  blamesEndpoint,
+  FAILURE_REASONS,
+  FAILURES,
+  type FailureReason,
+} from '../../model/failure.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { Cells } from '../ledger/cells.ts';
+import { isLocalCause } from '../net/local-cause.ts';
+import type { ServiceState } from '../table/table.ts';
+import {
+  bucketOf,
+  ENDPOINT_BUCKETS,
+  ENDPOINT_OWN,
+  SERVICE_BUCKETS,
+  SERVICE_OWN,
+  SERVICE_WORD,
+  STATUS_BUCKETS,
+  STATUS_COUNT,
+  STATUS_MIN,
+  STATUS_NETWORK_ERRORS,
+} from '../ledger/layout.ts';
+
+const FAILURE_INDEX = new Map<FailureReason, number>(
+  FAILURE_REASONS.map((reason, index) => [reason, index]),
+);
+
+/** What is counted of a request that ended. */
+export interface Account {
+  readonly status: number;
+  readonly failure: FailureReason | '';
+  readonly tries: number;
+  readonly startedMs: number;
+  readonly headMs: number;
+  readonly tryStartedMs: number;
+  readonly waitedMs: number;
+  readonly endpoint: EndpointState | null;
+  readonly request: { readonly body: { readonly bytes: number } };
+  readonly response: { readonly body: { readonly bytes: number } };
+}
+
+export function add(cells: Cells, cell: number, amount: number): void {
+  const at = cells.o + cell;
+  cells.own[at] = (cells.own[at] as number) + amount;
+}
+
+const STATUS_LAST = STATUS_MIN + STATUS_COUNT - 1;
+
+/** Class of what the caller itself spoiled, whatever it was answered: no rate of errors of the Service may count it. */
+const CALLER_CLASS = 4;
+
+/** Counts a request that ended with `status` (0: without a response), and by which `failure` if the proxy ended it. */
+export function countRequest(cells: Cells, status: number, failure: FailureReason | ''): void {
+  add(cells, SERVICE_OWN.requests + classOf(status, failure), 1);
+  if (failure !== '') add(cells, SERVICE_OWN.failures + (FAILURE_INDEX.get(failure) as number), 1);
+}
+
+function classOf(status: number, failure: FailureReason | ''): number {
+  if (failure === '') return digitOf(status);
+  // A tunnel was answered when it opened, whatever ends it.
+  if (status === 101) return digitOf(status);
+  if (FAILURES[failure].blames === 'caller') return CALLER_CLASS;
+  // Another status was under way when the failure came: half a response is none.
+  return status === FAILURES[failure].status ? digitOf(status) : 0;
+}
+
+/** What an endpoint answers above 599 is read as a server error: RFC 9110 §15. */
+function digitOf(status: number): number {
+  return status > STATUS_LAST ? 5 : (status / 100) | 0;
+}
+
+/**
+ * Counts how long a request took that was sent to an endpoint, its caller's share of the time included. What the proxy refuses
+ * at once is left out: it would hide from a person how slow the Service is.
+ */
+function countLatency(cells: Cells, latencyMs: number): void {
+  add(cells, SERVICE_OWN.latencySumMs, latencyMs);
+  add(cells, SERVICE_OWN.buckets + bucketOf(latencyMs, 2, SERVICE_BUCKETS), 1);
+}
+
+/** A request came in: in flight until `endRequest`. */
+export function beginRequest(cells: Cells): void {
+  add(cells, SERVICE_OWN.inFlight, 1);
+  Atomics.add(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
+}
+
+/** Counts all that is known of a request that ended. */
+export function endRequest(exchange: Account, cells: Cells, now: number): void {
+  add(cells, SERVICE_OWN.inFlight, -1);
+  Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
+  // A tunnel lasts as long as its users like; what counts is how long it took to open.
+  const endMs = exchange.status === 101 ? exchange.headMs : now;
+  countRequest(cells, exchange.status, exchange.failure);
+  if (exchange.tries > 0) countLatency(cells, endMs - exchange.startedMs);
+  add(cells, SERVICE_OWN.requestBytes, exchange.request.body.bytes);
+  add(cells, SERVICE_OWN.responseBytes, exchange.response.body.bytes);
+}
+
+/** The cell of a status slot that the breaker reads for a response status, or for a network error (0). */
+function breakerCell(status: number): number {
+  return status === 0 ? STATUS_NETWORK_ERRORS : Math.min(status, STATUS_LAST) - STATUS_MIN;
+}
+
+/**
+ * Ends the try that a request ended with. Endpoint and breaker hear of it only when it says something about them: an answer, or
+ * a failure that is the endpoint's own.
+ */
+export function endLastTry(exchange: Account, service: ServiceState | null, now: number): void {
+  const endpoint = exchange.endpoint as EndpointState;
+  const { status } = exchange;
+  // A tunnel was answered when it opened. Who of the two is at fault when it breaks, nobody can tell.
+  const failure = status === 101 ? '' : exchange.failure;
+  if (failure !== '' && !blamesEndpoint(failure)) return abandonTry(endpoint);
+  const answered = failure === '' ? status : 0;
+  const latencyMs = tryLatencyMs(exchange, now);
+  endTry(endpoint, answered, latencyMs);
+  const breaker = service?.statusCells ?? null;
+  if (breaker === null) return;
+  add(breaker, breakerCell(answered), 1);
+  const waitedMs = exchange.waitedMs + latencyMs;
+  add(breaker, STATUS_BUCKETS + bucketOf(waitedMs, 2, SERVICE_BUCKETS), 1);
+}
+
+/**
+ * How long the endpoint of the present try has kept the request waiting: from when it had the whole request to the head of its
+ * response, or to now without one. How fast the caller sends and reads is none of its business.
+ */
+export function tryLatencyMs(
+  { headMs, tryStartedMs }: Pick<Account, 'headMs' | 'tryStartedMs'>,
+  now: number,
+): number {
+  return (headMs > 0 ? headMs : now) - tryStartedMs;
+}
+
+/** Ends one try by no fault of its endpoint. */
+export function abandonTry(endpoint: EndpointState): void {
+  endpoint.end();
+  add(endpoint.cells, ENDPOINT_OWN.abandoned, 1);
+}
+
+/** Ends one try that an endpoint answered, or not (status 0). */
+export function endTry(endpoint: EndpointState, status: number, latencyMs: number): void {
+  const { cells } = endpoint;
+  endpoint.end();
+  add(cells, ENDPOINT_OWN.requests + digitOf(status), 1);
+  add(cells, ENDPOINT_OWN.latencySumMs, latencyMs);
+  add(cells, ENDPOINT_OWN.buckets + bucketOf(latencyMs, 0, ENDPOINT_BUCKETS), 1);
+}
+
+/** Counts a connection to an endpoint that was not made or was lost, and says why a request ends by it. */
+export function countLoss(
+  lost: { readonly endpoint: EndpointState; readonly connected: boolean },
+  error: NodeJS.ErrnoException | null,
+  isInBody: boolean,
+): FailureReason {
+  if (isLocalCause(error)) return 'node_exhausted';
+  const { connected, endpoint } = lost;
+  add(endpoint.cells, connected ? ENDPOINT_OWN.resets : ENDPOINT_OWN.connectFailures, 1);
+  if (!connected) return 'connect_failed';
+  return isInBody ? 'endpoint_reset_body' : 'endpoint_reset';
+}

@@ -1,0 +1,121 @@
+/** The phases between the head and the first try: who may go on, and to which backend. */
+
+import type { FailureReason } from '../../model/failure.ts';
+import type { BackendState, PickRequest } from '../balance/backend-state.ts';
+import type { ThreadContext } from './context.ts';
+import { SERVICE_WORD } from '../ledger/layout.ts';
+import { breakerAdmits } from '../policy/breaker.ts';
+import { peekToken, takeToken } from '../policy/rate-limit.ts';
+import type { PortState, RouteState, ServiceState, Target } from '../table/table.ts';
+
+export interface Verdict {
+  /** '' when the request may go to `target`. */
+  failure: FailureReason | '';
+  /** What Retry-After says; 0 says nothing. */
+  retryAfterMs: number;
+  /** The backend as far as one was chosen. */
+  target: Target | null;
+}
+
+/** One object per thread, valid until the next call. */
+const verdict: Verdict = { failure: '', retryAfterMs: 0, target: null };
+
+/** What `admit` needs to know of a request. */
+export interface Arrival {
+  readonly port: PortState;
+  /** -1 when not announced. */
+  readonly contentLength: number;
+  readonly addressHash: number;
+}
+
+/** Rate limit → route → backend by weight → circuit breaker → limits, in this order. */
+export function admit(arrival: Arrival, now: number, context: ThreadContext): Verdict {
+  const { service, routes } = arrival.port;
+  verdict.target = null;
+  const { words, w } = service.cells;
+  const inFlight = words[w + SERVICE_WORD.inFlight] as number;
+  if (isOverloaded(service, inFlight)) return refuse('overloaded', 0);
+  if (service.rate !== null) {
+    const waitMs =
+      service.callers === null
+        ? takeToken(service.cells, service.rate, now)
+        : service.callers.take(arrival.addressHash, service.rate, now);
+    if (waitMs > 0) return refuse('rate_limited', waitMs);
+  }
+  const target = chooseTarget(matchRoute(routes), context);
+  if (target === null) return refuse('no_route', 0);
+  verdict.target = target;
+  if (target.service === null) return refuse('no_endpoint', 0);
+  return admitToBackend(target.service, arrival.contentLength, now, context);
+}
+
+function admitToBackend(
+  service: ServiceState,
+  contentLength: number,
+  now: number,
+  context: ThreadContext,
+): Verdict {
+  if (service.service.policies.breaker !== null) {
+    const waitMs = breakerAdmits(service.cells, now, context.random);
+    if (waitMs > 0) return refuse('breaker_open', waitMs);
+  }
+  if (isBodyTooLarge(service, contentLength)) return refuse('body_too_large', 0);
+  verdict.failure = '';
+  verdict.retryAfterMs = 0;
+  return verdict;
+}
+
+// The parts that decide change nothing: `maesh explain` calls them too.
+
+/** `inFlight` counts this request. */
+export function isOverloaded(service: ServiceState, inFlight: number): boolean {
+  return inFlight > service.service.policies.limits.requestsInFlight;
+}
+
+/** Milliseconds until there is a token for the caller, 0 when there is one or no limit; takes none. */
+export function rateWaitMs(service: ServiceState, addressHash: number, now: number): number {
+  const { rate, callers, cells } = service;
+  if (rate === null) return 0;
+  return callers === null ? peekToken(cells, rate, now) : callers.peek(addressHash, rate, now);
+}
+
+/** The route that takes the request; undefined when none does. */
+export function matchRoute(routes: readonly RouteState[]): RouteState | undefined {
+  return routes[0];
+}
+
+/** The probability of each target of a route, in their order; all 0 when it leads nowhere. */
+export function targetOdds({ targets, weights, totalWeight }: RouteState): number[] {
+  if (targets.length === 1) return [1];
+  return weights.map((weight) => (totalWeight > 0 ? weight / totalWeight : 0));
+}
+
+/** `contentLength` as announced, or -1. */
+export function isBodyTooLarge(service: ServiceState, contentLength: number): boolean {
+  const max = service.service.policies.limits.requestBodyBytes;
+  return max > 0 && contentLength > max;
+}
+
+/** Why a backend that gave no endpoint gave none. */
+export function noEndpointReason(backend: BackendState, pick: PickRequest): FailureReason {
+  if (backend.size === 0) return 'no_endpoint';
+  return backend.isReachable(pick.node) ? 'no_healthy_endpoint' : 'no_local_endpoint';
+}
+
+function refuse(failure: FailureReason, retryAfterMs: number): Verdict {
+  verdict.failure = failure;
+  verdict.retryAfterMs = retryAfterMs;
+  return verdict;
+}
+
+function chooseTarget(route: RouteState | undefined, context: ThreadContext): Target | null {
+  if (route === undefined) return null;
+  const { targets, weights } = route;
+  if (targets.length === 1) return targets[0] as Target;
+  let rest = context.random.next() * route.totalWeight;
+  for (let i = 0; i < targets.length; i++) {
+    rest -= weights[i] as number;
+    if (rest < 0) return targets[i] as Target;
+  }
+  return null;
+}

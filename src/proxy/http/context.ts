@@ -1,0 +1,51 @@
+/** What all HTTP on one proxy thread shares beyond its connections: settings, identities, the parsed heads, the logs. */
+
+import type { Identity } from '../../model/endpoint.ts';
+import type { ProxySettings } from '../../model/settings.ts';
+import { IdentityTrust } from '../ledger/identity-trust.ts';
+import { NetContext, type NetOptions } from '../net/context.ts';
+import { listenersMax } from '../table/listener-share.ts';
+import type { AccessWriter } from './access.ts';
+import { BrokenRules } from './broken-rules.ts';
+import { DateLine } from './date-line.ts';
+import { Head, TRAILER_LINES_BYTES_MAX } from './head.ts';
+
+/** Room in the write buffer beyond one whole read and a head: what rewriting adds, chunk framing, trailers. */
+const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
+
+export interface ThreadOptions extends NetOptions {
+  readonly isTrusted: (address: string) => boolean;
+  /** By default identities are believed without end. */
+  readonly trust?: IdentityTrust;
+}
+
+export class ThreadContext extends NetContext {
+  readonly settings: ProxySettings;
+  readonly identities = new Map<string, Identity>();
+  readonly trust: IdentityTrust;
+  /** CIDR check of `trustedSources`, by source address. */
+  readonly isTrusted: (address: string) => boolean;
+  readonly rules: BrokenRules;
+  /** For responses without a Date. */
+  readonly date: DateLine;
+  readonly requestHead: Head;
+  readonly responseHead: Head;
+  /** Null while the access log is off. */
+  accessLog: AccessWriter | null = null;
+  /** Listening sockets that this thread may have. */
+  readonly listenersMax: number;
+
+  constructor(options: ThreadOptions) {
+    const { headBytesMax, headFieldsMax } = options.settings;
+    // A head of nothing but short lines and lists grows by at most half.
+    super(options, headBytesMax + (headBytesMax >> 1) + WRITE_SLACK_BYTES);
+    this.settings = options.settings;
+    this.isTrusted = options.isTrusted;
+    this.trust = options.trust ?? new IdentityTrust();
+    this.listenersMax = listenersMax(options.descriptors ?? Infinity, options.threads ?? 1);
+    this.rules = new BrokenRules(options.clock);
+    this.date = new DateLine(options.clock);
+    this.requestHead = new Head(headFieldsMax);
+    this.responseHead = new Head(headFieldsMax);
+  }
+}

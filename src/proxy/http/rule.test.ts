@@ -1,0 +1,19 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { it } from 'node:test';
+import { RULES } from './rule.ts';
+
+const TESTS = [
+  '../http1/codec/request-head.test.ts',
+  '../http1/codec/response-head.test.ts',
+  '../http1/codec/chunked.test.ts',
+  '../../../test/proxy/rules.test.ts',
+];
+
+it('every rule is broken by an example in the tests', () => {
+  const tests = TESTS.map((path) => readFileSync(new URL(path, import.meta.url), 'utf8')).join('');
+  const untested = Object.keys(RULES).filter(
+    (rule) => !new RegExp(`[' ]${rule}'`, 'u').test(tests),
+  );
+  assert.deepEqual(untested, []);
+});

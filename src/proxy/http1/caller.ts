@@ -1,0 +1,437 @@
+/**
+ * One connection of a caller: cuts its bytes into requests and hands them to its exchange, one after the other.
+ *
+ *   idle ──► (partial head) ──► exchange ──► idle …        exchange ──► tunnel (101)
+ *                  └── bad head ──► lingering ◄── last response ──┘          └──► closed
+ */
+
+import type { Socket } from 'node:net';
+import { hash32 } from '../../base/hash.ts';
+import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
+import type { ThreadContext } from '../http/context.ts';
+import type { Expiring } from '../net/deadline-wheel.ts';
+import { SERVICE_OWN } from '../ledger/layout.ts';
+import { Defect } from '../net/copy-whole.ts';
+import { adopt, descriptorOf, reset, type SocketOwner } from '../net/socket.ts';
+import type { PortState } from '../table/table.ts';
+import type { AccessOrigin } from '../http/access.ts';
+import { add, countRequest } from '../http/account.ts';
+import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
+import { Exchange } from './exchange.ts';
+import { BAD, INCOMPLETE } from '../http/head.ts';
+import type { Forwarding } from './codec/head-writer.ts';
+import { writeLocalReply } from './local-reply.ts';
+import { parseRequestHead } from './codec/request-head.ts';
+import type { Rule } from '../http/rule.ts';
+import { tellRule } from '../http/tell-rule.ts';
+import type { Tunnel } from './tunnel.ts';
+
+/** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
+const LINGER_MS = 1_000;
+/** … and this long in all while it goes on sending. */
+const LINGER_MS_MAX = 30_000;
+/** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
+export const DRAIN_IDLE_MS = 2_000;
+const LF = 10;
+const CR = 13;
+
+export interface CallerHost {
+  closed(connection: CallerConnection): void;
+}
+
+export class CallerConnection implements SocketOwner, Expiring, Guest {
+  readonly port: PortState;
+  readonly socket: Socket;
+  readonly address: string;
+  readonly addressHash: number;
+  readonly forwarding: Forwarding;
+  readonly fallbackHost: Buffer;
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  wheelIndex = 0;
+  asleep = false;
+  /** Kept by the access log; null until the first line. */
+  accessOrigin: AccessOrigin | null = null;
+  readonly #context: ThreadContext;
+  readonly #host: CallerHost;
+  readonly #exchange: Exchange;
+  #tunnel: Tunnel | null = null;
+  /** Bytes that wait: a partial head, or requests behind the one that runs. */
+  #stash: Buffer | null = null;
+  #idleSinceMs: number;
+  /** When the first byte of the present head came; 0 between requests. */
+  #headSinceMs: number;
+  /** Null until the first request. */
+  #isOwnDial: boolean | null = null;
+  #consuming = false;
+  #paused = false;
+  #ended = false;
+  #lingering = false;
+  #lingerSinceMs = 0;
+  #gone = false;
+  #writtenBefore = 0;
+
+  constructor(accepted: Socket, port: PortState, context: ThreadContext, host: CallerHost) {
+    this.port = port;
+    this.#context = context;
+    this.#host = host;
+    this.address = plainAddress(accepted.remoteAddress ?? '');
+    this.addressHash = hash32(this.address);
+    this.forwarding = forwardingOf(this.address, context);
+    this.fallbackHost = Buffer.from(
+      `${port.service.service.name}.${port.service.service.namespace}`,
+    );
+    this.#idleSinceMs = context.wheel.nowMs;
+    this.#headSinceMs = context.wheel.nowMs;
+    this.#exchange = new Exchange(this, context);
+    add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
+    add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
+    this.socket = adopt(accepted, this, context);
+    this.#armIdle();
+  }
+
+  /** Who the source address probably stands for now, for logs and locality; undefined is nobody. */
+  identify(): Identity | undefined {
+    return this.#context.identities.get(this.address);
+  }
+
+  /** The caller is a proxy of the mesh, on this node or another one. */
+  get isLoop(): boolean {
+    this.#isOwnDial ??= this.#context.ownDials.has(this.socket);
+    if (this.#isOwnDial) return true;
+    const { meshAccount } = this.#context.settings;
+    if (meshAccount === '') return false;
+    const caller = this.identify();
+    return caller !== undefined && isAccount(caller, meshAccount);
+  }
+
+  /** Who the caller is for access rules. */
+  principal(): Identity | undefined {
+    const { wheel, trust } = this.#context;
+    return principalOf(this.identify(), wheel.nowMs, trust.untilMs);
+  }
+
+  get service(): string {
+    return this.port.service.service.key;
+  }
+
+  get standing(): Guest['standing'] {
+    if (this.#lingering) return LEAVING;
+    if (!this.idle) return BUSY;
+    return this.#headSinceMs === 0 ? IDLE : PARTIAL_HEAD;
+  }
+
+  get waitingBytes(): number {
+    const { writableLength } = this.socket;
+    return pinnedBytes(this.#stash) + writableLength + this.#exchange.waitingBytes;
+  }
+
+  /** Others need the room: closes an idle connection, cuts one that does something. */
+  shed(): void {
+    if (this.#exchange.active) this.#exchange.onShed();
+    else if (this.idle) this.socket.destroy();
+    else this.abort();
+  }
+
+  get idle(): boolean {
+    return !this.#exchange.active && this.#tunnel === null && !this.#lingering;
+  }
+
+  onData(data: Buffer, length: number): void {
+    if (this.asleep) this.#context.room.wake(this);
+    if (this.#lingering) return this.#lingerOn();
+    if (this.#gone) return;
+    if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
+    if (this.#stash === null) return this.#consume(data, 0, length);
+    // Behind a request that runs, at most one read waits.
+    if (this.#exchange.active) throw new Defect('bytes came from a caller that is held back');
+    const before = this.#stash.length;
+    const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
+    if (!this.#headMayBeWhole(whole, before)) {
+      this.#stash = whole;
+      return;
+    }
+    this.#stash = null;
+    this.#consume(whole, 0, whole.length);
+  }
+
+  onEnd(): void {
+    this.#ended = true;
+    if (this.#lingering) return this.socket.destroySoon();
+    if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
+    // Nobody can tell a caller that has only said all from one that is gone: what closes inside a body has given up, and
+    // so has what closes while it waits, unless the setting says otherwise. What waited behind is not begun any more.
+    const hasGivenUp = !this.#context.settings.halfClosedCallers || this.#exchange.wantsBody;
+    if (this.#exchange.active) {
+      if (hasGivenUp) this.#exchange.onCallerClosed();
+    } else if (hasGivenUp) this.#linger();
+    else this.socket.end();
+  }
+
+  onDrain(): void {
+    if (this.#tunnel !== null) this.#tunnel.onCallerDrain();
+    else if (this.#exchange.active) this.#exchange.onCallerDrain();
+    else if (!this.#lingering) this.#consumeStash();
+  }
+
+  onClose(error: NodeJS.ErrnoException | null): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#stash = null;
+    add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
+    if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
+    else this.#exchange.onCallerClosed();
+    this.#context.wheel.disarm(this);
+    this.#host.closed(this);
+  }
+
+  onDeadline(nowMs: number): void {
+    if (this.#tunnel !== null) {
+      this.deadlineMs = this.#tunnel.onDeadline(nowMs);
+      return this.#context.wheel.arm(this);
+    }
+    if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
+    if (this.#lingering) return this.#lingerOver(nowMs);
+    if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
+    // What came of the head tells at least how to answer; other connections have used the parser meanwhile.
+    const { requestHead, settings } = this.#context;
+    parseRequestHead(this.#stash, 0, this.#stash.length, requestHead, settings);
+    this.#refuse('request_timeout_head', '');
+  }
+
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+    this.#exchange.onCallerPaused();
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Whether a caller that we do not read from has given up meanwhile: its FIN may stand behind bytes that we leave in the kernel.
+   * Always false where the kernel cannot be asked.
+   */
+  hasLeft(): boolean {
+    const { probe, settings } = this.#context;
+    if (!this.#paused || probe === null) return false;
+    const state = probe.stateOf(descriptorOf(this.socket));
+    return state === 'gone' || (state === 'closing' && !settings.halfClosedCallers);
+  }
+
+  /** Reads on, unless bytes wait behind the request that runs: more of them would have no room. */
+  resume(): void {
+    if (!this.#paused || this.#stash !== null) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** The exchange is over and its response written. */
+  onExchangeDone(close: boolean): void {
+    if (close || this.#gone) return this.#linger();
+    const now = this.#context.wheel.nowMs;
+    this.#idleSinceMs = now;
+    this.#headSinceMs = 0;
+    if (this.#ended && this.#stash === null) return this.#linger();
+    this.#armIdle();
+    if (!this.#consuming) this.#consumeStash();
+  }
+
+  /** From now on the bytes of the caller go to the tunnel; those that came early go first. */
+  switchTo(tunnel: Tunnel): void {
+    this.#tunnel = tunnel;
+    this.deadlineMs = tunnel.onDeadline(this.#context.wheel.nowMs);
+    this.#context.wheel.arm(this);
+    const early = this.#stash;
+    this.#stash = null;
+    if (early !== null) tunnel.onCallerData(early, 0, early.length);
+    if (this.#ended) tunnel.onCallerEnd();
+    this.resume();
+  }
+
+  /** The tunnel is over: what was written still leaves. */
+  leaveTunnel(): void {
+    this.#tunnel = null;
+    this.#linger();
+  }
+
+  /** Cuts the connection with a reset: the caller must not take what it has for a whole response. */
+  abort(): void {
+    if (this.#gone) return;
+    this.#lingering = true;
+    reset(this.socket);
+  }
+
+  /** The drain is over. */
+  cut(): void {
+    if (this.#tunnel !== null) this.#tunnel.cut('draining');
+    else if (this.#exchange.active) this.#exchange.onDrainOver();
+    else this.abort();
+  }
+
+  /** The drain began: close when idle, now or soon. */
+  drain(): void {
+    if (!this.idle) return;
+    const now = this.#context.wheel.nowMs;
+    if (this.#stash === null && now - this.#idleSinceMs >= DRAIN_IDLE_MS) return this.#linger();
+    this.deadlineMs = now + DRAIN_IDLE_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  onDefect(error: unknown): void {
+    this.#context.guard.caught('proxy', error, {
+      service: this.port.service.service.key,
+      caller: this.address,
+    });
+    try {
+      if (this.#tunnel !== null) return this.#tunnel.onDefect();
+      if (this.#exchange.active) return this.#exchange.onInternalFailure();
+    } catch {
+      // It cannot even be answered.
+    }
+    this.abort();
+  }
+
+  /** Whether exactly `bytes` left since this was last asked, which is once per response: else what follows is cut off. */
+  isInStep(bytes: number): boolean {
+    const written = this.socket.bytesWritten;
+    const left = written - this.#writtenBefore;
+    this.#writtenBefore = written;
+    return left === bytes || this.socket.destroyed;
+  }
+
+  #consume(data: Buffer, from: number, end: number): void {
+    let pos = from;
+    this.#consuming = true;
+    const exchange = this.#exchange;
+    while (pos < end && !this.#lingering && !this.#gone) {
+      if (exchange.wantsBody) {
+        pos = exchange.feed(data, pos, end);
+        exchange.flush();
+        continue;
+      }
+      // A caller that does not read its responses gets no more of them.
+      if (exchange.active || this.#tunnel !== null || this.socket.writableNeedDrain) break;
+      const next = this.#startRequest(data, pos, end);
+      if (next < 0) break;
+      pos = next;
+      // A body that came along leaves in one write with the head.
+      if (!exchange.wantsBody || next === end) exchange.flush();
+    }
+    this.#consuming = false;
+    if (pos < end) this.#keepRest(data, pos, end);
+  }
+
+  #keepRest(data: Buffer, pos: number, end: number): void {
+    if (this.#lingering || this.#gone) return;
+    if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, pos, end);
+    // The buffer of the thread must be copied before the next read; a stash is ours already.
+    const isOurs = data !== this.#context.readBuffer;
+    this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
+    if (this.#exchange.active || this.socket.writableNeedDrain) this.pause();
+  }
+
+  /** Parses the head at `pos`: the offset behind it, or -1 when it is not whole or was refused. */
+  #startRequest(data: Buffer, pos: number, end: number): number {
+    const { settings, requestHead, wheel } = this.#context;
+    if (this.#headSinceMs === 0) this.#headSinceMs = wheel.nowMs;
+    const next = parseRequestHead(data, pos, end, requestHead, settings);
+    if (next === INCOMPLETE) {
+      this.deadlineMs = this.#headSinceMs + settings.headTimeoutMs;
+      wheel.arm(this);
+      return -1;
+    }
+    if (next === BAD) {
+      const { failure, rule } = requestHead;
+      this.#refuse(failure === '' ? 'bad_request' : failure, rule);
+      return -1;
+    }
+    this.#exchange.begin(data, requestHead, next - pos);
+    return next;
+  }
+
+  #consumeStash(): void {
+    if (this.socket.writableNeedDrain) return this.pause();
+    const stash = this.#stash;
+    this.#stash = null;
+    this.resume();
+    if (stash !== null) this.#consume(stash, 0, stash.length);
+    if (this.#ended && this.idle) this.#linger();
+  }
+
+  /** Spares parsing a head again for every byte that trickles in. */
+  #headMayBeWhole(whole: Buffer, before: number): boolean {
+    if (whole.length >= this.#context.settings.headBytesMax) return true;
+    for (let i = whole.indexOf(LF, Math.max(before - 2, 0)); i >= 0; i = whole.indexOf(LF, i + 1)) {
+      if (whole[i + 1] === LF || (whole[i + 1] === CR && whole[i + 2] === LF)) return true;
+    }
+    return false;
+  }
+
+  /** Answers what never became a request, but was read into `requestHead` as far as it went, and closes. */
+  #refuse(reason: FailureReason, rule: Rule | ''): void {
+    countRequest(this.port.service.cells, FAILURES[reason].status, reason);
+    this.#context.accessLog?.writeRefused(this, reason, rule);
+    if (rule !== '') tellRule(this.#context, this, { rule, reason, endpoint: null });
+    const { out, date, requestHead } = this.#context;
+    const request = { method: requestHead.method, http10: requestHead.minor === 0 };
+    const reply = { reason, retryAfterMs: 0, close: true };
+    this.#context.writeOut(this.socket, writeLocalReply(out, request, reply, date));
+    this.#linger();
+  }
+
+  /** Closes our half and drops what still comes, so that no reset overtakes the last response. */
+  #linger(): void {
+    if (this.#lingering || this.#gone) return;
+    this.#lingering = true;
+    this.#lingerSinceMs = this.#context.wheel.nowMs;
+    this.#stash = null;
+    this.resume();
+    if (this.#ended) this.socket.destroySoon();
+    else this.socket.end();
+    this.deadlineMs = this.#lingerSinceMs + LINGER_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  #lingerOn(): void {
+    const { nowMs } = this.#context.wheel;
+    this.deadlineMs = Math.min(nowMs + LINGER_MS, this.#lingerSinceMs + LINGER_MS_MAX);
+  }
+
+  /** Closes without a reset: what the kernel still holds of the last response is delivered. */
+  #lingerOver(nowMs: number): void {
+    const { callerIdleMs } = this.#context.settings;
+    const isReading = this.socket.writableLength > 0 && nowMs < this.#lingerSinceMs + callerIdleMs;
+    if (!isReading) return void this.socket.destroy();
+    this.deadlineMs = nowMs + LINGER_MS;
+    this.#context.wheel.arm(this);
+  }
+
+  #armIdle(): void {
+    const { callerIdleMs, headTimeoutMs } = this.#context.settings;
+    const now = this.#context.wheel.nowMs;
+    // A fresh connection owes its first request within the head time.
+    const allowed = this.#headSinceMs !== 0 ? headTimeoutMs : callerIdleMs;
+    this.deadlineMs = now + (this.#context.draining || this.port.closed ? DRAIN_IDLE_MS : allowed);
+    this.#context.wheel.arm(this);
+  }
+}
+
+/** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+function forwardingOf(address: string, context: ThreadContext): Forwarding {
+  const enabled = context.settings.forwardedHeaders;
+  return {
+    lines: enabled
+      ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
+      : null,
+    address: Buffer.from(address),
+    trusted: context.isTrusted(address),
+  };
+}

@@ -1,0 +1,347 @@
+/** Writes the heads that leave the proxy: kept field lines are copied as bytes, everything else is normalised. */
+
+import {
+  FIELD_CONNECTION,
+  FIELD_CONTENT_LENGTH,
+  FIELD_DROP,
+  FIELD_EXPECT,
+  FIELD_FORWARDING,
+  FIELD_HOST,
+  FIELD_KINDS,
+  FIELD_MAX_FORWARDS,
+  FIELD_STRIDE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_UPGRADE,
+  FIELD_X_FORWARDED_FOR,
+  FIELD_X_FORWARDED_HOST,
+  FIELD_X_FORWARDED_PROTO,
+  type Head,
+  METHOD_OPTIONS,
+} from '../../http/head.ts';
+import { copyTarget } from './target.ts';
+import { wholeUpTo } from '../../net/copy-whole.ts';
+
+const CR = 13;
+const LF = 10;
+const TAB = 9;
+const SP = 32;
+const COLON = 58;
+const COMMA = 44;
+const SLASH = 47;
+const ASTERISK = 42;
+
+function kinds(...list: number[]): Uint8Array {
+  const table = new Uint8Array(FIELD_KINDS);
+  for (const kind of list) table[kind] = 1;
+  return table;
+}
+
+/** Field kinds that are never copied, because the proxy writes its own or none. */
+const STEERING = [
+  FIELD_DROP,
+  FIELD_HOST,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_EXPECT,
+  FIELD_MAX_FORWARDS,
+];
+const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
+/** From a caller that nobody vouches for. */
+const NOT_IN_REQUEST = kinds(...STEERING, ...FORWARDED, FIELD_FORWARDING);
+/** From a trusted one, to whose X-Forwarded-* the proxy adds … */
+const NOT_IN_REQUEST_EXTENDED = kinds(...STEERING, ...FORWARDED);
+/** … or not. */
+const NOT_IN_REQUEST_KEPT = kinds(...STEERING);
+const NOT_IN_RESPONSE = kinds(FIELD_DROP, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING);
+const NOT_IN_RESPONSE_CHUNKED = kinds(
+  FIELD_DROP,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_CONTENT_LENGTH,
+);
+
+const HTTP11 = Buffer.from(' HTTP/1.1\r\n');
+const STATUS_LINE = Buffer.from('HTTP/1.1 ');
+const HTTP = Buffer.from('http');
+const HOST = Buffer.from('Host: ');
+const CONTENT_LENGTH = Buffer.from('Content-Length: ');
+const MAX_FORWARDS = Buffer.from('Max-Forwards: ');
+const EXPECT = Buffer.from('Expect: 100-continue\r\n');
+const CHUNKED = Buffer.from('Transfer-Encoding: chunked\r\n');
+const CONNECTION_UPGRADE = Buffer.from('Connection: Upgrade\r\nUpgrade: ');
+/** RFC 9110 §10.1.4: TE is meant for the next hop, so each hop says it anew. */
+const TE = Buffer.from('TE: trailers\r\nConnection: TE\r\n');
+const TE_UPGRADE = Buffer.from('TE: trailers\r\nConnection: TE, Upgrade\r\nUpgrade: ');
+const UPGRADE_CLOSE = Buffer.from('Connection: Upgrade, close\r\nUpgrade: ');
+const UPGRADE_KEEP_ALIVE = Buffer.from('Connection: Upgrade, keep-alive\r\nUpgrade: ');
+const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
+const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
+const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
+const FORWARDED_PROTO = Buffer.from('X-Forwarded-Proto: ');
+const FORWARDED_HOST = Buffer.from('X-Forwarded-Host: ');
+
+/** What the head writer needs to know of the caller's connection; made once per connection. */
+export interface Forwarding {
+  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
+  readonly lines: Buffer | null;
+  readonly address: Buffer;
+  /** Keep what the caller says about where its request comes from, and add to it. */
+  readonly trusted: boolean;
+}
+
+/** An upper bound of what `writeRequestHead` writes for a head of `headBytes`, of which `raw` are encoded in the target. */
+export function requestHeadBound(headBytes: number, raw: number): number {
+  return (headBytes + raw) * 2 + 512;
+}
+
+/** Writes the request head for an endpoint; returns the new end. `fallbackHost` serves HTTP/1.0 callers without Host. */
+export function writeRequestHead(
+  out: Buffer,
+  data: Buffer,
+  head: Head,
+  forwarding: Forwarding,
+  fallbackHost: Buffer,
+): number {
+  let at = copy(data, head.methodStart, head.methodEnd, out, 0);
+  out[at++] = SP;
+  if (head.targetSlash) out[at++] = isServerWide(head) ? ASTERISK : SLASH;
+  at = copyTarget(data, head, out, at);
+  at += HTTP11.copy(out, at);
+  at += HOST.copy(out, at);
+  const hasHost = head.hostEnd > head.hostStart;
+  at = hasHost
+    ? copy(data, head.hostStart, head.hostEnd, out, at)
+    : at + fallbackHost.copy(out, at);
+  out[at++] = CR;
+  out[at++] = LF;
+  at = copyFields(data, head, out, at, leftOut(forwarding));
+  if (forwarding.lines !== null) at = writeForwarded(out, at, data, head, forwarding);
+  if (head.lengthAnew) at = writeNumber(out, at, CONTENT_LENGTH, head.contentLength);
+  if (head.maxForwards > 0) at = writeNumber(out, at, MAX_FORWARDS, head.maxForwards - 1);
+  if (head.expectContinue) at += EXPECT.copy(out, at);
+  if (head.chunked) at += CHUNKED.copy(out, at);
+  at = writeConnection(out, at, data, head);
+  return wholeUpTo(endLine(out, at), out);
+}
+
+function leftOut(forwarding: Forwarding): Uint8Array {
+  if (!forwarding.trusted) return NOT_IN_REQUEST;
+  return forwarding.lines === null ? NOT_IN_REQUEST_KEPT : NOT_IN_REQUEST_EXTENDED;
+}
+
+/** Writes Connection, and what it names. */
+function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): number {
+  if (head.upgrade) {
+    const from = at + (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
+    return endLine(out, joinUpgrades(data, head, out, from));
+  }
+  if (isLastOf10(head)) return at + CONNECTION_CLOSE.copy(out, at);
+  return head.acceptsTrailers ? at + TE.copy(out, at) : at;
+}
+
+/**
+ * A caller of HTTP/1.0 that wants one response takes the close for its end. There are servers that tell no length to HTTP/1.1
+ * either, and then wait seconds for the next request before they close: they must know that there is none.
+ */
+function isLastOf10(head: Head): boolean {
+  return head.minor === 0 && !head.keepAlive;
+}
+
+/** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
+function isServerWide(head: Head): boolean {
+  return head.method === METHOD_OPTIONS && head.targetEnd === head.targetStart;
+}
+
+function writeForwarded(
+  out: Buffer,
+  from: number,
+  data: Buffer,
+  head: Head,
+  forwarding: Forwarding,
+): number {
+  let at = from;
+  if (!forwarding.trusted) {
+    at += (forwarding.lines as Buffer).copy(out, at);
+    if (head.hostEnd === head.hostStart) return at;
+    at += FORWARDED_HOST.copy(out, at);
+    return endLine(out, copy(data, head.hostStart, head.hostEnd, out, at));
+  }
+  at += FORWARDED_FOR.copy(out, at);
+  at = joinValues(data, head, FIELD_X_FORWARDED_FOR, out, at);
+  at = endLine(out, at + forwarding.address.copy(out, at));
+  at += FORWARDED_PROTO.copy(out, at);
+  const proto = findField(head, FIELD_X_FORWARDED_PROTO);
+  at = endLine(out, proto < 0 ? at + HTTP.copy(out, at) : copyValue(data, head, proto, out, at));
+  const host = findField(head, FIELD_X_FORWARDED_HOST);
+  if (host < 0 && head.hostEnd === head.hostStart) return at;
+  at += FORWARDED_HOST.copy(out, at);
+  at =
+    host < 0
+      ? copy(data, head.hostStart, head.hostEnd, out, at)
+      : copyValue(data, head, host, out, at);
+  return endLine(out, at);
+}
+
+/** How the response leaves. */
+export const RESPONSE_AS_IS = 0;
+export const RESPONSE_CHUNKED = 1;
+/** Without length: the end of the connection ends it (HTTP/1.0 callers). */
+export const RESPONSE_UNTIL_CLOSE = 2;
+
+export interface ResponseFraming {
+  /** RESPONSE_… */
+  readonly framing: number;
+  readonly close: boolean;
+  readonly http10: boolean;
+  /** Upgrade is passed on, with the connection option that it needs. */
+  readonly upgrade: boolean;
+  /** A whole `Set-Cookie: …\r\n` line to add, or null. */
+  readonly extra: Buffer | null;
+  /** A whole `Date: …\r\n` line for a response without one, or null. */
+  readonly date: Buffer | null;
+}
+
+/** Writes the response head for the caller; returns the new end. */
+export function writeResponseHead(
+  out: Buffer,
+  from: number,
+  data: Buffer,
+  head: Head,
+  how: ResponseFraming,
+): number {
+  let at = from + STATUS_LINE.copy(out, from);
+  const status = head.status;
+  out[at++] = 48 + ((status / 100) | 0);
+  out[at++] = 48 + (((status / 10) | 0) % 10);
+  out[at++] = 48 + (status % 10);
+  out[at++] = SP;
+  at = endLine(out, copy(data, head.reasonStart, head.reasonEnd, out, at));
+  const skip = how.framing === RESPONSE_AS_IS ? NOT_IN_RESPONSE : NOT_IN_RESPONSE_CHUNKED;
+  at = copyFields(data, head, out, at, skip);
+  if (head.lengthAnew && how.framing === RESPONSE_AS_IS)
+    at = writeNumber(out, at, CONTENT_LENGTH, head.contentLength);
+  if (how.date !== null) at += how.date.copy(out, at);
+  if (how.extra !== null) at += how.extra.copy(out, at);
+  if (how.framing === RESPONSE_CHUNKED) at += CHUNKED.copy(out, at);
+  if (how.upgrade) {
+    const options = how.http10 ? UPGRADE_KEEP_ALIVE : CONNECTION_UPGRADE;
+    at += (how.close ? UPGRADE_CLOSE : options).copy(out, at);
+    at = endLine(out, joinUpgrades(data, head, out, at));
+  } else if (how.close) at += CONNECTION_CLOSE.copy(out, at);
+  else if (how.http10) at += CONNECTION_KEEP_ALIVE.copy(out, at);
+  return wholeUpTo(endLine(out, at), out);
+}
+
+/**
+ * Copies the field lines whose kind is not in `skip`. Lines that are already `Name: value CRLF` and stand next to each
+ * other go as one run; only a line with other white space is written anew.
+ */
+function copyFields(data: Buffer, head: Head, out: Buffer, from: number, skip: Uint8Array): number {
+  const fields = head.fields;
+  const last = head.count * FIELD_STRIDE;
+  let at = from;
+  let runStart = -1;
+  let runEnd = -1;
+  for (let i = 0; i < last; i += FIELD_STRIDE) {
+    if (skip[fields[i] as number] === 1) continue;
+    const nameStart = fields[i + 1] as number;
+    const nameEnd = fields[i + 2] as number;
+    const valueStart = fields[i + 3] as number;
+    const valueEnd = fields[i + 4] as number;
+    const canonical =
+      valueStart === nameEnd + 2 && data[nameEnd + 1] === SP && data[valueEnd] === CR;
+    if (canonical && nameStart === runEnd) {
+      runEnd = valueEnd + 2;
+      continue;
+    }
+    if (runStart >= 0) at = copy(data, runStart, runEnd, out, at);
+    runStart = -1;
+    runEnd = -1;
+    if (canonical) {
+      runStart = nameStart;
+      runEnd = valueEnd + 2;
+      continue;
+    }
+    at = copy(data, nameStart, nameEnd, out, at);
+    out[at++] = COLON;
+    out[at++] = SP;
+    at = endLine(out, copy(data, valueStart, valueEnd, out, at));
+  }
+  return runStart >= 0 ? copy(data, runStart, runEnd, out, at) : at;
+}
+
+/** Index of the first field of a kind in `head.fields`, or -1. */
+export function findField(head: Head, kind: number): number {
+  const last = head.count * FIELD_STRIDE;
+  for (let i = 0; i < last; i += FIELD_STRIDE) if (head.fields[i] === kind) return i;
+  return -1;
+}
+
+function copyValue(data: Buffer, head: Head, field: number, out: Buffer, at: number): number {
+  return copy(data, head.fields[field + 3] as number, head.fields[field + 4] as number, out, at);
+}
+
+/** Writes all values of a kind, each followed by `, `. */
+function joinValues(data: Buffer, head: Head, kind: number, out: Buffer, from: number): number {
+  let at = from;
+  const last = head.count * FIELD_STRIDE;
+  for (let i = 0; i < last; i += FIELD_STRIDE) {
+    if (head.fields[i] !== kind) continue;
+    at = copyValue(data, head, i, out, at);
+    out[at++] = COMMA;
+    out[at++] = SP;
+  }
+  return at;
+}
+
+/** Writes what the Upgrade fields list as one list, without empty members. */
+function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): number {
+  const last = head.count * FIELD_STRIDE;
+  let at = from;
+  for (let i = 0; i < last; i += FIELD_STRIDE) {
+    if (head.fields[i] !== FIELD_UPGRADE) continue;
+    const end = head.fields[i + 4] as number;
+    let start = head.fields[i + 3] as number;
+    while (start < end) {
+      let stop = start;
+      while (stop < end && isOfProtocol(data[stop] as number)) stop++;
+      if (stop > start) {
+        if (at > from) {
+          out[at++] = COMMA;
+          out[at++] = SP;
+        }
+        at = copy(data, start, stop, out, at);
+      }
+      start = stop + 1;
+    }
+  }
+  return at;
+}
+
+/** What stands between the separators of a list that `noteUpgrade` accepted. */
+function isOfProtocol(byte: number): boolean {
+  return byte !== COMMA && byte !== SP && byte !== TAB;
+}
+
+function writeNumber(out: Buffer, at: number, name: Buffer, value: number): number {
+  const to = at + name.copy(out, at);
+  return endLine(out, to + out.write(String(value), to, 'latin1'));
+}
+
+function endLine(out: Buffer, at: number): number {
+  out[at] = CR;
+  out[at + 1] = LF;
+  return at + 2;
+}
+
+/** Below this a loop beats the call into the runtime. */
+const SHORT_BYTES = 24;
+
+function copy(data: Buffer, start: number, end: number, out: Buffer, at: number): number {
+  if (end - start > SHORT_BYTES) return at + data.copy(out, at, start, end);
+  let to = at;
+  for (let i = start; i < end; i++) out[to++] = data[i] as number;
+  return to;
+}

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { ManualClock } from '../../base/clock.ts';
+import { closeQuietly } from './close-quietly.ts';
+
+function listener(acceptedAtMs: number): { accepted: number; acceptedAtMs: number } {
+  return { accepted: 0, acceptedAtMs };
+}
+
+test('closeQuietly() closes at once what nobody has used of late', async () => {
+  const clock = new ManualClock();
+  const names = Array.from({ length: 200 }, (_, i) => `port ${i}`);
+  const closed: string[] = [];
+  const listeners = new Map(names.map((name) => [name, listener(-Infinity)]));
+  await closeQuietly(listeners, clock, (name) => closed.push(name));
+  assert.deepEqual(closed, names);
+});
+
+test('closeQuietly() serves the burst of those who were told to go before it closes', async () => {
+  const clock = new ManualClock();
+  const closed: string[] = [];
+  const done = closeQuietly(new Map([['busy', listener(clock.nowMs())]]), clock, (name) =>
+    closed.push(name),
+  );
+  for (let i = 0; i < 10; i++) await nextTurn();
+  assert.deepEqual(closed, []);
+  clock.advance(100);
+  await done;
+  assert.deepEqual(closed, ['busy']);
+});
+
+test('closeQuietly() closes a listener after a turn in which it accepted nobody', async () => {
+  const clock = new ManualClock();
+  const busy = listener(clock.nowMs());
+  let turns = 0;
+  const accept = (): void => {
+    busy.accepted++;
+    if (++turns < 20) setImmediate(accept);
+  };
+  const done = closeQuietly(new Map([['busy', busy]]), clock, () => assert.equal(turns, 20));
+  accept();
+  clock.advance(100);
+  await done;
+  assert.equal(turns, 20);
+});
+
+test('closeQuietly() gives up waiting for a quiet turn in the end', async () => {
+  const clock = new ManualClock();
+  const busy = listener(clock.nowMs());
+  let isClosed = false;
+  const accept = (): void => {
+    busy.accepted++;
+    if (!isClosed) setImmediate(accept);
+  };
+  const done = closeQuietly(new Map([['busy', busy]]), clock, () => (isClosed = true));
+  accept();
+  clock.advance(100);
+  await done;
+  assert.ok(isClosed);
+});

@@ -1,0 +1,65 @@
+/**
+ * Closes listening sockets at a moment when nobody waits in their queues.
+ *
+ * The kernel resets the connections that it has accepted for a listening socket and that the process has not taken yet
+ * when the socket closes, although another socket of the port (`SO_REUSEPORT`) would have served them. So each socket is
+ * closed right after a turn of the event loop that looked for connections and found none. A connection that arrives
+ * between that look and the close is still lost: some 10 µs. Only Linux itself can save it, by moving it to another
+ * socket of the port: `sysctl net.ipv4.tcp_migrate_req=1` (Linux 5.14).
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type Clock, delay } from '../../base/clock.ts';
+
+/** What this needs to know of a listener. */
+interface Accepting {
+  readonly accepted: number;
+  readonly acceptedAtMs: number;
+}
+
+/** A socket that accepted nobody for this long is closed without looking. */
+const UNUSED_MS = 5_000;
+/** Callers that are told to go reconnect in a burst, in part to us: the burst is served before anything closes. */
+const BURST_MS = 100;
+/** A turn of at most this length counts as quiet at first; under load the limit doubles every `PATIENCE_TURNS`. */
+const QUIET_TURN_MS = 0.02;
+/** Counted in turns, since a thread that the system does not let run learns nothing as time goes by. */
+const PATIENCE_TURNS = 200;
+/** By then a listener is closed as it is. */
+const TURNS_MAX = 2_000;
+const UNUSED_PER_TURN = 64;
+
+/**
+ * Calls `close` once for each listener; resolves after the last. Connections accepted meanwhile should be told to go after
+ * one request.
+ */
+export async function closeQuietly<Port>(
+  listeners: ReadonlyMap<Port, Accepting>,
+  clock: Clock,
+  close: (port: Port) => void,
+): Promise<void> {
+  const startMs = clock.nowMs();
+  const busy = new Map<Port, Accepting>();
+  let closed = 0;
+  for (const [port, listener] of listeners) {
+    if (startMs - listener.acceptedAtMs < UNUSED_MS) busy.set(port, listener);
+    else {
+      close(port);
+      // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
+      if (++closed % UNUSED_PER_TURN === 0) await nextTurn();
+    }
+  }
+  if (busy.size > 0) await delay(clock, BURST_MS);
+  for (const [port, listener] of busy) {
+    for (let turn = 0; turn < TURNS_MAX; turn++) {
+      const { accepted } = listener;
+      const turnStartMs = clock.nowMs();
+      // oxlint-disable-next-line no-await-in-loop -- one turn of the event loop is what is asked for
+      await nextTurn();
+      const limitMs = QUIET_TURN_MS * 2 ** Math.floor(turn / PATIENCE_TURNS);
+      const isQuiet = listener.accepted === accepted;
+      if (isQuiet && clock.nowMs() - turnStartMs <= limitMs) break;
+    }
+    close(port);
+  }
+}

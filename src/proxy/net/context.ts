@@ -1,0 +1,100 @@
+/** What every connection of one proxy thread shares, whatever it carries: time, buffers, room. */
+
+import type { Clock } from '../../base/clock.ts';
+import type { Guard } from '../../base/guard.ts';
+import type { PeerProbe } from '../../base/libc.ts';
+import type { Random } from '../../base/random.ts';
+import type { ProxySettings } from '../../model/settings.ts';
+import { CallerRoom } from './caller-room.ts';
+import { wholeUpTo } from './copy-whole.ts';
+import { DeadlineWheel } from './deadline-wheel.ts';
+import { OWN_DIALS_BYTES, OwnDials } from './own-dials.ts';
+
+/** Bytes per read: one buffer for all connections of the thread, because a read is consumed before the next begins. */
+export const READ_BYTES = 65_536;
+/** A socket that has to wait anyway gets a copy of less than this, rather than the whole write buffer. */
+const COPY_BYTES_MAX = 16_384;
+/** Size of the buffers that keep a request until its response begins. */
+export const SLAB_BYTES = 16_384;
+const SLABS_KEPT_MAX = 1_024;
+
+export interface NetOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly guard: Guard;
+  readonly settings: ProxySettings;
+  /** Proxy threads of the process; default 1. */
+  readonly threads?: number;
+  /** Shared with the other threads of the process. */
+  readonly ownDials?: SharedArrayBuffer;
+  /** File descriptors that the process may have; not limited by default. */
+  readonly descriptors?: number;
+}
+
+export class NetContext {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly guard: Guard;
+  readonly wheel: DeadlineWheel;
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
+  probe: PeerProbe | null = null;
+  /** Scratch for what is about to be written; see `writeOut`. */
+  out: Buffer<ArrayBuffer>;
+  draining = false;
+  callerConnections = 0;
+  readonly room: CallerRoom;
+  readonly ownDials: OwnDials;
+  /** Accepts that the system refused, mostly for want of file descriptors. */
+  acceptFailures = 0;
+  readonly #slabs: Buffer[] = [];
+  readonly #outBytes: number;
+
+  /** `slackBytes`: room in the write buffer beyond one whole read. */
+  constructor(options: NetOptions, slackBytes: number) {
+    this.clock = options.clock;
+    this.random = options.random;
+    this.guard = options.guard;
+    this.wheel = new DeadlineWheel(options.clock);
+    const { settings, threads = 1, descriptors = Infinity } = options;
+    this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));
+    this.room = new CallerRoom(
+      {
+        connections: settings.callerConnectionsMax,
+        bytes: settings.callerMemoryBytes / threads,
+        descriptors,
+        threads,
+      },
+      this.wheel,
+      this.guard,
+    );
+    this.#outBytes = READ_BYTES + slackBytes;
+    this.out = Buffer.allocUnsafeSlow(this.#outBytes);
+  }
+
+  /**
+   * Sends the first `length` bytes of `out`. The buffer is free again when the kernel took them all; otherwise the
+   * socket keeps it and the thread takes a new one. Returns false when the writer should wait for 'drain'.
+   */
+  writeOut(
+    socket: { write(data: Uint8Array): boolean; readonly writableLength: number },
+    length: number,
+  ): boolean {
+    const data = this.out.subarray(0, wholeUpTo(length, this.out));
+    if (length < COPY_BYTES_MAX && socket.writableLength !== 0)
+      return socket.write(Buffer.from(data));
+    const more = socket.write(data);
+    if (socket.writableLength !== 0) this.out = Buffer.allocUnsafeSlow(this.#outBytes);
+    return more;
+  }
+
+  /** A buffer of SLAB_BYTES that nobody else writes to until `giveSlab`. */
+  takeSlab(): Buffer {
+    return this.#slabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+  }
+
+  /** Takes a slab back. Only when no socket still holds a part of it. */
+  giveSlab(slab: Buffer): void {
+    if (slab.length === SLAB_BYTES && this.#slabs.length < SLABS_KEPT_MAX) this.#slabs.push(slab);
+  }
+}

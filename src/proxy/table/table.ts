@@ -1,0 +1,204 @@
+/** What a thread serves: Services, their ports and backends, each replaced in place when a delta arrives. */
+
+import type { Clock } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import type { Service, ServicePort } from '../../model/service.ts';
+import { BackendState } from '../balance/backend-state.ts';
+import type { Cells, LedgerView } from '../ledger/cells.ts';
+import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
+import { SourceTable } from '../ledger/source-table.ts';
+import { CallerBuckets, compileRate, type Rate } from '../policy/rate-limit.ts';
+
+/** A Service with its shared figures. Requests read `service` once and keep what they read. */
+export class ServiceState {
+  service: Service;
+  readonly cells: Cells;
+  statusCells: Cells | null = null;
+  callers: CallerBuckets | null = null;
+  rate: Rate | null = null;
+  sources: SourceTable | null = null;
+  #sourceMemory: SharedArrayBuffer | null = null;
+  #table: SharedArrayBuffer | null = null;
+
+  constructor(service: Service, cells: Cells) {
+    this.service = service;
+    this.cells = cells;
+  }
+
+  update(placed: PlacedService, view: LedgerView): void {
+    this.service = placed.service;
+    const { rateLimit } = placed.service.policies;
+    this.rate = rateLimit === null ? null : compileRate(rateLimit);
+    if (placed.statusSlot < 0) this.statusCells = null;
+    else this.statusCells ??= view.cells('status', placed.statusSlot);
+    if (placed.sources !== this.#sourceMemory) {
+      this.#sourceMemory = placed.sources;
+      this.sources = placed.sources === null ? null : new SourceTable(placed.sources);
+    }
+    if (placed.callers === this.#table) return;
+    this.#table = placed.callers;
+    this.callers = placed.callers === null ? null : new CallerBuckets(placed.callers);
+  }
+}
+
+/** A backend and the Service whose policies rule it; `service` is null until that Service is known. */
+export interface Target {
+  readonly backend: BackendState;
+  service: ServiceState | null;
+}
+
+export interface RouteState {
+  readonly name: string;
+  readonly targets: readonly Target[];
+  readonly weights: readonly number[];
+  readonly totalWeight: number;
+}
+
+/** One port of one Service: what a listener serves. */
+export class PortState {
+  /** Where to listen; '' is every address of the machine. */
+  readonly address: string;
+  readonly number: number;
+  readonly service: ServiceState;
+  port: ServicePort;
+  routes: readonly RouteState[] = [];
+  /** True once the port left the configuration: finish what runs, then close. */
+  closed = false;
+
+  constructor(service: ServiceState, port: ServicePort) {
+    this.service = service;
+    const isShared = port.proxyPort !== 0;
+    this.address = isShared ? '' : service.service.address;
+    this.number = isShared ? port.proxyPort : port.port;
+    this.port = port;
+  }
+}
+
+export interface TableChange {
+  readonly opened: PortState[];
+  readonly closed: PortState[];
+  /** Services that a defect kept from being applied: nothing of them is served, neither as they were nor as they are. */
+  readonly broken: { readonly service: Service; readonly error: unknown }[];
+}
+
+export class Table {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #view: LedgerView;
+  readonly #services = new Map<string, ServiceState>();
+  readonly #targets = new Map<string, Target>();
+  /** By Service key, then by what the listener is bound to. */
+  readonly #ports = new Map<string, Map<string, PortState>>();
+
+  constructor(view: LedgerView, clock: Clock, random: Random) {
+    this.#view = view;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** Applies Services whole, in one turn: no request sees half of one. A defect costs the one Service that it is met with. */
+  apply(services: readonly PlacedService[], removed: PlacedDelta['removedServices']): TableChange {
+    const change: TableChange = { opened: [], closed: [], broken: [] };
+    for (const placed of services) {
+      const opened: PortState[] = [];
+      try {
+        this.#set(placed, { ...change, opened });
+        change.opened.push(...opened);
+      } catch (error) {
+        for (const port of opened) port.closed = true;
+        this.#remove(placed.service.key, change);
+        change.broken.push({ service: placed.service, error });
+      }
+    }
+    for (const key of removed) this.#remove(key, change);
+    return change;
+  }
+
+  #set(placed: PlacedService, change: TableChange): void {
+    const { service } = placed;
+    let state = this.#services.get(service.key);
+    if (state === undefined || state.cells.slot !== placed.slot) {
+      state = new ServiceState(service, this.#view.cells('service', placed.slot));
+      this.#services.set(service.key, state);
+    }
+    state.update(placed, this.#view);
+    service.ports.forEach((port, index) => {
+      const target = this.#target(port.backend.id);
+      target.service = state;
+      const slots = placed.endpointSlots[index] ?? [];
+      const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
+      target.backend.update(port.backend, service.policies, cells, state.sources);
+    });
+    this.#setPorts(state, change);
+  }
+
+  #setPorts(state: ServiceState, change: TableChange): void {
+    const { service } = state;
+    const before = new Map(this.#ports.get(service.key));
+    const after = new Map<string, PortState>();
+    for (const port of service.ports) {
+      const id = listenerId(service, port);
+      const known = before.get(id);
+      const kept =
+        known !== undefined && known.service === state ? known : new PortState(state, port);
+      kept.port = port;
+      kept.routes = port.routes.map((route) => this.#route(route));
+      after.set(id, kept);
+      if (kept === known) before.delete(id);
+      else change.opened.push(kept);
+    }
+    for (const left of before.values()) {
+      close(left, change);
+      const { id } = left.port.backend;
+      if (!service.ports.some(({ backend }) => backend.id === id)) this.#retire(id);
+    }
+    this.#ports.set(service.key, after);
+  }
+
+  #remove(key: string, change: TableChange): void {
+    const state = this.#services.get(key);
+    if (state === undefined) return;
+    this.#services.delete(key);
+    for (const port of this.#ports.get(key)?.values() ?? []) {
+      close(port, change);
+      this.#retire(port.port.backend.id);
+    }
+    this.#ports.delete(key);
+    for (const port of state.service.ports) this.#retire(port.backend.id);
+  }
+
+  #retire(id: string): void {
+    this.#targets.get(id)?.backend.retire();
+    this.#targets.delete(id);
+  }
+
+  #route(route: ServicePort['routes'][number]): RouteState {
+    const weights = route.backends.map(({ weight }) => weight);
+    return {
+      name: route.name,
+      targets: route.backends.map(({ backend }) => this.#target(backend)),
+      weights,
+      totalWeight: weights.reduce((sum, weight) => sum + weight, 0),
+    };
+  }
+
+  #target(id: string): Target {
+    let target = this.#targets.get(id);
+    if (target === undefined) {
+      target = { backend: new BackendState(id, this.#clock, this.#random), service: null };
+      this.#targets.set(id, target);
+    }
+    return target;
+  }
+}
+
+/** What a listener cannot change while it is open. In a cluster an address comes later than its port, and may change. */
+function listenerId(service: Service, port: ServicePort): string {
+  const place = port.proxyPort === 0 ? `${service.address} ${port.port}` : `*${port.proxyPort}`;
+  return `${place} ${port.protocol} ${port.backend.scheme}`;
+}
+
+function close(port: PortState, change: TableChange): void {
+  port.closed = true;
+  change.closed.push(port);
+}

@@ -1,0 +1,74 @@
+/** What the main thread and a proxy thread say to each other. */
+
+import type { ProxySettings } from '../../model/settings.ts';
+import type { ChunkMessage } from '../ledger/ledger.ts';
+import type { PlacedDelta } from '../ledger/placement.ts';
+
+export interface ThreadData {
+  /** 0-based; a replacement has the number of the thread it replaces. */
+  readonly index: number;
+  /** How many there are. */
+  readonly threads: number;
+  /** Memory of `OwnDials`. */
+  readonly ownDials: SharedArrayBuffer;
+  readonly settings: ProxySettings;
+  /** Of the `IdentityTrust` of all threads. */
+  readonly trust: SharedArrayBuffer;
+}
+
+export type ToThread =
+  /** New shared memory, before the first delta that uses it. */
+  | { readonly kind: 'chunks'; readonly chunks: readonly ChunkMessage[] }
+  | { readonly kind: 'delta'; readonly delta: PlacedDelta }
+  /** Stop accepting, finish what runs; cut the rest after `timeoutMs`. */
+  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  /** Open log files anew, after they were moved away. */
+  | { readonly kind: 'reopen' };
+
+/** Instead of a code of the system: maesh itself is at fault, and the log has more. */
+export const DEFECT = 'DEFECT';
+
+/** A port that a thread does not serve. */
+export interface ListenFailure {
+  readonly service: string;
+  readonly address: string;
+  readonly port: number;
+  /** The system's code: EADDRINUSE, EACCES, EADDRNOTAVAIL, EMFILE …; or `DEFECT`. */
+  readonly code: string;
+}
+
+export type FromThread =
+  /** Warm and waiting for the first delta. */
+  | { readonly kind: 'started' }
+  /** Everything up to `version` is served, but for `failures`, which are all that stand now. */
+  | {
+      readonly kind: 'applied';
+      readonly version: number;
+      readonly listeners: number;
+      readonly failures: readonly ListenFailure[];
+    }
+  | { readonly kind: 'drained'; readonly cut: number }
+  /** Once a second: what only the thread itself knows. */
+  | { readonly kind: 'vitals'; readonly vitals: ThreadVitals }
+  | {
+      readonly kind: 'log';
+      readonly level: 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number>>;
+    };
+
+export interface ThreadVitals {
+  /** How much later than asked timers run, in the last second. */
+  readonly eventLoop: { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number };
+  /** Access log lines since the thread started. */
+  readonly logWritten: number;
+  readonly logDropped: number;
+  /** Caught at the boundary since the thread started; each cost a connection. */
+  readonly defects: number;
+  /** `BrokenRules.counts` since the thread started. */
+  readonly brokenRules: readonly number[];
+  /** `CallerRoom.shed` since the thread started. */
+  readonly shed: readonly number[];
+  /** What callers hold now. */
+  readonly callerBytes: number;
+}

@@ -1,0 +1,187 @@
+/** All that one proxy thread serves: keeps the listeners in step with the table, drains them in the end. */
+
+import type { Clock } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import { textAt } from '../../base/record.ts';
+import { isCarried, type Service } from '../../model/service.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { closeQuietly } from '../net/close-quietly.ts';
+import { Listener } from '../http1/listener.ts';
+import { portsWithin } from '../table/listener-share.ts';
+import type { LedgerView } from '../ledger/cells.ts';
+import type { PlacedDelta } from '../ledger/placement.ts';
+import { DEFECT, type ListenFailure } from './message.ts';
+import { type PortState, Table, type TableChange } from '../table/table.ts';
+
+/** Services applied in one turn of the event loop: bounds the pause of requests that run meanwhile. */
+const SERVICES_PER_TURN = 64;
+/** Listening sockets opened at a time. */
+const LISTENS_PER_TURN = 128;
+const RETRY_LISTEN_MS = 1_000;
+const DRAIN_POLL_MS = 20;
+/** As if the system had refused: it would, and the next accept, dial or file with it. */
+const BEYOND_SHARE = { code: 'EMFILE' };
+
+export class ProxyServer {
+  readonly context: ThreadContext;
+  readonly #clock: Clock;
+  readonly #table: Table;
+  readonly #listeners = new Map<PortState, Listener>();
+  /** Closed, with callers that still finish. */
+  readonly #leaving = new Set<Listener>();
+  readonly #failures = new Map<PortState, ListenFailure>();
+  /** Services that a defect keeps from being served, by key, until they change. */
+  readonly #broken = new Map<string, readonly ListenFailure[]>();
+  /** All that are to be listened on. */
+  readonly #wanted = new Set<PortState>();
+  /** Those of them that have no listener, since file descriptors do not suffice for all. */
+  readonly #denied = new Set<PortState>();
+  #retrying = false;
+
+  constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
+    this.context = context;
+    this.#clock = clock;
+    this.#table = new Table(view, clock, random);
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  get failures(): readonly ListenFailure[] {
+    const denied = [...this.#denied].map((port) => failureOf(port, BEYOND_SHARE));
+    return [...this.#failures.values(), ...denied, ...[...this.#broken.values()].flat()];
+  }
+
+  /**
+   * Resolves once everything of the delta is served, but for `failures`. They are tried again every second; where it is for want of file
+   * descriptors, when other ports go; and what met a defect, with the next change of its Service.
+   */
+  async apply(delta: PlacedDelta): Promise<void> {
+    for (const identity of delta.identities)
+      this.context.identities.set(identity.address, identity);
+    for (const address of delta.removedIdentities) this.context.identities.delete(address);
+    for (let i = 0; i === 0 || i < delta.services.length; i += SERVICES_PER_TURN) {
+      const part = delta.services.slice(i, i + SERVICES_PER_TURN);
+      const change = this.#table.apply(part, i === 0 ? delta.removedServices : []);
+      for (const { service } of part) this.#broken.delete(service.key);
+      if (i === 0) for (const key of delta.removedServices) this.#broken.delete(key);
+      for (const { service, error } of change.broken) this.#break(service, error);
+      for (const port of change.closed) this.#close(port);
+      // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
+      await this.#open(this.#within(change));
+    }
+  }
+
+  /** Resolves with the number of connections that had to be cut. */
+  async drain(timeoutMs: number): Promise<number> {
+    this.context.draining = true;
+    const end = this.#clock.nowMs() + timeoutMs;
+    await closeQuietly(this.#listeners, this.#clock, (port) => this.#close(port));
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.every(DRAIN_POLL_MS, () => {
+        if (this.context.callerConnections > 0 && this.#clock.nowMs() < end) return;
+        timer.cancel();
+        resolve();
+      });
+    });
+    const cut = this.context.callerConnections;
+    for (const listener of this.#leaving) listener.abort();
+    return cut;
+  }
+
+  /** The ports to open. Listeners of a namespace or Service with more than its share are closed when others need their descriptors. */
+  #within({ opened, closed }: TableChange): readonly PortState[] {
+    for (const port of opened) if (isCarried(port.port)) this.#wanted.add(port);
+    const { listenersMax } = this.context;
+    const isShort = this.#wanted.size > listenersMax;
+    if (opened.length + closed.length === 0 || (!isShort && this.#denied.size === 0)) return opened;
+    const allowed = portsWithin(this.#wanted, listenersMax);
+    const fresh = new Set(opened);
+    const open: PortState[] = [];
+    for (const port of this.#wanted) {
+      if (allowed.has(port)) {
+        if (this.#denied.delete(port) || fresh.has(port)) open.push(port);
+      } else if (!this.#denied.has(port)) {
+        this.#shut(port);
+        this.#denied.add(port);
+      }
+    }
+    return open;
+  }
+
+  async #open(ports: readonly PortState[]): Promise<void> {
+    for (let i = 0; i < ports.length; i += LISTENS_PER_TURN) {
+      const part = ports.slice(i, i + LISTENS_PER_TURN);
+      // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
+      await Promise.all(part.map((port) => this.#listen(port)));
+    }
+  }
+
+  async #listen(port: PortState): Promise<void> {
+    if (port.closed || this.#denied.has(port) || !isCarried(port.port)) return;
+    let listener: Listener | null = null;
+    try {
+      listener = new Listener(port, this.context);
+      this.#listeners.set(port, listener);
+      await listener.listen();
+      this.#failures.delete(port);
+      // The port went meanwhile.
+      if (this.#listeners.get(port) !== listener) listener.close(() => undefined);
+    } catch (error) {
+      if (listener !== null && this.#listeners.get(port) !== listener) return;
+      this.#listeners.delete(port);
+      const failure = failureOf(port, error);
+      if (failure.code === DEFECT)
+        this.context.guard.caught('proxy', error, { service: failure.service });
+      this.#failures.set(port, failure);
+      this.#retryLater();
+    }
+  }
+
+  #break(service: Service, error: unknown): void {
+    this.context.guard.caught('proxy', error, { service: service.key });
+    const failures = service.ports.filter(isCarried).map((port) => {
+      const isShared = port.proxyPort !== 0;
+      return {
+        service: service.key,
+        address: isShared ? '' : service.address,
+        port: isShared ? port.proxyPort : port.port,
+        code: DEFECT,
+      };
+    });
+    this.#broken.set(service.key, failures);
+  }
+
+  #close(port: PortState): void {
+    this.#wanted.delete(port);
+    this.#denied.delete(port);
+    this.#shut(port);
+  }
+
+  #shut(port: PortState): void {
+    this.#failures.delete(port);
+    const listener = this.#listeners.get(port);
+    if (listener === undefined) return;
+    this.#listeners.delete(port);
+    this.#leaving.add(listener);
+    listener.close(() => this.#leaving.delete(listener));
+  }
+
+  #retryLater(): void {
+    if (this.#retrying) return;
+    this.#retrying = true;
+    this.#clock.after(RETRY_LISTEN_MS, () => {
+      this.#retrying = false;
+      void this.#open([...this.#failures.keys()]).then(() => this.onRetried());
+    });
+  }
+
+  /** Called after failed ports were tried again; the thread reports what is left. */
+  onRetried: () => void = () => undefined;
+}
+
+function failureOf(port: PortState, error: unknown): ListenFailure {
+  const code = textAt(error, 'code') || DEFECT;
+  return { service: port.service.service.key, address: port.address, port: port.number, code };
+}

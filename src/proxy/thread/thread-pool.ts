@@ -1,0 +1,349 @@
+/** The main thread's side of the proxy threads: starts them, feeds them deltas, replaces the dead, drains the living. */
+
+import { Worker } from 'node:worker_threads';
+import { type Clock } from '../../base/clock.ts';
+import { MeshError } from '../../base/error.ts';
+import type { Guard } from '../../base/guard.ts';
+import type { Log } from '../../base/log.ts';
+import type { Identity } from '../../model/endpoint.ts';
+import { IdentityTrust } from '../ledger/identity-trust.ts';
+import type { ProxySettings } from '../../model/settings.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import {
+  ENDPOINT_OWN,
+  ENDPOINT_WORD,
+  SERVICE_OWN,
+  SERVICE_WORD,
+  type SlotKind,
+} from '../ledger/layout.ts';
+import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
+import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
+import { namedCounts } from '../http/broken-rules.ts';
+import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
+import type { FromThread, ListenFailure, ThreadData, ThreadVitals, ToThread } from './message.ts';
+
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js',
+  import.meta.url,
+);
+const KINDS: readonly SlotKind[] = ['service', 'endpoint', 'status'];
+/** Pause before a thread is replaced that died within this time of its start: a defect must not become a busy loop. */
+const YOUNG_MS = 1_000;
+
+interface Thread {
+  readonly worker: Worker;
+  readonly startedMs: number;
+  readonly chunksSent: Record<SlotKind, number>;
+  version: number;
+  listeners: number;
+  failures: readonly ListenFailure[];
+  drained: (() => void) | null;
+  vitals: ThreadVitals | null;
+  /** Warm; until then it has nothing, and then it gets everything at once. */
+  started: boolean;
+}
+
+/** One thread as the admin API shows it. */
+export interface ThreadState {
+  readonly thread: number;
+  readonly state: 'starting' | 'serving' | 'draining' | 'dead';
+  readonly configVersion: number;
+  readonly listeners: number;
+}
+
+export interface ThreadPoolOptions {
+  readonly count: number;
+  readonly settings: ProxySettings;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly guard: Guard;
+  /** Something that readiness depends on has changed. */
+  readonly onChange: () => void;
+}
+
+export class ThreadPool {
+  restarts = 0;
+  /** Until when all threads believe identities. */
+  readonly trust = new IdentityTrust();
+  readonly #options: ThreadPoolOptions;
+  readonly #threads: (Thread | null)[];
+  readonly #services = new Map<string, PlacedService>();
+  readonly #identities = new Map<string, Identity>();
+  readonly #lostLog = { written: 0, dropped: 0 };
+  readonly #lostShed: number[] = [];
+  readonly #lostBrokenRules: number[] = [];
+  readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
+  #version = 0;
+  #started = false;
+  #stopping = false;
+
+  constructor(options: ThreadPoolOptions) {
+    this.#options = options;
+    this.#threads = Array.from({ length: options.count }, () => null);
+  }
+
+  get alive(): number {
+    return this.#living().length;
+  }
+
+  /** Version that every thread serves; 0 before the first. */
+  get servedVersion(): number {
+    let least = this.#version;
+    for (const thread of this.#threads) least = Math.min(least, thread?.version ?? 0);
+    return least;
+  }
+
+  get publishedVersion(): number {
+    return this.#version;
+  }
+
+  /** Open Service ports, each counted once. */
+  get listeners(): number {
+    return Math.max(0, ...this.#living().map((thread) => thread.listeners));
+  }
+
+  /** Ports that some thread cannot listen on, each once. */
+  get failures(): readonly ListenFailure[] {
+    const byAddress = new Map<string, ListenFailure>();
+    for (const thread of this.#living()) {
+      for (const failure of thread.failures)
+        byAddress.set(`${failure.address} ${failure.port}`, failure);
+    }
+    return [...byAddress.values()];
+  }
+
+  /** Access log lines of all threads; those of a thread that died are kept. */
+  get accessLog(): { readonly written: number; readonly dropped: number } {
+    let { written, dropped } = this.#lostLog;
+    for (const { vitals } of this.#living()) {
+      written += vitals?.logWritten ?? 0;
+      dropped += vitals?.logDropped ?? 0;
+    }
+    return { written, dropped };
+  }
+
+  /** `CallerRoom.shed` of all threads, those that died included. */
+  get shed(): readonly number[] {
+    const sums = [...this.#lostShed];
+    for (const { vitals } of this.#living()) addTo(sums, vitals?.shed);
+    return sums;
+  }
+
+  /** Rules that were broken on all threads, those that died included. */
+  get brokenRules(): readonly BrokenRuleCount[] {
+    const sums = [...this.#lostBrokenRules];
+    for (const { vitals } of this.#living()) addTo(sums, vitals?.brokenRules);
+    return namedCounts(sums);
+  }
+
+  /** What callers hold on all threads. */
+  get callerBytes(): number {
+    return this.#living().reduce((sum, { vitals }) => sum + (vitals?.callerBytes ?? 0), 0);
+  }
+
+  states(): readonly ThreadState[] {
+    return this.#threads.map((thread, index) => ({
+      thread: index,
+      state:
+        thread === null
+          ? 'dead'
+          : this.#stopping
+            ? 'draining'
+            : thread.version > 0
+              ? 'serving'
+              : 'starting',
+      configVersion: thread?.version ?? 0,
+      listeners: thread?.listeners ?? 0,
+    }));
+  }
+
+  /** Event loop delay of each thread in its last second. */
+  *eventLoops(): Iterable<ThreadVitals['eventLoop'] & { readonly thread: string }> {
+    for (const [index, thread] of this.#threads.entries()) {
+      if (thread !== null && thread.vitals !== null)
+        yield { thread: `proxy-${index}`, ...thread.vitals.eventLoop };
+    }
+  }
+
+  /** Resolves once every thread is warm. Rejects when one cannot start: what stops it would stop its replacement too. */
+  async start(): Promise<void> {
+    const failures = await Promise.all(this.#threads.map((_, index) => this.#spawn(index)));
+    const failure = failures.find((error) => error !== null);
+    if (failure !== undefined) throw MeshError.from(failure);
+    this.#started = true;
+  }
+
+  publish(delta: PlacedDelta): void {
+    this.#version = delta.version;
+    for (const placed of delta.services) this.#services.set(placed.service.key, placed);
+    for (const key of delta.removedServices) this.#services.delete(key);
+    for (const identity of delta.identities) this.#identities.set(identity.address, identity);
+    for (const address of delta.removedIdentities) this.#identities.delete(address);
+    this.#threads.forEach((thread, index) => {
+      if (thread?.started === true) this.#post(thread, index, delta);
+    });
+  }
+
+  reopenLogs(): void {
+    for (const { worker } of this.#living())
+      worker.postMessage({ kind: 'reopen' } satisfies ToThread);
+  }
+
+  /** Stops accepting, lets requests finish for up to `timeoutMs`, ends all threads. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(
+      this.#living().map(
+        (thread) =>
+          new Promise<void>((resolve) => {
+            thread.drained = resolve;
+            thread.worker.postMessage({ kind: 'drain', timeoutMs } satisfies ToThread);
+          }),
+      ),
+    );
+    await this.stop();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#living().map(({ worker }) => worker.terminate()));
+  }
+
+  /** Ends one thread as a crash would; the pool replaces it. For tests of that very thing. */
+  async kill(index: number): Promise<void> {
+    await this.#threads[index]?.worker.terminate();
+  }
+
+  #living(): Thread[] {
+    return this.#threads.filter((thread) => thread !== null);
+  }
+
+  /** Resolves with null once the thread is warm, or with what ended it before. */
+  #spawn(index: number): Promise<Error | null> {
+    const { settings, clock } = this.#options;
+    const worker = new Worker(ENTRY, {
+      workerData: {
+        index,
+        settings,
+        threads: this.#options.count,
+        ownDials: this.#ownDials,
+        trust: this.trust.buffer,
+      } satisfies ThreadData,
+      name: `proxy-${index}`,
+    });
+    const thread: Thread = {
+      worker,
+      startedMs: clock.nowMs(),
+      chunksSent: { service: 0, endpoint: 0, status: 0 },
+      version: 0,
+      listeners: 0,
+      failures: [],
+      drained: null,
+      vitals: null,
+      started: false,
+    };
+    this.#threads[index] = thread;
+    return new Promise((resolve) => {
+      const onMessage = (message: FromThread): void => {
+        if (message.kind === 'started') {
+          thread.started = true;
+          if (this.#version > 0) this.#post(thread, index, this.#everything());
+          resolve(null);
+        } else this.#onMessage(thread, message);
+      };
+      worker.on(
+        'message',
+        this.#options.guard.wrap('proxy', onMessage, () => undefined),
+      );
+      worker.on('error', (error: Error) => {
+        // Before all threads have started, `start` hands the error on.
+        if (!this.#started) return resolve(error);
+        this.#options.guard.add('proxy', 1);
+        this.#options.log.error('Proxy thread failed; it is replaced', { thread: index, error });
+      });
+      worker.on('exit', () => {
+        resolve(null);
+        this.#onExit(thread, index);
+      });
+    });
+  }
+
+  #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
+    if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
+    else if (message.kind === 'drained') thread.drained?.();
+    else if (message.kind === 'vitals') {
+      const { vitals } = message;
+      this.#options.guard.add('proxy', vitals.defects - (thread.vitals?.defects ?? 0));
+      thread.vitals = vitals;
+    } else if (message.kind === 'applied') {
+      thread.version = message.version;
+      thread.listeners = message.listeners;
+      thread.failures = message.failures;
+      this.#options.onChange();
+    }
+  }
+
+  #onExit(thread: Thread, index: number): void {
+    if (this.#threads[index] !== thread) return;
+    this.#threads[index] = null;
+    this.#lostLog.written += thread.vitals?.logWritten ?? 0;
+    this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
+    addTo(this.#lostShed, thread.vitals?.shed);
+    addTo(this.#lostBrokenRules, thread.vitals?.brokenRules);
+    thread.drained?.();
+    this.#forgetInFlight(index);
+    if (this.#stopping) return;
+    this.restarts++;
+    this.#options.onChange();
+    const age = this.#options.clock.nowMs() - thread.startedMs;
+    this.#options.clock.after(age < YOUNG_MS ? YOUNG_MS : 0, () => {
+      if (!this.#stopping) void this.#spawn(index);
+    });
+  }
+
+  /** What a dead thread had in flight is over: takes it out of the figures that all threads share. */
+  #forgetInFlight(index: number): void {
+    const { ledger } = this.#options;
+    const settle = (kind: SlotKind, own: number, word: number): void => {
+      for (const slot of ledger.entries(kind).values()) {
+        const count = ledger.ownCell(kind, slot, own, index);
+        if (count !== 0) ledger.addWord(kind, slot, word, -count);
+        ledger.setOwnCell(kind, slot, own, index, 0);
+      }
+    };
+    settle('service', SERVICE_OWN.inFlight, SERVICE_WORD.inFlight);
+    settle('endpoint', ENDPOINT_OWN.inFlight, ENDPOINT_WORD.inFlight);
+    settle('endpoint', ENDPOINT_OWN.connections, ENDPOINT_WORD.connections);
+    for (const slot of ledger.entries('service').values()) {
+      ledger.setOwnCell('service', slot, SERVICE_OWN.callerConnectionsActive, index, 0);
+      ledger.setOwnCell('service', slot, SERVICE_OWN.upgradesActive, index, 0);
+    }
+  }
+
+  #everything(): PlacedDelta {
+    return {
+      version: this.#version,
+      services: [...this.#services.values()],
+      removedServices: [],
+      identities: [...this.#identities.values()],
+      removedIdentities: [],
+    };
+  }
+
+  #post(thread: Thread, index: number, delta: PlacedDelta): void {
+    const { ledger } = this.#options;
+    const chunks = KINDS.flatMap((kind) => {
+      const from = thread.chunksSent[kind];
+      const to = ledger.chunkCount(kind);
+      thread.chunksSent[kind] = to;
+      return Array.from({ length: to - from }, (_, i) => ledger.chunk(kind, from + i, index));
+    });
+    if (chunks.length > 0) thread.worker.postMessage({ kind: 'chunks', chunks } satisfies ToThread);
+    thread.worker.postMessage({ kind: 'delta', delta } satisfies ToThread);
+  }
+}
+
+function addTo(sums: number[], more: readonly number[] = []): void {
+  for (const [i, count] of more.entries()) sums[i] = (sums[i] ?? 0) + count;
+}

@@ -1,0 +1,180 @@
+/** Entry of a proxy thread: listens to the main thread and runs one ProxyServer. */
+
+import { BlockList, isIPv6 } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+import assert from 'node:assert';
+import { systemClock } from '../../base/clock.ts';
+import { peerProbe } from '../../base/libc.ts';
+import { goFirst } from '../../base/priority.ts';
+import { systemRandom } from '../../base/random.ts';
+import { Rare } from '../../base/rare.ts';
+import { Guard } from '../../base/guard.ts';
+import { describeError, type Log } from '../../base/log.ts';
+import { ThreadContext } from '../http/context.ts';
+import { AccessWriter } from '../http/access.ts';
+import { RULES } from '../http/rule.ts';
+import { LedgerView } from '../ledger/cells.ts';
+import { IdentityTrust } from '../ledger/identity-trust.ts';
+import type { FromThread, ThreadData, ToThread } from './message.ts';
+import { descriptorLimit } from '../net/descriptor-limit.ts';
+import { ProxyServer } from './server.ts';
+import { probeHandles } from '../net/socket.ts';
+import { warmUp } from './warm-up.ts';
+import { AccessLog } from '../telemetry/access-log.ts';
+import { FileSink } from '../telemetry/access-sink.ts';
+import { EventLoopMonitor } from '../telemetry/process-figures.ts';
+
+assert(parentPort !== null, 'thread.ts runs as a worker thread');
+const port = parentPort;
+const { settings, threads, ownDials, trust } = workerData as ThreadData;
+const view = new LedgerView();
+const log = relayedLog();
+const guard = new Guard(systemClock, log);
+/** Timers of requests are armed by what peers send. */
+const clock = guard.clock('proxy');
+const context = new ThreadContext({
+  clock,
+  random: systemRandom,
+  guard,
+  settings,
+  isTrusted: trustCheck(settings.trustedSources),
+  threads,
+  ownDials,
+  descriptors: descriptorLimit(),
+  trust: new IdentityTrust(trust),
+});
+const server = new ProxyServer(context, view, clock, systemRandom);
+const eventLoop = new EventLoopMonitor();
+context.probe = peerProbe();
+let version = 0;
+const VITALS_MS = 1_000;
+/** Deltas apply strictly one after the other. */
+let queue: Promise<void> = start();
+
+port.on('message', (message: ToThread) => {
+  if (message.kind === 'chunks') for (const chunk of message.chunks) view.add(chunk);
+  else {
+    queue = queue.then(() =>
+      // Another thread that replaced this one would fail at the same message: what is served stays.
+      handle(message).catch((error: unknown) => guard.caught('proxy', error)),
+    );
+  }
+});
+server.onRetried = report;
+context.rules.onTell = ({ rule, reason, service, caller, endpoint }, untold): void => {
+  const who = endpoint === '' ? 'A caller' : 'An endpoint';
+  log.warn(`${who} broke a rule of HTTP/1.1: ${RULES[rule]}`, {
+    service,
+    rule,
+    reason,
+    caller,
+    ...(endpoint === '' ? {} : { endpoint }),
+    untold,
+  });
+};
+const shedding = new Rare(systemClock);
+context.room.onEvent = ({ scarce, source, connections, closed }): void => {
+  shedding.tell((untold) =>
+    log.warn('Short of room for callers: the one that holds most makes room', {
+      scarce,
+      source,
+      connections,
+      ...(closed === 0 ? { refused: 1 } : { closed }),
+      untold,
+    }),
+  );
+};
+
+async function start(): Promise<void> {
+  goFirst();
+  await probeHandles();
+  context.wheel.start();
+  await warmUp(context);
+  if (settings.accessLog.format !== 'off') {
+    const sink = new FileSink(settings.accessLog.path);
+    context.accessLog = new AccessWriter(
+      new AccessLog(settings.accessLog, sink, systemClock, log),
+      clock,
+      systemRandom,
+    );
+  }
+  systemClock.every(VITALS_MS, sendVitals);
+  send({ kind: 'started' });
+}
+
+async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {
+  switch (message.kind) {
+    case 'delta':
+      // What it cannot serve is among its failures: every node would wait for ever for a version that none can serve whole.
+      await server.apply(message.delta);
+      version = message.delta.version;
+      return report();
+    case 'drain':
+      return drain(message.timeoutMs);
+    case 'reopen':
+      return context.accessLog?.log.reopen();
+  }
+}
+
+async function drain(timeoutMs: number): Promise<void> {
+  const cut = await server.drain(timeoutMs);
+  await context.accessLog?.log.close();
+  sendVitals();
+  send({ kind: 'drained', cut });
+}
+
+function sendVitals(): void {
+  const log = context.accessLog?.log;
+  send({
+    kind: 'vitals',
+    vitals: {
+      eventLoop: eventLoop.read(),
+      logWritten: log?.written ?? 0,
+      logDropped: log?.dropped ?? 0,
+      defects: guard.counts.get('proxy') ?? 0,
+      shed: [...context.room.shed],
+      brokenRules: [...context.rules.counts],
+      callerBytes: context.room.bytes,
+    },
+  });
+}
+
+/** The log of the process is on the main thread. */
+function relayedLog(): Log {
+  const relay =
+    (level: 'warn' | 'error') =>
+    (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
+      const texts = Object.entries(fields).map(([name, value]) => [name, textOf(value)] as const);
+      send({ kind: 'log', level, message, fields: Object.fromEntries(texts) });
+    };
+  const log: Log = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: relay('warn'),
+    error: relay('error'),
+    child: () => log,
+  };
+  return log;
+}
+
+function textOf(value: unknown): string {
+  return value instanceof Error ? describeError(value) : String(value);
+}
+
+function report(): void {
+  send({ kind: 'applied', version, listeners: server.listeners, failures: server.failures });
+}
+
+function send(message: FromThread): void {
+  port.postMessage(message);
+}
+
+/** The CIDRs were checked when the settings were read. */
+function trustCheck(cidrs: readonly string[]): (address: string) => boolean {
+  const list = new BlockList();
+  for (const cidr of cidrs) {
+    const [address, bits] = cidr.split('/') as [string, string];
+    list.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4');
+  }
+  return (address) => list.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+}
