@@ -5,7 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { ManualClock } from '../../base/clock.ts';
 import { seededRandom } from '../../base/random.ts';
 import type { Outcome, Target } from './call.ts';
-import { DataPathProbe, type ProbedAgent, type ProbeTarget } from './probe.ts';
+import { DataPathProbe } from './probe.ts';
+import type { ProbedAgent, ProbeTarget } from './status.ts';
 
 const TARGET: ProbeTarget = {
   host: 'maesh-probe.maesh.maesh',

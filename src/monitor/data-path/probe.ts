@@ -5,28 +5,13 @@
  *            and the proxy port of each connected agent, a few per round ──┘
  */
 
-import type { Clock, Timer } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { Problem } from '../../model/service.ts';
+import { PeriodicProbe, Streak } from '../periodic-probe.ts';
 import type { Outcome, Target } from './call.ts';
 import { agentProblem, nameProblem } from './problem.ts';
-
-export interface ProbeTarget {
-  /** `maesh-probe.maesh.maesh`. */
-  readonly host: string;
-  /** What that name must resolve to. */
-  readonly address: string;
-  readonly port: number;
-  readonly proxyPort: number;
-}
-
-export interface ProbedAgent {
-  /** `maesh/maesh-agent-x7k2p`. */
-  readonly agent: string;
-  readonly node: string;
-  /** Of its Pod. */
-  readonly address: string;
-}
+import type { PathStatus, ProbedAgent, ProbeTarget } from './status.ts';
 
 export interface DataPathProbeOptions {
   readonly clock: Clock;
@@ -42,56 +27,37 @@ export interface DataPathProbeOptions {
   readonly onChange: () => void;
 }
 
-export type PathState = 'unknown' | 'no-name' | Outcome['state'];
-
-export interface PathStatus {
-  readonly state: PathState;
-  /** The code or status that it failed with, or ''. */
-  readonly detail: string;
-  readonly durationMs: number;
-}
-
-const PERIOD_MS = 30_000;
-const PERIOD_FAILING_MS = 5_000;
-/** Share of a period that is left to chance. */
-const JITTER = 0.2;
-/** Failures in a row before it is a Problem. */
-const FAILURES_BEFORE_PROBLEM = 2;
 /** Agents that are called in one round; of more, others in the next one. */
 const AGENTS_PER_ROUND_MAX = 10;
 /** Agents that have a Problem of their own. */
 const PROBLEMS_MAX = 20;
 const UNKNOWN: PathStatus = { state: 'unknown', detail: '', durationMs: 0 };
 
-interface Path {
-  status: PathStatus;
-  failures: number;
+interface AgentPath {
+  readonly probed: ProbedAgent;
+  readonly path: Streak<PathStatus>;
 }
 
 export class DataPathProbe {
   readonly #options: DataPathProbeOptions;
-  readonly #name: Path = { status: UNKNOWN, failures: 0 };
+  readonly #probe: PeriodicProbe;
+  readonly #name = new Streak(UNKNOWN);
   /** By `ProbedAgent.agent`, in the order in which they were called last. */
-  readonly #agents = new Map<string, Path & { readonly probed: ProbedAgent }>();
+  readonly #agents = new Map<string, AgentPath>();
   #target: ProbeTarget | null = null;
-  #timer: Timer | null = null;
-  /** Outcomes of a run that was stopped do not count. */
-  #run = 0;
 
   constructor(options: DataPathProbeOptions) {
+    const { clock, random } = options;
     this.#options = options;
+    this.#probe = new PeriodicProbe({ clock, random, ask: (isOver) => this.#ask(isOver) });
   }
 
-  /** Calls at once, then every 30 s, and every 5 s while something fails. */
   start(): void {
-    this.#timer?.cancel();
-    void this.#round(++this.#run);
+    this.#probe.start();
   }
 
   stop(): void {
-    this.#run += 1;
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#probe.stop();
   }
 
   /** Of the way through name, address and whichever agent it leads to. */
@@ -101,42 +67,38 @@ export class DataPathProbe {
 
   /** Of the way through the proxy port of an agent of this replica. */
   statusOf(agent: string): PathStatus {
-    return this.#agents.get(agent)?.status ?? UNKNOWN;
+    return this.#agents.get(agent)?.path.status ?? UNKNOWN;
   }
 
   problems(): readonly Problem[] {
     const target = this.#target;
     if (target === null) return [];
-    const failing = [...this.#agents.values()].filter(isProblem).slice(0, PROBLEMS_MAX);
+    const failing = [...this.#agents.values()].filter(({ path }) => path.isProblem);
     return [
-      ...(isProblem(this.#name) ? [nameProblem(target, this.#name.status)] : []),
-      ...failing.map(({ probed, status }) => agentProblem(probed, target, status)),
+      ...(this.#name.isProblem ? [nameProblem(target, this.#name.status)] : []),
+      ...failing
+        .slice(0, PROBLEMS_MAX)
+        .map(({ probed, path }) => agentProblem(probed, target, path.status)),
     ];
   }
 
-  /** Never rejects. */
-  async #round(run: number): Promise<void> {
-    const { clock, random } = this.#options;
+  async #ask(isOver: () => boolean): Promise<'well' | 'failing'> {
     const target = this.#options.target();
     if (target === null) this.#forget();
-    else await this.#callAll(target, run);
-    if (run !== this.#run) return;
+    else await this.#callAll(target, isOver);
+    if (isOver()) return 'well';
     this.#target = target;
     this.#options.onChange();
-    const isFailing = [this.#name, ...this.#agents.values()].some(({ failures }) => failures > 0);
-    const periodMs = target === null || isFailing ? PERIOD_FAILING_MS : PERIOD_MS;
-    this.#timer = clock.after(periodMs * (1 - JITTER / 2 + JITTER * random.next()), () => {
-      void this.#round(run);
-    });
+    const paths = [this.#name, ...[...this.#agents.values()].map(({ path }) => path)];
+    return target === null || paths.some(({ isFailing }) => isFailing) ? 'failing' : 'well';
   }
 
   #forget(): void {
-    this.#name.status = UNKNOWN;
-    this.#name.failures = 0;
+    this.#name.forget();
     this.#agents.clear();
   }
 
-  async #callAll(target: ProbeTarget, run: number): Promise<void> {
+  async #callAll(target: ProbeTarget, isOver: () => boolean): Promise<void> {
     const probed = this.#next();
     const [byName, ...byAgent] = await Promise.all([
       this.#callName(target),
@@ -146,15 +108,15 @@ export class DataPathProbe {
     ]);
     // What was found of a target or an agent that changed meanwhile says nothing of what is there now.
     const now = this.#options.target();
-    if (run !== this.#run || now === null || !isSame(now, target)) return;
-    take(this.#name, byName);
+    if (isOver() || now === null || !isSame(now, target)) return;
+    this.#name.take(byName);
     for (const [index, each] of probed.entries()) {
       const outcome = byAgent[index];
       if (outcome === undefined) continue;
-      const path = this.#agents.get(each.agent) ?? { status: UNKNOWN, failures: 0, probed: each };
-      take(path, outcome);
+      const path = this.#agents.get(each.agent)?.path ?? new Streak(UNKNOWN);
+      path.take(outcome);
       this.#agents.delete(each.agent);
-      this.#agents.set(each.agent, { ...path, probed: each });
+      this.#agents.set(each.agent, { path, probed: each });
     }
   }
 
@@ -165,8 +127,8 @@ export class DataPathProbe {
       if (present.get(agent)?.address !== probed.address) this.#agents.delete(agent);
     }
     const known = [...this.#agents.values()];
-    const failing = known.filter(({ failures }) => failures > 0);
-    const well = known.filter(({ failures }) => failures === 0);
+    const failing = known.filter(({ path }) => path.isFailing);
+    const well = known.filter(({ path }) => !path.isFailing);
     const fresh = [...present.values()].filter(({ agent }) => !this.#agents.has(agent));
     // Half of a round at most for those that fail: the others are looked at too.
     return [
@@ -192,15 +154,6 @@ export class DataPathProbe {
     }
     return call({ address, port, host });
   }
-}
-
-function take(path: Path, outcome: PathStatus): void {
-  path.status = outcome;
-  path.failures = outcome.state === 'works' ? 0 : path.failures + 1;
-}
-
-function isProblem({ failures }: Path): boolean {
-  return failures >= FAILURES_BEFORE_PROBLEM;
 }
 
 function isSame(a: ProbeTarget, b: ProbeTarget): boolean {

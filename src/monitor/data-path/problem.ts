@@ -2,7 +2,7 @@
 
 import { PROBE_SERVICE } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
-import type { PathStatus, ProbedAgent, ProbeTarget } from './probe.ts';
+import type { PathStatus, ProbedAgent, ProbeTarget } from './status.ts';
 
 const FIELD = 'data path';
 

@@ -1,7 +1,7 @@
 /** What a person is told about a mesh domain that does not resolve. */
 
 import { DNS_DOMAIN_OBJECT, type Problem } from '../../model/service.ts';
-import type { DomainStatus, ProbeState } from './probe.ts';
+import type { DomainStatus, ProbeState } from './status.ts';
 
 type Told = Pick<Problem, 'message' | 'remedy'>;
 

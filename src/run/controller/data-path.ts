@@ -11,13 +11,9 @@ import type { Problem } from '../../model/service.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { ControllerSettings } from './settings.ts';
 import { call } from '../../monitor/data-path/call.ts';
-import {
-  DataPathProbe,
-  type PathStatus,
-  type ProbedAgent,
-  type ProbeTarget,
-} from '../../monitor/data-path/probe.ts';
+import { DataPathProbe } from '../../monitor/data-path/probe.ts';
 import { Responder } from '../../monitor/data-path/responder.ts';
+import type { PathStatus, ProbedAgent, ProbeTarget } from '../../monitor/data-path/status.ts';
 
 export interface DataPathOptions {
   readonly settings: ControllerSettings;
