@@ -8,14 +8,8 @@ import type { ControllerSettings } from '../run/controller/settings.ts';
 import { AGENT as AGENT_ACCOUNT } from '../model/names.ts';
 import type { NodeSettings } from '../run/agent/settings.ts';
 import type { SettingReader } from './setting-reader.ts';
-import {
-  adminConflicts,
-  list,
-  one,
-  readProxySettings,
-  type Setting,
-  SETTINGS,
-} from './settings.ts';
+import { list, one, type Setting } from './setting.ts';
+import { adminConflicts, readProxySettings, SETTINGS } from './settings.ts';
 import {
   DOMAIN,
   duration,

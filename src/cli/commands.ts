@@ -1,15 +1,6 @@
 /** The table of commands: the code of each is loaded only when it is the one that runs. */
 
-import type { Command } from 'commander';
-
-import type { CliContext } from './context.ts';
-
-/** One per command: the summary for the overview, and where its code is. */
-export interface CommandEntry {
-  readonly name: string;
-  readonly summary: string;
-  load(): Promise<(context: CliContext) => Command>;
-}
+import type { CommandEntry } from './command-entry.ts';
 
 /** In the order of the overview. */
 export const COMMANDS: readonly CommandEntry[] = [
@@ -71,7 +62,10 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: 'completion',
     summary: 'print completions for bash, zsh or fish',
-    load: async () => (await import('./completion.ts')).completionCommand,
+    load: async () => {
+      const { completionCommand } = await import('./completion.ts');
+      return (context) => completionCommand(context, COMMANDS);
+    },
   },
   {
     name: 'version',

@@ -2,6 +2,7 @@
 
 import { Argument, Command } from 'commander';
 
+import type { CommandEntry } from './command-entry.ts';
 import type { CliContext } from './context.ts';
 import { renderCompletion, SHELLS, type Completed, type Shell } from './completion-script.ts';
 
@@ -11,24 +12,25 @@ Examples:
   maesh completion zsh > "\${fpath[1]}/_maesh"
   maesh completion fish > ~/.config/fish/completions/maesh.fish`;
 
-export function completionCommand(context: CliContext): Command {
+export function completionCommand(context: CliContext, commands: readonly CommandEntry[]): Command {
   return new Command('completion')
     .summary('print completions for bash, zsh or fish')
     .description('Prints a shell script that completes commands, options and their values.')
     .addArgument(new Argument('<shell>', 'shell to print the script for').choices(SHELLS))
     .addHelpText('after', EXAMPLES)
     .action(async (shell: Shell) => {
-      context.io.out(renderCompletion(shell, await commandsOf(context)));
+      context.io.out(renderCompletion(shell, await completedOf(context, commands)));
     });
 }
 
-async function commandsOf(context: CliContext): Promise<readonly Completed[]> {
-  const { COMMANDS } = await import('./commands.ts');
+function completedOf(
+  context: CliContext,
+  commands: readonly CommandEntry[],
+): Promise<readonly Completed[]> {
   return Promise.all(
-    COMMANDS.map(async (entry) => {
+    commands.map(async (entry) => {
       const { name, summary } = entry;
-      const command =
-        name === 'completion' ? completionCommand(context) : (await entry.load())(context);
+      const command = (await entry.load())(context);
       const options = command.options
         .filter(({ hidden }) => !hidden)
         .map(({ short, long, description, required, argChoices }) => ({

@@ -3,7 +3,7 @@
 import { Option, type Command } from 'commander';
 
 import { variableOf } from './setting-reader.ts';
-import type { Setting } from './settings.ts';
+import type { Setting } from './setting.ts';
 import { PATH } from './value.ts';
 
 /**

@@ -7,7 +7,7 @@ import type { CliContext } from './context.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { CONFIG_VARIABLE, SettingReader, unknownVariables } from './setting-reader.ts';
 import type { SettingsFile } from './settings-file.ts';
-import type { Setting } from './settings.ts';
+import type { Setting } from './setting.ts';
 
 interface RunCommand {
   readonly name: string;

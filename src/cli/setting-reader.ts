@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { Env } from '../base/command.ts';
 import { nearest } from '../base/nearest.ts';
 import type { SettingsFile } from './settings-file.ts';
-import type { Setting } from './settings.ts';
+import type { Setting } from './setting.ts';
 import type { ValueKind } from './value.ts';
 
 export interface SettingSources {

@@ -7,7 +7,7 @@ import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type
 
 import { codeOf, MeshError, type ErrorCode } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
-import type { Setting } from './settings.ts';
+import type { Setting } from './setting.ts';
 import { PATH, PATH_IF_ANY } from './value.ts';
 
 export interface SettingsFile {

@@ -1,31 +1,17 @@
 /** One backend that the route may lead to: what its breaker, its limits and its balancing make of the request. */
 
-import type { Identity } from '../model/endpoint.ts';
 import type { FailureReason } from '../model/failure.ts';
 import type { RequestKey } from '../model/policy.ts';
 import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
 import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import { isBodyTooLarge, noEndpointReason } from '../proxy/http/admit.ts';
-import type { Head } from '../proxy/http/head.ts';
 import { PickFacts } from '../proxy/http/pick-facts.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
 import type { ServiceState, Target } from '../proxy/table/table.ts';
-import type { Knowledge } from './dry-mesh.ts';
+import type { Arrived } from './arrived.ts';
 import type { BackendFacts, BreakerFacts, EndpointFacts } from './explanation.ts';
 import { retryFacts } from './retries.ts';
 import { duration } from './words.ts';
-
-/** A request whose head is valid, at the moment of asking. */
-export interface Arrived {
-  readonly data: Buffer;
-  readonly head: Head;
-  readonly addressHash: number;
-  readonly identity: Identity | undefined;
-  /** Name of the node whose proxy it reaches, '' when that is not known. */
-  readonly ownNode: string;
-  readonly nowMs: number;
-  readonly knowledge: Knowledge;
-}
 
 export interface TargetStory {
   readonly facts: BackendFacts;

@@ -8,7 +8,7 @@ import { requestHeadBound } from '../proxy/http1/codec/head-writer.ts';
 import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http/retry.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { ServiceState } from '../proxy/table/table.ts';
-import type { Arrived } from './backend.ts';
+import type { Arrived } from './arrived.ts';
 import type { RetryFacts } from './explanation.ts';
 
 const CONDITIONS: readonly RetryCondition[] = ['connect-failure', 'reset', 'timeout', 'status'];

@@ -1,0 +1,17 @@
+/** The request as all phases see it. */
+
+import type { Identity } from '../model/endpoint.ts';
+import type { Head } from '../proxy/http/head.ts';
+import type { Knowledge } from './dry-mesh.ts';
+
+/** A request whose head is valid, at the moment of asking. */
+export interface Arrived {
+  readonly data: Buffer;
+  readonly head: Head;
+  readonly addressHash: number;
+  readonly identity: Identity | undefined;
+  /** Name of the node whose proxy it reaches, '' when that is not known. */
+  readonly ownNode: string;
+  readonly nowMs: number;
+  readonly knowledge: Knowledge;
+}
