@@ -2,7 +2,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { loadAll } from 'js-yaml';
 
 export interface ShopPod {
   readonly name: string;
@@ -62,12 +62,8 @@ export function readShop(folder: string): Shop {
 }
 
 function readObjects(file: string): RawObject[] {
-  return parseAllDocuments(readFileSync(file, 'utf8')).map((document) => {
-    const [error] = document.errors;
-    if (error !== undefined) throw new Error(`Cannot read "${file}": ${error.message}`);
-    const object: RawObject | null = document.toJS();
-    return object ?? {};
-  });
+  const objects = loadAll(readFileSync(file, 'utf8'), { filename: file });
+  return objects.map((object) => (object ?? {}) as RawObject);
 }
 
 function toPod(object: RawObject): ShopPod {

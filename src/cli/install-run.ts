@@ -3,7 +3,6 @@
 import { readFile } from 'node:fs/promises';
 
 import { Option, type Command } from 'commander';
-import { stringify } from 'yaml';
 
 import { MeshError } from '../base/error.ts';
 import { applyAll, prune, type Applied } from '../install/apply.ts';
@@ -13,6 +12,7 @@ import { lookForMesh, remember, type Present } from '../install/present.ts';
 import { listAt, textAt, type Raw } from '../base/record.ts';
 import { printable } from '../base/printable.ts';
 import { type Finding, isFlaw } from '../install/check/finding.ts';
+import { toYaml } from '../install/template/functions.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
 import { waitUntil } from '../install/wait.ts';
@@ -158,9 +158,7 @@ function printAll({ io }: CliContext, format: 'yaml' | 'json', objects: readonly
     io.out(`${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })}\n`);
     return;
   }
-  const text = (object: Raw): string =>
-    stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false });
-  io.out(objects.map(text).join('---\n'));
+  io.out(objects.map((object) => `${toYaml(object)}\n`).join('---\n'));
 }
 
 async function apply(

@@ -3,10 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
-import { isMap, isScalar, isSeq, LineCounter, parseDocument, type Document, type Pair } from 'yaml';
+import { FAILSAFE_SCHEMA, nullCoreTag } from 'js-yaml';
 
 import { codeOf, MeshError, type ErrorCode } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
+import { isRecord } from '../base/record.ts';
+import { Lines } from '../kube/text/lines.ts';
+import { readYaml } from '../kube/text/yaml.ts';
 import type { Setting } from './setting.ts';
 import { PATH, PATH_IF_ANY } from './value.ts';
 
@@ -55,33 +58,40 @@ export function parseSettingsFile(
   text: string,
   settings: readonly Setting<unknown>[],
 ): SettingsFile {
-  const lines = new LineCounter();
-  const document: Document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const lines = new Lines(text);
   const at = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
+    const { line, column } = lines.at(offset);
+    return `${path}:${line}:${column}`;
   };
-  const [broken] = document.errors;
-  if (broken !== undefined) {
-    const message = broken.message.replaceAll(/\s+/g, ' ');
-    return {
-      entries: new Map(),
-      errors: [`Cannot read the configuration file (${at(broken.pos[0])}): ${message}`],
-    };
+  const none = (...errors: readonly string[]): SettingsFile => ({ entries: new Map(), errors });
+  const read = readYaml(text, AS_WRITTEN);
+  if (!read.ok) {
+    const { offset, message } = read.error;
+    return none(`Cannot read the configuration file (${at(offset)}): ${message}`);
   }
-  const root = document.contents;
-  if (root === null) return { entries: new Map(), errors: [] };
-  if (!isMap(root)) {
-    return {
-      entries: new Map(),
-      errors: [`Cannot read the configuration file "${path}": write one "key: value" per setting`],
-    };
+  const [document, second] = read.documents;
+  const root = document?.value ?? null;
+  if (document === undefined || root === null) return none();
+  if (!isRecord(root) || second !== undefined) {
+    return none(`Cannot read the configuration file "${path}": write one "key: value" per setting`);
   }
+  const places = document.places().children;
+  const where = (key: string): string => at(places?.get(key)?.key ?? document.offset);
+  return readEntries(path, root, settings, where);
+}
+
+// oxlint-disable-next-line max-params -- one file: its path, what is in it, what may be, where it is
+function readEntries(
+  path: string,
+  root: Readonly<Record<string, unknown>>,
+  settings: readonly Setting<unknown>[],
+  where: (key: string) => string,
+): SettingsFile {
   const entries = new Map<string, SettingsEntry>();
   const errors: string[] = [];
-  for (const pair of root.items) {
-    const entry = readPair(pair, settings);
-    const location = at(offsetOf(pair.key));
+  for (const [key, value] of Object.entries(root)) {
+    const entry = readPair(key, value, settings);
+    const location = where(key);
     if (!entry.ok) errors.push(`Cannot use ${entry.what} (${location}): ${entry.remedy}`);
     else
       entries.set(entry.setting.name, {
@@ -96,8 +106,10 @@ type PairResult =
   | { readonly ok: true; readonly setting: Setting<unknown>; readonly texts: readonly string[] }
   | { readonly ok: false; readonly what: string; readonly remedy: string };
 
-function readPair(pair: Pair, settings: readonly Setting<unknown>[]): PairResult {
-  const name = scalarText(pair.key) ?? '';
+/** Every value as it is written, so that `5` and `0.50` stay what they are. */
+const AS_WRITTEN = FAILSAFE_SCHEMA.withTags(nullCoreTag);
+
+function readPair(name: string, value: unknown, settings: readonly Setting<unknown>[]): PairResult {
   const setting = settings.find((candidate) => candidate.name === name);
   if (setting === undefined) {
     const names = settings.map((candidate) => candidate.name);
@@ -107,11 +119,9 @@ function readPair(pair: Pair, settings: readonly Setting<unknown>[]): PairResult
       remedy: `there is no such setting${didYouMean(name, names)}`,
     };
   }
-  const nodes = isSeq(pair.value) ? pair.value.items : [pair.value];
   const texts: string[] = [];
-  for (const node of nodes) {
-    const text = scalarText(node);
-    if (text === null) {
+  for (const text of Array.isArray(value) ? (value as readonly unknown[]) : [value]) {
+    if (typeof text !== 'string') {
       const what = `the value of "${name}"`;
       return {
         ok: false,
@@ -122,16 +132,6 @@ function readPair(pair: Pair, settings: readonly Setting<unknown>[]): PairResult
     texts.push(text);
   }
   return { ok: true, setting, texts };
-}
-
-/** The text as written, so that `5` and `0.50` stay what they are; null for anything but a filled scalar. */
-function scalarText(node: unknown): string | null {
-  if (!isScalar(node) || node.value === null) return null;
-  return node.source ?? null;
-}
-
-function offsetOf(node: unknown): number {
-  return isScalar(node) ? (node.range?.[0] ?? 0) : 0;
 }
 
 function inFolder(

@@ -7,15 +7,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { parseAllDocuments } from 'yaml';
-
 import { MeshError } from '../base/error.ts';
 import { type Raw, isRecord, recordAt, textAt } from '../base/record.ts';
 import { inOrder } from './kinds.ts';
 import { LABEL_MANAGED_BY, MANAGER } from './names.ts';
 import { checkSchema } from './schema.ts';
 import { TemplateSet } from './template/evaluate.ts';
-import { overlay, parseValues, withoutNulls, type Values } from './values.ts';
+import { overlay, parseHelmYaml, parseValues, withoutNulls, type Values } from './values.ts';
 
 export interface Release {
   /** Of Helm's release; `maesh` for ours. */
@@ -121,12 +119,5 @@ function withoutHelm(object: Raw): Raw {
 }
 
 function objectsIn(text: string, name: string): readonly Raw[] {
-  return parseAllDocuments(text, { version: '1.1' }).flatMap((document) => {
-    const [error] = document.errors;
-    if (error !== undefined) {
-      throw new MeshError('invalid_input', `Cannot render "${name}": ${error.message}`);
-    }
-    const object: unknown = document.toJS();
-    return isRecord(object) ? [object] : [];
-  });
+  return parseHelmYaml(text, `Cannot render "${name}"`).filter(isRecord);
 }

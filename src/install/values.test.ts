@@ -6,11 +6,15 @@ import { changesOf } from './changes.ts';
 import { overlay, parseValues, setValues, withoutNulls } from './values.ts';
 
 test('parseValues() reads YAML as Helm does, and says where it is wrong', () => {
-  assert.deepEqual(parseValues('a: off\nb: 010\n', 'x'), { a: false, b: 8 });
+  assert.deepEqual(parseValues('a: off\nb: 010\nc: 2001-01-01\n', 'x'), {
+    a: false,
+    b: 8,
+    c: '2001-01-01',
+  });
   assert.deepEqual(parseValues('', 'x'), {});
   assert.throws(
     () => parseValues('a: [', 'my.yaml'),
-    /Cannot read values from "my\.yaml": .+line 1/s,
+    /Cannot read values from "my\.yaml": .+ \(1:/s,
   );
   assert.throws(() => parseValues('- a', 'my.yaml'), /"my\.yaml": it is not a map/);
 });

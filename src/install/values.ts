@@ -1,6 +1,14 @@
 /** Values of the chart: its defaults, files and `--set`, merged as Helm merges them. */
 
-import { parseDocument } from 'yaml';
+import {
+  CORE_SCHEMA,
+  boolYaml11Tag,
+  floatYaml11Tag,
+  intYaml11Tag,
+  loadAll,
+  mergeTag,
+  nullYaml11Tag,
+} from 'js-yaml';
 
 import { MeshError } from '../base/error.ts';
 import { isRecord } from '../base/record.ts';
@@ -10,14 +18,27 @@ export type Values = Readonly<Record<string, unknown>>;
 /** Items that `a[7]=x` may ask for. */
 const INDEX_MAX = 1_000;
 
-/** YAML as Helm reads it: 1.1, where `off` is false. Throws a `MeshError` that names the source. */
-export function parseValues(text: string, source: string): Values {
-  const document = parseDocument(text, { version: '1.1' });
-  const [error] = document.errors;
-  if (error !== undefined) {
-    throw new MeshError('invalid_setting', `Cannot read values from "${source}": ${error.message}`);
+/** As Helm reads YAML: 1.1, where `off` is false, without its dates. */
+const HELM_SCHEMA = CORE_SCHEMA.withTags(
+  boolYaml11Tag,
+  floatYaml11Tag,
+  intYaml11Tag,
+  mergeTag,
+  nullYaml11Tag,
+);
+
+/** All documents of a text, as Helm reads them. Throws a `MeshError` that begins with `action`. */
+export function parseHelmYaml(text: string, action: string): readonly unknown[] {
+  try {
+    return loadAll(text, { schema: HELM_SCHEMA });
+  } catch (error) {
+    throw new MeshError('invalid_setting', `${action}: ${MeshError.from(error).message}`);
   }
-  const value: unknown = document.toJS() ?? {};
+}
+
+/** Throws a `MeshError` that names the source. */
+export function parseValues(text: string, source: string): Values {
+  const value = parseHelmYaml(text, `Cannot read values from "${source}"`)[0] ?? {};
   if (isRecord(value)) return value;
   throw new MeshError('invalid_setting', `Cannot read values from "${source}": it is not a map`);
 }

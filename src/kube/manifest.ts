@@ -6,13 +6,11 @@ import type { Piece } from './piece.ts';
 import type { KubeObject } from './object.ts';
 import type { Origin } from './store.ts';
 import { Lines } from './text/lines.ts';
-import { placesInJson, readJson, splitJson } from './text/json-text.ts';
-import { readFullYaml } from './text/full-yaml.ts';
-import type { Place, SyntaxFailure } from './text/place.ts';
+import { keysIn, readJson, splitJson } from './text/json-text.ts';
+import type { SyntaxFailure } from './text/place.ts';
 import { PiecePlaces, WrittenObject } from './written-object.ts';
-import type { ReadPlaces } from './written-object.ts';
-import { readPlainYaml } from './text/plain-yaml.ts';
 import { splitYaml } from './text/split-yaml.ts';
+import { readYaml } from './text/yaml.ts';
 
 /** Problems of one file that are listed; the last one counts the rest. */
 export const PROBLEMS_MAX = 1_000;
@@ -55,34 +53,26 @@ function readAsJson(text: string, assembly: Assembly, known: ReadonlyMap<string,
     const part = text.slice(start, end);
     let piece = known.get(part);
     if (piece === undefined) {
-      const read = readJson(part, keys);
-      if (read === null) return false;
-      piece = read.duplicate === null ? readPiece([read.document]) : broken(part, read.duplicate);
+      const document = readJson(part);
+      if (document === null) return false;
+      // JSON is YAML too, whose reader finds the key that is there twice.
+      piece = keysIn(document.value) === keys ? readPiece([document]) : pieceOfYaml(part);
     }
     found.push({ start, text: part, piece });
   }
-  for (const { start, text: part, piece } of found) assembly.add(start, part, piece, placesInJson);
+  for (const { start, text: part, piece } of found) assembly.add(start, part, piece);
   return true;
 }
 
 function readAsYaml(text: string, assembly: Assembly, known: ReadonlyMap<string, Piece>): void {
   for (const { start, text: part } of splitYaml(text)) {
-    assembly.add(start, part, known.get(part) ?? readYaml(part), placesInYaml);
+    assembly.add(start, part, known.get(part) ?? pieceOfYaml(part));
   }
 }
 
-function readYaml(text: string): Piece {
-  const plain = readPlainYaml(text);
-  if (plain !== null) return readPiece([plain]);
-  const full = readFullYaml(text);
-  return full.ok ? readPiece(full.documents) : broken(text, full.error);
-}
-
-function placesInYaml(text: string, index: number): Place | null {
-  const plain = readPlainYaml(text);
-  if (plain !== null) return plain.places();
-  const full = readFullYaml(text);
-  return full.ok ? (full.documents[index]?.places() ?? null) : null;
+function pieceOfYaml(text: string): Piece {
+  const read = readYaml(text);
+  return read.ok ? readPiece(read.documents) : broken(text, read.error);
 }
 
 /** An expression of Helm, as in `{{ .Values.port }}` and `{{- if … }}`. */
@@ -121,12 +111,11 @@ class Assembly {
     this.#lines = new Lines(text);
   }
 
-  /** Adds what the text at offset `start` came to; `read` finds places in it again. */
-  // oxlint-disable-next-line max-params -- one text: where it is, what it is, what it came to, how it is read
-  add(start: number, text: string, piece: Piece, read: ReadPlaces): void {
+  /** Adds what the text at offset `start` came to. */
+  add(start: number, text: string, piece: Piece): void {
     this.#pieces.set(text, piece);
     this.#isBroken ||= piece.isBroken;
-    const places = new PiecePlaces(text, this.#lines.at(start), read);
+    const places = new PiecePlaces(text, this.#lines.at(start));
     for (const found of piece.objects) {
       const at = this.#lines.at(start + found.offset);
       const origin = { file: this.#file, ...at, text: new WrittenObject(places, found) };

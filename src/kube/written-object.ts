@@ -6,34 +6,30 @@ import type { ObjectText } from './store.ts';
 import { Lines } from './text/lines.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place } from './text/place.ts';
+import { placesInYaml } from './text/yaml.ts';
 
 interface LineColumn {
   readonly line: number;
   readonly column: number;
 }
 
-/** The places of the document with this number in the text; null when there is none. */
-export type ReadPlaces = (text: string, document: number) => Place | null;
-
 /** The places of all documents of one piece of a file, kept once they were asked for. */
 export class PiecePlaces {
   readonly #text: string;
   readonly #start: LineColumn;
-  readonly #read: ReadPlaces;
   readonly #documents = new Map<number, Place | null>();
   #lines: Lines | null = null;
 
   /** `start` is where the text begins in its file. */
-  constructor(text: string, start: LineColumn, read: ReadPlaces) {
+  constructor(text: string, start: LineColumn) {
     this.#text = text;
     this.#start = start;
-    this.#read = read;
   }
 
   locate(document: number, path: readonly Step[]): LineColumn {
     let root = this.#documents.get(document);
     if (root === undefined) {
-      root = this.#read(this.#text, document);
+      root = placesInYaml(this.#text, document);
       this.#documents.set(document, root);
     }
     this.#lines ??= new Lines(this.#text);

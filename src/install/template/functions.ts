@@ -1,6 +1,6 @@
 /** The functions that the templates of the chart use, of Go's text/template and of Sprig, with their corner cases. */
 
-import { stringify } from 'yaml';
+import { dump } from 'js-yaml';
 
 import { isRecord } from '../../base/record.ts';
 
@@ -35,11 +35,7 @@ function printedNumber(value: number): string {
 
 /** Block style, without the line feed at its end; strings that YAML 1.1 takes for something else are quoted. */
 export function toYaml(value: Value): string {
-  return stringify(value ?? null, {
-    version: '1.1',
-    lineWidth: 0,
-    aliasDuplicateObjects: false,
-  }).trimEnd();
+  return dump(value ?? null, { lineWidth: -1, noRefs: true }).trimEnd();
 }
 
 /** Sprig's merge: what the first has stays, what it lacks (or has empty) comes from the second; deep. */

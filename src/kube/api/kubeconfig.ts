@@ -6,6 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Env } from '../../base/command.ts';
 import { MeshError, codeOf } from '../../base/error.ts';
 import { isRecord } from '../../base/record.ts';
+import { Lines } from '../text/lines.ts';
 import { Credentials } from './credentials.ts';
 import { ExecPlugin } from './exec-plugin.ts';
 import { FileText, fixedText } from './file-value.ts';
@@ -111,15 +112,18 @@ async function load(file: string): Promise<Fields | null> {
     );
   }
   // Loaded only here: in a cluster there is no kubeconfig, and the parser costs memory.
-  const { parse } = await import('yaml');
-  let value: unknown;
-  try {
-    value = parse(bytes.toString('utf8'));
-  } catch (error) {
-    // The parser quotes the line in question, which may hold a key: only the place is told.
-    const place = /at line \d+, column \d+/.exec(String(error))?.[0] ?? 'somewhere';
-    throw new MeshError('invalid_input', `${action}: it is not valid YAML ${place}`);
+  const { readYaml } = await import('../text/yaml.ts');
+  const text = bytes.toString('utf8');
+  const read = readYaml(text);
+  if (!read.ok) {
+    // Only the place is told: the line in question may hold a key.
+    const { line, column } = new Lines(text).at(read.error.offset);
+    throw new MeshError(
+      'invalid_input',
+      `${action}: it is not valid YAML at line ${line}, column ${column}`,
+    );
   }
+  const value = read.documents[0]?.value;
   if (value === null || value === undefined) return {};
   if (isRecord(value)) return value;
   throw new MeshError('invalid_input', `${action}: it must be a mapping, as "kind: Config" is`);

@@ -1,9 +1,8 @@
-/** Reads JSON with `JSON.parse`; scans the text itself only for what that cannot say: ends, duplicate keys, places. */
+/** Reads JSON with `JSON.parse`; scans the text itself only for what that cannot say: where a value ends, and how many keys it has. */
 
 import { isRecord } from '../../base/record.ts';
-import type { Step } from '../fields.ts';
-import { DEPTH_MAX } from './place.ts';
-import type { Place, SyntaxFailure, TextDocument } from './place.ts';
+import type { Place, TextDocument } from './place.ts';
+import { placesInYaml } from './yaml.ts';
 
 /** One value of a text that may have several, one after the other. */
 export interface JsonPiece {
@@ -29,23 +28,18 @@ export function splitJson(text: string): JsonPiece[] | null {
 }
 
 /** Reads one piece. null: it is not JSON, and the YAML reader says where. */
-export function readJson(
-  text: string,
-  keys: number,
-): { readonly document: TextDocument; readonly duplicate: SyntaxFailure | null } | null {
-  let value: unknown;
+export function readJson(text: string): TextDocument | null {
   try {
-    value = JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return { value, offset: 0, places: () => placesInYaml(text, 0) ?? NO_PLACES };
   } catch (thrown) {
     if (thrown instanceof SyntaxError) return null;
     throw thrown;
   }
-  const duplicate = countKeys(value) === keys ? null : new PlaceReader(text).findDuplicate();
-  return {
-    document: { value, offset: 0, places: () => placesInJson(text) },
-    duplicate,
-  };
 }
+
+/** Of JSON with characters that YAML does not allow. */
+const NO_PLACES: Place = { offset: 0, children: null };
 
 function skipSpace(text: string, from: number): number {
   let at = from;
@@ -95,7 +89,8 @@ function stringEnd(text: string, from: number): number {
   return text.length;
 }
 
-function countKeys(root: unknown): number {
+/** Keys of a value that `JSON.parse` made: less than were written when one is there twice. */
+export function keysIn(root: unknown): number {
   let count = 0;
   const open: unknown[] = [root];
   while (open.length > 0) {
@@ -112,82 +107,4 @@ function countKeys(root: unknown): number {
     }
   }
   return count;
-}
-
-/** Where the nodes of valid JSON start. */
-export function placesInJson(text: string): Place {
-  return new PlaceReader(text).read();
-}
-
-/** Walks valid JSON. Below the depth limit it skips: nobody asks for places there. */
-class PlaceReader {
-  readonly #text: string;
-  #at = 0;
-  #duplicate: SyntaxFailure | null = null;
-
-  constructor(text: string) {
-    this.#text = text;
-  }
-
-  read(): Place {
-    return this.#value(0);
-  }
-
-  findDuplicate(): SyntaxFailure {
-    this.#value(0);
-    return this.#duplicate ?? { offset: 0, message: 'A key is there twice in one mapping' };
-  }
-
-  #value(depth: number): Place {
-    this.#space();
-    const offset = this.#at;
-    const first = this.#text[offset];
-    if (first === '"') this.#at = stringEnd(this.#text, offset);
-    else if ((first === '{' || first === '[') && depth >= DEPTH_MAX) {
-      this.#at = scanPiece(this.#text, offset)?.end ?? this.#text.length;
-    } else if (first === '{') return { offset, children: this.#members(depth) };
-    else if (first === '[') return { offset, children: this.#items(depth) };
-    else
-      while (this.#at < this.#text.length && /[\w.+-]/.test(this.#text[this.#at] ?? '')) this.#at++;
-    return { offset, children: null };
-  }
-
-  #members(depth: number): ReadonlyMap<Step, Place> {
-    const children = new Map<Step, Place>();
-    this.#at++;
-    while (!this.#closes('}')) {
-      const offset = this.#at;
-      this.#at = stringEnd(this.#text, offset);
-      const key: unknown = JSON.parse(this.#text.slice(offset, this.#at));
-      this.#space();
-      this.#at++;
-      const name = String(key);
-      if (children.has(name)) {
-        this.#duplicate ??= { offset, message: `Key "${name}" is there twice in one mapping` };
-      }
-      children.set(name, { ...this.#value(depth + 1), key: offset });
-    }
-    return children;
-  }
-
-  #items(depth: number): ReadonlyMap<Step, Place> {
-    const children = new Map<Step, Place>();
-    this.#at++;
-    while (!this.#closes(']')) children.set(children.size, this.#value(depth + 1));
-    return children;
-  }
-
-  /** True at the end of a collection, which is passed; a comma is passed too. */
-  #closes(bracket: string): boolean {
-    this.#space();
-    if (this.#text[this.#at] === ',') this.#at++;
-    this.#space();
-    if (this.#at < this.#text.length && this.#text[this.#at] !== bracket) return false;
-    this.#at++;
-    return true;
-  }
-
-  #space(): void {
-    this.#at = skipSpace(this.#text, this.#at);
-  }
 }
