@@ -24,6 +24,7 @@ Examples:
   maesh check --pre
   maesh check -f examples/shop
   maesh check -f manifests/*.yaml --strict
+  helm template my-chart | maesh check -f -
   maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
 
 const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.defaultMode];
@@ -32,7 +33,7 @@ export function checkCommand(context: CliContext): Command {
   const command = new Command('check')
     .summary('list the problems in a cluster or in manifests')
     .description(
-      'Checks the mesh of a cluster and lists each problem with its remedy. With -f it reads manifests instead, as "maesh up" does. Changes nothing.',
+      'Checks the mesh of a cluster and lists each problem with its remedy. With -f it reads manifests instead, as "maesh up" does, or those of standard input with -f -. Changes nothing.',
     )
     .option('--strict', 'fail on warnings too')
     .option('--wait', 'repeat until there are no errors or the time is up')

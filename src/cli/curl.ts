@@ -11,6 +11,7 @@ import { MeshError, codeOf } from '../base/error.ts';
 import type { CliContext } from './context.ts';
 import { curlTargets, readCurlOptions, withAdded, type CurlTarget } from './curl-arguments.ts';
 import { addMeshSource, findMesh, readMesh, type Mesh, type NamedService } from './mesh.ts';
+import { STANDARD_INPUT } from './standard-input.ts';
 import { didYouMean } from '../base/nearest.ts';
 
 const EXAMPLES = `
@@ -94,7 +95,14 @@ function quoted(word: string): string {
 
 /** Everybody forgets once that -f is taken. */
 function checkManifests(paths: unknown): void {
-  const url = Array.isArray(paths) ? paths.find((path) => String(path).includes('://')) : undefined;
+  if (!Array.isArray(paths)) return;
+  if (paths.includes(STANDARD_INPUT)) {
+    throw new MeshError(
+      'invalid_setting',
+      'Cannot read manifests from standard input: it is the one of curl; write them to a file',
+    );
+  }
+  const url = paths.map(String).find((path) => path.includes('://'));
   if (url === undefined) return;
   throw new MeshError(
     'invalid_setting',

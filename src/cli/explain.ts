@@ -34,6 +34,7 @@ The exit code is 0 if the request would be forwarded, 1 if the mesh would answer
 Examples:
   maesh explain GET http://web.shop.maesh/cart -f examples/shop --from shop/client -H 'x-user: 7'
   maesh explain http://cart.shop.maesh/ --from shop/client -H 'x-user: 7' -o json | jq '.backends[].endpoints'
+  helm template my-chart | maesh explain http://web.shop.maesh/ -f -
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1`;
 

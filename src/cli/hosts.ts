@@ -9,6 +9,7 @@ import { addOutput, isJson, jsonText } from './output.ts';
 const EXAMPLES = `
 Examples:
   maesh hosts -f examples/shop | sudo tee -a /etc/hosts
+  helm template my-chart | maesh hosts -f -
   maesh hosts --admin http://127.0.0.1:9000 -o json
   kubectl maesh hosts
   docker run $(maesh hosts -f examples/shop | awk '{ print "--add-host", $2 ":" $1 }') …`;

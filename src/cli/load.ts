@@ -6,8 +6,10 @@ import { Compiler } from '../compile/compiler.ts';
 import { FolderSource } from '../kube/folder.ts';
 import { Store, type ObjectRef } from '../kube/store.ts';
 import type { Problem, Protocol, Snapshot } from '../model/service.ts';
+import { readStandardInput, STANDARD_INPUT } from './standard-input.ts';
 
 export interface LoadOptions {
+  /** Files and folders; "-" is standard input. */
   readonly paths: readonly string[];
   readonly serviceCidr: string;
   readonly podCidr: string | null;
@@ -34,8 +36,10 @@ export async function loadManifests(options: LoadOptions): Promise<Loaded> {
   const notices: string[] = [];
   let fileProblems: readonly Problem[] = [];
   const unsubscribe = store.subscribe((refs) => changed.push(...refs));
+  const input = paths.includes(STANDARD_INPUT) ? await readStandardInput() : null;
   const source = new FolderSource({
-    paths,
+    paths: paths.filter((path) => path !== STANDARD_INPUT),
+    ...(input === null ? {} : { input: { shown: 'standard input', text: input } }),
     store: new PodAddresses(store, { podCidr, serviceCidr }),
     clock: systemClock,
     onNotice: (text) => notices.push(text),

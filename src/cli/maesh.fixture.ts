@@ -11,16 +11,19 @@ export interface Finished {
   readonly err: string;
 }
 
-/** Runs a command to its end, without any `MAESH_*` variable but those given. */
+/** Runs a command to its end, without any `MAESH_*` variable but those given. `input` is its standard input, empty by default. */
 export async function maesh(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  input: string | Buffer = '',
 ): Promise<Finished> {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('MAESH_'));
   const child = spawn(BIN, args, {
     env: { ...Object.fromEntries(inherited), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
+  // A command that reads nothing may end before it could.
+  child.stdin.on('error', () => undefined).end(input);
   let out = '';
   let err = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk));

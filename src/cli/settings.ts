@@ -5,6 +5,7 @@ import { MeshError } from '../base/error.ts';
 import type { ProxySettings } from '../model/settings.ts';
 import { list, one, type Setting } from './setting.ts';
 import type { SettingReader } from './setting-reader.ts';
+import { STANDARD_INPUT } from './standard-input.ts';
 import {
   bytes,
   CIDR,
@@ -262,6 +263,11 @@ function conflicts(settings: UpSettings, adminAllowRemote: boolean): readonly st
   const found: string[] = [];
   if (settings.files.length === 0) {
     found.push('Cannot start without manifests: give a file or folder with -f PATH');
+  }
+  if (settings.files.includes(STANDARD_INPUT)) {
+    found.push(
+      'Cannot start with the manifests of standard input: they are watched for changes; write them to a file',
+    );
   }
   return [...found, ...adminConflicts(settings.admin.host, adminAllowRemote)];
 }

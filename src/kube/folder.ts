@@ -26,6 +26,8 @@ const SLICE_MS = 25;
 export interface FolderSourceOptions {
   /** Files and folders; a file given by name is read whatever its name. */
   readonly paths: readonly string[];
+  /** Manifests that are on no disk, read once. */
+  readonly input?: ManifestInput;
   readonly store: StoreWriter;
   readonly clock: Clock;
   /** What a person should know and nobody has to mend: a skipped kind, a refused watch. */
@@ -34,6 +36,12 @@ export interface FolderSourceOptions {
   readonly onProblems: (problems: readonly Problem[]) => void;
   /** How directories are watched; `fs.watch` by default. */
   readonly watchDirectory?: WatchDirectory;
+}
+
+export interface ManifestInput {
+  /** How messages name it. */
+  readonly shown: string;
+  readonly text: string;
 }
 
 /** Start it once; after `stop` it does nothing any more. */
@@ -45,6 +53,7 @@ export class FolderSource {
   readonly #files: ManifestFiles;
   readonly #watches: Watches;
   readonly #tree: Tree;
+  readonly #input: ManifestInput | null;
   readonly #queue = new Map<string, Cause>();
   #problems: readonly Problem[] = [];
   #flushTimer: Timer | null = null;
@@ -54,6 +63,7 @@ export class FolderSource {
 
   constructor(options: FolderSourceOptions) {
     const { store, clock, onNotice } = options;
+    this.#input = options.input ?? null;
     this.#store = store;
     this.#clock = clock;
     this.#onProblems = options.onProblems;
@@ -92,7 +102,9 @@ export class FolderSource {
   /** Throws a `MeshError` where nothing was found that is of a kind that is read: most likely the path is another one. */
   checkFound(): void {
     if (!this.#files.isEmpty()) return;
-    const paths = [...this.#tree.roots.values()].map((path) => `"${path}"`).join(', ');
+    const places = [...this.#tree.roots.values()].map((path) => `"${path}"`);
+    if (this.#input !== null) places.push(this.#input.shown);
+    const paths = places.join(', ');
     throw new MeshError(
       'not_found',
       this.#files.size === 0
@@ -122,6 +134,8 @@ export class FolderSource {
     for (const root of this.#tree.roots.keys()) this.#queue.set(root, 'load');
     this.#holds.isOff = true;
     try {
+      const input = this.#input;
+      if (input !== null) this.#store.batch(() => this.#files.give(input.shown, input.text));
       this.#work(Infinity);
     } finally {
       this.#holds.isOff = false;

@@ -24,6 +24,12 @@ interface FileState {
   readonly problems: readonly Problem[];
 }
 
+interface Signature {
+  readonly now: string;
+  /** The one to compare with later. */
+  readonly lasting: string;
+}
+
 export interface ManifestFilesOptions {
   readonly claims: Claims;
   readonly holds: Holds;
@@ -40,6 +46,8 @@ export class ManifestFiles {
   readonly #files = new Map<string, FileState>();
   readonly #withProblems = new Set<string>();
   readonly #noticedKinds = new Set<string>();
+  /** Those that are on no disk. */
+  readonly #given = new Set<string>();
 
   constructor({ claims, holds, clock, onNotice }: ManifestFilesOptions) {
     this.#claims = claims;
@@ -56,8 +64,11 @@ export class ManifestFiles {
     return this.#files.has(path);
   }
 
-  paths(): Iterable<string> {
-    return this.#files.keys();
+  /** Those that can be looked at again. */
+  *paths(): Iterable<string> {
+    for (const path of this.#files.keys()) {
+      if (!this.#given.has(path)) yield path;
+    }
   }
 
   /** True when there are files and none could be read, ever. */
@@ -80,9 +91,16 @@ export class ManifestFiles {
   /** Reads the file and takes over its objects; a broken file keeps the last good ones. */
   read({ path, shown }: ManifestPath, look: FoundLook): void {
     const text = readText(path);
-    if (text.ok) this.#take({ path, shown }, text.text, look);
+    const lasting = lastingSignature(look, this.#clock.wallMs());
+    if (text.ok) this.#take({ path, shown }, text.text, { now: look.signature, lasting });
     else if (text.isAbsent) this.remove(path);
     else this.fail({ path, shown }, text.message, text.remedy);
+  }
+
+  /** Takes over the objects of a text that is on no disk, such as standard input. */
+  give(shown: string, text: string): void {
+    this.#given.add(shown);
+    this.#take({ path: shown, shown }, text, { now: '', lasting: '' });
   }
 
   /** Keeps what the file had and says why it cannot be read. */
@@ -117,16 +135,16 @@ export class ManifestFiles {
     return [...found.flatMap((state) => state.problems), ...duplicates];
   }
 
-  #take({ path, shown }: ManifestPath, text: string, look: FoundLook): void {
+  #take({ path, shown }: ManifestPath, text: string, signature: Signature): void {
     const manifest = parseManifest(text, shown, this.#files.get(path)?.latest ?? undefined);
     const isEmptied = text.trim() === '' && this.#claims.has(shown);
     const isBroken = manifest.isBroken || isEmptied;
     const isLoss = isBroken || this.#claims.wouldLose(shown, manifest.objects);
-    if (isLoss && !this.#holds.mayApply(path, look.signature)) return;
+    if (isLoss && !this.#holds.mayApply(path, signature.now)) return;
     this.#holds.clear(path);
     this.#put(path, {
       shown,
-      signature: lastingSignature(look, this.#clock.wallMs()),
+      signature: signature.lasting,
       latest: manifest,
       problems: isEmptied ? [emptied(shown)] : manifest.problems,
     });
