@@ -1,5 +1,7 @@
 /** What a path of the admin server answers: small bodies whole, large ones as parts that are made while they are sent. */
 
+import { printableJson } from '../base/printable.ts';
+
 export interface Answer {
   readonly status: number;
   readonly contentType: string;
@@ -19,7 +21,7 @@ export type AnswerError =
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 export function json(value: unknown, status = 200): Answer {
-  return { status, contentType: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+  return { status, contentType: JSON_TYPE, body: `${printableJson(value)}\n` };
 }
 
 /** `message` is for a person, `more` goes beside it. */
@@ -50,14 +52,14 @@ function* listParts(
 ): Generator<string, void, undefined> {
   let separator = '{';
   for (const [name, value] of Object.entries(fields)) {
-    yield `${separator}${JSON.stringify(name)}:${JSON.stringify(value)}`;
+    yield `${separator}${printableJson(name)}:${printableJson(value)}`;
     separator = ',';
   }
   for (const [name, items] of Object.entries(lists)) {
-    yield `${separator}${JSON.stringify(name)}:[`;
+    yield `${separator}${printableJson(name)}:[`;
     separator = '';
     for (const item of items()) {
-      yield `${separator}${JSON.stringify(item)}`;
+      yield `${separator}${printableJson(item)}`;
       separator = ',';
     }
     yield ']';

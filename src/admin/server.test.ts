@@ -225,6 +225,20 @@ test('filters keep one namespace or one Service', async (t) => {
   assert.equal(endpoints.length, 3);
 });
 
+test('nothing in a JSON answer steers a terminal or turns its text round', async (t) => {
+  const { port, view } = await start(t);
+  const value = 'a\u009b2J\u202e\u2028\u200b\u{e0041}\u007f';
+  const [problem] = view.problems();
+  assert.ok(problem !== undefined);
+  view.problems = () => [{ ...problem, value }];
+  for (const path of ['/api/problems', `/api/problems?${encodeURIComponent(value)}=1`]) {
+    const reply = await ask(port, path);
+    assert.doesNotMatch(reply.text.trimEnd(), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u, path);
+  }
+  const { problems } = read(await ask(port, '/api/problems'));
+  assert.deepEqual(problems, [{ ...problem, value }]);
+});
+
 test('a failing view costs its own answer only, without showing the stack', async (t) => {
   const { port, view } = await start(t);
   view.broken = true;

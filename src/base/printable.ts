@@ -13,6 +13,11 @@ export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
+/** A JSON document that nothing in it can make unprintable, and that says the same. With `indent`, on several lines. */
+export function printableJson(value: unknown, indent = 0): string {
+  return printableLines(JSON.stringify(value, null, indent));
+}
+
 function escaped(found: string): string {
   const units = Array.from({ length: found.length }, (_, i) => found.charCodeAt(i));
   return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('');

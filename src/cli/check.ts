@@ -3,13 +3,13 @@
 import { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
-import { printable } from '../base/printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import type { Problem } from '../model/service.ts';
 import type { CliContext } from './context.ts';
 import { loadManifests } from './load.ts';
 import { addCluster, withoutCluster } from './install-options.ts';
 import { addSettings, givenFlags } from './options.ts';
-import { addOutput, isJson, jsonText } from './output.ts';
+import { addOutput, isJson } from './output.ts';
 import { countProblems, exitCodeOf, linesOf, plural, severityWord, tally } from './problem-text.ts';
 import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
@@ -66,7 +66,7 @@ async function check(command: Command, context: CliContext): Promise<number> {
   const services = snapshot.services.size;
   if (isJson(command)) {
     const counts = countProblems(problems);
-    context.io.out(`${jsonText({ ...counts, services, notices, problems })}\n`);
+    context.io.out(`${printableJson({ ...counts, services, notices, problems })}\n`);
   } else {
     for (const notice of notices) context.io.err(`${printable(notice)}\n`);
     for (const block of blocksOf(problems, context.isColored)) context.io.out(`${block}\n\n`);

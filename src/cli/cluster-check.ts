@@ -3,12 +3,12 @@
 import type { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
-import { printable } from '../base/printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import { type Finding, isFlaw, isUnknown } from '../install/check/finding.ts';
 import { waitUntil } from '../install/wait.ts';
 import { EXIT_OK, EXIT_UNKNOWN, type CliContext } from './context.ts';
 import { withCluster, type Cluster } from './install-options.ts';
-import { isJson, jsonText } from './output.ts';
+import { isJson } from './output.ts';
 import {
   countProblems,
   exitCodeOf,
@@ -111,7 +111,7 @@ export function printFindings(
   const problems = findings.filter(isFlaw);
   if (isJson(command)) {
     const checks = findings.filter((finding) => !isFlaw(finding));
-    context.io.out(`${jsonText({ ...countProblems(problems), problems, checks })}\n`);
+    context.io.out(`${printableJson({ ...countProblems(problems), problems, checks })}\n`);
   } else {
     context.io.out(`${textOf(findings, context.isColored)}\n`);
   }

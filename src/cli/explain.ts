@@ -8,7 +8,7 @@ import { Command } from 'commander';
 import { PREFIX, ROWS } from '../compile/annotation/table.ts';
 import { MeshError } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
-import { printable } from '../base/printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import { type AskedUrl, parseAskedUrl } from '../explain/asked-url.ts';
 import { dial } from '../explain/dial.ts';
 import type { DryMesh } from '../explain/dry-mesh.ts';
@@ -21,7 +21,7 @@ import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { readDryMesh } from './dry-mesh.ts';
 import { addMeshSource, meshSource, settle } from './mesh.ts';
 import { addSettings, givenFlags } from './options.ts';
-import { addOutput, isJson, jsonText } from './output.ts';
+import { addOutput, isJson } from './output.ts';
 import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
 
@@ -167,7 +167,7 @@ function addressOf(from: string, { identities }: DryMesh): string {
 }
 
 function show(explanation: Explanation, command: Command, { io, isColored }: CliContext): void {
-  if (isJson(command)) return io.out(`${jsonText(explanation, 2)}\n`);
+  if (isJson(command)) return io.out(`${printableJson(explanation, 2)}\n`);
   const lines = explanationLines(clean(explanation), {
     paint: (style, text) => (isColored ? styleText(style, text, { validateStream: false }) : text),
     withDefaults: command.getOptionValue('all') === true,

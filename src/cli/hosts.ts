@@ -4,7 +4,8 @@ import { Command } from 'commander';
 
 import type { CliContext } from './context.ts';
 import { addMeshSource, readMesh, type Mesh } from './mesh.ts';
-import { addOutput, isJson, jsonText } from './output.ts';
+import { printableJson } from '../base/printable.ts';
+import { addOutput, isJson } from './output.ts';
 
 const EXAMPLES = `
 Examples:
@@ -23,7 +24,7 @@ export function hostsCommand(context: CliContext): Command {
     .addHelpText('after', EXAMPLES)
     .action(async () => {
       const lines = hostLines(await readMesh(command, context));
-      if (isJson(command)) context.io.out(`${jsonText(lines)}\n`);
+      if (isJson(command)) context.io.out(`${printableJson(lines)}\n`);
       else for (const line of lines) context.io.out(`${line.address} ${line.names.join(' ')}\n`);
     });
   return addOutput(addMeshSource(command, { manyPaths: true }));

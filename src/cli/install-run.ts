@@ -10,7 +10,7 @@ import { Chart } from '../install/chart.ts';
 import { listAll } from '../install/pages.ts';
 import { lookForMesh, remember, type Present } from '../install/present.ts';
 import { listAt, textAt, type Raw } from '../base/record.ts';
-import { printable } from '../base/printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 import { type Finding, isFlaw } from '../install/check/finding.ts';
 import { toYaml } from '../install/template/functions.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
@@ -155,7 +155,7 @@ async function printObjects(
 /** One document for each object, or one List. */
 function printAll({ io }: CliContext, format: 'yaml' | 'json', objects: readonly Raw[]): void {
   if (format === 'json') {
-    io.out(`${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })}\n`);
+    io.out(`${printableJson({ apiVersion: 'v1', kind: 'List', items: objects })}\n`);
     return;
   }
   io.out(objects.map((object) => `${toYaml(object)}\n`).join('---\n'));

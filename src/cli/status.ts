@@ -12,7 +12,8 @@ import type { Unknown } from '../install/unknown.ts';
 import type { Problem } from '../model/service.ts';
 import { EXIT_FAILURE, EXIT_UNKNOWN, type CliContext } from './context.ts';
 import { addCluster, withCluster, withoutCluster, type Cluster } from './install-options.ts';
-import { addOutput, isJson, jsonText } from './output.ts';
+import { printableJson } from '../base/printable.ts';
+import { addOutput, isJson } from './output.ts';
 import { countProblems, exitCodeOf } from './problem-text.ts';
 import { serviceText, servicesText } from './services-text.ts';
 import { clusterText } from './status-text.ts';
@@ -101,7 +102,7 @@ async function show(command: Command, context: CliContext, asked: Asked): Promis
     // Somebody watches because things go wrong: an API server that is away for a moment ends nothing.
     const { text, code } = await once(command, context, asked).catch((error: unknown) => {
       const { code: word, message } = MeshError.from(error);
-      const told = isJson(command) ? jsonText({ error: word, message }) : `maesh: ${message}`;
+      const told = isJson(command) ? printableJson({ error: word, message }) : `maesh: ${message}`;
       return { text: told, code: EXIT_FAILURE };
     });
     last = code;
@@ -131,7 +132,7 @@ async function once(
   }
   if (namespace !== '' || isAll) {
     const status = servicesStatus(looked, namespace);
-    const text = asJson ? jsonText(status) : servicesText(status, isColored);
+    const text = asJson ? printableJson(status) : servicesText(status, isColored);
     const about = looked.problems.filter(
       ({ object }) =>
         object.startsWith('Service ') && (isAll || object.startsWith(`Service ${namespace}/`)),
@@ -149,7 +150,7 @@ interface Judged {
 }
 
 function jsonOf(status: Judged): string {
-  return jsonText({ ...countProblems(status.problems), ...status });
+  return printableJson({ ...countProblems(status.problems), ...status });
 }
 
 /** What is unknown is neither well nor wrong. */

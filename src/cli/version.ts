@@ -4,6 +4,7 @@ import { Command } from 'commander';
 
 import { readVersion } from '../base/version.ts';
 import type { CliContext } from './context.ts';
+import { printableJson } from '../base/printable.ts';
 import { addOutput, isJson } from './output.ts';
 
 export function versionCommand(context: CliContext): Command {
@@ -16,7 +17,7 @@ export function versionCommand(context: CliContext): Command {
         node: process.versions.node,
         platform: `${process.platform}-${process.arch}`,
       };
-      if (isJson(command)) context.io.out(`${JSON.stringify(found)}\n`);
+      if (isJson(command)) context.io.out(`${printableJson(found)}\n`);
       else context.io.out(`maesh ${found.maesh} (Node ${found.node}, ${found.platform})\n`);
     });
   return addOutput(command).addHelpText(
