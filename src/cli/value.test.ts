@@ -12,6 +12,7 @@ import {
   LISTEN,
   LISTEN_OR_OFF,
   oneOf,
+  POD_CIDR,
   RATIO,
   SERVICE_CIDR,
   STATUS_MIN,
@@ -150,6 +151,14 @@ const TABLES: Readonly<Record<string, Table>> = {
     ],
     bad: ['', '127.77.0.1/16', '127.77.0.0', 'fd00::/64', '0.0.0.0/0', '1.2.3.0/33'],
   },
+  POD_CIDR: {
+    kind: POD_CIDR,
+    good: [
+      ['127.78.0.0/16', '127.78.0.0/16'],
+      ['off', null],
+    ],
+    bad: ['', 'OFF', '127.78.0.1/16', 'fd00::/64'],
+  },
   CIDR: {
     kind: CIDR,
     good: [
@@ -185,4 +194,10 @@ test('every kind of value survives any text', () => {
   for (const { kind } of Object.values(TABLES)) {
     fc.assert(fc.property(fc.string(), (text) => typeof kind.parse(text).ok === 'boolean'));
   }
+});
+
+test('the remedy for a range of Pods is not the range of Services', () => {
+  const parsed = POD_CIDR.parse('127.78.0.0');
+  assert.ok(!parsed.ok);
+  assert.equal(parsed.remedy, 'give an IPv4 range from /8 to /32, as in 127.78.0.0/16, or off');
 });

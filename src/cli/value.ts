@@ -255,21 +255,23 @@ export const PORT_RANGE: ValueKind<{ readonly from: number; readonly to: number 
 export const SERVICE_CIDR: ValueKind<string> = {
   placeholder: 'CIDR',
   allowed: 'an IPv4 range, /8 to /32',
-  parse(text) {
-    try {
-      return ok(parseCidr(text).text);
-    } catch (thrown) {
-      const { message } = MeshError.from(thrown);
-      return bad(message.slice(message.indexOf('": ') + 3));
-    }
-  },
+  parse: (text) => ipv4Range(text),
 };
+
+function ipv4Range(text: string, example?: string): Parsed<string> {
+  try {
+    return ok(parseCidr(text, example).text);
+  } catch (thrown) {
+    const { message } = MeshError.from(thrown);
+    return bad(message.slice(message.indexOf('": ') + 3));
+  }
+}
 
 /** A range for Pods, or `off`: then they have only addresses that are written. */
 export const POD_CIDR: ValueKind<string | null> = {
   placeholder: 'CIDR|off',
   allowed: 'an IPv4 range, /8 to /32, or `off`',
-  parse: (text) => (text === 'off' ? ok(null) : SERVICE_CIDR.parse(text)),
+  parse: (text) => (text === 'off' ? ok(null) : ipv4Range(text, '127.78.0.0/16, or off')),
 };
 
 /** A range of addresses of either family; a single address is a range of one. */

@@ -148,7 +148,7 @@ function endpointCells(endpoint: EndpointFacts): readonly string[] {
 const TIERS: Readonly<Record<EndpointFacts['tier'], string>> = {
   node: 'same node',
   zone: 'same zone',
-  all: 'elsewhere',
+  all: 'any node',
   '': 'no tier',
 };
 

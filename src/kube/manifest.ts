@@ -89,7 +89,7 @@ function broken(text: string, error: SyntaxFailure): Piece {
     value: line.trim(),
     message: `Cannot read the file: ${error.message}`,
     remedy: TEMPLATE.test(line)
-      ? 'this is a template: write what "helm template" prints into a file, and give that'
+      ? 'this is a template: give what "helm template" prints, as a file or to "maesh check -f -"'
       : 'correct it there: until then the last good objects of the file stay',
     offset: error.offset,
   } as const;

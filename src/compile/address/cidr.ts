@@ -12,8 +12,8 @@ export interface Cidr {
 
 const PREFIX_MIN = 8;
 
-/** Reads `127.77.0.0/16`; prefixes from /8 to /32. Throws `invalid_setting`. */
-export function parseCidr(text: string): Cidr {
+/** Reads `127.77.0.0/16`; prefixes from /8 to /32. Throws `invalid_setting`, with the example as the way out. */
+export function parseCidr(text: string, example = '127.77.0.0/16'): Cidr {
   const [address = '', prefixText = '', ...rest] = text.split('/');
   const prefix = /^\d{1,2}$/.test(prefixText) ? Number(prefixText) : -1;
   const number = ipv4Number(address);
@@ -21,7 +21,7 @@ export function parseCidr(text: string): Cidr {
     throw invalid(text, 'IPv6 has a single loopback address: give an IPv4 range');
   }
   if (number === null || rest.length > 0 || prefix < PREFIX_MIN || prefix > 32) {
-    throw invalid(text, `give an IPv4 range from /${PREFIX_MIN} to /32, as in 127.77.0.0/16`);
+    throw invalid(text, `give an IPv4 range from /${PREFIX_MIN} to /32, as in ${example}`);
   }
   const size = 2 ** (32 - prefix);
   const first = number - (number % size);
