@@ -199,8 +199,9 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     assert.equal(code, 3, out);
     assert.match(
       out,
-      /^warning +controller +controller is "unknown": [\s\S]+? 403 Forbidden[\s\S]+?\n +run this with more permissions/m,
+      /^warning +permissions +you is "unknown": lack \d+ permissions: list pods in\s+maesh,[\s\S]+? 403 Forbidden[\s\S]+?\n +ask an administrator to bind/m,
     );
+    assert.equal(out.match(/403/g)?.length, 1, out);
   });
 
   await context.test('uninstall asks, then leaves nothing', async () => {

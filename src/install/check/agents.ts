@@ -2,11 +2,11 @@
 
 import type { AgentFact, ClusterFacts, NodeFact, WorkloadFact } from '../facts/facts.ts';
 import { checkRollout, podsOf, seeOf, tellPod } from './control-plane.ts';
-import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
+import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
 
 export function checkAgents(facts: ClusterFacts): readonly Finding[] {
   const { agent, namespace } = facts;
-  return judge('agents', agent, (workload) => {
+  return judgeSeen('agents', agent, (workload) => {
     if (workload === null) {
       const message = `there are no agents in namespace "${namespace}"`;
       const absent = { object: objectOf(namespace), value: 'absent', message };
@@ -25,8 +25,8 @@ function checkPlaces(
   { nodes, pods, namespace }: ClusterFacts,
   selector: Readonly<Record<string, string>>,
 ): readonly Finding[] {
-  return judge('nodes', nodes, (all) => {
-    if (!pods.ok) return judge('agents', pods, () => []);
+  return judgeSeen('nodes', nodes, (all) => {
+    if (!pods.ok) return judgeSeen('agents', pods, () => []);
     const served = new Set(
       pods.value.filter(({ component }) => component === 'agent').map(({ node }) => node),
     );

@@ -3,8 +3,9 @@
 import type { ClusterFacts, Known, MissingRight } from '../facts/facts.ts';
 import { checkAgents, checkStreams } from './agents.ts';
 import { checkCa, checkControllers, checkLeader, isInstalled } from './control-plane.ts';
-import { count, error, few, judge, ok, type Finding, type Flaw } from './finding.ts';
+import { error, type Finding, type Flaw } from './finding.ts';
 import { checkClusterDns, checkDnsService, checkProblems, checkShadows } from './network.ts';
+import { checkPermissions } from './permissions.ts';
 import { checkKubeProxy, checkVersion } from './version.ts';
 
 /** In the order of the text. `rights` are those that ServiceAccounts of the mesh lack; null when they were not looked at. */
@@ -18,7 +19,7 @@ export function checkCluster(
   }
   return [
     ...found,
-    ...(rights === null ? [] : checkRights(rights)),
+    ...checkPermissions(facts, rights),
     ...checkControllers(facts),
     ...checkLeader(facts),
     ...checkCa(facts),
@@ -38,25 +39,5 @@ export function absent({ namespace, server }: Pick<ClusterFacts, 'namespace' | '
     value: 'absent',
     message: `there is no mesh in this namespace of ${server}`,
     remedy: 'run: maesh install; if it is in another namespace, name it with --mesh-namespace',
-  });
-}
-
-function checkRights(rights: Known<readonly MissingRight[]>): readonly Finding[] {
-  return judge('permissions', rights, (missing) => {
-    if (missing.length === 0) {
-      return [ok('permissions', 'controller and agents have their permissions')];
-    }
-    const byWho = Map.groupBy(missing, ({ who }) => who);
-    return [...byWho].map(([who, of]) =>
-      error('permissions', {
-        object: who === 'you' ? 'you' : `ServiceAccount ${who}`,
-        value: few(of.map(({ what }) => what)),
-        message: `lacks ${count(of.length, 'permission')}`,
-        remedy:
-          who === 'you'
-            ? 'ask for the ClusterRole of users of the command line (docs/rbac.md)'
-            : 'run: maesh upgrade (or helm upgrade); docs/rbac.md explains each permission',
-      }),
-    );
   });
 }

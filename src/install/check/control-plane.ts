@@ -1,7 +1,7 @@
 /** The controller: its replicas, who leads, and the certificates of discovery. */
 
 import type { ClusterFacts, Known, PodFact, ReplicaFact, WorkloadFact } from '../facts/facts.ts';
-import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
+import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
 
 const DAY_MS = 86_400_000;
 /** The controller renews the CA long before. */
@@ -16,7 +16,7 @@ export function isInstalled({ controller, agent }: ClusterFacts): boolean | null
 export function checkControllers(facts: ClusterFacts): readonly Finding[] {
   const { controller, namespace } = facts;
   const object = `Deployment ${namespace}/maesh-controller`;
-  return judge('controller', controller, (workload) => {
+  return judgeSeen('controller', controller, (workload) => {
     if (workload === null) {
       const message = `there is no controller in namespace "${namespace}"`;
       return [error('controller', { object, value: 'absent', message, remedy: INSTALL })];
@@ -82,7 +82,7 @@ export function checkRollout(
 
 export function checkLeader({ lease, namespace, controller }: ClusterFacts): readonly Finding[] {
   if (controller.ok && controller.value === null) return [];
-  return judge('leader', lease, (found) => {
+  return judgeSeen('leader', lease, (found) => {
     const lost = {
       object: `Lease ${namespace}/maesh-controller`,
       remedy: `find the cause: kubectl -n ${namespace} logs -l app.kubernetes.io/component=controller`,
@@ -106,7 +106,7 @@ export function checkLeader({ lease, namespace, controller }: ClusterFacts): rea
 
 export function checkCa({ ca, nowMs, namespace, controller }: ClusterFacts): readonly Finding[] {
   if (controller.ok && controller.value === null) return [];
-  return judge('certificates', ca, (found) => {
+  return judgeSeen('certificates', ca, (found) => {
     const object = `ConfigMap ${namespace}/maesh-ca`;
     const again = `delete Secret ${namespace}/maesh-ca and restart the controller: a new CA is created, and agents load it by themselves`;
     if (found === null) {

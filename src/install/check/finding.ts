@@ -42,7 +42,7 @@ export function isUnknown(flaw: Flaw): boolean {
 }
 
 /** Value of what could not be read. */
-const UNKNOWN = 'unknown';
+export const UNKNOWN = 'unknown';
 
 /** Judges what is known; what could not be read is a warning that says what reading it takes. */
 export function judge<T>(
@@ -55,6 +55,15 @@ export function judge<T>(
     ? 'run this with more permissions (docs/rbac.md), or ask someone who has them'
     : 'run this again; if it keeps failing, check the API server';
   return [warning(topic, { object: topic, value: UNKNOWN, message: fact.why, remedy })];
+}
+
+/** The same for a whole cluster, where all that may not be seen is one finding (`checkPermissions`). */
+export function judgeSeen<T>(
+  topic: string,
+  fact: Known<T>,
+  run: (value: T) => readonly Finding[],
+): readonly Finding[] {
+  return !fact.ok && fact.isForbidden ? [] : judge(topic, fact, run);
 }
 
 /** `1 agent`, `2 agents`. */

@@ -2,7 +2,7 @@
 
 import { DNS_DOMAIN_OBJECT, type Problem } from '../../model/service.ts';
 import type { ClusterFacts } from '../facts/facts.ts';
-import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
+import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
 
 const DEFAULT_RANGE = { from: 10_000, to: 29_999 };
 /** Share of the range from which on it is told. */
@@ -10,7 +10,7 @@ const RANGE_WARN = 0.8;
 
 export function checkDnsService({ dnsService, namespace }: ClusterFacts): readonly Finding[] {
   const object = `Service ${namespace}/maesh-dns`;
-  return judge('maesh-dns', dnsService, (found) => {
+  return judgeSeen('maesh-dns', dnsService, (found) => {
     if (found === null) {
       const message = 'the cluster DNS has no target for mesh names';
       return [
@@ -42,7 +42,7 @@ export function checkClusterDns(facts: ClusterFacts): readonly Finding[] {
 }
 
 export function checkShadows({ shadows, controller, namespace }: ClusterFacts): readonly Finding[] {
-  return judge('names', shadows, (all) => {
+  return judgeSeen('names', shadows, (all) => {
     if (controller.ok && controller.value === null && all.length === 0) return [];
     const published = all.filter(({ state }) => state === 'published');
     const announced = all.filter(({ state }) => state === 'announced');
@@ -92,10 +92,8 @@ export function checkProblems(facts: ClusterFacts): readonly Finding[] {
   const { namespace, replicas } = facts;
   const found: Finding[] = [];
   for (const [pod, replica] of replicas) {
-    if (replica.ok) continue;
-    const remedy = replica.isForbidden
-      ? `run this with the permission to get pods/proxy in namespace "${namespace}" (docs/rbac.md)`
-      : `check it: kubectl -n ${namespace} logs ${pod}`;
+    if (replica.ok || replica.isForbidden) continue;
+    const remedy = `check it: kubectl -n ${namespace} logs ${pod}`;
     const message = `cannot be queried: ${replica.why}`;
     const object = `Pod ${namespace}/${pod}`;
     found.push(warning('problems', { object, value: 'unknown', message, remedy }));
