@@ -13,10 +13,11 @@ import { listAt, textAt, type Raw } from '../base/record.ts';
 import { printable, printableJson } from '../base/printable.ts';
 import { type Finding, isFlaw } from '../install/check/finding.ts';
 import { toYaml } from '../install/template/functions.ts';
+import { firstCall } from '../install/first-call.ts';
 import { missingReplicas, troubles } from '../install/rollout.ts';
 import { overlay, parseValues, setValues, type Values } from '../install/values.ts';
 import { waitUntil } from '../install/wait.ts';
-import { selectorOfPart, SHADOW_ANNOTATION } from '../model/names.ts';
+import { selectorOfPart } from '../model/names.ts';
 import { checkUntil } from './cluster-check.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
 import { addCluster, namespaceOf, withCluster, type Cluster } from './install-options.ts';
@@ -82,11 +83,11 @@ export async function runInstall(
     refuse(present, isUpgrade, cluster.namespace);
     const isReset = command.getOptionValue('resetValues') === true;
     const given = overlay(isReset ? {} : (present.values ?? {}), wish.given);
-    const { objects, domain, dnsMode } = await apply(context, cluster, { given, present, wish });
+    const { objects, ...installed } = await apply(context, cluster, { given, present, wish });
     if (wish.format !== '') printAll(context, wish.format, objects);
     if (wish.dryRun !== '' || command.getOptionValue('wait') === false) return EXIT_OK;
     const { timeoutMs } = wish;
-    return waitReady(context, cluster, { timeoutMs, isUpgrade, domain, dnsMode });
+    return waitReady(context, cluster, { timeoutMs, isUpgrade, ...installed });
   });
 }
 
@@ -169,6 +170,7 @@ async function apply(
   readonly objects: readonly Raw[];
   readonly domain: string;
   readonly dnsMode: string;
+  readonly isOptIn: boolean;
 }> {
   const { given, present, wish } = what;
   const chart = await Chart.load();
@@ -196,6 +198,7 @@ async function apply(
     objects: results,
     domain: String(listAt(values, 'mesh', 'domains')[0]),
     dnsMode: textAt(values, 'dns', 'mode'),
+    isOptIn: textAt(values, 'mesh', 'default') === 'opt-in',
   };
 }
 
@@ -213,12 +216,13 @@ interface WaitFor {
   readonly isUpgrade: boolean;
   readonly domain: string;
   readonly dnsMode: string;
+  readonly isOptIn: boolean;
 }
 
 async function waitReady(
   { io }: CliContext,
   cluster: Cluster,
-  { timeoutMs, isUpgrade, domain, dnsMode }: WaitFor,
+  { timeoutMs, isUpgrade, domain, dnsMode, isOptIn }: WaitFor,
 ): Promise<number> {
   const { api, clock, namespace } = cluster;
   const endMs = clock.nowMs() + timeoutMs;
@@ -249,7 +253,13 @@ async function waitReady(
     io.err(`maesh: Callers are not served after ${seconds} s: ${[head, ...rest].join('\n  ')}\n`);
     return EXIT_FAILURE;
   }
-  io.out(isUpgrade ? 'The mesh is up to date\n' : await firstCall({ api, namespace }, domain));
+  if (isUpgrade) {
+    io.out('The mesh is up to date\n');
+    return EXIT_OK;
+  }
+  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/services`;
+  const shadows = await listAll(api, path, { labelSelector: selectorOfPart('shadow') });
+  io.out(firstCall(shadows, { namespace, domain, isOptIn }));
   return EXIT_OK;
 }
 
@@ -265,28 +275,6 @@ function isInTheWay(finding: Finding, dnsMode: string): boolean {
   if (finding.topic === 'problems' && !isPath) return false;
   const needsDns = finding.topic === 'cluster DNS' || isPath;
   return !needsDns || dnsMode === 'auto';
-}
-
-/** With a Service that has a mesh name, if there is one. */
-async function firstCall(
-  { api, namespace }: Pick<Cluster, 'api' | 'namespace'>,
-  domain: string,
-): Promise<string> {
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/services`;
-  const shadows = await listAll(api, path, { labelSelector: selectorOfPart('shadow') });
-  const names = shadows.map((shadow) =>
-    textAt(shadow, 'metadata', 'annotations', SHADOW_ANNOTATION.service),
-  );
-  const [web = ''] = names.filter((name) => name !== '' && name !== 'default/kubernetes');
-  const [space = 'shop', name = 'web'] = web === '' ? [] : web.split('/');
-  return [
-    'The mesh is running. Call a Service through it, from any Pod:',
-    `  curl http://${name}.${space}.${domain}/`,
-    `Calls to ${name}.${space} do not change. Check the mesh, or uninstall it:`,
-    '  maesh check',
-    '  maesh uninstall',
-    '',
-  ].join('\n');
 }
 
 function collect(value: string, previous: readonly string[] | undefined): readonly string[] {
