@@ -22,7 +22,7 @@ async function linesOf(...shown: readonly (readonly Problem[])[]): Promise<reado
   const write = (line: string): void =>
     void lines.push(line.trimEnd().slice('2026-11-29T14:51:04.383Z '.length));
   const log = new ProblemLog(
-    await createLog({ level: 'info', format: 'common', clock: systemClock, write }),
+    createLog({ level: 'info', format: 'common', clock: systemClock, write }),
   );
   for (const problems of shown) log.show(problems);
   return lines;

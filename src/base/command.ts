@@ -28,9 +28,9 @@ export const FAILURE_EXIT_CODE = 1;
 let onWarning: ((warning: Error) => void) | null = null;
 
 /** The log that the settings ask for, on standard error. Warnings of the runtime become lines of it, or it would not be readable as JSON. */
-export async function commandLog(settings: LogSettings, io: CommandIo, clock: Clock): Promise<Log> {
+export function commandLog(settings: LogSettings, io: CommandIo, clock: Clock): Log {
   const { logLevel: level, logFormat: format } = settings;
-  const log = await createLog({ level, format, clock, write: (line) => io.err(line) });
+  const log = createLog({ level, format, clock, write: (line) => io.err(line) });
   if (onWarning !== null) process.off('warning', onWarning);
   onWarning = ({ name, message }) => {
     if (name !== 'ExperimentalWarning') log.warn(`Warning of Node: ${message}`, { name });

@@ -8,7 +8,7 @@ import { createLog } from './log.ts';
 test('Guard lets nothing out, drops what the defect came with, counts all and logs one in ten seconds', async () => {
   const lines: string[] = [];
   const clock = new ManualClock();
-  const log = await createLog({
+  const log = createLog({
     level: 'info',
     format: 'common',
     clock,

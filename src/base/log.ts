@@ -19,7 +19,7 @@ export interface Log {
 export interface LogOptions {
   /** Lines below this level are left out. */
   readonly level: LogLevel;
-  /** `common` is a readable line; `json` is pino's (loaded only then: it costs some 10 MB and 16 ms). */
+  /** `common` is a readable line, `json` an object on one line. */
   readonly format: 'common' | 'json';
   readonly clock: Clock;
   /** Takes one line with its line feed; standard error by default. */
@@ -41,10 +41,9 @@ const RANK: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, e
 /** Field names whose values never reach a log. */
 const SECRET = /authorization|cookie|password|passphrase|secret|token|private.?key|credential/i;
 
-export async function createLog(options: LogOptions): Promise<Log> {
+export function createLog(options: LogOptions): Log {
   const write = options.write ?? writeStderr;
-  const emit =
-    options.format === 'json' ? await jsonEmit(options, write) : commonEmit(options, write);
+  const emit = options.format === 'json' ? jsonEmit(options, write) : commonEmit(options, write);
   return leveledLog(RANK[options.level], emit, {});
 }
 
@@ -83,20 +82,27 @@ export function describeError(error: Error): string {
   return error.name === 'MeshError' ? error.message : (error.stack ?? error.message);
 }
 
-async function jsonEmit(options: LogOptions, write: (line: string) => void): Promise<Emit> {
-  const { pino } = await import('pino');
-  const { clock } = options;
-  const logger = pino(
-    {
-      level: options.level,
-      base: null,
-      messageKey: 'message',
-      timestamp: () => `,"time":"${new Date(clock.wallMs()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-    },
-    { write },
-  );
-  return (level, message, fields) => logger[level](fields, message);
+function jsonEmit(options: LogOptions, write: (line: string) => void): Emit {
+  return (level, message, fields) => {
+    const time = new Date(options.clock.wallMs()).toISOString();
+    let line = `{"level":"${level}","time":"${time}"`;
+    for (const [name, value] of Object.entries(fields)) {
+      if (value !== undefined) line += `,${JSON.stringify(name)}:${jsonValue(value)}`;
+    }
+    write(`${line},"message":${JSON.stringify(message)}}\n`);
+  };
+}
+
+/** A value that has no JSON form is there as a text that says so. */
+function jsonValue(value: unknown): string {
+  if (typeof value === 'bigint') return String(value);
+  try {
+    const text = JSON.stringify(value) as string | undefined;
+    if (text !== undefined) return text;
+  } catch {
+    // Said below.
+  }
+  return JSON.stringify(jsonText(value));
 }
 
 function commonEmit(options: LogOptions, write: (line: string) => void): Emit {

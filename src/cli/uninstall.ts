@@ -148,7 +148,7 @@ async function restoreDns(cluster: Cluster, domains: readonly string[]): Promise
     api: cluster.api,
     clock: cluster.clock,
     random: systemRandom,
-    log: await createLog({ level: 'warn', format: 'common', clock: cluster.clock }),
+    log: createLog({ level: 'warn', format: 'common', clock: cluster.clock }),
     mode: 'auto',
     domains,
     meshNamespace: cluster.namespace,

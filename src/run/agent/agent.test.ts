@@ -19,7 +19,7 @@ test('drain() answers names until those who ask have gone, even when nothing els
     dnsTtlSeconds: 5,
     serviceCidr: '127.0.0.0/8',
     clock,
-    log: await createLog({ level: 'error', format: 'common', clock }),
+    log: createLog({ level: 'error', format: 'common', clock }),
   });
   await agent.start();
   // Before there is a configuration every name would be said not to exist.

@@ -38,7 +38,7 @@ export async function runAgent(
     dns: given.dns === null ? null : await listenable(given.dns),
     admin: await listenable(given.admin),
   };
-  const log = await commandLog(settings, io, time);
+  const log = commandLog(settings, io, time);
   const guard = new Guard(time, log);
   const clock = guard.clock('other');
   const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log, guard });

@@ -36,7 +36,7 @@ export async function runController(
     discovery: await listenable(given.discovery),
     admin: await listenable(given.admin),
   };
-  const log = await commandLog(settings, io, clock);
+  const log = commandLog(settings, io, clock);
   const ended = endSignal(io);
   try {
     const connection = await loadConnection({ kubeconfig: settings.kubeconfig, env });

@@ -21,7 +21,7 @@ const TRIM_MS = 10_000;
 
 /** Resolves with the exit code: 0 after an orderly end. `command` is how this program is called. */
 export async function runUp(settings: UpSettings, io: CommandIo, command: string) {
-  const log = await commandLog(settings, io, systemClock);
+  const log = commandLog(settings, io, systemClock);
   const guard = new Guard(systemClock, log);
   const clock = guard.clock('other');
   const startedMs = clock.nowMs();
