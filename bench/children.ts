@@ -7,7 +7,8 @@ import { join } from 'node:path';
 export interface Command {
   /** Names the log file; unique in one benchmark or the log is appended to. */
   readonly name: string;
-  readonly core: number;
+  /** The core it runs on, or all that it may run on. */
+  readonly core: number | readonly number[];
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -53,7 +54,7 @@ export class Children {
     const startedAtMs = performance.now();
     const child = spawn(
       this.#taskset,
-      ['-c', `${command.core}`, command.command, ...command.args],
+      ['-c', [command.core].flat().join(','), command.command, ...command.args],
       {
         stdio: [command.input ?? 'ignore', outFile, errFile],
         env: { ...process.env, ...command.env },

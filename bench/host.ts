@@ -1,7 +1,7 @@
 /** What this machine must have for the benchmark, and what it is: cores, tools and their versions. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { cpus, homedir, release, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -11,7 +11,8 @@ interface Tool {
 }
 
 type ToolName = 'haproxy' | 'nginx' | 'envoy' | 'wrk' | 'hey' | 'taskset';
-export type Tools = Readonly<Record<ToolName, Tool>>;
+/** Traefik is built from its sources, which not every machine can: null where it is not there. */
+export type Tools = Readonly<Record<ToolName, Tool>> & { readonly traefik: Tool | null };
 
 export interface Machine {
   readonly cpu: string;
@@ -63,6 +64,7 @@ export function findTools():
     wrk: locate('wrk', (path) => firstMatch(path, ['-v'], /wrk (?:debian\/)?(\S+)/)),
     hey: locate('hey', () => 'as packaged'),
     taskset: locate('taskset', (path) => firstMatch(path, ['-V'], /(\d[\d.]+)/)),
+    traefik: findTraefik(),
   };
   return missing.length === 0 ? { ok: true, tools } : { ok: false, missing };
 }
@@ -74,7 +76,11 @@ export function describeMachine(tools: Tools): Machine {
     memoryGb: Math.round(totalmem() / 1e9),
     kernel: release(),
     node: process.version,
-    tools: Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, tool.version])),
+    tools: Object.fromEntries(
+      Object.entries(tools).flatMap(([name, tool]) =>
+        tool === null ? [] : [[name, tool.version]],
+      ),
+    ),
   };
 }
 
@@ -106,6 +112,13 @@ function findEnvoy(): string | null {
     }
   }
   return null;
+}
+
+/** The newest that scripts/bench-tools.sh built. */
+function findTraefik(): Tool | null {
+  const [path] = globSync(join(cacheDir(), 'traefik-*')).toSorted().toReversed();
+  if (path === undefined) return null;
+  return { path, version: firstMatch(path, ['version'], /Version:\s+(\S+)/) };
 }
 
 /** wrk says its version with exit code 1, nginx on standard error: whatever it writes counts. */

@@ -2,6 +2,8 @@
 
 import type { Children } from './children.ts';
 import type { Tools } from './host.ts';
+import type { StageName } from './figures.ts';
+import type { Peer } from './peers/peer.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface Lab {
@@ -18,5 +20,7 @@ export interface Lab {
   /** The core of the load generator and the upstream. */
   readonly loadCore: number;
   readonly upstream: Upstream;
+  /** Who is measured in a stage, in the order of its table. */
+  peersFor(stage: StageName): readonly Peer[];
   progress(text: string): void;
 }

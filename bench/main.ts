@@ -1,4 +1,4 @@
-/** `npm run bench`: measures maesh against HAProxy, nginx and Envoy and says which bars it meets. */
+/** `npm run bench`: measures maesh against HAProxy, nginx, Envoy and Traefik and says which bars it meets. */
 
 import { execFileSync } from 'node:child_process';
 import {
@@ -19,6 +19,7 @@ import type { Figures, Stage, StageName } from './figures.ts';
 import { describeMachine, findTools, type Tools } from './host.ts';
 import type { Lab } from './lab.ts';
 import { HELP, readOptions, type BenchOptions } from './options.ts';
+import { peersFor } from './peers/all.ts';
 import { terminalReport, writeReport } from './report.ts';
 import { closedLoop, WORKLOADS } from './stages/closed-loop.ts';
 import { features } from './stages/features.ts';
@@ -85,6 +86,7 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
       progress,
       maesh: options.maesh === '' ? stage(dir) : options.maesh,
       root: ROOT,
+      peersFor: (name) => peersFor(tools, name),
     };
     const pace: Pace = {
       rounds: options.rounds,

@@ -1,5 +1,5 @@
 /**
- * Envoy, one worker thread, set up as its documentation recommends for production ("best practices: configuring Envoy as an edge
+ * Envoy, set up as its documentation recommends for production ("best practices: configuring Envoy as an edge
  * proxy"), with its defaults else: request ids, circuit breakers, statistics. Not with an access log, nor are the others.
  */
 
@@ -17,8 +17,8 @@ type Purpose = 'production' | 'benchmark';
 function makeEnvoy(name: string, purpose: Purpose): Peer {
   return {
     name,
-    start: (lab) =>
-      startConfigured(lab, {
+    start: (lab, size) =>
+      startConfigured(lab, size, {
         name,
         command: lab.tools.envoy.path,
         fileName: `${name}.json`,
@@ -27,7 +27,7 @@ function makeEnvoy(name: string, purpose: Purpose): Peer {
           '-c',
           path,
           '--concurrency',
-          '1',
+          `${size.threads}`,
           '--disable-hot-restart',
           '--log-level',
           'error',

@@ -1,26 +1,26 @@
-/** HAProxy, one thread, as its manual recommends a reverse proxy in production. */
+/** HAProxy, as its manual recommends a reverse proxy in production. */
 
 import type { Lab } from '../lab.ts';
 import { startConfigured } from './config.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, Size } from './peer.ts';
 
 export const haproxy: Peer = {
   name: 'haproxy',
-  start: (lab) =>
-    startConfigured(lab, {
+  start: (lab, size) =>
+    startConfigured(lab, size, {
       name: 'haproxy',
       command: lab.tools.haproxy.path,
       fileName: 'haproxy.cfg',
-      config: (port) => haproxyConfig(lab, port),
+      config: (port) => haproxyConfig(lab, port, size),
       args: (path) => ['-db', '-f', path],
     }),
 };
 
-function haproxyConfig(lab: Lab, port: number): string {
+function haproxyConfig(lab: Lab, port: number, { threads }: Size): string {
   const { addresses, port: upstreamPort } = lab.upstream;
   const servers = addresses.map((address, i) => `  server s${i} ${address}:${upstreamPort} check`);
   return `global
-  nbthread 1
+  nbthread ${threads}
   maxconn 8000
 defaults
   mode http

@@ -1,4 +1,4 @@
-/** maesh itself: one proxy thread, 1,000 Services, metrics on, every policy of the measured Service in force. */
+/** maesh itself: 1,000 Services, metrics on, every policy of the measured Service in force. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import { crowd, manifest, type ServiceShape } from '../manifests.ts';
 import type { Lab } from '../lab.ts';
 import { freePorts } from '../../test/support/ports.ts';
 import { ask, untilAnswers } from '../probe.ts';
-import type { Peer, RunningPeer } from './peer.ts';
+import { oneCore, type Peer, type RunningPeer, type Size } from './peer.ts';
 
 export const SERVICES = 1_000;
 /** All Services listen on the same port, each on its own address. */
@@ -23,6 +23,7 @@ export const RATE_LIMIT = {
   [`${PREFIX}/ratelimit-average`]: '1000000',
   [`${PREFIX}/ratelimit-burst`]: '1000000',
 };
+export const AFFINITY = { 'maesh.dev/affinity-cookie': 'maesh' };
 
 export interface MaeshOptions {
   readonly name: string;
@@ -31,6 +32,10 @@ export interface MaeshOptions {
   /** Further flags of `maesh up`. */
   readonly flags: readonly string[];
   readonly readyTimeoutMs: number;
+  /** Its command line; that of the lab when missing. */
+  readonly command?: string;
+  /** One thread on the proxy's core when missing. */
+  readonly size?: Size;
 }
 
 export interface RunningMaesh {
@@ -43,29 +48,58 @@ export interface RunningMaesh {
   stop(): Promise<void>;
 }
 
-export const maesh: Peer = {
-  name: 'maesh',
-  async start(lab) {
-    const running = await startMaesh(lab, {
-      name: 'maesh',
-      files: {
-        'crowd.json': manifest(
-          crowd({ services: SERVICES - 1, endpointsEach: 2, port: SERVICE_PORT }),
-        ),
-        'web.json': manifest([benchService(lab, 'web', { ...RETRY, ...BREAKER, ...RATE_LIMIT })]),
-      },
-      flags: [],
-      readyTimeoutMs: 20_000,
-    });
-    return {
-      child: running.child,
-      host: running.address('bench/web'),
-      port: SERVICE_PORT,
-      readyMs: running.readyMs,
-      stop: () => running.stop(),
-    };
-  },
-};
+/** Retries, circuit breaker and rate limit. */
+export const maesh = makeMaesh('maesh', 'usual');
+
+/** The same with affinity by cookie and an access log in a file. */
+export const maeshAll = makeMaesh('maesh-all', 'all');
+
+/** `command` is that of another build; '' for the one of the lab. */
+export function makeMaesh(name: string, features: 'usual' | 'all', command = ''): Peer {
+  const all = features === 'all';
+  return {
+    name,
+    async start(lab, size) {
+      const policies = { ...RETRY, ...BREAKER, ...RATE_LIMIT, ...(all ? AFFINITY : {}) };
+      const running = await startMaesh(lab, {
+        name,
+        files: {
+          'crowd.json': manifest(
+            crowd({ services: SERVICES - 1, endpointsEach: 2, port: SERVICE_PORT }),
+          ),
+          'web.json': manifest([benchService(lab, 'web', policies)]),
+        },
+        flags: all
+          ? ['--access-log', 'json', '--access-log-path', join(lab.dir, `${name}.access.log`)]
+          : [],
+        readyTimeoutMs: 20_000,
+        size,
+        ...(command === '' ? {} : { command }),
+      });
+      const target = { host: running.address('bench/web'), port: SERVICE_PORT };
+      return {
+        ...target,
+        child: running.child,
+        headers: all ? await cookieHeader(target) : '',
+        readyMs: running.readyMs,
+        stop: () => running.stop(),
+      };
+    },
+  };
+}
+
+/** The cookie of a caller that has been here before. */
+export async function cookieHeader(target: {
+  readonly host: string;
+  readonly port: number;
+}): Promise<string> {
+  const answer = await ask({ host: target.host, port: target.port, path: '/small' });
+  const [cookie] = answer?.setCookie[0]?.split(';') ?? [];
+  if (cookie === undefined) {
+    throw new Error(`Cannot measure affinity: status ${answer?.status} and no Set-Cookie`);
+  }
+  return `Cookie: ${cookie}\r\n`;
+}
 
 /** A Service of namespace `bench` in front of the upstream. */
 export function benchService(
@@ -87,6 +121,7 @@ let started = 0;
 
 export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<RunningMaesh> {
   started += 1;
+  const size = options.size ?? oneCore(lab);
   const manifests = join(lab.dir, `${options.name}-${started}`);
   mkdirSync(manifests, { recursive: true });
   for (const [file, text] of Object.entries(options.files)) {
@@ -95,14 +130,14 @@ export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<Runni
   const [adminPort = 0] = await freePorts(1);
   const child = lab.children.spawn({
     name: options.name,
-    core: lab.proxyCore,
-    command: lab.maesh,
+    core: size.cores,
+    command: options.command ?? lab.maesh,
     args: [
       'up',
       '-f',
       manifests,
       '--threads',
-      '1',
+      `${size.threads}`,
       // A range of its own for each process, so that two of them never want the same address and port.
       '--service-cidr',
       `127.${80 + ((process.pid + started) % 40)}.0.0/16`,

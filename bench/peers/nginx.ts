@@ -1,29 +1,35 @@
-/** nginx, one worker, keep-alive to the upstream, buffering without temporary files. */
+/** nginx, keep-alive to the upstream, buffering without temporary files. */
 
 import { join } from 'node:path';
 import { nginxUser } from '../host.ts';
 import type { Lab } from '../lab.ts';
 import { startConfigured } from './config.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, Size } from './peer.ts';
 
 export const nginx: Peer = {
   name: 'nginx',
-  start: (lab) =>
-    startConfigured(lab, {
+  start: (lab, size) =>
+    startConfigured(lab, size, {
       name: 'nginx',
       command: lab.tools.nginx.path,
       fileName: 'nginx.conf',
-      config: (port, dir) => nginxConfig(lab, port, dir),
-      args: (path, dir) => ['-p', dir, '-e', join(dir, 'error.log'), '-c', path],
+      config: (port, dir) => nginxConfig(lab, { port, dir, size }),
+      args: (path, _, dir) => ['-p', dir, '-e', join(dir, 'error.log'), '-c', path],
     }),
 };
 
-function nginxConfig(lab: Lab, port: number, dir: string): string {
+interface Place {
+  readonly port: number;
+  readonly dir: string;
+  readonly size: Size;
+}
+
+function nginxConfig(lab: Lab, { port, dir, size }: Place): string {
   const { addresses, port: upstreamPort } = lab.upstream;
   return `daemon off;
 pid ${dir}/nginx.pid;
 error_log ${dir}/error.log warn;
-${nginxUser()}worker_processes 1;
+${nginxUser()}worker_processes ${size.threads};
 worker_rlimit_nofile 20000;
 events { worker_connections 16000; }
 http {
@@ -44,7 +50,7 @@ ${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n'
     keepalive_timeout 60s;
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096 reuseport;
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;

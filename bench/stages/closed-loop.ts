@@ -1,45 +1,30 @@
 /** CPU per request and requests per second with wrk as fast as it goes: bodies of three sizes, and connection churn. */
 
-import type { Sample } from '../figures.ts';
+import type { Sample, StageName } from '../figures.ts';
 import type { Lab } from '../lab.ts';
-import { PEERS } from '../peers/all.ts';
-import { envoyLean } from '../peers/envoy.ts';
-import type { Peer, RunningPeer } from '../peers/peer.ts';
+import type { RunningPeer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { wrk } from '../workload.ts';
 import { doubt, metered, roundOrder, withPeers, type MeasureStage, type Pace } from './stage.ts';
 
 export interface Workload {
-  readonly name: string;
+  readonly name: StageName;
   readonly path: '/small' | '/10k' | '/1m';
   readonly connections: number;
   /** Extra request header lines. */
   readonly headers: string;
-  readonly peers: readonly Peer[];
 }
 
 export const WORKLOADS = {
-  small: {
-    name: 'small',
-    path: '/small',
-    connections: 64,
-    headers: '',
-    peers: [...PEERS, envoyLean],
-  },
-  '10k': { name: '10k', path: '/10k', connections: 64, headers: '', peers: PEERS },
-  '1m': { name: '1m', path: '/1m', connections: 16, headers: '', peers: PEERS },
-  churn: {
-    name: 'churn',
-    path: '/small',
-    connections: 32,
-    headers: 'Connection: close\r\n',
-    peers: PEERS,
-  },
+  small: { name: 'small', path: '/small', connections: 64, headers: '' },
+  '10k': { name: '10k', path: '/10k', connections: 64, headers: '' },
+  '1m': { name: '1m', path: '/1m', connections: 16, headers: '' },
+  churn: { name: 'churn', path: '/small', connections: 32, headers: 'Connection: close\r\n' },
 } as const satisfies Record<string, Workload>;
 
 export function closedLoop(workload: Workload): MeasureStage {
   return (lab, pace) =>
-    withPeers(lab, workload.peers, async (running) => {
+    withPeers(lab, lab.peersFor(workload.name), async (running) => {
       const samples: Sample[] = [];
       for (const [name, peer] of running) {
         lab.progress(`${workload.name}: warm ${name} up`);
@@ -57,7 +42,7 @@ export function closedLoop(workload: Workload): MeasureStage {
 }
 
 interface Drive {
-  readonly peer: Pick<RunningPeer, 'child' | 'host' | 'port'>;
+  readonly peer: Pick<RunningPeer, 'child' | 'host' | 'port' | 'headers'>;
   readonly workload: Workload;
   readonly seconds: number;
 }
@@ -67,7 +52,8 @@ export async function drive(
   lab: Lab,
   { peer, workload, seconds }: Drive,
 ): Promise<Sample['figures']> {
-  const { path, headers, connections } = workload;
+  const { path, connections } = workload;
+  const headers = `${workload.headers}${peer.headers}`;
   const target = { host: peer.host, port: peer.port, path, headers };
   const { result, cpuMs, foreignPercent } = await metered(lab, peer.child.pid, () =>
     wrk(lab, { target, connections, seconds }),
@@ -90,7 +76,7 @@ interface Progress {
   readonly figures: Sample['figures'];
 }
 
-export function progressLine(workload: Pick<Workload, 'name'>, progress: Progress): string {
+export function progressLine(workload: { readonly name: string }, progress: Progress): string {
   const { name, round, pace, figures } = progress;
   const failed = figures['failed'] === 0 ? '' : `, ${figures['failed']} FAILED`;
   return `${workload.name} ${round}/${pace.rounds} ${name}: ${formatNumber(figures['cpuMicros'], 1)} µs CPU each, ${formatNumber(figures['requestsPerSecond'], 0)} a second${failed}${doubt(figures)}`;

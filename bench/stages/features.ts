@@ -5,8 +5,10 @@ import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
 import { crowd, manifest } from '../manifests.ts';
 import {
+  AFFINITY,
   benchService,
   BREAKER,
+  cookieHeader,
   RATE_LIMIT,
   RETRY,
   SERVICE_PORT,
@@ -14,11 +16,8 @@ import {
   startMaesh,
   type RunningMaesh,
 } from '../peers/maesh.ts';
-import { ask } from '../probe.ts';
 import { drive, progressLine, WORKLOADS } from './closed-loop.ts';
 import { roundOrder, type Pace } from './stage.ts';
-
-const AFFINITY = { 'maesh.dev/affinity-cookie': 'maesh' };
 
 interface Variant {
   readonly subject: string;
@@ -67,11 +66,12 @@ async function measure(
   const run = async (variant: Variant, seconds: number): Promise<Sample['figures']> => {
     const running = processOf(variant);
     const host = running.address(`bench/${serviceName(variant)}`);
-    const peer = { child: running.child, host, port: SERVICE_PORT };
+    const target = { host, port: SERVICE_PORT };
     const headers = AFFINITY_KEYS.every((key) => key in variant.annotations)
-      ? await cookieHeader(peer)
+      ? await cookieHeader(target)
       : '';
-    return drive(lab, { peer, workload: { ...WORKLOADS.small, headers }, seconds });
+    const peer = { ...target, child: running.child, headers };
+    return drive(lab, { peer, workload: WORKLOADS.small, seconds });
   };
   for (const variant of VARIANTS) {
     lab.progress(`features: warm "${variant.subject}" up`);
@@ -113,17 +113,4 @@ function start(lab: Lab, accessLog: boolean): Promise<RunningMaesh> {
 
 function serviceName(variant: Variant): string {
   return variant.subject.replaceAll(' ', '-');
-}
-
-/** The cookie of a caller that has been here before. */
-async function cookieHeader(target: {
-  readonly host: string;
-  readonly port: number;
-}): Promise<string> {
-  const answer = await ask({ host: target.host, port: target.port, path: '/small' });
-  const [cookie] = answer?.setCookie[0]?.split(';') ?? [];
-  if (cookie === undefined) {
-    throw new Error(`Cannot measure affinity: status ${answer?.status} and no Set-Cookie`);
-  }
-  return `Cookie: ${cookie}\r\n`;
 }

@@ -1,31 +1,38 @@
-/** Resident memory after start, after load, and per idle connection. */
+/** Resident memory after start, after load, and per idle connection; it varies little, so a third of the rounds will do. */
 
 import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
 import { LoadConnection } from '../load-connection.ts';
-import { PEERS } from '../peers/all.ts';
-import type { Peer, RunningPeer } from '../peers/peer.ts';
+import { oneCore, type Peer, type RunningPeer } from '../peers/peer.ts';
 import { memory as memoryOf } from '../sampling.ts';
 import { formatNumber } from '../text.ts';
 import { wrk } from '../workload.ts';
-import type { Pace } from './stage.ts';
+import { roundOrder, type Pace } from './stage.ts';
 
 const IDLE_CONNECTIONS = 5_000;
 
 export async function memory(lab: Lab, pace: Pace): Promise<Sample[]> {
   const samples: Sample[] = [];
-  for (const peer of PEERS) {
+  const peers = lab.peersFor('memory');
+  const rounds = Math.ceil(pace.rounds / 3);
+  for (const [round, peer] of inRounds(peers, rounds)) {
     const figures = await measure(lab, pace, peer);
-    samples.push({ subject: peer.name, round: 1, figures });
+    samples.push({ subject: peer.name, round, figures });
     lab.progress(
-      `memory ${peer.name}: ${formatNumber(figures['loadedRssMb'], 1)} MB after load, ${formatNumber(figures['idleConnectionKb'], 1)} kB per idle connection`,
+      `memory ${round}/${rounds} ${peer.name}: ${formatNumber(figures['loadedRssMb'], 1)} MB after load, ${formatNumber(figures['idleConnectionKb'], 1)} kB per idle connection`,
     );
   }
   return samples;
 }
 
+function inRounds(peers: readonly Peer[], rounds: number): [number, Peer][] {
+  return Array.from({ length: rounds }, (_, i) => i + 1).flatMap((round) =>
+    roundOrder(peers, round).map((peer): [number, Peer] => [round, peer]),
+  );
+}
+
 async function measure(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figures']> {
-  const running = await peer.start(lab);
+  const running = await peer.start(lab, oneCore(lab));
   try {
     const fresh = memoryOf(running.child.pid);
     for (const path of ['/small', '/1m', '/10k', '/small']) {

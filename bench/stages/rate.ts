@@ -3,7 +3,6 @@
 import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
 import type { LoadPlan } from '../load.ts';
-import { PEERS } from '../peers/all.ts';
 import type { RunningPeer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { FixedRate, hey, wrk } from '../workload.ts';
@@ -13,7 +12,7 @@ const RATE = 5_000;
 const CONNECTIONS = 64;
 
 export async function rate(lab: Lab, pace: Pace): Promise<Sample[]> {
-  return withPeers(lab, PEERS, async (running) => {
+  return withPeers(lab, lab.peersFor('rate'), async (running) => {
     const samples: Sample[] = [];
     for (const [name, peer] of running) {
       lab.progress(`rate: warm ${name} up`);

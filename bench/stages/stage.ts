@@ -2,7 +2,7 @@
 
 import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
-import type { Peer, RunningPeer } from '../peers/peer.ts';
+import { oneCore, type Peer, type RunningPeer } from '../peers/peer.ts';
 import { usage, type Usage } from '../sampling.ts';
 
 export interface Pace {
@@ -24,7 +24,7 @@ export async function withPeers<T>(
 ): Promise<T> {
   const running = new Map<string, RunningPeer>();
   try {
-    for (const peer of peers) running.set(peer.name, await peer.start(lab));
+    for (const peer of peers) running.set(peer.name, await peer.start(lab, oneCore(lab)));
     return await use(running);
   } finally {
     await Promise.all([...running.values()].map((peer) => peer.stop()));

@@ -2,8 +2,7 @@
 
 import type { Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
-import { PEERS } from '../peers/all.ts';
-import type { Peer } from '../peers/peer.ts';
+import { oneCore, type Peer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
 import { FixedRate } from '../workload.ts';
 import { planFor } from './rate.ts';
@@ -13,7 +12,7 @@ export async function start(lab: Lab, pace: Pace): Promise<Sample[]> {
   const samples: Sample[] = [];
   for (let round = 1; round <= pace.rounds; round += 1) {
     // Without a proxy, too: what the generator's own new connections cost is in everybody's first second.
-    for (const peer of roundOrder([null, ...PEERS], round)) {
+    for (const peer of roundOrder([null, ...lab.peersFor('start')], round)) {
       const subject = peer?.name ?? 'direct';
       const figures = await coldStart(lab, pace, peer);
       samples.push({ subject, round, figures });
@@ -31,7 +30,7 @@ async function coldStart(lab: Lab, pace: Pace, peer: Peer | null): Promise<Sampl
   const load = new FixedRate(lab, planFor(lab, null, length));
   try {
     await load.rehearsed();
-    const running = (await peer?.start(lab)) ?? null;
+    const running = (await peer?.start(lab, oneCore(lab))) ?? null;
     try {
       const { result, foreignPercent } = await metered(lab, running?.child.pid ?? 0, () => {
         load.go(planFor(lab, running, length).target);
