@@ -11,6 +11,7 @@ export const STAGES = [
   'features',
   'start',
   'memory',
+  'threads',
   'scale',
 ] as const;
 export type StageName = (typeof STAGES)[number];
@@ -52,23 +53,39 @@ export function median(stage: Stage | undefined, subject: string, figure: string
   return middle(values(stage, subject, figure));
 }
 
+export interface Pair {
+  readonly subject: string;
+  readonly base: string;
+}
+
 /**
  * Median of the ratios within each round: what disturbs the machine for a while disturbs both sides of a ratio.
  * Null when no round has both.
  */
-export function ratio(
-  stage: Stage | undefined,
-  pair: { readonly subject: string; readonly base: string },
-  figure: string,
-): number | null {
-  const ratios = (stage?.samples ?? []).flatMap((sample) => {
-    if (sample.subject !== pair.subject) return [];
-    const base = stage?.samples.find((s) => s.subject === pair.base && s.round === sample.round);
-    const above = sample.figures[figure];
-    const below = base?.figures[figure];
+export function ratio(stage: Stage | undefined, pair: Pair, figure: string): number | null {
+  return middle(ratios(stage, pair, figure));
+}
+
+/** Subject ÷ base for each round that has both. */
+export function ratios(stage: Stage | undefined, pair: Pair, figure: string): number[] {
+  return roundsOf(stage, pair).flatMap(({ subject, base }) => {
+    const above = subject.figures[figure];
+    const below = base.figures[figure];
     return above === undefined || below === undefined || below === 0 ? [] : [above / below];
   });
-  return middle(ratios);
+}
+
+/** Both samples of each round that has both. */
+export function roundsOf(
+  stage: Stage | undefined,
+  pair: Pair,
+): { readonly subject: Sample; readonly base: Sample }[] {
+  const samples = stage?.samples ?? [];
+  return samples.flatMap((subject) => {
+    if (subject.subject !== pair.subject) return [];
+    const base = samples.find((s) => s.subject === pair.base && s.round === subject.round);
+    return base === undefined ? [] : [{ subject, base }];
+  });
 }
 
 /** The middle value, the mean of the two middle ones when even; null when empty. */
@@ -79,4 +96,28 @@ export function middle(list: readonly number[]): number | null {
   if (high === undefined) return null;
   const low = sorted.length % 2 === 0 ? (sorted[half - 1] ?? high) : high;
   return (low + high) / 2;
+}
+
+/**
+ * Where the median of all possible rounds lies with 95 %, whatever their distribution: the k-th value from either end, with
+ * the greatest k that is beyond it in 2.5 % of all cases at most. Fewer than six values are not enough: least and greatest.
+ * Null when empty.
+ */
+export function medianInterval(
+  list: readonly number[],
+): { readonly low: number; readonly high: number } | null {
+  const sorted = [...list].sort((a, b) => a - b);
+  const count = sorted.length;
+  // Chance that exactly k of the values are below the median, and that k or fewer are.
+  let chance = 0.5 ** count;
+  let below = chance;
+  let k = 0;
+  while (below <= 0.025 && k < count) {
+    k += 1;
+    chance *= (count - k + 1) / k;
+    below += chance;
+  }
+  const from = Math.max(k - 1, 0);
+  const [low, high] = [sorted[from], sorted[count - 1 - from]];
+  return low === undefined || high === undefined ? null : { low, high };
 }

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { cpus, homedir, release, totalmem } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { processorName } from './processor.ts';
 
 interface Tool {
   readonly path: string;
@@ -71,7 +72,7 @@ export function findTools():
 
 export function describeMachine(tools: Tools): Machine {
   return {
-    cpu: cpus()[0]?.model ?? 'unknown',
+    cpu: processorName(),
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 1e9),
     kernel: release(),

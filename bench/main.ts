@@ -1,26 +1,24 @@
-/** `npm run bench`: measures maesh against HAProxy, nginx, Envoy and Traefik and says which bars it meets. */
+/**
+ * `npm run bench`: measures maesh against HAProxy, nginx, Envoy and Traefik and says which bars it meets, or a commit of maesh
+ * against another one.
+ */
 
 import { execFileSync } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BARS, verdict } from './bars.ts';
+import { buildCheckout, buildCommit, commitOf, resolveCommit, type Build } from './builds.ts';
 import { Children } from './children.ts';
+import { comparison, contest, type Contest } from './compare.ts';
 import type { Figures, Stage, StageName } from './figures.ts';
 import { describeMachine, findTools, type Tools } from './host.ts';
 import type { Lab } from './lab.ts';
 import { HELP, readOptions, type BenchOptions } from './options.ts';
 import { peersFor } from './peers/all.ts';
-import { terminalReport, writeReport } from './report.ts';
+import { processorName, processorOf } from './processor.ts';
+import { comparisonReport, readFigures, terminalReport, writeReport } from './report.ts';
 import { closedLoop, WORKLOADS } from './stages/closed-loop.ts';
 import { features } from './stages/features.ts';
 import { memory } from './stages/memory.ts';
@@ -28,6 +26,8 @@ import { rate } from './stages/rate.ts';
 import { scale } from './stages/scale.ts';
 import type { MeasureStage, Pace } from './stages/stage.ts';
 import { start } from './stages/start.ts';
+import { threads } from './stages/threads.ts';
+import { plainTable } from './text.ts';
 import { startUpstream } from './upstream.ts';
 
 const MEASURES: Readonly<Record<StageName, MeasureStage>> = {
@@ -39,6 +39,7 @@ const MEASURES: Readonly<Record<StageName, MeasureStage>> = {
   features,
   start,
   memory,
+  threads,
   scale,
 };
 
@@ -51,20 +52,58 @@ async function main(): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
+  const processor = processorOf(processorName());
+  const earlier = readFigures(options.out, processor);
+  if (options.report) {
+    writeReport(options.out, processor, earlier);
+    process.stdout.write(`Written to ${options.out}\n`);
+    return 0;
+  }
+  const { figures: measured, contest: commits } = await measure(options, toolsHere(options));
+  if (commits !== null) {
+    writeComparison(options.out, measured, commits);
+    return 0;
+  }
+  const figures = { ...earlier, ...measured };
+  writeReport(options.out, processor, figures);
+  process.stdout.write(`\n${terminalReport(figures)}\n\nWritten to ${options.out}\n`);
+  const missed = BARS.some((bar) => verdict(bar, figures) === 'MISS');
+  return options.assert && missed ? 1 : 0;
+}
+
+function toolsHere({ against }: BenchOptions): Tools {
   const found = findTools();
   if (!found.ok) {
     throw new Error(
       `Cannot find ${found.missing.join(', ')}: run "scripts/bench-tools.sh", which installs them`,
     );
   }
-  const figures = { ...readFigures(options.out), ...(await measure(options, found.tools)) };
-  writeReport(options.out, figures);
-  process.stdout.write(`\n${terminalReport(figures)}\n\nWritten to ${options.out}\n`);
-  const missed = BARS.some((bar) => verdict(bar, figures) === 'MISS');
-  return options.assert && missed ? 1 : 0;
+  if (found.tools.traefik === null && against === '') {
+    progress('Traefik is left out: "scripts/bench-tools.sh" builds it, where Go 1.26 is');
+  }
+  return found.tools;
 }
 
-async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
+function writeComparison(dir: string, figures: Figures, commits: Contest): void {
+  const name = `${commits.newer}-against-${commits.older}`;
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, `${name}.md`), comparisonReport(figures, commits));
+  writeFileSync(join(dir, `${name}.json`), `${JSON.stringify(figures, null, 1)}\n`);
+  const table = plainTable(comparison(figures, commits));
+  process.stdout.write(`\n${table}\n\nWritten to ${join(dir, name)}.md and .json\n`);
+}
+
+interface Measured {
+  readonly figures: Figures;
+  /** Null when other proxies were measured. */
+  readonly contest: Contest | null;
+}
+
+async function measure(options: BenchOptions, tools: Tools): Promise<Measured> {
+  // Before anything is built: a commit that is not there ends it at once.
+  for (const name of [options.commit, options.against]) {
+    if (name !== '') resolveCommit(ROOT, name);
+  }
   const dir = mkdtempSync(join(tmpdir(), 'maesh-bench-'));
   const children = new Children(dir, tools.taskset.path);
   process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
@@ -75,60 +114,57 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Figures> {
   const { proxyCore, loadCore } = options;
   pinSelf(tools, loadCore);
   try {
-    const upstream = await startUpstream({ children, tools, dir, core: loadCore, endpoints: 3 });
+    const newer = buildOf(options, dir);
+    const older = options.against === '' ? null : olderBuild(options, dir, newer);
+    const commits = older === null ? null : contest(newer, older);
     const lab: Lab = {
       dir,
       children,
       tools,
       proxyCore,
       loadCore,
-      upstream,
+      upstream: await startUpstream({ children, tools, dir, cores: [loadCore], endpoints: 3 }),
       progress,
-      maesh: options.maesh === '' ? stage(dir) : options.maesh,
+      maesh: newer.command,
       root: ROOT,
-      peersFor: (name) => peersFor(tools, name),
+      peersFor: (name) => commits?.peersFor(name) ?? peersFor(tools, name),
     };
-    const pace: Pace = {
-      rounds: options.rounds,
-      seconds: options.quick ? 2 : 8,
-      warmSeconds: options.quick ? 1 : 3,
-      quick: options.quick,
-    };
-    const figures: Partial<Record<StageName, Stage>> = {};
-    for (const name of options.only) {
-      figures[name] = {
-        name,
-        day: new Date().toISOString().slice(0, 10),
-        commit: commit(),
-        quick: options.quick,
-        machine: describeMachine(tools),
-        samples: await MEASURES[name](lab, pace),
-      };
-    }
-    return figures;
+    return { figures: await runStages(lab, options, newer.commit), contest: commits };
   } finally {
     await children.stopAll();
   }
 }
 
-/** What people run is the package: builds it, and lays it out in `dir` as npm would. Gives its command. */
-function stage(dir: string): string {
-  progress('build maesh');
-  try {
-    execFileSync('npm', ['run', 'build'], { cwd: ROOT, encoding: 'utf8', stdio: 'pipe' });
-  } catch (error) {
-    const output = error instanceof Error && 'stdout' in error ? String(error.stdout).trim() : '';
-    throw new Error(
-      `Cannot build maesh: ${output}; mend that, or measure the sources with "--maesh bin/maesh"`,
-      { cause: error },
-    );
+function buildOf(options: BenchOptions, dir: string): Build {
+  const place = { root: ROOT, dir, progress };
+  if (options.commit !== '') return buildCommit(place, options.commit);
+  if (options.maesh !== '') return { command: options.maesh, commit: commitOf(ROOT) };
+  return buildCheckout(place);
+}
+
+/** A commit against itself is one build, run twice: what is measured then is the benchmark. */
+function olderBuild(options: BenchOptions, dir: string, newer: Build): Build {
+  const same = resolveCommit(ROOT, options.against) === newer.commit;
+  return same
+    ? { ...newer, commit: `${newer.commit}-again` }
+    : buildCommit({ root: ROOT, dir, progress }, options.against);
+}
+
+async function runStages(lab: Lab, options: BenchOptions, commit: string): Promise<Figures> {
+  const { rounds, seconds, quick } = options;
+  const pace: Pace = { rounds, seconds, warmSeconds: quick ? 1 : 3, quick };
+  const figures: Partial<Record<StageName, Stage>> = {};
+  for (const name of options.only) {
+    figures[name] = {
+      name,
+      day: new Date().toISOString().slice(0, 10),
+      commit,
+      quick,
+      machine: describeMachine(lab.tools),
+      samples: await MEASURES[name](lab, pace),
+    };
   }
-  const root = join(dir, 'package');
-  mkdirSync(root);
-  for (const name of ['dist', 'bin', 'package.json'])
-    cpSync(join(ROOT, name), join(root, name), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
-  return join(root, 'bin/maesh');
+  return figures;
 }
 
 function progress(text: string): void {
@@ -141,24 +177,6 @@ function pinSelf(tools: Tools, core: number): void {
   execFileSync(tools.taskset.path, ['-a', '-c', '-p', `${core}`, `${process.pid}`], {
     stdio: 'ignore',
   });
-}
-
-/** What an earlier run left there: stages measured one by one add up to a whole report. */
-function readFigures(dir: string): Figures {
-  const path = join(dir, 'figures.json');
-  const figures: Figures = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {};
-  return figures;
-}
-
-function commit(): string {
-  try {
-    const run = (args: readonly string[]): string =>
-      execFileSync('git', ['-C', ROOT, ...args], { encoding: 'utf8' }).trim();
-    const changed = run(['status', '--porcelain', '--untracked-files=no', '--', 'src', 'bench']);
-    return `${run(['rev-parse', '--short', 'HEAD'])}${changed === '' ? '' : '+'}`;
-  } catch {
-    return 'unknown';
-  }
 }
 
 try {

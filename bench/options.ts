@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { join } from 'node:path';
+import { COMPARABLE } from './compare.ts';
 import { STAGES, type StageName } from './figures.ts';
 import { allowedCores, cacheDir } from './host.ts';
 
@@ -9,10 +10,18 @@ export interface BenchOptions {
   readonly quick: boolean;
   readonly only: readonly StageName[];
   readonly rounds: number;
+  /** Length of one measured run. */
+  readonly seconds: number;
   readonly out: string;
   readonly assert: boolean;
+  /** Writes the report of what was measured before, and measures nothing. */
+  readonly report: boolean;
   /** Command line of maesh to measure; '' builds the checkout and takes that. */
   readonly maesh: string;
+  /** Commit to measure in place of the checkout; '' for none. */
+  readonly commit: string;
+  /** Commit to compare with, in place of other proxies; '' for none. */
+  readonly against: string;
   readonly proxyCore: number;
   readonly loadCore: number;
 }
@@ -21,10 +30,14 @@ export const HELP = `Usage: npm run bench -- [options]
   --quick          short runs, one round: shows that it works, figures are only a hint
   --only STAGES    comma-separated: ${STAGES.join(', ')} (default: all)
   --rounds N       rounds, 1 to 100 (default: 5; 1 with --quick)
-  --out DIR        where the report goes (default: docs/benchmarks; with --quick the cache folder);
+  --seconds N      length of a measured run, 1 to 600 (default: 8; 2 with --quick)
+  --out DIR        where the report goes (default: docs/benchmarks; with --quick or --against the cache folder);
                    stages that are not measured keep the figures that are there
   --cores P,L      core of the proxy, core of load and upstream (default: the first two)
   --maesh FILE     command line of maesh to measure (default: builds the checkout and takes that)
+  --commit C       builds that commit and measures it in place of the checkout
+  --against C      builds that commit too and compares the two, in place of other proxies
+  --report         writes the report from the figures that are there; measures nothing
   --assert         exit code 1 when a bar is missed
 `;
 
@@ -34,40 +47,56 @@ export function readOptions(args: readonly string[], root: string): BenchOptions
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
-      only: { type: 'string', default: STAGES.join(',') },
+      only: { type: 'string' },
       rounds: { type: 'string' },
+      seconds: { type: 'string' },
       out: { type: 'string' },
       cores: { type: 'string' },
       maesh: { type: 'string', default: '' },
+      commit: { type: 'string', default: '' },
+      against: { type: 'string', default: '' },
+      report: { type: 'boolean', default: false },
       assert: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
-  const { quick } = values;
+  const { quick, against, maesh, commit } = values;
+  if (maesh !== '' && commit !== '') {
+    throw new Error('Cannot use --maesh and --commit together: both say which maesh is measured');
+  }
   const [proxyCore, loadCore] = readCores(values.cores);
+  const kept = quick || against !== '' ? join(cacheDir(), 'bench') : join(root, 'docs/benchmarks');
   return {
     quick,
-    only: values.only.split(',').map(stageName),
-    rounds: readRounds(values.rounds ?? (quick ? '1' : '5')),
-    out: values.out ?? (quick ? join(cacheDir(), 'bench') : join(root, 'docs/benchmarks')),
+    only: readStages(values.only, against === '' ? STAGES : COMPARABLE),
+    rounds: readCount('rounds', values.rounds ?? (quick ? '1' : '5'), 100),
+    seconds: readCount('seconds', values.seconds ?? (quick ? '2' : '8'), 600),
+    out: values.out ?? kept,
     assert: values.assert,
-    maesh: values.maesh,
+    report: values.report,
+    maesh,
+    commit,
+    against,
     proxyCore,
     loadCore,
   };
 }
 
-function stageName(text: string): StageName {
-  const name = STAGES.find((stage) => stage === text);
-  if (name === undefined) throw new Error(`No stage "${text}": there are ${STAGES.join(', ')}`);
-  return name;
+function readStages(text: string | undefined, allowed: readonly StageName[]): readonly StageName[] {
+  if (text === undefined) return allowed;
+  return text.split(',').map((each) => {
+    const name = allowed.find((stage) => stage === each);
+    if (name !== undefined) return name;
+    const where = allowed === STAGES ? '' : ' with --against';
+    throw new Error(`No stage "${each}"${where}: there are ${allowed.join(', ')}`);
+  });
 }
 
-function readRounds(text: string): number {
-  const rounds = Number(text);
-  if (Number.isInteger(rounds) && rounds >= 1 && rounds <= 100) return rounds;
-  throw new Error(`Cannot use --rounds "${text}": give a whole number from 1 to 100`);
+function readCount(option: string, text: string, greatest: number): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= greatest) return count;
+  throw new Error(`Cannot use --${option} "${text}": give a whole number from 1 to ${greatest}`);
 }
 
 function readCores(text: string | undefined): [number, number] {

@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { barChart } from './chart.ts';
+import { BARS } from './bars.ts';
+import { sampleOf, stageOf } from './figures.fixture.ts';
 import { STAGES, type Figures, type Stage, type StageName } from './figures.ts';
-import { markdownReport, terminalReport } from './report.ts';
+import { markdownReport, overview, terminalReport } from './report.ts';
 import { LAYOUTS } from './tables.ts';
 import { formatNumber, plainTable } from './text.ts';
 import { parseWrk } from './workload.ts';
 
-const MACHINE = {
-  cpu: 'a CPU',
-  cores: 2,
-  memoryGb: 4,
-  kernel: '6.1',
-  node: 'v26',
-  tools: { wrk: '4' },
-};
-
 /** A stage in which every figure of its table is 7. */
-function stage(name: StageName, names: readonly string[]): Stage {
+function stage(name: StageName, names: readonly string[], cpu = 'a CPU'): Stage {
   const figures = Object.fromEntries(LAYOUTS[name].columns.map((column) => [column.figure, 7]));
-  const samples = names.map((subject) => ({ subject, round: 1, figures }));
-  return { name, day: '2026-11-22', commit: 'abc', quick: false, machine: MACHINE, samples };
+  const samples = names.map((subject) => sampleOf(subject, 1, figures));
+  return stageOf(name, samples, cpu);
 }
 
 test('the reports show every stage and every figure', () => {
@@ -37,7 +30,23 @@ test('the reports show every stage and every figure', () => {
 });
 
 test('a report without figures says so for every bar', () => {
-  assert.equal(terminalReport({}).match(/not measured/g)?.length, 7);
+  assert.equal(terminalReport({}).match(/not measured/g)?.length, BARS.length);
+});
+
+test('overview() has the bars of every processor side by side', () => {
+  const page = overview(
+    new Map([
+      ['amd', { small: stage('small', ['maesh', 'haproxy', 'envoy'], 'AMD EPYC') }],
+      ['intel', { small: stage('small', ['maesh', 'haproxy', 'envoy'], 'Intel(R) Xeon(R)') }],
+    ]),
+  );
+  assert.ok(page.includes('- [amd](amd/results.md): AMD EPYC\n'));
+  assert.ok(page.includes('- [intel](intel/results.md): Intel(R) Xeon(R)\n'));
+  assert.ok(
+    page.includes(
+      '| CPU per small request against Envoy | 1.00 × | ≤ 0.45 × | MISS | 1.00 × | ≤ 0.30 × | MISS |',
+    ),
+  );
 });
 
 test('plainTable() aligns numbers to the right', () => {

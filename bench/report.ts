@@ -1,11 +1,13 @@
 /** The results as people read them: the bars, a table per stage, charts; and the raw figures as JSON. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BARS, verdict, type Bar } from './bars.ts';
+import { BARS, HAPROXY_LIMITS, verdict, type Bar } from './bars.ts';
+import { comparison, type Contest } from './compare.ts';
 import { barChart, type BarChart } from './chart.ts';
 import { median, STAGES, subjects, type Figures, type Stage, type StageName } from './figures.ts';
 import { LAYOUTS, stageTable } from './tables.ts';
+import { PROCESSORS, type Processor } from './processor.ts';
 import { formatNumber, markdownTable, plainTable, type Table } from './text.ts';
 
 function barsTable(figures: Figures): Table {
@@ -14,11 +16,16 @@ function barsTable(figures: Figures): Table {
     rows: BARS.map((bar) => [
       bar.label,
       amount(bar, bar.value(figures)),
-      `≤ ${amount(bar, bar.limit)}`,
-      bar.aim === null ? '' : `≤ ${amount(bar, bar.aim)}`,
+      limitText(bar, bar.limit(figures)),
+      limitText(bar, bar.aim),
       verdict(bar, figures),
     ]),
   };
+}
+
+/** `≤ 1.00 ×`; '' for none. */
+function limitText(bar: Bar, limit: number | null): string {
+  return limit === null ? '' : `${bar.side === 'at most' ? '≤' : '≥'} ${amount(bar, limit)}`;
 }
 
 export function terminalReport(figures: Figures): string {
@@ -28,8 +35,51 @@ export function terminalReport(figures: Figures): string {
   return [...parts, `Bars\n${plainTable(barsTable(figures))}`].join('\n\n');
 }
 
-/** Writes results.md, figures.json and one SVG per chart into `dir`. */
-export function writeReport(dir: string, figures: Figures): void {
+/** What earlier runs on that make of processor left: stages measured one by one add up to a whole report. */
+export function readFigures(dir: string, processor: Processor): Figures {
+  const path = join(dir, processor, 'figures.json');
+  const figures: Figures = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {};
+  return figures;
+}
+
+/**
+ * Writes results.md, figures.json and one SVG per chart into the folder of the processor under `dir`, and the bars of all
+ * processors side by side into `dir` itself.
+ */
+export function writeReport(dir: string, processor: Processor, figures: Figures): void {
+  writeFigures(join(dir, processor), figures);
+  const all = PROCESSORS.map((each): [Processor, Figures] => [each, readFigures(dir, each)]);
+  const there = all.filter(([, each]) => measured(each).length > 0);
+  writeFileSync(join(dir, 'results.md'), overview(new Map(there)));
+}
+
+/** The bars, with a pair of columns for each processor that was measured. */
+export function overview(results: ReadonlyMap<Processor, Figures>): string {
+  const table: Table = {
+    head: ['', ...[...results.keys()].flatMap((each) => [each, 'bar', 'verdict'])],
+    rows: BARS.map((bar) => [
+      bar.label,
+      ...[...results.values()].flatMap((figures) => [
+        amount(bar, bar.value(figures)),
+        limitText(bar, bar.limit(figures)),
+        verdict(bar, figures),
+      ]),
+    ]),
+  };
+  const links = [...results].map(
+    ([each, figures]) =>
+      `- [${each}](${each}/results.md): ${[...new Set(measured(figures).map((stage) => stage.machine.cpu))].join(', ')}`,
+  );
+  return `${[
+    '# Results',
+    'Written by `npm run bench`; [README.md](README.md) says how it is measured. All tables, a page for each make of processor:',
+    links.join('\n'),
+    '## Bars',
+    markdownTable(table),
+  ].join('\n\n')}\n`;
+}
+
+function writeFigures(dir: string, figures: Figures): void {
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'figures.json'), `${JSON.stringify(figures, null, 1)}\n`);
   writeFileSync(join(dir, 'results.md'), markdownReport(figures));
@@ -52,10 +102,21 @@ export function markdownReport(figures: Figures): string {
   });
   return `${[
     '# Results',
-    'Written by `npm run bench`; [README.md](README.md) says how it is measured. Medians over the rounds, ratios within a round.',
+    'Written by `npm run bench`; [README.md](../README.md) says how it is measured. Medians over the rounds, ratios within a round.',
     '## Bars',
     markdownTable(barsTable(figures)),
     ...parts,
+  ].join('\n\n')}\n`;
+}
+
+/** A commit of maesh against another one. */
+export function comparisonReport(figures: Figures, commits: Contest): string {
+  const from = measured(figures).map((stage) => `- ${stage.name}: ${provenance(stage)}`);
+  return `${[
+    `# ${commits.newer} against ${commits.older}`,
+    'Medians over the rounds; "new ÷ old" is the median of the ratios within a round, and with 95 % it lies between "from" and "to" (all of them, with fewer than 6 rounds). In a disturbed round others used more than 5 % of the core.',
+    markdownTable(comparison(figures, commits)),
+    from.join('\n'),
   ].join('\n\n')}\n`;
 }
 
@@ -70,8 +131,10 @@ function provenance(stage: Stage): string {
   return `${stage.day}, commit ${stage.commit}, ${rounds} round${rounds === 1 ? '' : 's'}${stage.quick ? ' (quick: short runs, only a hint)' : ''}; ${machine.cores} × ${machine.cpu}, ${machine.memoryGb} GB, Linux ${machine.kernel}, Node ${machine.node}; ${tools.join(', ')}.`;
 }
 
+const DIGITS: Readonly<Record<Bar['unit'], number>> = { '×': 2, '%': 0, MB: 0, kB: 1, ms: 0 };
+
 function amount(bar: Bar, value: number | null): string {
-  return value === null ? '–' : `${formatNumber(value, bar.unit === '×' ? 2 : 0)} ${bar.unit}`;
+  return value === null ? '–' : `${formatNumber(value, DIGITS[bar.unit])} ${bar.unit}`;
 }
 
 interface Drawing {
@@ -86,39 +149,24 @@ interface Drawing {
 }
 
 const DRAWINGS: readonly Drawing[] = [
-  drawing('small', 'CPU per small request', 'cpuMicros', { digits: 1, unit: 'µs', limit: 1.25 }),
-  drawing('10k', 'CPU per request, 10 kB bodies', 'cpuMicros', {
-    digits: 1,
-    unit: 'µs',
-    limit: null,
-  }),
-  drawing('1m', 'CPU per request, 1 MB bodies', 'cpuMicros', {
-    digits: 0,
-    unit: 'µs',
-    limit: null,
-  }),
-  drawing('churn', 'CPU per new connection', 'cpuMicros', { digits: 1, unit: 'µs', limit: null }),
-  drawing('rate', 'p99 at 5,000 requests/s', 'p99Micros', { digits: 0, unit: 'µs', limit: 1.2 }),
-  drawing('features', 'CPU per request with each feature', 'cpuMicros', {
-    digits: 1,
-    unit: 'µs',
-    limit: null,
-  }),
-  drawing('start', 'Process start to ready', 'readyMs', { digits: 0, unit: 'ms', limit: null }),
-  drawing('memory', 'Resident memory after load', 'loadedRssMb', {
-    digits: 0,
-    unit: 'MB',
-    limit: null,
-  }),
+  drawing('small', 'CPU per small request', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('10k', 'CPU per request, 10 kB bodies', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('1m', 'CPU per request, 1 MB bodies', 'cpuMicros', { digits: 0, unit: 'µs' }),
+  drawing('churn', 'CPU per new connection', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('rate', 'p99 at 5,000 requests/s', 'p99Micros', { digits: 0, unit: 'µs' }),
+  drawing('features', 'CPU per request with each feature', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('start', 'Process start to ready', 'readyMs', { digits: 0, unit: 'ms' }),
+  drawing('memory', 'Resident memory after load', 'loadedRssMb', { digits: 0, unit: 'MB' }),
 ];
 
 function drawing(
   stage: StageName,
   title: string,
   figure: string,
-  rest: Pick<Drawing, 'digits' | 'unit' | 'limit'>,
+  rest: Pick<Drawing, 'digits' | 'unit'>,
 ): Drawing {
-  return { stage, title, note: 'Shorter is better.', figure, ...rest };
+  const limit = new Map<string, number>(Object.entries(HAPROXY_LIMITS)).get(stage) ?? null;
+  return { stage, title, note: 'Shorter is better.', figure, limit, ...rest };
 }
 
 function charts(figures: Figures): Map<string, BarChart> {
@@ -139,7 +187,7 @@ function chartOf(drawn: Drawing, stage: Stage): BarChart {
       const value = median(stage, label, drawn.figure);
       if (value === null) return [];
       const text = `${formatNumber(value, drawn.digits)} ${drawn.unit}`;
-      return [{ label, value, text, own: label === 'maesh' || stage.name === 'features' }];
+      return [{ label, value, text, own: label.startsWith('maesh') || stage.name === 'features' }];
     }),
     mark:
       drawn.limit === null || base === null

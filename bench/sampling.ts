@@ -18,6 +18,8 @@ export interface Usage {
 export interface Memory {
   /** Resident set, summed over the process and its children, megabytes of 1,000,000 bytes. */
   readonly rssMb: number;
+  /** The largest resident set that they ever had, summed, megabytes. */
+  readonly peakRssMb: number;
   /** Proportional set: shared pages count once; megabytes. */
   readonly pssMb: number;
 }
@@ -37,12 +39,15 @@ export function usage(pid: number, core: number): Usage {
 export function memory(pid: number): Memory {
   let rssKb = 0;
   let pssKb = 0;
+  let peakKb = 0;
   for (const member of family(pid)) {
     const rollup = readProc(`${member}/smaps_rollup`);
     rssKb += Number(/^Rss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
     pssKb += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+    peakKb += Number(/^VmHWM:\s+(\d+)/m.exec(readProc(`${member}/status`))?.[1] ?? 0);
   }
-  return { rssMb: (rssKb * 1024) / 1e6, pssMb: (pssKb * 1024) / 1e6 };
+  const mb = (kb: number): number => (kb * 1024) / 1e6;
+  return { rssMb: mb(rssKb), peakRssMb: mb(peakKb), pssMb: mb(pssKb) };
 }
 
 /** The process and all its descendants. */

@@ -4,7 +4,7 @@ import { percentOver } from './bars.ts';
 import { median, ratio, subjects, type Stage, type StageName } from './figures.ts';
 import { formatNumber, type Table } from './text.ts';
 
-interface Column {
+export interface Column {
   readonly title: string;
   readonly figure: string;
   readonly digits: number;
@@ -94,15 +94,29 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
       FAILED,
       FOREIGN,
     ],
-    ratio: null,
+    ratio: { figure: 'firstP99Micros', base: 'haproxy', title: 'first s p99 × HAProxy' },
   },
   memory: {
     title: 'Memory (maesh: one thread, 1,000 Services)',
     columns: [
       { title: 'RSS after start MB', figure: 'freshRssMb', digits: 1 },
       { title: 'RSS after load MB', figure: 'loadedRssMb', digits: 1 },
+      { title: 'peak RSS MB', figure: 'peakRssMb', digits: 1 },
       { title: 'PSS after load MB', figure: 'loadedPssMb', digits: 1 },
       { title: 'kB per idle connection', figure: 'idleConnectionKb', digits: 1 },
+    ],
+    ratio: null,
+  },
+  threads: {
+    title:
+      'Two threads on two cores against one on one (load and upstream on the same cores, doubled too)',
+    columns: [
+      { title: 'requests/s of two ÷ one', figure: 'speedup', digits: 2 },
+      { title: 'requests/s, one', figure: 'oneRequestsPerSecond', digits: 0 },
+      { title: 'requests/s, two', figure: 'twoRequestsPerSecond', digits: 0 },
+      { title: 'CPU µs/request, one', figure: 'oneCpuMicros', digits: 1 },
+      { title: 'CPU µs/request, two', figure: 'twoCpuMicros', digits: 1 },
+      FAILED,
     ],
     ratio: null,
   },
@@ -110,6 +124,7 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
     title: '10,000 Services with 100,000 endpoints',
     columns: [
       { title: 'ready ms', figure: 'readyMs', digits: 0 },
+      { title: 'ms to open 10,000 listeners', figure: 'listenersMs', digits: 0 },
       { title: 'RSS ready MB', figure: 'readyRssMb', digits: 0 },
       { title: 'RSS after updates MB', figure: 'updatedRssMb', digits: 0 },
       { title: 'update live ms', figure: 'liveMs', digits: 1 },

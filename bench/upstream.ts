@@ -1,4 +1,4 @@
-/** The service behind every proxy: one nginx process answering fixed bodies on several loopback addresses. */
+/** The service behind every proxy: one nginx answering fixed bodies on several loopback addresses. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,22 +21,26 @@ export interface UpstreamOptions {
   readonly children: Children;
   readonly tools: Tools;
   readonly dir: string;
-  readonly core: number;
+  /** A worker for each. */
+  readonly cores: readonly number[];
   readonly endpoints: number;
 }
 
 export async function startUpstream(options: UpstreamOptions): Promise<Upstream> {
   const [port = 0] = await freePorts(1);
   const addresses = Array.from({ length: options.endpoints }, (_, i) => `127.0.1.${i + 1}`);
-  const dir = join(options.dir, 'upstream');
+  const workers = options.cores.length;
+  // Several may run in one benchmark.
+  const name = `upstream-${port}`;
+  const dir = join(options.dir, name);
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, '10k'), Buffer.alloc(BODIES['/10k'], 'x'));
   writeFileSync(join(dir, '1m'), Buffer.alloc(BODIES['/1m'], 'x'));
   const config = join(dir, 'nginx.conf');
-  writeFileSync(config, upstreamConfig(dir, addresses, port));
+  writeFileSync(config, upstreamConfig(dir, { addresses, port, workers }));
   const child: Child = options.children.spawn({
-    name: 'upstream',
-    core: options.core,
+    name,
+    core: options.cores,
     command: options.tools.nginx.path,
     args: ['-p', dir, '-e', join(dir, 'error.log'), '-c', config],
   });
@@ -46,12 +50,18 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
   return { addresses, port, stop: () => child.stop() };
 }
 
-function upstreamConfig(dir: string, addresses: readonly string[], port: number): string {
+interface Listening {
+  readonly addresses: readonly string[];
+  readonly port: number;
+  readonly workers: number;
+}
+
+function upstreamConfig(dir: string, { addresses, port, workers }: Listening): string {
   return `daemon off;
-master_process off;
+master_process ${workers === 1 ? 'off' : 'on'};
 pid ${dir}/nginx.pid;
 error_log ${dir}/error.log warn;
-${nginxUser()}worker_processes 1;
+${nginxUser()}worker_processes ${workers};
 worker_rlimit_nofile 20000;
 events { worker_connections 16000; }
 http {
@@ -68,7 +78,7 @@ http {
   uwsgi_temp_path ${dir}/uwsgi;
   scgi_temp_path ${dir}/scgi;
   server {
-${addresses.map((address) => `    listen ${address}:${port} backlog=4096;`).join('\n')}
+${addresses.map((address) => `    listen ${address}:${port} backlog=4096${workers === 1 ? '' : ' reuseport'};`).join('\n')}
     location = /small { return 200 "Hello, world!"; }
     location = /who { return 200 "$server_addr"; }
     root ${dir};

@@ -10,6 +10,8 @@ export interface ClosedLoop {
   readonly target: LoadTarget;
   readonly connections: number;
   readonly seconds: number;
+  /** A thread on each of them; one on the load core when missing. */
+  readonly cores?: readonly number[];
 }
 
 export interface ClosedLoopResult {
@@ -23,7 +25,7 @@ export interface ClosedLoopResult {
 
 /** As many requests as fit, each connection sending the next one when it has its answer. */
 export async function wrk(lab: Lab, load: ClosedLoop): Promise<ClosedLoopResult> {
-  const { target } = load;
+  const { target, cores = [lab.loadCore] } = load;
   const headers = target.headers
     .split('\r\n')
     .filter((line) => line !== '')
@@ -31,11 +33,11 @@ export async function wrk(lab: Lab, load: ClosedLoop): Promise<ClosedLoopResult>
   const output = await lab.children.run(
     {
       name: 'wrk',
-      core: lab.loadCore,
+      core: cores,
       command: lab.tools.wrk.path,
       args: [
         '-t',
-        '1',
+        `${cores.length}`,
         '-c',
         `${load.connections}`,
         '-d',

@@ -2,6 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Child } from '../children.ts';
 import { crowd, manifest, type ServiceShape } from '../manifests.ts';
 import type { Lab } from '../lab.ts';
 import { freePorts } from '../../test/support/ports.ts';
@@ -36,6 +37,8 @@ export interface MaeshOptions {
   readonly command?: string;
   /** One thread on the proxy's core when missing. */
   readonly size?: Size;
+  /** Called when the process runs and is not ready yet. */
+  readonly whileStarting?: (child: Child) => void;
 }
 
 export interface RunningMaesh {
@@ -148,6 +151,7 @@ export async function startMaesh(lab: Lab, options: MaeshOptions): Promise<Runni
       ...options.flags,
     ],
   });
+  options.whileStarting?.(child);
   const admin = { host: '127.0.0.1', port: adminPort };
   const readyAt = await untilAnswers({
     ...admin,

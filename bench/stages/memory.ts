@@ -46,6 +46,7 @@ async function measure(lab: Lab, pace: Pace, peer: Peer): Promise<Sample['figure
     return {
       freshRssMb: fresh.rssMb,
       loadedRssMb: loaded.rssMb,
+      peakRssMb: loaded.peakRssMb,
       loadedPssMb: loaded.pssMb,
       idleConnectionKb: ((crowded.pssMb - loaded.pssMb) * 1_000) / IDLE_CONNECTIONS,
     };

@@ -4,6 +4,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { middle, type Sample } from '../figures.ts';
 import type { Lab } from '../lab.ts';
+import { untilListening } from '../listeners.ts';
 import type { LoadPlan } from '../load.ts';
 import { crowd, manifest, type ServiceShape } from '../manifests.ts';
 import {
@@ -13,6 +14,7 @@ import {
   RETRY,
   SERVICE_PORT,
   startMaesh,
+  type MaeshOptions,
   type RunningMaesh,
 } from '../peers/maesh.ts';
 import { ask } from '../probe.ts';
@@ -28,22 +30,14 @@ const FILES = 100;
 /** Traffic of another Service while updates arrive, requests per second. */
 const RATE = 2_000;
 const UPDATES_PER_SECOND = 10;
+const READY_TIMEOUT_MS = 120_000;
 
 export async function scale(lab: Lab, pace: Pace): Promise<Sample[]> {
   lab.progress(`scale: write ${formatNumber(SERVICES, 0)} Services`);
   const files = manifests(lab);
   lab.progress('scale: start');
-  const running = await startMaesh(lab, {
-    name: 'scale',
-    files,
-    flags: [],
-    readyTimeoutMs: 120_000,
-  });
+  const { running, started } = await start(lab, files);
   try {
-    const started = { readyMs: running.readyMs, readyRssMb: memory(running.child.pid).rssMb };
-    lab.progress(
-      `scale: ready in ${formatNumber(started.readyMs, 0)} ms with ${formatNumber(started.readyRssMb, 0)} MB`,
-    );
     const small = new Updates(lab, running, 'probe.json', []);
     const large = new Updates(lab, running, 'mixed.json', mixedCrowd());
     const live = await liveness(lab, pace, { small, large });
@@ -68,6 +62,31 @@ export async function scale(lab: Lab, pace: Pace): Promise<Sample[]> {
   } finally {
     await running.stop();
   }
+}
+
+async function start(
+  lab: Lab,
+  files: MaeshOptions['files'],
+): Promise<{ readonly running: RunningMaesh; readonly started: Sample['figures'] }> {
+  let listening = Promise.resolve(Number.NaN);
+  const running = await startMaesh(lab, {
+    name: 'scale',
+    files,
+    flags: [],
+    readyTimeoutMs: READY_TIMEOUT_MS,
+    whileStarting(child) {
+      const awaited = { port: SERVICE_PORT, count: SERVICES, timeoutMs: READY_TIMEOUT_MS };
+      listening = untilListening({ ...awaited, child });
+      // Heard below, when all is ready.
+      listening.catch(() => undefined);
+    },
+  });
+  const listenersMs = await listening;
+  const readyRssMb = memory(running.child.pid).rssMb;
+  lab.progress(
+    `scale: ready in ${formatNumber(running.readyMs, 0)} ms with ${formatNumber(readyRssMb, 0)} MB, listeners open in ${formatNumber(listenersMs, 0)} ms`,
+  );
+  return { running, started: { readyMs: running.readyMs, listenersMs, readyRssMb } };
 }
 
 function manifests(lab: Lab): Record<string, string> {

@@ -56,10 +56,15 @@ export async function metered<T>(
   return { result, ...spent(before, usage(pid, lab.proxyCore)) };
 }
 
+/** Others used more of the core than that: the run is doubtful. */
+export const DOUBTFUL_PERCENT = 5;
+
 /** Said beside a run that others disturbed; '' for a good one. */
 export function doubt(figures: Sample['figures']): string {
   const percent = figures['foreignPercent'] ?? 0;
-  return percent > 5 ? ` (others used ${percent.toFixed(0)} % of the core: doubtful)` : '';
+  return percent > DOUBTFUL_PERCENT
+    ? ` (others used ${percent.toFixed(0)} % of the core: doubtful)`
+    : '';
 }
 
 /** Order of the subjects in a round: every other round backwards, so that no one always follows the same one. */
