@@ -1,52 +1,65 @@
-/** Stands in for fast-check in a run with many inputs: the same library, with more runs of each property, up to a time limit. */
+/**
+ * Stands in for fast-check in a run with many inputs: the same library. Each property gets its ordinary inputs, however long they
+ * take, and then more of them as long as its time lasts.
+ */
 
 import { appendFileSync } from 'node:fs';
-import { relative } from 'node:path';
+import { getTestContext } from 'node:test';
 import * as real from 'fast-check';
+import { readOrder } from './order.ts';
+import type { Tried } from './order.ts';
 
 export * from 'fast-check';
 
-/** One line of the file MAESH_TEST_INPUTS_REPORT: what one property got. */
-export interface Tried {
-  readonly file: string;
-  /** Inputs that were tried. */
-  readonly inputs: number;
-  /** Inputs that it was to get. */
-  readonly wanted: number;
-}
-
-const FACTOR = Number(process.env['MAESH_TEST_INPUTS'] ?? 50);
-const SECONDS = Number(process.env['MAESH_TEST_INPUTS_SECONDS'] ?? 10);
-const REPORT = process.env['MAESH_TEST_INPUTS_REPORT'] ?? '';
+const ORDER = readOrder(process.env);
 const RUNS_DEFAULT = 100;
 
-function more<T>(
+/** How many properties each test of this process has had so far. */
+const seen = new Map<string, number>();
+
+function assertMany<T>(
   property: real.IRawProperty<T>,
   parameters: real.Parameters<T> | undefined,
-): real.Parameters<T> {
-  const wanted = FACTOR * (parameters?.numRuns ?? RUNS_DEFAULT);
-  const note = ({ numRuns: inputs }: real.RunDetails<T>): void => {
-    const tried: Tried = { file: relative('.', process.argv[1] ?? ''), inputs, wanted };
-    if (REPORT !== '') appendFileSync(REPORT, `${JSON.stringify(tried)}\n`);
+): Promise<void> | void {
+  const test = getTestContext()?.name ?? '';
+  const index = seen.get(test) ?? 0;
+  seen.set(test, index + 1);
+  const { only } = ORDER;
+  if (only !== null && (only.test !== test || only.index !== index)) return undefined;
+  const ordinary = parameters?.numRuns ?? RUNS_DEFAULT;
+  const startedMs = performance.now();
+  // A seed or a path that a test fixes would try the same inputs again.
+  const free = parameters === undefined ? {} : withoutSeed(parameters);
+  const first = { ...free, numRuns: ordinary };
+  const more = {
+    ...free,
+    numRuns: only === null ? (ORDER.factor - 1) * ordinary : only.inputs,
+    interruptAfterTimeLimit: ORDER.ms,
   };
-  const limited = {
-    // A seed or a path that a test fixes would try the same inputs again.
-    ...(parameters === undefined ? {} : withoutSeed(parameters)),
-    numRuns: wanted,
-    interruptAfterTimeLimit: SECONDS * 1_000,
+  const rounds = (only === null ? [first, more] : [more]).filter(({ numRuns }) => numRuns > 0);
+  let inputs = 0;
+  const done = (): void => {
+    const ms = performance.now() - startedMs;
+    const tried: Tried = { test, index, inputs, ordinary, ms };
+    if (ORDER.report !== '') appendFileSync(ORDER.report, `${JSON.stringify(tried)}\n`);
   };
-  if (!property.isAsync()) {
-    const reporter = (details: real.RunDetails<T>): void => {
-      note(details);
-      if (details.failed) throw failure(real.defaultReportMessage(details), details);
-    };
-    return { ...limited, reporter };
+  if (property.isAsync()) {
+    return (async () => {
+      for (const each of rounds) {
+        const details = await real.check(property as real.IAsyncProperty<T>, each);
+        inputs += details.numRuns;
+        if (details.failed) throw failure(await real.asyncDefaultReportMessage(details), details);
+      }
+      done();
+    })();
   }
-  const asyncReporter = async (details: real.RunDetails<T>): Promise<void> => {
-    note(details);
-    if (details.failed) throw failure(await real.asyncDefaultReportMessage(details), details);
-  };
-  return { ...limited, asyncReporter };
+  for (const each of rounds) {
+    const details = real.check(property as real.IProperty<T>, each);
+    inputs += details.numRuns;
+    if (details.failed) throw failure(real.defaultReportMessage(details), details);
+  }
+  done();
+  return undefined;
 }
 
 function failure<T>(message: string | undefined, { errorInstance }: real.RunDetails<T>): Error {
@@ -61,8 +74,7 @@ function withoutSeed<T>({
   return rest;
 }
 
-export const assert = (<T>(property: real.IRawProperty<T>, parameters?: real.Parameters<T>) =>
-  real.assert(property, more(property, parameters))) as typeof real.assert;
+export const assert = assertMany as typeof real.assert;
 
 // oxlint-disable-next-line import/no-default-export -- the library has one, and tests import it
 export default { ...real, assert };

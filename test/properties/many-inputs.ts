@@ -1,4 +1,4 @@
-/** `node --import` this: every property of the tests gets MAESH_TEST_INPUTS times its inputs (default 50), with fresh seeds. */
+/** `node --import` this: every property of the tests gets more inputs, with fresh seeds: 50 times as many, or as `order.ts` says. */
 
 import { registerHooks } from 'node:module';
 
