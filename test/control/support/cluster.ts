@@ -19,7 +19,7 @@ import { EndpointServer } from '../../e2e/support/endpoint.ts';
 import { until } from '../../e2e/support/until.ts';
 import { namespace, node, pod, service, slice } from './objects.ts';
 import { Part } from './part.ts';
-import { agentProcess, controllerProcess } from './process.ts';
+import { agentProcess, controllerProcess, type ProcessOptions } from './process.ts';
 import { QuickClock } from './quick-clock.ts';
 import { Relay } from './relay.ts';
 
@@ -30,7 +30,7 @@ export interface AgentStatus {
   readonly servedVersion: number;
 }
 
-export interface AgentOptions {
+export interface AgentOptions extends ProcessOptions {
   /** Default: one that the API server knows. */
   readonly token?: string;
   /** Folder of the last good copy; default: a new one. */
@@ -117,7 +117,10 @@ export class Cluster {
   }
 
   /** Runs an agent of the only node. */
-  async agent(name: string, { token = TOKEN, state = name }: AgentOptions = {}): Promise<Agent> {
+  async agent(
+    name: string,
+    { token = TOKEN, state = name, ...options }: AgentOptions = {},
+  ): Promise<Agent> {
     const relay = await this.#wayToApi();
     if (token === TOKEN) this.api.reviews.set(token, reviewOf(name));
     const stateDir = join(this.#folder, state);
@@ -129,7 +132,9 @@ export class Cluster {
     const agent = new Agent(
       relay,
       new Part(name, (io) =>
-        this.#areProcesses ? agentProcess(io, settings) : runAgent(settings, io, {}, this.clock),
+        this.#areProcesses
+          ? agentProcess(io, settings, options)
+          : runAgent(settings, io, {}, this.clock),
       ),
     );
     this.#agents.push(agent);

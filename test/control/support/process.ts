@@ -1,6 +1,7 @@
 /** The same parts as children of `bin/maesh`, told by variables what they are told in this process by settings. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
 import type { CommandIo } from '../../../src/base/command.ts';
 import type { ControllerSettings } from '../../../src/run/controller/settings.ts';
@@ -28,9 +29,15 @@ export function controllerProcess(io: CommandIo, settings: ControllerSettings, e
   });
 }
 
-export function agentProcess(io: CommandIo, settings: NodeSettings) {
+export interface ProcessOptions {
+  /** Module that the process loads before everything else. */
+  readonly preload?: string;
+  readonly onStart?: (child: ChildProcess) => void;
+}
+
+export function agentProcess(io: CommandIo, settings: NodeSettings, options: ProcessOptions = {}) {
   const { kubeconfig, controller, stateDir, tokenFile, dns, admin } = settings;
-  return run(io, 'agent', {
+  const env = {
     POD_NAME: settings.pod,
     NODE_NAME: settings.node,
     MAESH_KUBECONFIG: kubeconfig,
@@ -43,24 +50,34 @@ export function agentProcess(io: CommandIo, settings: NodeSettings) {
     MAESH_DRAIN_DELAY: `${settings.drainDelayMs}ms`,
     MAESH_DRAIN_TIMEOUT: `${settings.drainTimeoutMs}ms`,
     MAESH_LOG_FORMAT: settings.logFormat,
-  });
+  };
+  return run(io, 'agent', env, options);
 }
 
-/** Resolves with the exit code; rejects when a signal ended it. */
-function run(io: CommandIo, command: string, env: Env): Promise<number> {
+/** Resolves with the exit code, as a shell has it when a signal ended it: 137 for SIGKILL. */
+// oxlint-disable-next-line max-params -- one process: what it says, what it runs, what it is told
+function run(
+  io: CommandIo,
+  command: string,
+  env: Env,
+  { preload, onStart }: ProcessOptions = {},
+): Promise<number> {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('MAESH_'));
-  const options = `${process.env['NODE_OPTIONS'] ?? ''} --import=${GUARD}`.trim();
+  const preloads = [GUARD, ...(preload === undefined ? [] : [preload])];
+  const options = [process.env['NODE_OPTIONS'] ?? '', ...preloads.map((url) => `--import=${url}`)]
+    .join(' ')
+    .trim();
   const child = spawn(BIN, [command], {
     stdio: ['pipe', 'ignore', 'pipe'],
     env: { ...Object.fromEntries(inherited), ...env, NODE_OPTIONS: options },
   });
+  onStart?.(child);
   createInterface({ input: child.stderr }).on('line', (line) => io.err(line));
   io.onSignal('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {
-      if (code === null) reject(new Error(`${command} was ended by ${String(signal)}`));
-      else resolve(code);
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
     });
   });
 }
