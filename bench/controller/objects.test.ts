@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { convert } from '../../src/kube/convert.ts';
+import { KINDS } from '../../src/kube/kind/table.ts';
 import type { Kind } from '../../src/kube/object.ts';
 import { seedOf, serviceKey, shadowSlices } from './objects.ts';
 
@@ -16,7 +17,7 @@ test('seedOf() has each object once, and the mesh can read all that it watches',
     const { kind, status } = object as { kind: string; status?: { podIP?: string } };
     counts[kind] = (counts[kind] ?? 0) + 1;
     if (kind === 'IPAddress') continue;
-    const { findings } = convert(kind as Kind, object as Record<string, unknown>);
+    const { findings } = convert(KINDS[kind as Kind], object as Record<string, unknown>);
     assert.deepEqual(findings, [], key);
     if (status?.podIP === undefined) continue;
     assert.ok(!addresses.has(status.podIP), status.podIP);

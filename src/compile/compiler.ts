@@ -9,7 +9,7 @@
  */
 
 import { isEqual } from '../base/equal.ts';
-import type { ServiceObject } from '../kube/object.ts';
+import type { ServiceObject } from '../kube/kind/service.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/service.ts';
 import { AddressBook } from './address/book.ts';

@@ -1,16 +1,12 @@
 /** Objects for tests, with defaults for what a test does not care about. */
 
-import type {
-  EndpointAddress,
-  EndpointsObject,
-  EndpointSliceObject,
-  Meta,
-  NamespaceObject,
-  NodeObject,
-  PodObject,
-  ServiceObject,
-  ServicePortSpec,
-} from '../kube/object.ts';
+import type { EndpointAddress, EndpointSliceObject } from '../kube/kind/endpoint-slice.ts';
+import type { EndpointsObject } from '../kube/kind/endpoints.ts';
+import type { NamespaceObject } from '../kube/kind/namespace.ts';
+import type { NodeObject } from '../kube/kind/node.ts';
+import type { PodObject } from '../kube/kind/pod.ts';
+import type { ServiceObject, ServicePortSpec } from '../kube/kind/service.ts';
+import type { Meta } from '../kube/meta.ts';
 
 export function metaOf(name: string, namespace: string, over: Partial<Meta> = {}): Meta {
   return { name, namespace, labels: {}, annotations: {}, uid: '', deletionTimestamp: '', ...over };

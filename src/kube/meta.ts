@@ -3,7 +3,16 @@
 import type { Fields } from './fields.ts';
 import { LABEL, isName } from './name.ts';
 import type { NameRule } from './name.ts';
-import type { Meta } from './object.ts';
+
+export interface Meta {
+  readonly name: string;
+  /** '' for kinds without a namespace. */
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly uid: string;
+  readonly deletionTimestamp: string;
+}
 
 /** Reads `metadata`; a missing or bad name or namespace loses the object. No namespace means `default`. */
 export function readMeta(object: Fields, rule: NameRule, scope: 'namespaced' | 'cluster'): Meta {

@@ -1,11 +1,14 @@
 /** Kinds in manifests that are most likely typing errors of those that are read: `service`, `Deployement`, a Deployment of v1. */
 
 import { nearest } from '../base/nearest.ts';
-import { API_VERSIONS } from './convert.ts';
 import type { Finding } from './fields.ts';
+import { ALL_KINDS, apiVersionOf } from './kind/table.ts';
 import { WORKLOAD_VERSIONS } from './kind/workload.ts';
 
-const VERSIONS: ReadonlyMap<string, string> = new Map([...API_VERSIONS, ...WORKLOAD_VERSIONS]);
+const VERSIONS: ReadonlyMap<string, string> = new Map([
+  ...ALL_KINDS.map((each) => [each.kind, apiVersionOf(each, each.versions[0])] as const),
+  ...WORKLOAD_VERSIONS,
+]);
 const GROUPS: ReadonlySet<string> = new Set([...VERSIONS.values()].map(groupOf));
 
 /** Letters that may differ. No kind of Kubernetes in these groups is so near to one that is read. */

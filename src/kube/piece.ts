@@ -1,7 +1,7 @@
 /** The objects and problems of one document, with offsets in its text instead of lines: it stays true when lines before it change. */
 
 import type { Problem } from '../model/service.ts';
-import { convert, isKnown, nameAsWritten } from './convert.ts';
+import { convert, nameAsWritten } from './convert.ts';
 import { formatPath } from './fields.ts';
 import type { Finding, Step } from './fields.ts';
 import { misspeltKind } from './misspelt-kind.ts';
@@ -10,6 +10,7 @@ import { isRecord, recordAt } from '../base/record.ts';
 import { show } from './show.ts';
 import { unknownFields } from './unknown-field.ts';
 import { isWorkload, readWorkload } from './kind/workload.ts';
+import { kindOf, KINDS, type KubeKind, upgraded } from './kind/table.ts';
 import type { WorkloadKind } from './kind/workload.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place, TextDocument } from './text/place.ts';
@@ -94,7 +95,8 @@ class PieceBuilder {
     const apiVersion = this.#typeText('apiVersion', value['apiVersion'] ?? type.apiVersion, path);
     const kind = apiVersion && this.#typeText('kind', value['kind'] ?? type.kind, path);
     if (apiVersion === '' || kind === '') return;
-    if (isKnown(apiVersion, kind)) this.#convert(kind, value, path);
+    const known = kindOf(apiVersion, kind);
+    if (known !== null) this.#convert(known, upgraded(known, apiVersion, value), path);
     else if (isWorkload(apiVersion, kind)) this.#addWorkload(kind, value, path);
     else if (kind.endsWith('List')) this.#addList(value, path, { apiVersion, kind });
     else this.#addOther(apiVersion, kind, value, path);
@@ -122,11 +124,7 @@ class PieceBuilder {
     return '';
   }
 
-  #convert(
-    kind: Parameters<typeof convert>[0],
-    value: Readonly<Record<string, unknown>>,
-    path: readonly Step[],
-  ): void {
+  #convert(kind: KubeKind, value: Readonly<Record<string, unknown>>, path: readonly Step[]): void {
     const { name, object, findings } = convert(kind, value);
     for (const finding of findings) this.#finding(name, path, finding);
     for (const finding of unknownFields(kind, value)) this.#finding(name, path, finding);
@@ -141,7 +139,7 @@ class PieceBuilder {
     const { name, pods, template, findings } = readWorkload(kind, value);
     for (const finding of findings) this.#finding(name, path, finding);
     const written = recordAt(value, ...template);
-    for (const finding of unknownFields('Pod', written, template))
+    for (const finding of unknownFields(KINDS.Pod, written, template))
       this.#finding(name, path, finding);
     for (const pod of pods) this.#push(pod, path, { owner: name, within: template });
   }

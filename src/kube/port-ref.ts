@@ -2,8 +2,13 @@
 
 import type { Fields } from './fields.ts';
 import { LABEL, isName } from './name.ts';
-import type { PortRef } from './object.ts';
 import { readProtocol } from './protocol.ts';
+
+export interface PortRef {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: string;
+}
 
 /** The ports of one list of endpoints, each name once; a bad port costs that port. */
 export function readPortRefs(

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { EndpointSliceObject, KubeObject, NamespaceObject } from './object.ts';
+import type { EndpointSliceObject } from './kind/endpoint-slice.ts';
+import type { NamespaceObject } from './kind/namespace.ts';
+import type { KubeObject } from './object.ts';
 import { Store, refKey } from './store.ts';
 import type { ObjectRef } from './store.ts';
 

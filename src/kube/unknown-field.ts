@@ -2,16 +2,16 @@
 
 import { isRecord } from '../base/record.ts';
 import { nearest } from '../base/nearest.ts';
-import { FIELD_USE, pathsIn } from './field-use.ts';
+import { pathsIn } from './field-use.ts';
 import type { Finding, Step } from './fields.ts';
-import type { Kind } from './object.ts';
+import { ALL_KINDS, type KubeKind } from './kind/table.ts';
 
 /** The fields that a mapping may have; null where anything may follow. */
 type Known = ReadonlyMap<string, Known> | null;
 
 /** A warning for each key that the kind does not have. The status is the cluster's own, and may be that of a later version. */
 export function unknownFields(
-  kind: Kind,
+  kind: KubeKind,
   value: Readonly<Record<string, unknown>>,
   within: readonly Step[] = [],
 ): readonly Finding[] {
@@ -53,9 +53,9 @@ function unknown(
 }
 
 /** The status is the cluster's own. */
-function treeOf(kind: Kind): ReadonlyMap<string, Known> {
+function treeOf({ fields }: KubeKind): ReadonlyMap<string, Known> {
   const root: Branch = new Map();
-  for (const rows of Object.values(FIELD_USE[kind])) {
+  for (const rows of Object.values(fields)) {
     for (const [paths] of rows) for (const path of pathsIn(paths)) grow(root, path.split('.'));
   }
   return root.set('status', null);
@@ -77,13 +77,4 @@ function grow(root: Branch, steps: readonly string[]): void {
   }
 }
 
-const KINDS: readonly Kind[] = [
-  'Namespace',
-  'Service',
-  'Endpoints',
-  'EndpointSlice',
-  'Pod',
-  'ServiceAccount',
-  'Node',
-];
-const TREES: ReadonlyMap<Kind, Known> = new Map(KINDS.map((kind) => [kind, treeOf(kind)]));
+const TREES: ReadonlyMap<KubeKind, Known> = new Map(ALL_KINDS.map((kind) => [kind, treeOf(kind)]));

@@ -2,20 +2,21 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { convert } from '../../src/kube/convert.ts';
-import { FIELD_USE, pathsIn, type Use } from '../../src/kube/field-use.ts';
+import { pathsIn, type Use } from '../../src/kube/field-use.ts';
+import { KINDS } from '../../src/kube/kind/table.ts';
 import type { Kind } from '../../src/kube/object.ts';
 import { readApiFields } from '../support/api-fields.ts';
 import { renderFieldUse } from '../support/field-use-document.ts';
 
 const API = readApiFields();
-const KINDS = Object.keys(FIELD_USE) as Kind[];
+const NAMES = Object.keys(KINDS) as Kind[];
 const USES: readonly Use[] = ['honoured', 'told', 'irrelevant'];
 
 /** Each path of the table with its lists, of which there should be one. */
 function listed(kind: Kind): Map<string, Use[]> {
   const found = new Map<string, Use[]>();
   for (const use of USES) {
-    for (const [paths] of FIELD_USE[kind][use]) {
+    for (const [paths] of KINDS[kind].fields[use]) {
       for (const path of pathsIn(paths)) found.set(path, [...(found.get(path) ?? []), use]);
     }
   }
@@ -40,7 +41,7 @@ function* uncovered(
   }
 }
 
-for (const kind of KINDS) {
+for (const kind of NAMES) {
   test(`every field of a ${kind} is honoured, told or irrelevant, and there is no other`, () => {
     const lists = listed(kind);
     const twice = [...lists].filter(([, uses]) => uses.length !== 1).map(([path]) => path);
@@ -110,7 +111,7 @@ function readPaths(kind: Kind): ReadonlySet<string> {
     'metadata.deletionTimestamp',
   ]) {
     const object = filled(API.kinds[kind], '', without, new Set());
-    convert(kind, recorded(object, '', read));
+    convert(KINDS[kind], recorded(object, '', read));
   }
   return read;
 }

@@ -1,6 +1,7 @@
-/** docs/kubernetes-fields.md, written from the table of `src/kube/field-use.ts`. */
+/** docs/kubernetes-fields.md, written from `src/kube/kind/`. */
 
-import { FIELD_USE, pathsIn, type Use } from '../../src/kube/field-use.ts';
+import { type FieldUse, pathsIn, type Use } from '../../src/kube/field-use.ts';
+import { ALL_KINDS, KINDS } from '../../src/kube/kind/table.ts';
 
 const TITLES: Readonly<Record<Use, string>> = {
   honoured: 'Honoured',
@@ -14,8 +15,8 @@ const META = /^(metadata\.|apiVersion|kind)/;
 
 /** `version` of Kubernetes whose fields they are. */
 export function renderFieldUse(version: string): string {
-  const kinds = Object.entries(FIELD_USE).map(([kind, uses]) => {
-    const own = render(uses, (path) => !META.test(path));
+  const kinds = ALL_KINDS.map(({ kind, fields }) => {
+    const own = render(fields, (path) => !META.test(path));
     return `## ${kind}\n\n${own === '' ? 'Only its metadata.\n' : own}`;
   });
   return `# Fields of Kubernetes objects
@@ -30,18 +31,15 @@ In manifests maesh also reads workloads, because they [stand for Pods](commands.
 \`spec.parallelism\`, and in the Pod template the labels, the annotations and the honoured fields of a Pod. It reads nothing else of a workload.
 
 A test compares these lists with the API server's own description, in both directions, and with the fields that the code reads. To update this page, run
-\`UPDATE=1 npx node --test test/kube/field-use.test.ts\`. It is generated from \`src/kube/field-use.ts\`.
+\`UPDATE=1 npx node --test test/kube/field-use.test.ts\`. It is generated from the files in \`src/kube/kind\`.
 
 ## Metadata of every kind
 
-${render(FIELD_USE.Namespace, (path) => META.test(path))}
+${render(KINDS.Namespace.fields, (path) => META.test(path))}
 ${kinds.join('\n')}`;
 }
 
-function render(
-  uses: (typeof FIELD_USE)[keyof typeof FIELD_USE],
-  isWanted: (path: string) => boolean,
-): string {
+function render(uses: FieldUse, isWanted: (path: string) => boolean): string {
   const rows = (Object.keys(TITLES) as Use[]).flatMap((use) =>
     uses[use].flatMap(([paths, why]) => {
       const wanted = pathsIn(paths).filter(isWanted);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { MeshError } from '../../base/error.ts';
-import type { PodObject } from '../../kube/object.ts';
+import type { PodObject } from '../../kube/kind/pod.ts';
 import { Store } from '../../kube/store.ts';
 import { POD_ADDRESS } from '../../model/names.ts';
 import { PodAddresses } from './pod-addresses.ts';

@@ -1,7 +1,7 @@
 /** Gives Pods of manifests an address where no cluster gave them one, on their way into the store. */
 
 import { MeshError } from '../../base/error.ts';
-import type { PodObject } from '../../kube/object.ts';
+import type { PodObject } from '../../kube/kind/pod.ts';
 import type { KubeObject } from '../../kube/object.ts';
 import { NO_ORIGIN, type ObjectRef, type Origin, type Store } from '../../kube/store.ts';
 import { POD_ADDRESS } from '../../model/names.ts';

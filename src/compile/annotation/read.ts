@@ -1,6 +1,6 @@
 /** The annotations of one object: which prefix wins, what each value is, and what is wrong with them. */
 
-import type { Meta } from '../../kube/object.ts';
+import type { Meta } from '../../kube/meta.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
 import { OWN_NAMES } from '../../model/names.ts';

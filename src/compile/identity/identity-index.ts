@@ -7,7 +7,7 @@
  */
 
 import { isEqual } from '../../base/equal.ts';
-import type { PodObject } from '../../kube/object.ts';
+import type { PodObject } from '../../kube/kind/pod.ts';
 import type { StoreView } from '../../kube/store.ts';
 import type { Doubt, Identity } from '../../model/endpoint.ts';
 import { compareText, type Finding } from '../finding.ts';

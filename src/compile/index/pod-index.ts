@@ -1,6 +1,6 @@
 /** The Pods as last seen, and which of them a selector matches, without asking each. */
 
-import type { PodObject } from '../../kube/object.ts';
+import type { PodObject } from '../../kube/kind/pod.ts';
 import { addTo, labelKey, matches, removeFrom, type Labels } from './labels.ts';
 
 export class PodIndex {

@@ -1,6 +1,6 @@
 /** The address that a Service claims, and why it does not have it. */
 
-import type { ServiceObject } from '../../kube/object.ts';
+import type { ServiceObject } from '../../kube/kind/service.ts';
 import type { AddressBook } from '../address/book.ts';
 import { type Cidr, contains, ipv4Number } from '../address/cidr.ts';
 import type { Finding } from '../finding.ts';

@@ -1,6 +1,6 @@
 /** One Service from its objects: ports, backends, routes, policies. */
 
-import type { ServiceObject, ServicePortSpec } from '../../kube/object.ts';
+import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf } from '../annotation/policies.ts';

@@ -1,6 +1,8 @@
 /** The endpoints of one port: which candidates have it, what they weigh and where they are. */
 
-import type { PodObject, PortRef, ServiceObject, ServicePortSpec } from '../../kube/object.ts';
+import type { PodObject } from '../../kube/kind/pod.ts';
+import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts';
+import type { PortRef } from '../../kube/port-ref.ts';
 import type { ObjectRef, StoreView } from '../../kube/store.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import { type Cidr, contains, ipv4Number } from '../address/cidr.ts';

@@ -1,6 +1,7 @@
 /** Which Services are part of the mesh. */
 
-import type { Meta, ServiceObject } from '../../kube/object.ts';
+import type { ServiceObject } from '../../kube/kind/service.ts';
+import type { Meta } from '../../kube/meta.ts';
 import type { ObjectRef, StoreView } from '../../kube/store.ts';
 import { OWN_NAMES } from '../../model/names.ts';
 import {

@@ -1,6 +1,6 @@
 /** How one port of a Service is carried, and what its endpoints speak. */
 
-import type { ServicePortSpec } from '../../kube/object.ts';
+import type { ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { Backend, Protocol } from '../../model/service.ts';
 import type { Annotation, Annotations } from '../annotation/read.ts';

@@ -268,8 +268,8 @@ export class FakeApiServer {
       const [major, minor] = this.version.split('.');
       return reply(response, 200, { major, minor, gitVersion: `v${this.version}` });
     }
-    const group = /^\/apis\/([^/]+)$/.exec(path)?.[1];
-    if (group !== undefined) return this.#serveGroup(group, response);
+    const listed = /^\/apis\/(?<group>[^/]+)(\/(?<version>[^/]+))?$/.exec(path)?.groups;
+    if (listed !== undefined) return this.#tell(listed, response);
     const target = parsePath(path);
     if (target === null || !this.served.has(target.collection)) {
       return refuse(response, { status: 404, message: 'the server could not find the resource' });
@@ -288,6 +288,12 @@ export class FakeApiServer {
     this.#list(target, query, response);
   }
 
+  /** What is in a group, or in a version of it. */
+  #tell({ group = '', version = '' }: Partial<Labels>, response: ServerResponse): void {
+    if (version === '') this.#serveGroup(group, response);
+    else this.#serveVersion(`${group}/${version}`, response);
+  }
+
   #serveGroup(name: string, response: ServerResponse): void {
     const versions = new Set<string>();
     for (const collection of this.served) {
@@ -300,6 +306,15 @@ export class FakeApiServer {
       name,
       versions: [...versions].map((version) => ({ groupVersion: `${name}/${version}`, version })),
     });
+  }
+
+  #serveVersion(groupVersion: string, response: ServerResponse): void {
+    const names = [...this.served]
+      .filter((collection) => collection.startsWith(`${groupVersion}/`))
+      .map((collection) => collection.slice(groupVersion.length + 1));
+    if (names.length === 0) return refuse(response, { status: 404, reason: 'NotFound' });
+    const resources = names.map((name) => ({ name }));
+    reply(response, 200, { kind: 'APIResourceList', groupVersion, resources });
   }
 
   #get(target: Target, response: ServerResponse): void {

@@ -1,23 +1,21 @@
 /** The cluster's objects into the store, kept up to date: what the folder source is for manifests. */
 
-import { type Clock, delay, type Timer } from '../../base/clock.ts';
+import { delay, type Timer } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
-import type { Random } from '../../base/random.ts';
-import type { Problem } from '../../model/service.ts';
-import type { Kind } from '../object.ts';
-import type { Store } from '../store.ts';
-import { ApiError } from './api-error.ts';
 import { Backoff } from '../../base/backoff.ts';
+import type { Problem } from '../../model/service.ts';
+import { ALL_KINDS, type KubeKind } from '../kind/table.ts';
+import type { Kind } from '../object.ts';
+import { ApiError } from './api-error.ts';
 import type { KubeClient } from './client.ts';
-import { Feed } from './feed.ts';
-import { resourcePath } from './path.ts';
-import { Reflector, RETRY } from './reflector.ts';
+import { OptionalKinds } from './optional-kinds.ts';
+import { isEndpoints, type Part, type PartOptions, partsOf } from './parts.ts';
+import { RETRY } from './reflector.ts';
 import { describeFeatures, discover } from './server-features.ts';
 import type { ServerFeatures } from './server-features.ts';
-import { pick, watchedKinds } from './watched-kind.ts';
-import type { Picked, WatchedKind } from './watched-kind.ts';
+import { type WatchedKind, watchedKinds } from './watched-kind.ts';
 
 /** Events that come within this time are one batch. */
 const COALESCE_MS = 10;
@@ -28,24 +26,15 @@ const RECHECK_MS = 600_000;
 /** Problems that are listed; the last one counts the rest. */
 const PROBLEMS_MAX = 1_000;
 
-const ANNOTATIONS = /^(maesh\.dev|mesh\.traefik\.io|maesh\.containo\.us)\//;
+/** A kind that the server has no more is taken to be gone after this time: one that starts may not know of it yet. */
+const GONE_MS = 60_000;
 
-export interface ClusterSourceOptions {
+export interface ClusterSourceOptions extends PartOptions {
   readonly client: Pick<KubeClient, 'get' | 'list' | 'stream'>;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log?: Log;
-  /** Only objects of these namespaces; absent or empty: of all. Nodes are always watched. */
-  readonly namespaces?: readonly string[];
-  /** Namespaces of which no Services and endpoints are read. */
-  readonly ignoreNamespaces?: readonly string[];
-  /** One Service that is read although its namespace is not, with its endpoints. */
-  readonly extra?: { readonly namespace: string; readonly name: string };
+  /** Default: all that are read. */
+  readonly kinds?: readonly KubeKind[];
   /** Default 10. */
   readonly coalesceMs?: number;
-  /** Annotations that are kept in memory; by default those of the mesh. */
-  readonly keepAnnotation?: (key: string) => boolean;
   /** What a person should know of this server, once. */
   readonly onNotice: (text: string) => void;
   /** `problems()` or `status()` may have changed. */
@@ -56,6 +45,8 @@ export interface ClusterSourceOptions {
 
 export interface KindStatus {
   readonly kind: Kind;
+  /** Nothing waits for it. */
+  readonly isOptional: boolean;
   /** All of it was in the store once. */
   readonly synced: boolean;
   /** Why the store may be behind; null while watches are open. */
@@ -64,27 +55,28 @@ export interface KindStatus {
   readonly objects: number;
 }
 
-/** One collection of one place. */
-interface Part {
-  readonly watched: WatchedKind;
-  readonly feed: Feed;
-  readonly reflector: Reflector<Picked>;
+/** A part whose place is taken by another, or that the server has no more: its objects stay for a while. */
+interface Retired {
+  readonly part: Part;
+  readonly untilMs: number;
 }
 
 /** Start it once; after `stop` it does nothing any more, and what is in the store stays. */
 export class ClusterSource {
   readonly #options: ClusterSourceOptions;
   readonly #log: Log;
+  readonly #kinds: readonly KubeKind[];
+  readonly #optional: OptionalKinds;
   readonly #stopped = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   #parts: readonly Part[] = [];
-  /** Parts of a kind that the server has no more: their objects stay until those of the kind in its place are there. */
-  #retired: readonly Part[] = [];
+  #retired: readonly Retired[] = [];
   #features: ServerFeatures | null = null;
   #isReady = false;
   #isDiscovering = false;
   #flushTimer: Timer | null = null;
   #recheckTimer: Timer | null = null;
+  #goneTimer: Timer | null = null;
 
   constructor(options: ClusterSourceOptions) {
     const { namespaces = [] } = options;
@@ -96,6 +88,13 @@ export class ClusterSource {
     }
     this.#options = options;
     this.#log = options.log ?? silentLog;
+    this.#kinds = options.kinds ?? ALL_KINDS;
+    this.#optional = new OptionalKinds({
+      client: options.client,
+      kinds: this.#kinds.filter(({ isOptional }) => isOptional),
+      clock: options.clock,
+      onChange: (kind, version) => void this.#optionalChanged(kind, version),
+    });
   }
 
   /** What the server said it is; null before it was asked. */
@@ -116,10 +115,13 @@ export class ClusterSource {
     this.#stopped.abort(new MeshError('unknown', 'Stopped watching the cluster'));
     this.#flushTimer?.cancel();
     this.#recheckTimer?.cancel();
+    this.#goneTimer?.cancel();
+    this.#optional.stop();
     // Nobody may be waiting for it any more.
     this.#ready.promise.catch(() => undefined);
     this.#ready.reject(this.#stopped.signal.reason);
-    await Promise.all([...this.#parts, ...this.#retired].map(({ reflector }) => reflector.stop()));
+    const parts = [...this.#parts, ...this.#retired.map(({ part }) => part)];
+    await Promise.all(parts.map(({ reflector }) => reflector.stop()));
   }
 
   /** Of objects that the API has and the mesh cannot use, and of kinds that it may not read. */
@@ -145,6 +147,7 @@ export class ClusterSource {
     const kinds = Map.groupBy(this.#parts, ({ watched }) => watched.kind);
     return [...kinds].map(([kind, parts]) => ({
       kind,
+      isOptional: parts.every(({ watched }) => watched.isOptional),
       synced: parts.every(({ reflector }) => reflector.synced),
       lastError:
         parts.find(({ reflector }) => reflector.lastError !== null)?.reflector.lastError?.message ??
@@ -154,12 +157,17 @@ export class ClusterSource {
   }
 
   async #begin(): Promise<void> {
-    const features = await this.#discover();
-    if (features === null) return;
+    const { client } = this.#options;
+    const { signal } = this.#stopped;
+    const features = await this.#ask('its version', () => discover(client, signal));
+    const optional = await this.#ask('its kinds', () => this.#optional.start());
+    if (features === null || optional === null) return;
     this.#features = features;
     const notice = describeFeatures(features);
     if (notice !== null) this.#options.onNotice(notice);
-    this.#parts = watchedKinds(features).flatMap((watched) => this.#partsOf(watched));
+    const found = [...optional].map(([kind, version]) => ({ ...kind, version }));
+    const watched = [...watchedKinds(this.#kinds, features), ...found];
+    this.#parts = watched.flatMap((each) => this.#partsOf(each));
     for (const { reflector } of this.#parts) reflector.start();
     this.#recheckLater();
     this.#options.onChange();
@@ -173,16 +181,16 @@ export class ClusterSource {
   }
 
   /** Asks until there is an answer; null when stopped. */
-  async #discover(): Promise<ServerFeatures | null> {
-    const { client, clock, random } = this.#options;
+  async #ask<T>(what: string, ask: () => Promise<T>): Promise<T | null> {
+    const { clock, random } = this.#options;
     const { signal } = this.#stopped;
     const backoff = new Backoff(random, RETRY);
     while (!signal.aborted) {
       try {
-        return await discover(client, signal);
+        return await ask();
       } catch (error) {
         if (signal.aborted) return null;
-        const failure = MeshError.from(error, 'Cannot ask the API server for its version');
+        const failure = MeshError.from(error, `Cannot ask the API server for ${what}`);
         this.#log.warn(failure.message);
         const askedMs = failure instanceof ApiError ? failure.retryAfterMs : 0;
         await delay(clock, Math.max(backoff.fail(), askedMs), signal);
@@ -192,78 +200,23 @@ export class ClusterSource {
   }
 
   #partsOf(watched: WatchedKind): Part[] {
-    const { namespaces = [], extra } = this.#options;
-    const parts = this.#partsOfNamespaces(watched, [...new Set(namespaces)]);
-    if (extra === undefined || namespaces.includes(extra.namespace)) return parts;
-    if (watched.kind === 'EndpointSlice') {
-      const labelSelector = `kubernetes.io/service-name=${extra.name}`;
-      return [
-        ...parts,
-        this.#part(watched, { namespace: extra.namespace, name: null }, labelSelector),
-      ];
-    }
-    const isNamed = watched.kind === 'Service' || watched.kind === 'Endpoints';
-    return isNamed ? [...parts, this.#part(watched, extra)] : parts;
+    return partsOf(watched, this.#options, {
+      onPending: (isWhole) => this.#schedule(isWhole),
+      onSynced: () => this.#synced(),
+      onState: (part) => this.#stateChanged(part),
+    });
   }
 
-  #partsOfNamespaces(watched: WatchedKind, namespaces: readonly string[]): Part[] {
-    if (namespaces.length === 0 || watched.kind === 'Node') {
-      return [this.#part(watched, { namespace: null, name: null })];
-    }
-    return namespaces.map((each) =>
-      watched.kind === 'Namespace'
-        ? this.#part(watched, { namespace: null, name: each })
-        : this.#part(watched, { namespace: each, name: null }),
+  /** All is there that is waited for: not what an optional kind refuses. */
+  #areSettled(): boolean {
+    return this.#parts.every(
+      ({ watched, reflector }) =>
+        reflector.synced || (watched.isOptional && reflector.lastError instanceof ApiError),
     );
   }
 
-  #part(
-    watched: WatchedKind,
-    place: { readonly namespace: string | null; readonly name: string | null },
-    labelSelector?: string,
-  ): Part {
-    const { client, store, clock, random, log } = this.#options;
-    const keep = this.#options.keepAnnotation ?? ((key: string) => ANNOTATIONS.test(key));
-    const { ignoreNamespaces = [] } = this.#options;
-    const isNarrowed = place.namespace === null && isIgnorable(watched);
-    const feed = new Feed({
-      store,
-      kind: watched.kind,
-      ...place,
-      without: isNarrowed ? ignoreNamespaces : [],
-      onPending: (isWhole) => this.#schedule(isWhole),
-    });
-    const { namespace, name } = place;
-    const { group, version, plural } = watched;
-    const fieldSelector =
-      name === null ? this.#selectorOf(watched, namespace) : `metadata.name=${name}`;
-    const reflector = new Reflector<Picked>({
-      client,
-      path: resourcePath({ group, version, plural, ...(namespace === null ? {} : { namespace }) }),
-      labelSelector,
-      fieldSelector,
-      pick: (raw) => pick(watched, raw, keep),
-      sink: feed,
-      clock,
-      random,
-      ...(log === undefined ? {} : { log }),
-      onSynced: () => this.#synced(),
-      onState: () => this.#stateChanged(watched, reflector),
-    });
-    return { watched, feed, reflector };
-  }
-
-  /** Each shadow Service has an endpoint per agent: none of that is to be sent here, read, and kept. */
-  #selectorOf(watched: WatchedKind, namespace: string | null): string | undefined {
-    const { ignoreNamespaces = [] } = this.#options;
-    const { fieldSelector } = watched;
-    if (namespace !== null || !isIgnorable(watched)) return fieldSelector;
-    const others = ignoreNamespaces.map((each) => `metadata.namespace!=${each}`);
-    return others.length === 0 ? fieldSelector : others.join();
-  }
-
   #synced(): void {
-    if (!this.#parts.every(({ reflector }) => reflector.synced)) {
+    if (!this.#areSettled()) {
       this.#options.onChange();
       return;
     }
@@ -278,37 +231,60 @@ export class ClusterSource {
     for (const { reflector } of this.#parts) reflector.nudge();
   }
 
-  /** A collection that is not there any more (v1beta1 after an upgrade) is looked for anew. */
-  #stateChanged(watched: WatchedKind, { lastError }: Reflector<Picked>): void {
+  /** A collection that is not there any more (v1beta1 after an upgrade, a CRD that was deleted) is looked for anew. */
+  #stateChanged({ watched, reflector: { lastError } }: Part): void {
     this.#options.onChange();
     if (lastError === null) {
       this.#bringBack();
       this.#options.onBack?.();
-    }
-    if (watched.kind !== 'EndpointSlice' && watched.kind !== 'Endpoints') return;
-    if (lastError instanceof ApiError && lastError.isNotFound) void this.#rediscover();
+    } else if (watched.isOptional && !this.#isReady) this.#synced();
+    if (!(lastError instanceof ApiError) || !lastError.isNotFound) return;
+    if (watched.isOptional) void this.#optional.look();
+    else if (isEndpoints(watched)) void this.#rediscover();
+  }
+
+  async #optionalChanged(kind: KubeKind, version: string | null): Promise<void> {
+    const old = this.#parts.filter(({ watched }) => watched.kind === kind.kind);
+    this.#log.info(`The API server has ${version === null ? 'no' : 'a'} ${kind.kind} now`, {
+      group: kind.group,
+      version: version ?? 'none',
+    });
+    if (version === null) await this.#swap(old, [], GONE_MS);
+    else await this.#swap(old, this.#partsOf({ ...kind, version }));
+    this.#options.onChange();
+  }
+
+  /** Objects of the old parts stay until those of the new ones are there; where there are none, for some time. */
+  async #swap(old: readonly Part[], now: readonly Part[], keepMs = 0): Promise<void> {
+    const { clock } = this.#options;
+    const untilMs = clock.nowMs() + keepMs;
+    this.#retired = [...this.#retired, ...old.map((part) => ({ part, untilMs }))];
+    this.#parts = [...this.#parts.filter((part) => !old.includes(part)), ...now];
+    await Promise.all(old.map(({ reflector }) => reflector.stop()));
+    if (this.#stopped.signal.aborted) return;
+    for (const { reflector } of now) reflector.start();
+    if (now.length > 0) return;
+    this.#goneTimer?.cancel();
+    this.#goneTimer = clock.after(keepMs, () => this.#flush());
   }
 
   async #rediscover(): Promise<void> {
     if (this.#isDiscovering || this.#features === null) return;
     this.#isDiscovering = true;
     try {
-      const features = await this.#discover();
+      const { client } = this.#options;
+      const { signal } = this.#stopped;
+      const features = await this.#ask('its version', () => discover(client, signal));
       if (features === null || features.slices === this.#features.slices) return;
       this.#features = features;
-      const kept = this.#parts.filter(({ watched }) => !isEndpoints(watched));
-      const old = this.#parts.filter(({ watched }) => isEndpoints(watched));
-      const now = watchedKinds(features)
+      const now = watchedKinds(this.#kinds, features)
         .filter(isEndpoints)
         .flatMap((each) => this.#partsOf(each));
-      this.#retired = [...this.#retired, ...old];
-      this.#parts = [...kept, ...now];
-      await Promise.all(old.map(({ reflector }) => reflector.stop()));
       this.#log.info('The API server has endpoints in another place now', {
         slices: features.slices ?? 'none',
       });
-      if (this.#stopped.signal.aborted) return;
-      for (const { reflector } of now) reflector.start();
+      const old = this.#parts.filter(({ watched }) => isEndpoints(watched));
+      await this.#swap(old, now);
     } finally {
       this.#isDiscovering = false;
       this.#recheckLater();
@@ -319,7 +295,7 @@ export class ClusterSource {
   #schedule(isWhole: boolean): void {
     if (!this.#isReady) return;
     const { clock, coalesceMs = COALESCE_MS } = this.#options;
-    if (isWhole && this.#parts.every(({ reflector }) => reflector.synced)) this.#flush();
+    if (isWhole && this.#areSettled()) this.#flush();
     else this.#flushTimer ??= clock.after(coalesceMs, () => this.#flush());
   }
 
@@ -328,8 +304,7 @@ export class ClusterSource {
     this.#flushTimer = null;
     let changed = false;
     this.#options.store.batch(() => {
-      const areSynced = this.#parts.every(({ reflector }) => reflector.synced);
-      if (areSynced) this.#dropRetired();
+      if (this.#areSettled()) this.#dropRetired();
       for (const { feed } of this.#parts) changed = feed.flush() || changed;
     });
     if (changed) this.#options.onChange();
@@ -337,18 +312,15 @@ export class ClusterSource {
 
   #dropRetired(): void {
     const kinds = new Set(this.#parts.map(({ watched }) => watched.kind));
-    for (const { watched, feed } of this.#retired) if (!kinds.has(watched.kind)) feed.clear();
-    this.#retired = [];
+    const now = this.#options.clock.nowMs();
+    this.#retired = this.#retired.filter(({ part, untilMs }) => {
+      // A new list of the kind says what is gone.
+      if (kinds.has(part.watched.kind)) return false;
+      if (now < untilMs) return true;
+      part.feed.clear();
+      return false;
+    });
   }
-}
-
-/** Kinds of which objects in ignored namespaces are not read. */
-function isIgnorable({ kind }: Pick<WatchedKind, 'kind'>): boolean {
-  return kind === 'Service' || isEndpoints({ kind });
-}
-
-function isEndpoints({ kind }: Pick<WatchedKind, 'kind'>): boolean {
-  return kind === 'EndpointSlice' || kind === 'Endpoints';
 }
 
 function refused({ kind, plural }: WatchedKind, { detail, status }: ApiError): Problem {

@@ -1,11 +1,12 @@
 /** The collections that the mesh is made of, and what of their objects is kept. */
 
+import { isRecord } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 import { convert } from '../convert.ts';
 import { formatPath } from '../fields.ts';
 import type { Finding } from '../fields.ts';
-import type { Kind, KubeObject } from '../object.ts';
-import { isRecord } from '../../base/record.ts';
+import { apiVersionOf, type KubeKind, upgraded } from '../kind/table.ts';
+import type { KubeObject } from '../object.ts';
 import { show } from '../show.ts';
 import type { KubeRecord } from './client.ts';
 import type { ServerFeatures } from './server-features.ts';
@@ -13,14 +14,8 @@ import type { ServerFeatures } from './server-features.ts';
 /** Problems of one object. */
 const OBJECT_PROBLEMS_MAX = 20;
 
-export interface WatchedKind {
-  readonly kind: Kind;
-  readonly group: string;
-  readonly version: string;
-  readonly plural: string;
-  readonly isNamespaced: boolean;
-  readonly fieldSelector: string | undefined;
-}
+/** A kind in the version that the server has. */
+export type WatchedKind = KubeKind & { readonly version: string };
 
 /** An object as it goes into the store, or why it cannot. */
 export interface Picked {
@@ -30,26 +25,18 @@ export interface Picked {
   readonly problems: readonly Problem[];
 }
 
-/** Everything that is watched on such a server. */
-export function watchedKinds({ slices }: Pick<ServerFeatures, 'slices'>): readonly WatchedKind[] {
-  const core = { group: '', version: 'v1', isNamespaced: true, fieldSelector: undefined };
-  const group = 'discovery.k8s.io';
-  return [
-    { ...core, kind: 'Namespace', plural: 'namespaces', isNamespaced: false },
-    { ...core, kind: 'Node', plural: 'nodes', isNamespaced: false },
-    { ...core, kind: 'ServiceAccount', plural: 'serviceaccounts' },
-    { ...core, kind: 'Service', plural: 'services' },
-    {
-      ...core,
-      kind: 'Pod',
-      plural: 'pods',
-      // Jobs leave pods behind by the thousand, whose addresses others have by now.
-      fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed',
-    },
-    slices === null
-      ? { ...core, kind: 'Endpoints', plural: 'endpoints' }
-      : { ...core, kind: 'EndpointSlice', group, version: slices, plural: 'endpointslices' },
-  ];
+/** Of these kinds, those that are watched on such a server without asking whether it has them. */
+export function watchedKinds(
+  kinds: readonly KubeKind[],
+  { slices }: Pick<ServerFeatures, 'slices'>,
+): readonly WatchedKind[] {
+  const unread = slices === null ? 'EndpointSlice' : 'Endpoints';
+  return kinds
+    .filter(({ kind, isOptional }) => !isOptional && kind !== unread)
+    .map((each) => ({
+      ...each,
+      version: each.kind === 'EndpointSlice' && slices !== null ? slices : each.versions[0],
+    }));
 }
 
 /** Reads one object as the API sends it. `keepAnnotation` tells which annotations are for the mesh. */
@@ -58,54 +45,31 @@ export function pick(
   raw: KubeRecord,
   keepAnnotation: (key: string) => boolean,
 ): Picked {
-  const { kind } = watched;
   const meta = isRecord(raw['metadata']) ? raw['metadata'] : {};
-  const metadata = trimMeta(kind, meta, keepAnnotation);
-  const isOldSlice = kind === 'EndpointSlice' && watched.version === 'v1beta1';
-  const value = { ...raw, metadata, ...(isOldSlice ? { endpoints: endpointsOf(raw) } : {}) };
-  const { name: shown, object, findings } = convert(kind, value);
+  const metadata = trimMeta(watched, meta, keepAnnotation);
+  const apiVersion = apiVersionOf(watched, watched.version);
+  const value = upgraded(watched, apiVersion, { ...raw, metadata });
+  const { name: shown, object, findings } = convert(watched, value);
   const problems = findings
     .slice(0, OBJECT_PROBLEMS_MAX)
-    .map((finding) => toProblem(shown === '' ? kind : shown, finding));
+    .map((finding) => toProblem(shown === '' ? watched.kind : shown, finding));
   return { namespace: text(meta['namespace']), name: text(meta['name']), object, problems };
 }
 
-/** The annotations of Endpoints and slices change with every event, and no label but one is read. */
 function trimMeta(
-  kind: Kind,
+  { keptLabels }: KubeKind,
   meta: KubeRecord,
   keepAnnotation: (key: string) => boolean,
 ): KubeRecord {
-  const isEndpoints = kind === 'EndpointSlice' || kind === 'Endpoints';
-  return {
-    ...meta,
-    labels: isEndpoints ? filter(meta['labels'], isServiceLabel) : meta['labels'],
-    annotations: isEndpoints ? undefined : filter(meta['annotations'], keepAnnotation),
-  };
-}
-
-function isServiceLabel(key: string): boolean {
-  return key === 'kubernetes.io/service-name';
+  if (keptLabels === undefined)
+    return { ...meta, annotations: filter(meta['annotations'], keepAnnotation) };
+  const labels = filter(meta['labels'], (key) => keptLabels.includes(key));
+  return { ...meta, labels, annotations: undefined };
 }
 
 function filter(value: unknown, isKept: (key: string) => boolean): unknown {
   if (!isRecord(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([key]) => isKept(key)));
-}
-
-/** v1beta1 has node and zone in a mapping of labels (removed in Kubernetes 1.25). */
-function endpointsOf(raw: KubeRecord): unknown {
-  const { endpoints } = raw;
-  if (!Array.isArray(endpoints)) return endpoints;
-  return (endpoints as readonly unknown[]).map((endpoint) => {
-    if (!isRecord(endpoint) || !isRecord(endpoint['topology'])) return endpoint;
-    const { topology } = endpoint;
-    return {
-      ...endpoint,
-      nodeName: endpoint['nodeName'] ?? topology['kubernetes.io/hostname'],
-      zone: endpoint['zone'] ?? topology['topology.kubernetes.io/zone'],
-    };
-  });
 }
 
 function toProblem(object: string, finding: Finding): Problem {

@@ -1,20 +1,43 @@
 /** EndpointSlice (discovery.k8s.io/v1). */
 
 import { isIPv4 } from 'node:net';
+import { isRecord } from '../../base/record.ts';
 import { canonicalIp, unusable } from '../address.ts';
 import type { Fields } from '../fields.ts';
 import { checkHostName } from '../host-name.ts';
-import { readMeta } from '../meta.ts';
+import { type Meta, readMeta } from '../meta.ts';
 import { SUBDOMAIN, isName } from '../name.ts';
-import type { EndpointAddress, EndpointSliceObject } from '../object.ts';
-import { readPortRefs } from '../port-ref.ts';
+import { type PortRef, readPortRefs } from '../port-ref.ts';
 import { readPodOf } from '../target-ref.ts';
+import { below, withMeta, TARGET, TARGET_REST } from '../field-use.ts';
+import type { KindSpec } from './spec.ts';
+
+export interface EndpointAddress {
+  readonly address: string;
+  readonly ready: boolean;
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  readonly nodeName: string;
+  readonly zone: string;
+  /** `namespace/name` of the pod, or ''. */
+  readonly pod: string;
+}
+
+export interface EndpointSliceObject {
+  readonly kind: 'EndpointSlice';
+  readonly meta: Meta;
+  /** Name of the Service in the same namespace. */
+  readonly service: string;
+  readonly addressType: string;
+  readonly ports: readonly PortRef[];
+  readonly endpoints: readonly EndpointAddress[];
+}
 
 const SERVICE_LABEL = 'kubernetes.io/service-name';
 const ADDRESS_TYPES: ReadonlySet<string> = new Set(['IPv4', 'IPv6', 'FQDN']);
 
 /** Reads an EndpointSlice. A bad endpoint or port costs that one; an unknown address type costs the object. */
-export function readEndpointSlice(object: Fields): EndpointSliceObject {
+function readEndpointSlice(object: Fields): EndpointSliceObject {
   const meta = readMeta(object, SUBDOMAIN, 'namespaced');
   const service = meta.labels[SERVICE_LABEL] ?? '';
   if (service === '' && meta.name !== '') {
@@ -108,3 +131,63 @@ function familyMismatch(address: string, addressType: string): string | null {
   const family = isIPv4(address) ? 'IPv4' : 'IPv6';
   return family === addressType ? null : `Address is ${family} in a slice for ${addressType}`;
 }
+
+/** v1beta1 has node and zone in a mapping of labels (removed in Kubernetes 1.25). */
+function upgrade(raw: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { endpoints } = raw;
+  if (!Array.isArray(endpoints)) return raw;
+  return { ...raw, endpoints: (endpoints as readonly unknown[]).map(upgradeEndpoint) };
+}
+
+function upgradeEndpoint(endpoint: unknown): unknown {
+  if (!isRecord(endpoint) || !isRecord(endpoint['topology'])) return endpoint;
+  const { topology, ...rest } = endpoint;
+  return {
+    ...rest,
+    nodeName: endpoint['nodeName'] ?? topology['kubernetes.io/hostname'],
+    zone: endpoint['zone'] ?? topology['topology.kubernetes.io/zone'],
+  };
+}
+
+export const ENDPOINT_SLICE: KindSpec<EndpointSliceObject> = {
+  kind: 'EndpointSlice',
+  group: 'discovery.k8s.io',
+  versions: ['v1', 'v1beta1'],
+  plural: 'endpointslices',
+  isNamespaced: true,
+  isOptional: false,
+  keptLabels: [SERVICE_LABEL],
+  upgrade,
+  read: readEndpointSlice,
+  fields: withMeta({
+    honoured: [
+      ['addressType', 'IPv4 and IPv6; a slice of host names is not used and is reported'],
+      [
+        'endpoints[].addresses',
+        'location of an endpoint; a second address has no meaning and is reported',
+      ],
+      [
+        'endpoints[].conditions',
+        'ready endpoints are used, or serving endpoints that are terminating',
+      ],
+      ['endpoints[].nodeName endpoints[].zone', 'near endpoints first'],
+      [below('endpoints[]', TARGET), 'the Pod of the endpoint'],
+      ['ports[].name ports[].port ports[].protocol', 'the port to dial'],
+    ],
+    told: [
+      [
+        'endpoints[].hostname',
+        'an endpoint of a headless Service has the name of its Pod; other host names are not mesh names',
+      ],
+    ],
+    irrelevant: [
+      [below('endpoints[]', TARGET_REST), 'the name of the Pod is sufficient'],
+      [
+        'endpoints[].hints',
+        'meant for kube-proxy, which does not see load; the mesh itself prefers near endpoints and spills over',
+      ],
+      ['endpoints[].deprecatedTopology', 'from v1beta1; `nodeName` and `zone` replace it'],
+      ['ports[].appProtocol', 'the port of the Service has it'],
+    ],
+  }),
+};

@@ -3,14 +3,25 @@
 import { readAddress } from '../address.ts';
 import type { Fields } from '../fields.ts';
 import { checkHostName } from '../host-name.ts';
-import { readMeta } from '../meta.ts';
+import { type Meta, readMeta } from '../meta.ts';
 import { SUBDOMAIN } from '../name.ts';
-import type { EndpointAddress, EndpointsObject } from '../object.ts';
-import { readPortRefs } from '../port-ref.ts';
+import type { EndpointAddress } from './endpoint-slice.ts';
+import { type PortRef, readPortRefs } from '../port-ref.ts';
 import { readPodOf } from '../target-ref.ts';
+import { below, withMeta, type Row, TARGET, TARGET_REST } from '../field-use.ts';
+import type { KindSpec } from './spec.ts';
+
+export interface EndpointsObject {
+  readonly kind: 'Endpoints';
+  readonly meta: Meta;
+  readonly subsets: readonly {
+    readonly ports: readonly PortRef[];
+    readonly addresses: readonly EndpointAddress[];
+  }[];
+}
 
 /** Reads an Endpoints object. A bad address or port costs that address or port. */
-export function readEndpoints(object: Fields): EndpointsObject {
+function readEndpoints(object: Fields): EndpointsObject {
   const meta = readMeta(object, SUBDOMAIN, 'namespaced');
   const subsets = object.children('subsets').map((subset) => ({
     ports: readPortRefs(subset, 'port'),
@@ -46,3 +57,39 @@ function readAddresses(
   }
   return found;
 }
+
+export const ENDPOINTS: KindSpec<EndpointsObject> = {
+  kind: 'Endpoints',
+  group: '',
+  versions: ['v1'],
+  plural: 'endpoints',
+  isNamespaced: true,
+  isOptional: false,
+  keptLabels: [],
+  read: readEndpoints,
+  fields: withMeta({
+    honoured: [
+      ...['subsets[].addresses[]', 'subsets[].notReadyAddresses[]'].flatMap((at): Row[] => [
+        [`${at}.ip ${at}.nodeName`, 'location of an endpoint'],
+        [below(at, TARGET), 'the Pod of the endpoint'],
+      ]),
+      [
+        'subsets[].ports[].name subsets[].ports[].port subsets[].ports[].protocol',
+        'the port to dial',
+      ],
+    ],
+    told: [
+      [
+        'subsets[].addresses[].hostname subsets[].notReadyAddresses[].hostname',
+        'an endpoint of a headless Service has the name of its Pod; other host names are not mesh names',
+      ],
+    ],
+    irrelevant: [
+      ...['subsets[].addresses[]', 'subsets[].notReadyAddresses[]'].map((at): Row => [
+        below(at, TARGET_REST),
+        'the name of the Pod is sufficient',
+      ]),
+      ['subsets[].ports[].appProtocol', 'the port of the Service has it'],
+    ],
+  }),
+};

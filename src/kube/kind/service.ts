@@ -4,10 +4,37 @@ import { listAt, textAt } from '../../base/record.ts';
 import { canonicalIp } from '../address.ts';
 import { isPort } from '../fields.ts';
 import type { Fields } from '../fields.ts';
-import { readMeta } from '../meta.ts';
+import { type Meta, readMeta } from '../meta.ts';
 import { LABEL, PORT_NAME, isName } from '../name.ts';
-import type { ServiceObject, ServicePortSpec } from '../object.ts';
 import { readProtocol } from '../protocol.ts';
+import { withMeta } from '../field-use.ts';
+import type { KindSpec } from './spec.ts';
+
+export interface ServicePortSpec {
+  readonly name: string;
+  readonly protocol: string;
+  readonly port: number;
+  readonly targetPort: number | string;
+  readonly appProtocol: string;
+}
+
+export interface ServiceObject {
+  readonly kind: 'Service';
+  readonly meta: Meta;
+  readonly type: string;
+  readonly clusterIP: string;
+  readonly clusterIPs: readonly string[];
+  /** null when the Service has no selector: its endpoints are made by hand. */
+  readonly selector: Readonly<Record<string, string>> | null;
+  readonly ports: readonly ServicePortSpec[];
+  readonly publishNotReadyAddresses: boolean;
+  /** Seconds that a source address keeps its endpoint without a request; null without `sessionAffinity: ClientIP`. */
+  readonly affinitySeconds: number | null;
+  /** `internalTrafficPolicy: Local`: only endpoints of the caller's node. */
+  readonly isNodeLocal: boolean;
+  /** `PreferClose` and so on, '' for none. */
+  readonly trafficDistribution: string;
+}
 
 const TYPES: ReadonlySet<string> = new Set([
   'ClusterIP',
@@ -17,7 +44,7 @@ const TYPES: ReadonlySet<string> = new Set([
 ]);
 
 /** Reads a Service. A bad port costs that port; a bad selector costs the Service, since less of it would match more pods. */
-export function readService(object: Fields): ServiceObject {
+function readService(object: Fields): ServiceObject {
   const meta = readMeta(object, LABEL, 'namespaced');
   const spec = object.child('spec');
   const type = readType(spec);
@@ -220,3 +247,52 @@ export function clusterIpsOf(raw: unknown): readonly string[] {
       typeof address === 'string' && address !== '' && address !== 'None',
   );
 }
+
+export const SERVICE: KindSpec<ServiceObject> = {
+  kind: 'Service',
+  group: '',
+  versions: ['v1'],
+  plural: 'services',
+  isNamespaced: true,
+  isOptional: false,
+  read: readService,
+  fields: withMeta({
+    honoured: [
+      [
+        'spec.type',
+        'an ExternalName Service has no mesh name; the other types do not differ for callers',
+      ],
+      ['spec.selector', 'selects the endpoints if there is no EndpointSlice or Endpoints object'],
+      [
+        'spec.clusterIP spec.clusterIPs',
+        '`None` makes the Service headless; `maesh up` keeps an address in its range',
+      ],
+      [
+        'spec.ports[].name spec.ports[].port spec.ports[].targetPort',
+        'the ports that the proxy opens and dials',
+      ],
+      ['spec.ports[].protocol', 'TCP and UDP; an SCTP port is left out and reported'],
+      [
+        'spec.ports[].appProtocol',
+        'the protocol of the endpoints; other protocols than HTTP are not proxied as HTTP, and reported',
+      ],
+      ['spec.publishNotReadyAddresses', 'endpoints that are not ready are used too'],
+      [
+        'spec.sessionAffinity spec.sessionAffinityConfig.clientIP.timeoutSeconds',
+        'requests of one source address go to one endpoint',
+      ],
+      ['spec.internalTrafficPolicy', '`Local` uses only endpoints on the caller’s node'],
+      ['spec.trafficDistribution', 'near endpoints first, unless an annotation overrides it'],
+    ],
+    told: [],
+    irrelevant: [
+      [
+        'spec.externalIPs spec.externalTrafficPolicy spec.allocateLoadBalancerNodePorts spec.healthCheckNodePort spec.loadBalancerClass spec.loadBalancerIP spec.loadBalancerSourceRanges spec.ports[].nodePort status.loadBalancer',
+        'for traffic from outside the cluster, which does not use mesh names',
+      ],
+      ['spec.externalName', 'a Service of type ExternalName has no mesh name'],
+      ['spec.ipFamilies spec.ipFamilyPolicy', 'mesh names have addresses of the mesh'],
+      ['status.conditions', 'conditions of load balancers'],
+    ],
+  }),
+};

@@ -8,7 +8,8 @@ import { Fields, Findings } from '../fields.ts';
 import type { Finding } from '../fields.ts';
 import { readMeta } from '../meta.ts';
 import { SUBDOMAIN } from '../name.ts';
-import type { Meta, PodObject } from '../object.ts';
+import type { PodObject } from './pod.ts';
+import type { Meta } from '../meta.ts';
 import { readPodSpec } from './pod.ts';
 
 const PREFIX = 'maesh.dev/';

@@ -233,8 +233,9 @@ export class ControlPlane {
 
   readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {
     const pending: string[] = [];
-    for (const { kind, synced, lastError } of this.source.status()) {
-      if (!synced) pending.push(`${kind} objects were not read yet: ${lastError ?? 'under way'}`);
+    for (const { kind, isOptional, synced, lastError } of this.source.status()) {
+      if (!synced && !isOptional)
+        pending.push(`${kind} objects were not read yet: ${lastError ?? 'under way'}`);
     }
     if (!this.#isSourceReady && pending.length === 0) pending.push('the cluster was not read yet');
     if (!this.placer.ready) pending.push('shadow Services were not read yet');
