@@ -26,7 +26,8 @@ import { DiscoveryServer, type DiscoveryServerOptions, type ServerCredentials } 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 /** A self-signed certificate for the controller, good for an hour: its own CA, called `name`. */
-export async function makeCertificate(name: string): Promise<ServerCredentials> {
+/** `address` is one more name of the server: an IP address. */
+export async function makeCertificate(name: string, address?: string): Promise<ServerCredentials> {
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const nowMs = systemClock.wallMs();
   const certificate = await X509CertificateGenerator.createSelfSigned({
@@ -35,7 +36,12 @@ export async function makeCertificate(name: string): Promise<ServerCredentials> 
     notAfter: new Date(nowMs + 3_600_000),
     keys,
     signingAlgorithm: ALGORITHM,
-    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: 'maesh-controller' }])],
+    extensions: [
+      new SubjectAlternativeNameExtension([
+        { type: 'dns', value: 'maesh-controller' },
+        ...(address === undefined ? [] : [{ type: 'ip' as const, value: address }]),
+      ]),
+    ],
   });
   const key = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey));
   const lines = key.toString('base64').replaceAll(/.{64}/g, '$&\n').trimEnd();

@@ -9,24 +9,12 @@ import { isRecord } from '../../base/record.ts';
 import { ApiError, refusalOf } from './api-error.ts';
 import type { Connection } from './connection.ts';
 import { Exchange, readBody } from './exchange.ts';
-import type { Agents } from './exchange.ts';
 import { JsonLines } from './json-lines.ts';
-
-// As in exchange.ts: importing these modules costs some 10 MB.
-const { Agent: HttpAgent } = process.getBuiltinModule('node:http');
-const { Agent: HttpsAgent } = process.getBuiltinModule('node:https');
+import { makeAgents } from './proxy.ts';
+import type { Agents } from './proxy.ts';
 
 /** A request that is not told otherwise is given up after this time. */
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Connections that are kept open without a request. */
-const IDLE_CONNECTIONS_MAX = 8;
-/** Connections at a time; a watch has one for itself, and what goes beyond waits. */
-const CONNECTIONS_MAX = 1_024;
-/** Shorter than the API server keeps them (90 s), so that a request seldom meets one that just closes. */
-const IDLE_CONNECTION_MS = 45_000;
-/** The first probe of a silent connection; nine more follow a second apart, then it is cut. */
-const KEEP_ALIVE_MS = 15_000;
-
 /** Owner of the fields that maesh writes. */
 export const FIELD_MANAGER = 'maesh';
 
@@ -90,14 +78,7 @@ export class KubeClient {
     this.#clock = options.clock;
     this.#log = options.log ?? silentLog;
     this.#userAgent = options.userAgent ?? `maesh/${readVersion()}`;
-    const settings = {
-      keepAlive: true,
-      keepAliveMsecs: KEEP_ALIVE_MS,
-      maxSockets: CONNECTIONS_MAX,
-      maxFreeSockets: IDLE_CONNECTIONS_MAX,
-      timeout: IDLE_CONNECTION_MS,
-    };
-    this.#agents = { http: new HttpAgent(settings), https: new HttpsAgent(settings) };
+    this.#agents = makeAgents(connection.proxy);
   }
 
   /** The answer as parsed JSON; undefined when it has no body. */
@@ -224,6 +205,7 @@ export class KubeClient {
         server: this.server,
         access,
         agents: this.#agents,
+        proxy: this.#connection.proxy,
         clock: this.#clock,
         userAgent: this.#userAgent,
         signals: [this.#closed.signal, ...(options.signal === undefined ? [] : [options.signal])],

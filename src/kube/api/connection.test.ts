@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -117,12 +118,12 @@ test('what cannot be used is named with a way out, and never quotes a key', asyn
     [kubeconfig({ more: { users: [] } }), /Cannot find "u" under "users" .*: there is none/],
     [kubeconfig({ cluster: { server: 'ftp://x' } }), /write a URL such as/],
     [kubeconfig({ cluster: { server: 7 } }), /"server" of "k" .* must be a string/],
-    [kubeconfig({ cluster: { 'proxy-url': 'http://p' } }), /"proxy-url" is not supported; use/],
+    [kubeconfig({ cluster: { 'proxy-url': 'ftp://p:s3cret@h' } }), /"proxy-url" of "k" .* such as/],
     [kubeconfig({ user: { 'auth-provider': { name: 'gcp' } } }), /"auth-provider" was removed/],
     [kubeconfig({ user: { exec: { command: 'x', apiVersion: 'v0' } } }), /its apiVersion is "v0"/],
     [
-      kubeconfig({ user: { exec: { command: 'x', interactiveMode: 'Always' } } }),
-      /asks for a terminal/,
+      kubeconfig({ user: { exec: { command: 'x', interactiveMode: 'always' } } }),
+      /"interactiveMode" of "u\.exec" .*: it is "always"; write one of Never, IfAvailable, Always/,
     ],
     ['- a list', /it must be a mapping/],
     ['users:\n  token: "s3cret\n', /is not valid YAML at line \d+, column \d+$/],
@@ -207,7 +208,8 @@ test('a plugin is asked once until its credentials end, and its failures are tol
   });
   chmodSync(join(root, 'plugin'), 0o755);
   const env = { PATH: process.env['PATH'] };
-  const connection = await loadConnection({ kubeconfig: join(root, 'config'), env, clock });
+  const config = { kubeconfig: join(root, 'config'), hasTerminal: false };
+  const connection = await loadConnection({ ...config, env, clock });
   const runs = (): number => readFileSync(join(root, 'runs'), 'utf8').split('\n').length - 1;
   const [access] = await Promise.all([connection.access(), connection.access()]);
   assert.deepEqual(access, { headers: { authorization: 'Bearer issued' }, tls: CHECKED });
@@ -239,6 +241,67 @@ test('a plugin is asked once until its credentials end, and its failures are tol
   await assert.rejects(connection.access(), /it ended with code 3: log in first$/);
   rmSync(join(root, 'plugin'));
   await assert.rejects(connection.access(), /there is no such program; install it/);
+});
+
+/** Asks for a word at the terminal and makes a token of it. */
+const ASKING_PLUGIN = `#!/bin/sh
+echo "$KUBERNETES_EXEC_INFO" > info
+if test -t 0; then echo "Password:" >&2; read -r word; else word=none; fi
+printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' "$word"
+`;
+
+/** Prints what a connection shows; run in a terminal of its own. */
+const SHOW_ACCESS = `
+import { loadConnection } from ${JSON.stringify(new URL('connection.ts', import.meta.url).href)};
+const connection = await loadConnection({ kubeconfig: process.argv[2], env: process.env });
+const { headers } = await connection.access();
+console.log('header', headers.authorization);
+`;
+
+test('a plugin gets the terminal when it may ask and there is one', async (t) => {
+  if (spawnSync('script', ['--version']).error !== undefined) {
+    t.skip('script is missing: install it (Debian package bsdutils)');
+    return;
+  }
+  const apiVersion = 'client.authentication.k8s.io/v1';
+  const configOf = (interactiveMode: string): string =>
+    kubeconfig({ user: { exec: { apiVersion, command: './plugin', interactiveMode } } });
+  const root = folder(t, {
+    plugin: ASKING_PLUGIN,
+    'show.mjs': SHOW_ACCESS,
+    Never: configOf('Never'),
+    IfAvailable: configOf('IfAvailable'),
+    Always: configOf('Always'),
+  });
+  chmodSync(join(root, 'plugin'), 0o755);
+  const interactive = (): unknown =>
+    (JSON.parse(readFileSync(join(root, 'info'), 'utf8')) as { spec: { interactive: boolean } })
+      .spec.interactive;
+  for (const [mode, isAsked] of [
+    ['IfAvailable', true],
+    ['Always', true],
+    ['Never', false],
+  ] as const) {
+    const command = [process.execPath, join(root, 'show.mjs'), join(root, mode)].join(' ');
+    const { stdout } = spawnSync('script', ['-qec', command, '/dev/null'], {
+      input: 'typed\n',
+      encoding: 'utf8',
+    });
+    assert.match(stdout, new RegExp(`header Bearer ${isAsked ? 'typed' : 'none'}`));
+    assert.equal(stdout.includes('Password:'), isAsked);
+    assert.equal(interactive(), isAsked);
+  }
+  const ask = async (mode: string): Promise<unknown> => {
+    const kubeconfigPath = join(root, mode);
+    const options = { kubeconfig: kubeconfigPath, env: process.env, hasTerminal: false };
+    return (await loadConnection(options)).access();
+  };
+  assert.deepEqual(await ask('IfAvailable'), {
+    headers: { authorization: 'Bearer none' },
+    tls: CHECKED,
+  });
+  assert.equal(interactive(), false);
+  await assert.rejects(ask('Always'), /"\.?.*plugin": it asks a person .*; run this in a terminal/);
 });
 
 test('a server over TLS is checked against the authority and may be called by another name', async (t) => {

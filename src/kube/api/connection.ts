@@ -4,6 +4,7 @@ import { access as canAccess } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { systemClock } from '../../base/clock.ts';
 import type { Env } from '../../base/command.ts';
 import type { Clock } from '../../base/clock.ts';
@@ -22,6 +23,8 @@ export interface Connection {
   readonly namespace: string;
   /** Where this came from: `kubeconfig "/root/.kube/config"`, `the pod's service account`. */
   readonly origin: string;
+  /** Where it is reached through; undefined: directly. */
+  readonly proxy?: URL | undefined;
   /** What the next request shows and checks. Throws a `MeshError` when a file or plugin fails. */
   access(): Promise<Access>;
   /** The server refused what it was shown: look again before the next request. */
@@ -34,6 +37,8 @@ export interface LoadConnectionOptions {
   readonly context?: string | undefined;
   readonly env: Env;
   readonly clock?: Clock;
+  /** Plugins may ask the person at the terminal; by default if standard input is one. */
+  readonly hasTerminal?: boolean;
   /** Where a pod finds token, ca.crt and namespace. */
   readonly serviceAccountFolder?: string;
   /** Folder that `.kube/config` lies in. */
@@ -45,10 +50,10 @@ export interface LoadConnectionOptions {
  * A context asks for a kubeconfig file. Throws a `MeshError` that says what was looked for.
  */
 export async function loadConnection(options: LoadConnectionOptions): Promise<Connection> {
-  const { kubeconfig, context, env, clock = systemClock } = options;
+  const { kubeconfig, context, env, clock = systemClock, hasTerminal } = options;
   const listed = (env['KUBECONFIG'] ?? '').split(':').filter((path) => path !== '');
   const named = kubeconfig === undefined || kubeconfig === '' ? listed : [kubeconfig];
-  if (named.length > 0) return fromKubeconfig(named, { context, env, clock });
+  if (named.length > 0) return fromKubeconfig(named, { context, env, clock, hasTerminal });
   const folder = options.serviceAccountFolder ?? SERVICE_ACCOUNT_FOLDER;
   const host = env['KUBERNETES_SERVICE_HOST'] ?? '';
   if (host !== '' && context === undefined) return fromPod(host, folder, { env, clock });
@@ -59,7 +64,7 @@ export async function loadConnection(options: LoadConnectionOptions): Promise<Co
       `Cannot find a cluster: there is no "${path}", KUBECONFIG is not set, and this is not a pod; name a file with --kubeconfig`,
     );
   }
-  return fromKubeconfig([path], { context, env, clock });
+  return fromKubeconfig([path], { context, env, clock, hasTerminal });
 }
 
 interface Surroundings {
@@ -69,14 +74,19 @@ interface Surroundings {
 
 async function fromKubeconfig(
   paths: readonly string[],
-  surroundings: Surroundings & { readonly context: string | undefined },
+  surroundings: Surroundings & {
+    readonly context: string | undefined;
+    readonly hasTerminal: boolean | undefined;
+  },
 ): Promise<Connection> {
-  const chosen = await readKubeconfig({ paths, ...surroundings });
+  const hasTerminal = surroundings.hasTerminal ?? isatty(0);
+  const chosen = await readKubeconfig({ paths, ...surroundings, hasTerminal });
   const origin = `kubeconfig "${paths.join(':')}"`;
   return {
     server: checkServer(chosen.server, origin),
     namespace: chosen.namespace,
     origin,
+    proxy: chosen.proxy,
     access: () => chosen.credentials.access(),
     forget: () => chosen.credentials.forget(),
   };

@@ -1,10 +1,11 @@
 /** One request to the API server and its answer: bounded in time and size, ended exactly once. */
 
-import type { Agent as HttpAgent, ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
-import type { Agent as HttpsAgent } from 'node:https';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { MeshError, codeOf } from '../../base/error.ts';
 import type { Access } from './credentials.ts';
+import { proxyName } from './proxy.ts';
+import type { Agents } from './proxy.ts';
 
 // Importing these modules would also load what they only offer lazily (fetch, WebSocket): some 10 MB.
 const { request: httpRequest } = process.getBuiltinModule('node:http');
@@ -16,11 +17,6 @@ const RESPONSE_BYTES_MAX = 134_217_728;
 const REQUEST_BYTES_MAX = 3_145_728;
 /** Bytes of an answer's head. */
 const HEAD_BYTES_MAX = 65_536;
-
-export interface Agents {
-  readonly http: HttpAgent;
-  readonly https: HttpsAgent;
-}
 
 export interface ExchangeOptions {
   readonly server: string;
@@ -34,6 +30,8 @@ export interface ExchangeOptions {
   readonly signals: readonly AbortSignal[];
   readonly access: Access;
   readonly agents: Agents;
+  /** Where the server is reached through; undefined: directly. */
+  readonly proxy: URL | undefined;
   readonly clock: Clock;
   readonly userAgent: string;
 }
@@ -43,7 +41,9 @@ export class TooLargeError extends MeshError {}
 
 export class Exchange {
   readonly #action: string;
+  /** The server, and its proxy, in quotes. */
   readonly #server: string;
+  readonly #isProxied: boolean;
   readonly #clock: Clock;
   readonly #request: ClientRequest;
   readonly #signals: readonly AbortSignal[];
@@ -56,7 +56,9 @@ export class Exchange {
 
   private constructor(options: ExchangeOptions, request: ClientRequest) {
     this.#action = `Cannot ${options.method} "${options.path}"`;
-    this.#server = options.server;
+    const { server, proxy } = options;
+    this.#server = `"${server}"${proxy === undefined ? '' : ` through the proxy "${proxyName(proxy)}"`}`;
+    this.#isProxied = proxy !== undefined;
     this.#clock = options.clock;
     this.#request = request;
     this.#signals = options.signals;
@@ -64,7 +66,7 @@ export class Exchange {
     for (const signal of options.signals) signal.addEventListener('abort', this.#abort);
     const { timeoutMs } = options;
     this.#timer = options.clock.after(timeoutMs, () =>
-      this.#cut(this.#late(`no answer from "${this.#server}" in ${timeoutMs} ms`)),
+      this.#cut(this.#late(`no answer from ${this.#server} in ${timeoutMs} ms`)),
     );
   }
 
@@ -104,7 +106,7 @@ export class Exchange {
       this.#timer = this.#clock.after(delayMs, () => {
         const silentMs = this.#clock.nowMs() - this.#heardAtMs;
         if (silentMs < silenceMs) look(silenceMs - silentMs);
-        else this.#cut(this.#late(`"${this.#server}" was silent for ${silenceMs} ms`));
+        else this.#cut(this.#late(`${this.#server} was silent for ${silenceMs} ms`));
       });
     };
     look(silenceMs);
@@ -150,7 +152,7 @@ export class Exchange {
     } catch (error) {
       throw new MeshError(
         'invalid_input',
-        `${this.#action}: the answer of "${this.#server}" is not JSON but "${text.slice(0, 60)}"; is it an API server?`,
+        `${this.#action}: the answer of ${this.#server} is not JSON but "${text.slice(0, 60)}"; is it an API server?`,
         error,
       );
     }
@@ -183,7 +185,7 @@ export class Exchange {
     const code = codeOf(thrown);
     return new MeshError(
       isCutOff(thrown) ? 'connection_reset' : code,
-      `${this.#action} at "${this.#server}": ${detail}${remedyFor(thrown)}`,
+      `${this.#action} at ${this.#server}: ${detail}${remedyFor(thrown, this.#isProxied)}`,
       thrown,
     );
   }
@@ -259,7 +261,19 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: '; set "tls-server-name" to a name in its certificate',
 };
 
-function remedyFor(thrown: unknown): string {
+/** Behind a proxy, only the proxy is dialled and looked up from here. */
+const CODES_OF_PROXY: ReadonlySet<string> = new Set([
+  'ERR_PROXY_TUNNEL',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+]);
+const PROXY_REMEDY = '; check "proxy-url" of the kubeconfig, and the proxy';
+
+function remedyFor(thrown: unknown, isProxied: boolean): string {
   if (typeof thrown !== 'object' || thrown === null || !('code' in thrown)) return '';
-  return REMEDIES[String(thrown.code)] ?? '';
+  const code = String(thrown.code);
+  if (isProxied && CODES_OF_PROXY.has(code)) return PROXY_REMEDY;
+  return REMEDIES[code] ?? '';
 }

@@ -1,15 +1,17 @@
 /** Credentials from a program, as kubeconfig files of cloud clusters ask for (client.authentication.k8s.io). */
 
-import { execFile } from 'node:child_process';
 import type { Clock } from '../../base/clock.ts';
 import type { Env } from '../../base/command.ts';
 import { MeshError } from '../../base/error.ts';
 import { isRecord } from '../../base/record.ts';
+import {
+  INTERACTIVE_TIMEOUT_MS,
+  OUTPUT_BYTES_MAX,
+  PLUGIN_TIMEOUT_MS,
+  runPlugin,
+} from './run-plugin.ts';
+import type { PluginEnd } from './run-plugin.ts';
 
-/** Longest that a plugin may run. */
-const PLUGIN_TIMEOUT_MS = 60_000;
-/** Bytes of a plugin's answer. */
-const OUTPUT_BYTES_MAX = 1_048_576;
 /** Credentials that end sooner than this are as good as ended. */
 const EARLY_MS = 10_000;
 /** Characters of a plugin's complaint that are shown. */
@@ -19,6 +21,10 @@ const VERSIONS: ReadonlySet<string> = new Set([
   'client.authentication.k8s.io/v1',
   'client.authentication.k8s.io/v1beta1',
 ]);
+
+/** Whether a plugin may ask a person: never, if there is a terminal, or not without one. */
+export const INTERACTIVE_MODES = ['Never', 'IfAvailable', 'Always'] as const;
+export type InteractiveMode = (typeof INTERACTIVE_MODES)[number];
 
 export interface IssuedCredential {
   readonly token?: string;
@@ -38,6 +44,9 @@ export interface ExecPluginOptions {
   /** `spec.cluster` of what the plugin is told; null when it did not ask for it. */
   readonly cluster: Readonly<Record<string, unknown>> | null;
   readonly installHint: string;
+  readonly interactiveMode: InteractiveMode;
+  /** Standard input is a terminal. */
+  readonly hasTerminal: boolean;
   readonly clock: Clock;
 }
 
@@ -79,46 +88,51 @@ export class ExecPlugin {
 
   async #run(): Promise<Held> {
     const { command, args, cwd, env, extraEnv, apiVersion, cluster } = this.#options;
-    const spec = { interactive: false, ...(cluster === null ? {} : { cluster }) };
+    const { interactiveMode, hasTerminal } = this.#options;
+    if (interactiveMode === 'Always' && !hasTerminal) {
+      throw new MeshError(
+        'permission_denied',
+        `${this.#action}: it asks a person ("interactiveMode: Always"), and standard input is no terminal; run this in a terminal, or use a plugin that does not ask`,
+      );
+    }
+    const isInteractive = hasTerminal && interactiveMode !== 'Never';
+    const spec = { interactive: isInteractive, ...(cluster === null ? {} : { cluster }) };
     const info = JSON.stringify({ apiVersion, kind: 'ExecCredential', spec });
-    const options = {
-      cwd,
-      env: { ...env, ...extraEnv, KUBERNETES_EXEC_INFO: info },
-      timeout: PLUGIN_TIMEOUT_MS,
-      killSignal: 'SIGKILL' as const,
-      maxBuffer: OUTPUT_BYTES_MAX,
-    };
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const child = execFile(command, [...args], options, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else reject(this.#failure(error, stderr));
-    });
-    child.stdin?.on('error', () => undefined).end();
-    return this.#parse(await promise);
+    const environment = { ...env, ...extraEnv, KUBERNETES_EXEC_INFO: info };
+    const end = await runPlugin({ command, args, cwd, env: environment, isInteractive });
+    const failure = this.#failure(end, isInteractive ? INTERACTIVE_TIMEOUT_MS : PLUGIN_TIMEOUT_MS);
+    if (failure !== null) throw failure;
+    return this.#parse(end.stdout);
   }
 
-  #failure(error: Error & { readonly killed?: boolean }, stderr: string): MeshError {
-    const { command, installHint } = this.#options;
-    const action = `Cannot get credentials from the plugin "${command}"`;
-    if ('code' in error && error.code === 'ENOENT') {
+  get #action(): string {
+    return `Cannot get credentials from the plugin "${this.#options.command}"`;
+  }
+
+  /** null when it ended well. */
+  #failure({ error, code, stderr, isTooLong }: PluginEnd, timeoutMs: number): MeshError | null {
+    const action = this.#action;
+    if (error !== null && 'code' in error && error.code === 'ENOENT') {
+      const { installHint } = this.#options;
       const hint =
         installHint === '' ? 'install it, or name it by its full path' : installHint.trim();
       return new MeshError('not_found', `${action}: there is no such program; ${hint}`);
     }
-    if ('code' in error && error.code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') {
+    if (error !== null) return MeshError.from(error, action);
+    if (isTooLong) {
       return new MeshError(
         'invalid_input',
         `${action}: its answer is longer than ${OUTPUT_BYTES_MAX} bytes`,
       );
     }
-    if (error.killed === true) {
-      return new MeshError('unknown', `${action}: no answer in ${PLUGIN_TIMEOUT_MS / 1_000} s`);
+    if (code === null) {
+      return new MeshError('unknown', `${action}: no answer in ${timeoutMs / 1_000} s`);
     }
+    if (code === 0) return null;
     const complaint = stderr.trim().slice(0, COMPLAINT_LENGTH_MAX);
-    const code = 'code' in error ? ` with code ${String(error.code)}` : '';
     return new MeshError(
       'permission_denied',
-      `${action}: it ended${code}${complaint === '' ? '' : `: ${complaint}`}`,
+      `${action}: it ended with code ${code}${complaint === '' ? '' : `: ${complaint}`}`,
     );
   }
 

@@ -8,9 +8,11 @@ import { MeshError, codeOf } from '../../base/error.ts';
 import { isRecord } from '../../base/record.ts';
 import { Lines } from '../text/lines.ts';
 import { Credentials } from './credentials.ts';
-import { ExecPlugin } from './exec-plugin.ts';
+import { ExecPlugin, INTERACTIVE_MODES } from './exec-plugin.ts';
+import type { InteractiveMode } from './exec-plugin.ts';
 import { FileText, fixedText } from './file-value.ts';
 import type { TextSource } from './file-value.ts';
+import { parseProxyUrl } from './proxy.ts';
 
 /** Bytes of a kubeconfig file. */
 const KUBECONFIG_BYTES_MAX = 4_194_304;
@@ -38,11 +40,14 @@ export interface KubeconfigOptions {
   readonly context: string | undefined;
   readonly env: Env;
   readonly clock: Clock;
+  /** Standard input is a terminal, at which a plugin may ask. */
+  readonly hasTerminal: boolean;
 }
 
 export interface ChosenContext {
   readonly server: string;
   readonly namespace: string;
+  readonly proxy: URL | undefined;
   readonly credentials: Credentials;
 }
 
@@ -64,8 +69,15 @@ export async function readKubeconfig(options: KubeconfigOptions): Promise<Chosen
   return {
     server: textAt(cluster, 'server'),
     namespace: textAt(context, 'namespace') || 'default',
+    proxy: proxyOf(cluster),
     credentials: credentialsOf(cluster, user, options),
   };
+}
+
+function proxyOf(cluster: Entry): URL | undefined {
+  const text = textAt(cluster, 'proxy-url');
+  const action = `Cannot use the "proxy-url" of "${cluster.name}" in the kubeconfig "${cluster.file}"`;
+  return text === '' ? undefined : parseProxyUrl(text, action);
 }
 
 async function merge(paths: readonly string[]): Promise<Merged> {
@@ -176,14 +188,8 @@ function textAt({ name, fields, file }: Entry, key: string): string {
 function credentialsOf(
   cluster: Entry,
   user: Entry | null,
-  { env, clock }: KubeconfigOptions,
+  { env, clock, hasTerminal }: KubeconfigOptions,
 ): Credentials {
-  if (textAt(cluster, 'proxy-url') !== '') {
-    throw new MeshError(
-      'invalid_input',
-      `Cannot reach the cluster "${cluster.name}": its "proxy-url" is not supported; use a kubeconfig without it, or "kubectl proxy" and its address as server`,
-    );
-  }
   const source = (entry: Entry, key: string, what: string): TextSource | undefined =>
     dataOrFile({ entry, key, what, clock });
   const isInsecure = cluster.fields['insecure-skip-tls-verify'] === true;
@@ -199,7 +205,7 @@ function credentialsOf(
           key: source(user, 'client-key', 'client key'),
           token: tokenOf(user, clock),
           basic: basicOf(user),
-          exec: execOf(user, cluster, { env, clock }),
+          exec: execOf(user, cluster, { env, clock, hasTerminal }),
         }),
   });
 }
@@ -237,7 +243,7 @@ function basicOf(user: Entry): { username: string; password: string } | undefine
 function execOf(
   user: Entry,
   cluster: Entry,
-  { env, clock }: Pick<KubeconfigOptions, 'env' | 'clock'>,
+  { env, clock, hasTerminal }: Pick<KubeconfigOptions, 'env' | 'clock' | 'hasTerminal'>,
 ): ExecPlugin | undefined {
   const { fields } = user;
   if (isRecord(fields['auth-provider'])) {
@@ -248,12 +254,6 @@ function execOf(
   }
   if (!isRecord(fields['exec'])) return undefined;
   const exec: Entry = { name: `${user.name}.exec`, fields: fields['exec'], file: user.file };
-  if (exec.fields['interactiveMode'] === 'Always') {
-    throw new MeshError(
-      'invalid_input',
-      `Cannot use the plugin of user "${user.name}": it asks for a terminal ("interactiveMode: Always"); use one that does not`,
-    );
-  }
   const command = textAt(exec, 'command');
   const { args, env: extra } = exec.fields;
   return new ExecPlugin({
@@ -265,8 +265,20 @@ function execOf(
     cwd: dirname(user.file),
     cluster: exec.fields['provideClusterInfo'] === true ? clusterInfo(cluster) : null,
     installHint: textAt(exec, 'installHint'),
+    interactiveMode: interactiveModeOf(exec),
+    hasTerminal,
     clock,
   });
+}
+
+function interactiveModeOf(exec: Entry): InteractiveMode {
+  const text = textAt(exec, 'interactiveMode') || 'IfAvailable';
+  const mode = INTERACTIVE_MODES.find((each) => each === text);
+  if (mode !== undefined) return mode;
+  throw new MeshError(
+    'invalid_input',
+    `Cannot use "interactiveMode" of "${exec.name}" in the kubeconfig "${exec.file}": it is "${text}"; write one of ${INTERACTIVE_MODES.join(', ')}`,
+  );
 }
 
 function readEnv(value: unknown): Readonly<Record<string, string>> {
@@ -283,7 +295,12 @@ function readEnv(value: unknown): Readonly<Record<string, string>> {
 function clusterInfo(cluster: Entry): Readonly<Record<string, unknown>> {
   const { fields } = cluster;
   const info: Record<string, unknown> = { server: fields['server'] };
-  for (const key of ['certificate-authority-data', 'insecure-skip-tls-verify', 'tls-server-name']) {
+  for (const key of [
+    'certificate-authority-data',
+    'insecure-skip-tls-verify',
+    'proxy-url',
+    'tls-server-name',
+  ]) {
     if (fields[key] !== undefined) info[key] = fields[key];
   }
   return info;

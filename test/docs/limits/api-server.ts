@@ -34,12 +34,12 @@ export const API_SERVER_LIMITS: LimitSection = {
     [
       'Connections at a time; a watch has one',
       'Requests wait',
-      'kube/api/client.ts CONNECTIONS_MAX',
+      'kube/api/proxy.ts CONNECTIONS_MAX',
     ],
     [
       'Connections kept open without a request',
       'Further ones are closed',
-      'kube/api/client.ts IDLE_CONNECTIONS_MAX',
+      'kube/api/proxy.ts IDLE_CONNECTIONS_MAX',
     ],
     [
       'Bytes of an answer',
@@ -110,12 +110,18 @@ export const API_SERVER_LIMITS: LimitSection = {
     [
       'Time of a credential plugin of a kubeconfig',
       'It is killed, and the request fails',
-      'kube/api/exec-plugin.ts PLUGIN_TIMEOUT_MS',
+      'kube/api/run-plugin.ts PLUGIN_TIMEOUT_MS',
     ],
+    [
+      'Time of a credential plugin that may ask at the terminal',
+      'It is killed, and the request fails',
+      'kube/api/run-plugin.ts INTERACTIVE_TIMEOUT_MS',
+    ],
+    ['Time of a SOCKS proxy to connect', 'The request fails', 'kube/api/proxy.ts SOCKS_TIMEOUT_MS'],
     [
       'Bytes that a credential plugin prints',
       'The request fails',
-      'kube/api/exec-plugin.ts OUTPUT_BYTES_MAX',
+      'kube/api/run-plugin.ts OUTPUT_BYTES_MAX',
     ],
     [
       "Characters of a plugin's complaint that are shown",
