@@ -3,6 +3,7 @@
  * replica's own in memory. Level-triggered: each round reads both objects, takes the steps that are due and writes what differs.
  */
 
+import { Backoff } from '../base/backoff.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
@@ -47,10 +48,10 @@ interface Held {
 
 /** How often both objects are looked at. Also how long a replica signs with the old CA after another one promoted the new one. */
 const ROUND_MS = 60_000;
-const RETRY_MS = 1_000;
-const RETRY_MS_MAX = 60_000;
-/** Share by which every wait is stretched at random, so that replicas do not move in step. */
+/** Share by which a round is put off at random, so that replicas do not move in step. */
 const JITTER = 0.1;
+const RETRY_MS_MAX = 60_000;
+const RETRY = { firstMs: 1_000, lastMs: RETRY_MS_MAX } as const;
 /** Conflicts in a row before the round is given up and comes again later. */
 const CONFLICTS_MAX = 3;
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -68,7 +69,7 @@ export class Authority {
   #serving: ServingCertificate | null = null;
   #renewAtMs = 0;
   #problems: readonly Problem[] = [];
-  #failures = 0;
+  readonly #backoff: Backoff;
   #timer: Timer | null = null;
   #round: Promise<void> = Promise.resolve();
   #abort = new AbortController();
@@ -76,6 +77,7 @@ export class Authority {
   constructor(options: AuthorityOptions) {
     this.#options = options;
     this.#random = options.random ?? systemRandom;
+    this.#backoff = new Backoff(this.#random, RETRY);
     this.#secrets = `/api/v1/namespaces/${options.namespace}/secrets`;
     this.#configMaps = `/api/v1/namespaces/${options.namespace}/configmaps`;
   }
@@ -98,7 +100,7 @@ export class Authority {
 
   /** Looks at both objects now instead of at the next round: for who saw one of them change, or the API server come back. */
   refresh(): void {
-    this.#failures = 0;
+    this.#backoff.reset();
     if (!this.#abort.signal.aborted) this.#schedule(0);
   }
 
@@ -115,9 +117,12 @@ export class Authority {
       if (this.#abort.signal.aborted) return;
       const isDone = await this.#try();
       if (this.#abort.signal.aborted) return;
-      this.#failures = isDone ? 0 : this.#failures + 1;
-      const retryMs = Math.min(RETRY_MS * 2 ** (this.#failures - 1), RETRY_MS_MAX);
-      this.#schedule((isDone ? ROUND_MS : retryMs) * (1 + JITTER * this.#random.next()));
+      if (!isDone) {
+        this.#schedule(this.#backoff.fail());
+        return;
+      }
+      this.#backoff.reset();
+      this.#schedule(ROUND_MS * (1 + JITTER * this.#random.next()));
     });
     return this.#round;
   }
