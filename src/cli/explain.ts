@@ -5,7 +5,7 @@ import { styleText } from 'node:util';
 
 import { Command } from 'commander';
 
-import { PREFIX, ROWS } from '../compile/annotation/table.ts';
+import { ROWS } from '../compile/annotation/table.ts';
 import { MeshError } from '../base/error.ts';
 import { didYouMean } from '../base/nearest.ts';
 import { printable, printableJson } from '../base/printable.ts';
@@ -24,6 +24,7 @@ import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson } from './output.ts';
 import { SettingReader } from './setting-reader.ts';
 import { SETTINGS } from './settings.ts';
+import { ANNOTATION_PREFIX } from '../model/names.ts';
 
 const EXAMPLES = `
 The default method is GET. With -f the mesh is assumed to be just started and healthy. With --admin a running mesh reports
@@ -181,7 +182,7 @@ function annotationOf(path: string): string {
   const [policy = '', field] = path.split('.');
   for (const row of ROWS.values()) {
     if (row.policy === policy && (field === undefined || row.field === field)) {
-      return PREFIX + row.name;
+      return ANNOTATION_PREFIX + row.name;
     }
   }
   return '';

@@ -5,6 +5,7 @@ import { isIP, isIPv4 } from 'node:net';
 
 import type { ListenAddress } from '../base/wildcard.ts';
 import { MeshError } from '../base/error.ts';
+import { printSize, readDuration, readRatio, readSize } from '../base/quantity.ts';
 import { parseCidr } from '../compile/address/cidr.ts';
 
 /** What a text means, or what to write instead (continues "Cannot use …:"). */
@@ -85,11 +86,11 @@ export const THREADS: ValueKind<number> = {
 /** A size, or `auto` for a quarter of the memory that the system gives this process. */
 export const MEMORY: ValueKind<number> = {
   placeholder: 'BYTES',
-  allowed: '16MiB to 1048576MiB, or `auto`',
+  allowed: '16MiB to 1024GiB, or `auto`',
   parse(text) {
     if (text === 'auto') return ok(Math.max(Math.floor(memoryLimit() / 4), MEMORY_MIN));
     const parsed = bytes(MEMORY_MIN, 1_099_511_627_776).parse(text);
-    return parsed.ok ? parsed : bad('give a size, 16MiB to 1048576MiB, as in 256MiB, or auto');
+    return parsed.ok ? parsed : bad('give a size, 16MiB to 1024GiB, as in 256MiB, or auto');
   },
 };
 const MEMORY_MIN = 16_777_216;
@@ -104,8 +105,9 @@ export const RATIO: ValueKind<number> = {
   placeholder: 'RATIO',
   allowed: '0 to 1',
   parse(text) {
-    const value = /^(?:\d+|\d*\.\d+)$/.test(text) ? Number(text) : -1;
-    return value < 0 || value > 1 ? bad('give a number, 0 to 1, as in 0.05') : ok(value);
+    const value = readRatio(text) ?? -1;
+    const isShare = value >= 0 && value <= 1;
+    return isShare ? ok(value) : bad('give a share, 0 to 1, as in 0.05 or 5%');
   },
 };
 
@@ -120,41 +122,25 @@ export const STATUS_MIN: ValueKind<number> = {
   },
 };
 
-const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, kib: 1_024, mib: 1_048_576 };
-
-/** Bytes, with `KiB` or `MiB` where that is shorter. */
+/** Bytes, plain or with a unit. */
 export function bytes(min: number, max: number): ValueKind<number> {
   const range = `${byteText(min)} to ${byteText(max)}`;
   return {
     placeholder: 'BYTES',
     allowed: range,
     parse(text) {
-      const match = /^(\d{1,12})\s*(|kib|mib)$/i.exec(text);
-      const value = Number(match?.[1] ?? -1) * (BYTE_UNITS[(match?.[2] ?? '').toLowerCase()] ?? 1);
-      if (value >= min && value <= max) return ok(value);
+      const value = readSize(text) ?? Number.NaN;
+      if (Number.isInteger(value) && value >= min && value <= max) return ok(value);
       return bad(`give a size, ${range}, as in ${byteText(max)}`);
     },
   };
 }
 
 function byteText(value: number): string {
-  for (const [unit, size] of [
-    ['MiB', 1_048_576],
-    ['KiB', 1_024],
-  ] as const) {
-    if (value >= size && value % size === 0) return `${value / size}${unit}`;
-  }
-  return String(value);
+  return printSize(value).replace(/i$/, 'iB');
 }
 
-const DURATION_UNITS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-};
-
-/** Milliseconds from `1500ms`, `1.5s`, `3m`, `1h`; a bare number says nothing about its unit, so only 0 may be bare. */
+/** Milliseconds; a bare number says nothing about its unit, so only 0 may be bare. */
 export function duration(min: string, max: string, stepMs = 1): ValueKind<number> {
   const minMs = milliseconds(min);
   const maxMs = milliseconds(max);
@@ -173,11 +159,8 @@ export function duration(min: string, max: string, stepMs = 1): ValueKind<number
 
 /** NaN when it is no duration, or finer than a millisecond. */
 function milliseconds(text: string): number {
-  if (text === '0') return 0;
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text);
-  const value = Number(match?.[1] ?? Number.NaN) * (DURATION_UNITS[match?.[2] ?? ''] ?? Number.NaN);
-  const rounded = Math.round(value);
-  return Math.abs(value - rounded) < 1e-6 ? rounded : Number.NaN;
+  const value = readDuration(text);
+  return value !== null && Number.isInteger(value) ? value : Number.NaN;
 }
 
 /** `127.0.0.1:9000` or `[::1]:9000`; port 0 takes a free one. */

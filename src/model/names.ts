@@ -60,6 +60,9 @@ export function isOfMesh(labels: Readonly<Record<string, unknown>>): boolean {
   return labels[LABEL.partOf] === MESH;
 }
 
+/** Of annotations and labels that maesh reads or writes. */
+export const ANNOTATION_PREFIX = 'maesh.dev/';
+
 /** On shadow Services. */
 export const SHADOW_ANNOTATION = {
   service: 'maesh.dev/service',
@@ -73,7 +76,7 @@ export const SHADOW_ANNOTATION = {
 export const POD_ADDRESS = 'maesh.dev/address';
 
 /**
- * Names behind `maesh.dev/` that the mesh itself writes, or that only its own objects carry: annotations and labels that are no
+ * Names behind `ANNOTATION_PREFIX` that the mesh itself writes, or that only its own objects carry: annotations and labels that are no
  * mistake of a user.
  */
 export const OWN_NAMES: ReadonlySet<string> = new Set([

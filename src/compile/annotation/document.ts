@@ -1,11 +1,12 @@
 /** docs/annotations.md, written from the table. A test keeps the file equal to it. */
 
 import type { AnnotationRow } from './row.ts';
-import { LEGACY_PREFIXES, PREFIX, SECTIONS } from './table.ts';
+import { LEGACY_PREFIXES, SECTIONS } from './table.ts';
+import { ANNOTATION_PREFIX } from '../../model/names.ts';
 
 const INTRODUCTION = `# Annotations
 
-Configure what the mesh does for a Service with annotations on it, as \`${PREFIX}NAME\`. Changes apply within a second:
+Configure what the mesh does for a Service with annotations on it, as \`${ANNOTATION_PREFIX}NAME\`. Changes apply within a second:
 
 \`\`\`yaml
 apiVersion: v1
@@ -13,15 +14,15 @@ kind: Service
 metadata:
   name: web
   annotations:
-    ${PREFIX}retry-attempts: '3'
-    ${PREFIX}timeout-request: 10s
+    ${ANNOTATION_PREFIX}retry-attempts: '3'
+    ${ANNOTATION_PREFIX}timeout-request: 10s
 \`\`\`
 
 - A bad value disables only that policy, or resets it to its default. The Service is still served. \`maesh check\` and
   \`/api/problems\` name the object, the annotation, the value and a valid value.
 - A name that is not listed here is a problem of severity warning. The message suggests the nearest name.
 - Annotations marked _legacy_ are also read as \`${LEGACY_PREFIXES[0]}NAME\` and \`${LEGACY_PREFIXES[1]}NAME\`, as in Traefik Mesh.
-  If several prefixes have different values, the first of \`${PREFIX}\`, \`${LEGACY_PREFIXES[0]}\` and \`${LEGACY_PREFIXES[1]}\`
+  If several prefixes have different values, the first of \`${ANNOTATION_PREFIX}\`, \`${LEGACY_PREFIXES[0]}\` and \`${LEGACY_PREFIXES[1]}\`
   wins, with a warning.
 - Write times as \`250ms\`, \`10s\`, \`1m30s\` or \`1h\`, sizes in bytes or as \`64Ki\`, \`10Mi\`, shares as \`0.2\` or \`20%\`.
 - Policies apply to HTTP ports. Balancing, passive health and connection limits apply to TCP ports too.
@@ -104,6 +105,6 @@ ${row.text.replaceAll('. ', '.\n')}
 
 - Value: ${row.type.name}
 - Default: ${row.default}
-- Example: \`${PREFIX}${row.name}: ${JSON.stringify(row.example)}\`
+- Example: \`${ANNOTATION_PREFIX}${row.name}: ${JSON.stringify(row.example)}\`
 `;
 }

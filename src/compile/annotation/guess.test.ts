@@ -69,7 +69,10 @@ test('guessPrefix() knows misspelt prefixes and leaves those of others alone', (
 test('every name that the mesh writes itself is known', () => {
   const folder = new URL('../../', import.meta.url).pathname;
   const written = new Set<string>();
-  for (const file of globSync('{controller,install,model,node,agent}/**/*.ts', { cwd: folder })) {
+  for (const file of globSync(
+    '{authority,cluster-dns,events,install,leader,model,run,shadow}/**/*.ts',
+    { cwd: folder },
+  )) {
     if (/\.(test|fixture)\.ts$/.test(file)) continue;
     const text = readFileSync(folder + file, 'utf8');
     for (const [, name = ''] of text.matchAll(/'maesh\.dev\/([a-z-]+)'/g)) written.add(name);

@@ -2,7 +2,8 @@
 
 import { nearest } from '../../base/nearest.ts';
 import type { AnnotationRow } from './row.ts';
-import { LEGACY_PREFIXES, PREFIX } from './table.ts';
+import { LEGACY_PREFIXES } from './table.ts';
+import { ANNOTATION_PREFIX } from '../../model/names.ts';
 
 /** Words that others have for it (Istio, Linkerd, Traefik, nginx, HAProxy), or that anybody would try. */
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -116,9 +117,9 @@ export function guessPrefix(key: string): string | null {
   const domain = key.slice(0, slash).toLowerCase();
   const [first = ''] = domain.split('.');
   if (first === 'maesh' || first === 'meash' || first === 'maehs') {
-    return domain.includes('containo') ? LEGACY_PREFIXES[1] : PREFIX;
+    return domain.includes('containo') ? LEGACY_PREFIXES[1] : ANNOTATION_PREFIX;
   }
   // One letter more, less or other; two would take in what belongs to others.
-  const near = nearest(`${domain}/`, [PREFIX, ...LEGACY_PREFIXES], 1);
+  const near = nearest(`${domain}/`, [ANNOTATION_PREFIX, ...LEGACY_PREFIXES], 1);
   return near[0] ?? null;
 }

@@ -3,11 +3,11 @@
 import type { Meta } from '../../kube/meta.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
-import { OWN_NAMES } from '../../model/names.ts';
+import { ANNOTATION_PREFIX, OWN_NAMES } from '../../model/names.ts';
 import { compareText, type Finding } from '../finding.ts';
 import { guessName, guessPrefix, guessValue } from './guess.ts';
 import type { AnnotatedKind, AnnotationRow } from './row.ts';
-import { LEGACY_PREFIXES, PREFIX, ROWS, withoutIt } from './table.ts';
+import { LEGACY_PREFIXES, ROWS, withoutIt } from './table.ts';
 
 export interface Annotation {
   readonly row: AnnotationRow;
@@ -31,7 +31,7 @@ interface Written {
   readonly text: string;
 }
 
-const PREFIXES: readonly string[] = [PREFIX, ...LEGACY_PREFIXES];
+const PREFIXES: readonly string[] = [ANNOTATION_PREFIX, ...LEGACY_PREFIXES];
 const NONE: Annotations = { values: new Map(), lost: new Set(), findings: [] };
 
 /** The field of an annotation in messages. */
@@ -81,15 +81,15 @@ class Reader {
   add(prefix: string, name: string, text: string): void {
     const row = ROWS.get(name);
     if (row === undefined) {
-      if (prefix === PREFIX && OWN_NAMES.has(name)) return;
+      if (prefix === ANNOTATION_PREFIX && OWN_NAMES.has(name)) return;
       return this.#unknown(prefix, name, text);
     }
     if (!row.on.includes(this.#kind)) {
       const remedy = `put it on the ${row.on.join(' or the ')}, or remove it`;
       return this.#warn(prefix + name, text, `has no effect on a ${this.#kind}`, remedy);
     }
-    if (prefix !== PREFIX && !row.legacy) {
-      const remedy = `write ${PREFIX}${name}`;
+    if (prefix !== ANNOTATION_PREFIX && !row.legacy) {
+      const remedy = `write ${ANNOTATION_PREFIX}${name}`;
       return this.#warn(prefix + name, text, 'is not an annotation of Traefik Mesh', remedy);
     }
     const written = this.#written.get(row) ?? [];
@@ -99,7 +99,7 @@ class Reader {
 
   /** A key with a prefix that nobody reads. */
   misspelt(key: string, text: string): void {
-    const prefix = guessPrefix(key) ?? PREFIX;
+    const prefix = guessPrefix(key) ?? ANNOTATION_PREFIX;
     const name = key.slice(key.indexOf('/') + 1);
     const row = ROWS.get(name);
     const meant = row === undefined ? guessName(name, this.#known(prefix)) : name;
@@ -155,7 +155,7 @@ class Reader {
 
   #known(prefix: string): readonly AnnotationRow[] {
     return [...ROWS.values()].filter(
-      (row) => row.on.includes(this.#kind) && (prefix === PREFIX || row.legacy),
+      (row) => row.on.includes(this.#kind) && (prefix === ANNOTATION_PREFIX || row.legacy),
     );
   }
 

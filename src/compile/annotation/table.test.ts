@@ -5,7 +5,8 @@ import type { Policies } from '../../model/policy.ts';
 import { metaOf } from '../objects.fixture.ts';
 import { policiesOf } from './policies.ts';
 import { readAnnotations } from './read.ts';
-import { PREFIX, ROWS } from './table.ts';
+import { ROWS } from './table.ts';
+import { ANNOTATION_PREFIX } from '../../model/names.ts';
 
 const REF = { kind: 'Service', namespace: 'shop', name: 'web' } as const;
 
@@ -14,7 +15,10 @@ function everything(): Policies {
   const annotations = Object.fromEntries(
     [...ROWS.values()]
       .filter((row) => row.on.includes('Service'))
-      .map((row) => [PREFIX + row.name, row.name === 'balance' ? 'consistent-hash' : row.example]),
+      .map((row) => [
+        ANNOTATION_PREFIX + row.name,
+        row.name === 'balance' ? 'consistent-hash' : row.example,
+      ]),
   );
   const read = readAnnotations('Service', REF, metaOf('web', 'shop', { annotations }));
   assert.deepEqual(read.findings, []);

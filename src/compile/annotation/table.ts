@@ -16,7 +16,6 @@ import {
 } from './value.ts';
 
 /** Prefixes in the order in which they win. */
-export const PREFIX = 'maesh.dev/';
 export const LEGACY_PREFIXES = ['mesh.traefik.io/', 'maesh.containo.us/'] as const;
 
 /** Values of `BreakerPolicy` where only the expression is given; Traefik's own. */

@@ -69,6 +69,7 @@ suite('values of annotations', () => {
       '65536': 65_536,
       '64Ki': 65_536,
       '64k': 64_000,
+      '64KiB': 65_536,
       '0.5Ki': 512,
       '1Mi': 1_048_576,
       '2Mi': 'is out of range',

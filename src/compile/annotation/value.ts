@@ -2,6 +2,14 @@
 
 import { isIPv4 } from 'node:net';
 
+import {
+  printDuration,
+  printSize,
+  readDuration,
+  readRatio,
+  readSize,
+} from '../../base/quantity.ts';
+
 export type Read<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly message: string };
@@ -46,19 +54,11 @@ export function wholeNumber(min: number, max: number): ValueType<number> {
 export const ratio: ValueType<number> = {
   name: 'a share from 0 to 1, as 0.2 or 20%',
   read(text) {
-    const match = /^(-?\d{1,9}(?:\.\d{1,9})?)(%?)$/.exec(text);
-    if (match === null) return bad('is not a share');
-    return bounded(Number(match[1]) / (match[2] === '%' ? 100 : 1), 0, 1);
+    const value = readRatio(text);
+    return value === null ? bad('is not a share') : bounded(value, 0, 1);
   },
   print: String,
 };
-
-const DURATION_UNITS: readonly (readonly [string, number])[] = [
-  ['h', 3_600_000],
-  ['m', 60_000],
-  ['s', 1_000],
-  ['ms', 1],
-];
 
 /** A length of time in milliseconds, written as Go and the Gateway API write it. */
 export function duration(minMs: number, maxMs: number): ValueType<number> {
@@ -89,58 +89,17 @@ export function durationSeconds(minMs: number, maxMs: number): ValueType<number>
   };
 }
 
-function readDuration(text: string): number | null {
-  if (text === '0') return 0;
-  if (!/^(?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|m|s))+$/.test(text) || text.length > 64) return null;
-  let total = 0;
-  for (const [, number, unit] of text.matchAll(/([\d.]+)(h|ms|m|s)/g)) {
-    total += Number(number) * (DURATION_UNITS.find(([name]) => name === unit)?.[1] ?? 0);
-  }
-  return Math.round(total * 1e6) / 1e6;
-}
-
-function printDuration(ms: number): string {
-  if (ms === 0) return '0';
-  let rest = ms;
-  let text = '';
-  for (const [unit, size] of DURATION_UNITS) {
-    const count = Math.floor(rest / size);
-    rest -= count * size;
-    if (count > 0) text += `${count}${unit}`;
-  }
-  return text;
-}
-
-const SIZE_UNITS: readonly (readonly [string, number])[] = [
-  ['Gi', 1_073_741_824],
-  ['Mi', 1_048_576],
-  ['Ki', 1_024],
-  ['G', 1_000_000_000],
-  ['M', 1_000_000],
-  ['k', 1_000],
-  ['', 1],
-];
-
-/** Bytes, plain or as a Kubernetes quantity. */
+/** Bytes, plain or with a unit. */
 export function size(min: number, max: number): ValueType<number> {
   return {
     name: `a size in bytes such as 65536 or 64Ki, from ${printSize(min)} to ${printSize(max)}`,
     read(text) {
-      const match = /^(\d{1,15}(?:\.\d{1,9})?)(Gi|Mi|Ki|G|M|k|)$/.exec(text);
-      if (match === null) return bad('is not a size');
-      const unit = SIZE_UNITS.find(([name]) => name === match[2])?.[1] ?? 1;
-      const value = Number(match[1]) * unit;
+      const value = readSize(text);
+      if (value === null) return bad('is not a size');
       return Number.isInteger(value) ? bounded(value, min, max) : bad('is not whole bytes');
     },
     print: printSize,
   };
-}
-
-function printSize(bytes: number): string {
-  for (const [unit, factor] of SIZE_UNITS) {
-    if (unit.endsWith('i') && bytes > 0 && bytes % factor === 0) return `${bytes / factor}${unit}`;
-  }
-  return String(bytes);
 }
 
 export function choice<T extends string>(...values: readonly T[]): ValueType<T> {

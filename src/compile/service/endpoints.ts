@@ -6,14 +6,15 @@ import type { PortRef } from '../../kube/port-ref.ts';
 import type { ObjectRef, StoreView } from '../../kube/store.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import { type Cidr, contains, ipv4Number } from '../address/cidr.ts';
-import { PREFIX, ROWS } from '../annotation/table.ts';
+import { ROWS } from '../annotation/table.ts';
 import { compareText, type Finding } from '../finding.ts';
 import { nodeDependency, podDependency } from '../index/dependents.ts';
 import type { MeshAddresses, MeshOwner } from '../index/mesh-addresses.ts';
 import type { PodIndex } from '../index/pod-index.ts';
 import { type Candidate, candidatesOf, type Candidates } from './candidate.ts';
+import { ANNOTATION_PREFIX } from '../../model/names.ts';
 
-const WEIGHT_KEY = `${PREFIX}weight`;
+const WEIGHT_KEY = `${ANNOTATION_PREFIX}weight`;
 const WEIGHT_DEFAULT = 100;
 
 const MESH_OWNERS: Readonly<Record<MeshOwner, string>> = {

@@ -3,7 +3,7 @@
 import type { ServiceObject } from '../../kube/kind/service.ts';
 import type { Meta } from '../../kube/meta.ts';
 import type { ObjectRef, StoreView } from '../../kube/store.ts';
-import { OWN_NAMES } from '../../model/names.ts';
+import { ANNOTATION_PREFIX, OWN_NAMES } from '../../model/names.ts';
 import {
   type Annotations,
   hasAnnotations,
@@ -11,7 +11,7 @@ import {
   readAnnotations,
   remedyFor,
 } from '../annotation/read.ts';
-import { PREFIX, ROWS } from '../annotation/table.ts';
+import { ROWS } from '../annotation/table.ts';
 import type { Finding } from '../finding.ts';
 
 /** What stands in annotation and label `maesh.dev/mesh`. */
@@ -39,7 +39,7 @@ export interface Scope {
 
 export const EVERYTHING: Scope = { watchNamespaces: [], ignoreNamespaces: [], isOptIn: false };
 
-const MESH_LABEL = `${PREFIX}mesh`;
+const MESH_LABEL = `${ANNOTATION_PREFIX}mesh`;
 const SYSTEM_NAMESPACE = 'kube-system';
 const NO_ANNOTATIONS: Annotations = { values: new Map(), lost: new Set(), findings: [] };
 

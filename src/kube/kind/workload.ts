@@ -3,7 +3,7 @@
  * Pods that it would have. A cluster is never asked for workloads: there the Pods themselves are read.
  */
 
-import { OWN_NAMES, POD_ADDRESS } from '../../model/names.ts';
+import { ANNOTATION_PREFIX, OWN_NAMES, POD_ADDRESS } from '../../model/names.ts';
 import { Fields, Findings } from '../fields.ts';
 import type { Finding } from '../fields.ts';
 import { readMeta } from '../meta.ts';
@@ -11,8 +11,6 @@ import { SUBDOMAIN } from '../name.ts';
 import type { PodObject } from './pod.ts';
 import type { Meta } from '../meta.ts';
 import { readPodSpec } from './pod.ts';
-
-const PREFIX = 'maesh.dev/';
 
 interface WorkloadRule {
   readonly apiVersion: string;
@@ -97,7 +95,8 @@ export function readWorkload(
 /** Nobody reads the annotations of the workload itself: they are for its Service, or for its Pods. */
 function warnOfAnnotations(kind: WorkloadKind, root: Fields, meta: Meta): void {
   for (const key of Object.keys(meta.annotations)) {
-    if (!key.startsWith(PREFIX) || OWN_NAMES.has(key.slice(PREFIX.length))) continue;
+    if (!key.startsWith(ANNOTATION_PREFIX) || OWN_NAMES.has(key.slice(ANNOTATION_PREFIX.length)))
+      continue;
     const message = `annotation has no effect on a ${kind}`;
     const remedy = 'put it on the Service or, if it is for Pods, in the Pod template';
     root.child('metadata').child('annotations').warning(key, message, remedy);
