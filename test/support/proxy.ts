@@ -51,6 +51,8 @@ export interface ProxyOptions {
   readonly settings?: Partial<ProxySettings>;
   /** Time stands still until the test moves it. */
   readonly manual?: boolean;
+  /** Instead of the clock of the system. */
+  readonly clock?: Clock;
   readonly random?: Random;
   /** The test makes some itself; else each fails it. */
   readonly defects?: true;
@@ -84,7 +86,7 @@ export class TestProxy {
 
   constructor(t: TestContext, options: ProxyOptions = {}) {
     this.#t = t;
-    this.clock = options.manual === true ? new ManualClock() : systemClock;
+    this.clock = options.clock ?? (options.manual === true ? new ManualClock() : systemClock);
     const random = options.random ?? seededRandom(1);
     const settings = { ...DEFAULT_PROXY_SETTINGS, ...options.settings };
     const trusted = new BlockList();

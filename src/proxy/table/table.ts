@@ -96,25 +96,42 @@ export class Table {
     this.#random = random;
   }
 
-  /** Applies Services whole, in one turn: no request sees half of one. A defect costs the one Service that it is met with. */
+  /** Applies it all in one turn. */
   apply(services: readonly PlacedService[], removed: PlacedDelta['removedServices']): TableChange {
     const change: TableChange = { opened: [], closed: [], broken: [] };
+    const steps = this.steps(services, removed, change);
+    while (steps.next().done !== true);
+    return change;
+  }
+
+  /**
+   * Applies it in short steps, each of which leaves every port whole: requests may run in between. Some ports of a Service then
+   * have their new endpoints before others. A defect costs the one Service that it is met with.
+   */
+  *steps(
+    services: readonly PlacedService[],
+    removed: PlacedDelta['removedServices'],
+    change: TableChange,
+  ): Generator<void, void, undefined> {
     for (const placed of services) {
       const opened: PortState[] = [];
       try {
-        this.#set(placed, { ...change, opened });
+        yield* this.#set(placed, { ...change, opened });
         change.opened.push(...opened);
       } catch (error) {
         for (const port of opened) port.closed = true;
         this.#remove(placed.service.key, change);
         change.broken.push({ service: placed.service, error });
       }
+      yield;
     }
-    for (const key of removed) this.#remove(key, change);
-    return change;
+    for (const key of removed) {
+      this.#remove(key, change);
+      yield;
+    }
   }
 
-  #set(placed: PlacedService, change: TableChange): void {
+  *#set(placed: PlacedService, change: TableChange): Generator<void, void, undefined> {
     const { service } = placed;
     let state = this.#services.get(service.key);
     if (state === undefined || state.cells.slot !== placed.slot) {
@@ -122,13 +139,14 @@ export class Table {
       this.#services.set(service.key, state);
     }
     state.update(placed, this.#view);
-    service.ports.forEach((port, index) => {
+    for (const [index, port] of service.ports.entries()) {
       const target = this.#target(port.backend.id);
       target.service = state;
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
       target.backend.update(port.backend, service.policies, cells, state.sources);
-    });
+      yield;
+    }
     this.#setPorts(state, change);
   }
 

@@ -2,7 +2,7 @@
 
 import type { ProxySettings } from '../../model/settings.ts';
 import type { ChunkMessage } from '../ledger/ledger.ts';
-import type { PlacedDelta } from '../ledger/placement.ts';
+import type { DeltaPart } from './delta-parts.ts';
 
 export interface ThreadData {
   /** 0-based; a replacement has the number of the thread it replaces. */
@@ -19,7 +19,8 @@ export interface ThreadData {
 export type ToThread =
   /** New shared memory, before the first delta that uses it. */
   | { readonly kind: 'chunks'; readonly chunks: readonly ChunkMessage[] }
-  | { readonly kind: 'delta'; readonly delta: PlacedDelta }
+  /** The next part comes when this one was taken. */
+  | ({ readonly kind: 'delta' } & DeltaPart)
   /** Stop accepting, finish what runs; cut the rest after `timeoutMs`. */
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   /** Open log files anew, after they were moved away. */
@@ -40,6 +41,8 @@ export interface ListenFailure {
 export type FromThread =
   /** Warm and waiting for the first delta. */
   | { readonly kind: 'started' }
+  /** A part of a delta was applied, or met a defect. */
+  | { readonly kind: 'taken' }
   /** Everything up to `version` is served, but for `failures`, which are all that stand now. */
   | {
       readonly kind: 'applied';

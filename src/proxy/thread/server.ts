@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
+import { Turns } from '../../base/turns.ts';
 import { textAt } from '../../base/record.ts';
 import { isCarried, type Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
@@ -13,10 +14,12 @@ import type { PlacedDelta } from '../ledger/placement.ts';
 import { DEFECT, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from '../table/table.ts';
 
-/** Services applied in one turn of the event loop: bounds the pause of requests that run meanwhile. */
-const SERVICES_PER_TURN = 64;
-/** Listening sockets opened at a time. */
-const LISTENS_PER_TURN = 128;
+/** Services whose ports are opened together: bounds how long the first of them waits for the last. */
+const SERVICES_AT_ONCE = 64;
+/** Listening sockets opened between two looks at the clock. */
+const LISTENS_AT_ONCE = 8;
+/** Entries of a map, likewise. */
+const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
 /** As if the system had refused: it would, and the next accept, dial or file with it. */
@@ -55,22 +58,52 @@ export class ProxyServer {
 
   /**
    * Resolves once everything of the delta is served, but for `failures`. They are tried again every second; where it is for want of file
-   * descriptors, when other ports go; and what met a defect, with the next change of its Service.
+   * descriptors, when other ports go; and what met a defect, with the next change of its Service. Requests run meanwhile: no turn of the
+   * event loop is long, however much changes.
    */
   async apply(delta: PlacedDelta): Promise<void> {
-    for (const identity of delta.identities)
-      this.context.identities.set(identity.address, identity);
-    for (const address of delta.removedIdentities) this.context.identities.delete(address);
-    for (let i = 0; i === 0 || i < delta.services.length; i += SERVICES_PER_TURN) {
-      const part = delta.services.slice(i, i + SERVICES_PER_TURN);
-      const change = this.#table.apply(part, i === 0 ? delta.removedServices : []);
-      for (const { service } of part) this.#broken.delete(service.key);
-      if (i === 0) for (const key of delta.removedServices) this.#broken.delete(key);
-      for (const { service, error } of change.broken) this.#break(service, error);
-      for (const port of change.closed) this.#close(port);
+    const turns = new Turns(this.#clock);
+    await this.#identify(delta, turns);
+    for (let i = 0; i === 0 || i < delta.services.length; i += SERVICES_AT_ONCE) {
+      const part = delta.services.slice(i, i + SERVICES_AT_ONCE);
       // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
-      await this.#open(this.#within(change));
+      await this.#applyPart(part, i === 0 ? delta.removedServices : [], turns);
     }
+  }
+
+  async #identify({ identities, removedIdentities }: PlacedDelta, turns: Turns): Promise<void> {
+    const known = this.context.identities;
+    for (const [i, identity] of identities.entries()) {
+      known.set(identity.address, identity);
+      // oxlint-disable-next-line no-await-in-loop -- requests run in between
+      if (i % ENTRIES_AT_ONCE === 0 && turns.isOver) await turns.next();
+    }
+    for (const [i, address] of removedIdentities.entries()) {
+      known.delete(address);
+      // oxlint-disable-next-line no-await-in-loop -- requests run in between
+      if (i % ENTRIES_AT_ONCE === 0 && turns.isOver) await turns.next();
+    }
+  }
+
+  async #applyPart(
+    services: PlacedDelta['services'],
+    removed: readonly string[],
+    turns: Turns,
+  ): Promise<void> {
+    const change: TableChange = { opened: [], closed: [], broken: [] };
+    for (const _ of this.#table.steps(services, removed, change)) {
+      // oxlint-disable-next-line no-await-in-loop -- requests run in between
+      if (turns.isOver) await turns.next();
+    }
+    for (const { service } of services) this.#broken.delete(service.key);
+    for (const key of removed) this.#broken.delete(key);
+    for (const { service, error } of change.broken) this.#break(service, error);
+    for (const port of change.closed) {
+      this.#close(port);
+      // oxlint-disable-next-line no-await-in-loop -- requests run in between
+      if (turns.isOver) await turns.next();
+    }
+    await this.#open(this.#within(change), turns);
   }
 
   /** Resolves with the number of connections that had to be cut. */
@@ -110,16 +143,20 @@ export class ProxyServer {
     return open;
   }
 
-  async #open(ports: readonly PortState[]): Promise<void> {
-    for (let i = 0; i < ports.length; i += LISTENS_PER_TURN) {
-      const part = ports.slice(i, i + LISTENS_PER_TURN);
+  async #open(ports: readonly PortState[], turns: Turns): Promise<void> {
+    for (let i = 0; i < ports.length; i += LISTENS_AT_ONCE) {
+      const part = ports.slice(i, i + LISTENS_AT_ONCE);
       // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
       await Promise.all(part.map((port) => this.#listen(port)));
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      if (turns.isOver) await turns.next();
     }
   }
 
   async #listen(port: PortState): Promise<void> {
     if (port.closed || this.#denied.has(port) || !isCarried(port.port)) return;
+    // Ports that failed are tried again while others are applied.
+    if (this.#listeners.has(port)) return;
     let listener: Listener | null = null;
     try {
       listener = new Listener(port, this.context);
@@ -173,7 +210,8 @@ export class ProxyServer {
     this.#retrying = true;
     this.#clock.after(RETRY_LISTEN_MS, () => {
       this.#retrying = false;
-      void this.#open([...this.#failures.keys()]).then(() => this.onRetried());
+      const ports = [...this.#failures.keys()];
+      void this.#open(ports, new Turns(this.#clock)).then(() => this.onRetried());
     });
   }
 

@@ -20,6 +20,7 @@ import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
+import { type DeltaPart, deltaParts } from './delta-parts.ts';
 import type { FromThread, ListenFailure, ThreadData, ThreadVitals, ToThread } from './message.ts';
 
 const ENTRY = new URL(
@@ -39,8 +40,12 @@ interface Thread {
   failures: readonly ListenFailure[];
   drained: (() => void) | null;
   vitals: ThreadVitals | null;
-  /** Warm; until then it has nothing, and then it gets everything at once. */
+  /** Warm; until then it has nothing, and then it gets everything. */
   started: boolean;
+  /** What it is still to get; the first one may be sent in part. */
+  readonly unsent: Generator<DeltaPart, void, undefined>[];
+  /** When the part was sent that it has not taken yet; null when it has taken all. */
+  sentMs: number | null;
 }
 
 /** One thread as the admin API shows it. */
@@ -190,6 +195,20 @@ export class ThreadPool {
       worker.postMessage({ kind: 'reopen' } satisfies ToThread);
   }
 
+  /** For how long a thread has taken nothing of what it was sent; 0 while all go on. */
+  get stalledMs(): number {
+    const nowMs = this.#options.clock.nowMs();
+    return Math.max(
+      0,
+      ...this.#living().map(({ sentMs }) => (sentMs === null ? 0 : nowMs - sentMs)),
+    );
+  }
+
+  /** Whether every thread serves some version. */
+  get isComplete(): boolean {
+    return this.#threads.every((thread) => thread !== null && thread.version > 0);
+  }
+
   /** Stops accepting, lets requests finish for up to `timeoutMs`, ends all threads. */
   async drain(timeoutMs: number): Promise<void> {
     this.#stopping = true;
@@ -242,6 +261,8 @@ export class ThreadPool {
       drained: null,
       vitals: null,
       started: false,
+      unsent: [],
+      sentMs: null,
     };
     this.#threads[index] = thread;
     return new Promise((resolve) => {
@@ -271,6 +292,7 @@ export class ThreadPool {
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
     if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
+    else if (message.kind === 'taken') this.#sendNext(thread);
     else if (message.kind === 'drained') thread.drained?.();
     else if (message.kind === 'vitals') {
       const { vitals } = message;
@@ -340,7 +362,23 @@ export class ThreadPool {
       return Array.from({ length: to - from }, (_, i) => ledger.chunk(kind, from + i, index));
     });
     if (chunks.length > 0) thread.worker.postMessage({ kind: 'chunks', chunks } satisfies ToThread);
-    thread.worker.postMessage({ kind: 'delta', delta } satisfies ToThread);
+    thread.unsent.push(deltaParts(delta));
+    if (thread.sentMs === null) this.#sendNext(thread);
+  }
+
+  /** One part at a time: a thread reads all messages that wait in one turn, in which it answers nobody. */
+  #sendNext(thread: Thread): void {
+    thread.sentMs = null;
+    // Behind the word to drain nothing is to be opened.
+    if (this.#stopping) return;
+    while (thread.unsent[0] !== undefined) {
+      const { value } = thread.unsent[0].next();
+      if (value === undefined) thread.unsent.shift();
+      else {
+        thread.sentMs = this.#options.clock.nowMs();
+        return thread.worker.postMessage({ kind: 'delta', ...value } satisfies ToThread);
+      }
+    }
   }
 }
 

@@ -15,6 +15,7 @@ import { AccessWriter } from '../http/access.ts';
 import { RULES } from '../http/rule.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
+import type { DeltaPart } from './delta-parts.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
 import { descriptorLimit } from '../net/descriptor-limit.ts';
 import { ProxyServer } from './server.ts';
@@ -47,6 +48,8 @@ const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();
 context.probe = peerProbe();
 let version = 0;
+/** The last version that a defect kept from being applied whole. */
+let lost = 0;
 const VITALS_MS = 1_000;
 /** Deltas apply strictly one after the other. */
 let queue: Promise<void> = start();
@@ -105,15 +108,27 @@ async function start(): Promise<void> {
 async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {
   switch (message.kind) {
     case 'delta':
-      // What it cannot serve is among its failures: every node would wait for ever for a version that none can serve whole.
-      await server.apply(message.delta);
-      version = message.delta.version;
-      return report();
+      return apply(message);
     case 'drain':
       return drain(message.timeoutMs);
     case 'reopen':
       return context.accessLog?.log.reopen();
   }
+}
+
+async function apply({ delta, isLast }: DeltaPart): Promise<void> {
+  try {
+    // What it cannot serve is among its failures: every node would wait for ever for a version that none can serve whole.
+    await server.apply(delta);
+  } catch (error) {
+    lost = delta.version;
+    throw error;
+  } finally {
+    send({ kind: 'taken' });
+  }
+  if (!isLast || delta.version === lost) return;
+  version = delta.version;
+  report();
 }
 
 async function drain(timeoutMs: number): Promise<void> {

@@ -33,6 +33,9 @@ export interface Readiness {
   readonly pending: readonly string[];
 }
 
+/** A thread that takes nothing new for so long hangs. */
+const STALLED_MS = 30_000;
+
 export class Agent {
   readonly ledger: Ledger;
   readonly services = new ServiceView();
@@ -111,7 +114,7 @@ export class Agent {
     if (alive === 0) pending.push('no proxy thread is alive');
     if (this.dns !== null && this.dnsAddress === null) pending.push('DNS is not ready yet');
     if (publishedVersion === 0) pending.push('no configuration was read yet');
-    else if (servedVersion < publishedVersion) {
+    else if (servedVersion < publishedVersion && !this.#isUpdating()) {
       pending.push(
         `version ${publishedVersion} is not served by every thread, version ${servedVersion} is`,
       );
@@ -125,6 +128,12 @@ export class Agent {
       }
     }
     return { ready: pending.length === 0, pending };
+  }
+
+  /** Whether every thread serves callers as before and goes on taking what is new: a large update must not make a node unready. */
+  #isUpdating(): boolean {
+    const { isComplete, stalledMs } = this.threads;
+    return this.#hasServed && isComplete && stalledMs < STALLED_MS;
   }
 
   #isMostlyClosed(): boolean {

@@ -168,6 +168,11 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/thread/warm-up.ts TIME_MAX_MS',
     ],
     [
+      'Ports, endpoints and identities of a change that a thread reads at a time',
+      'The next part is sent when this one is served; a Service is never cut',
+      'proxy/thread/delta-parts.ts PART_ITEMS_MAX',
+    ],
+    [
       'Restarts of the parts of the main thread within ten minutes',
       'The process drains and ends with code 1',
       'base/supervisor.ts RESTARTS_MAX',
