@@ -2,9 +2,7 @@
 
 import type { RetryCondition, RetryPolicy } from '../model/policy.ts';
 import { SLAB_BYTES } from '../proxy/net/context.ts';
-import { BODY_OVERHEAD_BYTES } from '../proxy/http1/codec/body.ts';
 import type { Head } from '../proxy/http/head.ts';
-import { requestHeadBound } from '../proxy/http1/codec/head-writer.ts';
 import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http/retry.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { ServiceState } from '../proxy/table/table.ts';
@@ -37,8 +35,7 @@ export function retryFacts(service: ServiceState, { head, data }: Arrived): Retr
 function keepsBody(head: Head, headBytes: number, bodyMax: number): boolean {
   if (head.chunked) return false;
   if (head.contentLength <= 0) return true;
-  const beside = SLAB_BYTES - requestHeadBound(headBytes, head.targetRaw) - BODY_OVERHEAD_BYTES;
-  return head.contentLength <= Math.max(bodyMax, beside);
+  return head.contentLength <= Math.max(bodyMax, SLAB_BYTES - headBytes);
 }
 
 /** Why another try is out of the question, in the order in which the proxy looks. */

@@ -5,7 +5,8 @@ import {
   CHUNK_END,
   ChunkedDecoder,
 } from '../../src/proxy/http1/codec/chunked.ts';
-import { BodyPass } from '../../src/proxy/http1/codec/body.ts';
+import { BodyReader } from '../../src/proxy/http1/codec/body-reader.ts';
+import { BODY_OVERHEAD_BYTES, BodyWriter } from '../../src/proxy/http1/codec/body-writer.ts';
 import {
   BAD,
   FIELD_KINDS,
@@ -276,36 +277,51 @@ function same(one: Decoding, other: Decoding, how: string): void {
 
 const FRAMINGS = [FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE];
 const passed = Buffer.alloc(2 * 4096 + TRAILER_LINES_BYTES_MAX);
-const body = new BodyPass(false);
+const reader = new BodyReader(false);
+const writer = new BodyWriter();
 
 /** Passes a body in pieces of `step` bytes. Returns what left, and how much of the input it took. */
 function passBy(input: Buffer, [kind, length]: readonly [number, number], step: number) {
   const framing = FRAMINGS[kind & 3]!;
   const rechunk = framing !== FRAMING_NONE && (kind & 4) !== 0;
-  body.begin(framing, length, rechunk);
+  reader.begin(framing, length);
+  writer.begin(rechunk);
   const sent: Buffer[] = [];
   let used = 0;
   let wire = 0;
+  let content = 0;
+  let at = 0;
+  let out = passed;
+  const sink = {
+    onBody(data: Buffer, start: number, end: number): boolean {
+      content += end - start;
+      at = writer.write(data, start, end, out, at);
+      return true;
+    },
+  };
   for (let from = 0; from < input.length; from += step) {
     const to = Math.min(input.length, from + step);
-    const room = body.room(to - from);
-    const wasDone = body.done;
-    const end = body.pass(input, from, to, passed.subarray(0, room), 0);
-    if (end < 0) return { outcome: `bad ${body.rule}`, sent: 0, used: 0 };
-    invariant(body.pos >= from && body.pos <= to, 'position outside the input');
-    invariant(body.done || body.pos === to, 'input left over inside a body');
-    if (wasDone) invariant(end === 0 && body.pos === from, 'bytes behind the body were passed on');
-    sent.push(Buffer.from(passed.subarray(0, end)));
-    wire += end;
-    used += body.pos - from;
-    invariant(body.wireBytes === wire, `${body.wireBytes} bytes counted, ${wire} written`);
+    const wasDone = reader.done;
+    at = 0;
+    out = passed.subarray(0, to - from + BODY_OVERHEAD_BYTES + TRAILER_LINES_BYTES_MAX);
+    if (!reader.read(input, from, to, sink))
+      return { outcome: `bad ${reader.rule}`, sent: 0, used: 0 };
+    invariant(reader.pos >= from && reader.pos <= to, 'position outside the input');
+    invariant(reader.done || reader.pos === to, 'input left over inside a body');
+    if (wasDone) invariant(at === 0 && reader.pos === from, 'bytes behind the body were passed on');
+    if (reader.done && !wasDone) at = writer.end(reader.trailers, out, at);
+    else at = writer.closeChunk(out, at);
+    sent.push(Buffer.from(out.subarray(0, at)));
+    wire += at;
+    used += reader.pos - from;
+    invariant(writer.wireBytes === wire, `${writer.wireBytes} bytes counted, ${wire} written`);
   }
-  if (framing === FRAMING_LENGTH) invariant(body.bytes === Math.min(length, used), 'payload');
+  if (framing === FRAMING_LENGTH) invariant(content === Math.min(length, used), 'payload');
   const payload = rechunk
     ? decode(Buffer.concat(sent)).body
     : Buffer.concat(sent).toString('latin1');
-  invariant(payload.length === body.bytes, 'what leaves is not what was counted');
-  return { outcome: body.done ? 'done' : 'open', sent: payload, used };
+  invariant(payload.length === content, 'what leaves is not what was counted');
+  return { outcome: reader.done ? 'done' : 'open', sent: payload, used };
 }
 
 /** The first byte says how the body is framed, the second how long it says to be. Bytes behind it belong to nobody. */

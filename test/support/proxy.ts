@@ -17,6 +17,7 @@ import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../src/model/settings.ts';
 import { ThreadContext } from '../../src/proxy/http/context.ts';
+import { http1Connector } from '../../src/proxy/http1/endpoint.ts';
 import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
 import { LedgerView } from '../../src/proxy/ledger/cells.ts';
 import {
@@ -102,7 +103,15 @@ export class TestProxy {
         : new StrictGuard(this.clock);
     const { clock, guard } = this;
     const { descriptors = Infinity } = options;
-    this.context = new ThreadContext({ clock, random, guard, settings, isTrusted, descriptors });
+    this.context = new ThreadContext({
+      clock,
+      random,
+      guard,
+      settings,
+      isTrusted,
+      descriptors,
+      connector: http1Connector,
+    });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
     this.governor = new Governor(this.ledger, this.clock);

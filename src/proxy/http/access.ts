@@ -8,6 +8,7 @@ import type { AccessLog } from '../telemetry/access-log.ts';
 import { AccessRecord } from '../telemetry/access-record.ts';
 import type { PortState } from '../table/table.ts';
 import type { Account } from './account.ts';
+import type { Replay } from './replay.ts';
 
 /** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
 export interface AccessOrigin {
@@ -19,20 +20,20 @@ export interface AccessOrigin {
 export interface AccessCaller {
   readonly address: string;
   readonly port: PortState;
+  readonly protocol: string;
   /** Kept by the access log; null until the first line. */
   accessOrigin: AccessOrigin | null;
   identify(): Identity | undefined;
+  /** The target of the head in `kept` as it is sent on. */
+  targetSent(kept: Buffer, headBytes: number): Buffer;
 }
 
 /** A request that ended, for the access log. */
 export interface AccessRequest extends Account {
   readonly rule: string;
-  readonly http10: boolean;
-  readonly request: Account['request'] & {
-    readonly kept: Buffer | null;
-    readonly methodEnd: number;
-    readonly targetEnd: number;
-  };
+  /** Of the last try; '' without one. */
+  readonly endpointKey: string;
+  readonly replay: Replay;
 }
 
 export class AccessWriter {
@@ -50,18 +51,25 @@ export class AccessWriter {
   write(caller: AccessCaller, exchange: AccessRequest, nowMs: number): void {
     if (!this.log.wants(exchange.status, exchange.failure !== '', this.#random)) return;
     const record = this.#record;
-    const kept = exchange.request.kept as Buffer;
     this.#begin(caller, nowMs - exchange.startedMs);
-    record.method = kept.toString('latin1', 0, exchange.request.methodEnd);
-    record.setTarget(kept, exchange.request.methodEnd + 1, exchange.request.targetEnd);
-    record.protocol = exchange.http10 ? 'HTTP/1.0' : 'HTTP/1.1';
+    const { buffer, targetStart, targetEnd } = exchange.replay;
+    record.method = buffer.toString(
+      'latin1',
+      exchange.replay.methodStart,
+      exchange.replay.methodEnd,
+    );
+    if (exchange.replay.targetChanges) {
+      const sent = caller.targetSent(buffer, exchange.replay.headBytes);
+      record.setTarget(sent, 0, sent.length);
+    } else record.setTarget(buffer, targetStart, targetEnd);
+    record.protocol = caller.protocol;
     record.status = exchange.status;
     record.failure = exchange.failure;
     record.rule = exchange.rule;
-    record.requestBytes = exchange.request.body.bytes;
-    record.responseBytes = exchange.response.body.bytes;
+    record.requestBytes = exchange.requestBytes;
+    record.responseBytes = exchange.responseBytes;
     record.tries = exchange.tries;
-    record.endpoint = exchange.endpoint === null ? '' : exchange.endpoint.key;
+    record.endpoint = exchange.endpointKey;
     this.log.write(record);
   }
 

@@ -33,12 +33,16 @@ export interface Account {
   readonly failure: FailureReason | '';
   readonly tries: number;
   readonly startedMs: number;
-  readonly headMs: number;
-  readonly tryStartedMs: number;
+  /** What earlier tries kept it waiting. */
   readonly waitedMs: number;
-  readonly endpoint: EndpointState | null;
-  readonly request: { readonly body: { readonly bytes: number } };
-  readonly response: { readonly body: { readonly bytes: number } };
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+}
+
+export interface LastTry {
+  readonly endpoint: EndpointState;
+  /** How long the endpoint kept the request waiting. */
+  latencyMs(now: number): number;
 }
 
 export function add(cells: Cells, cell: number, amount: number): void {
@@ -86,16 +90,14 @@ export function beginRequest(cells: Cells): void {
   Atomics.add(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
 }
 
-/** Counts all that is known of a request that ended. */
-export function endRequest(exchange: Account, cells: Cells, now: number): void {
+/** Counts all that is known of a request that ended, `endMs` is when. */
+export function endRequest(request: Account, cells: Cells, endMs: number): void {
   add(cells, SERVICE_OWN.inFlight, -1);
   Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
-  // A tunnel lasts as long as its users like; what counts is how long it took to open.
-  const endMs = exchange.status === 101 ? exchange.headMs : now;
-  countRequest(cells, exchange.status, exchange.failure);
-  if (exchange.tries > 0) countLatency(cells, endMs - exchange.startedMs);
-  add(cells, SERVICE_OWN.requestBytes, exchange.request.body.bytes);
-  add(cells, SERVICE_OWN.responseBytes, exchange.response.body.bytes);
+  countRequest(cells, request.status, request.failure);
+  if (request.tries > 0) countLatency(cells, endMs - request.startedMs);
+  add(cells, SERVICE_OWN.requestBytes, request.requestBytes);
+  add(cells, SERVICE_OWN.responseBytes, request.responseBytes);
 }
 
 /** The cell of a status slot that the breaker reads for a response status, or for a network error (0). */
@@ -107,31 +109,25 @@ function breakerCell(status: number): number {
  * Ends the try that a request ended with. Endpoint and breaker hear of it only when it says something about them: an answer, or
  * a failure that is the endpoint's own.
  */
-export function endLastTry(exchange: Account, service: ServiceState | null, now: number): void {
-  const endpoint = exchange.endpoint as EndpointState;
-  const { status } = exchange;
+export function endLastTry(
+  request: Account,
+  tried: LastTry,
+  service: ServiceState | null,
+  now: number,
+): void {
+  const { endpoint } = tried;
+  const { status } = request;
   // A tunnel was answered when it opened. Who of the two is at fault when it breaks, nobody can tell.
-  const failure = status === 101 ? '' : exchange.failure;
+  const failure = status === 101 ? '' : request.failure;
   if (failure !== '' && !blamesEndpoint(failure)) return abandonTry(endpoint);
   const answered = failure === '' ? status : 0;
-  const latencyMs = tryLatencyMs(exchange, now);
+  const latencyMs = tried.latencyMs(now);
   endTry(endpoint, answered, latencyMs);
   const breaker = service?.statusCells ?? null;
   if (breaker === null) return;
   add(breaker, breakerCell(answered), 1);
-  const waitedMs = exchange.waitedMs + latencyMs;
+  const waitedMs = request.waitedMs + latencyMs;
   add(breaker, STATUS_BUCKETS + bucketOf(waitedMs, 2, SERVICE_BUCKETS), 1);
-}
-
-/**
- * How long the endpoint of the present try has kept the request waiting: from when it had the whole request to the head of its
- * response, or to now without one. How fast the caller sends and reads is none of its business.
- */
-export function tryLatencyMs(
-  { headMs, tryStartedMs }: Pick<Account, 'headMs' | 'tryStartedMs'>,
-  now: number,
-): number {
-  return (headMs > 0 ? headMs : now) - tryStartedMs;
 }
 
 /** Ends one try by no fault of its endpoint. */

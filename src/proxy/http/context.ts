@@ -8,6 +8,7 @@ import { listenersMax } from '../table/listener-share.ts';
 import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
+import type { Connector } from './stream.ts';
 import { Head, TRAILER_LINES_BYTES_MAX } from './head.ts';
 
 /** Room in the write buffer beyond one whole read and a head: what rewriting adds, chunk framing, trailers. */
@@ -15,6 +16,8 @@ const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
 
 export interface ThreadOptions extends NetOptions {
   readonly isTrusted: (address: string) => boolean;
+  /** Opens streams to endpoints, on the connections of this thread. */
+  readonly connector: (context: ThreadContext) => Connector;
   /** By default identities are believed without end. */
   readonly trust?: IdentityTrust;
 }
@@ -30,6 +33,8 @@ export class ThreadContext extends NetContext {
   readonly date: DateLine;
   readonly requestHead: Head;
   readonly responseHead: Head;
+  /** Opens streams to endpoints. */
+  readonly connector: Connector;
   /** Null while the access log is off. */
   accessLog: AccessWriter | null = null;
   /** Listening sockets that this thread may have. */
@@ -37,14 +42,15 @@ export class ThreadContext extends NetContext {
 
   constructor(options: ThreadOptions) {
     const { headBytesMax, headFieldsMax } = options.settings;
-    // A head of nothing but short lines and lists grows by at most half.
-    super(options, headBytesMax + (headBytesMax >> 1) + WRITE_SLACK_BYTES);
+    // A head of nothing but short lines and lists grows by half; one of raw bytes in its target becomes three times as long.
+    super(options, 2 * headBytesMax + WRITE_SLACK_BYTES);
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
     this.trust = options.trust ?? new IdentityTrust();
     this.listenersMax = listenersMax(options.descriptors ?? Infinity, options.threads ?? 1);
     this.rules = new BrokenRules(options.clock);
     this.date = new DateLine(options.clock);
+    this.connector = options.connector(this);
     this.requestHead = new Head(headFieldsMax);
     this.responseHead = new Head(headFieldsMax);
   }

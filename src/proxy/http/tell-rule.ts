@@ -2,13 +2,13 @@
 
 import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { ThreadContext } from './context.ts';
 import type { PortState } from '../table/table.ts';
+import type { BrokenRules } from './broken-rules.ts';
 import type { Rule } from './rule.ts';
 
 /** `endpoint` is the one that was asked last; it is named only when the failure is its own. */
 export function tellRule(
-  context: ThreadContext,
+  rules: BrokenRules,
   caller: { readonly address: string; readonly port: PortState },
   broken: {
     readonly rule: Rule;
@@ -17,7 +17,7 @@ export function tellRule(
   },
 ): void {
   const { rule, reason, endpoint } = broken;
-  context.rules.report({
+  rules.report({
     rule,
     reason,
     service: caller.port.service.service.key,

@@ -1,5 +1,5 @@
 /**
- * One connection of a caller: cuts its bytes into requests and hands them to its exchange, one after the other.
+ * One HTTP/1.1 connection of a caller: cuts its bytes into requests and hands them to its exchange, one after the other.
  *
  *   idle ──► (partial head) ──► exchange ──► idle …        exchange ──► tunnel (101)
  *                  └── bad head ──► lingering ◄── last response ──┘          └──► closed
@@ -9,23 +9,29 @@ import type { Socket } from 'node:net';
 import { hash32 } from '../../base/hash.ts';
 import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
-import type { ThreadContext } from '../http/context.ts';
-import type { Expiring } from '../net/deadline-wheel.ts';
-import { SERVICE_OWN } from '../ledger/layout.ts';
-import { Defect } from '../net/copy-whole.ts';
-import { adopt, descriptorOf, reset, type SocketOwner } from '../net/socket.ts';
-import type { PortState } from '../table/table.ts';
 import type { AccessOrigin } from '../http/access.ts';
 import { add, countRequest } from '../http/account.ts';
-import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
-import { Exchange } from './exchange.ts';
-import { BAD, INCOMPLETE } from '../http/head.ts';
-import type { Forwarding } from './codec/head-writer.ts';
-import { writeLocalReply } from './local-reply.ts';
-import { parseRequestHead } from './codec/request-head.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { Exchange } from '../http/exchange.ts';
+import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from '../http/head.ts';
 import type { Rule } from '../http/rule.ts';
+import type { CallerStream, Forwarding } from '../http/stream.ts';
 import { tellRule } from '../http/tell-rule.ts';
-import type { Tunnel } from './tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { SERVICE_OWN } from '../ledger/layout.ts';
+import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
+import { READ_BYTES } from '../net/context.ts';
+import { Defect } from '../net/copy-whole.ts';
+import type { Expiring } from '../net/deadline-wheel.ts';
+import { adopt, bytesOnTheirWay, descriptorOf, reset, type SocketOwner } from '../net/socket.ts';
+import type { PortState } from '../table/table.ts';
+import { BodyReader, type BodySink } from './codec/body-reader.ts';
+import { namedByConnection } from './codec/connection-names.ts';
+import { OUT_OF_STEP } from './codec/local-reply.ts';
+import { parseRequestHead } from './codec/request-head.ts';
+import { sentTarget } from './codec/target.ts';
+import { ResponseSender } from './response-sender.ts';
+import { SocketEnd } from './socket-end.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
 const LINGER_MS = 1_000;
@@ -33,6 +39,8 @@ const LINGER_MS = 1_000;
 const LINGER_MS_MAX = 30_000;
 /** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
 export const DRAIN_IDLE_MS = 2_000;
+/** Largest body that is read and thrown away to keep a connection after an early answer. */
+const DISCARD_BYTES_MAX = 262_144;
 const LF = 10;
 const CR = 13;
 
@@ -40,7 +48,7 @@ export interface CallerHost {
   closed(connection: CallerConnection): void;
 }
 
-export class CallerConnection implements SocketOwner, Expiring, Guest {
+export class CallerConnection implements CallerStream, BodySink, SocketOwner, Expiring, Guest {
   readonly port: PortState;
   readonly socket: Socket;
   readonly address: string;
@@ -56,6 +64,21 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   readonly #context: ThreadContext;
   readonly #host: CallerHost;
   readonly #exchange: Exchange;
+  readonly #response: ResponseSender;
+  readonly #body = new BodyReader(false);
+  /** METHOD_* of the present request. */
+  #method = METHOD_OTHER;
+  #http10 = false;
+  #keepAlive = false;
+  /** Nothing of the body may be expected before an interim response. */
+  #expectsContinue = false;
+  /** -1 when not announced. */
+  #contentLength = -1;
+  /** The connection ends with the present response. */
+  #close = false;
+  /** Answered by the proxy; the rest of the request body is read and dropped. */
+  #discarding = false;
+  #discarded = 0;
   #tunnel: Tunnel | null = null;
   /** Bytes that wait: a partial head, or requests behind the one that runs. */
   #stash: Buffer | null = null;
@@ -70,7 +93,6 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   #lingering = false;
   #lingerSinceMs = 0;
   #gone = false;
-  #writtenBefore = 0;
 
   constructor(accepted: Socket, port: PortState, context: ThreadContext, host: CallerHost) {
     this.port = port;
@@ -84,10 +106,11 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     );
     this.#idleSinceMs = context.wheel.nowMs;
     this.#headSinceMs = context.wheel.nowMs;
-    this.#exchange = new Exchange(this, context);
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
     add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
     this.socket = adopt(accepted, this, context);
+    this.#response = new ResponseSender(context, this.socket);
+    this.#exchange = new Exchange(this, context);
     this.#armIdle();
   }
 
@@ -122,20 +145,38 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     return this.#headSinceMs === 0 ? IDLE : PARTIAL_HEAD;
   }
 
+  /** All that it takes of the memory for callers. */
+  get heldBytes(): number {
+    return pinnedBytes(this.#stash) + this.waitingBytes + this.#exchange.waitingBytes;
+  }
+
   get waitingBytes(): number {
-    const { writableLength } = this.socket;
-    return pinnedBytes(this.#stash) + writableLength + this.#exchange.waitingBytes;
+    return this.socket.writableLength;
+  }
+
+  bytesOnTheirWay(): number {
+    return bytesOnTheirWay(this.socket, this.#context.probe);
+  }
+
+  get protocol(): string {
+    return this.#http10 ? 'HTTP/1.0' : 'HTTP/1.1';
   }
 
   /** Others need the room: closes an idle connection, cuts one that does something. */
   shed(): void {
-    if (this.#exchange.active) this.#exchange.onShed();
+    if (this.#tunnel !== null) this.#tunnel.cut('caller_shed');
+    else if (this.#exchange.active) this.#exchange.onShed();
     else if (this.idle) this.socket.destroy();
     else this.abort();
   }
 
   get idle(): boolean {
-    return !this.#exchange.active && this.#tunnel === null && !this.#lingering;
+    return !this.#isBusy && this.#tunnel === null && !this.#lingering;
+  }
+
+  /** A request runs, or the rest of one comes in. */
+  get #isBusy(): boolean {
+    return this.#exchange.active || this.#discarding;
   }
 
   onData(data: Buffer, length: number): void {
@@ -145,7 +186,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
     if (this.#stash === null) return this.#consume(data, 0, length);
     // Behind a request that runs, at most one read waits.
-    if (this.#exchange.active) throw new Defect('bytes came from a caller that is held back');
+    if (this.#isBusy) throw new Defect('bytes came from a caller that is held back');
     const before = this.#stash.length;
     const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
     if (!this.#headMayBeWhole(whole, before)) {
@@ -162,8 +203,9 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
     // Nobody can tell a caller that has only said all from one that is gone: what closes inside a body has given up, and
     // so has what closes while it waits, unless the setting says otherwise. What waited behind is not begun any more.
-    const hasGivenUp = !this.#context.settings.halfClosedCallers || this.#exchange.wantsBody;
-    if (this.#exchange.active) {
+    const hasGivenUp = !this.#context.settings.halfClosedCallers || !this.#body.done;
+    if (this.#discarding) this.#stopDiscarding(true);
+    else if (this.#exchange.active) {
       if (hasGivenUp) this.#exchange.onCallerClosed();
     } else if (hasGivenUp) this.#linger();
     else this.socket.end();
@@ -172,7 +214,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   onDrain(): void {
     if (this.#tunnel !== null) this.#tunnel.onCallerDrain();
     else if (this.#exchange.active) this.#exchange.onCallerDrain();
-    else if (!this.#lingering) this.#consumeStash();
+    else if (!this.#lingering && !this.#discarding) this.#consumeStash();
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {
@@ -180,6 +222,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     this.#gone = true;
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
+    this.#discarding = false;
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
     else this.#exchange.onCallerClosed();
     this.#context.wheel.disarm(this);
@@ -187,11 +230,9 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   }
 
   onDeadline(nowMs: number): void {
-    if (this.#tunnel !== null) {
-      this.deadlineMs = this.#tunnel.onDeadline(nowMs);
-      return this.#context.wheel.arm(this);
-    }
-    if (this.#exchange.active) return this.#exchange.onDeadline(nowMs);
+    // The exchange and the tunnel have deadlines of their own.
+    if (this.#tunnel !== null || this.#exchange.active) return;
+    if (this.#discarding) return this.#stopDiscarding(true);
     if (this.#lingering) return this.#lingerOver(nowMs);
     if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
     // What came of the head tells at least how to answer; other connections have used the parser meanwhile.
@@ -227,11 +268,71 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     if (!this.#paused || this.#stash !== null) return;
     this.#paused = false;
     this.socket.resume();
+    this.#exchange.onCallerResumed();
   }
 
-  /** The exchange is over and its response written. */
-  onExchangeDone(close: boolean): void {
-    if (close || this.#gone) return this.#linger();
+  headAgain(kept: Buffer, headBytes: number): Head {
+    const { requestHead, settings } = this.#context;
+    if (parseRequestHead(kept, 0, headBytes, requestHead, settings) !== headBytes)
+      throw new Defect('the head that was kept is another one than was read');
+    return requestHead;
+  }
+
+  targetSent(kept: Buffer, headBytes: number): Buffer {
+    return sentTarget(kept, this.headAgain(kept, headBytes));
+  }
+
+  sendInterim(data: Buffer, head: Head): boolean {
+    if (this.#http10) return true;
+    // The caller may now send its body; no other interim response says so.
+    if (head.status === 100) this.#expectsContinue = false;
+    return this.#response.interim(data, head, 0, 0);
+  }
+
+  sendSwitch(data: Buffer, head: Head, from: number, end: number): void {
+    this.#response.interim(data, head, from, end);
+  }
+
+  sendHead(data: Buffer, head: Head, extra: Buffer | null): void {
+    this.#close =
+      !this.#mayKeep || !this.#body.done || ResponseSender.endsByClose(head, this.#http10);
+    this.#response.begin(data, head, { close: this.#close, http10: this.#http10 }, extra);
+  }
+
+  sendBody(data: Buffer, start: number, end: number): void {
+    this.#response.write(data, start, end);
+  }
+
+  flush(): boolean {
+    return this.#response.flush();
+  }
+
+  sendEnd(trailers: Buffer | null): void {
+    this.#response.end(trailers);
+  }
+
+  reply(reason: FailureReason, retryAfterMs: number): void {
+    const rest = !this.#body.done;
+    // Only a short body is worth reading to keep the connection; after Expect it may never come.
+    const isLong = this.#expectsContinue || this.#contentLength > DISCARD_BYTES_MAX;
+    const close =
+      !this.#mayKeep || reason === 'internal' || (rest && (isLong || OUT_OF_STEP.has(reason)));
+    this.#close = close;
+    const request = { method: this.#method, http10: this.#http10 };
+    this.#response.reply(request, { reason, retryAfterMs, close });
+    if (!rest || close) return this.onExchangeDone();
+    this.#discarding = true;
+    this.#discarded = this.#exchange.requestBytes;
+    this.resume();
+    this.#armDiscard();
+  }
+
+  get #mayKeep(): boolean {
+    return this.#keepAlive && !this.#context.draining && !this.port.closed;
+  }
+
+  onExchangeDone(): void {
+    if (this.#close || this.#gone) return this.#linger();
     const now = this.#context.wheel.nowMs;
     this.#idleSinceMs = now;
     this.#headSinceMs = 0;
@@ -243,13 +344,15 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   /** From now on the bytes of the caller go to the tunnel; those that came early go first. */
   switchTo(tunnel: Tunnel): void {
     this.#tunnel = tunnel;
-    this.deadlineMs = tunnel.onDeadline(this.#context.wheel.nowMs);
-    this.#context.wheel.arm(this);
     const early = this.#stash;
     this.#stash = null;
     if (early !== null) tunnel.onCallerData(early, 0, early.length);
     if (this.#ended) tunnel.onCallerEnd();
     this.resume();
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    return new CallerEnd(this.socket, this.#context, this);
   }
 
   /** The tunnel is over: what was written still leaves. */
@@ -269,6 +372,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   cut(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('draining');
     else if (this.#exchange.active) this.#exchange.onDrainOver();
+    else if (this.#discarding) this.#stopDiscarding(true);
     else this.abort();
   }
 
@@ -295,22 +399,13 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     this.abort();
   }
 
-  /** Whether exactly `bytes` left since this was last asked, which is once per response: else what follows is cut off. */
-  isInStep(bytes: number): boolean {
-    const written = this.socket.bytesWritten;
-    const left = written - this.#writtenBefore;
-    this.#writtenBefore = written;
-    return left === bytes || this.socket.destroyed;
-  }
-
   #consume(data: Buffer, from: number, end: number): void {
     let pos = from;
     this.#consuming = true;
     const exchange = this.#exchange;
     while (pos < end && !this.#lingering && !this.#gone) {
-      if (exchange.wantsBody) {
-        pos = exchange.feed(data, pos, end);
-        exchange.flush();
+      if (this.#isBusy && !this.#body.done) {
+        pos = this.#feed(data, pos, end);
         continue;
       }
       // A caller that does not read its responses gets no more of them.
@@ -319,7 +414,7 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
       if (next < 0) break;
       pos = next;
       // A body that came along leaves in one write with the head.
-      if (!exchange.wantsBody || next === end) exchange.flush();
+      if (this.#body.done || next === end) exchange.flush();
     }
     this.#consuming = false;
     if (pos < end) this.#keepRest(data, pos, end);
@@ -332,6 +427,58 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
     const isOurs = data !== this.#context.readBuffer;
     this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
     if (this.#exchange.active || this.socket.writableNeedDrain) this.pause();
+  }
+
+  /** Reads the body of the present request from `data[pos, end)`: how far it came. */
+  #feed(data: Buffer, pos: number, end: number): number {
+    // What waited may be longer than one read, for which the write buffer is made.
+    const stop = Math.min(end, pos + READ_BYTES);
+    const body = this.#body;
+    const isWhole = body.read(data, pos, stop, this);
+    if (this.#discarding) return this.#discardOn(isWhole, end);
+    if (!this.#exchange.active) return end;
+    if (!isWhole) {
+      this.#exchange.onBadRequest(body.rule);
+      return end;
+    }
+    if (body.done) this.#exchange.onRequestEnd(body.trailers);
+    this.#exchange.flush();
+    return body.pos;
+  }
+
+  onBody(data: Buffer, start: number, end: number): boolean {
+    if (this.#exchange.active) return this.#exchange.onRequestBody(data, start, end);
+    if (this.#discarding) this.#discarded += end - start;
+    return this.#discarding;
+  }
+
+  #discardOn(isWhole: boolean, end: number): number {
+    const { rule, done, pos } = this.#body;
+    const isTooLong = this.#discarded > DISCARD_BYTES_MAX;
+    if (!isWhole)
+      tellRule(this.#context.rules, this, {
+        rule: rule as Rule,
+        reason: 'bad_request',
+        endpoint: null,
+      });
+    if (!isWhole || isTooLong) {
+      this.#stopDiscarding(true);
+      return end;
+    }
+    if (done) this.#stopDiscarding(false);
+    else this.#armDiscard();
+    return pos;
+  }
+
+  #stopDiscarding(close: boolean): void {
+    this.#discarding = false;
+    this.#close ||= close;
+    this.onExchangeDone();
+  }
+
+  #armDiscard(): void {
+    this.deadlineMs = this.#context.wheel.nowMs + this.#context.settings.callerIdleMs;
+    this.#context.wheel.arm(this);
   }
 
   /** Parses the head at `pos`: the offset behind it, or -1 when it is not whole or was refused. */
@@ -349,7 +496,17 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
       this.#refuse(failure === '' ? 'bad_request' : failure, rule);
       return -1;
     }
-    this.#exchange.begin(data, requestHead, next - pos);
+    const head = requestHead;
+    this.#method = head.method;
+    this.#http10 = head.minor === 0;
+    this.#keepAlive = head.keepAlive;
+    this.#expectsContinue = head.expectContinue;
+    this.#contentLength = head.contentLength;
+    this.#close = false;
+    this.#body.begin(head.framing, head.contentLength, namedByConnection(data, head));
+    this.#response.reset();
+    this.deadlineMs = Infinity;
+    this.#exchange.begin(data, head, pos, next, !this.#body.done);
     return next;
   }
 
@@ -375,11 +532,11 @@ export class CallerConnection implements SocketOwner, Expiring, Guest {
   #refuse(reason: FailureReason, rule: Rule | ''): void {
     countRequest(this.port.service.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(this, reason, rule);
-    if (rule !== '') tellRule(this.#context, this, { rule, reason, endpoint: null });
-    const { out, date, requestHead } = this.#context;
+    if (rule !== '') tellRule(this.#context.rules, this, { rule, reason, endpoint: null });
+    const { requestHead } = this.#context;
     const request = { method: requestHead.method, http10: requestHead.minor === 0 };
-    const reply = { reason, retryAfterMs: 0, close: true };
-    this.#context.writeOut(this.socket, writeLocalReply(out, request, reply, date));
+    this.#response.reset();
+    this.#response.reply(request, { reason, retryAfterMs: 0, close: true });
     this.#linger();
   }
 
@@ -434,4 +591,30 @@ function forwardingOf(address: string, context: ThreadContext): Forwarding {
     address: Buffer.from(address),
     trusted: context.isTrusted(address),
   };
+}
+
+/** The side of a tunnel at a caller. */
+class CallerEnd extends SocketEnd {
+  readonly #connection: CallerConnection;
+
+  constructor(socket: Socket, context: ThreadContext, connection: CallerConnection) {
+    super(socket, context);
+    this.#connection = connection;
+  }
+
+  override pause(): void {
+    this.#connection.pause();
+  }
+
+  override resume(): void {
+    this.#connection.resume();
+  }
+
+  finish(): void {
+    this.#connection.leaveTunnel();
+  }
+
+  abort(): void {
+    this.#connection.abort();
+  }
 }

@@ -1,33 +1,27 @@
 /**
- * One connection to an endpoint: dialled, used by one exchange at a time, kept idle in between.
+ * One HTTP/1.1 connection to an endpoint: dialled, used by one request at a time, kept idle in between.
  *
- *   connecting ──► busy ──► idle ──► busy …
- *        └───────────┴────────┴──► closed
+ *   connecting ──► busy ──► idle ──► busy …        busy ──► tunnel (101)
+ *        └───────────┴────────┴──► closed                      └──► closed
  */
 
 import type { Socket } from 'node:net';
-import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { LimitPolicy } from '../../model/policy.ts';
+import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { ThreadContext } from '../http/context.ts';
-import type { Expiring } from '../net/deadline-wheel.ts';
+import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../http/head.ts';
+import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
-import { dial, type DialOwner, reset } from '../net/socket.ts';
-
-/** The exchange that a connection works for. */
-export interface ConnectionUser {
-  onConnected(): void;
-  /** Bytes of the response; valid only during the call. */
-  onResponseData(data: Buffer, length: number): void;
-  /** The endpoint sent FIN. */
-  onResponseEnd(): void;
-  onUpstreamDrain(): void;
-  /** It takes no more bytes; those of a response that came before still arrive, then `onUpstreamClosed`. */
-  onUpstreamDeaf(): void;
-  /** The connection is gone, for whatever reason. */
-  onUpstreamClosed(error: NodeJS.ErrnoException | null): void;
-  /** One of these, or the deadline of the connection, threw. */
-  onDefect(error: unknown): void;
-}
+import { READ_BYTES } from '../net/context.ts';
+import { Defect } from '../net/copy-whole.ts';
+import type { Expiring } from '../net/deadline-wheel.ts';
+import { bytesOnTheirWay, dial, type DialOwner, reset } from '../net/socket.ts';
+import { BodyReader, type BodySink } from './codec/body-reader.ts';
+import { namedByConnection } from './codec/connection-names.ts';
+import { parseResponseHead } from './codec/response-head.ts';
+import { RequestSender } from './request-sender.ts';
+import { SocketEnd } from './socket-end.ts';
 
 /**
  * A request that must not run twice is not sent on a connection idle for longer: its endpoint may be closing it just now. The
@@ -42,31 +36,43 @@ const QUIET_MS = 500;
 /** An endpoint that does not take the last bytes of a tunnel for this long does not get them. */
 const FINISH_MS = 10_000;
 
-export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
+export class EndpointConnection
+  implements EndpointStream, BodySink, DialOwner, IdleConnection, Expiring
+{
   readonly endpoint: EndpointState;
-  readonly socket: Socket;
   deadlineMs = Infinity;
   wheelTick = 0;
   wheelIndex = 0;
   connected = false;
-  closed = false;
-  /** True once an earlier exchange used it: then a close without a byte of response means it went stale. */
-  reused = false;
-  /** A byte of response came since it was acquired. */
-  answered = false;
-  /** A write failed: there is no sense in another one. */
   deaf = false;
   readonly #context: ThreadContext;
+  readonly #socket: Socket;
+  readonly #request: RequestSender;
+  readonly #body = new BodyReader(true);
+  #user: EndpointUser | null;
+  #tunnel: Tunnel | null = null;
+  #closed = false;
   #ownDial = 0;
-  #user: ConnectionUser | null;
+  /** An earlier request used it. */
+  #reused = false;
+  /** A byte of response came since it was acquired. */
+  #answered = false;
+  /** METHOD_* of the request. */
+  #method = METHOD_OTHER;
+  /** The final head came; its body follows. */
+  #inBody = false;
+  /** The endpoint keeps its connection open and in step. */
+  #reusable = false;
+  /** The response has no content by its method or status alone: a server may send some all the same. */
+  #inDoubt = false;
+  #isError = false;
   /** Bytes of a response head that is not complete yet. */
   #stash: Buffer | null = null;
-  #stashed = 0;
   #writtenBefore = 0;
   #idleSinceMs = 0;
   #usableFromMs = -Infinity;
 
-  constructor(endpoint: EndpointState, context: ThreadContext, user: ConnectionUser) {
+  constructor(endpoint: EndpointState, context: ThreadContext, user: EndpointUser) {
     this.endpoint = endpoint;
     this.#context = context;
     this.#user = user;
@@ -76,60 +82,97 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
     own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
     own[o + ENDPOINT_OWN.connectionsOpened] =
       (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
-    this.socket = dial(endpoint, this, context, () => {
+    this.#socket = dial(endpoint, this, context, () => {
       this.connected = true;
-      this.#ownDial = context.ownDials.add(this.socket);
+      this.#ownDial = context.ownDials.add(this.#socket);
       this.#user?.onConnected();
     });
+    this.#request = new RequestSender(context, this.#socket);
   }
 
-  /**
-   * Takes the most recently used idle connection of the endpoint that still stands, or dials a new one. `repeatable` is
-   * false for a request that is lost when the endpoint closes the connection meanwhile.
-   */
-  static acquire(
+  /** The most recently used idle connection of the endpoint that still stands; null without one that may be used. */
+  static reuse(
     endpoint: EndpointState,
-    context: ThreadContext,
-    user: ConnectionUser,
+    user: EndpointUser,
     repeatable: boolean,
-  ): EndpointConnection {
+  ): EndpointConnection | null {
     for (;;) {
       const idle = endpoint.idle.at(-1) as EndpointConnection | undefined;
-      if (idle === undefined || !idle.#isUsable(repeatable))
-        return new EndpointConnection(endpoint, context, user);
+      if (idle === undefined || !idle.#isUsable(repeatable)) return null;
       endpoint.idle.pop();
-      if (idle.closed || idle.socket.destroyed) continue;
+      if (idle.#closed || idle.#socket.destroyed) continue;
       idle.#user = user;
-      idle.reused = true;
-      idle.answered = false;
+      idle.#reused = true;
+      idle.#answered = false;
       idle.deadlineMs = Infinity;
       return idle;
     }
   }
 
-  /**
-   * Gives the connection back after a whole response; it is kept if there is room. With `inDoubt`, content may follow that the
-   * response must not have.
-   */
-  release(limits: LimitPolicy, inDoubt: boolean): void {
+  get mayBeStale(): boolean {
+    return this.#reused && !this.#answered;
+  }
+
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  bytesOnTheirWay(): number {
+    return bytesOnTheirWay(this.#socket, this.#context.probe);
+  }
+
+  sendHead(data: Buffer, head: Head, caller: CallerStream): void {
+    this.#method = head.method;
+    this.#inBody = false;
+    this.#request.begin(data, head, caller);
+  }
+
+  sendBody(data: Buffer, start: number, end: number): void {
+    if (!this.deaf) this.#request.write(data, start, end);
+  }
+
+  sendEnd(trailers: Buffer | null): void {
+    if (!this.deaf) this.#request.end(trailers);
+  }
+
+  flush(): boolean {
+    return this.deaf || this.#request.flush();
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  release(limits: LimitPolicy): void {
+    const isClean = this.#isReusable() && this.#socket.writableLength === 0;
+    if (isClean && !this.#isInStep(this.#request.wireBytes))
+      throw new Defect('a request left with another length than was counted');
     this.#user = null;
     const { idle, gone } = this.endpoint;
     const isFull = idle.length >= limits.idleConnectionsPerEndpoint;
-    if (this.closed || this.deaf || gone || isFull || this.#context.draining || !this.#isListening)
+    // A slow caller may have made us stop reading: then nobody knows what stands behind the response.
+    const isPaused = this.#socket.isPaused();
+    if (!isClean || this.#closed || gone || isFull || this.#context.draining || isPaused)
       return this.close();
     const now = this.#context.wheel.nowMs;
     this.#idleSinceMs = now;
-    this.#usableFromMs = inDoubt ? now + QUIET_MS : now;
+    this.#usableFromMs = this.#inDoubt ? now + QUIET_MS : now;
     this.deadlineMs = now + limits.idleConnectionMs;
     this.#context.wheel.arm(this);
     // Below those that may be taken, and above those in doubt that came later: the last one tells for all.
-    if (inDoubt) idle.unshift(this);
+    if (this.#inDoubt) idle.unshift(this);
     else idle.push(this);
   }
 
-  /** A slow caller may have made us stop reading: then nobody knows what stands behind the response. */
-  get #isListening(): boolean {
-    return !this.socket.isPaused();
+  #isReusable(): boolean {
+    const { ended, isLast, bodyBytes } = this.#request;
+    // Who refuses a long body mostly closes with a part of it unread, whether or not it says so: the reset is on its way.
+    const isRefused = this.#isError && bodyBytes > READ_BYTES;
+    return this.#reusable && ended && !isLast && !this.deaf && !isRefused;
   }
 
   #isUsable(repeatable: boolean): boolean {
@@ -138,80 +181,131 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
     return repeatable || nowMs - this.#idleSinceMs < FRESH_IDLE_MS_MAX;
   }
 
-  /** Another user takes over the open connection. */
-  handTo(user: ConnectionUser): void {
-    this.#user = user;
-  }
-
-  /** Lets go of the user and closes once what was written has left. */
-  finish(): void {
-    this.#user = null;
-    if (this.closed) return;
-    this.socket.destroySoon();
-    this.deadlineMs = this.#context.wheel.nowMs + FINISH_MS;
-    this.#context.wheel.arm(this);
-  }
-
-  /** Lets go of the user and cuts the connection with a reset. */
-  reset(): void {
-    this.#user = null;
-    reset(this.socket);
-  }
-
-  /** Lets go of the user and closes at once; half-sent bytes are dropped. Safe to call twice. */
   close(): void {
     this.#user = null;
     this.deadlineMs = Infinity;
     this.#stash = null;
-    this.socket.destroy();
+    this.#request.drop();
+    this.#socket.destroy();
   }
 
-  /** Keeps a part of a response head until more arrives. */
-  keep(data: Buffer, start: number, end: number): void {
-    const size = end - start;
-    const stash = Buffer.allocUnsafe(size);
-    data.copy(stash, 0, start, end);
-    this.#stash = stash;
-    this.#stashed = size;
+  get tunnelEnd(): TunnelEnd {
+    return new EndpointEnd(this.#socket, this.#context, this);
+  }
+
+  switchTo(tunnel: Tunnel): void {
+    this.#user = null;
+    this.#tunnel = tunnel;
+  }
+
+  /** The tunnel lets go of it; it closes when what was written has left, or after a while. */
+  leaveTunnel(): void {
+    this.#tunnel = null;
+    if (this.#closed) return;
+    this.deadlineMs = this.#context.wheel.nowMs + FINISH_MS;
+    this.#context.wheel.arm(this);
   }
 
   onData(data: Buffer, length: number): void {
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointData(data, 0, length);
     const user = this.#user;
     // An endpoint that speaks while nobody asked is not in step with us: its next response cannot be trusted.
     if (user === null) return this.close();
-    this.answered = true;
-    if (this.#stash === null) return user.onResponseData(data, length);
-    const whole = Buffer.concat([this.#stash.subarray(0, this.#stashed), data.subarray(0, length)]);
+    this.#answered = true;
+    user.onResponseActivity();
+    if (this.#stash === null) return this.#read(user, data, length);
+    const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
     this.#stash = null;
-    user.onResponseData(whole, whole.length);
+    this.#read(user, whole, whole.length);
   }
 
+  #read(user: EndpointUser, data: Buffer, length: number): void {
+    let pos = 0;
+    while (!this.#inBody) {
+      if (pos === length) return;
+      const next = this.#readHead(user, data, pos, length);
+      if (next < 0 || this.#user !== user) return;
+      pos = next;
+    }
+    if (!this.#body.read(data, pos, length, this)) return user.onBadBody(this.#body.rule);
+    if (this.#user !== user) return;
+    if (!this.#body.done) return user.onResponseRead();
+    // Bytes behind the response mean that the endpoint is out of step: its connection is not used again. After a read that
+    // filled the buffer nobody knows whether there are any.
+    if (this.#body.pos < length || length >= READ_BYTES) this.#reusable = false;
+    user.onResponseEnd(this.#body.trailers);
+  }
+
+  /** Reads one head, interim or final, at `pos`: the offset behind it, or -1 when there is nothing more to read. */
+  #readHead(user: EndpointUser, data: Buffer, pos: number, length: number): number {
+    const { settings, responseHead: head } = this.#context;
+    const next = parseResponseHead(data, pos, length, head, settings, this.#method);
+    if (next === INCOMPLETE) {
+      this.#stash = Buffer.from(data.subarray(pos, length));
+      return -1;
+    }
+    if (next === BAD) {
+      const isTooLarge = head.failure === 'response_head_too_large';
+      user.onBadHead(isTooLarge ? 'response_head_too_large' : 'bad_response', head.rule);
+      return -1;
+    }
+    if (head.status === 101) {
+      user.onSwitch(data, head, next, length);
+      return -1;
+    }
+    if (head.status < 200) user.onInterim(data, head);
+    else this.#beginBody(user, data, head);
+    return next;
+  }
+
+  #beginBody(user: EndpointUser, data: Buffer, head: Head): void {
+    this.#inBody = true;
+    this.#reusable = head.keepAlive;
+    this.#inDoubt = head.framing === FRAMING_NONE && mayHaveContent(head);
+    this.#isError = head.status >= 400;
+    this.#body.begin(head.framing, head.contentLength, namedByConnection(data, head));
+    user.onResponseHead(data, head);
+  }
+
+  onBody(data: Buffer, start: number, end: number): boolean {
+    if (this.#user === null) return false;
+    this.#user.onResponseBody(data, start, end);
+    return true;
+  }
+
+  /** A FIN may be the end of a body; any other close is a cut, whatever was read before. */
   onEnd(): void {
-    if (this.#user === null) this.close();
-    else this.#user.onResponseEnd();
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointEnd();
+    const user = this.#user;
+    if (user === null) return this.close();
+    if (this.#inBody && this.#body.endByClose()) user.onResponseEnd(null);
+    else user.onEndpointClosed(null);
   }
 
   onDrain(): void {
-    this.#user?.onUpstreamDrain();
+    if (this.#tunnel !== null) this.#tunnel.onEndpointDrain();
+    else this.#user?.onEndpointDrain();
   }
 
   onWriteFailed(): void {
     this.deaf = true;
+    if (this.#tunnel !== null) return;
     if (this.#user === null) this.close();
-    else this.#user.onUpstreamDeaf();
+    else this.#user.onEndpointDeaf();
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {
-    this.closed = true;
+    this.#closed = true;
     this.#context.room.endpointConnections--;
     if (this.#ownDial !== 0) this.#context.ownDials.remove(this.#ownDial);
     this.#context.wheel.disarm(this);
     const { words, w, own, o } = this.endpoint.cells;
     Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
     own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(error);
     const user = this.#user;
     this.#user = null;
-    if (user !== null) return user.onUpstreamClosed(error);
+    if (user !== null) return user.onEndpointClosed(error);
     const index = this.endpoint.idle.indexOf(this);
     if (index >= 0) this.endpoint.idle.splice(index, 1);
   }
@@ -222,19 +316,56 @@ export class EndpointConnection implements DialOwner, IdleConnection, Expiring {
 
   onDefect(error: unknown): void {
     const user = this.#user;
+    const tunnel = this.#tunnel;
     this.close();
-    if (user === null) this.#context.guard.caught('proxy', error);
-    else user.onDefect(error);
+    if (user !== null) return user.onDefect(error);
+    this.#context.guard.caught('proxy', error);
+    tunnel?.onDefect();
   }
 
   /**
    * Whether exactly `bytes` left on it since it was acquired. Asked before it is used again: a request that was cut, or
    * doubled, would make the next one something else than its caller wrote.
    */
-  isInStep(bytes: number): boolean {
-    const written = this.socket.bytesWritten;
+  #isInStep(bytes: number): boolean {
+    const written = this.#socket.bytesWritten;
     const left = written - this.#writtenBefore;
     this.#writtenBefore = written;
-    return left === bytes || this.socket.destroyed;
+    return left === bytes || this.#socket.destroyed;
   }
+}
+
+/** The side of a tunnel at an endpoint. */
+class EndpointEnd extends SocketEnd {
+  readonly #connection: EndpointConnection;
+
+  constructor(socket: Socket, context: ThreadContext, connection: EndpointConnection) {
+    super(socket, context);
+    this.#connection = connection;
+  }
+
+  finish(): void {
+    this.socket.destroySoon();
+    this.#connection.leaveTunnel();
+  }
+
+  abort(): void {
+    this.#connection.leaveTunnel();
+    reset(this.socket);
+  }
+}
+
+/** Of a response that ends with its head: it announces content, or it answers HEAD without a word about a length. */
+function mayHaveContent({ status, chunked, contentLength }: Head): boolean {
+  return chunked || contentLength > 0 || (contentLength < 0 && status !== 204 && status !== 304);
+}
+
+/** Opens streams on HTTP/1.1 connections of a thread. */
+export function http1Connector(context: ThreadContext): Connector {
+  return {
+    acquire: (endpoint, user, repeatable) =>
+      EndpointConnection.reuse(endpoint, user, repeatable) ??
+      new EndpointConnection(endpoint, context, user),
+    dial: (endpoint, user) => new EndpointConnection(endpoint, context, user),
+  };
 }

@@ -26,13 +26,13 @@ class TestGuest implements Guest {
   asked = 0;
   #waiting = 0;
 
-  get waitingBytes(): number {
+  get heldBytes(): number {
     this.asked++;
     return this.#waiting;
   }
 
   /** As a connection does that gets bytes. */
-  set waitingBytes(bytes: number) {
+  set heldBytes(bytes: number) {
     this.#waiting = bytes;
     if (this.asleep) this.room?.wake(this);
   }
@@ -130,7 +130,7 @@ test('memory that waits is added up, and who has more than its share gives up wh
   const greedy = fill(room, 'a', 20);
   const fair = fill(room, 'b', 20);
   for (const guest of [...greedy, ...fair]) guest.standing = BUSY;
-  for (const guest of greedy) guest.waitingBytes = 10 * CONNECTION_BYTES;
+  for (const guest of greedy) guest.heldBytes = 10 * CONNECTION_BYTES;
   clock.advance(200);
   assert(room.bytes <= bytes, `${room.bytes} of ${bytes}`);
   assert.equal(fair.filter(({ gone }) => gone).length, 0);
@@ -184,7 +184,7 @@ test('whatever comes and goes, no limit is passed and nobody below its share is 
         const isFull = guests.length >= limits.connections;
         const guest = come(room, source, service);
         if (isFull && before + 1 <= limits.connections / sources) assert.notEqual(guest, null);
-        if (guest !== null) guests.push(Object.assign(guest, { standing, waitingBytes: waiting }));
+        if (guest !== null) guests.push(Object.assign(guest, { standing, heldBytes: waiting }));
       }
       guests = guests.filter(({ gone }) => !gone);
       assert.equal(room.size, guests.length);
@@ -203,12 +203,12 @@ test('what waits is asked of those alone that may have something, each time anew
   clock.advance(1_000);
   assert.deepEqual(new Set(idle.map(({ asked }) => asked)), new Set([1]));
   assert(busy.asked >= 5, 'what a busy connection holds may grow by itself');
-  woken.waitingBytes = 5_000;
-  busy.waitingBytes = 300;
+  woken.heldBytes = 5_000;
+  busy.heldBytes = 300;
   clock.advance(1_000);
   assert.equal(room.bytes, 102 * CONNECTION_BYTES + 5_300);
-  woken.waitingBytes = 0;
-  busy.waitingBytes = 0;
+  woken.heldBytes = 0;
+  busy.heldBytes = 0;
   clock.advance(1_000);
   assert.equal(room.bytes, 102 * CONNECTION_BYTES);
   assert(woken.asleep && !busy.asleep);

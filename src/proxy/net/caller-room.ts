@@ -27,7 +27,7 @@ export interface Guest {
   readonly service: string;
   readonly standing: typeof PARTIAL_HEAD | typeof IDLE | typeof LEAVING | typeof BUSY;
   /** Memory that waits for a peer of this connection: a partial head, a kept body, what a slow reader has not taken. */
-  readonly waitingBytes: number;
+  readonly heldBytes: number;
   /** Owned by the room: nothing waits, and nothing can until the caller sends a byte; then `wake` must be called. */
   asleep: boolean;
   /** Lets go of the caller at once. */
@@ -177,9 +177,9 @@ export class CallerRoom implements Expiring {
   sweep(): void {
     let total = this.#size * CONNECTION_BYTES;
     for (const guest of this.#awake) {
-      const { waitingBytes, standing } = guest;
-      total += waitingBytes;
-      if (waitingBytes > 0 || (standing !== IDLE && standing !== PARTIAL_HEAD)) continue;
+      const { heldBytes, standing } = guest;
+      total += heldBytes;
+      if (heldBytes > 0 || (standing !== IDLE && standing !== PARTIAL_HEAD)) continue;
       guest.asleep = true;
       this.#awake.delete(guest);
     }
@@ -187,7 +187,7 @@ export class CallerRoom implements Expiring {
     if (total <= this.#limits.bytes) return;
     for (const holder of this.#sources.values()) {
       holder.bytes = holder.guests.size * CONNECTION_BYTES;
-      for (const guest of holder.guests) holder.bytes += guest.waitingBytes;
+      for (const guest of holder.guests) holder.bytes += guest.heldBytes;
     }
     this.#shedBytes();
   }
@@ -253,7 +253,7 @@ export class CallerRoom implements Expiring {
 
   #shedFrom(source: string, holder: Holder, wanted: number): number {
     const order = [...holder.guests]
-      .map((guest) => ({ guest, standing: guest.standing, bytes: guest.waitingBytes }))
+      .map((guest) => ({ guest, standing: guest.standing, bytes: guest.heldBytes }))
       .filter(({ standing, bytes }) => standing !== BUSY || bytes > 0)
       // Those that do something go by what they hold.
       .sort((a, b) => a.standing - b.standing || (a.standing === BUSY ? b.bytes - a.bytes : 0));

@@ -77,11 +77,15 @@ export class NetContext {
    * socket keeps it and the thread takes a new one. Returns false when the writer should wait for 'drain'.
    */
   writeOut(
-    socket: { write(data: Uint8Array): boolean; readonly writableLength: number },
+    socket: {
+      readonly writableLength: number;
+      readonly connecting: boolean;
+      write(data: Uint8Array): boolean;
+    },
     length: number,
   ): boolean {
     const data = this.out.subarray(0, wholeUpTo(length, this.out));
-    if (length < COPY_BYTES_MAX && socket.writableLength !== 0)
+    if (length < COPY_BYTES_MAX && (socket.writableLength !== 0 || socket.connecting))
       return socket.write(Buffer.from(data));
     const more = socket.write(data);
     if (socket.writableLength !== 0) this.out = Buffer.allocUnsafeSlow(this.#outBytes);

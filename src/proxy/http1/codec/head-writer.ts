@@ -16,9 +16,9 @@ import {
   FIELD_X_FORWARDED_HOST,
   FIELD_X_FORWARDED_PROTO,
   type Head,
-  METHOD_OPTIONS,
 } from '../../http/head.ts';
-import { copyTarget } from './target.ts';
+import type { Forwarding } from '../../http/stream.ts';
+import { copyTarget, isServerWide } from './target.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
 
 const CR = 13;
@@ -82,15 +82,6 @@ const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
 const FORWARDED_PROTO = Buffer.from('X-Forwarded-Proto: ');
 const FORWARDED_HOST = Buffer.from('X-Forwarded-Host: ');
 
-/** What the head writer needs to know of the caller's connection; made once per connection. */
-export interface Forwarding {
-  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
-  readonly lines: Buffer | null;
-  readonly address: Buffer;
-  /** Keep what the caller says about where its request comes from, and add to it. */
-  readonly trusted: boolean;
-}
-
 /** An upper bound of what `writeRequestHead` writes for a head of `headBytes`, of which `raw` are encoded in the target. */
 export function requestHeadBound(headBytes: number, raw: number): number {
   return (headBytes + raw) * 2 + 512;
@@ -147,11 +138,6 @@ function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): num
  */
 function isLastOf10(head: Head): boolean {
   return head.minor === 0 && !head.keepAlive;
-}
-
-/** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
-function isServerWide(head: Head): boolean {
-  return head.method === METHOD_OPTIONS && head.targetEnd === head.targetStart;
 }
 
 function writeForwarded(

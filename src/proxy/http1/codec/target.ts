@@ -133,3 +133,16 @@ export function copyTarget(data: Buffer, head: Head, out: Buffer, at: number): n
   }
   return wholeUpTo(to, out);
 }
+
+/** The target of a head as it is sent on, for logs. */
+export function sentTarget(data: Buffer, head: Head): Buffer {
+  const out = Buffer.alloc(head.targetEnd - head.targetStart + 2 * head.targetRaw);
+  copyTarget(data, head, out, 0);
+  if (!head.targetSlash) return out;
+  return Buffer.concat([Buffer.from([isServerWide(head) ? ASTERISK : SLASH]), out]);
+}
+
+/** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
+export function isServerWide(head: Head): boolean {
+  return head.method === METHOD_OPTIONS && head.targetEnd === head.targetStart;
+}

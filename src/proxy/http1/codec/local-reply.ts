@@ -1,9 +1,9 @@
 /** The answers that the proxy gives itself: built once per reason, only the message and Retry-After vary. */
 
-import { wholeUpTo } from '../net/copy-whole.ts';
-import { FAILURES, type FailureReason } from '../../model/failure.ts';
-import type { DateLine } from '../http/date-line.ts';
-import { METHOD_HEAD } from '../http/head.ts';
+import { wholeUpTo } from '../../net/copy-whole.ts';
+import { FAILURES, type FailureReason } from '../../../model/failure.ts';
+import type { DateLine } from '../../http/date-line.ts';
+import { METHOD_HEAD } from '../../http/head.ts';
 
 /** Failures of a request whose body cannot be read to its end any more: their answer is the last of the connection. */
 export const OUT_OF_STEP: ReadonlySet<FailureReason> = new Set([

@@ -1,0 +1,138 @@
+/**
+ * The two sides of a request, whatever codec they speak. The exchange stands between them: it sees heads as fields over bytes and
+ * bodies without their framing. `data` and `head` are valid only during a call.
+ */
+
+import type { Identity } from '../../model/endpoint.ts';
+import type { FailureReason } from '../../model/failure.ts';
+import type { LimitPolicy } from '../../model/policy.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { PortState } from '../table/table.ts';
+import type { AccessOrigin } from './access.ts';
+import type { Head } from './head.ts';
+import type { Rule } from './rule.ts';
+import type { Tunnel, TunnelEnd } from './tunnel.ts';
+
+/** What a request says to the endpoint about the connection of its caller; made once per connection. */
+export interface Forwarding {
+  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
+  readonly lines: Buffer | null;
+  readonly address: Buffer;
+  /** Keep what the caller says about where its request comes from, and add to it. */
+  readonly trusted: boolean;
+}
+
+/** Where a request comes from and its response goes to. */
+export interface CallerStream {
+  readonly port: PortState;
+  readonly address: string;
+  readonly addressHash: number;
+  /** The caller is a proxy of the mesh. */
+  readonly isLoop: boolean;
+  readonly forwarding: Forwarding;
+  /** Host of a request that names none. */
+  readonly fallbackHost: Buffer;
+  /** As the access log says it. */
+  readonly protocol: string;
+  accessOrigin: AccessOrigin | null;
+  identify(): Identity | undefined;
+
+  /** The head of the present request once more, from the copy of its bytes: other heads were read meanwhile. */
+  headAgain(kept: Buffer, headBytes: number): Head;
+  /** The target of that head as it is sent on. */
+  targetSent(kept: Buffer, headBytes: number): Buffer;
+  /** Nothing of the body is read until `resume`. */
+  pause(): void;
+  resume(): void;
+  readonly paused: boolean;
+  /** Whether a caller that is paused has given up meanwhile. */
+  hasLeft(): boolean;
+
+  /** A 1xx head, at once. False when the caller has enough. */
+  sendInterim(data: Buffer, head: Head): boolean;
+  /** The 101 with the first bytes behind it, `data[from, end)`; then the bytes of the caller go to the tunnel. */
+  sendSwitch(data: Buffer, head: Head, from: number, end: number): void;
+  /** Takes the final head; `extra` is a whole field line to add, or null. Leaves with `flush` or `sendEnd`. */
+  sendHead(data: Buffer, head: Head, extra: Buffer | null): void;
+  sendBody(data: Buffer, start: number, end: number): void;
+  /** False when the caller has enough: `onCallerDrain` follows. */
+  flush(): boolean;
+  /** The response is whole: sends the rest. @throws Defect when another number of bytes left than was counted */
+  sendEnd(trailers: Buffer | null): void;
+  /** The exchange is over and the proxy answers itself. @throws Defect as `sendEnd` */
+  reply(reason: FailureReason, retryAfterMs: number): void;
+  /** The exchange is over, and its response whole. */
+  onExchangeDone(): void;
+  /** Cuts the response: the caller must not take what it has for a whole one. */
+  abort(): void;
+
+  /** Bytes that the connection has not taken. */
+  readonly waitingBytes: number;
+  /** These and what the peer has not acknowledged. */
+  bytesOnTheirWay(): number;
+  /** The end of a tunnel on this side. */
+  readonly tunnelEnd: TunnelEnd;
+  switchTo(tunnel: Tunnel): void;
+  /** Something threw that belongs to this request. */
+  onDefect(error: unknown): void;
+}
+
+/** Where a request goes to and its response comes from: one try. */
+export interface EndpointStream {
+  readonly endpoint: EndpointState;
+  readonly connected: boolean;
+  /** An earlier request used the connection, and not a byte came since: it may have gone stale. */
+  readonly mayBeStale: boolean;
+  /** Takes no more bytes; the response may still come. */
+  readonly deaf: boolean;
+  /** Leaves with `flush`. */
+  sendHead(data: Buffer, head: Head, caller: CallerStream): void;
+  sendBody(data: Buffer, start: number, end: number): void;
+  /** The request is whole; the second call does nothing. */
+  sendEnd(trailers: Buffer | null): void;
+  /** False when the endpoint has enough: `onEndpointDrain` follows. */
+  flush(): boolean;
+  pause(): void;
+  resume(): void;
+  /** The response is whole: keeps the connection if it can be used again. @throws Defect as `sendEnd` of the caller */
+  release(limits: LimitPolicy): void;
+  /** Gives up the request, wherever it is. */
+  close(): void;
+  readonly waitingBytes: number;
+  bytesOnTheirWay(): number;
+  readonly tunnelEnd: TunnelEnd;
+  switchTo(tunnel: Tunnel): void;
+}
+
+/** Who an endpoint stream works for. */
+export interface EndpointUser {
+  onConnected(): void;
+  /** Bytes came, whatever they are. */
+  onResponseActivity(): void;
+  onInterim(data: Buffer, head: Head): void;
+  /** 101; `data[from, end)` is the first of the new protocol. */
+  onSwitch(data: Buffer, head: Head, from: number, end: number): void;
+  /** After it and each of the following the stream asks whether it still has this user. */
+  onResponseHead(data: Buffer, head: Head): void;
+  onResponseBody(data: Buffer, start: number, end: number): void;
+  /** The end of one read inside the body. */
+  onResponseRead(): void;
+  onResponseEnd(trailers: Buffer | null): void;
+  /** What came is no response. */
+  onBadHead(reason: FailureReason, rule: Rule | ''): void;
+  onBadBody(rule: Rule | ''): void;
+  onEndpointDrain(): void;
+  /** It takes no more bytes; those of a response that came before still arrive, then `onEndpointClosed`. */
+  onEndpointDeaf(): void;
+  /** The connection is gone, for whatever reason, before the end of the response. */
+  onEndpointClosed(error: NodeJS.ErrnoException | null): void;
+  onDefect(error: unknown): void;
+}
+
+/** Opens streams to endpoints. */
+export interface Connector {
+  /** On a connection that is open already, if one can be used. `repeatable` is false for a request that must not run twice. */
+  acquire(endpoint: EndpointState, user: EndpointUser, repeatable: boolean): EndpointStream;
+  /** On a new connection. */
+  dial(endpoint: EndpointState, user: EndpointUser): EndpointStream;
+}

@@ -1,0 +1,63 @@
+/** One try of a request on one endpoint. */
+
+import type { Policies } from '../../model/policy.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
+import type { EndpointStream } from './stream.ts';
+
+export class Try {
+  readonly endpoint: EndpointState;
+  /** Null once the try is over, or its connection belongs to a tunnel. */
+  stream: EndpointStream | null;
+  /** When the endpoint got the last of the request that there was by then; its time runs from here. */
+  startedMs: number;
+  /** When the head of the final response, or a 101, came; 0 before. */
+  headMs = 0;
+  /** When a response that goes on counts as a success; Infinity before its head and afterwards. */
+  steadyAtMs = Infinity;
+  /** It counts as failed already. */
+  #blamed = false;
+  readonly #policies: Policies;
+
+  constructor(stream: EndpointStream, policies: Policies, now: number) {
+    this.endpoint = stream.endpoint;
+    this.stream = stream;
+    this.#policies = policies;
+    this.startedMs = now;
+  }
+
+  get blamed(): boolean {
+    return this.#blamed;
+  }
+
+  /** Once per try, however much goes wrong with it. */
+  blame(now: number): void {
+    if (this.#blamed) return;
+    this.#blamed = true;
+    reportFailure(this.endpoint, this.#policies, now);
+  }
+
+  /** The head of a response that is no failure came. */
+  answered(now: number): void {
+    reportAnswer(this.endpoint, now - this.startedMs, this.#policies, now);
+  }
+
+  /** The response goes on. */
+  watchBody(now: number): void {
+    this.steadyAtMs = now + STEADY_MS;
+  }
+
+  /** It did as it should. Not when the try counts as failed, by its status. */
+  praise(now: number): void {
+    this.steadyAtMs = Infinity;
+    if (!this.#blamed) reportSuccess(this.endpoint, this.#policies, now);
+  }
+
+  /**
+   * How long the endpoint has kept the request waiting: from when it had the whole request to the head of its response, or to now
+   * without one. How fast the caller sends and reads is none of its business.
+   */
+  latencyMs(now: number): number {
+    return (this.headMs > 0 ? this.headMs : now) - this.startedMs;
+  }
+}

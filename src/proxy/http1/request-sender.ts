@@ -1,0 +1,85 @@
+/** The request as HTTP/1.1 on its way to an endpoint: head and framed body, gathered in the write buffer of the thread. */
+
+import type { Head } from '../http/head.ts';
+import type { CallerStream } from '../http/stream.ts';
+import { type NetContext, READ_BYTES } from '../net/context.ts';
+import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
+import { writeRequestHead } from './codec/head-writer.ts';
+import type { ByteSink } from './response-sender.ts';
+
+export class RequestSender {
+  /** The endpoint was told that no other request follows. */
+  isLast = false;
+  /** All of it was handed over. */
+  ended = true;
+  /** Content bytes. */
+  bodyBytes = 0;
+  readonly #context: NetContext;
+  readonly #socket: ByteSink;
+  readonly #body = new BodyWriter();
+  #headBytes = 0;
+  /** What stands in the write buffer and is not sent. */
+  #at = 0;
+
+  constructor(context: NetContext, socket: ByteSink) {
+    this.#context = context;
+    this.#socket = socket;
+  }
+
+  /** What the connection must have taken once the whole request was sent. */
+  get wireBytes(): number {
+    return this.#headBytes + this.#body.wireBytes;
+  }
+
+  begin(data: Buffer, head: Head, caller: CallerStream): void {
+    this.ended = false;
+    this.bodyBytes = 0;
+    this.isLast = head.minor === 0 && !head.keepAlive;
+    this.#body.begin(head.chunked);
+    this.#headBytes = writeRequestHead(
+      this.#context.out,
+      data,
+      head,
+      caller.forwarding,
+      caller.fallbackHost,
+    );
+    this.#at = this.#headBytes;
+  }
+
+  write(data: Buffer, start: number, end: number): void {
+    // What is kept of a request may be longer than the write buffer.
+    for (let from = start; from < end; from += READ_BYTES)
+      this.#write(data, from, Math.min(end, from + READ_BYTES));
+  }
+
+  #write(data: Buffer, start: number, end: number): void {
+    if (this.#at + end - start + BODY_OVERHEAD_BYTES > this.#context.out.length) this.flush();
+    this.bodyBytes += end - start;
+    this.#at = this.#body.write(data, start, end, this.#context.out, this.#at);
+  }
+
+  end(trailers: Buffer | null): void {
+    if (this.ended) return;
+    this.ended = true;
+    if (
+      trailers !== null &&
+      this.#at + trailers.length + BODY_OVERHEAD_BYTES > this.#context.out.length
+    )
+      this.flush();
+    this.#at = this.#body.end(trailers, this.#context.out, this.#at);
+  }
+
+  /** False when the socket has enough. */
+  flush(): boolean {
+    if (this.#at === 0) return true;
+    const length = this.#body.closeChunk(this.#context.out, this.#at);
+    this.#at = 0;
+    return this.#context.writeOut(this.#socket, length);
+  }
+
+  /** Forgets what was not sent. */
+  drop(): void {
+    this.#at = 0;
+    this.ended = true;
+  }
+}

@@ -1,0 +1,148 @@
+/** The response as HTTP/1.1 on its way to a caller: head and framed body, gathered in the write buffer of the thread. */
+
+import type { FailureReason } from '../../model/failure.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../http/head.ts';
+import { copyWhole, Defect } from '../net/copy-whole.ts';
+import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
+import {
+  RESPONSE_AS_IS,
+  RESPONSE_CHUNKED,
+  RESPONSE_UNTIL_CLOSE,
+  type ResponseFraming,
+  writeResponseHead,
+} from './codec/head-writer.ts';
+import { type Answered, writeLocalReply } from './codec/local-reply.ts';
+
+/** The part of a socket that is written to. */
+export interface ByteSink {
+  readonly writableLength: number;
+  readonly connecting: boolean;
+  write(data: Uint8Array): boolean;
+}
+
+interface CountingSink extends ByteSink {
+  readonly bytesWritten: number;
+  readonly destroyed: boolean;
+}
+
+export class ResponseSender {
+  readonly #context: ThreadContext;
+  readonly #socket: CountingSink;
+  readonly #body = new BodyWriter();
+  /** Heads written so far, interim ones too. */
+  #headBytes = 0;
+  #writtenBefore = 0;
+  /** What stands in the write buffer and is not sent. */
+  #at = 0;
+  /** One object, filled anew per response. */
+  readonly #how: Writable<ResponseFraming> = {
+    framing: RESPONSE_AS_IS,
+    close: false,
+    http10: false,
+    upgrade: false,
+    extra: null,
+    date: null,
+  };
+
+  constructor(context: ThreadContext, socket: CountingSink) {
+    this.#context = context;
+    this.#socket = socket;
+  }
+
+  /** A request begins. */
+  reset(): void {
+    this.#headBytes = 0;
+    this.#at = 0;
+    this.#body.begin(false);
+  }
+
+  /** Whether the end of this response must be the end of the connection, because of its framing alone. */
+  static endsByClose(head: Head, http10: boolean): boolean {
+    return http10 && !isAsIs(head);
+  }
+
+  /** Takes a final head; `extra` is a whole field line to add, or null. */
+  begin(
+    data: Buffer,
+    head: Head,
+    caller: { readonly close: boolean; readonly http10: boolean },
+    extra: Buffer | null,
+  ): void {
+    const asIs = isAsIs(head);
+    this.#body.begin(!asIs && !caller.http10);
+    const how = this.#how;
+    how.framing = asIs ? RESPONSE_AS_IS : caller.http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
+    how.close = caller.close;
+    how.http10 = caller.http10;
+    // RFC 9110 §15.5.22: a 426 must say to what; there Upgrade is not about this connection alone.
+    how.upgrade = head.status === 426 && head.upgrades > 0;
+    how.extra = extra;
+    how.date = head.dated ? null : this.#context.date.now();
+    this.#at = writeResponseHead(this.#context.out, 0, data, head, how);
+    this.#headBytes += this.#at;
+  }
+
+  /** Sends a 1xx head, or a 101 with the bytes behind it, `data[from, end)`. False when the caller has enough. */
+  interim(data: Buffer, head: Head, from: number, end: number): boolean {
+    const how = this.#how;
+    how.framing = RESPONSE_AS_IS;
+    how.close = false;
+    how.http10 = false;
+    how.upgrade = head.status === 101;
+    how.extra = null;
+    how.date = null;
+    const { out } = this.#context;
+    const at = writeResponseHead(out, 0, data, head, how);
+    this.#headBytes += at;
+    return this.#context.writeOut(this.#socket, copyWhole(data, from, end, out, at));
+  }
+
+  write(data: Buffer, start: number, end: number): void {
+    if (this.#at + end - start + BODY_OVERHEAD_BYTES > this.#context.out.length) this.flush();
+    this.#at = this.#body.write(data, start, end, this.#context.out, this.#at);
+  }
+
+  /** False when the caller has enough. */
+  flush(): boolean {
+    if (this.#at === 0) return true;
+    const length = this.#body.closeChunk(this.#context.out, this.#at);
+    this.#at = 0;
+    return this.#context.writeOut(this.#socket, length);
+  }
+
+  /** The response is whole. @throws Defect when another number of bytes left than was counted */
+  end(trailers: Buffer | null): void {
+    this.#at = this.#body.end(trailers, this.#context.out, this.#at);
+    this.flush();
+    if (!this.#isInStep(this.#headBytes + this.#body.wireBytes))
+      throw new Defect('a response left with another length than was counted');
+  }
+
+  /** An answer of the proxy itself, instead of a response. @throws Defect as `end` */
+  reply(
+    request: Answered,
+    reply: { reason: FailureReason; retryAfterMs: number; close: boolean },
+  ): void {
+    const { out, date } = this.#context;
+    const length = writeLocalReply(out, request, reply, date);
+    this.#at = 0;
+    this.#context.writeOut(this.#socket, length);
+    if (!this.#isInStep(this.#headBytes + length))
+      throw new Defect('an answer left with another length than was counted');
+  }
+
+  /** Whether exactly `bytes` left since the response before: else what follows is cut off. */
+  #isInStep(bytes: number): boolean {
+    const written = this.#socket.bytesWritten;
+    const left = written - this.#writtenBefore;
+    this.#writtenBefore = written;
+    return left === bytes || this.#socket.destroyed;
+  }
+}
+
+function isAsIs({ framing }: Head): boolean {
+  return framing === FRAMING_NONE || framing === FRAMING_LENGTH;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };

@@ -1,0 +1,47 @@
+/** What the two sides of a tunnel have in common: bytes as they are, on a socket. */
+
+import type { Socket } from 'node:net';
+import type { TunnelEnd } from '../http/tunnel.ts';
+import { type NetContext, READ_BYTES } from '../net/context.ts';
+import { copyWhole } from '../net/copy-whole.ts';
+import { bytesOnTheirWay } from '../net/socket.ts';
+
+export abstract class SocketEnd implements TunnelEnd {
+  readonly socket: Socket;
+  readonly #context: NetContext;
+
+  constructor(socket: Socket, context: NetContext) {
+    this.socket = socket;
+    this.#context = context;
+  }
+
+  abstract finish(): void;
+  abstract abort(): void;
+
+  write(data: Buffer, start: number, end: number): boolean {
+    let more = true;
+    // What came early may be longer than one read.
+    for (let from = start; from < end; from += READ_BYTES) {
+      const to = Math.min(end, from + READ_BYTES);
+      const length = copyWhole(data, from, to, this.#context.out, 0);
+      more = this.#context.writeOut(this.socket, length);
+    }
+    return more;
+  }
+
+  endWriting(): void {
+    this.socket.end();
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  bytesOnTheirWay(): number {
+    return bytesOnTheirWay(this.socket, this.#context.probe);
+  }
+}
