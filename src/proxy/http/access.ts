@@ -1,39 +1,41 @@
 /** Fills the access-log record from an exchange that ended. */
 
 import type { Random } from '../../base/random.ts';
-import type { Identity } from '../../model/endpoint.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import { AccessRecord } from '../telemetry/access-record.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { PortState } from '../table/table.ts';
 import type { Account } from './account.ts';
-import type { Replay } from './replay.ts';
-
-/** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
-export interface AccessOrigin {
-  readonly identity: Identity | undefined;
-  readonly text: Uint8Array;
-}
+import type { Source } from './source.ts';
 
 /** Who called what, for the access log. */
 export interface AccessCaller {
-  readonly address: string;
+  readonly source: Source;
   readonly port: PortState;
   readonly protocol: string;
-  /** Kept by the access log; null until the first line. */
-  accessOrigin: AccessOrigin | null;
-  identify(): Identity | undefined;
   /** The target of the head in `kept` as it is sent on. */
   targetSent(kept: Buffer, headBytes: number): Buffer;
+}
+
+/** The head of a request, and where its parts stand. */
+export interface KeptHead {
+  readonly buffer: Buffer;
+  readonly headBytes: number;
+  readonly methodStart: number;
+  readonly methodEnd: number;
+  readonly targetStart: number;
+  readonly targetEnd: number;
+  /** The target is sent on with other bytes than it came. */
+  readonly targetChanges: boolean;
 }
 
 /** A request that ended, for the access log. */
 export interface AccessRequest extends Account {
   readonly rule: string;
-  /** Of the last try; '' without one. */
-  readonly endpointKey: string;
-  readonly replay: Replay;
+  /** The last one. */
+  readonly tried: { readonly endpoint: EndpointState } | null;
 }
 
 export class AccessWriter {
@@ -48,28 +50,24 @@ export class AccessWriter {
     this.#random = random;
   }
 
-  write(caller: AccessCaller, exchange: AccessRequest, nowMs: number): void {
-    if (!this.log.wants(exchange.status, exchange.failure !== '', this.#random)) return;
+  write(caller: AccessCaller, request: AccessRequest, kept: KeptHead, nowMs: number): void {
+    if (!this.log.wants(request.status, request.failure !== '', this.#random)) return;
     const record = this.#record;
-    this.#begin(caller, nowMs - exchange.startedMs);
-    const { buffer, targetStart, targetEnd } = exchange.replay;
-    record.method = buffer.toString(
-      'latin1',
-      exchange.replay.methodStart,
-      exchange.replay.methodEnd,
-    );
-    if (exchange.replay.targetChanges) {
-      const sent = caller.targetSent(buffer, exchange.replay.headBytes);
+    this.#begin(caller, nowMs - request.startedMs);
+    const { buffer, targetStart, targetEnd } = kept;
+    record.method = buffer.toString('latin1', kept.methodStart, kept.methodEnd);
+    if (kept.targetChanges) {
+      const sent = caller.targetSent(buffer, kept.headBytes);
       record.setTarget(sent, 0, sent.length);
     } else record.setTarget(buffer, targetStart, targetEnd);
     record.protocol = caller.protocol;
-    record.status = exchange.status;
-    record.failure = exchange.failure;
-    record.rule = exchange.rule;
-    record.requestBytes = exchange.requestBytes;
-    record.responseBytes = exchange.responseBytes;
-    record.tries = exchange.tries;
-    record.endpoint = exchange.endpointKey;
+    record.status = request.status;
+    record.failure = request.failure;
+    record.rule = request.rule;
+    record.requestBytes = request.requestBytes;
+    record.responseBytes = request.responseBytes;
+    record.tries = request.tries;
+    record.endpoint = request.tried === null ? '' : request.tried.endpoint.key;
     this.log.write(record);
   }
 
@@ -97,15 +95,16 @@ export class AccessWriter {
     const record = this.#record;
     record.durationMs = durationMs;
     record.startWallMs = this.#clock.wallMs() - durationMs;
-    const identity = caller.identify();
-    let { accessOrigin } = caller;
+    const { source } = caller;
+    const identity = source.identify();
+    let { accessOrigin } = source;
     if (accessOrigin === null || accessOrigin.identity !== identity) {
-      record.callerAddress = caller.address;
+      record.callerAddress = source.address;
       record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
       record.service = caller.port.service.service.key;
       record.port = caller.port.port.port;
       accessOrigin = { identity, text: this.log.origin(record) };
-      caller.accessOrigin = accessOrigin;
+      source.accessOrigin = accessOrigin;
     }
     record.origin = accessOrigin.text;
   }

@@ -20,17 +20,15 @@ export interface Verdict {
 /** One object per thread, valid until the next call. */
 const verdict: Verdict = { failure: '', retryAfterMs: 0, target: null };
 
-/** What `admit` needs to know of a request. */
-export interface Arrival {
-  readonly port: PortState;
-  /** -1 when not announced. */
-  readonly contentLength: number;
-  readonly addressHash: number;
-}
-
-/** Rate limit → route → backend by weight → circuit breaker → limits, in this order. */
-export function admit(arrival: Arrival, now: number, context: ThreadContext): Verdict {
-  const { service, routes } = arrival.port;
+/** Rate limit → route → backend by weight → circuit breaker → limits, in this order. `contentLength` is -1 when not announced. */
+export function admit(
+  port: PortState,
+  contentLength: number,
+  addressHash: number,
+  now: number,
+  context: ThreadContext,
+): Verdict {
+  const { service, routes } = port;
   verdict.target = null;
   const { words, w } = service.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
@@ -39,14 +37,14 @@ export function admit(arrival: Arrival, now: number, context: ThreadContext): Ve
     const waitMs =
       service.callers === null
         ? takeToken(service.cells, service.rate, now)
-        : service.callers.take(arrival.addressHash, service.rate, now);
+        : service.callers.take(addressHash, service.rate, now);
     if (waitMs > 0) return refuse('rate_limited', waitMs);
   }
   const target = chooseTarget(matchRoute(routes), context);
   if (target === null) return refuse('no_route', 0);
   verdict.target = target;
   if (target.service === null) return refuse('no_endpoint', 0);
-  return admitToBackend(target.service, arrival.contentLength, now, context);
+  return admitToBackend(target.service, contentLength, now, context);
 }
 
 function admitToBackend(

@@ -11,47 +11,36 @@ import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failur
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
-import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { ServiceState, Target } from '../table/table.ts';
-import { type Account, abandonTry, add, beginRequest, countLoss } from './account.ts';
-import { endLastTry, endRequest, endTry } from './account.ts';
-import { admit, type Arrival, noEndpointReason } from './admit.ts';
+import { add, beginRequest, countLoss } from './account.ts';
+import { admit, noEndpointReason } from './admit.ts';
 import { CallerWait } from './caller-wait.ts';
 import type { ThreadContext } from './context.ts';
-import { ExchangeDeadline, type TimeLimit } from './exchange-deadline.ts';
+import { ExchangeDeadline } from './exchange-deadline.ts';
 import { type Head, METHOD_OTHER } from './head.ts';
 import { PickFacts } from './pick-facts.ts';
+import { overdue } from './overdue.ts';
+import { RequestRecord } from './record.ts';
 import { Replay } from './replay.ts';
 import { affinityCookie } from './request-key.ts';
 import { isFailureStatus, isIdempotent, mayRetry } from './retry.ts';
 import type { Rule } from './rule.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
-import { tellRule } from './tell-rule.ts';
 import { Try } from './try.ts';
-import { Tunnel } from './tunnel.ts';
+import { openTunnel } from './tunnel.ts';
 
 const IDLE = 0;
 /** The response head has not come yet. */
 const WAITING = 1;
 const BODY = 2;
 
-export class Exchange implements EndpointUser, Expiring, Account {
+export class Exchange implements EndpointUser, Expiring {
   readonly pick: PickFacts;
   readonly replay: Replay;
-  tries = 0;
-  status = 0;
-  failure: FailureReason | '' = '';
-  /** The rule that made it one. */
-  rule: Rule | '' = '';
-  startedMs = 0;
-  /** What earlier tries kept the request waiting. */
-  waitedMs = 0;
-  /** Content, without its framing. */
-  requestBytes = 0;
-  responseBytes = 0;
+  readonly record: RequestRecord;
   /** METHOD_*. */
   method = METHOD_OTHER;
   deadlineMs = Infinity;
@@ -59,38 +48,25 @@ export class Exchange implements EndpointUser, Expiring, Account {
   wheelIndex = 0;
   readonly #callerWait = new CallerWait();
   readonly #deadline = new ExchangeDeadline();
-  readonly #arrival: Mutable<Arrival>;
   readonly #context: ThreadContext;
   readonly #caller: CallerStream;
   #phase = IDLE;
-  #service: ServiceState;
   #target: Target | null = null;
   #policies: Policies;
-  #try: Try | null = null;
-  /** The whole body came. */
-  #requestDone = true;
-  /** A part of the body came since the last `flush`. */
-  #fed = false;
   #upgrade = false;
   #backoff: Timer | null = null;
 
   constructor(caller: CallerStream, context: ThreadContext) {
     this.#caller = caller;
     this.#context = context;
-    this.#service = caller.port.service;
-    this.#policies = this.#service.service.policies;
+    this.#policies = caller.port.service.service.policies;
     this.pick = new PickFacts(context.settings.node);
     this.replay = new Replay(context);
-    this.#arrival = { port: caller.port, contentLength: -1, addressHash: caller.addressHash };
+    this.record = new RequestRecord(caller.port.service, this.replay);
   }
 
   get active(): boolean {
     return this.#phase !== IDLE;
-  }
-
-  /** The endpoint of the present or last try, '' before the first. */
-  get endpointKey(): string {
-    return this.#try === null ? '' : this.#try.endpoint.key;
   }
 
   /** What the request keeps, and what its endpoint has not taken. */
@@ -99,96 +75,71 @@ export class Exchange implements EndpointUser, Expiring, Account {
   }
 
   get #stream(): EndpointStream | null {
-    return this.#try === null ? null : this.#try.stream;
+    return this.record.tried === null ? null : this.record.tried.stream;
   }
 
   /** Starts a request whose head stands in `data[start, end)`. Then comes its body, if it `hasBody`; call `flush` afterwards. */
   // oxlint-disable-next-line max-params -- once per request, without an object
   begin(data: Buffer, head: Head, start: number, end: number, hasBody: boolean): void {
-    const { port } = this.#caller;
+    const { port, source } = this.#caller;
     const now = this.#context.clock.nowMs();
-    this.#reset(head, now, hasBody);
+    this.#reset(head, now);
     this.replay.begin(data, head, start, end);
-    beginRequest(this.#service.cells);
+    this.replay.done = !hasBody;
+    beginRequest(this.record.service.cells);
     if (this.#caller.isLoop) return this.#fail('loop');
-    this.#arrival.port = port;
-    this.#arrival.contentLength = head.contentLength;
-    const verdict = admit(this.#arrival, now, this.#context);
+    const verdict = admit(port, head.contentLength, source.addressHash, now, this.#context);
     this.#target = verdict.target;
+    this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);
-    const policies = (this.#serviceOfTarget as ServiceState).service.policies;
+    const policies = (this.record.ruling as ServiceState).service.policies;
     this.#policies = policies;
     this.replay.bodyMax = policies.retry?.bodyBytes ?? 0;
     this.#deadline.setRequest(now, policies.timeouts);
-    this.pick.read(policies, data, head, this.#caller.addressHash);
+    this.pick.read(policies, data, head, source.addressHash);
     this.#noteWait();
     this.#startTry(now, data, head);
   }
 
-  /** The Service whose policies rule the request. */
-  get #serviceOfTarget(): ServiceState | null {
-    return this.#target === null ? null : this.#target.service;
-  }
-
   /** Content of the request; false when nobody wants more of it. */
   onRequestBody(data: Buffer, start: number, end: number): boolean {
-    this.requestBytes += end - start;
-    this.#fed = true;
+    this.replay.feed(data, start, end, this.#stream);
     const max = this.#policies.limits.requestBodyBytes;
-    if (max > 0 && this.requestBytes > max) {
-      this.#fail('body_too_large');
-      return false;
-    }
-    if (this.replay.keep(data, start, end)) return true;
-    const stream = this.#stream;
-    if (stream === null) throw new Defect('content came that has no place to go');
-    this.#sendKept(stream);
-    stream.sendBody(data, start, end);
-    return true;
+    if (max === 0 || this.replay.bodyBytes <= max) return true;
+    this.#fail('body_too_large');
+    return false;
   }
 
   onRequestEnd(trailers: Buffer | null): void {
-    this.#fed = true;
-    this.#requestDone = true;
-    this.replay.trailers = trailers;
+    this.replay.finish(trailers);
     this.#noteWait();
   }
 
   /** The framing of the request broke a rule: its end cannot be found. */
   onBadRequest(rule: Rule | ''): void {
-    this.rule = rule;
+    this.record.rule = rule;
     this.#fail('bad_request');
   }
 
   /** Sends what came. */
   flush(): void {
+    const { replay } = this;
     const stream = this.#stream;
-    if (stream !== null) {
-      this.#sendKept(stream);
-      if (this.#requestDone) stream.sendEnd(this.replay.trailers);
-      if (!stream.flush() && !this.#requestDone) this.#caller.pause();
-    }
-    if (!this.#fed) return;
-    this.#fed = false;
+    if (stream !== null && !replay.send(stream) && !replay.done) this.#caller.pause();
+    if (!replay.fed) return;
+    replay.fed = false;
     this.#deadline.lastActivityMs = this.#context.wheel.nowMs;
     if (stream !== null) this.#endpointsTurn();
   }
 
   /** The endpoint has all that there is of the request, or it is on its way; once that is the whole, its time counts. */
   #endpointsTurn(): void {
-    if (this.#phase !== WAITING || this.#try === null) return;
+    if (this.#phase !== WAITING || this.record.tried === null) return;
     const now = this.#context.clock.nowMs();
-    this.#try.startedMs = now;
-    if (!this.#requestDone) return;
+    this.record.tried.startedMs = now;
+    if (!this.replay.done) return;
     this.#deadline.requestSent(now);
     this.#arm();
-  }
-
-  #sendKept(stream: EndpointStream): void {
-    const { buffer, sent, end } = this.replay;
-    if (sent === end) return;
-    this.replay.sent = end;
-    stream.sendBody(buffer, sent, end);
   }
 
   /** We do not read from the caller any more: looks are needed at whether it is still there, and whether anything moves. */
@@ -206,7 +157,7 @@ export class Exchange implements EndpointUser, Expiring, Account {
   #noteWait(): void {
     const isCallersTurn =
       this.#phase === WAITING
-        ? !this.#requestDone && !this.#caller.paused
+        ? !this.replay.done && !this.#caller.paused
         : this.#caller.waitingBytes > 0;
     const { nowMs } = this.#context.wheel;
     if (isCallersTurn) this.#callerWait.begin(nowMs);
@@ -228,10 +179,10 @@ export class Exchange implements EndpointUser, Expiring, Account {
   }
 
   onResponseHead(data: Buffer, head: Head): void {
-    const tried = this.#try as Try;
+    const tried = this.record.tried as Try;
     const policies = this.#policies;
     const now = this.#context.clock.nowMs();
-    this.status = head.status;
+    this.record.status = head.status;
     tried.headMs = now;
     if (isFailureStatus(head.status)) tried.blame(now);
     else tried.answered(now);
@@ -246,7 +197,7 @@ export class Exchange implements EndpointUser, Expiring, Account {
   }
 
   onResponseBody(data: Buffer, start: number, end: number): void {
-    this.responseBytes += end - start;
+    this.record.responseBytes += end - start;
     this.#caller.sendBody(data, start, end);
   }
 
@@ -260,7 +211,7 @@ export class Exchange implements EndpointUser, Expiring, Account {
 
   onResponseEnd(trailers: Buffer | null): void {
     this.#caller.sendEnd(trailers);
-    const tried = this.#try as Try;
+    const tried = this.record.tried as Try;
     (tried.stream as EndpointStream).release(this.#policies.limits);
     tried.stream = null;
     const now = this.#context.clock.nowMs();
@@ -270,43 +221,35 @@ export class Exchange implements EndpointUser, Expiring, Account {
   }
 
   onBadHead(reason: FailureReason, rule: Rule | ''): void {
-    this.rule = rule;
+    this.record.rule = rule;
     this.#tryFailed(null, reason);
   }
 
   onBadBody(rule: Rule | ''): void {
-    this.rule = rule;
+    this.record.rule = rule;
     this.#fail('bad_response_body');
   }
 
   onSwitch(data: Buffer, head: Head, from: number, end: number): void {
-    const tried = this.#try as Try;
+    const tried = this.record.tried as Try;
     // What follows the body of the request is the first of the new protocol, not a part of the body.
-    if (!this.#upgrade || !head.upgrade || !this.#requestDone || tried.stream === null)
+    if (!this.#upgrade || !head.upgrade || !this.replay.done || tried.stream === null)
       return this.onBadHead('bad_response', 'upgrade_unasked');
     const now = this.#context.clock.nowMs();
     tried.answered(now);
     tried.praise(now);
-    this.status = 101;
+    this.record.status = 101;
     tried.headMs = now;
     this.#caller.sendSwitch(data, head, from, end);
-    this.responseBytes += end - from;
-    const { cells } = this.#service;
-    add(cells, SERVICE_OWN.upgradesActive, 1);
-    const { stream } = tried;
+    this.record.responseBytes += end - from;
+    this.record.beginTunnel();
+    const ends = { caller: this.#caller, endpoint: tried.stream };
     tried.stream = null;
     this.#context.wheel.disarm(this);
-    // The stream learns of its tunnel below, when that knows its ends.
-    const ends = { caller: this.#caller.tunnelEnd, endpoint: stream.tunnelEnd };
-    const tunnel = new Tunnel(this.#context, ends, this.#policies.timeouts.idleMs, (result) => {
-      add(cells, SERVICE_OWN.upgradesActive, -1);
-      this.requestBytes += result.sentBytes;
-      this.responseBytes += result.receivedBytes;
-      this.failure = result.failure;
+    openTunnel(this.#context, ends, this.#policies.timeouts.idleMs, (result) => {
+      this.record.endTunnel(result);
       this.#finish();
     });
-    stream.switchTo(tunnel);
-    this.#caller.switchTo(tunnel);
   }
 
   onEndpointDrain(): void {
@@ -339,14 +282,12 @@ export class Exchange implements EndpointUser, Expiring, Account {
     this.#cut('draining');
   }
 
-  /** Others need the room that the caller takes. */
-  onShed(): void {
-    this.#fail('caller_shed');
-  }
-
-  /** An assertion failed somewhere on the way of this request: neither connection can be trusted with another one. */
-  onInternalFailure(): void {
-    this.#fail('internal');
+  /**
+   * Others need the room that the caller takes; or an assertion failed somewhere on the way of this request, and neither
+   * connection can be trusted with another one.
+   */
+  giveUp(reason: 'caller_shed' | 'internal'): void {
+    this.#fail(reason);
   }
 
   /** The caller can take more. */
@@ -363,55 +304,31 @@ export class Exchange implements EndpointUser, Expiring, Account {
 
   onDeadline(nowMs: number): void {
     if (this.#phase === IDLE) return;
-    const tried = this.#try;
+    const tried = this.record.tried;
     if (tried !== null && nowMs >= tried.steadyAtMs) tried.praise(nowMs);
     const onTheirWay = this.#caller.bytesOnTheirWay() + (this.#stream?.bytesOnTheirWay() ?? 0);
     this.#deadline.noteMovement(onTheirWay, nowMs);
     if (this.#caller.hasLeft()) return this.#fail('caller_gone');
     const limit = this.#deadline.expired(nowMs, this.#phase === WAITING);
     if (limit === '') return this.#arm();
-    const reason = this.#overdue(limit, nowMs);
-    const isTry = this.#phase === WAITING && this.#stream !== null && limit !== 'request';
+    const isBody = this.#phase === BODY;
+    const callerTookMost = this.#callerWait.total(nowMs) * 2 > nowMs - this.record.startedMs;
+    const waiting = { isBody, requestDone: this.replay.done, callerTookMost };
+    const reason = overdue(limit, waiting, this.#caller, this.#stream);
+    const isTry = !isBody && this.#stream !== null && limit !== 'request';
     if (isTry && blamesEndpoint(reason)) this.#timedOut(reason);
     else this.#fail(reason);
   }
 
-  /** Who kept us waiting when a time limit was over. */
-  #overdue(limit: TimeLimit, nowMs: number): FailureReason {
-    if (limit === 'connect') return 'connect_timeout';
-    if (limit === 'try') return 'try_timeout';
-    const isBody = this.#phase === BODY;
-    if (limit === 'request' && this.#callerWait.total(nowMs) * 2 > nowMs - this.startedMs)
-      return isBody ? 'response_read_timeout' : 'request_body_timeout';
-    if (isBody) {
-      if (this.#caller.waitingBytes > 0) return 'response_read_timeout';
-    } else if (this.#stream !== null && !this.#requestDone) {
-      if (this.#stream.waitingBytes === 0) return 'request_body_timeout';
-      if (limit === 'idle') return 'request_write_timeout';
-    }
-    return limit === 'idle' ? 'response_idle_timeout' : 'request_timeout';
-  }
-
-  #reset(head: Head, now: number, hasBody: boolean): void {
+  #reset(head: Head, now: number): void {
     const { port } = this.#caller;
-    this.pick.reset(this.#caller.identify());
-    this.tries = 0;
-    this.status = 0;
-    this.failure = '';
-    this.rule = '';
-    this.startedMs = now;
-    this.waitedMs = 0;
-    this.requestBytes = 0;
-    this.responseBytes = 0;
+    this.pick.reset(this.#caller.source.identify());
+    this.record.reset(port.service, now);
     this.method = head.method;
     this.#callerWait.reset();
     this.#phase = WAITING;
-    this.#service = port.service;
     this.#target = null;
     this.#policies = port.service.service.policies;
-    this.#try = null;
-    this.#requestDone = !hasBody;
-    this.#fed = false;
     this.#upgrade = head.upgrade;
     this.#deadline.reset(now, this.#context.settings.callerIdleMs);
   }
@@ -420,7 +337,7 @@ export class Exchange implements EndpointUser, Expiring, Account {
     const { backend } = this.#target as Target;
     const endpoint = backend.pick(this.pick, now);
     if (endpoint === null) return this.#fail(noEndpointReason(backend, this.pick));
-    this.tries++;
+    this.record.tries++;
     const { connector } = this.#context;
     const stream = connector.acquire(endpoint, this, isIdempotent(this.method));
     this.#begin(stream, now);
@@ -429,7 +346,7 @@ export class Exchange implements EndpointUser, Expiring, Account {
 
   /** Same endpoint, fresh connection: a stale one is nobody's failure and no retry. */
   #resend(endpoint: EndpointState): void {
-    this.#dropStream();
+    this.record.tried?.drop();
     endpoint.end();
     const stream = this.#context.connector.dial(endpoint, this);
     this.#begin(stream, this.#context.clock.nowMs());
@@ -451,9 +368,9 @@ export class Exchange implements EndpointUser, Expiring, Account {
   #begin(stream: EndpointStream, now: number): void {
     const { endpoint, connected } = stream;
     endpoint.begin();
-    this.#try = new Try(stream, this.#policies, now);
+    this.record.tried = new Try(stream, this.#policies, now);
     this.#deadline.beginTry(now, this.#policies.timeouts, connected);
-    if (this.#requestDone) this.#deadline.requestSent(now);
+    if (this.replay.done) this.#deadline.requestSent(now);
     this.replay.rewind();
     this.#arm();
   }
@@ -461,32 +378,32 @@ export class Exchange implements EndpointUser, Expiring, Account {
   /** A try ended without a response that may be passed on: another one, or the failure it is. */
   #tryFailed(condition: RetryCondition | null, reason: FailureReason): void {
     const now = this.#context.clock.nowMs();
-    this.#dropStream();
-    if (blamesEndpoint(reason)) this.#try?.blame(now);
+    this.record.tried?.drop();
+    if (blamesEndpoint(reason)) this.record.tried?.blame(now);
     if (condition !== null && this.#mayRetry(condition)) this.#retry(now);
     else this.#fail(reason);
   }
 
   #timedOut(reason: FailureReason): void {
-    add((this.#try as Try).endpoint.cells, ENDPOINT_OWN.timeouts, 1);
+    add((this.record.tried as Try).endpoint.cells, ENDPOINT_OWN.timeouts, 1);
     this.#tryFailed(reason === 'connect_timeout' ? 'connect-failure' : 'timeout', reason);
   }
 
   /** True when the status is retried: then this response is dropped. */
   #retriesStatus(tried: Try, now: number): boolean {
     const { retry } = this.#policies;
-    if (retry === null || !retry.statuses.includes(this.status)) return false;
+    if (retry === null || !retry.statuses.includes(this.record.status)) return false;
     if (!this.#mayRetry('status')) return false;
     // The rest of it is our own loss.
     tried.praise(now);
-    this.#dropStream();
+    this.record.tried?.drop();
     this.#retry(now);
     return true;
   }
 
   #mayRetry(condition: RetryCondition): boolean {
-    const { cells } = this.#serviceOfTarget as ServiceState;
-    const { tries } = this;
+    const { cells } = this.record.ruling as ServiceState;
+    const { tries } = this.record;
     const replayable = this.replay.isWhole;
     const idempotent = isIdempotent(this.method);
     return mayRetry(this.#policies.retry, { tries, replayable, idempotent, condition }, cells);
@@ -494,24 +411,19 @@ export class Exchange implements EndpointUser, Expiring, Account {
 
   #retry(now: number): void {
     const { retry } = this.#policies;
-    const tried = this.#try as Try;
-    const { endpoint } = tried;
-    if (this.status === 0 && !tried.blamed) abandonTry(endpoint);
-    else {
-      const latencyMs = tried.latencyMs(now);
-      this.waitedMs += latencyMs;
-      endTry(endpoint, this.status, latencyMs);
-    }
-    this.status = 0;
-    this.pick.avoid = endpoint;
-    this.#try = null;
+    const tried = this.record.tried as Try;
+    this.record.waitedMs += tried.giveUp(this.record.status, now);
+    this.record.status = 0;
+    this.pick.avoid = tried.endpoint;
+    this.record.tried = null;
     this.#deadline.endTry();
-    add(this.#service.cells, SERVICE_OWN.retries, 1);
-    const delayMs = retry === null ? 0 : retryDelayMs(retry, this.tries, this.#context.random);
+    add(this.record.service.cells, SERVICE_OWN.retries, 1);
+    const delayMs =
+      retry === null ? 0 : retryDelayMs(retry, this.record.tries, this.#context.random);
     if (delayMs < 1) return this.#nextTry();
     this.#arm();
     // Nobody takes the body meanwhile; without one, a caller that leaves should be noticed.
-    if (!this.#requestDone) this.#caller.pause();
+    if (!this.replay.done) this.#caller.pause();
     this.#backoff = this.#context.clock.after(delayMs, () => this.#endBackoff());
   }
 
@@ -533,58 +445,38 @@ export class Exchange implements EndpointUser, Expiring, Account {
     const answered = this.#phase === BODY;
     const { status } = FAILURES[reason];
     if (answered || status === 0) return this.#cut(reason);
-    this.status = status;
+    this.record.status = status;
     this.#end(reason);
     this.#caller.reply(reason, retryAfterMs);
   }
 
   /** Ends the request without an answer of ours. */
   #cut(reason: FailureReason): void {
-    if (this.#phase !== BODY) this.status = 0;
+    if (this.#phase !== BODY) this.record.status = 0;
     this.#end(reason);
     this.#caller.abort();
   }
 
   #end(reason: FailureReason): void {
-    this.failure = reason;
+    this.record.failure = reason;
     this.#backoff?.cancel();
     this.#backoff = null;
-    this.#dropStream();
+    this.record.tried?.drop();
     const now = this.#context.clock.nowMs();
-    if (blamesEndpoint(reason)) this.#try?.blame(now);
+    if (blamesEndpoint(reason)) this.record.tried?.blame(now);
     this.#finish(now);
   }
 
-  #dropStream(): void {
-    const tried = this.#try;
-    if (tried === null || tried.stream === null) return;
-    const { stream } = tried;
-    tried.stream = null;
-    stream.close();
-  }
-
   #finish(now = this.#context.clock.nowMs()): void {
-    const tried = this.#try;
-    // A tunnel lasts as long as its users like; what counts is how long it took to open.
-    const endMs = this.status === 101 && tried !== null ? tried.headMs : now;
-    endRequest(this, this.#service.cells, endMs);
-    if (tried !== null) endLastTry(this, tried, this.#serviceOfTarget, now);
-    this.#context.accessLog?.write(this.#caller, this, now);
-    const { rule, failure } = this;
-    if (rule !== '' && failure !== '') {
-      const endpoint = tried === null ? null : tried.endpoint;
-      tellRule(this.#context.rules, this.#caller, { rule, reason: failure, endpoint });
-    }
+    this.record.finish(this.#context, this.#caller, now);
     this.#phase = IDLE;
     this.deadlineMs = Infinity;
-    this.#try = null;
-    this.replay.release();
   }
 
   /** Files the earliest of all deadlines of the current phase, or a look at whether a slow reader takes anything. */
   #arm(): void {
     const caller = this.#caller;
-    const tried = this.#try;
+    const tried = this.record.tried;
     let due = this.#deadline.due(this.#phase === WAITING);
     if (tried !== null && tried.steadyAtMs < due) due = tried.steadyAtMs;
     const toEndpoint = this.#stream?.waitingBytes ?? 0;
@@ -594,5 +486,3 @@ export class Exchange implements EndpointUser, Expiring, Account {
     this.#context.wheel.arm(this);
   }
 }
-
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };

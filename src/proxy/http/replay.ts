@@ -1,13 +1,15 @@
 /**
- * What is kept of a request for another try: the bytes of its head as they came and the content of its body, in one buffer. What is
- * longer streams through and makes the request final.
+ * A request on its way to an endpoint, and what is kept of it for another try: the bytes of its head as they came and the content of
+ * its body, in one buffer. What is longer streams through and makes the request final.
  */
 
 import type { NetContext } from '../net/context.ts';
-import { copyWhole } from '../net/copy-whole.ts';
+import { copyWhole, Defect } from '../net/copy-whole.ts';
+import type { KeptHead } from './access.ts';
 import type { Head } from './head.ts';
+import type { EndpointStream } from './stream.ts';
 
-export class Replay {
+export class Replay implements KeptHead {
   /** The head, then the body. Empty between requests. */
   buffer: Buffer = NOTHING;
   headBytes = 0;
@@ -19,21 +21,29 @@ export class Replay {
   targetChanges = false;
   /** Of the buffer. */
   end = 0;
-  /** How far of it was sent in the present try. */
-  sent = 0;
+  /** Content that came, kept or not. */
+  bodyBytes = 0;
+  /** The whole request came. */
+  done = true;
+  /** Something came since the last `send`. */
+  fed = false;
   /** All of the request that came so far is kept. */
   isWhole = false;
   /** Body bytes that may be kept beyond what fits beside the head. */
   bodyMax = 0;
-  trailers: Buffer | null = null;
+  /** How far of the buffer was sent in the present try. */
+  #sent = 0;
+  #trailers: Buffer | null = null;
   readonly #context: NetContext;
 
   constructor(context: NetContext) {
     this.#context = context;
   }
 
-  /** Copies the head that stands in `data[start, end)`. */
+  /** Copies the head that stands in `data[start, end)`. Set `done` when no body follows. */
   begin(data: Buffer, head: Head, start: number, end: number): void {
+    this.bodyBytes = 0;
+    this.fed = false;
     this.headBytes = end - start;
     this.methodStart = head.methodStart - start;
     this.methodEnd = head.methodEnd - start;
@@ -49,29 +59,56 @@ export class Replay {
     this.end = copyWhole(data, start, end, this.buffer, 0);
     this.isWhole = true;
     this.bodyMax = 0;
-    this.trailers = null;
+    this.#trailers = null;
     this.rewind();
   }
 
-  /** Keeps body bytes for the next `flush`. False when they are too many: from then on nothing is kept. */
-  keep(data: Buffer, start: number, end: number): boolean {
-    if (!this.isWhole || !this.#makeRoom(end - start)) {
-      this.isWhole = false;
-      return false;
+  /**
+   * Takes content: for the next `send`, or at once to `stream` when it is too much to be kept, from when on nothing is kept.
+   * @throws Defect when there is no stream then
+   */
+  feed(data: Buffer, start: number, end: number, stream: EndpointStream | null): void {
+    this.bodyBytes += end - start;
+    this.fed = true;
+    if (this.isWhole && this.#makeRoom(end - start)) {
+      this.end = copyWhole(data, start, end, this.buffer, this.end);
+      return;
     }
-    this.end = copyWhole(data, start, end, this.buffer, this.end);
-    return true;
+    this.isWhole = false;
+    if (stream === null) throw new Defect('content came that has no place to go');
+    this.#sendKept(stream);
+    stream.sendBody(data, start, end);
+  }
+
+  finish(trailers: Buffer | null): void {
+    this.done = true;
+    this.fed = true;
+    this.#trailers = trailers;
+  }
+
+  /** Sends what came. False when the endpoint has enough. */
+  send(stream: EndpointStream): boolean {
+    this.#sendKept(stream);
+    if (this.done) stream.sendEnd(this.#trailers);
+    return stream.flush();
   }
 
   /** The next try sends everything again. */
   rewind(): void {
-    this.sent = this.headBytes;
+    this.#sent = this.headBytes;
   }
 
   release(): void {
     this.#context.giveSlab(this.buffer);
     this.buffer = NOTHING;
-    this.trailers = null;
+    this.#trailers = null;
+  }
+
+  #sendKept(stream: EndpointStream): void {
+    if (this.#sent === this.end) return;
+    const from = this.#sent;
+    this.#sent = this.end;
+    stream.sendBody(this.buffer, from, this.end);
   }
 
   #makeRoom(more: number): boolean {

@@ -3,39 +3,23 @@
  * bodies without their framing. `data` and `head` are valid only during a call.
  */
 
-import type { Identity } from '../../model/endpoint.ts';
 import type { FailureReason } from '../../model/failure.ts';
 import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { PortState } from '../table/table.ts';
-import type { AccessOrigin } from './access.ts';
 import type { Head } from './head.ts';
 import type { Rule } from './rule.ts';
+import type { Source } from './source.ts';
 import type { Tunnel, TunnelEnd } from './tunnel.ts';
-
-/** What a request says to the endpoint about the connection of its caller; made once per connection. */
-export interface Forwarding {
-  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
-  readonly lines: Buffer | null;
-  readonly address: Buffer;
-  /** Keep what the caller says about where its request comes from, and add to it. */
-  readonly trusted: boolean;
-}
 
 /** Where a request comes from and its response goes to. */
 export interface CallerStream {
   readonly port: PortState;
-  readonly address: string;
-  readonly addressHash: number;
+  readonly source: Source;
   /** The caller is a proxy of the mesh. */
   readonly isLoop: boolean;
-  readonly forwarding: Forwarding;
-  /** Host of a request that names none. */
-  readonly fallbackHost: Buffer;
   /** As the access log says it. */
   readonly protocol: string;
-  accessOrigin: AccessOrigin | null;
-  identify(): Identity | undefined;
 
   /** The head of the present request once more, from the copy of its bytes: other heads were read meanwhile. */
   headAgain(kept: Buffer, headBytes: number): Head;

@@ -9,7 +9,7 @@ import type { Rule } from './rule.ts';
 /** `endpoint` is the one that was asked last; it is named only when the failure is its own. */
 export function tellRule(
   rules: BrokenRules,
-  caller: { readonly address: string; readonly port: PortState },
+  caller: { readonly source: { readonly address: string }; readonly port: PortState },
   broken: {
     readonly rule: Rule;
     readonly reason: FailureReason;
@@ -21,7 +21,7 @@ export function tellRule(
     rule,
     reason,
     service: caller.port.service.service.key,
-    caller: caller.address,
+    caller: caller.source.address,
     endpoint: endpoint !== null && blamesEndpoint(reason) ? endpoint.key : '',
   });
 }

@@ -3,6 +3,7 @@
 import type { Policies } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
+import { abandonTry, endTry } from './account.ts';
 import type { EndpointStream } from './stream.ts';
 
 export class Try {
@@ -26,15 +27,29 @@ export class Try {
     this.startedMs = now;
   }
 
-  get blamed(): boolean {
-    return this.#blamed;
-  }
-
   /** Once per try, however much goes wrong with it. */
   blame(now: number): void {
     if (this.#blamed) return;
     this.#blamed = true;
     reportFailure(this.endpoint, this.#policies, now);
+  }
+
+  /** Another try follows. Returns how long this one kept the request waiting, 0 when that is not its fault. */
+  giveUp(status: number, now: number): number {
+    if (status === 0 && !this.#blamed) {
+      abandonTry(this.endpoint);
+      return 0;
+    }
+    const latencyMs = this.latencyMs(now);
+    endTry(this.endpoint, status, latencyMs);
+    return latencyMs;
+  }
+
+  /** Lets go of the connection. */
+  drop(): void {
+    const { stream } = this;
+    this.stream = null;
+    stream?.close();
   }
 
   /** The head of a response that is no failure came. */

@@ -26,6 +26,12 @@ export interface TunnelResult {
   readonly failure: FailureReason | '';
 }
 
+/** What a tunnel asks of a stream, and tells it. */
+interface TunnelStream {
+  readonly tunnelEnd: TunnelEnd;
+  switchTo(tunnel: Tunnel): void;
+}
+
 /** Looks at a slow reader per idle limit. */
 const LOOKS = 4;
 
@@ -147,4 +153,17 @@ export class Tunnel implements Expiring {
     this.#context.wheel.disarm(this);
     this.#done({ sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes, failure });
   }
+}
+
+/** From now on the bytes of both streams belong to a tunnel. `idleMs` 0: no limit. */
+export function openTunnel(
+  context: NetContext,
+  { caller, endpoint }: { readonly caller: TunnelStream; readonly endpoint: TunnelStream },
+  idleMs: number,
+  done: (result: TunnelResult) => void,
+): void {
+  const ends = { caller: caller.tunnelEnd, endpoint: endpoint.tunnelEnd };
+  const tunnel = new Tunnel(context, ends, idleMs, done);
+  endpoint.switchTo(tunnel);
+  caller.switchTo(tunnel);
 }

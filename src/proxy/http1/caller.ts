@@ -6,31 +6,22 @@
  */
 
 import type { Socket } from 'node:net';
-import { hash32 } from '../../base/hash.ts';
-import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
-import type { AccessOrigin } from '../http/access.ts';
 import { add, countRequest } from '../http/account.ts';
 import type { ThreadContext } from '../http/context.ts';
-import { Exchange } from '../http/exchange.ts';
-import { BAD, type Head, INCOMPLETE, METHOD_OTHER } from '../http/head.ts';
+import { BAD, INCOMPLETE } from '../http/head.ts';
 import type { Rule } from '../http/rule.ts';
-import type { CallerStream, Forwarding } from '../http/stream.ts';
+import { Source } from '../http/source.ts';
 import { tellRule } from '../http/tell-rule.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
-import { READ_BYTES } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { adopt, bytesOnTheirWay, descriptorOf, reset, type SocketOwner } from '../net/socket.ts';
+import { adopt, descriptorOf, reset, type SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
-import { BodyReader, type BodySink } from './codec/body-reader.ts';
-import { namedByConnection } from './codec/connection-names.ts';
-import { OUT_OF_STEP } from './codec/local-reply.ts';
+import { CallerRequest, type RequestHost } from './caller-request.ts';
 import { parseRequestHead } from './codec/request-head.ts';
-import { sentTarget } from './codec/target.ts';
-import { ResponseSender } from './response-sender.ts';
 import { SocketEnd } from './socket-end.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
@@ -39,8 +30,6 @@ const LINGER_MS = 1_000;
 const LINGER_MS_MAX = 30_000;
 /** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
 export const DRAIN_IDLE_MS = 2_000;
-/** Largest body that is read and thrown away to keep a connection after an early answer. */
-const DISCARD_BYTES_MAX = 262_144;
 const LF = 10;
 const CR = 13;
 
@@ -48,45 +37,23 @@ export interface CallerHost {
   closed(connection: CallerConnection): void;
 }
 
-export class CallerConnection implements CallerStream, BodySink, SocketOwner, Expiring, Guest {
+export class CallerConnection implements RequestHost, SocketOwner, Expiring, Guest {
   readonly port: PortState;
   readonly socket: Socket;
-  readonly address: string;
-  readonly addressHash: number;
-  readonly forwarding: Forwarding;
-  readonly fallbackHost: Buffer;
+  readonly source: Source;
   deadlineMs = Infinity;
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
-  /** Kept by the access log; null until the first line. */
-  accessOrigin: AccessOrigin | null = null;
   readonly #context: ThreadContext;
   readonly #host: CallerHost;
-  readonly #exchange: Exchange;
-  readonly #response: ResponseSender;
-  readonly #body = new BodyReader(false);
-  /** METHOD_* of the present request. */
-  #method = METHOD_OTHER;
-  #http10 = false;
-  #keepAlive = false;
-  /** Nothing of the body may be expected before an interim response. */
-  #expectsContinue = false;
-  /** -1 when not announced. */
-  #contentLength = -1;
-  /** The connection ends with the present response. */
-  #close = false;
-  /** Answered by the proxy; the rest of the request body is read and dropped. */
-  #discarding = false;
-  #discarded = 0;
+  readonly #request: CallerRequest;
   #tunnel: Tunnel | null = null;
   /** Bytes that wait: a partial head, or requests behind the one that runs. */
   #stash: Buffer | null = null;
   #idleSinceMs: number;
   /** When the first byte of the present head came; 0 between requests. */
   #headSinceMs: number;
-  /** Null until the first request. */
-  #isOwnDial: boolean | null = null;
   #consuming = false;
   #paused = false;
   #ended = false;
@@ -98,41 +65,18 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     this.port = port;
     this.#context = context;
     this.#host = host;
-    this.address = plainAddress(accepted.remoteAddress ?? '');
-    this.addressHash = hash32(this.address);
-    this.forwarding = forwardingOf(this.address, context);
-    this.fallbackHost = Buffer.from(
-      `${port.service.service.name}.${port.service.service.namespace}`,
-    );
+    this.source = new Source(plainAddress(accepted.remoteAddress ?? ''), context);
     this.#idleSinceMs = context.wheel.nowMs;
     this.#headSinceMs = context.wheel.nowMs;
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
     add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
     this.socket = adopt(accepted, this, context);
-    this.#response = new ResponseSender(context, this.socket);
-    this.#exchange = new Exchange(this, context);
+    this.#request = new CallerRequest(this, context);
     this.#armIdle();
   }
 
-  /** Who the source address probably stands for now, for logs and locality; undefined is nobody. */
-  identify(): Identity | undefined {
-    return this.#context.identities.get(this.address);
-  }
-
-  /** The caller is a proxy of the mesh, on this node or another one. */
-  get isLoop(): boolean {
-    this.#isOwnDial ??= this.#context.ownDials.has(this.socket);
-    if (this.#isOwnDial) return true;
-    const { meshAccount } = this.#context.settings;
-    if (meshAccount === '') return false;
-    const caller = this.identify();
-    return caller !== undefined && isAccount(caller, meshAccount);
-  }
-
-  /** Who the caller is for access rules. */
-  principal(): Identity | undefined {
-    const { wheel, trust } = this.#context;
-    return principalOf(this.identify(), wheel.nowMs, trust.untilMs);
+  get address(): string {
+    return this.source.address;
   }
 
   get service(): string {
@@ -147,36 +91,20 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
 
   /** All that it takes of the memory for callers. */
   get heldBytes(): number {
-    return pinnedBytes(this.#stash) + this.waitingBytes + this.#exchange.waitingBytes;
-  }
-
-  get waitingBytes(): number {
-    return this.socket.writableLength;
-  }
-
-  bytesOnTheirWay(): number {
-    return bytesOnTheirWay(this.socket, this.#context.probe);
-  }
-
-  get protocol(): string {
-    return this.#http10 ? 'HTTP/1.0' : 'HTTP/1.1';
+    const { writableLength } = this.socket;
+    return pinnedBytes(this.#stash) + writableLength + this.#request.exchange.waitingBytes;
   }
 
   /** Others need the room: closes an idle connection, cuts one that does something. */
   shed(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('caller_shed');
-    else if (this.#exchange.active) this.#exchange.onShed();
+    else if (this.#request.exchange.active) this.#request.exchange.giveUp('caller_shed');
     else if (this.idle) this.socket.destroy();
     else this.abort();
   }
 
   get idle(): boolean {
-    return !this.#isBusy && this.#tunnel === null && !this.#lingering;
-  }
-
-  /** A request runs, or the rest of one comes in. */
-  get #isBusy(): boolean {
-    return this.#exchange.active || this.#discarding;
+    return !this.#request.busy && this.#tunnel === null && !this.#lingering;
   }
 
   onData(data: Buffer, length: number): void {
@@ -186,7 +114,7 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
     if (this.#stash === null) return this.#consume(data, 0, length);
     // Behind a request that runs, at most one read waits.
-    if (this.#isBusy) throw new Defect('bytes came from a caller that is held back');
+    if (this.#request.busy) throw new Defect('bytes came from a caller that is held back');
     const before = this.#stash.length;
     const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
     if (!this.#headMayBeWhole(whole, before)) {
@@ -201,20 +129,18 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     this.#ended = true;
     if (this.#lingering) return this.socket.destroySoon();
     if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
-    // Nobody can tell a caller that has only said all from one that is gone: what closes inside a body has given up, and
-    // so has what closes while it waits, unless the setting says otherwise. What waited behind is not begun any more.
-    const hasGivenUp = !this.#context.settings.halfClosedCallers || !this.#body.done;
-    if (this.#discarding) this.#stopDiscarding(true);
-    else if (this.#exchange.active) {
-      if (hasGivenUp) this.#exchange.onCallerClosed();
-    } else if (hasGivenUp) this.#linger();
-    else this.socket.end();
+    const { exchange } = this.#request;
+    const wasBusy = this.#request.busy;
+    const goesOn = this.#request.onCallerEnd();
+    if (wasBusy || exchange.active) return;
+    if (goesOn) this.socket.end();
+    else this.#linger();
   }
 
   onDrain(): void {
     if (this.#tunnel !== null) this.#tunnel.onCallerDrain();
-    else if (this.#exchange.active) this.#exchange.onCallerDrain();
-    else if (!this.#lingering && !this.#discarding) this.#consumeStash();
+    else if (this.#request.exchange.active) this.#request.exchange.onCallerDrain();
+    else if (!this.#lingering && !this.#request.busy) this.#consumeStash();
   }
 
   onClose(error: NodeJS.ErrnoException | null): void {
@@ -222,17 +148,16 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     this.#gone = true;
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
-    this.#discarding = false;
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
-    else this.#exchange.onCallerClosed();
+    else this.#request.onCallerClosed();
     this.#context.wheel.disarm(this);
     this.#host.closed(this);
   }
 
   onDeadline(nowMs: number): void {
     // The exchange and the tunnel have deadlines of their own.
-    if (this.#tunnel !== null || this.#exchange.active) return;
-    if (this.#discarding) return this.#stopDiscarding(true);
+    if (this.#tunnel !== null || this.#request.exchange.active) return;
+    if (this.#request.discarding) return this.#request.stopDiscarding(true);
     if (this.#lingering) return this.#lingerOver(nowMs);
     if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
     // What came of the head tells at least how to answer; other connections have used the parser meanwhile.
@@ -245,7 +170,7 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     if (this.#paused) return;
     this.#paused = true;
     this.socket.pause();
-    this.#exchange.onCallerPaused();
+    this.#request.exchange.onCallerPaused();
   }
 
   get paused(): boolean {
@@ -268,71 +193,11 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     if (!this.#paused || this.#stash !== null) return;
     this.#paused = false;
     this.socket.resume();
-    this.#exchange.onCallerResumed();
+    this.#request.exchange.onCallerResumed();
   }
 
-  headAgain(kept: Buffer, headBytes: number): Head {
-    const { requestHead, settings } = this.#context;
-    if (parseRequestHead(kept, 0, headBytes, requestHead, settings) !== headBytes)
-      throw new Defect('the head that was kept is another one than was read');
-    return requestHead;
-  }
-
-  targetSent(kept: Buffer, headBytes: number): Buffer {
-    return sentTarget(kept, this.headAgain(kept, headBytes));
-  }
-
-  sendInterim(data: Buffer, head: Head): boolean {
-    if (this.#http10) return true;
-    // The caller may now send its body; no other interim response says so.
-    if (head.status === 100) this.#expectsContinue = false;
-    return this.#response.interim(data, head, 0, 0);
-  }
-
-  sendSwitch(data: Buffer, head: Head, from: number, end: number): void {
-    this.#response.interim(data, head, from, end);
-  }
-
-  sendHead(data: Buffer, head: Head, extra: Buffer | null): void {
-    this.#close =
-      !this.#mayKeep || !this.#body.done || ResponseSender.endsByClose(head, this.#http10);
-    this.#response.begin(data, head, { close: this.#close, http10: this.#http10 }, extra);
-  }
-
-  sendBody(data: Buffer, start: number, end: number): void {
-    this.#response.write(data, start, end);
-  }
-
-  flush(): boolean {
-    return this.#response.flush();
-  }
-
-  sendEnd(trailers: Buffer | null): void {
-    this.#response.end(trailers);
-  }
-
-  reply(reason: FailureReason, retryAfterMs: number): void {
-    const rest = !this.#body.done;
-    // Only a short body is worth reading to keep the connection; after Expect it may never come.
-    const isLong = this.#expectsContinue || this.#contentLength > DISCARD_BYTES_MAX;
-    const close =
-      !this.#mayKeep || reason === 'internal' || (rest && (isLong || OUT_OF_STEP.has(reason)));
-    this.#close = close;
-    const request = { method: this.#method, http10: this.#http10 };
-    this.#response.reply(request, { reason, retryAfterMs, close });
-    if (!rest || close) return this.onExchangeDone();
-    this.#discarding = true;
-    this.#discarded = this.#exchange.requestBytes;
-    this.resume();
-    this.#armDiscard();
-  }
-
-  get #mayKeep(): boolean {
-    return this.#keepAlive && !this.#context.draining && !this.port.closed;
-  }
-
-  onExchangeDone(): void {
-    if (this.#close || this.#gone) return this.#linger();
+  onRequestDone(close: boolean): void {
+    if (close || this.#gone) return this.#linger();
     const now = this.#context.wheel.nowMs;
     this.#idleSinceMs = now;
     this.#headSinceMs = 0;
@@ -371,8 +236,8 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
   /** The drain is over. */
   cut(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('draining');
-    else if (this.#exchange.active) this.#exchange.onDrainOver();
-    else if (this.#discarding) this.#stopDiscarding(true);
+    else if (this.#request.exchange.active) this.#request.exchange.onDrainOver();
+    else if (this.#request.discarding) this.#request.stopDiscarding(true);
     else this.abort();
   }
 
@@ -392,7 +257,7 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     });
     try {
       if (this.#tunnel !== null) return this.#tunnel.onDefect();
-      if (this.#exchange.active) return this.#exchange.onInternalFailure();
+      if (this.#request.exchange.active) return this.#request.exchange.giveUp('internal');
     } catch {
       // It cannot even be answered.
     }
@@ -402,19 +267,19 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
   #consume(data: Buffer, from: number, end: number): void {
     let pos = from;
     this.#consuming = true;
-    const exchange = this.#exchange;
+    const request = this.#request;
     while (pos < end && !this.#lingering && !this.#gone) {
-      if (this.#isBusy && !this.#body.done) {
-        pos = this.#feed(data, pos, end);
+      if (request.wantsBody) {
+        pos = request.feed(data, pos, end);
         continue;
       }
       // A caller that does not read its responses gets no more of them.
-      if (exchange.active || this.#tunnel !== null || this.socket.writableNeedDrain) break;
+      if (request.busy || this.#tunnel !== null || this.socket.writableNeedDrain) break;
       const next = this.#startRequest(data, pos, end);
       if (next < 0) break;
       pos = next;
       // A body that came along leaves in one write with the head.
-      if (this.#body.done || next === end) exchange.flush();
+      if (!request.wantsBody || next === end) request.exchange.flush();
     }
     this.#consuming = false;
     if (pos < end) this.#keepRest(data, pos, end);
@@ -426,57 +291,10 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
     // The buffer of the thread must be copied before the next read; a stash is ours already.
     const isOurs = data !== this.#context.readBuffer;
     this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
-    if (this.#exchange.active || this.socket.writableNeedDrain) this.pause();
+    if (this.#request.exchange.active || this.socket.writableNeedDrain) this.pause();
   }
 
-  /** Reads the body of the present request from `data[pos, end)`: how far it came. */
-  #feed(data: Buffer, pos: number, end: number): number {
-    // What waited may be longer than one read, for which the write buffer is made.
-    const stop = Math.min(end, pos + READ_BYTES);
-    const body = this.#body;
-    const isWhole = body.read(data, pos, stop, this);
-    if (this.#discarding) return this.#discardOn(isWhole, end);
-    if (!this.#exchange.active) return end;
-    if (!isWhole) {
-      this.#exchange.onBadRequest(body.rule);
-      return end;
-    }
-    if (body.done) this.#exchange.onRequestEnd(body.trailers);
-    this.#exchange.flush();
-    return body.pos;
-  }
-
-  onBody(data: Buffer, start: number, end: number): boolean {
-    if (this.#exchange.active) return this.#exchange.onRequestBody(data, start, end);
-    if (this.#discarding) this.#discarded += end - start;
-    return this.#discarding;
-  }
-
-  #discardOn(isWhole: boolean, end: number): number {
-    const { rule, done, pos } = this.#body;
-    const isTooLong = this.#discarded > DISCARD_BYTES_MAX;
-    if (!isWhole)
-      tellRule(this.#context.rules, this, {
-        rule: rule as Rule,
-        reason: 'bad_request',
-        endpoint: null,
-      });
-    if (!isWhole || isTooLong) {
-      this.#stopDiscarding(true);
-      return end;
-    }
-    if (done) this.#stopDiscarding(false);
-    else this.#armDiscard();
-    return pos;
-  }
-
-  #stopDiscarding(close: boolean): void {
-    this.#discarding = false;
-    this.#close ||= close;
-    this.onExchangeDone();
-  }
-
-  #armDiscard(): void {
+  onDiscard(): void {
     this.deadlineMs = this.#context.wheel.nowMs + this.#context.settings.callerIdleMs;
     this.#context.wheel.arm(this);
   }
@@ -496,17 +314,8 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
       this.#refuse(failure === '' ? 'bad_request' : failure, rule);
       return -1;
     }
-    const head = requestHead;
-    this.#method = head.method;
-    this.#http10 = head.minor === 0;
-    this.#keepAlive = head.keepAlive;
-    this.#expectsContinue = head.expectContinue;
-    this.#contentLength = head.contentLength;
-    this.#close = false;
-    this.#body.begin(head.framing, head.contentLength, namedByConnection(data, head));
-    this.#response.reset();
     this.deadlineMs = Infinity;
-    this.#exchange.begin(data, head, pos, next, !this.#body.done);
+    this.#request.begin(data, requestHead, pos, next);
     return next;
   }
 
@@ -531,12 +340,10 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
   /** Answers what never became a request, but was read into `requestHead` as far as it went, and closes. */
   #refuse(reason: FailureReason, rule: Rule | ''): void {
     countRequest(this.port.service.cells, FAILURES[reason].status, reason);
-    this.#context.accessLog?.writeRefused(this, reason, rule);
+    this.#context.accessLog?.writeRefused(this.#request, reason, rule);
     if (rule !== '') tellRule(this.#context.rules, this, { rule, reason, endpoint: null });
     const { requestHead } = this.#context;
-    const request = { method: requestHead.method, http10: requestHead.minor === 0 };
-    this.#response.reset();
-    this.#response.reply(request, { reason, retryAfterMs: 0, close: true });
+    this.#request.refuse(requestHead, reason);
     this.#linger();
   }
 
@@ -580,17 +387,6 @@ export class CallerConnection implements CallerStream, BodySink, SocketOwner, Ex
 /** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
 export function plainAddress(address: string): string {
   return address.startsWith('::ffff:') ? address.slice(7) : address;
-}
-
-function forwardingOf(address: string, context: ThreadContext): Forwarding {
-  const enabled = context.settings.forwardedHeaders;
-  return {
-    lines: enabled
-      ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
-      : null,
-    address: Buffer.from(address),
-    trusted: context.isTrusted(address),
-  };
 }
 
 /** The side of a tunnel at a caller. */

@@ -40,8 +40,8 @@ export class RequestSender {
       this.#context.out,
       data,
       head,
-      caller.forwarding,
-      caller.fallbackHost,
+      caller.source.forwarding,
+      caller.port.host,
     );
     this.#at = this.#headBytes;
   }

@@ -60,6 +60,8 @@ export class PortState {
   readonly address: string;
   readonly number: number;
   readonly service: ServiceState;
+  /** Host of a request that names none. */
+  readonly host: Buffer;
   port: ServicePort;
   routes: readonly RouteState[] = [];
   /** True once the port left the configuration: finish what runs, then close. */
@@ -70,6 +72,7 @@ export class PortState {
     const isShared = port.proxyPort !== 0;
     this.address = isShared ? '' : service.service.address;
     this.number = isShared ? port.proxyPort : port.port;
+    this.host = Buffer.from(`${service.service.name}.${service.service.namespace}`);
     this.port = port;
   }
 }

@@ -17,7 +17,7 @@ import {
   FIELD_X_FORWARDED_PROTO,
   type Head,
 } from '../../http/head.ts';
-import type { Forwarding } from '../../http/stream.ts';
+import type { Forwarding } from '../../http/source.ts';
 import { copyTarget, isServerWide } from './target.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
 

@@ -1,0 +1,82 @@
+/** Phase "account": all that is known of a request, and what it leaves behind when it ends. */
+
+import type { FailureReason } from '../../model/failure.ts';
+import type { ServiceState } from '../table/table.ts';
+import type { AccessCaller } from './access.ts';
+import { SERVICE_OWN } from '../ledger/layout.ts';
+import { type Account, add, endLastTry, endRequest } from './account.ts';
+import type { ThreadContext } from './context.ts';
+import type { Replay } from './replay.ts';
+import type { Rule } from './rule.ts';
+import { tellRule } from './tell-rule.ts';
+import type { TunnelResult } from './tunnel.ts';
+import type { Try } from './try.ts';
+
+export class RequestRecord implements Account {
+  /** That was called. */
+  service: ServiceState;
+  /** Whose policies rule the request; null before there is a backend. */
+  ruling: ServiceState | null = null;
+  tries = 0;
+  status = 0;
+  failure: FailureReason | '' = '';
+  /** The rule that made it one. */
+  rule: Rule | '' = '';
+  startedMs = 0;
+  /** What earlier tries kept the request waiting. */
+  waitedMs = 0;
+  responseBytes = 0;
+  /** The present or last one. */
+  tried: Try | null = null;
+  readonly #replay: Replay;
+
+  constructor(service: ServiceState, replay: Replay) {
+    this.service = service;
+    this.#replay = replay;
+  }
+
+  get requestBytes(): number {
+    return this.#replay.bodyBytes;
+  }
+
+  reset(service: ServiceState, now: number): void {
+    this.service = service;
+    this.ruling = null;
+    this.tries = 0;
+    this.status = 0;
+    this.failure = '';
+    this.rule = '';
+    this.startedMs = now;
+    this.waitedMs = 0;
+    this.responseBytes = 0;
+    this.tried = null;
+  }
+
+  /** 101: the bytes of both sides belong to a tunnel. */
+  beginTunnel(): void {
+    add(this.service.cells, SERVICE_OWN.upgradesActive, 1);
+  }
+
+  endTunnel({ sentBytes, receivedBytes, failure }: TunnelResult): void {
+    add(this.service.cells, SERVICE_OWN.upgradesActive, -1);
+    this.#replay.bodyBytes += sentBytes;
+    this.responseBytes += receivedBytes;
+    this.failure = failure;
+  }
+
+  /** Counts and logs the request. */
+  finish(context: ThreadContext, caller: AccessCaller, now: number): void {
+    const { tried, rule, failure } = this;
+    // A tunnel lasts as long as its users like; what counts is how long it took to open.
+    const endMs = this.status === 101 && tried !== null ? tried.headMs : now;
+    endRequest(this, this.service.cells, endMs);
+    if (tried !== null) endLastTry(this, tried, this.ruling, now);
+    context.accessLog?.write(caller, this, this.#replay, now);
+    if (rule !== '' && failure !== '') {
+      const endpoint = tried === null ? null : tried.endpoint;
+      tellRule(context.rules, caller, { rule, reason: failure, endpoint });
+    }
+    this.tried = null;
+    this.#replay.release();
+  }
+}

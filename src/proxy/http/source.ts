@@ -1,0 +1,78 @@
+/** Who is at the other end of a caller's connection, from the connection alone. Made once per connection. */
+
+import type { Socket } from 'node:net';
+import { hash32 } from '../../base/hash.ts';
+import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
+import type { IdentityTrust } from '../ledger/identity-trust.ts';
+import type { OwnDials } from '../net/own-dials.ts';
+
+/** What a request says to the endpoint about its caller. */
+export interface Forwarding {
+  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
+  readonly lines: Buffer | null;
+  readonly address: Buffer;
+  /** Keep what the caller says about where its request comes from, and add to it. */
+  readonly trusted: boolean;
+}
+
+/** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
+export interface AccessOrigin {
+  readonly identity: Identity | undefined;
+  readonly text: Uint8Array;
+}
+
+/** What the thread knows of callers. */
+export interface CallerKnowledge {
+  readonly settings: { readonly forwardedHeaders: boolean; readonly meshAccount: string };
+  readonly identities: ReadonlyMap<string, Identity>;
+  readonly trust: IdentityTrust;
+  readonly isTrusted: (address: string) => boolean;
+  readonly ownDials: OwnDials;
+  readonly wheel: { readonly nowMs: number };
+}
+
+export class Source {
+  readonly address: string;
+  readonly addressHash: number;
+  readonly forwarding: Forwarding;
+  /** Kept by the access log; null until the first line. */
+  accessOrigin: AccessOrigin | null = null;
+  readonly #known: CallerKnowledge;
+  /** Null until the first request. */
+  #isOwnDial: boolean | null = null;
+
+  constructor(address: string, known: CallerKnowledge) {
+    this.address = address;
+    this.addressHash = hash32(address);
+    this.#known = known;
+    const enabled = known.settings.forwardedHeaders;
+    this.forwarding = {
+      lines: enabled
+        ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
+        : null,
+      address: Buffer.from(address),
+      trusted: known.isTrusted(address),
+    };
+  }
+
+  /** Who the address probably stands for now, for logs and locality; undefined is nobody. */
+  identify(): Identity | undefined {
+    return this.#known.identities.get(this.address);
+  }
+
+  /** Who the caller is for access rules. */
+  principal(): Identity | undefined {
+    const { wheel, trust } = this.#known;
+    return principalOf(this.identify(), wheel.nowMs, trust.untilMs);
+  }
+
+  /** The other end of `socket`, its connection, is a proxy of the mesh, on this node or another one. */
+  isLoop(socket: Socket): boolean {
+    this.#isOwnDial ??= this.#known.ownDials.has(socket);
+    if (this.#isOwnDial) return true;
+    const { meshAccount } = this.#known.settings;
+    if (meshAccount === '') return false;
+    const caller = this.identify();
+    return caller !== undefined && isAccount(caller, meshAccount);
+  }
+}

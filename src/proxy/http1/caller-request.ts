@@ -1,0 +1,285 @@
+/** The requests of one HTTP/1.1 connection of a caller, one at a time: their bodies come in and their responses go out. */
+
+import type { Socket } from 'node:net';
+import type { FailureReason } from '../../model/failure.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { Exchange } from '../http/exchange.ts';
+import { type Head, METHOD_OTHER } from '../http/head.ts';
+import type { Rule } from '../http/rule.ts';
+import type { Source } from '../http/source.ts';
+import type { CallerStream } from '../http/stream.ts';
+import { tellRule } from '../http/tell-rule.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { READ_BYTES } from '../net/context.ts';
+import { Defect } from '../net/copy-whole.ts';
+import { bytesOnTheirWay } from '../net/socket.ts';
+import type { PortState } from '../table/table.ts';
+import { BodyReader, type BodySink } from './codec/body-reader.ts';
+import { namedByConnection } from './codec/connection-names.ts';
+import { OUT_OF_STEP } from './codec/local-reply.ts';
+import { parseRequestHead } from './codec/request-head.ts';
+import { sentTarget } from './codec/target.ts';
+import { ResponseSender } from './response-sender.ts';
+
+/** Largest body that is read and thrown away to keep a connection after an early answer. */
+const DISCARD_BYTES_MAX = 262_144;
+
+/** The connection that the requests come on. */
+export interface RequestHost {
+  readonly port: PortState;
+  readonly socket: Socket;
+  readonly source: Source;
+  readonly paused: boolean;
+  readonly tunnelEnd: TunnelEnd;
+  pause(): void;
+  resume(): void;
+  hasLeft(): boolean;
+  /** A request and its response are over; with `close` the connection is, too. */
+  onRequestDone(close: boolean): void;
+  /** The rest of a body is read and dropped: the connection ends if nothing comes for the time of an idle caller. */
+  onDiscard(): void;
+  abort(): void;
+  switchTo(tunnel: Tunnel): void;
+  onDefect(error: unknown): void;
+}
+
+export class CallerRequest implements CallerStream, BodySink {
+  readonly exchange: Exchange;
+  readonly #context: ThreadContext;
+  readonly #host: RequestHost;
+  readonly #response: ResponseSender;
+  readonly #body = new BodyReader(false);
+  /** METHOD_*. */
+  #method = METHOD_OTHER;
+  #http10 = false;
+  #keepAlive = false;
+  /** Nothing of the body may be expected before an interim response. */
+  #expectsContinue = false;
+  /** -1 when not announced. */
+  #contentLength = -1;
+  /** The connection ends with the present response. */
+  #close = false;
+  /** Answered by the proxy; the rest of the request body is read and dropped. */
+  #discarding = false;
+  #discarded = 0;
+
+  constructor(host: RequestHost, context: ThreadContext) {
+    this.#host = host;
+    this.#context = context;
+    this.#response = new ResponseSender(context, host.socket);
+    this.exchange = new Exchange(this, context);
+  }
+
+  get port(): PortState {
+    return this.#host.port;
+  }
+
+  get source(): Source {
+    return this.#host.source;
+  }
+
+  get protocol(): string {
+    return this.#http10 ? 'HTTP/1.0' : 'HTTP/1.1';
+  }
+
+  get isLoop(): boolean {
+    return this.#host.source.isLoop(this.#host.socket);
+  }
+
+  /** A request runs, or the rest of one comes in. */
+  get busy(): boolean {
+    return this.exchange.active || this.#discarding;
+  }
+
+  get discarding(): boolean {
+    return this.#discarding;
+  }
+
+  /** The next bytes of the caller belong to the body of a request. */
+  get wantsBody(): boolean {
+    return this.busy && !this.#body.done;
+  }
+
+  /** Starts the request whose head stands in `data[start, end)`. Then call `feed` for its body and `flush`. */
+  begin(data: Buffer, head: Head, start: number, end: number): void {
+    this.#method = head.method;
+    this.#http10 = head.minor === 0;
+    this.#keepAlive = head.keepAlive;
+    this.#expectsContinue = head.expectContinue;
+    this.#contentLength = head.contentLength;
+    this.#close = false;
+    this.#body.begin(head.framing, head.contentLength, namedByConnection(data, head));
+    this.#response.reset();
+    this.exchange.begin(data, head, start, end, !this.#body.done);
+  }
+
+  /** Reads the body from `data[pos, end)`: how far it came. */
+  feed(data: Buffer, pos: number, end: number): number {
+    const { exchange } = this;
+    const body = this.#body;
+    // What waited may be longer than one read, for which the write buffer is made.
+    const isWhole = body.read(data, pos, Math.min(end, pos + READ_BYTES), this);
+    if (this.#discarding) return this.#discard(isWhole, end);
+    if (!exchange.active) return end;
+    if (!isWhole) {
+      exchange.onBadRequest(body.rule);
+      return end;
+    }
+    if (body.done) exchange.onRequestEnd(body.trailers);
+    exchange.flush();
+    return body.pos;
+  }
+
+  onBody(data: Buffer, start: number, end: number): boolean {
+    if (this.exchange.active) return this.exchange.onRequestBody(data, start, end);
+    if (this.#discarding) this.#discarded += end - start;
+    return this.#discarding;
+  }
+
+  /** The answer to a head that never became a request, but was read into the head of the thread as far as it went. */
+  refuse(head: Head, reason: FailureReason): void {
+    const request = { method: head.method, http10: head.minor === 0 };
+    this.#response.reset();
+    this.#response.reply(request, { reason, retryAfterMs: 0, close: true });
+  }
+
+  pause(): void {
+    this.#host.pause();
+  }
+
+  resume(): void {
+    this.#host.resume();
+  }
+
+  get paused(): boolean {
+    return this.#host.paused;
+  }
+
+  hasLeft(): boolean {
+    return this.#host.hasLeft();
+  }
+
+  headAgain(kept: Buffer, headBytes: number): Head {
+    const { requestHead, settings } = this.#context;
+    if (parseRequestHead(kept, 0, headBytes, requestHead, settings) !== headBytes)
+      throw new Defect('the head that was kept is another one than was read');
+    return requestHead;
+  }
+
+  targetSent(kept: Buffer, headBytes: number): Buffer {
+    return sentTarget(kept, this.headAgain(kept, headBytes));
+  }
+
+  sendInterim(data: Buffer, head: Head): boolean {
+    if (this.#http10) return true;
+    // The caller may now send its body; no other interim response says so.
+    if (head.status === 100) this.#expectsContinue = false;
+    return this.#response.interim(data, head, 0, 0);
+  }
+
+  sendSwitch(data: Buffer, head: Head, from: number, end: number): void {
+    this.#response.interim(data, head, from, end);
+  }
+
+  sendHead(data: Buffer, head: Head, extra: Buffer | null): void {
+    const endsByClose = ResponseSender.endsByClose(head, this.#http10);
+    this.#close = !this.#mayKeep || !this.#body.done || endsByClose;
+    this.#response.begin(data, head, { close: this.#close, http10: this.#http10 }, extra);
+  }
+
+  sendBody(data: Buffer, start: number, end: number): void {
+    this.#response.write(data, start, end);
+  }
+
+  flush(): boolean {
+    return this.#response.flush();
+  }
+
+  sendEnd(trailers: Buffer | null): void {
+    this.#response.end(trailers);
+  }
+
+  reply(reason: FailureReason, retryAfterMs: number): void {
+    const rest = !this.#body.done;
+    // Only a short body is worth reading to keep the connection; after Expect it may never come.
+    const isLong = this.#expectsContinue || this.#contentLength > DISCARD_BYTES_MAX;
+    const isOver = reason === 'internal' || (rest && (isLong || OUT_OF_STEP.has(reason)));
+    const close = !this.#mayKeep || isOver;
+    this.#close = close;
+    const request = { method: this.#method, http10: this.#http10 };
+    this.#response.reply(request, { reason, retryAfterMs, close });
+    if (!rest || close) return this.onExchangeDone();
+    this.#discarding = true;
+    this.#discarded = this.exchange.replay.bodyBytes;
+    this.resume();
+    this.#host.onDiscard();
+  }
+
+  get #mayKeep(): boolean {
+    return this.#keepAlive && !this.#context.draining && !this.port.closed;
+  }
+
+  onExchangeDone(): void {
+    this.#host.onRequestDone(this.#close);
+  }
+
+  abort(): void {
+    this.#host.abort();
+  }
+
+  get waitingBytes(): number {
+    return this.#host.socket.writableLength;
+  }
+
+  bytesOnTheirWay(): number {
+    return bytesOnTheirWay(this.#host.socket, this.#context.probe);
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    return this.#host.tunnelEnd;
+  }
+
+  switchTo(tunnel: Tunnel): void {
+    this.#host.switchTo(tunnel);
+  }
+
+  onDefect(error: unknown): void {
+    this.#host.onDefect(error);
+  }
+
+  /** The caller said all: a request that waits for its response goes on if the setting allows it. False when it has given up. */
+  onCallerEnd(): boolean {
+    // Nobody can tell a caller that has only said all from one that is gone: what closes inside a body has given up, and
+    // so has what closes while it waits, unless the setting says otherwise. What waited behind is not begun any more.
+    const hasGivenUp = !this.#context.settings.halfClosedCallers || !this.#body.done;
+    if (this.#discarding) this.stopDiscarding(true);
+    else if (hasGivenUp && this.exchange.active) this.exchange.onCallerClosed();
+    return !hasGivenUp;
+  }
+
+  onCallerClosed(): void {
+    this.#discarding = false;
+    this.exchange.onCallerClosed();
+  }
+
+  stopDiscarding(close: boolean): void {
+    this.#discarding = false;
+    this.#close ||= close;
+    this.onExchangeDone();
+  }
+
+  #discard(isWhole: boolean, end: number): number {
+    const { rule, done, pos } = this.#body;
+    if (!isWhole) {
+      const broken = { rule: rule as Rule, reason: 'bad_request', endpoint: null } as const;
+      tellRule(this.#context.rules, this, broken);
+    }
+    if (!isWhole || this.#discarded > DISCARD_BYTES_MAX) {
+      this.stopDiscarding(true);
+      return end;
+    }
+    if (done) this.stopDiscarding(false);
+    else this.#host.onDiscard();
+    return pos;
+  }
+}
