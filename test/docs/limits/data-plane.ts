@@ -50,7 +50,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Request body read and dropped after an early answer',
       'The connection is closed instead of kept',
-      'proxy/http1/outgoing-request.ts DISCARD_BYTES_MAX',
+      'proxy/http1/caller-request.ts DISCARD_BYTES_MAX',
     ],
     [
       'A caller that goes on sending after the last answer',
