@@ -67,6 +67,18 @@ test('maesh check groups errors by object with place, value and remedy', async (
   assert.ok(!out.includes('\u001B'), 'no colours without a terminal');
 });
 
+test('maesh check finds the mistakes in annotations of a Service that cannot be used', async (context) => {
+  const path = folder(context, { 'web.yaml': BAD_WEB.replace(/ports: .*/, 'ports: 80') });
+  const { code, out } = await maesh(['check', '-f', path]);
+  assert.equal(code, 1);
+  assert.match(out, /^ {2}error at \S+:9:10: spec\.ports is "80"\n/m);
+  assert.match(
+    out,
+    /^ {2}error at \S+:6:18: metadata\.annotations\["maesh\.dev\/retry-attempts"\] is "many"\n/m,
+  );
+  assert.match(out, /\n2 errors, 0 warnings in 0 Services\n$/);
+});
+
 test('maesh check -o json prints problems as they are', async (context) => {
   const path = folder(context, { 'web.yaml': BAD_WEB });
   const { code, out, err } = await maesh(['check', '-f', path, '-o', 'json']);

@@ -2,6 +2,7 @@
 
 import { systemClock } from '../base/clock.ts';
 import { PodAddresses } from '../compile/address/pod-addresses.ts';
+import { refusedProblems } from '../compile/annotation/refused.ts';
 import { Compiler } from '../compile/compiler.ts';
 import { FolderSource } from '../kube/folder.ts';
 import { Store, type ObjectRef } from '../kube/store.ts';
@@ -51,6 +52,6 @@ export async function loadManifests(options: LoadOptions): Promise<Loaded> {
   unsubscribe();
   const compiler = new Compiler(store, { serviceCidr, defaultMode });
   compiler.update(changed);
-  const problems = [...fileProblems, ...compiler.problems()];
+  const problems = [...fileProblems, ...refusedProblems(source.refused()), ...compiler.problems()];
   return { snapshot: compiler.snapshot(), problems, notices };
 }

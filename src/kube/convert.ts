@@ -12,6 +12,8 @@ export interface Conversion {
   readonly name: string;
   /** null when the object cannot be used; then `findings` has at least one error. */
   readonly object: KubeObject | null;
+  /** What could be read of an object that cannot be used, when it has a name: to look for more mistakes in it, and nothing else. */
+  readonly refused: KubeObject | null;
   readonly findings: readonly Finding[];
 }
 
@@ -26,6 +28,7 @@ export function convert(
   return {
     name: isNamed ? describe(object) : nameAsWritten(kind, value),
     object: findings.lost ? null : object,
+    refused: findings.lost && isNamed ? object : null,
     findings: findings.all,
   };
 }

@@ -12,6 +12,7 @@ import { Tree } from './folder/tree.ts';
 import type { Cause } from './folder/tree.ts';
 import { Watches } from './folder/watches.ts';
 import type { WatchDirectory } from './folder/watches.ts';
+import type { ManifestObject } from './manifest.ts';
 import type { StoreWriter } from './store.ts';
 
 /** Events of one change come in a burst: they are collected for this long. */
@@ -111,6 +112,11 @@ export class FolderSource {
         ? `Cannot find a manifest in ${paths}: no file there ends in .yaml, .yml or .json`
         : `Cannot find an object in ${paths}: nothing there is of a kind that maesh reads, as Service and Pod are`,
     );
+  }
+
+  /** Objects that cannot be used, as far as they could be read. */
+  refused(): Iterable<ManifestObject> {
+    return this.#files.refused();
   }
 
   /** Reads everything again, changed or not, in one batch. */

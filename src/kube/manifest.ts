@@ -2,7 +2,7 @@
 
 import type { Problem } from '../model/service.ts';
 import { readPiece } from './piece.ts';
-import type { Piece } from './piece.ts';
+import type { Piece, PieceObject } from './piece.ts';
 import type { KubeObject } from './object.ts';
 import type { Origin } from './store.ts';
 import { Lines } from './text/lines.ts';
@@ -23,6 +23,8 @@ export interface ManifestObject {
 export interface Manifest {
   /** In the order of the text; an object that is there twice is here twice. */
   readonly objects: readonly ManifestObject[];
+  /** Objects that cannot be used, as far as they could be read. */
+  readonly refused: readonly ManifestObject[];
   readonly problems: readonly Problem[];
   /** Kinds that were passed over, each once: `Deployment (apps/v1)`. */
   readonly skipped: readonly string[];
@@ -93,13 +95,14 @@ function broken(text: string, error: SyntaxFailure): Piece {
       : 'correct it there: until then the last good objects of the file stay',
     offset: error.offset,
   } as const;
-  return { objects: [], problems: [problem], skipped: [], isBroken: true };
+  return { objects: [], refused: [], problems: [problem], skipped: [], isBroken: true };
 }
 
 class Assembly {
   readonly #file: string;
   readonly #lines: Lines;
   readonly #objects: ManifestObject[] = [];
+  readonly #refused: ManifestObject[] = [];
   readonly #problems: Problem[] = [];
   readonly #skipped = new Set<string>();
   readonly #pieces = new Map<string, Piece>();
@@ -116,11 +119,13 @@ class Assembly {
     this.#pieces.set(text, piece);
     this.#isBroken ||= piece.isBroken;
     const places = new PiecePlaces(text, this.#lines.at(start));
-    for (const found of piece.objects) {
+    const placed = (found: PieceObject): ManifestObject => {
       const at = this.#lines.at(start + found.offset);
       const origin = { file: this.#file, ...at, text: new WrittenObject(places, found) };
-      this.#objects.push({ object: found.object, origin });
-    }
+      return { object: found.object, origin };
+    };
+    for (const found of piece.objects) this.#objects.push(placed(found));
+    for (const found of piece.refused) this.#refused.push(placed(found));
     for (const kind of piece.skipped) this.#skipped.add(kind);
     for (const { offset, object, ...rest } of piece.problems) {
       if (this.#problems.length >= PROBLEMS_MAX) {
@@ -137,6 +142,7 @@ class Assembly {
     if (this.#unlisted > 0) this.#problems.push(this.#more());
     return {
       objects: this.#objects,
+      refused: this.#refused,
       problems: this.#problems,
       skipped: [...this.#skipped],
       isBroken: this.#isBroken,

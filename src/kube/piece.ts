@@ -36,6 +36,8 @@ export interface PieceObject {
 
 export interface Piece {
   readonly objects: readonly PieceObject[];
+  /** As in `Conversion`. */
+  readonly refused: readonly PieceObject[];
   /** `object` is '' where the file is to be named. */
   readonly problems: readonly PieceProblem[];
   readonly skipped: readonly string[];
@@ -61,10 +63,11 @@ interface TypeMeta {
 class PieceBuilder {
   readonly piece: {
     objects: PieceObject[];
+    refused: PieceObject[];
     problems: PieceProblem[];
     skipped: string[];
     isBroken: boolean;
-  } = { objects: [], problems: [], skipped: [], isBroken: false };
+  } = { objects: [], refused: [], problems: [], skipped: [], isBroken: false };
   #documents = -1;
   #document: TextDocument | null = null;
   #places: Place | null = null;
@@ -125,10 +128,11 @@ class PieceBuilder {
   }
 
   #convert(kind: KubeKind, value: Readonly<Record<string, unknown>>, path: readonly Step[]): void {
-    const { name, object, findings } = convert(kind, value);
+    const { name, object, refused, findings } = convert(kind, value);
     for (const finding of findings) this.#finding(name, path, finding);
     for (const finding of unknownFields(kind, value)) this.#finding(name, path, finding);
     if (object !== null) this.#push(object, path);
+    if (refused !== null) this.piece.refused.push(this.#found(refused, path));
   }
 
   #addWorkload(
@@ -145,8 +149,11 @@ class PieceBuilder {
   }
 
   #push(object: KubeObject, path: readonly Step[], part = WHOLE): void {
-    const offset = this.#offsetOf(path);
-    this.piece.objects.push({ object, offset, document: this.#documents, path, ...part });
+    this.piece.objects.push(this.#found(object, path, part));
+  }
+
+  #found(object: KubeObject, path: readonly Step[], part = WHOLE): PieceObject {
+    return { object, offset: this.#offsetOf(path), document: this.#documents, path, ...part };
   }
 
   #addList(

@@ -3,7 +3,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Problem } from '../../model/service.ts';
 import { parseManifest } from '../manifest.ts';
-import type { Manifest } from '../manifest.ts';
+import type { Manifest, ManifestObject } from '../manifest.ts';
 import { compare } from './claims.ts';
 import type { Claims } from './claims.ts';
 import { lastingSignature, problemAt, readText } from './disk.ts';
@@ -69,6 +69,11 @@ export class ManifestFiles {
     for (const path of this.#files.keys()) {
       if (!this.#given.has(path)) yield path;
     }
+  }
+
+  /** Objects that cannot be used, as far as they could be read. */
+  *refused(): Iterable<ManifestObject> {
+    for (const { latest } of this.#files.values()) yield* latest?.refused ?? [];
   }
 
   /** True when there are files and none could be read, ever. */
