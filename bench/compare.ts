@@ -20,6 +20,9 @@ export const COMPARABLE: readonly StageName[] = [
   'threads',
 ];
 
+/** Stages whose load is as much as fits, and of which each pair of peers can take half. */
+export const TOGETHER: readonly StageName[] = ['small', '10k', '1m', 'churn'];
+
 /** Not costs, so that a ratio of them says nothing. */
 const NO_COST = new Set(['failed', 'foreignPercent', 'lateP99Micros']);
 

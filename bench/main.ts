@@ -151,8 +151,8 @@ function olderBuild(options: BenchOptions, dir: string, newer: Build): Build {
 }
 
 async function runStages(lab: Lab, options: BenchOptions, commit: string): Promise<Figures> {
-  const { rounds, seconds, quick } = options;
-  const pace: Pace = { rounds, seconds, warmSeconds: quick ? 1 : 3, quick };
+  const { rounds, seconds, quick, together } = options;
+  const pace: Pace = { rounds, seconds, warmSeconds: quick ? 1 : 3, quick, together };
   const figures: Partial<Record<StageName, Stage>> = {};
   for (const name of options.only) {
     figures[name] = {

@@ -36,6 +36,19 @@ test('--against takes only stages with any number of peers', { skip }, () => {
   );
 });
 
+test(
+  '--together is for two commits, and for stages whose load is as much as fits',
+  { skip },
+  () => {
+    assert.deepEqual(read('--against', 'abc', '--together').only, ['small', '10k', '1m', 'churn']);
+    assert.throws(() => read('--together'), /Cannot use --together without --against/);
+    assert.throws(
+      () => read('--against', 'abc', '--together', '--only', 'rate'),
+      /No stage "rate" with --together: there are small, /,
+    );
+  },
+);
+
 test('options that make no sense are refused with what to do', { skip }, () => {
   assert.throws(() => read('--only', 'smal'), /No stage "smal": there are small, /);
   assert.throws(() => read('--rounds', '0'), /--rounds "0": give a whole number from 1 to 100/);

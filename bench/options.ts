@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { join } from 'node:path';
-import { COMPARABLE } from './compare.ts';
+import { COMPARABLE, TOGETHER } from './compare.ts';
 import { STAGES, type StageName } from './figures.ts';
 import { allowedCores, cacheDir } from './host.ts';
 
@@ -22,6 +22,8 @@ export interface BenchOptions {
   readonly commit: string;
   /** Commit to compare with, in place of other proxies; '' for none. */
   readonly against: string;
+  /** Both commits get their load at the same time. */
+  readonly together: boolean;
   readonly proxyCore: number;
   readonly loadCore: number;
 }
@@ -37,6 +39,7 @@ export const HELP = `Usage: npm run bench -- [options]
   --maesh FILE     command line of maesh to measure (default: builds the checkout and takes that)
   --commit C       builds that commit and measures it in place of the checkout
   --against C      builds that commit too and compares the two, in place of other proxies
+  --together       both get their load at the same time, for a busy machine; takes small, 10k, 1m and churn
   --report         writes the report from the figures that are there; measures nothing
   --assert         exit code 1 when a bar is missed
 `;
@@ -55,21 +58,25 @@ export function readOptions(args: readonly string[], root: string): BenchOptions
       maesh: { type: 'string', default: '' },
       commit: { type: 'string', default: '' },
       against: { type: 'string', default: '' },
+      together: { type: 'boolean', default: false },
       report: { type: 'boolean', default: false },
       assert: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
-  const { quick, against, maesh, commit } = values;
+  const { quick, against, maesh, commit, together } = values;
   if (maesh !== '' && commit !== '') {
     throw new Error('Cannot use --maesh and --commit together: both say which maesh is measured');
+  }
+  if (together && against === '') {
+    throw new Error('Cannot use --together without --against: it is for two commits');
   }
   const [proxyCore, loadCore] = readCores(values.cores);
   const kept = quick || against !== '' ? join(cacheDir(), 'bench') : join(root, 'docs/benchmarks');
   return {
     quick,
-    only: readStages(values.only, against === '' ? STAGES : COMPARABLE),
+    only: readStages(values.only, stagesFor(against, together)),
     rounds: readCount('rounds', values.rounds ?? (quick ? '1' : '5'), 100),
     seconds: readCount('seconds', values.seconds ?? (quick ? '2' : '8'), 600),
     out: values.out ?? kept,
@@ -78,9 +85,15 @@ export function readOptions(args: readonly string[], root: string): BenchOptions
     maesh,
     commit,
     against,
+    together,
     proxyCore,
     loadCore,
   };
+}
+
+function stagesFor(against: string, together: boolean): readonly StageName[] {
+  if (together) return TOGETHER;
+  return against === '' ? STAGES : COMPARABLE;
 }
 
 function readStages(text: string | undefined, allowed: readonly StageName[]): readonly StageName[] {
@@ -88,8 +101,11 @@ function readStages(text: string | undefined, allowed: readonly StageName[]): re
   return text.split(',').map((each) => {
     const name = allowed.find((stage) => stage === each);
     if (name !== undefined) return name;
-    const where = allowed === STAGES ? '' : ' with --against';
-    throw new Error(`No stage "${each}"${where}: there are ${allowed.join(', ')}`);
+    const where = new Map([
+      [COMPARABLE, ' with --against'],
+      [TOGETHER, ' with --together'],
+    ]).get(allowed);
+    throw new Error(`No stage "${each}"${where ?? ''}: there are ${allowed.join(', ')}`);
   });
 }
 

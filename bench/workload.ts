@@ -32,7 +32,8 @@ export async function wrk(lab: Lab, load: ClosedLoop): Promise<ClosedLoopResult>
     .flatMap((line) => ['-H', line]);
   const output = await lab.children.run(
     {
-      name: 'wrk',
+      // Several may run at once.
+      name: `wrk-${target.host}-${target.port}`,
       core: cores,
       command: lab.tools.wrk.path,
       args: [

@@ -4,8 +4,15 @@ import type { Sample, StageName } from '../figures.ts';
 import type { Lab } from '../lab.ts';
 import type { RunningPeer } from '../peers/peer.ts';
 import { formatNumber } from '../text.ts';
-import { wrk } from '../workload.ts';
-import { doubt, metered, roundOrder, withPeers, type MeasureStage, type Pace } from './stage.ts';
+import { wrk, type ClosedLoopResult } from '../workload.ts';
+import {
+  doubt,
+  meteredTogether,
+  roundOrder,
+  withPeers,
+  type MeasureStage,
+  type Pace,
+} from './stage.ts';
 
 export interface Workload {
   readonly name: StageName;
@@ -30,11 +37,16 @@ export function closedLoop(workload: Workload): MeasureStage {
         lab.progress(`${workload.name}: warm ${name} up`);
         await drive(lab, { peer, workload, seconds: pace.warmSeconds });
       }
+      const groups = pace.together ? pairsOf([...running]) : [...running].map((each) => [each]);
       for (let round = 1; round <= pace.rounds; round += 1) {
-        for (const [name, peer] of roundOrder([...running], round)) {
-          const figures = await drive(lab, { peer, workload, seconds: pace.seconds });
-          samples.push({ subject: name, round, figures });
-          lab.progress(progressLine(workload, { name, round, pace, figures }));
+        for (const group of roundOrder(groups, round)) {
+          const peers = group.map(([, peer]) => peer);
+          const all = await driveTogether(lab, { peers, workload, seconds: pace.seconds });
+          for (const [i, figures] of all.entries()) {
+            const name = group[i]?.[0] ?? '';
+            samples.push({ subject: name, round, figures });
+            lab.progress(progressLine(workload, { name, round, pace, figures }));
+          }
         }
       }
       return samples;
@@ -52,21 +64,41 @@ export async function drive(
   lab: Lab,
   { peer, workload, seconds }: Drive,
 ): Promise<Sample['figures']> {
+  const [figures = {}] = await driveTogether(lab, { peers: [peer], workload, seconds });
+  return figures;
+}
+
+interface DriveTogether extends Omit<Drive, 'peer'> {
+  readonly peers: readonly Drive['peer'][];
+}
+
+/** A run of wrk on each of several proxies, all at the same time on the one core. */
+async function driveTogether(
+  lab: Lab,
+  { peers, workload, seconds }: DriveTogether,
+): Promise<Sample['figures'][]> {
   const { path, connections } = workload;
-  const headers = `${workload.headers}${peer.headers}`;
-  const target = { host: peer.host, port: peer.port, path, headers };
-  const { result, cpuMs, foreignPercent } = await metered(lab, peer.child.pid, () =>
-    wrk(lab, { target, connections, seconds }),
-  );
-  const good = Math.max(result.requests - result.failed, 1);
-  return {
-    cpuMicros: (cpuMs * 1_000) / good,
-    requestsPerSecond: good / result.seconds,
-    p50Micros: result.p50Micros,
-    p99Micros: result.p99Micros,
-    failed: result.failed,
-    foreignPercent,
+  const run = ({ host, port, headers }: Drive['peer']): Promise<ClosedLoopResult> => {
+    const target = { host, port, path, headers: `${workload.headers}${headers}` };
+    return wrk(lab, { target, connections, seconds });
   };
+  const pids = peers.map((peer) => peer.child.pid);
+  const metered = await meteredTogether(lab, pids, () => Promise.all(peers.map(run)));
+  return metered.result.map((result, i) => {
+    const good = Math.max(result.requests - result.failed, 1);
+    return {
+      cpuMicros: ((metered.cpuMs[i] ?? 0) * 1_000) / good,
+      requestsPerSecond: good / result.seconds,
+      p50Micros: result.p50Micros,
+      p99Micros: result.p99Micros,
+      failed: result.failed,
+      foreignPercent: metered.foreignPercent,
+    };
+  });
+}
+
+function pairsOf<T>(list: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(list.length / 2) }, (_, i) => list.slice(2 * i, 2 * i + 2));
 }
 
 interface Progress {

@@ -12,6 +12,8 @@ export interface Pace {
   /** Load on each proxy before the first measured run. */
   readonly warmSeconds: number;
   readonly quick: boolean;
+  /** Pairs of peers get their load at the same time: on a busy machine both are disturbed by the same others then. */
+  readonly together: boolean;
 }
 
 export type MeasureStage = (lab: Lab, pace: Pace) => Promise<Sample[]>;
@@ -37,23 +39,37 @@ export interface CpuSpent {
   readonly foreignPercent: number;
 }
 
-/** CPU time of a process and its children between two moments. */
-function spent(before: Usage, after: Usage): CpuSpent {
-  const cpuMs = after.cpuMs - before.cpuMs;
-  const foreignMs = after.coreBusyMs - before.coreBusyMs - cpuMs + after.stolenMs - before.stolenMs;
-  const wallMs = after.atMs - before.atMs;
-  return { cpuMs, foreignPercent: Math.max(0, (100 * foreignMs) / wallMs) };
-}
-
-/** Runs `work` and says what the process used meanwhile. */
+/** Runs `work` and says what the process used meanwhile, its children too. */
 export async function metered<T>(
   lab: Lab,
   pid: number,
   work: () => Promise<T>,
 ): Promise<{ readonly result: T } & CpuSpent> {
-  const before = usage(pid, lab.proxyCore);
+  const { result, cpuMs, foreignPercent } = await meteredTogether(lab, [pid], work);
+  return { result, cpuMs: cpuMs[0] ?? 0, foreignPercent };
+}
+
+/** The same for several processes that are at work at the same time; what one uses is not foreign to the others. */
+export async function meteredTogether<T>(
+  lab: Lab,
+  pids: readonly number[],
+  work: () => Promise<T>,
+): Promise<{
+  readonly result: T;
+  readonly cpuMs: readonly number[];
+  readonly foreignPercent: number;
+}> {
+  const look = (): Usage[] => pids.map((pid) => usage(pid, lab.proxyCore));
+  const before = look();
   const result = await work();
-  return { result, ...spent(before, usage(pid, lab.proxyCore)) };
+  const after = look();
+  const cpuMs = after.map((each, i) => each.cpuMs - (before[i]?.cpuMs ?? 0));
+  const [first, last] = [before[0], after[0]];
+  if (first === undefined || last === undefined) return { result, cpuMs, foreignPercent: 0 };
+  const own = cpuMs.reduce((sum, each) => sum + each, 0);
+  const foreignMs = last.coreBusyMs - first.coreBusyMs - own + last.stolenMs - first.stolenMs;
+  const foreignPercent = Math.max(0, (100 * foreignMs) / (last.atMs - first.atMs));
+  return { result, cpuMs, foreignPercent };
 }
 
 /** Others used more of the core than that: the run is doubtful. */
