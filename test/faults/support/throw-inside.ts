@@ -12,8 +12,11 @@ interface Emitter {
   prependOnceListener(event: string, run: () => void): unknown;
 }
 
+/** Of `maesh up`. */
 export const PLACES = ['udp', 'tcp', 'http', 'watch', 'timer', 'promise', 'tick'] as const;
-type Place = (typeof PLACES)[number];
+/** Of `maesh agent`, which watches no files, and has a stream from its controller. */
+export const AGENT_PLACES = ['udp', 'tcp', 'http', 'stream', 'timer', 'promise', 'tick'] as const;
+type Place = (typeof PLACES)[number] | (typeof AGENT_PLACES)[number];
 
 function fail(place: Place): never {
   throw new Error(`thrown inside by a test: ${place}`);
@@ -60,15 +63,18 @@ const BREAK: Readonly<Record<Place, () => void>> = {
       'http',
     ),
   watch: () => breakAll(watchers, 'change', 'watch'),
+  stream: () => breakAll(open('TLSSocket'), 'data', 'stream'),
   timer: () => void setTimeout(() => fail('timer')),
   promise: () => void Promise.reject(new Error('thrown inside by a test: promise')),
   tick: () => process.nextTick(() => fail('tick')),
 };
 
+/** An agent has no files to watch. */
+const places: readonly Place[] = process.argv.includes('agent') ? AGENT_PLACES : PLACES;
 let next = 0;
 if (isMainThread) {
   process.on('SIGUSR2', () => {
-    const place = PLACES[next++ % PLACES.length];
+    const place = places[next++ % places.length];
     if (place !== undefined) BREAK[place]();
   });
 }
