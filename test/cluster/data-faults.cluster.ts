@@ -15,7 +15,6 @@ import { MESH, type MeshBed } from './mesh/mesh.ts';
 import { agentsOfVersion, otherVersion, OWN_VERSION } from './mesh/skew.ts';
 
 const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'faults are made in the bed only';
-const LONG = { timeoutMs: 90_000 };
 /** Twice the pace of other tests: about as much as two cores take beside a cluster. */
 const FULL: Partial<LoadPlan> = { thinkMs: 10 };
 /** Connections of the callers of one node: those that stay, and those that do not. */
@@ -120,7 +119,7 @@ test('the app is rolled at full load: nothing is lost by the mesh name', { skip 
   const counts = await under(t, async () => {
     await bed.kubectl(['-n', NS, 'rollout', 'restart', 'deployment/web']);
     await bed.rolledOut(NS, 'deployment/web');
-    await bed.readyPods(NS, 'app=web', 4, LONG);
+    await bed.readyPods(NS, 'app=web', 4);
   });
   assertNoneLost(counts);
 });
@@ -132,7 +131,7 @@ async function agentsOn(node: string | null): Promise<void> {
   await bed.kubectl(['-n', MESH, 'patch', 'daemonset', 'maesh-agent', '-p', patch]);
   const count = node === null ? 2 : 1;
   const all = async (): Promise<boolean> => (await mesh.agents()).length === count;
-  await bed.waitFor(`${count} agents`, all, LONG);
+  await bed.waitFor(`${count} agents`, all);
 }
 
 test('a node has no agent at all: the other one carries its callers', { skip }, async (t) => {
@@ -209,7 +208,7 @@ async function cutOff(t: TestContext, name: string, annotations: object = {}): P
     await bed.waitFor('the node to be lost', () => isLost('n2'));
     await bed.onlyLocal.node('n2').mend();
     await bed.waitFor('the node to be back', async () => !(await isLost('n2')));
-    await bed.readyPods(NS, `app=${name}`, 4, LONG);
+    await bed.readyPods(NS, `app=${name}`, 4);
     await faults.allIsWell();
   };
   const url = `http://${name}.shop.maesh/`;
@@ -295,11 +294,7 @@ for (const skew of [
         await bed.rolledOut(MESH, `daemonset/maesh-agent-${version}`);
         await faults.carriedBy('n1', 'n1');
         const builds = [`n1 ${version}`, `n2 ${OWN_VERSION}`].join();
-        await bed.waitFor(
-          'both to be told',
-          async () => (await connected()).join() === builds,
-          LONG,
-        );
+        await bed.waitFor('both to be told', async () => (await connected()).join() === builds);
       });
     },
   );

@@ -32,7 +32,7 @@ for (const [what, file] of [
   ['the mesh', 'mesh.cluster.ts'],
 ] as const) {
   test(`the tests of ${what} pass against a cluster of KUBECONFIG`, { skip }, async () => {
-    const reporter = ['--test-reporter=tap', '--test-timeout=300000'];
+    const reporter = ['--test-reporter=tap', '--test-timeout=900000'];
     // A test runner within a test runner would report to the outer one.
     const fresh = ['env', '-u', 'NODE_TEST_CONTEXT'];
     const { code, stdout, stderr } = await bed.run(

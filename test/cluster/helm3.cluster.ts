@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { answerOf } from './answer.ts';
 import type { Answer } from './app.ts';
 import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
 import type { Bed } from './bed/bed.ts';
@@ -9,8 +10,6 @@ import { needsMinor, ROOT } from './bed/tools.ts';
 import { MESH, MeshBed } from './mesh/mesh.ts';
 
 const NS = 'shop';
-/** Room for CoreDNS to hear of it, and for answers that callers keep. */
-const DNS_MS = { timeoutMs: 60_000, everyMs: 250 };
 const EXTERNAL = process.env['MAESH_TEST_EXTERNAL'] === '1';
 const skip =
   (EXTERNAL && 'the image of these tests is in the cluster of the bed only') || needsMinor(34);
@@ -35,9 +34,9 @@ after(async () => {
   if (skip === false) await mesh.stop();
 });
 
-async function call(host: string): Promise<Answer | undefined> {
-  const [answer] = await bed.fetch(`${NS}/caller`, `http://${host}/`);
-  return answer?.status === 200 ? (JSON.parse(answer.body) as Answer) : undefined;
+async function call(host: string): Promise<Answer> {
+  const [fetched] = await bed.fetch(`${NS}/caller`, `http://${host}/`);
+  return answerOf(fetched);
 }
 
 /** Everything in the cluster that has to do with the mesh, but for its namespace. */
@@ -66,36 +65,26 @@ test(
     const original = await bed.kubectl(corefile);
     const flags = ['-n', MESH, '--wait', '--timeout', '120s'];
     await bed.helm(['install', MESH, `${ROOT}/chart`, '--create-namespace', ...flags], 3);
+    await mesh.published(`${NS}/web`);
+    await mesh.named(`${NS}/caller`, 'web.shop.maesh');
     const [caller] = await bed.pods(NS, 'app=caller');
     // The agent of another node helps out until kube-proxy has heard of the own one.
-    const answer = await bed.waitFor(
-      'a call through the agent of the node',
-      async () => {
-        const own = (await mesh.agents()).find(
-          ({ spec }) => spec.nodeName === caller?.spec.nodeName,
-        );
-        const answer = await call('web.shop.maesh');
-        return answer?.from.replace('::ffff:', '') === own?.status.podIP && answer;
-      },
-      DNS_MS,
-    );
+    const answer = await bed.waitFor('a call through the agent of the node', async () => {
+      const own = (await mesh.agents()).find(({ spec }) => spec.nodeName === caller?.spec.nodeName);
+      const answer = await call('web.shop.maesh');
+      return answer.from.replace('::ffff:', '') === own?.status.podIP && answer;
+    });
     assert.equal(answer.headers['x-forwarded-for'], caller?.status.podIP);
-    for (let n = 0; n < 10; n++) assert.equal((await call('web.shop.maesh'))?.from, answer.from);
-    assert.equal((await call('web.shop'))?.headers['x-forwarded-for'], undefined);
+    for (let n = 0; n < 10; n++) assert.equal((await call('web.shop.maesh')).from, answer.from);
+    assert.equal((await call('web.shop')).headers['x-forwarded-for'], undefined);
     assert.notEqual(await bed.kubectl(corefile), original);
     await bed.helm(['uninstall', MESH, ...flags], 3);
     // Not even with --wait does helm wait for pods.
-    await bed.kubectl(['-n', MESH, 'wait', 'pods', '--all', '--for=delete', '--timeout=60s']);
+    const pods = ['-n', MESH, 'get', 'pods', '-o', 'name'];
+    await bed.waitFor('no pod', async () => (await bed.kubectl(pods)) === '');
     assert.deepEqual(await traces(), []);
     assert.equal(await bed.kubectl(corefile), original);
-    await bed.waitFor(
-      'the name to be gone',
-      async () => {
-        const [gone] = await bed.fetch(`${NS}/caller`, 'http://web.shop.maesh/');
-        return gone?.error === 'ENOTFOUND';
-      },
-      DNS_MS,
-    );
-    assert.notEqual(await call('web.shop'), undefined);
+    await mesh.forgotten(`${NS}/caller`, 'web.shop.maesh');
+    await call('web.shop');
   },
 );

@@ -249,6 +249,8 @@ test(
     const exec = (command: string): object => ({
       exec: { command: ['/bin/sh', '-c', command] },
       periodSeconds: 1,
+      // On a busy machine a shell may take its time to start.
+      timeoutSeconds: 10,
       failureThreshold: 1,
     });
     await make(
@@ -435,7 +437,7 @@ test('Jobs end, DaemonSets and pods of the host network run', { skip }, async ()
       },
     },
   );
-  await bed.kubectl(['-n', NS, 'wait', 'job/job', '--for=condition=complete', '--timeout=30s']);
+  await bed.kubectl(['-n', NS, 'wait', 'job/job', '--for=condition=complete', '--timeout=120s']);
   await bed.rolledOut(NS, 'daemonset/each');
   const [each] = await bed.readyPods(NS, 'app=each', 1);
   assert.equal(each?.status.podIP, '10.200.0.11');

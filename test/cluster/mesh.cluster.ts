@@ -3,16 +3,15 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { Answer } from './app.ts';
+import { answerOf, answersOf, tell } from './answer.ts';
 import { appObjects, callerPod, Load, namespaceObjects } from './app-manifests.ts';
 import type { Fetched } from './bed/bed.ts';
 import { needsMinor } from './bed/tools.ts';
 import { MESH, MeshBed } from './mesh/mesh.ts';
 
 const NS = 'shop';
-const WEB = 'http://web.shop.maesh/';
-/** Where the cluster DNS is as it comes, it looks at its Corefile every 30 to 45 s. */
-const DNS_MS = { timeoutMs: 60_000 };
+const HOST = 'web.shop.maesh';
+const WEB = `http://${HOST}/`;
 let mesh: MeshBed;
 /** That callers 1 and 2 are on: n1 and n2 in the cluster of the bed. */
 let nodes: readonly [string, string];
@@ -49,11 +48,6 @@ async function ask(count: number, url = WEB, caller = 'caller-1'): Promise<reado
   return await mesh.bed.fetch(`${NS}/${caller}`, url, { count });
 }
 
-function answer({ status, body, error }: Fetched): Answer {
-  assert.equal(status, 200, `${error} ${body}`);
-  return JSON.parse(body) as Answer;
-}
-
 async function annotate(...pairs: readonly string[]): Promise<void> {
   await mesh.bed.kubectl(['-n', NS, 'annotate', '--overwrite', 'service', 'web', ...pairs]);
 }
@@ -63,7 +57,7 @@ async function behave(pod: string, behaviour: object): Promise<void> {
   const url = `http://${found?.status.podIP}:8080/behave`;
   const options = { method: 'POST', body: JSON.stringify(behaviour) };
   const [done] = await mesh.bed.fetch(`${NS}/caller-1`, url, options);
-  assert.equal(done?.status, 200);
+  assert.equal(done?.status, 200, tell(done));
 }
 
 test('one Helm command installs it into a namespace that admits only restricted Pods', async () => {
@@ -82,24 +76,20 @@ test('one Helm command installs it into a namespace that admits only restricted 
 test('a Pod of each node calls the plain name directly and the mesh name through the mesh', async () => {
   const { bed } = mesh;
   for (const caller of ['caller-1', 'caller-2']) {
-    const isResolved = async (): Promise<boolean> => {
-      const [first] = await ask(1, WEB, caller);
-      return first?.status === 200;
-    };
-    await bed.waitFor(`${WEB} to resolve for ${caller}`, isResolved, DNS_MS);
-    const direct = (await ask(4, 'http://web.shop/', caller)).map(answer);
+    await mesh.named(`${NS}/${caller}`, HOST);
+    const direct = answersOf(await ask(4, 'http://web.shop/', caller));
     assert.ok(direct.every(({ headers }) => headers['x-forwarded-for'] === undefined));
-    const meshed = (await ask(20, WEB, caller)).map(answer);
+    const meshed = answersOf(await ask(20, WEB, caller));
     const [pod] = await bed.pods(NS, `app=${caller}`);
     for (const { headers, host } of meshed) {
       assert.equal(headers['x-forwarded-for'], pod?.status.podIP);
-      assert.equal(host, 'web.shop.maesh');
+      assert.equal(host, HOST);
     }
     assert.ok(new Set(meshed.map(({ pod: name }) => name)).size >= 2);
   }
   for (const url of ['http://web.shop.traefik.mesh/', 'http://web.shop.maesh:80/any?x=1']) {
-    const [other] = await ask(1, url);
-    assert.equal(other?.status, 200, url);
+    await mesh.named(`${NS}/caller-1`, new URL(url).hostname);
+    answersOf(await ask(1, url));
   }
   const [nothing] = await ask(1, 'http://nothing.shop.maesh/');
   assert.equal(nothing?.error, 'ENOTFOUND');
@@ -168,7 +158,7 @@ test('a canary takes the share that the weight of its Pod says', async () => {
     ]);
   };
   const share = async (count: number): Promise<number> => {
-    const pods = (await ask(count)).map(answer).map(({ pod }) => pod);
+    const pods = answersOf(await ask(count)).map(({ pod }) => pod);
     return pods.filter((pod) => pod === canary).length / count;
   };
   // Else only Pods of the caller's node share, and the canary may be on another.
@@ -191,7 +181,7 @@ test('a bad annotation is an Event on the Service, and costs that policy only', 
     const events = await bed.kubectl(['-n', NS, 'events', '--for', 'service/web']);
     return events.includes('retry-attempts') && events.includes('lots');
   });
-  assert.ok((await ask(4)).every(({ status }) => status === 200));
+  answersOf(await ask(4));
   await annotate('maesh.dev/retry-attempts-');
 });
 
@@ -209,8 +199,11 @@ test('a new Service has a mesh name, and a removed one none', async () => {
     const [first] = await ask(1, 'http://late.shop.maesh/');
     return first?.error === 'ENOTFOUND';
   });
-  const shadow = await mesh.shadow(`${NS}/late`);
-  assert.equal(shadow?.metadata.annotations?.['maesh.dev/state'], 'retired');
+  // Agents hear of it as soon as the object does.
+  await bed.waitFor('its address to be kept for a while', async () => {
+    const shadow = await mesh.shadow(`${NS}/late`);
+    return shadow?.metadata.annotations?.['maesh.dev/state'] === 'retired';
+  });
 });
 
 test('a headless Service balances under its mesh name, and its Pods have names of their own', async () => {
@@ -225,12 +218,14 @@ test('a headless Service balances under its mesh name, and its Pods have names o
       ...(await ask(6, 'http://db.shop.maesh/')),
       ...(await ask(6, 'http://db.shop.maesh/', 'caller-2')),
     ];
-    const names = new Set(seen.map((fetched) => answer(fetched).pod));
+    const names = new Set(answersOf(seen).map(({ pod }) => pod));
     return names.size === 2;
   });
   for (const { metadata } of pods) {
-    const [one] = await ask(1, `http://${metadata.name}.db.shop.maesh:8080/`);
-    assert.equal(one && answer(one).pod, metadata.name);
+    const host = `${metadata.name}.db.shop.maesh`;
+    await mesh.named(`${NS}/caller-1`, host);
+    const [one] = await ask(1, `http://${host}:8080/`);
+    assert.equal(answerOf(one).pod, metadata.name);
   }
 });
 
@@ -259,9 +254,6 @@ test('uninstalled while callers run: plain names go on, and nothing is left behi
 test('and installed again, all names are there again', async () => {
   await mesh.install();
   await mesh.published(`${NS}/web`);
-  const isResolved = async (): Promise<boolean> => {
-    const [first] = await ask(1);
-    return first?.status === 200;
-  };
-  await mesh.bed.waitFor(WEB, isResolved, DNS_MS);
+  await mesh.named(`${NS}/caller-1`, HOST);
+  answersOf(await ask(4));
 });

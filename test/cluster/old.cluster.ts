@@ -186,8 +186,8 @@ test(
       await local.compact();
       await local.apiServer.start();
       await bed.apply(...appObjects({ namespace: NS, name: 'later', replicas: 1 }));
-      await mesh.published(`${NS}/later`, { timeoutMs: 90_000 });
-      await bed.readyPods(NS, 'app=later', 1, { timeoutMs: 90_000 });
+      await mesh.published(`${NS}/later`);
+      await bed.readyPods(NS, 'app=later', 1);
       await answers('http://later.shop.maesh/');
     });
     assertNoneLost(counts);

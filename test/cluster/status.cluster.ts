@@ -40,9 +40,7 @@ before(async () => {
   await bed.readyPods(NS, 'app=web', 4);
   for (const name of ['caller-1', 'caller-2']) {
     await bed.readyPods(NS, `app=${name}`, 1);
-    await bed.waitFor(`${URL_OF_WEB} for ${name}`, async () => {
-      return (await bed.fetch(`${NS}/${name}`, URL_OF_WEB))[0]?.status === 200;
-    });
+    await mesh.named(`${NS}/${name}`, new URL(URL_OF_WEB).hostname);
   }
   for (const name of ['watcher', 'viewer']) await addUser(name);
   const viewer = ['--clusterrole=view', `--serviceaccount=${NS}:viewer`];
@@ -246,7 +244,9 @@ test('an open breaker is seen by status and explained to callers', async () => {
     const [outcome] = (await explained('', `${NS}/caller-1`)).outcomes;
     return outcome?.kind === 'answered' && outcome.reason === 'breaker_open';
   });
-  const { said } = await ask('', 'status', '-n', NS);
-  const web = (said as ServicesStatus).services.find(({ service }) => service === `${NS}/web`);
-  assert.equal(web?.breaker, 'open');
+  await bed.waitFor('status to show it', async () => {
+    const { said } = await ask('', 'status', '-n', NS);
+    const web = (said as ServicesStatus).services.find(({ service }) => service === `${NS}/web`);
+    return web?.breaker === 'open';
+  });
 });

@@ -11,6 +11,9 @@ import { ManualClock } from '../../base/clock.ts';
 import { seededRandom } from '../../base/random.ts';
 import { DnsProbe, askOnce } from './probe.ts';
 
+/** Queries for a domain in a round. */
+const ASKS = 8;
+
 /** A resolver whose answers a test sets: a name of a server, or a code. */
 class FakeResolver {
   asked: string[] = [];
@@ -31,7 +34,7 @@ function setUp(domains = ['maesh', 'traefik.mesh']) {
   const probe = new DnsProbe({
     clock,
     random: seededRandom(1),
-    resolve,
+    resolver: () => resolve,
     domains,
     onChange: () => (changes += 1),
   });
@@ -44,14 +47,15 @@ test('DnsProbe asks for every domain, every 30 s while all work', async () => {
   probe.start();
   probe.start();
   await nextTurn();
-  assert.deepEqual(resolve.asked, ['maesh', 'traefik.mesh']);
+  assert.deepEqual([...new Set(resolve.asked)], ['maesh', 'traefik.mesh']);
+  assert.equal(resolve.asked.length, 2 * ASKS);
   assert.deepEqual([probe.problems(), changes()], [[], 1]);
   clock.advance(26_999);
   await nextTurn();
-  assert.equal(resolve.asked.length, 2);
+  assert.equal(resolve.asked.length, 2 * ASKS);
   clock.advance(6_001);
   await nextTurn();
-  assert.equal(resolve.asked.length, 4);
+  assert.equal(resolve.asked.length, 4 * ASKS);
   assert.equal(changes(), 1);
   probe.stop();
 });
@@ -72,7 +76,36 @@ test('DnsProbe tells a problem after the second failure in a row, asks each 5 s,
   resolve.answers.set('maesh', 'ns.dns.maesh');
   clock.advance(5_500);
   await nextTurn();
-  assert.deepEqual([probe.problems(), changes(), resolve.asked.length], [[], 3, 3]);
+  assert.deepEqual([probe.problems(), changes(), resolve.asked.length], [[], 3, 3 * ASKS]);
+  probe.stop();
+});
+
+test('DnsProbe waits for each replica of the cluster DNS, and leaves lost packets alone', async () => {
+  const { clock, resolve, probe } = setUp(['maesh']);
+  const round = async (...answers: readonly string[]): Promise<readonly string[]> => {
+    let n = 0;
+    resolve.resolveSoa = async () => {
+      const answer = answers[n++ % answers.length] ?? '';
+      if (answer.startsWith('ns.')) return { nsname: answer };
+      throw Object.assign(new Error(answer), { code: answer });
+    };
+    clock.advance(33_000);
+    await nextTurn();
+    return probe.problems().map(({ message }) => message);
+  };
+  resolve.answers.set('maesh', 'ns.dns.maesh');
+  probe.start();
+  await nextTurn();
+  const works = 'ns.dns.maesh';
+  // One of two has not read its configuration yet.
+  assert.deepEqual(await round(works, 'ENOTFOUND'), []);
+  const [problem] = await round(works, 'ENOTFOUND');
+  assert.match(problem ?? '', /does not resolve in Pods: .+ \(ENOTFOUND, 4 of 8 queries\)$/);
+  assert.deepEqual(await round(works), []);
+  for (let n = 0; n < 3; n++) {
+    const lost = await round(works, works, works, works, works, works, works, 'ETIMEOUT');
+    assert.deepEqual(lost, []);
+  }
   probe.stop();
 });
 
@@ -113,7 +146,7 @@ test('DnsProbe forgets what was under way when it stops', async () => {
   await nextTurn();
   clock.advance(60_000);
   await nextTurn();
-  assert.deepEqual([resolve.asked.length, changes(), probe.problems()], [1, 0, []]);
+  assert.deepEqual([resolve.asked.length, changes(), probe.problems()], [ASKS, 0, []]);
 });
 
 test('DnsProbe understands the resolver of Node', async (context) => {

@@ -15,12 +15,21 @@ export interface SoaResolver {
 export interface DnsProbeOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly resolve: SoaResolver;
+  /** Makes a new one for each query: it sends from a port of its own, so kube-proxy leads it where it likes. */
+  readonly resolver: () => SoaResolver;
   /** Lower case, without a dot at the end. */
   readonly domains: readonly string[];
   /** Called when a state changes. */
   readonly onChange: () => void;
 }
+
+/**
+ * Queries for a domain in each round. Any of them may reach another replica of the cluster DNS, and replicas read their
+ * configuration each in its own time: callers are served when all of them have.
+ */
+const ASKS = 8;
+/** One of these is said by a server that has another configuration. The others happen now and then to anybody. */
+const DECIDED: ReadonlySet<ProbeState> = new Set(['not-forwarded', 'foreign', 'refused']);
 
 export class DnsProbe {
   readonly #options: DnsProbeOptions;
@@ -50,11 +59,11 @@ export class DnsProbe {
   }
 
   async #ask(isOver: () => boolean): Promise<'well' | 'failing'> {
-    const { resolve, onChange } = this.#options;
+    const { resolver, onChange } = this.#options;
     const found = await Promise.all(
       this.#domains.map(async (streak) => {
         const { domain } = streak.status;
-        return { streak, status: { domain, ...(await askOnce(resolve, domain)) } };
+        return { streak, status: { domain, ...(await askAround(resolver, domain)) } };
       }),
     );
     if (isOver()) return 'well';
@@ -67,6 +76,18 @@ export class DnsProbe {
 export interface Answer {
   readonly state: ProbeState;
   readonly detail: string;
+}
+
+/** What all say, or one that says otherwise; never throws. */
+async function askAround(resolver: () => SoaResolver, domain: string): Promise<Answer> {
+  const ask = (): Promise<Answer> => askOnce(resolver(), domain);
+  const [first, ...others] = await Promise.all([ask(), ...Array.from({ length: ASKS - 1 }, ask)]);
+  const answers = [first, ...others];
+  const wrong = answers.find(({ state }) => DECIDED.has(state));
+  if (wrong === undefined) return first;
+  const count = answers.filter(({ state }) => state === wrong.state).length;
+  const share = count === ASKS ? '' : `, ${count} of ${ASKS} queries`;
+  return { state: wrong.state, detail: `${wrong.detail}${share}` };
 }
 
 /** What the resolver says to one question; never throws. */

@@ -143,7 +143,7 @@ export class ControlPlane {
     this.#probe = new DnsProbe({
       clock,
       random,
-      resolve: new Resolver(RESOLVER),
+      resolver: () => new Resolver(RESOLVER),
       domains: settings.domains,
       onChange: () => this.onChange(),
     });

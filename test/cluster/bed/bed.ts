@@ -53,7 +53,7 @@ export interface PodObject extends KubeObject {
 }
 
 /** For helm, which waits for what it installs, and for the CLI, which may do so. */
-const LONG_MS = 300_000;
+const LONG_MS = 900_000;
 
 export class Bed {
   readonly #ground: Ground;

@@ -2,26 +2,22 @@
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import type { Answer } from '../app.ts';
+import { answerOf, answersOf, tell } from '../answer.ts';
 import { APP_PORT, appObjects, callerPod, namespaceObjects } from '../app-manifests.ts';
 import type { Bed, Fetched, PodObject } from '../bed/bed.ts';
 import { type Counts, type LoadPlan, type Loads, underLoad } from './loads.ts';
 import { MeshBed } from './mesh.ts';
 
 export const NS = 'shop';
-export const WEB = 'http://web.shop.maesh/';
+const HOST = 'web.shop.maesh';
+export const WEB = `http://${HOST}/`;
 /** The same without the mesh. */
 export const PLAIN_WEB = 'http://web.shop/';
 /** A Service that no load calls, so that its requests can be counted one by one. */
-const QUIET = 'http://other.shop.maesh/';
+const QUIET_HOST = 'other.shop.maesh';
+const QUIET = `http://${QUIET_HOST}/`;
 const CALLERS = { n1: 'caller-1', n2: 'caller-2' } as const;
 export type NodeName = keyof typeof CALLERS;
-/** Nothing is wrong any more, but the machine is slow. */
-const UPDATE_MS = 30_000;
-
-/** An agent that starts, or a node that was away, until kube-proxy has heard of it. */
-const CARRIED_MS = 90_000;
-
 export class FaultBed {
   readonly mesh: MeshBed;
   readonly bed: Bed;
@@ -43,7 +39,7 @@ export class FaultBed {
       callerPod({ namespace: NS, name: 'caller-2', node: 'n2' }),
     );
     await mesh.install();
-    await mesh.bed.readyPods(NS, 'app=web', 4, { timeoutMs: 60_000 });
+    await mesh.bed.readyPods(NS, 'app=web', 4);
     await faults.allIsWell();
     return faults;
   }
@@ -52,9 +48,11 @@ export class FaultBed {
     await this.mesh.stop();
   }
 
-  /** Everything is ready, and each node is carried by its own agent. */
+  /** Everything is ready, names are known to whoever is asked, and each node is carried by its own agent. */
   async allIsWell(): Promise<void> {
     await this.mesh.ready();
+    const callers = Object.values(CALLERS).map((caller) => `${NS}/${caller}`);
+    await Promise.all(callers.map((caller) => this.mesh.named(caller, HOST, QUIET_HOST)));
     await this.untilAll(WEB, isWeb);
     for (const node of ['n1', 'n2'] as const) await this.carriedBy(node, node);
   }
@@ -70,10 +68,8 @@ export class FaultBed {
       return seen.every(({ status }) => status === 200) && after - before === 8 && seen;
     };
     const what = `calls from ${node} through the agent on ${via}`;
-    for (const { body } of await this.bed.waitFor(what, question, { timeoutMs: CARRIED_MS })) {
-      const { headers } = JSON.parse(body) as Answer;
+    for (const { headers } of answersOf(await this.bed.waitFor(what, question)))
       assert.equal(headers['x-forwarded-for'], pod?.status.podIP);
-    }
   }
 
   /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else. */
@@ -89,21 +85,21 @@ export class FaultBed {
   async asked(caller: string, url: string): Promise<string> {
     const [got] = await this.bed.fetch(`${NS}/${caller}`, url, { timeoutMs: 2_000 });
     if (got?.status !== 200) return got?.error || `status ${got?.status}`;
-    return (JSON.parse(got.body) as Answer).pod;
+    return answerOf(got).pod;
   }
 
   /** Waits until all callers are answered so. Returns how long it took, in ms. */
   async untilAll(
     url: string,
     is: (answer: string) => boolean,
-    timeoutMs = UPDATE_MS,
+    timeoutMs?: number,
   ): Promise<number> {
     const startMs = performance.now();
     const wait = async (caller: string): Promise<void> => {
       let last = '';
       const question = async (): Promise<boolean> => is((last = await this.asked(caller, url)));
       await this.bed
-        .waitFor(`${caller} and ${url}`, question, { timeoutMs })
+        .waitFor(`${caller} and ${url}`, question, timeoutMs === undefined ? {} : { timeoutMs })
         .catch((error: unknown) => assert.fail(`${String(error)}; last: ${last}`));
     };
     await Promise.all(Object.values(CALLERS).map(wait));
@@ -128,7 +124,7 @@ export class FaultBed {
     const local = this.bed.onlyLocal;
     // Its hooks may take long on a busy machine; who asks again does not start it again.
     const start = async (): Promise<true> => local.apiServer.start().then(() => true);
-    await this.bed.waitFor('the API server', start, { timeoutMs: 90_000 });
+    await this.bed.waitFor('the API server', start);
     const proxies = ['n1', 'n2'].map((name) => local.node(name).kubeProxy);
     for (const part of [local.controllers, local.scheduler, ...proxies]) {
       await part.kill();
@@ -168,7 +164,7 @@ export class FaultBed {
   }
 
   /** A Service comes, its endpoints change, it goes: each as callers of both nodes see it. */
-  async updates(t: TestContext, name: string, timeoutMs = UPDATE_MS): Promise<void> {
+  async updates(t: TestContext, name: string, timeoutMs?: number): Promise<void> {
     const url = `http://${name}.${NS}.maesh/`;
     await this.service(name, 'web');
     const made = await this.untilAll(url, isWeb, timeoutMs);
@@ -193,7 +189,7 @@ export class FaultBed {
     for (const { metadata, status } of pods) {
       const url = `http://${status.podIP}:9000/readyz`;
       const [got] = await this.bed.fetch(`${NS}/caller-1`, url);
-      assert.equal(got?.status, 200, `${metadata.name}: ${got?.error} ${got?.body}`);
+      assert.equal(got?.status, 200, `${metadata.name}: ${tell(got)}`);
     }
   }
 

@@ -4,8 +4,9 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bed, type PodObject } from '../bed/bed.ts';
 import type { WaitOptions } from '../bed/command.ts';
-import type { BedOptions } from '../bed/ground.ts';
+import type { BedOptions, PodName } from '../bed/ground.ts';
 import { buildRoot, maeshImages } from './image.ts';
+import { untilNamed } from './names.ts';
 
 export const MESH = 'maesh';
 const CHART = join(import.meta.dirname, '../../../chart');
@@ -37,9 +38,9 @@ export class MeshBed {
   /** A cluster with the image of maesh at hand; nothing is installed. One that is there has its own. */
   static async start(options: BedOptions = {}): Promise<MeshBed> {
     if (process.env['MAESH_TEST_EXTERNAL'] === '1') return new MeshBed(await Bed.start(), '');
-    const folder = await buildRoot();
-    const images = { ...maeshImages(folder), ...options.images };
-    const bed = await Bed.start({ ...options, images });
+    // The compiler works while the parts of the cluster wait for each other.
+    const [bed, folder] = await Promise.all([Bed.start(options), buildRoot()]);
+    bed.onlyLocal.setImages(maeshImages(folder));
     return new MeshBed(bed, folder);
   }
 
@@ -110,13 +111,23 @@ export class MeshBed {
     return all.find(({ metadata }) => metadata.annotations?.['maesh.dev/service'] === key);
   }
 
-  /** Waits until a mesh name of this Service resolves in the cluster. */
+  /** Waits until the controllers have published the mesh name of this Service. Who is asked for it hears of that a moment later. */
   async published(key: string, options?: WaitOptions): Promise<KubeService> {
     const question = async (): Promise<KubeService | undefined | false> => {
       const shadow = await this.shadow(key);
       return shadow?.metadata.annotations?.['maesh.dev/state'] === 'published' && shadow;
     };
     return await this.bed.waitFor(`Service ${key} to be published`, question, options);
+  }
+
+  /** Waits until `pod` is told the addresses of `hosts` whoever is asked: from then on a call that does not find one is a defect. */
+  async named(pod: PodName, ...hosts: readonly string[]): Promise<void> {
+    await untilNamed(this.bed, pod, { hosts, agents: () => this.agents(), isThere: true });
+  }
+
+  /** Waits until `pod` is told that there is no `host`, whoever is asked. */
+  async forgotten(pod: PodName, host: string): Promise<void> {
+    await untilNamed(this.bed, pod, { hosts: [host], agents: () => this.agents(), isThere: false });
   }
 
   /** Requests for a Service (`namespace/name`) that the agent of a node has carried since it started. */
