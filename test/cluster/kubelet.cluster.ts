@@ -366,6 +366,48 @@ test(
   },
 );
 
+/** Runs in a container with Node: says how calls to the kernel end, by the number of the error or 0. */
+const CALLS = `
+const ffi = require('node:ffi');
+const { functions } = ffi.dlopen(null, {
+  syscall: { arguments: ['int64', 'uint64', 'uint64', 'uint64', 'uint64', 'uint64'], return: 'int64' },
+  __errno_location: { arguments: [], return: 'pointer' },
+});
+const end = (number) =>
+  functions.syscall(number, 0n, 0n, 0n, 0n, 0n) < 0n ? ffi.getInt32(functions.__errno_location()) : 0;
+const [, mode] = /^Seccomp:\\t(\\d)$/m.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8'));
+const calls = { io_uring_setup: 425n, get_mempolicy: 239n, epoll_create1: 291n };
+console.log(JSON.stringify({ mode, ...Object.fromEntries(Object.entries(calls).map(([name, number]) => [name, end(number)])) }));
+`;
+
+test(
+  'with seccompProfile RuntimeDefault a container has the filter of container engines, and io_uring fails in it',
+  { skip },
+  async (t) => {
+    const EPERM = 1;
+    const run = async (name: string, more: object): Promise<Readonly<Record<string, unknown>>> => {
+      const container = {
+        image: 'test/app:1',
+        command: ['node', '--no-warnings', '-e', CALLS],
+        args: [],
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      };
+      await make(t, name, '', { securityContext: { runAsUser: 1_000, ...more } }, container);
+      await phase(name, 'Succeeded');
+      return JSON.parse(await bed.logs(`${NS}/${name}`)) as Readonly<Record<string, unknown>>;
+    };
+    assert.deepEqual(await run('confined', { seccompProfile: { type: 'RuntimeDefault' } }), {
+      mode: '2',
+      io_uring_setup: EPERM,
+      get_mempolicy: EPERM,
+      epoll_create1: 0,
+    });
+    const free = await run('unconfined', { seccompProfile: { type: 'Unconfined' } });
+    assert.deepEqual([free['mode'], free['epoll_create1']], ['0', 0]);
+    assert.notEqual(free['get_mempolicy'], EPERM);
+  },
+);
+
 test(
   'an image that runs as root does not start where runAsNonRoot is asked',
   { skip },

@@ -73,6 +73,22 @@ test('one Helm command installs it into a namespace that admits only restricted 
   assert.notEqual(isIP(shadow.spec.clusterIP), 0);
 });
 
+test('its Pods have no capability, cannot get any, and run under the default seccomp profile', async () => {
+  for (const { metadata } of [...(await mesh.agents()), ...(await mesh.controllers())]) {
+    const script = 'require("node:fs").readFileSync("/proc/1/status", "utf8")';
+    const { code, stdout, stderr } = await mesh.bed.exec(`${MESH}/${metadata.name}`, [
+      'node',
+      '-p',
+      script,
+    ]);
+    assert.equal(code, 0, stderr);
+    for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
+      assert.match(stdout, new RegExp(`^${set}:\\t0{16}$`, 'm'));
+    assert.match(stdout, /^NoNewPrivs:\t1$/m);
+    assert.match(stdout, /^Seccomp:\t2$/m);
+  }
+});
+
 test('a Pod of each node calls the plain name directly and the mesh name through the mesh', async () => {
   const { bed } = mesh;
   for (const caller of ['caller-1', 'caller-2']) {

@@ -4,6 +4,7 @@ import { chmodSync, copyFileSync, existsSync, lstatSync, mkdirSync, readlinkSync
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { run } from './command.ts';
+import { bytesOf, defaultProfile } from './kubelet/seccomp.ts';
 
 const PASSWD =
   'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n';
@@ -50,12 +51,15 @@ export async function makeBases(work: string): Promise<void> {
   await copyHelpers(join(work, 'helpers'));
 }
 
-/** setpriv and env with all libraries they load, so that they run in a root that has none. */
+/** setpriv, env and Node with all libraries they load, so that they run in a root that has none, and the seccomp filter. */
 async function copyHelpers(folder: string): Promise<void> {
   mkdirSync(folder, { mode: 0o755 });
-  for (const tool of ['setpriv', 'env']) {
-    const path = `/usr/bin/${tool}`;
-    copyFileSync(path, join(folder, tool));
+  writeFileSync(join(folder, 'filter'), bytesOf(defaultProfile()));
+  copyFileSync(join(import.meta.dirname, 'kubelet/confine.ts'), join(folder, 'confine.ts'));
+  for (const path of ['/usr/bin/setpriv', '/usr/bin/env', process.execPath]) {
+    // Node is large: it is mounted over an empty file.
+    if (path === process.execPath) writeFileSync(join(folder, 'node'), '');
+    else copyFileSync(path, join(folder, basename(path)));
     for (const line of (await run(['ldd', path])).split('\n')) {
       const library = /(\/\S+) \(0x/.exec(line)?.[1];
       if (library === undefined) continue;

@@ -70,6 +70,10 @@ test('refuseUnknown() names the field that has no effect', () => {
     [pod({}, { stdin: true }), /stdin of container c/],
     [pod({}, { readinessProbe: { grpc: { port: 1 } } }), /grpc of readinessProbe of container c/],
     [pod({}, { volumeMounts: [{ name: 'v', mountPath: '/v', subPathExpr: 'x' }] }), /subPathExpr/],
+    [
+      pod({ securityContext: { seccompProfile: { type: 'RuntimeDefault' } } }),
+      /RuntimeDefault with allowPrivilegeEscalation of c/,
+    ],
     [pod({ securityContext: { sysctls: [{ name: 'kernel.sem', value: '1' }] } }), /"kernel.sem"/],
   ] as const) {
     assert.throws(() => refuseUnknown(bad), message);
@@ -88,6 +92,11 @@ test('identityOf() lets the container have the last word, and the image the firs
     bounding: '-all,+net_bind_service',
     noNewPrivileges: false,
     readOnlyRoot: false,
+    confined: false,
   });
+  const seccompProfile = { type: 'RuntimeDefault' };
+  assert.equal(identityOf({ seccompProfile }, undefined, image).confined, true);
+  const unconfined = { seccompProfile: { type: 'Unconfined' } };
+  assert.equal(identityOf({ seccompProfile }, unconfined, image).confined, false);
   assert.equal(identityOf(undefined, { privileged: true }, image).bounding, '');
 });

@@ -4,7 +4,7 @@
  *
  * Without effect here, and harmless: limits of memory and CPU and of emptyDir (requests count for the scheduler), pull
  * policies and secrets, termination messages, tolerations and affinity (the scheduler's), priority (no preemption by
- * the kubelet), seccomp's RuntimeDefault, SELinux and AppArmor defaults.
+ * the kubelet), SELinux and AppArmor defaults. What is run in a container by exec has no seccomp filter.
  */
 
 import { type ContainerSpec, type Pod, PodError } from './types.ts';
@@ -52,7 +52,10 @@ export function refuseUnknown({ spec }: Pod): void {
       only(source, new Set(known), `a source of volume ${volume.name}`);
     }
   }
-  for (const container of [...(spec.initContainers ?? []), ...spec.containers]) refuseIn(container);
+  for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
+    refuseIn(container);
+    filter(container, spec.securityContext);
+  }
 }
 
 function refuseIn(container: ContainerSpec): void {
@@ -71,6 +74,15 @@ function refuseIn(container: ContainerSpec): void {
   only(container.lifecycle?.preStop ?? {}, ACTION_FIELDS, `preStop of ${where}`);
   if (container.lifecycle?.preStop?.tcpSocket !== undefined)
     refuse(`preStop.tcpSocket of ${where}`);
+}
+
+/** A filter is loaded by the container's user, which the kernel allows to those who cannot gain privileges. */
+function filter(container: ContainerSpec, pod: Pod['spec']['securityContext']): void {
+  const own = container.securityContext;
+  const type = (own?.seccompProfile ?? pod?.seccompProfile)?.type;
+  if (type === 'RuntimeDefault' && own?.allowPrivilegeEscalation !== false) {
+    refuse(`seccompProfile RuntimeDefault with allowPrivilegeEscalation of ${container.name}`);
+  }
 }
 
 function security(context: Pod['spec']['securityContext'], where: string): void {

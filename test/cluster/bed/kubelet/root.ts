@@ -20,7 +20,7 @@ export interface ContainerRoot {
   readonly folder: string;
   /** Empty root with what every image has: /etc/passwd, /tmp and so on. */
   readonly base: string;
-  /** Folder with ld.so, setpriv and env, seen as /.bed. */
+  /** Folder with ld.so, setpriv, env and what loads a seccomp filter, seen as /.bed. */
   readonly helpers: string;
   readonly image: Image;
   readonly mounts: readonly Mount[];
@@ -39,6 +39,8 @@ export interface Identity {
   readonly bounding: string;
   readonly noNewPrivileges: boolean;
   readonly readOnlyRoot: boolean;
+  /** With the default seccomp profile of container engines (seccomp.ts). */
+  readonly confined: boolean;
 }
 
 /** What containerd leaves to a container that asks for nothing. */
@@ -71,6 +73,7 @@ export function identityOf(
     bounding: all ? '' : ['-all', ...[...kept, ...add].map((name) => `+${name}`)].join(','),
     noNewPrivileges: container?.allowPrivilegeEscalation === false,
     readOnlyRoot: container?.readOnlyRootFilesystem === true,
+    confined: (container?.seccompProfile ?? pod?.seccompProfile)?.type === 'RuntimeDefault',
   };
 }
 
@@ -88,6 +91,9 @@ export function scriptOf(root: ContainerRoot): string {
   const inside = (path: string): string => quote(join(at, path));
   const binds: readonly Mount[] = [
     { from: helpers, to: '/.bed', readOnly: true, file: false },
+    ...(identity.confined
+      ? [{ from: process.execPath, to: NODE, readOnly: true, file: true }]
+      : []),
     ...(image.root === undefined
       ? [{ from: '/usr', to: '/usr', readOnly: true, file: false }]
       : []),
@@ -121,9 +127,13 @@ export function scriptOf(root: ContainerRoot): string {
 }
 
 const LOADER = ['/.bed/ld.so', '--library-path', '/.bed'];
+/** The machine's, mounted where `helpers` has an empty file. */
+const NODE = '/.bed/node';
+/** The last step before the container's own program, so that only that has to do with what the filter allows. */
+const CONFINE = [...LOADER, NODE, '--no-warnings', '/.bed/confine.ts', '/.bed/filter'];
 
 function becoming({ identity, argv, env, workingDir }: ContainerRoot): readonly string[] {
-  const { user, group, groups, bounding, noNewPrivileges } = identity;
+  const { user, group, groups, bounding, noNewPrivileges, confined } = identity;
   return [
     ...LOADER,
     '/.bed/env',
@@ -139,6 +149,7 @@ function becoming({ identity, argv, env, workingDir }: ContainerRoot): readonly 
     ...(bounding === '' ? [] : [`--bounding-set=${bounding}`, '--inh-caps=-all']),
     ...(noNewPrivileges ? ['--no-new-privs'] : []),
     '--',
+    ...(confined ? [...CONFINE, ...LOADER, '/.bed/env'] : []),
     ...argv,
   ];
 }
