@@ -10,8 +10,8 @@ import { MESH, type MeshBed, sumOf } from './mesh/mesh.ts';
 const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'faults are made in the bed only';
 /** A leader that is silent loses its Lease after 15 s; who waits for it asks every 2 s and a bit. */
 const LEADERSHIP_MOVES_MS = 20_000;
-/** Everything of ours that waits for the API server tries again after 30 s at the latest. */
-const API_BACK_MS = 35_000;
+/** Everything of ours that waits for the API server tries again after 30 s at the latest; and as much for a busy machine. */
+const API_BACK_MS = 60_000;
 /** How long the API server is away: longer than any Lease. */
 const AWAY_MS = 60_000;
 /** The leader watches what it has written and puts it right at once; this is room for a busy machine. */
@@ -204,10 +204,13 @@ test(
       t.diagnostic(`back after ${tookMs} ms`);
       assert.ok(tookMs < REPAIRED_MS, `${tookMs} ms`);
     };
+    let betweenMs = 0;
     const { kept, fresh } = await faults.loaded(t, async (loads) => {
       const edited = logging('error');
       await back(COREFILE, meshed);
+      const pausedMs = performance.now();
       await loads.more(100);
+      betweenMs = performance.now() - pausedMs;
       await back(edited, meshed.replace(COREFILE, edited));
       await loads.more(100);
       // Beside the stanza, a person may edit what they like.
@@ -221,7 +224,7 @@ test(
     assert.deepEqual(kept.reasons, {});
     // A name that is gone is the only thing that can be seen of it.
     assert.equal(fresh.failed, fresh.reasons['ENOTFOUND'] ?? 0);
-    assert.ok(fresh.failingMs < DNS_GONE_MS, `${fresh.failingMs} ms`);
+    assert.ok(fresh.failingMs < DNS_GONE_MS + betweenMs, `${fresh.failingMs} ms`);
     await faults.allIsWell();
   },
 );
@@ -242,10 +245,12 @@ test(
     const repaired = async (what: string, edit: () => Promise<unknown>): Promise<void> => {
       const startMs = performance.now();
       await edit();
-      await mesh.bed.waitFor(`${what} to be repaired`, isRepaired);
-      const ms = Math.round(performance.now() - startMs);
-      t.diagnostic(`${what}: repaired after ${ms} ms`);
-      refusedMs += Math.max(ms, KUBE_PROXY_MS);
+      // What kubectl takes to start and to end is not the repair.
+      const editedMs = performance.now();
+      await mesh.bed.waitFor(`${what} to be repaired`, isRepaired, { everyMs: 20 });
+      const ms = Math.round(performance.now() - editedMs);
+      t.diagnostic(`${what}: repaired ${ms} ms after the edit`);
+      refusedMs += Math.max(Math.round(performance.now() - startMs), KUBE_PROXY_MS);
       assert.ok(ms < REPAIRED_MS, `${ms} ms`);
     };
     const patch = async (spec: object): Promise<void> => {
