@@ -177,7 +177,7 @@ export class Bed {
   }
 
   /** Waits for a Deployment or DaemonSet (`deployment/web`) as `kubectl rollout status` does. */
-  async rolledOut(namespace: string, workload: string, timeoutMs = 120_000): Promise<void> {
+  async rolledOut(namespace: string, workload: string, timeoutMs = 300_000): Promise<void> {
     const args = [
       '-n',
       namespace,
@@ -186,7 +186,8 @@ export class Bed {
       workload,
       `--timeout=${timeoutMs / 1_000}s`,
     ];
-    const { code, stderr } = await this.tryKubectl(args);
+    const options = { ...this.#where(), timeoutMs: timeoutMs + 10_000 };
+    const { code, stderr } = await attempt([...this.#ground.kubectl, ...args], options);
     if (code !== 0) throw new Error(`${workload} in ${namespace} is not rolled out: ${stderr}`);
   }
 

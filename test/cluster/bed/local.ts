@@ -140,15 +140,11 @@ export class LocalGround implements Ground {
     const objects = corednsObjects({ version, clusterIP: CLUSTER_DNS, corefile, dualStack });
     for (const object of objects) await this.api.create(pathOf(object as Described), object);
     await waitFor('the nodes to be ready', async () => await this.#nodesReady());
-    await waitFor(
-      'the cluster DNS',
-      async () => {
-        const path = '/apis/apps/v1/namespaces/kube-system/deployments/coredns';
-        const { status } = await this.api.get<{ status: { readyReplicas?: number } }>(path);
-        return status.readyReplicas === 2;
-      },
-      { timeoutMs: 60_000 },
-    );
+    await waitFor('the cluster DNS', async () => {
+      const path = '/apis/apps/v1/namespaces/kube-system/deployments/coredns';
+      const { status } = await this.api.get<{ status: { readyReplicas?: number } }>(path);
+      return status.readyReplicas === 2;
+    });
   }
 
   async #nodesReady(): Promise<boolean> {
