@@ -5,10 +5,11 @@ import { createLog } from '../base/log.ts';
 import { systemClock } from '../base/clock.ts';
 import type { Problem } from '../model/service.ts';
 import { ProblemLog } from './problem-log.ts';
+import { aboutObject } from '../model/object-reference.ts';
 
 const PROBLEM: Problem = {
   severity: 'error',
-  object: 'Service shop/web',
+  ...aboutObject('Service', 'shop', 'web'),
   field: 'spec.ports[0].protocol',
   value: 'tcp',
   message: 'Protocol is not known',

@@ -77,12 +77,11 @@ export function keepsIdentity(filter: Filter, identity: Identity): boolean {
   return filter.namespace === '' || identity.namespace === filter.namespace;
 }
 
-/** Problems name their object as `Service shop/web`; one of a whole file passes only without a filter. */
-export function keepsProblem(filter: Filter, problem: Problem): boolean {
-  const [kind, namespace, name] = problem.object.split(/[ /]/, 3);
+/** A problem of a whole file passes only without a filter. */
+export function keepsProblem(filter: Filter, { ref }: Problem): boolean {
   return (
-    (filter.namespace === '' || namespace === filter.namespace) &&
-    (filter.service === '' || (kind === 'Service' && name === filter.service))
+    (filter.namespace === '' || ref?.namespace === filter.namespace) &&
+    (filter.service === '' || (ref?.kind === 'Service' && ref.name === filter.service))
   );
 }
 

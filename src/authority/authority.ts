@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import { systemRandom, type Random } from '../base/random.ts';
+import { aboutObject } from '../model/object-reference.ts';
 import { CA } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 import { orNull } from '../kube/api/api-error.ts';
@@ -244,8 +245,8 @@ export class Authority {
   }
 
   #problem(rest: Pick<Problem, 'field' | 'message' | 'remedy'>): Problem {
-    const object = `Secret ${this.#options.namespace}/${CA}`;
-    return { severity: 'error', object, value: '', location: '', ...rest };
+    const about = aboutObject('Secret', this.#options.namespace, CA);
+    return { severity: 'error', ...about, value: '', location: '', ...rest };
   }
 
   #damageProblem(damage: Damage): Problem {

@@ -87,11 +87,18 @@ test('maesh check -o json prints problems as they are', async (context) => {
   assert.deepEqual([report.errors, report.services, report.notices], [1, 1, []]);
   const problem = report.problems.find((found: { severity: string }) => found.severity === 'error');
   assert.equal(problem.value, 'many');
+  assert.deepEqual(problem.ref, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    namespace: 'shop',
+    name: 'web',
+  });
   assert.deepEqual(Object.keys(problem).sort(), [
     'field',
     'location',
     'message',
     'object',
+    'ref',
     'remedy',
     'severity',
     'value',

@@ -6,10 +6,11 @@ import type { Problem } from '../model/service.ts';
 import type { Finding } from '../install/check/finding.ts';
 import { textOf } from './cluster-check.ts';
 import { exitCodeOf, problemLines, tally } from './problem-text.ts';
+import { aboutObject } from '../model/object-reference.ts';
 
 const PROBLEM: Problem = {
   severity: 'error',
-  object: 'ConfigMap kube-system/coredns',
+  ...aboutObject('ConfigMap', 'kube-system', 'coredns'),
   field: 'data.Corefile',
   value: 'x\ny',
   message: 'has no stanza\nfor "maesh"',

@@ -15,6 +15,7 @@ import { servicesStatus } from '../install/services-status.ts';
 import { statusOf } from '../install/status.ts';
 import { serviceText, servicesText } from './services-text.ts';
 import { clusterText } from './status-text.ts';
+import { aboutObject } from '../model/object-reference.ts';
 
 const VERSION = statusOf(lookedAt()).client;
 
@@ -41,7 +42,7 @@ test('maesh status shows what is wrong where it is', () => {
   const problem = {
     topic: 'problems',
     severity: 'error' as const,
-    object: 'Service shop/web',
+    ...aboutObject('Service', 'shop', 'web'),
     field: 'metadata.annotations["x"]',
     value: 'a\u001B[31m',
     message: 'is no number',

@@ -134,8 +134,7 @@ async function once(
     const status = servicesStatus(looked, namespace);
     const text = asJson ? printableJson(status) : servicesText(status, isColored);
     const about = looked.problems.filter(
-      ({ object }) =>
-        object.startsWith('Service ') && (isAll || object.startsWith(`Service ${namespace}/`)),
+      ({ ref }) => ref?.kind === 'Service' && (isAll || ref.namespace === namespace),
     );
     return { text, code: codeOf({ problems: about, unknown: status.unknown }) };
   }

@@ -1,6 +1,7 @@
 /** The words for what goes wrong while the cluster DNS is kept. */
 
 import type { MeshError } from '../base/error.ts';
+import { aboutObject } from '../model/object-reference.ts';
 import type { Problem } from '../model/service.ts';
 import { problem, type Flavor } from './platform.ts';
 import { KEEPERS_OF_DNS } from './stanza.ts';
@@ -10,7 +11,7 @@ export function foughtProblem(id: string, flavor: Flavor): Problem {
   const [namespace = '', name = '', key = ''] = id.split('/');
   const keeper = KEEPERS_OF_DNS[flavor];
   return problem({
-    object: `ConfigMap ${namespace}/${name}`,
+    ...aboutObject('ConfigMap', namespace, name),
     field: `data["${key}"]`,
     value: '',
     message:
@@ -24,7 +25,7 @@ export function revertedProblem(id: string): Problem {
   const [namespace = '', name = '', key = ''] = id.split('/');
   return problem({
     severity: 'warning',
-    object: `ConfigMap ${namespace}/${name}`,
+    ...aboutObject('ConfigMap', namespace, name),
     field: `data["${key}"]`,
     value: 'rewritten',
     message:
@@ -40,7 +41,7 @@ export function failureProblem(
 ): Problem {
   const isRight = status === 401 || status === 403;
   return problem({
-    object: `Namespace ${namespace}`,
+    ...aboutObject('Namespace', '', namespace),
     field: '',
     value: '',
     message: error.message,

@@ -1,5 +1,6 @@
 /** With `--dns-mode manual`: which mesh domains nobody has told the cluster DNS about. */
 
+import { aboutObject } from '../model/object-reference.ts';
 import type { Problem } from '../model/service.ts';
 import { readCorefile, type ServerBlock } from './corefile.ts';
 import type { ClusterFacts } from './facts.ts';
@@ -31,7 +32,7 @@ export function manualProblems(
 function missing(facts: ClusterFacts, { configMap, key }: Target, domain: string): Problem {
   return problem({
     severity: 'warning',
-    object: `ConfigMap ${facts.namespace}/${configMap}`,
+    ...aboutObject('ConfigMap', facts.namespace, configMap),
     field: `data["${key}"]`,
     value: '',
     message: `The cluster DNS does not forward "${domain}" to the mesh, and --dns-mode is manual`,

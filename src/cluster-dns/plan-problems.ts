@@ -1,5 +1,6 @@
 /** The words of what a plan cannot do by itself. */
 
+import { type About, aboutObject } from '../model/object-reference.ts';
 import type { Problem } from '../model/service.ts';
 import type { ConfigMapFact } from './facts.ts';
 import { problem, type CorefileTarget } from './platform.ts';
@@ -7,16 +8,16 @@ import { problem, type CorefileTarget } from './platform.ts';
 /** When we last wrote a Corefile that is not reloaded: a restart after it has read it. */
 export const WRITTEN_ANNOTATION = 'maesh.dev/written';
 
-interface Rival {
-  readonly object: string;
+export interface Rival {
+  readonly about: About;
   readonly field: string;
   /** As written there. */
   readonly zone: string;
 }
 
-export function rivalProblem({ object, field, zone }: Rival, domain: string): Problem {
+export function rivalProblem({ about, field, zone }: Rival, domain: string): Problem {
   return problem({
-    object,
+    ...about,
     field: `data["${field}"]`,
     value: zone,
     message: `Cannot forward "${domain}" to the mesh: the cluster DNS already has another configuration for this zone, which maesh does not change`,
@@ -38,7 +39,7 @@ export function reloadProblem(
   const name = `${workload.kind.toLowerCase()}/${workload.name}`;
   return problem({
     severity: 'warning',
-    object: `ConfigMap ${main?.namespace ?? workload.namespace}/${target.main.configMap}`,
+    ...aboutObject('ConfigMap', main?.namespace ?? workload.namespace, target.main.configMap),
     field: `data["${target.main.key}"]`,
     value: '',
     message:

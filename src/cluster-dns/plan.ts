@@ -1,5 +1,6 @@
 /** Pure: what to write into which ConfigMap so that the mesh domains are forwarded, and what takes it all back. */
 
+import { type About, aboutObject } from '../model/object-reference.ts';
 import type { Problem } from '../model/service.ts';
 import { readCorefile, type CorefileItem } from './corefile.ts';
 import type { ClusterFacts, ConfigMapFact } from './facts.ts';
@@ -12,7 +13,7 @@ import {
   type Platform,
   type StubTarget,
 } from './platform.ts';
-import { reloadProblem, rivalProblem, WRITTEN_ANNOTATION } from './plan-problems.ts';
+import { reloadProblem, type Rival, rivalProblem, WRITTEN_ANNOTATION } from './plan-problems.ts';
 import { rivalKey, serverLines } from './server-block.ts';
 import {
   addStubDomains,
@@ -144,11 +145,11 @@ function planCorefile(facts: ClusterFacts, target: CorefileTarget, desired: Desi
   const before = map?.data[key] ?? null;
   const base = removeBlock(before);
   const reading = readCorefile(base ?? '');
-  const object = `ConfigMap ${facts.namespace}/${configMap}`;
+  const subject = aboutObject('ConfigMap', facts.namespace, configMap);
   if (!reading.ok) {
     const message = `Cannot add the mesh domains, the file is not changed: ${reading.message}`;
     const remedy = 'correct that line: the cluster DNS cannot load it either';
-    const at = { object, field: `data["${key}"]`, value: '', message, remedy };
+    const at = { ...subject, field: `data["${key}"]`, value: '', message, remedy };
     return { change: null, problems: [problem(at)] };
   }
   const problems: Problem[] = [];
@@ -156,7 +157,7 @@ function planCorefile(facts: ClusterFacts, target: CorefileTarget, desired: Desi
   const domains = desired.domains.filter((domain) => {
     const mine = rivalKey(reading.items, domain, listener);
     const rival =
-      mine === null ? rivalIn(others, domain, target) : { object, field: key, zone: mine };
+      mine === null ? rivalIn(others, domain, target) : { about: subject, field: key, zone: mine };
     if (rival !== null) problems.push(rivalProblem(rival, domain));
     return rival === null;
   });
@@ -180,20 +181,20 @@ function planStub(facts: ClusterFacts, target: StubTarget, desired: Desired): Fo
   };
   const base = removeStubDomains(now);
   const reading = readStubDomains(base.value);
-  const object = `ConfigMap ${facts.namespace}/${configMap}`;
+  const subject = aboutObject('ConfigMap', facts.namespace, configMap);
   const field = `data["${key}"]`;
   if (!reading.ok) {
     const message = 'Cannot add the mesh domains, the key is not changed: it is not a JSON object';
     const remedy = 'correct it: kube-dns cannot load it either';
     return {
       change: null,
-      problems: [problem({ object, field, value: base.value ?? '', message, remedy })],
+      problems: [problem({ ...subject, field, value: base.value ?? '', message, remedy })],
     };
   }
   const problems: Problem[] = [];
   const domains = desired.domains.filter((domain) => {
     const isTaken = Object.keys(reading.domains).some((name) => bareName(name) === domain);
-    if (isTaken) problems.push(rivalProblem({ object, field: key, zone: domain }, domain));
+    if (isTaken) problems.push(rivalProblem({ about: subject, field: key, zone: domain }, domain));
     return !isTaken;
   });
   if (holdsStubs(now, domains, desired.addresses)) return { change: null, problems };
@@ -278,7 +279,7 @@ function originalOf(map: ConfigMapFact, before: string | null): string | null {
 }
 
 interface OtherText {
-  readonly object: string;
+  readonly about: About;
   readonly field: string;
   readonly items: readonly CorefileItem[];
 }
@@ -290,8 +291,8 @@ function otherItems(facts: ClusterFacts, target: CorefileTarget): readonly Other
   const { main } = target;
   const add = (configMap: string, field: string, text: string): void => {
     const reading = readCorefile(removeBlock(text) ?? '');
-    const object = `ConfigMap ${facts.namespace}/${configMap}`;
-    if (reading.ok) others.push({ object, field, items: reading.items });
+    const about = aboutObject('ConfigMap', facts.namespace, configMap);
+    if (reading.ok) others.push({ about, field, items: reading.items });
   };
   add(main.configMap, main.key, configMapOf(facts, main.configMap)?.data[main.key] ?? '');
   const files = configMapOf(facts, target.configMap)?.data ?? {};
@@ -305,10 +306,10 @@ function rivalIn(
   others: readonly OtherText[],
   domain: string,
   target: CorefileTarget,
-): { readonly object: string; readonly field: string; readonly zone: string } | null {
-  for (const { object, field, items } of others) {
+): Rival | null {
+  for (const { about, field, items } of others) {
     const zone = rivalKey(items, domain, target.listener);
-    if (zone !== null) return { object, field, zone };
+    if (zone !== null) return { about, field, zone };
   }
   return null;
 }
@@ -329,7 +330,7 @@ function notesOf(platform: Platform): readonly string[] {
 
 function immutableProblem(facts: ClusterFacts, name: string): Problem {
   return problem({
-    object: `ConfigMap ${facts.namespace}/${name}`,
+    ...aboutObject('ConfigMap', facts.namespace, name),
     field: 'immutable',
     value: 'true',
     message: 'Cannot change the configuration of the cluster DNS: its ConfigMap is immutable',

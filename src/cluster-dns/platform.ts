@@ -2,6 +2,7 @@
 
 import { posix } from 'node:path';
 
+import { aboutObject } from '../model/object-reference.ts';
 import { isOfMesh } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 import { readCorefile, type CorefileItem, type CorefileReading } from './corefile.ts';
@@ -257,7 +258,7 @@ const BY_HAND = 'set --dns-mode manual and add the lines that the controller the
 
 function nothingFound(namespace: string): Problem {
   return problem({
-    object: `Namespace ${namespace}`,
+    ...aboutObject('Namespace', '', namespace),
     field: '',
     value: '',
     message: `Cannot find the DNS of the cluster: there is no Service with port 53 and a Deployment or DaemonSet in "${namespace}"`,
@@ -268,7 +269,7 @@ function nothingFound(namespace: string): Problem {
 
 function noFile({ kind, namespace, name }: WorkloadFact): Problem {
   return problem({
-    object: `${kind} ${namespace}/${name}`,
+    ...aboutObject(kind, namespace, name),
     field: 'spec.template.spec.volumes',
     value: '',
     message:
@@ -279,7 +280,7 @@ function noFile({ kind, namespace, name }: WorkloadFact): Problem {
 
 function noText(facts: ClusterFacts, configMap: string, key: string): Problem {
   return problem({
-    object: `ConfigMap ${facts.namespace}/${configMap}`,
+    ...aboutObject('ConfigMap', facts.namespace, configMap),
     field: `data["${key}"]`,
     value: '',
     message: 'Cannot read the Corefile: the ConfigMap or the key is missing',
@@ -294,7 +295,7 @@ function notUnderstood(
 ): Problem {
   const detail = reading.ok ? 'no server block answers DNS' : reading.message;
   return problem({
-    object: `ConfigMap ${facts.namespace}/${at.configMap}`,
+    ...aboutObject('ConfigMap', facts.namespace, at.configMap),
     field: `data["${at.key}"]`,
     value: '',
     message: `Cannot add the mesh domains to the Corefile, which is not changed: ${detail}`,
@@ -304,7 +305,7 @@ function notUnderstood(
 
 /** A Problem with severity `error` and no location: all of ours are about objects of the API. */
 export function problem(
-  parts: Pick<Problem, 'object' | 'field' | 'value' | 'message' | 'remedy'> & {
+  parts: Pick<Problem, 'object' | 'ref' | 'field' | 'value' | 'message' | 'remedy'> & {
     readonly severity?: Problem['severity'];
   },
 ): Problem {

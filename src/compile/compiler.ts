@@ -15,7 +15,7 @@ import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/servi
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
 import { readAnnotations } from './annotation/read.ts';
-import { compareProblems, compareText, describeRef, type Finding, toProblem } from './finding.ts';
+import { compareProblems, compareText, type Finding, toProblem } from './finding.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
 import { Dependents, nodeDependency, podDependency } from './index/dependents.ts';
 import { MeshAddresses } from './index/mesh-addresses.ts';
@@ -31,6 +31,7 @@ import {
   outOfScope,
   type Scope,
 } from './service/membership.ts';
+import { describeReference } from '../model/object-reference.ts';
 
 export interface CompileOptions {
   /** Range for the addresses of Services, IPv4, /8 to /32: `127.77.0.0/16`; null where the cluster gives addresses. */
@@ -305,8 +306,8 @@ export class Compiler {
   }
 
   #keep(ref: ObjectRef, findings: readonly Finding[]): void {
-    if (findings.length === 0) this.#findings.delete(describeRef(ref));
-    else this.#findings.set(describeRef(ref), findings);
+    if (findings.length === 0) this.#findings.delete(describeReference(ref));
+    else this.#findings.set(describeReference(ref), findings);
   }
 
   #serviceAt(key: string): ServiceObject | undefined {

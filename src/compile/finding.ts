@@ -3,20 +3,14 @@
 import { formatPath, parsePath } from '../kube/fields.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Problem } from '../model/service.ts';
+import { about, aboutObject } from '../model/object-reference.ts';
 
 /** A Problem whose object is still a reference. */
-export interface Finding extends Omit<Problem, 'object' | 'location'> {
+export interface Finding extends Omit<Problem, 'object' | 'ref' | 'location'> {
   readonly ref: ObjectRef;
 }
 
 const VALUE_MAX = 200;
-
-/** `Service shop/web`, `Node n1`. */
-export function describeRef(ref: ObjectRef): string {
-  return ref.namespace === ''
-    ? `${ref.kind} ${ref.name}`
-    : `${ref.kind} ${ref.namespace}/${ref.name}`;
-}
 
 /** The problem with the place that its object has now. */
 export function toProblem(finding: Finding, store: StoreView): Problem {
@@ -24,11 +18,13 @@ export function toProblem(finding: Finding, store: StoreView): Problem {
   const { value } = finding;
   const path = parsePath(finding.field);
   const { line, column } = text?.locate(path) ?? start;
-  const isPart = text !== undefined && text.owner !== '';
+  const { kind, namespace, name } = finding.ref;
+  const owner = text?.owner ?? null;
   return {
     severity: finding.severity,
-    object: isPart ? text.owner : describeRef(finding.ref),
-    field: isPart ? formatPath([...text.within, ...path]) : finding.field,
+    ...(owner === null ? aboutObject(kind, namespace, name) : about(owner)),
+    field:
+      owner !== null && text !== undefined ? formatPath([...text.within, ...path]) : finding.field,
     value: value.length > VALUE_MAX ? `${value.slice(0, VALUE_MAX - 1)}…` : value,
     message: finding.message,
     remedy: finding.remedy,

@@ -10,6 +10,12 @@ import type { Problem } from '../model/service.ts';
 import { FakeApi, FakeApiError, pass, settle } from '../kube/api/fake-api.fixture.ts';
 import { readSeen, type Regarding } from './event.ts';
 import { EventRecorder } from './event-recorder.ts';
+import {
+  aboutKey,
+  aboutObject,
+  aboutText,
+  type ObjectReference,
+} from '../model/object-reference.ts';
 
 const MINUTE_MS = 60_000;
 const EVENTS = '/apis/events.k8s.io/v1/namespaces/shop/events';
@@ -18,7 +24,7 @@ const FIELD = 'metadata.annotations["maesh.dev/retry-attempts"]';
 function problem(change: Partial<Problem> = {}): Problem {
   return {
     severity: 'error',
-    object: 'Service shop/web',
+    ...aboutObject('Service', 'shop', 'web'),
     field: FIELD,
     value: 'many',
     message: 'value must be a whole number',
@@ -28,9 +34,8 @@ function problem(change: Partial<Problem> = {}): Problem {
   };
 }
 
-function lookup(object: string): Regarding | null {
-  const [, kind = '', namespace = '', name = ''] = /^(\w+) (?:(.*)\/)?(.*)$/.exec(object) ?? [];
-  return { apiVersion: 'v1', kind, namespace, name, uid: `uid-of-${name}` };
+function lookup(ref: ObjectReference): Regarding | null {
+  return { ...ref, uid: `uid-of-${ref.name}` };
 }
 
 interface Bed {
@@ -203,7 +208,11 @@ test('a namespace that is gone costs its own Event only', async () => {
   };
   api.set('/apis/events.k8s.io/v1', { kind: 'APIResourceList' });
   recorder.start();
-  recorder.sync([problem({ object: 'Service gone/web' }), problem(), problem({ field: 'other' })]);
+  recorder.sync([
+    problem({ ...aboutKey('Service', 'gone/web') }),
+    problem(),
+    problem({ field: 'other' }),
+  ]);
   await turn(clock);
   assert.equal([...api.objects.keys()].filter((path) => path.startsWith(EVENTS)).length, 2);
   const failed = (): number => api.writes().filter((write) => write.includes('/gone/')).length;
@@ -217,7 +226,7 @@ test('writes are at most 25 at once and five a second after that', async () => {
   const { api, clock, recorder } = bed();
   recorder.start();
   recorder.sync(
-    Array.from({ length: 100 }, (_, i) => problem({ object: `Service shop/web-${i}` })),
+    Array.from({ length: 100 }, (_, i) => problem({ ...aboutKey('Service', `shop/web-${i}`) })),
   );
   await turn(clock);
   assert.equal(api.writes().length, 25);
@@ -232,10 +241,10 @@ test('an object with a thousand problems takes ten Events, and the others have t
   const { api, clock, recorder } = bed();
   recorder.start();
   const many = Array.from({ length: 1_000 }, (_, i) => problem({ field: `field-${i}` }));
-  recorder.sync([...many, problem({ object: 'Service shop/other' })]);
+  recorder.sync([...many, problem({ ...aboutKey('Service', 'shop/other') })]);
   await pass(clock, 1_000, 100);
   assert.equal(api.writes().length, 11);
-  recorder.sync([...many.slice(9), problem({ object: 'Service shop/other' })]);
+  recorder.sync([...many.slice(9), problem({ ...aboutKey('Service', 'shop/other') })]);
   await pass(clock, 60_000, 1_000);
   const notes = [...api.objects.values()].map((event) => String(event['note']));
   assert.equal(notes.filter((note) => note.startsWith('Fixed: ')).length, 9);
@@ -274,11 +283,13 @@ test('the API server is left alone for as long as it asks', async () => {
 
 test('problems beyond the bound are left out while there is no room, and those of no object', async () => {
   const looked = new Set<string>();
-  const { clock, recorder, api } = bed((object) => {
-    looked.add(object);
+  const { clock, recorder, api } = bed((ref) => {
+    looked.add(ref.name);
     return null;
   });
-  const problems = Array.from({ length: 2_005 }, (_, i) => problem({ object: `file-${i}` }));
+  const problems = Array.from({ length: 2_005 }, (_, i) =>
+    problem(aboutKey('Service', `gone/${i}`)),
+  );
   recorder.start();
   recorder.sync(problems);
   await pass(clock, 9 * MINUTE_MS, 5_000);
@@ -286,6 +297,8 @@ test('problems beyond the bound are left out while there is no room, and those o
   recorder.sync(problems.slice(5));
   await pass(clock, MINUTE_MS, 1_000);
   assert.equal(looked.size, 2_005);
+  recorder.sync([problem(aboutText('a.yaml'))]);
+  await pass(clock, MINUTE_MS, 1_000);
   assert.deepEqual(api.writes(), []);
   await recorder.stop();
 });

@@ -31,6 +31,7 @@ import {
   type EventContext,
   type Regarding,
 } from './event.ts';
+import type { ObjectReference } from '../model/object-reference.ts';
 
 export interface EventRecorderOptions {
   readonly api: Api;
@@ -39,8 +40,8 @@ export interface EventRecorderOptions {
   readonly clock: Clock;
   readonly random?: Random;
   readonly log: Log;
-  /** The object that `Problem.object` names; null when there is none (a file, or it is gone). */
-  readonly lookup: (object: string) => Regarding | null | Promise<Regarding | null>;
+  /** The object that a Problem is about; null when it is gone. */
+  readonly lookup: (ref: ObjectReference) => Regarding | null | Promise<Regarding | null>;
 }
 
 interface Entry {
@@ -208,7 +209,8 @@ export class EventRecorder {
     const { problem } = entry;
     // Another problem took its place: that nothing is wrong any more would be a lie.
     const isReplaced = work === 'resolve' && this.#isStillWrong(problem);
-    const regarding = isReplaced ? null : await lookup(problem.object);
+    const { ref } = problem;
+    const regarding = isReplaced || ref === null ? null : await lookup(ref);
     if (work === 'resolve') {
       entry.told = 'unsure';
       if (regarding !== null) await this.#write(resolvedEventOf(problem, regarding), 0, signal);

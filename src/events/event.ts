@@ -7,14 +7,10 @@ import { isRecord, recordAt } from '../base/record.ts';
 import { labelsOfPart } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 import { microTime } from '../kube/api/api.ts';
+import type { ObjectReference } from '../model/object-reference.ts';
 
 /** The object that an Event is about, as the API server knows it. */
-export interface Regarding {
-  readonly apiVersion: string;
-  readonly kind: string;
-  /** '' for kinds without a namespace. */
-  readonly namespace: string;
-  readonly name: string;
+export interface Regarding extends ObjectReference {
   readonly uid: string;
 }
 

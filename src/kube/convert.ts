@@ -1,15 +1,16 @@
 /** Untyped objects, from a manifest or the API, to typed ones. */
 
-import { isRecord } from '../base/record.ts';
+import { textAt } from '../base/record.ts';
 import { Fields, Findings } from './fields.ts';
 import type { Finding } from './fields.ts';
+import { apiVersionOf } from './kind/table.ts';
 import type { KubeKind } from './kind/table.ts';
-import { describe } from './object.ts';
 import type { KubeObject } from './object.ts';
+import type { ObjectReference } from '../model/object-reference.ts';
 
 export interface Conversion {
-  /** `Service shop/web` as far as it is written; '' when the object has no name. */
-  readonly name: string;
+  /** As far as it is written; null when the object has no name. */
+  readonly ref: ObjectReference | null;
   /** null when the object cannot be used; then `findings` has at least one error. */
   readonly object: KubeObject | null;
   /** What could be read of an object that cannot be used, when it has a name: to look for more mistakes in it, and nothing else. */
@@ -18,26 +19,28 @@ export interface Conversion {
 }
 
 /** Reads one object in the first version of its kind. Never throws for data that JSON can express. */
-export function convert(
-  { kind, read }: KubeKind,
-  value: Readonly<Record<string, unknown>>,
-): Conversion {
+export function convert(known: KubeKind, value: Readonly<Record<string, unknown>>): Conversion {
   const findings = new Findings();
-  const object = read(Fields.root(value, findings));
+  const object = known.read(Fields.root(value, findings));
+  const apiVersion = apiVersionOf(known, known.versions[0]);
   const isNamed = object.meta.name !== '' && (object.meta.namespace !== '' || !findings.lost);
   return {
-    name: isNamed ? describe(object) : nameAsWritten(kind, value),
+    ref: isNamed
+      ? { apiVersion, kind: known.kind, namespace: object.meta.namespace, name: object.meta.name }
+      : referenceAsWritten(apiVersion, known.kind, value),
     object: findings.lost ? null : object,
     refused: findings.lost && isNamed ? object : null,
     findings: findings.all,
   };
 }
 
-/** `Service shop/web` as far as it is written; '' when there is no name. */
-export function nameAsWritten(kind: string, value: Readonly<Record<string, unknown>>): string {
-  const meta = isRecord(value['metadata']) ? value['metadata'] : {};
-  const { name, namespace } = meta;
-  if (typeof name !== 'string' || name === '') return '';
-  const place = typeof namespace === 'string' && namespace !== '' ? `${namespace}/` : '';
-  return `${kind} ${place}${name}`.slice(0, 200);
+/** What is written of an object, shortened; null when there is no name. */
+export function referenceAsWritten(
+  apiVersion: string,
+  kind: string,
+  value: Readonly<Record<string, unknown>>,
+): ObjectReference | null {
+  const name = textAt(value, 'metadata', 'name').slice(0, 200);
+  const namespace = textAt(value, 'metadata', 'namespace').slice(0, 200);
+  return name === '' ? null : { apiVersion, kind, namespace, name };
 }

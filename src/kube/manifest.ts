@@ -11,6 +11,7 @@ import type { SyntaxFailure } from './text/place.ts';
 import { PiecePlaces, WrittenObject } from './written-object.ts';
 import { splitYaml } from './text/split-yaml.ts';
 import { readYaml } from './text/yaml.ts';
+import { aboutText } from '../model/object-reference.ts';
 
 /** Problems of one file that are listed; the last one counts the rest. */
 export const PROBLEMS_MAX = 1_000;
@@ -86,7 +87,7 @@ function broken(text: string, error: SyntaxFailure): Piece {
   const line = text.slice(start, end === -1 ? start + 200 : Math.min(end, start + 200));
   const problem = {
     severity: 'error',
-    object: '',
+    ...aboutText(''),
     field: '',
     value: line.trim(),
     message: `Cannot read the file: ${error.message}`,
@@ -153,7 +154,7 @@ class Assembly {
   #more(): Problem {
     return {
       severity: 'error',
-      object: this.#file,
+      ...aboutText(this.#file),
       field: '',
       value: '',
       message: `The file has ${this.#unlisted} more problems`,

@@ -1,7 +1,7 @@
 /** The objects and problems of one document, with offsets in its text instead of lines: it stays true when lines before it change. */
 
 import type { Problem } from '../model/service.ts';
-import { convert, nameAsWritten } from './convert.ts';
+import { convert, referenceAsWritten } from './convert.ts';
 import { formatPath } from './fields.ts';
 import type { Finding, Step } from './fields.ts';
 import { misspeltKind } from './misspelt-kind.ts';
@@ -14,6 +14,8 @@ import { kindOf, KINDS, type KubeKind, upgraded } from './kind/table.ts';
 import type { WorkloadKind } from './kind/workload.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place, TextDocument } from './text/place.ts';
+import { about, aboutText } from '../model/object-reference.ts';
+import type { ObjectReference } from '../model/object-reference.ts';
 
 /** How deep a List may lie in a List. */
 const LIST_DEPTH_MAX = 3;
@@ -30,7 +32,7 @@ export interface PieceObject {
   /** Where it, or its owner, is in the document. */
   readonly path: readonly Step[];
   /** As in `ObjectText`. */
-  readonly owner: string;
+  readonly owner: ObjectReference | null;
   readonly within: readonly Step[];
 }
 
@@ -52,7 +54,7 @@ export function readPiece(documents: readonly TextDocument[]): Piece {
   return builder.piece;
 }
 
-const WHOLE: Pick<PieceObject, 'owner' | 'within'> = { owner: '', within: [] };
+const WHOLE: Pick<PieceObject, 'owner' | 'within'> = { owner: null, within: [] };
 
 /** What an item of a typed list (`ServiceList`) has when it says nothing itself. */
 interface TypeMeta {
@@ -83,7 +85,7 @@ class PieceBuilder {
       return;
     }
     this.piece.isBroken = true;
-    this.#problem('', [], {
+    this.#problem([], {
       value,
       message: 'Cannot read the file: a document in it is not a Kubernetes object',
       remedy: 'write "apiVersion: …", "kind: …" and so on, each on a line of its own',
@@ -115,7 +117,7 @@ class PieceBuilder {
   ): void {
     const finding = misspeltKind(apiVersion, kind);
     if (finding === null) this.#skip(`${kind} (${apiVersion})`);
-    else this.#finding(nameAsWritten(kind, value), path, finding);
+    else this.#finding(referenceAsWritten(apiVersion, kind, value), path, finding);
   }
 
   /** '' with a problem when there is no such text. */
@@ -123,14 +125,14 @@ class PieceBuilder {
     if (typeof text === 'string' && text !== '') return text;
     const message = text === undefined ? `"${key}" is missing` : `"${key}" must be a string`;
     const remedy = `write it, such as "${key}: ${key === 'kind' ? 'Service' : 'v1'}"`;
-    this.#problem('', [...path, key], { value: text, message, remedy });
+    this.#problem([...path, key], { value: text, message, remedy });
     return '';
   }
 
   #convert(kind: KubeKind, value: Readonly<Record<string, unknown>>, path: readonly Step[]): void {
-    const { name, object, refused, findings } = convert(kind, value);
-    for (const finding of findings) this.#finding(name, path, finding);
-    for (const finding of unknownFields(kind, value)) this.#finding(name, path, finding);
+    const { ref, object, refused, findings } = convert(kind, value);
+    for (const finding of findings) this.#finding(ref, path, finding);
+    for (const finding of unknownFields(kind, value)) this.#finding(ref, path, finding);
     if (object !== null) this.#push(object, path);
     if (refused !== null) this.piece.refused.push(this.#found(refused, path));
   }
@@ -140,12 +142,12 @@ class PieceBuilder {
     value: Readonly<Record<string, unknown>>,
     path: readonly Step[],
   ): void {
-    const { name, pods, template, findings } = readWorkload(kind, value);
-    for (const finding of findings) this.#finding(name, path, finding);
+    const { ref, pods, template, findings } = readWorkload(kind, value);
+    for (const finding of findings) this.#finding(ref, path, finding);
     const written = recordAt(value, ...template);
     for (const finding of unknownFields(KINDS.Pod, written, template))
-      this.#finding(name, path, finding);
-    for (const pod of pods) this.#push(pod, path, { owner: name, within: template });
+      this.#finding(ref, path, finding);
+    for (const pod of pods) this.#push(pod, path, { owner: ref, within: template });
   }
 
   #push(object: KubeObject, path: readonly Step[], part = WHOLE): void {
@@ -163,7 +165,7 @@ class PieceBuilder {
   ): void {
     const items = value['items'] ?? [];
     if (!Array.isArray(items) || path.length / 2 >= LIST_DEPTH_MAX) {
-      this.#problem('', [...path, 'items'], {
+      this.#problem([...path, 'items'], {
         value: items,
         message: Array.isArray(items) ? 'Lists are nested too deeply' : '"items" must be a list',
         remedy: 'write the objects as items of one list',
@@ -176,7 +178,7 @@ class PieceBuilder {
       if (isRecord(item)) {
         this.#addObject(item, itemPath, type);
       } else {
-        this.#problem('', itemPath, {
+        this.#problem(itemPath, {
           value: item,
           message: 'An item of the list is not a Kubernetes object',
           remedy: 'write it as a mapping with "apiVersion" and "kind", or remove it',
@@ -189,10 +191,10 @@ class PieceBuilder {
     if (!this.piece.skipped.includes(kind)) this.piece.skipped.push(kind);
   }
 
-  #finding(object: string, prefix: readonly Step[], finding: Finding): void {
+  #finding(ref: ObjectReference | null, prefix: readonly Step[], finding: Finding): void {
     this.piece.problems.push({
       severity: finding.severity,
-      object,
+      ...(ref === null ? aboutText('') : about(ref)),
       field: formatPath(finding.path),
       value: show(finding.value),
       message: finding.message,
@@ -202,11 +204,10 @@ class PieceBuilder {
   }
 
   #problem(
-    object: string,
     path: readonly Step[],
     what: { readonly value: unknown; readonly message: string; readonly remedy: string },
   ): void {
-    this.#finding(object, [], { severity: 'error', path, ...what });
+    this.#finding(null, [], { severity: 'error', path, ...what });
   }
 
   /** The start of a document is known; anything below it costs a second reading, once. */

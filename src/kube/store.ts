@@ -3,6 +3,7 @@
 import { isEqual } from '../base/equal.ts';
 import type { Step } from './fields.ts';
 import type { Kind, KubeObject } from './object.ts';
+import type { ObjectReference } from '../model/object-reference.ts';
 
 /** Where an object was read: a file with line and column (1-based), or '' for the API. */
 export interface Origin {
@@ -15,8 +16,8 @@ export interface Origin {
 
 /** The text that an object was read from. */
 export interface ObjectText {
-  /** What was written where the object is made of something else, as `Deployment shop/web`; '' for the object itself. */
-  readonly owner: string;
+  /** What was written where the object is made of something else, as a Deployment; null for the object itself. */
+  readonly owner: ObjectReference | null;
   /** Where the object is in its owner: `['spec', 'template']`. */
   readonly within: readonly Step[];
   /** Line and column (1-based) of a field of the object, or of what is around it; of an annotation or label, of its key. */

@@ -7,6 +7,7 @@ import { Lines } from './text/lines.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place } from './text/place.ts';
 import { placesInYaml } from './text/yaml.ts';
+import type { ObjectReference } from '../model/object-reference.ts';
 
 interface LineColumn {
   readonly line: number;
@@ -41,7 +42,7 @@ export class PiecePlaces {
 
 /** One object of a piece. */
 export class WrittenObject implements ObjectText {
-  readonly owner: string;
+  readonly owner: ObjectReference | null;
   readonly within: readonly Step[];
   readonly #places: PiecePlaces;
   readonly #document: number;

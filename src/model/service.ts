@@ -2,6 +2,7 @@
 
 import type { Endpoint, Identity } from './endpoint.ts';
 import type { Policies } from './policy.ts';
+import type { About } from './object-reference.ts';
 
 export type Protocol = 'http' | 'tcp' | 'udp';
 
@@ -69,10 +70,8 @@ export interface Service {
 }
 
 /** What is wrong with one field of one object. It costs that field only; everything else keeps working. */
-export interface Problem {
+export interface Problem extends About {
   readonly severity: 'error' | 'warning';
-  /** `Service shop/web`, or a file when no object could be read. */
-  readonly object: string;
   readonly field: string;
   /** The offending value as written, shortened to 200 characters. */
   readonly value: string;

@@ -3,6 +3,7 @@
 import { textAt } from '../base/record.ts';
 import { FAILURES, type FailureReason } from './failure.ts';
 import { isCarried, type Problem, type Service } from './service.ts';
+import { aboutObject } from './object-reference.ts';
 
 export const TROUBLE_KINDS = [
   /** Every call fails. */
@@ -45,7 +46,11 @@ type Told = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy'>
 
 /** The Problem of a Service that is known; its words stay the same for as long as it lasts, so that it is told once. */
 export function troubleProblem({ kind, detail }: Trouble, service: Service): Problem {
-  return { object: `Service ${service.key}`, location: '', ...TOLD[kind](service, detail) };
+  return {
+    ...aboutObject('Service', service.namespace, service.name),
+    location: '',
+    ...TOLD[kind](service, detail),
+  };
 }
 
 const TOLD: Readonly<Record<TroubleKind, (service: Service, detail: string) => Told>> = {
@@ -123,7 +128,7 @@ export function noEndpointProblem(service: Service): Problem | null {
   const isWhole = bare.length === carried.length;
   return {
     severity: 'warning',
-    object: `Service ${service.key}`,
+    ...aboutObject('Service', service.namespace, service.name),
     field: 'ready endpoints',
     value: isWhole ? '0' : `0 for port ${bare.map(({ port }) => port).join(', ')}`,
     message: 'calls get 503',

@@ -1,6 +1,7 @@
 /** What agents of another version cannot do, as Problems of the mesh: one for each thing that they do not know, however many Services use it. */
 
 import { describeAgent, type AgentStatus } from '../discovery/session.ts';
+import { aboutText } from '../model/object-reference.ts';
 import { AGENT } from '../model/names.ts';
 import type { Problem } from '../model/service.ts';
 
@@ -29,7 +30,7 @@ export function notServedProblems(agents: readonly AgentStatus[]): readonly Prob
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .map(([term, lack]) => ({
       severity: 'error',
-      object: 'Cluster',
+      ...aboutText('Cluster'),
       field: 'agents',
       value: term,
       message: `Agents that do not know "${term}" do not serve the Services that use it: ${named([...lack.agents.values()].map(describeAgent))} leave out ${named([...lack.services])}`,

@@ -7,6 +7,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import { aboutText } from '../model/object-reference.ts';
 import type { Identity } from '../model/endpoint.ts';
 import { isCarried } from '../model/service.ts';
 import type { Delta, Problem, Service, ServicePort } from '../model/service.ts';
@@ -182,7 +183,7 @@ export class Placer {
     return [
       {
         severity: 'warning',
-        object: 'Cluster',
+        ...aboutText('Cluster'),
         field: 'services',
         value: String(this.#lost.size),
         message: `${this.#lost.size} of ${this.#services.size} Services of the mesh disappeared at once; maesh waits ${this.#lossMs / 1_000} s before acting on it, and they keep their names and addresses until then`,

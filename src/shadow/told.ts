@@ -1,6 +1,7 @@
 /** What the keeper of shadow Services has to tell: Problems by shadow and kind, some of them for a time only. */
 
 import type { Clock } from '../base/clock.ts';
+import { aboutKey, aboutObject, aboutText } from '../model/object-reference.ts';
 import type { Problem } from '../model/service.ts';
 import { SERVICE_PORTS_MAX } from './decide.ts';
 import type { StarvedPort, Want, WantedPort } from './decide.ts';
@@ -77,8 +78,9 @@ export class ToldProblems {
 /** A Problem on the Service that a shadow is for, or on the shadow when nobody knows whose it is. */
 export function problemOf(subject: Subject, fields: Fields): Problem {
   const { service, name, namespace } = subject;
-  const object = service === '' ? `Service ${namespace}/${name}` : `Service ${service}`;
-  return { ...fields, object, location: '' };
+  const about =
+    service === '' ? aboutObject('Service', namespace, name) : aboutKey('Service', service);
+  return { ...fields, ...about, location: '' };
 }
 
 export interface Subject {
@@ -238,7 +240,7 @@ export function changedProblem(subject: Subject, fields: readonly string[]): Pro
 export function orphansProblem(count: number, live: number, lossMs: number): Problem {
   return {
     severity: 'warning',
-    object: 'Cluster',
+    ...aboutText('Cluster'),
     field: 'services',
     value: String(count),
     message: `${count} of ${live} shadow Services no longer have a Service; they will be retired if this lasts ${lossMs / 1_000} s`,

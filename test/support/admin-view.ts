@@ -13,6 +13,7 @@ import type { Expression } from '../../src/model/expression.ts';
 import type { Identity } from '../../src/model/endpoint.ts';
 import type { Problem, Service, Snapshot } from '../../src/model/service.ts';
 import { exampleEndpoint, exampleService } from './model.ts';
+import { type About, aboutObject, aboutText } from '../../src/model/object-reference.ts';
 
 const NETWORK: Expression = {
   kind: 'compare',
@@ -152,9 +153,9 @@ export class ExampleView implements AdminView {
 
   problems(): readonly Problem[] {
     return [
-      problem('error', 'Service shop/api'),
-      problem('warning', 'Service other/web'),
-      problem('error', 'a.yaml'),
+      problem('error', aboutObject('Service', 'shop', 'api')),
+      problem('warning', aboutObject('Service', 'other', 'web')),
+      problem('error', aboutText('a.yaml')),
     ];
   }
 
@@ -226,10 +227,10 @@ function healthOf(endpoint: Endpoint): EndpointHealth {
   return endpoint === ENDPOINTS[1] ? 'ejected' : 'probing';
 }
 
-function problem(severity: Problem['severity'], object: string): Problem {
+function problem(severity: Problem['severity'], about: About): Problem {
   return {
     severity,
-    object,
+    ...about,
     field: 'metadata.annotations["maesh.dev/retry-attempts"]',
     value: 'many',
     message: 'Cannot use "many"',

@@ -17,9 +17,10 @@ import type {
 } from '../../model/policy.ts';
 import type { Source } from '../../model/service.ts';
 import { parseBreaker } from '../expression/breaker.ts';
-import { describeRef, type Finding } from '../finding.ts';
+import { type Finding } from '../finding.ts';
 import type { Annotation, Annotations } from './read.ts';
 import { DEFAULT_BREAKER, DEFAULT_RATE } from './table.ts';
+import { describeReference } from '../../model/object-reference.ts';
 
 export interface ServicePolicies {
   readonly policies: Policies;
@@ -282,7 +283,7 @@ class PolicyReader {
   }
 
   #sources(): Record<string, Source> {
-    const object = describeRef(this.#ref);
+    const object = describeReference(this.#ref);
     const sources: Record<string, Source> = {};
     for (const name of [...this.#set.keys()].sort()) {
       const annotation = this.#set.get(name);

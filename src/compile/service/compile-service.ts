@@ -5,11 +5,12 @@ import type { ObjectRef } from '../../kube/store.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf } from '../annotation/policies.ts';
 import type { Annotations } from '../annotation/read.ts';
-import { describeRef, type Finding } from '../finding.ts';
+import { type Finding } from '../finding.ts';
 import type { Candidates } from './candidate.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { notCarriedFinding } from './not-carried.ts';
 import { isOtherThanHttp, protocolOf, schemeOf, unknownProtocolFinding } from './port.ts';
+import { describeReference } from '../../model/object-reference.ts';
 
 export interface ServiceContext extends EndpointContext {
   readonly defaultMode: Protocol;
@@ -98,7 +99,7 @@ function routed(
   field: string,
   protocol: Protocol,
 ): Omit<ServicePort, 'backend'> {
-  const source = { object: describeRef(ref), field };
+  const source = { object: describeReference(ref), field };
   const backends = [{ backend: backendId(ref, spec), weight: 1 }];
   const routes = [{ name: 'default', backends, source }];
   return { name: spec.name, port: spec.port, proxyPort: 0, protocol, routes };

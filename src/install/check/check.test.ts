@@ -6,6 +6,7 @@ import type { ClusterFacts, Known } from '../facts/facts.ts';
 import { agentOf, healthy, known, nodeNamed, podNamed, replicaOf } from '../facts.fixture.ts';
 import { checkCluster } from './check.ts';
 import { type Finding, isFlaw } from './finding.ts';
+import { aboutObject } from '../../model/object-reference.ts';
 
 /** `severity topic: message` or, of what is wrong, `severity topic: object field = value: message`. */
 function tell(finding: Finding): string {
@@ -31,7 +32,7 @@ const UNSEEN: Known<never> = {
 
 const PROBLEM: Problem = {
   severity: 'error',
-  object: 'Service shop/web',
+  ...aboutObject('Service', 'shop', 'web'),
   field: 'metadata.annotations["maesh.dev/retry-attempts"]',
   value: 'many',
   message: 'is no number',

@@ -18,18 +18,18 @@ export type Finding = Well | Flaw;
 
 /** What a check says of an object; what it leaves out is ''. */
 export type Told = Pick<Problem, 'object' | 'message' | 'remedy'> &
-  Partial<Pick<Problem, 'field' | 'value'>>;
+  Partial<Pick<Problem, 'ref' | 'field' | 'value'>>;
 
 export function ok(topic: string, message: string): Finding {
   return { severity: 'ok', topic, message };
 }
 
 export function warning(topic: string, told: Told): Flaw {
-  return { severity: 'warning', topic, field: '', value: '', location: '', ...told };
+  return { severity: 'warning', topic, ref: null, field: '', value: '', location: '', ...told };
 }
 
 export function error(topic: string, told: Told): Flaw {
-  return { severity: 'error', topic, field: '', value: '', location: '', ...told };
+  return { severity: 'error', topic, ref: null, field: '', value: '', location: '', ...told };
 }
 
 export function isFlaw(finding: Finding): finding is Flaw {

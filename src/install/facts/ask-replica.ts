@@ -5,6 +5,7 @@ import { isRecord, listAt, numberAt, textAt } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 import type { Api } from '../names.ts';
 import type { AgentFact, ReplicaFact } from './facts.ts';
+import type { ObjectReference } from '../../model/object-reference.ts';
 
 const ADMIN_PORT = 9_000;
 /** An answer that does not come within this time does not come. */
@@ -87,10 +88,19 @@ function problemFact(raw: unknown): Problem {
   return {
     severity: textAt(raw, 'severity') === 'warning' ? 'warning' : 'error',
     object: textAt(raw, 'object'),
+    ref: referenceIn(raw),
     field: textAt(raw, 'field'),
     value: textAt(raw, 'value'),
     message: textAt(raw, 'message'),
     remedy: textAt(raw, 'remedy'),
     location: textAt(raw, 'location'),
   };
+}
+
+/** null for what is no object, and of a replica that does not say it. */
+function referenceIn(raw: unknown): ObjectReference | null {
+  const text = (field: string): string => textAt(raw, 'ref', field);
+  const [apiVersion, kind, namespace, name] = ['apiVersion', 'kind', 'namespace', 'name'].map(text);
+  if (!apiVersion || !kind || !name) return null;
+  return { apiVersion, kind, namespace: namespace ?? '', name };
 }

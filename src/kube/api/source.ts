@@ -5,6 +5,7 @@ import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
 import { Backoff } from '../../base/backoff.ts';
+import { aboutText } from '../../model/object-reference.ts';
 import type { Problem } from '../../model/service.ts';
 import { ALL_KINDS, type KubeKind } from '../kind/table.ts';
 import type { Kind } from '../object.ts';
@@ -326,7 +327,7 @@ export class ClusterSource {
 function refused({ kind, plural }: WatchedKind, { detail, status }: ApiError): Problem {
   return {
     severity: 'error',
-    object: `all ${plural}`,
+    ...aboutText(`all ${plural}`),
     field: '',
     value: '',
     message: `Cannot read any ${kind}: the API server says ${status}${detail === '' ? '' : `: ${detail}`}`,
@@ -338,7 +339,7 @@ function refused({ kind, plural }: WatchedKind, { detail, status }: ApiError): P
 function uncounted(count: number): Problem {
   return {
     severity: 'warning',
-    object: 'the cluster',
+    ...aboutText('the cluster'),
     field: '',
     value: '',
     message: `${count} more problems are not listed`,

@@ -10,6 +10,7 @@ import type { KubeObject } from '../object.ts';
 import { show } from '../show.ts';
 import type { KubeRecord } from './client.ts';
 import type { ServerFeatures } from './server-features.ts';
+import { about, aboutText, type About } from '../../model/object-reference.ts';
 
 /** Problems of one object. */
 const OBJECT_PROBLEMS_MAX = 20;
@@ -49,10 +50,10 @@ export function pick(
   const metadata = trimMeta(watched, meta, keepAnnotation);
   const apiVersion = apiVersionOf(watched, watched.version);
   const value = upgraded(watched, apiVersion, { ...raw, metadata });
-  const { name: shown, object, findings } = convert(watched, value);
+  const { ref, object, findings } = convert(watched, value);
   const problems = findings
     .slice(0, OBJECT_PROBLEMS_MAX)
-    .map((finding) => toProblem(shown === '' ? watched.kind : shown, finding));
+    .map((finding) => toProblem(ref === null ? aboutText(watched.kind) : about(ref), finding));
   return { namespace: text(meta['namespace']), name: text(meta['name']), object, problems };
 }
 
@@ -72,11 +73,11 @@ function filter(value: unknown, isKept: (key: string) => boolean): unknown {
   return Object.fromEntries(Object.entries(value).filter(([key]) => isKept(key)));
 }
 
-function toProblem(object: string, finding: Finding): Problem {
+function toProblem(subject: About, finding: Finding): Problem {
   const { severity, path, value, message, remedy } = finding;
   return {
     severity,
-    object,
+    ...subject,
     field: formatPath(path),
     value: show(value),
     message,

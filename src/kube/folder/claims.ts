@@ -7,6 +7,8 @@ import { describe } from '../object.ts';
 import type { KubeObject } from '../object.ts';
 import { refKey } from '../store.ts';
 import type { ObjectRef, Origin, StoreWriter } from '../store.ts';
+import { about, aboutObject } from '../../model/object-reference.ts';
+import { isEqual } from '../../base/equal.ts';
 
 interface Claim {
   readonly file: string;
@@ -116,14 +118,16 @@ function refOf({ kind, meta }: KubeObject): ObjectRef {
 }
 
 function duplicate(winner: Claim, other: Claim): Problem {
-  const owner = other.origin.text?.owner ?? '';
-  const isWhole = owner === '' || owner === winner.origin.text?.owner;
+  const owner = other.origin.text?.owner ?? null;
+  const isWhole = owner === null || isEqual(owner, winner.origin.text?.owner);
   const what = isWhole ? 'Object' : `Its ${describe(other.object)}`;
   return {
     severity: 'error',
-    object: owner === '' ? describe(other.object) : owner,
+    ...(owner === null
+      ? aboutObject(other.ref.kind, other.ref.namespace, other.ref.name)
+      : about(owner)),
     field: 'metadata.name',
-    value: owner === '' ? other.ref.name : owner.slice(owner.lastIndexOf('/') + 1),
+    value: (owner ?? other.ref).name,
     message: `${what} is there twice: ${place(other.origin)} is not used because ${place(winner.origin)} comes first`,
     remedy: 'remove or rename one of the two',
     location: place(other.origin),

@@ -13,6 +13,7 @@ import type { Stats } from 'node:fs';
 import { isUtf8 } from 'node:buffer';
 import { dirname, join, parse, resolve, sep } from 'node:path';
 import { MeshError } from '../../base/error.ts';
+import { aboutText } from '../../model/object-reference.ts';
 import type { Problem } from '../../model/service.ts';
 
 /** Largest manifest file, 64 MiB: some 500,000 endpoints. */
@@ -44,7 +45,7 @@ export function lastingSignature(look: FoundLook, wallMs: number): string {
 export function problemAt(shown: string): Problem {
   return {
     severity: 'error',
-    object: shown,
+    ...aboutText(shown),
     field: '',
     value: '',
     message: '',

@@ -11,6 +11,7 @@ import { SUBDOMAIN } from '../name.ts';
 import type { PodObject } from './pod.ts';
 import type { Meta } from '../meta.ts';
 import { readPodSpec } from './pod.ts';
+import type { ObjectReference } from '../../model/object-reference.ts';
 
 interface WorkloadRule {
   readonly apiVersion: string;
@@ -50,8 +51,8 @@ export const WORKLOAD_VERSIONS: ReadonlyMap<string, string> = new Map(
 export const COPIES_MAX = 100;
 
 export interface Workload {
-  /** `Deployment shop/web`. */
-  readonly name: string;
+  /** null when it has no name. */
+  readonly ref: ObjectReference | null;
   /** Empty when it cannot be used; then `findings` has an error. */
   readonly pods: readonly PodObject[];
   /** Where the template is in the workload. */
@@ -88,8 +89,9 @@ export function readWorkload(
   const pods = findings.lost
     ? []
     : Array.from({ length: count }, (_, i) => named(pod, `${meta.name}-${rule.first + i}`, i));
-  const name = meta.name === '' ? '' : `${kind} ${meta.namespace}/${meta.name}`;
-  return { name, pods, template: rule.template, findings: findings.all };
+  const { name, namespace } = meta;
+  const ref = name === '' ? null : { apiVersion: rule.apiVersion, kind, namespace, name };
+  return { ref, pods, template: rule.template, findings: findings.all };
 }
 
 /** Nobody reads the annotations of the workload itself: they are for its Service, or for its Pods. */

@@ -1,5 +1,6 @@
 /** What a person is told about a path that callers take in vain. */
 
+import { aboutKey, aboutObject } from '../../model/object-reference.ts';
 import { PROBE_SERVICE } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
 import type { PathStatus, ProbedAgent, ProbeTarget } from './status.ts';
@@ -12,7 +13,7 @@ export function nameProblem(target: ProbeTarget, { state, detail }: PathStatus):
   const [, namespace = ''] = host.split('.');
   const problem = {
     severity: 'error',
-    object: `Service ${namespace}/${PROBE_SERVICE}`,
+    ...aboutObject('Service', namespace, PROBE_SERVICE),
     field: FIELD,
     value: host,
     location: '',
@@ -49,7 +50,7 @@ export function agentProblem(
   const isReached = state !== 'no-connection';
   return {
     severity: 'error',
-    object: `Pod ${agent}`,
+    ...aboutKey('Pod', agent),
     field: FIELD,
     value: `${address.includes(':') ? `[${address}]` : address}:${proxyPort}`,
     message: isReached

@@ -1,5 +1,6 @@
 /** What a person is told about a mesh domain that does not resolve. */
 
+import { aboutText } from '../../model/object-reference.ts';
 import { DNS_DOMAIN_OBJECT, type Problem } from '../../model/service.ts';
 import type { DomainStatus, ProbeState } from './status.ts';
 
@@ -41,7 +42,7 @@ export function problemOf({ domain, state, detail }: DomainStatus): Problem {
   const { message, remedy } = TOLD[state];
   return {
     severity: 'error',
-    object: `${DNS_DOMAIN_OBJECT} ${domain}`,
+    ...aboutText(`${DNS_DOMAIN_OBJECT} ${domain}`),
     field: '',
     value: '',
     message: `"${domain}" ${message}${detail === '' ? '' : ` (${detail})`}`,

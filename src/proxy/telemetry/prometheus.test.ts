@@ -24,6 +24,7 @@ import { METRICS, SCOPE_LABELS } from './metric-table.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { EventLoopMonitor, readProcessFigures } from './process-figures.ts';
 import { renderMetrics } from './prometheus.ts';
+import { aboutObject } from '../../model/object-reference.ts';
 
 const BREAKER = {
   text: 'NetworkErrorRatio() > 0.5',
@@ -35,7 +36,7 @@ const BREAKER = {
 
 const PROBLEM: Problem = {
   severity: 'warning',
-  object: 'Service shop/web',
+  ...aboutObject('Service', 'shop', 'web'),
   field: 'x',
   value: '',
   message: 'x',

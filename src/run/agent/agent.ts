@@ -7,6 +7,7 @@ import { Rare } from '../../base/rare.ts';
 import type { ListenAddress } from '../../base/wildcard.ts';
 import { ServiceView } from '../../dns/view.ts';
 import { type DnsEvent, DnsServer } from '../../dns/server.ts';
+import { aboutKey } from '../../model/object-reference.ts';
 import type { Delta, Problem } from '../../model/service.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import { Ledger } from '../../proxy/ledger/ledger.ts';
@@ -144,7 +145,7 @@ export class Agent {
   problems(): readonly Problem[] {
     return this.threads.failures.map((failure) => ({
       severity: 'error',
-      object: `Service ${failure.service}`,
+      ...aboutKey('Service', failure.service),
       field: 'spec.ports',
       value: String(failure.port),
       message: `Cannot listen on ${failure.address}:${failure.port}: ${LISTEN_CAUSES[failure.code] ?? failure.code}`,

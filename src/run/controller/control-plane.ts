@@ -34,6 +34,8 @@ import type { ShadowKeeper } from '../../shadow/keeper.ts';
 import { Placer } from '../../shadow/placer.ts';
 import { Progress } from '../../shadow/progress.ts';
 import { familiesOf, type IpFamily } from '../../shadow/shadow.ts';
+import type { Regarding } from '../../events/event.ts';
+import type { ObjectReference } from '../../model/object-reference.ts';
 
 export interface ControlPlaneOptions {
   readonly settings: ControllerSettings;
@@ -43,22 +45,8 @@ export interface ControlPlaneOptions {
   readonly log: Log;
 }
 
-export interface ObjectReference {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-}
-
-/** Kinds that problems are about. */
-const REFERABLE = [
-  { apiVersion: 'v1', kind: 'Service' },
-  { apiVersion: 'v1', kind: 'Pod' },
-  { apiVersion: 'v1', kind: 'Namespace' },
-  { apiVersion: 'v1', kind: 'Endpoints' },
-  { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' },
-] as const;
+/** Kinds that problems are about, and that are in the store. */
+const REFERABLE = ['Service', 'Pod', 'Namespace', 'Endpoints', 'EndpointSlice'] as const;
 
 /** What the keeper of shadow Services hears from here. */
 type Keeper = Pick<ShadowKeeper, 'shadow' | 'compiled'>;
@@ -201,15 +189,11 @@ export class ControlPlane {
     return familiesOf(this.#store.get('Service', namespace, name)?.clusterIPs ?? []);
   }
 
-  /** The object that a Problem is about, as Events name it; null when there is none (any more). */
-  lookup(object: string): ObjectReference | null {
-    const [kind = '', path = ''] = object.split(' ');
-    const [first = '', second = ''] = path.split('/');
-    const [namespace, name] = second === '' ? ['', first] : [first, second];
-    const known = REFERABLE.find((each) => each.kind === kind);
-    const found = known && this.#store.get(known.kind, namespace, name);
-    if (known === undefined || found === undefined) return null;
-    return { ...known, namespace, name, uid: found.meta.uid };
+  /** The object as Events name it; null when there is none (any more), or its kind is not read. */
+  lookup(ref: ObjectReference): Regarding | null {
+    const kind = REFERABLE.find((each) => each === ref.kind);
+    const found = kind && this.#store.get(kind, ref.namespace, ref.name);
+    return found === undefined ? null : { ...ref, uid: found.meta.uid };
   }
 
   /** Addresses of the Pod `namespace/name`; empty when it is not known, or not there for callers (any more). */

@@ -25,6 +25,7 @@ import { AbilityGate } from '../../shadow/ability-gate.ts';
 import { ShadowKeeper } from '../../shadow/keeper.ts';
 import { trafficDistributionOf } from '../../shadow/render.ts';
 import { TrafficProblems } from '../../monitor/traffic-problems.ts';
+import type { ObjectReference } from '../../model/object-reference.ts';
 
 export interface LeadershipOptions {
   readonly settings: ControllerSettings;
@@ -107,7 +108,7 @@ export class Leadership {
       ...common,
       api: client,
       identity,
-      lookup: (object) => plane.lookup(object) ?? lookUpConfigMap(client, object),
+      lookup: (ref) => plane.lookup(ref) ?? lookUpConfigMap(client, ref),
     });
     this.#traffic = this.#makeTraffic();
     this.#election = new LeaderElection({
@@ -219,19 +220,15 @@ export class Leadership {
 }
 
 /** Of the cluster DNS; these are not in the store. */
-async function lookUpConfigMap(client: KubeClient, object: string): Promise<Regarding | null> {
-  const [, namespace, name] = /^ConfigMap ([^/]+)\/(.+)$/.exec(object) ?? [];
-  if (namespace === undefined || name === undefined) return null;
+async function lookUpConfigMap(
+  client: KubeClient,
+  ref: ObjectReference,
+): Promise<Regarding | null> {
+  if (ref.kind !== 'ConfigMap') return null;
+  const { namespace, name } = ref;
   const path = resourcePath({ version: 'v1', plural: 'configmaps', namespace, name });
   const found = await orNull(client.get(path));
-  if (found === null) return null;
-  return {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    namespace,
-    name,
-    uid: textAt(found, 'metadata', 'uid'),
-  };
+  return found === null ? null : { ...ref, uid: textAt(found, 'metadata', 'uid') };
 }
 
 /** Each once: the agents of several nodes see the same. */
