@@ -252,6 +252,41 @@ test('an object with a thousand problems takes ten Events, and the others have t
   await recorder.stop();
 });
 
+/** Of a namespace whose Services are all wrong. */
+function wrong(namespace: string, count: number, message = 'wrong'): Problem[] {
+  return Array.from({ length: count }, (_, i) =>
+    problem({ object: `Service ${namespace}/s-${i}`, message }),
+  );
+}
+
+test('a namespace with thousands of problems leaves the others their places, and their turn', async () => {
+  const { api, clock, recorder } = bed();
+  const eventsOf = (namespace: string): number =>
+    api.writes().filter((write) => write.includes(`/namespaces/${namespace}/`)).length;
+  recorder.start();
+  recorder.sync(wrong('big', 3_000));
+  await pass(clock, 10 * MINUTE_MS, 5_000);
+  assert.equal(eventsOf('big'), 2_000);
+  recorder.sync([...wrong('big', 3_000), ...wrong('small', 30), ...wrong('shop', 1)]);
+  await pass(clock, 10_000, 1_000);
+  assert.deepEqual([eventsOf('small'), eventsOf('shop')], [30, 1]);
+  await recorder.stop();
+});
+
+test('a namespace whose problems change all the time does not keep the others from being resolved', async () => {
+  const { api, clock, recorder } = bed();
+  recorder.start();
+  recorder.sync([problem()]);
+  await turn(clock);
+  for (let second = 0; second < 10; second++) {
+    recorder.sync(wrong('big', 100, `wrong ${second}`));
+    await pass(clock, 1_000, 1_000);
+  }
+  const notes = [...api.objects.values()].map((event) => String(event['note']));
+  assert.ok(notes.some((note) => note.startsWith('Fixed: ') && note.includes(FIELD)));
+  await recorder.stop();
+});
+
 test('an API server that is away is tried again with a back-off, and nothing is lost', async () => {
   const { api, clock, recorder, told } = bed();
   api.before = () => {

@@ -20,6 +20,19 @@ import { FIELD_MANAGER } from '../kube/api/client.ts';
 import type { Problem } from '../model/service.ts';
 import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../kube/api/api.ts';
 import {
+  dueMs,
+  type Entry,
+  isToResolve,
+  keyOf,
+  namespaceOf,
+  newEntry,
+  QUIET_MS,
+  workOf,
+  type Work,
+  WORKS,
+} from './entry.ts';
+import { fairShare } from './fair-share.ts';
+import {
   createBody,
   eventOf,
   eventPath,
@@ -44,25 +57,7 @@ export interface EventRecorderOptions {
   readonly lookup: (ref: ObjectReference) => Regarding | null | Promise<Regarding | null>;
 }
 
-interface Entry {
-  readonly problem: Problem;
-  isOpen: boolean;
-  /** What the last Event said; `unsure`: that it is over may have been written, no answer said so yet. */
-  told: 'nothing' | 'open' | 'unsure' | 'resolved';
-  /** Monotonic time of the last Warning, or of giving up on one; null before. */
-  warnedMs: number | null;
-  /** How often the Warning counts, and the Event that counts it. */
-  count: number;
-  name: string;
-  failures: number;
-}
-
-type Work = 'tell' | 'repeat' | 'resolve';
-
-const QUIET_MS = 600_000;
-/** An Event is kept by the API server for an hour after its last change. */
-const REPEAT_MS = 1_800_000;
-/** Problems that Events are written for. All are in /api/problems. */
+/** Problems that Events are written for; the namespaces share them. All are in /api/problems. */
 const PROBLEMS_MAX = 2_000;
 /** Of one object: whoever breaks a thousand annotations must not fill the Events of all others. */
 const OBJECT_PROBLEMS_MAX = 10;
@@ -80,6 +75,9 @@ export class EventRecorder {
   readonly #backoff: Backoff;
   /** By the words of the problem. Those that are gone stay until they may be told again. */
   readonly #entries = new Map<string, Entry>();
+  /** By namespace: the number of its last write. */
+  readonly #turns = new Map<string, number>();
+  #turn = 0;
   #latest: readonly Problem[] = [];
   #eventApi: EventApi = 'events.k8s.io/v1';
   #isEventApiSure = false;
@@ -108,6 +106,7 @@ export class EventRecorder {
     this.#abort = null;
     this.#timer?.cancel();
     this.#entries.clear();
+    this.#turns.clear();
     await this.#working;
   }
 
@@ -119,27 +118,35 @@ export class EventRecorder {
 
   #compare(): void {
     const present = new Set(this.#latest.map(keyOf));
-    const ofObject = new Map<string, number>();
-    let open = 0;
-    const count = ({ object }: Problem): void => {
-      ofObject.set(object, (ofObject.get(object) ?? 0) + 1);
-      open++;
-    };
-    for (const [key, entry] of this.#entries) {
-      entry.isOpen = present.has(key);
-      if (entry.isOpen) count(entry.problem);
-    }
-    for (const problem of this.#latest) {
-      if (open >= PROBLEMS_MAX) break;
-      const key = keyOf(problem);
-      if (this.#entries.has(key) || (ofObject.get(problem.object) ?? 0) >= OBJECT_PROBLEMS_MAX) {
-        continue;
+    for (const [key, entry] of this.#entries) entry.isOpen = present.has(key);
+    const wanted = this.#wanted();
+    const share = fairShare(
+      [...wanted.values()].map(({ length }) => length),
+      PROBLEMS_MAX,
+    );
+    for (const [namespace, problems] of wanted) {
+      for (const [index, problem] of problems.entries()) {
+        const key = keyOf(problem);
+        if (index >= share) this.#entries.delete(key);
+        else if (!this.#entries.has(key)) this.#entries.set(key, newEntry(problem, namespace));
       }
-      this.#entries.set(key, newEntry(problem));
-      count(problem);
     }
     this.#isChanged = true;
     this.#wake(0);
+  }
+
+  /** By namespace, those that have a place already first; of one object no more than it may have. */
+  #wanted(): ReadonlyMap<string, readonly Problem[]> {
+    const ofObject = new Map<string, number>();
+    const known: Problem[] = [];
+    for (const { isOpen, problem } of this.#entries.values()) if (isOpen) known.push(problem);
+    const others = this.#latest.filter((problem) => !this.#entries.has(keyOf(problem)));
+    const chosen = [...known, ...others].filter(({ object }) => {
+      const count = (ofObject.get(object) ?? 0) + 1;
+      ofObject.set(object, count);
+      return count <= OBJECT_PROBLEMS_MAX;
+    });
+    return Map.groupBy(chosen, namespaceOf);
   }
 
   #wake(delayMs: number): void {
@@ -166,6 +173,8 @@ export class EventRecorder {
       if (signal.aborted || entry === null) return waitMs;
       const delayMs = this.#bucket.take();
       if (delayMs > 0) return delayMs;
+      this.#turns.delete(entry.namespace);
+      this.#turns.set(entry.namespace, ++this.#turn);
       try {
         await this.#do(entry, work, signal);
         this.#backoff.reset();
@@ -178,30 +187,36 @@ export class EventRecorder {
     }
   }
 
-  /** What is due first: new problems, then those that went, then repetitions. Forgets what is told and over. */
+  /**
+   * What is due first. The namespaces take turns, so that one with many problems holds up no other; of each, new problems come first,
+   * then those that went, then repetitions. Forgets what is told and over.
+   */
   #next(): { entry: Entry | null; work: Work; waitMs: number | null } {
     const nowMs = this.#options.clock.nowMs();
-    let resolved: Entry | null = null;
-    let repeated: Entry | null = null;
+    const due = new Map<string, Entry>();
     let waitMs = Infinity;
     for (const [key, entry] of this.#entries) {
       const dueInMs = dueMs(entry) - nowMs;
       if (dueInMs > 0) {
         waitMs = Math.min(waitMs, dueInMs);
-        continue;
-      }
-      if (!entry.isOpen) {
-        if (isToResolve(entry)) resolved ??= entry;
-        else this.#entries.delete(key);
-      } else if (entry.told === 'open') {
-        repeated ??= entry;
+      } else if (!entry.isOpen && !isToResolve(entry)) {
+        this.#entries.delete(key);
       } else {
-        return { entry, work: 'tell', waitMs: 0 };
+        const first = due.get(entry.namespace);
+        if (first === undefined || isSooner(workOf(entry), workOf(first)))
+          due.set(entry.namespace, entry);
       }
     }
-    const work = resolved === null ? 'repeat' : 'resolve';
-    const isIdle = waitMs === Infinity;
-    return { entry: resolved ?? repeated, work, waitMs: isIdle ? null : waitMs };
+    const [entry = null] = [...due.values()].toSorted(
+      (a, b) => this.#turnOf(a.namespace) - this.#turnOf(b.namespace),
+    );
+    if (entry === null) return { entry, work: 'tell', waitMs: waitMs === Infinity ? null : waitMs };
+    return { entry, work: workOf(entry), waitMs: 0 };
+  }
+
+  /** When the namespace had its last one; 0 for never. */
+  #turnOf(namespace: string): number {
+    return this.#turns.get(namespace) ?? 0;
   }
 
   async #do(entry: Entry, work: Work, signal: AbortSignal): Promise<void> {
@@ -350,36 +365,12 @@ export class EventRecorder {
   }
 }
 
-/** Monotonic time at which there is something to do or to forget. */
-function dueMs(entry: Entry): number {
-  const { told, warnedMs } = entry;
-  if (warnedMs === null || isToResolve(entry)) return -Infinity;
-  return warnedMs + (told === 'open' ? REPEAT_MS : QUIET_MS);
-}
-
-/** The problem went, and nobody can be sure yet that this was told. */
-function isToResolve({ isOpen, told }: Entry): boolean {
-  return !isOpen && (told === 'open' || told === 'unsure');
-}
-
-function newEntry(problem: Problem): Entry {
-  return {
-    problem,
-    isOpen: true,
-    told: 'nothing',
-    warnedMs: null,
-    count: 0,
-    name: '',
-    failures: 0,
-  };
-}
-
-function keyOf({ object, field, value, message, remedy }: Problem): string {
-  return [object, field, value, message, remedy].join('\u0000');
-}
-
 /** A refusal that another try would only get again. */
 function isLasting(error: unknown): boolean {
   const status = statusOf(error);
   return status !== null && status >= 400 && status < 500 && ![401, 408, 429].includes(status);
+}
+
+function isSooner(a: Work, b: Work): boolean {
+  return WORKS.indexOf(a) < WORKS.indexOf(b);
 }

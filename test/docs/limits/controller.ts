@@ -124,7 +124,7 @@ export const CONTROLLER_LIMITS: LimitSection = {
     ],
     [
       'Problems that have an Event',
-      'The others are in `/api/problems` only',
+      'The others are in `/api/problems` only; namespaces with many get the same number each',
       'events/event-recorder.ts PROBLEMS_MAX',
     ],
     [
