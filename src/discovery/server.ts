@@ -18,6 +18,7 @@ import type { FormatRange, Hello } from './hello.ts';
 import { History } from './history.ts';
 import { goAwayFrame } from './message.ts';
 import { Rare } from '../base/rare.ts';
+import { type Observable, Signal } from '../base/signal.ts';
 import { Session, type AgentStatus, type Authenticate } from './session.ts';
 import { Stranger, STRANGER_TIMEOUT_MS } from './stranger.ts';
 import type { NeedsOf } from './vocabulary.ts';
@@ -68,8 +69,6 @@ interface Visitor {
 }
 
 export class DiscoveryServer {
-  /** Called when an agent came, left, or serves another version. */
-  onChange: () => void = () => undefined;
   readonly #options: DiscoveryServerOptions;
   readonly #limits: DiscoveryLimits;
   readonly #history: History;
@@ -78,6 +77,7 @@ export class DiscoveryServer {
   readonly #strangers = new Map<string, Visitor>();
   readonly #refusals: Rare;
   readonly #agentLog: Log;
+  readonly #changes = new Signal();
   /** null when agents came or left since they were asked for. */
   #abilities: Abilities | null = null;
   #credentials: ServerCredentials | null = null;
@@ -98,6 +98,11 @@ export class DiscoveryServer {
       onVersion: () => this.#pumpAll(),
       needsOf: options.needsOf,
     });
+  }
+
+  /** An agent came, left, or serves another version. */
+  get changes(): Observable {
+    return this.#changes;
   }
 
   /** To be called before `start`, and whenever there are new ones; streams that are open go on with the old ones. */
@@ -325,7 +330,7 @@ export class DiscoveryServer {
       clock,
       random,
       log,
-      onChange: () => this.onChange(),
+      onChange: () => this.#changes.tell(),
       onEnd: (ended) => this.#onLeft(ended),
     });
     this.#sessions.set(agent, session);
@@ -336,7 +341,7 @@ export class DiscoveryServer {
     wire.resume();
     session.pump();
     log.info('An agent came', { agent, node: hello.node, build: hello.build, remote: wire.remote });
-    this.onChange();
+    this.#changes.tell();
   }
 
   /**
@@ -378,7 +383,7 @@ export class DiscoveryServer {
   #onLeft(session: Session): void {
     if (this.#sessions.get(session.agent) === session) this.#sessions.delete(session.agent);
     this.#abilities = null;
-    this.onChange();
+    this.#changes.tell();
     if (this.#sessions.size === 0) this.#onEmpty();
   }
 

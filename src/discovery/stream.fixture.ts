@@ -224,15 +224,13 @@ export async function startAgent(
 
 /** Resolves once `when` holds, asked whenever the server says that something changed. */
 export async function untilServer(server: DiscoveryServer, when: () => boolean): Promise<void> {
-  const before = server.onChange;
-  await new Promise<void>((resolve) => {
-    server.onChange = () => {
-      before();
-      if (when()) resolve();
-    };
-    server.onChange();
+  if (when()) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = server.changes.subscribe(() => {
+    if (when()) resolve();
   });
-  server.onChange = before;
+  await promise;
+  end();
 }
 
 /** Resolves once `when` holds, asked at each turn of the event loop: for what tells nobody. */

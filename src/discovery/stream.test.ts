@@ -359,7 +359,7 @@ test('another process of the controller with the same data changes nothing, with
   const third = await startServer(t, { epoch: 'three' });
   third.server.publish(delta(5, { services: [service('shop/web', ['10.1.0.2'])] }));
   const served = new Set<number | null>();
-  third.server.onChange = () => served.add(third.server.minServedVersion());
+  third.server.changes.subscribe(() => served.add(third.server.minServedVersion()));
   Object.assign(address, { port: third.port });
   await second.server.stop();
   await agent.until(() => agent.deltas.length === 2);
@@ -404,9 +404,9 @@ test('a drained controller hands its agents over, and none of them is without on
   second.server.publish(delta(1, { services: [service('shop/web'), service('shop/api')] }));
   Object.assign(address, { port: second.port });
   let atFirst: number | null = null;
-  second.server.onChange = () => {
+  second.server.changes.subscribe(() => {
     atFirst ??= first.server.agents().length;
-  };
+  });
   const drained = first.server.drain();
   // Until it leaves it is told what is new.
   first.server.publish(delta(2, { services: [service('shop/cart')] }));

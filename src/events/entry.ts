@@ -43,8 +43,8 @@ export function workOf({ isOpen, told }: Entry): Work {
   return told === 'open' ? 'repeat' : 'tell';
 }
 
-export function namespaceOf({ object }: Problem): string {
-  return /^\S+ ([^/]+)\//.exec(object)?.[1] ?? '';
+export function namespaceOf({ ref }: Problem): string {
+  return ref?.namespace ?? '';
 }
 
 export function newEntry(problem: Problem, namespace: string): Entry {

@@ -255,7 +255,7 @@ test('an object with a thousand problems takes ten Events, and the others have t
 /** Of a namespace whose Services are all wrong. */
 function wrong(namespace: string, count: number, message = 'wrong'): Problem[] {
   return Array.from({ length: count }, (_, i) =>
-    problem({ object: `Service ${namespace}/s-${i}`, message }),
+    problem({ ...aboutObject('Service', namespace, `s-${i}`), message }),
   );
 }
 

@@ -164,6 +164,8 @@ export class ReplicaLeases {
   async stop(): Promise<void> {
     if (this.#abort.signal.aborted) return;
     this.#abort.abort();
+    // It never started: there is nothing to take away.
+    if (this.#sweepTimer === null) return;
     this.#writeTimer?.cancel();
     this.#sweepTimer?.cancel();
     await Promise.all([this.#writing, this.#looking, this.#reflector.stop()]);

@@ -78,13 +78,9 @@ export class Streak<T extends { readonly state: string }> {
     return this.#failures >= FAILURES_BEFORE_PROBLEM;
   }
 
-  /** True when that changes what is told. */
-  take(status: T): boolean {
-    const { isProblem: wasProblem } = this;
-    const before = this.#status.state;
+  take(status: T): void {
     this.#failures = status.state === 'works' ? 0 : this.#failures + 1;
     this.#status = status;
-    return before !== status.state || wasProblem !== this.isProblem;
   }
 
   forget(): void {

@@ -44,8 +44,6 @@ export interface KeeperOptions extends RenderOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** `problems()` has changed. */
-  readonly onChange?: () => void;
   readonly times?: Partial<KeeperTimes>;
   /** Default 200 a second, as many at once. */
   readonly writesPerSecond?: number;

@@ -49,7 +49,7 @@ export class ShadowKeeper {
     this.#clock = options.clock;
     const quarantine = new Quarantine(this.#clock, this.#times.quarantineMs);
     this.#ledger = new ShadowLedger(options.proxyPorts, quarantine);
-    this.#told = new ToldProblems(this.#clock, () => options.onChange?.());
+    this.#told = new ToldProblems(this.#clock);
     this.#reporter = new Reporter(this.#told, options);
     this.#agenda = new Agenda(this.#clock, (name) => this.#look(name));
     this.#reconciler = new Reconciler({

@@ -33,12 +33,10 @@ type Fields = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy
 
 export class ToldProblems {
   readonly #clock: Clock;
-  readonly #onChange: () => void;
   readonly #told = new Map<string, Told>();
 
-  constructor(clock: Clock, onChange: () => void) {
+  constructor(clock: Clock) {
     this.#clock = clock;
-    this.#onChange = onChange;
   }
 
   all(): readonly Problem[] {
@@ -48,30 +46,24 @@ export class ToldProblems {
   tell(name: string, kind: ProblemKind, problem: Problem, isOver = false): void {
     const key = `${name} ${kind}`;
     const untilMs = isOver ? this.#clock.nowMs() + HAPPENED_MS : null;
-    const before = this.#told.get(key);
-    if (before === undefined && this.#told.size >= PROBLEMS_MAX) return;
+    if (!this.#told.has(key) && this.#told.size >= PROBLEMS_MAX) return;
     this.#told.set(key, { problem, untilMs });
-    if (before?.problem.message !== problem.message) this.#onChange();
   }
 
   takeBack(name: string, kind: ProblemKind): void {
-    if (this.#told.delete(`${name} ${kind}`)) this.#onChange();
+    this.#told.delete(`${name} ${kind}`);
   }
 
   /** Forgets what happened long ago. */
   sweep(): void {
     const nowMs = this.#clock.nowMs();
     for (const [key, { untilMs }] of this.#told) {
-      if (untilMs === null || untilMs > nowMs) continue;
-      this.#told.delete(key);
-      this.#onChange();
+      if (untilMs !== null && untilMs <= nowMs) this.#told.delete(key);
     }
   }
 
   clear(): void {
-    if (this.#told.size === 0) return;
     this.#told.clear();
-    this.#onChange();
   }
 }
 

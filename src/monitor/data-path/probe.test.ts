@@ -30,7 +30,6 @@ function setUp(agents: readonly ProbedAgent[] = []) {
     agents,
     addresses: ['10.96.0.9'],
     code: '',
-    changes: 0,
   };
   const probe = new DataPathProbe({
     clock,
@@ -45,7 +44,6 @@ function setUp(agents: readonly ProbedAgent[] = []) {
       calls.push(target);
       return outcomes.get(target.address) ?? WORKS;
     },
-    onChange: () => (state.changes += 1),
   });
   /** Lets the round that is due go on to its end. */
   const round = async (ms: number): Promise<void> => {

@@ -23,8 +23,6 @@ export interface DataPathProbeOptions {
   /** Addresses of a name, as this Pod resolves it; null where callers ask another resolver. Rejects with a code of `node:dns`. */
   readonly resolve: ((host: string) => Promise<readonly string[]>) | null;
   readonly call: (target: Target) => Promise<Outcome>;
-  /** What is told may have changed. */
-  readonly onChange: () => void;
 }
 
 /** Agents that are called in one round; of more, others in the next one. */
@@ -88,7 +86,6 @@ export class DataPathProbe {
     else await this.#callAll(target, isOver);
     if (isOver()) return 'well';
     this.#target = target;
-    this.#options.onChange();
     const paths = [this.#name, ...[...this.#agents.values()].map(({ path }) => path)];
     return target === null || paths.some(({ isFailing }) => isFailing) ? 'failing' : 'well';
   }

@@ -19,8 +19,6 @@ export interface DnsProbeOptions {
   readonly resolver: () => SoaResolver;
   /** Lower case, without a dot at the end. */
   readonly domains: readonly string[];
-  /** Called when a state changes. */
-  readonly onChange: () => void;
 }
 
 /**
@@ -59,7 +57,7 @@ export class DnsProbe {
   }
 
   async #ask(isOver: () => boolean): Promise<'well' | 'failing'> {
-    const { resolver, onChange } = this.#options;
+    const { resolver } = this.#options;
     const found = await Promise.all(
       this.#domains.map(async (streak) => {
         const { domain } = streak.status;
@@ -67,8 +65,7 @@ export class DnsProbe {
       }),
     );
     if (isOver()) return 'well';
-    const changes = found.filter(({ streak, status }) => streak.take(status));
-    if (changes.length > 0) onChange();
+    for (const { streak, status } of found) streak.take(status);
     return this.#domains.some(({ isFailing }) => isFailing) ? 'failing' : 'well';
   }
 }

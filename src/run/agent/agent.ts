@@ -4,6 +4,7 @@ import { type Clock, delay } from '../../base/clock.ts';
 import { Guard } from '../../base/guard.ts';
 import type { Log } from '../../base/log.ts';
 import { Rare } from '../../base/rare.ts';
+import { type Observable, Signal } from '../../base/signal.ts';
 import type { ListenAddress } from '../../base/wildcard.ts';
 import { ServiceView } from '../../dns/view.ts';
 import { type DnsEvent, DnsServer } from '../../dns/server.ts';
@@ -49,8 +50,7 @@ export class Agent {
   readonly #placement: Placement;
   readonly #log: Log;
   readonly #clock: Clock;
-  /** Called when a thread served a version, failed, or came back. */
-  onChange: () => void = () => undefined;
+  readonly #changes = new Signal();
   readonly #waiting: { version: number; resolve: () => void }[] = [];
   #draining = false;
   /** Once most ports of a configuration were open. */
@@ -76,6 +76,11 @@ export class Agent {
     this.dns = options.dns === null ? null : this.#makeDns(options.dns, options);
   }
 
+  /** A thread served a version, failed, or came back. */
+  get changes(): Observable {
+    return this.#changes;
+  }
+
   /** Resolves once the threads are warm. */
   async start(): Promise<void> {
     await this.threads.start();
@@ -89,7 +94,7 @@ export class Agent {
   async answerNames(): Promise<void> {
     const bound = await this.dns?.start();
     if (bound !== undefined) this.dnsAddress = { host: bound.address, port: bound.port };
-    this.onChange();
+    this.#changes.tell();
   }
 
   /** Hands a change to every part; it is live when `served(version)` resolves. */
@@ -158,7 +163,7 @@ export class Agent {
   /** Not ready from now on, and serving as before. */
   retire(): void {
     this.#draining = true;
-    this.onChange();
+    this.#changes.tell();
   }
 
   /** Accepts no more and finishes what runs, within `timeoutMs`; names are answered for `namesMs` at least. */
@@ -182,7 +187,7 @@ export class Agent {
   #onThreads(): void {
     const { servedVersion } = this.threads;
     if (servedVersion > 0 && !this.#isMostlyClosed()) this.#hasServed = true;
-    this.onChange();
+    this.#changes.tell();
     for (let i = this.#waiting.length - 1; i >= 0; i--) {
       const waiting = this.#waiting[i];
       if (waiting === undefined || waiting.version > servedVersion) continue;

@@ -51,7 +51,7 @@ export async function runAgent(
     clock,
     log,
   });
-  agent.onChange = () => feed.acknowledge();
+  agent.changes.subscribe(() => feed.acknowledge());
   const troubles = new TroubleWatch({
     ledger: agent.ledger,
     clock,

@@ -1,8 +1,9 @@
 /**
  * What every replica of the controller does: watch, compile, place, and tell the agents.
  *
- *   API server ──► ClusterSource ──► Store ──► Compiler ──► Placer ──► DiscoveryServer ──► agents
- *       └────────► OwnServices (shadow Services) ─────────────┘  └──► Progress ──► Lease of this replica
+ *   API server ──► ClusterSource ──► Store ──► Compiler ──► ShadowServices ──► DiscoveryServer ──► agents
+ *       ├────────► OwnServices ─────────────────────────────────┘   │
+ *       └──► ReplicaLeases: those of the others, and the own ◄──────┘ progress
  *
  * What only one replica does is in leadership.ts.
  */
@@ -12,6 +13,7 @@ import { Resolver } from 'node:dns/promises';
 import type { Clock, Timer } from '../../base/clock.ts';
 import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
+import { type Observable, Signal } from '../../base/signal.ts';
 import { readVersion } from '../../base/version.ts';
 import { isForMesh } from '../../compile/annotation/read.ts';
 import { Compiler } from '../../compile/compiler.ts';
@@ -22,6 +24,8 @@ import { ClusterSource } from '../../kube/api/source.ts';
 import { type ObjectRef, Store } from '../../kube/store.ts';
 import { AGENT, CONTROLLER, PROBE_SERVICE } from '../../model/names.ts';
 import type { Delta, Problem, Snapshot } from '../../model/service.ts';
+import type { Trouble } from '../../model/trouble.ts';
+import { ReplicaLeases } from '../../leader/replica-leases.ts';
 import { notServedProblems } from '../../monitor/agent-problems.ts';
 import { Authority } from '../../authority/authority.ts';
 import { tokenAuthenticator } from '../../authority/token.ts';
@@ -29,17 +33,16 @@ import { DnsProbe } from '../../monitor/dns/probe.ts';
 import { OwnServices } from './own-services.ts';
 import { PodsAge } from './pods-age.ts';
 import type { ControllerSettings } from './settings.ts';
-import { ShadowFeed } from '../../shadow/feed.ts';
-import type { ShadowKeeper } from '../../shadow/keeper.ts';
-import { Placer } from '../../shadow/placer.ts';
-import { Progress } from '../../shadow/progress.ts';
 import { familiesOf, type IpFamily } from '../../shadow/shadow.ts';
+import { ShadowServices } from '../../shadow/shadow-services.ts';
 import type { Regarding } from '../../events/event.ts';
 import type { ObjectReference } from '../../model/object-reference.ts';
 
 export interface ControlPlaneOptions {
   readonly settings: ControllerSettings;
   readonly client: KubeClient;
+  /** The Pod of this replica; null outside of a cluster. */
+  readonly owner: { readonly name: string; readonly uid: string } | null;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -48,38 +51,30 @@ export interface ControlPlaneOptions {
 /** Kinds that problems are about, and that are in the store. */
 const REFERABLE = ['Service', 'Pod', 'Namespace', 'Endpoints', 'EndpointSlice'] as const;
 
-/** What the keeper of shadow Services hears from here. */
-type Keeper = Pick<ShadowKeeper, 'shadow' | 'compiled'>;
-
 /** A resolver of the cluster answers within milliseconds, or not at all. */
 const RESOLVER = { timeout: 2_000, tries: 2 };
 /** Of the tokens that agents prove themselves with; the chart projects them for it. */
 const AUDIENCE = 'maesh-discovery';
 
 export class ControlPlane {
-  readonly placer: Placer;
-  readonly progress: Progress;
+  readonly shadows: ShadowServices;
   readonly discovery: DiscoveryServer;
   readonly source: ClusterSource;
-  /** Something that is told to others may have changed: progress, agents, problems, addresses. */
-  onChange: () => void = () => undefined;
-  /** The API server answers again: who waits for it need not any longer. */
-  onBack: () => void = () => undefined;
   readonly #options: ControlPlaneOptions;
   readonly #store = new Store();
   readonly #compiler: Compiler;
   readonly #authority: Authority;
+  readonly #own: OwnServices;
+  readonly #replicas: ReplicaLeases;
   readonly #podsAge: PodsAge;
   readonly #probe: DnsProbe;
+  readonly #dnsChanges = new Signal();
+  readonly #back = new Signal();
   #isSourceReady = false;
   #isServing = false;
   #isStopped = false;
   #listening: Promise<void> = Promise.resolve();
   #hasCredentials = false;
-  #keeper: Keeper | null = null;
-  #feed: ShadowFeed | null = null;
-  #own: OwnServices | null = null;
-  #flush: Timer | null = null;
   #recompile: Timer | null = null;
 
   constructor(options: ControlPlaneOptions) {
@@ -107,37 +102,26 @@ export class ControlPlane {
       ignoreNamespaces: settings.scope.ignoreNamespaces,
       ...(isProbed ? { extra: { namespace, name: PROBE_SERVICE } } : {}),
       onNotice: (text) => log.info(text),
-      onChange: () => {
-        this.#podsAge.update();
-        this.onChange();
-      },
-      onBack: () => this.#back(),
+      onChange: () => this.#podsAge.update(),
+      onBack: () => this.#onBack(),
     });
-    this.placer = new Placer({
-      clock,
-      onDelta: (delta) => this.#publish(delta),
-      onDue: () => this.#flushSoon(),
-      onServices: (keys) => this.#keeper?.compiled(keys),
-    });
-    this.progress = new Progress({
-      clock,
-      heldBack: () => this.placer.heldBack(),
-      onReturned: () => this.onChange(),
-    });
+    this.shadows = this.#makeShadows();
+    this.shadows.changes.subscribe(() => this.#report());
     this.#podsAge = new PodsAge(clock, () => this.source.status());
     this.discovery = makeDiscovery(options, () => this.#podsAge.ms);
-    this.discovery.onChange = () => this.#onAgents();
+    this.discovery.changes.subscribe(() => this.shadows.agentsChanged());
     this.#authority = this.#makeAuthority();
+    this.#own = this.#makeOwn();
+    this.#replicas = this.#makeReplicas();
     this.#probe = new DnsProbe({
       clock,
       random,
       resolver: () => new Resolver(RESOLVER),
       domains: settings.domains,
-      onChange: () => this.onChange(),
     });
   }
 
-  /** Resolves when the cluster was read and compiled; what is away is tried again until it is there. */
+  /** Resolves when the cluster was read and compiled and the other replicas are known; what is away is tried again until it is there. */
   async start(): Promise<void> {
     void this.#authority.start();
     this.#store.subscribe((changed) => this.#compile(changed));
@@ -150,41 +134,27 @@ export class ControlPlane {
     if (!this.#authority.isReady) this.#authority.refresh();
     // Whoever wants it off has callers ask another resolver than this Pod does.
     if (this.#options.settings.dnsMode !== 'off') this.#probe.start();
+    this.#own.start();
+    await this.#replicas.start();
   }
 
-  /** Looks at the Services of the mesh itself from here on, and has the keeper hear of them and of all others. */
-  watchOwn(keeper: Keeper): void {
-    const { settings, client, clock, random, log } = this.#options;
-    this.#keeper = keeper;
-    this.#feed = new ShadowFeed({
-      placer: this.placer,
-      keeper,
-      progress: this.progress,
-      onChange: () => this.#flushSoon(),
-    });
-    this.#own = new OwnServices({
-      client,
-      namespace: settings.namespace,
-      clock,
-      random,
-      log,
-      shadows: this.#feed,
-      onDnsAddresses: () => this.onChange(),
-      onAddresses: (name, addresses) => {
-        this.#compiler.setMeshService(name, addresses);
-        this.#recompileSoon();
-      },
-    });
-    this.#own.start();
+  /** `dnsAddresses` is different. */
+  get dnsChanges(): Observable {
+    return this.#dnsChanges;
+  }
+
+  /** The API server answers again: who waits for it need not any longer. */
+  get back(): Observable {
+    return this.#back;
   }
 
   /** Cluster IPs of the Service in front of the agents' DNS; none while there is none. */
   get dnsAddresses(): readonly string[] {
-    return this.#own?.dnsAddresses ?? [];
+    return this.#own.dnsAddresses;
   }
 
   /** Address families of a Service, in order; empty when it is headless or gone. */
-  families(key: string): readonly IpFamily[] {
+  #families(key: string): readonly IpFamily[] {
     const [namespace = '', name = ''] = key.split('/');
     return familiesOf(this.#store.get('Service', namespace, name)?.clusterIPs ?? []);
   }
@@ -209,10 +179,11 @@ export class ControlPlane {
     await this.#listening;
     await this.discovery.drain();
     this.#probe.stop();
-    this.progress.stop();
-    this.#flush?.cancel();
+    this.shadows.stop();
     this.#recompile?.cancel();
-    await Promise.all([this.source.stop(), this.#own?.stop(), this.#authority.stop()]);
+    await Promise.all([this.source.stop(), this.#own.stop(), this.#authority.stop()]);
+    // Until no agent is connected any more, the leader waits for them.
+    await this.#replicas.stop();
   }
 
   readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {
@@ -222,7 +193,7 @@ export class ControlPlane {
         pending.push(`${kind} objects were not read yet: ${lastError ?? 'under way'}`);
     }
     if (!this.#isSourceReady && pending.length === 0) pending.push('the cluster was not read yet');
-    if (!this.placer.ready) pending.push('shadow Services were not read yet');
+    if (!this.shadows.ready) pending.push('shadow Services were not read yet');
     if (!this.#authority.isReady) pending.push('there is no certificate yet');
     if (!this.#isServing) pending.push('agents are not served yet');
     return { ready: pending.length === 0, pending };
@@ -237,11 +208,17 @@ export class ControlPlane {
     return this.discovery.agents();
   }
 
+  /** Of all agents, as far as other replicas have told of theirs. */
+  troubles(): readonly Trouble[] {
+    const own = this.agents().flatMap(({ troubles }) => troubles);
+    return [...own, ...this.#replicas.others().flatMap(({ troubles }) => troubles)];
+  }
+
   problems(): readonly Problem[] {
     return [
       ...this.source.problems(),
       ...this.#compiler.problems(),
-      ...this.placer.problems(),
+      ...this.shadows.problems(),
       ...notServedProblems(this.agents()),
       ...this.#authority.problems(),
       ...this.#probe.problems(),
@@ -251,6 +228,60 @@ export class ControlPlane {
   /** Services that are not part of the mesh, as `Compiler.outside`. */
   outside(namespace: string): ReturnType<Compiler['outside']> {
     return this.#compiler.outside(namespace);
+  }
+
+  #makeShadows(): ShadowServices {
+    const { settings, client, clock, random, log } = this.#options;
+    return new ShadowServices({
+      api: client,
+      namespace: settings.namespace,
+      proxyPorts: settings.proxyPorts,
+      minor: () => this.source.features?.minor ?? null,
+      families: (key) => this.#families(key),
+      agents: {
+        minServedVersion: () => this.discovery.minServedVersion(),
+        abilities: () => this.discovery.abilities(),
+        laggards: (version) => laggards(this.agents(), version),
+      },
+      others: () => this.#replicas.others(),
+      onDelta: (delta) => this.#publish(delta),
+      clock,
+      random,
+      log,
+    });
+  }
+
+  #makeOwn(): OwnServices {
+    const { settings, client, clock, random, log } = this.#options;
+    return new OwnServices({
+      client,
+      namespace: settings.namespace,
+      clock,
+      random,
+      log,
+      shadows: this.shadows.seen,
+      onDnsAddresses: () => this.#dnsChanges.tell(),
+      onAddresses: (name, addresses) => {
+        this.#compiler.setMeshService(name, addresses);
+        this.#recompileSoon();
+      },
+    });
+  }
+
+  #makeReplicas(): ReplicaLeases {
+    const { settings, client, owner, clock, random, log } = this.#options;
+    return new ReplicaLeases({
+      api: client,
+      namespace: settings.namespace,
+      name: CONTROLLER,
+      identity: settings.identity,
+      owner,
+      clock,
+      random,
+      log,
+      isLeader: () => this.shadows.isLeading,
+      onChange: () => this.shadows.replicasChanged(),
+    });
   }
 
   #makeAuthority(): Authority {
@@ -272,21 +303,16 @@ export class ControlPlane {
     });
   }
 
-  #back(): void {
-    this.#own?.nudge();
+  #onBack(): void {
+    this.#own.nudge();
+    this.#replicas.nudge();
     this.#authority.refresh();
-    this.onBack();
+    this.#back.tell();
   }
 
   #compile(changed: readonly ObjectRef[]): void {
-    const delta = this.#compiler.update(changed);
-    if (delta !== null) this.placer.compiled(delta);
-    // A change of its cluster IPs is none for agents, and one for its shadow.
-    this.#keeper?.compiled(
-      changed.filter(isService).map(({ namespace, name }) => `${namespace}/${name}`),
-    );
-    this.#flushSoon();
-    this.onChange();
+    const services = changed.filter(isService).map(({ namespace, name }) => `${namespace}/${name}`);
+    this.shadows.compiled(this.#compiler.update(changed), services);
   }
 
   /** Endpoints may be addresses of the mesh now, or none of it any more. Before the first compile that sees to it itself. */
@@ -298,29 +324,27 @@ export class ControlPlane {
     });
   }
 
-  /** What comes in one turn is told in one Delta. */
-  #flushSoon(): void {
-    this.#flush ??= this.#options.clock.after(0, () => {
-      this.#flush = null;
-      this.#feed?.flush();
-      this.#onAgents();
-    });
-  }
-
   #publish(delta: Delta): void {
     this.discovery.publish(delta);
     this.#serve();
   }
 
-  #onAgents(): void {
-    this.progress.served(this.discovery.minServedVersion());
-    this.onChange();
+  /** What this replica says to the others, and to itself. */
+  #report(): void {
+    const { discovery, shadows } = this;
+    this.#replicas.report({
+      progress: shadows.progress,
+      agents: discovery.agentCount,
+      abilities: discovery.abilities(),
+      troubles: distinct(this.agents().flatMap(({ troubles }) => troubles)),
+    });
+    shadows.replicasChanged();
   }
 
   /** Agents are let in when there is a certificate to show and something to tell. */
   #serve(): void {
     if (this.#isServing || this.#isStopped) return;
-    if (this.placer.version === 0 || !this.#hasCredentials) return;
+    if (this.shadows.version === 0 || !this.#hasCredentials) return;
     this.#isServing = true;
     this.#listening = this.#listen();
   }
@@ -330,12 +354,11 @@ export class ControlPlane {
     try {
       const { host, port } = await this.discovery.start();
       log.info('Serving agents', { host, port });
-      this.progress.opened();
+      this.shadows.opened();
     } catch (error) {
       this.#isServing = false;
       log.error('Cannot serve agents', { error });
     }
-    this.onChange();
   }
 }
 
@@ -360,4 +383,16 @@ function makeDiscovery(options: ControlPlaneOptions, ageMs: () => number): Disco
 
 function isService({ kind }: ObjectRef): boolean {
   return kind === 'Service';
+}
+
+/** Each once: the agents of several nodes see the same. */
+function distinct(troubles: readonly Trouble[]): readonly Trouble[] {
+  return [...new Map(troubles.map((trouble) => [JSON.stringify(trouble), trouble])).values()];
+}
+
+/** Agents that are behind, by name. */
+function laggards(agents: readonly AgentStatus[], version: number): readonly string[] {
+  return agents
+    .filter(({ servedVersion }) => servedVersion < version)
+    .map(({ agent, node }) => `${agent} on ${node}`);
 }

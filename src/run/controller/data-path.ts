@@ -52,7 +52,7 @@ export class DataPath {
   readonly #probe: DataPathProbe;
 
   constructor(options: DataPathOptions, listen: ListenAddress) {
-    const { settings, plane, clock, random } = options;
+    const { settings, clock, random } = options;
     this.#options = options;
     this.#responder = new Responder(listen);
     this.#probe = new DataPathProbe({
@@ -63,7 +63,6 @@ export class DataPath {
       // Whoever has it off has callers ask another resolver than this Pod does.
       resolve: settings.dnsMode === 'off' ? null : resolveAll,
       call: (target) => call(target, clock),
-      onChange: () => plane.onChange(),
     });
   }
 

@@ -15,10 +15,10 @@ import { systemRandom } from '../../base/random.ts';
 import { listenable } from '../../base/wildcard.ts';
 import { KubeClient } from '../../kube/api/client.ts';
 import { loadConnection } from '../../kube/api/connection.ts';
-import { ControlPlane } from './control-plane.ts';
+import { ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
 import { ControllerView } from './controller-view.ts';
 import { type DataPath, startDataPath } from './data-path.ts';
-import { Leadership, type LeadershipOptions } from './leadership.ts';
+import { Leadership } from './leadership.ts';
 import type { ControllerSettings } from './settings.ts';
 
 /** Problems are told this often at most: while a cluster is read they come and go. */
@@ -51,10 +51,8 @@ export async function runController(
   }
 }
 
-type Parts = Omit<LeadershipOptions, 'plane'>;
-
 /** Resolves when everything that it started has ended. Throws a `MeshError` when it cannot start, and leaves nothing behind. */
-async function control(parts: Parts, ended: Promise<void>): Promise<void> {
+async function control(parts: ControlPlaneOptions, ended: Promise<void>): Promise<void> {
   const { settings, client, clock, log } = parts;
   const plane = new ControlPlane(parts);
   let leadership: Leadership | null = null;
@@ -88,8 +86,7 @@ async function control(parts: Parts, ended: Promise<void>): Promise<void> {
   try {
     const started = plane.start().then(async () => {
       leadership = new Leadership({ ...parts, plane });
-      plane.onChange = () => leadership?.changed();
-      await leadership.start();
+      leadership.start();
       const path = await startDataPath({ ...parts, plane });
       if (isEnding) await path?.stop();
       else dataPath = path;
@@ -102,7 +99,6 @@ async function control(parts: Parts, ended: Promise<void>): Promise<void> {
     await checking()?.stop();
     await leading()?.resign();
     await plane.stop();
-    await leading()?.stop();
     await admin.stop();
     client.close();
   }

@@ -36,7 +36,7 @@ export async function runUp(settings: UpSettings, io: CommandIo, command: string
     onDelta: (delta) => agent.apply(delta),
     onProblems: () => problemLog.show(problems()),
   });
-  agent.onChange = () => problemLog.show(problems());
+  agent.changes.subscribe(() => problemLog.show(problems()));
   const ending = new AbortController();
   const hurry = new AbortController();
   const failing = new AbortController();
