@@ -8,6 +8,11 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Whether the address stands for all addresses of this machine. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
 /**
  * `::`, which takes IPv4 callers too, becomes `0.0.0.0` where the system has no IPv6; any other host stays as it is, so that
  * a setting like `[::]:9000` works on every node.

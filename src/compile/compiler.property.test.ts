@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { compareText } from '../base/compare.ts';
 import * as fc from 'fast-check';
 import { hash32 } from '../base/hash.ts';
 import type { EndpointAddress } from '../kube/kind/endpoint-slice.ts';
 import type { KubeObject } from '../kube/object.ts';
 import type { ObjectRef } from '../kube/store.ts';
 import { Compiler, type CompileOptions } from './compiler.ts';
-import { compareText } from './finding.ts';
 import { CompiledStore, refOf, refsOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
 import * as make from './objects.fixture.ts';
 

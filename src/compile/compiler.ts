@@ -8,6 +8,7 @@
  * The result depends on the objects alone, never on the order in which they came. No I/O and no clock.
  */
 
+import { compareText } from '../base/compare.ts';
 import { isEqual } from '../base/equal.ts';
 import type { ServiceObject } from '../kube/kind/service.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
@@ -15,7 +16,7 @@ import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/servi
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
 import { readAnnotations } from './annotation/read.ts';
-import { compareProblems, compareText, type Finding, toProblem } from './finding.ts';
+import { compareProblems, type ObjectProblem, toProblem } from './object-problem.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
 import { Dependents, nodeDependency, podDependency } from './index/dependents.ts';
 import { MeshAddresses } from './index/mesh-addresses.ts';
@@ -62,7 +63,7 @@ export class Compiler {
   readonly #mesh: MeshAddresses;
   readonly #services = new Map<string, Service>();
   /** By the object that they are about. */
-  readonly #findings = new Map<string, readonly Finding[]>();
+  readonly #findings = new Map<string, readonly ObjectProblem[]>();
   /** The Service that each EndpointSlice named when last seen. */
   readonly #serviceOfSlice = new Map<string, string>();
   readonly #zoneOfNode = new Map<string, string>();
@@ -286,7 +287,7 @@ export class Compiler {
   #addressOf(
     key: string,
     object: ServiceObject,
-  ): { address: string | null; finding: readonly Finding[] } {
+  ): { address: string | null; finding: readonly ObjectProblem[] } {
     if (this.#addresses === null || this.#cidr === null) return { address: '', finding: [] };
     const address = this.#addresses.addressOf(key);
     return {
@@ -295,7 +296,7 @@ export class Compiler {
     };
   }
 
-  #drop(key: string, findings: readonly Finding[], changes: Changes): void {
+  #drop(key: string, findings: readonly ObjectProblem[], changes: Changes): void {
     const slash = key.indexOf('/');
     const [namespace, name] = [key.slice(0, slash), key.slice(slash + 1)];
     this.#keep({ kind: 'Service', namespace, name }, findings);
@@ -305,7 +306,7 @@ export class Compiler {
     if (this.#services.delete(key)) changes.removed.push(key);
   }
 
-  #keep(ref: ObjectRef, findings: readonly Finding[]): void {
+  #keep(ref: ObjectRef, findings: readonly ObjectProblem[]): void {
     if (findings.length === 0) this.#findings.delete(describeReference(ref));
     else this.#findings.set(describeReference(ref), findings);
   }

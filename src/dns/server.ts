@@ -12,6 +12,7 @@ import { respond, type Response, type Transport } from './respond.ts';
 import { reverseZone } from './reverse.ts';
 import { TcpSide } from './tcp.ts';
 import type { ZoneOptions, ZoneView } from './zone.ts';
+import { isWildcard } from '../base/wildcard.ts';
 
 export interface DnsServerOptions {
   /** IP literal. */
@@ -100,11 +101,10 @@ export class DnsServer {
   /** @throws MeshError `invalid_setting` when the service CIDR is not one. */
   constructor(options: DnsServerOptions) {
     this.#options = options;
-    const isAny = options.address === '0.0.0.0' || options.address === '::';
     this.#zone = {
       domains: options.domains,
       ttlSeconds: options.ttlSeconds,
-      nameServerAddress: isAny ? '' : options.address,
+      nameServerAddress: isWildcard(options.address) ? '' : options.address,
       reverse: reverseZone(options.serviceCidr),
     };
   }

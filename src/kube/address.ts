@@ -3,6 +3,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import type { Fields } from './fields.ts';
+import { isWildcard } from '../base/wildcard.ts';
 
 /** The one spelling of an IP address (RFC 5952 for IPv6), or null when `text` is none. */
 export function canonicalIp(text: string): string | null {
@@ -24,7 +25,7 @@ export function readAddress(fields: Fields, key: string): string | null {
 export function unusable(text: string): string | null {
   const address = canonicalIp(text);
   if (address === null) return 'Address is not an IP address';
-  if (address === '0.0.0.0' || address === '::') return 'Address is the unspecified one';
+  if (isWildcard(address)) return 'Address is the unspecified one';
   const isMulticast = isIPv4(address)
     ? Number.parseInt(address, 10) >= 224
     : address.startsWith('ff');

@@ -1,8 +1,8 @@
 /** Untyped objects, from a manifest or the API, to typed ones. */
 
 import { textAt } from '../base/record.ts';
-import { Fields, Findings } from './fields.ts';
-import type { Finding } from './fields.ts';
+import { Fields, FieldProblems } from './fields.ts';
+import type { FieldProblem } from './fields.ts';
 import { apiVersionOf } from './kind/table.ts';
 import type { KubeKind } from './kind/table.ts';
 import type { KubeObject } from './object.ts';
@@ -15,12 +15,12 @@ export interface Conversion {
   readonly object: KubeObject | null;
   /** What could be read of an object that cannot be used, when it has a name: to look for more mistakes in it, and nothing else. */
   readonly refused: KubeObject | null;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly FieldProblem[];
 }
 
 /** Reads one object in the first version of its kind. Never throws for data that JSON can express. */
 export function convert(known: KubeKind, value: Readonly<Record<string, unknown>>): Conversion {
-  const findings = new Findings();
+  const findings = new FieldProblems();
   const object = known.read(Fields.root(value, findings));
   const apiVersion = apiVersionOf(known, known.versions[0]);
   const isNamed = object.meta.name !== '' && (object.meta.namespace !== '' || !findings.lost);

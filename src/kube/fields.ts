@@ -6,7 +6,7 @@ import type { Problem } from '../model/service.ts';
 export type Step = string | number;
 
 /** A Problem of one field, before anybody knows whose it is: a path from the root of the object. */
-export interface Finding extends Pick<Problem, 'severity' | 'message' | 'remedy'> {
+export interface FieldProblem extends Pick<Problem, 'severity' | 'message' | 'remedy'> {
   readonly path: readonly Step[];
   /** The key is wrong, and not its value. */
   readonly isKey?: true;
@@ -15,8 +15,8 @@ export interface Finding extends Pick<Problem, 'severity' | 'message' | 'remedy'
 }
 
 /** All findings of one object, and whether the object can still be used. */
-export class Findings {
-  readonly all: Finding[] = [];
+export class FieldProblems {
+  readonly all: FieldProblem[] = [];
   /** Set when a finding makes the rest of the object unsafe or meaningless. */
   lost = false;
 }
@@ -28,11 +28,11 @@ export class Fields {
   readonly #record: Readonly<Record<string, unknown>>;
   readonly #parent: Fields | null;
   readonly #step: Step;
-  readonly #findings: Findings;
+  readonly #findings: FieldProblems;
 
   private constructor(
     record: Readonly<Record<string, unknown>>,
-    findings: Findings,
+    findings: FieldProblems,
     parent: Fields | null,
     step: Step,
   ) {
@@ -42,7 +42,7 @@ export class Fields {
     this.#step = step;
   }
 
-  static root(record: Readonly<Record<string, unknown>>, findings: Findings): Fields {
+  static root(record: Readonly<Record<string, unknown>>, findings: FieldProblems): Fields {
     return new Fields(record, findings, null, '');
   }
 
@@ -199,7 +199,7 @@ export class Fields {
 
   // oxlint-disable-next-line max-params -- the parts of one finding, private
   #add(
-    severity: Finding['severity'],
+    severity: FieldProblem['severity'],
     tail: Step[],
     value: unknown,
     message: string,

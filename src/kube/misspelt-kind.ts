@@ -1,7 +1,7 @@
 /** Kinds in manifests that are most likely typing errors of those that are read: `service`, `Deployement`, a Deployment of v1. */
 
 import { nearest } from '../base/nearest.ts';
-import type { Finding } from './fields.ts';
+import type { FieldProblem } from './fields.ts';
 import { ALL_KINDS, apiVersionOf } from './kind/table.ts';
 import { WORKLOAD_VERSIONS } from './kind/workload.ts';
 
@@ -15,7 +15,7 @@ const GROUPS: ReadonlySet<string> = new Set([...VERSIONS.values()].map(groupOf))
 const LETTERS = 2;
 
 /** What is wrong with a kind that is not read; null where it is another kind. */
-export function misspeltKind(apiVersion: string, kind: string): Finding | null {
+export function misspeltKind(apiVersion: string, kind: string): FieldProblem | null {
   const group = groupOf(apiVersion);
   const version = VERSIONS.get(kind);
   if (version !== undefined) {

@@ -3,7 +3,7 @@
 import type { Problem } from '../model/service.ts';
 import { convert, referenceAsWritten } from './convert.ts';
 import { formatPath } from './fields.ts';
-import type { Finding, Step } from './fields.ts';
+import type { FieldProblem, Step } from './fields.ts';
 import { misspeltKind } from './misspelt-kind.ts';
 import type { KubeObject } from './object.ts';
 import { isRecord, recordAt } from '../base/record.ts';
@@ -191,7 +191,7 @@ class PieceBuilder {
     if (!this.piece.skipped.includes(kind)) this.piece.skipped.push(kind);
   }
 
-  #finding(ref: ObjectReference | null, prefix: readonly Step[], finding: Finding): void {
+  #finding(ref: ObjectReference | null, prefix: readonly Step[], finding: FieldProblem): void {
     this.piece.problems.push({
       severity: finding.severity,
       ...(ref === null ? aboutText('') : about(ref)),

@@ -3,7 +3,7 @@
 import { isRecord } from '../base/record.ts';
 import { nearest } from '../base/nearest.ts';
 import { pathsIn } from './field-use.ts';
-import type { Finding, Step } from './fields.ts';
+import type { FieldProblem, Step } from './fields.ts';
 import { ALL_KINDS, type KubeKind } from './kind/table.ts';
 
 /** The fields that a mapping may have; null where anything may follow. */
@@ -14,13 +14,13 @@ export function unknownFields(
   kind: KubeKind,
   value: Readonly<Record<string, unknown>>,
   within: readonly Step[] = [],
-): readonly Finding[] {
-  const findings: Finding[] = [];
+): readonly FieldProblem[] {
+  const findings: FieldProblem[] = [];
   look(value, TREES.get(kind) ?? null, within, findings);
   return findings;
 }
 
-function look(value: unknown, known: Known, path: readonly Step[], findings: Finding[]): void {
+function look(value: unknown, known: Known, path: readonly Step[], findings: FieldProblem[]): void {
   if (known === null) return;
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) look(item, known, [...path, index], findings);
@@ -39,7 +39,7 @@ function unknown(
   value: unknown,
   path: readonly Step[],
   known: ReadonlyMap<string, Known>,
-): Finding {
+): FieldProblem {
   const sameLetters = [...known.keys()].find((name) => name.toLowerCase() === key.toLowerCase());
   const guess = sameLetters ?? nearest(key, known.keys())[0];
   return {

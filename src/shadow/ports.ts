@@ -1,6 +1,6 @@
 /** Who has which proxy port. One port leads to one Service, whatever people write into shadow Services by hand. */
 
-import { compareText } from '../compile/finding.ts';
+import { compareText } from '../base/compare.ts';
 import { hash32 } from '../base/hash.ts';
 import type { Allocation, ShadowPort } from './shadow.ts';
 import { portId } from './names.ts';

@@ -1,9 +1,9 @@
 /** Shadow Services as objects for the API server, and whether an object already is what it should be. */
 
 import { createHash } from 'node:crypto';
+import { compareText } from '../base/compare.ts';
 import { isEqual } from '../base/equal.ts';
 import { isRecord, type Raw, recordAt } from '../base/record.ts';
-import { compareText } from '../compile/finding.ts';
 import { markOfPart, SHADOW_ANNOTATION } from '../model/names.ts';
 import { LABEL_NAMES, labelsOf, shadowName } from './names.ts';
 import type { Allocation, IpFamily, Shadow, ShadowPort } from './shadow.ts';

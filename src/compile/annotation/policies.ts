@@ -17,7 +17,7 @@ import type {
 } from '../../model/policy.ts';
 import type { Source } from '../../model/service.ts';
 import { parseBreaker } from '../expression/breaker.ts';
-import { type Finding } from '../finding.ts';
+import { type ObjectProblem } from '../object-problem.ts';
 import type { Annotation, Annotations } from './read.ts';
 import { DEFAULT_BREAKER, DEFAULT_RATE } from './table.ts';
 import { describeReference } from '../../model/object-reference.ts';
@@ -25,7 +25,7 @@ import { describeReference } from '../../model/object-reference.ts';
 export interface ServicePolicies {
   readonly policies: Policies;
   readonly sources: Readonly<Record<string, Source>>;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly ObjectProblem[];
 }
 
 /** What fields of the Service itself say about policies. */
@@ -67,7 +67,7 @@ export function policiesOf(
 class PolicyReader {
   readonly #ref: ObjectRef;
   readonly #set = new Map<string, Annotation>();
-  readonly #findings: Finding[] = [];
+  readonly #findings: ObjectProblem[] = [];
   /** Names whose value is not in force. */
   readonly #idle = new Set<string>();
   readonly #traits: SpecTraits;

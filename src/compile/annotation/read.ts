@@ -1,10 +1,11 @@
 /** The annotations of one object: which prefix wins, what each value is, and what is wrong with them. */
 
+import { compareText } from '../../base/compare.ts';
 import type { Meta } from '../../kube/meta.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
 import { ANNOTATION_PREFIX, OWN_NAMES } from '../../model/names.ts';
-import { compareText, type Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 import { guessName, guessPrefix, guessValue } from './guess.ts';
 import type { AnnotatedKind, AnnotationRow } from './row.ts';
 import { LEGACY_PREFIXES, ROWS, withoutIt } from './table.ts';
@@ -23,7 +24,7 @@ export interface Annotations {
   readonly values: ReadonlyMap<string, Annotation>;
   /** Policies that a bad value costs. */
   readonly lost: ReadonlySet<PolicyName>;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly ObjectProblem[];
 }
 
 interface Written {
@@ -71,7 +72,7 @@ class Reader {
   readonly #kind: AnnotatedKind;
   readonly #ref: ObjectRef;
   readonly #written = new Map<AnnotationRow, Written[]>();
-  readonly #findings: Finding[] = [];
+  readonly #findings: ObjectProblem[] = [];
 
   constructor(kind: AnnotatedKind, ref: ObjectRef) {
     this.#kind = kind;

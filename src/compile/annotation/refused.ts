@@ -3,7 +3,7 @@
 import type { ManifestObject } from '../../kube/manifest.ts';
 import { Store } from '../../kube/store.ts';
 import type { Problem } from '../../model/service.ts';
-import { toProblem } from '../finding.ts';
+import { toProblem } from '../object-problem.ts';
 import { readAnnotations } from './read.ts';
 
 /** What is wrong with their annotations, at its place. */

@@ -6,11 +6,12 @@
  * hears of it, so from the moment a Pod is being deleted, or nobody hears of it any more, its address may be another's.
  */
 
+import { compareText } from '../../base/compare.ts';
 import { isEqual } from '../../base/equal.ts';
 import type { PodObject } from '../../kube/kind/pod.ts';
 import type { StoreView } from '../../kube/store.ts';
 import type { Doubt, Identity } from '../../model/endpoint.ts';
-import { compareText, type Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 import { addTo, removeFrom } from '../index/labels.ts';
 
 export interface IdentityChanges {
@@ -24,11 +25,11 @@ export class IdentityIndex {
   readonly #claims = new Map<string, PodObject[]>();
   readonly #addressesOfNode = new Map<string, Set<string>>();
   readonly #identities = new Map<string, Identity>();
-  readonly #findings: Map<string, readonly Finding[]>;
+  readonly #findings: Map<string, readonly ObjectProblem[]>;
   readonly #dirty = new Set<string>();
 
   /** Problems go to `findings` under `address …`. */
-  constructor(store: StoreView, findings: Map<string, readonly Finding[]>) {
+  constructor(store: StoreView, findings: Map<string, readonly ObjectProblem[]>) {
     this.#store = store;
     this.#findings = findings;
   }
@@ -147,7 +148,11 @@ function isAlive(pod: PodObject): boolean {
   return (pod.phase === '' || pod.phase === 'Running') && pod.meta.deletionTimestamp === '';
 }
 
-function conflict(address: string, pods: readonly PodObject[], chosen: PodObject | null): Finding {
+function conflict(
+  address: string,
+  pods: readonly PodObject[],
+  chosen: PodObject | null,
+): ObjectProblem {
   const names = pods.map(podKey).sort(compareText);
   const owner = chosen === null ? names[0] : podKey(chosen);
   const [namespace = '', name = ''] = (owner ?? '').split('/');

@@ -3,7 +3,7 @@
 import type { ServiceObject } from '../../kube/kind/service.ts';
 import type { AddressBook } from '../address/book.ts';
 import { type Cidr, contains, ipv4Number } from '../address/cidr.ts';
-import type { Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 
 /** The cluster IP inside the range, or ''; one outside belongs to a cluster that the manifest was taken from. */
 export function claimOf(service: ServiceObject, cidr: Cidr): string {
@@ -19,7 +19,7 @@ export function addressFinding(
   service: ServiceObject,
   cidr: Cidr,
   addresses: AddressBook,
-): readonly Finding[] {
+): readonly ObjectProblem[] {
   const { namespace, name } = service.meta;
   const key = `${namespace}/${name}`;
   const ref = { kind: 'Service', namespace, name } as const;

@@ -3,12 +3,12 @@
  * selector matches. All three become candidates: an address with the ports it has and whether it may be used.
  */
 
+import { compareText } from '../../base/compare.ts';
 import type { EndpointAddress, EndpointSliceObject } from '../../kube/kind/endpoint-slice.ts';
 import type { PodObject } from '../../kube/kind/pod.ts';
 import type { ServiceObject } from '../../kube/kind/service.ts';
 import type { PortRef } from '../../kube/port-ref.ts';
 import type { StoreView } from '../../kube/store.ts';
-import { compareText } from '../finding.ts';
 import type { PodIndex } from '../index/pod-index.ts';
 
 /** `fallback`: it is going away but still serves; used when nothing is ready, as kube-proxy does. */

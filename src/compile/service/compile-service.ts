@@ -5,7 +5,7 @@ import type { ObjectRef } from '../../kube/store.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf } from '../annotation/policies.ts';
 import type { Annotations } from '../annotation/read.ts';
-import { type Finding } from '../finding.ts';
+import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { notCarriedFinding } from './not-carried.ts';
@@ -24,7 +24,7 @@ export interface ServiceInput {
 
 export interface CompiledService {
   readonly service: Service;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly ObjectProblem[];
   /** Pods and Nodes whose change may change it. */
   readonly dependencies: ReadonlySet<string>;
   readonly endpointsFrom: Candidates['from'];
@@ -37,7 +37,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const { namespace, name } = object.meta;
   const ref: ObjectRef = { kind: 'Service', namespace, name };
   const endpoints = new EndpointReader(context, object);
-  const findings: Finding[] = [];
+  const findings: ObjectProblem[] = [];
   const ports: ServicePort[] = [];
   for (const [index, spec] of object.ports.entries()) {
     const field = `spec.ports[${index}]`;

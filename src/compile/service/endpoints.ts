@@ -1,5 +1,6 @@
 /** The endpoints of one port: which candidates have it, what they weigh and where they are. */
 
+import { compareText } from '../../base/compare.ts';
 import type { PodObject } from '../../kube/kind/pod.ts';
 import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts';
 import type { PortRef } from '../../kube/port-ref.ts';
@@ -7,7 +8,7 @@ import type { ObjectRef, StoreView } from '../../kube/store.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import { type Cidr, contains, ipv4Number } from '../address/cidr.ts';
 import { ROWS } from '../annotation/table.ts';
-import { compareText, type Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 import { nodeDependency, podDependency } from '../index/dependents.ts';
 import type { MeshAddresses, MeshOwner } from '../index/mesh-addresses.ts';
 import type { PodIndex } from '../index/pod-index.ts';
@@ -32,7 +33,7 @@ export interface EndpointContext {
 
 /** The endpoints of all ports of one Service. */
 export class EndpointReader {
-  readonly findings: Finding[] = [];
+  readonly findings: ObjectProblem[] = [];
   /** Pods and Nodes that what was read depends on. */
   readonly dependencies = new Set<string>();
   readonly candidates: Candidates;

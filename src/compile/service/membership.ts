@@ -12,7 +12,7 @@ import {
   remedyFor,
 } from '../annotation/read.ts';
 import { ROWS } from '../annotation/table.ts';
-import type { Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 
 /** What stands in annotation and label `maesh.dev/mesh`. */
 type Wish = 'enabled' | 'disabled' | null;
@@ -22,7 +22,7 @@ export interface Membership {
   /** Why it is no member, as a sentence; '' of a member. */
   readonly reason: string;
   readonly annotations: Annotations;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly ObjectProblem[];
 }
 
 /** Who takes part where nothing at the Service or its Namespace says so. */
@@ -102,7 +102,7 @@ function namespaceWish(store: StoreView, namespace: string): Wish {
 }
 
 /** What is wrong with the annotations and the label of a Namespace. */
-export function namespaceFindings(ref: ObjectRef, meta: Meta): readonly Finding[] {
+export function namespaceFindings(ref: ObjectRef, meta: Meta): readonly ObjectProblem[] {
   return [...readAnnotations('Namespace', ref, meta).findings, ...labelOf(ref, meta).findings];
 }
 
@@ -111,13 +111,13 @@ function annotatedWish(annotations: Annotations): Wish {
   return value === 'enabled' || value === 'disabled' ? value : null;
 }
 
-function labelOf(ref: ObjectRef, meta: Meta): { wish: Wish; findings: readonly Finding[] } {
+function labelOf(ref: ObjectRef, meta: Meta): { wish: Wish; findings: readonly ObjectProblem[] } {
   const value = meta.labels[MESH_LABEL];
   const findings = idleLabels(ref, meta);
   if (value === undefined) return { wish: null, findings };
   if (value === 'enabled' || value === 'disabled') return { wish: value, findings };
   const row = ROWS.get('mesh');
-  const finding: Finding = {
+  const finding: ObjectProblem = {
     severity: 'error',
     ref,
     field: `metadata.labels["${MESH_LABEL}"]`,
@@ -129,8 +129,8 @@ function labelOf(ref: ObjectRef, meta: Meta): { wish: Wish; findings: readonly F
 }
 
 /** Labels that were meant for the mesh and that it does not read. */
-function idleLabels(ref: ObjectRef, meta: Meta): readonly Finding[] {
-  const findings: Finding[] = [];
+function idleLabels(ref: ObjectRef, meta: Meta): readonly ObjectProblem[] {
+  const findings: ObjectProblem[] = [];
   for (const key of Object.keys(meta.labels)) {
     if (key === MESH_LABEL || !isForMesh(key)) continue;
     const name = key.slice(key.indexOf('/') + 1);
@@ -151,7 +151,7 @@ function idleLabels(ref: ObjectRef, meta: Meta): readonly Finding[] {
   return findings;
 }
 
-function externalName(ref: ObjectRef): Finding {
+function externalName(ref: ObjectRef): ObjectProblem {
   return {
     severity: 'warning',
     ref,

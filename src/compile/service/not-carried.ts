@@ -2,14 +2,14 @@
 
 import type { ObjectRef } from '../../kube/store.ts';
 import { isCarried, type ServicePort } from '../../model/service.ts';
-import type { Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 
 /** `appProtocol` where it is what makes the port other than HTTP, else ''. */
 export function notCarriedFinding(
   { ref, field }: { readonly ref: ObjectRef; readonly field: string },
   port: ServicePort,
   appProtocol: string,
-): Finding | null {
+): ObjectProblem | null {
   if (isCarried(port)) return null;
   const { scheme } = port.backend;
   const isNamed = port.protocol === 'tcp' && appProtocol !== '';

@@ -4,7 +4,7 @@ import type { ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { Backend, Protocol } from '../../model/service.ts';
 import type { Annotation, Annotations } from '../annotation/read.ts';
-import type { Finding } from '../finding.ts';
+import type { ObjectProblem } from '../object-problem.ts';
 
 type Scheme = Backend['scheme'];
 
@@ -42,7 +42,7 @@ export function protocolOf(
   at: { readonly ref: ObjectRef; readonly field: string },
   annotations: Annotations,
   defaultMode: Protocol,
-): Protocol | Finding {
+): Protocol | ObjectProblem {
   if (spec.protocol === 'UDP') return 'udp';
   const { ref } = at;
   if (spec.protocol !== 'TCP') {
@@ -103,7 +103,7 @@ export function unknownProtocolFinding(
   spec: ServicePortSpec,
   at: { readonly ref: ObjectRef; readonly field: string },
   annotations: Annotations,
-): Finding | null {
+): ObjectProblem | null {
   const { appProtocol } = spec;
   if (appProtocol === '' || spec.protocol !== 'TCP') return null;
   if (annotations.values.has('traffic-type') || annotations.values.has('scheme')) return null;

@@ -4,7 +4,7 @@ import { isRecord } from '../../base/record.ts';
 import type { Problem } from '../../model/service.ts';
 import { convert } from '../convert.ts';
 import { formatPath } from '../fields.ts';
-import type { Finding } from '../fields.ts';
+import type { FieldProblem } from '../fields.ts';
 import { apiVersionOf, type KubeKind, upgraded } from '../kind/table.ts';
 import type { KubeObject } from '../object.ts';
 import { show } from '../show.ts';
@@ -73,7 +73,7 @@ function filter(value: unknown, isKept: (key: string) => boolean): unknown {
   return Object.fromEntries(Object.entries(value).filter(([key]) => isKept(key)));
 }
 
-function toProblem(subject: About, finding: Finding): Problem {
+function toProblem(subject: About, finding: FieldProblem): Problem {
   const { severity, path, value, message, remedy } = finding;
   return {
     severity,

@@ -1,5 +1,6 @@
 /** Which file an object comes from when several have it: the first in order wins, and the next takes over when it goes. */
 
+import { compareText } from '../../base/compare.ts';
 import type { Problem } from '../../model/service.ts';
 import { PROBLEMS_MAX } from '../manifest.ts';
 import type { ManifestObject } from '../manifest.ts';
@@ -73,7 +74,7 @@ export class Claims {
       }
       if (problems.size >= PROBLEMS_MAX) break;
     }
-    return [...problems.values()].toSorted((a, b) => compare(a.location, b.location));
+    return [...problems.values()].toSorted((a, b) => compareText(a.location, b.location));
   }
 
   #drop(file: string): Map<string, ObjectRef> {
@@ -110,7 +111,7 @@ export class Claims {
 }
 
 function compareClaims(a: Claim, b: Claim): number {
-  return compare(a.file, b.file) || a.index - b.index;
+  return compareText(a.file, b.file) || a.index - b.index;
 }
 
 function refOf({ kind, meta }: KubeObject): ObjectRef {
@@ -136,10 +137,4 @@ function duplicate(winner: Claim, other: Claim): Problem {
 
 function place({ file, line, column }: Origin): string {
   return `${file}:${line}:${column}`;
-}
-
-/** Order of UTF-16 units: the same on every machine, whatever its language. */
-export function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

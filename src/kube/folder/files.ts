@@ -1,10 +1,10 @@
 /** The manifest files: what each one came to, its last good objects, its problems. */
 
+import { compareText } from '../../base/compare.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Problem } from '../../model/service.ts';
 import { parseManifest } from '../manifest.ts';
 import type { Manifest, ManifestObject } from '../manifest.ts';
-import { compare } from './claims.ts';
 import type { Claims } from './claims.ts';
 import { lastingSignature, problemAt, readText } from './disk.ts';
 import type { FoundLook } from './disk.ts';
@@ -133,7 +133,7 @@ export class ManifestFiles {
   problems(): Problem[] {
     const states = [...this.#withProblems].map((path) => this.#files.get(path));
     const found = states.filter((state) => state !== undefined);
-    found.sort((a, b) => compare(a.shown, b.shown));
+    found.sort((a, b) => compareText(a.shown, b.shown));
     const held = new Set<string>();
     for (const path of this.#holds.paths()) held.add(this.#files.get(path)?.shown ?? '');
     const duplicates = this.#claims.problems((file) => held.has(file));

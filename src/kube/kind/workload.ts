@@ -4,8 +4,8 @@
  */
 
 import { ANNOTATION_PREFIX, OWN_NAMES, POD_ADDRESS } from '../../model/names.ts';
-import { Fields, Findings } from '../fields.ts';
-import type { Finding } from '../fields.ts';
+import { Fields, FieldProblems } from '../fields.ts';
+import type { FieldProblem } from '../fields.ts';
 import { readMeta } from '../meta.ts';
 import { SUBDOMAIN } from '../name.ts';
 import type { PodObject } from './pod.ts';
@@ -57,7 +57,7 @@ export interface Workload {
   readonly pods: readonly PodObject[];
   /** Where the template is in the workload. */
   readonly template: readonly string[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly FieldProblem[];
 }
 
 export function isWorkload(apiVersion: string, kind: string): kind is WorkloadKind {
@@ -71,7 +71,7 @@ export function readWorkload(
   kind: WorkloadKind,
   value: Readonly<Record<string, unknown>>,
 ): Workload {
-  const findings = new Findings();
+  const findings = new FieldProblems();
   const root = Fields.root(value, findings);
   const rule: WorkloadRule = WORKLOADS[kind];
   const meta = readMeta(root, SUBDOMAIN, 'namespaced');

@@ -39,7 +39,7 @@ export const MANIFESTS_LIMITS: LimitSection = {
     ['Lists in Lists', 'A problem; the inner List is left out', 'kube/piece.ts LIST_DEPTH_MAX'],
     ['Problems listed per file', 'The last one counts the rest', 'kube/manifest.ts PROBLEMS_MAX'],
     ['Characters of a value shown in a problem', 'It is cut', 'kube/show.ts LENGTH_MAX'],
-    ['The same, for problems of the compiler', 'It is cut', 'compile/finding.ts VALUE_MAX'],
+    ['The same, for problems of the compiler', 'It is cut', 'compile/object-problem.ts VALUE_MAX'],
     [
       'Length of a circuit-breaker expression',
       'A problem; the Service has no breaker',

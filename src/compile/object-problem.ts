@@ -1,19 +1,20 @@
 /** A problem before anybody asks where its object stands: files move their lines without changing their objects. */
 
+import { compareText } from '../base/compare.ts';
 import { formatPath, parsePath } from '../kube/fields.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Problem } from '../model/service.ts';
 import { about, aboutObject } from '../model/object-reference.ts';
 
 /** A Problem whose object is still a reference. */
-export interface Finding extends Omit<Problem, 'object' | 'ref' | 'location'> {
+export interface ObjectProblem extends Omit<Problem, 'object' | 'ref' | 'location'> {
   readonly ref: ObjectRef;
 }
 
 const VALUE_MAX = 200;
 
 /** The problem with the place that its object has now. */
-export function toProblem(finding: Finding, store: StoreView): Problem {
+export function toProblem(finding: ObjectProblem, store: StoreView): Problem {
   const { file, text, ...start } = store.originOf(finding.ref);
   const { value } = finding;
   const path = parsePath(finding.field);
@@ -40,10 +41,4 @@ export function compareProblems(a: Problem, b: Problem): number {
     compareText(a.message, b.message) ||
     compareText(a.value, b.value)
   );
-}
-
-/** By UTF-16 units: the same on every machine, unlike `localeCompare`. */
-export function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }
