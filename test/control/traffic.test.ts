@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import { type Agent, Cluster, type Controller } from './support/cluster.ts';
 import { service, slice } from './support/objects.ts';
 
+const SLICES = 'discovery.k8s.io/v1/endpointslices';
+
 interface Problem {
   readonly severity: string;
   readonly object: string;
@@ -68,23 +70,50 @@ test('an endpoint that refuses every call is a problem and an Event, until calls
   });
 });
 
+test('an endpoint that is ejected and stays so is a warning and an Event, although every call succeeds', async () => {
+  const api = await cluster.deploy('shop/api', {
+    'maesh.dev/eject-consecutive-failures': '1',
+    'maesh.dev/eject-base': '10m',
+  });
+  // Nobody listens on the second one.
+  const both = [api, { address: '127.1.90.250', port: api.port }];
+  cluster.api.set(SLICES, slice('shop/api', both, ''));
+  await cluster.until('it is called', async () => {
+    return (await cluster.call(agent, 'api.shop.maesh').catch(() => null))?.status === 200;
+  });
+  const isOurs = ({ object, field }: Problem): boolean =>
+    object === 'Service shop/api' && field === 'ejection';
+  const problem = await cluster.hurry('the problem', async () => {
+    const { status } = await cluster.call(agent, 'api.shop.maesh');
+    assert.equal(status, 200);
+    return (await problems()).find(isOurs);
+  });
+  assert.deepEqual([problem.severity, problem.value], ['warning', `127.1.90.250:${api.port}`]);
+  assert.match(problem.message, /^this endpoint stays ejected/);
+  const event = await cluster.hurry('the Event', () =>
+    events().find(({ note, type }) => type === 'Warning' && note.includes('stays ejected')),
+  );
+  assert.deepEqual([event.regarding.kind, event.regarding.name], ['Service', 'api']);
+  cluster.api.set(SLICES, slice('shop/api', [api], ''));
+  await cluster.hurry('the endpoint is gone, and the problem with it', async () => {
+    return !(await problems()).some(isOurs);
+  });
+});
+
 test('an endpoint that is the cluster IP of a mesh name is left out, and told', async () => {
   const address = cluster.shadow('shop/web')?.clusterIP ?? '';
   cluster.api.set('v1/services', service('shop/loop', '10.97.1.1'));
-  cluster.api.set(
-    'discovery.k8s.io/v1/endpointslices',
-    slice('shop/loop', [{ address, port: 80 }], ''),
-  );
+  cluster.api.set(SLICES, slice('shop/loop', [{ address, port: 80 }], ''));
   const problem = await cluster.until('the problem', async () => {
     return (await problems()).find(({ object }) => object === 'Service shop/loop');
   });
   assert.deepEqual([problem.field, problem.value], ['endpoints', address]);
   cluster.api.remove('v1/services', 'shop', 'loop');
-  cluster.api.remove('discovery.k8s.io/v1/endpointslices', 'shop', 'loop-1');
+  cluster.api.remove(SLICES, 'shop', 'loop-1');
 });
 
 test('a Service that loses its endpoints is a warning after a while', async () => {
-  cluster.api.remove('discovery.k8s.io/v1/endpointslices', 'shop', 'web-1');
+  cluster.api.remove(SLICES, 'shop', 'web-1');
   const problem = await cluster.hurry('the problem', async () => {
     return (await problems()).find(
       ({ object, field }) => object === 'Service shop/web' && field === 'ready endpoints',
