@@ -178,6 +178,6 @@ export interface Explanation {
   readonly backends: readonly BackendFacts[];
   /** Of the Service that was called, then of those whose backends take a part. */
   readonly policies: readonly PolicyFacts[];
-  /** What is not known and therefore taken for granted, as sentences. */
+  /** Assumptions about what is not known, as sentences. */
   readonly assumptions: readonly string[];
 }

@@ -32,7 +32,7 @@ export interface CallerState {
   readonly stats: readonly unknown[] | null;
   /** `agent maesh/maesh-agent-x on node n1`. */
   readonly asked: string;
-  /** What is taken for granted, as sentences. */
+  /** Assumptions, as sentences. */
   readonly notes: readonly string[];
   /** Why the Service that is missing is not part of the mesh; '' when that is not known. */
   readonly reason: string;
