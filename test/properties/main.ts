@@ -41,7 +41,7 @@ async function run(file: string, order: Omit<Order, 'report'>): Promise<Tried[]>
     '--disable-warning=ExperimentalWarning',
     '--import=./test/properties/many-inputs.ts',
     '--test-reporter=spec',
-    '--test-timeout=300000',
+    `--test-timeout=${300_000 + order.ms}`,
     ...(pattern === '' ? [] : [`--test-name-pattern=/^${pattern}$/`]),
     file,
   ];
@@ -112,10 +112,15 @@ async function more(properties: readonly Property[]): Promise<void> {
     const { property, lack } = next;
     const { test, index } = property.tried;
     const only = { test, index, inputs: lack };
-    for (const tried of await run(property.file, { factor: FACTOR, ms: Math.ceil(ms), only })) {
+    const before = failures;
+    const found = await run(property.file, { factor: FACTOR, ms: Math.ceil(ms), only });
+    for (const tried of found) {
       property.inputs += tried.inputs;
       property.ms += tried.ms;
     }
+    if (found.length > 0 || failures > before) return;
+    failures++;
+    process.stdout.write(`${property.file} has no property ${index} in "${test}" any more\n`);
   });
 }
 
