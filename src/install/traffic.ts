@@ -51,16 +51,10 @@ interface Part {
 
 /** By key of the Service. What an agent left out (`only=active`) counts as nothing. */
 export function trafficOf(answers: readonly Answered[]): ReadonlyMap<string, ServiceTraffic> {
-  const parts = new Map<string, Part[]>();
-  for (const answer of answers) {
-    if (!answer.ok) continue;
-    for (const raw of listAt(answer.value, 'services')) {
-      const key = textAt(raw, 'key');
-      const list = parts.get(key) ?? [];
-      parts.set(key, list);
-      list.push({ raw, node: answer.pod.node });
-    }
-  }
+  const all = answers.flatMap((answer): readonly Part[] =>
+    answer.ok ? partsIn(answer.value, 'services', answer.pod.node) : [],
+  );
+  const parts = Map.groupBy(all, ({ raw }) => textAt(raw, 'key'));
   return new Map([...parts].map(([key, of]) => [key, serviceTraffic(of)]));
 }
 
@@ -70,15 +64,10 @@ export function totalOf(answers: readonly Answered[]): Figures {
 }
 
 function serviceTraffic(parts: readonly Part[]): ServiceTraffic {
-  const endpoints = new Map<string, Part[]>();
-  for (const { raw, node } of parts) {
-    for (const endpoint of listAt(raw, 'endpoints')) {
-      const key = `${numberAt(endpoint, 'servicePort')} ${textAt(endpoint, 'address')} ${numberAt(endpoint, 'port')}`;
-      const list = endpoints.get(key) ?? [];
-      endpoints.set(key, list);
-      list.push({ raw: endpoint, node });
-    }
-  }
+  const all = parts.flatMap(({ raw, node }) => partsIn(raw, 'endpoints', node));
+  const endpoints = Map.groupBy(all, ({ raw }) =>
+    JSON.stringify([numberAt(raw, 'servicePort'), textAt(raw, 'address'), numberAt(raw, 'port')]),
+  );
   return {
     figures: figuresOf(parts.map(({ raw }) => raw)),
     endpoints: [...endpoints.values()].map(endpointTraffic),
@@ -88,6 +77,10 @@ function serviceTraffic(parts: readonly Part[]): ServiceTraffic {
       figures: figuresOf([raw]),
     })),
   };
+}
+
+function partsIn(raw: unknown, field: string, node: string): readonly Part[] {
+  return listAt(raw, field).map((item) => ({ raw: item, node }));
 }
 
 function endpointTraffic(parts: readonly Part[]): EndpointTraffic {
