@@ -7,7 +7,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { Guard } from '../base/guard.ts';
 import { type Log, silentLog } from '../base/log.ts';
-import { Rare } from '../base/rare.ts';
+import { LogThrottle } from '../base/log-throttle.ts';
 import { slices } from '../base/slices.ts';
 import { type Visitor, Visitors } from '../base/visitors.ts';
 import { type Answer, jsonError } from './answer.ts';
@@ -71,9 +71,9 @@ export class AdminServer {
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
     this.#guard = options.guard ?? new Guard(this.#clock, this.#log);
-    const evictions = new Rare(this.#clock);
+    const evictions = new LogThrottle(this.#clock);
     this.#visitors = new Visitors(CONNECTIONS_MAX, (source) =>
-      evictions.tell((untold) => this.#log.warn(TOO_MANY, { source, alsoClosed: untold })),
+      evictions.run((skipped) => this.#log.warn(TOO_MANY, { source, alsoClosed: skipped })),
     );
     this.#server = createServer(
       {
@@ -120,9 +120,9 @@ export class AdminServer {
       );
     }
     // What fails later is a single accept, for want of file descriptors: without a listener it would end the process.
-    const refusals = new Rare(this.#clock);
+    const refusals = new LogThrottle(this.#clock);
     this.#server.on('error', (error) =>
-      refusals.tell(() => this.#log.warn('Cannot accept a connection to the admin API', { error })),
+      refusals.run(() => this.#log.warn('Cannot accept a connection to the admin API', { error })),
     );
     const bound = this.#server.address();
     if (bound === null || typeof bound === 'string')

@@ -5,7 +5,7 @@
 
 import type { Clock, Timer } from './clock.ts';
 import type { Log } from './log.ts';
-import { Rare } from './rare.ts';
+import { LogThrottle } from './log-throttle.ts';
 
 /** The parts of a process that defects are counted by. */
 export const PARTS = ['admin', 'config', 'discovery', 'dns', 'other', 'proxy'] as const;
@@ -15,7 +15,7 @@ export class Guard {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #counts = new Map<Part, number>(PARTS.map((part) => [part, 0]));
-  readonly #rare = new Map<Part, Rare>();
+  readonly #throttles = new Map<Part, LogThrottle>();
 
   constructor(clock: Clock, log: Log) {
     this.#clock = clock;
@@ -58,14 +58,15 @@ export class Guard {
   /** Counts a defect, and logs it with its stack and `fields`, once in a while for each part. */
   caught(part: Part, error: unknown, fields: Readonly<Record<string, unknown>> = {}): void {
     this.add(part, 1);
-    let rare = this.#rare.get(part);
-    if (rare === undefined) this.#rare.set(part, (rare = new Rare(this.#clock)));
-    rare.tell((untold) =>
+    let throttle = this.#throttles.get(part);
+    if (throttle === undefined)
+      this.#throttles.set(part, (throttle = new LogThrottle(this.#clock)));
+    throttle.run((skipped) =>
       this.#log.error('A defect in maesh, please report it; the rest goes on', {
         part,
         error,
         ...fields,
-        ...(untold === 0 ? {} : { alsoCaught: untold }),
+        ...(skipped === 0 ? {} : { alsoCaught: skipped }),
       }),
     );
   }

@@ -25,7 +25,7 @@ test('a line about an agent is told once in ten seconds, with how often it was l
   ]);
   clock.advance(10_000);
   log.info('came', { agent: 'maesh/a' });
-  assert.equal(shown().at(-1), 'came agent=maesh/a untold=4');
+  assert.equal(shown().at(-1), 'came agent=maesh/a skipped=4');
 });
 
 test('an agent among thousands is remembered as long as it repeats', () => {

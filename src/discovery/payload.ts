@@ -42,7 +42,7 @@ export function readPayload(frame: Frame, bytesMax = PAYLOAD_BYTES_MAX): unknown
 }
 
 /**
- * The value in a frame that is never compressed: what an agent sends. A stranger must not choose how much memory
+ * The value in a frame that is never compressed: what an agent sends. A peer that is not authenticated must not choose how much memory
  * its first word takes.
  * @throws MeshError `invalid_input`
  */

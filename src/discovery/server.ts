@@ -17,10 +17,10 @@ import { commonFormat, FORMATS, HELLO_BYTES_MAX, welcomeFrame } from './hello.ts
 import type { FormatRange, Hello } from './hello.ts';
 import { History } from './history.ts';
 import { goAwayFrame } from './message.ts';
-import { Rare } from '../base/rare.ts';
+import { LogThrottle } from '../base/log-throttle.ts';
 import { type Observable, Signal } from '../base/signal.ts';
 import { Session, type AgentStatus, type Authenticate } from './session.ts';
-import { Stranger, STRANGER_TIMEOUT_MS } from './stranger.ts';
+import { Handshake, HANDSHAKE_TIMEOUT_MS } from './handshake.ts';
 import type { NeedsOf } from './vocabulary.ts';
 import { HEARTBEAT_MS, Wire } from './wire.ts';
 
@@ -28,7 +28,7 @@ export interface DiscoveryLimits {
   /** Agents at a time; a further one is told so and closed. Default 1,000. */
   readonly agents: number;
   /** Connections that have not proved who they are; beyond it the newest of the busiest address goes. Default 256. */
-  readonly strangers: number;
+  readonly unauthenticated: number;
 }
 
 export interface DiscoveryServerOptions {
@@ -59,7 +59,7 @@ export interface ServerCredentials {
 }
 
 const AGENTS_MAX = 1_000;
-const STRANGERS_MAX = 256;
+const UNAUTHENTICATED_MAX = 256;
 /** For agents to leave when the controller ends. */
 const DRAIN_MS_MAX = 10_000;
 
@@ -74,8 +74,8 @@ export class DiscoveryServer {
   readonly #history: History;
   readonly #sessions = new Map<string, Session>();
   /** Connections before their proof, oldest first, by `address:port`. */
-  readonly #strangers = new Map<string, Visitor>();
-  readonly #refusals: Rare;
+  readonly #unauthenticated = new Map<string, Visitor>();
+  readonly #refusals: LogThrottle;
   readonly #agentLog: Log;
   readonly #changes = new Signal();
   /** null when agents came or left since they were asked for. */
@@ -89,8 +89,8 @@ export class DiscoveryServer {
 
   constructor(options: DiscoveryServerOptions) {
     this.#options = options;
-    this.#limits = { agents: AGENTS_MAX, strangers: STRANGERS_MAX, ...options.limits };
-    this.#refusals = new Rare(options.clock);
+    this.#limits = { agents: AGENTS_MAX, unauthenticated: UNAUTHENTICATED_MAX, ...options.limits };
+    this.#refusals = new LogThrottle(options.clock);
     this.#agentLog = agentLog(options.log, options.clock);
     this.#history = new History({
       clock: options.clock,
@@ -122,11 +122,11 @@ export class DiscoveryServer {
     }
     const server = createServer({
       ...contextOf(this.#credentials),
-      handshakeTimeout: STRANGER_TIMEOUT_MS,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       // The agent checks the certificate anew at each connect, so nothing is gained by tickets.
       sessionTimeout: 1,
     });
-    server.maxConnections = this.#limits.agents + this.#limits.strangers + 1;
+    server.maxConnections = this.#limits.agents + this.#limits.unauthenticated + 1;
     this.#listenTo(server);
     try {
       server.listen({ host: listen.host, port: listen.port });
@@ -160,7 +160,7 @@ export class DiscoveryServer {
     );
     server.on(
       'secureConnection',
-      guarded((socket: TLSSocket) => this.#onStranger(socket)),
+      guarded((socket: TLSSocket) => this.#onUnauthenticated(socket)),
     );
     server.on('tlsClientError', (error, socket) => {
       socket.destroy();
@@ -232,7 +232,7 @@ export class DiscoveryServer {
     this.#beat?.cancel();
     this.#history.close();
     const closed = this.#closeServer();
-    for (const stranger of this.#strangers.values()) stranger.close();
+    for (const visitor of this.#unauthenticated.values()) visitor.close();
     for (const session of this.#sessions.values()) session.close();
     await closed;
   }
@@ -255,52 +255,55 @@ export class DiscoveryServer {
   #onConnection(socket: Socket): void {
     const id = idOf(socket);
     this.#meet(id, { address: socket.remoteAddress ?? '', close: () => socket.destroy() });
-    socket.once('close', () => this.#strangers.delete(id));
+    socket.once('close', () => this.#unauthenticated.delete(id));
   }
 
   #meet(id: string, visitor: Visitor): void {
-    this.#strangers.set(id, visitor);
-    if (this.#strangers.size > this.#limits.strangers) this.#dropStranger();
+    this.#unauthenticated.set(id, visitor);
+    if (this.#unauthenticated.size > this.#limits.unauthenticated) this.#dropUnauthenticated();
   }
 
   /** One who opens connections without end must not keep the others out, nor a fleet that comes back those who are nearly in. */
-  #dropStranger(): void {
+  #dropUnauthenticated(): void {
     const counts = new Map<string, number>();
-    for (const { address } of this.#strangers.values()) {
+    for (const { address } of this.#unauthenticated.values()) {
       counts.set(address, (counts.get(address) ?? 0) + 1);
     }
     const most = Math.max(...counts.values());
-    for (const [id, stranger] of [...this.#strangers].toReversed()) {
-      if (counts.get(stranger.address) !== most) continue;
-      this.#strangers.delete(id);
-      stranger.close();
+    for (const [id, visitor] of [...this.#unauthenticated].toReversed()) {
+      if (counts.get(visitor.address) !== most) continue;
+      this.#unauthenticated.delete(id);
+      visitor.close();
       this.#tellRefusal(
         new MeshError('permission_denied', 'too many connections have not proved who they are'),
-        stranger.address,
+        visitor.address,
       );
       return;
     }
   }
 
-  #onStranger(socket: TLSSocket): void {
+  #onUnauthenticated(socket: TLSSocket): void {
     const { clock, authenticate } = this.#options;
     const id = idOf(socket);
-    if (!this.#strangers.has(id)) {
+    if (!this.#unauthenticated.has(id)) {
       socket.destroy();
       return;
     }
     const wire = new Wire({ socket, clock, payloadBytesMax: HELLO_BYTES_MAX });
-    this.#strangers.set(id, { address: socket.remoteAddress ?? '', close: () => wire.close(null) });
-    void new Stranger({
+    this.#unauthenticated.set(id, {
+      address: socket.remoteAddress ?? '',
+      close: () => wire.close(null),
+    });
+    void new Handshake({
       wire,
       authenticate,
       clock,
       onAdmitted: (hello, agent) => {
-        this.#strangers.delete(id);
+        this.#unauthenticated.delete(id);
         this.#admit(wire, hello, agent);
       },
       onRefused: (reason) => {
-        this.#strangers.delete(id);
+        this.#unauthenticated.delete(id);
         this.#tellRefusal(reason, wire.remote);
       },
     });
@@ -388,11 +391,11 @@ export class DiscoveryServer {
   }
 
   #tellRefusal(reason: MeshError, remote: string): void {
-    this.#refusals.tell((untold) =>
+    this.#refusals.run((skipped) =>
       this.#options.log.warn('Refused a connection', {
         remote,
         error: reason,
-        alsoRefused: untold,
+        alsoRefused: skipped,
       }),
     );
   }

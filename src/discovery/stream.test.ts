@@ -183,7 +183,7 @@ test('who says nothing is closed after 5 s', async (t) => {
 });
 
 test('connections without a proof are bounded, and those from elsewhere are spared', async (t) => {
-  const started = await startServer(t, { limits: { strangers: 3 } });
+  const started = await startServer(t, { limits: { unauthenticated: 3 } });
   started.server.publish(delta(1));
   const crowd = [];
   for (let i = 0; i < 3; i += 1) crowd.push(await rawAgent(t, started, '127.0.0.2'));

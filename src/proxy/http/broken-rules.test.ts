@@ -16,8 +16,8 @@ function watch(): { clock: ManualClock; rules: BrokenRules; lines: string[] } {
   const clock = new ManualClock();
   const rules = new BrokenRules(clock);
   const lines: string[] = [];
-  rules.onTell = ({ rule, service, endpoint }, untold) =>
-    lines.push(`${service} ${endpoint}${rule} ${untold}`);
+  rules.onTell = ({ rule, service, endpoint }, skipped) =>
+    lines.push(`${service} ${endpoint}${rule} ${skipped}`);
   return { clock, rules, lines };
 }
 

@@ -28,7 +28,7 @@ const KEYS_MAX = 512;
 
 interface Told {
   atMs: number;
-  untold: number;
+  skipped: number;
 }
 
 const INDEX: ReadonlyMap<Rule, number> = new Map(RULE_NAMES.map((rule, i) => [rule, i]));
@@ -36,8 +36,8 @@ const INDEX: ReadonlyMap<Rule, number> = new Map(RULE_NAMES.map((rule, i) => [ru
 export class BrokenRules {
   /** Two counters per rule, in the order of RULE_NAMES: broken by a caller, by an endpoint. */
   readonly counts: number[] = RULE_NAMES.flatMap(() => [0, 0]);
-  /** Takes one line for the log; `untold` are those like it that were left out since the last one. */
-  onTell: ((broken: BrokenRule, untold: number) => void) | null = null;
+  /** Takes one line for the log; `skipped` are those like it that were left out since the last one. */
+  onTell: ((broken: BrokenRule, skipped: number) => void) | null = null;
   readonly #clock: Clock;
   readonly #told = new Map<string, Told>();
   #sinceMs = -Infinity;
@@ -54,13 +54,13 @@ export class BrokenRules {
     const nowMs = this.#clock.nowMs();
     const told = this.#find(`${broken.service} ${side} ${broken.rule}`);
     if (nowMs - told.atMs < TELL_EVERY_MS || !this.#hasRoom(nowMs)) {
-      told.untold++;
+      told.skipped++;
       return;
     }
-    const { untold } = told;
+    const { skipped } = told;
     told.atMs = nowMs;
-    told.untold = 0;
-    this.onTell?.(broken, untold);
+    told.skipped = 0;
+    this.onTell?.(broken, skipped);
   }
 
   #find(key: string): Told {
@@ -70,7 +70,7 @@ export class BrokenRules {
       if (this.#told.size < KEYS_MAX) break;
       this.#told.delete(oldest);
     }
-    const told = { atMs: -Infinity, untold: 0 };
+    const told = { atMs: -Infinity, skipped: 0 };
     this.#told.set(key, told);
     return told;
   }

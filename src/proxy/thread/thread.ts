@@ -7,7 +7,7 @@ import { systemClock } from '../../base/clock.ts';
 import { peerProbe } from '../../base/libc.ts';
 import { goFirst } from '../../base/priority.ts';
 import { systemRandom } from '../../base/random.ts';
-import { Rare } from '../../base/rare.ts';
+import { LogThrottle } from '../../base/log-throttle.ts';
 import { Guard } from '../../base/guard.ts';
 import { describeError, type Log } from '../../base/log.ts';
 import { ThreadContext } from '../http/context.ts';
@@ -66,7 +66,7 @@ port.on('message', (message: ToThread) => {
   }
 });
 server.onRetried = report;
-context.rules.onTell = ({ rule, reason, service, caller, endpoint }, untold): void => {
+context.rules.onTell = ({ rule, reason, service, caller, endpoint }, skipped): void => {
   const who = endpoint === '' ? 'A caller' : 'An endpoint';
   log.warn(`${who} broke a rule of HTTP/1.1: ${RULES[rule]}`, {
     service,
@@ -74,18 +74,18 @@ context.rules.onTell = ({ rule, reason, service, caller, endpoint }, untold): vo
     reason,
     caller,
     ...(endpoint === '' ? {} : { endpoint }),
-    untold,
+    skipped,
   });
 };
-const shedding = new Rare(systemClock);
+const shedding = new LogThrottle(systemClock);
 context.room.onEvent = ({ scarce, source, connections, closed }): void => {
-  shedding.tell((untold) =>
+  shedding.run((skipped) =>
     log.warn('Short of room for callers: the one that holds most makes room', {
       scarce,
       source,
       connections,
       ...(closed === 0 ? { refused: 1 } : { closed }),
-      untold,
+      skipped,
     }),
   );
 };

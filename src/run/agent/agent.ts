@@ -3,7 +3,7 @@
 import { type Clock, delay } from '../../base/clock.ts';
 import { Guard } from '../../base/guard.ts';
 import type { Log } from '../../base/log.ts';
-import { Rare } from '../../base/rare.ts';
+import { LogThrottle } from '../../base/log-throttle.ts';
 import { type Observable, Signal } from '../../base/signal.ts';
 import type { ListenAddress } from '../../base/wildcard.ts';
 import { ServiceView } from '../../dns/view.ts';
@@ -198,9 +198,9 @@ export class Agent {
 
   #makeDns(address: ListenAddress, options: AgentOptions): DnsServer {
     // Callers can cause these without end.
-    const rare = {
-      socket_error: new Rare(options.clock),
-      evicted: new Rare(options.clock),
+    const throttles = {
+      socket_error: new LogThrottle(options.clock),
+      evicted: new LogThrottle(options.clock),
     };
     return new DnsServer({
       address: address.host,
@@ -211,15 +211,15 @@ export class Agent {
       view: this.services,
       clock: options.clock,
       guard: this.guard,
-      onEvent: (event) => rare[event.kind].tell((untold) => this.#tellDns(event, untold)),
+      onEvent: (event) => throttles[event.kind].run((skipped) => this.#tellDns(event, skipped)),
     });
   }
 
-  #tellDns(event: DnsEvent, untold: number): void {
+  #tellDns(event: DnsEvent, skipped: number): void {
     if (event.kind === 'evicted') {
       const { source } = event;
-      this.#log.warn(TOO_MANY_DNS, { source, alsoClosed: untold });
-    } else this.#log.warn('DNS server', { error: event.error, alsoFailed: untold });
+      this.#log.warn(TOO_MANY_DNS, { source, alsoClosed: skipped });
+    } else this.#log.warn('DNS server', { error: event.error, alsoFailed: skipped });
   }
 }
 

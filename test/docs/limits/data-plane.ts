@@ -134,7 +134,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     ],
     [
       'Lines about broken rules of HTTP/1.1, a thread and minute',
-      'Left out, and counted in `untold` of a later one',
+      'Left out, and counted in `skipped` of a later one',
       'proxy/http/broken-rules.ts TELL_MAX',
     ],
     [

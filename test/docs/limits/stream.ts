@@ -14,12 +14,12 @@ export const STREAM_LIMITS: LimitSection = {
     [
       'Connections that have not proved who they are',
       'The newest of the address that has most is closed',
-      'discovery/server.ts STRANGERS_MAX',
+      'discovery/server.ts UNAUTHENTICATED_MAX',
     ],
     [
       'Time to prove it, from the first byte of TLS',
       'The connection is closed without a byte',
-      'discovery/stranger.ts STRANGER_TIMEOUT_MS',
+      'discovery/handshake.ts HANDSHAKE_TIMEOUT_MS',
     ],
     ['Largest hello', 'The connection ends', 'discovery/hello.ts HELLO_BYTES_MAX'],
     ['Characters of a name in it', 'The connection ends', 'discovery/hello.ts NAME_LENGTH_MAX'],

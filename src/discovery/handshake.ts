@@ -11,9 +11,9 @@ import type { Authenticate } from './session.ts';
 import type { Wire } from './wire.ts';
 
 /** From the first byte of TLS until the token is checked. */
-export const STRANGER_TIMEOUT_MS = 5_000;
+export const HANDSHAKE_TIMEOUT_MS = 5_000;
 
-export interface StrangerOptions {
+export interface HandshakeOptions {
   readonly wire: Wire;
   readonly authenticate: Authenticate;
   readonly clock: Clock;
@@ -23,15 +23,15 @@ export interface StrangerOptions {
   readonly onRefused: (reason: MeshError) => void;
 }
 
-export class Stranger {
-  readonly #options: StrangerOptions;
+export class Handshake {
+  readonly #options: HandshakeOptions;
   readonly #deadline: Timer;
   #hasSaidHello = false;
 
-  constructor(options: StrangerOptions) {
+  constructor(options: HandshakeOptions) {
     this.#options = options;
     const { wire, clock } = options;
-    this.#deadline = clock.after(STRANGER_TIMEOUT_MS, () =>
+    this.#deadline = clock.after(HANDSHAKE_TIMEOUT_MS, () =>
       wire.close(new MeshError('connect_timeout', 'it did not prove who it is in time')),
     );
     wire.onFrame = (frame) => this.#onFrame(frame);
