@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
 import { seededRandom } from '../../src/base/random.ts';
+import { QUIET_MS } from '../../src/proxy/http1/endpoint.ts';
 import { READ_BYTES } from '../../src/proxy/net/context.ts';
+import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { below, oneOf } from '../fuzz/mutate.ts';
 import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
@@ -103,11 +105,9 @@ for (const message of MESSAGES) {
 
 test('a response that ends with a whole read may have bytes behind it that were not read yet', async (t) => {
   const { endpoint, caller, wire } = await exchange(t, MESSAGES[0] as Message);
-  const start = `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 65000\r\nX-Fill: `;
-  const head = `${start}${'x'.repeat(READ_BYTES - 65_000 - start.length - 4)}\r\n\r\n`;
   // Behind a request that is pipelined, so that the connection would be used again at once.
   caller.write(GET);
-  wire.write(head + 'y'.repeat(65_000) + FORGED);
+  wire.write(wholeRead() + FORGED);
   await caller.bytes(READ_BYTES);
   const fresh = await endpoint.next();
   await fresh.head();
@@ -115,6 +115,30 @@ test('a response that ends with a whole read may have bytes behind it that were 
   assert.equal(await caller.until('ok'), OK);
   await wire.gone();
 });
+
+test('a response that ends with a whole read and nothing behind it keeps its connection', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.write(wholeRead());
+  await caller.bytes(READ_BYTES);
+  await eventually(() => proxy.requests(service, 2) === 1, 'its end');
+  proxy.advance(QUIET_MS + DEADLINE_TICK_MS);
+  caller.write(GET);
+  await wire.head();
+  wire.write(OK);
+  assert.equal(await caller.until('ok'), OK);
+});
+
+/** A response as long as the buffer that it is read into. */
+function wholeRead(): string {
+  const start = `HTTP/1.1 200 OK\r\n${DATE}Content-Length: 65000\r\nX-Fill: `;
+  const head = `${start}${'x'.repeat(READ_BYTES - 65_000 - start.length - 4)}\r\n\r\n`;
+  return head + 'y'.repeat(65_000);
+}
 
 test('what was not asked for with Upgrade is no protocol switch, and nothing behind it is passed on', async (t) => {
   const { caller, wire } = await exchange(t, MESSAGES[0] as Message);

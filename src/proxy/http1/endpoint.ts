@@ -30,9 +30,10 @@ import { SocketEnd } from './socket-end.ts';
 const FRESH_IDLE_MS_MAX = 1_000;
 /**
  * After a response without the content that it announced (HEAD, 304), a connection must be silent for this long before another
- * request may take it: servers that send the content all the same send it now, and it would be read as the next response.
+ * request may take it: servers that send the content all the same send it now, and it would be read as the next response. The
+ * same after a response that ended just where the read buffer did.
  */
-const QUIET_MS = 500;
+export const QUIET_MS = 500;
 /** An endpoint that does not take the last bytes of a tunnel for this long does not get them. */
 const FINISH_MS = 10_000;
 
@@ -63,7 +64,7 @@ export class EndpointConnection
   #inBody = false;
   /** The endpoint keeps its connection open and in step. */
   #reusable = false;
-  /** The response has no content by its method or status alone: a server may send some all the same. */
+  /** Something may follow the response: content that it must not have, or what stood behind the last read. */
   #inDoubt = false;
   #isError = false;
   /** Bytes of a response head that is not complete yet. */
@@ -231,8 +232,10 @@ export class EndpointConnection
     if (this.#user !== user) return;
     if (!this.#body.done) return user.onResponseRead();
     // Bytes behind the response mean that the endpoint is out of step: its connection is not used again. After a read that
-    // filled the buffer nobody knows whether there are any.
-    if (this.#body.pos < length || length >= READ_BYTES) this.#reusable = false;
+    // filled the buffer nobody knows yet whether there are any. To close then would cost long bodies a third more: the
+    // window of a new connection is small.
+    if (this.#body.pos < length) this.#reusable = false;
+    else if (length >= READ_BYTES) this.#inDoubt = true;
     user.onResponseEnd(this.#body.trailers);
   }
 
