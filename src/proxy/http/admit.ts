@@ -7,18 +7,7 @@ import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
 import { peekToken, takeToken } from '../policy/rate-limit.ts';
 import type { PortState, RouteState, ServiceState, Target } from '../table/table.ts';
-
-export interface Verdict {
-  /** '' when the request may go to `target`. */
-  failure: FailureReason | '';
-  /** What Retry-After says; 0 says nothing. */
-  retryAfterMs: number;
-  /** The backend as far as one was chosen. */
-  target: Target | null;
-}
-
-/** One object per thread, valid until the next call. */
-const verdict: Verdict = { failure: '', retryAfterMs: 0, target: null };
+import type { Verdict } from './verdict.ts';
 
 /** Rate limit → route → backend by weight → circuit breaker → limits, in this order. `contentLength` is -1 when not announced. */
 export function admit(
@@ -29,21 +18,22 @@ export function admit(
   context: ThreadContext,
 ): Verdict {
   const { service, routes } = port;
+  const { verdict } = context;
   verdict.target = null;
   const { words, w } = service.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
-  if (isOverloaded(service, inFlight)) return refuse('overloaded', 0);
+  if (isOverloaded(service, inFlight)) return verdict.refuse('overloaded', 0);
   if (service.rate !== null) {
     const waitMs =
       service.callers === null
         ? takeToken(service.cells, service.rate, now)
         : service.callers.take(addressHash, service.rate, now);
-    if (waitMs > 0) return refuse('rate_limited', waitMs);
+    if (waitMs > 0) return verdict.refuse('rate_limited', waitMs);
   }
   const target = chooseTarget(matchRoute(routes), context);
-  if (target === null) return refuse('no_route', 0);
+  if (target === null) return verdict.refuse('no_route', 0);
   verdict.target = target;
-  if (target.service === null) return refuse('no_endpoint', 0);
+  if (target.service === null) return verdict.refuse('no_endpoint', 0);
   return admitToBackend(target.service, contentLength, now, context);
 }
 
@@ -53,14 +43,13 @@ function admitToBackend(
   now: number,
   context: ThreadContext,
 ): Verdict {
+  const { verdict } = context;
   if (service.service.policies.breaker !== null) {
     const waitMs = breakerAdmits(service.cells, now, context.random);
-    if (waitMs > 0) return refuse('breaker_open', waitMs);
+    if (waitMs > 0) return verdict.refuse('breaker_open', waitMs);
   }
-  if (isBodyTooLarge(service, contentLength)) return refuse('body_too_large', 0);
-  verdict.failure = '';
-  verdict.retryAfterMs = 0;
-  return verdict;
+  if (isBodyTooLarge(service, contentLength)) return verdict.refuse('body_too_large', 0);
+  return verdict.allow();
 }
 
 // The parts that decide change nothing: `maesh explain` calls them too.
@@ -98,12 +87,6 @@ export function isBodyTooLarge(service: ServiceState, contentLength: number): bo
 export function noEndpointReason(backend: BackendState, pick: PickRequest): FailureReason {
   if (backend.size === 0) return 'no_endpoint';
   return backend.isReachable(pick.node) ? 'no_healthy_endpoint' : 'no_local_endpoint';
-}
-
-function refuse(failure: FailureReason, retryAfterMs: number): Verdict {
-  verdict.failure = failure;
-  verdict.retryAfterMs = retryAfterMs;
-  return verdict;
 }
 
 function chooseTarget(route: RouteState | undefined, context: ThreadContext): Target | null {

@@ -10,6 +10,7 @@ import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
 import type { Connector } from './stream.ts';
 import { Head, TRAILER_LINES_BYTES_MAX } from './head.ts';
+import { Verdict } from './verdict.ts';
 
 /** Room in the write buffer beyond one whole read and a head: what rewriting adds, chunk framing, trailers. */
 const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
@@ -31,6 +32,7 @@ export class ThreadContext extends NetContext {
   readonly rules: BrokenRules;
   /** For responses without a Date. */
   readonly date: DateLine;
+  readonly verdict = new Verdict();
   readonly requestHead: Head;
   readonly responseHead: Head;
   /** Opens streams to endpoints. */

@@ -27,7 +27,11 @@ export function hashOf(key: RequestKey, data: Buffer, head: Head, addressHash: n
 
 /** The value of the affinity cookie, or '' when the request has none. */
 export function affinityToken(cookie: string, data: Buffer, head: Head): string {
-  return findCookie(cookie, data, head) ? data.toString('latin1', found.start, found.end) : '';
+  const field = findCookie(cookie, data, head);
+  if (field < 0) return '';
+  const end = head.fields[field + 4] as number;
+  const at = findPair(cookie, data, head.fields[field + 3] as number, end);
+  return data.toString('latin1', at, endOfPair(data, at, end));
 }
 
 /** The `Set-Cookie` line when the request came without a token or with one of another endpoint; else null. */
@@ -44,37 +48,42 @@ export function affinityCookie(
   );
 }
 
-const found = { start: 0, end: 0 };
-
 function hashCookie(name: string, data: Buffer, head: Head): number {
-  return findCookie(name, data, head) ? hashBytes(data, found.start, found.end) : -1;
+  const field = findCookie(name, data, head);
+  if (field < 0) return -1;
+  const end = head.fields[field + 4] as number;
+  const at = findPair(name, data, head.fields[field + 3] as number, end);
+  return hashBytes(data, at, endOfPair(data, at, end));
 }
 
-/** Looks for `name=value` in the Cookie fields (RFC 6265 §4.2); names are case-sensitive. Leaves the range in `found`. */
-function findCookie(name: string, data: Buffer, head: Head): boolean {
+/** Looks for `name=value` in the Cookie fields (RFC 6265 §4.2); names are case-sensitive. The place of the field in `fields`, or -1. */
+function findCookie(name: string, data: Buffer, head: Head): number {
   const last = head.count * FIELD_STRIDE;
   for (let i = 0; i < last; i += FIELD_STRIDE) {
     if (head.fields[i] !== FIELD_COOKIE) continue;
-    if (findPair(name, data, head.fields[i + 3] as number, head.fields[i + 4] as number))
-      return true;
+    const at = findPair(name, data, head.fields[i + 3] as number, head.fields[i + 4] as number);
+    if (at >= 0) return i;
   }
-  return false;
+  return -1;
 }
 
-function findPair(name: string, data: Buffer, start: number, end: number): boolean {
+/** Where the value of the pair begins in `data[start, end)`, or -1. */
+function findPair(name: string, data: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end) {
     while (at < end && (data[at] === SPACE || data[at] === SEMICOLON)) at++;
-    let stop = data.indexOf(SEMICOLON, at);
-    if (stop < 0 || stop > end) stop = end;
-    if (at + name.length < stop && data[at + name.length] === EQUALS && isExactly(data, at, name)) {
-      found.start = at + name.length + 1;
-      found.end = stop;
-      return true;
-    }
-    at = stop;
+    const equals = at + name.length;
+    if (equals < end && data[equals] === EQUALS && isExactly(data, at, name)) return equals + 1;
+    while (at < end && data[at] !== SEMICOLON) at++;
   }
-  return false;
+  return -1;
+}
+
+/** Where the value that begins at `start` ends, in a field that ends at `end`. */
+function endOfPair(data: Buffer, start: number, end: number): number {
+  let at = start;
+  while (at < end && data[at] !== SEMICOLON) at++;
+  return at;
 }
 
 function isExactly(data: Buffer, at: number, text: string): boolean {

@@ -184,7 +184,7 @@ export class CallerRequest implements CallerStream, BodySink {
   sendHead(data: Buffer, head: Head, extra: Buffer | null): void {
     const endsByClose = ResponseSender.endsByClose(head, this.#http10);
     this.#close = !this.#mayKeep || !this.#body.done || endsByClose;
-    this.#response.begin(data, head, { close: this.#close, http10: this.#http10 }, extra);
+    this.#response.begin(data, head, this.#close, this.#http10, extra);
   }
 
   sendBody(data: Buffer, start: number, end: number): void {

@@ -63,18 +63,13 @@ export class ResponseSender {
   }
 
   /** Takes a final head; `extra` is a whole field line to add, or null. */
-  begin(
-    data: Buffer,
-    head: Head,
-    caller: { readonly close: boolean; readonly http10: boolean },
-    extra: Buffer | null,
-  ): void {
+  begin(data: Buffer, head: Head, close: boolean, http10: boolean, extra: Buffer | null): void {
     const asIs = isAsIs(head);
-    this.#body.begin(!asIs && !caller.http10);
+    this.#body.begin(!asIs && !http10);
     const how = this.#how;
-    how.framing = asIs ? RESPONSE_AS_IS : caller.http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
-    how.close = caller.close;
-    how.http10 = caller.http10;
+    how.framing = asIs ? RESPONSE_AS_IS : http10 ? RESPONSE_UNTIL_CLOSE : RESPONSE_CHUNKED;
+    how.close = close;
+    how.http10 = http10;
     // RFC 9110 §15.5.22: a 426 must say to what; there Upgrade is not about this connection alone.
     how.upgrade = head.status === 426 && head.upgrades > 0;
     how.extra = extra;

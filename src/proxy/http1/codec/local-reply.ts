@@ -1,9 +1,9 @@
-/** The answers that the proxy gives itself: built once per reason, only the message and Retry-After vary. */
+/** The answers that the proxy gives itself, as HTTP/1.1. Their parts are built once: a storm of refusals makes no strings. */
 
-import { wholeUpTo } from '../../net/copy-whole.ts';
-import { FAILURES, type FailureReason } from '../../../model/failure.ts';
+import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
 import type { DateLine } from '../../http/date-line.ts';
 import { METHOD_HEAD } from '../../http/head.ts';
+import { wholeUpTo } from '../../net/copy-whole.ts';
 
 /** Failures of a request whose body cannot be read to its end any more: their answer is the last of the connection. */
 export const OUT_OF_STEP: ReadonlySet<FailureReason> = new Set([
@@ -31,6 +31,28 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   508: 'Loop Detected',
 };
 
+const RETRY_AFTER = Buffer.from('Retry-After: ');
+const LINE_END = Buffer.from('\r\n');
+const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
+const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
+
+interface Parts {
+  readonly statusLine: Buffer;
+  readonly fields: Buffer;
+  /** Names the reason, so that the caller's log already says what the mesh meant. */
+  readonly body: Buffer;
+}
+
+const PARTS: ReadonlyMap<FailureReason, Parts> = new Map(
+  FAILURE_REASONS.map((reason) => {
+    const { status, cause } = FAILURES[reason];
+    const body = Buffer.from(`maesh: ${reason}: ${cause}\n`);
+    const fields = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n`;
+    const statusLine = Buffer.from(`HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n`);
+    return [reason, { statusLine, fields: Buffer.from(fields), body }];
+  }),
+);
+
 /** What an answer of the proxy must know of the request; a head that was refused tells as much as was read of it. */
 export interface Answered {
   /** METHOD_*; METHOD_OTHER while it is not known. */
@@ -40,8 +62,8 @@ export interface Answered {
 
 /**
  * Writes a whole response for `reason` to `out` and returns its length. `retryAfterMs` above 0 adds Retry-After in
- * whole seconds, rounded up. The body names the reason, so that the caller's log already says what the mesh meant; the
- * answer to HEAD has its length only (RFC 9110 §9.3.2). Every answer of the proxy itself is written here.
+ * whole seconds, rounded up. The answer to HEAD has the length of its content only (RFC 9110 §9.3.2). Every answer of the proxy
+ * itself is written here.
  */
 export function writeLocalReply(
   out: Buffer,
@@ -49,18 +71,24 @@ export function writeLocalReply(
   reply: { readonly reason: FailureReason; readonly retryAfterMs: number; readonly close: boolean },
   date: DateLine,
 ): number {
-  const { status, cause } = FAILURES[reply.reason];
-  const body = `maesh: ${reply.reason}: ${cause}\n`;
-  const retry =
-    reply.retryAfterMs > 0 ? `Retry-After: ${Math.ceil(reply.retryAfterMs / 1000)}\r\n` : '';
-  const connection = reply.close
-    ? 'Connection: close\r\n'
-    : request.http10
-      ? 'Connection: keep-alive\r\n'
-      : '';
-  const text =
-    `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n${date.now().toString('latin1')}` +
-    `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n${retry}${connection}\r\n` +
-    (request.method === METHOD_HEAD ? '' : body);
-  return out.write(text, 0, wholeUpTo(text.length, out), 'latin1');
+  const { statusLine, fields, body } = PARTS.get(reply.reason) as Parts;
+  let at = append(statusLine, out, 0);
+  at = append(date.now(), out, at);
+  at = append(fields, out, at);
+  if (reply.retryAfterMs > 0) {
+    at = append(RETRY_AFTER, out, at);
+    at += out.write(String(Math.ceil(reply.retryAfterMs / 1000)), at, 'latin1');
+    at = append(LINE_END, out, at);
+  }
+  if (reply.close) at = append(CONNECTION_CLOSE, out, at);
+  else if (request.http10) at = append(CONNECTION_KEEP_ALIVE, out, at);
+  at = append(LINE_END, out, at);
+  if (request.method !== METHOD_HEAD) at = append(body, out, at);
+  return at;
+}
+
+/** @throws Defect when it does not fit */
+function append(part: Buffer, out: Buffer, at: number): number {
+  part.copy(out, at);
+  return wholeUpTo(at + part.length, out);
 }

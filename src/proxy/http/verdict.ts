@@ -1,0 +1,25 @@
+/** What the phases before the first try decided on a request. One object per thread, valid until the next request. */
+
+import type { FailureReason } from '../../model/failure.ts';
+import type { Target } from '../table/table.ts';
+
+export class Verdict {
+  /** '' when the request may go to `target`. */
+  failure: FailureReason | '' = '';
+  /** What Retry-After says; 0 says nothing. */
+  retryAfterMs = 0;
+  /** The backend as far as one was chosen. */
+  target: Target | null = null;
+
+  allow(): this {
+    this.failure = '';
+    this.retryAfterMs = 0;
+    return this;
+  }
+
+  refuse(failure: FailureReason, retryAfterMs: number): this {
+    this.failure = failure;
+    this.retryAfterMs = retryAfterMs;
+    return this;
+  }
+}
