@@ -71,6 +71,8 @@ interface ThreadView {
   readonly configVersion: number;
   /** Service ports that it has open. */
   readonly listeners: number;
+  /** Who makes its system calls for connections. */
+  readonly sockets: 'system' | 'runtime' | 'unknown';
 }
 
 /** Counters since the start, and figures of the last seconds; what is not known has 0 and null. */

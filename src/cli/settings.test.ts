@@ -93,6 +93,7 @@ test('readUpSettings() takes every setting from every source', () => {
     'trusted-source': ['10.0.0.0/8', '::1'],
     'half-closed-callers': ['true'],
     'forwarded-headers': ['false'],
+    sockets: ['system'],
     'access-log': ['json'],
     'access-log-path': ['/var/log/maesh'],
     'access-log-sample': ['0.5'],

@@ -2,7 +2,7 @@
 
 import type { UpSettings } from '../run/up/settings.ts';
 import { MeshError } from '../base/error.ts';
-import type { ProxySettings } from '../model/settings.ts';
+import { type ProxySettings, SOCKET_CHOICES } from '../model/settings.ts';
 import { list, one, type Setting } from './setting.ts';
 import type { SettingReader } from './setting-reader.ts';
 import { STANDARD_INPUT } from './standard-input.ts';
@@ -28,6 +28,7 @@ import {
 const protocol = oneOf('http', 'tcp', 'udp');
 const logLevel = oneOf('debug', 'info', 'warn', 'error');
 const logFormat = oneOf('common', 'json');
+const socketChoice = oneOf(...SOCKET_CHOICES);
 const accessLogFormat = oneOf('off', 'json', 'common');
 
 export const SETTINGS = {
@@ -159,6 +160,12 @@ export const SETTINGS = {
     offDoc:
       'Do not add `X-Forwarded-For`, `-Proto` and `-Host` to requests. Those of callers are still dropped.',
   },
+  sockets: one('Proxy', [
+    'sockets',
+    socketChoice,
+    'runtime',
+    'Who makes the system calls for connections: `system` is the proxy itself, which costs less CPU; `runtime` is Node. `auto` is `system` where a self-test at the start passes, else `runtime`.',
+  ]),
   accessLog: one('Access log', [
     'access-log',
     accessLogFormat,
@@ -249,6 +256,7 @@ export function readProxySettings(reader: SettingReader): ProxySettings {
     trustedSources: reader.list(SETTINGS.trustedSources),
     halfClosedCallers: reader.one(SETTINGS.halfClosedCallers),
     forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
+    sockets: reader.one(SETTINGS.sockets),
     accessLog: {
       format: reader.one(SETTINGS.accessLog),
       path: reader.one(SETTINGS.accessLogPath),

@@ -1,7 +1,7 @@
 /** Whether a try that fails would be followed by another one, decided by the function that the proxy asks. */
 
 import type { RetryCondition, RetryPolicy } from '../model/policy.ts';
-import { SLAB_BYTES } from '../proxy/net/context.ts';
+import { SLAB_BYTES } from '../proxy/net/socket.ts';
 import type { Head } from '../proxy/http/head.ts';
 import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http/retry.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';

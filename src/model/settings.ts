@@ -24,7 +24,11 @@ export interface ProxySettings {
   /** ServiceAccount of all proxies of the mesh, `namespace/name`; '' on one machine. A caller that runs as it is a loop. */
   readonly meshAccount: string;
   readonly accessLog: AccessLogSettings;
+  /** Who makes the system calls of connections: the proxy itself, the runtime, or whichever works. */
+  readonly sockets: (typeof SOCKET_CHOICES)[number];
 }
+
+export const SOCKET_CHOICES = ['auto', 'system', 'runtime'] as const;
 
 export interface AccessLogSettings {
   readonly format: 'off' | 'json' | 'common';
@@ -51,4 +55,5 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   forwardedHeaders: true,
   meshAccount: '',
   accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0, query: false },
+  sockets: 'runtime',
 };

@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
 import { CONTROLLER_METRICS } from '../../src/run/controller/metrics.ts';
-import { METRICS, SCOPE_LABELS } from '../../src/proxy/telemetry/metric-table.ts';
+import { SCOPE_LABELS } from '../../src/proxy/telemetry/metric.ts';
+import { METRICS } from '../../src/proxy/telemetry/metric-table.ts';
 import { call } from '../e2e/support/call.ts';
 import { EndpointServer } from '../e2e/support/endpoint.ts';
 import { endpoints, Folder, service } from '../e2e/support/manifests.ts';

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CONTROLLER_METRICS } from '../../src/run/controller/metrics.ts';
 import { DEFAULT_METRIC_LIMITS } from '../../src/proxy/telemetry/metric-rows.ts';
-import { METRICS, SCOPE_LABELS } from '../../src/proxy/telemetry/metric-table.ts';
+import { SCOPE_LABELS } from '../../src/proxy/telemetry/metric.ts';
+import { METRICS } from '../../src/proxy/telemetry/metric-table.ts';
 import { readTables } from '../support/markdown-table.ts';
 
 const SCOPES = ['service', 'endpoint', 'process'] as const;

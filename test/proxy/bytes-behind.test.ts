@@ -5,8 +5,8 @@ import { test, type TestContext } from 'node:test';
 
 import { seededRandom } from '../../src/base/random.ts';
 import { QUIET_MS } from '../../src/proxy/http1/endpoint.ts';
-import { READ_BYTES } from '../../src/proxy/net/context.ts';
 import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
+import { READ_BYTES } from '../../src/proxy/net/socket.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { below, oneOf } from '../fuzz/mutate.ts';
 import { DATE, freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';

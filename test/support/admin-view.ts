@@ -195,7 +195,13 @@ export class ExampleView implements AdminView {
     const states = ['starting', 'serving', 'draining', 'dead'] as const;
     return {
       restarts: 1,
-      threads: states.map((state, thread) => ({ thread, state, configVersion: 7, listeners: 3 })),
+      threads: states.map((state, thread) => ({
+        thread,
+        state,
+        configVersion: 7,
+        listeners: 3,
+        sockets: (['unknown', 'system', 'runtime', 'unknown'] as const)[thread] ?? 'unknown',
+      })),
     };
   }
 

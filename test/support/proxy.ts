@@ -9,7 +9,6 @@ import type { TestContext } from 'node:test';
 import { type Clock, ManualClock, systemClock } from '../../src/base/clock.ts';
 import { Guard } from '../../src/base/guard.ts';
 import { type Log, silentLog } from '../../src/base/log.ts';
-import { peerProbe } from '../../src/base/libc.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../src/model/failure.ts';
 import { type Endpoint, endpointKey, type Identity } from '../../src/model/endpoint.ts';
@@ -32,6 +31,7 @@ import { endpointSlotKey, Placement } from '../../src/proxy/ledger/placement.ts'
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../src/proxy/thread/server.ts';
 import { exampleEndpoint, exampleService } from './model.ts';
+import { testSockets } from './sockets.ts';
 import { StrictGuard } from './strict-guard.ts';
 import { atEnd, dial, type Dialled, eventually, type RawEndpoint, type Wire } from './wire.ts';
 
@@ -110,12 +110,12 @@ export class TestProxy {
       settings,
       isTrusted,
       descriptors,
+      sockets: testSockets(),
       connector: http1Connector,
     });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
     this.governor = new Governor(this.ledger, this.clock);
-    this.context.probe = peerProbe(true);
     this.context.wheel.start();
     atEnd(t, () => this.#end());
   }

@@ -9,6 +9,7 @@ import {
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { isLocalCause } from '../net/local-cause.ts';
+import type { SocketError } from '../net/socket.ts';
 import type { ServiceState } from '../table/table.ts';
 import {
   bucketOf,
@@ -148,7 +149,7 @@ export function endTry(endpoint: EndpointState, status: number, latencyMs: numbe
 /** Counts a connection to an endpoint that was not made or was lost, and says why a request ends by it. */
 export function countLoss(
   lost: { readonly endpoint: EndpointState; readonly connected: boolean },
-  error: NodeJS.ErrnoException | null,
+  error: SocketError | null,
   isInBody: boolean,
 ): FailureReason {
   if (isLocalCause(error)) return 'node_exhausted';

@@ -11,6 +11,7 @@ import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failur
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
+import type { SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
@@ -261,7 +262,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.#caller.resume();
   }
 
-  onEndpointClosed(error: NodeJS.ErrnoException | null): void {
+  onEndpointClosed(error: SocketError | null): void {
     const stream = this.#stream;
     if (stream === null) return;
     const isBody = this.#phase === BODY;

@@ -1,10 +1,10 @@
 /** Who is at the other end of a caller's connection, from the connection alone. Made once per connection. */
 
-import type { Socket } from 'node:net';
 import { hash32 } from '../../base/hash.ts';
 import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import type { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { OwnDials } from '../net/own-dials.ts';
+import type { Socket } from '../net/socket.ts';
 
 /** What a request says to the endpoint about its caller. */
 export interface Forwarding {
@@ -68,7 +68,7 @@ export class Source {
 
   /** The other end of `socket`, its connection, is a proxy of the mesh, on this node or another one. */
   isLoop(socket: Socket): boolean {
-    this.#isOwnDial ??= this.#known.ownDials.has(socket);
+    this.#isOwnDial ??= this.#known.ownDials.has(socket.ends());
     if (this.#isOwnDial) return true;
     const { meshAccount } = this.#known.settings;
     if (meshAccount === '') return false;

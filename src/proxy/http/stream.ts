@@ -6,6 +6,7 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { SocketError } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import type { Head } from './head.ts';
 import type { Rule } from './rule.ts';
@@ -109,7 +110,7 @@ export interface EndpointUser {
   /** It takes no more bytes; those of a response that came before still arrive, then `onEndpointClosed`. */
   onEndpointDeaf(): void;
   /** The connection is gone, for whatever reason, before the end of the response. */
-  onEndpointClosed(error: NodeJS.ErrnoException | null): void;
+  onEndpointClosed(error: SocketError | null): void;
   onDefect(error: unknown): void;
 }
 

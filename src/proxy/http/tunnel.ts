@@ -2,6 +2,7 @@
 
 import type { FailureReason } from '../../model/failure.ts';
 import type { NetContext } from '../net/context.ts';
+import type { SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 
 /** One side of a tunnel. */
@@ -116,12 +117,12 @@ export class Tunnel implements Expiring {
   }
 
   /** A reset of one side is passed on as a reset. */
-  onEndpointClosed(error: NodeJS.ErrnoException | null): void {
+  onEndpointClosed(error: SocketError | null): void {
     if (error === null) this.close();
     else this.cut('endpoint_reset_body');
   }
 
-  onCallerClosed(error: NodeJS.ErrnoException | null): void {
+  onCallerClosed(error: SocketError | null): void {
     if (error === null) this.close();
     else this.cut('caller_gone');
   }

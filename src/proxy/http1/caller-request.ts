@@ -1,6 +1,5 @@
 /** The requests of one HTTP/1.1 connection of a caller, one at a time: their bodies come in and their responses go out. */
 
-import type { Socket } from 'node:net';
 import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
@@ -10,9 +9,8 @@ import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { tellRule } from '../http/tell-rule.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
-import { READ_BYTES } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { bytesOnTheirWay } from '../net/socket.ts';
+import { READ_BYTES, type Socket } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
@@ -232,7 +230,7 @@ export class CallerRequest implements CallerStream, BodySink {
   }
 
   bytesOnTheirWay(): number {
-    return bytesOnTheirWay(this.#host.socket, this.#context.probe);
+    return this.#host.socket.unsentBytes();
   }
 
   get tunnelEnd(): TunnelEnd {

@@ -5,7 +5,6 @@
  *                  └── bad head ──► lingering ◄── last response ──┘          └──► closed
  */
 
-import type { Socket } from 'node:net';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import { add, countRequest } from '../http/account.ts';
 import type { ThreadContext } from '../http/context.ts';
@@ -18,7 +17,7 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { adopt, descriptorOf, reset, type SocketOwner } from '../net/socket.ts';
+import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import { CallerRequest, type RequestHost } from './caller-request.ts';
 import { parseRequestHead } from './codec/request-head.ts';
@@ -61,16 +60,16 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   #lingerSinceMs = 0;
   #gone = false;
 
-  constructor(accepted: Socket, port: PortState, context: ThreadContext, host: CallerHost) {
+  constructor(accepted: Accepted, port: PortState, context: ThreadContext, host: CallerHost) {
     this.port = port;
     this.#context = context;
     this.#host = host;
-    this.source = new Source(plainAddress(accepted.remoteAddress ?? ''), context);
+    this.source = new Source(accepted.remoteAddress, context);
     this.#idleSinceMs = context.wheel.nowMs;
     this.#headSinceMs = context.wheel.nowMs;
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
     add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
-    this.socket = adopt(accepted, this, context);
+    this.socket = accepted.adopt(this);
     this.#request = new CallerRequest(this, context);
     this.#armIdle();
   }
@@ -143,7 +142,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     else if (!this.#lingering && !this.#request.busy) this.#consumeStash();
   }
 
-  onClose(error: NodeJS.ErrnoException | null): void {
+  onClose(error: SocketError | null): void {
     if (this.#gone) return;
     this.#gone = true;
     this.#stash = null;
@@ -182,10 +181,10 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
    * Always false where the kernel cannot be asked.
    */
   hasLeft(): boolean {
-    const { probe, settings } = this.#context;
-    if (!this.#paused || probe === null) return false;
-    const state = probe.stateOf(descriptorOf(this.socket));
-    return state === 'gone' || (state === 'closing' && !settings.halfClosedCallers);
+    if (!this.#paused) return false;
+    const state = this.socket.peerState();
+    const { halfClosedCallers } = this.#context.settings;
+    return state === 'gone' || (state === 'closing' && !halfClosedCallers);
   }
 
   /** Reads on, unless bytes wait behind the request that runs: more of them would have no room. */
@@ -230,7 +229,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   abort(): void {
     if (this.#gone) return;
     this.#lingering = true;
-    reset(this.socket);
+    this.socket.reset();
   }
 
   /** The drain is over. */
@@ -289,7 +288,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     if (this.#lingering || this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, pos, end);
     // The buffer of the thread must be copied before the next read; a stash is ours already.
-    const isOurs = data !== this.#context.readBuffer;
+    const isOurs = data !== this.#context.sockets.readBuffer;
     this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
     if (this.#request.exchange.active || this.socket.writableNeedDrain) this.pause();
   }
@@ -369,7 +368,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   #lingerOver(nowMs: number): void {
     const { callerIdleMs } = this.#context.settings;
     const isReading = this.socket.writableLength > 0 && nowMs < this.#lingerSinceMs + callerIdleMs;
-    if (!isReading) return void this.socket.destroy();
+    if (!isReading) return this.socket.destroy();
     this.deadlineMs = nowMs + LINGER_MS;
     this.#context.wheel.arm(this);
   }
@@ -382,11 +381,6 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     this.deadlineMs = now + (this.#context.draining || this.port.closed ? DRAIN_IDLE_MS : allowed);
     this.#context.wheel.arm(this);
   }
-}
-
-/** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
-export function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
 }
 
 /** The side of a tunnel at a caller. */

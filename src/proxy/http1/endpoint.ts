@@ -5,7 +5,6 @@
  *        └───────────┴────────┴──► closed                      └──► closed
  */
 
-import type { Socket } from 'node:net';
 import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { ThreadContext } from '../http/context.ts';
@@ -13,10 +12,9 @@ import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../http/
 import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
-import { READ_BYTES } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { bytesOnTheirWay, dial, type DialOwner, reset } from '../net/socket.ts';
+import { type DialOwner, READ_BYTES, type Socket, type SocketError } from '../net/socket.ts';
 import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
 import { parseResponseHead } from './codec/response-head.ts';
@@ -83,11 +81,7 @@ export class EndpointConnection
     own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
     own[o + ENDPOINT_OWN.connectionsOpened] =
       (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
-    this.#socket = dial(endpoint, this, context, () => {
-      this.connected = true;
-      this.#ownDial = context.ownDials.add(this.#socket);
-      this.#user?.onConnected();
-    });
+    this.#socket = context.sockets.dial(endpoint, this);
     this.#request = new RequestSender(context, this.#socket);
   }
 
@@ -119,7 +113,7 @@ export class EndpointConnection
   }
 
   bytesOnTheirWay(): number {
-    return bytesOnTheirWay(this.#socket, this.#context.probe);
+    return this.#socket.unsentBytes();
   }
 
   sendHead(data: Buffer, head: Head, caller: CallerStream): void {
@@ -156,7 +150,7 @@ export class EndpointConnection
     const { idle, gone } = this.endpoint;
     const isFull = idle.length >= limits.idleConnectionsPerEndpoint;
     // A slow caller may have made us stop reading: then nobody knows what stands behind the response.
-    const isPaused = this.#socket.isPaused();
+    const isPaused = this.#socket.isPaused;
     if (!isClean || this.#closed || gone || isFull || this.#context.draining || isPaused)
       return this.close();
     const now = this.#context.wheel.nowMs;
@@ -205,6 +199,12 @@ export class EndpointConnection
     if (this.#closed) return;
     this.deadlineMs = this.#context.wheel.nowMs + FINISH_MS;
     this.#context.wheel.arm(this);
+  }
+
+  onConnect(): void {
+    this.connected = true;
+    this.#ownDial = this.#context.ownDials.add(this.#socket.ends());
+    this.#user?.onConnected();
   }
 
   onData(data: Buffer, length: number): void {
@@ -297,7 +297,7 @@ export class EndpointConnection
     else this.#user.onEndpointDeaf();
   }
 
-  onClose(error: NodeJS.ErrnoException | null): void {
+  onClose(error: SocketError | null): void {
     this.#closed = true;
     this.#context.room.endpointConnections--;
     if (this.#ownDial !== 0) this.#context.ownDials.remove(this.#ownDial);
@@ -354,7 +354,7 @@ class EndpointEnd extends SocketEnd {
 
   abort(): void {
     this.#connection.leaveTunnel();
-    reset(this.socket);
+    this.socket.reset();
   }
 }
 

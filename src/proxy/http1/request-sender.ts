@@ -2,10 +2,10 @@
 
 import type { Head } from '../http/head.ts';
 import type { CallerStream } from '../http/stream.ts';
-import { type NetContext, READ_BYTES } from '../net/context.ts';
+import type { NetContext } from '../net/context.ts';
+import { type ByteSink, READ_BYTES } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import { writeRequestHead } from './codec/head-writer.ts';
-import type { ByteSink } from './response-sender.ts';
 
 export class RequestSender {
   /** The endpoint was told that no other request follows. */

@@ -4,6 +4,7 @@ import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../http/head.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
+import type { ByteSink } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import {
   RESPONSE_AS_IS,
@@ -13,13 +14,6 @@ import {
   writeResponseHead,
 } from './codec/head-writer.ts';
 import { type Answered, writeLocalReply } from './codec/local-reply.ts';
-
-/** The part of a socket that is written to. */
-export interface ByteSink {
-  readonly writableLength: number;
-  readonly connecting: boolean;
-  write(data: Uint8Array): boolean;
-}
 
 interface CountingSink extends ByteSink {
   readonly bytesWritten: number;

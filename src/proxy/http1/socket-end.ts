@@ -1,10 +1,9 @@
 /** What the two sides of a tunnel have in common: bytes as they are, on a socket. */
 
-import type { Socket } from 'node:net';
 import type { TunnelEnd } from '../http/tunnel.ts';
-import { type NetContext, READ_BYTES } from '../net/context.ts';
+import type { NetContext } from '../net/context.ts';
 import { copyWhole } from '../net/copy-whole.ts';
-import { bytesOnTheirWay } from '../net/socket.ts';
+import { READ_BYTES, type Socket } from '../net/socket.ts';
 
 export abstract class SocketEnd implements TunnelEnd {
   readonly socket: Socket;
@@ -42,6 +41,6 @@ export abstract class SocketEnd implements TunnelEnd {
   }
 
   bytesOnTheirWay(): number {
-    return bytesOnTheirWay(this.socket, this.#context.probe);
+    return this.socket.unsentBytes();
   }
 }

@@ -2,20 +2,17 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Guard } from '../../base/guard.ts';
-import type { PeerProbe } from '../../base/libc.ts';
 import type { Random } from '../../base/random.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import { CallerRoom } from './caller-room.ts';
 import { wholeUpTo } from './copy-whole.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { OWN_DIALS_BYTES, OwnDials } from './own-dials.ts';
+import { RuntimeSockets } from './runtime/runtime-sockets.ts';
+import { type ByteSink, READ_BYTES, SLAB_BYTES, type Sockets } from './socket.ts';
 
-/** Bytes per read: one buffer for all connections of the thread, because a read is consumed before the next begins. */
-export const READ_BYTES = 65_536;
 /** A socket that has to wait anyway gets a copy of less than this, rather than the whole write buffer. */
 const COPY_BYTES_MAX = 16_384;
-/** Size of the buffers that keep a request until its response begins. */
-export const SLAB_BYTES = 16_384;
 const SLABS_KEPT_MAX = 1_024;
 
 export interface NetOptions {
@@ -29,6 +26,8 @@ export interface NetOptions {
   readonly ownDials?: SharedArrayBuffer;
   /** File descriptors that the process may have; not limited by default. */
   readonly descriptors?: number;
+  /** By default those of the runtime. */
+  readonly sockets?: Sockets;
 }
 
 export class NetContext {
@@ -36,9 +35,7 @@ export class NetContext {
   readonly random: Random;
   readonly guard: Guard;
   readonly wheel: DeadlineWheel;
-  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
-  probe: PeerProbe | null = null;
+  readonly sockets: Sockets;
   /** Scratch for what is about to be written; see `writeOut`. */
   out: Buffer<ArrayBuffer>;
   draining = false;
@@ -69,26 +66,22 @@ export class NetContext {
       this.guard,
     );
     this.#outBytes = READ_BYTES + slackBytes;
-    this.out = Buffer.allocUnsafeSlow(this.#outBytes);
+    this.sockets = options.sockets ?? new RuntimeSockets(null);
+    this.out = this.sockets.allocate(this.#outBytes);
   }
 
   /**
-   * Sends the first `length` bytes of `out`. The buffer is free again when the kernel took them all; otherwise the
-   * socket keeps it and the thread takes a new one. Returns false when the writer should wait for 'drain'.
+   * Sends the first `length` bytes of `out`, which is free again then: a socket that keeps what the kernel did not take keeps
+   * the buffer, and the thread takes a new one. Returns false when the writer should wait for 'drain'.
    */
-  writeOut(
-    socket: {
-      readonly writableLength: number;
-      readonly connecting: boolean;
-      write(data: Uint8Array): boolean;
-    },
-    length: number,
-  ): boolean {
-    const data = this.out.subarray(0, wholeUpTo(length, this.out));
+  writeOut(socket: ByteSink, length: number): boolean {
+    const { out } = this;
+    wholeUpTo(length, out);
+    if (this.sockets.copies) return socket.write(out, 0, length);
     if (length < COPY_BYTES_MAX && (socket.writableLength !== 0 || socket.connecting))
-      return socket.write(Buffer.from(data));
-    const more = socket.write(data);
-    if (socket.writableLength !== 0) this.out = Buffer.allocUnsafeSlow(this.#outBytes);
+      return socket.write(Buffer.from(out.subarray(0, length)), 0, length);
+    const more = socket.write(out, 0, length);
+    if (socket.writableLength !== 0) this.out = this.sockets.allocate(this.#outBytes);
     return more;
   }
 

@@ -1,5 +1,7 @@
 /** What the system says when a connection fails for want of something on this node: no endpoint can be blamed for it. */
 
+import type { SocketError } from './socket.ts';
+
 /** Descriptors of the process and of the node, local ports, buffers of the kernel, memory. */
 const LOCAL_CAUSES: ReadonlySet<string> = new Set([
   'EMFILE',
@@ -10,6 +12,6 @@ const LOCAL_CAUSES: ReadonlySet<string> = new Set([
 ]);
 
 /** `error` is that of a dial or of a socket. */
-export function isLocalCause(error: NodeJS.ErrnoException | null): boolean {
+export function isLocalCause(error: SocketError | null): boolean {
   return error?.code !== undefined && LOCAL_CAUSES.has(error.code);
 }

@@ -4,8 +4,8 @@
  * or hide it. Two with the same place overwrite each other; a loop that is missed so is seen when it comes round again.
  */
 
-import type { Socket } from 'node:net';
 import { hash32 } from '../../base/hash.ts';
+import type { Ends } from './socket.ts';
 
 const PLACES = 65_536;
 export const OWN_DIALS_BYTES = PLACES * Int32Array.BYTES_PER_ELEMENT;
@@ -19,7 +19,7 @@ export class OwnDials {
   }
 
   /** Call it when the connection stands; gives back what `remove` needs. */
-  add({ localAddress, localPort, remoteAddress, remotePort }: Socket): number {
+  add({ localAddress, localPort, remoteAddress, remotePort }: Ends): number {
     const key = keyOf(localAddress, localPort, remoteAddress, remotePort);
     Atomics.store(this.#places, key & (PLACES - 1), key);
     return key;
@@ -30,23 +30,13 @@ export class OwnDials {
   }
 
   /** Whether the other end of an accepted connection is a dial of this process. */
-  has({ localAddress, localPort, remoteAddress, remotePort }: Socket): boolean {
+  has({ localAddress, localPort, remoteAddress, remotePort }: Ends): boolean {
     const key = keyOf(remoteAddress, remotePort, localAddress, localPort);
     return Atomics.load(this.#places, key & (PLACES - 1)) === key;
   }
 }
 
 /** Never 0. */
-function keyOf(
-  from: string | undefined,
-  fromPort: number | undefined,
-  to: string | undefined,
-  toPort: number | undefined,
-): number {
-  return hash32(`${plain(from)} ${fromPort} ${plain(to)} ${toPort}`) | 0 || 1;
-}
-
-/** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
-function plain(address = ''): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
+function keyOf(from: string, fromPort: number, to: string, toPort: number): number {
+  return hash32(`${from} ${fromPort} ${to} ${toPort}`) | 0 || 1;
 }

@@ -9,59 +9,8 @@ import {
   SERVICE_WORD,
 } from '../ledger/layout.ts';
 import { SCARCE, STANDINGS } from '../net/caller-room.ts';
+import type { Metric, Reading, Sample } from './metric.ts';
 import type { MetricsSource } from './metrics-source.ts';
-
-/** How the samples of a metric come about. Cells are those of the slot of the Service or endpoint. */
-export type Reading =
-  /** One own cell, summed over the threads. */
-  | { readonly kind: 'own'; readonly cell: number }
-  /** One shared word. */
-  | { readonly kind: 'word'; readonly cell: number }
-  /** Six own cells, one per code class. */
-  | { readonly kind: 'classes'; readonly cell: number }
-  /** One own cell per failure reason; reasons that never happened are left out. */
-  | { readonly kind: 'failures'; readonly cell: number }
-  /** Own cells, one per entry of `names`. */
-  | { readonly kind: 'named'; readonly cell: number; readonly names: readonly string[] }
-  | {
-      readonly kind: 'histogram';
-      readonly cell: number;
-      readonly buckets: number;
-      readonly subBits: number;
-      readonly sumCell: number;
-    }
-  /** One sample per name, 1 for the state that the word has. */
-  | { readonly kind: 'state'; readonly cell: number; readonly names: readonly string[] }
-  /** 1 while the word is 0. */
-  | { readonly kind: 'is-zero'; readonly cell: number }
-  /** What the limits of the renderer left out, by scope. */
-  | { readonly kind: 'omitted' }
-  | { readonly kind: 'figure'; readonly read: (source: MetricsSource) => Iterable<Sample> };
-
-/** Label values in the order of the metric's labels. */
-export interface Sample {
-  readonly labels: readonly string[];
-  readonly value: number;
-}
-
-export interface Metric {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
-  /** Base unit, '' for plain numbers. */
-  readonly unit: 'seconds' | 'bytes' | '';
-  /** One series per Service, per endpoint of a Service port, or for the whole process. */
-  readonly scope: 'service' | 'endpoint' | 'process';
-  /** Labels after those of the scope (`service`; `service`, `port`, `endpoint`). */
-  readonly labels: readonly string[];
-  readonly help: string;
-  readonly reading: Reading;
-}
-
-export const SCOPE_LABELS: Readonly<Record<Metric['scope'], readonly string[]>> = {
-  service: ['service'],
-  endpoint: ['service', 'port', 'endpoint'],
-  process: [],
-};
 
 /** Values of `code_class`, in the order of the counters: `none` is a request that ended without a response. */
 export const CODE_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -375,6 +324,15 @@ const PROCESS_METRICS: readonly Shape[] = [
         yield { labels: [thread, 'p99'], value: p99Ms / 1000 };
         yield { labels: [thread, 'max'], value: maxMs / 1000 };
       }
+    }),
+  },
+  {
+    name: 'maesh_sockets_info',
+    type: 'gauge',
+    labels: ['thread', 'kind'],
+    help: 'Always 1; "kind" is who makes the system calls for the connections of the thread: system or runtime (--sockets).',
+    reading: figure(function* (source) {
+      for (const { thread, kind } of source.sockets()) yield { labels: [thread, kind], value: 1 };
     }),
   },
   {

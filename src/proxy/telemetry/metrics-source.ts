@@ -46,6 +46,8 @@ export interface MetricsSource {
   brokenRules(): Iterable<BrokenRuleCount>;
   /** One entry per thread: `main`, `proxy-0` … */
   eventLoops(): Iterable<EventLoopDelay & { readonly thread: string }>;
+  /** One entry per proxy thread that has started. */
+  sockets(): Iterable<{ readonly thread: string; readonly kind: string }>;
   process(): ProcessFigures;
   build(): { readonly version: string; readonly node: string };
 }

@@ -20,7 +20,8 @@ import {
 import { Ledger } from '../ledger/ledger.ts';
 import { Placement } from '../ledger/placement.ts';
 import type { MetricLimits } from './metric-rows.ts';
-import { METRICS, SCOPE_LABELS } from './metric-table.ts';
+import { SCOPE_LABELS } from './metric.ts';
+import { METRICS } from './metric-table.ts';
 import type { MetricsSource } from './metrics-source.ts';
 import { EventLoopMonitor, readProcessFigures } from './process-figures.ts';
 import { renderMetrics } from './prometheus.ts';
@@ -69,6 +70,7 @@ function mesh(services: readonly Service[], threads = 2) {
     defects: () => [['dns', 4]],
     dnsQueries: () => [{ type: 'A', rcode: 'NOERROR', count: 3 }],
     accessLog: () => ({ written: 10, dropped: 2 }),
+    sockets: () => [{ thread: 'proxy-0', kind: 'system' }],
     eventLoops: () => [{ thread: 'main', p50Ms: 0.5, p99Ms: 2, maxMs: 10 }],
     process: () => readProcessFigures(systemClock.wallMs()),
     build: () => ({ version: '0.1.0 "x"\\\n', node: process.version }),

@@ -14,7 +14,8 @@ import {
   MetricRows,
   type Row,
 } from './metric-rows.ts';
-import { CODE_CLASSES, METRICS, type Metric, type Reading, type Sample } from './metric-table.ts';
+import type { Metric, Reading, Sample } from './metric.ts';
+import { CODE_CLASSES, METRICS } from './metric-table.ts';
 import type { MetricsSource } from './metrics-source.ts';
 
 /** The page in slices of some 64 KiB. Leaving the iteration early is fine. */

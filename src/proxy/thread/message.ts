@@ -2,6 +2,7 @@
 
 import type { ProxySettings } from '../../model/settings.ts';
 import type { ChunkMessage } from '../ledger/ledger.ts';
+import type { SocketKind } from '../net/socket.ts';
 import type { DeltaPart } from './delta-parts.ts';
 
 export interface ThreadData {
@@ -14,6 +15,8 @@ export interface ThreadData {
   readonly settings: ProxySettings;
   /** Of the `IdentityTrust` of all threads. */
   readonly trust: SharedArrayBuffer;
+  /** Of what this thread has open. */
+  readonly marks: SharedArrayBuffer;
 }
 
 export type ToThread =
@@ -40,7 +43,12 @@ export interface ListenFailure {
 
 export type FromThread =
   /** Warm and waiting for the first delta. */
-  | { readonly kind: 'started' }
+  | {
+      readonly kind: 'started';
+      readonly sockets: SocketKind;
+      /** Why it is not `system` although it might have been; '' otherwise. */
+      readonly reason: string;
+    }
   /** A part of a delta was applied, or met a defect. */
   | { readonly kind: 'taken' }
   /** Everything up to `version` is served, but for `failures`, which are all that stand now. */
@@ -75,3 +83,5 @@ export interface ThreadVitals {
   /** What callers hold now. */
   readonly callerBytes: number;
 }
+
+export type StartedMessage = Extract<FromThread, { readonly kind: 'started' }>;

@@ -17,11 +17,21 @@ import {
   type SlotKind,
 } from '../ledger/layout.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
+import type { SocketKind } from '../net/socket.ts';
+import { reclaim } from '../net/system/kernel.ts';
+import { shareMarks } from '../net/system/thread-marks.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
 import { type DeltaPart, deltaParts } from './delta-parts.ts';
-import type { FromThread, ListenFailure, ThreadData, ThreadVitals, ToThread } from './message.ts';
+import type {
+  FromThread,
+  ListenFailure,
+  StartedMessage,
+  ThreadData,
+  ThreadVitals,
+  ToThread,
+} from './message.ts';
 
 const ENTRY = new URL(
   import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js',
@@ -40,6 +50,7 @@ interface Thread {
   failures: readonly ListenFailure[];
   drained: (() => void) | null;
   vitals: ThreadVitals | null;
+  sockets: SocketKind | 'unknown';
   /** Warm; until then it has nothing, and then it gets everything. */
   started: boolean;
   /** What it is still to get; the first one may be sent in part. */
@@ -54,6 +65,7 @@ export interface ThreadState {
   readonly state: 'starting' | 'serving' | 'draining' | 'dead';
   readonly configVersion: number;
   readonly listeners: number;
+  readonly sockets: SocketKind | 'unknown';
 }
 
 export interface ThreadPoolOptions {
@@ -79,6 +91,7 @@ export class ThreadPool {
   readonly #lostShed: number[] = [];
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
+  readonly #toldSockets = new Set<string>();
   #version = 0;
   #started = false;
   #stopping = false;
@@ -160,7 +173,16 @@ export class ThreadPool {
               : 'starting',
       configVersion: thread?.version ?? 0,
       listeners: thread?.listeners ?? 0,
+      sockets: thread?.sockets ?? 'unknown',
     }));
+  }
+
+  /** Who makes the system calls of each thread that has started. */
+  *sockets(): Iterable<{ readonly thread: string; readonly kind: SocketKind }> {
+    for (const [index, thread] of this.#threads.entries()) {
+      const kind = thread?.sockets ?? 'unknown';
+      if (kind !== 'unknown') yield { thread: `proxy-${index}`, kind };
+    }
   }
 
   /** Event loop delay of each thread in its last second. */
@@ -241,6 +263,7 @@ export class ThreadPool {
   /** Resolves with null once the thread is warm, or with what ended it before. */
   #spawn(index: number): Promise<Error | null> {
     const { settings, clock } = this.#options;
+    const marks = shareMarks();
     const worker = new Worker(ENTRY, {
       workerData: {
         index,
@@ -248,6 +271,7 @@ export class ThreadPool {
         threads: this.#options.count,
         ownDials: this.#ownDials,
         trust: this.trust.buffer,
+        marks,
       } satisfies ThreadData,
       name: `proxy-${index}`,
     });
@@ -260,6 +284,7 @@ export class ThreadPool {
       failures: [],
       drained: null,
       vitals: null,
+      sockets: 'unknown',
       started: false,
       unsent: [],
       sentMs: null,
@@ -269,6 +294,7 @@ export class ThreadPool {
       const onMessage = (message: FromThread): void => {
         if (message.kind === 'started') {
           thread.started = true;
+          this.#noteSockets(thread, message);
           if (this.#version > 0) this.#post(thread, index, this.#everything());
           resolve(null);
         } else this.#onMessage(thread, message);
@@ -284,10 +310,22 @@ export class ThreadPool {
         this.#options.log.error('Proxy thread failed; it is replaced', { thread: index, error });
       });
       worker.on('exit', () => {
+        reclaim(marks);
         resolve(null);
         this.#onExit(thread, index);
       });
     });
+  }
+
+  /** Told by the first thread for all: what a self-test finds is the same on each, but for chance. */
+  #noteSockets(thread: Thread, { sockets, reason }: StartedMessage): void {
+    thread.sockets = sockets;
+    const isNew = !this.#toldSockets.has(`${sockets} ${reason}`);
+    this.#toldSockets.add(`${sockets} ${reason}`);
+    if (!isNew) return;
+    const { log } = this.#options;
+    if (reason === '') log.debug('Sockets', { sockets });
+    else log.warn('Sockets of the runtime are used, since the self-test failed', { reason });
   }
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {

@@ -4,7 +4,6 @@ import { BlockList, isIPv6 } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import assert from 'node:assert';
 import { systemClock } from '../../base/clock.ts';
-import { peerProbe } from '../../base/libc.ts';
 import { goFirst } from '../../base/priority.ts';
 import { systemRandom } from '../../base/random.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
@@ -20,7 +19,7 @@ import type { DeltaPart } from './delta-parts.ts';
 import type { FromThread, ThreadData, ToThread } from './message.ts';
 import { descriptorLimit } from '../net/descriptor-limit.ts';
 import { ProxyServer } from './server.ts';
-import { probeHandles } from '../net/socket.ts';
+import { openSockets, settle } from '../net/open-sockets.ts';
 import { warmUp } from './warm-up.ts';
 import { AccessLog } from '../telemetry/access-log.ts';
 import { FileSink } from '../telemetry/access-sink.ts';
@@ -28,12 +27,13 @@ import { EventLoopMonitor } from '../telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { settings, threads, ownDials, trust } = workerData as ThreadData;
+const { settings, threads, ownDials, trust, marks } = workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
 /** Timers of requests are armed by what peers send. */
 const clock = guard.clock('proxy');
+const opened = openSockets(settings.sockets, marks);
 const context = new ThreadContext({
   clock,
   random: systemRandom,
@@ -45,10 +45,10 @@ const context = new ThreadContext({
   ownDials,
   descriptors: descriptorLimit(),
   trust: new IdentityTrust(trust),
+  sockets: opened.sockets,
 });
 const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();
-context.probe = peerProbe();
 let version = 0;
 /** The last version that a defect kept from being applied whole. */
 let lost = 0;
@@ -92,7 +92,7 @@ context.room.onEvent = ({ scarce, source, connections, closed }): void => {
 
 async function start(): Promise<void> {
   goFirst();
-  await probeHandles();
+  await settle(context.sockets);
   context.wheel.start();
   await warmUp(context);
   if (settings.accessLog.format !== 'off') {
@@ -104,7 +104,7 @@ async function start(): Promise<void> {
     );
   }
   systemClock.every(VITALS_MS, sendVitals);
-  send({ kind: 'started' });
+  send({ kind: 'started', sockets: opened.sockets.kind, reason: opened.reason });
 }
 
 async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {

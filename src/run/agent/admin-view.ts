@@ -161,6 +161,10 @@ export class AgentView implements AdminView, MetricsSource {
     yield* this.#options.agent.threads.eventLoops();
   }
 
+  sockets(): ReturnType<MetricsSource['sockets']> {
+    return this.#options.agent.threads.sockets();
+  }
+
   process(): ProcessFigures {
     return readProcessFigures(this.#options.clock.wallMs());
   }

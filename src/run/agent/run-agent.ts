@@ -74,7 +74,7 @@ export async function runAgent(
     yieldCompilers();
     await Promise.all([agent.start(), feed.start()]);
     troubles.start();
-    log.info('Agent started', { node: settings.node, controller: settings.controller.host });
+    log.info('Agent started', whatStarted(settings, agent));
     const answering = feed.firstServed.then(async () => {
       yieldMain();
       await agent.answerNames();
@@ -93,6 +93,11 @@ export async function runAgent(
     await Promise.allSettled([feed.stop(), agent.stop(), admin.stop()]);
     return failCommand(io, thrown);
   }
+}
+
+function whatStarted({ node, controller }: NodeSettings, agent: Agent): Record<string, string> {
+  const kinds = new Set([...agent.threads.sockets()].map(({ kind }) => kind));
+  return { node, controller: controller.host, sockets: [...kinds].join() };
 }
 
 /** Held until the process ends. Throws a `MeshError` when another agent of the mesh runs in this network namespace. */

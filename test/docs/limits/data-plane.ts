@@ -9,17 +9,57 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Connections that wait to be accepted, per port and thread',
       'The kernel drops the SYN, and the caller tries again',
-      'proxy/http1/listener.ts BACKLOG',
+      'proxy/net/socket.ts BACKLOG',
     ],
     [
       'Bytes per read',
       'The rest comes with the next read; who reads slowly stops who sends',
-      'proxy/net/context.ts READ_BYTES',
+      'proxy/net/socket.ts READ_BYTES',
     ],
     [
       'Buffers of 16 KiB kept for later requests',
       'Further ones are left to the garbage collector',
       'proxy/net/context.ts SLABS_KEPT_MAX',
+    ],
+    [
+      'Memory of a thread that the kernel reads and writes',
+      'Buffers beyond it are ordinary ones, and copied before they are sent',
+      'proxy/net/system/kernel-interface.ts REGION_BYTES',
+    ],
+    [
+      'Descriptors that a thread may have for connections',
+      'Further ones are refused as by the system',
+      'proxy/net/system/thread-marks.ts DESCRIPTORS_MAX',
+    ],
+    [
+      'Events taken from the kernel at once',
+      'The others come with the next look',
+      'proxy/net/system/kernel-interface.ts EVENTS_MAX',
+    ],
+    [
+      'Looks at the kernel before timers and messages have their turn',
+      'They are late by as much as these looks take',
+      'proxy/net/system/event-loop.ts ROUNDS_MAX',
+    ],
+    [
+      'Events before timers and messages have their turn',
+      'As above',
+      'proxy/net/system/event-loop.ts WORK_MAX',
+    ],
+    [
+      'Longest wait of a thread without anything to do',
+      'It looks around and waits again',
+      'proxy/net/system/event-loop.ts WAIT_MS_MAX',
+    ],
+    [
+      'Reads of one connection in a row',
+      'Other connections have their turn',
+      'proxy/net/system/system-socket.ts READS_MAX',
+    ],
+    [
+      'Callers accepted in a row, per port',
+      'Other connections have their turn',
+      'proxy/net/system/system-listener.ts ACCEPTS_MAX',
     ],
     [
       'Bytes that wait for a slow reader in a copy of their own',

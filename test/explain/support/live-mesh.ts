@@ -29,6 +29,7 @@ import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
 import { Placement } from '../../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../../src/proxy/thread/server.ts';
+import { testSockets } from '../../support/sockets.ts';
 import { StrictGuard } from '../../support/strict-guard.ts';
 import { Callers } from './caller.ts';
 import type { Endpoints } from './endpoints.ts';
@@ -77,6 +78,7 @@ export class LiveMesh {
       guard: new StrictGuard(this.clock),
       settings,
       isTrusted,
+      sockets: testSockets(),
       connector: http1Connector,
     });
     this.#server = new ProxyServer(this.#context, this.#view, this.clock, random);

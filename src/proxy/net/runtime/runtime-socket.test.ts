@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { reset } from './socket.ts';
+import { RuntimeSocket } from './runtime-socket.ts';
 
 test('a peer that does not read cannot put off a reset', async (t) => {
   const { ours, peer } = await pair(t);
@@ -48,4 +48,8 @@ async function pair(t: TestContext): Promise<{ ours: net.Socket; peer: net.Socke
     server.close();
   });
   return { ours, peer };
+}
+
+function reset(socket: net.Socket): void {
+  new RuntimeSocket(socket, null).reset();
 }

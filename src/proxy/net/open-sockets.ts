@@ -1,0 +1,43 @@
+/** Decides, once per thread, which sockets it has. */
+
+import { peerProbe } from '../../base/libc.ts';
+import type { ProxySettings } from '../../model/settings.ts';
+import { probeHandles, RuntimeSockets } from './runtime/runtime-sockets.ts';
+import type { Sockets } from './socket.ts';
+import { openKernel } from './system/kernel.ts';
+import { selfTest } from './system/self-test.ts';
+import { SystemSockets } from './system/system-sockets.ts';
+import { marksOf } from './system/thread-marks.ts';
+
+export interface Opened {
+  readonly sockets: Sockets;
+  /** Why it is not `system` although it might have been; '' otherwise. */
+  readonly reason: string;
+}
+
+/** `marks` is what `shareMarks` made for this thread. @throws with `system`, where that cannot be */
+export function openSockets(choice: ProxySettings['sockets'], marks: SharedArrayBuffer): Opened {
+  if (choice === 'runtime') return { sockets: runtime(), reason: '' };
+  try {
+    return { sockets: system(marks), reason: '' };
+  } catch (error) {
+    if (choice === 'system') throw error;
+    return { sockets: runtime(), reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** @throws where the kernel or the runtime do not do as they should */
+function system(marks: SharedArrayBuffer): Sockets {
+  const kernel = openKernel(marksOf(marks));
+  selfTest(kernel);
+  return new SystemSockets(kernel);
+}
+
+function runtime(): RuntimeSockets {
+  return new RuntimeSockets(peerProbe());
+}
+
+/** Call once before listening. */
+export async function settle(sockets: Sockets): Promise<void> {
+  if (sockets instanceof RuntimeSockets) sockets.handlesWork = await probeHandles();
+}

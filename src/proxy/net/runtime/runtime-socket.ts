@@ -1,0 +1,257 @@
+/**
+ * Connections through the socket classes of the runtime, which read into the thread's one buffer (`onread`): no allocation
+ * and no stream event per read.
+ *
+ * `net.connect` takes `onread` openly. An accepted socket gets it only by wrapping its handle in a new Socket, which
+ * uses the private field `_handle`. `probeHandles()` tests at start-up that this works on the running Node; where it
+ * does not, accepted sockets fall back to 'data' events, which cost more and do the same.
+ */
+
+import net from 'node:net';
+import type { PeerProbe } from '../../../base/libc.ts';
+import {
+  type Accepted,
+  type DialOwner,
+  type Ends,
+  giveUp,
+  type Socket,
+  type SocketError,
+  type SocketOwner,
+  type Target,
+} from '../socket.ts';
+import type { RuntimeSockets } from './runtime-sockets.ts';
+
+interface HandleHolder {
+  _handle?: { readonly fd?: number; readonly writeQueueSize?: number } | null;
+}
+
+/** A connection that was accepted with `pauseOnConnect`. */
+export class RuntimeAccepted implements Accepted {
+  readonly remoteAddress: string;
+  readonly #sockets: RuntimeSockets;
+  readonly #accepted: net.Socket;
+
+  constructor(sockets: RuntimeSockets, accepted: net.Socket) {
+    this.#sockets = sockets;
+    this.#accepted = accepted;
+    this.remoteAddress = plainAddress(accepted.remoteAddress);
+  }
+
+  get descriptor(): number {
+    return Math.max(descriptorOf(this.#accepted), 0);
+  }
+
+  adopt(owner: SocketOwner): Socket {
+    const { handlesWork, readBuffer, probe } = this.#sockets;
+    const wrapped = handlesWork
+      ? wrapHandle(this.#accepted, readBuffer, (length) => {
+          deliver(socket, owner, readBuffer, length);
+          return true;
+        })
+      : null;
+    const inner = wrapped ?? this.#accepted;
+    const socket = new RuntimeSocket(inner, probe);
+    if (wrapped === null)
+      inner.on('data', (data: Buffer) => deliver(socket, owner, data, data.length));
+    watch(socket, inner, owner);
+    inner.resume();
+    return socket;
+  }
+
+  destroy(): void {
+    this.#accepted.destroy();
+  }
+}
+
+export function dialRuntime(sockets: RuntimeSockets, target: Target, owner: DialOwner): Socket {
+  const { readBuffer, probe } = sockets;
+  const inner: PatientSocket = new PatientSocket({
+    allowHalfOpen: true,
+    onread: {
+      buffer: readBuffer,
+      callback: (length) => {
+        deliver(socket, owner, readBuffer, length);
+        return true;
+      },
+    },
+  });
+  const socket = new RuntimeSocket(inner, probe);
+  inner.onWriteFailed = () => guard(socket, owner, () => owner.onWriteFailed());
+  inner.setNoDelay();
+  inner.connect({ host: target.address, port: target.port }, () =>
+    guard(socket, owner, () => owner.onConnect()),
+  );
+  watch(socket, inner, owner);
+  return socket;
+}
+
+export class RuntimeSocket implements Socket {
+  readonly #inner: net.Socket;
+  readonly #probe: PeerProbe | null;
+
+  constructor(inner: net.Socket, probe: PeerProbe | null) {
+    this.#inner = inner;
+    this.#probe = probe;
+  }
+
+  get connecting(): boolean {
+    return this.#inner.connecting;
+  }
+
+  get destroyed(): boolean {
+    return this.#inner.destroyed;
+  }
+
+  get isPaused(): boolean {
+    return this.#inner.isPaused();
+  }
+
+  get writableLength(): number {
+    return this.#inner.writableLength;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#inner.writableNeedDrain;
+  }
+
+  get bytesWritten(): number {
+    return this.#inner.bytesWritten;
+  }
+
+  ends(): Ends {
+    const { localAddress, localPort = 0, remoteAddress, remotePort = 0 } = this.#inner;
+    return {
+      localAddress: plainAddress(localAddress),
+      localPort,
+      remoteAddress: plainAddress(remoteAddress),
+      remotePort,
+    };
+  }
+
+  write(data: Buffer, start: number, end: number): boolean {
+    return this.#inner.write(data.subarray(start, end));
+  }
+
+  end(): void {
+    this.#inner.end();
+  }
+
+  destroySoon(): void {
+    this.#inner.destroySoon();
+  }
+
+  destroy(): void {
+    this.#inner.destroy();
+  }
+
+  /**
+   * While our half is being closed, behind all that was to be said, Node can neither reset nor afterwards close it, and
+   * would leave it open for ever: then it is closed plainly.
+   */
+  reset(): void {
+    const inner = this.#inner;
+    const isClosingHalf =
+      inner.writableEnded && !inner.writableFinished && inner.writableLength === 0;
+    if (inner.connecting || isClosingHalf) inner.destroy();
+    else inner.resetAndDestroy();
+  }
+
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    this.#inner.resume();
+  }
+
+  unsentBytes(): number {
+    const inner = this.#inner;
+    const descriptor = descriptorOf(inner);
+    const inKernel =
+      this.#probe === null || descriptor < 0 ? 0 : this.#probe.unacknowledged(descriptor);
+    return inner.writableLength + ((inner as HandleHolder)._handle?.writeQueueSize ?? 0) + inKernel;
+  }
+
+  peerState(): 'open' | 'closing' | 'gone' {
+    const descriptor = descriptorOf(this.#inner);
+    return this.#probe === null || descriptor < 0 ? 'open' : this.#probe.stateOf(descriptor);
+  }
+}
+
+/** -1 when not known. */
+function descriptorOf(socket: net.Socket): number {
+  return (socket as HandleHolder)._handle?.fd ?? -1;
+}
+
+/** IPv4 addresses on dual-stack sockets come as ::ffff:a.b.c.d. */
+function plainAddress(address = ''): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+export function wrapHandle(
+  accepted: net.Socket,
+  buffer: Buffer,
+  callback: (length: number) => boolean,
+): net.Socket | null {
+  const handle = (accepted as HandleHolder)._handle;
+  if (handle === undefined || handle === null) return null;
+  // The constructor takes `handle` and `onread` together; the public types know only one of them.
+  const options = { handle, allowHalfOpen: true, onread: { buffer, callback } };
+  return new net.Socket(options as object);
+}
+
+/** Codes of a write to a connection that is dead: whatever its peer had sent can be read to its end. */
+const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+/**
+ * A socket whose failed write does not destroy what has arrived. Who answers early and closes with our bytes unread (413, 401)
+ * resets the connection behind the answer; the kernel keeps the answer for us, but Node would drop it with the handle. After
+ * such a write the kernel tells of the reset as of an end, so the end is told with the error of the write.
+ */
+class PatientSocket extends net.Socket {
+  onWriteFailed: () => void = () => undefined;
+  #failure: NodeJS.ErrnoException | null = null;
+  #ended = false;
+
+  override destroy(error?: NodeJS.ErrnoException): this {
+    const isWrite = error?.syscall === 'write' || error?.syscall === 'writev';
+    if (error === undefined || !isWrite || !DEAD.has(error.code)) return super.destroy(error);
+    if (this.#ended || this.destroyed || this.#failure !== null) return super.destroy(error);
+    this.#failure = error;
+    this.onWriteFailed();
+    return this;
+  }
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk !== null) return super.push(chunk, encoding);
+    this.#ended = true;
+    if (this.#failure === null) return super.push(null);
+    super.destroy(this.#failure);
+    return false;
+  }
+}
+
+function watch(socket: Socket, inner: net.Socket, owner: SocketOwner): void {
+  let error: SocketError | null = null;
+  inner.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));
+  inner.on('end', () => guard(socket, owner, () => owner.onEnd()));
+  inner.on('drain', () => guard(socket, owner, () => owner.onDrain()));
+  inner.on('close', () => guard(socket, owner, () => owner.onClose(error)));
+}
+
+/** `guard` without a closure: the path of every read. */
+function deliver(socket: Socket, owner: SocketOwner, data: Buffer, length: number): void {
+  try {
+    owner.onData(data, length);
+  } catch (error) {
+    giveUp(socket, owner, error);
+  }
+}
+
+function guard(socket: Socket, owner: SocketOwner, run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    giveUp(socket, owner, error);
+  }
+}

@@ -1,0 +1,102 @@
+/** The sockets of one thread that go through the socket classes of the runtime. */
+
+import net from 'node:net';
+import type { PeerProbe } from '../../../base/libc.ts';
+import {
+  BACKLOG,
+  type DialOwner,
+  type ListenAt,
+  type ListeningSocket,
+  type ListenOwner,
+  READ_BYTES,
+  type Socket,
+  type Sockets,
+  type Target,
+} from '../socket.ts';
+import { dialRuntime, RuntimeAccepted, wrapHandle } from './runtime-socket.ts';
+
+export class RuntimeSockets implements Sockets {
+  readonly kind = 'runtime';
+  /** A socket holds what it could not send. */
+  readonly copies = false;
+  readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
+  readonly probe: PeerProbe | null;
+  /** Whether accepted sockets are adopted by their handles. */
+  handlesWork = true;
+
+  constructor(probe: PeerProbe | null) {
+    this.probe = probe;
+  }
+
+  allocate(bytes: number): Buffer<ArrayBuffer> {
+    return Buffer.allocUnsafeSlow(bytes);
+  }
+
+  async listen({ address, port }: ListenAt, owner: ListenOwner): Promise<ListeningSocket> {
+    if (address !== '') return await this.#bind(address, port, owner);
+    try {
+      return await this.#bind('::', port, owner);
+    } catch (error) {
+      if (!isWithoutIpv6(error)) throw error;
+      return await this.#bind('0.0.0.0', port, owner);
+    }
+  }
+
+  dial(target: Target, owner: DialOwner): Socket {
+    return dialRuntime(this, target, owner);
+  }
+
+  #bind(host: string, port: number, owner: ListenOwner): Promise<ListeningSocket> {
+    return new Promise((resolve, reject) => {
+      const server = net.createServer(
+        { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
+        (socket) => owner.onAccept(new RuntimeAccepted(this, socket)),
+      );
+      server.once('error', reject);
+      server.listen({ host, port, backlog: BACKLOG, reusePort: true }, () => {
+        server.removeListener('error', reject);
+        // What fails later is a single accept (too many open files); the listener goes on.
+        server.on('error', () => owner.onAcceptFailed());
+        const bound = server.address();
+        resolve({
+          port: bound === null || typeof bound === 'string' ? port : bound.port,
+          close: () => void (server.listening && server.close()),
+        });
+      });
+    });
+  }
+}
+
+function isWithoutIpv6(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : '';
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
+}
+
+/** Whether an accepted socket can be adopted by its handle on this runtime. */
+export function probeHandles(): Promise<boolean> {
+  return new Promise<boolean>((resolve) => {
+    const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
+      const buffer = Buffer.alloc(16);
+      const socket = wrapHandle(accepted, buffer, (length) => {
+        socket?.end(buffer.subarray(0, length));
+        return true;
+      });
+      if (socket === null) accepted.destroy();
+      else socket.resume();
+    });
+    server.on('error', () => resolve(false));
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as net.AddressInfo;
+      let echoed = '';
+      const client = net.connect(port, '127.0.0.1', () => client.end('probe'));
+      client.setTimeout(2_000, () => client.destroy());
+      client.on('data', (data) => (echoed += data.toString()));
+      client.on('error', () => resolve(false));
+      client.on('close', () => {
+        server.close();
+        resolve(echoed === 'probe');
+      });
+    });
+  });
+}

@@ -1,0 +1,31 @@
+/** Error numbers of the system, and what owners of sockets are told of them. */
+
+import { constants } from 'node:os';
+import type { SocketError } from '../socket.ts';
+
+export const { EINTR, EAGAIN, EMFILE, ENFILE, EINPROGRESS } = constants.errno;
+/** Not among the constants of the runtime. */
+const MORE: Readonly<Record<string, number>> = { EHOSTDOWN: 112, ENONET: 64 };
+
+const ERRORS = new Map<number, SocketError>(
+  Object.entries({ ...constants.errno, ...MORE })
+    // The system has two names for this one.
+    .filter(([code]) => code !== 'EWOULDBLOCK')
+    .map(([code, number]) => [number, Object.freeze({ code })]),
+);
+
+/** The same object for the same number. */
+export function errorOf(errno: number): SocketError {
+  let error = ERRORS.get(errno);
+  if (error === undefined) {
+    error = Object.freeze({ code: `E${errno}` });
+    ERRORS.set(errno, error);
+  }
+  return error;
+}
+
+/** For callers that want one to throw. */
+export function systemError(errno: number, call: string): Error {
+  const { code } = errorOf(errno);
+  return Object.assign(new Error(`${call} ${code}`), { code, errno: -errno, syscall: call });
+}

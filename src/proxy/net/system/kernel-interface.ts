@@ -1,0 +1,80 @@
+/** What the sockets of a thread ask of the kernel, in terms of places in one region of memory. */
+
+export interface Kernel {
+  /** The region. */
+  readonly memory: Buffer<ArrayBuffer>;
+  /** Descriptor of the epoll set of the runtime's own event loop. */
+  readonly backend: number;
+  /** Milliseconds until the runtime's event loop has something to do; -1 when nothing is planned. */
+  readonly backendTimeout: () => number;
+  /** Events that the runtime's event loop has found so far; it may come round. */
+  readonly backendEvents: () => number;
+
+  createEpoll(): number;
+  /** `generation` comes back with each event. */
+  control(epoll: number, operation: number, fd: number, events: number, generation: number): number;
+  /** Number of events, at most EVENTS_MAX; 0 when the time is over. */
+  wait(epoll: number, timeoutMs: number): number;
+  eventMask(index: number): number;
+  eventDescriptor(index: number): number;
+  eventGeneration(index: number): number;
+
+  /** A TCP socket that never blocks. */
+  socket(family: number): number;
+  /** The address stands at ADDRESS_AT. */
+  bind(fd: number, addressBytes: number): number;
+  listen(fd: number, backlog: number): number;
+  /** Leaves the address of the peer at ADDRESS_AT. */
+  accept(fd: number): number;
+  /** The address stands at ADDRESS_AT. */
+  connect(fd: number, addressBytes: number): number;
+  /** Leaves it at ADDRESS_AT. */
+  localAddress(fd: number): number;
+  setOption(fd: number, level: number, name: number, value: number): number;
+  /** SO_LINGER with a time of 0: the next `close` sends a reset. */
+  setReset(fd: number): number;
+  option(fd: number, level: number, name: number): number;
+  /** Bytes that the peer has not acknowledged. */
+  unacknowledged(fd: number): number;
+  receive(fd: number, at: number, length: number): number;
+  send(fd: number, at: number, length: number): number;
+  /** Closes our half. */
+  shutdown(fd: number): number;
+  close(fd: number): number;
+}
+
+/** Opened by this thread alone, one for all its sockets. */
+export const REGION_BYTES = 67_108_864;
+/** `struct sockaddr_storage`. */
+export const ADDRESS_AT = 0;
+export const ADDRESS_ROOM = 128;
+export const LENGTH_AT = 128;
+export const OPTION_AT = 136;
+/** `uv_metrics_t`. */
+export const METRICS_AT = 4_096;
+/** One `struct epoll_event` on its way to the kernel. */
+export const EVENT_AT = 160;
+/** Those that came from it. */
+export const EVENTS_AT = 8_192;
+export const EVENTS_MAX = 256;
+/** Behind it everything is the callers'. */
+export const FREE_AT = 16_384;
+
+export const EPOLL_ADD = 1;
+export const EPOLL_MOD = 3;
+export const EPOLLIN = 0x1;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+export const EPOLLRDHUP = 0x2000;
+/** Told once per change, not as long as it is so. */
+export const EPOLLET = 0x80000000 | 0;
+
+export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
+export const SO_ERROR = 4;
+export const SO_REUSEPORT = 15;
+export const IPPROTO_TCP = 6;
+export const TCP_NODELAY = 1;
+export const IPPROTO_IPV6 = 41;
+export const IPV6_V6ONLY = 26;

@@ -1,0 +1,126 @@
+/** A listening socket: takes callers in batches. */
+
+import { BACKLOG, type ListenAt, type ListeningSocket, type ListenOwner } from '../socket.ts';
+import { EAGAIN, EINTR, EMFILE, ENFILE, systemError } from './errno.ts';
+import type { Watcher } from './event-loop.ts';
+import {
+  EPOLLIN,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_V6ONLY,
+  type Kernel,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SOL_SOCKET,
+  TCP_NODELAY,
+} from './kernel-interface.ts';
+import { addressIn, AF_INET6, familyOf, portIn, putAddress } from './socket-address.ts';
+import { SystemSocket } from './system-socket.ts';
+import type { SystemSockets } from './system-sockets.ts';
+
+/** Callers taken per event; the others stay in the queue for the next turn. */
+const ACCEPTS_MAX = 64;
+
+/** @throws the error of the system */
+export function listenOn(
+  sockets: SystemSockets,
+  { address, port }: ListenAt,
+  owner: ListenOwner,
+): ListeningSocket {
+  if (address !== '') return open(sockets, { address, port }, owner);
+  try {
+    return open(sockets, { address: '::', port }, owner);
+  } catch (error) {
+    if (!isWithoutIpv6(error)) throw error;
+    return open(sockets, { address: '0.0.0.0', port }, owner);
+  }
+}
+
+function isWithoutIpv6(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : '';
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
+}
+
+function open(sockets: SystemSockets, at: ListenAt, owner: ListenOwner): ListeningSocket {
+  const { kernel } = sockets;
+  const family = familyOf(at.address);
+  const fd = must(kernel.socket(family), 'socket');
+  try {
+    must(kernel.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
+    must(kernel.setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'setsockopt');
+    // Accepted sockets have it from their listener.
+    must(kernel.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1), 'setsockopt');
+    if (family === AF_INET6) must(kernel.setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0), 'setsockopt');
+    must(kernel.bind(fd, putAddress(kernel.memory, at.address, at.port)), 'bind');
+    must(kernel.listen(fd, BACKLOG), 'listen');
+    must(kernel.localAddress(fd), 'getsockname');
+    const listener = new SystemListener(sockets, fd, portIn(kernel.memory), owner);
+    must(sockets.loop.watch(listener, EPOLLIN), 'epoll_ctl');
+    return listener;
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
+}
+
+function must(result: number, call: string): number {
+  if (result < 0) throw systemError(-result, call);
+  return result;
+}
+
+class SystemListener implements ListeningSocket, Watcher {
+  readonly descriptor: number;
+  readonly port: number;
+  generation = 0;
+  readonly #sockets: SystemSockets;
+  readonly #owner: ListenOwner;
+  #closed = false;
+
+  constructor(sockets: SystemSockets, descriptor: number, port: number, owner: ListenOwner) {
+    this.#sockets = sockets;
+    this.descriptor = descriptor;
+    this.port = port;
+    this.#owner = owner;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#sockets.loop.forget(this);
+    this.#sockets.kernel.close(this.descriptor);
+  }
+
+  onEvents(): void {
+    const { kernel } = this.#sockets;
+    for (let i = 0; i < ACCEPTS_MAX && !this.#closed; i++) {
+      const fd = kernel.accept(this.descriptor);
+      if (fd === -EAGAIN) return;
+      if (fd >= 0) this.#owner.onAccept(this.#accepted(fd, kernel));
+      else if (fd !== -EINTR) {
+        this.#owner.onAcceptFailed();
+        return this.#refuse(-fd);
+      }
+    }
+  }
+
+  onTurn(): void {
+    // Listeners ask for none.
+  }
+
+  #accepted(fd: number, { memory }: Kernel): SystemSocket {
+    return new SystemSocket(this.#sockets, fd, addressIn(memory), portIn(memory));
+  }
+
+  /** Whoever waits in the queue would be told of again and again: all are let go of, with the descriptor kept for that. */
+  #refuse(errno: number): void {
+    if (errno !== EMFILE && errno !== ENFILE) return;
+    const { kernel } = this.#sockets;
+    this.#sockets.withSpare(() => {
+      for (let i = 0; i < BACKLOG; i++) {
+        const fd = kernel.accept(this.descriptor);
+        if (fd >= 0) kernel.close(fd);
+        else if (fd !== -EINTR) return;
+      }
+    });
+  }
+}

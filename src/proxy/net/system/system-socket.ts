@@ -1,0 +1,374 @@
+/**
+ * A connection that this thread drives itself. Events are told once per change: what is known of the socket is kept here,
+ * and a pause costs no call. What the kernel does not take is copied to slabs and sent when there is room.
+ *
+ *   dialled ──► connecting ──┐
+ *   accepted ────────────────┴──► open ──► our half closed, their half closed ──► destroyed ──► onClose
+ */
+
+import {
+  type Accepted,
+  type DialOwner,
+  type Ends,
+  giveUp,
+  HIGH_WATER_BYTES,
+  READ_BYTES,
+  type Socket,
+  type SocketError,
+  type SocketOwner,
+  type Target,
+} from '../socket.ts';
+import { EAGAIN, EINPROGRESS, EINTR, errorOf } from './errno.ts';
+import type { Watcher } from './event-loop.ts';
+import {
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  IPPROTO_TCP,
+  SO_ERROR,
+  SOL_SOCKET,
+  TCP_NODELAY,
+} from './kernel-interface.ts';
+import { READ_AT, STAGE_AT } from './region.ts';
+import { addressIn, familyOf, portIn, putAddress } from './socket-address.ts';
+import type { SystemSockets } from './system-sockets.ts';
+import { Waiting } from './waiting.ts';
+
+const READS = EPOLLIN | EPOLLRDHUP | EPOLLET;
+const BOTH = READS | EPOLLOUT;
+/** Reads of one connection before others have their turn. */
+const READS_MAX = 4;
+/** Of a write: the connection is dead, and whatever its peer had sent can be read to its end. */
+const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+export class SystemSocket implements Socket, Accepted, Watcher {
+  readonly descriptor: number;
+  generation = 0;
+  remoteAddress: string;
+  remotePort: number;
+  connecting = false;
+  destroyed = false;
+  isPaused = false;
+  bytesWritten = 0;
+  writableNeedDrain = false;
+  readonly #sockets: SystemSockets;
+  #owner: SocketOwner | null = null;
+  /** Set for a connection that we opened: it learns of a failed write before the end. */
+  #dialOwner: DialOwner | null = null;
+  #waiting: Waiting | null = null;
+  /** There may be something to read. */
+  #readable = false;
+  /** Of EPOLLRDHUP, EPOLLHUP and EPOLLERR, what was seen so far. */
+  #hangUp = 0;
+  #watchesWrites = false;
+  #hasTurn = false;
+  /** The peer's FIN was read. */
+  #ended = false;
+  /** `end` was called … */
+  #ending = false;
+  /** … and everything is with the kernel. */
+  #finished = false;
+  #closesWhenFinished = false;
+  /** Why it closes, or why nothing can be written any more. */
+  #error: SocketError | null = null;
+  #writeFailed = false;
+  #owesWriteFailed = false;
+
+  constructor(sockets: SystemSockets, descriptor: number, address: string, port: number) {
+    this.#sockets = sockets;
+    this.descriptor = descriptor;
+    this.remoteAddress = address;
+    this.remotePort = port;
+  }
+
+  /** Opens a connection; whatever goes wrong is told later. */
+  static dial(sockets: SystemSockets, target: Target, owner: DialOwner): SystemSocket {
+    const { kernel } = sockets;
+    const fd = kernel.socket(familyOf(target.address));
+    const socket = new SystemSocket(sockets, fd, target.address, target.port);
+    socket.#owner = owner;
+    socket.#dialOwner = owner;
+    socket.connecting = true;
+    if (fd < 0) {
+      socket.#fail(-fd);
+      return socket;
+    }
+    kernel.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    const result = kernel.connect(fd, putAddress(kernel.memory, target.address, target.port));
+    if (result < 0 && result !== -EINPROGRESS && result !== -EINTR) socket.#fail(-result);
+    else socket.#watch(BOTH);
+    return socket;
+  }
+
+  adopt(owner: SocketOwner): Socket {
+    this.#owner = owner;
+    this.#watch(READS);
+    return this;
+  }
+
+  get writableLength(): number {
+    return this.#waiting === null ? 0 : this.#waiting.bytes;
+  }
+
+  ends(): Ends {
+    const { remoteAddress, remotePort } = this;
+    const { kernel } = this.#sockets;
+    if (this.destroyed || kernel.localAddress(this.descriptor) < 0)
+      return { localAddress: '', localPort: 0, remoteAddress, remotePort };
+    const { memory } = kernel;
+    return {
+      localAddress: addressIn(memory),
+      localPort: portIn(memory),
+      remoteAddress,
+      remotePort,
+    };
+  }
+
+  write(data: Buffer, start: number, end: number): boolean {
+    if (this.destroyed || this.#ending || this.#writeFailed) return false;
+    this.bytesWritten += end - start;
+    let at = start;
+    if (!this.connecting && this.writableLength === 0) {
+      at = this.#send(data, start, end);
+      if (at === end) return true;
+      if (at < 0) return false;
+    }
+    this.#waiting ??= new Waiting(this.#sockets.region);
+    this.#waiting.add(data, at, end);
+    if (this.#waiting.bytes >= HIGH_WATER_BYTES) this.writableNeedDrain = true;
+    if (!this.#watchesWrites) this.#watchWrites();
+    return !this.writableNeedDrain;
+  }
+
+  end(): void {
+    if (this.#ending || this.destroyed) return;
+    this.#ending = true;
+    if (!this.connecting && this.writableLength === 0) this.#finish();
+  }
+
+  destroySoon(): void {
+    this.end();
+    if (this.#finished) this.destroy();
+    else this.#closesWhenFinished = true;
+  }
+
+  destroy(): void {
+    if (this.destroyed) return;
+    this.destroyed = true;
+    this.connecting = false;
+    this.writableNeedDrain = false;
+    this.#waiting?.drop();
+    this.#waiting = null;
+    const { loop, kernel } = this.#sockets;
+    if (this.descriptor >= 0) {
+      loop.forget(this);
+      kernel.close(this.descriptor);
+    }
+    this.#takeTurn();
+  }
+
+  reset(): void {
+    if (this.destroyed) return;
+    if (!this.connecting) this.#sockets.kernel.setReset(this.descriptor);
+    this.destroy();
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    if (this.#readable) this.#takeTurn();
+  }
+
+  unsentBytes(): number {
+    if (this.destroyed) return 0;
+    const inKernel = this.#sockets.kernel.unacknowledged(this.descriptor);
+    return this.writableLength + Math.max(inKernel, 0);
+  }
+
+  peerState(): 'open' | 'closing' | 'gone' {
+    if (this.destroyed || (this.#hangUp & (EPOLLERR | EPOLLHUP)) !== 0) return 'gone';
+    return this.#hangUp === 0 ? 'open' : 'closing';
+  }
+
+  onEvents(mask: number): void {
+    if (this.connecting && !this.#connected(mask)) return;
+    if ((mask & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) {
+      this.#hangUp |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+      this.#readable = true;
+    }
+    if ((mask & EPOLLOUT) !== 0 && this.#waiting !== null) this.#flush();
+    // A dead connection takes nothing more, and what it has for us ends with the error.
+    if (this.#readable && !this.isPaused) this.#read();
+  }
+
+  onTurn(): void {
+    this.#hasTurn = false;
+    const owner = this.#owner;
+    if (owner === null) return;
+    if (this.destroyed) {
+      this.#owner = null;
+      this.#dialOwner = null;
+      try {
+        owner.onClose(this.#error);
+      } catch (error) {
+        giveUp(this, owner, error);
+      }
+      return;
+    }
+    if (this.#owesWriteFailed) {
+      this.#owesWriteFailed = false;
+      this.#tell(TELL_WRITE_FAILED);
+    }
+    if (this.#readable && !this.isPaused) this.#read();
+  }
+
+  #watch(events: number): void {
+    this.#watchesWrites = (events & EPOLLOUT) !== 0;
+    const result = this.#sockets.loop.watch(this, events);
+    if (result < 0) this.#fail(-result);
+  }
+
+  #watchWrites(): void {
+    this.#watchesWrites = true;
+    const result = this.#sockets.loop.rewatch(this, BOTH);
+    if (result < 0) this.#fail(-result);
+  }
+
+  /** False when it does not stand, or not yet. */
+  #connected(mask: number): boolean {
+    if ((mask & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return false;
+    const errno = this.#sockets.kernel.option(this.descriptor, SOL_SOCKET, SO_ERROR);
+    if (errno !== 0) {
+      this.#fail(Math.abs(errno));
+      return false;
+    }
+    this.connecting = false;
+    this.#tell(TELL_CONNECT);
+    if (this.destroyed) return false;
+    if (this.#waiting === null && this.#ending) this.#finish();
+    return !this.destroyed;
+  }
+
+  #read(): void {
+    const { kernel, readBuffer } = this.#sockets;
+    for (let reads = 0; this.#readable && !this.isPaused && !this.destroyed; reads++) {
+      if (reads === READS_MAX) return this.#takeTurn();
+      const got = kernel.receive(this.descriptor, READ_AT, READ_BYTES);
+      if (got > 0) {
+        // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
+        if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
+        const owner = this.#owner as SocketOwner;
+        try {
+          owner.onData(readBuffer, got);
+        } catch (error) {
+          giveUp(this, owner, error);
+        }
+      } else if (got === 0) this.#end();
+      else if (got === -EAGAIN) this.#readable = false;
+      else if (got !== -EINTR) this.#fail(-got);
+    }
+  }
+
+  #end(): void {
+    this.#readable = false;
+    if (this.#ended) return;
+    this.#ended = true;
+    // After a failed write the kernel tells of a reset as of an end.
+    if (this.#writeFailed) return this.destroy();
+    this.#tell(TELL_END);
+    if (this.#finished) this.destroy();
+  }
+
+  /** Sends what the kernel takes and returns where it came to; -1 when the connection failed. */
+  #send(data: Buffer, start: number, end: number): number {
+    const { region } = this.#sockets;
+    const offset = region.offsetOf(data);
+    let at = start;
+    while (at < end) {
+      const length = offset < 0 ? region.stage(data, at, end) : end - at;
+      const from = offset < 0 ? STAGE_AT : offset + at;
+      const sent = this.#sockets.kernel.send(this.descriptor, from, length);
+      if (sent > 0) at += sent;
+      if (sent === length || sent === -EINTR) continue;
+      if (sent >= 0 || sent === -EAGAIN) return at;
+      this.#cannotWrite(-sent);
+      return -1;
+    }
+    return at;
+  }
+
+  /** There is room in the kernel again. */
+  #flush(): void {
+    const waiting = this.#waiting as Waiting;
+    for (let piece = waiting.first; piece !== undefined; piece = waiting.first) {
+      const at = this.#send(piece.data, piece.start, piece.end);
+      if (at < 0) return;
+      if (!waiting.sent(piece, at)) return;
+    }
+    this.#waiting = null;
+    if (this.writableNeedDrain) {
+      this.writableNeedDrain = false;
+      this.#tell(TELL_DRAIN);
+    }
+    if (this.#ending && !this.#finished && !this.destroyed && this.writableLength === 0)
+      this.#finish();
+  }
+
+  #finish(): void {
+    // That the peer has reset it meanwhile is told by the next read.
+    this.#sockets.kernel.shutdown(this.descriptor);
+    this.#finished = true;
+    if (this.#ended || this.#closesWhenFinished) this.destroy();
+  }
+
+  #cannotWrite(errno: number): void {
+    const error = errorOf(errno);
+    if (this.#dialOwner === null || this.#ended || !DEAD.has(error.code)) return this.#fail(errno);
+    this.#error = error;
+    this.#writeFailed = true;
+    this.#owesWriteFailed = true;
+    this.#waiting?.drop();
+    this.#waiting = null;
+    this.writableNeedDrain = false;
+    // The event of the reset may have come already.
+    this.#hangUp |= EPOLLERR;
+    this.#readable = true;
+    this.#takeTurn();
+  }
+
+  #fail(errno: number): void {
+    if (this.destroyed) return;
+    this.#error ??= errorOf(errno);
+    this.destroy();
+  }
+
+  #takeTurn(): void {
+    if (this.#hasTurn) return;
+    this.#hasTurn = true;
+    this.#sockets.loop.later(this);
+  }
+
+  #tell(what: number): void {
+    const owner = this.#owner as SocketOwner;
+    try {
+      if (what === TELL_END) owner.onEnd();
+      else if (what === TELL_DRAIN) owner.onDrain();
+      else if (what === TELL_CONNECT) this.#dialOwner?.onConnect();
+      else this.#dialOwner?.onWriteFailed();
+    } catch (error) {
+      giveUp(this, owner, error);
+    }
+  }
+}
+
+const TELL_END = 0;
+const TELL_DRAIN = 1;
+const TELL_CONNECT = 2;
+const TELL_WRITE_FAILED = 3;
