@@ -3,6 +3,7 @@ import { CONFIG_TARGETS } from './config.ts';
 import { DISCOVERY_TARGETS } from './discovery.ts';
 import { HTTP1_TARGETS } from './http1.ts';
 import { responseRewriteTarget, rewriteTarget } from './rewrite.ts';
+import { SOCKET_TARGETS } from './sockets.ts';
 import type { FuzzTarget } from './target.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
@@ -11,4 +12,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...HTTP1_TARGETS.filter(({ name }) => name === 'response-head').map(responseRewriteTarget),
   ...CONFIG_TARGETS,
   ...DISCOVERY_TARGETS,
+  ...SOCKET_TARGETS,
 ];

@@ -7,6 +7,7 @@ import type { Sockets } from './socket.ts';
 import { openKernel } from './system/kernel.ts';
 import { selfTest } from './system/self-test.ts';
 import { SystemSockets } from './system/system-sockets.ts';
+import { ThreadIo } from './system/thread-io.ts';
 import { marksOf } from './system/thread-marks.ts';
 
 export interface Opened {
@@ -30,7 +31,7 @@ export function openSockets(choice: ProxySettings['sockets'], marks: SharedArray
 function system(marks: SharedArrayBuffer): Sockets {
   const kernel = openKernel(marksOf(marks));
   selfTest(kernel);
-  return new SystemSockets(kernel);
+  return new SystemSockets(new ThreadIo(kernel));
 }
 
 function runtime(): RuntimeSockets {

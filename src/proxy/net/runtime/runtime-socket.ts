@@ -19,7 +19,15 @@ import {
   type SocketOwner,
   type Target,
 } from '../socket.ts';
-import type { RuntimeSockets } from './runtime-sockets.ts';
+
+/** What all of them share on a thread. */
+export interface RuntimeParts {
+  readonly readBuffer: Buffer;
+  /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
+  readonly probe: PeerProbe | null;
+  /** Whether accepted sockets are adopted by their handles. */
+  readonly handlesWork: boolean;
+}
 
 interface HandleHolder {
   _handle?: { readonly fd?: number; readonly writeQueueSize?: number } | null;
@@ -28,10 +36,10 @@ interface HandleHolder {
 /** A connection that was accepted with `pauseOnConnect`. */
 export class RuntimeAccepted implements Accepted {
   readonly remoteAddress: string;
-  readonly #sockets: RuntimeSockets;
+  readonly #sockets: RuntimeParts;
   readonly #accepted: net.Socket;
 
-  constructor(sockets: RuntimeSockets, accepted: net.Socket) {
+  constructor(sockets: RuntimeParts, accepted: net.Socket) {
     this.#sockets = sockets;
     this.#accepted = accepted;
     this.remoteAddress = plainAddress(accepted.remoteAddress);
@@ -63,7 +71,7 @@ export class RuntimeAccepted implements Accepted {
   }
 }
 
-export function dialRuntime(sockets: RuntimeSockets, target: Target, owner: DialOwner): Socket {
+export function dialRuntime(sockets: RuntimeParts, target: Target, owner: DialOwner): Socket {
   const { readBuffer, probe } = sockets;
   const inner: PatientSocket = new PatientSocket({
     allowHalfOpen: true,

@@ -13,16 +13,14 @@ import {
   type Sockets,
   type Target,
 } from '../socket.ts';
-import { dialRuntime, RuntimeAccepted, wrapHandle } from './runtime-socket.ts';
+import { dialRuntime, RuntimeAccepted, type RuntimeParts, wrapHandle } from './runtime-socket.ts';
 
-export class RuntimeSockets implements Sockets {
+export class RuntimeSockets implements Sockets, RuntimeParts {
   readonly kind = 'runtime';
   /** A socket holds what it could not send. */
   readonly copies = false;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
   readonly probe: PeerProbe | null;
-  /** Whether accepted sockets are adopted by their handles. */
   handlesWork = true;
 
   constructor(probe: PeerProbe | null) {

@@ -26,8 +26,36 @@ const WORK_MAX = 512;
 /** A wait without a plan ends then, should anything of the runtime go unseen. */
 const WAIT_MS_MAX = 250;
 
+/** Who calls the next turn. */
+export interface Planner {
+  plan(turn: () => void): { ref(): unknown; unref(): unknown };
+  cancel(planned: ReturnType<Planner['plan']>): void;
+  /** Whether turns follow each other from now on. */
+  hold(isHeld: boolean): void;
+}
+
+/** The event loop of the runtime. */
+class Immediates implements Planner {
+  /** While this one is held, the runtime believes that it has something to wait for, and tells when. */
+  readonly #anchor: MessagePort = new MessageChannel().port1;
+
+  plan(turn: () => void): NodeJS.Immediate {
+    return setImmediate(turn);
+  }
+
+  cancel(planned: NodeJS.Immediate): void {
+    clearImmediate(planned);
+  }
+
+  hold(isHeld: boolean): void {
+    if (isHeld) this.#anchor.ref();
+    else this.#anchor.unref();
+  }
+}
+
 export class EventLoop {
   readonly kernel: Kernel;
+  readonly #planner: Planner;
   readonly #epoll: number;
   readonly #watchers: (Watcher | undefined)[] = [];
   #watched = 0;
@@ -42,13 +70,12 @@ export class EventLoop {
   #backendEvents = -1;
   /** The last look found nothing. */
   #idle = false;
-  /** While this one is open, the runtime believes that it has something to wait for, and tells when. */
-  #anchor: MessagePort | null = null;
   readonly #turn = (): void => this.#run();
 
   /** @throws when the kernel refuses */
-  constructor(kernel: Kernel) {
+  constructor(kernel: Kernel, planner: Planner = new Immediates()) {
     this.kernel = kernel;
+    this.#planner = planner;
     this.#epoll = must(kernel.createEpoll());
     must(kernel.control(this.#epoll, EPOLL_ADD, kernel.backend, EPOLLIN, 0));
   }
@@ -101,18 +128,17 @@ export class EventLoop {
     if (this.#running) return;
     this.#running = true;
     this.#idle = false;
-    this.#anchor ??= new MessageChannel().port1;
-    this.#anchor.ref();
-    setImmediate(this.#turn);
+    this.#planner.hold(true);
+    this.#planner.plan(this.#turn);
   }
 
   #run(): void {
-    const next = setImmediate(this.#turn);
+    const next = this.#planner.plan(this.#turn);
     const isFresh = this.#runLater();
     if (this.#watched === 0 && this.#later.length === 0) {
-      clearImmediate(next);
+      this.#planner.cancel(next);
       this.#running = false;
-      this.#anchor?.unref();
+      this.#planner.hold(false);
       return;
     }
     // Promises of what has just run are waited for as well.
@@ -136,7 +162,7 @@ export class EventLoop {
    * look of the runtime at the kernel lie only the events that this look found, and what their handlers begin to wait for
    * becomes known to the kernel with the next look. So after a look that found something there must be another one.
    */
-  #wait(next: NodeJS.Immediate): number {
+  #wait(next: ReturnType<Planner['plan']>): number {
     if (!this.#idle || this.#later.length > 0) return this.#look(0);
     const events = this.kernel.backendEvents();
     if (events !== this.#backendEvents) {

@@ -16,23 +16,23 @@ import {
 } from './kernel-interface.ts';
 import { addressIn, AF_INET6, familyOf, portIn, putAddress } from './socket-address.ts';
 import { SystemSocket } from './system-socket.ts';
-import type { SystemSockets } from './system-sockets.ts';
+import type { ThreadIo } from './thread-io.ts';
 
 /** Callers taken per event; the others stay in the queue for the next turn. */
 const ACCEPTS_MAX = 64;
 
 /** @throws the error of the system */
 export function listenOn(
-  sockets: SystemSockets,
+  io: ThreadIo,
   { address, port }: ListenAt,
   owner: ListenOwner,
 ): ListeningSocket {
-  if (address !== '') return open(sockets, { address, port }, owner);
+  if (address !== '') return open(io, { address, port }, owner);
   try {
-    return open(sockets, { address: '::', port }, owner);
+    return open(io, { address: '::', port }, owner);
   } catch (error) {
     if (!isWithoutIpv6(error)) throw error;
-    return open(sockets, { address: '0.0.0.0', port }, owner);
+    return open(io, { address: '0.0.0.0', port }, owner);
   }
 }
 
@@ -41,8 +41,8 @@ function isWithoutIpv6(error: unknown): boolean {
   return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
 }
 
-function open(sockets: SystemSockets, at: ListenAt, owner: ListenOwner): ListeningSocket {
-  const { kernel } = sockets;
+function open(io: ThreadIo, at: ListenAt, owner: ListenOwner): ListeningSocket {
+  const { kernel } = io;
   const family = familyOf(at.address);
   const fd = must(kernel.socket(family), 'socket');
   try {
@@ -54,8 +54,8 @@ function open(sockets: SystemSockets, at: ListenAt, owner: ListenOwner): Listeni
     must(kernel.bind(fd, putAddress(kernel.memory, at.address, at.port)), 'bind');
     must(kernel.listen(fd, BACKLOG), 'listen');
     must(kernel.localAddress(fd), 'getsockname');
-    const listener = new SystemListener(sockets, fd, portIn(kernel.memory), owner);
-    must(sockets.loop.watch(listener, EPOLLIN), 'epoll_ctl');
+    const listener = new SystemListener(io, fd, portIn(kernel.memory), owner);
+    must(io.loop.watch(listener, EPOLLIN), 'epoll_ctl');
     return listener;
   } catch (error) {
     kernel.close(fd);
@@ -72,12 +72,12 @@ class SystemListener implements ListeningSocket, Watcher {
   readonly descriptor: number;
   readonly port: number;
   generation = 0;
-  readonly #sockets: SystemSockets;
+  readonly #io: ThreadIo;
   readonly #owner: ListenOwner;
   #closed = false;
 
-  constructor(sockets: SystemSockets, descriptor: number, port: number, owner: ListenOwner) {
-    this.#sockets = sockets;
+  constructor(io: ThreadIo, descriptor: number, port: number, owner: ListenOwner) {
+    this.#io = io;
     this.descriptor = descriptor;
     this.port = port;
     this.#owner = owner;
@@ -86,12 +86,12 @@ class SystemListener implements ListeningSocket, Watcher {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#sockets.loop.forget(this);
-    this.#sockets.kernel.close(this.descriptor);
+    this.#io.loop.forget(this);
+    this.#io.kernel.close(this.descriptor);
   }
 
   onEvents(): void {
-    const { kernel } = this.#sockets;
+    const { kernel } = this.#io;
     for (let i = 0; i < ACCEPTS_MAX && !this.#closed; i++) {
       const fd = kernel.accept(this.descriptor);
       if (fd === -EAGAIN) return;
@@ -108,14 +108,14 @@ class SystemListener implements ListeningSocket, Watcher {
   }
 
   #accepted(fd: number, { memory }: Kernel): SystemSocket {
-    return new SystemSocket(this.#sockets, fd, addressIn(memory), portIn(memory));
+    return new SystemSocket(this.#io, fd, addressIn(memory), portIn(memory));
   }
 
   /** Whoever waits in the queue would be told of again and again: all are let go of, with the descriptor kept for that. */
   #refuse(errno: number): void {
     if (errno !== EMFILE && errno !== ENFILE) return;
-    const { kernel } = this.#sockets;
-    this.#sockets.withSpare(() => {
+    const { kernel } = this.#io;
+    this.#io.withSpare(() => {
       for (let i = 0; i < BACKLOG; i++) {
         const fd = kernel.accept(this.descriptor);
         if (fd >= 0) kernel.close(fd);

@@ -34,7 +34,7 @@ import {
 } from './kernel-interface.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
 import { addressIn, familyOf, portIn, putAddress } from './socket-address.ts';
-import type { SystemSockets } from './system-sockets.ts';
+import type { ThreadIo } from './thread-io.ts';
 import { Waiting } from './waiting.ts';
 
 const READS = EPOLLIN | EPOLLRDHUP | EPOLLET;
@@ -54,7 +54,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   isPaused = false;
   bytesWritten = 0;
   writableNeedDrain = false;
-  readonly #sockets: SystemSockets;
+  readonly #io: ThreadIo;
   #owner: SocketOwner | null = null;
   /** Set for a connection that we opened: it learns of a failed write before the end. */
   #dialOwner: DialOwner | null = null;
@@ -77,18 +77,18 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   #writeFailed = false;
   #owesWriteFailed = false;
 
-  constructor(sockets: SystemSockets, descriptor: number, address: string, port: number) {
-    this.#sockets = sockets;
+  constructor(io: ThreadIo, descriptor: number, address: string, port: number) {
+    this.#io = io;
     this.descriptor = descriptor;
     this.remoteAddress = address;
     this.remotePort = port;
   }
 
   /** Opens a connection; whatever goes wrong is told later. */
-  static dial(sockets: SystemSockets, target: Target, owner: DialOwner): SystemSocket {
-    const { kernel } = sockets;
+  static dial(io: ThreadIo, target: Target, owner: DialOwner): SystemSocket {
+    const { kernel } = io;
     const fd = kernel.socket(familyOf(target.address));
-    const socket = new SystemSocket(sockets, fd, target.address, target.port);
+    const socket = new SystemSocket(io, fd, target.address, target.port);
     socket.#owner = owner;
     socket.#dialOwner = owner;
     socket.connecting = true;
@@ -115,7 +115,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   ends(): Ends {
     const { remoteAddress, remotePort } = this;
-    const { kernel } = this.#sockets;
+    const { kernel } = this.#io;
     if (this.destroyed || kernel.localAddress(this.descriptor) < 0)
       return { localAddress: '', localPort: 0, remoteAddress, remotePort };
     const { memory } = kernel;
@@ -136,7 +136,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
       if (at === end) return true;
       if (at < 0) return false;
     }
-    this.#waiting ??= new Waiting(this.#sockets.region);
+    this.#waiting ??= new Waiting(this.#io.region);
     this.#waiting.add(data, at, end);
     if (this.#waiting.bytes >= HIGH_WATER_BYTES) this.writableNeedDrain = true;
     if (!this.#watchesWrites) this.#watchWrites();
@@ -162,7 +162,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     this.writableNeedDrain = false;
     this.#waiting?.drop();
     this.#waiting = null;
-    const { loop, kernel } = this.#sockets;
+    const { loop, kernel } = this.#io;
     if (this.descriptor >= 0) {
       loop.forget(this);
       kernel.close(this.descriptor);
@@ -172,7 +172,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   reset(): void {
     if (this.destroyed) return;
-    if (!this.connecting) this.#sockets.kernel.setReset(this.descriptor);
+    if (!this.connecting) this.#io.kernel.setReset(this.descriptor);
     this.destroy();
   }
 
@@ -188,7 +188,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   unsentBytes(): number {
     if (this.destroyed) return 0;
-    const inKernel = this.#sockets.kernel.unacknowledged(this.descriptor);
+    const inKernel = this.#io.kernel.unacknowledged(this.descriptor);
     return this.writableLength + Math.max(inKernel, 0);
   }
 
@@ -231,20 +231,20 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   #watch(events: number): void {
     this.#watchesWrites = (events & EPOLLOUT) !== 0;
-    const result = this.#sockets.loop.watch(this, events);
+    const result = this.#io.loop.watch(this, events);
     if (result < 0) this.#fail(-result);
   }
 
   #watchWrites(): void {
     this.#watchesWrites = true;
-    const result = this.#sockets.loop.rewatch(this, BOTH);
+    const result = this.#io.loop.rewatch(this, BOTH);
     if (result < 0) this.#fail(-result);
   }
 
   /** False when it does not stand, or not yet. */
   #connected(mask: number): boolean {
     if ((mask & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return false;
-    const errno = this.#sockets.kernel.option(this.descriptor, SOL_SOCKET, SO_ERROR);
+    const errno = this.#io.kernel.option(this.descriptor, SOL_SOCKET, SO_ERROR);
     if (errno !== 0) {
       this.#fail(Math.abs(errno));
       return false;
@@ -257,7 +257,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   }
 
   #read(): void {
-    const { kernel, readBuffer } = this.#sockets;
+    const { kernel, region } = this.#io;
     for (let reads = 0; this.#readable && !this.isPaused && !this.destroyed; reads++) {
       if (reads === READS_MAX) return this.#takeTurn();
       const got = kernel.receive(this.descriptor, READ_AT, READ_BYTES);
@@ -266,7 +266,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
         if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
         const owner = this.#owner as SocketOwner;
         try {
-          owner.onData(readBuffer, got);
+          owner.onData(region.readBuffer, got);
         } catch (error) {
           giveUp(this, owner, error);
         }
@@ -288,13 +288,13 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   /** Sends what the kernel takes and returns where it came to; -1 when the connection failed. */
   #send(data: Buffer, start: number, end: number): number {
-    const { region } = this.#sockets;
+    const { region } = this.#io;
     const offset = region.offsetOf(data);
     let at = start;
     while (at < end) {
       const length = offset < 0 ? region.stage(data, at, end) : end - at;
       const from = offset < 0 ? STAGE_AT : offset + at;
-      const sent = this.#sockets.kernel.send(this.descriptor, from, length);
+      const sent = this.#io.kernel.send(this.descriptor, from, length);
       if (sent > 0) at += sent;
       if (sent === length || sent === -EINTR) continue;
       if (sent >= 0 || sent === -EAGAIN) return at;
@@ -323,7 +323,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   #finish(): void {
     // That the peer has reset it meanwhile is told by the next read.
-    this.#sockets.kernel.shutdown(this.descriptor);
+    this.#io.kernel.shutdown(this.descriptor);
     this.#finished = true;
     if (this.#ended || this.#closesWhenFinished) this.destroy();
   }
@@ -352,7 +352,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   #takeTurn(): void {
     if (this.#hasTurn) return;
     this.#hasTurn = true;
-    this.#sockets.loop.later(this);
+    this.#io.loop.later(this);
   }
 
   #tell(what: number): void {

@@ -1,0 +1,31 @@
+/** What all sockets of a thread share: its kernel, its memory, its event loop. */
+
+import { EventLoop, type Planner } from './event-loop.ts';
+import type { Kernel } from './kernel-interface.ts';
+import { Region } from './region.ts';
+import { AF_INET } from './socket-address.ts';
+
+export class ThreadIo {
+  readonly kernel: Kernel;
+  readonly region: Region;
+  readonly loop: EventLoop;
+  /** Negative while there is none. */
+  #spare: number;
+
+  /** @throws when the kernel refuses */
+  constructor(kernel: Kernel, planner?: Planner) {
+    this.kernel = kernel;
+    this.region = new Region(kernel.memory);
+    this.loop = new EventLoop(kernel, planner);
+    this.#spare = kernel.socket(AF_INET);
+  }
+
+  /** Runs while one descriptor more than usual is free; not at all when there is none to free. */
+  withSpare(run: () => void): void {
+    if (this.#spare >= 0) {
+      this.kernel.close(this.#spare);
+      run();
+    }
+    this.#spare = this.kernel.socket(AF_INET);
+  }
+}
