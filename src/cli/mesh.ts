@@ -178,9 +178,9 @@ export function domainsOf(told: object): readonly string[] {
   return domains.length > 0 ? domains : defaultDomains();
 }
 
-type Told = Omit<Mesh, 'domains'>;
+type MeshAnswer = Omit<Mesh, 'domains'>;
 
-function isMesh(value: unknown): value is Told {
+function isMesh(value: unknown): value is MeshAnswer {
   return (
     isRecord(value) &&
     isListOf(value['services'], isService) &&

@@ -143,8 +143,8 @@ async function confirm(
 }
 
 async function restoreDns(cluster: Cluster, domains: readonly string[]): Promise<void> {
-  const { ClusterDnsKeeper } = await import('../cluster-dns/keeper.ts');
-  const keeper = new ClusterDnsKeeper({
+  const { ClusterDnsController } = await import('../cluster-dns/cluster-dns-controller.ts');
+  const controller = new ClusterDnsController({
     api: cluster.api,
     clock: cluster.clock,
     random: systemRandom,
@@ -154,7 +154,7 @@ async function restoreDns(cluster: Cluster, domains: readonly string[]): Promise
     meshNamespace: cluster.namespace,
     addressesOf: () => [],
   });
-  await keeper.restore({ isLast: true });
+  await controller.restore({ isLast: true });
 }
 
 /** A new one asks from a new port, and so perhaps another replica of the cluster DNS. */

@@ -12,7 +12,7 @@ import { encodeParts, readPart, type PartOptions } from './part.ts';
 import { isUnderstood, type Understanding } from './part-frame.ts';
 import { PAYLOAD_BYTES_MAX } from './payload.ts';
 import { Pool } from './pool.ts';
-import { Picture } from './state.ts';
+import { MeshState } from './mesh-state.ts';
 import { delta, identity, partOf, service } from './stream.fixture.ts';
 
 const never = (): never => assert.fail('a Service is too long');
@@ -84,7 +84,7 @@ function idOf(version: number, understanding: Understanding): string {
   return `${version} ${[...understanding].join()}`;
 }
 
-function textOf({ services, identities }: Pick<Picture, 'services' | 'identities'>): string {
+function textOf({ services, identities }: Pick<MeshState, 'services' | 'identities'>): string {
   const byKey = (a: readonly [string, unknown], b: readonly [string, unknown]): number =>
     a[0] < b[0] ? -1 : 1;
   return JSON.stringify([[...services].sort(byKey), [...identities].sort(byKey)]);
@@ -92,8 +92,8 @@ function textOf({ services, identities }: Pick<Picture, 'services' | 'identities
 
 /** An agent that reads what a cursor gives, and checks each commit against the model. */
 class Reader {
-  readonly picture = new Picture();
-  readonly told = new Picture();
+  readonly meshState = new MeshState();
+  readonly told = new MeshState();
   version = 0;
   snapshots = 0;
   #cursor: Cursor;
@@ -103,9 +103,9 @@ class Reader {
   readonly #frames = new FrameReader(PAYLOAD_BYTES_MAX, (frame) => {
     if (frame.type === FRAME_TYPE.snapshot) {
       this.snapshots += 1;
-      this.picture.beginSnapshot();
+      this.meshState.beginSnapshot();
     } else if (frame.type === FRAME_TYPE.part) {
-      this.picture.add(readPart(frame, this.#pool));
+      this.meshState.add(readPart(frame, this.#pool));
     } else {
       this.#commit(frame.version, readCommit(frame));
     }
@@ -124,22 +124,22 @@ class Reader {
   }
 
   reconnect(): void {
-    this.picture.abort();
+    this.meshState.abort();
     this.#cursor = new Cursor(this.#model.archive, this.version, this.#understanding);
   }
 
   #commit(version: number, commit: { readonly from: number; readonly parts: number }): void {
     if (commit.from !== 0) assert.equal(commit.from, this.version);
-    const before = this.picture.version;
-    const change = this.picture.commit(commit.parts);
+    const before = this.meshState.version;
+    const change = this.meshState.commit(commit.parts);
     if (change !== null) {
       assert.equal(change.version, before + 1);
       this.told.add(partOf(change));
       this.told.commit(1);
     }
     this.version = version;
-    assert.equal(textOf(this.picture), this.#model.texts.get(idOf(version, this.#understanding)));
-    assert.equal(textOf(this.told), textOf(this.picture), 'deltas say everything');
+    assert.equal(textOf(this.meshState), this.#model.texts.get(idOf(version, this.#understanding)));
+    assert.equal(textOf(this.told), textOf(this.meshState), 'deltas say everything');
   }
 }
 
@@ -253,13 +253,13 @@ test('an agent goes on with its snapshot when a new base is made meanwhile', asy
 });
 
 test('a snapshot whose later part takes back what an earlier one said ends without it', () => {
-  const picture = new Picture();
+  const meshState = new MeshState();
   const part = partOf(delta(1));
-  picture.add({ ...part, services: [service('shop/web'), service('shop/api')] });
-  picture.commit(1);
-  picture.beginSnapshot();
-  picture.add({ ...part, services: [service('shop/web'), service('shop/api')] });
-  picture.add({ ...part, services: [], removedServices: ['shop/web'] });
-  assert.deepEqual(picture.commit(2), delta(2, { removedServices: ['shop/web'] }));
-  assert.deepEqual([...picture.services.keys()], ['shop/api']);
+  meshState.add({ ...part, services: [service('shop/web'), service('shop/api')] });
+  meshState.commit(1);
+  meshState.beginSnapshot();
+  meshState.add({ ...part, services: [service('shop/web'), service('shop/api')] });
+  meshState.add({ ...part, services: [], removedServices: ['shop/web'] });
+  assert.deepEqual(meshState.commit(2), delta(2, { removedServices: ['shop/web'] }));
+  assert.deepEqual([...meshState.services.keys()], ['shop/api']);
 });

@@ -29,12 +29,12 @@ import {
   type Position,
   type Welcome,
 } from './hello.ts';
-import { Keeper } from './keeper.ts';
+import { CopyWriter } from './copy-writer.ts';
 import { Link, type Committed } from './link.ts';
 import { isEqual } from '../base/equal.ts';
 import type { Shortcomings } from './message.ts';
 import { Pool } from './pool.ts';
-import { Picture } from './state.ts';
+import { MeshState } from './mesh-state.ts';
 import type { Refused } from './understanding.ts';
 import { Versions } from './versions.ts';
 import type { Wire } from './wire.ts';
@@ -97,11 +97,11 @@ const RECONNECT: BackoffBounds = { firstMs: 200, lastMs: RECONNECT_MS_MAX };
 export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions;
   readonly #addresses: readonly Address[];
-  readonly #picture = new Picture();
+  readonly #meshState = new MeshState();
   readonly #pool = new Pool();
   readonly #versions = new Versions();
   readonly #backoff: Backoff;
-  readonly #keeper: Keeper | null;
+  readonly #copyWriter: CopyWriter | null;
   readonly #abort = new AbortController();
   #link: Link | null = null;
   /** Of what is known. */
@@ -129,12 +129,12 @@ export class DiscoveryClient {
     this.#addresses = 'host' in address ? [address] : address;
     this.#backoff = new Backoff(random, RECONNECT);
     this.#sinceMs = clock.nowMs();
-    this.#keeper =
+    this.#copyWriter =
       stateDir === null
         ? null
-        : new Keeper({
+        : new CopyWriter({
             stateDir,
-            contents: this.#picture,
+            contents: this.#meshState,
             clock,
             log,
             confirmedAtMs: () => this.status().confirmedAtMs,
@@ -163,7 +163,7 @@ export class DiscoveryClient {
 
   /** What is known, from whatever it came; the maps are live. */
   snapshot(): Snapshot {
-    return this.#picture;
+    return this.#meshState;
   }
 
   /** Services that are not served, since they say what this version of maesh does not know. */
@@ -195,7 +195,7 @@ export class DiscoveryClient {
     this.#confirming?.cancel();
     this.#link?.close();
     await this.#seeking;
-    await this.#keeper?.stop();
+    await this.#copyWriter?.stop();
   }
 
   async #readCopy(): Promise<void> {
@@ -203,15 +203,15 @@ export class DiscoveryClient {
     if (stateDir === null) return;
     const copy = await readCopy(stateDir, this.#pool, this.#options);
     if (copy === null || this.#abort.signal.aborted) return;
-    this.#picture.beginSnapshot();
-    for (const part of copy.parts) this.#picture.add(part);
-    const delta = this.#picture.commit(copy.parts.length);
-    this.#keeper?.restore(copy.position, true, copy.frames);
+    this.#meshState.beginSnapshot();
+    for (const part of copy.parts) this.#meshState.add(part);
+    const delta = this.#meshState.commit(copy.parts.length);
+    this.#copyWriter?.restore(copy.position, true, copy.frames);
     this.#position = copy.position;
     this.#confirmedAtMs = copy.confirmedAtMs;
     this.#from = 'copy';
-    this.#versions.add(this.#picture.version, copy.position.version);
-    log.info('Started from the last good copy', { services: this.#picture.services.size });
+    this.#versions.add(this.#meshState.version, copy.position.version);
+    log.info('Started from the last good copy', { services: this.#meshState.services.size });
     this.#updateState();
     this.#tellRefused();
     if (delta !== null) this.#options.onDelta(delta);
@@ -292,9 +292,9 @@ export class DiscoveryClient {
       wire,
       welcome,
       resume,
-      picture: this.#picture,
+      meshState: this.#meshState,
       pool: this.#pool,
-      keepFrames: this.#keeper !== null,
+      keepFrames: this.#copyWriter !== null,
       clock: this.#options.clock,
       onCommitted: (committed) => this.#onCommitted(committed),
       onGoAway: ({ reason, detail }) => {
@@ -311,7 +311,7 @@ export class DiscoveryClient {
     this.#link = link;
     this.#acknowledged = null;
     this.#reported = [];
-    this.#picture.abort();
+    this.#meshState.abort();
     old?.close();
     this.#options.log.info('Connected to a controller', {
       server: link.remote,
@@ -324,11 +324,11 @@ export class DiscoveryClient {
   #onCommitted({ position, isSnapshot, delta, frames }: Committed): void {
     if (position.epoch !== this.#position?.epoch) this.#versions.reset();
     const isNews = isSnapshot || frames.length > 0;
-    if (isNews) this.#keeper?.add(position, isSnapshot, frames);
+    if (isNews) this.#copyWriter?.add(position, isSnapshot, frames);
     this.#position = position;
     this.#from = 'controller';
     this.#lastError = null;
-    this.#versions.add(this.#picture.version, position.version);
+    this.#versions.add(this.#meshState.version, position.version);
     this.#tellRefused();
     if (delta !== null) this.#options.onDelta(delta);
     this.#updateState();
@@ -337,11 +337,11 @@ export class DiscoveryClient {
   }
 
   #confirm(): void {
-    if (this.#link?.isSynced === true) this.#keeper?.confirm();
+    if (this.#link?.isSynced === true) this.#copyWriter?.confirm();
   }
 
   #tellRefused(): void {
-    const refused = [...this.#picture.refused.values()];
+    const refused = [...this.#meshState.refused.values()];
     if (isEqual(refused, this.#refused)) return;
     this.#refused = refused;
     for (const { key, unknown } of refused.slice(0, REFUSED_TOLD_MAX)) {
@@ -387,7 +387,7 @@ export class DiscoveryClient {
     this.#confirmedAtMs = Math.max(this.#confirmedAtMs, link.confirmedAtMs);
     if (link !== this.#link) return;
     this.#link = null;
-    this.#picture.abort();
+    this.#meshState.abort();
     if (this.#options.clock.nowMs() - link.syncedAtMs >= STEADY_MS) this.#backoff.reset();
     if (this.#abort.signal.aborted) return;
     this.#onFailure(
@@ -408,7 +408,7 @@ export class DiscoveryClient {
 
   #updateState(): void {
     const isSynced = this.#link?.isSynced === true;
-    const state = isSynced ? 'synced' : this.#picture.version > 0 ? 'stale' : 'connecting';
+    const state = isSynced ? 'synced' : this.#meshState.version > 0 ? 'stale' : 'connecting';
     if (state === this.#state) return;
     this.#state = state;
     this.#sinceMs = this.#options.clock.nowMs();

@@ -8,7 +8,7 @@ import { ManualClock, systemClock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { silentLog } from '../base/log.ts';
 import { confirmCopy, copyPath, parseCopy, readCopy, writeCopy, type Copy } from './copy.ts';
-import { Keeper } from './keeper.ts';
+import { CopyWriter } from './copy-writer.ts';
 import { encodeParts } from './part.ts';
 import { Pool } from './pool.ts';
 import {
@@ -133,22 +133,22 @@ test('a write that fails leaves the copy that is there, and is told once', async
   const lines: LogLine[] = [];
   const log = recordingLog(lines);
   const contents = { services: new Map(), identities: new Map() };
-  const keeper = new Keeper({
+  const copyWriter = new CopyWriter({
     stateDir: dir,
     contents,
     clock,
     log,
     confirmedAtMs: () => clock.nowMs(),
   });
-  keeper.add(POSITION, true, framesOf('shop/web'));
+  copyWriter.add(POSITION, true, framesOf('shop/web'));
   clock.advance(5_000);
   await eventually(() => existsSync(copyPath(dir)));
   const before = readFileSync(copyPath(dir));
   // A folder where the file beside should be fails for every user, root included.
   mkdirSync(`${copyPath(dir)}.new`);
   for (let version = 8; version < 11; version += 1) {
-    keeper.add({ ...POSITION, version }, false, framesOf('shop/api'));
-    await settled(keeper, clock);
+    copyWriter.add({ ...POSITION, version }, false, framesOf('shop/api'));
+    await settled(copyWriter, clock);
   }
   assert.deepEqual(readFileSync(copyPath(dir)), before);
   assert.equal(lines.length, 1);
@@ -156,10 +156,10 @@ test('a write that fails leaves the copy that is there, and is told once', async
 });
 
 /** Lets a write that is due happen. */
-async function settled(keeper: Keeper, clock: ManualClock): Promise<void> {
+async function settled(copyWriter: CopyWriter, clock: ManualClock): Promise<void> {
   await eventually(() => {
     clock.advance(5_000);
-    return !keeper.isDirty;
+    return !copyWriter.isDirty;
   });
 }
 
@@ -167,25 +167,25 @@ test('changes are written together, at most every 5 s, and the last ones at the 
   const dir = tempFolder();
   const clock = new ManualClock();
   const contents = { services: new Map(), identities: new Map() };
-  const keeper = new Keeper({
+  const copyWriter = new CopyWriter({
     stateDir: dir,
     contents,
     clock,
     log: silentLog,
     confirmedAtMs: () => clock.nowMs(),
   });
-  keeper.add(POSITION, true, framesOf('shop/web'));
-  keeper.add({ ...POSITION, version: 8 }, false, framesOf('shop/api'));
+  copyWriter.add(POSITION, true, framesOf('shop/web'));
+  copyWriter.add({ ...POSITION, version: 8 }, false, framesOf('shop/api'));
   clock.advance(4_999);
-  assert.ok(keeper.isDirty);
+  assert.ok(copyWriter.isDirty);
   clock.advance(1);
-  assert.ok(!keeper.isDirty, 'the write has begun');
+  assert.ok(!copyWriter.isDirty, 'the write has begun');
   await eventually(() => existsSync(copyPath(dir)));
   const copy = await readCopy(dir, new Pool(), { clock: systemClock, log: silentLog });
   assert.deepEqual([copy?.position.version, keysOf(copy)], [8, ['shop/web', 'shop/api']]);
 
-  keeper.add({ ...POSITION, version: 9 }, false, framesOf('shop/cart'));
-  await keeper.stop();
+  copyWriter.add({ ...POSITION, version: 9 }, false, framesOf('shop/cart'));
+  await copyWriter.stop();
   const last = await readCopy(dir, new Pool(), { clock: systemClock, log: silentLog });
   assert.deepEqual(
     [last?.position.version, keysOf(last)],
@@ -201,25 +201,25 @@ test('a copy says when it was true last, by its time on disk, and never later th
   const clock = new ManualClock();
   const contents = { services: new Map(), identities: new Map() };
   let confirmedAtMs = clock.nowMs();
-  const keeper = new Keeper({
+  const copyWriter = new CopyWriter({
     stateDir: dir,
     contents,
     clock,
     log: silentLog,
     confirmedAtMs: () => confirmedAtMs,
   });
-  keeper.add(POSITION, true, framesOf('shop/web'));
+  copyWriter.add(POSITION, true, framesOf('shop/web'));
   // The link is lost before the copy is written: it is as old as the link.
   clock.advance(100_000);
   await eventually(() => existsSync(copyPath(dir)));
-  await keeper.stop();
+  await copyWriter.stop();
   const read = async (): Promise<number | undefined> => {
     const copy = await readCopy(dir, new Pool(), { clock, log: silentLog });
     return copy === null ? undefined : clock.nowMs() - copy.confirmedAtMs;
   };
   assert.equal(await read(), 100_000);
   confirmedAtMs = clock.nowMs();
-  const other = new Keeper({
+  const other = new CopyWriter({
     stateDir: dir,
     contents,
     clock,

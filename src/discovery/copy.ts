@@ -1,5 +1,5 @@
 /**
- * The last good copy of the picture on disk, for an agent that starts while no controller answers.
+ * The last good copy of the state of the mesh on disk, for an agent that starts while no controller answers.
  *
  * ```
  *  ┌──────────┬────────┬───────────────┬──────┬──────┬───┬──────────────────┐

@@ -1,4 +1,4 @@
-/** The agent's side of one connection, from the welcome to the end: makes changes of the picture out of frames. */
+/** The agent's side of one connection, from the welcome to the end: makes changes of the state of the mesh out of frames. */
 
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
@@ -18,10 +18,10 @@ import {
 import { reportFrame } from './report.ts';
 import { readPart } from './part.ts';
 import type { Pool } from './pool.ts';
-import type { Picture } from './state.ts';
+import type { MeshState } from './mesh-state.ts';
 import { HEARTBEAT_MS, skip, type Wire } from './wire.ts';
 
-/** A change that was applied to the picture. */
+/** A change that was applied to the state of the mesh. */
 export interface Committed {
   readonly position: Position;
   readonly isSnapshot: boolean;
@@ -36,7 +36,7 @@ export interface LinkOptions {
   readonly welcome: Welcome;
   /** Where the agent said that it is. */
   readonly resume: Position | null;
-  readonly picture: Picture;
+  readonly meshState: MeshState;
   readonly pool: Pool;
   readonly keepFrames: boolean;
   readonly clock: Clock;
@@ -110,15 +110,15 @@ export class Link {
   }
 
   #onFrame(frame: Frame): void {
-    const { picture, pool } = this.#options;
+    const { meshState, pool } = this.#options;
     switch (frame.type) {
       case FRAME_TYPE.snapshot:
-        picture.beginSnapshot();
+        meshState.beginSnapshot();
         this.#isSnapshot = true;
         this.#frames = [];
         return;
       case FRAME_TYPE.part:
-        picture.add(readPart(frame, pool));
+        meshState.add(readPart(frame, pool));
         if (this.#options.keepFrames) this.#frames.push(encodeFrame(frame));
         return;
       case FRAME_TYPE.commit:
@@ -148,7 +148,7 @@ export class Link {
   }
 
   #commit(frame: Frame): void {
-    const { picture, welcome, clock } = this.#options;
+    const { meshState, welcome, clock } = this.#options;
     const { from, parts } = readCommit(frame);
     const isSnapshot = this.#isSnapshot;
     const expected = isSnapshot ? 0 : this.#version;
@@ -158,13 +158,13 @@ export class Link {
         `a change leads from version ${from} to ${frame.version}, and version ${expected} is here`,
       );
     }
-    if (picture.isEmptySnapshot && !welcome.synced) {
+    if (meshState.isEmptySnapshot && !welcome.synced) {
       throw new MeshError(
         'invalid_input',
         'an empty snapshot came from a controller that does not say that it has read the cluster',
       );
     }
-    const delta = picture.commit(parts);
+    const delta = meshState.commit(parts);
     const frames = this.#frames;
     this.#frames = [];
     this.#isSnapshot = false;

@@ -17,7 +17,7 @@ import { readHello } from './hello.ts';
 import { readPart, type Part } from './part.ts';
 import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
 import { Pool } from './pool.ts';
-import { Picture } from './state.ts';
+import { MeshState } from './mesh-state.ts';
 import {
   delta,
   HELLO,
@@ -185,34 +185,34 @@ test('a column of endpoints that is not known costs the Services of its part tha
 });
 
 test('a Service that was served and says now what is not known is served no more', () => {
-  const picture = new Picture();
-  picture.add(partOf(delta(1, { services: [WEB] })));
-  picture.commit(1);
-  picture.add(later({ services: [{ ...WEB, access: {} }] }));
-  assert.deepEqual(picture.commit(1), delta(2, { removedServices: ['shop/web'] }));
+  const meshState = new MeshState();
+  meshState.add(partOf(delta(1, { services: [WEB] })));
+  meshState.commit(1);
+  meshState.add(later({ services: [{ ...WEB, access: {} }] }));
+  assert.deepEqual(meshState.commit(1), delta(2, { removedServices: ['shop/web'] }));
   assert.deepEqual(
-    [...picture.refused.values()],
+    [...meshState.refused.values()],
     [{ key: 'shop/web', unknown: ['service.access'] }],
   );
-  picture.add(later({ services: [{ ...WEB, access: {}, more: 1 }] }));
-  assert.equal(picture.commit(1), null, 'nothing changes for the proxies');
-  assert.deepEqual(picture.refused.get('shop/web')?.unknown, ['service.access', 'service.more']);
-  picture.add(partOf(delta(2, { services: [WEB] })));
-  assert.deepEqual(picture.commit(1), delta(3, { services: [WEB] }));
-  assert.equal(picture.refused.size, 0);
+  meshState.add(later({ services: [{ ...WEB, access: {}, more: 1 }] }));
+  assert.equal(meshState.commit(1), null, 'nothing changes for the proxies');
+  assert.deepEqual(meshState.refused.get('shop/web')?.unknown, ['service.access', 'service.more']);
+  meshState.add(partOf(delta(2, { services: [WEB] })));
+  assert.deepEqual(meshState.commit(1), delta(3, { services: [WEB] }));
+  assert.equal(meshState.refused.size, 0);
 });
 
 test('a snapshot without a refused Service forgets it, and one with it is not empty', () => {
-  const picture = new Picture();
-  picture.beginSnapshot();
-  picture.add(later({ services: [{ ...WEB, access: {} }] }));
-  assert.ok(!picture.isEmptySnapshot);
-  picture.commit(1);
-  assert.equal(picture.refused.size, 1);
-  picture.beginSnapshot();
-  picture.add(partOf(delta(1, { services: [service('shop/api')] })));
-  picture.commit(1);
-  assert.equal(picture.refused.size, 0);
+  const meshState = new MeshState();
+  meshState.beginSnapshot();
+  meshState.add(later({ services: [{ ...WEB, access: {} }] }));
+  assert.ok(!meshState.isEmptySnapshot);
+  meshState.commit(1);
+  assert.equal(meshState.refused.size, 1);
+  meshState.beginSnapshot();
+  meshState.add(partOf(delta(1, { services: [service('shop/api')] })));
+  meshState.commit(1);
+  assert.equal(meshState.refused.size, 0);
 });
 
 test('an agent tells its log, its owner and its controller what it refuses, and the copy keeps the rule', async (t) => {
@@ -261,23 +261,23 @@ const SERVER = {
     namespace === 'bank' ? ['service.access'] : [],
 };
 
-async function firstAgent(peer: RawPeer, resume: unknown = null): Promise<Picture> {
+async function firstAgent(peer: RawPeer, resume: unknown = null): Promise<MeshState> {
   const hello = readPayload(framesOf(recorded('hello.frame'))[0]!) as object;
   peer.send({ type: FRAME_TYPE.hello, flags: MUST }, { ...hello, resume });
   await peer.until(() => peer.values(FRAME_TYPE.commit).length > 0);
-  return pictureOf(peer);
+  return meshStateOf(peer);
 }
 
 /** What the agent has after all that it was sent. */
-function pictureOf(peer: RawPeer): Picture {
-  const picture = new Picture();
+function meshStateOf(peer: RawPeer): MeshState {
+  const meshState = new MeshState();
   for (const frame of peer.frames) {
-    if (frame.type === FRAME_TYPE.snapshot) picture.beginSnapshot();
-    if (frame.type === FRAME_TYPE.part) picture.add(readPart(frame, new Pool()));
+    if (frame.type === FRAME_TYPE.snapshot) meshState.beginSnapshot();
+    if (frame.type === FRAME_TYPE.part) meshState.add(readPart(frame, new Pool()));
     if (frame.type !== FRAME_TYPE.commit) continue;
-    picture.commit((readPayload(frame) as { readonly parts: number }).parts);
+    meshState.commit((readPayload(frame) as { readonly parts: number }).parts);
   }
-  return picture;
+  return meshState;
 }
 
 function textOfParts(peer: RawPeer): string {
@@ -290,9 +290,9 @@ test('an agent of the first version is not sent what it would serve more widely'
   const identities = [identity('10.2.0.1')];
   server.publish(delta(1, { services: [WEB, service('bank/vault', ['10.9.0.9'])], identities }));
   const peer = await rawAgent(t, started);
-  const picture = await firstAgent(peer);
-  assert.deepEqual([...picture.services.keys()], ['shop/web']);
-  assert.equal(picture.identities.size, 1);
+  const meshState = await firstAgent(peer);
+  assert.deepEqual([...meshState.services.keys()], ['shop/web']);
+  assert.equal(meshState.identities.size, 1);
   assert.ok(!textOfParts(peer).includes('10.9.0.9'), 'it does not even hear of it');
   const notServed = [{ key: 'bank/vault', unknown: ['service.access'] }];
   assert.deepEqual(server.agents()[0]?.notServed, notServed);
@@ -316,12 +316,12 @@ test('a Service that begins to need what an old agent lacks leaves it, and comes
   needs.add('shop/web');
   server.publish(delta(2, { services: [WEB] }));
   await commits(2);
-  assert.deepEqual([...pictureOf(peer).services.keys()], ['shop/api']);
+  assert.deepEqual([...meshStateOf(peer).services.keys()], ['shop/api']);
   assert.equal(server.agents()[0]?.notServed.length, 1);
   needs.clear();
   server.publish(delta(3, { services: [WEB] }));
   await commits(3);
-  assert.deepEqual([...pictureOf(peer).services.keys()].toSorted(), ['shop/api', 'shop/web']);
+  assert.deepEqual([...meshStateOf(peer).services.keys()].toSorted(), ['shop/api', 'shop/web']);
   needs.add('shop/web');
   server.publish(delta(4, { removedServices: ['shop/web'] }));
   await commits(4);
@@ -338,7 +338,7 @@ test('an agent that understands it is sent it, beside one that does not', async 
   const peer = await rawAgent(t, started);
   peer.send({ type: FRAME_TYPE.hello, flags: MUST }, { ...HELLO, understands: ['port.tls'] });
   await peer.until(() => peer.values(FRAME_TYPE.commit).length > 0);
-  assert.deepEqual([...pictureOf(peer).services.keys()], ['shop/web']);
+  assert.deepEqual([...meshStateOf(peer).services.keys()], ['shop/web']);
 });
 
 test('an agent that comes back as a version that understands more gets what was kept from it', async (t) => {

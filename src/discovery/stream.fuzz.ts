@@ -8,7 +8,7 @@ import { readAcknowledge, readCommit, readGoAway, readToken } from './message.ts
 import { readPart, type Part } from './part.ts';
 import { readReport } from './report.ts';
 import { Pool } from './pool.ts';
-import { Picture } from './state.ts';
+import { MeshState } from './mesh-state.ts';
 
 const DEFAULTS = JSON.stringify(DEFAULT_POLICIES);
 
@@ -28,23 +28,23 @@ const READERS: Readonly<Record<number, (frame: Frame) => unknown>> = {
 
 /** Reads the bytes as an agent and a controller would; throws unless they are read or refused in order. */
 export function fuzzStream(bytes: Buffer): void {
-  const picture = new Picture();
+  const meshState = new MeshState();
   const pool = new Pool();
   const reader = new FrameReader(65_536, (frame) => {
     READERS[frame.type]?.(frame);
-    if (frame.type === FRAME_TYPE.snapshot) picture.beginSnapshot();
+    if (frame.type === FRAME_TYPE.snapshot) meshState.beginSnapshot();
     if (frame.type === FRAME_TYPE.part) {
       const part = readPart(frame, pool);
       checkPart(part);
-      picture.add(part);
-      const change = picture.commit(1);
-      check(change === null || change.version === picture.version, 'versions grow by one');
+      meshState.add(part);
+      const change = meshState.commit(1);
+      check(change === null || change.version === meshState.version, 'versions grow by one');
       const gone = new Set([...part.removedServices, ...part.refused.map(({ key }) => key)]);
       for (const { key } of part.services) {
-        check(picture.services.has(key) || gone.has(key), 'it is there');
+        check(meshState.services.has(key) || gone.has(key), 'it is there');
       }
       for (const { key, unknown } of part.refused) {
-        check(!picture.services.has(key), 'what is refused is not served');
+        check(!meshState.services.has(key), 'what is refused is not served');
         check(unknown.length > 0, 'and for a reason');
       }
     }

@@ -21,16 +21,16 @@ import type { Problem } from '../model/service.ts';
 import { isConflict, isNotFound, retryAfterMsOf, statusOf, type Api } from '../kube/api/api.ts';
 import {
   dueMs,
-  type Entry,
+  type TrackedProblem,
   isToResolve,
   keyOf,
   namespaceOf,
-  newEntry,
+  trackProblem,
   QUIET_MS,
   workOf,
   type Work,
   WORKS,
-} from './entry.ts';
+} from './tracked-problem.ts';
 import { fairShare } from './fair-share.ts';
 import {
   createBody,
@@ -74,7 +74,7 @@ export class EventRecorder {
   readonly #bucket: TokenBucket;
   readonly #backoff: Backoff;
   /** By the words of the problem. Those that are gone stay until they may be told again. */
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, TrackedProblem>();
   /** By namespace: the number of its last write. */
   readonly #turns = new Map<string, number>();
   #turn = 0;
@@ -128,7 +128,7 @@ export class EventRecorder {
       for (const [index, problem] of problems.entries()) {
         const key = keyOf(problem);
         if (index >= share) this.#entries.delete(key);
-        else if (!this.#entries.has(key)) this.#entries.set(key, newEntry(problem, namespace));
+        else if (!this.#entries.has(key)) this.#entries.set(key, trackProblem(problem, namespace));
       }
     }
     this.#isChanged = true;
@@ -191,9 +191,9 @@ export class EventRecorder {
    * What is due first. The namespaces take turns, so that one with many problems holds up no other; of each, new problems come first,
    * then those that went, then repetitions. Forgets what is told and over.
    */
-  #next(): { entry: Entry | null; work: Work; waitMs: number | null } {
+  #next(): { entry: TrackedProblem | null; work: Work; waitMs: number | null } {
     const nowMs = this.#options.clock.nowMs();
-    const due = new Map<string, Entry>();
+    const due = new Map<string, TrackedProblem>();
     let waitMs = Infinity;
     for (const [key, entry] of this.#entries) {
       const dueInMs = dueMs(entry) - nowMs;
@@ -219,7 +219,7 @@ export class EventRecorder {
     return this.#turns.get(namespace) ?? 0;
   }
 
-  async #do(entry: Entry, work: Work, signal: AbortSignal): Promise<void> {
+  async #do(entry: TrackedProblem, work: Work, signal: AbortSignal): Promise<void> {
     const { clock, lookup } = this.#options;
     const { problem } = entry;
     // Another problem took its place: that nothing is wrong any more would be a lie.
@@ -338,7 +338,7 @@ export class EventRecorder {
   }
 
   /** Counts a failure. Returns how long everything pauses; 0 when only this Event is given up for a while. */
-  #fail(entry: Entry, error: unknown): number {
+  #fail(entry: TrackedProblem, error: unknown): number {
     const { clock, log } = this.#options;
     entry.failures += 1;
     const message = `Cannot write an Event for ${entry.problem.object}: ${MeshError.from(error).message}`;

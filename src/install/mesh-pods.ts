@@ -20,7 +20,7 @@ const ALL_AGENTS_TIMEOUT_MS = 20_000;
 
 type Query = Readonly<Record<string, string>>;
 
-interface Told {
+interface Answer {
   readonly pod: PodFact;
   readonly ok: true;
   readonly value: unknown;
@@ -34,7 +34,7 @@ export interface Failed {
 }
 
 /** What a Pod answered, or why there is no answer. */
-export type Answered = Told | Failed;
+export type Answered = Answer | Failed;
 
 export interface MeshPodsOptions {
   readonly api: Api;
@@ -158,7 +158,7 @@ export async function askSnapshot(
   pods: MeshPods,
   candidates: readonly PodFact[],
   namespace: string,
-): Promise<Told> {
+): Promise<Answer> {
   let last: Failed | undefined;
   for (const pod of candidates) {
     const answer = await pods.ask(pod, '/api/snapshot', queryOf(namespace));

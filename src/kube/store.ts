@@ -48,7 +48,7 @@ export interface StoreView {
 /** The writing side. */
 export type StoreWriter = Pick<Store, 'set' | 'delete' | 'batch'>;
 
-interface Entry {
+interface StoredObject {
   readonly object: KubeObject;
   readonly origin: Origin;
 }
@@ -64,7 +64,7 @@ interface Change {
  * an object equal to the one already held changes its origin at most and nobody is told.
  */
 export class Store implements StoreView {
-  readonly #kinds = new Map<Kind, Map<string, Map<string, Entry>>>();
+  readonly #kinds = new Map<Kind, Map<string, Map<string, StoredObject>>>();
   /** `namespace/service` → slice name → slice. */
   readonly #slices = new Map<string, Map<string, ObjectOf<'EndpointSlice'>>>();
   readonly #listeners = new Set<(changed: readonly ObjectRef[]) => void>();
@@ -147,11 +147,11 @@ export class Store implements StoreView {
     };
   }
 
-  #entry(kind: Kind, namespace: string, name: string): Entry | undefined {
+  #entry(kind: Kind, namespace: string, name: string): StoredObject | undefined {
     return this.#kinds.get(kind)?.get(namespace)?.get(name);
   }
 
-  #namesOf(kind: Kind, namespace: string): Map<string, Entry> {
+  #namesOf(kind: Kind, namespace: string): Map<string, StoredObject> {
     let namespaces = this.#kinds.get(kind);
     if (namespaces === undefined) this.#kinds.set(kind, (namespaces = new Map()));
     let names = namespaces.get(namespace);

@@ -42,18 +42,20 @@ export function troublesOf(list: readonly unknown[], most: number): readonly Tro
   });
 }
 
-type Told = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy'>;
+type ProblemText = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy'>;
 
 /** The Problem of a Service that is known; its words stay the same for as long as it lasts, so that it is told once. */
 export function troubleProblem({ kind, detail }: Trouble, service: Service): Problem {
   return {
     ...aboutObject('Service', service.namespace, service.name),
     location: '',
-    ...TOLD[kind](service, detail),
+    ...PROBLEM_TEXTS[kind](service, detail),
   };
 }
 
-const TOLD: Readonly<Record<TroubleKind, (service: Service, detail: string) => Told>> = {
+const PROBLEM_TEXTS: Readonly<
+  Record<TroubleKind, (service: Service, detail: string) => ProblemText>
+> = {
   failing: (service, detail) => failing('error', 'every call fails', service, detail),
   'failing-often': (service, detail) =>
     failing('warning', 'at least half of the calls fail', service, detail),
@@ -85,7 +87,7 @@ function failing(
   what: string,
   service: Service,
   reason: string,
-): Told {
+): ProblemText {
   if (!isReason(reason)) {
     return {
       severity,

@@ -43,7 +43,7 @@ test('a port that one agent of another replica does not carry is not published, 
   await world.converge(60_000);
   assert.deepEqual(portsIn(world), [80], 'the port that all carry has its name');
   assert.equal(world.shadowOf('shop/db'), undefined);
-  const problems = world.first.keeper.problems();
+  const problems = world.first.controller.problems();
   assert.deepEqual(problems.map(({ object, value }) => `${object} ${value}`).toSorted(), [
     'Service shop/db 5432',
     'Service shop/web 5432',
@@ -59,7 +59,7 @@ test('a port that one agent of another replica does not carry is not published, 
   await world.converge(5_000);
   assert.deepEqual(portsIn(world), [80], 'not before it lasted');
   await world.converge(20_000);
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
   assert.deepEqual(portsIn(world), [80, 5432]);
   assert.deepEqual(portsIn(world, 'shop/db'), [5432]);
   assert.deepEqual(world.violations, []);

@@ -30,7 +30,7 @@ function bed(): { readonly feed: ShadowFeed; readonly told: string[] } {
       },
       flush: () => version,
     },
-    keeper: { shadow: tell('keeper'), compiled: () => told.push('begin') },
+    controller: { shadow: tell('controller'), compiled: () => told.push('begin') },
     progress: { observe: (at, placed) => told.push(`observe ${at} ${placed}`) },
     onChange: () => told.push('change'),
   });
@@ -41,13 +41,13 @@ test('a list tells what is there, what is gone, and that it is complete, in this
   const { feed, told } = bed();
   feed.flush();
   feed.set(shadow('shop/a', '7'));
-  assert.deepEqual(told.splice(0), ['placer shop/a shadow', 'keeper shop/a shadow', 'change']);
+  assert.deepEqual(told.splice(0), ['placer shop/a shadow', 'controller shop/a shadow', 'change']);
   feed.replace([shadow('shop/b', '9', 'odd')]);
   assert.deepEqual(told.splice(0), [
     'placer shop/a gone',
-    'keeper shop/a gone',
+    'controller shop/a gone',
     'placer shop/b damaged',
-    'keeper shop/b damaged',
+    'controller shop/b damaged',
     'listed',
     'begin',
     'change',
@@ -64,7 +64,7 @@ test('flush() notes the newest resource version that agents were told of', () =>
   assert.deepEqual(told, [
     'observe 12 1',
     'placer shop/b gone',
-    'keeper shop/b gone',
+    'controller shop/b gone',
     'change',
     'observe 12 1',
   ]);

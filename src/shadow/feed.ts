@@ -1,7 +1,7 @@
-/** Leads what the watch of shadow Services sees to placer and keeper, and tells `Progress` how far that is. */
+/** Leads what the watch of shadow Services sees to placer and controller, and tells `Progress` how far that is. */
 
 import type { ObjectKey, Sink } from '../kube/api/reflector.ts';
-import type { ShadowKeeper } from './keeper.ts';
+import type { ShadowController } from './shadow-controller.ts';
 import type { Placer } from './placer.ts';
 import { isBefore } from './progress.ts';
 import type { Progress } from './progress.ts';
@@ -9,7 +9,7 @@ import type { Damaged, Shadow } from './shadow.ts';
 
 export interface ShadowFeedOptions {
   readonly placer: Pick<Placer, 'shadow' | 'listed' | 'flush'>;
-  readonly keeper: Pick<ShadowKeeper, 'shadow' | 'compiled'>;
+  readonly controller: Pick<ShadowController, 'shadow' | 'compiled'>;
   readonly progress: Pick<Progress, 'observe'>;
   /** `flush()` has work: at once, or with what else comes in the next milliseconds. */
   readonly onChange: () => void;
@@ -31,7 +31,7 @@ export class ShadowFeed implements Sink<Shadow | Damaged> {
     for (const object of objects) this.#tell(object.name, object);
     this.#options.placer.listed();
     // A leader that waited for this can begin.
-    this.#options.keeper.compiled([]);
+    this.#options.controller.compiled([]);
     this.#options.onChange();
   }
 
@@ -62,6 +62,6 @@ export class ShadowFeed implements Sink<Shadow | Damaged> {
       if (!isBefore(resourceVersion, this.#newest)) this.#newest = resourceVersion;
     }
     this.#options.placer.shadow(name, value);
-    this.#options.keeper.shadow(name, value);
+    this.#options.controller.shadow(name, value);
   }
 }

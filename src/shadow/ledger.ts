@@ -7,7 +7,7 @@ import type { Claim, PortRange } from './ports.ts';
 import { includes } from './progress.ts';
 import type { Allocation, Damaged, IpFamily, Shadow } from './shadow.ts';
 
-export interface Entry {
+export interface LedgerEntry {
   readonly name: string;
   /** `namespace/name`; '' while only a damaged object is known. */
   service: string;
@@ -41,7 +41,7 @@ export interface Entry {
 export class ShadowLedger {
   readonly pool: PortPool;
   readonly #quarantine: Quarantine;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, LedgerEntry>();
   readonly #ghosts = new Set<string>();
 
   constructor(range: PortRange, quarantine: Quarantine) {
@@ -49,18 +49,18 @@ export class ShadowLedger {
     this.#quarantine = quarantine;
   }
 
-  get(name: string): Entry | undefined {
+  get(name: string): LedgerEntry | undefined {
     return this.#entries.get(name);
   }
 
-  all(): Iterable<Entry> {
+  all(): Iterable<LedgerEntry> {
     return this.#entries.values();
   }
 
-  ensure(name: string): Entry {
+  ensure(name: string): LedgerEntry {
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
-    const entry: Entry = {
+    const entry: LedgerEntry = {
       name,
       service: '',
       object: null,
@@ -83,7 +83,7 @@ export class ShadowLedger {
   }
 
   /** Takes in what an object is now, whoever wrote it. */
-  see(entry: Entry, value: Shadow | Damaged | null): void {
+  see(entry: LedgerEntry, value: Shadow | Damaged | null): void {
     const object = value?.kind === 'damaged' ? value.salvage : value;
     entry.object = object;
     entry.damaged = value?.kind === 'damaged' ? value : null;
@@ -101,7 +101,7 @@ export class ShadowLedger {
   }
 
   /** Makes the object the truth: what is read at the start, and what a follower sees others write. */
-  adopt(entry: Entry): void {
+  adopt(entry: LedgerEntry): void {
     const { object } = entry;
     entry.attempt = null;
     if (object === null) {
@@ -116,7 +116,7 @@ export class ShadowLedger {
   }
 
   /** Claims the ports of the record, and of what is about to be written. */
-  claim(entry: Entry, next: Allocation | null): void {
+  claim(entry: LedgerEntry, next: Allocation | null): void {
     const claims: Claim[] = [];
     for (const allocation of [next, entry.attempt?.allocation, entry.record]) {
       if (allocation === null || allocation === undefined) continue;
@@ -131,20 +131,20 @@ export class ShadowLedger {
   }
 
   /** When the next quarantine in the record ends, monotonic; null when there is none. */
-  nextEndMs(entry: Entry): number | null {
+  nextEndMs(entry: LedgerEntry): number | null {
     const times = entry.record === null ? [] : retirements(entry.record);
     if (times.length === 0) return null;
     return Math.min(...times.map((time) => this.#quarantine.overAtMs(time)));
   }
 
-  forget(entry: Entry): void {
+  forget(entry: LedgerEntry): void {
     this.pool.assign(entry.name, namespaceOf(entry.service), []);
     this.#entries.delete(entry.name);
     this.#ghosts.delete(entry.name);
   }
 
   /** Forgets those without an object whose ports anybody may have by now; for replicas that do not decide. */
-  forgetGhosts(isWanted: (entry: Entry) => boolean): void {
+  forgetGhosts(isWanted: (entry: LedgerEntry) => boolean): void {
     for (const name of this.#ghosts) {
       const entry = this.#entries.get(name);
       if (entry === undefined) this.#ghosts.delete(name);
@@ -152,7 +152,7 @@ export class ShadowLedger {
     }
   }
 
-  #isOver({ record, object }: Entry): boolean {
+  #isOver({ record, object }: LedgerEntry): boolean {
     if (object !== null) return false;
     if (record === null) return true;
     const isRetired = record.state === 'retired';
@@ -171,7 +171,7 @@ export function allocationOf(shadow: Shadow): Allocation {
 }
 
 /** Whether all agents of all replicas serve what the object said when it first held the record. */
-export function isServedBy(progress: readonly string[], entry: Entry): boolean {
+export function isServedBy(progress: readonly string[], entry: LedgerEntry): boolean {
   const { object, recordVersion, recordDigest } = entry;
   if (object === null || object.digest !== recordDigest || recordVersion === '') return false;
   return progress.length > 0 && progress.every((reached) => includes(reached, recordVersion));

@@ -29,7 +29,7 @@ export interface PlacerOptions {
   readonly onDelta: (delta: Delta) => void;
   /** Time has passed for something: `flush()` has work. */
   readonly onDue?: () => void;
-  /** These Services came, changed or went, as of `services`: for the keeper. */
+  /** These Services came, changed or went, as of `services`: for the controller. */
   readonly onServices?: (keys: readonly string[]) => void;
   /** Default 15,000. */
   readonly leaveMs?: number;
@@ -43,7 +43,7 @@ interface PlacedPort {
   readonly leaveAtMs: number | null;
 }
 
-interface Entry {
+interface PlacedService {
   readonly name: string;
   /** As compiled; null when it is gone. */
   service: Service | null;
@@ -65,7 +65,7 @@ export class Placer {
   readonly #options: PlacerOptions;
   readonly #leaveMs: number;
   readonly #lossMs: number;
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, PlacedService>();
   readonly #services = new Map<string, Service>();
   readonly #claims = new Claims();
   readonly #dirty = new Set<string>();
@@ -209,7 +209,7 @@ export class Placer {
     this.#dirty.add(entry.name);
   }
 
-  #entry(name: string): Entry {
+  #entry(name: string): PlacedService {
     let entry = this.#entries.get(name);
     if (entry !== undefined) return entry;
     entry = {
@@ -273,7 +273,7 @@ export class Placer {
     return { services, removedServices };
   }
 
-  #place(entry: Entry): void {
+  #place(entry: PlacedService): void {
     const { service, shadow } = entry;
     const nowMs = this.#clock.nowMs();
     const wanted = this.#wantedPorts(entry);
@@ -296,7 +296,7 @@ export class Placer {
    * The ports of the Service on each proxy port that its shadow gives them and that leads to nobody else. Which ports can be
    * carried is for the leader to know, which gives the others no proxy port, and for the agents, which may be of another version.
    */
-  #wantedPorts({ name, service, shadow }: Entry): readonly ServicePort[] {
+  #wantedPorts({ name, service, shadow }: PlacedService): readonly ServicePort[] {
     if (service === null || shadow === null) return [];
     const given = [...shadow.ports, ...shadow.announcedPorts];
     return service.ports.flatMap((port) => {
@@ -312,7 +312,7 @@ export class Placer {
     return winner === undefined || winner.owner === name;
   }
 
-  #noteUnplaced({ name, shadow, ports }: Entry): void {
+  #noteUnplaced({ name, shadow, ports }: PlacedService): void {
     this.#unplaced.delete(name);
     if (shadow === null || shadow.state === 'retired') return;
     const asked =
@@ -327,7 +327,7 @@ export class Placer {
 }
 
 /** Replaces what agents have where something of it is different. */
-function setPlaced(entry: Entry, addresses: readonly string[]): void {
+function setPlaced(entry: PlacedService, addresses: readonly string[]): void {
   const [address = '', secondAddress = ''] = addresses;
   const ports = [...entry.ports.values()].map(({ port }) => port);
   const source = entry.service ?? entry.source;
@@ -348,7 +348,7 @@ function setPlaced(entry: Entry, addresses: readonly string[]): void {
 }
 
 /** What the shadow says and, after all that, the ports that still have a listener. */
-function claimsWith({ name, shadow, ports }: Entry): readonly Claim[] {
+function claimsWith({ name, shadow, ports }: PlacedService): readonly Claim[] {
   const createdAt = shadow?.createdAt ?? '';
   const claims = shadow === null ? [] : claimsOf(name, shadow, createdAt);
   for (const { port } of ports.values()) {

@@ -5,12 +5,12 @@ import type { Clock } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import { ApiError } from '../kube/api/api-error.ts';
 import { isOvertaken } from '../kube/api/api.ts';
-import type { Agenda } from './agenda.ts';
+import type { ShadowQueue } from './shadow-queue.ts';
 import { decide, isWaiting } from './decide.ts';
 import type { Decision, WantedPort } from './decide.ts';
-import type { KeeperOptions, KeeperTimes } from './keeper-options.ts';
+import type { ControllerOptions, KeeperTimes } from './controller-options.ts';
 import { isServedBy, namespaceOf } from './ledger.ts';
-import type { Entry, ShadowLedger } from './ledger.ts';
+import type { LedgerEntry, ShadowLedger } from './ledger.ts';
 import { AGENTS_RETURN_MS, isBefore } from './progress.ts';
 import type { Quarantine } from './quarantine.ts';
 import { read } from './read.ts';
@@ -33,25 +33,25 @@ const QUIET_FAILURES = 2;
 const WRITES_PER_SECOND = 200;
 
 export interface ReconcilerParts {
-  readonly options: KeeperOptions;
+  readonly options: ControllerOptions;
   readonly times: KeeperTimes;
   readonly quarantine: Quarantine;
   readonly ledger: ShadowLedger;
   readonly reporter: Reporter;
-  readonly agenda: Agenda;
+  readonly queue: ShadowQueue;
   /** Whether it is not believed yet that Services are gone. */
   readonly isDoubted: () => boolean;
 }
 
 export class Reconciler {
-  readonly #options: KeeperOptions;
+  readonly #options: ControllerOptions;
   readonly #times: KeeperTimes;
   readonly #clock: Clock;
   readonly #quarantine: Quarantine;
   readonly #ledger: ShadowLedger;
   readonly #writer: ShadowWriter;
   readonly #reporter: Reporter;
-  readonly #agenda: Agenda;
+  readonly #queue: ShadowQueue;
   readonly #isDoubted: () => boolean;
   readonly #rate: RateLimit;
 
@@ -64,7 +64,7 @@ export class Reconciler {
     this.#ledger = parts.ledger;
     this.#writer = new ShadowWriter(options.api, options);
     this.#reporter = parts.reporter;
-    this.#agenda = parts.agenda;
+    this.#queue = parts.queue;
     this.#isDoubted = parts.isDoubted;
     const perSecond = options.writesPerSecond ?? WRITES_PER_SECOND;
     this.#rate = new RateLimit(this.#clock, perSecond, perSecond);
@@ -76,7 +76,7 @@ export class Reconciler {
   }
 
   /** An object that is not what was written last is our own write, of which no answer came, or somebody's hand. */
-  takeIn(entry: Entry, value: Shadow | Damaged): void {
+  takeIn(entry: LedgerEntry, value: Shadow | Damaged): void {
     this.#ledger.see(entry, value);
     const { attempt, object } = entry;
     if (object === null || object.digest === entry.recordDigest) return;
@@ -93,10 +93,10 @@ export class Reconciler {
   }
 
   /** Never throws: what fails is told, and tried again later. */
-  async look(entry: Entry, signal: AbortSignal): Promise<void> {
+  async look(entry: LedgerEntry, signal: AbortSignal): Promise<void> {
     const waitMs = entry.retryAtMs - this.#clock.nowMs();
     if (waitMs > 0) {
-      this.#agenda.after(entry.name, waitMs);
+      this.#queue.after(entry.name, waitMs);
       return;
     }
     try {
@@ -112,15 +112,15 @@ export class Reconciler {
     }
   }
 
-  async #reconcile(entry: Entry, signal: AbortSignal): Promise<void> {
+  async #reconcile(entry: LedgerEntry, signal: AbortSignal): Promise<void> {
     const { wanted, held } = this.#wanted(entry);
     this.#reporter.held(entry, held, this.#options.abilities);
     const isDoubted = this.#isDoubted() && !this.isWanted(entry);
     if (isDoubted && entry.record !== null && entry.record.state !== 'retired') return;
     const { allocation, starved } = this.#decide(entry, wanted);
     this.#reporter.starved(entry, starved);
-    if (starved.length > 0) this.#agenda.starved.add(entry.name);
-    else this.#agenda.starved.delete(entry.name);
+    if (starved.length > 0) this.#queue.starved.add(entry.name);
+    else this.#queue.starved.delete(entry.name);
     if (allocation === null) {
       await this.#remove(entry, signal);
       return;
@@ -133,7 +133,7 @@ export class Reconciler {
     else await this.#write(entry, desired, signal);
   }
 
-  #decide(entry: Entry, wanted: readonly WantedPort[]): Decision {
+  #decide(entry: LedgerEntry, wanted: readonly WantedPort[]): Decision {
     const { pool } = this.#ledger;
     const isServed = isServedBy(this.#options.progressOfAll(), entry);
     const isLate = !isServed && this.#isLate(entry);
@@ -152,7 +152,7 @@ export class Reconciler {
     });
   }
 
-  async #write(entry: Entry, desired: Desired, signal: AbortSignal): Promise<void> {
+  async #write(entry: LedgerEntry, desired: Desired, signal: AbortSignal): Promise<void> {
     const { allocation } = desired;
     // Ports are claimed before the first await, so that no other shadow gets them meanwhile.
     this.#ledger.claim(entry, allocation);
@@ -172,7 +172,7 @@ export class Reconciler {
     this.#finish(entry, allocation, written);
   }
 
-  #finish(entry: Entry, allocation: Allocation, written: Written): void {
+  #finish(entry: LedgerEntry, allocation: Allocation, written: Written): void {
     this.#reporter.changed(entry, written.changed);
     const { shadow, digest, changed } = written;
     entry.settled = changed.length === 0 ? null : { want: digest, have: shadow.digest };
@@ -183,11 +183,11 @@ export class Reconciler {
     this.#hold(entry, allocation, shadow);
     const isServed = isServedBy(this.#options.progressOfAll(), entry);
     if (entry.object !== shadow || (isServed && isWaiting(allocation)))
-      this.#agenda.soon(entry.name);
+      this.#queue.soon(entry.name);
   }
 
   /** Nothing of that name may be overwritten that is not ours. True when there is an object, and so nothing to make. */
-  async #meetsObject(entry: Entry, signal: AbortSignal): Promise<boolean> {
+  async #meetsObject(entry: LedgerEntry, signal: AbortSignal): Promise<boolean> {
     const raw = await this.#writer.look(entry.name, signal);
     if (signal.aborted) return true;
     const found = raw === null ? null : read(raw);
@@ -198,15 +198,15 @@ export class Reconciler {
     if (isOurs(raw, entry.service)) {
       this.#reporter.ours(entry);
       this.takeIn(entry, found);
-      this.#agenda.soon(entry.name);
+      this.#queue.soon(entry.name);
     } else {
       this.#reporter.foreign(entry);
-      this.#agenda.after(entry.name, FOREIGN_RETRY_MS);
+      this.#queue.after(entry.name, FOREIGN_RETRY_MS);
     }
     return true;
   }
 
-  async #remove(entry: Entry, signal: AbortSignal): Promise<void> {
+  async #remove(entry: LedgerEntry, signal: AbortSignal): Promise<void> {
     const wasThere = entry.object !== null || entry.record !== null;
     if (entry.object !== null) {
       await this.#rate.take();
@@ -214,25 +214,25 @@ export class Reconciler {
       await this.#writer.delete(entry.object, signal);
       if (signal.aborted) return;
     }
-    this.#agenda.drop(entry.name);
+    this.#queue.drop(entry.name);
     if (wasThere) this.#reporter.removed(entry);
     this.#ledger.see(entry, null);
     entry.record = null;
     entry.attempt = null;
     this.#ledger.claim(entry, null);
     if (!this.isWanted(entry)) {
-      this.#agenda.starved.delete(entry.name);
+      this.#queue.starved.delete(entry.name);
       this.#reporter.held(entry, [], this.#options.abilities);
       this.#reporter.starved(entry, []);
       this.#ledger.forget(entry);
     } else if (wasThere) {
-      this.#agenda.soon(entry.name);
+      this.#queue.soon(entry.name);
     }
-    if (wasThere) this.#agenda.feedStarved();
+    if (wasThere) this.#queue.feedStarved();
   }
 
   /** This is decided now, and the object, where there is one, has held it since this version of it. */
-  #hold(entry: Entry, allocation: Allocation, holder: Shadow | null): void {
+  #hold(entry: LedgerEntry, allocation: Allocation, holder: Shadow | null): void {
     const before = entry.record;
     entry.record = allocation;
     entry.attempt = null;
@@ -246,28 +246,28 @@ export class Reconciler {
     this.#ledger.claim(entry, null);
     this.#wait(entry);
     if (before !== null && before.retiredPorts.length > allocation.retiredPorts.length)
-      this.#agenda.feedStarved();
+      this.#queue.feedStarved();
   }
 
   /** Notes when to look again, whatever happens. */
-  #wait(entry: Entry): void {
+  #wait(entry: LedgerEntry): void {
     const { name, record } = entry;
     const times: number[] = [];
     if (record !== null && isWaiting(record)) {
       entry.waitSinceMs ??= this.#clock.nowMs();
-      this.#agenda.waiting.add(name);
+      this.#queue.waiting.add(name);
       const lateAtMs = entry.waitSinceMs + this.#times.announceTimeoutMs;
       times.push(lateAtMs, lateAtMs + AGENTS_RETURN_MS);
     } else {
       entry.waitSinceMs = null;
-      this.#agenda.waiting.delete(name);
+      this.#queue.waiting.delete(name);
     }
     const endMs = this.#ledger.nextEndMs(entry);
     if (endMs !== null) times.push(endMs);
-    this.#agenda.at(name, times);
+    this.#queue.at(name, times);
   }
 
-  async #fail(entry: Entry, error: unknown, signal: AbortSignal): Promise<void> {
+  async #fail(entry: LedgerEntry, error: unknown, signal: AbortSignal): Promise<void> {
     entry.failures += 1;
     const api = error instanceof ApiError ? error : null;
     const askedMs = api?.retryAfterMs ?? 0;
@@ -276,7 +276,7 @@ export class Reconciler {
     if (isOfAddress(api, entry)) {
       // It went to somebody else: the name moves to a new one.
       entry.clusterIPs = [];
-      this.#agenda.soon(entry.name);
+      this.#queue.soon(entry.name);
       return;
     }
     const isRace = isOvertaken(error);
@@ -285,12 +285,12 @@ export class Reconciler {
     if (api?.isTooManyRequests === true) this.#rate.pause(askedMs);
     const delayMs = Math.max(askedMs, backoffMs(this.#options.random, RETRY, entry.failures));
     entry.retryAtMs = this.#clock.nowMs() + delayMs;
-    this.#agenda.after(entry.name, delayMs);
+    this.#queue.after(entry.name, delayMs);
     if (isRace) await this.#refresh(entry, signal);
   }
 
   /** After a conflict: the watch will tell too, but perhaps later than the next try. */
-  async #refresh(entry: Entry, signal: AbortSignal): Promise<void> {
+  async #refresh(entry: LedgerEntry, signal: AbortSignal): Promise<void> {
     try {
       const raw = await this.#writer.look(entry.name, signal);
       if (signal.aborted) return;
@@ -308,12 +308,12 @@ export class Reconciler {
   }
 
   /** Whether there is a Service for it. */
-  isWanted({ service }: Entry): boolean {
+  isWanted({ service }: LedgerEntry): boolean {
     const { placer, requirements = requirementsOf } = this.#options;
     return isOfMesh(placer.services.get(service), requirements);
   }
 
-  #wanted({ service, record }: Entry): WantedPorts {
+  #wanted({ service, record }: LedgerEntry): WantedPorts {
     const { placer, abilities, requirements = requirementsOf } = this.#options;
     return wantedPorts(placer.services.get(service), record, {
       requirements,
@@ -321,7 +321,7 @@ export class Reconciler {
     });
   }
 
-  #desired(entry: Entry, allocation: Allocation): Desired {
+  #desired(entry: LedgerEntry, allocation: Allocation): Desired {
     const present = entry.object?.families ?? [];
     const wanted = allocation.state === 'retired' ? present : this.#options.families(entry.service);
     const families = familiesFor(wanted, present);
@@ -337,14 +337,14 @@ export class Reconciler {
   }
 
   /** What the server makes of it was made already. */
-  #isDone(desired: Desired, { settled, object }: Entry): boolean {
+  #isDone(desired: Desired, { settled, object }: LedgerEntry): boolean {
     if (object === null) return false;
     if (isRendered(desired, object, this.#options)) return true;
     if (settled === null || settled.have !== object.digest) return false;
     return settled.want === digestOf(render(desired, this.#options));
   }
 
-  #isLate({ record, recordDigest, waitSinceMs, object }: Entry): boolean {
+  #isLate({ record, recordDigest, waitSinceMs, object }: LedgerEntry): boolean {
     if (record === null || waitSinceMs === null || !isWaiting(record)) return false;
     const isLate = this.#clock.nowMs() - waitSinceMs >= this.#patienceMs;
     return isLate && object?.digest === recordDigest;
@@ -358,7 +358,7 @@ export class Reconciler {
 }
 
 /** Whether what was refused asked for the cluster IP that an object before had. */
-function isOfAddress(error: ApiError | null, { object, clusterIPs }: Entry): boolean {
+function isOfAddress(error: ApiError | null, { object, clusterIPs }: LedgerEntry): boolean {
   if (error?.status !== 422 || clusterIPs.length === 0) return false;
   return object === null || object.clusterIPs.length === 0;
 }

@@ -3,7 +3,7 @@
  * gives Deltas with addresses to its agents; the leader also has them written.
  *
  *   compiled ──► Placer ──► Delta with addresses      Progress: up to where agents serve them
- *   seen ──────►   └─────► ShadowKeeper, of the leader ◄── others: progress and abilities of the other replicas
+ *   seen ──────►   └─────► ShadowController, of the leader ◄── others: progress and abilities of the other replicas
  */
 
 import type { Clock, Timer } from '../base/clock.ts';
@@ -15,7 +15,7 @@ import type { Sink } from '../kube/api/reflector.ts';
 import type { Delta, Problem } from '../model/service.ts';
 import { AbilityGate } from './ability-gate.ts';
 import { ShadowFeed } from './feed.ts';
-import { ShadowKeeper } from './keeper.ts';
+import { ShadowController } from './shadow-controller.ts';
 import { Placer } from './placer.ts';
 import type { PortRange } from './ports.ts';
 import { Progress } from './progress.ts';
@@ -63,7 +63,7 @@ export class ShadowServices {
   readonly #placer: Placer;
   readonly #progress: Progress;
   readonly #gate: AbilityGate;
-  readonly #keeper: ShadowKeeper;
+  readonly #controller: ShadowController;
   readonly #feed: ShadowFeed;
   readonly #changes = new Signal();
   #isLeading = false;
@@ -76,15 +76,15 @@ export class ShadowServices {
       clock,
       onDelta: options.onDelta,
       onDue: () => this.#flushSoon(),
-      onServices: (keys) => this.#keeper.compiled(keys),
+      onServices: (keys) => this.#controller.compiled(keys),
     });
     this.#progress = new Progress({
       clock,
       heldBack: () => this.#placer.heldBack(),
       onReturned: () => this.#changes.tell(),
     });
-    this.#gate = new AbilityGate(clock, () => this.#keeper.abilitiesChanged());
-    this.#keeper = new ShadowKeeper({
+    this.#gate = new AbilityGate(clock, () => this.#controller.abilitiesChanged());
+    this.#controller = new ShadowController({
       ...options,
       // The server tells its version after this was made, and an upgrade may change it.
       get trafficDistribution() {
@@ -97,7 +97,7 @@ export class ShadowServices {
     });
     this.#feed = new ShadowFeed({
       placer: this.#placer,
-      keeper: this.#keeper,
+      controller: this.#controller,
       progress: this.#progress,
       onChange: () => this.#flushSoon(),
     });
@@ -136,7 +136,7 @@ export class ShadowServices {
   compiled(delta: Delta | null, services: readonly string[]): void {
     if (delta !== null) this.#placer.compiled(delta);
     // A change of its cluster IPs is none for agents, and one for its shadow.
-    this.#keeper.compiled(services);
+    this.#controller.compiled(services);
     this.#flushSoon();
   }
 
@@ -155,24 +155,24 @@ export class ShadowServices {
   replicasChanged(): void {
     const { agents, others } = this.#options;
     this.#gate.update([agents.abilities(), ...others().map(({ abilities }) => abilities)]);
-    this.#keeper.progressed();
+    this.#controller.progressed();
   }
 
   /** Writes from here on. */
   lead(): void {
     this.#isLeading = true;
-    this.#keeper.start();
+    this.#controller.start();
   }
 
   /** Writes nothing from here on. */
   follow(): void {
     this.#isLeading = false;
-    this.#keeper.stop();
+    this.#controller.stop();
   }
 
   /** Those of a leader among them. */
   problems(): readonly Problem[] {
-    return [...this.#placer.problems(), ...this.#keeper.problems()];
+    return [...this.#placer.problems(), ...this.#controller.problems()];
   }
 
   stop(): void {

@@ -13,8 +13,8 @@ import { AbilityGate } from './ability-gate.ts';
 import { exampleService } from '../../test/support/model.ts';
 import { annotationsOf, child, FakeApi, portsOf } from './api.fixture.ts';
 import type { Json } from './api.fixture.ts';
-import type { KeeperTimes } from './keeper-options.ts';
-import { ShadowKeeper } from './keeper.ts';
+import type { KeeperTimes } from './controller-options.ts';
+import { ShadowController } from './shadow-controller.ts';
 import { Placer } from './placer.ts';
 import { AGENTS_RETURN_MS, Progress } from './progress.ts';
 import { read } from './read.ts';
@@ -64,7 +64,7 @@ export class Replica {
   readonly world: World;
   readonly agents = [new TestAgent(), new TestAgent()];
   placer!: Placer;
-  keeper!: ShadowKeeper;
+  controller!: ShadowController;
   progress!: Progress;
   gate!: AbilityGate;
   /** Agents that are not connected to it: their number counts from the end. */
@@ -94,7 +94,7 @@ export class Replica {
       clock: world.clock,
       onDelta: (delta) => this.deltas.push(delta),
       onDue: () => this.flush(),
-      onServices: (keys) => this.keeper.compiled(keys),
+      onServices: (keys) => this.controller.compiled(keys),
     });
     this.progress?.stop();
     this.progress = new Progress({
@@ -102,8 +102,8 @@ export class Replica {
       heldBack: () => this.placer.heldBack(),
       onReturned: () => this.#report(),
     });
-    this.gate = new AbilityGate(world.clock, () => this.keeper.abilitiesChanged());
-    this.keeper = new ShadowKeeper({
+    this.gate = new AbilityGate(world.clock, () => this.controller.abilitiesChanged());
+    this.controller = new ShadowController({
       api: world.api,
       placer: this.placer,
       namespace: 'maesh',
@@ -187,7 +187,7 @@ export class Replica {
     });
     const value = isSelected ? read(structuredClone(object)) : null;
     this.placer.shadow(name, value);
-    this.keeper.shadow(name, value);
+    this.controller.shadow(name, value);
   }
 
   /** Agents come or go. */
@@ -211,7 +211,7 @@ export class Replica {
     const versions = connected.map(({ version }) => version);
     this.progress.served(versions.length === 0 ? null : Math.min(...versions));
     this.world.tellAbilities();
-    for (const replica of this.world.replicas) replica.keeper.progressed();
+    for (const replica of this.world.replicas) replica.controller.progressed();
   }
 }
 
@@ -282,9 +282,9 @@ export class World {
 
   lead(replica: Replica | null): void {
     if (this.leader === replica) return;
-    this.leader?.keeper.stop();
+    this.leader?.controller.stop();
     this.leader = replica;
-    replica?.keeper.start();
+    replica?.controller.start();
   }
 
   /** Until nothing is under way any more; the watch and the agents do not move by themselves. */
@@ -293,7 +293,8 @@ export class World {
     for (let turn = 0; quiet < 3; turn++) {
       assert.ok(turn < 20_000, 'it never comes to rest');
       await new Promise(setImmediate);
-      const isBusy = this.api.busy > 0 || this.replicas.some(({ keeper }) => keeper.backlog > 0);
+      const isBusy =
+        this.api.busy > 0 || this.replicas.some(({ controller }) => controller.backlog > 0);
       quiet = isBusy ? 0 : quiet + 1;
     }
   }

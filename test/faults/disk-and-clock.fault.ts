@@ -158,7 +158,7 @@ const WALL_CLOCK_READERS: Readonly<Record<string, string>> = {
   'src/base/guard.ts': 'passes on the clock that it guards',
   'src/cli/pre-check.ts': 'time in the text of the plan, for people',
   'src/discovery/copy.ts': 'is compared with the time of a file, which is wall time',
-  'src/discovery/keeper.ts': 'becomes the time of a file',
+  'src/discovery/copy-writer.ts': 'becomes the time of a file',
   'src/proxy/http/date-line.ts': 'value of the Date field',
   'src/proxy/http/access.ts': 'time of a line of the access log',
   'src/run/agent/admin-view.ts': 'start time of the process among the metrics',
@@ -167,7 +167,7 @@ const WALL_CLOCK_READERS: Readonly<Record<string, string>> = {
   'src/kube/api/exec-plugin.ts': 'is compared with the end of a credential',
   'src/authority/authority.ts': 'from when to when a certificate holds',
   'src/authority/token.ts': 'is compared with the end of a token',
-  'src/cluster-dns/keeper.ts':
+  'src/cluster-dns/cluster-dns-controller.ts':
     'times in the copy of what was before; one says that the DNS is to be left alone',
   'src/events/event-recorder.ts': 'times of Events, which other replicas wrote too',
   'src/leader/leader-election.ts':

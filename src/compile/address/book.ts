@@ -15,7 +15,7 @@
 import { hash32 } from '../../base/hash.ts';
 import { contains, type Cidr, Pool } from './cidr.ts';
 
-interface Entry {
+interface Assignment {
   readonly key: string;
   readonly claim: number | null;
   readonly start: number;
@@ -31,11 +31,11 @@ interface Entry {
 export class AddressBook {
   readonly #pool: Pool;
   readonly #cidr: Cidr;
-  readonly #entries = new Map<string, Entry>();
-  readonly #occupant = new Map<number, Entry>();
-  readonly #passed = new Map<number, Set<Entry>>();
-  readonly #homeless = new Set<Entry>();
-  readonly #claims = new Map<number, Set<Entry>>();
+  readonly #entries = new Map<string, Assignment>();
+  readonly #occupant = new Map<number, Assignment>();
+  readonly #passed = new Map<number, Set<Assignment>>();
+  readonly #homeless = new Set<Assignment>();
+  readonly #claims = new Map<number, Set<Assignment>>();
   readonly #touched = new Set<string>();
   /** Addresses of the pool that nobody has. */
   #free: number;
@@ -58,7 +58,7 @@ export class AddressBook {
     if (old !== undefined && old.claim === within) return;
     this.delete(key);
     const size = Math.max(1, this.#pool.size);
-    const entry: Entry = {
+    const entry: Assignment = {
       key,
       claim: within,
       start: hash32(key) % size,
@@ -103,7 +103,7 @@ export class AddressBook {
     return touched;
   }
 
-  #claim(entry: Entry, address: number): void {
+  #claim(entry: Assignment, address: number): void {
     const claimants = this.#claims.get(address) ?? new Set();
     this.#claims.set(address, claimants.add(entry));
     this.#touch(claimants);
@@ -120,14 +120,14 @@ export class AddressBook {
     this.#seat(holder);
   }
 
-  #unclaim(entry: Entry, address: number): void {
+  #unclaim(entry: Assignment, address: number): void {
     const claimants = this.#claims.get(address);
     claimants?.delete(entry);
     if (claimants?.size === 0) this.#claims.delete(address);
     else if (claimants !== undefined) this.#touch(claimants);
   }
 
-  #unpin(entry: Entry): void {
+  #unpin(entry: Assignment): void {
     const address = entry.at;
     this.#leave(entry);
     const heir = first(this.#claims.get(address));
@@ -146,7 +146,7 @@ export class AddressBook {
   }
 
   /** Finds an address for an entry that has none, by its sequence, displacing who sorts later. */
-  #seat(newcomer: Entry): void {
+  #seat(newcomer: Assignment): void {
     this.#forget(newcomer);
     if (this.#free === 0 && !this.#makeRoomFor(newcomer)) return;
     let entry = newcomer;
@@ -169,7 +169,7 @@ export class AddressBook {
   }
 
   /** Sends the last in order out of a full pool; false when that is the newcomer itself. */
-  #makeRoomFor(newcomer: Entry): boolean {
+  #makeRoomFor(newcomer: Assignment): boolean {
     let last = newcomer;
     for (const entry of this.#occupant.values()) {
       if (!entry.pinned && entry.key > last.key) last = entry;
@@ -182,7 +182,7 @@ export class AddressBook {
     return last !== newcomer;
   }
 
-  #unseat(entry: Entry): void {
+  #unseat(entry: Assignment): void {
     this.#homeless.delete(entry);
     const address = entry.at;
     this.#leave(entry);
@@ -216,14 +216,14 @@ export class AddressBook {
     }
   }
 
-  #sit(entry: Entry, address: number): void {
+  #sit(entry: Assignment, address: number): void {
     if (!this.#occupant.has(address) && this.#pool.has(address)) this.#free--;
     this.#occupant.set(address, entry);
     entry.at = address;
     this.#touched.add(entry.key);
   }
 
-  #leave(entry: Entry): void {
+  #leave(entry: Assignment): void {
     entry.pinned = false;
     if (entry.at === -1) return;
     if (this.#pool.has(entry.at)) this.#free++;
@@ -231,35 +231,35 @@ export class AddressBook {
     entry.at = -1;
   }
 
-  #pass(entry: Entry, address: number): void {
+  #pass(entry: Assignment, address: number): void {
     this.#passed.set(address, (this.#passed.get(address) ?? new Set()).add(entry));
     entry.tries++;
   }
 
-  #unpass(entry: Entry, address: number): void {
+  #unpass(entry: Assignment, address: number): void {
     const waiting = this.#passed.get(address);
     waiting?.delete(entry);
     if (waiting?.size === 0) this.#passed.delete(address);
   }
 
-  #forget(entry: Entry): void {
+  #forget(entry: Assignment): void {
     while (entry.tries > 0) {
       entry.tries--;
       this.#unpass(entry, this.#probe(entry, entry.tries));
     }
   }
 
-  #probe(entry: Entry, index: number): number {
+  #probe(entry: Assignment, index: number): number {
     return this.#pool.at((entry.start + index * entry.step) % this.#pool.size);
   }
 
-  #touch(entries: Iterable<Entry>): void {
+  #touch(entries: Iterable<Assignment>): void {
     for (const entry of entries) this.#touched.add(entry.key);
   }
 }
 
-function first(entries: ReadonlySet<Entry> | undefined): Entry | null {
-  let least: Entry | null = null;
+function first(entries: ReadonlySet<Assignment> | undefined): Assignment | null {
+  let least: Assignment | null = null;
   for (const entry of entries ?? []) {
     if (least === null || entry.key < least.key) least = entry;
   }

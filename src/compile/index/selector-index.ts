@@ -2,16 +2,16 @@
 
 import { addTo, labelKey, matches, removeFrom, type Labels } from './labels.ts';
 
-interface Entry {
+interface IndexedSelector {
   readonly key: string;
   readonly bucket: string;
   readonly selector: Labels;
 }
 
 export class SelectorIndex {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new Map<string, IndexedSelector>();
   /** By the first label of the selector: a Pod that matches has it. */
-  readonly #buckets = new Map<string, Set<Entry>>();
+  readonly #buckets = new Map<string, Set<IndexedSelector>>();
 
   /** Adds or replaces the selector of a Service. */
   set(key: string, namespace: string, selector: Labels): void {

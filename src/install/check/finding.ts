@@ -16,19 +16,19 @@ export interface Flaw extends Problem {
 
 export type Finding = Well | Flaw;
 
-/** What a check says of an object; what it leaves out is ''. */
-export type Told = Pick<Problem, 'object' | 'message' | 'remedy'> &
+/** What a check says of an object; what is left out is ''. */
+export type FlawText = Pick<Problem, 'object' | 'message' | 'remedy'> &
   Partial<Pick<Problem, 'ref' | 'field' | 'value'>>;
 
 export function ok(topic: string, message: string): Finding {
   return { severity: 'ok', topic, message };
 }
 
-export function warning(topic: string, told: Told): Flaw {
+export function warning(topic: string, told: FlawText): Flaw {
   return { severity: 'warning', topic, ref: null, field: '', value: '', location: '', ...told };
 }
 
-export function error(topic: string, told: Told): Flaw {
+export function error(topic: string, told: FlawText): Flaw {
   return { severity: 'error', topic, ref: null, field: '', value: '', location: '', ...told };
 }
 

@@ -20,7 +20,7 @@ export interface FeedOptions {
   readonly onPending: (isWhole: boolean) => void;
 }
 
-interface Entry extends ObjectKey {
+interface SeenObject extends ObjectKey {
   /** null: it is gone. */
   readonly picked: Picked | null;
 }
@@ -29,7 +29,7 @@ interface Entry extends ObjectKey {
 export class Feed implements Sink<Picked> {
   readonly #options: FeedOptions;
   /** `namespace/name` → what is last known of it. */
-  readonly #pending = new Map<string, Entry>();
+  readonly #pending = new Map<string, SeenObject>();
   /** What is pending is all that there is. */
   #isWhole = false;
   readonly #problems = new Map<string, readonly Problem[]>();
@@ -97,9 +97,9 @@ export class Feed implements Sink<Picked> {
   }
 
   /** Objects and problems that a whole list does not name. */
-  #dropAbsent(): Entry[] {
+  #dropAbsent(): SeenObject[] {
     const { store, kind, namespace, name, without = [] } = this.#options;
-    const gone: Entry[] = [];
+    const gone: SeenObject[] = [];
     for (const { meta } of store.list(kind, namespace ?? undefined)) {
       if (name !== null && name !== meta.name) continue;
       if (without.includes(meta.namespace)) continue;
@@ -114,7 +114,7 @@ export class Feed implements Sink<Picked> {
     return gone;
   }
 
-  #write({ namespace, name, picked }: Entry): boolean {
+  #write({ namespace, name, picked }: SeenObject): boolean {
     const { store, kind } = this.#options;
     const ref: ObjectRef = { kind, namespace, name };
     const wasThere = store.get(kind, namespace, name) !== undefined;

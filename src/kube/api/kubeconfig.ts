@@ -20,7 +20,7 @@ const KUBECONFIG_BYTES_MAX = 4_194_304;
 type Section = 'clusters' | 'users' | 'contexts';
 type Fields = Readonly<Record<string, unknown>>;
 
-interface Entry {
+interface NamedEntry {
   readonly name: string;
   readonly fields: Fields;
   /** The file that it stands in: paths count from its folder. */
@@ -30,7 +30,7 @@ interface Entry {
 interface Merged {
   readonly files: readonly string[];
   readonly currentContext: string;
-  readonly sections: Readonly<Record<Section, ReadonlyMap<string, Entry>>>;
+  readonly sections: Readonly<Record<Section, ReadonlyMap<string, NamedEntry>>>;
 }
 
 export interface KubeconfigOptions {
@@ -74,7 +74,7 @@ export async function readKubeconfig(options: KubeconfigOptions): Promise<Chosen
   };
 }
 
-function proxyOf(cluster: Entry): URL | undefined {
+function proxyOf(cluster: NamedEntry): URL | undefined {
   const text = textAt(cluster, 'proxy-url');
   const action = `Cannot use the "proxy-url" of "${cluster.name}" in the kubeconfig "${cluster.file}"`;
   return text === '' ? undefined : parseProxyUrl(text, action);
@@ -82,9 +82,9 @@ function proxyOf(cluster: Entry): URL | undefined {
 
 async function merge(paths: readonly string[]): Promise<Merged> {
   const sections = {
-    clusters: new Map<string, Entry>(),
-    users: new Map<string, Entry>(),
-    contexts: new Map<string, Entry>(),
+    clusters: new Map<string, NamedEntry>(),
+    users: new Map<string, NamedEntry>(),
+    contexts: new Map<string, NamedEntry>(),
   };
   let currentContext = '';
   const files: string[] = [];
@@ -142,7 +142,7 @@ async function load(file: string): Promise<Fields | null> {
 }
 
 function addEntries(
-  entries: Map<string, Entry>,
+  entries: Map<string, NamedEntry>,
   section: Section,
   value: unknown,
   file: string,
@@ -164,7 +164,7 @@ function addEntries(
   }
 }
 
-function find(merged: Merged, section: Section, name: string): Entry {
+function find(merged: Merged, section: Section, name: string): NamedEntry {
   const entry = merged.sections[section].get(name);
   if (entry !== undefined) return entry;
   const known = [...merged.sections[section].keys()].map((each) => `"${each}"`).join(', ');
@@ -175,7 +175,7 @@ function find(merged: Merged, section: Section, name: string): Entry {
 }
 
 /** The string at `key`, '' when absent. */
-function textAt({ name, fields, file }: Entry, key: string): string {
+function textAt({ name, fields, file }: NamedEntry, key: string): string {
   const value = fields[key];
   if (typeof value === 'string') return value;
   if (value === undefined || value === null) return '';
@@ -186,11 +186,11 @@ function textAt({ name, fields, file }: Entry, key: string): string {
 }
 
 function credentialsOf(
-  cluster: Entry,
-  user: Entry | null,
+  cluster: NamedEntry,
+  user: NamedEntry | null,
   { env, clock, hasTerminal }: KubeconfigOptions,
 ): Credentials {
-  const source = (entry: Entry, key: string, what: string): TextSource | undefined =>
+  const source = (entry: NamedEntry, key: string, what: string): TextSource | undefined =>
     dataOrFile({ entry, key, what, clock });
   const isInsecure = cluster.fields['insecure-skip-tls-verify'] === true;
   const serverName = textAt(cluster, 'tls-server-name');
@@ -212,7 +212,7 @@ function credentialsOf(
 
 /** `<key>-data` in base64 wins over the file at `<key>`, as with kubectl. */
 function dataOrFile(of: {
-  readonly entry: Entry;
+  readonly entry: NamedEntry;
   readonly key: string;
   readonly what: string;
   readonly clock: Clock;
@@ -224,25 +224,25 @@ function dataOrFile(of: {
   return path === '' ? undefined : new FileText(besides(entry, path), what, clock);
 }
 
-function besides(entry: Entry, path: string): string {
+function besides(entry: NamedEntry, path: string): string {
   return isAbsolute(path) ? path : join(dirname(entry.file), path);
 }
 
-function tokenOf(user: Entry, clock: Clock): TextSource | undefined {
+function tokenOf(user: NamedEntry, clock: Clock): TextSource | undefined {
   const path = textAt(user, 'tokenFile');
   if (path !== '') return new FileText(besides(user, path), 'token', clock);
   const token = textAt(user, 'token');
   return token === '' ? undefined : fixedText(token);
 }
 
-function basicOf(user: Entry): { username: string; password: string } | undefined {
+function basicOf(user: NamedEntry): { username: string; password: string } | undefined {
   const username = textAt(user, 'username');
   return username === '' ? undefined : { username, password: textAt(user, 'password') };
 }
 
 function execOf(
-  user: Entry,
-  cluster: Entry,
+  user: NamedEntry,
+  cluster: NamedEntry,
   { env, clock, hasTerminal }: Pick<KubeconfigOptions, 'env' | 'clock' | 'hasTerminal'>,
 ): ExecPlugin | undefined {
   const { fields } = user;
@@ -253,7 +253,7 @@ function execOf(
     );
   }
   if (!isRecord(fields['exec'])) return undefined;
-  const exec: Entry = { name: `${user.name}.exec`, fields: fields['exec'], file: user.file };
+  const exec: NamedEntry = { name: `${user.name}.exec`, fields: fields['exec'], file: user.file };
   const command = textAt(exec, 'command');
   const { args, env: extra } = exec.fields;
   return new ExecPlugin({
@@ -271,7 +271,7 @@ function execOf(
   });
 }
 
-function interactiveModeOf(exec: Entry): InteractiveMode {
+function interactiveModeOf(exec: NamedEntry): InteractiveMode {
   const text = textAt(exec, 'interactiveMode') || 'IfAvailable';
   const mode = INTERACTIVE_MODES.find((each) => each === text);
   if (mode !== undefined) return mode;
@@ -292,7 +292,7 @@ function readEnv(value: unknown): Readonly<Record<string, string>> {
 }
 
 /** `ExecCredential.spec.cluster`; a certificate authority in a file is left for the plugin to read itself. */
-function clusterInfo(cluster: Entry): Readonly<Record<string, unknown>> {
+function clusterInfo(cluster: NamedEntry): Readonly<Record<string, unknown>> {
   const { fields } = cluster;
   const info: Record<string, unknown> = { server: fields['server'] };
   for (const key of [

@@ -4,9 +4,9 @@ import { aboutText } from '../../model/object-reference.ts';
 import { DNS_DOMAIN_OBJECT, type Problem } from '../../model/service.ts';
 import type { DomainStatus, ProbeState } from './status.ts';
 
-type Told = Pick<Problem, 'message' | 'remedy'>;
+type ProblemText = Pick<Problem, 'message' | 'remedy'>;
 
-const TOLD: Readonly<Record<ProbeState, Told>> = {
+const PROBLEM_TEXTS: Readonly<Record<ProbeState, ProblemText>> = {
   unknown: { message: 'has not been queried yet', remedy: '' },
   works: { message: 'is answered by the mesh', remedy: '' },
   'not-forwarded': {
@@ -39,7 +39,7 @@ const TOLD: Readonly<Record<ProbeState, Told>> = {
 
 /** The problem of a domain that does not work. */
 export function problemOf({ domain, state, detail }: DomainStatus): Problem {
-  const { message, remedy } = TOLD[state];
+  const { message, remedy } = PROBLEM_TEXTS[state];
   return {
     severity: 'error',
     ...aboutText(`${DNS_DOMAIN_OBJECT} ${domain}`),

@@ -12,7 +12,7 @@ import { resourcePath } from '../../kube/api/path.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
 import { CONTROLLER, PROBE_SERVICE } from '../../model/names.ts';
 import type { Problem } from '../../model/service.ts';
-import { ClusterDnsKeeper } from '../../cluster-dns/keeper.ts';
+import { ClusterDnsController } from '../../cluster-dns/cluster-dns-controller.ts';
 import { ClusterDnsWatch } from '../../cluster-dns/watch.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { Regarding } from '../../events/event.ts';
@@ -32,7 +32,7 @@ export interface LeadershipOptions {
 }
 
 export class Leadership {
-  readonly dns: ClusterDnsKeeper;
+  readonly dns: ClusterDnsController;
   readonly #options: LeadershipOptions;
   readonly #election: LeaderElection;
   readonly #events: EventRecorder;
@@ -43,7 +43,7 @@ export class Leadership {
     const { settings, client, plane, clock, random, log } = options;
     const { namespace, identity } = settings;
     const common = { clock, random, log };
-    this.dns = new ClusterDnsKeeper({
+    this.dns = new ClusterDnsController({
       ...common,
       api: client,
       mode: settings.dnsMode,

@@ -24,7 +24,7 @@ export const CONTROLLER_LIMITS: LimitSection = {
     [
       'Numbers of ports in one problem',
       'It says how many more there are',
-      'shadow/told.ts PORTS_SHOWN_MAX',
+      'shadow/problems.ts PORTS_SHOWN_MAX',
     ],
     [
       'Characters of a damaged value that are shown',
@@ -44,7 +44,7 @@ export const CONTROLLER_LIMITS: LimitSection = {
     [
       'Problems of shadow Services told at a time',
       'New ones are not told until others are gone',
-      'shadow/told.ts PROBLEMS_MAX',
+      'shadow/problems.ts PROBLEMS_MAX',
     ],
     [
       'Wait between tries to read or write the CA',
@@ -181,12 +181,12 @@ export const CONTROLLER_LIMITS: LimitSection = {
     [
       'Writes in a row that lose against other writers',
       'A problem; it is tried again, at most 30 s apart',
-      'cluster-dns/keeper.ts RACES_MAX',
+      'cluster-dns/cluster-dns-controller.ts RACES_MAX',
     ],
     [
       'Tries to take the mesh domains out at uninstall',
       'It fails, and nothing is deleted',
-      'cluster-dns/keeper.ts RESTORE_TRIES_MAX',
+      'cluster-dns/cluster-dns-controller.ts RESTORE_TRIES_MAX',
     ],
     [
       'Pages of 500 objects read in `kube-system`',

@@ -6,15 +6,19 @@ import { silentLog } from '../base/log.ts';
 import { seededRandom } from '../base/random.ts';
 import { FakeApi, Refusal } from './api.fixture.ts';
 import { PLATFORMS } from './facts.fixture.ts';
-import { ClusterDnsKeeper, type ClusterDnsEvent, type ClusterDnsKeeperOptions } from './keeper.ts';
+import {
+  ClusterDnsController,
+  type ClusterDnsEvent,
+  type ClusterDnsControllerOptions,
+} from './cluster-dns-controller.ts';
 import { findRegions } from './marked-block.ts';
 
 interface Bed {
   readonly api: FakeApi;
   readonly clock: ManualClock;
-  readonly keeper: ClusterDnsKeeper;
+  readonly controller: ClusterDnsController;
   /** That of another process, for the same cluster. */
-  readonly another: () => ClusterDnsKeeper;
+  readonly another: () => ClusterDnsController;
   readonly events: ClusterDnsEvent[];
   addresses: string[];
 }
@@ -22,14 +26,14 @@ interface Bed {
 function makeBed(
   context: TestContext,
   platform: string,
-  options: Partial<ClusterDnsKeeperOptions> = {},
+  options: Partial<ClusterDnsControllerOptions> = {},
 ): Bed {
   const events: ClusterDnsEvent[] = [];
   const clock = new ManualClock();
   const api = new FakeApi(platform);
   const addresses = ['10.96.53.53'];
-  const make = (): ClusterDnsKeeper =>
-    new ClusterDnsKeeper({
+  const make = (): ClusterDnsController =>
+    new ClusterDnsController({
       api,
       clock,
       random: seededRandom(1),
@@ -41,9 +45,9 @@ function makeBed(
       onEvent: (event) => events.push(event),
       ...options,
     });
-  const keeper = make();
-  const bed: Bed = { api, clock, keeper, another: make, events, addresses };
-  context.after(() => keeper.stop());
+  const controller = make();
+  const bed: Bed = { api, clock, controller, another: make, events, addresses };
+  context.after(() => controller.stop());
   return bed;
 }
 
@@ -56,20 +60,20 @@ const corefile = ({ api }: Bed): string => api.data('coredns')?.['Corefile'] ?? 
 const holds = (text: string): boolean => findRegions(text).length === 1;
 
 for (const platform of PLATFORMS) {
-  test(`ClusterDnsKeeper writes on ${platform}, is then at rest, and restore() leaves nothing behind`, async (context) => {
+  test(`ClusterDnsController writes on ${platform}, is then at rest, and restore() leaves nothing behind`, async (context) => {
     const bed = makeBed(context, platform);
     const original = bed.api.configMaps();
-    bed.keeper.start();
+    bed.controller.start();
     await settle();
-    assert.equal(bed.keeper.state, 'applied');
-    assert.deepEqual(bed.keeper.problems(), []);
+    assert.equal(bed.controller.state, 'applied');
+    assert.deepEqual(bed.controller.problems(), []);
     const { length } = bed.api.writes;
     assert.ok(length >= 2);
     bed.clock.advance(34_000);
     await settle();
     assert.equal(bed.api.writes.length, length);
-    await bed.keeper.stop();
-    await bed.keeper.restore({ isLast: true });
+    await bed.controller.stop();
+    await bed.controller.restore({ isLast: true });
     assert.deepEqual(bed.api.configMaps(), original);
     assert.equal(bed.api.data('maesh-dns-backup', 'maesh'), null);
   });
@@ -78,7 +82,7 @@ for (const platform of PLATFORMS) {
 test('the original is kept before anything is written, and once', async (context) => {
   const bed = makeBed(context, 'kubeadm');
   const original = corefile(bed);
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   assert.deepEqual(
     bed.api.writes.map((ask) => ask.split('/').at(-1)),
@@ -89,7 +93,7 @@ test('the original is kept before anything is written, and once', async (context
   assert.equal(keys.length, 1);
   assert.equal(backup[keys[0] ?? ''], original);
   bed.addresses = ['10.96.53.54'];
-  bed.keeper.reconcile();
+  bed.controller.reconcile();
   await settle();
   assert.match(corefile(bed), /forward \. 10\.96\.53\.54 /);
   assert.deepEqual(bed.api.data('maesh-dns-backup', 'maesh'), backup);
@@ -98,7 +102,7 @@ test('the original is kept before anything is written, and once', async (context
 test('a revert is written again at the next look, and told', async (context) => {
   const bed = makeBed(context, 'kubeadm');
   const original = corefile(bed);
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   bed.api.edit('coredns', (data) => ({ ...data, Corefile: original }));
   bed.clock.advance(34_000);
@@ -108,21 +112,21 @@ test('a revert is written again at the next look, and told', async (context) => 
     bed.events.map(({ kind }) => kind),
     ['written', 'reverted', 'written'],
   );
-  const told = bed.keeper
+  const told = bed.controller
     .problems()
     .map(({ severity, object, value }) => [severity, object, value]);
   assert.deepEqual(told, [['warning', 'ConfigMap kube-system/coredns', 'rewritten']]);
   bed.clock.advance(11 * 60_000);
   await settle();
-  assert.deepEqual(bed.keeper.problems(), [], 'for ten minutes');
+  assert.deepEqual(bed.controller.problems(), [], 'for ten minutes');
 });
 
 test('the next leader knows that a stanza which is gone was there', async (context) => {
   const bed = makeBed(context, 'kubeadm');
   const original = corefile(bed);
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
-  await bed.keeper.stop();
+  await bed.controller.stop();
   bed.api.edit('coredns', (data) => ({ ...data, Corefile: original }));
   const next = bed.another();
   context.after(() => next.stop());
@@ -137,15 +141,15 @@ test('the next leader knows that a stanza which is gone was there', async (conte
 
 test('who edits elsewhere in the file keeps the edit, and it is no revert', async (context) => {
   const bed = makeBed(context, 'kubeadm');
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   bed.api.edit('coredns', (data) => ({ ...data, Corefile: `# mine\n${data['Corefile']}` }));
   const { length } = bed.api.writes;
-  bed.keeper.reconcile();
+  bed.controller.reconcile();
   await settle();
   assert.equal(bed.api.writes.length, length);
-  await bed.keeper.stop();
-  await bed.keeper.restore({ isLast: true });
+  await bed.controller.stop();
+  await bed.controller.restore({ isLast: true });
   assert.ok(corefile(bed).startsWith('# mine\n.:53 {'));
   assert.equal(corefile(bed).includes('maesh'), false);
 });
@@ -153,39 +157,39 @@ test('who edits elsewhere in the file keeps the edit, and it is no revert', asyn
 test('a manager that undoes it again and again becomes a Problem instead of a war', async (context) => {
   const bed = makeBed(context, 'eks');
   const original = corefile(bed);
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   for (let round = 0; round < 20; round++) {
     bed.api.edit('coredns', (data) => ({ ...data, Corefile: original }));
-    bed.keeper.reconcile();
+    bed.controller.reconcile();
     await settle();
   }
   const patches = bed.api.writes.filter((ask) => ask.endsWith('/coredns')).length;
   assert.equal(patches, 5);
-  assert.equal(bed.keeper.state, 'fought');
-  const [problem] = bed.keeper.problems();
+  assert.equal(bed.controller.state, 'fought');
+  const [problem] = bed.controller.problems();
   assert.match(problem?.message ?? '', /keeps removing/);
   assert.match(problem?.remedy ?? '', /aws eks update-addon/);
   bed.clock.advance(11 * 60_000);
   await settle();
   assert.ok(holds(corefile(bed)));
-  assert.equal(bed.keeper.state, 'fought');
+  assert.equal(bed.controller.state, 'fought');
   bed.clock.advance(61 * 60_000);
   await settle();
-  assert.deepEqual([bed.keeper.state, bed.keeper.problems()], ['applied', []]);
+  assert.deepEqual([bed.controller.state, bed.controller.problems()], ['applied', []]);
 });
 
 test('a new address, however often, is no fight', async (context) => {
   const bed = makeBed(context, 'kubeadm');
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   for (let n = 0; n < 12; n++) {
     bed.addresses = [`10.96.0.${100 + n}`];
-    bed.keeper.reconcile();
+    bed.controller.reconcile();
     await settle();
   }
   assert.match(corefile(bed), /forward \. 10\.96\.0\.111 /);
-  assert.deepEqual([bed.keeper.state, bed.keeper.problems()], ['applied', []]);
+  assert.deepEqual([bed.controller.state, bed.controller.problems()], ['applied', []]);
   assert.ok(bed.events.every(({ kind }) => kind === 'written'));
 });
 
@@ -195,10 +199,10 @@ test('nothing is written whose original cannot be kept', async (context) => {
   bed.api.before = ({ method, path }) => {
     if (method === 'POST' && path.includes('/maesh/')) throw new Refusal(403, 'no quota');
   };
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   assert.equal(corefile(bed), original);
-  assert.match(bed.keeper.problems()[0]?.message ?? '', /no quota/);
+  assert.match(bed.controller.problems()[0]?.message ?? '', /no quota/);
 });
 
 test('a write that somebody else was faster than is planned anew from what they wrote', async (context) => {
@@ -209,10 +213,10 @@ test('a write that somebody else was faster than is planned anew from what they 
     isFirst = false;
     bed.api.edit('coredns', (data) => ({ ...data, Corefile: `# faster\n${data['Corefile']}` }));
   };
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   assert.equal(holds(corefile(bed)), false);
-  assert.deepEqual(bed.keeper.problems(), []);
+  assert.deepEqual(bed.controller.problems(), []);
   bed.clock.advance(1_200);
   await settle();
   assert.ok(holds(corefile(bed)) && corefile(bed).startsWith('# faster\n'));
@@ -223,10 +227,10 @@ test('an API server that refuses is a Problem with the way out, and asked again 
   bed.api.before = () => {
     throw new Refusal(403, 'configmaps is forbidden');
   };
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
-  assert.equal(bed.keeper.state, 'failing');
-  assert.match(bed.keeper.problems()[0]?.remedy ?? '', /ServiceAccount of the controller/);
+  assert.equal(bed.controller.state, 'failing');
+  assert.match(bed.controller.problems()[0]?.remedy ?? '', /ServiceAccount of the controller/);
   const before = bed.api.asks.length;
   for (let second = 0; second < 120; second++) {
     bed.clock.advance(1_000);
@@ -237,24 +241,24 @@ test('an API server that refuses is a Problem with the way out, and asked again 
   bed.api.before = () => undefined;
   bed.clock.advance(34_000);
   await settle();
-  assert.deepEqual([bed.keeper.state, bed.keeper.problems()], ['applied', []]);
+  assert.deepEqual([bed.controller.state, bed.controller.problems()], ['applied', []]);
 });
 
 test('without an address nothing is written, and what stands stays', async (context) => {
   const bed = makeBed(context, 'kubeadm');
   bed.addresses = [];
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
-  assert.deepEqual([bed.keeper.state, bed.api.writes], ['waiting', []]);
+  assert.deepEqual([bed.controller.state, bed.api.writes], ['waiting', []]);
 });
 
 test('stop() ends between two writes, and nothing is written after it', async (context) => {
   const bed = makeBed(context, 'node-local');
   const stopped: Promise<void>[] = [];
   bed.api.before = ({ method, path }) => {
-    if (method === 'PATCH' && path.endsWith('/coredns')) stopped.push(bed.keeper.stop());
+    if (method === 'PATCH' && path.endsWith('/coredns')) stopped.push(bed.controller.stop());
   };
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   await Promise.all(stopped);
   assert.equal(stopped.length, 1);
@@ -267,10 +271,10 @@ test('stop() ends between two writes, and nothing is written after it', async (c
 
 test('restore() by an uninstall is not undone by a controller that still runs, but by one that starts later', async (context) => {
   const bed = makeBed(context, 'kubeadm');
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   bed.clock.advance(5_000);
-  const hook = new ClusterDnsKeeper({
+  const hook = new ClusterDnsController({
     api: bed.api,
     clock: bed.clock,
     random: seededRandom(2),
@@ -281,13 +285,13 @@ test('restore() by an uninstall is not undone by a controller that still runs, b
     addressesOf: () => [],
   });
   await hook.restore({ isLast: false });
-  bed.keeper.reconcile();
+  bed.controller.reconcile();
   await settle();
-  assert.equal(bed.keeper.state, 'suspended');
+  assert.equal(bed.controller.state, 'suspended');
   assert.equal(holds(corefile(bed)), false);
-  await bed.keeper.stop();
+  await bed.controller.stop();
   bed.clock.advance(5_000);
-  const next = new ClusterDnsKeeper({
+  const next = new ClusterDnsController({
     api: bed.api,
     clock: bed.clock,
     random: seededRandom(3),
@@ -305,14 +309,14 @@ test('restore() by an uninstall is not undone by a controller that still runs, b
 
 test('restore() says what it cannot do', async (context) => {
   const bed = makeBed(context, 'kubeadm');
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
-  await bed.keeper.stop();
+  await bed.controller.stop();
   bed.api.before = ({ method }) => {
     if (method === 'PATCH') throw new Refusal(403, 'configmaps "coredns" is forbidden');
   };
   await assert.rejects(
-    bed.keeper.restore({ isLast: true }),
+    bed.controller.restore({ isLast: true }),
     /403: configmaps "coredns" is forbidden; grant it/,
   );
   assert.ok(bed.api.data('maesh-dns-backup', 'maesh') !== null);
@@ -320,9 +324,9 @@ test('restore() says what it cannot do', async (context) => {
 
 test('restore() finds what it wrote in a ConfigMap that the DNS does not mount any more', async (context) => {
   const bed = makeBed(context, 'k3s');
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
-  await bed.keeper.stop();
+  await bed.controller.stop();
   assert.ok(bed.api.data('coredns-custom') !== null);
   bed.api.edit('coredns', (data) => data);
   const request = bed.api.request.bind(bed.api);
@@ -330,7 +334,7 @@ test('restore() finds what it wrote in a ConfigMap that the DNS does not mount a
     const answer = await request(ask);
     return ask.path.endsWith('/deployments') ? { items: [] } : answer;
   };
-  await bed.keeper.restore({ isLast: true });
+  await bed.controller.restore({ isLast: true });
   assert.equal(bed.api.data('coredns-custom'), null);
 });
 
@@ -338,35 +342,35 @@ test('--dns-mode manual writes nothing and tells which domain is missing, until 
   const lines: string[] = [];
   const log = { ...silentLog, info: (line: string) => void lines.push(line) };
   const bed = makeBed(context, 'kubeadm', { mode: 'manual', log });
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
-  assert.match(bed.keeper.problems()[0]?.message ?? '', /does not forward "maesh"/);
+  assert.match(bed.controller.problems()[0]?.message ?? '', /does not forward "maesh"/);
   assert.equal(lines.filter((line) => line === 'maesh:53 {').length, 1);
   const { length } = lines;
-  bed.keeper.reconcile();
+  bed.controller.reconcile();
   await settle();
   assert.equal(lines.length, length, 'once');
   bed.api.edit('coredns', (data) => ({
     Corefile: `${data['Corefile']}maesh:53 {\n    forward . 10.96.53.53:53\n}\n`,
   }));
-  bed.keeper.reconcile();
+  bed.controller.reconcile();
   await settle();
-  assert.deepEqual([bed.keeper.problems(), bed.api.writes], [[], []]);
+  assert.deepEqual([bed.controller.problems(), bed.api.writes], [[], []]);
   const off = makeBed(context, 'kubeadm', { mode: 'off' });
-  off.keeper.start();
+  off.controller.start();
   await settle();
-  assert.deepEqual([off.keeper.state, off.api.asks], ['off', []]);
+  assert.deepEqual([off.controller.state, off.api.asks], ['off', []]);
 });
 
-test('each look tells which ConfigMaps the DNS reads, until the keeper stops', async (context) => {
+test('each look tells which ConfigMaps the DNS reads, until the controller stops', async (context) => {
   const told: string[] = [];
   const onConfigMaps = (names: readonly string[]): void => void told.push(names.join());
   const bed = makeBed(context, 'kubeadm', { onConfigMaps });
-  bed.keeper.start();
+  bed.controller.start();
   await settle();
   assert.deepEqual(told, ['coredns']);
-  bed.keeper.reconcile();
-  const stopped = bed.keeper.stop();
+  bed.controller.reconcile();
+  const stopped = bed.controller.stop();
   await stopped;
   assert.deepEqual(told, ['coredns']);
 });

@@ -147,7 +147,7 @@ test('a shadow that somebody deletes is made again with the same address and por
   assert.deepEqual(after.clusterIPs, before?.clusterIPs);
   assert.deepEqual(after.ports, before?.ports);
   assert.match(
-    world.first.keeper.problems()[0]?.message ?? '',
+    world.first.controller.problems()[0]?.message ?? '',
     /deleted by something other than maesh.*same address/,
   );
 });
@@ -193,7 +193,7 @@ test('a shadow whose address somebody else took gets a new one', async () => {
   const after = world.shadowOf('shop/web');
   assert.equal(after?.state, 'published');
   assert.notEqual(after.clusterIPs[0], address);
-  assert.match(world.first.keeper.problems()[0]?.message ?? '', /another address/);
+  assert.match(world.first.controller.problems()[0]?.message ?? '', /another address/);
 });
 
 const edits: readonly (readonly [string, (object: Record<string, unknown>) => void])[] = [
@@ -245,15 +245,15 @@ for (const [what, edit] of edits) {
     await world.converge(1_000);
     const after = world.shadowOf('shop/web')!;
     assert.equal(after.digest, before.digest);
-    assert.equal(world.first.keeper.problems().length, 1);
+    assert.equal(world.first.controller.problems().length, 1);
     assert.match(
-      world.first.keeper.problems()[0]?.message ?? '',
+      world.first.controller.problems()[0]?.message ?? '',
       /restored|writes it again|created again/,
     );
     const writes = world.api.writes.length;
     await world.converge(600_000);
     assert.equal(world.api.writes.length, writes);
-    assert.deepEqual(world.first.keeper.problems(), []);
+    assert.deepEqual(world.first.controller.problems(), []);
   });
 }
 
@@ -279,13 +279,13 @@ test('a stranger with the name of a shadow is told and left alone', async () => 
   world.lead(world.first);
   await world.converge(60_000);
   assert.deepEqual(world.api.objects.get(NAME), before);
-  const [problem] = world.first.keeper.problems();
+  const [problem] = world.first.controller.problems();
   assert.equal(problem?.object, 'Service shop/web');
   assert.match(problem.message, /does not belong to maesh/);
   world.api.removeByHand(NAME);
   await world.converge(60_000);
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
 });
 
 test('a copy of a shadow under another name is told and left alone', async () => {
@@ -296,7 +296,7 @@ test('a copy of a shadow under another name is told and left alone', async () =>
   const before = structuredClone(world.api.objects.get('shadow-copy'));
   await world.converge(600_000);
   assert.deepEqual(world.api.objects.get('shadow-copy'), before);
-  assert.match(world.first.keeper.problems()[0]?.message ?? '', /leaves it alone/);
+  assert.match(world.first.controller.problems()[0]?.message ?? '', /leaves it alone/);
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
 });
 
@@ -313,7 +313,7 @@ test('agents that do not answer in time are named, and the Service is published 
   world.clock.advance(1_500);
   await world.settle();
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
-  assert.match(world.first.keeper.problems()[0]?.message ?? '', /n1\/agent/);
+  assert.match(world.first.controller.problems()[0]?.message ?? '', /n1\/agent/);
 });
 
 test('nothing is published while agents may be on their way to replicas that just started, and they are not late', async () => {
@@ -324,10 +324,10 @@ test('nothing is published while agents may be on their way to replicas that jus
   await world.settle();
   // The agents of neither were told, and both forget everything: the leader last, so that another one goes on.
   const [first, second] = world.replicas;
-  second?.keeper.stop();
+  second?.controller.stop();
   second?.boot();
   world.lead(second ?? null);
-  first?.keeper.stop();
+  first?.controller.stop();
   first?.boot();
   await world.settle();
   assert.equal(world.shadowOf('shop/web')?.state, 'announced');
@@ -340,7 +340,7 @@ test('nothing is published while agents may be on their way to replicas that jus
   world.clock.advance(1_500);
   await world.settle();
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
-  assert.deepEqual([world.violations, second?.keeper.problems()], [[], []]);
+  assert.deepEqual([world.violations, second?.controller.problems()], [[], []]);
 });
 
 test('agents that do not come back to a replica that started are late in the end', async () => {
@@ -357,7 +357,7 @@ test('agents that do not come back to a replica that started are late in the end
   world.clock.advance(1_500);
   await world.settle();
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
-  assert.match(world.first.keeper.problems()[0]?.message ?? '', /within 25 s.*n1\/agent/);
+  assert.match(world.first.controller.problems()[0]?.message ?? '', /within 25 s.*n1\/agent/);
 });
 
 test('a range that is used up is told on the Service, and goes on when a port is free again', async () => {
@@ -368,7 +368,7 @@ test('a range that is used up is told on the Service, and goes on when a port is
   await world.converge();
   world.service('shop/c', [80]);
   await world.converge();
-  const [problem] = world.first.keeper.problems();
+  const [problem] = world.first.controller.problems();
   assert.equal(problem?.object, 'Service shop/c');
   assert.match(problem.message, /10000-10001 \(--proxy-ports\)/);
   // Agents have no such setting.
@@ -379,7 +379,7 @@ test('a range that is used up is told on the Service, and goes on when a port is
   assert.equal(world.shadowOf('shop/c'), undefined, 'the quarantine is not over');
   await world.converge(20_000);
   assert.equal(world.shadowOf('shop/c')?.state, 'published');
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
   assert.deepEqual(world.violations, []);
 });
 
@@ -430,11 +430,11 @@ test('orphans of most Services are retired only after a while', async () => {
   world.lead(world.first);
   await world.converge(29_000);
   assert.equal(world.shadowOf('shop/s3')?.state, 'published');
-  assert.match(world.first.keeper.problems()[0]?.message ?? '', /15 of 20/);
+  assert.match(world.first.controller.problems()[0]?.message ?? '', /15 of 20/);
   await world.converge(2_000);
   assert.equal(world.shadowOf('shop/s3')?.state, 'retired');
   assert.equal(world.shadowOf('shop/s19')?.state, 'published');
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
 });
 
 test('most Services that vanish at once keep name and listeners until it lasted', async () => {
@@ -465,7 +465,7 @@ test('a server that drops a field is told once and not asked again', async () =>
   const writes = world.api.writes.length;
   await world.converge(700_000);
   assert.equal(world.api.writes.length, writes);
-  assert.equal(world.first.keeper.problems()[0]?.field, 'spec.trafficDistribution');
+  assert.equal(world.first.controller.problems()[0]?.field, 'spec.trafficDistribution');
 });
 
 test('a refusal is tried again, and told when it goes on', async () => {
@@ -475,12 +475,12 @@ test('a refusal is tried again, and told when it goes on', async () => {
   world.lead(world.first);
   await world.converge(3_000);
   assert.match(
-    world.first.keeper.problems()[0]?.message ?? '',
+    world.first.controller.problems()[0]?.message ?? '',
     /Cannot write shadow Service "maesh\/shadow-/,
   );
   await world.converge(40_000);
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
 });
 
 test('a write whose answer is lost is recognised', async () => {
@@ -491,7 +491,7 @@ test('a write whose answer is lost is recognised', async () => {
   await world.converge(5_000);
   assert.equal(world.shadowOf('shop/web')?.state, 'published');
   assert.equal(world.api.idleWrites, 0);
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
 });
 
 test('a Service of two families has a shadow of two', async () => {
@@ -531,7 +531,7 @@ test('a Service of 2,500 ports gets 256, is told once, and a restart neither dam
     many(256),
     'the first ones',
   );
-  const problems = world.first.keeper.problems();
+  const problems = world.first.controller.problems();
   assert.equal(problems.length, 1);
   const [{ object, field, value, message, remedy }] = problems as [(typeof problems)[0]];
   assert.deepEqual([object, field], ['Service shop/web', 'spec.ports']);
@@ -545,7 +545,7 @@ test('a Service of 2,500 ports gets 256, is told once, and a restart neither dam
   world.lead(world.first);
   await world.converge(20_000);
   assert.deepEqual(world.api.writes.slice(length), [], 'a restart writes nothing');
-  assert.equal(world.first.keeper.problems().length, 1);
+  assert.equal(world.first.controller.problems().length, 1);
   world.service('bank/web', [80]);
   await world.converge();
   assert.deepEqual(world.shadowOf('shop/web')?.ports, shadow.ports);
@@ -565,7 +565,7 @@ test('what an older version gave a Service beyond that stays its own through a r
   world.lead(world.first);
   await world.converge(20_000);
   assert.equal(world.shadowOf('shop/web')?.ports.length, 2_200);
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
   world.service('bank/web', many(200));
   await world.converge();
   const theirs = new Set(world.shadowOf('bank/web')?.ports.map(({ proxyPort }) => proxyPort));
@@ -589,7 +589,7 @@ test('a namespace that wants all proxy ports does without some of them, and its 
     assert.equal(world.shadowOf(`team-${index}/web`)?.state, 'published');
   }
   assert.deepEqual(world.shadowOf('bank/old')?.ports, before?.ports);
-  const problems = world.first.keeper.problems();
+  const problems = world.first.controller.problems();
   assert.ok(problems.length > 0);
   for (const { object, message, remedy } of problems) {
     assert.match(object, /^Service greedy\//);
@@ -601,7 +601,7 @@ test('a namespace that wants all proxy ports does without some of them, and its 
   for (const { object } of problems.slice(1)) world.service(object.slice('Service '.length), []);
   for (let index = 1; index < 6; index++) world.service(`greedy/s${index}`, []);
   await world.converge(330_000);
-  assert.deepEqual(world.first.keeper.problems(), []);
+  assert.deepEqual(world.first.controller.problems(), []);
   assert.deepEqual(world.shadowOf('greedy/s0')?.ports, kept);
   assert.deepEqual(world.violations, []);
 });

@@ -6,7 +6,7 @@ import type { Problem } from '../model/service.ts';
 export const QUIET_MS = 600_000;
 /** An Event is kept by the API server for an hour after its last change. */
 const REPEAT_MS = 1_800_000;
-export interface Entry {
+export interface TrackedProblem {
   readonly problem: Problem;
   /** '' for what is in none. */
   readonly namespace: string;
@@ -26,19 +26,19 @@ export const WORKS = ['tell', 'resolve', 'repeat'] as const;
 export type Work = (typeof WORKS)[number];
 
 /** Monotonic time at which there is something to do or to forget. */
-export function dueMs(entry: Entry): number {
+export function dueMs(entry: TrackedProblem): number {
   const { told, warnedMs } = entry;
   if (warnedMs === null || isToResolve(entry)) return -Infinity;
   return warnedMs + (told === 'open' ? REPEAT_MS : QUIET_MS);
 }
 
 /** The problem went, and nobody can be sure yet that this was told. */
-export function isToResolve({ isOpen, told }: Entry): boolean {
+export function isToResolve({ isOpen, told }: TrackedProblem): boolean {
   return !isOpen && (told === 'open' || told === 'unsure');
 }
 
 /** Of one that is due. */
-export function workOf({ isOpen, told }: Entry): Work {
+export function workOf({ isOpen, told }: TrackedProblem): Work {
   if (!isOpen) return 'resolve';
   return told === 'open' ? 'repeat' : 'tell';
 }
@@ -47,7 +47,7 @@ export function namespaceOf({ ref }: Problem): string {
   return ref?.namespace ?? '';
 }
 
-export function newEntry(problem: Problem, namespace: string): Entry {
+export function trackProblem(problem: Problem, namespace: string): TrackedProblem {
   return {
     problem,
     namespace,

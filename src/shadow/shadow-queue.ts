@@ -8,7 +8,7 @@ const FED_AT_ONCE = 32;
 /** Shadows worked on at a time. An API server gives out cluster IPs one after the other, so that more would only queue there. */
 const CONCURRENCY = 4;
 
-export class Agenda {
+export class ShadowQueue {
   /** Those that wait for agents to listen. */
   readonly waiting = new Set<string>();
   /** Those that wait for proxy ports. */

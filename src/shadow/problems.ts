@@ -1,4 +1,4 @@
-/** What the keeper of shadow Services has to tell: Problems by shadow and kind, some of them for a time only. */
+/** The Problems of shadow Services by shadow and kind, some of them for a time only. */
 
 import type { Clock } from '../base/clock.ts';
 import { aboutKey, aboutObject, aboutText } from '../model/object-reference.ts';
@@ -8,9 +8,9 @@ import type { StarvedPort, Want, WantedPort } from './decide.ts';
 import type { PortRange } from './ports.ts';
 import type { Damaged } from './shadow.ts';
 
-/** How long something that happened, and is over, is told. */
+/** How long something that happened, and is over, stays a Problem. */
 const HAPPENED_MS = 600_000;
-/** Problems told at a time; of more, those that are new are not. */
+/** Open Problems; further ones are left out. */
 const PROBLEMS_MAX = 20_000;
 
 export type ProblemKind =
@@ -23,7 +23,7 @@ export type ProblemKind =
   | 'changed'
   | 'damaged';
 
-interface Told {
+interface OpenProblem {
   readonly problem: Problem;
   /** Monotonic; null for what holds until it is taken back. */
   readonly untilMs: number | null;
@@ -31,39 +31,39 @@ interface Told {
 
 type Fields = Pick<Problem, 'severity' | 'field' | 'value' | 'message' | 'remedy'>;
 
-export class ToldProblems {
+export class ShadowProblems {
   readonly #clock: Clock;
-  readonly #told = new Map<string, Told>();
+  readonly #open = new Map<string, OpenProblem>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   all(): readonly Problem[] {
-    return [...this.#told.values()].map(({ problem }) => problem);
+    return [...this.#open.values()].map(({ problem }) => problem);
   }
 
   tell(name: string, kind: ProblemKind, problem: Problem, isOver = false): void {
     const key = `${name} ${kind}`;
     const untilMs = isOver ? this.#clock.nowMs() + HAPPENED_MS : null;
-    if (!this.#told.has(key) && this.#told.size >= PROBLEMS_MAX) return;
-    this.#told.set(key, { problem, untilMs });
+    if (!this.#open.has(key) && this.#open.size >= PROBLEMS_MAX) return;
+    this.#open.set(key, { problem, untilMs });
   }
 
   takeBack(name: string, kind: ProblemKind): void {
-    this.#told.delete(`${name} ${kind}`);
+    this.#open.delete(`${name} ${kind}`);
   }
 
   /** Forgets what happened long ago. */
   sweep(): void {
     const nowMs = this.#clock.nowMs();
-    for (const [key, { untilMs }] of this.#told) {
-      if (untilMs !== null && untilMs <= nowMs) this.#told.delete(key);
+    for (const [key, { untilMs }] of this.#open) {
+      if (untilMs !== null && untilMs <= nowMs) this.#open.delete(key);
     }
   }
 
   clear(): void {
-    this.#told.clear();
+    this.#open.clear();
   }
 }
 

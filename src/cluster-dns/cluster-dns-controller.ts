@@ -7,7 +7,7 @@ import type { Random } from '../base/random.ts';
 import type { Problem } from '../model/service.ts';
 import { isOvertaken, statusOf, type Api } from '../kube/api/api.ts';
 import { changedObjects, isSuspended, withOriginals, withSuspension } from './backup.ts';
-import { failureProblem, foughtProblem, revertedProblem } from './keeper-problems.ts';
+import { failureProblem, foughtProblem, revertedProblem } from './controller-problems.ts';
 import { manualProblems } from './manual.ts';
 import { ClusterDnsObjects, type Backup, type OwnerReference } from './objects.ts';
 import { plan, unplan, type Change } from './plan.ts';
@@ -18,7 +18,7 @@ import { manualText } from './stanza.ts';
 /** `auto` writes, `manual` looks and tells what is missing, `off` does neither. */
 export type DnsMode = 'auto' | 'manual' | 'off';
 
-export interface ClusterDnsKeeperOptions {
+export interface ClusterDnsControllerOptions {
   readonly api: Api;
   readonly clock: Clock;
   readonly random: Random;
@@ -62,8 +62,8 @@ const RACES_MAX = 5;
 /** Tries of `restore()` against others who write at the same time. */
 const RESTORE_TRIES_MAX = 6;
 
-export class ClusterDnsKeeper {
-  readonly #options: ClusterDnsKeeperOptions;
+export class ClusterDnsController {
+  readonly #options: ClusterDnsControllerOptions;
   readonly #objects: ClusterDnsObjects;
   readonly #reverts = new RevertWatch();
   #isStarted = false;
@@ -80,7 +80,7 @@ export class ClusterDnsKeeper {
   #printed = '';
   #lastError = '';
 
-  constructor(options: ClusterDnsKeeperOptions) {
+  constructor(options: ClusterDnsControllerOptions) {
     this.#options = options;
     const { api, dnsNamespace, meshNamespace, backupOwner } = options;
     this.#objects = new ClusterDnsObjects(api, dnsNamespace ?? 'kube-system', {
@@ -356,5 +356,5 @@ function idOf({ namespace, name, key }: Change): string {
 }
 
 function assertStopped(isStarted: boolean): void {
-  if (isStarted) throw new Error('restore() of a keeper that runs: stop() it first');
+  if (isStarted) throw new Error('restore() of a controller that runs: stop() it first');
 }

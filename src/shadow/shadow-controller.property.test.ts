@@ -60,7 +60,7 @@ const fault: fc.Arbitrary<Step> = fc
 const restart: fc.Arbitrary<Step> = replica.map((index) => (world) => {
   const target = world.replicas[index];
   if (world.leader === target) world.lead(null);
-  target?.keeper.stop();
+  target?.controller.stop();
   target?.boot();
 });
 
@@ -128,10 +128,10 @@ async function ends(world: World): Promise<void> {
     }
   }
   assert.equal(world.api.objects.size, world.services.size);
-  assert.deepEqual(world.leader?.keeper.problems(), []);
+  assert.deepEqual(world.leader?.controller.problems(), []);
   const { length } = world.api.writes;
   for (const target of world.replicas) {
-    target.keeper.stop();
+    target.controller.stop();
     target.boot();
   }
   world.leader = null;

@@ -1,4 +1,4 @@
-/** What the keeper of shadow Services is given. */
+/** What the controller of shadow Services is given. */
 
 import type { Clock } from '../base/clock.ts';
 import type { Log } from '../base/log.ts';
@@ -26,7 +26,7 @@ export const DEFAULT_KEEPER_TIMES: KeeperTimes = {
   lossMs: DEFAULT_LOSS_MS,
 };
 
-export interface KeeperOptions extends RenderOptions {
+export interface ControllerOptions extends RenderOptions {
   readonly api: ShadowApi;
   /** The Placer of this replica. */
   readonly placer: { readonly ready: boolean; readonly services: ReadonlyMap<string, Service> };

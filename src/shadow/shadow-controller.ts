@@ -7,11 +7,11 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Problem } from '../model/service.ts';
-import { Agenda } from './agenda.ts';
-import { DEFAULT_KEEPER_TIMES } from './keeper-options.ts';
-import type { KeeperOptions, KeeperTimes } from './keeper-options.ts';
+import { ShadowQueue } from './shadow-queue.ts';
+import { DEFAULT_KEEPER_TIMES } from './controller-options.ts';
+import type { ControllerOptions, KeeperTimes } from './controller-options.ts';
 import { isServedBy, ShadowLedger } from './ledger.ts';
-import type { Entry } from './ledger.ts';
+import type { LedgerEntry } from './ledger.ts';
 import { shadowName } from './names.ts';
 import { UNDOUBTED_LOSS } from './placer.ts';
 import { isBefore } from './progress.ts';
@@ -19,7 +19,7 @@ import { Quarantine } from './quarantine.ts';
 import { Reconciler } from './reconciler.ts';
 import { Reporter } from './reporter.ts';
 import type { Damaged, Shadow } from './shadow.ts';
-import { ToldProblems } from './told.ts';
+import { ShadowProblems } from './problems.ts';
 import { isOfMesh, requirementsOf } from './wanted.ts';
 
 /** Looks for what has become due. */
@@ -27,38 +27,38 @@ const TICK_MS = 250;
 /** Looks at everything, in case an event was missed. */
 const RESYNC_MS = 300_000;
 
-export class ShadowKeeper {
-  readonly #options: KeeperOptions;
+export class ShadowController {
+  readonly #options: ControllerOptions;
   readonly #times: KeeperTimes;
   readonly #clock: Clock;
   readonly #ledger: ShadowLedger;
-  readonly #told: ToldProblems;
+  readonly #told: ShadowProblems;
   readonly #reporter: Reporter;
-  readonly #agenda: Agenda;
+  readonly #queue: ShadowQueue;
   readonly #reconciler: Reconciler;
   /** Objects with our labels and a name that fits no Service. */
-  readonly #strangers = new Map<string, Damaged>();
+  readonly #foreign = new Map<string, Damaged>();
   #session: AbortController | null = null;
   #isAtWork = false;
   #timers: Timer[] = [];
   #doubtUntilMs = 0;
 
-  constructor(options: KeeperOptions) {
+  constructor(options: ControllerOptions) {
     this.#options = options;
     this.#times = { ...DEFAULT_KEEPER_TIMES, ...options.times };
     this.#clock = options.clock;
     const quarantine = new Quarantine(this.#clock, this.#times.quarantineMs);
     this.#ledger = new ShadowLedger(options.proxyPorts, quarantine);
-    this.#told = new ToldProblems(this.#clock);
+    this.#told = new ShadowProblems(this.#clock);
     this.#reporter = new Reporter(this.#told, options);
-    this.#agenda = new Agenda(this.#clock, (name) => this.#look(name));
+    this.#queue = new ShadowQueue(this.#clock, (name) => this.#look(name));
     this.#reconciler = new Reconciler({
       options,
       times: this.#times,
       quarantine,
       ledger: this.#ledger,
       reporter: this.#reporter,
-      agenda: this.#agenda,
+      queue: this.#queue,
       isDoubted: () => this.#doubtUntilMs !== 0,
     });
   }
@@ -83,7 +83,7 @@ export class ShadowKeeper {
     this.#isAtWork = false;
     for (const timer of this.#timers) timer.cancel();
     this.#timers = [];
-    this.#agenda.close();
+    this.#queue.close();
     this.#reconciler.release();
     this.#told.clear();
   }
@@ -95,17 +95,17 @@ export class ShadowKeeper {
 
   /** Shadows that are looked at or wait for it. */
   get backlog(): number {
-    return this.#agenda.size;
+    return this.#queue.size;
   }
 
   /** A shadow Service as it is now, null when it is gone. To be called on every replica. */
   shadow(name: string, value: Shadow | Damaged | null): void {
     if (value?.kind === 'damaged' && value.isMisnamed) {
-      this.#strangers.set(name, value);
+      this.#foreign.set(name, value);
       if (this.#isAtWork) this.#reporter.damaged({ name, service: '' }, value);
       return;
     }
-    if (this.#strangers.delete(name)) this.#reporter.noCopy(name);
+    if (this.#foreign.delete(name)) this.#reporter.noCopy(name);
     const entry = value === null ? this.#ledger.get(name) : this.#ledger.ensure(name);
     if (entry === undefined) return;
     if (this.#isAtWork) this.#seeOthers(entry, value);
@@ -121,9 +121,9 @@ export class ShadowKeeper {
   /** The progress of a replica has changed. */
   progressed(): void {
     const progress = this.#options.progressOfAll();
-    for (const name of this.#agenda.waiting) {
+    for (const name of this.#queue.waiting) {
       const entry = this.#ledger.get(name);
-      if (entry !== undefined && isServedBy(progress, entry)) this.#agenda.soon(name);
+      if (entry !== undefined && isServedBy(progress, entry)) this.#queue.soon(name);
     }
   }
 
@@ -135,7 +135,7 @@ export class ShadowKeeper {
   #begin(): void {
     if (this.#session === null || this.#isAtWork || !this.#options.placer.ready) return;
     this.#isAtWork = true;
-    this.#agenda.open();
+    this.#queue.open();
     const nowMs = this.#clock.nowMs();
     for (const entry of this.#ledger.all()) {
       this.#ledger.adopt(entry);
@@ -145,7 +145,7 @@ export class ShadowKeeper {
       entry.waitSinceMs = nowMs;
       if (entry.damaged !== null) this.#reporter.damaged(entry, entry.damaged);
     }
-    for (const [name, damaged] of this.#strangers)
+    for (const [name, damaged] of this.#foreign)
       this.#reporter.damaged({ name, service: '' }, damaged);
     for (const key of this.#options.placer.services.keys()) this.#noteService(key);
     this.#doubtOrphans();
@@ -173,12 +173,12 @@ export class ShadowKeeper {
       this.#reporter.noOrphans();
       this.#lookAtAll();
     }
-    this.#agenda.tick();
+    this.#queue.tick();
     this.#told.sweep();
   }
 
   #lookAtAll(): void {
-    for (const { name } of this.#ledger.all()) this.#agenda.soon(name);
+    for (const { name } of this.#ledger.all()) this.#queue.soon(name);
   }
 
   #noteService(key: string): void {
@@ -187,17 +187,17 @@ export class ShadowKeeper {
     const isWanted = isOfMesh(placer.services.get(key), requirements);
     if (this.#ledger.get(name) === undefined && !isWanted) return;
     this.#ledger.ensure(name).service = key;
-    this.#agenda.soon(name);
+    this.#queue.soon(name);
   }
 
   /** Somebody else decides: what they write is what was decided. */
-  #follow(entry: Entry, value: Shadow | Damaged | null): void {
+  #follow(entry: LedgerEntry, value: Shadow | Damaged | null): void {
     this.#ledger.see(entry, value);
     this.#ledger.adopt(entry);
     if (value === null) this.#ledger.forgetGhosts((ghost) => this.#reconciler.isWanted(ghost));
   }
 
-  #seeOthers(entry: Entry, value: Shadow | Damaged | null): void {
+  #seeOthers(entry: LedgerEntry, value: Shadow | Damaged | null): void {
     if (value === null) {
       // Whether it is really gone is asked before it is made again: the news may be older than our last write.
       if (entry.object === null) return;
@@ -208,7 +208,7 @@ export class ShadowKeeper {
       if (object.resourceVersion === last || isBefore(object.resourceVersion, last)) return;
       this.#reconciler.takeIn(entry, value);
     }
-    this.#agenda.soon(entry.name);
+    this.#queue.soon(entry.name);
   }
 
   async #look(name: string): Promise<void> {

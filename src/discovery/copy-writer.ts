@@ -8,7 +8,7 @@ import { confirmCopy, writeCopy } from './copy.ts';
 import type { Position } from './hello.ts';
 import { plainFrame } from './part-frame.ts';
 
-export interface KeeperOptions {
+export interface CopyWriterOptions {
   readonly stateDir: string;
   readonly contents: Contents;
   readonly clock: Clock;
@@ -20,8 +20,8 @@ export interface KeeperOptions {
 /** From a change until it is on disk, and between two writes. */
 const WRITE_AFTER_MS = 5_000;
 
-export class Keeper {
-  readonly #options: KeeperOptions;
+export class CopyWriter {
+  readonly #options: CopyWriterOptions;
   /** What was received, as it was received; its versions count the changes here. */
   readonly #archive: Archive;
   #position: Position | null = null;
@@ -31,7 +31,7 @@ export class Keeper {
   #isFailing = false;
   #isStopped = false;
 
-  constructor(options: KeeperOptions) {
+  constructor(options: CopyWriterOptions) {
     this.#options = options;
     // What came in a frame fits into one.
     this.#archive = new Archive(
@@ -45,7 +45,7 @@ export class Keeper {
     );
   }
 
-  /** The picture is at `position` now, made of these frames: all of it, or what changed. */
+  /** The state of the mesh is at `position` now, made of these frames: all of it, or what changed. */
   add(position: Position, isSnapshot: boolean, frames: readonly Buffer[]): void {
     this.restore(position, isSnapshot, frames);
     this.#isDirty = true;

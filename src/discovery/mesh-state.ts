@@ -1,5 +1,5 @@
 /**
- * The agent's picture of the mesh, and how what comes over the wire changes it: all of a change or nothing, and only what
+ * The agent's state of the mesh, and how what comes over the wire changes it: all of a change or nothing, and only what
  * differs. A snapshot is compared part by part as it comes, so that a new controller with the same data changes nothing.
  */
 
@@ -59,7 +59,7 @@ interface Change {
 }
 
 /** As a snapshot it is what the last commit made of it. */
-export class Picture implements Snapshot {
+export class MeshState implements Snapshot {
   readonly #services = new Map<string, Service>();
   readonly #refused = new Map<string, Refused>();
   readonly #identities = new Map<string, Identity>();
