@@ -129,6 +129,7 @@ export class ReplicaLeases {
 
   /** Resolves when the others can see this replica and it knows them. Start once. */
   async start(): Promise<void> {
+    if (this.#abort.signal.aborted) return;
     this.#reflector.start();
     this.#sweepTimer = this.#options.clock.every(SWEEP_MS, () => this.#sweep());
     this.#schedule();

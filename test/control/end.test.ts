@@ -39,6 +39,7 @@ test('a controller that is ended while it starts leaves nothing open', async () 
   // It leads after 20.
   for (let count = 0; count < 24; count++) {
     const before = open();
+    const { waiting } = cluster.clock;
     const controller = await cluster.controller(`c-${count}`);
     await requests(count);
     assert.equal(await controller.end(), 0, controller.part.log);
@@ -46,9 +47,30 @@ test('a controller that is ended while it starts leaves nothing open', async () 
     await cluster.until(`after ${count} requests nothing is open`, () => {
       assert.deepEqual(open(), before);
       assert.equal(cluster.api.watchers, 0);
+      assert.equal(cluster.clock.waiting, waiting);
       return true;
     });
   }
+});
+
+test('a controller that is ended while it may not write its Lease leaves nothing open', async () => {
+  const leases = 'coordination.k8s.io/v1/leases';
+  const before = open();
+  const { waiting } = cluster.clock;
+  cluster.api.forbidden.add(leases);
+  const from = cluster.api.requests.length;
+  const controller = await cluster.controller('no-lease');
+  await cluster.until('it asks for Leases', () =>
+    cluster.api.requests.slice(from).some(({ path }) => path.endsWith('/leases')),
+  );
+  assert.equal(await controller.end(), 0, controller.part.log);
+  await controller.api.stop();
+  cluster.api.forbidden.delete(leases);
+  await cluster.until('nothing is open', () => {
+    assert.deepEqual(open(), before);
+    return true;
+  });
+  assert.equal(cluster.clock.waiting, waiting);
 });
 
 test('an agent that is ended leaves nothing open, whether it was told something or not', async () => {

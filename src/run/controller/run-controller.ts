@@ -85,6 +85,7 @@ async function control(parts: ControlPlaneOptions, ended: Promise<void>): Promis
   });
   try {
     const started = plane.start().then(async () => {
+      if (isEnding) return;
       leadership = new Leadership({ ...parts, plane });
       leadership.start();
       const path = await startDataPath({ ...parts, plane });

@@ -33,6 +33,11 @@ export class QuickClock implements Clock {
     return this.#add(periodMs, periodMs, run);
   }
 
+  /** Timers that somebody still waits for. */
+  get waiting(): number {
+    return this.#timers.size;
+  }
+
   /** So many times as fast as real time from here on. */
   setRate(rate: number): void {
     this.#ownMs = this.nowMs();
