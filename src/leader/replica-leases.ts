@@ -8,31 +8,18 @@
 
 import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
-import { isEqual } from '../base/equal.ts';
 import { hash32 } from '../base/hash.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
-import { isRecord, recordAt, textAt, type Raw } from '../base/record.ts';
-import { abilitiesOf, type Abilities } from '../discovery/abilities.ts';
-import { FIRST_CAPABILITIES } from '../discovery/hello.ts';
+import { recordAt, textAt } from '../base/record.ts';
+import { abilitiesOf } from '../discovery/abilities.ts';
 import { orNull } from '../kube/api/api-error.ts';
 import { FIELD_MANAGER, type KubeClient } from '../kube/api/client.ts';
 import { Reflector } from '../kube/api/reflector.ts';
-import { type Trouble, troublesOf } from '../model/trouble.ts';
 import { labelsOfPart, selectorOfPart } from '../model/names.ts';
 import { isConflict, isNotFound, microTime, retryAfterMsOf } from '../kube/api/api.ts';
 import { LEASE_MS, readLease, type Lease } from './lease.ts';
-
-export interface ReplicaReport {
-  /** Opaque here: up to which resource version of shadow Services all agents of the replica serve everything. */
-  readonly progress: string;
-  /** Agents that are connected to it. */
-  readonly agents: number;
-  /** What they can do. */
-  readonly abilities: Abilities;
-  /** What these agents report, the worst first; a Lease holds the first 50. */
-  readonly troubles: readonly Trouble[];
-}
+import { annotationsOf, isSame, readReport, type ReplicaReport } from './report.ts';
 
 export interface Replica extends ReplicaReport {
   readonly identity: string;
@@ -64,13 +51,6 @@ interface Known extends Replica {
   readonly wasAway: boolean;
 }
 
-const PROGRESS = 'maesh.dev/progress';
-const AGENTS = 'maesh.dev/agents';
-const ABILITIES = 'maesh.dev/abilities';
-const LACKING = 'maesh.dev/lacking';
-const TROUBLES = 'maesh.dev/troubles';
-/** Troubles that are written into a Lease, and read of one. */
-const TROUBLES_MAX = 50;
 /** A Lease is written at most this often, and at least every RENEW_MS. */
 const WRITE_MS = 200;
 const RENEW_MS = 5_000;
@@ -239,7 +219,7 @@ export class ReplicaLeases {
     }
   }
 
-  #render({ progress, agents, abilities, troubles }: ReplicaReport): unknown {
+  #render(report: ReplicaReport): unknown {
     const { namespace, identity, owner, clock } = this.#options;
     const reference = { apiVersion: 'v1', kind: 'Pod', name: owner?.name, uid: owner?.uid };
     return {
@@ -249,14 +229,7 @@ export class ReplicaLeases {
         name: this.#name,
         namespace,
         labels: labelsOfPart('replica'),
-        annotations: {
-          [PROGRESS]: progress,
-          [AGENTS]: String(agents),
-          ...annotationsOf(abilities),
-          ...(troubles.length === 0
-            ? {}
-            : { [TROUBLES]: JSON.stringify(troubles.slice(0, TROUBLES_MAX)) }),
-        },
+        annotations: annotationsOf(report),
         ...(owner === null ? {} : { ownerReferences: [reference] }),
       },
       spec: {
@@ -288,15 +261,9 @@ export class ReplicaLeases {
     const old = this.#known.get(name);
     if (old?.lease.resourceVersion === lease.resourceVersion) return;
     if (old === undefined && this.#known.size >= REPLICAS_MAX) return;
-    const annotations = recordAt(recordAt(lease.raw, 'metadata'), 'annotations');
-    const count = Number(annotations[AGENTS]);
-    const agents = Number.isSafeInteger(count) && count > 0 ? count : 0;
     this.#known.set(name, {
       identity: lease.holder,
-      progress: textAt(annotations, PROGRESS),
-      agents,
-      abilities: readAbilities(annotations, agents),
-      troubles: readTroubles(textAt(annotations, TROUBLES)),
+      ...readReport(recordAt(recordAt(lease.raw, 'metadata'), 'annotations')),
       lease,
       seenMs: this.#options.clock.nowMs(),
       isLive: true,
@@ -379,35 +346,6 @@ export class ReplicaLeases {
   }
 }
 
-function annotationsOf({ common, lacking }: Abilities): Readonly<Record<string, string>> {
-  return {
-    ...(common === null ? {} : { [ABILITIES]: common.join() }),
-    ...(lacking.size === 0 ? {} : { [LACKING]: JSON.stringify(Object.fromEntries(lacking)) }),
-  };
-}
-
-/** A controller that does not say what its agents can do is of the first version, and so may they be. */
-function readAbilities(annotations: Raw, agents: number): Abilities {
-  const lacking = new Map<string, readonly string[]>();
-  for (const [ability, names] of Object.entries(recordOf(textAt(annotations, LACKING)))) {
-    if (Array.isArray(names)) lacking.set(ability, names.map(String));
-  }
-  if (agents === 0) return { common: null, lacking };
-  const text = textAt(annotations, ABILITIES);
-  const common = text === '' ? FIRST_CAPABILITIES.carries : text.split(',');
-  return { common, lacking };
-}
-
-function recordOf(json: string): Raw {
-  try {
-    const value: unknown = JSON.parse(json === '' ? '{}' : json);
-    return isRecord(value) ? value : {};
-  } catch {
-    // It only says who lacks what, to people.
-    return {};
-  }
-}
-
 /** The name of a replica's Lease. An identity that cannot be part of a name is told apart by its hash. */
 function leaseName(prefix: string, identity: string): string {
   const name = `${prefix}-${identity}`;
@@ -417,25 +355,4 @@ function leaseName(prefix: string, identity: string): string {
 
 function nameOf(lease: Lease): string {
   return textAt(recordAt(lease.raw, 'metadata'), 'name');
-}
-
-function isSame(a: ReplicaReport | null, b: ReplicaReport): boolean {
-  return (
-    a !== null &&
-    a.progress === b.progress &&
-    a.agents === b.agents &&
-    isEqual(annotationsOf(a.abilities), annotationsOf(b.abilities)) &&
-    isEqual(a.troubles, b.troubles)
-  );
-}
-
-/** What another version may have written is left out where it is not understood. */
-function readTroubles(text: string): readonly Trouble[] {
-  if (text === '') return [];
-  try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? troublesOf(value, TROUBLES_MAX) : [];
-  } catch {
-    return [];
-  }
 }

@@ -79,7 +79,7 @@ export const STREAM_LIMITS: LimitSection = {
     [
       'The same, in the Lease by which replicas tell each other',
       'The worst are told; each replica has its own',
-      'leader/replica-leases.ts TROUBLES_MAX',
+      'leader/report.ts TROUBLES_MAX',
     ],
     [
       'Problems made of them',
