@@ -28,11 +28,16 @@ class Connection implements DialOwner {
   error: SocketError | null = null;
   /** `destroy` or `reset` was called, or the system failed. */
   dropped = false;
+  /** What the first call that failed threw. */
+  defect: unknown = null;
   #ended = false;
   #failed = false;
 
-  constructor(peer: Peer) {
+  readonly #whileCalled: () => void;
+
+  constructor(peer: Peer, whileCalled: () => void) {
     this.peer = peer;
+    this.#whileCalled = whileCalled;
   }
 
   get alive(): Socket | null {
@@ -41,6 +46,7 @@ class Connection implements DialOwner {
 
   onConnect(): void {
     this.#open();
+    assert.equal(this.peer.standing, 'open', 'a connection stands when the peer says so');
   }
 
   onData(data: Buffer, length: number): void {
@@ -50,6 +56,7 @@ class Connection implements DialOwner {
     for (let i = 0; i < length; i++) assert.equal(data[i], pattern(this.got + i), 'bytes in order');
     this.got += length;
     assert(this.got <= this.sent);
+    this.#whileCalled();
   }
 
   onEnd(): void {
@@ -73,12 +80,13 @@ class Connection implements DialOwner {
 
   onClose(error: SocketError | null): void {
     assert(!this.closed, 'one close');
+    assert.notEqual(error?.code, 'EINTR', 'a signal ends nothing');
     this.closed = true;
     this.error = error;
   }
 
   onDefect(error: unknown): void {
-    throw error;
+    this.defect ??= error;
   }
 
   #open(): void {
@@ -100,6 +108,8 @@ export class SocketModel {
   #connections: Connection[] = [];
   readonly #listener: ListeningSocket;
   readonly #idle: number;
+  /** Whether data that comes makes its owner close others and dial anew, which gives their descriptors away at once. */
+  #unruly = false;
   operations = 0;
 
   constructor() {
@@ -139,6 +149,7 @@ export class SocketModel {
   #operate(operation: number, value: number): void {
     const connection = this.#connections[value % CONNECTIONS_MAX];
     const amount = 1 + ((value * 97) % 3_000);
+    this.#unruly = operation > 127;
     switch (operation % 16) {
       case 0:
         return this.#dial();
@@ -180,6 +191,19 @@ export class SocketModel {
     }
   }
 
+  /** Each change is told once, as the kernel does it. */
+  #peerEnds(peer: Peer): void {
+    if (peer.standing === 'pending') {
+      peer.standing = 'open';
+      this.kernel.tell(peer, EPOLLOUT);
+    }
+    if (peer.window === 0) this.kernel.tell(peer, EPOLLOUT);
+    peer.window += 100_000;
+    if (peer.fin || peer.isReset) return;
+    peer.fin = true;
+    this.kernel.tell(peer, EPOLLIN | EPOLLRDHUP);
+  }
+
   #peerSends(connection: Connection, amount: number): void {
     const { peer } = connection;
     if (peer.fin) return;
@@ -209,11 +233,23 @@ export class SocketModel {
     }
   }
 
+  #replaceOne(): void {
+    if (!this.#unruly) return;
+    this.#unruly = false;
+    const victim = this.#connections.find(({ alive }) => alive !== null);
+    if (victim === undefined) return;
+    victim.dropped = true;
+    victim.alive?.destroy();
+    if (this.#connections.length === CONNECTIONS_MAX)
+      this.#connections.splice(this.#connections.indexOf(victim), 1);
+    this.#dial();
+  }
+
   #dial(): void {
     if (this.#connections.length >= CONNECTIONS_MAX) return;
     const before = this.kernel.dialled.length;
     // A dial that fails at once has no peer.
-    const connection = new Connection(new Peer());
+    const connection = new Connection(new Peer(), () => this.#replaceOne());
     connection.socket = SystemSocket.dial(this.io, { address: '192.0.2.3', port: 80 }, connection);
     const peer = this.kernel.dialled[before];
     if (peer !== undefined) connection.peer = peer;
@@ -228,13 +264,14 @@ export class SocketModel {
     assert.equal(accepted.remoteAddress, '192.0.2.1');
     if (this.#connections.length >= CONNECTIONS_MAX) return accepted.destroy();
     const peer = this.kernel.peerOf(accepted.descriptor);
-    const connection = new Connection(peer);
+    const connection = new Connection(peer, () => this.#replaceOne());
     connection.socket = accepted.adopt(connection);
     this.#connections.push(connection);
   }
 
   #check(): void {
-    for (const { peer, written } of this.#connections) {
+    for (const { peer, written, defect } of this.#connections) {
+      if (defect !== null) throw defect as Error;
       assert(peer.outbound.length <= written, 'no byte twice');
       for (const [at, byte] of peer.outbound.entries())
         assert.equal(byte, pattern(at), 'bytes in order');
@@ -253,11 +290,7 @@ export class SocketModel {
   #settle(): void {
     for (let turn = 0; turn < SETTLE_TURNS && this.#turn !== null; turn++) {
       for (const connection of this.#connections) {
-        const { peer } = connection;
-        if (peer.standing === 'pending') peer.standing = 'open';
-        peer.window += 100_000;
-        peer.fin = true;
-        this.kernel.tell(peer, EPOLLIN | EPOLLRDHUP | EPOLLOUT);
+        this.#peerEnds(connection.peer);
         connection.alive?.resume();
         connection.alive?.end();
       }
