@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { Defect } from '../copy-whole.ts';
+import { EAGAIN } from './errno.ts';
+import { openKernel, reclaim } from './kernel.ts';
+import { type Kernel, REGION_BYTES, SO_REUSEADDR, SOL_SOCKET } from './kernel-interface.ts';
+import { READ_AT } from './region.ts';
+import { selfTest } from './self-test.ts';
+import { AF_INET, portIn, putAddress } from './socket-address.ts';
+import { marksOf, shareMarks } from './thread-marks.ts';
+
+const ENOTCONN = 107;
+const CALLS = 200_000;
+const kernel = openKernel(marksOf(shareMarks()));
+
+test('the kernel of this machine passes the self-test, and nothing stays open', () => {
+  const marks = marksOf(shareMarks());
+  selfTest(openKernel(marks));
+  assert.equal(marks.open.indexOf(1), -1);
+});
+
+test('what does not lie in the region is refused before the call', () => {
+  const fd = kernel.socket(AF_INET);
+  for (const [at, length] of [
+    [-1, 10],
+    [0, -1],
+    [REGION_BYTES - 10, 11],
+    [REGION_BYTES, 1],
+    [Number.NaN, 1],
+    [0, Number.NaN],
+    [0, Infinity],
+    [2 ** 31, 2 ** 31],
+  ] as const) {
+    assert.throws(() => kernel.receive(fd, at, length), Defect, `receive ${at} ${length}`);
+    assert.throws(() => kernel.send(fd, at, length), Defect, `send ${at} ${length}`);
+  }
+  assert.throws(() => kernel.connect(fd, REGION_BYTES + 1), Defect);
+  assert.equal(kernel.close(fd), 0);
+});
+
+test('a descriptor that was not opened here, or not any more, is refused before the call', () => {
+  const fd = kernel.socket(AF_INET);
+  kernel.close(fd);
+  for (const foreign of [fd, 0, 1, 2, -1, 1 << 20, Number.NaN]) {
+    assert.throws(() => kernel.close(foreign), Defect, `close ${foreign}`);
+    assert.throws(() => kernel.receive(foreign, READ_AT, 1), Defect, `receive ${foreign}`);
+    assert.throws(() => kernel.send(foreign, READ_AT, 1), Defect, `send ${foreign}`);
+  }
+});
+
+test('the error of a call is that of the call, whatever is collected and whichever signal comes', async () => {
+  const [unconnected, listener] = [kernel.socket(AF_INET), listening(kernel)];
+  let signals = 0;
+  const count = (): void => void signals++;
+  process.on('SIGWINCH', count);
+  const signaller = new Worker(
+    `setInterval(() => { for (let i = 0; i < 20; i++) process.kill(process.pid, 'SIGWINCH') }, 1)`,
+    { eval: true },
+  );
+  await once(signaller, 'online');
+  let garbage: Buffer[] = [];
+  const seen = new Map<string, number>();
+  for (let i = 0; i < CALLS; i++) {
+    const isReceive = i % 3 === 0;
+    const result = isReceive ? kernel.receive(unconnected, READ_AT, 100) : kernel.accept(listener);
+    const key = `${isReceive ? 'receive' : 'accept'} ${result}`;
+    seen.set(key, (seen.get(key) ?? 0) + 1);
+    if (i % 50 === 0) garbage.push(Buffer.alloc(2_000));
+    if (garbage.length > 500) garbage = [];
+    // Handlers of signals run in turns of the event loop; the signal itself comes at any time.
+    // oxlint-disable-next-line no-await-in-loop -- a turn now and then
+    if (i % 20_000 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await signaller.terminate();
+  process.off('SIGWINCH', count);
+  assert.ok(signals > 0);
+  const receives = Math.ceil(CALLS / 3);
+  const expected = { [`receive ${-ENOTCONN}`]: receives, [`accept ${-EAGAIN}`]: CALLS - receives };
+  assert.deepEqual(Object.fromEntries(seen), expected);
+  kernel.close(unconnected);
+  kernel.close(listener);
+});
+
+test('what a thread had open when it died is closed by whoever reclaims it', async () => {
+  const marks = shareMarks();
+  const file = new URL('./abandoned-listener.fixture.ts', import.meta.url);
+  const worker = new Worker(file, { workerData: marks });
+  const [port] = (await once(worker, 'message')) as [number];
+  await worker.terminate();
+  // The kernel goes on taking callers whom nobody serves.
+  const lost = net.connect(port, '127.0.0.1');
+  await once(lost, 'connect');
+  const reset = once(lost, 'error');
+  reclaim(marks);
+  await reset;
+  await assert.rejects(once(net.connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
+  assert.equal(marksOf(marks).open.indexOf(1), -1);
+  reclaim(marks);
+});
+
+function listening(kernel: Kernel): number {
+  const fd = kernel.socket(AF_INET);
+  kernel.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  assert.equal(kernel.bind(fd, putAddress(kernel.memory, '127.0.0.1', 0)), 0);
+  assert.equal(kernel.listen(fd, 1), 0);
+  assert.equal(kernel.localAddress(fd), 0);
+  assert.ok(portIn(kernel.memory) > 0);
+  return fd;
+}
