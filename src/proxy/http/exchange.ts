@@ -300,7 +300,6 @@ export class Exchange implements EndpointUser, Expiring {
   /** The caller is gone: nobody waits for the rest. */
   onCallerClosed(): void {
     if (this.#phase !== IDLE) this.#fail('caller_gone');
-    this.#context.wheel.disarm(this);
   }
 
   onDeadline(nowMs: number): void {

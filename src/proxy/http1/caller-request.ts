@@ -44,7 +44,7 @@ export interface RequestHost {
 export class CallerRequest implements CallerStream, BodySink {
   readonly exchange: Exchange;
   readonly #context: ThreadContext;
-  readonly #host: RequestHost;
+  #host: RequestHost;
   readonly #response: ResponseSender;
   readonly #body = new BodyReader(false);
   /** METHOD_*. */
@@ -66,6 +66,18 @@ export class CallerRequest implements CallerStream, BodySink {
     this.#context = context;
     this.#response = new ResponseSender(context, host.socket);
     this.exchange = new Exchange(this, context);
+  }
+
+  /** Another connection takes it. */
+  attach(host: RequestHost): void {
+    this.#host = host;
+    this.#response.attach(host.socket);
+  }
+
+  /** Its connection lets it go: until another one takes it, whatever it is asked for is a defect. */
+  detach(): void {
+    this.#host = NOBODY;
+    this.#context.wheel.disarm(this.exchange);
   }
 
   get port(): PortState {
@@ -281,3 +293,10 @@ export class CallerRequest implements CallerStream, BodySink {
     return pos;
   }
 }
+
+/** Who has a request that nobody has. */
+const NOBODY = new Proxy({} as RequestHost, {
+  get(_, name): never {
+    throw new Defect(`a request without a connection asks for its ${String(name)}`);
+  },
+});

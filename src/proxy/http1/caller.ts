@@ -8,6 +8,7 @@
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import { add, countRequest } from '../http/account.ts';
 import type { ThreadContext } from '../http/context.ts';
+import type { Exchange } from '../http/exchange.ts';
 import { BAD, INCOMPLETE } from '../http/head.ts';
 import type { Rule } from '../http/rule.ts';
 import { Source } from '../http/source.ts';
@@ -19,8 +20,9 @@ import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
-import { CallerRequest, type RequestHost } from './caller-request.ts';
+import type { CallerRequest, RequestHost } from './caller-request.ts';
 import { parseRequestHead } from './codec/request-head.ts';
+import type { RequestPool } from './request-pool.ts';
 import { SocketEnd } from './socket-end.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
@@ -29,10 +31,13 @@ const LINGER_MS = 1_000;
 const LINGER_MS_MAX = 30_000;
 /** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
 export const DRAIN_IDLE_MS = 2_000;
+/** A connection idle for longer keeps nothing that only a request needs. */
+const SPARE_MS = 1_000;
 const LF = 10;
 const CR = 13;
 
 export interface CallerHost {
+  readonly requests: RequestPool;
   closed(connection: CallerConnection): void;
 }
 
@@ -46,11 +51,13 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   asleep = false;
   readonly #context: ThreadContext;
   readonly #host: CallerHost;
-  readonly #request: CallerRequest;
+  /** Null while there has been none for a moment. */
+  #request: CallerRequest | null = null;
   #tunnel: Tunnel | null = null;
   /** Bytes that wait: a partial head, or requests behind the one that runs. */
   #stash: Buffer | null = null;
   #idleSinceMs: number;
+  #closesAtMs = Infinity;
   /** When the first byte of the present head came; 0 between requests. */
   #headSinceMs: number;
   #consuming = false;
@@ -70,7 +77,6 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
     add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
     this.socket = accepted.adopt(this);
-    this.#request = new CallerRequest(this, context);
     this.#armIdle();
   }
 
@@ -91,19 +97,29 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   /** All that it takes of the memory for callers. */
   get heldBytes(): number {
     const { writableLength } = this.socket;
-    return pinnedBytes(this.#stash) + writableLength + this.#request.exchange.waitingBytes;
+    return pinnedBytes(this.#stash) + writableLength + (this.#request?.exchange.waitingBytes ?? 0);
   }
 
   /** Others need the room: closes an idle connection, cuts one that does something. */
   shed(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('caller_shed');
-    else if (this.#request.exchange.active) this.#request.exchange.giveUp('caller_shed');
+    else if (this.#active !== null) this.#active.giveUp('caller_shed');
     else if (this.idle) this.socket.destroy();
     else this.abort();
   }
 
+  /** The exchange of the request that runs. */
+  get #active(): Exchange | null {
+    return this.#request !== null && this.#request.exchange.active ? this.#request.exchange : null;
+  }
+
+  /** A request runs, or the rest of one comes in. */
+  get #isBusy(): boolean {
+    return this.#request !== null && this.#request.busy;
+  }
+
   get idle(): boolean {
-    return !this.#request.busy && this.#tunnel === null && !this.#lingering;
+    return !this.#isBusy && this.#tunnel === null && !this.#lingering;
   }
 
   onData(data: Buffer, length: number): void {
@@ -113,7 +129,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, 0, length);
     if (this.#stash === null) return this.#consume(data, 0, length);
     // Behind a request that runs, at most one read waits.
-    if (this.#request.busy) throw new Defect('bytes came from a caller that is held back');
+    if (this.#isBusy) throw new Defect('bytes came from a caller that is held back');
     const before = this.#stash.length;
     const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
     if (!this.#headMayBeWhole(whole, before)) {
@@ -128,18 +144,16 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     this.#ended = true;
     if (this.#lingering) return this.socket.destroySoon();
     if (this.#tunnel !== null) return this.#tunnel.onCallerEnd();
-    const { exchange } = this.#request;
-    const wasBusy = this.#request.busy;
-    const goesOn = this.#request.onCallerEnd();
-    if (wasBusy || exchange.active) return;
-    if (goesOn) this.socket.end();
+    const request = this.#request;
+    if (request !== null && request.busy) request.onCallerEnd();
+    else if (this.#context.settings.halfClosedCallers) this.socket.end();
     else this.#linger();
   }
 
   onDrain(): void {
     if (this.#tunnel !== null) this.#tunnel.onCallerDrain();
-    else if (this.#request.exchange.active) this.#request.exchange.onCallerDrain();
-    else if (!this.#lingering && !this.#request.busy) this.#consumeStash();
+    else if (this.#active !== null) this.#active.onCallerDrain();
+    else if (!this.#lingering && !this.#isBusy) this.#consumeStash();
   }
 
   onClose(error: SocketError | null): void {
@@ -148,16 +162,21 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
-    else this.#request.onCallerClosed();
+    else this.#request?.onCallerClosed();
+    this.#giveRequest();
     this.#context.wheel.disarm(this);
     this.#host.closed(this);
   }
 
   onDeadline(nowMs: number): void {
     // The exchange and the tunnel have deadlines of their own.
-    if (this.#tunnel !== null || this.#request.exchange.active) return;
-    if (this.#request.discarding) return this.#request.stopDiscarding(true);
+    if (this.#tunnel !== null || this.#active !== null) return;
+    if (this.#request?.discarding === true) return this.#request.stopDiscarding(true);
     if (this.#lingering) return this.#lingerOver(nowMs);
+    if (nowMs < this.#closesAtMs) {
+      this.#giveRequest();
+      return this.#closeAt(this.#closesAtMs);
+    }
     if (this.#headSinceMs === 0 || this.#stash === null) return this.#linger();
     // What came of the head tells at least how to answer; other connections have used the parser meanwhile.
     const { requestHead, settings } = this.#context;
@@ -169,7 +188,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     if (this.#paused) return;
     this.#paused = true;
     this.socket.pause();
-    this.#request.exchange.onCallerPaused();
+    this.#request?.exchange.onCallerPaused();
   }
 
   get paused(): boolean {
@@ -192,7 +211,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     if (!this.#paused || this.#stash !== null) return;
     this.#paused = false;
     this.socket.resume();
-    this.#request.exchange.onCallerResumed();
+    this.#request?.exchange.onCallerResumed();
   }
 
   onRequestDone(close: boolean): void {
@@ -235,8 +254,8 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   /** The drain is over. */
   cut(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('draining');
-    else if (this.#request.exchange.active) this.#request.exchange.onDrainOver();
-    else if (this.#request.discarding) this.#request.stopDiscarding(true);
+    else if (this.#active !== null) this.#active.onDrainOver();
+    else if (this.#request?.discarding === true) this.#request.stopDiscarding(true);
     else this.abort();
   }
 
@@ -245,8 +264,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     if (!this.idle) return;
     const now = this.#context.wheel.nowMs;
     if (this.#stash === null && now - this.#idleSinceMs >= DRAIN_IDLE_MS) return this.#linger();
-    this.deadlineMs = now + DRAIN_IDLE_MS;
-    this.#context.wheel.arm(this);
+    this.#closeAt(now + DRAIN_IDLE_MS);
   }
 
   onDefect(error: unknown): void {
@@ -256,7 +274,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     });
     try {
       if (this.#tunnel !== null) return this.#tunnel.onDefect();
-      if (this.#request.exchange.active) return this.#request.exchange.giveUp('internal');
+      if (this.#active !== null) return this.#active.giveUp('internal');
     } catch {
       // It cannot even be answered.
     }
@@ -266,19 +284,17 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   #consume(data: Buffer, from: number, end: number): void {
     let pos = from;
     this.#consuming = true;
-    const request = this.#request;
     while (pos < end && !this.#lingering && !this.#gone) {
-      if (request.wantsBody) {
+      const request = this.#request;
+      if (request !== null && request.wantsBody) {
         pos = request.feed(data, pos, end);
         continue;
       }
       // A caller that does not read its responses gets no more of them.
-      if (request.busy || this.#tunnel !== null || this.socket.writableNeedDrain) break;
+      if (this.#isBusy || this.#tunnel !== null || this.socket.writableNeedDrain) break;
       const next = this.#startRequest(data, pos, end);
       if (next < 0) break;
       pos = next;
-      // A body that came along leaves in one write with the head.
-      if (!request.wantsBody || next === end) request.exchange.flush();
     }
     this.#consuming = false;
     if (pos < end) this.#keepRest(data, pos, end);
@@ -290,7 +306,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     // The buffer of the thread must be copied before the next read; a stash is ours already.
     const isOurs = data !== this.#context.sockets.readBuffer;
     this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
-    if (this.#request.exchange.active || this.socket.writableNeedDrain) this.pause();
+    if (this.#active !== null || this.socket.writableNeedDrain) this.pause();
   }
 
   onDiscard(): void {
@@ -304,8 +320,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     if (this.#headSinceMs === 0) this.#headSinceMs = wheel.nowMs;
     const next = parseRequestHead(data, pos, end, requestHead, settings);
     if (next === INCOMPLETE) {
-      this.deadlineMs = this.#headSinceMs + settings.headTimeoutMs;
-      wheel.arm(this);
+      this.#closeAt(this.#headSinceMs + settings.headTimeoutMs);
       return -1;
     }
     if (next === BAD) {
@@ -314,7 +329,10 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
       return -1;
     }
     this.deadlineMs = Infinity;
-    this.#request.begin(data, requestHead, pos, next);
+    const request = this.#takeRequest();
+    request.begin(data, requestHead, pos, next);
+    // A body that came along leaves in one write with the head.
+    if (!request.wantsBody || next === end) request.exchange.flush();
     return next;
   }
 
@@ -338,11 +356,12 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
 
   /** Answers what never became a request, but was read into `requestHead` as far as it went, and closes. */
   #refuse(reason: FailureReason, rule: Rule | ''): void {
+    const request = this.#takeRequest();
     countRequest(this.port.service.cells, FAILURES[reason].status, reason);
-    this.#context.accessLog?.writeRefused(this.#request, reason, rule);
+    this.#context.accessLog?.writeRefused(request, reason, rule);
     if (rule !== '') tellRule(this.#context.rules, this, { rule, reason, endpoint: null });
     const { requestHead } = this.#context;
-    this.#request.refuse(requestHead, reason);
+    request.refuse(requestHead, reason);
     this.#linger();
   }
 
@@ -373,12 +392,34 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     this.#context.wheel.arm(this);
   }
 
+  #takeRequest(): CallerRequest {
+    this.#request ??= this.#host.requests.take(this);
+    return this.#request;
+  }
+
+  #giveRequest(): void {
+    const request = this.#request;
+    if (request === null) return;
+    this.#request = null;
+    this.#host.requests.give(request);
+  }
+
   #armIdle(): void {
     const { callerIdleMs, headTimeoutMs } = this.#context.settings;
     const now = this.#context.wheel.nowMs;
     // A fresh connection owes its first request within the head time.
     const allowed = this.#headSinceMs !== 0 ? headTimeoutMs : callerIdleMs;
-    this.deadlineMs = now + (this.#context.draining || this.port.closed ? DRAIN_IDLE_MS : allowed);
+    const isLast = this.#context.draining || this.port.closed;
+    this.#closeAt(now + (isLast ? DRAIN_IDLE_MS : allowed));
+    if (this.#request === null || this.#headSinceMs !== 0) return;
+    this.deadlineMs = Math.min(this.deadlineMs, now + SPARE_MS);
+    this.#context.wheel.arm(this);
+  }
+
+  /** Files the time at which the connection closes if nothing comes. */
+  #closeAt(ms: number): void {
+    this.#closesAtMs = ms;
+    this.deadlineMs = ms;
     this.#context.wheel.arm(this);
   }
 }

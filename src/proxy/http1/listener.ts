@@ -4,9 +4,11 @@ import type { ThreadContext } from '../http/context.ts';
 import type { PortState } from '../table/table.ts';
 import type { Accepted, ListeningSocket, ListenOwner } from '../net/socket.ts';
 import { CallerConnection, type CallerHost } from './caller.ts';
+import type { RequestPool } from './request-pool.ts';
 
 export class Listener implements CallerHost, ListenOwner {
   readonly port: PortState;
+  readonly requests: RequestPool;
   readonly #context: ThreadContext;
   /** Null until callers can connect. */
   #socket: ListeningSocket | null = null;
@@ -16,8 +18,9 @@ export class Listener implements CallerHost, ListenOwner {
   #accepted = 0;
   #acceptedAtMs = -Infinity;
 
-  constructor(port: PortState, context: ThreadContext) {
+  constructor(port: PortState, context: ThreadContext, requests: RequestPool) {
     this.port = port;
+    this.requests = requests;
     this.#context = context;
   }
 

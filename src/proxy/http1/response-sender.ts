@@ -22,7 +22,7 @@ interface CountingSink extends ByteSink {
 
 export class ResponseSender {
   readonly #context: ThreadContext;
-  readonly #socket: CountingSink;
+  #socket: CountingSink;
   readonly #body = new BodyWriter();
   /** Heads written so far, interim ones too. */
   #headBytes = 0;
@@ -42,6 +42,13 @@ export class ResponseSender {
   constructor(context: ThreadContext, socket: CountingSink) {
     this.#context = context;
     this.#socket = socket;
+    this.#writtenBefore = socket.bytesWritten;
+  }
+
+  /** From now on responses go to another connection. */
+  attach(socket: CountingSink): void {
+    this.#socket = socket;
+    this.#writtenBefore = socket.bytesWritten;
   }
 
   /** A request begins. */

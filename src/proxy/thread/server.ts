@@ -7,6 +7,7 @@ import { textAt } from '../../base/record.ts';
 import { isCarried, type Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { closeQuietly } from '../net/close-quietly.ts';
+import { RequestPool } from '../http1/request-pool.ts';
 import { Listener } from '../http1/listener.ts';
 import { portsWithin } from '../table/listener-share.ts';
 import type { LedgerView } from '../ledger/cells.ts';
@@ -27,6 +28,7 @@ const BEYOND_SHARE = { code: 'EMFILE' };
 
 export class ProxyServer {
   readonly context: ThreadContext;
+  readonly requests: RequestPool;
   readonly #clock: Clock;
   readonly #table: Table;
   readonly #listeners = new Map<PortState, Listener>();
@@ -43,6 +45,7 @@ export class ProxyServer {
 
   constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
     this.context = context;
+    this.requests = new RequestPool(context);
     this.#clock = clock;
     this.#table = new Table(view, clock, random);
   }
@@ -159,7 +162,7 @@ export class ProxyServer {
     if (this.#listeners.has(port)) return;
     let listener: Listener | null = null;
     try {
-      listener = new Listener(port, this.context);
+      listener = new Listener(port, this.context, this.requests);
       this.#listeners.set(port, listener);
       await listener.listen();
       this.#failures.delete(port);

@@ -94,7 +94,7 @@ async function start(): Promise<void> {
   goFirst();
   await settle(context.sockets);
   context.wheel.start();
-  await warmUp(context);
+  await warmUp(context, server.requests);
   if (settings.accessLog.format !== 'off') {
     const sink = new FileSink(settings.accessLog.path);
     context.accessLog = new AccessWriter(

@@ -9,6 +9,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { Policies } from '../../model/policy.ts';
 import type { Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
+import type { RequestPool } from '../http1/request-pool.ts';
 import { Listener } from '../http1/listener.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { Ledger } from '../ledger/ledger.ts';
@@ -31,7 +32,7 @@ const UPPER_H = 0x48;
 const UPPER_P = 0x50;
 
 /** Resolves when the path is warm or the time is up; never rejects, since a cold path is slow and nothing worse. */
-export async function warmUp(context: ThreadContext): Promise<void> {
+export async function warmUp(context: ThreadContext, requests: RequestPool): Promise<void> {
   const listening = await Promise.all(ENDPOINT_ADDRESSES.map((address) => listen(address)));
   const endpoints = listening.filter((endpoint) => endpoint !== null);
   if (endpoints.length === 0) return;
@@ -52,7 +53,9 @@ export async function warmUp(context: ThreadContext): Promise<void> {
     }),
   );
   for (const kind of ['service', 'endpoint', 'status'] as const) view.add(ledger.chunk(kind, 0, 0));
-  const listeners = table.apply(services, []).opened.map((port) => new Listener(port, context));
+  const listeners = table
+    .apply(services, [])
+    .opened.map((port) => new Listener(port, context, requests));
   try {
     const ports = await Promise.all(listeners.map((listener) => listener.listen()));
     await call(ports, context);

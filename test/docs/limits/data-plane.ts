@@ -93,6 +93,16 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/http1/caller-request.ts DISCARD_BYTES_MAX',
     ],
     [
+      'Requests kept for the next callers, per thread',
+      'Further ones are left to the garbage collector',
+      'proxy/http1/request-pool.ts SPARES_MAX',
+    ],
+    [
+      'A connection of a caller keeps its request for so long after it',
+      'It goes to another caller',
+      'proxy/http1/caller.ts SPARE_MS',
+    ],
+    [
       'A caller that goes on sending after the last answer',
       'The connection is closed',
       'proxy/http1/caller.ts LINGER_MS_MAX',
