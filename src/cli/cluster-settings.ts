@@ -113,7 +113,7 @@ const AGENT = {
     'drain-delay',
     duration('0s', '10m'),
     '5s',
-    'Delay between becoming unready and closing the listeners.',
+    'Delay between becoming unready and closing the listeners; up to twice as long while new connections still arrive.',
   ]),
 } as const;
 

@@ -30,6 +30,32 @@ test('closeQuietly() serves the burst of those who were told to go before it clo
   assert.deepEqual(closed, ['busy']);
 });
 
+test('closeQuietly() goes on while callers are led to it, and no longer than it is told', async () => {
+  for (const [comeMs, endMs] of [
+    [0, 100],
+    [1_200, 1_600],
+    [9_000, 5_000],
+  ] as const) {
+    const clock = new ManualClock();
+    const used = listener(-Infinity);
+    const listeners = new Map([
+      ['used', used],
+      ['unused', listener(-Infinity)],
+    ]);
+    const closed: string[] = [];
+    const done = closeQuietly(listeners, clock, (name) => closed.push(name), 5_000);
+    for (let nowMs = 0; nowMs <= endMs + 200; nowMs += 100) {
+      if (nowMs < comeMs) used.acceptedAtMs = clock.nowMs();
+      else if (nowMs > endMs) assert.notEqual(closed.length, 0, `${nowMs} ms`);
+      if (nowMs < endMs) assert.deepEqual(closed, [], `${nowMs} ms`);
+      clock.advance(100);
+      for (let i = 0; i < 10; i++) await nextTurn();
+    }
+    await done;
+    assert.deepEqual(closed.sort(), ['unused', 'used']);
+  }
+});
+
 test('closeQuietly() closes a listener after a turn in which it accepted nobody', async () => {
   const clock = new ManualClock();
   const busy = listener(clock.nowMs());

@@ -28,16 +28,21 @@ const PATIENCE_TURNS = 200;
 /** By then a listener is closed as it is. */
 const TURNS_MAX = 2_000;
 const UNUSED_PER_TURN = 64;
+/** Who accepted somebody within this time is still led to. */
+const LED_TO_MS = 500;
 
 /**
  * Calls `close` once for each listener; resolves after the last. Connections accepted meanwhile should be told to go after
- * one request.
+ * one request. As long as callers still come, nothing is closed for up to `lateMs`: whatever leads them here has not
+ * heard that they should be led elsewhere.
  */
 export async function closeQuietly<Port>(
   listeners: ReadonlyMap<Port, Accepting>,
   clock: Clock,
   close: (port: Port) => void,
+  lateMs = 0,
 ): Promise<void> {
+  if (lateMs > 0) await untilNobodyComes(listeners, clock, lateMs);
   const startMs = clock.nowMs();
   const busy = new Map<Port, Accepting>();
   let closed = 0;
@@ -62,4 +67,19 @@ export async function closeQuietly<Port>(
     }
     close(port);
   }
+}
+
+/** At least for as long as those take who were told to go: if they come back, they are led here. */
+async function untilNobodyComes(
+  listeners: ReadonlyMap<unknown, Accepting>,
+  clock: Clock,
+  lateMs: number,
+): Promise<void> {
+  const endMs = clock.nowMs() + lateMs;
+  const isLedTo = ({ acceptedAtMs }: Accepting): boolean =>
+    clock.nowMs() - acceptedAtMs < LED_TO_MS;
+  do {
+    // oxlint-disable-next-line no-await-in-loop -- looked at again and again on purpose
+    await delay(clock, BURST_MS);
+  } while (clock.nowMs() < endMs && [...listeners.values()].some(isLedTo));
 }

@@ -25,7 +25,7 @@ export type ToThread =
   /** The next part comes when this one was taken. */
   | ({ readonly kind: 'delta' } & DeltaPart)
   /** Stop accepting, finish what runs; cut the rest after `timeoutMs`. */
-  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  | { readonly kind: 'drain'; readonly timeoutMs: number; readonly lateMs: number }
   /** Open log files anew, after they were moved away. */
   | { readonly kind: 'reopen' };
 

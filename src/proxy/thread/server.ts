@@ -109,11 +109,19 @@ export class ProxyServer {
     await this.#open(this.#within(change), turns);
   }
 
-  /** Resolves with the number of connections that had to be cut. */
-  async drain(timeoutMs: number): Promise<number> {
+  /**
+   * Accepts on for up to `lateMs` while callers still come, then no more. Resolves with the number of connections that had
+   * to be cut after `timeoutMs`.
+   */
+  async drain(timeoutMs: number, lateMs = 0): Promise<number> {
     this.context.draining = true;
     const end = this.#clock.nowMs() + timeoutMs;
-    await closeQuietly(this.#listeners, this.#clock, (port) => this.#close(port));
+    await closeQuietly(
+      this.#listeners,
+      this.#clock,
+      (port) => this.#close(port),
+      Math.min(lateMs, timeoutMs),
+    );
     await new Promise<void>((resolve) => {
       const timer = this.#clock.every(DRAIN_POLL_MS, () => {
         if (this.context.callerConnections > 0 && this.#clock.nowMs() < end) return;

@@ -231,15 +231,15 @@ export class ThreadPool {
     return this.#threads.every((thread) => thread !== null && thread.version > 0);
   }
 
-  /** Stops accepting, lets requests finish for up to `timeoutMs`, ends all threads. */
-  async drain(timeoutMs: number): Promise<void> {
+  /** Stops accepting, after `lateMs` at most; lets requests finish for up to `timeoutMs`, ends all threads. */
+  async drain(timeoutMs: number, lateMs = 0): Promise<void> {
     this.#stopping = true;
     await Promise.all(
       this.#living().map(
         (thread) =>
           new Promise<void>((resolve) => {
             thread.drained = resolve;
-            thread.worker.postMessage({ kind: 'drain', timeoutMs } satisfies ToThread);
+            thread.worker.postMessage({ kind: 'drain', timeoutMs, lateMs } satisfies ToThread);
           }),
       ),
     );

@@ -112,7 +112,7 @@ async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<v
     case 'delta':
       return apply(message);
     case 'drain':
-      return drain(message.timeoutMs);
+      return drain(message);
     case 'reopen':
       return context.accessLog?.log.reopen();
   }
@@ -133,8 +133,8 @@ async function apply({ delta, isLast }: DeltaPart): Promise<void> {
   report();
 }
 
-async function drain(timeoutMs: number): Promise<void> {
-  const cut = await server.drain(timeoutMs);
+async function drain({ timeoutMs, lateMs }: Extract<ToThread, { kind: 'drain' }>): Promise<void> {
+  const cut = await server.drain(timeoutMs, lateMs);
   await context.accessLog?.log.close();
   sendVitals();
   send({ kind: 'drained', cut });

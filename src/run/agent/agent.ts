@@ -166,11 +166,14 @@ export class Agent {
     this.#changes.tell();
   }
 
-  /** Accepts no more and finishes what runs, within `timeoutMs`; names are answered for `namesMs` at least. */
-  async drain(timeoutMs: number, namesMs = 0): Promise<void> {
+  /**
+   * Accepts no more and finishes what runs, within `timeoutMs`. Names are answered for `lateMs` at least, and callers who
+   * still come in that time are served.
+   */
+  async drain(timeoutMs: number, lateMs = 0): Promise<void> {
     this.#draining = true;
     this.#log.info('Draining', { timeoutMs });
-    await Promise.all([this.threads.drain(timeoutMs), delay(this.#clock, namesMs)]);
+    await Promise.all([this.threads.drain(timeoutMs, lateMs), delay(this.#clock, lateMs)]);
     await this.#stopRest();
   }
 

@@ -121,7 +121,8 @@ const EVERY_ADDRESS = '0.0.0.0/0';
  *
  * Names are answered for as long again. A caller opens a new connection, which goes elsewhere at once; the cluster DNS asks
  * from the same UDP ports for as long as it is busy, and the kernel sends these to this Pod until kube-proxy forgets
- * them, which it does once the readiness probe has failed: 6 s, and a second or two for it and the API server.
+ * them, which it does once the readiness probe has failed: 6 s, and a second or two for it and the API server. New
+ * connections are accepted in that time as well as long as some come: on a busy node kube-proxy hears of nothing for seconds.
  */
 async function drain(parts: {
   settings: NodeSettings;
