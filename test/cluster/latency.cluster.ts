@@ -8,8 +8,10 @@ import { MeshBed } from './mesh/mesh.ts';
 const NS = 'shop';
 const CHANGES = 100;
 const PAUSE_MS = 40;
-/** Told on a busy machine too; the bar of 50 ms is for a quiet one: MAESH_ASSERT_LATENCY=1. */
+/** Of 99 in 100, on a quiet machine: MAESH_ASSERT_LATENCY=1. */
 const BAR_MS = 50;
+/** Of half of them on any: a busy machine stands still for seconds now and then, but not all the time. */
+const HALF_MS = 250;
 const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'times are those of the bed only';
 let mesh: MeshBed;
 
@@ -124,6 +126,7 @@ test('a change of endpoints is served within milliseconds', { skip }, async (t) 
   t.diagnostic(
     `from the write to the proxy: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, max ${at(1)} ms`,
   );
-  const limit = process.env['MAESH_ASSERT_LATENCY'] === '1' ? BAR_MS : 2_000;
-  assert.ok(Number(at(0.99)) < limit, `p99 ${at(0.99)} ms`);
+  assert.ok(Number(at(0.5)) < HALF_MS, `p50 ${at(0.5)} ms`);
+  if (process.env['MAESH_ASSERT_LATENCY'] === '1')
+    assert.ok(Number(at(0.99)) < BAR_MS, `p99 ${at(0.99)} ms`);
 });
