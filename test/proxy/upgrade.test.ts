@@ -212,3 +212,25 @@ test('a slow reader of a tunnel slows the other side down', async (t) => {
   caller.end();
   wire.end();
 });
+
+test('a tunnel whose endpoint reads slowly is not held to the time limits of the request that opened it', async (t) => {
+  const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, requestMs: 2_000 } };
+  const { proxy, service, caller, wire } = await tunnel(t, { manual: true, policies });
+  wire.socket.pause();
+  wire.discard();
+  const count = 32;
+  for (let i = 0; i < count; i++) caller.write(Buffer.alloc(1 << 20, 1));
+  await settled(() => 1 + caller.socket.writableLength);
+  proxy.advance(5_000);
+  await settled(() => 1 + caller.bytesReceived);
+  assert.equal(caller.pending, '', 'nothing but what the endpoint says');
+  assert.equal(proxy.figure(service, SERVICE_OWN.upgradesActive), 1);
+  const before = wire.bytesReceived;
+  wire.socket.resume();
+  await wire.received(before + (count << 20));
+  caller.end();
+  wire.write('all');
+  wire.end();
+  assert.equal(await caller.rest(), 'all');
+  await eventually(() => proxy.requests(service, 1) === 1, 'the account');
+});

@@ -37,6 +37,8 @@ const IDLE = 0;
 /** The response head has not come yet. */
 const WAITING = 1;
 const BODY = 2;
+/** Its bytes belong to a tunnel, which has a deadline of its own. */
+const TUNNEL = 3;
 
 export class Exchange implements EndpointUser, Expiring {
   readonly pick: PickFacts;
@@ -145,7 +147,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** We do not read from the caller any more: looks are needed at whether it is still there, and whether anything moves. */
   onCallerPaused(): void {
-    if (this.#phase === IDLE) return;
+    if (this.#phase === IDLE || this.#phase === TUNNEL) return;
     this.#noteWait();
     this.#arm();
   }
@@ -181,14 +183,13 @@ export class Exchange implements EndpointUser, Expiring {
 
   onResponseHead(data: Buffer, head: Head): void {
     const tried = this.record.tried as Try;
-    const policies = this.#policies;
     const now = this.#context.clock.nowMs();
     this.record.status = head.status;
     tried.headMs = now;
     if (isFailureStatus(head.status)) tried.blame(now);
     else tried.answered(now);
     if (this.#retriesStatus(tried, now)) return;
-    const { affinity } = policies;
+    const { affinity } = this.#policies;
     const cookie =
       affinity === null ? null : affinityCookie(affinity, tried.endpoint, this.pick.affinity);
     this.#phase = BODY;
@@ -246,6 +247,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.record.beginTunnel();
     const ends = { caller: this.#caller, endpoint: tried.stream };
     tried.stream = null;
+    this.#phase = TUNNEL;
     this.#context.wheel.disarm(this);
     openTunnel(this.#context, ends, this.#policies.timeouts.idleMs, (result) => {
       this.record.endTunnel(result);
@@ -479,8 +481,7 @@ export class Exchange implements EndpointUser, Expiring {
     const tried = this.record.tried;
     let due = this.#deadline.due(this.#phase === WAITING);
     if (tried !== null && tried.steadyAtMs < due) due = tried.steadyAtMs;
-    const toEndpoint = this.#stream?.waitingBytes ?? 0;
-    const isSlow = caller.paused || caller.waitingBytes > 0 || toEndpoint > 0;
+    const isSlow = caller.paused || caller.waitingBytes + (this.#stream?.waitingBytes ?? 0) > 0;
     if (isSlow) due = Math.min(due, this.#context.wheel.nowMs + this.#deadline.lookMs);
     this.deadlineMs = due;
     this.#context.wheel.arm(this);
