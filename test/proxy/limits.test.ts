@@ -45,6 +45,16 @@ test('a head of too many bytes or fields gets 431, a target 414; one byte or fie
   assert.equal(endpoint.heads.length, 2);
 });
 
+test('a head of the most bytes that may be set leaves whole, however much it grows on the way', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], { settings: { headBytesMax: 262_144 } });
+  const raw = 262_144 - GET.length;
+  const caller = await proxy.call(service);
+  caller.write(GET.replace('/', `/${'{'.repeat(raw)}`));
+  assert.match(await caller.until('\r\n'), /^HTTP\/1\.1 200 /);
+  assert(endpoint.heads[0]?.startsWith(`GET /${'%7B'.repeat(raw)} HTTP/1.1\r\n`));
+});
+
 test('a head that trickles in is cut off with 408, however many bytes keep coming', async (t) => {
   const { proxy, service } = await proxyFor(t, [], {
     settings: { headTimeoutMs: 5_000 },

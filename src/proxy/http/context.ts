@@ -4,6 +4,7 @@ import type { Identity } from '../../model/endpoint.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
 import { NetContext, type NetOptions } from '../net/context.ts';
+import { READ_BYTES } from '../net/socket.ts';
 import { listenersMax } from '../table/listener-share.ts';
 import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
@@ -12,8 +13,16 @@ import type { Connector } from './stream.ts';
 import { Head, TRAILER_LINES_BYTES_MAX } from './head.ts';
 import { Verdict } from './verdict.ts';
 
-/** Room in the write buffer beyond one whole read and a head: what rewriting adds, chunk framing, trailers. */
+/** Room in the write buffer beyond a body and a head: what rewriting adds, chunk framing, trailers. */
 const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
+
+/**
+ * Room in the write buffer beyond one whole read. A head of nothing but short lines and lists grows by half, and leaves with a body.
+ * One of raw bytes in its target becomes three times as long; a body that has no room beside it leaves behind it.
+ */
+function writeSlack(headBytesMax: number): number {
+  return Math.max(2 * headBytesMax, 3 * headBytesMax - READ_BYTES) + WRITE_SLACK_BYTES;
+}
 
 export interface ThreadOptions extends NetOptions {
   readonly isTrusted: (address: string) => boolean;
@@ -44,8 +53,7 @@ export class ThreadContext extends NetContext {
 
   constructor(options: ThreadOptions) {
     const { headBytesMax, headFieldsMax } = options.settings;
-    // A head of nothing but short lines and lists grows by half; one of raw bytes in its target becomes three times as long.
-    super(options, 2 * headBytesMax + WRITE_SLACK_BYTES);
+    super(options, writeSlack(headBytesMax));
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
     this.trust = options.trust ?? new IdentityTrust();
