@@ -54,7 +54,7 @@ export function servicesAnswer(view: AdminView, filter: Filter): Answer {
     { version },
     {
       *services() {
-        const counts = countByObject(view.problems());
+        const counts = countByService(view.problems());
         for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
           yield {
             key: service.key,
@@ -70,7 +70,7 @@ export function servicesAnswer(view: AdminView, filter: Filter): Answer {
             })),
             endpoints: countEndpoints(view, service),
             breaker: breakerOf(view, service),
-            problems: counts.get(`Service ${service.key}`) ?? 0,
+            problems: counts.get(service.key) ?? 0,
           };
         }
       },
@@ -168,9 +168,13 @@ function countEndpoints(view: AdminView, service: Service): object {
   return { total, healthy, ejected: total - healthy };
 }
 
-function countByObject(problems: readonly Problem[]): Map<string, number> {
+function countByService(problems: readonly Problem[]): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const { object } of problems) counts.set(object, (counts.get(object) ?? 0) + 1);
+  for (const { ref } of problems) {
+    if (ref?.kind !== 'Service') continue;
+    const key = `${ref.namespace}/${ref.name}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
   return counts;
 }
 

@@ -10,6 +10,7 @@ import type { Looked, OutsideService } from './look.ts';
 import { type NameState, rowOf } from './services-status.ts';
 import { type EndpointTraffic, type Figures, trafficOf } from './traffic.ts';
 import type { Unknown } from './unknown.ts';
+import { isAboutKey } from '../model/object-reference.ts';
 
 interface NodeView {
   readonly node: string;
@@ -65,7 +66,7 @@ export function serviceStatus(looked: Looked, key: string): ServiceStatus {
 }
 
 function about({ problems }: Looked, key: string): readonly Problem[] {
-  return problems.filter(({ object }) => object === `Service ${key}`);
+  return problems.filter((problem) => isAboutKey(problem, 'Service', key));
 }
 
 interface Found {

@@ -6,6 +6,7 @@ import type { ShadowFact } from './facts/facts.ts';
 import type { Looked, OutsideService } from './look.ts';
 import { type Figures, type ServiceTraffic, trafficOf, worstBreaker } from './traffic.ts';
 import type { Unknown } from './unknown.ts';
+import { isAboutKey } from '../model/object-reference.ts';
 
 /** `none`: it is part of the mesh and has no mesh name yet. */
 export type NameState = 'published' | 'announced' | 'retired' | 'none' | 'unknown';
@@ -91,7 +92,7 @@ export function rowOf(looked: Looked, key: string, sources: Sources): ServiceRow
     endpoints: isAsked && told !== undefined ? { healthy: Math.max(0, total - out), total } : null,
     breaker: isAsked ? worstBreaker(traffic?.nodes ?? []) : null,
     figures: isAsked ? (traffic?.figures ?? NO_TRAFFIC) : null,
-    problems: problems.filter(({ object }) => object === `Service ${key}`).length,
+    problems: problems.filter((problem) => isAboutKey(problem, 'Service', key)).length,
   };
 }
 

@@ -58,6 +58,11 @@ export function aboutKey(kind: KnownKind, key: string): About {
   return aboutObject(kind, namespace, name);
 }
 
+/** Whether it is about the object of this kind and key, `namespace/name`. */
+export function isAboutKey({ ref }: Pick<About, 'ref'>, kind: KnownKind, key: string): boolean {
+  return ref?.kind === kind && `${ref.namespace}/${ref.name}` === key;
+}
+
 /** What is no object of Kubernetes: a file, the cluster. */
 export function aboutText(object: string): About {
   return { object, ref: null };

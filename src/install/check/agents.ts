@@ -3,21 +3,22 @@
 import type { AgentFact, ClusterFacts, NodeFact, WorkloadFact } from '../facts/facts.ts';
 import { checkRollout, podsOf, seeOf, tellPod } from './control-plane.ts';
 import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
+import { type About, aboutKey, aboutObject } from '../../model/object-reference.ts';
 
 export function checkAgents(facts: ClusterFacts): readonly Finding[] {
   const { agent, namespace } = facts;
   return judgeSeen('agents', agent, (workload) => {
     if (workload === null) {
       const message = `there are no agents in namespace "${namespace}"`;
-      const absent = { object: objectOf(namespace), value: 'absent', message };
+      const absent = { ...subjectOf(namespace), value: 'absent', message };
       return [error('agents', { ...absent, remedy: 'run: maesh install' })];
     }
     return [...checkPlaces(facts, workload.nodeSelector), ...checkPods(facts, workload)];
   });
 }
 
-function objectOf(namespace: string): string {
-  return `DaemonSet ${namespace}/maesh-agent`;
+function subjectOf(namespace: string): About {
+  return aboutObject('DaemonSet', namespace, 'maesh-agent');
 }
 
 /** Nodes that should have an agent and have none. */
@@ -34,7 +35,7 @@ function checkPlaces(
     if (bare.length === 0) return [];
     return [
       error('agents', {
-        object: objectOf(namespace),
+        ...subjectOf(namespace),
         field: 'status.desiredNumberScheduled',
         value: few(bare.map(({ name }) => name)),
         message: `${count(bare.length, 'node')} without an agent; callers there use agents of other nodes`,
@@ -54,11 +55,11 @@ function checkPods(facts: ClusterFacts, workload: WorkloadFact): readonly Findin
   const pods = podsOf(facts, 'agent').filter(({ isEnding }) => !isEnding);
   const unready = pods.filter(({ isReady }) => !isReady);
   const [first] = unready;
-  const object = objectOf(namespace);
+  const subject = subjectOf(namespace);
   if (pods.length === 0) return [];
   if (first === undefined) {
     const well = ok('agents', `${count(pods.length, 'agent')} ready`);
-    return [well, ...checkRollout({ topic: 'agents', object, namespace }, workload, [])];
+    return [well, ...checkRollout({ topic: 'agents', subject, namespace }, workload, [])];
   }
   const told = few(
     unready.map((pod) => `${tellPod(pod)}${pod.node === '' ? '' : ` on ${pod.node}`}`),
@@ -67,7 +68,7 @@ function checkPods(facts: ClusterFacts, workload: WorkloadFact): readonly Findin
   const upgrade = workload.updated < workload.wanted ? 'an upgrade is stuck: ' : '';
   return [
     finding('agents', {
-      object,
+      ...subject,
       field: 'status.numberReady',
       value: `${pods.length - unready.length} of ${pods.length}`,
       message: `${upgrade}${told}`,
@@ -81,7 +82,7 @@ export function checkStreams(facts: ClusterFacts): readonly Finding[] {
   const connected = connectedAgents(facts);
   if (connected === null) return [];
   const { namespace } = facts;
-  const object = objectOf(namespace);
+  const subject = subjectOf(namespace);
   const names = new Set(connected.map(({ agent }) => agent));
   const lost = podsOf(facts, 'agent').filter(
     (pod) => pod.isReady && !pod.isEnding && !names.has(`${namespace}/${pod.name}`),
@@ -90,7 +91,7 @@ export function checkStreams(facts: ClusterFacts): readonly Finding[] {
   if (lost.length > 0) {
     found.push(
       error('discovery', {
-        object,
+        ...subject,
         value: few(lost.map(({ name, node }) => `${name} on ${node}`)),
         message: `${count(lost.length, 'agent')} not connected to a controller; they keep their last configuration`,
         remedy: `find the cause: kubectl -n ${namespace} logs ${lost[0]?.name ?? ''}`,
@@ -102,14 +103,14 @@ export function checkStreams(facts: ClusterFacts): readonly Finding[] {
     const by = behind.map(({ node, agent, lag }) => `${node || agent} by ${count(lag, 'version')}`);
     found.push(
       warning('discovery', {
-        object,
+        ...subject,
         value: few(by),
         message: `${count(behind.length, 'agent')} without the latest configuration`,
         remedy: 'the node may be busy or throttled: check its load, and the log of the agent',
       }),
     );
   }
-  found.push(...checkListening(connected, namespace), ...checkBuilds(connected, object));
+  found.push(...checkListening(connected, namespace), ...checkBuilds(connected, subject));
   if (lost.length + behind.length === 0 && connected.length > 0) {
     found.unshift(ok('discovery', `${count(connected.length, 'agent')} connected and up to date`));
   }
@@ -134,7 +135,7 @@ function checkListening(agents: readonly AgentFact[], namespace: string): readon
     [...Map.groupBy(failures, (failure) => NO_DESCRIPTORS.test(failure))].map(([isShort, of]) => {
       const where = node || 'its node';
       return error('proxy ports', {
-        object: `Pod ${agent.includes('/') ? agent : `${namespace}/${agent}`}`,
+        ...aboutKey('Pod', agent.includes('/') ? agent : `${namespace}/${agent}`),
         value: few(of, 3),
         message: isShort
           ? `the agent on ${where} has no file descriptors left to open this port`
@@ -147,12 +148,12 @@ function checkListening(agents: readonly AgentFact[], namespace: string): readon
   );
 }
 
-function checkBuilds(agents: readonly AgentFact[], object: string): readonly Finding[] {
+function checkBuilds(agents: readonly AgentFact[], subject: About): readonly Finding[] {
   const builds = [...Map.groupBy(agents, ({ build }) => build)];
   if (builds.length < 2) return [];
   return [
     warning('agents', {
-      object,
+      ...subject,
       value: builds.map(([build, of]) => `${of.length} run ${build}`).join(', '),
       message: 'not all agents are of the same version',
       remedy: 'wait for the upgrade to finish, or run it',

@@ -7,6 +7,7 @@ import { error, type Finding, type Flaw } from './finding.ts';
 import { checkClusterDns, checkDnsService, checkProblems, checkShadows } from './network.ts';
 import { checkPermissions } from './permissions.ts';
 import { checkKubeProxy, checkVersion } from './version.ts';
+import { aboutObject } from '../../model/object-reference.ts';
 
 /** In the order of the text. `rights` are those that ServiceAccounts of the mesh lack; null when they were not looked at. */
 export function checkCluster(
@@ -35,7 +36,7 @@ export function checkCluster(
 /** Nothing is installed where it was looked for. */
 export function absent({ namespace, server }: Pick<ClusterFacts, 'namespace' | 'server'>): Flaw {
   return error('mesh', {
-    object: `Namespace ${namespace}`,
+    ...aboutObject('Namespace', '', namespace),
     value: 'absent',
     message: `there is no mesh in this namespace of ${server}`,
     remedy: 'run: maesh install; if it is in another namespace, name it with --mesh-namespace',

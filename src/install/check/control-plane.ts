@@ -2,6 +2,7 @@
 
 import type { ClusterFacts, Known, PodFact, ReplicaFact, WorkloadFact } from '../facts/facts.ts';
 import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
+import { type About, aboutObject } from '../../model/object-reference.ts';
 
 const DAY_MS = 86_400_000;
 /** The controller renews the CA long before. */
@@ -15,11 +16,11 @@ export function isInstalled({ controller, agent }: ClusterFacts): boolean | null
 
 export function checkControllers(facts: ClusterFacts): readonly Finding[] {
   const { controller, namespace } = facts;
-  const object = `Deployment ${namespace}/maesh-controller`;
+  const subject = aboutObject('Deployment', namespace, 'maesh-controller');
   return judgeSeen('controller', controller, (workload) => {
     if (workload === null) {
       const message = `there is no controller in namespace "${namespace}"`;
-      return [error('controller', { object, value: 'absent', message, remedy: INSTALL })];
+      return [error('controller', { ...subject, value: 'absent', message, remedy: INSTALL })];
     }
     const pods = podsOf(facts, 'controller');
     const { wanted, ready } = workload;
@@ -28,12 +29,14 @@ export function checkControllers(facts: ClusterFacts): readonly Finding[] {
     if (wanted === 0) {
       const message = 'there is no controller: agents get no changes';
       const remedy = `kubectl -n ${namespace} scale deployment/maesh-controller --replicas=2`;
-      return [error('controller', { object, field: 'spec.replicas', value: '0', message, remedy })];
+      return [
+        error('controller', { ...subject, field: 'spec.replicas', value: '0', message, remedy }),
+      ];
     }
     const [first] = unready;
     const describe = `kubectl -n ${namespace} describe deployment/maesh-controller`;
     const short = {
-      object,
+      ...subject,
       field: 'status.readyReplicas',
       value: `${ready} of ${wanted}`,
       message: told === '' ? 'Pods are missing' : told,
@@ -42,7 +45,7 @@ export function checkControllers(facts: ClusterFacts): readonly Finding[] {
     if (ready === 0) return [error('controller', short)];
     if (ready < wanted) return [warning('controller', short)];
     const well = ok('controller', `${ready} of ${count(wanted, 'replica')} ready`);
-    return [well, ...checkRollout({ topic: 'controller', object, namespace }, workload, unready)];
+    return [well, ...checkRollout({ topic: 'controller', subject, namespace }, workload, unready)];
   });
 }
 
@@ -50,13 +53,13 @@ const INSTALL = 'run: maesh install';
 
 interface Looked {
   readonly topic: string;
-  readonly object: string;
+  readonly subject: About;
   readonly namespace: string;
 }
 
 /** An upgrade that does not end, while Pods of the old version go on serving. */
 export function checkRollout(
-  { topic, object, namespace }: Looked,
+  { topic, subject, namespace }: Looked,
   { updated, wanted, isStuck }: WorkloadFact,
   unready: readonly PodFact[],
 ): readonly Finding[] {
@@ -65,7 +68,7 @@ export function checkRollout(
   const finding = isStuck ? error : warning;
   return [
     finding(topic, {
-      object,
+      ...subject,
       field: 'status',
       value: `${updated} of ${wanted} updated`,
       message:
@@ -84,7 +87,7 @@ export function checkLeader({ lease, namespace, controller }: ClusterFacts): rea
   if (controller.ok && controller.value === null) return [];
   return judgeSeen('leader', lease, (found) => {
     const lost = {
-      object: `Lease ${namespace}/maesh-controller`,
+      ...aboutObject('Lease', namespace, 'maesh-controller'),
       remedy: `find the cause: kubectl -n ${namespace} logs -l app.kubernetes.io/component=controller`,
     };
     const unled = 'no new name is published, and the cluster DNS is not maintained';
@@ -107,14 +110,14 @@ export function checkLeader({ lease, namespace, controller }: ClusterFacts): rea
 export function checkCa({ ca, nowMs, namespace, controller }: ClusterFacts): readonly Finding[] {
   if (controller.ok && controller.value === null) return [];
   return judgeSeen('certificates', ca, (found) => {
-    const object = `ConfigMap ${namespace}/maesh-ca`;
+    const subject = aboutObject('ConfigMap', namespace, 'maesh-ca');
     const again = `delete Secret ${namespace}/maesh-ca and restart the controller: a new CA is created, and agents load it by themselves`;
     if (found === null) {
       const message = 'agents cannot connect without it';
       const remedy = `kubectl -n ${namespace} rollout restart deployment/maesh-controller`;
-      return [error('certificates', { object, value: 'absent', message, remedy })];
+      return [error('certificates', { ...subject, value: 'absent', message, remedy })];
     }
-    const end = { object, field: 'data["ca.crt"]' };
+    const end = { ...subject, field: 'data["ca.crt"]' };
     if (found.certificates === 0) {
       const message = 'has no readable certificate';
       return [error('certificates', { ...end, value: 'unreadable', message, remedy: again })];

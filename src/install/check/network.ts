@@ -3,25 +3,26 @@
 import { DNS_DOMAIN_OBJECT, type Problem } from '../../model/service.ts';
 import type { ClusterFacts } from '../facts/facts.ts';
 import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
+import { aboutObject } from '../../model/object-reference.ts';
 
 const DEFAULT_RANGE = { from: 10_000, to: 29_999 };
 /** Share of the range from which on it is told. */
 const RANGE_WARN = 0.8;
 
 export function checkDnsService({ dnsService, namespace }: ClusterFacts): readonly Finding[] {
-  const object = `Service ${namespace}/maesh-dns`;
+  const subject = aboutObject('Service', namespace, 'maesh-dns');
   return judgeSeen('maesh-dns', dnsService, (found) => {
     if (found === null) {
       const message = 'the cluster DNS has no target for mesh names';
       return [
-        error('maesh-dns', { object, value: 'absent', message, remedy: 'run: maesh upgrade' }),
+        error('maesh-dns', { ...subject, value: 'absent', message, remedy: 'run: maesh upgrade' }),
       ];
     }
     const address = found.addresses.join(', ');
     if (found.endpoints === 0) {
       const message = 'has no ready agent: mesh names do not resolve';
       const remedy = 'see the findings on agents';
-      return [error('maesh-dns', { object, value: address, message, remedy })];
+      return [error('maesh-dns', { ...subject, value: address, message, remedy })];
     }
     return [ok('maesh-dns', `${address} points to ${count(found.endpoints, 'agent')}`)];
   });
@@ -74,7 +75,7 @@ function rangeFinding(
   const size = range.to - range.from + 1;
   const used = shadows.reduce((sum, shadow) => sum + shadow.proxyPorts, 0);
   const told = {
-    object: `Deployment ${namespace}/maesh-controller`,
+    ...aboutObject('Deployment', namespace, 'maesh-controller'),
     field: 'MAESH_PROXY_PORTS',
     value: `${range.from}-${range.to}`,
     remedy: 'widen the range with proxyPorts, or exclude Services from the mesh',
@@ -95,8 +96,8 @@ export function checkProblems(facts: ClusterFacts): readonly Finding[] {
     if (replica.ok || replica.isForbidden) continue;
     const remedy = `check it: kubectl -n ${namespace} logs ${pod}`;
     const message = `cannot be queried: ${replica.why}`;
-    const object = `Pod ${namespace}/${pod}`;
-    found.push(warning('problems', { object, value: 'unknown', message, remedy }));
+    const subject = aboutObject('Pod', namespace, pod);
+    found.push(warning('problems', { ...subject, value: 'unknown', message, remedy }));
   }
   if ([...replicas.values()].every((replica) => !replica.ok)) return found;
   const problems = problemsOf(facts).filter((problem) => !isOfDns(problem));

@@ -4,6 +4,7 @@ import type { Problem } from '../../model/service.ts';
 import type { PreFacts } from '../facts/pre-facts.ts';
 import { count, error, few, judge, ok, warning, type Finding } from './finding.ts';
 import { checkVersion } from './version.ts';
+import { aboutObject } from '../../model/object-reference.ts';
 
 /** In the order of the text. */
 export function checkBefore(facts: PreFacts): readonly Finding[] {
@@ -28,22 +29,22 @@ function checkPresent({ mesh, namespace }: PreFacts): readonly Finding[] {
       : found.helmRelease === ''
         ? 'change it with: maesh upgrade'
         : `Helm manages it: helm upgrade ${found.helmRelease} CHART -n ${found.namespace}`;
-    const object = `Namespace ${found.namespace}`;
+    const subject = aboutObject('Namespace', '', found.namespace);
     const message = 'there is already a mesh in this namespace';
-    return [error('mesh', { object, value: 'installed', message, remedy })];
+    return [error('mesh', { ...subject, value: 'installed', message, remedy })];
   });
 }
 
 function checkNamespace({ target, namespace }: PreFacts): readonly Finding[] {
   return judge('namespace', target, (found) => {
-    const object = `Namespace ${namespace}`;
+    const subject = aboutObject('Namespace', '', namespace);
     if (found === null) return [ok('namespace', `"${namespace}" will be created`)];
     if (found.isEnding) {
       const message = 'is being deleted: nothing can be created in it';
       const remedy = `wait until it is gone: kubectl wait --for=delete namespace/${namespace}`;
       return [
         error('namespace', {
-          object,
+          ...subject,
           field: 'status.phase',
           value: 'Terminating',
           message,
@@ -99,7 +100,7 @@ function checkTraefik({ traefik }: PreFacts): readonly Finding[] {
   return judge('Traefik Mesh', traefik, (namespaces) =>
     namespaces.map((namespace) =>
       warning('Traefik Mesh', {
-        object: `Namespace ${namespace}`,
+        ...aboutObject('Namespace', '', namespace),
         value: 'Traefik Mesh',
         message:
           'an installation of Traefik Mesh (or Maesh) answers mesh names of the same domains',
