@@ -1,6 +1,6 @@
 /** Decides, once per thread, which sockets it has. */
 
-import { peerProbe } from '../../base/libc.ts';
+import { isTuned, peerProbe } from '../../base/libc.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import { probeHandles, RuntimeSockets } from './runtime/runtime-sockets.ts';
 import type { Sockets } from './socket.ts';
@@ -18,7 +18,9 @@ export interface Opened {
 
 /** `marks` is what `shareMarks` made for this thread. @throws with `system`, where that cannot be */
 export function openSockets(choice: ProxySettings['sockets'], marks: SharedArrayBuffer): Opened {
-  if (choice === 'runtime') return { sockets: runtime(), reason: '' };
+  // A process that `bin/maesh` has not started would be told by the runtime that this is an experiment.
+  const isWanted = choice === 'system' || (choice === 'auto' && isTuned);
+  if (!isWanted) return { sockets: runtime(), reason: '' };
   try {
     return { sockets: system(marks), reason: '' };
   } catch (error) {
