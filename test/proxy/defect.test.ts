@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { Listener } from '../../src/proxy/http1/listener.ts';
 import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
-import { eventually, RawEndpoint } from '../support/wire.ts';
+import { eventually, RawEndpoint, type Wire } from '../support/wire.ts';
 
 /** Makes reading a property of the thread fail while the returned switch is on. */
 function breakable(context: object, name: string): { isBroken: boolean } {
@@ -43,6 +44,63 @@ for (const [where, property] of [
     assert.equal(proxy.guard.counts.get('proxy'), 1);
   });
 }
+
+test('a defect where the request behind a response is begun costs its caller', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], { defects: true });
+  const victim = await proxy.call(service);
+  victim.write(GET + GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  const fault = breakable(proxy.context, 'requestHead');
+  fault.isBroken = true;
+  wire.write(OK);
+  await victim.gone();
+  fault.isBroken = false;
+  assert.equal(proxy.guard.counts.get('proxy'), 1);
+});
+
+for (const [how, fail] of [
+  ['by its status', (wire: Wire) => wire.write('HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n')],
+  ['after a close', (wire: Wire) => wire.end()],
+  ['after a reset', (wire: Wire) => wire.reset()],
+] as const) {
+  test(`a defect where a request is tried again ${how} is answered`, async (t) => {
+    const endpoint = await RawEndpoint.listen(t, freshAddress());
+    const { proxy, service } = await proxyFor(t, [endpoint], {
+      defects: true,
+      policies: { retry: { ...DEFAULT_RETRY, on: ['reset', 'status'], backoffMs: 0 } },
+    });
+    const victim = await proxy.call(service);
+    victim.write(GET);
+    const wire = await endpoint.next();
+    await wire.head();
+    const fault = breakable(proxy.context, 'requestHead');
+    fault.isBroken = true;
+    fail(wire);
+    assert.match(await victim.head(), /^HTTP\/1\.1 500 /);
+    fault.isBroken = false;
+    assert.equal(proxy.guard.counts.get('proxy'), 1);
+  });
+}
+
+test('a defect where a request is sent again on a fresh connection is answered', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint], { defects: true });
+  const victim = await proxy.call(service);
+  victim.write(GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.write(OK);
+  await victim.until('ok');
+  victim.write(GET);
+  await wire.head();
+  const fault = breakable(proxy.context, 'requestHead');
+  fault.isBroken = true;
+  wire.reset();
+  assert.match(await victim.head(), /^HTTP\/1\.1 500 /);
+  fault.isBroken = false;
+});
 
 test('a defect while a Service is applied costs that Service, which is told, and is served when it changes', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);

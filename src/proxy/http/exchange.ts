@@ -241,13 +241,13 @@ export class Exchange implements EndpointUser, Expiring {
     tried.answered(now);
     tried.praise(now);
     this.record.status = 101;
+    this.#phase = TUNNEL;
     tried.headMs = now;
     this.#caller.sendSwitch(data, head, from, end);
     this.record.responseBytes += end - from;
     this.record.beginTunnel();
     const ends = { caller: this.#caller, endpoint: tried.stream };
     tried.stream = null;
-    this.#phase = TUNNEL;
     this.#context.wheel.disarm(this);
     openTunnel(this.#context, ends, this.#policies.timeouts.idleMs, (result) => {
       this.record.endTunnel(result);
@@ -444,7 +444,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {
-    const answered = this.#phase === BODY;
+    const answered = this.#phase !== WAITING;
     const { status } = FAILURES[reason];
     if (answered || status === 0) return this.#cut(reason);
     this.record.status = status;
@@ -454,7 +454,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** Ends the request without an answer of ours. */
   #cut(reason: FailureReason): void {
-    if (this.#phase !== BODY) this.record.status = 0;
+    if (this.#phase === WAITING) this.record.status = 0;
     this.#end(reason);
     this.#caller.abort();
   }

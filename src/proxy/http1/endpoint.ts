@@ -49,6 +49,8 @@ export class EndpointConnection
   readonly #request: RequestSender;
   readonly #body = new BodyReader(true);
   #user: EndpointUser | null;
+  /** The user that an event is told to: it may have let go by the time that something throws. */
+  #toldTo: EndpointUser | null = null;
   #tunnel: Tunnel | null = null;
   #closed = false;
   #ownDial = 0;
@@ -213,11 +215,15 @@ export class EndpointConnection
     // An endpoint that speaks while nobody asked is not in step with us: its next response cannot be trusted.
     if (user === null) return this.close();
     this.#answered = true;
+    this.#toldTo = user;
     user.onResponseActivity();
-    if (this.#stash === null) return this.#read(user, data, length);
-    const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
-    this.#stash = null;
-    this.#read(user, whole, whole.length);
+    if (this.#stash === null) this.#read(user, data, length);
+    else {
+      const whole = Buffer.concat([this.#stash, data.subarray(0, length)]);
+      this.#stash = null;
+      this.#read(user, whole, whole.length);
+    }
+    this.#toldTo = null;
   }
 
   #read(user: EndpointUser, data: Buffer, length: number): void {
@@ -281,8 +287,10 @@ export class EndpointConnection
     if (this.#tunnel !== null) return this.#tunnel.onEndpointEnd();
     const user = this.#user;
     if (user === null) return this.close();
+    this.#toldTo = user;
     if (this.#inBody && this.#body.endByClose()) user.onResponseEnd(null);
     else user.onEndpointClosed(null);
+    this.#toldTo = null;
   }
 
   onDrain(): void {
@@ -308,6 +316,7 @@ export class EndpointConnection
     if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(error);
     const user = this.#user;
     this.#user = null;
+    this.#toldTo = user;
     if (user !== null) return user.onEndpointClosed(error);
     const index = this.endpoint.idle.indexOf(this);
     if (index >= 0) this.endpoint.idle.splice(index, 1);
@@ -318,8 +327,9 @@ export class EndpointConnection
   }
 
   onDefect(error: unknown): void {
-    const user = this.#user;
     const tunnel = this.#tunnel;
+    const user = tunnel === null ? (this.#user ?? this.#toldTo) : null;
+    this.#toldTo = null;
     this.close();
     if (user !== null) return user.onDefect(error);
     this.#context.guard.caught('proxy', error);
