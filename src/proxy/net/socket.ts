@@ -57,7 +57,7 @@ export interface Socket extends ByteSink {
   readonly isPaused: boolean;
   /** Enough waits: `onDrain` comes when nothing does any more. */
   readonly writableNeedDrain: boolean;
-  /** Those that wait included. */
+  /** Those that wait included, and those behind a write that failed. */
   readonly bytesWritten: number;
   /** Known while the connection stands. */
   ends(): Ends;

@@ -128,8 +128,9 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   }
 
   write(data: Buffer, start: number, end: number): boolean {
-    if (this.destroyed || this.#ending || this.#writeFailed) return false;
+    if (this.destroyed || this.#ending) return false;
     this.bytesWritten += end - start;
+    if (this.#writeFailed) return false;
     let at = start;
     if (!this.connecting && this.writableLength === 0) {
       at = this.#send(data, start, end);

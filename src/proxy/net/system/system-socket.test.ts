@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { constants } from 'node:os';
+import { test } from 'node:test';
+import type { DialOwner } from '../socket.ts';
+import { EPOLLOUT } from './kernel-interface.ts';
+import { ScriptedKernel } from './scripted-kernel.fixture.ts';
+import { SystemSocket } from './system-socket.ts';
+import { ThreadIo } from './thread-io.ts';
+
+test('what is written behind a write that failed is counted, as what waits is: its writer learns of it later', () => {
+  const kernel = new ScriptedKernel();
+  let turn: () => void = assert.fail;
+  const io = new ThreadIo(kernel, {
+    plan: (next) => {
+      turn = next;
+      return { ref: () => undefined, unref: () => undefined };
+    },
+    cancel: () => undefined,
+    hold: () => undefined,
+  });
+  const told: string[] = [];
+  const owner: DialOwner = {
+    onConnect: () => told.push('connect'),
+    onData: () => told.push('data'),
+    onEnd: () => told.push('end'),
+    onDrain: () => told.push('drain'),
+    onWriteFailed: () => told.push('write failed'),
+    onClose: (error) => told.push(`close ${error?.code ?? ''}`),
+    onDefect: (error) => {
+      throw error;
+    },
+  };
+  const socket = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, owner);
+  const [peer] = kernel.dialled;
+  assert(peer !== undefined);
+  peer.standing = 'open';
+  kernel.tell(peer, EPOLLOUT);
+  turn();
+  kernel.faults.push({ call: 'send', errno: constants.errno.ECONNRESET });
+  assert.equal(socket.write(Buffer.alloc(100), 0, 100), false);
+  assert.equal(socket.write(Buffer.alloc(50), 0, 50), false);
+  assert.equal(socket.bytesWritten, 150);
+  assert.equal(socket.writableLength, 0);
+  assert.deepEqual(told, ['connect']);
+  turn();
+  assert.deepEqual(told, ['connect', 'write failed']);
+  socket.destroy();
+  turn();
+  assert.deepEqual(told, ['connect', 'write failed', 'close ECONNRESET']);
+});
