@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { ENDPOINT_OWN } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, proxyFor } from '../support/proxy.ts';
-import { atEnd, type Dialled, RawEndpoint } from '../support/wire.ts';
+import { atEnd, type Dialled, eventually, RawEndpoint } from '../support/wire.ts';
 
 /** On a thread of its own, so that its reset comes at any moment of the proxy's turn. */
 const REFUSING = `
@@ -121,4 +121,18 @@ test('an interim response other than 100 is no word to send the body: a failure 
     caller.socket.destroy();
     // oxlint-enable no-await-in-loop
   }
+});
+
+test('who makes room for others while the rest of its body comes in has its answer, and no reset behind it', async (t) => {
+  const { proxy, service } = await proxyFor(t, [], { settings: { callerConnectionsMax: 2 } });
+  const source = freshAddress();
+  const callers = [await proxy.call(service, source), await proxy.call(service, source)];
+  for (const caller of callers) {
+    caller.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12');
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.match(await caller.until('no_endpoint'), /^HTTP\/1\.1 503 /);
+  }
+  await proxy.call(service, freshAddress());
+  await eventually(() => callers.some(({ ending }) => ending !== 'open'), 'one to go');
+  assert.deepEqual(callers.map(({ ending }) => ending).toSorted(), ['ended', 'open']);
 });

@@ -104,6 +104,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   shed(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('caller_shed');
     else if (this.#active !== null) this.#active.giveUp('caller_shed');
+    else if (this.#request?.discarding === true) this.#request.stopDiscarding(true);
     else if (this.idle) this.socket.destroy();
     else this.abort();
   }
