@@ -383,6 +383,23 @@ test('after an answer of the proxy itself a long body ends the connection, and t
   assert.match(await caller.rest(), /^HTTP\/1\.1 503 .*Connection: close.*no_endpoint/s);
 });
 
+test('a body that is dropped has the time of an idle caller in all, however steadily it trickles in', async (t) => {
+  const settings = { callerIdleMs: 10_000 };
+  const { proxy, service } = await proxyFor(t, [], { settings, manual: true });
+  const caller = await proxy.call(service);
+  caller.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhello');
+  await caller.until('no_endpoint');
+  for (let step = 0; step < 4; step++) {
+    caller.write('x');
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await settled(() => 1 + caller.socket.writableLength);
+    assert.equal(caller.ending, 'open');
+    proxy.advance(3_000);
+  }
+  await eventually(() => caller.ending !== 'open', 'the end');
+  assert.equal(caller.ending, 'ended');
+});
+
 test('a body that is dropped and never ends is given up with the caller', async (t) => {
   const { proxy, service } = await proxyFor(t, []);
   const caller = await proxy.call(service);

@@ -34,7 +34,7 @@ export interface RequestHost {
   hasLeft(): boolean;
   /** A request and its response are over; with `close` the connection is, too. */
   onRequestDone(close: boolean): void;
-  /** The rest of a body is read and dropped: the connection ends if nothing comes for the time of an idle caller. */
+  /** The rest of a body is read and dropped: the connection ends unless all of it comes within the time of an idle caller. */
   onDiscard(): void;
   abort(): void;
   switchTo(tunnel: Tunnel): void;
@@ -289,7 +289,6 @@ export class CallerRequest implements CallerStream, BodySink {
       return end;
     }
     if (done) this.stopDiscarding(false);
-    else this.#host.onDiscard();
     return pos;
   }
 }
