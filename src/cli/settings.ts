@@ -163,7 +163,7 @@ export const SETTINGS = {
   sockets: one('Proxy', [
     'sockets',
     socketChoice,
-    'runtime',
+    'auto',
     'Who makes the system calls for connections: `system` is the proxy itself, which costs less CPU; `runtime` is Node. `auto` is `system` where a self-test at the start passes, else `runtime`.',
   ]),
   accessLog: one('Access log', [

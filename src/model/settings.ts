@@ -55,5 +55,5 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   forwardedHeaders: true,
   meshAccount: '',
   accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0, query: false },
-  sockets: 'runtime',
+  sockets: 'auto',
 };

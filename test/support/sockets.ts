@@ -1,15 +1,11 @@
 /**
  * The sockets that proxies inside the test process have: those that the variable `MAESH_SOCKETS` names, which a process of
- * maesh that the test starts reads as well. By default those that a mesh has by default.
+ * maesh that the test starts reads as well. By default those of the runtime; processes of maesh have `auto` by default.
  *
  *   MAESH_SOCKETS=system node --test test/proxy/*.test.ts
  */
 
-import {
-  DEFAULT_PROXY_SETTINGS,
-  type ProxySettings,
-  SOCKET_CHOICES,
-} from '../../src/model/settings.ts';
+import { type ProxySettings, SOCKET_CHOICES } from '../../src/model/settings.ts';
 import { peerProbe } from '../../src/base/libc.ts';
 import { openSockets } from '../../src/proxy/net/open-sockets.ts';
 import { RuntimeSockets } from '../../src/proxy/net/runtime/runtime-sockets.ts';
@@ -31,7 +27,7 @@ function open(choice: ProxySettings['sockets']): Sockets {
 }
 
 function chosen(): ProxySettings['sockets'] {
-  const wanted = process.env['MAESH_SOCKETS'] ?? DEFAULT_PROXY_SETTINGS.sockets;
+  const wanted = process.env['MAESH_SOCKETS'] ?? 'runtime';
   const choice = SOCKET_CHOICES.find((choice) => choice === wanted);
   if (choice === undefined) throw new Error(`MAESH_SOCKETS is "${wanted}"`);
   return choice;
