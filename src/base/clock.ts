@@ -9,7 +9,7 @@ export interface Clock {
   nowMs(): number;
   /** Unix time in milliseconds, for people and logs only. It may jump. */
   wallMs(): number;
-  /** Calls `run` once after `delayMs`. The timer does not keep the process alive. */
+  /** Calls `run` once after `delayMs`, never before `nowMs()` says that they are over. The timer does not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
   /** Calls `run` every `periodMs` until cancelled. The timer does not keep the process alive. */
   every(periodMs: number, run: () => void): Timer;
@@ -22,8 +22,14 @@ export const systemClock: Clock = {
   nowMs: () => originMs + performance.now(),
   wallMs: () => Date.now(),
   after(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    timer.unref();
+    const dueMs = systemClock.nowMs() + delayMs;
+    // The runtime counts in whole milliseconds: its timers are early by a part of one.
+    const fire = (): void => {
+      const leftMs = dueMs - systemClock.nowMs();
+      if (leftMs > 0) timer = startTimer(fire, leftMs);
+      else run();
+    };
+    let timer = startTimer(fire, delayMs);
     return { cancel: () => clearTimeout(timer) };
   },
   every(periodMs, run) {
@@ -32,6 +38,13 @@ export const systemClock: Clock = {
     return { cancel: () => clearInterval(timer) };
   },
 };
+
+/** Longer ones would run at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+function startTimer(run: () => void, delayMs: number): NodeJS.Timeout {
+  return setTimeout(run, Math.min(delayMs, TIMER_MS_MAX)).unref();
+}
 
 /** Resolves after `ms`, soon when that is 0 or below, or as soon as the signal is aborted: look at it afterwards. */
 export function delay(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
