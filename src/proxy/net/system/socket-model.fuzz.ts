@@ -15,6 +15,9 @@ const CONNECTIONS_MAX = 6;
 /** Turns until everything that is under way is over. */
 const SETTLE_TURNS = 200;
 
+/** Turns in which nothing happens any more. */
+const QUIET_TURNS = 3;
+
 /** One connection as the model knows it. */
 class Connection implements DialOwner {
   peer: Peer;
@@ -288,6 +291,7 @@ export class SocketModel {
 
   /** Everything is ended, and everything ends. */
   #settle(): void {
+    let quiet = 0;
     for (let turn = 0; turn < SETTLE_TURNS && this.#turn !== null; turn++) {
       for (const connection of this.#connections) {
         this.#peerEnds(connection.peer);
@@ -296,7 +300,9 @@ export class SocketModel {
       }
       this.#turn();
       this.#check();
-      if (this.#connections.length === 0 && this.kernel.faults.length === 0) break;
+      // Callers that wait to be accepted may come in a turn after the last fault.
+      quiet = this.#connections.length + this.kernel.faults.length === 0 ? quiet + 1 : 0;
+      if (quiet > QUIET_TURNS) break;
       if (turn > SETTLE_TURNS / 2) this.kernel.faults.length = 0;
     }
     this.kernel.faults.length = 0;
