@@ -56,6 +56,9 @@ test('readYaml() reads what manifests are written in', () => {
   );
 });
 
+/** What a text must not have (YAML 1.2.2 §5.1). */
+const UNPRINTABLE = /[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
+
 test('readYaml() reads any value that another library writes', () => {
   fc.assert(
     fc.property(
@@ -65,6 +68,8 @@ test('readYaml() reads any value that another library writes', () => {
       (value, defaultStringType, collectionStyle) => {
         const data = [value];
         const text = stringify(data, { defaultStringType, collectionStyle, lineWidth: 0 });
+        // The other library writes some as they are, in a text that is then no YAML.
+        fc.pre(!UNPRINTABLE.test(text));
         const read = readYaml(text);
         assert.ok(read.ok, text);
         assert.deepEqual(read.documents[0]?.value, data, text);
