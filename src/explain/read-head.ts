@@ -4,7 +4,7 @@ import type { FailureReason } from '../model/failure.ts';
 import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/http/head.ts';
 import { parseRequestHead } from '../proxy/http1/codec/request-head.ts';
 import { RULES } from '../proxy/http/rule.ts';
-import { copyTarget } from '../proxy/http1/codec/target.ts';
+import { sentTarget } from '../proxy/http1/codec/target.ts';
 import { bytes, count } from './words.ts';
 
 export interface ReadHead {
@@ -35,7 +35,7 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     return { ...bad, failure: head.failure === '' ? 'bad_request' : head.failure, text: why };
   }
   const host = text(head.hostStart, head.hostEnd);
-  const target = targetOf(data, head);
+  const target = sentTarget(data, head).toString('latin1');
   const encoded = head.targetRaw === 0 ? '' : `, target sent on as "${target}"`;
   return {
     head,
@@ -45,11 +45,6 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     host,
     text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}${encoded}`,
   };
-}
-
-function targetOf(data: Buffer, head: Head): string {
-  const out = Buffer.alloc(head.targetEnd - head.targetStart + 2 * head.targetRaw);
-  return `${head.targetSlash ? '/' : ''}${out.toString('latin1', 0, copyTarget(data, head, out, 0))}`;
 }
 
 function bodyOf(head: Head): string {

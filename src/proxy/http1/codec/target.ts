@@ -134,7 +134,7 @@ export function copyTarget(data: Buffer, head: Head, out: Buffer, at: number): n
   return wholeUpTo(to, out);
 }
 
-/** The target of a head as it is sent on, for logs. */
+/** The target of a head as it is sent on, for logs and explanations. */
 export function sentTarget(data: Buffer, head: Head): Buffer {
   const out = Buffer.alloc(head.targetEnd - head.targetStart + 2 * head.targetRaw);
   copyTarget(data, head, out, 0);
