@@ -3,6 +3,8 @@
  * (`system/`), `runtime` goes through the socket classes of the runtime (`runtime/`).
  */
 
+import { textAt } from '../../base/record.ts';
+
 export const SOCKET_KINDS = ['system', 'runtime'] as const;
 export type SocketKind = (typeof SOCKET_KINDS)[number];
 
@@ -142,4 +144,17 @@ export function giveUp(socket: Socket, owner: SocketOwner, error: unknown): void
     // The first error is the one that was logged; what is left to do is to let nothing more pass.
     socket.destroy();
   }
+}
+
+const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
+
+/** Of a write that failed: the connection is dead, and whatever its peer had sent can be read to its end. */
+export function isOfDead({ code }: SocketError): boolean {
+  return DEAD.has(code);
+}
+
+/** Of a bind to the address of all addresses that failed: the system has none of IPv6. */
+export function isWithoutIpv6(error: unknown): boolean {
+  const code = textAt(error, 'code');
+  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
 }

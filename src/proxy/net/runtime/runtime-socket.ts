@@ -14,6 +14,7 @@ import {
   type DialOwner,
   type Ends,
   giveUp,
+  isOfDead,
   type Socket,
   type SocketError,
   type SocketOwner,
@@ -208,9 +209,6 @@ export function wrapHandle(
   return new net.Socket(options as object);
 }
 
-/** Codes of a write to a connection that is dead: whatever its peer had sent can be read to its end. */
-const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
-
 /**
  * A socket whose failed write does not destroy what has arrived. Who answers early and closes with our bytes unread (413, 401)
  * resets the connection behind the answer; the kernel keeps the answer for us, but Node would drop it with the handle. After
@@ -223,7 +221,7 @@ class PatientSocket extends net.Socket {
 
   override destroy(error?: NodeJS.ErrnoException): this {
     const isWrite = error?.syscall === 'write' || error?.syscall === 'writev';
-    if (error === undefined || !isWrite || !DEAD.has(error.code)) return super.destroy(error);
+    if (error === undefined || !isWrite || !isOfDead(error)) return super.destroy(error);
     if (this.#ended || this.destroyed || this.#failure !== null) return super.destroy(error);
     this.#failure = error;
     this.onWriteFailed();

@@ -5,6 +5,7 @@ import type { PeerProbe } from '../../../base/libc.ts';
 import {
   BACKLOG,
   type DialOwner,
+  isWithoutIpv6,
   type ListenAt,
   type ListeningSocket,
   type ListenOwner,
@@ -64,11 +65,6 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
       });
     });
   }
-}
-
-function isWithoutIpv6(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : '';
-  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
 }
 
 /** Whether an accepted socket can be adopted by its handle on this runtime. */

@@ -1,6 +1,12 @@
 /** A listening socket: takes callers in batches. */
 
-import { BACKLOG, type ListenAt, type ListeningSocket, type ListenOwner } from '../socket.ts';
+import {
+  BACKLOG,
+  isWithoutIpv6,
+  type ListenAt,
+  type ListeningSocket,
+  type ListenOwner,
+} from '../socket.ts';
 import { EAGAIN, EINTR, EMFILE, ENFILE, systemError } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
 import {
@@ -34,11 +40,6 @@ export function listenOn(
     if (!isWithoutIpv6(error)) throw error;
     return open(io, { address: '0.0.0.0', port }, owner);
   }
-}
-
-function isWithoutIpv6(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : '';
-  return code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL';
 }
 
 function open(io: ThreadIo, at: ListenAt, owner: ListenOwner): ListeningSocket {

@@ -12,6 +12,7 @@ import {
   type Ends,
   giveUp,
   HIGH_WATER_BYTES,
+  isOfDead,
   READ_BYTES,
   type Socket,
   type SocketError,
@@ -41,8 +42,6 @@ const READS = EPOLLIN | EPOLLRDHUP | EPOLLET;
 const BOTH = READS | EPOLLOUT;
 /** Reads of one connection before others have their turn. */
 const READS_MAX = 4;
-/** Of a write: the connection is dead, and whatever its peer had sent can be read to its end. */
-const DEAD: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT']);
 
 export class SystemSocket implements Socket, Accepted, Watcher {
   readonly descriptor: number;
@@ -331,7 +330,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   #cannotWrite(errno: number): void {
     const error = errorOf(errno);
-    if (this.#dialOwner === null || this.#ended || !DEAD.has(error.code)) return this.#fail(errno);
+    if (this.#dialOwner === null || this.#ended || !isOfDead(error)) return this.#fail(errno);
     this.#error = error;
     this.#writeFailed = true;
     this.#owesWriteFailed = true;
