@@ -21,6 +21,7 @@ import type { Expiring } from '../net/deadline-wheel.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import type { CallerRequest, RequestHost } from './caller-request.ts';
+import { CR, LF } from './codec/grammar.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import type { RequestPool } from './request-pool.ts';
 import { SocketEnd } from './socket-end.ts';
@@ -33,8 +34,6 @@ const LINGER_MS_MAX = 30_000;
 export const DRAIN_IDLE_MS = 2_000;
 /** A connection idle for longer keeps nothing that only a request needs. */
 const SPARE_MS = 1_000;
-const LF = 10;
-const CR = 13;
 
 export interface CallerHost {
   readonly requests: RequestPool;

@@ -1,6 +1,7 @@
 /** Puts one message body into the framing that it leaves in: as it is, or as chunks (RFC 9112 §7.1). */
 
 import { copyWhole, Defect, wholeUpTo } from '../../net/copy-whole.ts';
+import { CR, LF, ZERO } from './grammar.ts';
 
 /** Digits of the chunk size that is patched in behind the data: 20 bits, more than any one read. */
 const SIZE_DIGITS = 5;
@@ -14,9 +15,6 @@ const LAST_CHUNK_BYTES = 5;
 export const BODY_OVERHEAD_BYTES = 32;
 
 const HEX = Buffer.from('0123456789abcdef');
-const CR = 13;
-const LF = 10;
-const ZERO = 48;
 
 export class BodyWriter {
   /** What the connection must have taken, framing included: counted from what is to be written, not from what was. */

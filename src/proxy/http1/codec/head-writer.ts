@@ -18,17 +18,9 @@ import {
   type Head,
 } from '../../http/head.ts';
 import type { Forwarding } from '../../http/source.ts';
+import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from './grammar.ts';
 import { copyTarget, isServerWide } from './target.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
-
-const CR = 13;
-const LF = 10;
-const TAB = 9;
-const SP = 32;
-const COLON = 58;
-const COMMA = 44;
-const SLASH = 47;
-const ASTERISK = 42;
 
 function kinds(...list: number[]): Uint8Array {
   const table = new Uint8Array(FIELD_KINDS);
@@ -96,7 +88,7 @@ export function writeRequestHead(
   fallbackHost: Buffer,
 ): number {
   let at = copy(data, head.methodStart, head.methodEnd, out, 0);
-  out[at++] = SP;
+  out[at++] = SPACE;
   if (head.targetSlash) out[at++] = isServerWide(head) ? ASTERISK : SLASH;
   at = copyTarget(data, head, out, at);
   at += HTTP11.copy(out, at);
@@ -202,7 +194,7 @@ export function writeResponseHead(
   out[at++] = 48 + ((status / 100) | 0);
   out[at++] = 48 + (((status / 10) | 0) % 10);
   out[at++] = 48 + (status % 10);
-  out[at++] = SP;
+  out[at++] = SPACE;
   at = endLine(out, copy(data, head.reasonStart, head.reasonEnd, out, at));
   const skip = how.framing === RESPONSE_AS_IS ? NOT_IN_RESPONSE : NOT_IN_RESPONSE_CHUNKED;
   at = copyFields(data, head, out, at, skip);
@@ -237,7 +229,7 @@ function copyFields(data: Buffer, head: Head, out: Buffer, from: number, skip: U
     const valueStart = fields[i + 3] as number;
     const valueEnd = fields[i + 4] as number;
     const canonical =
-      valueStart === nameEnd + 2 && data[nameEnd + 1] === SP && data[valueEnd] === CR;
+      valueStart === nameEnd + 2 && data[nameEnd + 1] === SPACE && data[valueEnd] === CR;
     if (canonical && nameStart === runEnd) {
       runEnd = valueEnd + 2;
       continue;
@@ -252,7 +244,7 @@ function copyFields(data: Buffer, head: Head, out: Buffer, from: number, skip: U
     }
     at = copy(data, nameStart, nameEnd, out, at);
     out[at++] = COLON;
-    out[at++] = SP;
+    out[at++] = SPACE;
     at = endLine(out, copy(data, valueStart, valueEnd, out, at));
   }
   return runStart >= 0 ? copy(data, runStart, runEnd, out, at) : at;
@@ -277,7 +269,7 @@ function joinValues(data: Buffer, head: Head, kind: number, out: Buffer, from: n
     if (head.fields[i] !== kind) continue;
     at = copyValue(data, head, i, out, at);
     out[at++] = COMMA;
-    out[at++] = SP;
+    out[at++] = SPACE;
   }
   return at;
 }
@@ -296,7 +288,7 @@ function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): numb
       if (stop > start) {
         if (at > from) {
           out[at++] = COMMA;
-          out[at++] = SP;
+          out[at++] = SPACE;
         }
         at = copy(data, start, stop, out, at);
       }
@@ -308,7 +300,7 @@ function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): numb
 
 /** What stands between the separators of a list that `noteUpgrade` accepted. */
 function isOfProtocol(byte: number): boolean {
-  return byte !== COMMA && byte !== SP && byte !== TAB;
+  return byte !== COMMA && byte !== SPACE && byte !== TAB;
 }
 
 function writeNumber(out: Buffer, at: number, name: Buffer, value: number): number {
