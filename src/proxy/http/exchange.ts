@@ -398,7 +398,7 @@ export class Exchange implements EndpointUser, Expiring {
     if (!this.#mayRetry('status')) return false;
     // The rest of it is our own loss.
     tried.praise(now);
-    this.record.tried?.drop();
+    tried.drop();
     this.#retry(now);
     return true;
   }

@@ -69,7 +69,6 @@ export class EndpointConnection
   #isError = false;
   /** Bytes of a response head that is not complete yet. */
   #stash: Buffer | null = null;
-  #writtenBefore = 0;
   #idleSinceMs = 0;
   #usableFromMs = -Infinity;
 
@@ -146,7 +145,7 @@ export class EndpointConnection
 
   release(limits: LimitPolicy): void {
     const isClean = this.#isReusable() && this.#socket.writableLength === 0;
-    if (isClean && !this.#isInStep(this.#request.wireBytes))
+    if (isClean && !this.#request.isInStep())
       throw new Defect('a request left with another length than was counted');
     this.#user = null;
     const { idle, gone } = this.endpoint;
@@ -334,17 +333,6 @@ export class EndpointConnection
     if (user !== null) return user.onDefect(error);
     this.#context.guard.caught('proxy', error);
     tunnel?.onDefect();
-  }
-
-  /**
-   * Whether exactly `bytes` left on it since it was acquired. Asked before it is used again: a request that was cut, or
-   * doubled, would make the next one something else than its caller wrote.
-   */
-  #isInStep(bytes: number): boolean {
-    const written = this.#socket.bytesWritten;
-    const left = written - this.#writtenBefore;
-    this.#writtenBefore = written;
-    return left === bytes || this.#socket.destroyed;
   }
 }
 

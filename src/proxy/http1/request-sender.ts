@@ -6,6 +6,7 @@ import type { NetContext } from '../net/context.ts';
 import { type ByteSink, READ_BYTES } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import { writeRequestHead } from './codec/head-writer.ts';
+import { type CountedSocket, SentCount } from './sent-count.ts';
 
 export class RequestSender {
   /** The endpoint was told that no other request follows. */
@@ -16,19 +17,21 @@ export class RequestSender {
   bodyBytes = 0;
   readonly #context: NetContext;
   readonly #socket: ByteSink;
+  readonly #sent: SentCount;
   readonly #body = new BodyWriter();
   #headBytes = 0;
   /** What stands in the write buffer and is not sent. */
   #at = 0;
 
-  constructor(context: NetContext, socket: ByteSink) {
+  constructor(context: NetContext, socket: ByteSink & CountedSocket) {
     this.#context = context;
     this.#socket = socket;
+    this.#sent = new SentCount(socket);
   }
 
-  /** What the connection must have taken once the whole request was sent. */
-  get wireBytes(): number {
-    return this.#headBytes + this.#body.wireBytes;
+  /** Whether exactly the request left, once the whole was sent; asked once per request. */
+  isInStep(): boolean {
+    return this.#sent.isExactly(this.#headBytes + this.#body.wireBytes);
   }
 
   begin(data: Buffer, head: Head, caller: CallerStream): void {

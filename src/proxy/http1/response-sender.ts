@@ -14,11 +14,9 @@ import {
   writeResponseHead,
 } from './codec/head-writer.ts';
 import { type Answered, writeLocalReply } from './codec/local-reply.ts';
+import { type CountedSocket, SentCount } from './sent-count.ts';
 
-interface CountingSink extends ByteSink {
-  readonly bytesWritten: number;
-  readonly destroyed: boolean;
-}
+type CountingSink = ByteSink & CountedSocket;
 
 export class ResponseSender {
   readonly #context: ThreadContext;
@@ -26,7 +24,7 @@ export class ResponseSender {
   readonly #body = new BodyWriter();
   /** Heads written so far, interim ones too. */
   #headBytes = 0;
-  #writtenBefore = 0;
+  readonly #sent: SentCount;
   /** What stands in the write buffer and is not sent. */
   #at = 0;
   /** One object, filled anew per response. */
@@ -42,13 +40,13 @@ export class ResponseSender {
   constructor(context: ThreadContext, socket: CountingSink) {
     this.#context = context;
     this.#socket = socket;
-    this.#writtenBefore = socket.bytesWritten;
+    this.#sent = new SentCount(socket);
   }
 
   /** From now on responses go to another connection. */
   attach(socket: CountingSink): void {
     this.#socket = socket;
-    this.#writtenBefore = socket.bytesWritten;
+    this.#sent.attach(socket);
   }
 
   /** A request begins. */
@@ -111,7 +109,7 @@ export class ResponseSender {
   end(trailers: Buffer | null): void {
     this.#at = this.#body.end(trailers, this.#context.out, this.#at);
     this.flush();
-    if (!this.#isInStep(this.#headBytes + this.#body.wireBytes))
+    if (!this.#sent.isExactly(this.#headBytes + this.#body.wireBytes))
       throw new Defect('a response left with another length than was counted');
   }
 
@@ -124,16 +122,8 @@ export class ResponseSender {
     const length = writeLocalReply(out, request, reply, date);
     this.#at = 0;
     this.#context.writeOut(this.#socket, length);
-    if (!this.#isInStep(this.#headBytes + length))
+    if (!this.#sent.isExactly(this.#headBytes + length))
       throw new Defect('an answer left with another length than was counted');
-  }
-
-  /** Whether exactly `bytes` left since the response before: else what follows is cut off. */
-  #isInStep(bytes: number): boolean {
-    const written = this.#socket.bytesWritten;
-    const left = written - this.#writtenBefore;
-    this.#writtenBefore = written;
-    return left === bytes || this.#socket.destroyed;
   }
 }
 
