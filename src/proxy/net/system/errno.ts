@@ -3,7 +3,8 @@
 import { constants } from 'node:os';
 import type { SocketError } from '../socket.ts';
 
-export const { EINTR, EAGAIN, EMFILE, ENFILE, EINPROGRESS } = constants.errno;
+export const { EAGAIN, EALREADY, ECONNRESET, EINPROGRESS, EINTR, EISCONN, EMFILE, ENFILE, EPIPE } =
+  constants.errno;
 /** Not among the constants of the runtime. */
 const MORE: Readonly<Record<string, number>> = { EHOSTDOWN: 112, ENONET: 64 };
 
@@ -13,6 +14,21 @@ const ERRORS = new Map<number, SocketError>(
     .filter(([code]) => code !== 'EWOULDBLOCK')
     .map(([code, number]) => [number, Object.freeze({ code })]),
 );
+
+const ENDS: ReadonlySet<number> = new Set([
+  ECONNRESET,
+  EPIPE,
+  constants.errno.ECONNABORTED,
+  constants.errno.EHOSTUNREACH,
+  constants.errno.ENETDOWN,
+  constants.errno.ENETUNREACH,
+  constants.errno.ETIMEDOUT,
+]);
+
+/** Whether the system says so of a connection that stood. */
+export function endsConnections(errno: number): boolean {
+  return ENDS.has(errno);
+}
 
 /** The same object for the same number. */
 export function errorOf(errno: number): SocketError {

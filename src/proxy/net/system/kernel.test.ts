@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
+import { constants } from 'node:os';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Defect } from '../copy-whole.ts';
-import { EAGAIN } from './errno.ts';
-import { openKernel, reclaim } from './kernel.ts';
+import { EAGAIN, ECONNRESET, EINPROGRESS, EPIPE } from './errno.ts';
+import { type Calls, openKernel, reclaim } from './kernel.ts';
 import { type Kernel, REGION_BYTES, SO_REUSEADDR, SOL_SOCKET } from './kernel-interface.ts';
 import { READ_AT } from './region.ts';
 import { selfTest } from './self-test.ts';
 import { AF_INET, portIn, putAddress } from './socket-address.ts';
 import { marksOf, shareMarks } from './thread-marks.ts';
 
-const ENOTCONN = 107;
+const { EADDRINUSE, ENOENT, ENOTCONN, ETIMEDOUT } = constants.errno;
 const CALLS = 200_000;
 const kernel = openKernel(marksOf(shareMarks()));
 
@@ -83,6 +84,67 @@ test('the error of a call is that of the call, whatever is collected and whichev
   kernel.close(unconnected);
   kernel.close(listener);
 });
+
+test('an error number that the runtime wrote over in between is not believed', async () => {
+  const spoiler = { errno: ENOENT, spoilt: 0 };
+  const spoilt = openKernel(marksOf(shareMarks()), (calls, errno) =>
+    spoiling(calls, errno, spoiler),
+  );
+  for (const errno of [ENOENT, ETIMEDOUT, ECONNRESET]) {
+    spoiler.errno = errno;
+    selfTest(spoilt);
+  }
+  assert.ok(spoiler.spoilt > 6);
+  spoiler.errno = ENOENT;
+  const listener = listening(spoilt);
+  const port = portIn(spoilt.memory);
+  const [second, caller] = [spoilt.socket(AF_INET), spoilt.socket(AF_INET)];
+  assert.equal(spoilt.bind(second, putAddress(spoilt.memory, '127.0.0.1', port)), -EADDRINUSE);
+  assert.equal(spoilt.accept(listener), -EAGAIN);
+  const connecting = spoilt.connect(caller, putAddress(spoilt.memory, '127.0.0.1', port));
+  assert.ok(connecting === 0 || connecting === -EINPROGRESS, `connect ${connecting}`);
+  const accepted = spoilt.accept(listener);
+  assert.equal(spoilt.receive(accepted, READ_AT, 10), -EAGAIN);
+  assert.equal(spoilt.send(accepted, READ_AT, 10), 10);
+  let sent = 0;
+  while (sent >= 0) sent = spoilt.send(caller, READ_AT, 1_000_000);
+  assert.equal(sent, -EAGAIN);
+  // With bytes unread, a close is a reset.
+  spoilt.close(caller);
+  let got = -EAGAIN;
+  for (let turns = 0; got === -EAGAIN && turns < 1_000; turns++) {
+    got = spoilt.receive(accepted, READ_AT, 1_000_000);
+    if (got > 0) got = -EAGAIN;
+    // oxlint-disable-next-line no-await-in-loop -- until the reset has come
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(got, -ECONNRESET);
+  assert.equal(spoilt.receive(accepted, READ_AT, 10), 0);
+  assert.equal(spoilt.send(accepted, READ_AT, 10), -EPIPE);
+  for (const fd of [listener, second, accepted]) assert.equal(spoilt.close(fd), 0);
+});
+
+/** Writes over the error number of each failed call but the next of the same kind. */
+function spoiling(
+  calls: Calls,
+  errno: Int32Array,
+  spoiler: { readonly errno: number; spoilt: number },
+): Calls {
+  const made: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
+  for (const [name, call] of Object.entries(calls) as [keyof Calls, Calls[keyof Calls]][]) {
+    let isSpoilt = false;
+    made[name] = (...args) => {
+      const result = call(...args);
+      isSpoilt = result < 0 && !isSpoilt;
+      if (isSpoilt) {
+        errno[0] = spoiler.errno;
+        spoiler.spoilt++;
+      }
+      return result;
+    };
+  }
+  return made as Calls;
+}
 
 test('what a thread had open when it died is closed by whoever reclaims it', async () => {
   const marks = shareMarks();

@@ -7,6 +7,10 @@
  * All arguments are `int32`: those calls take the runtime's fast way, without an object or a BigInt. Therefore the region
  * lies below 2 GiB, where a positive int32 is the whole address. Every call returns what the system call returns, or the
  * error number negated.
+ *
+ * The error number stands in memory of the thread until another call fails. The runtime may make one between a call of
+ * ours and our look, when it compiles or collects. So a call whose error would end something is made again, and only
+ * what both tell is believed.
  */
 
 import type * as Ffi from 'node:ffi';
@@ -25,7 +29,16 @@ import {
   REGION_BYTES,
   SOL_SOCKET,
 } from './kernel-interface.ts';
-import { EMFILE } from './errno.ts';
+import {
+  EAGAIN,
+  EALREADY,
+  ECONNRESET,
+  EINPROGRESS,
+  EISCONN,
+  EMFILE,
+  endsConnections,
+  EPIPE,
+} from './errno.ts';
 import { marksOf, type ThreadMarks, UNMAP_AT } from './thread-marks.ts';
 
 const I = 'int32';
@@ -78,15 +91,21 @@ const SO_LINGER = 13;
 const SIOCOUTQ = 0x5411;
 
 type Ffi = typeof Ffi;
-type Calls = Record<keyof typeof calls, (...args: readonly number[]) => number>;
+export type Calls = Record<keyof typeof calls, (...args: readonly number[]) => number>;
 
 /** Why this thread cannot have one; thrown by `openKernel`. */
 export class NoKernel extends Error {
   override readonly name = 'NoKernel';
 }
 
-/** What was opened is noted in `marks`, so that `reclaim` can close it when the thread dies. @throws NoKernel */
-export function openKernel(marks: ThreadMarks): Kernel {
+/**
+ * What was opened is noted in `marks`, so that `reclaim` can close it when the thread dies. `between` is for tests of what
+ * the runtime may do between a call and the look at its error number. @throws NoKernel
+ */
+export function openKernel(
+  marks: ThreadMarks,
+  between: (calls: Calls, errno: Int32Array) => Calls = (calls) => calls,
+): Kernel {
   if (platform() !== 'linux') throw new NoKernel(`the platform is ${platform()}`);
   const isX64 = arch() === 'x64';
   if (!isX64 && arch() !== 'arm64') throw new NoKernel(`the processor is ${arch()}`);
@@ -99,7 +118,7 @@ export function openKernel(marks: ThreadMarks): Kernel {
   const memory = Buffer.from(ffi.toArrayBuffer(BigInt(base), REGION_BYTES, false));
   const errno = new Int32Array(ffi.toArrayBuffer(once.__errno_location(), 4, false));
   const loop = ffi.getCurrentEventLoop();
-  const made = ffi.dlopen(null, calls).functions as unknown as Calls;
+  const made = between(ffi.dlopen(null, calls).functions, errno);
   const metrics = BigInt(base + METRICS_AT);
   marks.words[UNMAP_AT] = base;
   return new SystemKernel({
@@ -208,7 +227,7 @@ class SystemKernel implements Kernel {
   }
 
   createEpoll(): number {
-    return this.#opened(this.#calls.epoll_create1(EPOLL_CLOEXEC));
+    return this.#opened(this.#result(this.#calls.epoll_create1(EPOLL_CLOEXEC)));
   }
 
   // oxlint-disable-next-line max-params -- those of epoll_ctl(2)
@@ -231,9 +250,11 @@ class SystemKernel implements Kernel {
   }
 
   wait(epoll: number, timeoutMs: number): number {
-    return this.#result(
-      this.#calls.epoll_wait(this.#own(epoll), this.#base + EVENTS_AT, EVENTS_MAX, timeoutMs),
-    );
+    const at = this.#base + EVENTS_AT;
+    const count = this.#calls.epoll_wait(this.#own(epoll), at, EVENTS_MAX, timeoutMs);
+    if (count >= 0) return count;
+    // Mostly a signal, which is told by the runtime; whatever else there is to tell is told without waiting.
+    return this.#result(this.#calls.epoll_wait(epoll, at, EVENTS_MAX, 0));
   }
 
   eventMask(index: number): number {
@@ -249,29 +270,42 @@ class SystemKernel implements Kernel {
   }
 
   socket(family: number): number {
-    return this.#opened(this.#calls.socket(family, SOCK_STREAM | SOCK_FLAGS, 0));
+    const type = SOCK_STREAM | SOCK_FLAGS;
+    const fd = this.#calls.socket(family, type, 0);
+    return this.#opened(fd >= 0 ? fd : this.#result(this.#calls.socket(family, type, 0)));
   }
 
   bind(fd: number, length: number): number {
     this.#within(ADDRESS_AT, length);
-    return this.#result(this.#calls.bind(this.#own(fd), this.#base + ADDRESS_AT, length));
+    const at = this.#base + ADDRESS_AT;
+    const result = this.#calls.bind(this.#own(fd), at, length);
+    return result >= 0 ? result : this.#result(this.#calls.bind(fd, at, length));
   }
 
   listen(fd: number, backlog: number): number {
-    return this.#result(this.#calls.listen(this.#own(fd), backlog));
+    const result = this.#calls.listen(this.#own(fd), backlog);
+    return result >= 0 ? result : this.#result(this.#calls.listen(fd, backlog));
   }
 
   accept(fd: number): number {
+    const accepted = this.#accept(this.#own(fd));
+    if (accepted >= 0 || accepted === -EAGAIN) return this.#opened(accepted);
+    return this.#opened(this.#accept(fd));
+  }
+
+  #accept(fd: number): number {
     this.#words[LENGTH_AT >> 2] = ADDRESS_ROOM;
     const base = this.#base;
-    return this.#opened(
-      this.#calls.accept4(this.#own(fd), base + ADDRESS_AT, base + LENGTH_AT, SOCK_FLAGS),
-    );
+    return this.#result(this.#calls.accept4(fd, base + ADDRESS_AT, base + LENGTH_AT, SOCK_FLAGS));
   }
 
   connect(fd: number, length: number): number {
     this.#within(ADDRESS_AT, length);
-    return this.#result(this.#calls.connect(this.#own(fd), this.#base + ADDRESS_AT, length));
+    const at = this.#base + ADDRESS_AT;
+    const first = this.#result(this.#calls.connect(this.#own(fd), at, length));
+    if (first >= 0 || first === -EINPROGRESS) return first;
+    const second = this.#result(this.#calls.connect(fd, at, length));
+    return second === -EALREADY || second === -EISCONN ? -EINPROGRESS : second;
   }
 
   localAddress(fd: number): number {
@@ -315,12 +349,31 @@ class SystemKernel implements Kernel {
 
   receive(fd: number, at: number, length: number): number {
     this.#within(at, length);
-    return this.#result(this.#direct(READ, this.#own(fd), this.#base + at, length));
+    const got = this.#result(this.#direct(READ, this.#own(fd), this.#base + at, length));
+    return got >= 0 || got === -EAGAIN
+      ? got
+      : this.#receiveAgain(-got, fd, this.#base + at, length);
+  }
+
+  /** A dead connection tells its error once, and then an end. */
+  #receiveAgain(errno: number, fd: number, address: number, length: number): number {
+    const got = this.#result(this.#direct(READ, fd, address, length));
+    if (got !== 0) return got;
+    return endsConnections(errno) ? -errno : -ECONNRESET;
   }
 
   send(fd: number, at: number, length: number): number {
     this.#within(at, length);
-    return this.#result(this.#direct(WRITE, this.#own(fd), this.#base + at, length));
+    const sent = this.#result(this.#direct(WRITE, this.#own(fd), this.#base + at, length));
+    return sent >= 0 || sent === -EAGAIN
+      ? sent
+      : this.#sendAgain(-sent, fd, this.#base + at, length);
+  }
+
+  /** A dead connection tells its error once, and then EPIPE. */
+  #sendAgain(errno: number, fd: number, address: number, length: number): number {
+    const sent = this.#result(this.#direct(WRITE, fd, address, length));
+    return sent === -EPIPE && endsConnections(errno) ? -errno : sent;
   }
 
   shutdown(fd: number): number {
@@ -337,13 +390,13 @@ class SystemKernel implements Kernel {
     return (this.#directCalls[which] as DirectCall)(fd, address, length);
   }
 
-  /** Read at once: nothing runs on this thread between the call and here that could make another. */
+  /** Read at once. */
   #result(result: number): number {
     return result >= 0 ? result : -(this.#errno[0] as number);
   }
 
   #opened(fd: number): number {
-    if (fd < 0) return -(this.#errno[0] as number);
+    if (fd < 0) return fd;
     if (fd < this.#open.length) {
       this.#open[fd] = 1;
       return fd;

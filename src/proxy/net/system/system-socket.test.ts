@@ -2,35 +2,21 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
 import type { DialOwner } from '../socket.ts';
-import { EPOLLOUT } from './kernel-interface.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from './kernel-interface.ts';
 import { ScriptedKernel } from './scripted-kernel.fixture.ts';
 import { SystemSocket } from './system-socket.ts';
+import type { Planner } from './event-loop.ts';
 import { ThreadIo } from './thread-io.ts';
 
 test('what is written behind a write that failed is counted, as what waits is: its writer learns of it later', () => {
   const kernel = new ScriptedKernel();
   let turn: () => void = assert.fail;
-  const io = new ThreadIo(kernel, {
-    plan: (next) => {
-      turn = next;
-      return { ref: () => undefined, unref: () => undefined };
-    },
-    cancel: () => undefined,
-    hold: () => undefined,
-  });
+  const io = new ThreadIo(
+    kernel,
+    planned((next) => (turn = next)),
+  );
   const told: string[] = [];
-  const owner: DialOwner = {
-    onConnect: () => told.push('connect'),
-    onData: () => told.push('data'),
-    onEnd: () => told.push('end'),
-    onDrain: () => told.push('drain'),
-    onWriteFailed: () => told.push('write failed'),
-    onClose: (error) => told.push(`close ${error?.code ?? ''}`),
-    onDefect: (error) => {
-      throw error;
-    },
-  };
-  const socket = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, owner);
+  const socket = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting(told));
   const [peer] = kernel.dialled;
   assert(peer !== undefined);
   peer.standing = 'open';
@@ -43,8 +29,53 @@ test('what is written behind a write that failed is counted, as what waits is: i
   assert.equal(socket.writableLength, 0);
   assert.deepEqual(told, ['connect']);
   turn();
-  assert.deepEqual(told, ['connect', 'write failed']);
-  socket.destroy();
-  turn();
   assert.deepEqual(told, ['connect', 'write failed', 'close ECONNRESET']);
 });
+
+test('a connection that hung up is not waited for, whatever error number a call leaves', () => {
+  const kernel = new ScriptedKernel();
+  let turn: () => void = assert.fail;
+  const io = new ThreadIo(
+    kernel,
+    planned((next) => (turn = next)),
+  );
+  const told: string[] = [];
+  const socket = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting(told));
+  const [peer] = kernel.dialled;
+  assert(peer !== undefined);
+  peer.standing = 'open';
+  kernel.tell(peer, EPOLLOUT);
+  turn();
+  peer.isReset = true;
+  kernel.faults.push({ call: 'receive', errno: constants.errno.EAGAIN });
+  kernel.tell(peer, EPOLLIN | EPOLLERR | EPOLLHUP);
+  turn();
+  turn();
+  assert.equal(socket.destroyed, true);
+  assert.deepEqual(told, ['connect', 'close ECONNRESET']);
+});
+
+function planned(plan: (turn: () => void) => void): Planner {
+  return {
+    plan: (next) => {
+      plan(next);
+      return { ref: () => undefined, unref: () => undefined };
+    },
+    cancel: () => undefined,
+    hold: () => undefined,
+  };
+}
+
+function noting(told: string[]): DialOwner {
+  return {
+    onConnect: () => told.push('connect'),
+    onData: () => told.push('data'),
+    onEnd: () => told.push('end'),
+    onDrain: () => told.push('drain'),
+    onWriteFailed: () => told.push('write failed'),
+    onClose: (error) => told.push(`close ${error?.code ?? ''}`),
+    onDefect: (error) => {
+      throw error;
+    },
+  };
+}

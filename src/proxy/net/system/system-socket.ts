@@ -19,7 +19,7 @@ import {
   type SocketOwner,
   type Target,
 } from '../socket.ts';
-import { EAGAIN, EINPROGRESS, EINTR, errorOf } from './errno.ts';
+import { EAGAIN, ECONNRESET, EINPROGRESS, EINTR, EPIPE, errorOf } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
 import {
   EPOLLERR,
@@ -193,8 +193,13 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   }
 
   peerState(): 'open' | 'closing' | 'gone' {
-    if (this.destroyed || (this.#hangUp & (EPOLLERR | EPOLLHUP)) !== 0) return 'gone';
+    if (this.destroyed || this.#isDead()) return 'gone';
     return this.#hangUp === 0 ? 'open' : 'closing';
+  }
+
+  /** There is nothing more to wait for: where the kernel seems to say so, its error number was lost. */
+  #isDead(): boolean {
+    return (this.#hangUp & (EPOLLERR | EPOLLHUP)) !== 0;
   }
 
   onEvents(mask: number): void {
@@ -271,9 +276,15 @@ export class SystemSocket implements Socket, Accepted, Watcher {
           giveUp(this, owner, error);
         }
       } else if (got === 0) this.#end();
-      else if (got === -EAGAIN) this.#readable = false;
-      else if (got !== -EINTR) this.#fail(-got);
+      else this.#cannotRead(-got);
     }
+  }
+
+  #cannotRead(errno: number): void {
+    if (errno === EINTR) return;
+    if (errno !== EAGAIN) this.#fail(errno);
+    else if (this.#isDead()) this.#fail(ECONNRESET);
+    else this.#readable = false;
   }
 
   #end(): void {
@@ -297,8 +308,8 @@ export class SystemSocket implements Socket, Accepted, Watcher {
       const sent = this.#io.kernel.send(this.descriptor, from, length);
       if (sent > 0) at += sent;
       if (sent === length || sent === -EINTR) continue;
-      if (sent >= 0 || sent === -EAGAIN) return at;
-      this.#cannotWrite(-sent);
+      if (sent >= 0 || (sent === -EAGAIN && !this.#isDead())) return at;
+      this.#cannotWrite(sent === -EAGAIN ? EPIPE : -sent);
       return -1;
     }
     return at;
