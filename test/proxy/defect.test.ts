@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
-import { Listener } from '../../src/proxy/http1/listener.ts';
+import { Listener } from '../../src/proxy/net/listener.ts';
 import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
 import { eventually, RawEndpoint, type Wire } from '../support/wire.ts';
 

@@ -18,6 +18,7 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
+import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import type { CallerRequest, RequestHost } from './caller-request.ts';
@@ -35,12 +36,24 @@ export const DRAIN_IDLE_MS = 2_000;
 /** A connection idle for longer keeps nothing that only a request needs. */
 const SPARE_MS = 1_000;
 
-export interface CallerHost {
-  readonly requests: RequestPool;
-  closed(connection: CallerConnection): void;
+/** Takes the callers of a port in. */
+export function http1Acceptor(
+  port: PortState,
+  context: ThreadContext,
+  requests: RequestPool,
+): Acceptor {
+  const shared = { port, context, requests };
+  return (accepted, host) => new CallerConnection(accepted, shared, host);
 }
 
-export class CallerConnection implements RequestHost, SocketOwner, Expiring, Guest {
+/** What the connections of a port have in common. */
+interface Shared {
+  readonly port: PortState;
+  readonly context: ThreadContext;
+  readonly requests: RequestPool;
+}
+
+class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
   readonly port: PortState;
   readonly socket: Socket;
   readonly source: Source;
@@ -49,6 +62,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   wheelIndex = 0;
   asleep = false;
   readonly #context: ThreadContext;
+  readonly #requests: RequestPool;
   readonly #host: CallerHost;
   /** Null while there has been none for a moment. */
   #request: CallerRequest | null = null;
@@ -66,9 +80,10 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   #lingerSinceMs = 0;
   #gone = false;
 
-  constructor(accepted: Accepted, port: PortState, context: ThreadContext, host: CallerHost) {
+  constructor(accepted: Accepted, { port, context, requests }: Shared, host: CallerHost) {
     this.port = port;
     this.#context = context;
+    this.#requests = requests;
     this.#host = host;
     this.source = new Source(accepted.remoteAddress, context);
     this.#idleSinceMs = context.wheel.nowMs;
@@ -393,7 +408,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
   }
 
   #takeRequest(): CallerRequest {
-    this.#request ??= this.#host.requests.take(this);
+    this.#request ??= this.#requests.take(this);
     return this.#request;
   }
 
@@ -401,7 +416,7 @@ export class CallerConnection implements RequestHost, SocketOwner, Expiring, Gue
     const request = this.#request;
     if (request === null) return;
     this.#request = null;
-    this.#host.requests.give(request);
+    this.#requests.give(request);
   }
 
   #armIdle(): void {

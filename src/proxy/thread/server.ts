@@ -7,11 +7,12 @@ import { textAt } from '../../base/record.ts';
 import { isCarried, type Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { closeQuietly } from '../net/close-quietly.ts';
+import type { Listener } from '../net/listener.ts';
 import { RequestPool } from '../http1/request-pool.ts';
-import { Listener } from '../http1/listener.ts';
 import { portsWithin } from '../table/listener-share.ts';
 import type { LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta } from '../ledger/placement.ts';
+import { makeListener } from './make-listener.ts';
 import { DEFECT, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from '../table/table.ts';
 
@@ -170,7 +171,7 @@ export class ProxyServer {
     if (this.#listeners.has(port)) return;
     let listener: Listener | null = null;
     try {
-      listener = new Listener(port, this.context, this.requests);
+      listener = makeListener(port, this.context, this.requests);
       this.#listeners.set(port, listener);
       await listener.listen();
       this.#failures.delete(port);

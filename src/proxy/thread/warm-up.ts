@@ -10,11 +10,12 @@ import type { Policies } from '../../model/policy.ts';
 import type { Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
-import { Listener } from '../http1/listener.ts';
+import type { Listener } from '../net/listener.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { Placement } from '../ledger/placement.ts';
 import { Table } from '../table/table.ts';
+import { makeListener } from './make-listener.ts';
 import { BODY_END, REQUESTS, RESPONSE_HEAD, RESPONSES } from './warm-up-messages.ts';
 
 /** Enough for the optimising compiler to see every function of the path; more only delays the start. */
@@ -55,7 +56,7 @@ export async function warmUp(context: ThreadContext, requests: RequestPool): Pro
   for (const kind of ['service', 'endpoint', 'status'] as const) view.add(ledger.chunk(kind, 0, 0));
   const listeners = table
     .apply(services, [])
-    .opened.map((port) => new Listener(port, context, requests));
+    .opened.map((port) => makeListener(port, context, requests));
   try {
     const ports = await Promise.all(listeners.map((listener) => listener.listen()));
     await call(ports, context);

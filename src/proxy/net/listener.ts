@@ -1,33 +1,48 @@
-/** The listening socket of one HTTP port of one Service on one thread, and the callers connected to it. */
+/** The listening socket of one port of one Service on one thread, and the callers connected to it. An acceptor knows what they speak. */
 
-import type { ThreadContext } from '../http/context.ts';
-import type { PortState } from '../table/table.ts';
-import type { Accepted, ListeningSocket, ListenOwner } from '../net/socket.ts';
-import { CallerConnection, type CallerHost } from './caller.ts';
-import type { RequestPool } from './request-pool.ts';
+import type { Guest } from './caller-room.ts';
+import type { NetContext } from './context.ts';
+import type { Accepted, ListenAt, ListeningSocket, ListenOwner } from './socket.ts';
+
+/** A connection of a caller, whatever it speaks. */
+export interface Caller extends Guest {
+  /** The port closes: what runs is finished, and then the caller is told to go. */
+  drain(): void;
+  /** The drain is over. */
+  cut(): void;
+}
+
+export interface CallerHost {
+  closed(caller: Caller): void;
+}
+
+/** Takes a caller in, in the protocol of the port. From then on the connection ends by its own `onClose`, which tells the host. */
+export type Acceptor = (accepted: Accepted, host: CallerHost) => Caller;
 
 export class Listener implements CallerHost, ListenOwner {
-  readonly port: PortState;
-  readonly requests: RequestPool;
-  readonly #context: ThreadContext;
+  readonly #at: ListenAt;
+  /** Key of the Service. */
+  readonly #service: string;
+  readonly #accept: Acceptor;
+  readonly #context: NetContext;
   /** Null until callers can connect. */
   #socket: ListeningSocket | null = null;
   #closed = false;
-  readonly #connections = new Set<CallerConnection>();
+  readonly #connections = new Set<Caller>();
   #done: (() => void) | undefined;
   #accepted = 0;
   #acceptedAtMs = -Infinity;
 
-  constructor(port: PortState, context: ThreadContext, requests: RequestPool) {
-    this.port = port;
-    this.requests = requests;
+  constructor(at: ListenAt, service: string, context: NetContext, accept: Acceptor) {
+    this.#at = at;
+    this.#service = service;
     this.#context = context;
+    this.#accept = accept;
   }
 
   /** Resolves with the port once callers can connect; rejects with the system's error. All threads share the port. */
   async listen(): Promise<number> {
-    const { address, number } = this.port;
-    const socket = await this.#context.sockets.listen({ address, port: number }, this);
+    const socket = await this.#context.sockets.listen(this.#at, this);
     if (this.#closed) socket.close();
     else this.#socket = socket;
     return socket.port;
@@ -58,7 +73,7 @@ export class Listener implements CallerHost, ListenOwner {
     for (const connection of this.#connections) connection.cut();
   }
 
-  closed(connection: CallerConnection): void {
+  closed(connection: Caller): void {
     this.#connections.delete(connection);
     this.#context.room.leave(connection);
     this.#context.callerConnections--;
@@ -82,11 +97,10 @@ export class Listener implements CallerHost, ListenOwner {
     this.#accepted++;
     this.#acceptedAtMs = this.#context.wheel.nowMs;
     const { room } = this.#context;
-    const { key } = this.port.service.service;
     const { remoteAddress, descriptor } = accepted;
-    if (!room.admits(remoteAddress, key, descriptor)) return accepted.destroy();
+    if (!room.admits(remoteAddress, this.#service, descriptor)) return accepted.destroy();
     // From here on it ends by its own `onClose`, which takes back what is counted here.
-    const connection = new CallerConnection(accepted, this.port, this.#context, this);
+    const connection = this.#accept(accepted, this);
     this.#context.callerConnections++;
     this.#connections.add(connection);
     room.enter(connection);

@@ -1,0 +1,17 @@
+/** The listener of a port, with the acceptor for what its callers speak. */
+
+import type { ThreadContext } from '../http/context.ts';
+import { http1Acceptor } from '../http1/caller.ts';
+import type { RequestPool } from '../http1/request-pool.ts';
+import { Listener } from '../net/listener.ts';
+import type { PortState } from '../table/table.ts';
+
+export function makeListener(
+  port: PortState,
+  context: ThreadContext,
+  requests: RequestPool,
+): Listener {
+  const { address, number, service } = port;
+  const acceptor = http1Acceptor(port, context, requests);
+  return new Listener({ address, port: number }, service.service.key, context, acceptor);
+}
