@@ -114,6 +114,7 @@ export function statsAnswer(view: AdminView, filter: Filter): Answer {
   return jsonLists(
     { version },
     {
+      sockets: () => socketKinds(view),
       *services() {
         for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
           const { key } = service;
@@ -128,6 +129,14 @@ export function statsAnswer(view: AdminView, filter: Filter): Answer {
       },
     },
   );
+}
+
+/** What the threads have, each kind once for each reason. */
+function socketKinds(view: AdminView): readonly Readonly<{ kind: string; reason: string }>[] {
+  const kinds = new Map<string, { kind: string; reason: string }>();
+  for (const { sockets: kind, socketsReason: reason } of view.threads().threads)
+    if (kind !== 'unknown') kinds.set(`${kind} ${reason}`, { kind, reason });
+  return [...kinds.values()];
 }
 
 const BREAKERS_AT_REST: ReadonlySet<string> = new Set(['none', 'closed']);

@@ -73,6 +73,8 @@ interface ThreadView {
   readonly listeners: number;
   /** Who makes its system calls for connections. */
   readonly sockets: 'system' | 'runtime' | 'unknown';
+  /** Why it is not `system` although it might have been; else ''. */
+  readonly socketsReason: string;
 }
 
 /** Counters since the start, and figures of the last seconds; what is not known has 0 and null. */

@@ -28,9 +28,9 @@ test('maesh status shows a good cluster on one screen', () => {
     'maesh-controller-a  yes    leader        1',
     'maesh-controller-b  yes    standby       1',
     '',
-    'NODE  AGENT          READY  CONFIGURATION',
-    'n1    maesh-agent-a  yes    up to date',
-    'n2    maesh-agent-b  yes    up to date',
+    'NODE  AGENT          READY  CONFIGURATION  SOCKETS',
+    'n1    maesh-agent-a  yes    up to date     system',
+    'n2    maesh-agent-b  yes    up to date     system',
     '',
     'Services: 2 published, 1 retired, 0 without a mesh name',
     'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/1.9/2.0 ms, 0 in flight',
@@ -87,11 +87,11 @@ test('maesh status shows what is wrong where it is', () => {
     'maesh-controller-a  yes    leader        1',
     'maesh-controller-b  NO     standby       ?  Crash; 4 restarts',
     '',
-    'NODE  AGENT          READY  CONFIGURATION',
-    'n1    maesh-agent-a  yes    2 changes behind  port 10001: address in use',
-    'n2    maesh-agent-b  NO     not connected     ImagePullBackOff',
-    'n3    maesh-agent-c  yes    not connected',
-    'n5    -              NO     -                 no agent; the node is not ready',
+    'NODE  AGENT          READY  CONFIGURATION     SOCKETS',
+    'n1    maesh-agent-a  yes    2 changes behind  unknown  port 10001: address in use',
+    'n2    maesh-agent-b  NO     not connected     unknown  ImagePullBackOff',
+    'n3    maesh-agent-c  yes    not connected     unknown',
+    'n5    -              NO     -                 -        no agent; the node is not ready',
     '',
     'Services: 2 published, 1 retired, ? without a mesh name',
     'Traffic:  unknown',
@@ -102,6 +102,24 @@ test('maesh status shows what is wrong where it is', () => {
     '          give 1 to 10',
   ]);
   assert.ok(clusterText(statusOf(looked), true).includes('\u001B[31mNO\u001B[39m     -'));
+});
+
+test('maesh status shows which agents do without sockets of their own, and why', () => {
+  const system = { kind: 'system', reason: '' };
+  const runtime = { kind: 'runtime', reason: 'no memory below 2 GiB' };
+  const stats = [
+    { ...answerOf('n1'), ok: true, value: { sockets: [system, runtime], services: [] } },
+    { ...answerOf('n2'), ok: true, value: { sockets: [{ kind: 'runtime', reason: '' }] } },
+  ] as const;
+  const status = statusOf(lookedAt(healthy(), { stats }));
+  const lines = clusterText(status, false).split('\n');
+  assert.deepEqual(lines.slice(7, 10), [
+    'NODE  AGENT          READY  CONFIGURATION  SOCKETS',
+    'n1    maesh-agent-a  yes    up to date     runtime, system  no system sockets: no memory below 2 GiB',
+    'n2    maesh-agent-b  yes    up to date     runtime',
+  ]);
+  assert.deepEqual(status.agents[0]?.sockets, [system, runtime]);
+  assert.equal(statusOf(lookedAt(healthy(), { stats: [] })).agents[0]?.sockets, null);
 });
 
 const FORBIDDEN = { ok: false, why: 'Cannot GET "/x": 403 Forbidden', isForbidden: true } as const;
@@ -126,7 +144,7 @@ test('what may not be asked is unknown, with the reason once and the permissions
   const text = clusterText(statusOf(looked), false);
   const [head = '', rest = ''] = text.split('\nProblems: ');
   assert.match(head, /maesh-controller-a {2}yes {4}unknown {7}\?$/m);
-  assert.match(head, /n1 {4}maesh-agent-a {2}yes {4}unknown$/m);
+  assert.match(head, /n1 {4}maesh-agent-a {2}yes {4}unknown {8}unknown$/m);
   assert.doesNotMatch(text, /not connected/);
   assert.match(head, /\nTraffic: {2}unknown$/);
   assert.deepEqual(rest.split('\n'), [

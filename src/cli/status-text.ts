@@ -26,7 +26,7 @@ export function clusterText(status: ClusterStatus, isColored: boolean): string {
     ),
     '',
     ...tableLines(
-      ['NODE', 'AGENT', 'READY', 'CONFIGURATION'],
+      ['NODE', 'AGENT', 'READY', 'CONFIGURATION', 'SOCKETS'],
       status.agents.map(agentRow),
       isColored,
     ),
@@ -59,7 +59,8 @@ function controllerRow({ pod, ready, role, agents, note }: ControllerRow) {
   return { cells, note };
 }
 
-function agentRow({ node, pod, ready, configuration, changesBehind, note }: AgentRow) {
+function agentRow(row: AgentRow) {
+  const { node, pod, ready, configuration, changesBehind, note } = row;
   const word =
     configuration === 'behind'
       ? `${plural(changesBehind ?? 0, 'change')} behind`
@@ -68,7 +69,19 @@ function agentRow({ node, pod, ready, configuration, changesBehind, note }: Agen
         : configuration;
   const isBad = configuration === 'not connected' || configuration === 'behind';
   const told = isBad ? cell(word, 'red') : unknownCell(word);
-  return { cells: [cell(node), cell(pod === '' ? '-' : pod), readyCell(ready), told], note };
+  const cells = [
+    cell(node),
+    cell(pod === '' ? '-' : pod),
+    readyCell(ready),
+    told,
+    unknownCell(socketsWord(row)),
+  ];
+  return { cells, note };
+}
+
+function socketsWord({ pod, sockets }: AgentRow): string {
+  if (sockets === null) return pod === '' ? '-' : 'unknown';
+  return [...new Set(sockets.map(({ kind }) => kind))].sort().join(', ');
 }
 
 function readyCell(isReady: boolean): Cell {

@@ -26,8 +26,11 @@ export function statsOf(key: string, requests: number, over: object = {}): objec
   };
 }
 
+/** Of the agent that `healthy` has on the node `n1` or `n2`. */
 export function answerOf(node: string, ...services: readonly object[]): Answered {
-  return { pod: podNamed(`maesh-agent-${node}`, node), ok: true, value: { services } };
+  const sockets = [{ kind: 'system', reason: '' }];
+  const name = `maesh-agent-${node === 'n1' ? 'a' : 'b'}`;
+  return { pod: podNamed(name, node), ok: true, value: { sockets, services } };
 }
 
 export function lookedAt(facts: ClusterFacts = healthy(), over: Partial<Looked> = {}): Looked {

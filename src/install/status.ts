@@ -1,9 +1,11 @@
 /** The state of the mesh in a cluster on one screen. */
 
+import { listAt, textAt } from '../base/record.ts';
 import { readVersion } from '../base/version.ts';
 import type { Problem } from '../model/service.ts';
 import type { AgentFact, ClusterFacts, Known, PodFact, ReplicaFact } from './facts/facts.ts';
 import type { Looked } from './look.ts';
+import type { Answered } from './mesh-pods.ts';
 import { type Figures, totalOf } from './traffic.ts';
 import type { Unknown } from './unknown.ts';
 
@@ -30,7 +32,16 @@ export interface AgentRow {
   readonly changesBehind: number | null;
   /** Version of maesh; null when it is not known. */
   readonly build: string | null;
+  /** What its threads have; null when it did not say. */
+  readonly sockets: readonly SocketsOfAgent[] | null;
   readonly note: string;
+}
+
+export interface SocketsOfAgent {
+  /** Who makes the system calls for connections. */
+  readonly kind: 'system' | 'runtime';
+  /** What the self-test of `system` found where `runtime` runs instead; else ''. */
+  readonly reason: string;
 }
 
 export interface ServiceCounts {
@@ -72,7 +83,7 @@ export function statusOf(looked: Looked): ClusterStatus {
     image: controller.ok ? (controller.value?.image ?? '') : '',
     client: readVersion(),
     controllers: controllerRows(facts),
-    agents: agentRows(facts),
+    agents: agentRows(facts, stats),
     services: shadows.ok
       ? {
           published: inState('published'),
@@ -104,7 +115,7 @@ function controllerRows(facts: ClusterFacts): readonly ControllerRow[] {
   });
 }
 
-function agentRows(facts: ClusterFacts): readonly AgentRow[] {
+function agentRows(facts: ClusterFacts, stats: readonly Answered[]): readonly AgentRow[] {
   const pods = podsIn(facts, 'agent');
   const connected = new Map(
     [...facts.replicas.values()].flatMap((replica) =>
@@ -113,15 +124,19 @@ function agentRows(facts: ClusterFacts): readonly AgentRow[] {
   );
   const all = [...facts.replicas.values()];
   const isAllTold = all.length > 0 && all.every(({ ok }) => ok);
+  const answers = new Map(stats.map((answer) => [answer.pod.name, answer]));
   const rows = pods.map((pod): AgentRow => {
     const agent = connected.get(`${facts.namespace}/${pod.name}`);
+    const sockets = socketsIn(answers.get(pod.name));
+    const notes = [noteOf(pod) || (agent?.failures.join('; ') ?? ''), socketsNote(sockets)];
     return {
       node: pod.node,
       pod: pod.name,
       ready: pod.isReady,
       ...configurationOf(agent, isAllTold),
       build: agent?.build ?? null,
-      note: noteOf(pod) || (agent?.failures.join('; ') ?? ''),
+      sockets,
+      note: notes.filter((note) => note !== '').join('; '),
     };
   });
   const served = new Set(pods.map(({ node }) => node));
@@ -135,9 +150,27 @@ function agentRows(facts: ClusterFacts): readonly AgentRow[] {
       configuration: 'none',
       changesBehind: null,
       build: null,
+      sockets: null,
       note: node.isReady ? 'no agent' : 'no agent; the node is not ready',
     }));
   return [...rows, ...bare].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+}
+
+/** Earlier versions do not say it. */
+function socketsIn(answer: Answered | undefined): AgentRow['sockets'] {
+  if (answer?.ok !== true) return null;
+  const sockets = listAt(answer.value, 'sockets').flatMap((each): readonly SocketsOfAgent[] => {
+    const kind = textAt(each, 'kind');
+    return kind === 'system' || kind === 'runtime'
+      ? [{ kind, reason: textAt(each, 'reason') }]
+      : [];
+  });
+  return sockets.length === 0 ? null : sockets;
+}
+
+function socketsNote(sockets: AgentRow['sockets']): string {
+  const reasons = new Set(sockets?.map(({ reason }) => reason).filter((reason) => reason !== ''));
+  return reasons.size === 0 ? '' : `no system sockets: ${[...reasons].join('; ')}`;
 }
 
 /** An agent that nobody knows is only known to be unconnected when every controller was asked. */

@@ -124,6 +124,8 @@ test('figures of Services are what the agent carried: rate, success, retries, br
   assert.deepEqual(said.outside, [
     { service: 'shop/out', reason: 'maesh.dev/mesh is "disabled" on the Service' },
   ]);
+  const { agents } = (await ask('Cluster')).said;
+  assert.equal(agents[0]?.sockets?.length, 1, 'its threads have sockets of one kind');
   // Figures are of the last seconds, which a slow machine needs to start a command.
   const text = await cluster.until('the figures as text', async () => {
     await cluster.call(agent, 'web.shop.maesh');

@@ -201,6 +201,7 @@ export class ExampleView implements AdminView {
         configVersion: 7,
         listeners: 3,
         sockets: (['unknown', 'system', 'runtime', 'unknown'] as const)[thread] ?? 'unknown',
+        socketsReason: thread === 2 ? 'no memory below 2 GiB' : '',
       })),
     };
   }

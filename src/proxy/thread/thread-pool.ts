@@ -51,6 +51,7 @@ interface Thread {
   drained: (() => void) | null;
   vitals: ThreadVitals | null;
   sockets: SocketKind | 'unknown';
+  socketsReason: string;
   /** Warm; until then it has nothing, and then it gets everything. */
   started: boolean;
   /** What it is still to get; the first one may be sent in part. */
@@ -66,6 +67,8 @@ export interface ThreadState {
   readonly configVersion: number;
   readonly listeners: number;
   readonly sockets: SocketKind | 'unknown';
+  /** What the self-test of `system` found, where that might have run and does not; else ''. */
+  readonly socketsReason: string;
 }
 
 export interface ThreadPoolOptions {
@@ -174,6 +177,7 @@ export class ThreadPool {
       configVersion: thread?.version ?? 0,
       listeners: thread?.listeners ?? 0,
       sockets: thread?.sockets ?? 'unknown',
+      socketsReason: thread?.socketsReason ?? '',
     }));
   }
 
@@ -285,6 +289,7 @@ export class ThreadPool {
       drained: null,
       vitals: null,
       sockets: 'unknown',
+      socketsReason: '',
       started: false,
       unsent: [],
       sentMs: null,
@@ -320,6 +325,7 @@ export class ThreadPool {
   /** Told by the first thread for all: what a self-test finds is the same on each, but for chance. */
   #noteSockets(thread: Thread, { sockets, reason }: StartedMessage): void {
     thread.sockets = sockets;
+    thread.socketsReason = reason;
     const isNew = !this.#toldSockets.has(`${sockets} ${reason}`);
     this.#toldSockets.add(`${sockets} ${reason}`);
     if (!isNew) return;
