@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { test } from 'node:test';
 
@@ -9,6 +8,8 @@ import { SettingReader, unknownVariables, variableOf } from './setting-reader.ts
 import { parseSettingsFile } from './settings-file.ts';
 import { CLUSTER_SETTINGS } from './cluster-settings.ts';
 import { ALL_SETTINGS, readUpSettings } from './settings.ts';
+import { type Entry, holdList } from '../../test/support/markdown-list.ts';
+import type { Setting } from './setting.ts';
 
 interface Given {
   readonly flags?: Readonly<Record<string, readonly string[]>>;
@@ -183,15 +184,15 @@ test('unknownVariables() names misspelt settings and leaves what Kubernetes sets
 });
 
 test('docs/settings.md has exactly the settings there are', () => {
-  const document = readFileSync(new URL('../../docs/settings.md', import.meta.url), 'utf8');
-  const rows = document
-    .split('\n')
-    .filter((line) => line.startsWith('| `-'))
-    .map((line) => line.replaceAll(/ +/g, ' '));
-  const expected = [...ALL_SETTINGS, ...CLUSTER_SETTINGS].map((setting) => {
-    const flag = `${setting.short === '' ? '' : `-${setting.short}, `}--${setting.name}`;
-    const byDefault = setting.default === '' ? 'none' : `\`${setting.default}\``;
-    return `| \`${flag}\` | \`${variableOf(setting.name)}\` | ${byDefault} | ${setting.kind.allowed} | ${setting.doc} |`;
-  });
-  assert.deepEqual(rows, expected);
+  const entries = (settings: readonly Setting<unknown>[]): Entry[] =>
+    settings.map(({ name, short, default: byDefault, kind, doc }) => {
+      const flag = `${short === '' ? '' : `-${short}, `}--${name}`;
+      const shown = byDefault === '' ? 'none' : `\`${byDefault}\``;
+      return [
+        `\`${flag}\`, \`${variableOf(name)}\`. Default: ${shown}. Values: ${kind.allowed}.`,
+        doc,
+      ];
+    });
+  holdList('settings.md', '## For `maesh up`', entries(ALL_SETTINGS));
+  holdList('settings.md', '## In a cluster', entries(CLUSTER_SETTINGS));
 });

@@ -19,7 +19,7 @@ import {
   workloadsOf,
 } from './support/chart.ts';
 import { findTool, run, skipWithout } from './support/tools.ts';
-import { readSchema, readValues, type Schema } from './support/values-table.ts';
+import { readSchema, readValues, type Schema } from './support/chart-values.ts';
 
 const EVERYTHING = {
   image: { registry: 'registry.example/', pullSecrets: ['pull'] },

@@ -1,31 +1,38 @@
-/** Every rule of the chart as a row of docs/rbac.md: who may do what, and the comment above it as the reason. */
+/** Every rule of the chart as an entry of docs/rbac.md: who may do what, and the comment above it as the reason. */
 
 import { isMap, isScalar, isSeq, parseAllDocuments, type Document } from 'yaml';
 
 import type { Rule } from './chart.ts';
 
-type Row = readonly [where: string, resources: string, names: string, verbs: string, why: string];
+interface DescribedRule {
+  readonly where: string;
+  readonly verbs: string;
+  readonly resources: string;
+  /** Empty when the rule holds for all objects. */
+  readonly names: string;
+  readonly why: string;
+}
 
-/** Rows by ServiceAccount, in the order of the chart. */
-export function rbacRows(rendered: string): Map<string, Row[]> {
-  const rows = new Map<string, Row[]>();
+/** Rules by ServiceAccount, in the order of the chart. */
+export function rbacRules(rendered: string): Map<string, DescribedRule[]> {
+  const rules = new Map<string, DescribedRule[]>();
   for (const document of parseAllDocuments(rendered)) {
     const kind = document.get('kind');
     if (kind !== 'Role' && kind !== 'ClusterRole') continue;
     const name = String(document.getIn(['metadata', 'name'])).replace(/-dns$/, '');
-    const list = rows.get(name) ?? [];
-    rows.set(name, [...list, ...rulesOf(document, whereOf(document))]);
+    const list = rules.get(name) ?? [];
+    rules.set(name, [...list, ...rulesOf(document, whereOf(document))]);
   }
-  return rows;
+  return rules;
 }
 
 function whereOf(document: Document): string {
-  if (document.get('kind') === 'ClusterRole') return 'whole cluster';
+  if (document.get('kind') === 'ClusterRole') return 'In the whole cluster';
   const namespace = String(document.getIn(['metadata', 'namespace']));
-  return namespace === 'maesh' ? 'its namespace' : `\`${namespace}\``;
+  return namespace === 'maesh' ? 'In its namespace' : `In \`${namespace}\``;
 }
 
-function rulesOf(document: Document, where: string): Row[] {
+function rulesOf(document: Document, where: string): DescribedRule[] {
   const rules = document.get('rules', true);
   if (!isSeq(rules)) throw new Error('a role without rules');
   return rules.items.map((item, index) => {
@@ -39,12 +46,12 @@ function rulesOf(document: Document, where: string): Row[] {
       rule.resources.map((resource) => `\`${resource}${group && `.${group}`}\``),
     );
     const names = (rule.resourceNames ?? []).map((each) => `\`${each}\``);
-    return [
+    return {
       where,
-      resources.join(', '),
-      names.join(', ') || 'all',
-      rule.verbs.join(', '),
-      comment.replaceAll('\n', '').trim(),
-    ];
+      verbs: rule.verbs.join(', '),
+      resources: resources.join(', '),
+      names: names.join(', '),
+      why: comment.replaceAll('\n', '').trim(),
+    };
   });
 }
