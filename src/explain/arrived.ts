@@ -1,7 +1,7 @@
 /** The request as all phases see it. */
 
 import type { Identity } from '../model/endpoint.ts';
-import type { Head } from '../proxy/http/head.ts';
+import type { Head } from '../proxy/head/head.ts';
 import type { Knowledge } from './dry-mesh.ts';
 
 /** A request whose head is valid, at the moment of asking. */

@@ -3,7 +3,7 @@
 import { hash32 } from '../base/hash.ts';
 import type { Doubt, Identity } from '../model/endpoint.ts';
 import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http/admit.ts';
-import type { HeadLimits } from '../proxy/http/head.ts';
+import type { HeadLimits } from '../proxy/head/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
 import { assumptionsOf } from './assumptions.ts';

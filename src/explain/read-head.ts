@@ -1,9 +1,9 @@
 /** The head of a request as the parser of the proxy reads it, in words. */
 
 import type { FailureReason } from '../model/failure.ts';
-import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/http/head.ts';
+import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/head/head.ts';
 import { parseRequestHead } from '../proxy/http1/codec/request-head.ts';
-import { RULES } from '../proxy/http/rule.ts';
+import { RULES } from '../proxy/head/rule.ts';
 import { sentTarget } from '../proxy/http1/codec/target.ts';
 import { bytes, count } from './words.ts';
 

@@ -2,7 +2,7 @@
 
 import type { RetryCondition, RetryPolicy } from '../model/policy.ts';
 import { SLAB_BYTES } from '../proxy/net/socket.ts';
-import type { Head } from '../proxy/http/head.ts';
+import type { Head } from '../proxy/head/head.ts';
 import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http/retry.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { ServiceState } from '../proxy/table/table.ts';

@@ -17,11 +17,11 @@ import {
   FRAMING_NONE,
   Head,
   INCOMPLETE,
-} from '../../src/proxy/http/head.ts';
+} from '../../src/proxy/head/head.ts';
 import { parseRequestHead } from '../../src/proxy/http1/codec/request-head.ts';
 import { parseResponseHead } from '../../src/proxy/http1/codec/response-head.ts';
-import { RULES } from '../../src/proxy/http/rule.ts';
-import { TRAILER_LINES_BYTES_MAX } from '../../src/proxy/http/head.ts';
+import { RULES } from '../../src/proxy/head/rule.ts';
+import { TRAILER_LINES_BYTES_MAX } from '../../src/proxy/head/head.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import { decode } from '../support/http1.ts';
 import { type FuzzTarget, invariant } from './target.ts';

@@ -11,7 +11,7 @@ import {
   Head,
   INCOMPLETE,
   METHOD_GET,
-} from '../../src/proxy/http/head.ts';
+} from '../../src/proxy/head/head.ts';
 import {
   requestHeadBound,
   RESPONSE_AS_IS,

@@ -14,7 +14,7 @@ import {
   Head,
   type HeadLimits,
   INCOMPLETE,
-} from '../../src/proxy/http/head.ts';
+} from '../../src/proxy/head/head.ts';
 import { parseRequestHead } from '../../src/proxy/http1/codec/request-head.ts';
 import { parseResponseHead } from '../../src/proxy/http1/codec/response-head.ts';
 import { copyTarget } from '../../src/proxy/http1/codec/target.ts';

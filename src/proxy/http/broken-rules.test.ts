@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../../base/clock.ts';
-import { RULE_NAMES } from './rule.ts';
+import { RULE_NAMES } from '../head/rule.ts';
 import { type BrokenRule, BrokenRules, TELL_EVERY_MS, TELL_MAX } from './broken-rules.ts';
 
 const BROKEN: BrokenRule = {

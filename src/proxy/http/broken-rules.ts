@@ -6,7 +6,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { FailureReason } from '../../model/failure.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
-import { type Rule, RULE_NAMES } from './rule.ts';
+import { type Rule, RULE_NAMES } from '../head/rule.ts';
 
 export interface BrokenRule {
   readonly rule: Rule;

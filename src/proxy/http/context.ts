@@ -10,7 +10,7 @@ import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
 import type { Connector } from './stream.ts';
-import { Head, TRAILER_LINES_BYTES_MAX } from './head.ts';
+import { Head, TRAILER_LINES_BYTES_MAX } from '../head/head.ts';
 import { Verdict } from './verdict.ts';
 
 /** Room in the write buffer beyond a body and a head: what rewriting adds, chunk framing, trailers. */

@@ -19,7 +19,7 @@ import { Governor } from '../policy/governor.ts';
 import { type PortState, Table } from '../table/table.ts';
 import { ThreadContext } from './context.ts';
 import { Exchange } from './exchange.ts';
-import { Head, METHOD_GET, METHOD_POST } from './head.ts';
+import { Head, METHOD_GET, METHOD_POST } from '../head/head.ts';
 import { Source } from './source.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
 import type { TunnelEnd } from './tunnel.ts';

@@ -4,7 +4,7 @@ import type { Identity } from '../../model/endpoint.ts';
 import type { Policies } from '../../model/policy.ts';
 import type { PickRequest } from '../balance/backend-state.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { Head } from './head.ts';
+import type { Head } from '../head/head.ts';
 import { affinityToken, hashOf } from './request-key.ts';
 
 export class PickFacts implements PickRequest {

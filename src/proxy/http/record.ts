@@ -7,7 +7,7 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { type Account, add, endLastTry, endRequest } from './account.ts';
 import type { ThreadContext } from './context.ts';
 import type { Replay } from './replay.ts';
-import type { Rule } from './rule.ts';
+import type { Rule } from '../head/rule.ts';
 import { tellRule } from './tell-rule.ts';
 import type { TunnelResult } from './tunnel.ts';
 import type { Try } from './try.ts';

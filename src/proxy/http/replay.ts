@@ -6,7 +6,7 @@
 import type { NetContext } from '../net/context.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import type { KeptHead } from './access.ts';
-import type { Head } from './head.ts';
+import type { Head } from '../head/head.ts';
 import type { EndpointStream } from './stream.ts';
 
 export class Replay implements KeptHead {

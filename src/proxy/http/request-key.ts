@@ -3,7 +3,7 @@
 import { mix32 } from '../../base/hash.ts';
 import type { AffinityPolicy, RequestKey } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { FIELD_COOKIE, FIELD_STRIDE, type Head } from './head.ts';
+import { FIELD_COOKIE, FIELD_STRIDE, type Head } from '../head/head.ts';
 
 const CASE_BIT = 32;
 const EQUALS = 61;

@@ -12,7 +12,7 @@ import {
   METHOD_OPTIONS,
   METHOD_PUT,
   METHOD_TRACE,
-} from './head.ts';
+} from '../head/head.ts';
 
 /** Without a retry policy, this many endpoints are tried until one accepts the connection. */
 export const CONNECT_TRIES_MAX = 3;

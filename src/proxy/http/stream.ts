@@ -8,8 +8,8 @@ import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { SocketError } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
-import type { Head } from './head.ts';
-import type { Rule } from './rule.ts';
+import type { Head } from '../head/head.ts';
+import type { Rule } from '../head/rule.ts';
 import type { Source } from './source.ts';
 import type { Tunnel, TunnelEnd } from './tunnel.ts';
 

@@ -4,7 +4,7 @@ import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { PortState } from '../table/table.ts';
 import type { BrokenRules } from './broken-rules.ts';
-import type { Rule } from './rule.ts';
+import type { Rule } from '../head/rule.ts';
 
 /** `endpoint` is the one that was asked last; it is named only when the failure is its own. */
 export function tellRule(

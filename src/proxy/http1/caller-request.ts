@@ -3,8 +3,8 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
-import { type Head, METHOD_OTHER } from '../http/head.ts';
-import type { Rule } from '../http/rule.ts';
+import { type Head, METHOD_OTHER } from '../head/head.ts';
+import type { Rule } from '../head/rule.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { tellRule } from '../http/tell-rule.ts';

@@ -8,7 +8,7 @@
 import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { ThreadContext } from '../http/context.ts';
-import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../http/head.ts';
+import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../head/head.ts';
 import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';

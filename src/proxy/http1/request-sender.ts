@@ -1,6 +1,6 @@
 /** The request as HTTP/1.1 on its way to an endpoint: head and framed body, gathered in the write buffer of the thread. */
 
-import type { Head } from '../http/head.ts';
+import type { Head } from '../head/head.ts';
 import type { CallerStream } from '../http/stream.ts';
 import type { NetContext } from '../net/context.ts';
 import { type ByteSink, READ_BYTES } from '../net/socket.ts';

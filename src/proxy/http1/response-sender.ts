@@ -2,7 +2,7 @@
 
 import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
-import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../http/head.ts';
+import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../head/head.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import type { ByteSink } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';

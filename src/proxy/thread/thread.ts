@@ -11,7 +11,7 @@ import { Guard } from '../../base/guard.ts';
 import { describeError, type Log } from '../../base/log.ts';
 import { ThreadContext } from '../http/context.ts';
 import { AccessWriter } from '../http/access.ts';
-import { RULES } from '../http/rule.ts';
+import { RULES } from '../head/rule.ts';
 import { http1Connector } from '../http1/endpoint.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';

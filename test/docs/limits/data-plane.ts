@@ -86,7 +86,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'The same',
       'proxy/http1/codec/chunked.ts CHUNK_EXTENSION_BYTES_MAX',
     ],
-    ['Trailer section', 'The same', 'proxy/http/head.ts TRAILER_BYTES_MAX'],
+    ['Trailer section', 'The same', 'proxy/head/head.ts TRAILER_BYTES_MAX'],
     [
       'Request body read and dropped after an early answer',
       'The connection is closed instead of kept',

@@ -20,7 +20,7 @@ import type { Delta } from '../../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
 import { CONNECTION_BYTES } from '../../../src/proxy/net/caller-room.ts';
 import { ThreadContext } from '../../../src/proxy/http/context.ts';
-import { Head, INCOMPLETE } from '../../../src/proxy/http/head.ts';
+import { Head, INCOMPLETE } from '../../../src/proxy/head/head.ts';
 import { http1Connector } from '../../../src/proxy/http1/endpoint.ts';
 import { parseRequestHead } from '../../../src/proxy/http1/codec/request-head.ts';
 import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';

@@ -1,6 +1,6 @@
 /** Random requests, good and bad, as the bytes that a caller sends. */
 
-import { BAD, Head, INCOMPLETE } from '../../../src/proxy/http/head.ts';
+import { BAD, Head, INCOMPLETE } from '../../../src/proxy/head/head.ts';
 import { parseRequestHead } from '../../../src/proxy/http1/codec/request-head.ts';
 import { renderHead } from '../../../src/explain/request.ts';
 import { SESSION } from './config.ts';

@@ -1,7 +1,7 @@
 /** Takes one message body out of the framing that it comes in (RFC 9112 §6, §7.1). */
 
-import { FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, FRAMING_NONE } from '../../http/head.ts';
-import type { Rule } from '../../http/rule.ts';
+import { FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, FRAMING_NONE } from '../../head/head.ts';
+import type { Rule } from '../../head/rule.ts';
 import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from './chunked.ts';
 
 /** Where the content of a body goes. */

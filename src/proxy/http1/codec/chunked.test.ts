@@ -9,7 +9,7 @@ import {
   CHUNK_MORE,
   ChunkedDecoder,
 } from './chunked.ts';
-import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../http/head.ts';
+import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../head/head.ts';
 import { TRAILER_FIELDS_DROPPED } from './trailer.ts';
 
 /** A chunked body, what comes out of it, and the trailer lines that are passed on. */

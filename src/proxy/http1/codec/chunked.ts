@@ -13,7 +13,7 @@ import {
   TOKEN,
   VALUE,
 } from './grammar.ts';
-import type { Rule } from '../../http/rule.ts';
+import type { Rule } from '../../head/rule.ts';
 import { TrailerSection } from './trailer.ts';
 
 /** All bytes are consumed, the body goes on. */

@@ -1,6 +1,6 @@
 /** The fields that a Connection field names beyond its own options: they stay behind, in trailers too (RFC 9110 §7.6.1). */
 
-import { FIELD_CONNECTION, FIELD_STRIDE, type Head } from '../../http/head.ts';
+import { FIELD_CONNECTION, FIELD_STRIDE, type Head } from '../../head/head.ts';
 
 /** Lower-case names for the trailers of a chunked message; null, as nearly always, when there are none. */
 export function namedByConnection(data: Buffer, head: Head): ReadonlySet<string> | null {

@@ -25,7 +25,7 @@ import {
   INCOMPLETE,
   malformed,
   refuse,
-} from '../../http/head.ts';
+} from '../../head/head.ts';
 
 /** Fields that one message may name in Connection beside the known options: it bounds the work of dropping them. */
 const CONNECTION_NAMES_MAX = 32;

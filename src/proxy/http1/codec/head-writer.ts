@@ -16,7 +16,7 @@ import {
   FIELD_X_FORWARDED_HOST,
   FIELD_X_FORWARDED_PROTO,
   type Head,
-} from '../../http/head.ts';
+} from '../../head/head.ts';
 import type { Forwarding } from '../../http/source.ts';
 import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from './grammar.ts';
 import { copyTarget, isServerWide } from './target.ts';

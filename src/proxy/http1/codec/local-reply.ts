@@ -2,7 +2,7 @@
 
 import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
 import type { DateLine } from '../../http/date-line.ts';
-import { METHOD_HEAD } from '../../http/head.ts';
+import { METHOD_HEAD } from '../../head/head.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
 
 /** Failures of a request whose body cannot be read to its end any more: their answer is the last of the connection. */

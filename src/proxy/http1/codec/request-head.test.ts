@@ -27,7 +27,7 @@ import {
   METHOD_GET,
   METHOD_OPTIONS,
   METHOD_OTHER,
-} from '../../http/head.ts';
+} from '../../head/head.ts';
 import { parseRequestHead } from './request-head.ts';
 
 const H = 'Host: a\r\n';

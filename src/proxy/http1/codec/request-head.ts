@@ -49,7 +49,7 @@ import {
   METHOD_PUT,
   METHOD_TRACE,
   refuse,
-} from '../../http/head.ts';
+} from '../../head/head.ts';
 import { isAuthority, parseTarget } from './target.ts';
 
 /** Digits of Max-Forwards. */

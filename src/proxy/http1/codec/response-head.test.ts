@@ -24,7 +24,7 @@ import {
   INCOMPLETE,
   METHOD_GET,
   METHOD_HEAD,
-} from '../../http/head.ts';
+} from '../../head/head.ts';
 import { parseResponseHead } from './response-head.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';

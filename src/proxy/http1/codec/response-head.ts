@@ -36,7 +36,7 @@ import {
   malformed,
   METHOD_HEAD,
   refuse,
-} from '../../http/head.ts';
+} from '../../head/head.ts';
 
 /**
  * Parses a response head from `buf[start, end)` into `head`. `requestMethod` is the METHOD_* that it answers.

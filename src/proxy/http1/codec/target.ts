@@ -19,7 +19,7 @@ import {
   SPACE,
   ZERO,
 } from './grammar.ts';
-import { type Head, INCOMPLETE, malformed, METHOD_OPTIONS } from '../../http/head.ts';
+import { type Head, INCOMPLETE, malformed, METHOD_OPTIONS } from '../../head/head.ts';
 
 /** @returns the offset of the space after the target, INCOMPLETE or BAD */
 export function parseTarget(buf: Buffer, start: number, end: number, head: Head): number {

@@ -2,8 +2,8 @@
 import { wholeUpTo } from '../../net/copy-whole.ts';
 import { forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
 import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './grammar.ts';
-import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../http/head.ts';
-import type { Rule } from '../../http/rule.ts';
+import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../head/head.ts';
+import type { Rule } from '../../head/rule.ts';
 
 /**
  * Fields that a trailer section may not bring in: framing, routing, connection, authentication, request modifiers,
