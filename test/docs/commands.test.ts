@@ -16,7 +16,8 @@ const OPTIONS_OF: Readonly<Record<string, string>> = {
   bench: 'bench/options.ts',
   'bench:controller': 'bench/controller/options.ts',
   'bench:discovery': 'bench/discovery.ts',
-  fuzz: 'test/fuzz/main.ts',
+  fuzz: 'test/fuzz/options.ts',
+  properties: 'test/properties/options.ts',
 };
 const scripts = Object.keys(
   (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object }).scripts,

@@ -6,6 +6,7 @@
 import { appendFileSync } from 'node:fs';
 import { getTestContext } from 'node:test';
 import * as real from 'fast-check';
+import { tryMany } from './many.ts';
 import { readOrder } from './order.ts';
 import type { Tried } from './order.ts';
 
@@ -28,42 +29,20 @@ function assertMany<T>(
   if (only !== null && (only.test !== test || only.index !== index)) return undefined;
   const ordinary = parameters?.numRuns ?? RUNS_DEFAULT;
   const startedMs = performance.now();
-  // A seed or a path that a test fixes would try the same inputs again.
-  const free = parameters === undefined ? {} : withoutSeed(parameters);
-  const first = { ...free, numRuns: ordinary };
-  const more = {
-    ...free,
-    numRuns: only === null ? (ORDER.factor - 1) * ordinary : only.inputs,
-    interruptAfterTimeLimit: ORDER.ms,
-  };
-  const rounds = (only === null ? [first, more] : [more]).filter(({ numRuns }) => numRuns > 0);
-  let inputs = 0;
-  const done = (): void => {
+  const rounds =
+    only === null
+      ? { ordinary, more: (ORDER.factor - 1) * ordinary, ms: ORDER.ms }
+      : { ordinary: 0, more: only.inputs, ms: ORDER.ms };
+  const report = (inputs: number): void => {
     const ms = performance.now() - startedMs;
     const tried: Tried = { test, index, inputs, ordinary, ms };
     if (ORDER.report !== '') appendFileSync(ORDER.report, `${JSON.stringify(tried)}\n`);
   };
-  if (property.isAsync()) {
-    return (async () => {
-      for (const each of rounds) {
-        const details = await real.check(property as real.IAsyncProperty<T>, each);
-        inputs += details.numRuns;
-        if (details.failed) throw failure(await real.asyncDefaultReportMessage(details), details);
-      }
-      done();
-    })();
-  }
-  for (const each of rounds) {
-    const details = real.check(property as real.IProperty<T>, each);
-    inputs += details.numRuns;
-    if (details.failed) throw failure(real.defaultReportMessage(details), details);
-  }
-  done();
-  return undefined;
-}
-
-function failure<T>(message: string | undefined, { errorInstance }: real.RunDetails<T>): Error {
-  return new Error(message, { cause: errorInstance });
+  // A seed or a path that a test fixes would try the same inputs again.
+  const free = parameters === undefined ? {} : withoutSeed(parameters);
+  const inputs = tryMany(property, free, rounds);
+  if (typeof inputs === 'number') return report(inputs);
+  return (async () => report(await inputs))();
 }
 
 function withoutSeed<T>({

@@ -1,21 +1,22 @@
 /**
  * `npm run properties`: every test file with a property, with 50 times the inputs and fresh seeds. A failure prints its seed; what
- * it shows is a defect, of the code or of the test. Each property gets its ordinary inputs first. The time that is then left of
- * MAESH_TEST_INPUTS_SECONDS (280) is shared: the last lines say who got less than 50 times, and how many times. On a busy
- * machine that is fewer, but no failure. MAESH_TEST_INPUTS=200 multiplies more.
+ * it shows is a defect, of the code or of the test. Each property gets its ordinary inputs first. The time that is then left is
+ * shared: the last lines say who got less than 50 times, and how many times. On a busy machine that is fewer, but no failure.
  */
 
 import { execFile } from 'node:child_process';
 import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { commandLine } from '../support/command-line.ts';
+import { HELP, readOptions } from './options.ts';
 import { writeOrder } from './order.ts';
 import type { Order, Tried } from './order.ts';
 import { cheapFirst, shareOf } from './share.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const FACTOR = Number(process.env['MAESH_TEST_INPUTS'] ?? 50);
-const END_MS = performance.now() + Number(process.env['MAESH_TEST_INPUTS_SECONDS'] ?? 280) * 1_000;
+const { times: FACTOR, seconds: SECONDS, files: GIVEN } = commandLine(HELP, readOptions);
+const END_MS = performance.now() + SECONDS * 1_000;
 const WORKERS = Math.min(2, availableParallelism());
 /** Time of each property beyond its ordinary inputs, while all files run: enough for the cheap ones. */
 const FIRST_MS = 500;
@@ -82,14 +83,20 @@ async function all<T>(queue: T[], work: (item: T, waiting: number) => Promise<vo
   await Promise.all(Array.from({ length: WORKERS }, worker));
 }
 
+/** Files with properties. */
+function testFiles(): string[] {
+  if (GIVEN.length > 0) return GIVEN.map((file) => relative(ROOT, file));
+  return globSync('{src,test,demo,bench}/**/*.test.ts', { cwd: ROOT })
+    .filter((file) => /from 'fast-check'/.test(readFileSync(join(ROOT, file), 'utf8')))
+    .toSorted();
+}
+
 async function ordinary(): Promise<Property[]> {
-  const files = globSync('{src,test,demo,bench}/**/*.test.ts', { cwd: ROOT }).filter((file) =>
-    /from 'fast-check'/.test(readFileSync(join(ROOT, file), 'utf8')),
-  );
   const properties: Property[] = [];
-  await all(files.toSorted(), async (file) => {
-    const order = { factor: FACTOR, ms: FIRST_MS, only: null };
-    for (const tried of await run(relative('.', file), order)) {
+  await all(testFiles(), async (file) => {
+    const ms = Math.max(0, Math.min(FIRST_MS, END_MS - performance.now()));
+    const order = { factor: FACTOR, ms, only: null };
+    for (const tried of await run(file, order)) {
       properties.push({ file, tried, inputs: tried.inputs, ms: tried.ms });
     }
   });
@@ -137,9 +144,11 @@ rmSync(folder, { recursive: true });
 const short = properties.filter((each) => times(each) < FACTOR);
 for (const each of short.toSorted((one, other) => times(one) - times(other))) {
   const { tried, file, inputs } = each;
-  process.stdout.write(
-    `  ${times(each).toFixed(1)} times (${inputs} inputs): ${file}: ${tried.test}\n`,
-  );
+  const figure =
+    inputs === tried.ordinary
+      ? `only the ordinary ${inputs} inputs`
+      : `${times(each).toFixed(1)} times (${inputs} inputs)`;
+  process.stdout.write(`  ${figure}: ${file}: ${tried.test}\n`);
 }
 const inputs = properties.reduce((sum, each) => sum + each.inputs, 0);
 const starved = properties.filter((each) => times(each) < 1).length;

@@ -2,11 +2,12 @@
 
 import { registerHooks } from 'node:module';
 
+const HERE = new URL('.', import.meta.url).href;
 const WRAPPER = new URL('./fast-check.ts', import.meta.url).href;
 
 registerHooks({
   resolve(specifier, context, next) {
-    const isTest = specifier === 'fast-check' && context.parentURL !== WRAPPER;
+    const isTest = specifier === 'fast-check' && context.parentURL?.startsWith(HERE) !== true;
     return next(isTest ? WRAPPER : specifier, context);
   },
 });
