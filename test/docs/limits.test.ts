@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { SETTINGS } from '../../src/cli/settings.ts';
 import { ROWS } from '../../src/compile/annotation/table.ts';
-import { parseTables, readTables } from '../support/markdown-table.ts';
+import { parseItems } from '../support/markdown-list.ts';
+import { readTables } from '../support/markdown-table.ts';
 import { isBound, readConstants, showBound } from './limits/bounds.ts';
 import { LIMIT_SECTIONS, renderLimits } from './limits/limits-document.ts';
 
@@ -42,9 +43,11 @@ test('docs/limits-full.md is written from the rows and the code', () => {
   const text = renderLimits(constants);
   if (process.env['UPDATE'] === '1') writeFileSync(FULL, text);
   assert.equal(readFileSync(FULL, 'utf8'), text, 'rewrite it: UPDATE=1 npx node --test this file');
-  const shown = parseTables(text).flatMap((table) => table.rows);
-  for (const [, bound = '', , where = ''] of shown) {
-    assert.equal(valueOf(bound), constants.get(where.replaceAll('`', '')), where);
+  const shown = parseItems(text);
+  for (const item of shown) {
+    const [, bound = '', where = ''] =
+      /^\*\*.+\*\*: ([\d,]+ ?\w*) \((`.+` \w+)\)\. /.exec(item) ?? [];
+    assert.equal(valueOf(bound), constants.get(where.replaceAll('`', '')), item);
   }
   assert.equal(shown.length, rows.length);
 });

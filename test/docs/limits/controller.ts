@@ -8,21 +8,21 @@ export const CONTROLLER_LIMITS: LimitSection = {
   rows: [
     [
       'Retired ports of one Service',
-      'It gets no new ports until a quarantine is over, and a problem',
+      'A problem. The Service gets no new ports until a quarantine is over',
       'shadow/decide.ts RETIRED_PORTS_MAX',
     ],
     [
       'Ports of one Service that have a proxy port',
-      'Its further ports have none, and a problem',
+      'A problem. Further ports of the Service get none',
       'shadow/decide.ts SERVICE_PORTS_MAX',
     ],
     [
       'Ports read of one list of a shadow Service',
-      'The rest counts as damage, which is repaired and told',
+      'The rest counts as damage. It is repaired and reported',
       'shadow/read.ts PORTS_MAX',
     ],
     [
-      'Numbers of ports in one problem',
+      'Ports named in one problem',
       'It says how many more there are',
       'shadow/problems.ts PORTS_SHOWN_MAX',
     ],
@@ -33,26 +33,26 @@ export const CONTROLLER_LIMITS: LimitSection = {
     ],
     [
       "Steps of agents' progress that are kept",
-      'Every second one is dropped: ports are published a little later',
+      'Every second one is dropped. Ports are published a little later',
       'shadow/progress.ts STEPS_MAX',
     ],
     [
-      'Beginnings of quarantines that are remembered',
-      'Those that are over are forgotten',
+      'Starts of quarantines that are remembered',
+      'Those of finished quarantines are forgotten',
       'shadow/quarantine.ts TIMES_MAX',
     ],
     [
-      'Problems of shadow Services told at a time',
-      'New ones are not told until others are gone',
+      'Problems about shadow Services at a time',
+      'New ones wait until others are gone',
       'shadow/problems.ts PROBLEMS_MAX',
     ],
     [
-      'Wait between tries to read or write the CA',
-      'It is tried again after that, for as long as it takes',
+      'Longest wait between tries to read or write the CA',
+      'It tries again after that, without an end',
       'authority/authority.ts RETRY_MS_MAX',
     ],
     [
-      'Time of a request about the CA',
+      'Time limit of a request about the CA',
       'It fails, and is tried again',
       'authority/authority.ts REQUEST_TIMEOUT_MS',
     ],
@@ -63,7 +63,7 @@ export const CONTROLLER_LIMITS: LimitSection = {
     ],
     [
       'Steps of a CA rotation in one round',
-      'The next round goes on',
+      'The next round continues',
       'authority/authority.ts STEPS_MAX',
     ],
     [
@@ -77,8 +77,8 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'authority/token.ts TOKEN_LENGTH_MAX',
     ],
     [
-      'Accepted tokens that are remembered, as a hash',
-      'The one that was used longest ago is reviewed again',
+      'Hashes of accepted tokens that are remembered',
+      'The least recently used token is reviewed again',
       'authority/token.ts REMEMBERED_MAX',
     ],
     ['TokenReviews at a time', 'More wait', 'authority/token.ts REVIEWS_MAX'],
@@ -88,48 +88,48 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'authority/token.ts WAITING_MAX',
     ],
     [
-      'Time of a TokenReview, and of the wait for one',
+      'Time limit of a TokenReview, and of the wait for one',
       'A new agent is refused, and comes back; a connected one stays',
       'authority/token.ts REVIEW_TIMEOUT_MS',
     ],
     [
-      'Time of a request about the Lease',
-      'It fails; the leader tries again until its Lease is nearly over',
+      'Time limit of a request about the Lease',
+      'It fails. The leader tries again until its Lease is nearly over',
       'leader/leader-election.ts REQUEST_TIMEOUT_MS',
     ],
     [
-      'Duration that a Lease may claim',
-      'It is taken for one of this duration',
+      'Longest duration that a Lease may claim',
+      'A longer one counts as this long',
       'leader/lease.ts LEASE_MS_MAX',
     ],
     [
-      "Wait between tries to write a replica's Lease",
-      'It is tried again after that; after 15 s nobody waits for the replica',
+      "Longest wait between tries to write a replica's Lease",
+      'It tries again after that; after 15 s nobody waits for the replica',
       'leader/replica-leases.ts RETRY_MS_MAX',
     ],
     [
-      "Time of a request about a replica's Lease",
+      "Time limit of a request about a replica's Lease",
       'It fails, and is tried again',
       'leader/replica-leases.ts REQUEST_TIMEOUT_MS',
     ],
     [
-      'Other controllers that are looked at',
-      'Further ones are not waited for',
+      'Other replicas whose Leases are read',
+      'More are not waited for',
       'leader/replica-leases.ts REPLICAS_MAX',
     ],
     [
       "Characters of the name of a replica's Lease",
-      'The name has a hash of the identity instead',
+      'The name contains a hash of the identity instead',
       'leader/replica-leases.ts NAME_LENGTH_MAX',
     ],
     [
       'Problems that have an Event',
-      'The others are in `/api/problems` only; namespaces with many get the same number each',
+      'The others are only in `/api/problems`. Namespaces with many problems get the same number each',
       'events/event-recorder.ts PROBLEMS_MAX',
     ],
     [
       'Problems of one object that have an Event',
-      'The others are in `/api/problems` only, until one of these is gone',
+      'The others are only in `/api/problems`, until one of these is gone',
       'events/event-recorder.ts OBJECT_PROBLEMS_MAX',
     ],
     [
@@ -138,19 +138,19 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'events/event-recorder.ts FAILURES_MAX',
     ],
     [
-      'Wait between tries to write an Event',
-      'It is tried again after that',
+      'Longest wait between tries to write an Event',
+      'It tries again after that',
       'events/event-recorder.ts RETRY_MS_MAX',
     ],
     [
-      'Time of a request about an Event',
+      'Time limit of a request about an Event',
       'It fails, and is tried again',
       'events/event-recorder.ts REQUEST_TIMEOUT_MS',
     ],
     ['Bytes of the note of an Event', 'It is cut', 'events/event.ts NOTE_BYTES_MAX'],
     [
-      "Characters of an object's name in an Event's",
-      'It is cut; the hash after it tells Events apart',
+      "Characters of an object's name in the name of an Event",
+      'It is cut. A hash behind it keeps Events apart',
       'events/event.ts NAME_LENGTH_MAX',
     ],
     [
@@ -165,12 +165,12 @@ export const CONTROLLER_LIMITS: LimitSection = {
     ],
     [
       'Originals kept of one key of the cluster DNS',
-      'The first and the latest ones stay',
+      'The first and the latest ones are kept',
       'cluster-dns/backup.ts ORIGINALS_MAX',
     ],
     [
       'Bytes of all originals',
-      'The oldest of those that are not the first go; if that is not enough, a problem and nothing is written',
+      'The oldest are deleted, but never the first. If that is not enough, a problem, and nothing is written',
       'cluster-dns/backup.ts BACKUP_BYTES_MAX',
     ],
     [
@@ -179,13 +179,13 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'cluster-dns/backup.ts OBJECTS_MAX',
     ],
     [
-      'Writes in a row that lose against other writers',
-      'A problem; it is tried again, at most 30 s apart',
+      'Write conflicts in a row',
+      'A problem. It tries again, at most 30 s apart',
       'cluster-dns/cluster-dns-controller.ts RACES_MAX',
     ],
     [
-      'Tries to take the mesh domains out at uninstall',
-      'It fails, and nothing is deleted',
+      'Tries to remove the mesh domains at uninstall',
+      'Uninstalling fails, and nothing is deleted',
       'cluster-dns/cluster-dns-controller.ts RESTORE_TRIES_MAX',
     ],
     [
@@ -194,8 +194,8 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'cluster-dns/objects.ts PAGES_MAX',
     ],
     [
-      'Reverts of the entry within an hour',
-      'A problem; it is written every ten minutes only',
+      'Times that something reverts the entry within an hour',
+      'A problem. From then on the entry is written only every ten minutes',
       'cluster-dns/revert-watch.ts REVERTS_MAX',
     ],
     [
@@ -204,8 +204,8 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'cluster-dns/revert-watch.ts KEYS_MAX',
     ],
     [
-      'ConfigMaps of the cluster DNS that are followed',
-      'Others are looked at every 30 s',
+      'ConfigMaps of the cluster DNS that are watched',
+      'Others are read every 30 s',
       'cluster-dns/watch.ts FOLLOWED_MAX',
     ],
   ],

@@ -14,19 +14,23 @@ export const DATA_PATH_LIMITS: LimitSection = {
     ],
     [
       'Agents that have a problem of their own',
-      'The metrics count all',
+      'The metrics count all agents',
       'monitor/data-path/probe.ts PROBLEMS_MAX',
     ],
     ['Time for such a call', 'It counts as failed', 'monitor/data-path/call.ts CALL_TIMEOUT_MS'],
-    ['Time for its connection', 'The same', 'monitor/data-path/call.ts CONNECT_TIMEOUT_MS'],
     [
-      'Bytes that are read of its answer',
+      'Time for the connection of such a call',
+      'It counts as failed',
+      'monitor/data-path/call.ts CONNECT_TIMEOUT_MS',
+    ],
+    [
+      'Bytes read of the answer to such a call',
       'The rest is left out',
       'monitor/data-path/call.ts BODY_BYTES_MAX',
     ],
     [
       'Connections to the endpoint of these calls',
-      'The source that has most loses its oldest',
+      'The source with the most loses its oldest',
       'monitor/data-path/responder.ts CONNECTIONS_MAX',
     ],
     [

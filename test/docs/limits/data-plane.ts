@@ -4,7 +4,7 @@ import type { LimitSection } from './limit-section.ts';
 
 export const DATA_PLANE_LIMITS: LimitSection = {
   title: 'The data plane',
-  intro: 'Per thread or per connection, whatever the Service.',
+  intro: 'Per thread or per connection, for all Services.',
   rows: [
     [
       'Connections that wait to be accepted, per port and thread',
@@ -13,42 +13,42 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     ],
     [
       'Bytes per read',
-      'The rest comes with the next read; who reads slowly stops who sends',
+      'The rest comes with the next read. A slow reader slows the sender',
       'proxy/net/socket.ts READ_BYTES',
     ],
     [
       'Buffers of 16 KiB kept for later requests',
-      'Further ones are left to the garbage collector',
+      'More are left to the garbage collector',
       'proxy/net/context.ts SLABS_KEPT_MAX',
     ],
     [
       'Memory of a thread that the kernel reads and writes',
-      'Buffers beyond it are ordinary ones, and copied before they are sent',
+      'Buffers beyond it are ordinary ones. They are copied before they are sent',
       'proxy/net/system/kernel-interface.ts REGION_BYTES',
     ],
     [
       'Descriptors that a thread may have for connections',
-      'Further ones are refused as by the system',
+      'More are refused, as if the system had none left',
       'proxy/net/system/thread-marks.ts DESCRIPTORS_MAX',
     ],
     [
       'Events taken from the kernel at once',
-      'The others come with the next look',
+      'The others come with the next poll',
       'proxy/net/system/kernel-interface.ts EVENTS_MAX',
     ],
     [
-      'Looks at the kernel before timers and messages have their turn',
-      'They are late by as much as these looks take',
+      'Polls of the kernel before timers and messages have their turn',
+      'Timers and messages wait for as long as these polls take',
       'proxy/net/system/event-loop.ts ROUNDS_MAX',
     ],
     [
       'Events before timers and messages have their turn',
-      'As above',
+      'Timers and messages wait for as long as these events take',
       'proxy/net/system/event-loop.ts WORK_MAX',
     ],
     [
       'Longest wait of a thread without anything to do',
-      'It looks around and waits again',
+      'It checks for work and waits again',
       'proxy/net/system/event-loop.ts WAIT_MS_MAX',
     ],
     [
@@ -62,8 +62,8 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/net/system/system-listener.ts ACCEPTS_MAX',
     ],
     [
-      'Bytes that wait for a slow reader in a copy of their own',
-      'More keep the write buffer until it has taken them',
+      'Bytes for a slow reader that are copied to wait',
+      'More bytes keep the write buffer until the reader has taken them',
       'proxy/net/context.ts COPY_BYTES_MAX',
     ],
     [
@@ -83,38 +83,42 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     ],
     [
       'Chunk extensions of one body',
-      'The same',
+      '400 or 502; inside a body the connection is cut',
       'proxy/http1/codec/chunked.ts CHUNK_EXTENSION_BYTES_MAX',
     ],
-    ['Trailer section', 'The same', 'proxy/head/head.ts TRAILER_BYTES_MAX'],
+    [
+      'Trailer section',
+      '400 or 502; inside a body the connection is cut',
+      'proxy/head/head.ts TRAILER_BYTES_MAX',
+    ],
     [
       'Request body read and dropped after an early answer',
       'The connection is closed instead of kept',
       'proxy/http1/caller-request.ts DISCARD_BYTES_MAX',
     ],
     [
-      'Requests kept for the next callers, per thread',
-      'Further ones are left to the garbage collector',
+      'Request objects kept for the next callers, per thread',
+      'More are left to the garbage collector',
       'proxy/http1/request-pool.ts SPARES_MAX',
     ],
     [
-      'A connection of a caller keeps its request for so long after it',
-      'It goes to another caller',
+      "Time for which a caller's connection keeps its request object",
+      'Another caller can use the object',
       'proxy/http1/caller.ts SPARE_MS',
     ],
     [
-      'A caller that goes on sending after the last answer',
+      'Time for which a caller may keep sending after the last answer',
       'The connection is closed',
       'proxy/http1/caller.ts LINGER_MS_MAX',
     ],
     [
-      'Memory that one connection of a caller counts while it does nothing',
-      'Callers of one node together stay within `--caller-memory-max`',
+      'Memory that an idle caller connection counts as',
+      'All callers of one node together stay within `--caller-memory-max`',
       'proxy/net/caller-room.ts CONNECTION_BYTES',
     ],
     [
-      'File descriptors kept free for all but callers and their dials',
-      'A caller with more than its share makes room, or the new connection is closed at once',
+      'File descriptors reserved for other uses than callers and endpoints',
+      'A caller with more than its share is closed to make room, or the new connection is closed at once',
       'proxy/net/caller-room.ts DESCRIPTORS_KEPT',
     ],
     [
@@ -129,37 +133,37 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     ],
     [
       'Callers with a rate limit of their own',
-      'Larger tables are not made; callers share buckets',
+      'Larger tables are not created; callers share buckets',
       'proxy/ledger/caller-table.ts CALLERS_MAX',
     ],
     [
       'Source addresses of a Service with `sessionAffinity: ClientIP`, per node',
-      'The quietest source is forgotten and gets an endpoint anew',
+      'The source that was quiet for longest is forgotten, and gets a new endpoint',
       'proxy/ledger/source-table.ts SOURCES_MAX',
     ],
     [
       'Pods that a workload in a manifest stands for',
-      'A problem says so; further ones are left out',
+      'More are left out, with a problem',
       'kube/kind/workload.ts COPIES_MAX',
     ],
     [
       'Seconds of `sessionAffinityConfig.clientIP.timeoutSeconds`',
-      'A problem names it, and 10800 holds',
+      '10800 is used instead, with a problem',
       'kube/kind/service.ts AFFINITY_SECONDS_MAX',
     ],
     [
       'Retry tokens of a Service',
-      'The budget stays there',
+      'No more tokens are added',
       'proxy/policy/retry-budget.ts TOKENS_MAX',
     ],
     [
       'Recent failures of an endpoint that count as load',
-      'Further ones add nothing; half of them is forgotten in a second, and with each answer',
+      'More add nothing. Half of them are forgotten each second, and with each answer',
       'proxy/balance/penalty.ts PENALTY_MAX',
     ],
     [
       'Pairs of node and zone remembered per backend',
-      'All are forgotten and made anew',
+      'All are forgotten and created again',
       'proxy/balance/tiers.ts PLACES_MAX',
     ],
     [
@@ -183,58 +187,58 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/telemetry/access-log.ts QUEUE_BYTES_MAX',
     ],
     [
-      'Lines about broken rules of HTTP/1.1, a thread and minute',
-      'Left out, and counted in `skipped` of a later one',
+      'Log lines about broken rules of HTTP/1.1, per thread and minute',
+      'They are left out, and counted in `skipped` of a later line',
       'proxy/http/broken-rules.ts TELL_MAX',
     ],
     [
-      'Services and rules told apart in those lines, a thread',
+      'Services and rules that these log lines distinguish, per thread',
       'The oldest is forgotten',
       'proxy/http/broken-rules.ts KEYS_MAX',
     ],
     [
       'Access log buffers kept, per thread',
-      'Further ones are left to the garbage collector',
+      'More are left to the garbage collector',
       'proxy/telemetry/access-log.ts CHUNKS_KEPT_MAX',
     ],
     [
-      'Figures sampled per window of a Service',
+      'Samples per window of a Service',
       'Samples are further apart',
       'proxy/telemetry/service-stats.ts SAMPLES_PER_WINDOW_MAX',
     ],
     [
       'Time spent on breakers and health per 100 ms',
-      'The next tick goes on where this one stopped',
+      'The next tick continues where this one stopped',
       'proxy/policy/governor.ts TICK_MS_MAX',
     ],
     [
       'Endpoints of a Service judged by error rate per tick',
-      'The next tick goes on where this one stopped',
+      'The next tick continues where this one stopped',
       'proxy/policy/outlier-watch.ts VISITS_MAX',
     ],
     [
       'Time to compile the request path before ready',
-      'Ready without the rest of it',
+      'The process becomes ready without the rest of it',
       'proxy/thread/warm-up.ts TIME_MAX_MS',
     ],
     [
       'Ports, endpoints and identities of a change that a thread reads at a time',
-      'The next part is sent when this one is served; a Service is never cut',
+      'The next part is sent when this one is served. A Service is never split',
       'proxy/thread/delta-parts.ts PART_ITEMS_MAX',
     ],
     [
       'Restarts of the parts of the main thread within ten minutes',
-      'The process drains and ends with code 1',
+      'The process drains and exits with code 1',
       'base/supervisor.ts RESTARTS_MAX',
     ],
     [
-      'Slots of Services and endpoints that left',
-      'Their counters begin anew when they come back later',
+      'Slots kept for Services and endpoints that left',
+      'Their counters start at 0 when they come back later',
       'proxy/ledger/placement.ts QUARANTINE_MS',
     ],
     [
-      'Turns of the event loop that a closing port waits for a quiet moment',
-      'It closes as it is',
+      'Turns of the event loop for which a closing port waits for a short one',
+      'It is closed anyway',
       'proxy/net/close-quietly.ts TURNS_MAX',
     ],
   ],

@@ -1,5 +1,6 @@
-/** docs/limits-full.md, written from the tables beside this file and the constants of src. */
+/** docs/limits-full.md, written from the rows beside this file and the constants of src. */
 
+import { type Entry, renderList } from '../../support/markdown-list.ts';
 import { API_SERVER_LIMITS } from './api-server.ts';
 import { showBound } from './bounds.ts';
 import { CONTROLLER_LIMITS } from './controller.ts';
@@ -29,7 +30,7 @@ Every fixed bound in the code: what is bounded, the value, and what happens ther
 [limits.md](limits.md).
 
 This file is written by \`UPDATE=1 npx node --test test/docs/limits.test.ts\`. The values are read from the code, the words are in
-\`test/docs/limits/\`. A test fails when a bound in the code has no row, or a row has no bound.
+\`test/docs/limits/\`. A test fails when a bound in the code is missing here, or the other way round.
 
 ${sections.join('\n')}`;
 }
@@ -38,27 +39,10 @@ function renderSection(
   { title, intro, rows }: LimitSection,
   constants: ReadonlyMap<string, number>,
 ): string {
-  const cells = rows.map(([what, then, where]) => {
+  const entries = rows.map(([what, then, where]): Entry => {
     const value = constants.get(where);
     const bound = value === undefined ? 'gone' : showBound(where, value);
-    return [what, bound, then, `\`${where.replace(' ', '` ')}`];
+    return [`**${what}**: ${bound} (\`${where.replace(' ', '` ')}).`, `${then}.`];
   });
-  const table = renderTable([['What', 'Bound', 'Then', 'In the code'], ...cells]);
-  return `## ${title}\n\n${intro === '' ? '' : `${intro}\n\n`}${table}`;
-}
-
-/** As the formatter writes it: columns padded to their widest cell. */
-function renderTable(rows: readonly (readonly string[])[]): string {
-  const escaped = rows.map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
-  const widths = (escaped[0] ?? []).map((_, at) =>
-    Math.max(...escaped.map((row) => (row[at] ?? '').length)),
-  );
-  const line = (row: readonly string[], fill: string): string =>
-    `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0, fill)).join(' | ')} |\n`;
-  const [head = [], ...body] = escaped;
-  const ruler = line(
-    widths.map(() => ''),
-    '-',
-  );
-  return `${line(head, ' ')}${ruler}${body.map((row) => line(row, ' ')).join('')}`;
+  return `## ${title}\n\n${intro === '' ? '' : `${intro}\n\n`}${renderList(entries)}`;
 }

@@ -8,16 +8,16 @@ export const MANIFESTS_LIMITS: LimitSection = {
   rows: [
     [
       'Size of a file',
-      'A problem; its last good objects stay',
+      'A problem. The last good objects of the file stay',
       'kube/folder/disk.ts FILE_BYTES_MAX',
     ],
     [
-      'Files that are followed',
+      'Files that are watched',
       'The others are left out, with a problem',
       'kube/folder/tree.ts FILES_MAX',
     ],
     [
-      'Folders that are followed',
+      'Folders that are watched',
       'The others are left out, with a problem',
       'kube/folder/tree.ts FOLDERS_MAX',
     ],
@@ -26,17 +26,25 @@ export const MANIFESTS_LIMITS: LimitSection = {
       'Deeper ones are left out, with a problem',
       'kube/folder/tree.ts FOLDER_DEPTH_MAX',
     ],
-    ['Symbolic links on one path', 'As if the path did not exist', 'kube/folder/disk.ts LINKS_MAX'],
-    ['A file that never stops changing', 'It is read as it is', 'kube/folder/holds.ts HOLD_MS_MAX'],
+    ['Symbolic links on one path', 'The path counts as missing', 'kube/folder/disk.ts LINKS_MAX'],
+    [
+      'Time for which a file may keep changing before it is read',
+      'It is read as it is',
+      'kube/folder/holds.ts HOLD_MS_MAX',
+    ],
     [
       'Depth of a document',
-      "A problem; the file's last good objects stay",
+      'A problem. The last good objects of the file stay',
       'kube/text/place.ts DEPTH_MAX',
     ],
     ['Aliases in a document', 'A problem ("billion laughs")', 'kube/text/yaml.ts ALIASES_MAX'],
     ['Growth of a document by its aliases', 'A problem', 'kube/text/yaml.ts ALIAS_GROWTH_MAX'],
     ['Keys that "<<" merges in a document', 'A problem', 'kube/text/yaml.ts MERGED_KEYS_MAX'],
-    ['Lists in Lists', 'A problem; the inner List is left out', 'kube/piece.ts LIST_DEPTH_MAX'],
+    [
+      'Depth of Lists in Lists',
+      'A problem; the inner List is left out',
+      'kube/piece.ts LIST_DEPTH_MAX',
+    ],
     ['Problems listed per file', 'The last one counts the rest', 'kube/manifest.ts PROBLEMS_MAX'],
     ['Characters of a value shown in a problem', 'It is cut', 'kube/show.ts LENGTH_MAX'],
     ['The same, for problems of the compiler', 'It is cut', 'compile/object-problem.ts VALUE_MAX'],
@@ -51,7 +59,7 @@ export const MANIFESTS_LIMITS: LimitSection = {
       'compile/expression/parse.ts DEPTH_MAX',
     ],
     [
-      'New problems told in the log at a time',
+      'New problems logged at a time',
       'The rest is counted; all are in `/api/problems`',
       'admin/problem-log.ts SHOWN_MAX',
     ],
