@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CLUSTER_SETTINGS } from '../../src/cli/cluster-settings.ts';
 import { ALL_SETTINGS, SETTINGS } from '../../src/cli/settings.ts';
-import { readTables } from '../support/markdown-table.ts';
+import { readItems } from '../support/markdown-list.ts';
 
 test('docs/ports.md has every setting that listens, with its default', () => {
-  const shown = readTables('ports.md')[0]?.rows.map(([port, , setting, byDefault]) => ({
-    port,
-    setting,
-    byDefault,
-  }));
+  const shown = readItems('ports.md', '# Ports').map((item) => {
+    const facts = /^\*\*(\d+)\*\*, (?:UDP, )?TCP: (`--[a-z-]+`), default (`[^`]+`)\. /.exec(item);
+    assert.ok(facts !== null, item);
+    return { port: facts[1], setting: facts[2], byDefault: facts[3] };
+  });
   const listening = [...ALL_SETTINGS, ...CLUSTER_SETTINGS].filter(
     (setting) => setting.name !== 'controller' && /^\S+:\d+$/.test(setting.default),
   );

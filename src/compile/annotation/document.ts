@@ -103,8 +103,14 @@ function renderRow(row: AnnotationRow): string {
 
 ${row.text.replaceAll('. ', '.\n')}
 
-- Value: ${row.type.name}
+${renderItem(`Value: ${row.type.name}`)}
 - Default: ${row.default}
 - Example: \`${ANNOTATION_PREFIX}${row.name}: ${JSON.stringify(row.example)}\`
 `;
+}
+
+/** A list item, in lines that fit a terminal. */
+function renderItem(text: string): string {
+  const lines = text.match(/\S.{0,155}(?= |$)/g) ?? [];
+  return `- ${lines.join('\n  ')}`;
 }
