@@ -89,6 +89,8 @@ test('readUpSettings() takes every setting from every source', () => {
     'head-fields-max': ['50'],
     'head-timeout': ['5s'],
     'caller-idle-timeout': ['1m'],
+    'peer-timeout': ['30s'],
+    'unacknowledged-timeout': ['10m'],
     'caller-connections-max': ['100'],
     'caller-memory-max': ['64MiB'],
     'trusted-source': ['10.0.0.0/8', '::1'],

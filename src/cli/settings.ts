@@ -126,6 +126,18 @@ export const SETTINGS = {
     '3m',
     'Close a caller connection that has had no request for this long.',
   ]),
+  peerTimeout: one('Proxy', [
+    'peer-timeout',
+    duration('0s', '2h', 1_000),
+    '2m',
+    'Close a connection whose peer vanished without closing it, as when its node loses power, after this time (TCP keep-alive). `0s` turns this off.',
+  ]),
+  unacknowledgedTimeout: one('Proxy', [
+    'unacknowledged-timeout',
+    duration('0s', '1h'),
+    '0s',
+    'Close a connection whose peer has not taken waiting bytes for this long (`TCP_USER_TIMEOUT`), even if it is alive and does not read. If set, it replaces `--peer-timeout` as the end of a silent peer. `0s` leaves it to the kernel: some 15 minutes. Only with `--sockets system`.',
+  ]),
   callerConnectionsMax: one('Proxy', [
     'caller-connections-max',
     integer(1, 1_000_000),
@@ -251,6 +263,8 @@ export function readProxySettings(reader: SettingReader): ProxySettings {
     headFieldsMax: reader.one(SETTINGS.headFieldsMax),
     headTimeoutMs: reader.one(SETTINGS.headTimeout),
     callerIdleMs: reader.one(SETTINGS.callerIdleTimeout),
+    peerTimeoutMs: reader.one(SETTINGS.peerTimeout),
+    unacknowledgedTimeoutMs: reader.one(SETTINGS.unacknowledgedTimeout),
     callerConnectionsMax: reader.one(SETTINGS.callerConnectionsMax),
     callerMemoryBytes: reader.one(SETTINGS.callerMemoryMax),
     trustedSources: reader.list(SETTINGS.trustedSources),

@@ -11,6 +11,10 @@ export interface ProxySettings {
   readonly headTimeoutMs: number;
   /** An idle connection of a caller is closed after this time. */
   readonly callerIdleMs: number;
+  /** A peer that does not answer the kernel for this long is gone; whole seconds, 0 asks nobody. */
+  readonly peerTimeoutMs: number;
+  /** A peer that takes nothing for this long, though bytes wait for it, is gone; 0 leaves it to the kernel. */
+  readonly unacknowledgedTimeoutMs: number;
   /** Connections of callers per thread; beyond it those with more than their share make room. */
   readonly callerConnectionsMax: number;
   /** What all callers may hold on all threads: connections, partial heads, kept bodies, what slow readers have not taken. */
@@ -48,6 +52,8 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   headFieldsMax: 100,
   headTimeoutMs: 10_000,
   callerIdleMs: 180_000,
+  peerTimeoutMs: 120_000,
+  unacknowledgedTimeoutMs: 0,
   callerConnectionsMax: 16_384,
   callerMemoryBytes: 268_435_456,
   halfClosedCallers: false,

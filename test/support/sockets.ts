@@ -5,8 +5,13 @@
  *   MAESH_SOCKETS=system node --test test/proxy/*.test.ts
  */
 
-import { type ProxySettings, SOCKET_CHOICES } from '../../src/model/settings.ts';
+import {
+  DEFAULT_PROXY_SETTINGS,
+  type ProxySettings,
+  SOCKET_CHOICES,
+} from '../../src/model/settings.ts';
 import { peerProbe } from '../../src/base/libc.ts';
+import { keepAliveOf } from '../../src/proxy/net/keep-alive.ts';
 import { openSockets } from '../../src/proxy/net/open-sockets.ts';
 import { RuntimeSockets } from '../../src/proxy/net/runtime/runtime-sockets.ts';
 import type { Sockets } from '../../src/proxy/net/socket.ts';
@@ -22,8 +27,9 @@ export function testSockets(): Sockets {
 
 function open(choice: ProxySettings['sockets']): Sockets {
   // Of the processes of maesh, only those that `bin/maesh` starts ask the kernel about peers.
-  if (choice === 'runtime') return new RuntimeSockets(peerProbe(true));
-  return openSockets(choice, shareMarks()).sockets;
+  if (choice === 'runtime')
+    return new RuntimeSockets(peerProbe(true), keepAliveOf(DEFAULT_PROXY_SETTINGS));
+  return openSockets({ ...DEFAULT_PROXY_SETTINGS, sockets: choice }, shareMarks()).sockets;
 }
 
 function chosen(): ProxySettings['sockets'] {

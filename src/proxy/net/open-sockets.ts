@@ -2,6 +2,7 @@
 
 import { isTuned, peerProbe } from '../../base/libc.ts';
 import type { ProxySettings } from '../../model/settings.ts';
+import { type KeepAlive, keepAliveOf } from './keep-alive.ts';
 import { probeHandles, RuntimeSockets } from './runtime/runtime-sockets.ts';
 import type { Sockets } from './socket.ts';
 import { openKernel } from './system/kernel.ts';
@@ -16,28 +17,38 @@ export interface Opened {
   readonly reason: string;
 }
 
+export type OpenSettings = Pick<
+  ProxySettings,
+  'sockets' | 'peerTimeoutMs' | 'unacknowledgedTimeoutMs'
+>;
+
 /** `marks` is what `shareMarks` made for this thread. @throws with `system`, where that cannot be */
-export function openSockets(choice: ProxySettings['sockets'], marks: SharedArrayBuffer): Opened {
+export function openSockets(settings: OpenSettings, marks: SharedArrayBuffer): Opened {
+  const choice = settings.sockets;
+  const keepAlive = keepAliveOf(settings);
   // A process that `bin/maesh` has not started would be told by the runtime that this is an experiment.
   const isWanted = choice === 'system' || (choice === 'auto' && isTuned);
-  if (!isWanted) return { sockets: runtime(), reason: '' };
+  if (!isWanted) return { sockets: runtime(keepAlive), reason: '' };
   try {
-    return { sockets: system(marks), reason: '' };
+    return { sockets: system(marks, keepAlive), reason: '' };
   } catch (error) {
     if (choice === 'system') throw error;
-    return { sockets: runtime(), reason: error instanceof Error ? error.message : String(error) };
+    return {
+      sockets: runtime(keepAlive),
+      reason: error instanceof Error ? error.message : String(error),
+    };
   }
 }
 
 /** @throws where the kernel or the runtime do not do as they should */
-function system(marks: SharedArrayBuffer): Sockets {
+function system(marks: SharedArrayBuffer, keepAlive: KeepAlive): Sockets {
   const kernel = openKernel(marksOf(marks));
   selfTest(kernel);
-  return new SystemSockets(new ThreadIo(kernel));
+  return new SystemSockets(new ThreadIo(kernel, undefined, keepAlive));
 }
 
-function runtime(): RuntimeSockets {
-  return new RuntimeSockets(peerProbe());
+function runtime(keepAlive: KeepAlive): RuntimeSockets {
+  return new RuntimeSockets(peerProbe(), keepAlive);
 }
 
 /** Call once before listening. */

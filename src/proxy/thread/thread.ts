@@ -33,7 +33,7 @@ const log = relayedLog();
 const guard = new Guard(systemClock, log);
 /** Timers of requests are armed by what peers send. */
 const clock = guard.clock('proxy');
-const opened = openSockets(settings.sockets, marks);
+const opened = openSockets(settings, marks);
 const context = new ThreadContext({
   clock,
   random: systemRandom,

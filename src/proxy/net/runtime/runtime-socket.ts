@@ -9,6 +9,7 @@
 
 import net from 'node:net';
 import type { PeerProbe } from '../../../base/libc.ts';
+import type { KeepAlive } from '../keep-alive.ts';
 import {
   type Accepted,
   type DialOwner,
@@ -26,12 +27,24 @@ export interface RuntimeParts {
   readonly readBuffer: Buffer;
   /** Null where the kernel cannot be asked: then less is noticed of peers that are not read from or written to. */
   readonly probe: PeerProbe | null;
+  readonly keepAlive: KeepAlive;
   /** Whether accepted sockets are adopted by their handles. */
   readonly handlesWork: boolean;
 }
 
 interface HandleHolder {
-  _handle?: { readonly fd?: number; readonly writeQueueSize?: number } | null;
+  _handle?: {
+    readonly fd?: number;
+    readonly writeQueueSize?: number;
+    setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
+  } | null;
+}
+
+/** Accepted sockets have it from their listener. The runtime has no name for it there. */
+export function keepAcceptedAlive(server: net.Server, keepAlive: KeepAlive): void {
+  const { idleSeconds, intervalSeconds, probes } = keepAlive;
+  const handle = (server as HandleHolder)._handle;
+  if (idleSeconds > 0) handle?.setKeepAlive?.(true, idleSeconds, intervalSeconds, probes);
 }
 
 /** A connection that was accepted with `pauseOnConnect`. */
@@ -73,7 +86,7 @@ export class RuntimeAccepted implements Accepted {
 }
 
 export function dialRuntime(sockets: RuntimeParts, target: Target, owner: DialOwner): Socket {
-  const { readBuffer, probe } = sockets;
+  const { readBuffer, probe, keepAlive } = sockets;
   const inner: PatientSocket = new PatientSocket({
     allowHalfOpen: true,
     onread: {
@@ -87,6 +100,9 @@ export function dialRuntime(sockets: RuntimeParts, target: Target, owner: DialOw
   const socket = new RuntimeSocket(inner, probe);
   inner.onWriteFailed = () => guard(socket, owner, () => owner.onWriteFailed());
   inner.setNoDelay();
+  const { idleSeconds, intervalSeconds, probes } = keepAlive;
+  if (idleSeconds > 0)
+    inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
   inner.connect({ host: target.address, port: target.port }, () =>
     guard(socket, owner, () => owner.onConnect()),
   );

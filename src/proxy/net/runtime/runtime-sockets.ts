@@ -2,6 +2,7 @@
 
 import net from 'node:net';
 import type { PeerProbe } from '../../../base/libc.ts';
+import { type KeepAlive, NO_KEEP_ALIVE } from '../keep-alive.ts';
 import {
   BACKLOG,
   type DialOwner,
@@ -14,7 +15,13 @@ import {
   type Sockets,
   type Target,
 } from '../socket.ts';
-import { dialRuntime, RuntimeAccepted, type RuntimeParts, wrapHandle } from './runtime-socket.ts';
+import {
+  dialRuntime,
+  keepAcceptedAlive,
+  RuntimeAccepted,
+  type RuntimeParts,
+  wrapHandle,
+} from './runtime-socket.ts';
 
 export class RuntimeSockets implements Sockets, RuntimeParts {
   readonly kind = 'runtime';
@@ -22,10 +29,12 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
   readonly copies = false;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly probe: PeerProbe | null;
+  readonly keepAlive: KeepAlive;
   handlesWork = true;
 
-  constructor(probe: PeerProbe | null) {
+  constructor(probe: PeerProbe | null, keepAlive = NO_KEEP_ALIVE) {
     this.probe = probe;
+    this.keepAlive = keepAlive;
   }
 
   allocate(bytes: number): Buffer<ArrayBuffer> {
@@ -55,6 +64,7 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
       server.once('error', reject);
       server.listen({ host, port, backlog: BACKLOG, reusePort: true }, () => {
         server.removeListener('error', reject);
+        keepAcceptedAlive(server, this.keepAlive);
         // What fails later is a single accept (too many open files); the listener goes on.
         server.on('error', () => owner.onAcceptFailed());
         const bound = server.address();

@@ -14,8 +14,10 @@ import {
   SO_REUSEADDR,
   SO_REUSEPORT,
   SOL_SOCKET,
+  TCP_KEEPIDLE,
   TCP_NODELAY,
 } from './kernel-interface.ts';
+import { setKeepAlive } from './keep-alive-options.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
 import { addressIn, AF_INET, portIn, putAddress } from './socket-address.ts';
 
@@ -23,6 +25,7 @@ const HOST = '127.0.0.1';
 const WORD = Buffer.from('self-test');
 const GENERATION = 0x12345678;
 const WAIT_MS = 1_000;
+const KEEP_ALIVE = { idleSeconds: 77, intervalSeconds: 7, probes: 3, unacknowledgedMs: 0 };
 
 /** @throws with what did not do as it should */
 export function selfTest(kernel: Kernel): void {
@@ -38,6 +41,7 @@ export function selfTest(kernel: Kernel): void {
     check(kernel.setOption(listener, SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
     check(kernel.setOption(listener, SOL_SOCKET, SO_REUSEPORT, 1), 'setsockopt');
     check(kernel.setOption(listener, IPPROTO_TCP, TCP_NODELAY, 1), 'setsockopt');
+    check(setKeepAlive(kernel, listener, KEEP_ALIVE), 'setsockopt');
     check(kernel.bind(listener, putAddress(kernel.memory, HOST, 0)), 'bind');
     check(kernel.listen(listener, 1), 'listen');
     expect(kernel.accept(listener), -EAGAIN, 'accept4 of nobody');
@@ -52,6 +56,8 @@ export function selfTest(kernel: Kernel): void {
     const theirs = opened(kernel.accept(listener), 'accept4');
     if (addressIn(kernel.memory) !== HOST) throw new Error('accept4 gave another address');
     expect(kernel.option(theirs, IPPROTO_TCP, TCP_NODELAY), 1, 'TCP_NODELAY of accepted sockets');
+    const idleSeconds = kernel.option(theirs, IPPROTO_TCP, TCP_KEEPIDLE);
+    expect(idleSeconds, KEEP_ALIVE.idleSeconds, 'TCP_KEEPIDLE of accepted sockets');
     expect(kernel.receive(ours, READ_AT, WORD.length), -EAGAIN, 'recv of nothing');
     WORD.copy(kernel.memory, STAGE_AT);
     expect(kernel.send(theirs, STAGE_AT, WORD.length), WORD.length, 'send');

@@ -20,6 +20,7 @@ import {
   SOL_SOCKET,
   TCP_NODELAY,
 } from './kernel-interface.ts';
+import { setKeepAlive } from './keep-alive-options.ts';
 import { addressIn, AF_INET6, familyOf, portIn, putAddress } from './socket-address.ts';
 import { SystemSocket } from './system-socket.ts';
 import type { ThreadIo } from './thread-io.ts';
@@ -49,8 +50,9 @@ function open(io: ThreadIo, at: ListenAt, owner: ListenOwner): ListeningSocket {
   try {
     must(kernel.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1), 'setsockopt');
     must(kernel.setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1), 'setsockopt');
-    // Accepted sockets have it from their listener.
+    // Accepted sockets have these from their listener.
     must(kernel.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1), 'setsockopt');
+    must(setKeepAlive(kernel, fd, io.keepAlive), 'setsockopt');
     if (family === AF_INET6) must(kernel.setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0), 'setsockopt');
     must(kernel.bind(fd, putAddress(kernel.memory, at.address, at.port)), 'bind');
     must(kernel.listen(fd, BACKLOG), 'listen');

@@ -21,6 +21,7 @@ import {
 } from '../socket.ts';
 import { EAGAIN, ECONNRESET, EINPROGRESS, EINTR, EPIPE, errorOf } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
+import { setKeepAlive } from './keep-alive-options.ts';
 import {
   EPOLLERR,
   EPOLLET,
@@ -96,6 +97,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
       return socket;
     }
     kernel.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    setKeepAlive(kernel, fd, io.keepAlive);
     const result = kernel.connect(fd, putAddress(kernel.memory, target.address, target.port));
     if (result < 0 && result !== -EINPROGRESS && result !== -EINTR) socket.#fail(-result);
     else socket.#watch(BOTH);

@@ -1,5 +1,6 @@
 /** What all sockets of a thread share: its kernel, its memory, its event loop. */
 
+import { type KeepAlive, NO_KEEP_ALIVE } from '../keep-alive.ts';
 import { EventLoop, type Planner } from './event-loop.ts';
 import type { Kernel } from './kernel-interface.ts';
 import { Region } from './region.ts';
@@ -9,11 +10,13 @@ export class ThreadIo {
   readonly kernel: Kernel;
   readonly region: Region;
   readonly loop: EventLoop;
+  readonly keepAlive: KeepAlive;
   /** Negative while there is none. */
   #spare: number;
 
   /** @throws when the kernel refuses */
-  constructor(kernel: Kernel, planner?: Planner) {
+  constructor(kernel: Kernel, planner?: Planner, keepAlive = NO_KEEP_ALIVE) {
+    this.keepAlive = keepAlive;
     this.kernel = kernel;
     this.region = new Region(kernel.memory);
     this.loop = new EventLoop(kernel, planner);

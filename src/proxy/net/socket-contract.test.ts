@@ -1,0 +1,122 @@
+/** What holds for sockets of both kinds, whoever makes the system calls. */
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { DEFAULT_PROXY_SETTINGS } from '../../model/settings.ts';
+import { openSockets } from './open-sockets.ts';
+import { type DialOwner, type Socket, SOCKET_KINDS, type Sockets } from './socket.ts';
+import { shareMarks } from './system/thread-marks.ts';
+
+const HOST = '127.0.0.1';
+/** What `SystemSockets` has lasts as long as the thread. */
+const opened = new Map(
+  SOCKET_KINDS.map((sockets) => [
+    sockets,
+    openSockets({ ...DEFAULT_PROXY_SETTINGS, sockets, peerTimeoutMs: 400_000 }, shareMarks())
+      .sockets,
+  ]),
+);
+
+function contract(name: string, run: (sockets: Sockets, t: TestContext) => Promise<void>): void {
+  for (const kind of SOCKET_KINDS)
+    test(`${kind}: ${name}`, (t) => run(opened.get(kind) as Sockets, t));
+}
+
+/** One end of a connection. */
+class End implements DialOwner {
+  readonly told: string[] = [];
+  #wanted = '';
+  #resolve = (): void => undefined;
+
+  onConnect(): void {
+    this.#tell('connect');
+  }
+
+  onData(_data: Buffer, length: number): void {
+    this.#tell(`data ${length}`);
+  }
+
+  onEnd(): void {
+    this.#tell('end');
+  }
+
+  onDrain(): void {
+    this.#tell('drain');
+  }
+
+  onWriteFailed(): void {
+    this.#tell('write failed');
+  }
+
+  onClose(error: { readonly code?: string } | null): void {
+    this.#tell(`close ${error?.code ?? ''}`);
+  }
+
+  onDefect(error: unknown): void {
+    throw error;
+  }
+
+  /** Resolves when it is told something that begins so. */
+  until(wanted: string): Promise<void> {
+    if (this.told.some((each) => each.startsWith(wanted))) return Promise.resolve();
+    this.#wanted = wanted;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#resolve = resolve;
+    return promise;
+  }
+
+  #tell(what: string): void {
+    this.told.push(what);
+    if (this.#wanted !== '' && what.startsWith(this.#wanted)) this.#resolve();
+  }
+}
+
+interface Pair {
+  readonly caller: Socket;
+  readonly callerEnd: End;
+  readonly accepted: Socket;
+  readonly acceptedEnd: End;
+}
+
+/** A connection of a thread with itself. */
+async function pair(sockets: Sockets, t: TestContext): Promise<Pair> {
+  const { promise, resolve } = Promise.withResolvers<Socket>();
+  const acceptedEnd = new End();
+  const listener = await sockets.listen(
+    { address: HOST, port: 0 },
+    { onAccept: (accepted) => resolve(accepted.adopt(acceptedEnd)), onAcceptFailed: assert.fail },
+  );
+  const callerEnd = new End();
+  const caller = sockets.dial({ address: HOST, port: listener.port }, callerEnd);
+  const [accepted] = await Promise.all([promise, callerEnd.until('connect')]);
+  t.after(() => {
+    caller.destroy();
+    accepted.destroy();
+    listener.close();
+  });
+  return { caller, callerEnd, accepted, acceptedEnd };
+}
+
+/** Until the kernel asks the peer of a connection, as it tells itself, in seconds; NaN when it does not. */
+function keepAliveSeconds(localPort: number, remotePort: number): number {
+  const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0');
+  const line = readFileSync('/proc/net/tcp', 'latin1')
+    .split('\n')
+    .find((each) => each.includes(`0100007F:${hex(localPort)} 0100007F:${hex(remotePort)} 01`));
+  // 02 is the timer of keep-alive, in hundredths of a second.
+  return Number.parseInt(/ 02:([0-9A-F]{8}) /.exec(line ?? '')?.[1] ?? '', 16) / 100;
+}
+
+contract(
+  'both ends of a connection ask whether the other one is still there',
+  async (sockets, t) => {
+    const { caller } = await pair(sockets, t);
+    const { localPort, remotePort } = caller.ends();
+    for (const seconds of [
+      keepAliveSeconds(localPort, remotePort),
+      keepAliveSeconds(remotePort, localPort),
+    ])
+      assert(seconds > 150 && seconds <= 200, `${seconds}`);
+  },
+);
