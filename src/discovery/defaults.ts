@@ -13,6 +13,7 @@ import type { Service } from '../model/service.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
 import type { Columns } from './rows.ts';
+import { isScheme, spokenOf } from './scheme.ts';
 import { POLICY_TERMS, TERMS, WORDS } from './vocabulary.ts';
 
 /** What the Services of a part share. */
@@ -64,16 +65,21 @@ function policiesOf(value: unknown, table: readonly Policies[]): Policies {
   return policies;
 }
 
+/** So that all of them have one shape. */
+const BACKEND_SHAPE = { id: '', service: '', protocol: '', tls: false, endpoints: [] };
+
 function completePort(port: Fields, service: string, columns: Columns): void {
   textField(port, 'name', '');
   portField(port, 'port');
   countField(port, 'proxyPort', 0);
-  textField(port, 'protocol', 'http');
-  const backend = asFields(port['backend'], 'backend');
-  const id = textField(backend, 'id');
-  textField(backend, 'service', service);
-  textField(backend, 'scheme', 'http');
-  backend['endpoints'] = listField(backend, 'endpoints').map((value) =>
+  const protocol = textField(port, 'protocol', 'http');
+  const { scheme = 'http', ...sent } = asFields(port['backend'], 'backend');
+  if (!isScheme(scheme)) throw new MeshError('invalid_input', '"scheme" is not known');
+  const backend: Fields = { ...BACKEND_SHAPE, ...sent, ...spokenOf(scheme, protocol) };
+  port['backend'] = backend;
+  const id = textField(sent, 'id');
+  backend['service'] = textField(sent, 'service', service);
+  backend['endpoints'] = listField(sent, 'endpoints').map((value) =>
     completeEndpoint(value, columns),
   );
   TERMS.backend.complete(backend);

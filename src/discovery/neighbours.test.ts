@@ -10,12 +10,13 @@ import { test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
-import type { Delta } from '../model/service.ts';
+import { carriageOf, type Delta } from '../model/service.ts';
 import { copyPath, readCopy, writeCopy } from './copy.ts';
 import { FLAG, FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
-import { readHello } from './hello.ts';
-import { readPart, type Part } from './part.ts';
+import { FIRST_CAPABILITIES, readHello } from './hello.ts';
+import { encodeParts, readPart, type Part } from './part.ts';
 import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
+import type { SentBackend } from './scheme.ts';
 import { Pool } from './pool.ts';
 import { MeshState } from './mesh-state.ts';
 import {
@@ -26,6 +27,7 @@ import {
   rawAgent,
   rawController,
   recordingLog,
+  sent,
   service,
   startAgent,
   startServer,
@@ -35,6 +37,8 @@ import {
   type RawPeer,
 } from './stream.fixture.ts';
 import { needsOf, ObjectTerms } from './vocabulary.ts';
+
+type Sent = ReturnType<typeof sent>;
 
 const FIRST = join(import.meta.dirname, 'testdata/first');
 const MUST = FLAG.mustUnderstand;
@@ -62,6 +66,11 @@ test('the parts that the first version sent are read as it meant them', () => {
   const services = content.services.map((each) => ({
     ...each,
     policies: { ...DEFAULT_POLICIES, ...each.policies },
+    ports: each.ports.map(({ backend, ...port }) => {
+      const { scheme, ...rest } = backend as unknown as SentBackend;
+      assert.equal(scheme, 'http');
+      return { ...port, backend: { ...rest, protocol: 'http/1.1' as const, tls: false } };
+    }),
   }));
   const identities = content.identities.map((each) => ({ ...each, doubt: '' as const }));
   assert.deepEqual(part, partOf({ ...content, services, identities }));
@@ -91,28 +100,30 @@ test('an agent that does not say what it can do is one of the first version', ()
 });
 
 const WEB = service('shop/web', ['10.1.0.1']);
-const [PORT] = WEB.ports;
+/** As it is on the wire. */
+const SENT = sent(WEB);
+const [PORT] = SENT.ports;
 const [ROUTE] = PORT!.routes;
 
 /** What a later version may say of a Service, and what of it is not known here. */
 const LATER: readonly (readonly [term: string, service: unknown])[] = [
-  ['service.access', { ...WEB, access: { allow: [] } }],
-  ['port.tls', { ...WEB, ports: [{ ...PORT, tls: { mode: 'strict' } }] }],
-  ['route.match', { ...WEB, ports: [{ ...PORT, routes: [{ ...ROUTE, match: { path: '/a' } }] }] }],
+  ['service.access', { ...SENT, access: { allow: [] } }],
+  ['port.tls', { ...SENT, ports: [{ ...PORT, tls: { mode: 'strict' } }] }],
+  ['route.match', { ...SENT, ports: [{ ...PORT, routes: [{ ...ROUTE, match: { path: '/a' } }] }] }],
   [
     'weightedBackend.filters',
     {
-      ...WEB,
+      ...SENT,
       ports: [
         { ...PORT, routes: [{ ...ROUTE, backends: [{ backend: 'x', weight: 1, filters: [] }] }] },
       ],
     },
   ],
-  ['backend.tls', { ...WEB, ports: [{ ...PORT, backend: { ...PORT!.backend, tls: {} } }] }],
+  ['backend.tls', { ...SENT, ports: [{ ...PORT, backend: { ...PORT!.backend, tls: {} } }] }],
   [
     'endpoint.sni',
     {
-      ...WEB,
+      ...SENT,
       ports: [
         {
           ...PORT,
@@ -121,31 +132,34 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
       ],
     },
   ],
-  ['policies.access', { ...WEB, policies: { ...WEB.policies, access: {} } }],
+  ['policies.access', { ...SENT, policies: { ...SENT.policies, access: {} } }],
   [
     'limits.perSource',
-    { ...WEB, policies: { ...WEB.policies, limits: { ...WEB.policies.limits, perSource: 1 } } },
+    { ...SENT, policies: { ...SENT.policies, limits: { ...SENT.policies.limits, perSource: 1 } } },
   ],
   [
     'balance.locality=node-only',
     {
-      ...WEB,
-      policies: { ...WEB.policies, balance: { ...WEB.policies.balance, locality: 'node-only' } },
+      ...SENT,
+      policies: { ...SENT.policies, balance: { ...SENT.policies.balance, locality: 'node-only' } },
     },
   ],
   [
     'balance.locality={"zone":"a"}',
     {
-      ...WEB,
-      policies: { ...WEB.policies, balance: { ...WEB.policies.balance, locality: { zone: 'a' } } },
+      ...SENT,
+      policies: {
+        ...SENT.policies,
+        balance: { ...SENT.policies.balance, locality: { zone: 'a' } },
+      },
     },
   ],
-  ['service.__proto__', JSON.parse(`{"__proto__":{},${JSON.stringify(WEB).slice(1)}`)],
+  ['service.__proto__', JSON.parse(`{"__proto__":{},${JSON.stringify(SENT).slice(1)}`)],
 ];
 
 test('a Service that says what is not known here is refused with what that is, and the others are served', () => {
   for (const [term, value] of LATER) {
-    const part = later({ services: [value, service('shop/api')] });
+    const part = later({ services: [value, sent(service('shop/api'))] });
     assert.deepEqual(part.refused, [{ key: 'shop/web', unknown: [term] }]);
     assert.deepEqual(
       part.services.map(({ key }) => key),
@@ -160,8 +174,8 @@ test('what is not known in the table of policies costs the Services that refer t
   const part = later({
     policies: [{}, { access: 7, limits: 'not even a record' }],
     services: [
-      { ...WEB, policies: 0 },
-      { ...service('shop/api'), policies: 1 },
+      { ...SENT, policies: 0 },
+      { ...sent(service('shop/api')), policies: 1 },
     ],
   });
   assert.deepEqual(
@@ -176,8 +190,8 @@ test('a column of endpoints that is not known costs the Services of its part tha
   const part = later({
     endpointColumns: ['address', 'port', 'sni'],
     services: [
-      { ...WEB, ports: [{ ...PORT, backend: { ...backend, endpoints: [['10.0.0.1', 1, 'a']] } }] },
-      service('shop/api'),
+      { ...SENT, ports: [{ ...PORT, backend: { ...backend, endpoints: [['10.0.0.1', 1, 'a']] } }] },
+      sent(service('shop/api')),
     ],
   });
   assert.deepEqual(part.refused, [{ key: 'shop/web', unknown: ['endpoint.sni'] }]);
@@ -188,13 +202,13 @@ test('a Service that was served and says now what is not known is served no more
   const meshState = new MeshState();
   meshState.add(partOf(delta(1, { services: [WEB] })));
   meshState.commit(1);
-  meshState.add(later({ services: [{ ...WEB, access: {} }] }));
+  meshState.add(later({ services: [{ ...SENT, access: {} }] }));
   assert.deepEqual(meshState.commit(1), delta(2, { removedServices: ['shop/web'] }));
   assert.deepEqual(
     [...meshState.refused.values()],
     [{ key: 'shop/web', unknown: ['service.access'] }],
   );
-  meshState.add(later({ services: [{ ...WEB, access: {}, more: 1 }] }));
+  meshState.add(later({ services: [{ ...SENT, access: {}, more: 1 }] }));
   assert.equal(meshState.commit(1), null, 'nothing changes for the proxies');
   assert.deepEqual(meshState.refused.get('shop/web')?.unknown, ['service.access', 'service.more']);
   meshState.add(partOf(delta(2, { services: [WEB] })));
@@ -205,7 +219,7 @@ test('a Service that was served and says now what is not known is served no more
 test('a snapshot without a refused Service forgets it, and one with it is not empty', () => {
   const meshState = new MeshState();
   meshState.beginSnapshot();
-  meshState.add(later({ services: [{ ...WEB, access: {} }] }));
+  meshState.add(later({ services: [{ ...SENT, access: {} }] }));
   assert.ok(!meshState.isEmptySnapshot);
   meshState.commit(1);
   assert.equal(meshState.refused.size, 1);
@@ -222,7 +236,7 @@ test('an agent tells its log, its owner and its controller what it refuses, and 
       { format: 1, epoch: 'raw', build: 'later', synced: true },
     );
     peer.send({ type: FRAME_TYPE.snapshot, flags: MUST }, {});
-    const services = [{ ...WEB, access: {} }, service('shop/api')];
+    const services = [{ ...SENT, access: {} }, sent(service('shop/api'))];
     peer.send({ type: FRAME_TYPE.part, flags: MUST, version: 1 }, { services });
     peer.send({ type: FRAME_TYPE.commit, flags: MUST, version: 1 }, { from: 0, parts: 1 });
     void peer
@@ -384,6 +398,39 @@ test('a field that came later is sent only by who uses it, and needed only where
   terms.complete(read);
   assert.deepEqual(read, plain);
   assert.deepEqual(terms.later('ignore'), ['port.note']);
+});
+
+test('of what is spoken to endpoints, the first version serves plain HTTP/1.1 and nothing else', () => {
+  const words = (['http/1.1', 'http/2'] as const).flatMap((protocol) =>
+    [false, true].map((tls) => {
+      const [port] = WEB.ports;
+      const ports = [{ ...port!, backend: { ...port!.backend, protocol, tls } }];
+      const change = delta(1, { services: [{ ...WEB, ports }] });
+      const [part] = [...encodeParts(change, 1, { onTooLong: () => assert.fail() })];
+      const [frame] = framesOf(part!.bytes);
+      assert.deepEqual(readPart(frame!, new Pool()), partOf(change), 'this one reads it as it is');
+      const { scheme } = (readPayload(frame!) as { services: Sent[] }).services[0]!.ports[0]!
+        .backend;
+      // What that version did with the word.
+      const carriage = scheme === 'http' ? 'http' : `http+${scheme}`;
+      const isServed = FIRST_CAPABILITIES.carries.includes(carriage);
+      assert.equal(isServed, FIRST_CAPABILITIES.carries.includes(carriageOf(ports[0]!)));
+      return `${scheme} ${isServed}`;
+    }),
+  );
+  assert.deepEqual(words, ['http true', 'https false', 'h2c false', 'h2 false']);
+});
+
+test('a word for what is spoken to endpoints that is not known is refused, whatever its sender lets readers ignore', () => {
+  for (const scheme of ['h3', 'constructor', '', null, { tls: true }]) {
+    const services = [{ ...SENT, ports: [{ ...PORT, backend: { ...PORT!.backend, scheme } }] }];
+    const word = typeof scheme === 'string' ? scheme : JSON.stringify(scheme);
+    const unknown = [`backend.scheme=${word}`];
+    for (const ignorable of [[], unknown]) {
+      const part = later({ services, ignorable });
+      assert.deepEqual([part.services, part.refused], [[], [{ key: 'shop/web', unknown }]]);
+    }
+  }
 });
 
 test('what every reader knows needs nothing', () => {

@@ -8,7 +8,7 @@ import type { PartFrame } from './part-frame.ts';
 import { PAYLOAD_BYTES_MAX, readPayload, textFrame } from './payload.ts';
 import { Pool } from './pool.ts';
 import { ENDPOINT_COLUMNS, IDENTITY_COLUMNS } from './rows.ts';
-import { delta, identity, partOf, service } from './stream.fixture.ts';
+import { delta, identity, partOf, sent, service } from './stream.fixture.ts';
 
 function framesOf(parts: Iterable<Pick<PartFrame, 'bytes'>>): Frame[] {
   const frames: Frame[] = [];
@@ -110,7 +110,8 @@ test('what an older controller leaves out gets its default', () => {
         backend: {
           id: 'shop/web:80',
           service: 'shop/web',
-          scheme: 'http',
+          protocol: 'http/1.1',
+          tls: false,
           endpoints: [{ address: '10.0.0.1', port: 1, weight: 100, pod: '', node: '', zone: '' }],
         },
         routes: [
@@ -127,7 +128,7 @@ test('what an older controller leaves out gets its default', () => {
 
 test('policies of an older controller are filled up field by field', () => {
   const { policies } = readService({
-    ...service('shop/web'),
+    ...sent(service('shop/web')),
     policies: { timeouts: { connectMs: 5 }, retry: { attempts: 4 }, breaker: null },
   });
   assert.deepEqual(policies, {
@@ -139,7 +140,7 @@ test('policies of an older controller are filled up field by field', () => {
 });
 
 test('fields that a newer controller adds and lets readers ignore pass through', () => {
-  const value = { ...service('shop/web'), color: { shade: 'red' } };
+  const value = { ...sent(service('shop/web')), color: { shade: 'red' } };
   const { services } = readPart(
     foreign({ services: [value], ignorable: ['service.color'] }),
     new Pool(),
@@ -150,7 +151,7 @@ test('fields that a newer controller adds and lets readers ignore pass through',
 test('values that only a newer version knows cost their policy', () => {
   const compare = { kind: 'compare', metric: { kind: 'constructor' }, op: '>', value: 1 };
   const { policies } = readService({
-    ...service('shop/web'),
+    ...sent(service('shop/web')),
     policies: {
       ...DEFAULT_POLICIES,
       balance: { ...DEFAULT_POLICIES.balance, algorithm: 'maglev', hashKey: { kind: 'query' } },

@@ -26,6 +26,7 @@ import {
   SHARED_COLUMNS,
   TextTable,
 } from './rows.ts';
+import { sentBackend } from './scheme.ts';
 import { unknownColumns, unknownOfPolicies, unknownOfService } from './understanding.ts';
 import type { PartTerms, Refused } from './understanding.ts';
 import { IGNORABLE, needsOf, POLICY_TERMS, TERMS } from './vocabulary.ts';
@@ -125,7 +126,7 @@ class PartText {
         ...TERMS.port.lean(port),
         routes: port.routes.map(leanRoute),
         backend: {
-          ...TERMS.backend.lean(port.backend),
+          ...TERMS.backend.lean(sentBackend(port.backend)),
           endpoints: port.backend.endpoints.map((endpoint) =>
             endpointRow(endpoint, this.#table, this.#endpointColumns),
           ),

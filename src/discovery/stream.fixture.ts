@@ -16,11 +16,12 @@ import { silentLog, type Log } from '../base/log.ts';
 import { seededRandom } from '../base/random.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
-import type { Delta, Service } from '../model/service.ts';
+import type { Delta, Service, ServicePort } from '../model/service.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
 import { encodeFrame, FrameReader, type Frame } from './frame.ts';
 import type { Part } from './part.ts';
 import { PAYLOAD_BYTES_MAX, readPayload } from './payload.ts';
+import { sentBackend, type SentBackend } from './scheme.ts';
 import { DiscoveryServer, type DiscoveryServerOptions, type ServerCredentials } from './server.ts';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -82,7 +83,8 @@ export function service(key: string, endpoints: readonly string[] = []): Service
         backend: {
           id,
           service: key,
-          scheme: 'http',
+          protocol: 'http/1.1',
+          tls: false,
           endpoints: endpoints.map((address) => ({
             address,
             port: 8080,
@@ -95,6 +97,19 @@ export function service(key: string, endpoints: readonly string[] = []): Service
       },
     ],
   };
+}
+
+interface SentPort extends Omit<ServicePort, 'backend'> {
+  readonly backend: SentBackend;
+}
+interface SentService extends Omit<Service, 'ports'> {
+  readonly ports: readonly SentPort[];
+}
+
+/** As it is on the wire, in objects. */
+export function sent(service: Service): SentService {
+  const ports = service.ports.map((port) => ({ ...port, backend: sentBackend(port.backend) }));
+  return { ...service, ports };
 }
 
 export function identity(address: string, pod = 'caller-1'): Identity {

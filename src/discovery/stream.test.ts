@@ -19,6 +19,7 @@ import {
   rawAgent,
   rawController,
   recordingLog,
+  sent,
   service,
   startAgent,
   startServer,
@@ -684,19 +685,19 @@ test('a change that does not fit is refused whole, and the agent goes on with wh
   const cases: readonly (readonly [frames: readonly object[], reason: RegExp])[] = [
     [
       [
-        { type: 4, value: { services: [service('shop/x')] } },
+        { type: 4, value: { services: [sent(service('shop/x'))] } },
         { type: 5, version: 3, value: { from: 2, parts: 1 } },
       ],
       /from version 2 to 3, and version 1 is here/,
     ],
     [
       [
-        { type: 4, value: { services: [service('shop/x')] } },
+        { type: 4, value: { services: [sent(service('shop/x'))] } },
         { type: 5, version: 2, value: { from: 1, parts: 2 } },
       ],
       /1 parts instead of 2/,
     ],
-    [[{ type: 4, value: { services: [service('shop/x'), {}] } }], /"key" is not a text/],
+    [[{ type: 4, value: { services: [sent(service('shop/x')), {}] } }], /"key" is not a text/],
     [[{ type: 5, version: 2, value: { from: -1, parts: 0 } }], /"from" is not a whole number/],
   ];
   for (const [frames, reason] of cases) {
@@ -706,7 +707,7 @@ test('a change that does not fit is refused whole, and the agent goes on with wh
       isFirst = false;
       peer.send({ type: FRAME_TYPE.welcome, flags: MUST }, WELCOME);
       peer.send({ type: FRAME_TYPE.snapshot, flags: MUST }, {});
-      peer.send({ type: FRAME_TYPE.part, flags: MUST }, { services: [service('shop/web')] });
+      peer.send({ type: FRAME_TYPE.part, flags: MUST }, { services: [sent(service('shop/web'))] });
       peer.send({ type: FRAME_TYPE.commit, flags: MUST, version: 1 }, { from: 0, parts: 1 });
       for (const { value, ...frame } of frames as { value: unknown }[]) {
         peer.send({ ...frame, flags: MUST }, value);

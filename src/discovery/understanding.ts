@@ -4,6 +4,7 @@
  */
 
 import { isRecord } from '../base/record.ts';
+import { isScheme } from './scheme.ts';
 import { addUnknownWords, POLICY_TERMS, TERMS } from './vocabulary.ts';
 
 /** What one part says about itself. */
@@ -81,12 +82,19 @@ function addUnknownOfPort(
   const { backend } = port;
   if (!isRecord(backend)) return;
   TERMS.backend.addUnknown(backend, ignorable, unknown);
+  addUnknownScheme(backend['scheme'], unknown);
   const { endpoints } = backend;
   if (!Array.isArray(endpoints)) return;
   for (const endpoint of endpoints) {
     if (isRecord(endpoint)) TERMS.endpoint.addUnknown(endpoint, ignorable, unknown);
     else for (const column of endpointColumns) unknown.add(column);
   }
+}
+
+function addUnknownScheme(scheme: unknown, unknown: Set<string>): void {
+  if (scheme === undefined || isScheme(scheme)) return;
+  const word = typeof scheme === 'string' ? scheme : JSON.stringify(scheme);
+  unknown.add(`${TERMS.backend.term('scheme')}=${word}`);
 }
 
 function recordsOf(value: unknown): readonly Readonly<Record<string, unknown>>[] {

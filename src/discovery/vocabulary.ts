@@ -17,7 +17,8 @@
 import { isEqual } from '../base/equal.ts';
 import type { Endpoint, Identity } from '../model/endpoint.ts';
 import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
-import type { Backend, Route, Service, ServicePort, WeightedBackend } from '../model/service.ts';
+import type { Route, Service, ServicePort, WeightedBackend } from '../model/service.ts';
+import type { SentBackend } from './scheme.ts';
 
 interface Later<Value> {
   readonly unknown: 'refuse' | 'ignore';
@@ -53,7 +54,7 @@ const PORT: FieldsOf<ServicePort> = {
 };
 const ROUTE: FieldsOf<Route> = { name: 'first', backends: 'first', source: 'first' };
 const WEIGHTED_BACKEND: FieldsOf<WeightedBackend> = { backend: 'first', weight: 'first' };
-const BACKEND: FieldsOf<Backend> = {
+const BACKEND: FieldsOf<SentBackend> = {
   id: 'first',
   service: 'first',
   scheme: 'first',

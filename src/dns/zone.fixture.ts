@@ -19,7 +19,7 @@ export function makePort(
     proxyPort: 0,
     protocol,
     routes: [],
-    backend: { id, service: 'any', scheme: 'http', endpoints: [] },
+    backend: { id, service: 'any', protocol: 'http/1.1', tls: false, endpoints: [] },
   };
 }
 

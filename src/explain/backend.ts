@@ -37,9 +37,11 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
     const facts: BackendFacts = {
       ...base,
       service: '',
-      scheme: 'http',
+      protocol: null,
+      tls: false,
       breaker: null,
-      picks: 'no Service of the mesh has this backend',
+      picks:
+        'no Service of the mesh has this backend, or its endpoints ask for what is not carried yet',
       endpoints: [],
       retries: null,
     };
@@ -55,7 +57,7 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
   const facts: BackendFacts = {
     ...base,
     service: service.service.key,
-    scheme: schemeOf(service, backend.id),
+    ...spokenTo(service, backend.id),
     breaker: breaker === null ? null : breakerFacts(outlook, breaker.text),
     picks: picksBy(service, pick),
     endpoints: canPick
@@ -81,8 +83,12 @@ function breakerFacts(
   return { state: state === BREAKER_OPEN ? 'open' : 'recovering', expression, share };
 }
 
-function schemeOf({ service }: ServiceState, backendId: string): BackendFacts['scheme'] {
-  return service.ports.find(({ backend }) => backend.id === backendId)?.backend.scheme ?? 'http';
+function spokenTo(
+  { service }: ServiceState,
+  backendId: string,
+): Pick<BackendFacts, 'protocol' | 'tls'> {
+  const found = service.ports.find(({ backend }) => backend.id === backendId)?.backend;
+  return { protocol: found?.protocol ?? null, tls: found?.tls ?? false };
 }
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */

@@ -3,7 +3,13 @@
 import { isIP } from 'node:net';
 
 import { nearest } from '../base/nearest.ts';
-import { addressesOf, isCarried, type Service, type ServicePort } from '../model/service.ts';
+import {
+  addressesOf,
+  isCarried,
+  type Service,
+  type ServicePort,
+  spokenTo,
+} from '../model/service.ts';
 
 export interface DialInput {
   /** As in a URL, without brackets. */
@@ -54,8 +60,8 @@ export function dial(input: DialInput, options: DialOptions): Dial {
 }
 
 function spoken({ protocol, backend }: ServicePort): string {
-  const { scheme } = backend;
-  return protocol === 'http' && scheme !== 'http' ? `http to ${scheme} endpoints` : protocol;
+  const isPlain = protocol !== 'http' || (backend.protocol === 'http/1.1' && !backend.tls);
+  return isPlain ? protocol : `${protocol} with ${spokenTo(backend)} to its endpoints`;
 }
 
 interface Found {

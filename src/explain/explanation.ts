@@ -6,7 +6,7 @@
 import type { Identity } from '../model/endpoint.ts';
 import type { FailureReason } from '../model/failure.ts';
 import type { RetryCondition } from '../model/policy.ts';
-import type { Protocol, Source } from '../model/service.ts';
+import type { EndpointProtocol, Protocol, Source } from '../model/service.ts';
 
 /** In the fixed order in which a request goes through them. */
 export const PHASES = [
@@ -135,7 +135,9 @@ export interface BackendFacts {
   readonly weight: number;
   /** Probability that the route leads here, 0 to 1. */
   readonly odds: number;
-  readonly scheme: 'http' | 'h2c' | 'https';
+  /** What is spoken to its endpoints; null when no Service has it. */
+  readonly protocol: EndpointProtocol | null;
+  readonly tls: boolean;
   /** Null without one. */
   readonly breaker: BreakerFacts | null;
   /** What picks the endpoint, as a sentence. */

@@ -6,6 +6,9 @@ import type { About } from './object-reference.ts';
 
 export type Protocol = 'http' | 'tcp' | 'udp';
 
+/** What is spoken to endpoints; `tcp` and `udp`: whatever the caller speaks. */
+export type EndpointProtocol = 'http/1.1' | 'http/2' | 'tcp' | 'udp';
+
 /** The object and field that a value comes from; `object` is '' for a built-in default. */
 export interface Source {
   /** `Service shop/web`. */
@@ -20,7 +23,9 @@ export interface Backend {
   readonly id: string;
   /** `namespace/name` of the Service whose policies apply. */
   readonly service: string;
-  readonly scheme: 'http' | 'h2c' | 'https';
+  readonly protocol: EndpointProtocol;
+  /** The proxy speaks it inside TLS, whatever the caller does. */
+  readonly tls: boolean;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -115,10 +120,14 @@ export function addressesOf(service: Service): readonly string[] {
 /** What this version of the proxy carries, by `carriageOf`. An agent says so to its controller. */
 export const CARRIED: readonly string[] = ['http'];
 
-/** What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, or `http+https` where endpoints speak another scheme. */
+/** What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, with `+http/2` and `+tls` where its endpoints are spoken to so. */
 export function carriageOf({ protocol, backend }: ServicePort): string {
-  const isOther = protocol === 'http' && backend.scheme !== 'http';
-  return isOther ? `${protocol}+${backend.scheme}` : protocol;
+  return `${protocol}${backend.protocol === 'http/2' ? '+http/2' : ''}${backend.tls ? '+tls' : ''}`;
+}
+
+/** For people: `HTTP/2 over TLS`. */
+export function spokenTo({ protocol, tls }: Backend): string {
+  return `${protocol.toUpperCase()}${tls ? ' over TLS' : ''}`;
 }
 
 /** Whether this version of the proxy serves the port. Sending plain HTTP where TLS is asked for would be worse than nothing. */

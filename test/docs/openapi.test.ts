@@ -62,16 +62,16 @@ function variants(): Service[] {
     }),
   );
   const kinds = [
-    { protocol: 'http', scheme: 'h2c' },
-    { protocol: 'tcp', scheme: 'https' },
-    { protocol: 'udp', scheme: 'http' },
+    { protocol: 'http', spoken: { protocol: 'http/2', tls: false } },
+    { protocol: 'tcp', spoken: { protocol: 'tcp', tls: true } },
+    { protocol: 'udp', spoken: { protocol: 'udp', tls: false } },
   ] as const;
-  for (const [i, { protocol, scheme }] of kinds.entries()) {
+  for (const [i, { protocol, spoken }] of kinds.entries()) {
     const service = exampleService(`variant/p${i}`);
     const ports = service.ports.map((port) => ({
       ...port,
       protocol,
-      backend: { ...port.backend, scheme },
+      backend: { ...port.backend, ...spoken },
     }));
     services.push({ ...service, ports });
   }

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
+import type { ServicePort } from '../../src/model/service.ts';
 import { ENDPOINT_WORD, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import { BREAKER_OPEN } from '../../src/proxy/policy/breaker.ts';
 import { DATE, freshAddress, GET, OK, proxyFor, TestProxy } from '../support/proxy.ts';
@@ -232,3 +233,34 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
+
+test('endpoints that ask for TLS or HTTP/2 get no plain HTTP/1.1, by their own port or by the route of another Service', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service: own } = await proxyFor(t, [endpoint]);
+  const plain = proxy.service({ key: 'test/plain', endpoints: [] });
+  const [{ backend }] = own.ports as [ServicePort];
+  const [{ routes }] = plain.ports as [ServicePort];
+  const crossed = routes.map((route) => ({
+    ...route,
+    backends: [{ ...route.backends[0]!, backend: backend.id }],
+  }));
+  const other = { ...plain, ports: plain.ports.map((port) => ({ ...port, routes: crossed })) };
+  await proxy.apply([other]);
+  for (const [spoken, status] of [
+    [{ protocol: 'http/1.1', tls: false }, 200],
+    [{ protocol: 'http/1.1', tls: true }, 503],
+    [{ protocol: 'http/2', tls: false }, 503],
+    [{ protocol: 'http/1.1', tls: false }, 200],
+  ] as const) {
+    const ports = own.ports.map((port) => ({ ...port, backend: { ...backend, ...spoken } }));
+    await proxy.apply([{ ...own, ports }]);
+    const caller = await proxy.call(other);
+    caller.write(GET);
+    assert.match(await caller.head(), new RegExp(`^HTTP/1.1 ${status} `));
+    const isOpen = await dial(t, { address: own.address, port: own.ports[0]!.port }).then(
+      () => true,
+      () => false,
+    );
+    assert.equal(isOpen, status === 200);
+  }
+});

@@ -51,7 +51,13 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
         proxyPort: 0,
         protocol: 'http',
         routes: [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }],
-        backend: { id, service: key, scheme: 'http', endpoints: more.endpoints ?? [] },
+        backend: {
+          id,
+          service: key,
+          protocol: 'http/1.1',
+          tls: false,
+          endpoints: more.endpoints ?? [],
+        },
       };
     }),
   };

@@ -70,7 +70,7 @@ const SERVICE_ROWS: readonly AnnotationRow[] = [
   plainRow('scheme', 'scheme', {
     type: choice('http', 'h2c', 'https'),
     default: words('from `appProtocol` of the port, else http'),
-    text: 'Protocol between the proxy and the endpoints.',
+    text: 'What the proxy speaks to the endpoints: HTTP/1.1 (`http`), HTTP/2 (`h2c`), or HTTP/1.1 over TLS (`https`). A port that asks for one that is not carried yet has no mesh name.',
     example: 'h2c',
     legacy: true,
   }),

@@ -9,7 +9,7 @@ import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { notCarriedFinding } from './not-carried.ts';
-import { isOtherThanHttp, protocolOf, schemeOf, unknownProtocolFinding } from './port.ts';
+import { isOtherThanHttp, protocolOf, spokenOf, unknownProtocolFinding } from './port.ts';
 import { describeReference } from '../../model/object-reference.ts';
 
 export interface ServiceContext extends EndpointContext {
@@ -51,7 +51,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       backend: {
         id: backendId(ref, spec),
         service: `${namespace}/${name}`,
-        scheme: schemeOf(spec, protocol, annotations),
+        ...spokenOf(spec, protocol, annotations),
         endpoints: endpoints.read(spec, field),
       },
     };

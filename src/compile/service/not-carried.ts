@@ -1,7 +1,7 @@
 /** Ports that this version compiles and does not carry yet: they are not listened on, and a problem says so. */
 
 import type { ObjectRef } from '../../kube/store.ts';
-import { isCarried, type ServicePort } from '../../model/service.ts';
+import { isCarried, type ServicePort, spokenTo } from '../../model/service.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 
 /** `appProtocol` where it is what makes the port other than HTTP, else ''. */
@@ -11,10 +11,9 @@ export function notCarriedFinding(
   appProtocol: string,
 ): ObjectProblem | null {
   if (isCarried(port)) return null;
-  const { scheme } = port.backend;
   const isNamed = port.protocol === 'tcp' && appProtocol !== '';
   const protocol = isNamed ? `${appProtocol}, which is not HTTP,` : port.protocol.toUpperCase();
-  const spoken = port.protocol === 'http' ? `${scheme} endpoints` : protocol;
+  const spoken = port.protocol === 'http' ? `${spokenTo(port.backend)} to endpoints` : protocol;
   return {
     severity: 'warning',
     ref,

@@ -6,19 +6,25 @@ import type { Backend, Protocol } from '../../model/service.ts';
 import type { Annotation, Annotations } from '../annotation/read.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 
-type Scheme = Backend['scheme'];
+/** What the proxy speaks to endpoints. */
+type Spoken = Pick<Backend, 'protocol' | 'tls'>;
+
+const HTTP: Spoken = { protocol: 'http/1.1', tls: false };
+const H2C: Spoken = { protocol: 'http/2', tls: false };
+const HTTPS: Spoken = { protocol: 'http/1.1', tls: true };
+const SPOKEN_OF_SCHEME = { http: HTTP, h2c: H2C, https: HTTPS } as const;
 
 /** Names that Kubernetes and its users give (KEP-3726, and those of old that everybody understands). */
-const SCHEME_OF_APP_PROTOCOL: ReadonlyMap<string, Scheme> = new Map([
-  ['http', 'http'],
-  ['https', 'https'],
-  ['h2c', 'h2c'],
-  ['grpc', 'h2c'],
-  ['kubernetes.io/h2c', 'h2c'],
-  ['kubernetes.io/ws', 'http'],
-  ['kubernetes.io/wss', 'https'],
-  ['ws', 'http'],
-  ['wss', 'https'],
+const SPOKEN_OF_APP_PROTOCOL: ReadonlyMap<string, Spoken> = new Map([
+  ['http', HTTP],
+  ['https', HTTPS],
+  ['h2c', H2C],
+  ['grpc', H2C],
+  ['kubernetes.io/h2c', H2C],
+  ['kubernetes.io/ws', HTTP],
+  ['kubernetes.io/wss', HTTPS],
+  ['ws', HTTP],
+  ['wss', HTTPS],
 ]);
 
 /** Protocols over TCP that are not HTTP: names of IANA, of Kubernetes users and of other meshes. */
@@ -58,7 +64,7 @@ export function protocolOf(
   const annotated = annotations.values.get('traffic-type');
   const told = protocolValue(annotated);
   if (told === null && isOtherThanHttp(spec.appProtocol)) return 'tcp';
-  const isHttp = told === null && SCHEME_OF_APP_PROTOCOL.has(spec.appProtocol.toLowerCase());
+  const isHttp = told === null && SPOKEN_OF_APP_PROTOCOL.has(spec.appProtocol.toLowerCase());
   const type = told ?? (isHttp ? 'http' : defaultMode);
   if (type !== 'udp') return type;
   if (annotated === undefined) {
@@ -86,16 +92,16 @@ function protocolValue(annotation: Annotation | undefined): Protocol | null {
   return value === 'http' || value === 'tcp' || value === 'udp' ? value : null;
 }
 
-/** The scheme of the endpoints: as annotated, else as the port says. */
-export function schemeOf(
+/** What is spoken to the endpoints: as annotated, else as the port says. */
+export function spokenOf(
   spec: ServicePortSpec,
   protocol: Protocol,
   annotations: Annotations,
-): Scheme {
-  if (protocol !== 'http') return 'http';
-  const value = annotations.values.get('scheme')?.value;
-  if (value === 'http' || value === 'h2c' || value === 'https') return value;
-  return SCHEME_OF_APP_PROTOCOL.get(spec.appProtocol.toLowerCase()) ?? 'http';
+): Spoken {
+  if (protocol !== 'http') return { protocol, tls: false };
+  const scheme = annotations.values.get('scheme')?.value;
+  if (scheme === 'http' || scheme === 'h2c' || scheme === 'https') return SPOKEN_OF_SCHEME[scheme];
+  return SPOKEN_OF_APP_PROTOCOL.get(spec.appProtocol.toLowerCase()) ?? HTTP;
 }
 
 /** An application protocol that nothing is known of, on a port that is carried as HTTP for want of a better word. */
@@ -107,7 +113,7 @@ export function unknownProtocolFinding(
   const { appProtocol } = spec;
   if (appProtocol === '' || spec.protocol !== 'TCP') return null;
   if (annotations.values.has('traffic-type') || annotations.values.has('scheme')) return null;
-  if (SCHEME_OF_APP_PROTOCOL.has(appProtocol.toLowerCase()) || isOtherThanHttp(appProtocol)) {
+  if (SPOKEN_OF_APP_PROTOCOL.has(appProtocol.toLowerCase()) || isOtherThanHttp(appProtocol)) {
     return null;
   }
   return {

@@ -57,7 +57,13 @@ export class BackendFixture {
   }
 
   update(endpoints: readonly Endpoint[], policies: Policies): void {
-    const backend: Backend = { id: BACKEND_ID, service: 'shop/web', scheme: 'http', endpoints };
+    const backend: Backend = {
+      id: BACKEND_ID,
+      service: 'shop/web',
+      protocol: 'http/1.1',
+      tls: false,
+      endpoints,
+    };
     this.state.update(
       backend,
       policies,

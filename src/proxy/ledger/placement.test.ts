@@ -16,7 +16,8 @@ function service(
   const backend = {
     id: `shop/${name}:80`,
     service: `shop/${name}`,
-    scheme: 'http' as const,
+    protocol: 'http/1.1' as const,
+    tls: false,
     endpoints: ports.map((port) => ({
       address: '127.1.0.1',
       port,

@@ -34,7 +34,13 @@ function endpoint(index: number, weight = 100): Endpoint {
 
 function service(policies: Partial<Policies>, endpoints: readonly Endpoint[] = []): Service {
   const source = { object: `Service ${KEY}`, field: 'spec' };
-  const backend = { id: BACKEND, service: KEY, scheme: 'http', endpoints } as const;
+  const backend = {
+    id: BACKEND,
+    service: KEY,
+    protocol: 'http/1.1',
+    tls: false,
+    endpoints,
+  } as const;
   const route = { name: 'default', backends: [{ backend: BACKEND, weight: 1 }], source };
   return {
     key: KEY,

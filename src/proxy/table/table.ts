@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
-import type { Service, ServicePort } from '../../model/service.ts';
+import { carriageOf, isCarried, type Service, type ServicePort } from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
@@ -144,7 +144,8 @@ export class Table {
     state.update(placed, this.#view);
     for (const [index, port] of service.ports.entries()) {
       const target = this.#target(port.backend.id);
-      target.service = state;
+      // Nobody else's route may lead there either: what is asked for is not plain HTTP/1.1.
+      target.service = isCarried(port) ? state : null;
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
       target.backend.update(port.backend, service.policies, cells, state.sources);
@@ -216,7 +217,7 @@ export class Table {
 /** What a listener cannot change while it is open. In a cluster an address comes later than its port, and may change. */
 function listenerId(service: Service, port: ServicePort): string {
   const place = port.proxyPort === 0 ? `${service.address} ${port.port}` : `*${port.proxyPort}`;
-  return `${place} ${port.protocol} ${port.backend.scheme}`;
+  return `${place} ${carriageOf(port)}`;
 }
 
 function close(port: PortState, change: TableChange): void {

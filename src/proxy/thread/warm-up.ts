@@ -106,7 +106,8 @@ function service(name: string, policies: Policies, endpoints: readonly Listening
   const backend = {
     id: `${key}:0`,
     service: key,
-    scheme: 'http' as const,
+    protocol: 'http/1.1' as const,
+    tls: false,
     endpoints: endpoints.map(({ address, port }) => ({
       address,
       port,
