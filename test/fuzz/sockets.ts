@@ -1,20 +1,22 @@
-/** Fuzz target of the sockets that call the kernel themselves: operations and faults on the scripted kernel. */
+/** Fuzz targets of the sockets that call the kernel themselves: operations and faults on the scripted kernel, and on the real one. */
 
 import { seededRandom } from '../../src/base/random.ts';
+import type { World } from '../../src/proxy/net/system/model-world.fixture.ts';
+import { RealWorld } from '../../src/proxy/net/system/real-world.fixture.ts';
+import { ScriptedWorld } from '../../src/proxy/net/system/scripted-world.fixture.ts';
 import { SocketModel } from '../../src/proxy/net/system/socket-model.fuzz.ts';
 import type { FuzzTarget } from './target.ts';
-
-/** The sockets outlive an input: what one leaves behind, the next one meets. */
-const model = new SocketModel();
 
 function operations(seed: number): Buffer {
   const random = seededRandom(seed);
   return Buffer.from(Array.from({ length: 400 }, () => Math.floor(random.next() * 256)));
 }
 
-export const SOCKET_TARGETS: readonly FuzzTarget[] = [
-  {
-    name: 'sockets',
+function target(name: string, makeWorld: () => World): FuzzTarget {
+  /** The sockets outlive an input: what one leaves behind, the next one meets. */
+  let model: SocketModel | null = null;
+  return {
+    name,
     seeds: [1, 2, 3, 4].map(operations),
     // A dial, a caller, a turn; then what peers do and what we do.
     dictionary: [
@@ -28,7 +30,13 @@ export const SOCKET_TARGETS: readonly FuzzTarget[] = [
       '\x0f\x01',
     ],
     run(input) {
+      model ??= new SocketModel(makeWorld());
       model.run(input);
     },
-  },
+  };
+}
+
+export const SOCKET_TARGETS: readonly FuzzTarget[] = [
+  target('sockets', () => new ScriptedWorld()),
+  target('sockets-real', () => new RealWorld()),
 ];
