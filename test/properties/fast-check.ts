@@ -6,6 +6,7 @@
 import { appendFileSync } from 'node:fs';
 import { getTestContext } from 'node:test';
 import * as real from 'fast-check';
+import { forgetOwners } from './light.ts';
 import { tryMany } from './many.ts';
 import { readOrder } from './order.ts';
 import type { Tried } from './order.ts';
@@ -28,6 +29,7 @@ function assertMany<T>(
   const { only } = ORDER;
   if (only !== null && (only.test !== test || only.index !== index)) return undefined;
   const ordinary = parameters?.numRuns ?? RUNS_DEFAULT;
+  if (only !== null) forgetOwners();
   const startedMs = performance.now();
   const rounds =
     only === null

@@ -40,6 +40,7 @@ async function run(file: string, order: Omit<Order, 'report'>): Promise<Tried[]>
   const pattern = order.only === null ? '' : order.only.test.replaceAll(/[^\w ]/g, String.raw`\$&`);
   const args = [
     '--disable-warning=ExperimentalWarning',
+    '--expose-internals',
     '--import=./test/properties/many-inputs.ts',
     '--test-reporter=spec',
     `--test-timeout=${300_000 + order.ms}`,
