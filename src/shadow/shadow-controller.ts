@@ -120,6 +120,7 @@ export class ShadowController {
 
   /** The progress of a replica has changed. */
   progressed(): void {
+    if (this.#queue.waiting.size === 0) return;
     const progress = this.#options.progressOfAll();
     for (const name of this.#queue.waiting) {
       const entry = this.#ledger.get(name);

@@ -1,6 +1,7 @@
 /** Replicas with agents around a fake API server, and what must never happen there. */
 
 import assert from 'node:assert/strict';
+import { nextTick } from 'node:process';
 import { ManualClock } from '../base/clock.ts';
 import type { Timer } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
@@ -231,6 +232,8 @@ export class World {
   readonly times: Partial<KeeperTimes>;
   leader: Replica | null = null;
   readonly violations: string[] = [];
+  /** Who heard what agents can do, and what that was. */
+  #said: readonly unknown[] = [];
   /** By proxy port: to whom a name led last through it, and until when (Infinity while one does). */
   readonly #tenants = new Map<number, { owner: string; leftMs: number }>();
 
@@ -252,8 +255,15 @@ export class World {
     return first;
   }
 
-  /** What replicas read in each other's Leases. */
+  /** What replicas read in each other's Leases. The same once more would change nothing. */
   tellAbilities(): void {
+    const said = this.replicas.flatMap(({ gate, connected }) => [
+      gate,
+      ...connected.map(({ carries }) => carries),
+    ]);
+    if (said.length === this.#said.length && said.every((each, i) => each === this.#said[i]))
+      return;
+    this.#said = said;
     const reports = this.replicas.map(({ connected }) =>
       abilitiesOf(
         connected.map(({ carries }, index) => ({
@@ -287,15 +297,18 @@ export class World {
     replica?.controller.start();
   }
 
+  get #isBusy(): boolean {
+    return this.api.busy > 0 || this.replicas.some(({ controller }) => controller.backlog > 0);
+  }
+
   /** Until nothing is under way any more; the watch and the agents do not move by themselves. */
   async settle(): Promise<void> {
     let quiet = 0;
     for (let turn = 0; quiet < 3; turn++) {
       assert.ok(turn < 20_000, 'it never comes to rest');
-      await new Promise(setImmediate);
-      const isBusy =
-        this.api.busy > 0 || this.replicas.some(({ controller }) => controller.backlog > 0);
-      quiet = isBusy ? 0 : quiet + 1;
+      // While nothing is under way, only promises are left.
+      await new Promise<void>(quiet === 0 && this.#isBusy ? setImmediate : nextTick);
+      quiet = this.#isBusy ? 0 : quiet + 1;
     }
   }
 
