@@ -6,9 +6,9 @@ import type { Identity } from '../model/endpoint.ts';
 import type { Service } from '../model/service.ts';
 import { Archive } from './archive.ts';
 import { Cursor } from './cursor.ts';
-import { FRAME_TYPE, FrameReader } from './frame.ts';
+import { FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { readCommit } from './message.ts';
-import { encodeParts, readPart, type PartOptions } from './part.ts';
+import { encodeParts, readPart, type Part, type PartOptions } from './part.ts';
 import { isUnderstood, type Understanding } from './part-frame.ts';
 import { PAYLOAD_BYTES_MAX } from './payload.ts';
 import { Pool } from './pool.ts';
@@ -41,6 +41,17 @@ class Model {
   version = 0;
   /** The data at each version, as text, by what its reader understands. */
   readonly texts = new Map<string, string>();
+
+  readonly #pool = new Pool();
+  readonly #parts = new Map<string, Part>();
+
+  /** The same bytes say the same to all readers, and to those who come back. */
+  read(frame: Frame): Part {
+    const id = `${frame.flags} ${frame.payload.toString('latin1')}`;
+    const part = this.#parts.get(id) ?? readPart(frame, this.#pool);
+    this.#parts.set(id, part);
+    return part;
+  }
 
   change(key: string, what: 'set' | 'remove' | 'identity', needs = 'none'): void {
     this.version += 1;
@@ -84,10 +95,24 @@ function idOf(version: number, understanding: Understanding): string {
   return `${version} ${[...understanding].join()}`;
 }
 
-function textOf({ services, identities }: Pick<MeshState, 'services' | 'identities'>): string {
-  const byKey = (a: readonly [string, unknown], b: readonly [string, unknown]): number =>
-    a[0] < b[0] ? -1 : 1;
-  return JSON.stringify([[...services].sort(byKey), [...identities].sort(byKey)]);
+type Data = Pick<MeshState, 'services' | 'identities'>;
+
+function textOf({ services, identities }: Data, write = written): string {
+  const list = (values: ReadonlyMap<string, object>): string =>
+    [...values]
+      .map(([key, value]) => `${key} ${write(value)}`)
+      .sort()
+      .join('\n');
+  return `${list(services)}\n\n${list(identities)}`;
+}
+
+const texts = new WeakMap<object, string>();
+
+/** What stays through many versions is written once. */
+function written(value: object): string {
+  const text = texts.get(value) ?? JSON.stringify(value);
+  texts.set(value, text);
+  return text;
 }
 
 /** An agent that reads what a cursor gives, and checks each commit against the model. */
@@ -99,13 +124,12 @@ class Reader {
   #cursor: Cursor;
   readonly #model: Model;
   readonly #understanding: Understanding;
-  readonly #pool = new Pool();
   readonly #frames = new FrameReader(PAYLOAD_BYTES_MAX, (frame) => {
     if (frame.type === FRAME_TYPE.snapshot) {
       this.snapshots += 1;
       this.meshState.beginSnapshot();
     } else if (frame.type === FRAME_TYPE.part) {
-      this.meshState.add(readPart(frame, this.#pool));
+      this.meshState.add(this.#model.read(frame));
     } else {
       this.#commit(frame.version, readCommit(frame));
     }
@@ -115,6 +139,14 @@ class Reader {
     this.#model = model;
     this.#understanding = understanding;
     this.#cursor = new Cursor(model.archive, 0, understanding);
+  }
+
+  /** Nobody has changed what was read before. */
+  checkAnew(): void {
+    const { version } = this;
+    const text = this.#model.texts.get(idOf(version, this.#understanding));
+    for (const data of [this.meshState, this.told])
+      assert.equal(textOf(data, JSON.stringify), text);
   }
 
   pull(): boolean {
@@ -174,6 +206,7 @@ test('whatever agents miss, each commit is what they understand of the data at i
       for (const reader of readers) {
         while (reader.pull());
         assert.equal(reader.version, model.version);
+        reader.checkAnew();
       }
       model.archive.close();
     }),
