@@ -27,7 +27,22 @@ export function rawObjects(name: string): readonly Record<string, unknown>[] {
   );
 }
 
+const known = new Map<string, ClusterFacts>();
+
+/** The same ones each time: nobody can change them. */
 export function factsOf(name: string): ClusterFacts {
+  const facts = known.get(name) ?? frozen(readFacts(name));
+  known.set(name, facts);
+  return facts;
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const each of Object.values(value)) frozen(each);
+  return Object.freeze(value);
+}
+
+function readFacts(name: string): ClusterFacts {
   const raws = rawObjects(name);
   const of = (kind: string): readonly unknown[] => raws.filter((raw) => raw['kind'] === kind);
   return {
