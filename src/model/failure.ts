@@ -7,9 +7,28 @@
  */
 export type Blame = 'caller' | 'endpoint' | 'mesh' | 'policy';
 
+/** What a gRPC caller is told. */
+type GrpcStatus =
+  | 'CANCELLED'
+  | 'DEADLINE_EXCEEDED'
+  | 'PERMISSION_DENIED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'UNIMPLEMENTED'
+  | 'INTERNAL'
+  | 'UNAVAILABLE';
+
+/**
+ * What becomes of a connection of HTTP/1.1: it is `kept` for the next request, unless the request or a drain says otherwise, or the
+ * rest of its body is too long to read; `closed` behind the answer; or cut by a `reset`, without an answer. Once a response is under
+ * way, it is a reset for all.
+ */
+type ConnectionEnd = 'kept' | 'closed' | 'reset';
+
 export interface Failure {
   /** The HTTP status that the caller gets; 0 when the caller is gone or an answer is already under way. */
   readonly status: number;
+  readonly grpc: GrpcStatus;
+  readonly connection: ConnectionEnd;
   readonly blames: Blame;
   /** What most likely happened and what to look at, as a sentence for the operator. */
   readonly cause: string;
@@ -18,191 +37,269 @@ export interface Failure {
 export const FAILURES = {
   bad_request: {
     status: 400,
+    grpc: 'INTERNAL',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the broken rule',
   },
   request_timeout_head: {
     status: 408,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the caller did not send a complete request head within the header time limit',
   },
   request_body_timeout: {
     status: 408,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'closed',
     blames: 'caller',
     cause:
       'the caller paused the request body for longer than the idle limit, or took most of the time limit of the request to send it',
   },
   body_too_large: {
     status: 413,
+    grpc: 'RESOURCE_EXHAUSTED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the request body is larger than the limit of the Service',
   },
   target_too_long: {
     status: 414,
+    grpc: 'RESOURCE_EXHAUSTED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the request target has more bytes than the limit of the whole head allows',
   },
   head_too_large: {
     status: 431,
+    grpc: 'RESOURCE_EXHAUSTED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the request head has more bytes or fields than the limit allows',
   },
   unsupported_coding: {
     status: 501,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the request uses a Transfer-Encoding other than chunked',
   },
   unsupported_method: {
     status: 501,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'closed',
     blames: 'caller',
     cause:
       'the request is CONNECT, or OPTIONS or TRACE with Max-Forwards: 0, which the mesh does not support',
   },
   unsupported_version: {
     status: 505,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the request is not HTTP/1.0 or HTTP/1.1',
   },
   expectation_failed: {
     status: 417,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'closed',
     blames: 'caller',
     cause: 'the Expect field asks for something other than 100-continue',
   },
-  denied: { status: 403, blames: 'policy', cause: 'no access rule allows this caller' },
+  denied: {
+    status: 403,
+    grpc: 'PERMISSION_DENIED',
+    connection: 'kept',
+    blames: 'policy',
+    cause: 'no access rule allows this caller',
+  },
   rate_limited: {
     status: 429,
+    grpc: 'RESOURCE_EXHAUSTED',
+    connection: 'kept',
     blames: 'policy',
     cause: 'the rate limit of the Service is used up',
   },
   no_route: {
     status: 404,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'kept',
     blames: 'policy',
     cause: 'the Service has routes and none matches this request',
   },
   no_endpoint: {
     status: 503,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the Service has no ready endpoint; are its pods running and ready?',
   },
   no_local_endpoint: {
     status: 503,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'endpoint',
     cause:
       "the Service has internalTrafficPolicy Local, and no ready endpoint runs on the caller's node",
   },
   no_healthy_endpoint: {
     status: 503,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'every endpoint was tried or is at its connection limit',
   },
   breaker_open: {
     status: 503,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'policy',
     cause: 'the circuit breaker of the Service is open',
   },
   overloaded: {
     status: 503,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'policy',
     cause: 'the proxy is at its limit of connections or waiting requests',
   },
   connect_failed: {
     status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'endpoint',
     cause:
       'the endpoint refused the connection or cannot be reached; is the container listening on that port?',
   },
   connect_timeout: {
     status: 504,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the endpoint did not accept the connection in time; a NetworkPolicy may drop it',
   },
   node_exhausted: {
     status: 503,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'mesh',
     cause: 'this node has no file descriptor, local port or memory left for another connection',
   },
   endpoint_reset: {
     status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the endpoint closed the connection before a complete response head',
   },
   endpoint_reset_body: {
     status: 0,
+    grpc: 'UNAVAILABLE',
+    connection: 'reset',
     blames: 'endpoint',
     cause:
       "the endpoint closed the connection in the middle of the response body; the caller's connection is closed too",
   },
   bad_response: {
     status: 502,
+    grpc: 'INTERNAL',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the endpoint sent a response that is not valid HTTP/1.1',
   },
   bad_response_body: {
     status: 0,
+    grpc: 'INTERNAL',
+    connection: 'reset',
     blames: 'endpoint',
     cause:
       "the endpoint sent invalid framing in the middle of the response body; the caller's connection is closed too",
   },
   response_head_too_large: {
     status: 502,
+    grpc: 'INTERNAL',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the response head has more bytes or fields than the limit allows',
   },
   try_timeout: {
     status: 504,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the endpoint did not start its response within the time limit of one try',
   },
   request_timeout: {
     status: 504,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the request did not finish within its total time limit, including retries',
   },
   response_idle_timeout: {
     status: 504,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'kept',
     blames: 'endpoint',
     cause:
       'the endpoint sent nothing for longer than the idle limit, before or during its response',
   },
   request_write_timeout: {
     status: 504,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'kept',
     blames: 'endpoint',
     cause: 'the endpoint stopped reading the request body for longer than the idle limit',
   },
   response_read_timeout: {
     status: 0,
+    grpc: 'CANCELLED',
+    connection: 'reset',
     blames: 'caller',
     cause:
       'the caller stopped reading the response for longer than the idle limit, or took most of the time limit of the request to read it',
   },
   tunnel_idle_timeout: {
     status: 0,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'reset',
     blames: 'policy',
     cause: 'no data moved in a tunnel for longer than the idle limit',
   },
   caller_gone: {
     status: 0,
+    grpc: 'CANCELLED',
+    connection: 'reset',
     blames: 'caller',
     cause: 'the caller closed the connection before the response was complete',
   },
   loop: {
     status: 508,
+    grpc: 'INTERNAL',
+    connection: 'kept',
     blames: 'mesh',
     cause: 'the request comes from the mesh itself: an endpoint points back to the mesh',
   },
   caller_shed: {
     status: 0,
+    grpc: 'RESOURCE_EXHAUSTED',
+    connection: 'reset',
     blames: 'caller',
     cause:
       'the node ran short of resources and the caller used more than its share; its connection was closed',
   },
   draining: {
-    status: 503,
+    status: 0,
+    grpc: 'UNAVAILABLE',
+    connection: 'reset',
     blames: 'mesh',
     cause: 'the proxy is shutting down and its drain time has passed',
   },
   internal: {
     status: 500,
+    grpc: 'INTERNAL',
+    connection: 'closed',
     blames: 'mesh',
     cause: 'a bug in maesh: the log has the stack trace; please report it',
   },

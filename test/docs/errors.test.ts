@@ -8,15 +8,16 @@ function page(name: string): string {
   return readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 }
 
-test('docs/errors.md lists every failure reason with status, blame and cause, and no other', () => {
+test('docs/errors.md lists every failure reason with its answer, blame and cause, and no other', () => {
   const items = readItems('errors.md', '## The reasons');
   const said = items.map((item) => item.split(' What to do: '));
   assert.deepEqual(
     said.map(([facts]) => facts),
     FAILURE_REASONS.map((reason) => {
-      const { status, blames, cause } = FAILURES[reason];
+      const { status, grpc, connection, blames, cause } = FAILURES[reason];
       const end = cause.endsWith('?') ? '' : '.';
-      return `\`${reason}\`: status ${status === 0 ? 'none' : status}, blames ${blames}. Cause: ${cause}${end}`;
+      const answer = `status ${status === 0 ? 'none' : status}, gRPC ${grpc}, connection ${connection}`;
+      return `\`${reason}\`: ${answer}, blames ${blames}. Cause: ${cause}${end}`;
     }),
   );
   for (const [facts = '', remedy = ''] of said) assert.ok(remedy.length >= 20, facts);

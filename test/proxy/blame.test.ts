@@ -1,4 +1,7 @@
-/** Whom a failure counts against: breaker, ejection, retry budget and status classes go by the table of FAILURES. */
+/**
+ * What a failure does, by the table of FAILURES: whom it counts against (breaker, ejection, retry budget, status classes), and what
+ * becomes of the caller's connection.
+ */
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -173,11 +176,28 @@ function breakerCounts(proxy: TestProxy, key: string): { all: number; errors: nu
   return { all, errors: proxy.ledger.sum('status', slot, STATUS_NETWORK_ERRORS) };
 }
 
+/** What the connection of the caller got: read to its end, or used once more to see that it is read on. */
+async function fateOf(caller: Wire): Promise<'kept' | 'closed' | 'reset'> {
+  await eventually(
+    () => caller.ending !== 'open' || caller.pending.includes('maesh: '),
+    'its fate',
+  );
+  if (caller.ending === 'reset') return 'reset';
+  if (caller.pending.includes('Connection: close\r\n')) {
+    await caller.rest();
+    return 'closed';
+  }
+  await caller.until('maesh: ');
+  caller.write('BROKEN\r\n\r\n');
+  assert.match(await caller.rest(), /HTTP\/1\.1 400 [^]*Connection: close\r\n/);
+  return 'kept';
+}
+
 for (const reason of FAILURE_REASONS) {
   const provocation = BY_TRAFFIC[reason];
   if (provocation === undefined) continue;
-  const { status, blames } = FAILURES[reason];
-  test(`${reason} counts against the ${blames}, by real traffic`, async (t) => {
+  const { status, blames, connection } = FAILURES[reason];
+  test(`${reason} counts against the ${blames}, and the connection is ${connection}, by real traffic`, async (t) => {
     const { sends, answers, keeps = false, waitMs = 0 } = provocation;
     const endpoint = await RawEndpoint.listen(t, freshAddress(), async (wire) => {
       await wire.head();
@@ -217,5 +237,7 @@ for (const reason of FAILURE_REASONS) {
       );
     const counts = breakerCounts(proxy, service.key);
     assert.deepEqual(counts, isBlamed ? { all: 1, errors: 1 } : { all: 0, errors: 0 });
+    if (provocation.leaves === undefined)
+      assert.equal(await fateOf(caller), isCut ? 'reset' : connection, 'what the connection gets');
   });
 }

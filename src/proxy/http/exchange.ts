@@ -282,7 +282,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** The drain is over: what runs is cut. */
   onDrainOver(): void {
-    this.#cut('draining');
+    this.#fail('draining');
   }
 
   /**
@@ -445,8 +445,8 @@ export class Exchange implements EndpointUser, Expiring {
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {
     const answered = this.#phase !== WAITING;
-    const { status } = FAILURES[reason];
-    if (answered || status === 0) return this.#cut(reason);
+    const { status, connection } = FAILURES[reason];
+    if (answered || connection === 'reset') return this.#cut(reason);
     this.record.status = status;
     this.#end(reason);
     this.#caller.reply(reason, retryAfterMs);

@@ -1,6 +1,6 @@
 /** The requests of one HTTP/1.1 connection of a caller, one at a time: their bodies come in and their responses go out. */
 
-import type { FailureReason } from '../../model/failure.ts';
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
 import { type Head, METHOD_OTHER } from '../head/head.ts';
@@ -14,7 +14,6 @@ import { READ_BYTES, type Socket } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
-import { OUT_OF_STEP } from './codec/local-reply.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import { sentTarget } from './codec/target.ts';
 import { ResponseSender } from './response-sender.ts';
@@ -213,8 +212,7 @@ export class CallerRequest implements CallerStream, BodySink {
     const rest = !this.#body.done;
     // Only a short body is worth reading to keep the connection; after Expect it may never come.
     const isLong = this.#expectsContinue || this.#contentLength > DISCARD_BYTES_MAX;
-    const isOver = reason === 'internal' || (rest && (isLong || OUT_OF_STEP.has(reason)));
-    const close = !this.#mayKeep || isOver;
+    const close = !this.#mayKeep || FAILURES[reason].connection !== 'kept' || (rest && isLong);
     this.#close = close;
     const request = { method: this.#method, http10: this.#http10 };
     this.#response.reply(request, { reason, retryAfterMs, close });

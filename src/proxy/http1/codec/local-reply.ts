@@ -5,13 +5,6 @@ import type { DateLine } from '../../http/date-line.ts';
 import { METHOD_HEAD } from '../../head/head.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
 
-/** Failures of a request whose body cannot be read to its end any more: their answer is the last of the connection. */
-export const OUT_OF_STEP: ReadonlySet<FailureReason> = new Set([
-  'bad_request',
-  'body_too_large',
-  'request_body_timeout',
-]);
-
 const REASON_PHRASES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   403: 'Forbidden',
