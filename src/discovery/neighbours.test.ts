@@ -65,7 +65,11 @@ test('the parts that the first version sent are read as it meant them', () => {
   // Policies that came later are not used by what the first version sent.
   const services = content.services.map((each) => ({
     ...each,
-    policies: { ...DEFAULT_POLICIES, ...each.policies },
+    policies: {
+      ...DEFAULT_POLICIES,
+      ...each.policies,
+      limits: { ...DEFAULT_POLICIES.limits, ...each.policies.limits },
+    },
     ports: each.ports.map(({ backend, ...port }) => {
       const { scheme, ...rest } = backend as unknown as SentBackend;
       assert.equal(scheme, 'http');
