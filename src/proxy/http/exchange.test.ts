@@ -42,6 +42,7 @@ class Caller implements CallerStream {
   readonly protocol = 'none';
   readonly told: string[] = [];
   readonly tunnelEnd = NO_END;
+  readonly bodySocket = null;
   waitingBytes = 0;
   paused = false;
   #body = '';
@@ -112,6 +113,7 @@ class Stream implements EndpointStream {
   readonly user: EndpointUser;
   readonly told: string[] = [];
   readonly tunnelEnd = NO_END;
+  readonly bodySocket = null;
   readonly deaf = false;
   connected = true;
   mayBeStale = false;
