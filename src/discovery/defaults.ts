@@ -85,25 +85,53 @@ function completePort(port: Fields, service: string, columns: Columns): void {
   TERMS.backend.complete(backend);
   TERMS.port.complete(port);
   const routes = listField(port, 'routes');
-  for (const route of routes) completeRoute(asFields(route, 'routes'));
+  for (const route of routes) completeRoute(asFields(route, 'routes'), port['protocol'] === 'http');
   if (routes.length > 0) return;
   const route: Fields = { name: 'default', backends: [{ backend: id, weight: 1 }] };
-  completeRoute(route);
+  completeRoute(route, false);
   port['routes'] = [route];
 }
 
-function completeRoute(route: Fields): void {
+function completeRoute(route: Fields, isHttp: boolean): void {
   textField(route, 'name', '');
   TERMS.route.complete(route);
+  const matches = listField(route, 'matches');
+  for (const match of matches) checkMatch(asFields(match, 'matches'));
+  if (matches.length > 0 && !isHttp)
+    throw new MeshError('invalid_input', '"matches" are of a port that is not HTTP');
+  const policies = asFields(route['policies'], 'policies');
+  for (const [name, policy] of Object.entries(policies)) {
+    if (policy !== null) fill(name, asFields(policy, name));
+  }
+  dropUnknownConditions(policies);
   for (const value of listField(route, 'backends')) {
     const backend = asFields(value, 'backends');
     textField(backend, 'backend');
     countField(backend, 'weight', 1);
-    TERMS.weightedBackend.complete(backend);
+    textField(backend, 'invalid', '');
+    TERMS.routeBackend.complete(backend);
   }
   const source = (route['source'] ??= {});
   textField(asFields(source, 'source'), 'object', '');
   textField(asFields(source, 'source'), 'field', '');
+}
+
+/** A match that lacks something would take more than was meant: all of it must be there. */
+function checkMatch(match: Fields): void {
+  if (match['path'] !== null) {
+    const path = asFields(match['path'], 'path');
+    textField(path, 'kind');
+    textField(path, 'value');
+  }
+  textField(match, 'method');
+  for (const list of ['headers', 'query']) {
+    if (match[list] === undefined) throw new MeshError('invalid_input', `"${list}" is missing`);
+    for (const value of listField(match, list)) {
+      const named = asFields(value, list);
+      textField(named, 'name');
+      textField(named, 'value');
+    }
+  }
 }
 
 /** A row, or an object from whoever prefers that. One literal, so that all of them have one shape. */
@@ -202,14 +230,17 @@ function dropUnknown(policies: Fields): void {
   if (balance['hashKey'] === null && balance['algorithm'] === 'consistent-hash') {
     balance['algorithm'] = DEFAULT_POLICIES.balance.algorithm;
   }
-  if (policies['retry'] !== null) {
-    const retry = asFields(policies['retry'], 'retry');
-    retry['on'] = listField(retry, 'on').filter((word) => CONDITIONS.includes(word));
-  }
+  dropUnknownConditions(policies);
   if (policies['breaker'] !== null) {
     const { expression } = asFields(policies['breaker'], 'breaker');
     if (!isExpression(expression, 0)) policies['breaker'] = null;
   }
+}
+
+function dropUnknownConditions(policies: Fields): void {
+  if (policies['retry'] === null || policies['retry'] === undefined) return;
+  const retry = asFields(policies['retry'], 'retry');
+  retry['on'] = listField(retry, 'on').filter((word) => CONDITIONS.includes(word));
 }
 
 function isRequestKey(value: unknown): boolean {

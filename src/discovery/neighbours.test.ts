@@ -10,7 +10,8 @@ import { test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
-import { carriageOf, type Delta } from '../model/service.ts';
+import { onlyRoute, type Route } from '../model/route.ts';
+import { carriageOf, type Delta, type Service, type ServicePort } from '../model/service.ts';
 import { copyPath, readCopy, writeCopy } from './copy.ts';
 import { FLAG, FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { FIRST_CAPABILITIES, readHello } from './hello.ts';
@@ -62,23 +63,22 @@ function later(content: unknown): Part {
 test('the parts that the first version sent are read as it meant them', () => {
   const content = JSON.parse(recorded('content.json').toString()) as Delta;
   const part = readPart(framesOf(recorded('part.frame'))[0]!, new Pool());
-  // Policies that came later are not used by what the first version sent.
-  const services = content.services.map((each) => ({
-    ...each,
-    policies: {
-      ...DEFAULT_POLICIES,
-      ...each.policies,
-      limits: { ...DEFAULT_POLICIES.limits, ...each.policies.limits },
-    },
-    ports: each.ports.map(({ backend, ...port }) => {
-      const { scheme, ...rest } = backend as unknown as SentBackend;
-      assert.equal(scheme, 'http');
-      return { ...port, backend: { ...rest, protocol: 'http/1.1' as const, tls: false } };
-    }),
-  }));
+  const services = content.services.map(completed);
   const identities = content.identities.map((each) => ({ ...each, doubt: '' as const }));
   assert.deepEqual(part, partOf({ ...content, services, identities }));
 });
+
+/** What came later is not used by what the first version sent. */
+function completed(service: Service): Service {
+  const ports = service.ports.map((port): ServicePort => {
+    const { source } = port.routes[0] as Route;
+    const { scheme, ...rest } = port.backend as unknown as SentBackend;
+    assert.equal(scheme, 'http');
+    const backend = { ...rest, protocol: 'http/1.1' as const, tls: false };
+    return { ...port, routes: [onlyRoute(backend.id, source)], backend };
+  });
+  return { ...service, ports, policies: { ...DEFAULT_POLICIES, ...service.policies } };
+}
 
 test('the copy of the first version on disk is read', async () => {
   const dir = tempFolder();
@@ -109,13 +109,30 @@ const SENT = sent(WEB);
 const [PORT] = SENT.ports;
 const [ROUTE] = PORT!.routes;
 
+const MATCH = { path: { kind: 'exact', value: '/a' }, method: '', headers: [], query: [] } as const;
+
+function withRoute(more: object): unknown {
+  return { ...SENT, ports: [{ ...PORT, routes: [{ ...ROUTE, ...more }] }] };
+}
+
+function withMatch(match: object): unknown {
+  return withRoute({ matches: [match] });
+}
+
 /** What a later version may say of a Service, and what of it is not known here. */
 const LATER: readonly (readonly [term: string, service: unknown])[] = [
   ['service.access', { ...SENT, access: { allow: [] } }],
   ['port.tls', { ...SENT, ports: [{ ...PORT, tls: { mode: 'strict' } }] }],
   ['route.match', { ...SENT, ports: [{ ...PORT, routes: [{ ...ROUTE, match: { path: '/a' } }] }] }],
+  ['httpMatch.cookies', withMatch({ ...MATCH, cookies: [] })],
+  ['pathMatch.ignoreCase', withMatch({ ...MATCH, path: { ...MATCH.path, ignoreCase: true } })],
+  ['pathMatch.kind=regex', withMatch({ ...MATCH, path: { kind: 'regex', value: '^/a' } })],
+  ['namedMatch.kind', withMatch({ ...MATCH, headers: [{ name: 'a', value: 'b', kind: 'regex' }] })],
+  ['namedMatch.not', withMatch({ ...MATCH, query: [{ name: 'a', value: 'b', not: true }] })],
+  ['routePolicies.breaker', withRoute({ policies: { breaker: null } })],
+  ['timeouts.streamMs', withRoute({ policies: { timeouts: { streamMs: 1 } } })],
   [
-    'weightedBackend.filters',
+    'routeBackend.filters',
     {
       ...SENT,
       ports: [
@@ -172,6 +189,29 @@ test('a Service that says what is not known here is refused with what that is, a
     const { services, refused } = later({ services: [value], ignorable: [term] });
     assert.deepEqual([services.length, refused.length], [1, 0], `${term} may be ignored`);
   }
+});
+
+test('a match, a policy of a route and an invalid backend come as they were sent, and only who knows them gets them', () => {
+  const more = {
+    matches: [MATCH, { ...MATCH, path: null, headers: [{ name: 'x', value: '' }] }],
+    policies: { retry: null, timeouts: { ...DEFAULT_POLICIES.timeouts, requestMs: 7 } },
+    backends: [{ backend: '', weight: 3, invalid: 'there is no Service shop/gone' }],
+  };
+  const value = withRoute(more) as Service;
+  assert.deepEqual(needsOf(value), ['route.matches', 'route.policies', 'routeBackend.invalid']);
+  assert.deepEqual(partOf(delta(1, { services: [value] })).services, [value]);
+});
+
+test('a match that lacks a part is an error: without it, the route would take more', () => {
+  const { path: _, ...pathless } = MATCH;
+  for (const match of [pathless, { ...MATCH, method: 1 }, { ...MATCH, headers: undefined }, {}]) {
+    assert.throws(() => later({ services: [withMatch(match)] }), { code: 'invalid_input' });
+  }
+  const tcp = {
+    ...WEB,
+    ports: [{ ...PORT, protocol: 'tcp', routes: [{ ...ROUTE, matches: [MATCH] }] }],
+  };
+  assert.throws(() => later({ services: [tcp] }), /not HTTP/);
 });
 
 test('what is not known in the table of policies costs the Services that refer to it', () => {
@@ -439,5 +479,5 @@ test('a word for what is spoken to endpoints that is not known is refused, whate
 
 test('what every reader knows needs nothing', () => {
   const content = JSON.parse(recorded('content.json').toString()) as Delta;
-  for (const each of content.services) assert.deepEqual(needsOf(each), []);
+  for (const each of content.services) assert.deepEqual(needsOf(completed(each)), []);
 });

@@ -117,8 +117,10 @@ test('what an older controller leaves out gets its default', () => {
         routes: [
           {
             name: 'default',
-            backends: [{ backend: 'shop/web:80', weight: 1 }],
+            backends: [{ backend: 'shop/web:80', weight: 1, invalid: '' }],
             source: { object: '', field: '' },
+            matches: [],
+            policies: {},
           },
         ],
       },

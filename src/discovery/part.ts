@@ -10,7 +10,8 @@ import { isRecord } from '../base/record.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Policies } from '../model/policy.ts';
-import type { Route, Service } from '../model/service.ts';
+import type { Route } from '../model/route.ts';
+import type { Service } from '../model/service.ts';
 import { completeIdentity, completePolicies, completeService, keyOfService } from './defaults.ts';
 import { FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, listField, type Fields } from './fields.ts';
@@ -192,8 +193,8 @@ const OTHER_COLUMNS = [
 
 function leanRoute(route: Route): Route {
   const lean = TERMS.route.lean(route);
-  if (TERMS.weightedBackend.isFirst) return lean;
-  return { ...lean, backends: lean.backends.map((each) => TERMS.weightedBackend.lean(each)) };
+  if (TERMS.routeBackend.isFirst) return lean;
+  return { ...lean, backends: lean.backends.map((each) => TERMS.routeBackend.lean(each)) };
 }
 
 function policiesText(policies: Policies): string {

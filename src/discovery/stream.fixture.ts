@@ -16,6 +16,7 @@ import { silentLog, type Log } from '../base/log.ts';
 import { seededRandom } from '../base/random.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
+import { onlyRoute } from '../model/route.ts';
 import type { Delta, Service, ServicePort } from '../model/service.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
 import { encodeFrame, FrameReader, type Frame } from './frame.ts';
@@ -79,7 +80,7 @@ export function service(key: string, endpoints: readonly string[] = []): Service
         port: 80,
         proxyPort: 10_000,
         protocol: 'http',
-        routes: [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }],
+        routes: [onlyRoute(id, source)],
         backend: {
           id,
           service: key,

@@ -5,7 +5,7 @@
 
 import { isRecord } from '../base/record.ts';
 import { isScheme } from './scheme.ts';
-import { addUnknownWords, POLICY_TERMS, TERMS } from './vocabulary.ts';
+import { addUnknownWords, PATH_KINDS, POLICY_TERMS, TERMS } from './vocabulary.ts';
 
 /** What one part says about itself. */
 export interface PartTerms {
@@ -75,8 +75,10 @@ function addUnknownOfPort(
   TERMS.port.addUnknown(port, ignorable, unknown);
   for (const route of recordsOf(port['routes'])) {
     TERMS.route.addUnknown(route, ignorable, unknown);
+    addUnknownOfMatches(route, ignorable, unknown);
+    addUnknownOfOwnPolicies(route['policies'], ignorable, unknown);
     for (const backend of recordsOf(route['backends'])) {
-      TERMS.weightedBackend.addUnknown(backend, ignorable, unknown);
+      TERMS.routeBackend.addUnknown(backend, ignorable, unknown);
     }
   }
   const { backend } = port;
@@ -95,6 +97,38 @@ function addUnknownScheme(scheme: unknown, unknown: Set<string>): void {
   if (scheme === undefined || isScheme(scheme)) return;
   const word = typeof scheme === 'string' ? scheme : JSON.stringify(scheme);
   unknown.add(`${TERMS.backend.term('scheme')}=${word}`);
+}
+
+function addUnknownOfMatches(
+  route: Readonly<Record<string, unknown>>,
+  ignorable: ReadonlySet<string>,
+  unknown: Set<string>,
+): void {
+  for (const match of recordsOf(route['matches'])) {
+    TERMS.httpMatch.addUnknown(match, ignorable, unknown);
+    for (const named of [...recordsOf(match['headers']), ...recordsOf(match['query'])]) {
+      TERMS.namedMatch.addUnknown(named, ignorable, unknown);
+    }
+    const { path } = match;
+    if (!isRecord(path)) continue;
+    TERMS.pathMatch.addUnknown(path, ignorable, unknown);
+    const kind = String(path['kind']);
+    const term = `${TERMS.pathMatch.term('kind')}=${kind}`;
+    if (!Object.hasOwn(PATH_KINDS, kind) && !ignorable.has(term)) unknown.add(term);
+  }
+}
+
+function addUnknownOfOwnPolicies(
+  policies: unknown,
+  ignorable: ReadonlySet<string>,
+  unknown: Set<string>,
+): void {
+  if (!isRecord(policies)) return;
+  TERMS.routePolicies.addUnknown(policies, ignorable, unknown);
+  for (const term of unknownOfPolicies(policies, ignorable)) {
+    // Names of whole policies were told above.
+    if (!term.startsWith(TERMS.policies.term(''))) unknown.add(term);
+  }
 }
 
 function recordsOf(value: unknown): readonly Readonly<Record<string, unknown>>[] {

@@ -17,7 +17,15 @@
 import { isEqual } from '../base/equal.ts';
 import type { Endpoint, Identity } from '../model/endpoint.ts';
 import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
-import type { Route, Service, ServicePort, WeightedBackend } from '../model/service.ts';
+import type {
+  HttpMatch,
+  NamedMatch,
+  PathMatch,
+  Route,
+  RouteBackend,
+  RoutePolicies,
+} from '../model/route.ts';
+import type { Service, ServicePort } from '../model/service.ts';
 import type { SentBackend } from './scheme.ts';
 
 interface Later<Value> {
@@ -52,8 +60,32 @@ const PORT: FieldsOf<ServicePort> = {
   routes: 'first',
   backend: 'first',
 };
-const ROUTE: FieldsOf<Route> = { name: 'first', backends: 'first', source: 'first' };
-const WEIGHTED_BACKEND: FieldsOf<WeightedBackend> = { backend: 'first', weight: 'first' };
+const ROUTE: FieldsOf<Route> = {
+  name: 'first',
+  matches: { unknown: 'refuse', unused: [] },
+  // Tries or time that a route must not have are as wrong as a match that is left out.
+  policies: { unknown: 'refuse', unused: {} },
+  backends: 'first',
+  source: 'first',
+};
+const ROUTE_BACKEND: FieldsOf<RouteBackend> = {
+  backend: 'first',
+  weight: 'first',
+  invalid: { unknown: 'refuse', unused: '' },
+};
+const HTTP_MATCH: FieldsOf<HttpMatch> = {
+  path: 'first',
+  method: 'first',
+  headers: 'first',
+  query: 'first',
+};
+const PATH_MATCH: FieldsOf<PathMatch> = { kind: 'first', value: 'first' };
+const NAMED_MATCH: FieldsOf<NamedMatch> = { name: 'first', value: 'first' };
+const ROUTE_POLICIES: FieldsOf<RoutePolicies> = {
+  retry: 'first',
+  timeouts: 'first',
+  affinity: 'first',
+};
 const BACKEND: FieldsOf<SentBackend> = {
   id: 'first',
   service: 'first',
@@ -136,8 +168,6 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
   },
   limits: {
     connectionsPerEndpoint: 'first',
-    // The same callers get the same answers; an endpoint may get more of them at a time than it should.
-    requestsPerEndpoint: { unknown: 'ignore', unused: 0 },
     requestsInFlight: 'first',
     idleConnectionsPerEndpoint: 'first',
     idleConnectionMs: 'first',
@@ -168,6 +198,8 @@ export const WORDS = {
   balance: { algorithm: ALGORITHMS, locality: LOCALITIES },
   rateLimit: { per: RATE_LIMIT_KEYS },
 } as const;
+/** How the value of a `pathMatch` is compared; of another kind a Service is refused. */
+export const PATH_KINDS: WordsOf<PathMatch['kind']> = { exact: 'first', prefix: 'first' };
 /** Of these an unknown word is refused as an unknown field is; of the others it costs the field, which has its default then. */
 const STRICT_WORDS: ReadonlySet<string> = new Set(['balance.locality']);
 
@@ -175,7 +207,11 @@ type ObjectName =
   | 'service'
   | 'port'
   | 'route'
-  | 'weightedBackend'
+  | 'routeBackend'
+  | 'routePolicies'
+  | 'httpMatch'
+  | 'pathMatch'
+  | 'namedMatch'
   | 'backend'
   | 'endpoint'
   | 'policies';
@@ -185,7 +221,11 @@ const TABLES: Readonly<Record<ObjectName, Table>> = {
   service: SERVICE,
   port: PORT,
   route: ROUTE,
-  weightedBackend: WEIGHTED_BACKEND,
+  routeBackend: ROUTE_BACKEND,
+  routePolicies: ROUTE_POLICIES,
+  httpMatch: HTTP_MATCH,
+  pathMatch: PATH_MATCH,
+  namedMatch: NAMED_MATCH,
   backend: BACKEND,
   endpoint: ENDPOINT,
   policies: POLICIES,
@@ -269,7 +309,11 @@ export const TERMS = {
   service: termsOf('service'),
   port: termsOf('port'),
   route: termsOf('route'),
-  weightedBackend: termsOf('weightedBackend'),
+  routeBackend: termsOf('routeBackend'),
+  routePolicies: termsOf('routePolicies'),
+  httpMatch: termsOf('httpMatch'),
+  pathMatch: termsOf('pathMatch'),
+  namedMatch: termsOf('namedMatch'),
   backend: termsOf('backend'),
   endpoint: termsOf('endpoint'),
   policies: termsOf('policies'),
@@ -319,7 +363,7 @@ export function needsOf(service: Service): readonly string[] {
     TERMS.port.addNeeds(port, needs);
     for (const route of port.routes) {
       TERMS.route.addNeeds(route, needs);
-      for (const backend of route.backends) TERMS.weightedBackend.addNeeds(backend, needs);
+      for (const backend of route.backends) TERMS.routeBackend.addNeeds(backend, needs);
     }
     TERMS.backend.addNeeds(port.backend, needs);
     if (TERMS.endpoint.isFirst) continue;

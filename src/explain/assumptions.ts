@@ -17,8 +17,9 @@ export function assumptionsOf(
     );
   } else {
     if (port.service.rate !== null) found.push('the rate limit is assumed unused');
-    for (const { service, facts } of targets) {
+    for (const { service, rules, facts } of targets) {
       if (service !== null) found.push(...ofBackend(service, facts.breaker?.state ?? 'closed'));
+      if (rules.retry !== null) found.push('the retry budget is assumed full');
     }
   }
   return [...new Set(found)];
@@ -26,7 +27,7 @@ export function assumptionsOf(
 
 /** What the admin API does not tell. */
 function ofBackend({ service }: ServiceState, breaker: string): string[] {
-  const { balance, retry, sourceAffinity } = service.policies;
+  const { balance, sourceAffinity } = service.policies;
   const found: string[] = [];
   if (breaker === 'open')
     found.push('the breaker is assumed to have just opened, so Retry-After is the longest');
@@ -36,6 +37,5 @@ function ofBackend({ service }: ServiceState, breaker: string): string[] {
     found.push('the latency of each endpoint is assumed to be its median');
   if (sourceAffinity !== null)
     found.push('the source address is assumed new: its endpoint, if it has one, is not known');
-  if (retry !== null) found.push('the retry budget is assumed full');
   return found;
 }

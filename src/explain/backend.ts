@@ -2,6 +2,7 @@
 
 import type { FailureReason } from '../model/failure.ts';
 import type { RequestKey } from '../model/policy.ts';
+import type { RouteBackend, RoutePolicies } from '../model/route.ts';
 import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
 import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import { isBodyTooLarge, noEndpointReason } from '../proxy/http/admit.ts';
@@ -15,8 +16,10 @@ import { duration } from './words.ts';
 
 export interface TargetStory {
   readonly facts: BackendFacts;
-  /** Whose policies rule it. */
+  /** Whose backend it is. */
   readonly service: ServiceState | null;
+  /** Retries, time limits and affinity. */
+  readonly rules: RoutePolicies;
   /** What the breaker tells those that it refuses to wait; 0 when it refuses nobody. */
   readonly breakerWaitMs: number;
   /** Why a request that passes the breaker is not forwarded; '' when it is. */
@@ -24,33 +27,31 @@ export interface TargetStory {
 }
 
 export interface Leg {
-  readonly target: Target;
-  readonly weight: number;
+  /** The Service that was called. */
+  readonly called: ServiceState;
+  readonly rules: RoutePolicies;
+  /** Null where the route may not lead. */
+  readonly target: Target | null;
+  /** What the route says of it. */
+  readonly share: RouteBackend;
   /** Probability that the route leads here. */
   readonly odds: number;
 }
 
-export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): TargetStory {
+export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
+  const { called, rules, target, share, odds } = leg;
+  const base = { id: share.backend, weight: share.weight, odds };
+  if (target === null) return deadEnd(base, rules, 'invalid_backend', share.invalid);
   const { backend, service } = target;
-  const base = { id: backend.id, weight, odds };
   if (service === null) {
-    const facts: BackendFacts = {
-      ...base,
-      service: '',
-      protocol: null,
-      tls: false,
-      breaker: null,
-      picks:
-        'no Service of the mesh has this backend, or its endpoints ask for what is not carried yet',
-      endpoints: [],
-      retries: null,
-    };
-    return { facts, service, breakerWaitMs: 0, failure: 'no_endpoint' };
+    const why =
+      'no Service of the mesh has this backend, or its endpoints ask for what is not carried yet';
+    return deadEnd(base, rules, 'no_endpoint', why);
   }
   const outlook = breakerOutlook(service.cells, arrived.nowMs);
   const { breaker } = service.service.policies;
   const isTooLarge = isBodyTooLarge(service, arrived.head.contentLength);
-  const pick = pickFactsOf(service, arrived);
+  const pick = pickFactsOf(service, rules, arrived);
   const endpointOdds = backend.nextOdds(pick, arrived.nowMs);
   const canPick = !isTooLarge && endpointOdds.length > 0;
   const failure = canPick ? '' : isTooLarge ? 'body_too_large' : noEndpointReason(backend, pick);
@@ -59,19 +60,40 @@ export function explainTarget({ target, weight, odds }: Leg, arrived: Arrived): 
     service: service.service.key,
     ...spokenTo(service, backend.id),
     breaker: breaker === null ? null : breakerFacts(outlook, breaker.text),
-    picks: picksBy(service, pick),
+    picks: picksBy(service, rules, pick),
     endpoints: canPick
       ? endpointOdds.map((each) => endpointFacts(each, arrived))
       : untaken(target, failure, arrived),
-    retries: canPick ? retryFacts(service, arrived) : null,
+    retries: canPick ? retryFacts(rules, called, arrived) : null,
   };
-  return { facts, service, breakerWaitMs: breaker === null ? 0 : outlook.waitMs, failure };
+  return { facts, service, rules, breakerWaitMs: breaker === null ? 0 : outlook.waitMs, failure };
 }
 
-function pickFactsOf(service: ServiceState, arrived: Arrived): PickFacts {
+/** The request ends here, whatever is known of the backend. */
+function deadEnd(
+  base: Pick<BackendFacts, 'id' | 'weight' | 'odds'>,
+  rules: RoutePolicies,
+  failure: FailureReason,
+  why: string,
+): TargetStory {
+  const facts: BackendFacts = {
+    ...base,
+    service: '',
+    protocol: null,
+    tls: false,
+    breaker: null,
+    picks: why,
+    endpoints: [],
+    retries: null,
+  };
+  return { facts, service: null, rules, breakerWaitMs: 0, failure };
+}
+
+function pickFactsOf(service: ServiceState, rules: RoutePolicies, arrived: Arrived): PickFacts {
   const pick = new PickFacts(arrived.ownNode);
   pick.reset(arrived.identity);
-  pick.read(service.service.policies, arrived.data, arrived.head, arrived.addressHash);
+  const { data, head, addressHash } = arrived;
+  pick.read(rules, service.service.policies, data, head, addressHash);
   return pick;
 }
 
@@ -92,8 +114,8 @@ function spokenTo(
 }
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */
-function picksBy({ service }: ServiceState, pick: PickFacts): string {
-  const { affinity, sourceAffinity, balance } = service.policies;
+function picksBy({ service }: ServiceState, { affinity }: RoutePolicies, pick: PickFacts): string {
+  const { sourceAffinity, balance } = service.policies;
   const { algorithm, hashKey, locality } = balance;
   const where = locality === 'none' ? 'wherever they are' : locality;
   const parts = [`${algorithm}, ${where}`];
@@ -142,7 +164,7 @@ function untaken(
   return backend.endpoints.map((endpoint) => {
     const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
     const isElsewhere = failure === 'no_local_endpoint';
-    const state = isOut ? 'ejected' : 'at its limit of connections or requests';
+    const state = isOut ? 'ejected' : 'at its connection limit';
     const place = isElsewhere ? 'on another node than the caller' : state;
     const own = endpoint.weight === 0 ? 'weight 0' : place;
     const reason = failure === 'body_too_large' ? 'the body is too long' : own;

@@ -3,6 +3,7 @@
 import { hash32 } from '../base/hash.ts';
 import type { Doubt, Identity } from '../model/endpoint.ts';
 import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http/admit.ts';
+import { PathView } from '../proxy/head/path-view.ts';
 import type { HeadLimits } from '../proxy/head/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
@@ -12,7 +13,7 @@ import { explainTarget, type TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
 import type { Explanation, PolicyFacts, RouteFacts, ServiceFacts } from './explanation.ts';
-import { policyFacts } from './policy-fields.ts';
+import { ownPolicyFields, policyFacts } from './policy-fields.ts';
 import { readHead, type ReadHead } from './read-head.ts';
 import { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
@@ -76,10 +77,10 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
   const isValid = tellHead(story, read);
   if (isValid) tellCaller(story, source, identity);
   const route = isValid ? reachRoute(story, port, arrived) : undefined;
-  const targets = route === undefined ? [] : reachTargets(story, route, arrived);
+  const targets = route === undefined ? [] : reachTargets(story, port, route, arrived);
   return {
     service: serviceFacts(port),
-    routes: routeFacts(port, route),
+    routes: routeFacts(port, route, story.has('route')),
     backends: targets.map(({ facts }) => facts),
     policies: policiesOf(port.service, targets),
     assumptions: assumptionsOf(mesh.knowledge, port, targets),
@@ -121,7 +122,8 @@ function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState
   if (!enterService(story, port.service)) return undefined;
   story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
   if (!takesToken(story, port.service, arrived)) return undefined;
-  const route = matchRoute(port.routes);
+  const { data, head } = arrived;
+  const route = matchRoute(port.routes, data, head, new PathView());
   if (route !== undefined) return route;
   story.tell('route', 'ended', 'no route of the port takes the request');
   story.answer('no_route', 1);
@@ -158,11 +160,19 @@ function takesToken(story: Story, state: ServiceState, arrived: Arrived): boolea
   return true;
 }
 
-function reachTargets(story: Story, route: RouteState, arrived: Arrived): readonly TargetStory[] {
+function reachTargets(
+  story: Story,
+  port: PortState,
+  route: RouteState,
+  arrived: Arrived,
+): readonly TargetStory[] {
   const odds = targetOdds(route);
-  const targets = route.targets.map((target, i) =>
-    explainTarget({ target, weight: route.weights[i] ?? 0, odds: odds[i] ?? 0 }, arrived),
-  );
+  const shares = port.port.routes[port.routes.indexOf(route)]?.backends ?? [];
+  const targets = shares.map((share, i) => {
+    const target = route.targets[i] ?? null;
+    const leg = { called: port.service, rules: route.policies, target, share, odds: odds[i] ?? 0 };
+    return explainTarget(leg, arrived);
+  });
   tellTargets(story, route, targets);
   return targets;
 }
@@ -172,17 +182,26 @@ function serviceFacts({ service, port }: PortState): ServiceFacts {
   return { key, address, port: port.port, portName: port.name, protocol: port.protocol };
 }
 
-/** `taker` is the route that takes the request, undefined when it comes to none. */
-function routeFacts(port: PortState, taker: RouteState | undefined): readonly RouteFacts[] {
-  const takerAt = taker === undefined ? -1 : port.routes.indexOf(taker);
-  return port.port.routes.map(({ name, source }, i) => {
+/** `taker` is the route that takes the request, undefined when it comes to none or none matches. */
+function routeFacts(
+  port: PortState,
+  taker: RouteState | undefined,
+  isReached: boolean,
+): readonly RouteFacts[] {
+  const takerAt = taker === undefined ? port.routes.length : port.routes.indexOf(taker);
+  if (port.port.protocol !== 'http') return [];
+  return port.port.routes.map((route, i) => {
+    const { name, matches, source } = route;
     const taken = i === takerAt;
-    const reason = taken
-      ? 'the first one that matches: it takes every request'
-      : takerAt < 0
-        ? 'the request does not reach the routes'
-        : `route "${taker?.name ?? ''}" comes first and takes the request`;
-    return { name, taken, reason, source };
+    const what = matches.length === 0 ? 'it takes every request' : 'one of its matches holds';
+    const reason = !isReached
+      ? 'the request does not reach the routes'
+      : taken
+        ? `the first one that matches: ${what}`
+        : i < takerAt
+          ? 'none of its matches holds'
+          : `route "${taker?.name ?? ''}" comes first and takes the request`;
+    return { name, taken, reason, policies: ownPolicyFields(route), source };
   });
 }
 

@@ -6,7 +6,8 @@
 import type { Identity } from '../model/endpoint.ts';
 import type { FailureReason } from '../model/failure.ts';
 import type { RetryCondition } from '../model/policy.ts';
-import type { EndpointProtocol, Protocol, Source } from '../model/service.ts';
+import type { Source } from '../model/object-reference.ts';
+import type { EndpointProtocol, Protocol } from '../model/service.ts';
 
 /** In the fixed order in which a request goes through them. */
 export const PHASES = [
@@ -86,6 +87,8 @@ export interface RouteFacts {
   readonly taken: boolean;
   /** Why, or why not. */
   readonly reason: string;
+  /** What the route has of its own; the other policies are below. */
+  readonly policies: readonly PolicyField[];
   readonly source: Source;
 }
 
@@ -94,6 +97,8 @@ export interface RetryFacts {
   readonly tries: number;
   /** What this request is tried again after. */
   readonly on: readonly RetryCondition[];
+  /** What `status` stands for there. */
+  readonly statuses: readonly number[];
   /** Why it is not tried again after the others. */
   readonly not: readonly { readonly condition: RetryCondition; readonly reason: string }[];
   /** Retries that the budget still has; null without a retry policy, which needs none. */

@@ -44,9 +44,9 @@ export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
     if (live === undefined) continue;
     putService(port.service, live, nowMs);
     const endpoints = new Map(live.endpoints.map((each) => [keyOf(each.servicePort, each), each]));
-    for (const { backend } of port.routes.flatMap(({ targets }) => targets)) {
-      if (backend.id !== port.port.backend.id) continue;
-      for (const endpoint of backend.endpoints) {
+    for (const target of port.routes.flatMap(({ targets }) => targets)) {
+      if (target?.backend.id !== port.port.backend.id) continue;
+      for (const endpoint of target.backend.endpoints) {
         const known = endpoints.get(keyOf(port.port.port, endpoint));
         if (known !== undefined) putEndpoint(endpoint, known, nowMs);
       }

@@ -1,6 +1,8 @@
 /** The policies of a Service field by field, each with the object and field that it comes from. */
 
 import type { PolicyName } from '../model/policy.ts';
+import type { Source } from '../model/object-reference.ts';
+import type { HttpRoute } from '../model/route.ts';
 import type { Service } from '../model/service.ts';
 import type { PolicyFacts, PolicyField } from './explanation.ts';
 
@@ -25,14 +27,25 @@ export function policyFacts(service: Service): PolicyFacts {
   policies.sort(([a], [b]) => ORDER[a] - ORDER[b]);
   return {
     service: service.key,
-    fields: policies.flatMap(([name, policy]) => fieldsOf(service, name, policy)),
+    fields: policies.flatMap(([name, policy]) =>
+      fieldsOf(name, policy, (path) => service.sources[path] ?? null),
+    ),
   };
 }
 
-function fieldsOf(service: Service, name: PolicyName, policy: object | null): PolicyField[] {
-  if (policy === null) return [{ path: name, value: null, source: null }];
+/** What the route has of its own. */
+export function ownPolicyFields({ policies, source }: HttpRoute): PolicyField[] {
+  return Object.entries(policies).flatMap(([name, policy]) => fieldsOf(name, policy, () => source));
+}
+
+function fieldsOf(
+  name: string,
+  policy: object | null,
+  sourceOf: (path: string) => Source | null,
+): PolicyField[] {
+  if (policy === null) return [{ path: name, value: null, source: sourceOf(name) }];
   return Object.entries(policy)
     .map(([field, value]: [string, unknown]) => ({ path: `${name}.${field}`, value }))
     .filter(({ path }) => !DERIVED.has(path))
-    .map(({ path, value }) => ({ path, value, source: service.sources[path] ?? null }));
+    .map(({ path, value }) => ({ path, value, source: sourceOf(path) }));
 }

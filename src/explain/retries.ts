@@ -1,6 +1,7 @@
 /** Whether a try that fails would be followed by another one, decided by the function that the proxy asks. */
 
 import type { RetryCondition, RetryPolicy } from '../model/policy.ts';
+import type { RoutePolicies } from '../model/route.ts';
 import { SLAB_BYTES } from '../proxy/net/socket.ts';
 import type { Head } from '../proxy/head/head.ts';
 import { CONNECT_TRIES_MAX, isIdempotent, isRetryable } from '../proxy/http/retry.ts';
@@ -11,8 +12,12 @@ import type { RetryFacts } from './explanation.ts';
 
 const CONDITIONS: readonly RetryCondition[] = ['connect-failure', 'reset', 'timeout', 'status'];
 
-export function retryFacts(service: ServiceState, { head, data }: Arrived): RetryFacts {
-  const { retry } = service.service.policies;
+/** `called` is the Service whose budget it is. */
+export function retryFacts(
+  { retry }: RoutePolicies,
+  called: ServiceState,
+  { head, data }: Arrived,
+): RetryFacts {
   const isKept = keepsBody(head, data.length, retry?.bodyBytes ?? 0);
   const on: RetryCondition[] = [];
   const not: RetryFacts['not'][number][] = [];
@@ -22,10 +27,11 @@ export function retryFacts(service: ServiceState, { head, data }: Arrived): Retr
     if (isRetryable(retry, facts)) on.push(condition);
     else not.push({ condition, reason: refusal(retry, facts) });
   }
-  const { words, w } = service.cells;
+  const { words, w } = called.cells;
   return {
     tries: on.length === 0 ? 1 : (retry?.attempts ?? CONNECT_TRIES_MAX),
     on,
+    statuses: retry?.statuses ?? [],
     not,
     budget: retry === null ? null : (words[w + SERVICE_WORD.retryTokens] ?? 0),
   };

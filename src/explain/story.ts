@@ -17,6 +17,11 @@ export class Story {
     this.#phases.set(name, { name, state, text });
   }
 
+  /** Whether the request comes to this phase. */
+  has(name: PhaseName): boolean {
+    return this.#phases.has(name);
+  }
+
   /** `share` of the requests is answered by the mesh. Equal answers are added up. */
   answer(reason: FailureReason, share: number, retryAfterMs = 0): void {
     const retryAfterSeconds = retryAfterMs > 0 ? Math.ceil(retryAfterMs / 1000) : null;

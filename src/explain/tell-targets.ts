@@ -1,6 +1,6 @@
 /** The phases from the route on, over all backends that it may lead to. */
 
-import type { RouteState, ServiceState } from '../proxy/table/table.ts';
+import type { RouteState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
 import type { BackendFacts, PhaseState, RetryFacts } from './explanation.ts';
 import type { Story } from './story.ts';
@@ -57,6 +57,7 @@ function tellEndpoints(story: Story, targets: readonly TargetStory[]): void {
 }
 
 function endpointText({ facts, failure, service }: TargetStory): string {
+  if (failure === 'invalid_backend') return `${facts.id} may not be used: ${facts.picks}`;
   const max = service?.service.policies.limits.requestBodyBytes ?? 0;
   if (failure === 'body_too_large') return `the body is longer than ${count(max, 'byte')}`;
   const all = count(facts.endpoints.length, 'endpoint');
@@ -74,21 +75,21 @@ function stateOf(shares: readonly number[]): PhaseState {
   return shares.every((share) => share === 0) ? 'ended' : 'maybe';
 }
 
-function forwardText({ facts, service }: TargetStory): string {
+function forwardText({ facts, rules }: TargetStory): string {
   const { retries } = facts;
-  const timeouts = service?.service.policies.timeouts;
+  const { timeouts } = rules;
   const limits = [
-    ['connect', timeouts?.connectMs],
-    ['one try', timeouts?.tryMs],
-    ['the whole request', timeouts?.requestMs],
+    ['connect', timeouts.connectMs],
+    ['one try', timeouts.tryMs],
+    ['the whole request', timeouts.requestMs],
   ] as const;
-  const times = limits.flatMap(([what, ms = 0]) => (ms > 0 ? [`${duration(ms)} for ${what}`] : []));
-  return ['HTTP/1.1', triesText(retries, service), ...times].join(', ');
+  const times = limits.flatMap(([what, ms]) => (ms > 0 ? [`${duration(ms)} for ${what}`] : []));
+  return ['HTTP/1.1', triesText(retries), ...times].join(', ');
 }
 
-function triesText(retries: RetryFacts | null, service: ServiceState | null): string {
+function triesText(retries: RetryFacts | null): string {
   if (retries === null || retries.on.length === 0) return 'one try';
-  const statuses = service?.service.policies.retry?.statuses.join(' ') ?? '';
+  const statuses = retries.statuses.join(' ');
   const on = retries.on.map((each) => (each === 'status' ? `status ${statuses}` : each));
   return `up to ${retries.tries} tries (on ${on.join(', ')})`;
 }

@@ -107,9 +107,15 @@ const INDENT = ' '.repeat(LABEL_WIDTH + 4);
 function detailLines(name: PhaseName, explanation: Explanation, paint: Paint): readonly string[] {
   const { routes, backends } = explanation;
   if (name === 'route') {
-    return routes.map(({ name: route, taken, reason, source }) => {
+    return routes.flatMap(({ name: route, taken, reason, policies, source }) => {
       const line = `${INDENT}${taken ? '+' : '-'} ${route}: ${reason}`;
-      return `${line}  ${paint('dim', `${source.object} ${source.field}`)}`;
+      const own = taken ? policies : [];
+      return [
+        `${line}  ${paint('dim', `${source.object} ${source.field}`)}`,
+        ...columns(own.map((field) => [field.path, valueText(field)])).map(
+          (text) => `${INDENT}    ${text}`,
+        ),
+      ];
     });
   }
   if (name === 'endpoint') {

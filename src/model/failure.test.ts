@@ -16,7 +16,8 @@ const GRPC_OF_STATUS: Readonly<Record<number, readonly Failure['grpc'][]>> = {
   417: ['UNIMPLEMENTED'],
   429: ['RESOURCE_EXHAUSTED'],
   431: ['RESOURCE_EXHAUSTED'],
-  500: ['INTERNAL'],
+  // Of a route to a backend that may not be used GRPCRoute asks for UNAVAILABLE.
+  500: ['INTERNAL', 'UNAVAILABLE'],
   501: ['UNIMPLEMENTED'],
   502: ['UNAVAILABLE', 'INTERNAL'],
   503: ['UNAVAILABLE'],

@@ -128,6 +128,14 @@ export const FAILURES = {
     blames: 'policy',
     cause: 'the Service has routes and none matches this request',
   },
+  invalid_backend: {
+    status: 500,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
+    blames: 'policy',
+    cause:
+      'the route leads to a backend that does not exist or may not be used; maesh explain names it, and maesh status its problem',
+  },
   no_endpoint: {
     status: 503,
     grpc: 'UNAVAILABLE',
@@ -148,7 +156,7 @@ export const FAILURES = {
     grpc: 'UNAVAILABLE',
     connection: 'kept',
     blames: 'endpoint',
-    cause: 'every endpoint was tried or is at its limit of connections or requests',
+    cause: 'every endpoint was tried or is at its connection limit',
   },
   breaker_open: {
     status: 503,

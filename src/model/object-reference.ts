@@ -8,6 +8,14 @@ export interface ObjectReference {
   readonly name: string;
 }
 
+/** The object and field that a value comes from; `object` is '' for a built-in default. */
+export interface Source {
+  /** `Service shop/web`. */
+  readonly object: string;
+  /** `metadata.annotations["maesh.dev/retry-attempts"]`. */
+  readonly field: string;
+}
+
 /** What a Problem is about, as `Problem` has it. */
 export interface About {
   /** For people: `Service shop/web`, or what is no object: a file, `Cluster`. */

@@ -2,20 +2,13 @@
 
 import type { Endpoint, Identity } from './endpoint.ts';
 import type { Policies } from './policy.ts';
-import type { About } from './object-reference.ts';
+import type { HttpRoute, TcpRoute, UdpRoute } from './route.ts';
+import type { About, Source } from './object-reference.ts';
 
-export type Protocol = 'http' | 'tcp' | 'udp';
+export type Protocol = ServicePort['protocol'];
 
 /** What is spoken to endpoints; `tcp` and `udp`: whatever the caller speaks. */
 export type EndpointProtocol = 'http/1.1' | 'http/2' | 'tcp' | 'udp';
-
-/** The object and field that a value comes from; `object` is '' for a built-in default. */
-export interface Source {
-  /** `Service shop/web`. */
-  readonly object: string;
-  /** `metadata.annotations["maesh.dev/retry-attempts"]`. */
-  readonly field: string;
-}
 
 /** The endpoints behind one port of one Service. */
 export interface Backend {
@@ -29,33 +22,33 @@ export interface Backend {
   readonly endpoints: readonly Endpoint[];
 }
 
-export interface WeightedBackend {
-  /** Id of a backend, of this Service or of another one. */
-  readonly backend: string;
-  /** Share against its siblings; 0 takes no traffic. */
-  readonly weight: number;
-}
-
-/** One way through a listener. The first route that matches takes the request. */
-export interface Route {
-  readonly name: string;
-  readonly backends: readonly WeightedBackend[];
-  readonly source: Source;
-}
-
-/** One port of a Service: a listener of its own in every proxy. */
-export interface ServicePort {
+interface PortBase {
   /** Name of the port, or '' when the Service has just one without a name. */
   readonly name: string;
   /** The number that callers dial. */
   readonly port: number;
   /** Where proxies listen, on all their addresses (a cluster); 0: on the Service's own address and port (`maesh up`). */
   readonly proxyPort: number;
-  readonly protocol: Protocol;
-  /** Never empty: the last one takes everything. */
-  readonly routes: readonly Route[];
   readonly backend: Backend;
 }
+
+export interface HttpPort extends PortBase {
+  readonly protocol: 'http';
+  readonly routes: readonly HttpRoute[];
+}
+
+export interface TcpPort extends PortBase {
+  readonly protocol: 'tcp';
+  readonly routes: readonly TcpRoute[];
+}
+
+export interface UdpPort extends PortBase {
+  readonly protocol: 'udp';
+  readonly routes: readonly UdpRoute[];
+}
+
+/** One port of a Service: a listener of its own in every proxy. */
+export type ServicePort = HttpPort | TcpPort | UdpPort;
 
 export interface Service {
   /** `namespace/name`. */

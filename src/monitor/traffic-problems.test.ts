@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { exampleEndpoint, exampleService } from '../../test/support/model.ts';
+import { exampleEndpoint, exampleService, withProtocol } from '../../test/support/model.ts';
 import { ManualClock } from '../base/clock.ts';
 import { FAILURE_REASONS } from '../model/failure.ts';
 import { type Trouble, TROUBLE_KINDS, troubleProblem } from '../model/trouble.ts';
@@ -61,7 +61,7 @@ test('TrafficProblems leaves the Service of the data path to its check', () => {
 
 test('TrafficProblems says nothing of ports that are not carried', () => {
   const service = exampleService('shop/db');
-  const tcp = { ...service, ports: service.ports.map((p) => ({ ...p, protocol: 'tcp' as const })) };
+  const tcp = { ...service, ports: service.ports.map((port) => withProtocol(port, 'tcp')) };
   const { clock, told } = setUp([tcp]);
   told();
   clock.advance(60_000);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { ManualClock } from '../base/clock.ts';
 import { abilitiesOf } from '../discovery/abilities.ts';
 import type { Protocol, Service } from '../model/service.ts';
-import { exampleService } from '../../test/support/model.ts';
+import { exampleService, withProtocol } from '../../test/support/model.ts';
 import { AbilityGate } from './ability-gate.ts';
 import { wantedPorts } from './wanted.ts';
 import { CAPABILITIES } from '../discovery/hello.ts';
@@ -18,7 +18,7 @@ function setMixed(world: World, key: string, ports: readonly number[]): void {
   const { ports: all } = exampleService(key, { ports });
   const protocolOf = (port: number): Protocol => (port === 80 ? 'http' : 'tcp');
   world.service(key, ports, {
-    ports: all.map((port) => ({ ...port, protocol: protocolOf(port.port) })),
+    ports: all.map((port) => withProtocol(port, protocolOf(port.port))),
   });
 }
 
@@ -178,7 +178,7 @@ test('many agents that lack the same are counted', () => {
 test('all ports of a Service wait for agents that understand it', () => {
   const service: Service = exampleService('shop/web', { ports: [80, 81] });
   const { wanted, held } = wantedPorts(service, null, {
-    requirements: () => () => ['http', 'service.access'],
+    requirements: () => ['http', 'service.access'],
     missing: (needs) => needs.filter((need) => need !== 'http'),
   });
   assert.deepEqual(wanted, []);

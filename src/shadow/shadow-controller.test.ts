@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withProtocol } from '../../test/support/model.ts';
 import { annotationsOf, child, portsOf } from './api.fixture.ts';
 import { shadowName } from './names.ts';
 import { World } from './world.fixture.ts';
@@ -126,7 +127,7 @@ test('a port that is not carried gets no proxy port, and a Service without any n
   const service = world.services.get('shop/web')!;
   world.services.set('shop/web', {
     ...service,
-    ports: service.ports.map((port) => ({ ...port, protocol: 'udp' })),
+    ports: service.ports.map((port) => withProtocol(port, 'udp')),
   });
   await world.converge(320_000);
   assert.equal(world.api.objects.size, 0);

@@ -9,7 +9,8 @@ import { PATHS } from '../../src/admin/paths.ts';
 import { AdminServer, ANSWERS_MAX } from '../../src/admin/server.ts';
 import type { BalancePolicy } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
-import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
+import { onlyRoute } from '../../src/model/route.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { exampleAdminView, type ExampleView } from '../support/admin-view.ts';
 import {
   isObject,
@@ -18,7 +19,7 @@ import {
   parseJson,
   SchemaChecker,
 } from '../support/json-schema.ts';
-import { exampleEndpoint, exampleService } from '../support/model.ts';
+import { exampleEndpoint, exampleService, withProtocol } from '../support/model.ts';
 
 const DOCUMENT = object(
   parse(readFileSync(new URL('../../docs/openapi.yaml', import.meta.url), 'utf8')),
@@ -69,13 +70,31 @@ function variants(): Service[] {
   for (const [i, { protocol, spoken }] of kinds.entries()) {
     const service = exampleService(`variant/p${i}`);
     const ports = service.ports.map((port) => ({
-      ...port,
-      protocol,
+      ...withProtocol(port, protocol),
       backend: { ...port.backend, ...spoken },
     }));
     services.push({ ...service, ports });
   }
+  services.push(withRoutes(exampleService('variant/routes')));
   return services;
+}
+
+function withRoutes(service: Service): Service {
+  const named = [{ name: 'x-user', value: 'ann' }];
+  const paths = [{ kind: 'exact', value: '/a' }, { kind: 'prefix', value: '/a' }, null] as const;
+  const matches = paths.map((path) => ({ path, method: 'GET', headers: named, query: named }));
+  const retry = { ...DEFAULT_RETRY };
+  const affinity = { cookie: 'session', maxAgeSeconds: 0 };
+  const policies = [
+    { retry: null, affinity: null },
+    { retry, affinity, timeouts: DEFAULT_POLICIES.timeouts },
+  ];
+  const ports = service.ports.map((port) => {
+    const route = onlyRoute(port.backend.id, { object: `Service ${service.key}`, field: '' });
+    const routes = policies.map((own) => ({ ...route, matches, policies: own }));
+    return { ...port, protocol: 'http' as const, routes };
+  });
+  return { ...service, ports };
 }
 
 const compareOperators = ['>', '>=', '<', '<=', '==', '!='] as const;

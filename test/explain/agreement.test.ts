@@ -45,6 +45,7 @@ const NEEDED = [
   'overloaded',
   'rate_limited',
   'no_route',
+  'invalid_backend',
   'breaker_open',
   'body_too_large',
   'no_endpoint',

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { onlyRoute } from '../../src/model/route.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import type { ServicePort } from '../../src/model/service.ts';
 import { ENDPOINT_WORD, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
@@ -145,7 +146,7 @@ test('a Service that moves to another port is served there; callers of the old o
         ...port,
         port: port.port + 1_000,
         backend: { ...port.backend, id },
-        routes: port.routes.map((route) => ({ ...route, backends: [{ backend: id, weight: 1 }] })),
+        routes: port.routes.map(({ source }) => onlyRoute(id, source)),
       },
     ],
   };
@@ -240,10 +241,7 @@ test('endpoints that ask for TLS or HTTP/2 get no plain HTTP/1.1, by their own p
   const plain = proxy.service({ key: 'test/plain', endpoints: [] });
   const [{ backend }] = own.ports as [ServicePort];
   const [{ routes }] = plain.ports as [ServicePort];
-  const crossed = routes.map((route) => ({
-    ...route,
-    backends: [{ ...route.backends[0]!, backend: backend.id }],
-  }));
+  const crossed = routes.map(({ source }) => onlyRoute(backend.id, source));
   const other = { ...plain, ports: plain.ports.map((port) => ({ ...port, routes: crossed })) };
   await proxy.apply([other]);
   for (const [spoken, status] of [

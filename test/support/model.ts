@@ -3,7 +3,8 @@
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { BreakerPolicy, Policies } from '../../src/model/policy.ts';
-import type { Service } from '../../src/model/service.ts';
+import { onlyRoute } from '../../src/model/route.ts';
+import type { Protocol, Service, ServicePort } from '../../src/model/service.ts';
 
 export function exampleEndpoint(address: string, more: Partial<Endpoint> = {}): Endpoint {
   return { address, port: 8080, weight: 100, pod: '', node: '', zone: '', ...more };
@@ -50,7 +51,7 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
         port,
         proxyPort: 0,
         protocol: 'http',
-        routes: [{ name: 'default', backends: [{ backend: id, weight: 1 }], source }],
+        routes: [onlyRoute(id, source)],
         backend: {
           id,
           service: key,
@@ -61,4 +62,10 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
       };
     }),
   };
+}
+
+/** The port with its backend, as it is when another protocol is spoken there. */
+export function withProtocol(port: ServicePort, protocol: Protocol): ServicePort {
+  const source = { object: `Service ${port.backend.service}`, field: 'spec.ports' };
+  return { ...port, protocol, routes: [onlyRoute(port.backend.id, source)] };
 }

@@ -15,7 +15,7 @@ import type {
   SourceAffinityPolicy,
   TimeoutPolicy,
 } from '../../model/policy.ts';
-import type { Source } from '../../model/service.ts';
+import type { Source } from '../../model/object-reference.ts';
 import { parseBreaker } from '../expression/breaker.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Annotation, Annotations } from './read.ts';

@@ -11,6 +11,7 @@ import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { notCarriedFinding } from './not-carried.ts';
 import { isOtherThanHttp, protocolOf, spokenOf, unknownProtocolFinding } from './port.ts';
 import { describeReference } from '../../model/object-reference.ts';
+import { onlyRoute } from '../../model/route.ts';
 
 export interface ServiceContext extends EndpointContext {
   readonly defaultMode: Protocol;
@@ -46,10 +47,15 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       findings.push(protocol);
       continue;
     }
+    const id = backendId(ref, spec);
     const port: ServicePort = {
-      ...routed(ref, spec, field, protocol),
+      name: spec.name,
+      port: spec.port,
+      proxyPort: 0,
+      protocol,
+      routes: [onlyRoute(id, { object: describeReference(ref), field })],
       backend: {
-        id: backendId(ref, spec),
+        id,
         service: `${namespace}/${name}`,
         ...spokenOf(spec, protocol, annotations),
         endpoints: endpoints.read(spec, field),
@@ -91,16 +97,4 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
 function backendId(ref: ObjectRef, spec: ServicePortSpec): string {
   const id = `${ref.namespace}/${ref.name}:${spec.port}`;
   return spec.protocol === 'UDP' ? `${id}/udp` : id;
-}
-
-function routed(
-  ref: ObjectRef,
-  spec: ServicePortSpec,
-  field: string,
-  protocol: Protocol,
-): Omit<ServicePort, 'backend'> {
-  const source = { object: describeReference(ref), field };
-  const backends = [{ backend: backendId(ref, spec), weight: 1 }];
-  const routes = [{ name: 'default', backends, source }];
-  return { name: spec.name, port: spec.port, proxyPort: 0, protocol, routes };
 }

@@ -51,15 +51,7 @@ export class BackendFixture {
   readonly sources = new SourceTable(new SharedArrayBuffer(SOURCE_TABLE_BYTES));
   readonly #id = `${BACKEND_ID} ${fixtures++}`;
 
-  readonly #protocol: Backend['protocol'];
-
-  constructor(
-    endpoints: readonly Endpoint[],
-    policies: Policies,
-    seed = 1,
-    protocol: Backend['protocol'] = 'http/1.1',
-  ) {
-    this.#protocol = protocol;
+  constructor(endpoints: readonly Endpoint[], policies: Policies, seed = 1) {
     this.state = new BackendState(BACKEND_ID, this.clock, seededRandom(seed));
     this.update(endpoints, policies);
   }
@@ -68,7 +60,7 @@ export class BackendFixture {
     const backend: Backend = {
       id: BACKEND_ID,
       service: 'shop/web',
-      protocol: this.#protocol,
+      protocol: 'http/1.1',
       tls: false,
       endpoints,
     };

@@ -5,14 +5,18 @@ import type { BackendState, PickRequest } from '../balance/backend-state.ts';
 import type { ThreadContext } from './context.ts';
 import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
+import type { Head } from '../head/head.ts';
+import type { PathView } from '../head/path-view.ts';
 import { peekToken, takeToken } from '../policy/rate-limit.ts';
 import type { PortState, RouteState, ServiceState, Target } from '../table/table.ts';
 import type { Verdict } from './verdict.ts';
 
-/** Rate limit → route → backend by weight → circuit breaker → limits, in this order. `contentLength` is -1 when not announced. */
+/** Rate limit → route → backend by weight → circuit breaker → limits, in this order. */
+// oxlint-disable-next-line max-params -- once per request, without an object
 export function admit(
   port: PortState,
-  contentLength: number,
+  data: Buffer,
+  head: Head,
   addressHash: number,
   now: number,
   context: ThreadContext,
@@ -20,6 +24,7 @@ export function admit(
   const { service, routes } = port;
   const { verdict } = context;
   verdict.target = null;
+  verdict.route = null;
   const { words, w } = service.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
   if (isOverloaded(service, inFlight)) return verdict.refuse('overloaded', 0);
@@ -30,11 +35,16 @@ export function admit(
         : service.callers.take(addressHash, service.rate, now);
     if (waitMs > 0) return verdict.refuse('rate_limited', waitMs);
   }
-  const target = chooseTarget(matchRoute(routes), context);
-  if (target === null) return verdict.refuse('no_route', 0);
+  const route = matchRoute(routes, data, head, context.path);
+  if (route === undefined) return verdict.refuse('no_route', 0);
+  verdict.route = route;
+  const at = chooseTarget(route, context);
+  if (at < 0) return verdict.refuse('no_route', 0);
+  const target = route.targets[at] as Target | null;
+  if (target === null) return verdict.refuse('invalid_backend', 0);
   verdict.target = target;
   if (target.service === null) return verdict.refuse('no_endpoint', 0);
-  return admitToBackend(target.service, contentLength, now, context);
+  return admitToBackend(target.service, head.contentLength, now, context);
 }
 
 function admitToBackend(
@@ -67,8 +77,21 @@ export function rateWaitMs(service: ServiceState, addressHash: number, now: numb
 }
 
 /** The route that takes the request; undefined when none does. */
-export function matchRoute(routes: readonly RouteState[]): RouteState | undefined {
-  return routes[0];
+export function matchRoute(
+  routes: readonly RouteState[],
+  data: Buffer,
+  head: Head,
+  path: PathView,
+): RouteState | undefined {
+  let isRead = false;
+  for (const route of routes) {
+    const { matchers } = route;
+    if (matchers.length === 0) return route;
+    if (!isRead) path.read(data, head);
+    isRead = true;
+    for (const matcher of matchers) if (matcher.takes(data, head, path)) return route;
+  }
+  return undefined;
 }
 
 /** The probability of each target of a route, in their order; all 0 when it leads nowhere. */
@@ -89,14 +112,14 @@ export function noEndpointReason(backend: BackendState, pick: PickRequest): Fail
   return backend.isReachable(pick.node) ? 'no_healthy_endpoint' : 'no_local_endpoint';
 }
 
-function chooseTarget(route: RouteState | undefined, context: ThreadContext): Target | null {
-  if (route === undefined) return null;
+/** The place of a target by weight, or -1 when none has any. */
+function chooseTarget(route: RouteState, context: ThreadContext): number {
   const { targets, weights } = route;
-  if (targets.length === 1) return targets[0] as Target;
+  if (targets.length === 1) return 0;
   let rest = context.random.next() * route.totalWeight;
   for (let i = 0; i < targets.length; i++) {
     rest -= weights[i] as number;
-    if (rest < 0) return targets[i] as Target;
+    if (rest < 0) return i;
   }
-  return null;
+  return -1;
 }

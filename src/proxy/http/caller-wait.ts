@@ -11,10 +11,9 @@ export class CallerWait {
     this.#sinceMs = -1;
   }
 
-  /** Whether the caller is waited for from now on. Times are those of the wheel: in steps of a tick. */
-  note(isWaitedFor: boolean, nowMs: number): void {
-    if (!isWaitedFor) this.end(nowMs);
-    else if (this.#sinceMs < 0) this.#sinceMs = nowMs;
+  /** From now on the caller is waited for. Times are those of the wheel: in steps of a tick. */
+  begin(nowMs: number): void {
+    if (this.#sinceMs < 0) this.#sinceMs = nowMs;
   }
 
   end(nowMs: number): void {

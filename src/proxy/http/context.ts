@@ -11,6 +11,7 @@ import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
 import type { Connector } from './stream.ts';
 import { Head, TRAILER_LINES_BYTES_MAX } from '../head/head.ts';
+import { PathView } from '../head/path-view.ts';
 import { Verdict } from './verdict.ts';
 
 /** Room in the write buffer beyond a body and a head: what rewriting adds, chunk framing, trailers. */
@@ -42,6 +43,7 @@ export class ThreadContext extends NetContext {
   /** For responses without a Date. */
   readonly date: DateLine;
   readonly verdict = new Verdict();
+  readonly path = new PathView();
   readonly requestHead: Head;
   readonly responseHead: Head;
   /** Opens streams to endpoints. */

@@ -43,8 +43,7 @@ export class ExchangeDeadline {
     if (this.#tryLimitMs > 0) this.#tryMs = now + this.#tryLimitMs;
   }
 
-  connected(now: number): void {
-    this.lastActivityMs = now;
+  connected(): void {
     this.#connectMs = Infinity;
   }
 

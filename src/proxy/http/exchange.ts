@@ -9,13 +9,14 @@
 import type { Timer } from '../../base/clock.ts';
 import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { Policies, RetryCondition } from '../../model/policy.ts';
+import type { RoutePolicies } from '../../model/route.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
-import type { Socket, SocketError } from '../net/socket.ts';
+import type { SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
-import type { ServiceState, Target } from '../table/table.ts';
+import type { RouteState, ServiceState, Target } from '../table/table.ts';
 import { add, beginRequest, countLoss } from './account.ts';
 import { admit, noEndpointReason } from './admit.ts';
 import { CallerWait } from './caller-wait.ts';
@@ -55,7 +56,10 @@ export class Exchange implements EndpointUser, Expiring {
   readonly #caller: CallerStream;
   #phase = IDLE;
   #target: Target | null = null;
+  /** Those of the Service whose backend was chosen; before, of the one that was called. */
   #policies: Policies;
+  /** Retries, time limits and affinity. */
+  #rules: RoutePolicies;
   #upgrade = false;
   #backoff: Timer | null = null;
 
@@ -63,6 +67,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.#caller = caller;
     this.#context = context;
     this.#policies = caller.port.service.service.policies;
+    this.#rules = this.#policies;
     this.pick = new PickFacts(context.settings.node);
     this.replay = new Replay(context);
     this.record = new RequestRecord(caller.port.service, this.replay);
@@ -91,31 +96,26 @@ export class Exchange implements EndpointUser, Expiring {
     this.replay.done = !hasBody;
     beginRequest(this.record.service.cells);
     if (this.#caller.isLoop) return this.#fail('loop');
-    const verdict = admit(port, head.contentLength, source.addressHash, now, this.#context);
+    const verdict = admit(port, data, head, source.addressHash, now, this.#context);
     this.#target = verdict.target;
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);
-    const policies = (this.record.ruling as ServiceState).service.policies;
-    this.#policies = policies;
-    this.replay.bodyMax = policies.retry?.bodyBytes ?? 0;
-    this.#deadline.setRequest(now, policies.timeouts);
-    this.pick.read(policies, data, head, source.addressHash);
+    this.#policies = (this.record.ruling as ServiceState).service.policies;
+    this.#rules = (verdict.route as RouteState).policies;
+    this.replay.bodyMax = this.#rules.retry?.bodyBytes ?? 0;
+    this.#deadline.setRequest(now, this.#rules.timeouts);
+    this.pick.read(this.#rules, this.#policies, data, head, source.addressHash);
     this.#noteWait();
     this.#startTry(now, data, head);
   }
 
   /** Content of the request; false when nobody wants more of it. */
-  onRequestBody(data: Buffer | null, start: number, end: number): boolean {
+  onRequestBody(data: Buffer, start: number, end: number): boolean {
     this.replay.feed(data, start, end, this.#stream);
     const max = this.#policies.limits.requestBodyBytes;
     if (max === 0 || this.replay.bodyBytes <= max) return true;
     this.#fail('body_too_large');
     return false;
-  }
-
-  /** Where content of the request may go without being seen; null when it must be kept, or there is no such place now. */
-  get requestSocket(): Socket | null {
-    return this.replay.isWhole || this.#stream === null ? null : this.#stream.bodySocket;
   }
 
   onRequestEnd(trailers: Buffer | null): void {
@@ -167,11 +167,14 @@ export class Exchange implements EndpointUser, Expiring {
       this.#phase === WAITING
         ? !this.replay.done && !this.#caller.paused
         : this.#caller.waitingBytes > 0;
-    this.#callerWait.note(isCallersTurn, this.#context.wheel.nowMs);
+    const { nowMs } = this.#context.wheel;
+    if (isCallersTurn) this.#callerWait.begin(nowMs);
+    else this.#callerWait.end(nowMs);
   }
 
   onConnected(): void {
-    this.#deadline.connected(this.#context.wheel.nowMs);
+    this.#deadline.connected();
+    this.#deadline.lastActivityMs = this.#context.wheel.nowMs;
     this.#arm();
   }
 
@@ -191,22 +194,16 @@ export class Exchange implements EndpointUser, Expiring {
     if (isFailureStatus(head.status)) tried.blame(now);
     else tried.answered(now);
     if (this.#retriesStatus(tried, now)) return;
-    const { affinity } = this.#policies;
-    const cookie =
-      affinity === null ? null : affinityCookie(affinity, tried.endpoint, this.pick.affinity);
+    const cookie = affinityCookie(this.#rules.affinity, tried.endpoint, this.pick.affinity);
     this.#phase = BODY;
     this.#callerWait.end(this.#context.wheel.nowMs);
     tried.watchBody(now);
     this.#caller.sendHead(data, head, cookie);
   }
 
-  onResponseBody(data: Buffer | null, start: number, end: number): void {
+  onResponseBody(data: Buffer, start: number, end: number): void {
     this.record.responseBytes += end - start;
     this.#caller.sendBody(data, start, end);
-  }
-
-  get responseSocket(): Socket | null {
-    return this.#caller.bodySocket;
   }
 
   onResponseRead(): void {
@@ -255,7 +252,7 @@ export class Exchange implements EndpointUser, Expiring {
     const ends = { caller: this.#caller, endpoint: tried.stream };
     tried.stream = null;
     this.#context.wheel.disarm(this);
-    openTunnel(this.#context, ends, this.#policies.timeouts.idleMs, (result) => {
+    openTunnel(this.#context, ends, this.#rules.timeouts.idleMs, (result) => {
       this.record.endTunnel(result);
       this.#finish();
     });
@@ -337,6 +334,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.#phase = WAITING;
     this.#target = null;
     this.#policies = port.service.service.policies;
+    this.#rules = this.#policies;
     this.#upgrade = head.upgrade;
     this.#deadline.reset(now, this.#context.settings.callerIdleMs);
   }
@@ -377,7 +375,7 @@ export class Exchange implements EndpointUser, Expiring {
     const { endpoint, connected } = stream;
     endpoint.begin();
     this.record.tried = new Try(stream, this.#policies, now);
-    this.#deadline.beginTry(now, this.#policies.timeouts, connected);
+    this.#deadline.beginTry(now, this.#rules.timeouts, connected);
     if (this.replay.done) this.#deadline.requestSent(now);
     this.replay.rewind();
     this.#arm();
@@ -399,7 +397,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** True when the status is retried: then this response is dropped. */
   #retriesStatus(tried: Try, now: number): boolean {
-    const { retry } = this.#policies;
+    const { retry } = this.#rules;
     if (retry === null || !retry.statuses.includes(this.record.status)) return false;
     if (!this.#mayRetry('status')) return false;
     // The rest of it is our own loss.
@@ -410,15 +408,14 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #mayRetry(condition: RetryCondition): boolean {
-    const { cells } = this.record.ruling as ServiceState;
-    const { tries } = this.record;
+    const { tries, service } = this.record;
     const replayable = this.replay.isWhole;
     const idempotent = isIdempotent(this.method);
-    return mayRetry(this.#policies.retry, { tries, replayable, idempotent, condition }, cells);
+    return mayRetry(this.#rules.retry, { tries, replayable, idempotent, condition }, service.cells);
   }
 
   #retry(now: number): void {
-    const { retry } = this.#policies;
+    const { retry } = this.#rules;
     const tried = this.record.tried as Try;
     this.record.waitedMs += tried.giveUp(this.record.status, now);
     this.record.status = 0;
@@ -450,8 +447,9 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {
+    const answered = this.#phase !== WAITING;
     const { status, connection } = FAILURES[reason];
-    if (this.#phase !== WAITING || connection === 'reset') return this.#cut(reason);
+    if (answered || connection === 'reset') return this.#cut(reason);
     this.record.status = status;
     this.#end(reason);
     this.#caller.reply(reason, retryAfterMs);
@@ -483,11 +481,12 @@ export class Exchange implements EndpointUser, Expiring {
   /** Files the earliest of all deadlines of the current phase, or a look at whether a slow reader takes anything. */
   #arm(): void {
     const caller = this.#caller;
-    const steadyAtMs = this.record.tried?.steadyAtMs ?? Infinity;
-    const due = Math.min(this.#deadline.due(this.#phase === WAITING), steadyAtMs);
+    const tried = this.record.tried;
+    let due = this.#deadline.due(this.#phase === WAITING);
+    if (tried !== null && tried.steadyAtMs < due) due = tried.steadyAtMs;
     const isSlow = caller.paused || caller.waitingBytes + (this.#stream?.waitingBytes ?? 0) > 0;
-    const lookMs = isSlow ? this.#context.wheel.nowMs + this.#deadline.lookMs : Infinity;
-    this.deadlineMs = Math.min(due, lookMs);
+    if (isSlow) due = Math.min(due, this.#context.wheel.nowMs + this.#deadline.lookMs);
+    this.deadlineMs = due;
     this.#context.wheel.arm(this);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Identity } from '../../model/endpoint.ts';
 import type { Policies } from '../../model/policy.ts';
+import type { RoutePolicies } from '../../model/route.ts';
 import type { PickRequest } from '../balance/backend-state.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Head } from '../head/head.ts';
@@ -33,11 +34,17 @@ export class PickFacts implements PickRequest {
     this.source = 0;
   }
 
-  /** Reads the hash key and the affinity cookie, where the policies want them. */
-  read(policies: Policies, data: Buffer, head: Head, addressHash: number): void {
-    const { hashKey } = policies.balance;
+  /** Reads the affinity cookie, where the route wants it, and the hash key, where the backend does. */
+  // oxlint-disable-next-line max-params -- once per request, without an object
+  read(
+    { affinity }: RoutePolicies,
+    { balance }: Policies,
+    data: Buffer,
+    head: Head,
+    addressHash: number,
+  ): void {
+    const { hashKey } = balance;
     if (hashKey !== null) this.hash = hashOf(hashKey, data, head, addressHash);
-    const { affinity } = policies;
     if (affinity !== null) this.affinity = affinityToken(affinity.cookie, data, head);
     this.source = addressHash;
   }

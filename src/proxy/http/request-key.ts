@@ -4,8 +4,8 @@ import { mix32 } from '../../base/hash.ts';
 import type { AffinityPolicy, RequestKey } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { FIELD_COOKIE, FIELD_STRIDE, type Head } from '../head/head.ts';
+import { isNamed } from '../head/named.ts';
 
-const CASE_BIT = 32;
 const EQUALS = 61;
 const SEMICOLON = 59;
 const SPACE = 32;
@@ -34,12 +34,13 @@ export function affinityToken(cookie: string, data: Buffer, head: Head): string 
   return data.toString('latin1', at, endOfPair(data, at, end));
 }
 
-/** The `Set-Cookie` line when the request came without a token or with one of another endpoint; else null. */
+/** The `Set-Cookie` line when the request came without a token or with one of another endpoint; null otherwise, and without a policy. */
 export function affinityCookie(
-  policy: AffinityPolicy,
+  policy: AffinityPolicy | null,
   endpoint: EndpointState,
   token: string,
 ): Buffer | null {
+  if (policy === null) return null;
   const mine = endpoint.affinityToken;
   if (token === mine) return null;
   const age = policy.maxAgeSeconds > 0 ? `; Max-Age=${policy.maxAgeSeconds}` : '';
@@ -88,17 +89,6 @@ function endOfPair(data: Buffer, start: number, end: number): number {
 
 function isExactly(data: Buffer, at: number, text: string): boolean {
   for (let i = 0; i < text.length; i++) if (data[at + i] !== text.charCodeAt(i)) return false;
-  return true;
-}
-
-/** Compares a field name with a lower-case one; a field name is a token. */
-function isNamed(data: Buffer, start: number, end: number, lower: string): boolean {
-  if (end - start !== lower.length) return false;
-  for (let i = 0; i < lower.length; i++) {
-    const byte = data[start + i] as number;
-    const folded = byte >= 65 && byte <= 90 ? byte | CASE_BIT : byte;
-    if (folded !== lower.charCodeAt(i)) return false;
-  }
   return true;
 }
 

@@ -1,13 +1,15 @@
 /** What the phases before the first try decided on a request. One object per thread, valid until the next request. */
 
 import type { FailureReason } from '../../model/failure.ts';
-import type { Target } from '../table/table.ts';
+import type { RouteState, Target } from '../table/table.ts';
 
 export class Verdict {
   /** '' when the request may go to `target`. */
   failure: FailureReason | '' = '';
   /** What Retry-After says; 0 says nothing. */
   retryAfterMs = 0;
+  /** The route as far as one was found. */
+  route: RouteState | null = null;
   /** The backend as far as one was chosen. */
   target: Target | null = null;
 

@@ -4,7 +4,7 @@ import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../head/head.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
-import type { Socket } from '../net/socket.ts';
+import type { ByteSink } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import {
   RESPONSE_AS_IS,
@@ -14,11 +14,13 @@ import {
   writeResponseHead,
 } from './codec/head-writer.ts';
 import { type Answered, writeLocalReply } from './codec/local-reply.ts';
-import { SentCount } from './sent-count.ts';
+import { type CountedSocket, SentCount } from './sent-count.ts';
+
+type CountingSink = ByteSink & CountedSocket;
 
 export class ResponseSender {
   readonly #context: ThreadContext;
-  #socket: Socket;
+  #socket: CountingSink;
   readonly #body = new BodyWriter();
   /** Heads written so far, interim ones too. */
   #headBytes = 0;
@@ -35,14 +37,14 @@ export class ResponseSender {
     date: null,
   };
 
-  constructor(context: ThreadContext, socket: Socket) {
+  constructor(context: ThreadContext, socket: CountingSink) {
     this.#context = context;
     this.#socket = socket;
     this.#sent = new SentCount(socket);
   }
 
   /** From now on responses go to another connection. */
-  attach(socket: Socket): void {
+  attach(socket: CountingSink): void {
     this.#socket = socket;
     this.#sent.attach(socket);
   }
@@ -90,21 +92,14 @@ export class ResponseSender {
     return this.#context.writeOut(this.#socket, copyWhole(data, from, end, out, at));
   }
 
-  /** Without `data`: so much went to `bodySocket` by itself. */
-  write(data: Buffer | null, start: number, end: number): void {
-    if (data === null) return this.#body.skip(end - start);
+  write(data: Buffer, start: number, end: number): void {
     if (this.#at + end - start + BODY_OVERHEAD_BYTES > this.#context.out.length) this.flush();
     this.#at = this.#body.write(data, start, end, this.#context.out, this.#at);
   }
 
-  /** Where content may go without being seen here; null when it is changed, or some of it was not sent yet. */
-  get bodySocket(): Socket | null {
-    return this.#body.isPlain && this.#at === 0 ? this.#socket : null;
-  }
-
   /** False when the caller has enough. */
   flush(): boolean {
-    if (this.#at === 0) return !this.#socket.writableNeedDrain;
+    if (this.#at === 0) return true;
     const length = this.#body.closeChunk(this.#context.out, this.#at);
     this.#at = 0;
     return this.#context.writeOut(this.#socket, length);

@@ -15,8 +15,6 @@ export interface Opened {
   readonly sockets: Sockets;
   /** Why it is not `system` although it might have been; '' otherwise. */
   readonly reason: string;
-  /** Why bodies cannot be spliced although it is `system`; '' otherwise. */
-  readonly unspliced: string;
 }
 
 export type OpenSettings = Pick<
@@ -30,23 +28,23 @@ export function openSockets(settings: OpenSettings, marks: SharedArrayBuffer): O
   const keepAlive = keepAliveOf(settings);
   // A process that `bin/maesh` has not started would be told by the runtime that this is an experiment.
   const isWanted = choice === 'system' || (choice === 'auto' && isTuned);
-  if (!isWanted) return { sockets: runtime(keepAlive), reason: '', unspliced: '' };
+  if (!isWanted) return { sockets: runtime(keepAlive), reason: '' };
   try {
-    return system(marks, keepAlive);
+    return { sockets: system(marks, keepAlive), reason: '' };
   } catch (error) {
     if (choice === 'system') throw error;
-    const reason = error instanceof Error ? error.message : String(error);
-    return { sockets: runtime(keepAlive), reason, unspliced: '' };
+    return {
+      sockets: runtime(keepAlive),
+      reason: error instanceof Error ? error.message : String(error),
+    };
   }
 }
 
 /** @throws where the kernel or the runtime do not do as they should */
-function system(marks: SharedArrayBuffer, keepAlive: KeepAlive): Opened {
+function system(marks: SharedArrayBuffer, keepAlive: KeepAlive): Sockets {
   const kernel = openKernel(marksOf(marks));
-  const unspliced = selfTest(kernel);
-  const io = new ThreadIo(kernel, undefined, keepAlive);
-  if (unspliced !== '') io.pipes.switchOff();
-  return { sockets: new SystemSockets(io), reason: '', unspliced };
+  selfTest(kernel);
+  return new SystemSockets(new ThreadIo(kernel, undefined, keepAlive));
 }
 
 function runtime(keepAlive: KeepAlive): RuntimeSockets {

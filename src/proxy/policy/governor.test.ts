@@ -4,6 +4,7 @@ import { ManualClock } from '../../base/clock.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { BreakerPolicy, Policies } from '../../model/policy.ts';
+import { onlyRoute } from '../../model/route.ts';
 import type { Service } from '../../model/service.ts';
 import {
   ENDPOINT_FLOAT,
@@ -41,7 +42,6 @@ function service(policies: Partial<Policies>, endpoints: readonly Endpoint[] = [
     tls: false,
     endpoints,
   } as const;
-  const route = { name: 'default', backends: [{ backend: BACKEND, weight: 1 }], source };
   return {
     key: KEY,
     namespace: 'shop',
@@ -49,7 +49,16 @@ function service(policies: Partial<Policies>, endpoints: readonly Endpoint[] = [
     address: '127.77.0.1',
     secondAddress: '',
     headless: false,
-    ports: [{ name: '', port: 80, proxyPort: 0, protocol: 'http', routes: [route], backend }],
+    ports: [
+      {
+        name: '',
+        port: 80,
+        proxyPort: 0,
+        protocol: 'http',
+        routes: [onlyRoute(BACKEND, source)],
+        backend,
+      },
+    ],
     policies: { ...DEFAULT_POLICIES, ...policies },
     sources: {},
   };

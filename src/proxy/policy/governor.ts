@@ -6,6 +6,7 @@
 
 import type { Clock, Timer } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
+import type { RetryPolicy } from '../../model/policy.ts';
 import type { Backend, Service } from '../../model/service.ts';
 import { type Cells, LedgerView } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -125,10 +126,11 @@ export class Governor {
     return { key, slot, budget: null, breaker: null, outliers: null, onHealthChange };
   }
 
-  #setBudget(watch: Watch, { policies }: Service, nowMs: number): void {
-    if (policies.retry === null) watch.budget = null;
-    else if (watch.budget !== null) watch.budget.setPolicy(policies.retry, nowMs);
-    else watch.budget = new RetryBudget(this.#ledger, watch.slot, policies.retry, nowMs);
+  #setBudget(watch: Watch, service: Service, nowMs: number): void {
+    const retry = retryOf(service);
+    if (retry === null) watch.budget = null;
+    else if (watch.budget !== null) watch.budget.setPolicy(retry, nowMs);
+    else watch.budget = new RetryBudget(this.#ledger, watch.slot, retry, nowMs);
   }
 
   #setBreaker(watch: Watch, { key, policies }: Service, nowMs: number): void {
@@ -179,4 +181,15 @@ export class Governor {
 function nameOf(state: BreakerState): 'closed' | 'open' | 'recovering' {
   if (state === BREAKER_CLOSED) return 'closed';
   return state === BREAKER_OPEN ? 'open' : 'recovering';
+}
+
+/** One budget for all that callers of the Service have tried again: as its own policy says, or else the first of its routes. */
+function retryOf({ policies, ports }: Service): RetryPolicy | null {
+  if (policies.retry !== null) return policies.retry;
+  for (const port of ports) {
+    for (const { policies: own } of port.routes) {
+      if (own.retry !== undefined && own.retry !== null) return own.retry;
+    }
+  }
+  return null;
 }

@@ -2,8 +2,10 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
+import type { HttpRoute, RoutePolicies } from '../../model/route.ts';
 import { carriageOf, isCarried, type Service, type ServicePort } from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
+import { Matcher } from '../head/match.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
@@ -49,7 +51,11 @@ export interface Target {
 
 export interface RouteState {
   readonly name: string;
-  readonly targets: readonly Target[];
+  /** Any of them takes a request; without one, the route takes them all. */
+  readonly matchers: readonly Matcher[];
+  readonly policies: RoutePolicies;
+  /** Null where the route may not lead. */
+  readonly targets: readonly (Target | null)[];
   readonly weights: readonly number[];
   readonly totalWeight: number;
 }
@@ -164,7 +170,8 @@ export class Table {
       const kept =
         known !== undefined && known.service === state ? known : new PortState(state, port);
       kept.port = port;
-      kept.routes = port.routes.map((route) => this.#route(route));
+      kept.routes =
+        port.protocol === 'http' ? port.routes.map((each) => this.#route(each, service)) : [];
       after.set(id, kept);
       if (kept === known) before.delete(id);
       else change.opened.push(kept);
@@ -194,11 +201,15 @@ export class Table {
     this.#targets.delete(id);
   }
 
-  #route(route: ServicePort['routes'][number]): RouteState {
+  #route(route: HttpRoute, { policies }: Service): RouteState {
     const weights = route.backends.map(({ weight }) => weight);
     return {
       name: route.name,
-      targets: route.backends.map(({ backend }) => this.#target(backend)),
+      matchers: route.matches.map((match) => new Matcher(match)),
+      policies: { ...policies, ...route.policies },
+      targets: route.backends.map(({ backend, invalid }) =>
+        invalid === '' ? this.#target(backend) : null,
+      ),
       weights,
       totalWeight: weights.reduce((sum, weight) => sum + weight, 0),
     };

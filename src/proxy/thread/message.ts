@@ -48,17 +48,15 @@ export type FromThread =
       readonly sockets: SocketKind;
       /** Why it is not `system` although it might have been; '' otherwise. */
       readonly reason: string;
-      /** Why it cannot splice although its sockets are `system`; '' otherwise. */
-      readonly unspliced: string;
     }
   /** A part of a delta was applied, or met a defect. */
   | { readonly kind: 'taken' }
-  /** Everything up to `version` is served, but for `failures`, which are all that stand now; null for the same as the last time. */
+  /** Everything up to `version` is served, but for `failures`, which are all that stand now. */
   | {
       readonly kind: 'applied';
       readonly version: number;
       readonly listeners: number;
-      readonly failures: readonly ListenFailure[] | null;
+      readonly failures: readonly ListenFailure[];
     }
   | { readonly kind: 'drained'; readonly cut: number }
   /** Once a second: what only the thread itself knows. */
@@ -84,8 +82,6 @@ export interface ThreadVitals {
   readonly shed: readonly number[];
   /** What callers hold now. */
   readonly callerBytes: number;
-  /** Bytes that went from socket to socket inside the kernel, since the thread started. */
-  readonly splicedBytes: number;
 }
 
 export type StartedMessage = Extract<FromThread, { readonly kind: 'started' }>;

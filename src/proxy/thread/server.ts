@@ -12,7 +12,6 @@ import { RequestPool } from '../http1/request-pool.ts';
 import { portsWithin } from '../table/listener-share.ts';
 import type { LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta } from '../ledger/placement.ts';
-import { ListenFailures } from './listen-failures.ts';
 import { makeListener } from './make-listener.ts';
 import { DEFECT, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from '../table/table.ts';
@@ -25,6 +24,8 @@ const LISTENS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
+/** As if the system had refused: it would, and the next accept, dial or file with it. */
+const BEYOND_SHARE = { code: 'EMFILE' };
 
 export class ProxyServer {
   readonly context: ThreadContext;
@@ -34,9 +35,13 @@ export class ProxyServer {
   readonly #listeners = new Map<PortState, Listener>();
   /** Closed, with callers that still finish. */
   readonly #leaving = new Set<Listener>();
-  readonly #failures = new ListenFailures();
+  readonly #failures = new Map<PortState, ListenFailure>();
+  /** Services that a defect keeps from being served, by key, until they change. */
+  readonly #broken = new Map<string, readonly ListenFailure[]>();
   /** All that are to be listened on. */
   readonly #wanted = new Set<PortState>();
+  /** Those of them that have no listener, since file descriptors do not suffice for all. */
+  readonly #denied = new Set<PortState>();
   #retrying = false;
 
   constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
@@ -50,9 +55,9 @@ export class ProxyServer {
     return this.#listeners.size;
   }
 
-  /** The same array as long as nothing is different. */
   get failures(): readonly ListenFailure[] {
-    return this.#failures.all;
+    const denied = [...this.#denied].map((port) => failureOf(port, BEYOND_SHARE));
+    return [...this.#failures.values(), ...denied, ...[...this.#broken.values()].flat()];
   }
 
   /**
@@ -94,8 +99,8 @@ export class ProxyServer {
       // oxlint-disable-next-line no-await-in-loop -- requests run in between
       if (turns.isOver) await turns.next();
     }
-    for (const { service } of services) this.#failures.unbreak(service.key);
-    for (const key of removed) this.#failures.unbreak(key);
+    for (const { service } of services) this.#broken.delete(service.key);
+    for (const key of removed) this.#broken.delete(key);
     for (const { service, error } of change.broken) this.#break(service, error);
     for (const port of change.closed) {
       this.#close(port);
@@ -135,17 +140,16 @@ export class ProxyServer {
     for (const port of opened) if (isCarried(port.port)) this.#wanted.add(port);
     const { listenersMax } = this.context;
     const isShort = this.#wanted.size > listenersMax;
-    if (opened.length + closed.length === 0 || (!isShort && !this.#failures.hasDenied))
-      return opened;
+    if (opened.length + closed.length === 0 || (!isShort && this.#denied.size === 0)) return opened;
     const allowed = portsWithin(this.#wanted, listenersMax);
     const fresh = new Set(opened);
     const open: PortState[] = [];
     for (const port of this.#wanted) {
       if (allowed.has(port)) {
-        if (this.#failures.allow(port) || fresh.has(port)) open.push(port);
-      } else if (!this.#failures.isDenied(port)) {
+        if (this.#denied.delete(port) || fresh.has(port)) open.push(port);
+      } else if (!this.#denied.has(port)) {
         this.#shut(port);
-        this.#failures.deny(port);
+        this.#denied.add(port);
       }
     }
     return open;
@@ -162,7 +166,7 @@ export class ProxyServer {
   }
 
   async #listen(port: PortState): Promise<void> {
-    if (port.closed || this.#failures.isDenied(port) || !isCarried(port.port)) return;
+    if (port.closed || this.#denied.has(port) || !isCarried(port.port)) return;
     // Ports that failed are tried again while others are applied.
     if (this.#listeners.has(port)) return;
     let listener: Listener | null = null;
@@ -170,14 +174,16 @@ export class ProxyServer {
       listener = makeListener(port, this.context, this.requests);
       this.#listeners.set(port, listener);
       await listener.listen();
-      this.#failures.mend(port);
+      this.#failures.delete(port);
       // The port went meanwhile.
       if (this.#listeners.get(port) !== listener) listener.close(() => undefined);
     } catch (error) {
       if (listener !== null && this.#listeners.get(port) !== listener) return;
       this.#listeners.delete(port);
-      const { code, service } = this.#failures.fail(port, textAt(error, 'code') || DEFECT);
-      if (code === DEFECT) this.context.guard.caught('proxy', error, { service });
+      const failure = failureOf(port, error);
+      if (failure.code === DEFECT)
+        this.context.guard.caught('proxy', error, { service: failure.service });
+      this.#failures.set(port, failure);
       this.#retryLater();
     }
   }
@@ -193,17 +199,17 @@ export class ProxyServer {
         code: DEFECT,
       };
     });
-    this.#failures.break(service.key, failures);
+    this.#broken.set(service.key, failures);
   }
 
   #close(port: PortState): void {
     this.#wanted.delete(port);
-    this.#failures.allow(port);
+    this.#denied.delete(port);
     this.#shut(port);
   }
 
   #shut(port: PortState): void {
-    this.#failures.mend(port);
+    this.#failures.delete(port);
     const listener = this.#listeners.get(port);
     if (listener === undefined) return;
     this.#listeners.delete(port);
@@ -216,10 +222,16 @@ export class ProxyServer {
     this.#retrying = true;
     this.#clock.after(RETRY_LISTEN_MS, () => {
       this.#retrying = false;
-      void this.#open(this.#failures.failed, new Turns(this.#clock)).then(() => this.onRetried());
+      const ports = [...this.#failures.keys()];
+      void this.#open(ports, new Turns(this.#clock)).then(() => this.onRetried());
     });
   }
 
   /** Called after failed ports were tried again; the thread reports what is left. */
   onRetried: () => void = () => undefined;
+}
+
+function failureOf(port: PortState, error: unknown): ListenFailure {
+  const code = textAt(error, 'code') || DEFECT;
+  return { service: port.service.service.key, address: port.address, port: port.number, code };
 }

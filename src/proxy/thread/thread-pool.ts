@@ -24,7 +24,6 @@ import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
 import { type DeltaPart, deltaParts } from './delta-parts.ts';
-import { eachOnce } from './listen-failures.ts';
 import type {
   FromThread,
   ListenFailure,
@@ -93,12 +92,9 @@ export class ThreadPool {
   readonly #identities = new Map<string, Identity>();
   readonly #lostLog = { written: 0, dropped: 0 };
   readonly #lostShed: number[] = [];
-  #lostSplicedBytes = 0;
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
   readonly #toldSockets = new Set<string>();
-  /** null: to be found anew. There may be thousands, and they are asked for with each change. */
-  #failures: readonly ListenFailure[] | null = null;
   #version = 0;
   #started = false;
   #stopping = false;
@@ -130,8 +126,12 @@ export class ThreadPool {
 
   /** Ports that some thread cannot listen on, each once. */
   get failures(): readonly ListenFailure[] {
-    this.#failures ??= eachOnce(this.#living().map((thread) => thread.failures));
-    return this.#failures;
+    const byAddress = new Map<string, ListenFailure>();
+    for (const thread of this.#living()) {
+      for (const failure of thread.failures)
+        byAddress.set(`${failure.address} ${failure.port}`, failure);
+    }
+    return [...byAddress.values()];
   }
 
   /** Access log lines of all threads; those of a thread that died are kept. */
@@ -161,14 +161,6 @@ export class ThreadPool {
   /** What callers hold on all threads. */
   get callerBytes(): number {
     return this.#living().reduce((sum, { vitals }) => sum + (vitals?.callerBytes ?? 0), 0);
-  }
-
-  /** Bytes that all threads have spliced, those that died included. */
-  get splicedBytes(): number {
-    return this.#living().reduce(
-      (sum, { vitals }) => sum + (vitals?.splicedBytes ?? 0),
-      this.#lostSplicedBytes,
-    );
   }
 
   states(): readonly ThreadState[] {
@@ -331,16 +323,15 @@ export class ThreadPool {
   }
 
   /** Told by the first thread for all: what a self-test finds is the same on each, but for chance. */
-  #noteSockets(thread: Thread, { sockets, reason, unspliced }: StartedMessage): void {
+  #noteSockets(thread: Thread, { sockets, reason }: StartedMessage): void {
     thread.sockets = sockets;
     thread.socketsReason = reason;
-    const told = `${sockets} ${reason} ${unspliced}`;
-    if (this.#toldSockets.has(told)) return;
-    this.#toldSockets.add(told);
+    const isNew = !this.#toldSockets.has(`${sockets} ${reason}`);
+    this.#toldSockets.add(`${sockets} ${reason}`);
+    if (!isNew) return;
     const { log } = this.#options;
     if (reason === '') log.debug('Sockets', { sockets });
     else log.warn('Sockets of the runtime are used, since the self-test failed', { reason });
-    if (unspliced !== '') log.warn('Long bodies are copied', { reason: unspliced });
   }
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
@@ -354,10 +345,7 @@ export class ThreadPool {
     } else if (message.kind === 'applied') {
       thread.version = message.version;
       thread.listeners = message.listeners;
-      if (message.failures !== null) {
-        thread.failures = message.failures;
-        this.#failures = null;
-      }
+      thread.failures = message.failures;
       this.#options.onChange();
     }
   }
@@ -365,8 +353,10 @@ export class ThreadPool {
   #onExit(thread: Thread, index: number): void {
     if (this.#threads[index] !== thread) return;
     this.#threads[index] = null;
-    this.#failures = null;
-    if (thread.vitals !== null) this.#keepCounts(thread.vitals);
+    this.#lostLog.written += thread.vitals?.logWritten ?? 0;
+    this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
+    addTo(this.#lostShed, thread.vitals?.shed);
+    addTo(this.#lostBrokenRules, thread.vitals?.brokenRules);
     thread.drained?.();
     this.#forgetInFlight(index);
     if (this.#stopping) return;
@@ -376,14 +366,6 @@ export class ThreadPool {
     this.#options.clock.after(age < YOUNG_MS ? YOUNG_MS : 0, () => {
       if (!this.#stopping) void this.#spawn(index);
     });
-  }
-
-  #keepCounts({ logWritten, logDropped, splicedBytes, shed, brokenRules }: ThreadVitals): void {
-    this.#lostLog.written += logWritten;
-    this.#lostLog.dropped += logDropped;
-    this.#lostSplicedBytes += splicedBytes;
-    addTo(this.#lostShed, shed);
-    addTo(this.#lostBrokenRules, brokenRules);
   }
 
   /** What a dead thread had in flight is over: takes it out of the figures that all threads share. */

@@ -7,6 +7,7 @@
 import net from 'node:net';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { Policies } from '../../model/policy.ts';
+import { onlyRoute } from '../../model/route.ts';
 import type { Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
@@ -117,8 +118,7 @@ function service(name: string, policies: Policies, endpoints: readonly Listening
       zone: '',
     })),
   };
-  const source = { object: '', field: '' };
-  const routes = [{ name: 'default', backends: [{ backend: backend.id, weight: 1 }], source }];
+  const routes = [onlyRoute(backend.id, { object: '', field: '' })];
   return {
     key,
     namespace: 'warm',

@@ -122,9 +122,7 @@ function retryFault({ backend, endpoint }: Leg, said: Explanation, seen: Seen): 
   if (behaviour === 'ok' || retries === null) return null;
   const isStatus = typeof behaviour === 'number';
   const condition = isStatus ? 'status' : (CONDITIONS[behaviour] ?? null);
-  const policy = said.policies.find(({ service }) => service === backend.service);
-  const statuses = policy?.fields.find(({ path }) => path === 'retry.statuses')?.value;
-  const isListed = !isStatus || (Array.isArray(statuses) && statuses.includes(behaviour));
+  const isListed = !isStatus || retries.statuses.includes(behaviour);
   const may = condition !== null && isListed && retries.on.includes(condition);
   const isKept = !retries.not.some(({ reason }) => reason.includes('too long'));
   const again = may && retries.budget !== 0;
@@ -137,8 +135,11 @@ function retryFault({ backend, endpoint }: Leg, said: Explanation, seen: Seen): 
   if (isKept && tries > retries.tries)
     return `${tries} tries, explain says at most ${retries.tries}`;
   if (seen.retries > 0 || typeof seen.answer === 'string') return null;
+  const own = said.routes.find(({ taken }) => taken)?.policies ?? [];
+  const ofCalled = said.policies.find(({ service }) => service === said.service?.key)?.fields ?? [];
+  const fields = [...own, ...ofCalled];
   const limit = (name: string): number =>
-    Number(policy?.fields.find(({ path }) => path === `timeouts.${name}`)?.value ?? 0);
+    Number(fields.find(({ path }) => path === `timeouts.${name}`)?.value ?? 0);
   // Of the two limits on silence the shorter one acts.
   const isIdle = behaviour === 'hang' && (limit('tryMs') === 0 || limit('idleMs') < limit('tryMs'));
   const named = isIdle && limit('idleMs') > 0 ? 'response_idle_timeout' : undefined;

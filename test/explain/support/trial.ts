@@ -7,6 +7,8 @@ import { isObject, type JsonObject, parseJson, SchemaChecker } from '../../suppo
 import { dial } from '../../../src/explain/dial.ts';
 import { explain, type ExplainInput } from '../../../src/explain/explain.ts';
 import type { BackendFacts, Explanation } from '../../../src/explain/explanation.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../../src/model/defaults.ts';
+import type { HttpMatch, HttpRoute } from '../../../src/model/route.ts';
 import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
 import { disagreement, firstTried, type Seen } from './agreement.ts';
 import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
@@ -213,12 +215,14 @@ function tokensAt(live: LiveMesh, host: string, port: number): readonly string[]
   const service = [...live.dry.services.values()].find((each) => each.address === address);
   const state = service === undefined ? undefined : live.dry.portOf(service.key, port);
   const targets = state?.routes.flatMap((route) => route.targets) ?? [];
-  return targets.flatMap(({ backend }) => backend.endpoints.map((each) => each.affinityToken));
+  return targets.flatMap((target) =>
+    target === null ? [] : target.backend.endpoints.map((each) => each.affinityToken),
+  );
 }
 
 /** Splits traffic over backends of several Services, as no reader of manifests does yet. */
 function reroute(dice: Dice): (delta: Delta) => Delta {
-  const isSplit = dice.chance(0.4);
+  const isSplit = dice.chance(0.6);
   return (delta) => {
     if (!isSplit) return delta;
     const ids = delta.services.flatMap(({ ports }) => ports.map(({ backend }) => backend.id));
@@ -226,11 +230,21 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
       if (!dice.chance(0.5)) return each;
       const others = ids.filter((id) => id !== each.backend.id);
       const parts = [each.backend.id, dice.pick([...others, ...others, 'gone/gone:80'])];
-      const backends = parts.map((backend) => ({ backend, weight: dice.pick([0, 1, 2, 3]) }));
+      const backends = parts.map((backend) => ({
+        backend,
+        weight: dice.pick([0, 1, 2, 3]),
+        invalid: dice.chance(0.07) ? 'it may not be used' : '',
+      }));
       const [first] = each.routes;
-      return first === undefined
+      return first === undefined || each.protocol !== 'http'
         ? each
-        : { ...each, routes: [{ ...first, name: 'split', backends }, first] };
+        : {
+            ...each,
+            routes: [
+              { ...first, ...own(dice), name: 'split', backends },
+              ...dice.some([first], 0.8),
+            ],
+          };
     };
     const services = delta.services.map((service): Service => ({
       ...service,
@@ -239,6 +253,33 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
     return { ...delta, services };
   };
 }
+
+/** Matches and policies of a route; most have none. */
+function own(dice: Dice): Pick<HttpRoute, 'matches' | 'policies'> {
+  const { retry, timeouts } = DEFAULT_POLICIES;
+  return {
+    matches: dice.chance(0.5) ? [] : dice.some(MATCHES, 0.2),
+    policies: dice.pick([
+      {},
+      {},
+      { retry },
+      { retry: { ...DEFAULT_RETRY, on: ['status', 'reset'], statuses: [500, 503] } },
+      { timeouts: { ...timeouts, tryMs: 5_000 } },
+    ]),
+  };
+}
+
+const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
+const MATCHES: readonly HttpMatch[] = [
+  { ...ANY, method: 'GET' },
+  { ...ANY, path: { kind: 'prefix', value: '/a' } },
+  { ...ANY, path: { kind: 'exact', value: '/' } },
+  { ...ANY, query: [{ name: 'x', value: '1' }] },
+  ...Array.from({ length: 9 }, (_, i) => ({
+    ...ANY,
+    headers: [{ name: 'x-user', value: String(i + 1) }],
+  })),
+];
 
 function describe(
   title: string,

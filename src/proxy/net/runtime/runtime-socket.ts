@@ -139,10 +139,6 @@ export class RuntimeSocket implements Socket {
     return this.#inner.writableNeedDrain;
   }
 
-  get writeFailed(): boolean {
-    return this.#inner.errored !== null;
-  }
-
   get bytesWritten(): number {
     return this.#inner.bytesWritten;
   }
@@ -191,15 +187,6 @@ export class RuntimeSocket implements Socket {
 
   resume(): void {
     this.#inner.resume();
-  }
-
-  /** The runtime shows nobody its descriptors. */
-  spliceTo(): boolean {
-    return false;
-  }
-
-  mayHaveMore(): boolean {
-    return true;
   }
 
   unsentBytes(): number {

@@ -34,10 +34,8 @@ import {
   SOL_SOCKET,
   TCP_NODELAY,
 } from './kernel-interface.ts';
-import type { Pipe } from './pipes.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
 import { addressIn, familyOf, portIn, putAddress } from './socket-address.ts';
-import { type SpliceSink, Splicing } from './splicing.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Waiting } from './waiting.ts';
 
@@ -46,7 +44,7 @@ const BOTH = READS | EPOLLOUT;
 /** Reads of one connection before others have their turn. */
 const READS_MAX = 4;
 
-export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
+export class SystemSocket implements Socket, Accepted, Watcher {
   readonly descriptor: number;
   generation = 0;
   remoteAddress: string;
@@ -56,7 +54,6 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   isPaused = false;
   bytesWritten = 0;
   writableNeedDrain = false;
-  writeFailed = false;
   readonly #io: ThreadIo;
   #owner: SocketOwner | null = null;
   /** Set for a connection that we opened: it learns of a failed write before the end. */
@@ -64,7 +61,6 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   #waiting: Waiting | null = null;
   /** There may be something to read. */
   #readable = false;
-  #splicing: Splicing | null = null;
   /** Of EPOLLRDHUP, EPOLLHUP and EPOLLERR, what was seen so far. */
   #hangUp = 0;
   #watchesWrites = false;
@@ -78,6 +74,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   #closesWhenFinished = false;
   /** Why it closes, or why nothing can be written any more. */
   #error: SocketError | null = null;
+  #writeFailed = false;
   #owesWriteFailed = false;
 
   constructor(io: ThreadIo, descriptor: number, address: string, port: number) {
@@ -134,14 +131,14 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   write(data: Buffer, start: number, end: number): boolean {
     if (this.destroyed || this.#ending) return false;
     this.bytesWritten += end - start;
-    if (this.writeFailed) return false;
+    if (this.#writeFailed) return false;
     let at = start;
     if (!this.connecting && this.writableLength === 0) {
       at = this.#send(data, start, end);
       if (at === end) return true;
       if (at < 0) return false;
     }
-    this.#waiting ??= new Waiting(this.#io);
+    this.#waiting ??= new Waiting(this.#io.region);
     this.#waiting.add(data, at, end);
     if (this.#waiting.bytes >= HIGH_WATER_BYTES) this.writableNeedDrain = true;
     if (!this.#watchesWrites) this.#watchWrites();
@@ -167,7 +164,6 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     this.writableNeedDrain = false;
     this.#waiting?.drop();
     this.#waiting = null;
-    this.#splicing?.end();
     const { loop, kernel } = this.#io;
     if (this.descriptor >= 0) {
       loop.forget(this);
@@ -192,32 +188,6 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     if (this.#readable) this.#takeTurn();
   }
 
-  spliceTo(sink: Socket, bytes: number): boolean {
-    if (!(sink instanceof SystemSocket)) return false;
-    this.#splicing ??= new Splicing(this.#io);
-    this.#splicing.begin(sink, bytes);
-    return true;
-  }
-
-  get takesSplices(): boolean {
-    const isOpen = !this.connecting && !this.destroyed && !this.#ending && !this.writeFailed;
-    return isOpen && this.#waiting === null;
-  }
-
-  takePipe(pipe: Pipe): void {
-    this.bytesWritten += pipe.bytes;
-    if (this.#sendPipe(pipe)) return this.#io.pipes.give(pipe);
-    this.#waiting = new Waiting(this.#io);
-    this.#waiting.pipe = pipe;
-    this.writableNeedDrain = true;
-    if (!this.#watchesWrites) this.#watchWrites();
-  }
-
-  mayHaveMore(): boolean {
-    if (this.destroyed || this.#hangUp !== 0) return true;
-    return this.#io.kernel.unread(this.descriptor) !== 0;
-  }
-
   unsentBytes(): number {
     if (this.destroyed) return 0;
     const inKernel = this.#io.kernel.unacknowledged(this.descriptor);
@@ -236,17 +206,11 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
 
   onEvents(mask: number): void {
     if (this.connecting && !this.#connected(mask)) return;
-    // Before an answer that is read now: its reader must not take the connection for one that can be used again.
-    this.#tellWriteFailed();
-    if (this.destroyed) return;
     if ((mask & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) {
       this.#hangUp |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
       this.#readable = true;
     }
-    if ((mask & EPOLLOUT) !== 0 && this.#waiting !== null) {
-      this.#flush();
-      this.#tellWriteFailed();
-    }
+    if ((mask & EPOLLOUT) !== 0 && this.#waiting !== null) this.#flush();
     // A dead connection takes nothing more, and what it has for us ends with the error.
     if (this.#readable && !this.isPaused) this.#read();
   }
@@ -265,14 +229,11 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
       }
       return;
     }
-    this.#tellWriteFailed();
-    if (this.#readable && !this.isPaused && !this.destroyed) this.#read();
-  }
-
-  #tellWriteFailed(): void {
-    if (!this.#owesWriteFailed) return;
-    this.#owesWriteFailed = false;
-    this.#tell(TELL_WRITE_FAILED);
+    if (this.#owesWriteFailed) {
+      this.#owesWriteFailed = false;
+      this.#tell(TELL_WRITE_FAILED);
+    }
+    if (this.#readable && !this.isPaused) this.#read();
   }
 
   #watch(events: number): void {
@@ -303,28 +264,21 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   }
 
   #read(): void {
+    const { kernel, region } = this.#io;
     for (let reads = 0; this.#readable && !this.isPaused && !this.destroyed; reads++) {
       if (reads === READS_MAX) return this.#takeTurn();
-      const moved = this.#splicing === null ? 0 : this.#splicing.move(this.descriptor);
-      if (moved === 0) this.#receive();
-      else if (moved > 0) this.#tell(TELL_SPLICED, moved);
-      else this.#fail(-moved);
-    }
-  }
-
-  #receive(): void {
-    const { kernel, region } = this.#io;
-    const got = kernel.receive(this.descriptor, READ_AT, READ_BYTES);
-    if (got === 0) return this.#end();
-    if (got < 0) return this.#cannotRead(-got);
-    this.#splicing?.came(got);
-    // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
-    if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
-    const owner = this.#owner as SocketOwner;
-    try {
-      owner.onData(region.readBuffer, got);
-    } catch (error) {
-      giveUp(this, owner, error);
+      const got = kernel.receive(this.descriptor, READ_AT, READ_BYTES);
+      if (got > 0) {
+        // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
+        if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
+        const owner = this.#owner as SocketOwner;
+        try {
+          owner.onData(region.readBuffer, got);
+        } catch (error) {
+          giveUp(this, owner, error);
+        }
+      } else if (got === 0) this.#end();
+      else this.#cannotRead(-got);
     }
   }
 
@@ -340,7 +294,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     if (this.#ended) return;
     this.#ended = true;
     // After a failed write the kernel tells of a reset as of an end.
-    if (this.writeFailed) return this.destroy();
+    if (this.#writeFailed) return this.destroy();
     this.#tell(TELL_END);
     if (this.#finished) this.destroy();
   }
@@ -363,27 +317,9 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     return at;
   }
 
-  /** False when the kernel does not take all of it now; what is left after a failure is for nobody. */
-  #sendPipe(pipe: Pipe): boolean {
-    while (pipe.bytes > 0) {
-      const sent = this.#io.kernel.spliceOut(pipe.output, this.descriptor, pipe.bytes);
-      if (sent > 0) pipe.bytes -= sent;
-      else if (sent === -EAGAIN && !this.#isDead()) return false;
-      else if (sent !== -EINTR) {
-        this.#cannotWrite(sent === -EAGAIN ? EPIPE : -sent);
-        break;
-      }
-    }
-    return true;
-  }
-
   /** There is room in the kernel again. */
   #flush(): void {
     const waiting = this.#waiting as Waiting;
-    if (waiting.pipe !== null) {
-      if (!this.#sendPipe(waiting.pipe) || this.#waiting === null) return;
-      waiting.dropPipe();
-    }
     for (let piece = waiting.first; piece !== undefined; piece = waiting.first) {
       const at = this.#send(piece.data, piece.start, piece.end);
       if (at < 0) return;
@@ -409,7 +345,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     const error = errorOf(errno);
     if (this.#dialOwner === null || this.#ended || !isOfDead(error)) return this.#fail(errno);
     this.#error = error;
-    this.writeFailed = true;
+    this.#writeFailed = true;
     this.#owesWriteFailed = true;
     this.#waiting?.drop();
     this.#waiting = null;
@@ -432,11 +368,10 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     this.#io.loop.later(this);
   }
 
-  #tell(what: number, bytes = 0): void {
+  #tell(what: number): void {
     const owner = this.#owner as SocketOwner;
     try {
-      if (what === TELL_SPLICED) owner.onSpliced(bytes);
-      else if (what === TELL_END) owner.onEnd();
+      if (what === TELL_END) owner.onEnd();
       else if (what === TELL_DRAIN) owner.onDrain();
       else if (what === TELL_CONNECT) this.#dialOwner?.onConnect();
       else this.#dialOwner?.onWriteFailed();
@@ -450,4 +385,3 @@ const TELL_END = 0;
 const TELL_DRAIN = 1;
 const TELL_CONNECT = 2;
 const TELL_WRITE_FAILED = 3;
-const TELL_SPLICED = 4;

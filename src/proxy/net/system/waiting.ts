@@ -1,7 +1,6 @@
-/** Bytes that the kernel did not take yet, in order: those in a pipe, if there is one, then those in slabs of their own. */
+/** Bytes that the kernel did not take yet, in order, in slabs of their own. */
 
 import { SLAB_BYTES } from '../socket.ts';
-import type { Pipe, Pipes } from './pipes.ts';
 import type { Region } from './region.ts';
 
 interface Piece {
@@ -11,20 +10,12 @@ interface Piece {
 }
 
 export class Waiting {
-  /** Null when it is empty: then others may have it. */
-  pipe: Pipe | null = null;
+  bytes = 0;
   readonly #region: Region;
-  readonly #pipes: Pipes;
   readonly #pieces: Piece[] = [];
-  #inSlabs = 0;
 
-  constructor({ region, pipes }: { readonly region: Region; readonly pipes: Pipes }) {
+  constructor(region: Region) {
     this.#region = region;
-    this.#pipes = pipes;
-  }
-
-  get bytes(): number {
-    return this.#inSlabs + (this.pipe === null ? 0 : this.pipe.bytes);
   }
 
   get first(): Piece | undefined {
@@ -32,7 +23,7 @@ export class Waiting {
   }
 
   add(data: Buffer, start: number, end: number): void {
-    this.#inSlabs += end - start;
+    this.bytes += end - start;
     let last = this.#pieces.at(-1);
     for (let at = start; at < end;) {
       if (last === undefined || last.end === SLAB_BYTES) {
@@ -48,7 +39,7 @@ export class Waiting {
 
   /** The first piece was sent up to `at`; true when that is all of it. */
   sent(piece: Piece, at: number): boolean {
-    this.#inSlabs -= at - piece.start;
+    this.bytes -= at - piece.start;
     piece.start = at;
     if (at < piece.end) return false;
     this.#pieces.shift();
@@ -56,16 +47,9 @@ export class Waiting {
     return true;
   }
 
-  /** What is still in the pipe is for nobody. */
-  dropPipe(): void {
-    if (this.pipe !== null) this.#pipes.give(this.pipe);
-    this.pipe = null;
-  }
-
   drop(): void {
-    this.dropPipe();
     for (const { data } of this.#pieces) this.#region.giveSlab(data);
     this.#pieces.length = 0;
-    this.#inSlabs = 0;
+    this.bytes = 0;
   }
 }

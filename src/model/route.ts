@@ -1,0 +1,72 @@
+/** The ways from a port of a Service to backends: who takes which way, and what holds on it. */
+
+import type { Policies } from './policy.ts';
+import type { Source } from './object-reference.ts';
+
+/** A share of what takes a route. */
+export interface RouteBackend {
+  /** Id of a backend, of this Service or of another one. */
+  readonly backend: string;
+  /** Against its siblings; 0 takes nothing. */
+  readonly weight: number;
+  /**
+   * Why the route may not lead there, as a sentence; '' when it may. Its share stays its share: requests of it get
+   * 500 (`invalid_backend`), so that a mistake shows, and no other backend gets more than was meant for it.
+   */
+  readonly invalid: string;
+}
+
+interface RouteOf<Match, Own> {
+  readonly name: string;
+  /** Any of them takes a request or connection; without one, the route takes them all. */
+  readonly matches: readonly Match[];
+  /** What the route has of its own; what is missing is as the Service that was called has it. */
+  readonly policies: Own;
+  readonly backends: readonly RouteBackend[];
+  readonly source: Source;
+}
+
+/** What a path is compared in: unreserved bytes as they are, all others percent-encoded, without dot segments (RFC 3986 §6.2.2). */
+export interface PathMatch {
+  /** `prefix` takes whole elements: `/a` takes `/a` and `/a/b`, not `/ab`. */
+  readonly kind: 'exact' | 'prefix';
+  readonly value: string;
+}
+
+/** A name with exactly this value. */
+export interface NamedMatch {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** All of it must hold. */
+export interface HttpMatch {
+  /** Null takes every path. */
+  readonly path: PathMatch | null;
+  /** Case-sensitive (RFC 9110 §9.1); '' takes every method. */
+  readonly method: string;
+  /** Names are lower-case. Lines of one name count as one line, joined by `, ` (RFC 9110 §5.3). */
+  readonly headers: readonly NamedMatch[];
+  /** Names and values are decoded; of several of one name the first counts. */
+  readonly query: readonly NamedMatch[];
+}
+
+/** Policies that a route may have of its own. The others are those of the Service whose backend takes the request. */
+export type RoutePolicies = Pick<Policies, 'retry' | 'timeouts' | 'affinity'>;
+
+/** The first route of a port that takes a request has it; what none takes gets 404 (`no_route`). */
+export type HttpRoute = RouteOf<HttpMatch, Partial<RoutePolicies>>;
+
+/** Takes every connection. */
+export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>>;
+
+/** Takes every datagram. */
+export type UdpRoute = RouteOf<never, Readonly<Record<string, never>>>;
+
+export type Route = HttpRoute | TcpRoute | UdpRoute;
+
+/** The route that takes everything to one backend, as every protocol has it. */
+export function onlyRoute(backend: string, source: Source): HttpRoute & TcpRoute & UdpRoute {
+  const backends = [{ backend, weight: 1, invalid: '' }];
+  return { name: 'default', backends, source, matches: [], policies: {} };
+}

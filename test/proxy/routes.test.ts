@@ -1,0 +1,162 @@
+/** Routes of a port: who takes a request, where it goes, and what the route has of its own. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import type { HttpMatch, HttpRoute, RouteBackend } from '../../src/model/route.ts';
+import type { Service } from '../../src/model/service.ts';
+import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { freshAddress, GET, TestProxy } from '../support/proxy.ts';
+import { RawEndpoint, type Wire } from '../support/wire.ts';
+
+const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
+const POST_A: HttpMatch = { ...ANY, method: 'POST', path: { kind: 'prefix', value: '/a' } };
+
+function to(service: Service, weight = 1): RouteBackend {
+  return { backend: service.ports[0]?.backend.id ?? '', weight, invalid: '' };
+}
+
+/** The Service with these routes on its port. */
+function routed(service: Service, routes: readonly Partial<HttpRoute>[]): Service {
+  const [port] = service.ports;
+  assert(port?.protocol === 'http');
+  const [first] = port.routes;
+  assert(first !== undefined);
+  return {
+    ...service,
+    ports: [{ ...port, routes: routes.map((each) => ({ ...first, ...each })) }],
+  };
+}
+
+/** Two Services whose endpoints say which one they are. */
+async function twoServices(
+  t: TestContext,
+): Promise<{ proxy: TestProxy; web: Service; canary: Service; heads: string[] }> {
+  const proxy = new TestProxy(t);
+  const heads: string[] = [];
+  const answering = (name: string): Promise<RawEndpoint> =>
+    RawEndpoint.answering(t, freshAddress(), (head) => {
+      heads.push(head);
+      return `HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\n\r\n${name}`;
+    });
+  const web = proxy.service({ key: 'shop/web', endpoints: [await answering('web')] });
+  const canary = proxy.service({ key: 'shop/canary', endpoints: [await answering('canary')] });
+  return { proxy, web, canary, heads };
+}
+
+/** The status and, for 200, the name of the endpoint. */
+async function ask(caller: Wire, line: string, fields = ''): Promise<string> {
+  caller.write(`${line} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+  const head = await caller.head();
+  const body = await caller.bytes(Number(/Content-Length: (\d+)/.exec(head)?.[1]));
+  const status = head.slice(9, 12);
+  return status === '200' ? body : status;
+}
+
+test('the first route that takes a request has it', async (t) => {
+  const { proxy, web, canary, heads } = await twoServices(t);
+  const routes = [
+    { name: 'posts', matches: [POST_A], backends: [to(canary)] },
+    {
+      name: 'ann',
+      matches: [
+        { ...ANY, headers: [{ name: 'x-user', value: 'ann' }] },
+        { ...ANY, query: [{ name: 'v', value: '2' }] },
+      ],
+      backends: [to(canary)],
+    },
+    { name: 'rest', backends: [to(web)] },
+  ];
+  await proxy.apply([canary, routed(web, routes)]);
+  const caller = await proxy.call(web);
+  assert.equal(await ask(caller, 'POST /a/b', 'Content-Length: 0\r\n'), 'canary');
+  assert.equal(await ask(caller, 'POST /b', 'Content-Length: 0\r\n'), 'web');
+  assert.equal(await ask(caller, 'GET /a'), 'web');
+  assert.equal(await ask(caller, 'GET /a', 'X-USER: ann\r\n'), 'canary');
+  assert.equal(await ask(caller, 'GET /a?u=1&v=%32'), 'canary');
+  heads.length = 0;
+  assert.equal(await ask(caller, 'POST /b/..//%61/./x?y=../z', 'Content-Length: 0\r\n'), 'web');
+  assert.equal(await ask(caller, 'POST /b/../%61/./x?y=../z', 'Content-Length: 0\r\n'), 'canary');
+  assert.match(
+    heads[1] ?? '',
+    /^POST \/b\/\.\.\/%61\/\.\/x\?y=\.\.\/z HTTP/,
+    'it is sent on as it came',
+  );
+  assert.equal(proxy.failures(web, 'no_route'), 0);
+});
+
+test('what no route takes gets 404, and the connection goes on', async (t) => {
+  const { proxy, web } = await twoServices(t);
+  await proxy.apply([routed(web, [{ matches: [POST_A] }])]);
+  const caller = await proxy.call(web);
+  assert.equal(await ask(caller, 'GET /a'), '404');
+  assert.equal(await ask(caller, 'POST /a', 'Content-Length: 0\r\n'), 'web');
+  assert.equal(await ask(caller, 'GET /'), '404');
+  assert.equal(proxy.failures(web, 'no_route'), 2);
+  await proxy.apply([routed(web, [])]);
+  assert.equal(await ask(caller, 'POST /a', 'Content-Length: 0\r\n'), '404');
+});
+
+test('a backend that may not be used keeps its share, which gets 500', async (t) => {
+  const { proxy, web, canary } = await twoServices(t);
+  const gone = { backend: 'shop/gone:80', weight: 1, invalid: 'there is no Service shop/gone' };
+  await proxy.apply([canary, routed(web, [{ backends: [to(web, 2), gone, to(canary)] }])]);
+  const caller = await proxy.call(web);
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 400; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const answer = await ask(caller, 'GET /');
+    counts.set(answer, (counts.get(answer) ?? 0) + 1);
+  }
+  assert.deepEqual([...counts.keys()].toSorted(), ['500', 'canary', 'web']);
+  assert.ok(Math.abs((counts.get('500') ?? 0) - 100) < 40, `${counts.get('500')} of 400`);
+  assert.ok(Math.abs((counts.get('web') ?? 0) - 200) < 50, `${counts.get('web')} of 400`);
+  assert.equal(proxy.failures(web, 'invalid_backend'), counts.get('500'));
+  await proxy.apply([canary, routed(web, [{ backends: [gone] }])]);
+  assert.equal(await ask(caller, 'GET /'), '500');
+});
+
+test('a route has tries and time of its own; without, it has those of the Service that was called', async (t) => {
+  const proxy = new TestProxy(t, { manual: true });
+  const hung = await RawEndpoint.listen(
+    t,
+    freshAddress(),
+    async (wire) => void (await wire.head()),
+  );
+  const retry = { ...DEFAULT_RETRY, attempts: 3, on: ['timeout'] as const, backoffMs: 0 };
+  const timeouts = { ...DEFAULT_POLICIES.timeouts, tryMs: 1_000 };
+  const web = proxy.service({ key: 'shop/web', policies: { timeouts } });
+  const slow = proxy.service({
+    key: 'shop/slow',
+    endpoints: [hung],
+    policies: { timeouts: { ...timeouts, tryMs: 60_000 } },
+  });
+  const routes = [
+    {
+      name: 'own',
+      matches: [POST_A],
+      backends: [to(slow)],
+      policies: { retry: { ...retry, nonIdempotent: true } },
+    },
+    { name: 'rest', backends: [to(slow)] },
+  ];
+  const service = routed(web, routes);
+  await proxy.apply([slow, service]);
+  for (const [request, tries] of [
+    ['POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n', 3],
+    [GET, 1],
+  ] as const) {
+    const before = hung.wires.length;
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const caller = await proxy.call(service);
+    caller.write(request);
+    let head = '';
+    void caller.head().then((read) => (head = read));
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    await proxy.advanceUntil(() => head !== '', 'the answer');
+    assert.match(head, / 504 /);
+    assert.equal(hung.wires.length - before, tries, request);
+    assert.equal(proxy.failures(service, 'try_timeout'), tries === 3 ? 1 : 2);
+  }
+  assert.equal(proxy.figure(service, SERVICE_OWN.retries), 2);
+});
