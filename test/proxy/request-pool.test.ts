@@ -78,6 +78,15 @@ test('a request that no connection has refuses to work', async (t) => {
   const request = requests.take({ socket: { bytesWritten: 0 } } as unknown as RequestHost);
   request.detach();
   assert.throws(() => request.port, /Defect: a request without a connection asks for its port/);
+  const { record, pick } = request.exchange;
+  assert.throws(
+    () => record.service.service,
+    /Defect: a request without a caller asks for its service/,
+  );
+  assert.deepEqual(
+    [record.ruling, record.tried, pick.affinity, pick.avoid],
+    [null, null, '', null],
+  );
   assert.throws(() => request.onExchangeDone(), /asks for its onRequestDone/);
   assert.equal(request.exchange.active, false);
 });

@@ -7,6 +7,8 @@ import { ENDPOINT_OWN, SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/
 import { BREAKER_CLOSED } from '../../src/proxy/policy/breaker.ts';
 import { exampleBreaker } from '../support/model.ts';
 import { freshAddress, GET, OK, proxyFor, type ProxyOptions } from '../support/proxy.ts';
+import { CONNECTION_BYTES } from '../../src/proxy/net/caller-room.ts';
+import { HIGH_WATER_BYTES } from '../../src/proxy/net/socket.ts';
 import { eventually, RawEndpoint, settled } from '../support/wire.ts';
 
 const ASK =
@@ -233,4 +235,16 @@ test('a tunnel whose endpoint reads slowly is not held to the time limits of the
   wire.end();
   assert.equal(await caller.rest(), 'all');
   await eventually(() => proxy.requests(service, 1) === 1, 'the account');
+});
+
+test('what the endpoint of a tunnel has not taken counts as held for the caller', async (t) => {
+  const { proxy, caller, wire } = await tunnel(t);
+  const { room } = proxy.context;
+  wire.socket.pause();
+  for (let i = 0; i < 32; i++) caller.write(Buffer.alloc(1 << 20, 1));
+  await settled(() => 1 + caller.socket.writableLength);
+  room.sweep();
+  assert(room.bytes >= CONNECTION_BYTES + HIGH_WATER_BYTES / 2, `${room.bytes} bytes`);
+  wire.reset();
+  assert.equal(await caller.gone(), 'reset');
 });

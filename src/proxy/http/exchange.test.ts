@@ -29,6 +29,7 @@ const NO_END: TunnelEnd = {
   endWriting: () => undefined,
   pause: () => undefined,
   resume: () => undefined,
+  waitingBytes: 0,
   bytesOnTheirWay: () => 0,
   finish: () => undefined,
   abort: () => undefined,

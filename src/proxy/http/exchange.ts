@@ -332,7 +332,6 @@ export class Exchange implements EndpointUser, Expiring {
     this.method = head.method;
     this.#callerWait.reset();
     this.#phase = WAITING;
-    this.#target = null;
     this.#policies = port.service.service.policies;
     this.#rules = this.#policies;
     this.#upgrade = head.upgrade;
@@ -475,6 +474,7 @@ export class Exchange implements EndpointUser, Expiring {
   #finish(now = this.#context.clock.nowMs()): void {
     this.record.finish(this.#context, this.#caller, now);
     this.#phase = IDLE;
+    this.#target = null;
     this.deadlineMs = Infinity;
   }
 

@@ -6,11 +6,14 @@ import type { AccessCaller } from './access.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { type Account, add, endLastTry, endRequest } from './account.ts';
 import type { ThreadContext } from './context.ts';
+import { nobodys } from './nobodys.ts';
 import type { Replay } from './replay.ts';
 import type { Rule } from '../head/rule.ts';
 import { tellRule } from './tell-rule.ts';
 import type { TunnelResult } from './tunnel.ts';
 import type { Try } from './try.ts';
+
+const NOBODYS = nobodys<ServiceState>('a request without a caller');
 
 export class RequestRecord implements Account {
   /** That was called. */
@@ -49,6 +52,13 @@ export class RequestRecord implements Account {
     this.startedMs = now;
     this.waitedMs = 0;
     this.responseBytes = 0;
+    this.tried = null;
+  }
+
+  /** Between two callers. */
+  detach(): void {
+    this.service = NOBODYS;
+    this.ruling = null;
     this.tried = null;
   }
 

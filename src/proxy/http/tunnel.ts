@@ -13,6 +13,8 @@ export interface TunnelEnd {
   endWriting(): void;
   pause(): void;
   resume(): void;
+  /** Written, and not taken by the kernel yet. */
+  readonly waitingBytes: number;
   bytesOnTheirWay(): number;
   /** Closes once what was written has left. */
   finish(): void;
@@ -67,6 +69,11 @@ export class Tunnel implements Expiring {
     this.#done = done;
     this.#lastActivityMs = context.wheel.nowMs;
     this.#arm(idleMs > 0 ? this.#lastActivityMs + idleMs : Infinity);
+  }
+
+  /** Of the caller, what its endpoint has not taken. */
+  get waitingBytes(): number {
+    return this.#endpoint.waitingBytes;
   }
 
   /** Cuts the tunnel when nothing has moved for as long as the limit allows, neither to us nor from us. */

@@ -5,6 +5,7 @@ import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
 import { type Head, METHOD_OTHER } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
+import { nobodys } from '../http/nobodys.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { tellRule } from '../http/tell-rule.ts';
@@ -76,7 +77,10 @@ export class CallerRequest implements CallerStream, BodySink {
   /** Its connection lets it go: until another one takes it, whatever it is asked for is a defect. */
   detach(): void {
     this.#host = NOBODY;
+    this.#response.detach();
     this.#context.wheel.disarm(this.exchange);
+    this.exchange.record.detach();
+    this.exchange.pick.reset(undefined);
   }
 
   get port(): PortState {
@@ -292,8 +296,4 @@ export class CallerRequest implements CallerStream, BodySink {
 }
 
 /** Who has a request that nobody has. */
-const NOBODY = new Proxy({} as RequestHost, {
-  get(_, name): never {
-    throw new Defect(`a request without a connection asks for its ${String(name)}`);
-  },
-});
+const NOBODY = nobodys<RequestHost>('a request without a connection');

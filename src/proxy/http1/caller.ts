@@ -111,7 +111,9 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
   /** All that it takes of the memory for callers. */
   get heldBytes(): number {
     const { writableLength } = this.socket;
-    return pinnedBytes(this.#stash) + writableLength + (this.#request?.exchange.waitingBytes ?? 0);
+    const forEndpoint =
+      this.#tunnel === null ? this.#request?.exchange.waitingBytes : this.#tunnel.waitingBytes;
+    return pinnedBytes(this.#stash) + writableLength + (forEndpoint ?? 0);
   }
 
   /** Others need the room: closes an idle connection, cuts one that does something. */

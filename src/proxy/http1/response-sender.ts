@@ -2,6 +2,7 @@
 
 import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
+import { nobodys } from '../http/nobodys.ts';
 import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../head/head.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import type { ByteSink } from '../net/socket.ts';
@@ -17,6 +18,8 @@ import { type Answered, writeLocalReply } from './codec/local-reply.ts';
 import { type CountedSocket, SentCount } from './sent-count.ts';
 
 type CountingSink = ByteSink & CountedSocket;
+
+const NOBODY = nobodys<CountingSink>('a response without a connection');
 
 export class ResponseSender {
   readonly #context: ThreadContext;
@@ -47,6 +50,12 @@ export class ResponseSender {
   attach(socket: CountingSink): void {
     this.#socket = socket;
     this.#sent.attach(socket);
+  }
+
+  /** Until the next one takes it, no response can be sent. */
+  detach(): void {
+    this.#socket = NOBODY;
+    this.#sent.detach(NOBODY);
   }
 
   /** A request begins. */

@@ -23,6 +23,11 @@ export class SentCount {
     this.#before = socket.bytesWritten;
   }
 
+  /** Asked for nothing until `attach`. */
+  detach(nobody: CountedSocket): void {
+    this.#socket = nobody;
+  }
+
   /** Once per message: whether `bytes` left since the one before. On a connection that is gone it does not matter. */
   isExactly(bytes: number): boolean {
     const written = this.#socket.bytesWritten;

@@ -40,6 +40,10 @@ export abstract class SocketEnd implements TunnelEnd {
     this.socket.resume();
   }
 
+  get waitingBytes(): number {
+    return this.socket.writableLength;
+  }
+
   bytesOnTheirWay(): number {
     return this.socket.unsentBytes();
   }
