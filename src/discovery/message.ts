@@ -7,7 +7,7 @@ import type { Refused } from './understanding.ts';
 
 /** Largest message of an agent. */
 export const MESSAGE_BYTES_MAX = 65_536;
-const FAILURES_MAX = 100;
+export const FAILURES_MAX = 100;
 const FAILURE_LENGTH_MAX = 300;
 const REFUSED_MAX = 50;
 const TERMS_MAX = 5;

@@ -51,12 +51,12 @@ export type FromThread =
     }
   /** A part of a delta was applied, or met a defect. */
   | { readonly kind: 'taken' }
-  /** Everything up to `version` is served, but for `failures`, which are all that stand now. */
+  /** Everything up to `version` is served, but for `failures`, which are all that stand now; null for the same as the last time. */
   | {
       readonly kind: 'applied';
       readonly version: number;
       readonly listeners: number;
-      readonly failures: readonly ListenFailure[];
+      readonly failures: readonly ListenFailure[] | null;
     }
   | { readonly kind: 'drained'; readonly cut: number }
   /** Once a second: what only the thread itself knows. */

@@ -12,6 +12,7 @@ import { RequestPool } from '../http1/request-pool.ts';
 import { portsWithin } from '../table/listener-share.ts';
 import type { LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta } from '../ledger/placement.ts';
+import { ListenFailures } from './listen-failures.ts';
 import { makeListener } from './make-listener.ts';
 import { DEFECT, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from '../table/table.ts';
@@ -24,8 +25,6 @@ const LISTENS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
-/** As if the system had refused: it would, and the next accept, dial or file with it. */
-const BEYOND_SHARE = { code: 'EMFILE' };
 
 export class ProxyServer {
   readonly context: ThreadContext;
@@ -35,13 +34,9 @@ export class ProxyServer {
   readonly #listeners = new Map<PortState, Listener>();
   /** Closed, with callers that still finish. */
   readonly #leaving = new Set<Listener>();
-  readonly #failures = new Map<PortState, ListenFailure>();
-  /** Services that a defect keeps from being served, by key, until they change. */
-  readonly #broken = new Map<string, readonly ListenFailure[]>();
+  readonly #failures = new ListenFailures();
   /** All that are to be listened on. */
   readonly #wanted = new Set<PortState>();
-  /** Those of them that have no listener, since file descriptors do not suffice for all. */
-  readonly #denied = new Set<PortState>();
   #retrying = false;
 
   constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
@@ -55,9 +50,9 @@ export class ProxyServer {
     return this.#listeners.size;
   }
 
+  /** The same array as long as nothing is different. */
   get failures(): readonly ListenFailure[] {
-    const denied = [...this.#denied].map((port) => failureOf(port, BEYOND_SHARE));
-    return [...this.#failures.values(), ...denied, ...[...this.#broken.values()].flat()];
+    return this.#failures.all;
   }
 
   /**
@@ -99,8 +94,8 @@ export class ProxyServer {
       // oxlint-disable-next-line no-await-in-loop -- requests run in between
       if (turns.isOver) await turns.next();
     }
-    for (const { service } of services) this.#broken.delete(service.key);
-    for (const key of removed) this.#broken.delete(key);
+    for (const { service } of services) this.#failures.unbreak(service.key);
+    for (const key of removed) this.#failures.unbreak(key);
     for (const { service, error } of change.broken) this.#break(service, error);
     for (const port of change.closed) {
       this.#close(port);
@@ -140,16 +135,17 @@ export class ProxyServer {
     for (const port of opened) if (isCarried(port.port)) this.#wanted.add(port);
     const { listenersMax } = this.context;
     const isShort = this.#wanted.size > listenersMax;
-    if (opened.length + closed.length === 0 || (!isShort && this.#denied.size === 0)) return opened;
+    if (opened.length + closed.length === 0 || (!isShort && !this.#failures.hasDenied))
+      return opened;
     const allowed = portsWithin(this.#wanted, listenersMax);
     const fresh = new Set(opened);
     const open: PortState[] = [];
     for (const port of this.#wanted) {
       if (allowed.has(port)) {
-        if (this.#denied.delete(port) || fresh.has(port)) open.push(port);
-      } else if (!this.#denied.has(port)) {
+        if (this.#failures.allow(port) || fresh.has(port)) open.push(port);
+      } else if (!this.#failures.isDenied(port)) {
         this.#shut(port);
-        this.#denied.add(port);
+        this.#failures.deny(port);
       }
     }
     return open;
@@ -166,7 +162,7 @@ export class ProxyServer {
   }
 
   async #listen(port: PortState): Promise<void> {
-    if (port.closed || this.#denied.has(port) || !isCarried(port.port)) return;
+    if (port.closed || this.#failures.isDenied(port) || !isCarried(port.port)) return;
     // Ports that failed are tried again while others are applied.
     if (this.#listeners.has(port)) return;
     let listener: Listener | null = null;
@@ -174,16 +170,14 @@ export class ProxyServer {
       listener = makeListener(port, this.context, this.requests);
       this.#listeners.set(port, listener);
       await listener.listen();
-      this.#failures.delete(port);
+      this.#failures.mend(port);
       // The port went meanwhile.
       if (this.#listeners.get(port) !== listener) listener.close(() => undefined);
     } catch (error) {
       if (listener !== null && this.#listeners.get(port) !== listener) return;
       this.#listeners.delete(port);
-      const failure = failureOf(port, error);
-      if (failure.code === DEFECT)
-        this.context.guard.caught('proxy', error, { service: failure.service });
-      this.#failures.set(port, failure);
+      const { code, service } = this.#failures.fail(port, textAt(error, 'code') || DEFECT);
+      if (code === DEFECT) this.context.guard.caught('proxy', error, { service });
       this.#retryLater();
     }
   }
@@ -199,17 +193,17 @@ export class ProxyServer {
         code: DEFECT,
       };
     });
-    this.#broken.set(service.key, failures);
+    this.#failures.break(service.key, failures);
   }
 
   #close(port: PortState): void {
     this.#wanted.delete(port);
-    this.#denied.delete(port);
+    this.#failures.allow(port);
     this.#shut(port);
   }
 
   #shut(port: PortState): void {
-    this.#failures.delete(port);
+    this.#failures.mend(port);
     const listener = this.#listeners.get(port);
     if (listener === undefined) return;
     this.#listeners.delete(port);
@@ -222,16 +216,10 @@ export class ProxyServer {
     this.#retrying = true;
     this.#clock.after(RETRY_LISTEN_MS, () => {
       this.#retrying = false;
-      const ports = [...this.#failures.keys()];
-      void this.#open(ports, new Turns(this.#clock)).then(() => this.onRetried());
+      void this.#open(this.#failures.failed, new Turns(this.#clock)).then(() => this.onRetried());
     });
   }
 
   /** Called after failed ports were tried again; the thread reports what is left. */
   onRetried: () => void = () => undefined;
-}
-
-function failureOf(port: PortState, error: unknown): ListenFailure {
-  const code = textAt(error, 'code') || DEFECT;
-  return { service: port.service.service.key, address: port.address, port: port.number, code };
 }

@@ -24,6 +24,7 @@ import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
 import { type DeltaPart, deltaParts } from './delta-parts.ts';
+import { eachOnce } from './listen-failures.ts';
 import type {
   FromThread,
   ListenFailure,
@@ -95,6 +96,8 @@ export class ThreadPool {
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
   readonly #toldSockets = new Set<string>();
+  /** null: to be found anew. There may be thousands, and they are asked for with each change. */
+  #failures: readonly ListenFailure[] | null = null;
   #version = 0;
   #started = false;
   #stopping = false;
@@ -126,12 +129,8 @@ export class ThreadPool {
 
   /** Ports that some thread cannot listen on, each once. */
   get failures(): readonly ListenFailure[] {
-    const byAddress = new Map<string, ListenFailure>();
-    for (const thread of this.#living()) {
-      for (const failure of thread.failures)
-        byAddress.set(`${failure.address} ${failure.port}`, failure);
-    }
-    return [...byAddress.values()];
+    this.#failures ??= eachOnce(this.#living().map((thread) => thread.failures));
+    return this.#failures;
   }
 
   /** Access log lines of all threads; those of a thread that died are kept. */
@@ -345,7 +344,10 @@ export class ThreadPool {
     } else if (message.kind === 'applied') {
       thread.version = message.version;
       thread.listeners = message.listeners;
-      thread.failures = message.failures;
+      if (message.failures !== null) {
+        thread.failures = message.failures;
+        this.#failures = null;
+      }
       this.#options.onChange();
     }
   }
@@ -353,6 +355,7 @@ export class ThreadPool {
   #onExit(thread: Thread, index: number): void {
     if (this.#threads[index] !== thread) return;
     this.#threads[index] = null;
+    this.#failures = null;
     this.#lostLog.written += thread.vitals?.logWritten ?? 0;
     this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
     addTo(this.#lostShed, thread.vitals?.shed);

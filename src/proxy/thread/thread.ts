@@ -16,7 +16,7 @@ import { http1Connector } from '../http1/endpoint.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { DeltaPart } from './delta-parts.ts';
-import type { FromThread, ThreadData, ToThread } from './message.ts';
+import type { FromThread, ListenFailure, ThreadData, ToThread } from './message.ts';
 import { descriptorLimit } from '../net/descriptor-limit.ts';
 import { ProxyServer } from './server.ts';
 import { openSockets, settle } from '../net/open-sockets.ts';
@@ -50,6 +50,8 @@ const context = new ThreadContext({
 const server = new ProxyServer(context, view, clock, systemRandom);
 const eventLoop = new EventLoopMonitor();
 let version = 0;
+/** The failures that were told last. */
+let told: readonly ListenFailure[] = [];
 /** The last version that a defect kept from being applied whole. */
 let lost = 0;
 const VITALS_MS = 1_000;
@@ -179,7 +181,9 @@ function textOf(value: unknown): string {
 }
 
 function report(): void {
-  send({ kind: 'applied', version, listeners: server.listeners, failures: server.failures });
+  const { listeners, failures } = server;
+  send({ kind: 'applied', version, listeners, failures: failures === told ? null : failures });
+  told = failures;
 }
 
 function send(message: FromThread): void {

@@ -8,6 +8,7 @@ import type { Log } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { readVersion } from '../../base/version.ts';
 import { DiscoveryClient } from '../../discovery/client.ts';
+import { FAILURES_MAX } from '../../discovery/message.ts';
 import { KubeClient } from '../../kube/api/client.ts';
 import { loadConnection } from '../../kube/api/connection.ts';
 import { CONTROLLER } from '../../model/names.ts';
@@ -123,7 +124,9 @@ export class Feed {
     const { servedVersion, failures } = this.#options.agent.threads;
     if (servedVersion === 0) return;
     this.#served();
-    const texts = failures.map(({ service, port, code }) => `port ${port} for ${service}: ${code}`);
+    const texts = failures
+      .slice(0, FAILURES_MAX)
+      .map(({ service, port, code }) => `port ${port} for ${service}: ${code}`);
     this.#client?.acknowledge(servedVersion, texts);
   }
 }
