@@ -85,3 +85,22 @@ test('connections that wait after HEAD count as idle ones: no more are kept', as
     'the connections that are too many to be closed',
   );
 });
+
+test('a request that comes in the very turn in which a write to its connection fails has another one', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const caller = await proxy.call(service);
+  caller.write('POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n12');
+  const wire = await endpoint.next();
+  await wire.head();
+  await wire.bytes(2);
+  // The proxy reads these first, and learns of the reset by writing the rest of the body; the answer is read behind that.
+  caller.write('34POST /second HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n');
+  wire.write(OK);
+  wire.reset();
+  assert.equal(await caller.until('ok'), OK);
+  const other = await endpoint.next();
+  assert.match(await other.head(), /^POST \/second /);
+  other.write(OK);
+  assert.equal(await caller.until('ok'), OK);
+});

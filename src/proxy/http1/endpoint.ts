@@ -43,7 +43,6 @@ export class EndpointConnection
   wheelTick = 0;
   wheelIndex = 0;
   connected = false;
-  deaf = false;
   readonly #context: ThreadContext;
   readonly #socket: Socket;
   readonly #request: RequestSender;
@@ -107,6 +106,10 @@ export class EndpointConnection
 
   get mayBeStale(): boolean {
     return this.#reused && !this.#answered;
+  }
+
+  get deaf(): boolean {
+    return this.#socket.writeFailed;
   }
 
   get waitingBytes(): number {
@@ -298,7 +301,6 @@ export class EndpointConnection
   }
 
   onWriteFailed(): void {
-    this.deaf = true;
     if (this.#tunnel !== null) return;
     if (this.#user === null) this.close();
     else this.#user.onEndpointDeaf();

@@ -120,3 +120,31 @@ contract(
       assert(seconds > 150 && seconds <= 200, `${seconds}`);
   },
 );
+
+contract('a write that fails is known at once, and told later', async (sockets, t) => {
+  const { caller, callerEnd, accepted } = await pair(sockets, t);
+  assert.equal(caller.writeFailed, false);
+  accepted.reset();
+  const during = callerEnd.told.length;
+  caller.write(Buffer.from('lost'), 0, 4);
+  assert.equal(caller.writeFailed, true);
+  assert.equal(caller.write(Buffer.from('lost'), 0, 4), false, 'nothing is asked for any more');
+  assert.equal(callerEnd.told.length, during, 'nothing is told from within a call of the owner');
+  await callerEnd.until('close');
+  assert.deepEqual(
+    callerEnd.told.map((each) => each.replace(/EPIPE|ECONNRESET/, 'of the peer')),
+    ['connect', 'write failed', 'close of the peer'],
+  );
+});
+
+contract(
+  'what the peer had sent before its reset still comes behind a write that failed',
+  async (sockets, t) => {
+    const { caller, callerEnd, accepted } = await pair(sockets, t);
+    accepted.write(Buffer.from('the answer'), 0, 10);
+    accepted.reset();
+    caller.write(Buffer.from('lost'), 0, 4);
+    await callerEnd.until('close');
+    assert.deepEqual(callerEnd.told.slice(0, 3), ['connect', 'write failed', 'data 10']);
+  },
+);

@@ -59,6 +59,8 @@ export interface Socket extends ByteSink {
   readonly isPaused: boolean;
   /** Enough waits: `onDrain` comes when nothing does any more. */
   readonly writableNeedDrain: boolean;
+  /** A write failed: nothing can be sent any more. Known at once; a `DialOwner` is told later, all others of the close. */
+  readonly writeFailed: boolean;
   /** Those that wait included, and those behind a write that failed. */
   readonly bytesWritten: number;
   /** Known while the connection stands. */

@@ -139,6 +139,10 @@ export class RuntimeSocket implements Socket {
     return this.#inner.writableNeedDrain;
   }
 
+  get writeFailed(): boolean {
+    return this.#inner.errored !== null;
+  }
+
   get bytesWritten(): number {
     return this.#inner.bytesWritten;
   }

@@ -54,6 +54,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   isPaused = false;
   bytesWritten = 0;
   writableNeedDrain = false;
+  writeFailed = false;
   readonly #io: ThreadIo;
   #owner: SocketOwner | null = null;
   /** Set for a connection that we opened: it learns of a failed write before the end. */
@@ -74,7 +75,6 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   #closesWhenFinished = false;
   /** Why it closes, or why nothing can be written any more. */
   #error: SocketError | null = null;
-  #writeFailed = false;
   #owesWriteFailed = false;
 
   constructor(io: ThreadIo, descriptor: number, address: string, port: number) {
@@ -131,7 +131,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   write(data: Buffer, start: number, end: number): boolean {
     if (this.destroyed || this.#ending) return false;
     this.bytesWritten += end - start;
-    if (this.#writeFailed) return false;
+    if (this.writeFailed) return false;
     let at = start;
     if (!this.connecting && this.writableLength === 0) {
       at = this.#send(data, start, end);
@@ -206,11 +206,17 @@ export class SystemSocket implements Socket, Accepted, Watcher {
 
   onEvents(mask: number): void {
     if (this.connecting && !this.#connected(mask)) return;
+    // Before an answer that is read now: its reader must not take the connection for one that can be used again.
+    this.#tellWriteFailed();
+    if (this.destroyed) return;
     if ((mask & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) {
       this.#hangUp |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
       this.#readable = true;
     }
-    if ((mask & EPOLLOUT) !== 0 && this.#waiting !== null) this.#flush();
+    if ((mask & EPOLLOUT) !== 0 && this.#waiting !== null) {
+      this.#flush();
+      this.#tellWriteFailed();
+    }
     // A dead connection takes nothing more, and what it has for us ends with the error.
     if (this.#readable && !this.isPaused) this.#read();
   }
@@ -229,11 +235,14 @@ export class SystemSocket implements Socket, Accepted, Watcher {
       }
       return;
     }
-    if (this.#owesWriteFailed) {
-      this.#owesWriteFailed = false;
-      this.#tell(TELL_WRITE_FAILED);
-    }
-    if (this.#readable && !this.isPaused) this.#read();
+    this.#tellWriteFailed();
+    if (this.#readable && !this.isPaused && !this.destroyed) this.#read();
+  }
+
+  #tellWriteFailed(): void {
+    if (!this.#owesWriteFailed) return;
+    this.#owesWriteFailed = false;
+    this.#tell(TELL_WRITE_FAILED);
   }
 
   #watch(events: number): void {
@@ -294,7 +303,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     if (this.#ended) return;
     this.#ended = true;
     // After a failed write the kernel tells of a reset as of an end.
-    if (this.#writeFailed) return this.destroy();
+    if (this.writeFailed) return this.destroy();
     this.#tell(TELL_END);
     if (this.#finished) this.destroy();
   }
@@ -345,7 +354,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     const error = errorOf(errno);
     if (this.#dialOwner === null || this.#ended || !isOfDead(error)) return this.#fail(errno);
     this.#error = error;
-    this.#writeFailed = true;
+    this.writeFailed = true;
     this.#owesWriteFailed = true;
     this.#waiting?.drop();
     this.#waiting = null;
