@@ -77,7 +77,8 @@ function completed(service: Service): Service {
     const backend = { ...rest, protocol: 'http/1.1' as const, tls: false };
     return { ...port, routes: [onlyRoute(backend.id, source)], backend };
   });
-  return { ...service, ports, policies: { ...DEFAULT_POLICIES, ...service.policies } };
+  const limits = { ...DEFAULT_POLICIES.limits, ...service.policies.limits };
+  return { ...service, ports, policies: { ...DEFAULT_POLICIES, ...service.policies, limits } };
 }
 
 test('the copy of the first version on disk is read', async () => {

@@ -168,6 +168,8 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
   },
   limits: {
     connectionsPerEndpoint: 'first',
+    // The same callers get the same answers; an endpoint may get more of them at a time than it should.
+    requestsPerEndpoint: { unknown: 'ignore', unused: 0 },
     requestsInFlight: 'first',
     idleConnectionsPerEndpoint: 'first',
     idleConnectionMs: 'first',

@@ -164,7 +164,7 @@ function untaken(
   return backend.endpoints.map((endpoint) => {
     const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
     const isElsewhere = failure === 'no_local_endpoint';
-    const state = isOut ? 'ejected' : 'at its connection limit';
+    const state = isOut ? 'ejected' : 'at its limit of connections or requests';
     const place = isElsewhere ? 'on another node than the caller' : state;
     const own = endpoint.weight === 0 ? 'weight 0' : place;
     const reason = failure === 'body_too_large' ? 'the body is too long' : own;

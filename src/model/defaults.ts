@@ -42,6 +42,7 @@ export const DEFAULT_POLICIES: Policies = {
     idleConnectionsPerEndpoint: 64,
     idleConnectionMs: 60_000,
     requestBodyBytes: 0,
+    requestsPerEndpoint: 0,
   },
   sourceAffinity: null,
 };

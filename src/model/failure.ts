@@ -156,7 +156,7 @@ export const FAILURES = {
     grpc: 'UNAVAILABLE',
     connection: 'kept',
     blames: 'endpoint',
-    cause: 'every endpoint was tried or is at its connection limit',
+    cause: 'every endpoint was tried or is at its limit of connections or requests',
   },
   breaker_open: {
     status: 503,

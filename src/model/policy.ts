@@ -114,8 +114,10 @@ export interface RateLimitPolicy {
 }
 
 export interface LimitPolicy {
-  /** Connections to one endpoint from one node, over all its threads. */
+  /** Connections in use to one endpoint from one node, over all its threads; in HTTP/1.1 each request in flight uses one. */
   readonly connectionsPerEndpoint: number;
+  /** Requests in flight to one endpoint from one node, over all its threads and whatever connections they share; 0 is unlimited. */
+  readonly requestsPerEndpoint: number;
   /** Requests in flight to one Service from one node; more get 503 at once. */
   readonly requestsInFlight: number;
   /** Idle connections kept per endpoint and thread. */

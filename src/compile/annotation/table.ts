@@ -322,8 +322,14 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
   row('limit-connections-per-endpoint', 'limits', 'connectionsPerEndpoint', {
     type: wholeNumber(1, 1_000_000),
     default: limits.connectionsPerEndpoint,
-    text: 'Maximum number of connections from one node to one endpoint.',
+    text: 'Maximum number of connections in use from one node to one endpoint. In HTTP/1.1 each request in flight uses one.',
     example: '100',
+  }),
+  row('limit-requests-per-endpoint', 'limits', 'requestsPerEndpoint', {
+    type: wholeNumber(0, 10_000_000),
+    default: limits.requestsPerEndpoint,
+    text: 'Maximum number of in-flight requests from one node to one endpoint, however many connections they share. 0 means no limit. In HTTP/1.1 the lower one of this and `limit-connections-per-endpoint` holds.',
+    example: '50',
   }),
   row('limit-requests-in-flight', 'limits', 'requestsInFlight', {
     type: wholeNumber(1, 10_000_000),

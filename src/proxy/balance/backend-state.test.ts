@@ -84,6 +84,27 @@ test('pick() skips who is at the connection limit', () => {
   assert.ok(fixture.pick() === fixture.at(0));
 });
 
+test('pick() goes by requests in flight, and by connections where each request needs one', () => {
+  const some = { connectionsPerEndpoint: 3, requestsPerEndpoint: 2 };
+  for (const [protocol, more, max] of [
+    ['http/1.1', some, 2],
+    ['http/1.1', { ...some, requestsPerEndpoint: 0 }, 3],
+    ['http/1.1', { ...some, requestsPerEndpoint: 9 }, 3],
+    ['tcp', { ...some, requestsPerEndpoint: 0 }, 3],
+    ['http/2', { ...some, requestsPerEndpoint: 5 }, 5],
+    ['http/2', { ...some, requestsPerEndpoint: 0 }, 50],
+  ] as const) {
+    const limits = { ...DEFAULT_POLICIES.limits, ...more };
+    const fixture = new BackendFixture(endpointsWith([100]), policiesWith({ limits }), 1, protocol);
+    let count = 0;
+    while (count < 50 && fixture.pick() !== null) {
+      fixture.at(0).begin();
+      count++;
+    }
+    assert.equal(count, max, `${protocol} ${JSON.stringify(more)}`);
+  }
+});
+
 test('odds() say for each endpoint why', () => {
   const limits = { ...DEFAULT_POLICIES.limits, connectionsPerEndpoint: 9 };
   const near = { node: 'a', zone: 'x' };
@@ -109,7 +130,7 @@ test('odds() say for each endpoint why', () => {
       [1, 'node', 'in rotation'],
       [0, '', 'weight 0'],
       [0, 'node', 'ejected'],
-      [0, 'node', 'at its connection limit'],
+      [0, 'node', 'at its limit of connections or requests'],
       [0, 'node', 'it failed this request last'],
       [0, 'zone', 'nearer endpoints have room'],
       [0, 'all', 'nearer endpoints have room'],

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
-import type { EjectionPolicy, Policies } from '../../model/policy.ts';
+import type { EjectionPolicy, LimitPolicy, Policies } from '../../model/policy.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
@@ -101,7 +101,7 @@ export class BackendState {
     );
     this.#ejection = policies.ejection;
     this.#spillOverInFlight = policies.balance.spillOverInFlight;
-    this.#gate.limit = policies.limits.connectionsPerEndpoint;
+    this.#gate.limit = inFlightMax(backend, policies.limits);
     this.#gate.slowStartMs = policies.balance.slowStartMs;
     this.#tiers = this.#makeTiers(members, policies);
     this.#scan(this.#clock.nowMs());
@@ -159,7 +159,7 @@ export class BackendState {
 
   /**
    * The endpoint of the source address, as long as it takes traffic and is not ejected. A request that it failed, or that is
-   * beyond its connection limit, goes elsewhere alone; otherwise the source moves.
+   * beyond its limit, goes elsewhere alone; otherwise the source moves.
    */
   #pickForSource(
     tiers: readonly Ring[],
@@ -261,6 +261,12 @@ export class BackendState {
       random: this.#random,
     });
   }
+}
+
+/** Requests in flight from which on an endpoint is skipped: in HTTP/2 they share connections, else each needs one of its own. */
+function inFlightMax({ protocol }: Backend, limits: LimitPolicy): number {
+  const requests = limits.requestsPerEndpoint === 0 ? Infinity : limits.requestsPerEndpoint;
+  return protocol === 'http/2' ? requests : Math.min(limits.connectionsPerEndpoint, requests);
 }
 
 /** The endpoints that take traffic: those with a weight, or all when none has one. */

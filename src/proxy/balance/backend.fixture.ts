@@ -51,7 +51,15 @@ export class BackendFixture {
   readonly sources = new SourceTable(new SharedArrayBuffer(SOURCE_TABLE_BYTES));
   readonly #id = `${BACKEND_ID} ${fixtures++}`;
 
-  constructor(endpoints: readonly Endpoint[], policies: Policies, seed = 1) {
+  readonly #protocol: Backend['protocol'];
+
+  constructor(
+    endpoints: readonly Endpoint[],
+    policies: Policies,
+    seed = 1,
+    protocol: Backend['protocol'] = 'http/1.1',
+  ) {
+    this.#protocol = protocol;
     this.state = new BackendState(BACKEND_ID, this.clock, seededRandom(seed));
     this.update(endpoints, policies);
   }
@@ -60,7 +68,7 @@ export class BackendFixture {
     const backend: Backend = {
       id: BACKEND_ID,
       service: 'shop/web',
-      protocol: 'http/1.1',
+      protocol: this.#protocol,
       tls: false,
       endpoints,
     };
