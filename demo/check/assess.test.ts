@@ -201,7 +201,7 @@ const BAD: readonly { figures: CheckFigures; fails: readonly string[] }[] = [
         })),
       },
     },
-    fails: ['nothing is left when the callers stop'],
+    fails: ['no request is left when the callers stop'],
   },
 ];
 

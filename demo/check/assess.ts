@@ -81,7 +81,7 @@ function nothingLost({ callers }: CheckFigures): CheckLine {
   return {
     name: 'no request is lost',
     isGood: sent > 0 && lost === 0 && heldBack === 0,
-    expected: 'every request gets a whole answer, none waits in vain',
+    expected: 'every request gets a complete answer, and none is left waiting',
     measured: `${lost} of ${sent} without answer, ${heldBack} held back`,
     why: 'a replica was shut, another service was slow, and callers must not see their connections break',
   };
@@ -155,7 +155,7 @@ function breakerAnswersAtOnce({ callers }: CheckFigures): CheckLine {
     isGood: refusedWithHint > 0 && refusedWithoutHint === 0 && refusedMeanMs < 100,
     expected: 'some 503, each with Retry-After, in under 100 ms on average',
     measured: `${refusedWithHint} with it, ${refusedWithoutHint} without, ${refusedMeanMs.toFixed(1)} ms`,
-    why: 'the slow service takes 600 ms: callers learn at once, and the service gets peace',
+    why: 'the slow service takes 600 ms; callers get an answer at once, and the service can recover',
   };
 }
 
@@ -223,7 +223,7 @@ function nearTakesAll({ callers }: CheckFigures): CheckLine {
     isGood: sent > 0 && near === sent,
     expected: 'all requests to stock-1',
     measured: `${near} of ${sent}`,
-    why: 'stock-1 runs on the caller’s own Node, and is well and not overloaded',
+    why: 'stock-1 runs on the caller’s own Node, is healthy and is not overloaded',
   };
 }
 
@@ -249,7 +249,7 @@ function booksAgree({ callers, mesh }: CheckFigures): CheckLine {
         : wrong
             .map(({ name, answered, counted }) => `${name}: ${answered} against ${counted}`)
             .join(', '),
-    why: 'the figures of the mesh can be trusted: each thread counts for itself, nothing is sampled',
+    why: 'the metrics of the mesh can be trusted: each thread counts every request, and nothing is sampled',
   };
 }
 
@@ -257,14 +257,14 @@ function nothingIsLeft({ mesh }: CheckFigures): CheckLine {
   const endpoints = mesh.services.flatMap((each) => each.endpoints);
   const busy = endpoints.filter((endpoint) => endpoint.inFlight !== 0);
   return {
-    name: 'nothing is left when the callers stop',
+    name: 'no request is left when the callers stop',
     isGood: endpoints.length > 0 && busy.length === 0,
     expected: `no request in flight at any of ${endpoints.length} endpoints`,
     measured:
       busy.length === 0
         ? 'none'
         : busy.map((endpoint) => `${endpoint.pod}: ${endpoint.inFlight}`).join(', '),
-    why: 'balancing goes by these figures: one that is never given back sends traffic astray for ever',
+    why: 'balancing uses these counts; one that stayed too high would misdirect traffic for ever',
   };
 }
 
