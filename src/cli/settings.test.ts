@@ -97,6 +97,7 @@ test('readUpSettings() takes every setting from every source', () => {
     'half-closed-callers': ['true'],
     'forwarded-headers': ['false'],
     sockets: ['system'],
+    'splice-from': ['128KiB'],
     'access-log': ['json'],
     'access-log-path': ['/var/log/maesh'],
     'access-log-sample': ['0.5'],

@@ -8,6 +8,7 @@ import type { SettingReader } from './setting-reader.ts';
 import { STANDARD_INPUT } from './standard-input.ts';
 import {
   bytes,
+  bytesOrOff,
   CIDR,
   DOMAIN,
   duration,
@@ -178,6 +179,12 @@ export const SETTINGS = {
     'auto',
     'Who makes the system calls for connections: `system` is the proxy itself, which costs less CPU; `runtime` is Node. `auto` is `system` where a self-test at the start passes, else `runtime`.',
   ]),
+  spliceFrom: one('Proxy', [
+    'splice-from',
+    bytesOrOff(65_536, 1_073_741_824),
+    '64KiB',
+    'Pass a body on inside the kernel, without copying it, if its length is known and at least this much is still to come. `off` copies all bodies. Only with `--sockets system`.',
+  ]),
   accessLog: one('Access log', [
     'access-log',
     accessLogFormat,
@@ -271,6 +278,7 @@ export function readProxySettings(reader: SettingReader): ProxySettings {
     halfClosedCallers: reader.one(SETTINGS.halfClosedCallers),
     forwardedHeaders: reader.one(SETTINGS.forwardedHeaders),
     sockets: reader.one(SETTINGS.sockets),
+    spliceBytes: reader.one(SETTINGS.spliceFrom),
     accessLog: {
       format: reader.one(SETTINGS.accessLog),
       path: reader.one(SETTINGS.accessLogPath),

@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 
 import {
   bytes,
+  bytesOrOff,
   CIDR,
   DOMAIN,
   duration,
@@ -139,6 +140,14 @@ const TABLES: Readonly<Record<string, Table>> = {
       '1.2.3:80',
       'off',
     ],
+  },
+  bytesOrOff: {
+    kind: bytesOrOff(1_024, 4_096),
+    good: [
+      ['off', Infinity],
+      ['2KiB', 2_048],
+    ],
+    bad: ['', 'no', '0', '8KiB'],
   },
   LISTEN_OR_OFF: {
     kind: LISTEN_OR_OFF,

@@ -136,6 +136,20 @@ export function bytes(min: number, max: number): ValueKind<number> {
   };
 }
 
+/** As `bytes`, or `off`, which is Infinity. */
+export function bytesOrOff(min: number, max: number): ValueKind<number> {
+  const size = bytes(min, max);
+  return {
+    placeholder: 'BYTES|off',
+    allowed: `${size.allowed}, or \`off\``,
+    parse(text) {
+      if (text === 'off') return ok(Infinity);
+      const parsed = size.parse(text);
+      return parsed.ok ? parsed : bad(`${parsed.remedy}, or off`);
+    },
+  };
+}
+
 function byteText(value: number): string {
   return printSize(value).replace(/i$/, 'iB');
 }

@@ -30,6 +30,8 @@ export interface ProxySettings {
   readonly accessLog: AccessLogSettings;
   /** Who makes the system calls of connections: the proxy itself, the runtime, or whichever works. */
   readonly sockets: (typeof SOCKET_CHOICES)[number];
+  /** Bodies of which at least so many bytes are still to come are spliced; Infinity for none. */
+  readonly spliceBytes: number;
 }
 
 export const SOCKET_CHOICES = ['auto', 'system', 'runtime'] as const;
@@ -62,4 +64,5 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   meshAccount: '',
   accessLog: { format: 'off', path: '-', sample: 1, statusMin: 0, query: false },
   sockets: 'auto',
+  spliceBytes: 65_536,
 };

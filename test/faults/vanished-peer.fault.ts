@@ -72,6 +72,10 @@ class Watched implements DialOwner {
     return atMs;
   }
 
+  onSpliced(): void {
+    assert.fail('nothing is spliced');
+  }
+
   onConnect(): void {
     this.#connected.resolve();
   }

@@ -11,9 +11,10 @@ export class CallerWait {
     this.#sinceMs = -1;
   }
 
-  /** From now on the caller is waited for. Times are those of the wheel: in steps of a tick. */
-  begin(nowMs: number): void {
-    if (this.#sinceMs < 0) this.#sinceMs = nowMs;
+  /** Whether the caller is waited for from now on. Times are those of the wheel: in steps of a tick. */
+  note(isWaitedFor: boolean, nowMs: number): void {
+    if (!isWaitedFor) this.end(nowMs);
+    else if (this.#sinceMs < 0) this.#sinceMs = nowMs;
   }
 
   end(nowMs: number): void {

@@ -43,7 +43,8 @@ export class ExchangeDeadline {
     if (this.#tryLimitMs > 0) this.#tryMs = now + this.#tryLimitMs;
   }
 
-  connected(): void {
+  connected(now: number): void {
+    this.lastActivityMs = now;
     this.#connectMs = Infinity;
   }
 

@@ -43,6 +43,7 @@ class Caller implements CallerStream {
   readonly protocol = 'none';
   readonly told: string[] = [];
   readonly tunnelEnd = NO_END;
+  readonly bodySocket = null;
   waitingBytes = 0;
   paused = false;
   #body = '';
@@ -113,6 +114,7 @@ class Stream implements EndpointStream {
   readonly user: EndpointUser;
   readonly told: string[] = [];
   readonly tunnelEnd = NO_END;
+  readonly bodySocket = null;
   readonly deaf = false;
   connected = true;
   mayBeStale = false;

@@ -12,7 +12,7 @@ import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { RoutePolicies } from '../../model/route.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
-import type { SocketError } from '../net/socket.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
@@ -110,12 +110,17 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   /** Content of the request; false when nobody wants more of it. */
-  onRequestBody(data: Buffer, start: number, end: number): boolean {
+  onRequestBody(data: Buffer | null, start: number, end: number): boolean {
     this.replay.feed(data, start, end, this.#stream);
     const max = this.#policies.limits.requestBodyBytes;
     if (max === 0 || this.replay.bodyBytes <= max) return true;
     this.#fail('body_too_large');
     return false;
+  }
+
+  /** Where content of the request may go without being seen; null when it must be kept, or there is no such place now. */
+  get requestSocket(): Socket | null {
+    return this.replay.isWhole || this.#stream === null ? null : this.#stream.bodySocket;
   }
 
   onRequestEnd(trailers: Buffer | null): void {
@@ -167,14 +172,11 @@ export class Exchange implements EndpointUser, Expiring {
       this.#phase === WAITING
         ? !this.replay.done && !this.#caller.paused
         : this.#caller.waitingBytes > 0;
-    const { nowMs } = this.#context.wheel;
-    if (isCallersTurn) this.#callerWait.begin(nowMs);
-    else this.#callerWait.end(nowMs);
+    this.#callerWait.note(isCallersTurn, this.#context.wheel.nowMs);
   }
 
   onConnected(): void {
-    this.#deadline.connected();
-    this.#deadline.lastActivityMs = this.#context.wheel.nowMs;
+    this.#deadline.connected(this.#context.wheel.nowMs);
     this.#arm();
   }
 
@@ -201,9 +203,13 @@ export class Exchange implements EndpointUser, Expiring {
     this.#caller.sendHead(data, head, cookie);
   }
 
-  onResponseBody(data: Buffer, start: number, end: number): void {
+  onResponseBody(data: Buffer | null, start: number, end: number): void {
     this.record.responseBytes += end - start;
     this.#caller.sendBody(data, start, end);
+  }
+
+  get responseSocket(): Socket | null {
+    return this.#caller.bodySocket;
   }
 
   onResponseRead(): void {
@@ -446,9 +452,8 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {
-    const answered = this.#phase !== WAITING;
     const { status, connection } = FAILURES[reason];
-    if (answered || connection === 'reset') return this.#cut(reason);
+    if (this.#phase !== WAITING || connection === 'reset') return this.#cut(reason);
     this.record.status = status;
     this.#end(reason);
     this.#caller.reply(reason, retryAfterMs);
@@ -481,12 +486,11 @@ export class Exchange implements EndpointUser, Expiring {
   /** Files the earliest of all deadlines of the current phase, or a look at whether a slow reader takes anything. */
   #arm(): void {
     const caller = this.#caller;
-    const tried = this.record.tried;
-    let due = this.#deadline.due(this.#phase === WAITING);
-    if (tried !== null && tried.steadyAtMs < due) due = tried.steadyAtMs;
+    const steadyAtMs = this.record.tried?.steadyAtMs ?? Infinity;
+    const due = Math.min(this.#deadline.due(this.#phase === WAITING), steadyAtMs);
     const isSlow = caller.paused || caller.waitingBytes + (this.#stream?.waitingBytes ?? 0) > 0;
-    if (isSlow) due = Math.min(due, this.#context.wheel.nowMs + this.#deadline.lookMs);
-    this.deadlineMs = due;
+    const lookMs = isSlow ? this.#context.wheel.nowMs + this.#deadline.lookMs : Infinity;
+    this.deadlineMs = Math.min(due, lookMs);
     this.#context.wheel.arm(this);
   }
 }

@@ -65,12 +65,14 @@ export class Replay implements KeptHead {
 
   /**
    * Takes content: for the next `send`, or at once to `stream` when it is too much to be kept, from when on nothing is kept.
-   * @throws Defect when there is no stream then
+   * Without `data`, it went there by itself.
+   * @throws Defect when there is no stream then, or what went by itself was to be kept
    */
-  feed(data: Buffer, start: number, end: number, stream: EndpointStream | null): void {
+  feed(data: Buffer | null, start: number, end: number, stream: EndpointStream | null): void {
     this.bodyBytes += end - start;
     this.fed = true;
-    if (this.isWhole && this.#makeRoom(end - start)) {
+    if (data === null && this.isWhole) throw new Defect('content went by that is to be kept');
+    if (data !== null && this.isWhole && this.#makeRoom(end - start)) {
       this.end = copyWhole(data, start, end, this.buffer, this.end);
       return;
     }

@@ -6,7 +6,7 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { SocketError } from '../net/socket.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
@@ -39,7 +39,10 @@ export interface CallerStream {
   sendSwitch(data: Buffer, head: Head, from: number, end: number): void;
   /** Takes the final head; `extra` is a whole field line to add, or null. Leaves with `flush` or `sendEnd`. */
   sendHead(data: Buffer, head: Head, extra: Buffer | null): void;
-  sendBody(data: Buffer, start: number, end: number): void;
+  /** Without `data`: so much went to `bodySocket` by itself. */
+  sendBody(data: Buffer | null, start: number, end: number): void;
+  /** Where content of the response may go without being seen; null when somebody must see it, now or at all. */
+  readonly bodySocket: Socket | null;
   /** False when the caller has enough: `onCallerDrain` follows. */
   flush(): boolean;
   /** The response is whole: sends the rest. @throws Defect when another number of bytes left than was counted */
@@ -72,7 +75,10 @@ export interface EndpointStream {
   readonly deaf: boolean;
   /** Leaves with `flush`. */
   sendHead(data: Buffer, head: Head, caller: CallerStream): void;
-  sendBody(data: Buffer, start: number, end: number): void;
+  /** Without `data`: so much went to `bodySocket` by itself. */
+  sendBody(data: Buffer | null, start: number, end: number): void;
+  /** As that of the caller, for content of the request. */
+  readonly bodySocket: Socket | null;
   /** The request is whole; the second call does nothing. */
   sendEnd(trailers: Buffer | null): void;
   /** False when the endpoint has enough: `onEndpointDrain` follows. */
@@ -99,7 +105,10 @@ export interface EndpointUser {
   onSwitch(data: Buffer, head: Head, from: number, end: number): void;
   /** After it and each of the following the stream asks whether it still has this user. */
   onResponseHead(data: Buffer, head: Head): void;
-  onResponseBody(data: Buffer, start: number, end: number): void;
+  /** Without `data`: so much went to `responseSocket` by itself. */
+  onResponseBody(data: Buffer | null, start: number, end: number): void;
+  /** Where content may go without being seen; null when there is no such place, or not now. */
+  readonly responseSocket: Socket | null;
   /** The end of one read inside the body. */
   onResponseRead(): void;
   onResponseEnd(trailers: Buffer | null): void;

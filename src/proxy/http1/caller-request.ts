@@ -143,6 +143,25 @@ export class CallerRequest implements CallerStream, BodySink {
     return body.pos;
   }
 
+  /** The rest of a long body that nobody must see goes to the endpoint by itself. Call it when all that came was fed. */
+  offerSplice(): void {
+    const bytes = this.#body.plainBytes;
+    if (bytes < this.#context.settings.spliceBytes || !this.exchange.active) return;
+    const sink = this.exchange.requestSocket;
+    if (sink !== null) this.#host.socket.spliceTo(sink, bytes);
+  }
+
+  /** A part of the body went to the endpoint. */
+  onSpliced(bytes: number): void {
+    const { exchange } = this;
+    const body = this.#body;
+    if (!exchange.active) throw new Defect('a body went to an endpoint that nobody asks');
+    body.skip(bytes);
+    if (!exchange.onRequestBody(null, 0, bytes)) return;
+    if (body.done) exchange.onRequestEnd(null);
+    exchange.flush();
+  }
+
   onBody(data: Buffer, start: number, end: number): boolean {
     if (this.exchange.active) return this.exchange.onRequestBody(data, start, end);
     if (this.#discarding) this.#discarded += end - start;
@@ -200,8 +219,12 @@ export class CallerRequest implements CallerStream, BodySink {
     this.#response.begin(data, head, this.#close, this.#http10, extra);
   }
 
-  sendBody(data: Buffer, start: number, end: number): void {
+  sendBody(data: Buffer | null, start: number, end: number): void {
     this.#response.write(data, start, end);
+  }
+
+  get bodySocket(): Socket | null {
+    return this.#response.bodySocket;
   }
 
   flush(): boolean {

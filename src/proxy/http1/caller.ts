@@ -157,6 +157,11 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     this.#consume(whole, 0, whole.length);
   }
 
+  onSpliced(bytes: number): void {
+    if (this.#gone || this.#request === null) throw new Defect('a body came of no request');
+    this.#request.onSpliced(bytes);
+  }
+
   onEnd(): void {
     this.#ended = true;
     if (this.#lingering) return this.socket.destroySoon();
@@ -315,6 +320,7 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     }
     this.#consuming = false;
     if (pos < end) this.#keepRest(data, pos, end);
+    else this.#request?.offerSplice();
   }
 
   #keepRest(data: Buffer, pos: number, end: number): void {

@@ -126,8 +126,12 @@ export class EndpointConnection
     this.#request.begin(data, head, caller);
   }
 
-  sendBody(data: Buffer, start: number, end: number): void {
+  sendBody(data: Buffer | null, start: number, end: number): void {
     if (!this.deaf) this.#request.write(data, start, end);
+  }
+
+  get bodySocket(): Socket | null {
+    return this.deaf ? null : this.#request.bodySocket;
   }
 
   sendEnd(trailers: Buffer | null): void {
@@ -238,13 +242,39 @@ export class EndpointConnection
     }
     if (!this.#body.read(data, pos, length, this)) return user.onBadBody(this.#body.rule);
     if (this.#user !== user) return;
-    if (!this.#body.done) return user.onResponseRead();
+    if (!this.#body.done) {
+      user.onResponseRead();
+      if (this.#body.plainBytes >= this.#context.settings.spliceBytes) this.#offerSplice(user);
+      return;
+    }
     // Bytes behind the response mean that the endpoint is out of step: its connection is not used again. After a read that
     // filled the buffer nobody knows yet whether there are any. To close then would cost long bodies a third more: the
     // window of a new connection is small.
     if (this.#body.pos < length) this.#reusable = false;
     else if (length >= READ_BYTES) this.#inDoubt = true;
     user.onResponseEnd(this.#body.trailers);
+  }
+
+  /** The rest of a long body that nobody must see goes to the caller by itself. */
+  #offerSplice(user: EndpointUser): void {
+    if (this.#user !== user) return;
+    const sink = user.responseSocket;
+    if (sink !== null) this.#socket.spliceTo(sink, this.#body.plainBytes);
+  }
+
+  onSpliced(bytes: number): void {
+    const user = this.#user;
+    if (user === null) throw new Defect('a body came that nobody asked for');
+    this.#toldTo = user;
+    user.onResponseActivity();
+    this.#body.skip(bytes);
+    user.onResponseBody(null, 0, bytes);
+    if (!this.#body.done) user.onResponseRead();
+    else {
+      if (this.#socket.mayHaveMore()) this.#inDoubt = true;
+      user.onResponseEnd(null);
+    }
+    this.#toldTo = null;
   }
 
   /** Reads one head, interim or final, at `pos`: the offset behind it, or -1 when there is nothing more to read. */

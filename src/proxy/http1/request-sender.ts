@@ -3,10 +3,10 @@
 import type { Head } from '../head/head.ts';
 import type { CallerStream } from '../http/stream.ts';
 import type { NetContext } from '../net/context.ts';
-import { type ByteSink, READ_BYTES } from '../net/socket.ts';
+import { READ_BYTES, type Socket } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import { writeRequestHead } from './codec/head-writer.ts';
-import { type CountedSocket, SentCount } from './sent-count.ts';
+import { SentCount } from './sent-count.ts';
 
 export class RequestSender {
   /** The endpoint was told that no other request follows. */
@@ -16,14 +16,14 @@ export class RequestSender {
   /** Content bytes. */
   bodyBytes = 0;
   readonly #context: NetContext;
-  readonly #socket: ByteSink;
+  readonly #socket: Socket;
   readonly #sent: SentCount;
   readonly #body = new BodyWriter();
   #headBytes = 0;
   /** What stands in the write buffer and is not sent. */
   #at = 0;
 
-  constructor(context: NetContext, socket: ByteSink & CountedSocket) {
+  constructor(context: NetContext, socket: Socket) {
     this.#context = context;
     this.#socket = socket;
     this.#sent = new SentCount(socket);
@@ -49,7 +49,12 @@ export class RequestSender {
     this.#at = this.#headBytes;
   }
 
-  write(data: Buffer, start: number, end: number): void {
+  /** Without `data`: so much went to `bodySocket` by itself. */
+  write(data: Buffer | null, start: number, end: number): void {
+    if (data === null) {
+      this.bodyBytes += end - start;
+      return this.#body.skip(end - start);
+    }
     // What is kept of a request may be longer than the write buffer.
     for (let from = start; from < end; from += READ_BYTES)
       this.#write(data, from, Math.min(end, from + READ_BYTES));
@@ -72,9 +77,14 @@ export class RequestSender {
     this.#at = this.#body.end(trailers, this.#context.out, this.#at);
   }
 
+  /** As that of `ResponseSender`. */
+  get bodySocket(): Socket | null {
+    return this.#body.isPlain && this.#at === 0 && !this.ended ? this.#socket : null;
+  }
+
   /** False when the socket has enough. */
   flush(): boolean {
-    if (this.#at === 0) return true;
+    if (this.#at === 0) return !this.#socket.writableNeedDrain;
     const length = this.#body.closeChunk(this.#context.out, this.#at);
     this.#at = 0;
     return this.#context.writeOut(this.#socket, length);

@@ -5,7 +5,7 @@ import type { ThreadContext } from '../http/context.ts';
 import { nobodys } from '../http/nobodys.ts';
 import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../head/head.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
-import type { ByteSink } from '../net/socket.ts';
+import type { Socket } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import {
   RESPONSE_AS_IS,
@@ -15,15 +15,13 @@ import {
   writeResponseHead,
 } from './codec/head-writer.ts';
 import { type Answered, writeLocalReply } from './codec/local-reply.ts';
-import { type CountedSocket, SentCount } from './sent-count.ts';
-
-type CountingSink = ByteSink & CountedSocket;
+import { SentCount } from './sent-count.ts';
 
 const NOBODY = nobodys<CountingSink>('a response without a connection');
 
 export class ResponseSender {
   readonly #context: ThreadContext;
-  #socket: CountingSink;
+  #socket: Socket;
   readonly #body = new BodyWriter();
   /** Heads written so far, interim ones too. */
   #headBytes = 0;
@@ -40,14 +38,14 @@ export class ResponseSender {
     date: null,
   };
 
-  constructor(context: ThreadContext, socket: CountingSink) {
+  constructor(context: ThreadContext, socket: Socket) {
     this.#context = context;
     this.#socket = socket;
     this.#sent = new SentCount(socket);
   }
 
   /** From now on responses go to another connection. */
-  attach(socket: CountingSink): void {
+  attach(socket: Socket): void {
     this.#socket = socket;
     this.#sent.attach(socket);
   }
@@ -101,14 +99,21 @@ export class ResponseSender {
     return this.#context.writeOut(this.#socket, copyWhole(data, from, end, out, at));
   }
 
-  write(data: Buffer, start: number, end: number): void {
+  /** Without `data`: so much went to `bodySocket` by itself. */
+  write(data: Buffer | null, start: number, end: number): void {
+    if (data === null) return this.#body.skip(end - start);
     if (this.#at + end - start + BODY_OVERHEAD_BYTES > this.#context.out.length) this.flush();
     this.#at = this.#body.write(data, start, end, this.#context.out, this.#at);
   }
 
+  /** Where content may go without being seen here; null when it is changed, or some of it was not sent yet. */
+  get bodySocket(): Socket | null {
+    return this.#body.isPlain && this.#at === 0 ? this.#socket : null;
+  }
+
   /** False when the caller has enough. */
   flush(): boolean {
-    if (this.#at === 0) return true;
+    if (this.#at === 0) return !this.#socket.writableNeedDrain;
     const length = this.#body.closeChunk(this.#context.out, this.#at);
     this.#at = 0;
     return this.#context.writeOut(this.#socket, length);

@@ -15,6 +15,8 @@ export interface Opened {
   readonly sockets: Sockets;
   /** Why it is not `system` although it might have been; '' otherwise. */
   readonly reason: string;
+  /** Why bodies cannot be spliced although it is `system`; '' otherwise. */
+  readonly unspliced: string;
 }
 
 export type OpenSettings = Pick<
@@ -28,23 +30,23 @@ export function openSockets(settings: OpenSettings, marks: SharedArrayBuffer): O
   const keepAlive = keepAliveOf(settings);
   // A process that `bin/maesh` has not started would be told by the runtime that this is an experiment.
   const isWanted = choice === 'system' || (choice === 'auto' && isTuned);
-  if (!isWanted) return { sockets: runtime(keepAlive), reason: '' };
+  if (!isWanted) return { sockets: runtime(keepAlive), reason: '', unspliced: '' };
   try {
-    return { sockets: system(marks, keepAlive), reason: '' };
+    return system(marks, keepAlive);
   } catch (error) {
     if (choice === 'system') throw error;
-    return {
-      sockets: runtime(keepAlive),
-      reason: error instanceof Error ? error.message : String(error),
-    };
+    const reason = error instanceof Error ? error.message : String(error);
+    return { sockets: runtime(keepAlive), reason, unspliced: '' };
   }
 }
 
 /** @throws where the kernel or the runtime do not do as they should */
-function system(marks: SharedArrayBuffer, keepAlive: KeepAlive): Sockets {
+function system(marks: SharedArrayBuffer, keepAlive: KeepAlive): Opened {
   const kernel = openKernel(marksOf(marks));
-  selfTest(kernel);
-  return new SystemSockets(new ThreadIo(kernel, undefined, keepAlive));
+  const unspliced = selfTest(kernel);
+  const io = new ThreadIo(kernel, undefined, keepAlive);
+  if (unspliced !== '') io.pipes.switchOff();
+  return { sockets: new SystemSockets(io), reason: '', unspliced };
 }
 
 function runtime(keepAlive: KeepAlive): RuntimeSockets {

@@ -37,6 +37,10 @@ class End implements DialOwner {
     this.#tell(`data ${length}`);
   }
 
+  onSpliced(bytes: number): void {
+    this.#tell(`spliced ${bytes}`);
+  }
+
   onEnd(): void {
     this.#tell('end');
   }

@@ -17,6 +17,8 @@ export interface SocketError {
 export interface SocketOwner {
   /** `data` is valid only during the call. */
   onData(data: Buffer, length: number): void;
+  /** So many bytes went on to the sink of `spliceTo`. */
+  onSpliced(bytes: number): void;
   onEnd(): void;
   onDrain(): void;
   /** Last call for this socket; `error` is null after an orderly close. */
@@ -75,6 +77,13 @@ export interface Socket extends ByteSink {
   reset(): void;
   pause(): void;
   resume(): void;
+  /**
+   * The next `bytes` that come may go on to `sink` without anybody seeing them: as if its owner had written each of them. What
+   * goes so is told by `onSpliced`; the rest comes by `onData` as ever, in order. False when all of it will.
+   */
+  spliceTo(sink: Socket, bytes: number): boolean;
+  /** Whether something stands behind what was read, bytes or an end: true when nobody can tell. */
+  mayHaveMore(): boolean;
   /** Bytes on their way that the peer has not taken, as far as anybody can tell: they shrink while it reads. */
   unsentBytes(): number;
   /** What is known of the peer without reading: `closing` after a FIN, also one behind bytes that nobody has read. */
@@ -120,6 +129,8 @@ export interface Sockets {
   readonly kind: SocketKind;
   /** What `write` could not send is copied: the buffer is free again when it returns. */
   readonly copies: boolean;
+  /** Bytes that went on by `spliceTo`. */
+  readonly splicedBytes: number;
   /** One for all connections of the thread, because a read is consumed before the next begins. */
   readonly readBuffer: Buffer;
   /** Memory that is sent without being copied first, for as long as the thread lives. */

@@ -336,6 +336,12 @@ const PROCESS_METRICS: readonly Shape[] = [
     }),
   },
   {
+    name: 'maesh_spliced_bytes_total',
+    unit: 'bytes',
+    help: 'Bytes of bodies that were passed on inside the kernel, without being copied (--splice-from).',
+    reading: one((source) => source.splicedBytes()),
+  },
+  {
     name: 'maesh_heap_used_bytes',
     type: 'gauge',
     unit: 'bytes',

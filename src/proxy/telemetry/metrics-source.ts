@@ -48,6 +48,8 @@ export interface MetricsSource {
   eventLoops(): Iterable<EventLoopDelay & { readonly thread: string }>;
   /** One entry per proxy thread that has started. */
   sockets(): Iterable<{ readonly thread: string; readonly kind: string }>;
+  /** Of all threads. */
+  splicedBytes(): number;
   process(): ProcessFigures;
   build(): { readonly version: string; readonly node: string };
 }

@@ -70,6 +70,7 @@ function mesh(services: readonly Service[], threads = 2) {
     defects: () => [['dns', 4]],
     dnsQueries: () => [{ type: 'A', rcode: 'NOERROR', count: 3 }],
     accessLog: () => ({ written: 10, dropped: 2 }),
+    splicedBytes: () => 7_000,
     sockets: () => [{ thread: 'proxy-0', kind: 'system' }],
     eventLoops: () => [{ thread: 'main', p50Ms: 0.5, p99Ms: 2, maxMs: 10 }],
     process: () => readProcessFigures(systemClock.wallMs()),

@@ -48,6 +48,8 @@ export type FromThread =
       readonly sockets: SocketKind;
       /** Why it is not `system` although it might have been; '' otherwise. */
       readonly reason: string;
+      /** Why it cannot splice although its sockets are `system`; '' otherwise. */
+      readonly unspliced: string;
     }
   /** A part of a delta was applied, or met a defect. */
   | { readonly kind: 'taken' }
@@ -82,6 +84,8 @@ export interface ThreadVitals {
   readonly shed: readonly number[];
   /** What callers hold now. */
   readonly callerBytes: number;
+  /** Bytes that went from socket to socket inside the kernel, since the thread started. */
+  readonly splicedBytes: number;
 }
 
 export type StartedMessage = Extract<FromThread, { readonly kind: 'started' }>;

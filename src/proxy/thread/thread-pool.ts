@@ -93,6 +93,7 @@ export class ThreadPool {
   readonly #identities = new Map<string, Identity>();
   readonly #lostLog = { written: 0, dropped: 0 };
   readonly #lostShed: number[] = [];
+  #lostSplicedBytes = 0;
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
   readonly #toldSockets = new Set<string>();
@@ -160,6 +161,14 @@ export class ThreadPool {
   /** What callers hold on all threads. */
   get callerBytes(): number {
     return this.#living().reduce((sum, { vitals }) => sum + (vitals?.callerBytes ?? 0), 0);
+  }
+
+  /** Bytes that all threads have spliced, those that died included. */
+  get splicedBytes(): number {
+    return this.#living().reduce(
+      (sum, { vitals }) => sum + (vitals?.splicedBytes ?? 0),
+      this.#lostSplicedBytes,
+    );
   }
 
   states(): readonly ThreadState[] {
@@ -322,15 +331,16 @@ export class ThreadPool {
   }
 
   /** Told by the first thread for all: what a self-test finds is the same on each, but for chance. */
-  #noteSockets(thread: Thread, { sockets, reason }: StartedMessage): void {
+  #noteSockets(thread: Thread, { sockets, reason, unspliced }: StartedMessage): void {
     thread.sockets = sockets;
     thread.socketsReason = reason;
-    const isNew = !this.#toldSockets.has(`${sockets} ${reason}`);
-    this.#toldSockets.add(`${sockets} ${reason}`);
-    if (!isNew) return;
+    const told = `${sockets} ${reason} ${unspliced}`;
+    if (this.#toldSockets.has(told)) return;
+    this.#toldSockets.add(told);
     const { log } = this.#options;
     if (reason === '') log.debug('Sockets', { sockets });
     else log.warn('Sockets of the runtime are used, since the self-test failed', { reason });
+    if (unspliced !== '') log.warn('Long bodies are copied', { reason: unspliced });
   }
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
@@ -356,10 +366,7 @@ export class ThreadPool {
     if (this.#threads[index] !== thread) return;
     this.#threads[index] = null;
     this.#failures = null;
-    this.#lostLog.written += thread.vitals?.logWritten ?? 0;
-    this.#lostLog.dropped += thread.vitals?.logDropped ?? 0;
-    addTo(this.#lostShed, thread.vitals?.shed);
-    addTo(this.#lostBrokenRules, thread.vitals?.brokenRules);
+    if (thread.vitals !== null) this.#keepCounts(thread.vitals);
     thread.drained?.();
     this.#forgetInFlight(index);
     if (this.#stopping) return;
@@ -369,6 +376,14 @@ export class ThreadPool {
     this.#options.clock.after(age < YOUNG_MS ? YOUNG_MS : 0, () => {
       if (!this.#stopping) void this.#spawn(index);
     });
+  }
+
+  #keepCounts({ logWritten, logDropped, splicedBytes, shed, brokenRules }: ThreadVitals): void {
+    this.#lostLog.written += logWritten;
+    this.#lostLog.dropped += logDropped;
+    this.#lostSplicedBytes += splicedBytes;
+    addTo(this.#lostShed, shed);
+    addTo(this.#lostBrokenRules, brokenRules);
   }
 
   /** What a dead thread had in flight is over: takes it out of the figures that all threads share. */

@@ -106,7 +106,8 @@ async function start(): Promise<void> {
     );
   }
   systemClock.every(VITALS_MS, sendVitals);
-  send({ kind: 'started', sockets: opened.sockets.kind, reason: opened.reason });
+  const { sockets, reason, unspliced } = opened;
+  send({ kind: 'started', sockets: sockets.kind, reason, unspliced });
 }
 
 async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {
@@ -154,6 +155,7 @@ function sendVitals(): void {
       shed: [...context.room.shed],
       brokenRules: [...context.rules.counts],
       callerBytes: context.room.bytes,
+      splicedBytes: context.sockets.splicedBytes,
     },
   });
 }

@@ -151,6 +151,10 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.agent.threads.brokenRules;
   }
 
+  splicedBytes(): number {
+    return this.#options.agent.threads.splicedBytes;
+  }
+
   callers(): { readonly shed: readonly number[]; readonly bytes: number } {
     const { shed, callerBytes } = this.#options.agent.threads;
     return { shed, bytes: callerBytes };

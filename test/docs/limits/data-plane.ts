@@ -57,6 +57,17 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/net/system/system-socket.ts READS_MAX',
     ],
     [
+      'Pipes of a thread for bodies that are not copied',
+      'Each takes two descriptors while a slow reader has bytes in it. Bodies beyond them are copied',
+      'proxy/net/system/pipes.ts PIPES_MAX',
+    ],
+    [
+      'Bytes in one pipe',
+      'The rest comes when the reader has taken them',
+      'proxy/net/system/pipes.ts PIPE_BYTES',
+    ],
+    ['Empty pipes that a thread keeps', 'More are closed', 'proxy/net/system/pipes.ts FREE_MAX'],
+    [
       'Callers accepted in a row, per port',
       'Other connections have their turn',
       'proxy/net/system/system-listener.ts ACCEPTS_MAX',

@@ -2,6 +2,7 @@
 
 import { FRAMING_CHUNKED, FRAMING_CLOSE, FRAMING_LENGTH, FRAMING_NONE } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
+import { Defect } from '../../net/copy-whole.ts';
 import { CHUNK_BAD, CHUNK_DATA, CHUNK_END, ChunkedDecoder } from './chunked.ts';
 
 /** Where the content of a body goes. */
@@ -43,6 +44,18 @@ export class BodyReader {
     return this.framing === FRAMING_CHUNKED && this.#decoder !== null
       ? this.#decoder.trailers
       : null;
+  }
+
+  /** Content that is still to come and stands on the connection as it is; 0 when nobody knows how much, or it must be read. */
+  get plainBytes(): number {
+    return this.framing === FRAMING_LENGTH && !this.done ? this.#remaining : 0;
+  }
+
+  /** Somebody else took so many bytes of the content. @throws Defect when it has less */
+  skip(bytes: number): void {
+    if (!(bytes <= this.plainBytes)) throw new Defect('more than the body was taken');
+    this.#remaining -= bytes;
+    if (this.#remaining === 0) this.done = true;
   }
 
   /**

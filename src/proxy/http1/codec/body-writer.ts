@@ -40,6 +40,16 @@ export class BodyWriter {
     return copyWhole(data, start, end, out, at + CHUNK_HEAD_BYTES);
   }
 
+  /** Whether content leaves as it is. */
+  get isPlain(): boolean {
+    return !this.#chunked;
+  }
+
+  /** Content left without being written here. */
+  skip(bytes: number): void {
+    this.wireBytes += bytes;
+  }
+
   /** Before what was written is sent: the open chunk ends at `at`. Returns the new end. */
   closeChunk(out: Buffer, at: number): number {
     if (this.#open < 0) return at;

@@ -193,6 +193,15 @@ export class RuntimeSocket implements Socket {
     this.#inner.resume();
   }
 
+  /** The runtime shows nobody its descriptors. */
+  spliceTo(): boolean {
+    return false;
+  }
+
+  mayHaveMore(): boolean {
+    return true;
+  }
+
   unsentBytes(): number {
     const inner = this.#inner;
     const descriptor = descriptorOf(inner);

@@ -27,6 +27,7 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
   readonly kind = 'runtime';
   /** A socket holds what it could not send. */
   readonly copies = false;
+  readonly splicedBytes = 0;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly probe: PeerProbe | null;
   readonly keepAlive: KeepAlive;

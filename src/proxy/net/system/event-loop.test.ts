@@ -27,6 +27,10 @@ class Echo implements SocketOwner {
     if (!this.#socket.write(data, 0, length)) this.#socket.pause();
   }
 
+  onSpliced(): void {
+    assert.fail('nothing is spliced');
+  }
+
   onEnd(): void {
     this.#socket.end();
   }
@@ -134,6 +138,7 @@ test('a thread without sockets is kept alive by none, and a dial that fails tell
     {
       onConnect: () => assert.fail(),
       onData: () => assert.fail(),
+      onSpliced: () => assert.fail(),
       onEnd: () => assert.fail(),
       onDrain: () => assert.fail(),
       onWriteFailed: () => assert.fail(),

@@ -36,6 +36,16 @@ export interface Kernel {
   option(fd: number, level: number, name: number): number;
   /** Bytes that the peer has not acknowledged. */
   unacknowledged(fd: number): number;
+  /** Bytes that came and that nobody has read. */
+  unread(fd: number): number;
+  /** A pipe that never blocks and has room for so many bytes, unless descriptors run short; see `pipeEnd`. */
+  pipe(bytes: number): number;
+  /** Of the pipe that was opened last: 0 is where bytes come out, 1 is where they go in. */
+  pipeEnd(which: 0 | 1): number;
+  /** Moves bytes of a socket into a pipe; says nothing of one that has none, or has ended. */
+  spliceIn(fd: number, pipe: number, bytes: number): number;
+  /** Moves bytes of a pipe into a socket. */
+  spliceOut(pipe: number, fd: number, bytes: number): number;
   receive(fd: number, at: number, length: number): number;
   send(fd: number, at: number, length: number): number;
   /** Closes our half. */

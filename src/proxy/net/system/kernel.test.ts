@@ -8,6 +8,7 @@ import { Defect } from '../copy-whole.ts';
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPIPE } from './errno.ts';
 import { type Calls, openKernel, reclaim } from './kernel.ts';
 import { type Kernel, REGION_BYTES, SO_REUSEADDR, SOL_SOCKET } from './kernel-interface.ts';
+import { PIPE_BYTES } from './pipes.ts';
 import { READ_AT } from './region.ts';
 import { selfTest } from './self-test.ts';
 import { AF_INET, portIn, putAddress } from './socket-address.ts';
@@ -19,8 +20,28 @@ const kernel = openKernel(marksOf(shareMarks()));
 
 test('the kernel of this machine passes the self-test, and nothing stays open', () => {
   const marks = marksOf(shareMarks());
-  selfTest(openKernel(marks));
+  assert.equal(selfTest(openKernel(marks)), '');
   assert.equal(marks.open.indexOf(1), -1);
+});
+
+test('where the kernel refuses to splice, the self-test says so and asks for nothing else', () => {
+  const { EINVAL, EPERM } = constants.errno;
+  for (const [call, errno, reason] of [
+    ['splice', EINVAL, 'splice of nothing gave EINVAL'],
+    ['pipe2', EPERM, 'pipe2 failed with EPERM'],
+    ['fcntl', EPERM, 'pipe2 failed with EMFILE'],
+  ] as const) {
+    const marks = marksOf(shareMarks());
+    const refusing = openKernel(marks, (calls, word) => ({
+      ...calls,
+      [call]: () => {
+        word[0] = errno;
+        return -1;
+      },
+    }));
+    assert.equal(selfTest(refusing), reason);
+    assert.equal(marks.open.indexOf(1), -1);
+  }
 });
 
 test('what does not lie in the region is refused before the call', () => {
@@ -43,13 +64,32 @@ test('what does not lie in the region is refused before the call', () => {
 });
 
 test('a descriptor that was not opened here, or not any more, is refused before the call', () => {
-  const fd = kernel.socket(AF_INET);
+  const [known, fd] = [kernel.socket(AF_INET), kernel.socket(AF_INET)];
   kernel.close(fd);
   for (const foreign of [fd, 0, 1, 2, -1, 1 << 20, Number.NaN]) {
     assert.throws(() => kernel.close(foreign), Defect, `close ${foreign}`);
     assert.throws(() => kernel.receive(foreign, READ_AT, 1), Defect, `receive ${foreign}`);
     assert.throws(() => kernel.send(foreign, READ_AT, 1), Defect, `send ${foreign}`);
+    assert.throws(() => kernel.unread(foreign), Defect, `ioctl ${foreign}`);
+    assert.throws(() => kernel.spliceIn(foreign, known, 1), Defect, `splice of ${foreign}`);
+    assert.throws(() => kernel.spliceIn(known, foreign, 1), Defect, `splice into ${foreign}`);
+    assert.throws(() => kernel.spliceOut(foreign, known, 1), Defect, `splice of ${foreign}`);
+    assert.throws(() => kernel.spliceOut(known, foreign, 1), Defect, `splice into ${foreign}`);
   }
+  kernel.close(known);
+});
+
+test('a pipe takes none of the last descriptors, which callers and endpoints need more', () => {
+  const { words } = marksOf(shareMarks());
+  const few = openKernel({ words, open: new Uint8Array(200) });
+  const open: number[] = [];
+  let pipes = 0;
+  for (; few.pipe(PIPE_BYTES) === 0; pipes++) open.push(few.pipeEnd(0), few.pipeEnd(1));
+  assert.equal(few.pipe(PIPE_BYTES), -constants.errno.EMFILE);
+  assert(pipes > 0 && Math.max(...open) < 150, `${pipes} pipes`);
+  const socket = few.socket(AF_INET);
+  assert(socket > 0);
+  for (const fd of [...open, socket]) assert.equal(few.close(fd), 0);
 });
 
 test('the error of a call is that of the call, whatever is collected and whichever signal comes', async () => {
@@ -92,7 +132,7 @@ test('an error number that the runtime wrote over in between is not believed', a
   );
   for (const errno of [ENOENT, ETIMEDOUT, ECONNRESET]) {
     spoiler.errno = errno;
-    selfTest(spoilt);
+    assert.equal(selfTest(spoilt), '');
   }
   assert.ok(spoiler.spoilt > 6);
   spoiler.errno = ENOENT;
@@ -105,6 +145,9 @@ test('an error number that the runtime wrote over in between is not believed', a
   assert.ok(connecting === 0 || connecting === -EINPROGRESS, `connect ${connecting}`);
   const accepted = spoilt.accept(listener);
   assert.equal(spoilt.receive(accepted, READ_AT, 10), -EAGAIN);
+  assert.equal(spoilt.pipe(PIPE_BYTES), 0);
+  const [output, input] = [spoilt.pipeEnd(0), spoilt.pipeEnd(1)];
+  assert.equal(spoilt.spliceIn(accepted, input, PIPE_BYTES), -EAGAIN);
   assert.equal(spoilt.send(accepted, READ_AT, 10), 10);
   let sent = 0;
   while (sent >= 0) sent = spoilt.send(caller, READ_AT, 1_000_000);
@@ -120,8 +163,9 @@ test('an error number that the runtime wrote over in between is not believed', a
   }
   assert.equal(got, -ECONNRESET);
   assert.equal(spoilt.receive(accepted, READ_AT, 10), 0);
+  assert.equal(spoilt.spliceIn(accepted, input, PIPE_BYTES), 0);
   assert.equal(spoilt.send(accepted, READ_AT, 10), -EPIPE);
-  for (const fd of [listener, second, accepted]) assert.equal(spoilt.close(fd), 0);
+  for (const fd of [listener, second, accepted, output, input]) assert.equal(spoilt.close(fd), 0);
 });
 
 /** Writes over the error number of each failed call but the next of the same kind. */

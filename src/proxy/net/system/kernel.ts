@@ -50,14 +50,17 @@ const calls = {
   epoll_create1: { arguments: [I], return: I },
   epoll_ctl: { arguments: [I, I, I, I], return: I },
   epoll_wait: { arguments: [I, I, I, I], return: I },
+  fcntl: { arguments: [I, I, I], return: I },
   getsockname: { arguments: [I, I, I], return: I },
   getsockopt: { arguments: [I, I, I, I, I], return: I },
   ioctl: { arguments: [I, I, I], return: I },
   listen: { arguments: [I, I], return: I },
+  pipe2: { arguments: [I, I], return: I },
   read: { arguments: [I, I, I], return: I },
   setsockopt: { arguments: [I, I, I, I, I], return: I },
   shutdown: { arguments: [I, I], return: I },
   socket: { arguments: [I, I, I], return: I },
+  splice: { arguments: [I, I, I, I, I, I], return: I },
   write: { arguments: [I, I, I], return: I },
 } as const;
 /** Made once per thread; their arguments do not fit. */
@@ -89,6 +92,14 @@ const EPOLL_CLOEXEC = 0x80000;
 const SHUT_WR = 1;
 const SO_LINGER = 13;
 const SIOCOUTQ = 0x5411;
+const SIOCINQ = 0x541b;
+/** O_NONBLOCK | O_CLOEXEC. */
+const PIPE_FLAGS = 0x80800;
+const F_SETPIPE_SZ = 1031;
+/** Of all descriptors, those that may be a pipe's. */
+const PIPES_PART = 0.75;
+/** SPLICE_F_MOVE | SPLICE_F_NONBLOCK. */
+const SPLICE_FLAGS = 0x3;
 
 type Ffi = typeof Ffi;
 export type Calls = Record<keyof typeof calls, (...args: readonly number[]) => number>;
@@ -345,6 +356,48 @@ class SystemKernel implements Kernel {
   unacknowledged(fd: number): number {
     const result = this.#result(this.#calls.ioctl(this.#own(fd), SIOCOUTQ, this.#base + OPTION_AT));
     return result < 0 ? result : (this.#words[OPTION_AT >> 2] as number);
+  }
+
+  unread(fd: number): number {
+    const result = this.#result(this.#calls.ioctl(this.#own(fd), SIOCINQ, this.#base + OPTION_AT));
+    return result < 0 ? result : (this.#words[OPTION_AT >> 2] as number);
+  }
+
+  pipe(bytes: number): number {
+    const at = OPTION_AT >> 2;
+    const result = this.#result(this.#calls.pipe2(this.#base + OPTION_AT, PIPE_FLAGS));
+    if (result < 0) return result;
+    const output = this.#opened(this.#words[at] as number);
+    const input = this.#opened(this.#words[at + 1] as number);
+    // The last descriptors are for connections: a body without a pipe is copied.
+    const isFree = Math.max(output, input) < this.#open.length * PIPES_PART;
+    const hasBoth = output >= 0 && input >= 0;
+    if (hasBoth && isFree && this.#calls.fcntl(input, F_SETPIPE_SZ, bytes) >= bytes) return 0;
+    if (output >= 0) this.close(output);
+    if (input >= 0) this.close(input);
+    return -EMFILE;
+  }
+
+  pipeEnd(which: 0 | 1): number {
+    return this.#own(this.#words[(OPTION_AT >> 2) + which] as number);
+  }
+
+  spliceIn(fd: number, pipe: number, bytes: number): number {
+    const got = this.#splice(this.#own(fd), this.#own(pipe), bytes);
+    if (got >= 0 || got === -EAGAIN) return got;
+    const second = this.#splice(fd, pipe, bytes);
+    return second === 0 && endsConnections(-got) ? got : second;
+  }
+
+  spliceOut(pipe: number, fd: number, bytes: number): number {
+    const sent = this.#splice(this.#own(pipe), this.#own(fd), bytes);
+    if (sent >= 0 || sent === -EAGAIN) return sent;
+    const second = this.#splice(pipe, fd, bytes);
+    return second === -EPIPE && endsConnections(-sent) ? sent : second;
+  }
+
+  #splice(from: number, to: number, bytes: number): number {
+    return this.#result(this.#calls.splice(from, 0, to, 0, bytes, SPLICE_FLAGS));
   }
 
   receive(fd: number, at: number, length: number): number {

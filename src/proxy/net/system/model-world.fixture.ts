@@ -15,6 +15,8 @@ export interface ModelPeer {
   readonly isRefused: boolean;
   readonly hasEnded: boolean;
   readonly isReset: boolean;
+  /** What we write to it. */
+  expects: Written;
   /** Bytes that arrived, each of them the right one. */
   readonly received: number;
   /** Of an orderly close, everything has arrived that there was, or never will. */
@@ -35,6 +37,8 @@ export interface World {
   readonly faults: Fault[];
   /** Open ones of both sides. */
   readonly descriptors: number;
+  /** Bytes in all pipes, as far as anybody can tell. */
+  readonly inPipes: number;
   readonly listenAt: ListenAt;
   /** Whether what was written is lost when we close while bytes of the peer are unread: the kernel resets it then. */
   readonly losesBehindUnread: boolean;
@@ -56,6 +60,36 @@ export interface World {
 /** The byte at a place of any stream. */
 export function pattern(at: number): number {
   return (at * 31 + (at >> 8)) & 0xff;
+}
+
+/** Pieces of streams, one behind the other. */
+export class Written {
+  bytes = 0;
+  readonly #pieces: { readonly start: number; readonly from: number; end: number }[] = [];
+
+  /** `length` bytes of a stream, from there. */
+  add(from: number, length: number): void {
+    const last = this.#pieces.at(-1);
+    const start = this.bytes;
+    this.bytes += length;
+    if (last !== undefined && last.from + start - last.start === from) last.end = this.bytes;
+    else this.#pieces.push({ start, from, end: this.bytes });
+  }
+
+  /** Whether `data[0, length)` is what stands at that place. */
+  has(at: number, data: Buffer, length: number): boolean {
+    const end = at + length;
+    return (
+      end <= this.bytes &&
+      this.#pieces
+        .filter((piece) => piece.start < end && piece.end > at)
+        .every((piece) => {
+          const [start, stop] = [Math.max(piece.start, at), Math.min(piece.end, end)];
+          const part = data.subarray(start - at, stop - at);
+          return isPatternAt(piece.from + start - piece.start, part, part.length);
+        })
+    );
+  }
 }
 
 /** The pattern comes round: any piece of it in one copy. */

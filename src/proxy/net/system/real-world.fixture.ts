@@ -10,10 +10,10 @@ import { openKernel } from './kernel.ts';
 import { IPPROTO_TCP, type Kernel, SOL_SOCKET } from './kernel-interface.ts';
 import {
   type Fault,
-  isPatternAt,
   type ModelPeer,
   patternAt,
   type World,
+  Written,
 } from './model-world.fixture.ts';
 import { READ_AT, STAGE_AT, STAGE_BYTES } from './region.ts';
 import { AF_INET, portIn, putAddress } from './socket-address.ts';
@@ -135,6 +135,28 @@ class FaultyKernel implements Kernel {
     return this.#real.unacknowledged(fd);
   }
 
+  unread(fd: number): number {
+    return this.#real.unread(fd);
+  }
+
+  pipe(bytes: number): number {
+    const result = this.#fault('pipe') || this.#real.pipe(bytes);
+    if (result === 0) this.open += 2;
+    return result;
+  }
+
+  pipeEnd(which: 0 | 1): number {
+    return this.#real.pipeEnd(which);
+  }
+
+  spliceIn(fd: number, pipe: number, bytes: number): number {
+    return this.#fault('spliceIn') || this.#real.spliceIn(fd, pipe, bytes);
+  }
+
+  spliceOut(pipe: number, fd: number, bytes: number): number {
+    return this.#fault('spliceOut') || this.#real.spliceOut(pipe, fd, bytes);
+  }
+
   receive(fd: number, at: number, length: number): number {
     return this.#fault('receive') || this.#real.receive(fd, at, length);
   }
@@ -171,6 +193,8 @@ export class RealWorld implements World {
   readonly listenAt: ListenAt = { address: OURS, port: 0 };
   readonly losesBehindUnread = true;
   readonly bytesMax = 24_000;
+  /** What is left in one comes out at the wrong place. */
+  readonly inPipes = 0;
   readonly #far = new FaultyKernel(openKernel(marksOf(shareMarks())));
   readonly #listener = this.#open(0);
   readonly #port: number;
@@ -256,6 +280,7 @@ class RealPeer implements ModelPeer {
   hasEnded = false;
   isReset = false;
   received = 0;
+  expects = new Written();
   isDone = false;
   readonly #far: Kernel;
   readonly #fd: number;
@@ -283,7 +308,7 @@ class RealPeer implements ModelPeer {
       if (got <= 0) this.isDone = true;
       else {
         const data = this.#far.memory.subarray(READ_AT, READ_AT + got);
-        assert(isPatternAt(this.received, data, got), 'bytes in order');
+        assert(this.expects.has(this.received, data, got), 'bytes in order');
         this.received += got;
         left -= got;
       }

@@ -21,6 +21,8 @@ const { EAGAIN, EINTR, EINPROGRESS, ECONNREFUSED, ECONNRESET, EPIPE, EMFILE, ENO
   constants.errno;
 const MEMORY_BYTES = 2_097_152;
 const FDS_MAX = 64;
+/** Bytes that a pipe takes before its room is used up. */
+const PIPE_ROOM = 1_200;
 
 /** The far end of a connection, and what the kernel holds between the two. */
 export class Peer {
@@ -43,6 +45,8 @@ export class Peer {
 interface Open {
   readonly peer: Peer | null;
   readonly queue: Peer[] | null;
+  /** What is in it, at both ends of a pipe. */
+  readonly pipe: number[] | null;
   watched: { events: number; generation: number } | null;
   /** What changed since it was last told. */
   news: number;
@@ -59,11 +63,18 @@ export class ScriptedKernel implements Kernel {
   /** What was dialled, in order. */
   readonly dialled: Peer[] = [];
   readonly #open: (Open | undefined)[] = [];
+  #pipeEnds: [number, number] = [-1, -1];
   #events: { mask: number; fd: number; generation: number }[] = [];
 
   /** Descriptors that are open. */
   get descriptors(): number {
     return this.#open.filter((open) => open !== undefined).length;
+  }
+
+  /** Bytes in all pipes. */
+  get inPipes(): number {
+    // Each pipe is seen at both ends.
+    return this.#open.reduce((sum, open) => sum + (open?.pipe?.length ?? 0), 0) / 2;
   }
 
   peerOf(fd: number): Peer {
@@ -82,7 +93,7 @@ export class ScriptedKernel implements Kernel {
   }
 
   createEpoll(): number {
-    return this.#add({ peer: null, queue: null });
+    return this.#add({ peer: null, queue: null, pipe: null });
   }
 
   // oxlint-disable-next-line max-params -- those of the interface
@@ -131,7 +142,7 @@ export class ScriptedKernel implements Kernel {
 
   socket(): number {
     const fault = this.#fault('socket');
-    return fault < 0 ? fault : this.#add({ peer: new Peer(), queue: null });
+    return fault < 0 ? fault : this.#add({ peer: new Peer(), queue: null, pipe: null });
   }
 
   bind(): number {
@@ -149,7 +160,7 @@ export class ScriptedKernel implements Kernel {
     const peer = this.#at(fd).queue?.shift();
     if (peer === undefined) return -EAGAIN;
     putAddress(this.memory, '192.0.2.1', 40_000);
-    return this.#add({ peer, queue: null });
+    return this.#add({ peer, queue: null, pipe: null });
   }
 
   connect(fd: number): number {
@@ -185,12 +196,50 @@ export class ScriptedKernel implements Kernel {
     return 0;
   }
 
+  unread(fd: number): number {
+    return (this.#at(fd).peer as Peer).inbound.length;
+  }
+
+  pipe(): number {
+    const fault = this.#fault('pipe');
+    if (fault < 0) return fault;
+    const pipe: number[] = [];
+    const output = this.#add({ peer: null, queue: null, pipe });
+    const input = this.#add({ peer: null, queue: null, pipe });
+    this.#pipeEnds = [output, input];
+    if (input >= 0) return 0;
+    if (output >= 0) this.close(output);
+    return -EMFILE;
+  }
+
+  pipeEnd(which: 0 | 1): number {
+    return this.#pipeEnds[which];
+  }
+
+  spliceIn(fd: number, input: number, bytes: number): number {
+    const pipe = this.#at(input).pipe as number[];
+    assert.equal(pipe.length, 0, 'nothing goes behind the bytes of somebody else');
+    return this.#receive(fd, 'spliceIn', Math.min(bytes, PIPE_ROOM), (got) => pipe.push(...got));
+  }
+
+  spliceOut(output: number, fd: number, bytes: number): number {
+    const pipe = this.#at(output).pipe as number[];
+    assert.equal(pipe.length, bytes, 'what is in the pipe is known');
+    const sent = this.#send(fd, 'spliceOut', pipe);
+    if (sent > 0) pipe.splice(0, sent);
+    return sent;
+  }
+
   receive(fd: number, at: number, length: number): number {
+    return this.#receive(fd, 'receive', length, (bytes) => this.memory.set(bytes, at));
+  }
+
+  #receive(fd: number, call: string, length: number, take: (bytes: number[]) => void): number {
     const peer = this.#at(fd).peer as Peer;
-    const fault = this.#fault('receive');
+    const fault = this.#fault(call);
     if (fault < 0) return fault;
     const bytes = peer.inbound.splice(0, length);
-    this.memory.set(bytes, at);
+    take(bytes);
     if (bytes.length > 0) return bytes.length;
     if (peer.reset) {
       peer.reset = false;
@@ -200,8 +249,12 @@ export class ScriptedKernel implements Kernel {
   }
 
   send(fd: number, at: number, length: number): number {
+    return this.#send(fd, 'send', this.memory.subarray(at, at + length));
+  }
+
+  #send(fd: number, call: string, bytes: Uint8Array | readonly number[]): number {
     const peer = this.#at(fd).peer as Peer;
-    const fault = this.#fault('send');
+    const fault = this.#fault(call);
     if (fault < 0) return fault;
     assert.equal(peer.ourEnd, 'open', 'nothing is sent behind our end');
     if (peer.isReset) {
@@ -210,10 +263,10 @@ export class ScriptedKernel implements Kernel {
       peer.reset = false;
       return -errno;
     }
-    const taken = Math.min(length, peer.window);
+    const taken = Math.min(bytes.length, peer.window);
     if (taken === 0) return -EAGAIN;
     peer.window -= taken;
-    for (const byte of this.memory.subarray(at, at + taken)) peer.outbound.push(byte);
+    peer.outbound.push(...bytes.slice(0, taken));
     return taken;
   }
 
@@ -239,7 +292,7 @@ export class ScriptedKernel implements Kernel {
     return mask;
   }
 
-  #add(parts: Pick<Open, 'peer' | 'queue'>): number {
+  #add(parts: Pick<Open, 'peer' | 'queue' | 'pipe'>): number {
     let fd = 3;
     while (this.#open[fd] !== undefined) fd++;
     if (fd >= FDS_MAX) return -EMFILE;
@@ -264,11 +317,16 @@ export const PASSING_FAULTS = [
   { call: 'wait', errno: EINTR },
   { call: 'receive', errno: EINTR },
   { call: 'send', errno: EINTR },
+  { call: 'spliceIn', errno: EINTR },
+  { call: 'spliceIn', errno: EAGAIN },
+  { call: 'spliceOut', errno: EINTR },
+  { call: 'pipe', errno: EMFILE },
 ] as const;
 /** What ends a connection or a dial. */
 export const LASTING_FAULTS = [
   { call: 'receive', errno: ENOBUFS },
   { call: 'send', errno: ENOBUFS },
+  { call: 'spliceOut', errno: ENOBUFS },
   { call: 'socket', errno: EMFILE },
   { call: 'accept', errno: EMFILE },
   { call: 'connect', errno: ECONNREFUSED },

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Accepted, Target } from '../socket.ts';
 import { EPOLLIN, EPOLLOUT, EPOLLRDHUP } from './kernel-interface.ts';
-import { isPatternAt, type ModelPeer, pattern, type World } from './model-world.fixture.ts';
+import { type ModelPeer, pattern, type World, Written } from './model-world.fixture.ts';
 import { Peer, ScriptedKernel } from './scripted-kernel.fixture.ts';
 
 const CALLER = '192.0.2.1';
@@ -20,6 +20,10 @@ export class ScriptedWorld implements World {
 
   get descriptors(): number {
     return this.kernel.descriptors;
+  }
+
+  get inPipes(): number {
+    return this.kernel.inPipes;
   }
 
   target(): Target {
@@ -57,6 +61,7 @@ export class ScriptedWorld implements World {
 class ScriptedPeer implements ModelPeer {
   readonly #kernel: ScriptedKernel;
   readonly #peer: Peer;
+  expects = new Written();
   #checked = 0;
 
   constructor(kernel: ScriptedKernel, peer: Peer) {
@@ -86,7 +91,7 @@ class ScriptedPeer implements ModelPeer {
     const { outbound } = this.#peer;
     if (outbound.length > 0) {
       const data = Buffer.from(outbound);
-      assert(isPatternAt(this.#checked, data, data.length), 'bytes in order');
+      assert(this.expects.has(this.#checked, data, data.length), 'bytes in order');
       this.#checked += data.length;
       outbound.length = 0;
     }

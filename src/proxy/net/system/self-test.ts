@@ -18,6 +18,7 @@ import {
   TCP_NODELAY,
 } from './kernel-interface.ts';
 import { setKeepAlive } from './keep-alive-options.ts';
+import { PIPE_BYTES } from './pipes.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
 import { addressIn, AF_INET, portIn, putAddress } from './socket-address.ts';
 
@@ -27,8 +28,11 @@ const GENERATION = 0x12345678;
 const WAIT_MS = 1_000;
 const KEEP_ALIVE = { idleSeconds: 77, intervalSeconds: 7, probes: 3, unacknowledgedMs: 0 };
 
-/** @throws with what did not do as it should */
-export function selfTest(kernel: Kernel): void {
+/**
+ * Returns why bodies cannot be spliced here, '' where they can.
+ * @throws with what else did not do as it should
+ */
+export function selfTest(kernel: Kernel): string {
   const open: number[] = [];
   const opened = (fd: number, call: string): number => {
     open.push(check(fd, call));
@@ -68,12 +72,43 @@ export function selfTest(kernel: Kernel): void {
     if (WORD.compare(kernel.memory, READ_AT, READ_AT + WORD.length) !== 0)
       throw new Error('recv gave other bytes than were sent');
     check(kernel.unacknowledged(theirs), 'ioctl');
+    const unspliced = trySplice(kernel, epoll, { ours, theirs });
     check(kernel.shutdown(theirs), 'shutdown');
     awaitEvent(kernel, epoll, ours);
     expect(kernel.receive(ours, READ_AT, 100), 0, 'recv at the end');
     check(kernel.setReset(ours), 'SO_LINGER');
+    return unspliced;
   } finally {
     for (const fd of open) kernel.close(fd);
+  }
+}
+
+/** From one end to the other and, through a pipe, back. */
+function trySplice(kernel: Kernel, epoll: number, ends: { ours: number; theirs: number }): string {
+  const { ours, theirs } = ends;
+  const pipe: number[] = [];
+  try {
+    check(kernel.pipe(PIPE_BYTES), 'pipe2');
+    pipe.push(kernel.pipeEnd(0), kernel.pipeEnd(1));
+    const [output = -1, input = -1] = pipe;
+    check(kernel.control(epoll, EPOLL_ADD, theirs, EPOLLIN | EPOLLET, GENERATION), 'epoll_ctl');
+    expect(kernel.spliceIn(ours, input, PIPE_BYTES), -EAGAIN, 'splice of nothing');
+    expect(kernel.send(theirs, STAGE_AT, WORD.length), WORD.length, 'send');
+    awaitEvent(kernel, epoll, ours);
+    expect(kernel.unread(ours), WORD.length, 'ioctl');
+    expect(kernel.spliceIn(ours, input, PIPE_BYTES), WORD.length, 'splice into a pipe');
+    expect(kernel.spliceOut(output, ours, WORD.length), WORD.length, 'splice out of a pipe');
+    awaitEvent(kernel, epoll, theirs);
+    expect(kernel.receive(theirs, READ_AT, 100), WORD.length, 'recv of what was spliced');
+    if (WORD.compare(kernel.memory, READ_AT, READ_AT + WORD.length) !== 0)
+      throw new Error('splice passed on other bytes than were sent');
+    return '';
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    for (const fd of pipe) kernel.close(fd);
+    // What went astray is not there for what is tried next.
+    for (const fd of [ours, theirs]) kernel.receive(fd, READ_AT, 100);
   }
 }
 

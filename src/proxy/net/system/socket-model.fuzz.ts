@@ -5,7 +5,13 @@
 
 import assert from 'node:assert/strict';
 import type { Accepted, DialOwner, ListeningSocket, Socket, SocketError } from '../socket.ts';
-import { isPatternAt, type ModelPeer, patternAt, type World } from './model-world.fixture.ts';
+import {
+  isPatternAt,
+  type ModelPeer,
+  patternAt,
+  type World,
+  Written,
+} from './model-world.fixture.ts';
 import { LASTING_FAULTS, PASSING_FAULTS } from './scripted-kernel.fixture.ts';
 import { listenOn } from './system-listener.ts';
 import { SystemSocket } from './system-socket.ts';
@@ -29,8 +35,11 @@ class Connection implements DialOwner {
   /** Sent by the peer, and got by us. */
   sent = 0;
   got = 0;
-  /** Written by us. */
-  written = 0;
+  /** Written by us, or spliced. */
+  readonly written = new Written();
+  /** Who gets what we splice, and how much of it. */
+  sink: Connection | null = null;
+  toSplice = 0;
   closed = false;
   error: SocketError | null = null;
   /** `destroy` or `reset` was called, or the system failed. */
@@ -53,6 +62,11 @@ class Connection implements DialOwner {
     return this.closed || this.socket === null || this.socket.destroyed ? null : this.socket;
   }
 
+  meet(peer: ModelPeer | null): void {
+    this.peer = peer;
+    if (peer !== null) peer.expects = this.written;
+  }
+
   onConnect(): void {
     this.#open();
     assert.equal(this.peer?.isPending, false, 'a connection stands when the peer says so');
@@ -64,6 +78,19 @@ class Connection implements DialOwner {
     assert.equal(this.socket?.isPaused, false, 'no data while paused');
     assert(isPatternAt(this.got, data, length), 'bytes in order');
     this.got += length;
+    this.toSplice -= length;
+    assert(this.got <= this.sent);
+    this.#whileCalled();
+  }
+
+  onSpliced(bytes: number): void {
+    this.#open();
+    assert(!this.ended, 'nothing behind the end');
+    assert.equal(this.socket?.isPaused, false, 'nothing while paused');
+    this.sink?.written.add(this.got, bytes);
+    this.got += bytes;
+    this.toSplice -= bytes;
+    assert(this.toSplice >= 0, 'no more than it was told');
     assert(this.got <= this.sent);
     this.#whileCalled();
   }
@@ -128,6 +155,7 @@ export class SocketModel {
       },
       hold: () => undefined,
     });
+    this.io.pipes.worthBytes = 100;
     this.#listener = listenOn(this.io, world.listenAt, {
       onAccept: (accepted) => this.#accept(accepted),
       onAcceptFailed: () => undefined,
@@ -166,6 +194,8 @@ export class SocketModel {
         return void this.world.faults.push(PASSING_FAULTS[value % PASSING_FAULTS.length] as never);
       case 5:
         return value < 64 ? void this.world.faults.push(lasting(value)) : undefined;
+      case 8:
+        return this.#splice(value);
       default:
         if (connection === undefined) return;
         if (operation % 16 < 11) this.#peerDoes(connection, operation % 16, amount);
@@ -179,7 +209,7 @@ export class SocketModel {
     if (peer.isPending) return peer.decide(operation === 10);
     if (peer.isRefused || peer.isReset) return;
     if (operation === 6 && !peer.hasEnded) connection.sent += peer.send(connection.sent, amount);
-    else if (operation === 7 || operation === 8) peer.take(amount);
+    else if (operation === 7) peer.take(amount);
     else if (operation === 9) peer.end();
     else if (operation === 10) peer.reset();
   }
@@ -189,8 +219,9 @@ export class SocketModel {
     if (socket === null) return;
     if (operation === 11) {
       const before = socket.bytesWritten;
-      socket.write(patternAt(connection.written, amount), 0, amount);
-      connection.written += socket.bytesWritten - before;
+      const from = connection.written.bytes;
+      socket.write(patternAt(from, amount), 0, amount);
+      connection.written.add(from, socket.bytesWritten - before);
     } else if (operation === 12) socket.pause();
     else if (operation === 13) socket.resume();
     else if (operation === 14) socket.end();
@@ -202,6 +233,16 @@ export class SocketModel {
       if (amount % 3 === 1) socket.destroy();
       else socket.reset();
     }
+  }
+
+  #splice(value: number): void {
+    const alive = this.#connections.filter((connection) => connection.alive !== null);
+    const from = alive[value % alive.length];
+    const to = alive[(value >> 4) % alive.length];
+    if (from === undefined || to === undefined || from === to) return;
+    from.sink = to;
+    from.toSplice = 1 + ((value * 37) % (this.world.bytesMax / 2));
+    assert.equal(from.alive?.spliceTo(to.alive as Socket, from.toSplice), true);
   }
 
   #replaceOne(): void {
@@ -222,7 +263,7 @@ export class SocketModel {
     if (this.#connections.length >= CONNECTIONS_MAX) return;
     const connection = new Connection(() => this.#replaceOne());
     connection.socket = SystemSocket.dial(this.io, this.world.target(value), connection);
-    connection.peer = this.world.dialled();
+    connection.meet(this.world.dialled());
     this.#connections.push(connection);
   }
 
@@ -237,15 +278,16 @@ export class SocketModel {
       return peer.close();
     }
     const connection = new Connection(() => this.#replaceOne());
-    connection.peer = peer;
+    connection.meet(peer);
     connection.socket = accepted.adopt(connection);
     this.#connections.push(connection);
   }
 
   #check(): void {
-    for (const { peer, written, defect } of this.#connections) {
+    for (const { peer, socket, written, defect } of this.#connections) {
       if (defect !== null) throw defect as Error;
-      assert((peer?.received ?? 0) <= written, 'no byte twice');
+      assert((peer?.received ?? 0) <= written.bytes, 'no byte twice');
+      assert.equal(socket?.bytesWritten, written.bytes, 'what was written is counted');
     }
     this.#connections = this.#connections.filter((connection) => !this.#isOver(connection));
   }
@@ -259,7 +301,7 @@ export class SocketModel {
       // What is still under way arrives.
       if (!peer.isDone) peer.take(ALL);
       if (!peer.isDone) return false;
-      assert.equal(peer.received, written, 'no byte lost');
+      assert.equal(peer.received, written.bytes, 'no byte lost');
     }
     peer.close();
     return true;
@@ -288,7 +330,9 @@ export class SocketModel {
     this.#turn?.();
     assert.equal(this.#connections.length, 0, 'every connection ends');
     // The spare one may be gone: a system that has none left gives it back with the next caller.
-    assert(this.world.descriptors <= this.#idle, 'no descriptor is left');
+    const { open } = this.io.pipes;
+    assert(this.world.descriptors - 2 * open <= this.#idle, 'no descriptor is left');
+    assert.equal(this.world.inPipes, 0, 'the pipes that are kept are empty');
     assert.equal(this.io.region.taken, 0, 'no memory is left');
     assert.equal(this.io.loop.size, 1, 'only the listener is watched');
   }

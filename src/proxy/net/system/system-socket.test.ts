@@ -70,6 +70,7 @@ function noting(told: string[]): DialOwner {
   return {
     onConnect: () => told.push('connect'),
     onData: () => told.push('data'),
+    onSpliced: (bytes) => told.push(`spliced ${bytes}`),
     onEnd: () => told.push('end'),
     onDrain: () => told.push('drain'),
     onWriteFailed: () => told.push('write failed'),

@@ -34,8 +34,10 @@ import {
   SOL_SOCKET,
   TCP_NODELAY,
 } from './kernel-interface.ts';
+import type { Pipe } from './pipes.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
 import { addressIn, familyOf, portIn, putAddress } from './socket-address.ts';
+import { type SpliceSink, Splicing } from './splicing.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Waiting } from './waiting.ts';
 
@@ -44,7 +46,7 @@ const BOTH = READS | EPOLLOUT;
 /** Reads of one connection before others have their turn. */
 const READS_MAX = 4;
 
-export class SystemSocket implements Socket, Accepted, Watcher {
+export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   readonly descriptor: number;
   generation = 0;
   remoteAddress: string;
@@ -62,6 +64,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   #waiting: Waiting | null = null;
   /** There may be something to read. */
   #readable = false;
+  #splicing: Splicing | null = null;
   /** Of EPOLLRDHUP, EPOLLHUP and EPOLLERR, what was seen so far. */
   #hangUp = 0;
   #watchesWrites = false;
@@ -138,7 +141,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
       if (at === end) return true;
       if (at < 0) return false;
     }
-    this.#waiting ??= new Waiting(this.#io.region);
+    this.#waiting ??= new Waiting(this.#io);
     this.#waiting.add(data, at, end);
     if (this.#waiting.bytes >= HIGH_WATER_BYTES) this.writableNeedDrain = true;
     if (!this.#watchesWrites) this.#watchWrites();
@@ -164,6 +167,7 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     this.writableNeedDrain = false;
     this.#waiting?.drop();
     this.#waiting = null;
+    this.#splicing?.end();
     const { loop, kernel } = this.#io;
     if (this.descriptor >= 0) {
       loop.forget(this);
@@ -186,6 +190,32 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     if (!this.isPaused) return;
     this.isPaused = false;
     if (this.#readable) this.#takeTurn();
+  }
+
+  spliceTo(sink: Socket, bytes: number): boolean {
+    if (!(sink instanceof SystemSocket)) return false;
+    this.#splicing ??= new Splicing(this.#io);
+    this.#splicing.begin(sink, bytes);
+    return true;
+  }
+
+  get takesSplices(): boolean {
+    const isOpen = !this.connecting && !this.destroyed && !this.#ending && !this.writeFailed;
+    return isOpen && this.#waiting === null;
+  }
+
+  takePipe(pipe: Pipe): void {
+    this.bytesWritten += pipe.bytes;
+    if (this.#sendPipe(pipe)) return this.#io.pipes.give(pipe);
+    this.#waiting = new Waiting(this.#io);
+    this.#waiting.pipe = pipe;
+    this.writableNeedDrain = true;
+    if (!this.#watchesWrites) this.#watchWrites();
+  }
+
+  mayHaveMore(): boolean {
+    if (this.destroyed || this.#hangUp !== 0) return true;
+    return this.#io.kernel.unread(this.descriptor) !== 0;
   }
 
   unsentBytes(): number {
@@ -273,21 +303,28 @@ export class SystemSocket implements Socket, Accepted, Watcher {
   }
 
   #read(): void {
-    const { kernel, region } = this.#io;
     for (let reads = 0; this.#readable && !this.isPaused && !this.destroyed; reads++) {
       if (reads === READS_MAX) return this.#takeTurn();
-      const got = kernel.receive(this.descriptor, READ_AT, READ_BYTES);
-      if (got > 0) {
-        // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
-        if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
-        const owner = this.#owner as SocketOwner;
-        try {
-          owner.onData(region.readBuffer, got);
-        } catch (error) {
-          giveUp(this, owner, error);
-        }
-      } else if (got === 0) this.#end();
-      else this.#cannotRead(-got);
+      const moved = this.#splicing === null ? 0 : this.#splicing.move(this.descriptor);
+      if (moved === 0) this.#receive();
+      else if (moved > 0) this.#tell(TELL_SPLICED, moved);
+      else this.#fail(-moved);
+    }
+  }
+
+  #receive(): void {
+    const { kernel, region } = this.#io;
+    const got = kernel.receive(this.descriptor, READ_AT, READ_BYTES);
+    if (got === 0) return this.#end();
+    if (got < 0) return this.#cannotRead(-got);
+    this.#splicing?.came(got);
+    // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
+    if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
+    const owner = this.#owner as SocketOwner;
+    try {
+      owner.onData(region.readBuffer, got);
+    } catch (error) {
+      giveUp(this, owner, error);
     }
   }
 
@@ -326,9 +363,27 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     return at;
   }
 
+  /** False when the kernel does not take all of it now; what is left after a failure is for nobody. */
+  #sendPipe(pipe: Pipe): boolean {
+    while (pipe.bytes > 0) {
+      const sent = this.#io.kernel.spliceOut(pipe.output, this.descriptor, pipe.bytes);
+      if (sent > 0) pipe.bytes -= sent;
+      else if (sent === -EAGAIN && !this.#isDead()) return false;
+      else if (sent !== -EINTR) {
+        this.#cannotWrite(sent === -EAGAIN ? EPIPE : -sent);
+        break;
+      }
+    }
+    return true;
+  }
+
   /** There is room in the kernel again. */
   #flush(): void {
     const waiting = this.#waiting as Waiting;
+    if (waiting.pipe !== null) {
+      if (!this.#sendPipe(waiting.pipe) || this.#waiting === null) return;
+      waiting.dropPipe();
+    }
     for (let piece = waiting.first; piece !== undefined; piece = waiting.first) {
       const at = this.#send(piece.data, piece.start, piece.end);
       if (at < 0) return;
@@ -377,10 +432,11 @@ export class SystemSocket implements Socket, Accepted, Watcher {
     this.#io.loop.later(this);
   }
 
-  #tell(what: number): void {
+  #tell(what: number, bytes = 0): void {
     const owner = this.#owner as SocketOwner;
     try {
-      if (what === TELL_END) owner.onEnd();
+      if (what === TELL_SPLICED) owner.onSpliced(bytes);
+      else if (what === TELL_END) owner.onEnd();
       else if (what === TELL_DRAIN) owner.onDrain();
       else if (what === TELL_CONNECT) this.#dialOwner?.onConnect();
       else this.#dialOwner?.onWriteFailed();
@@ -394,3 +450,4 @@ const TELL_END = 0;
 const TELL_DRAIN = 1;
 const TELL_CONNECT = 2;
 const TELL_WRITE_FAILED = 3;
+const TELL_SPLICED = 4;

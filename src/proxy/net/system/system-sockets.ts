@@ -24,6 +24,10 @@ export class SystemSockets implements Sockets {
     this.readBuffer = io.region.readBuffer;
   }
 
+  get splicedBytes(): number {
+    return this.io.pipes.splicedBytes;
+  }
+
   allocate(bytes: number): Buffer<ArrayBuffer> {
     return this.io.region.allocate(bytes);
   }

@@ -3,6 +3,7 @@
 import { type KeepAlive, NO_KEEP_ALIVE } from '../keep-alive.ts';
 import { EventLoop, type Planner } from './event-loop.ts';
 import type { Kernel } from './kernel-interface.ts';
+import { Pipes } from './pipes.ts';
 import { Region } from './region.ts';
 import { AF_INET } from './socket-address.ts';
 
@@ -11,6 +12,7 @@ export class ThreadIo {
   readonly region: Region;
   readonly loop: EventLoop;
   readonly keepAlive: KeepAlive;
+  readonly pipes: Pipes;
   /** Negative while there is none. */
   #spare: number;
 
@@ -19,6 +21,7 @@ export class ThreadIo {
     this.keepAlive = keepAlive;
     this.kernel = kernel;
     this.region = new Region(kernel.memory);
+    this.pipes = new Pipes(kernel);
     this.loop = new EventLoop(kernel, planner);
     this.#spare = kernel.socket(AF_INET);
   }

@@ -1,6 +1,7 @@
-/** Bytes that the kernel did not take yet, in order, in slabs of their own. */
+/** Bytes that the kernel did not take yet, in order: those in a pipe, if there is one, then those in slabs of their own. */
 
 import { SLAB_BYTES } from '../socket.ts';
+import type { Pipe, Pipes } from './pipes.ts';
 import type { Region } from './region.ts';
 
 interface Piece {
@@ -10,12 +11,20 @@ interface Piece {
 }
 
 export class Waiting {
-  bytes = 0;
+  /** Null when it is empty: then others may have it. */
+  pipe: Pipe | null = null;
   readonly #region: Region;
+  readonly #pipes: Pipes;
   readonly #pieces: Piece[] = [];
+  #inSlabs = 0;
 
-  constructor(region: Region) {
+  constructor({ region, pipes }: { readonly region: Region; readonly pipes: Pipes }) {
     this.#region = region;
+    this.#pipes = pipes;
+  }
+
+  get bytes(): number {
+    return this.#inSlabs + (this.pipe === null ? 0 : this.pipe.bytes);
   }
 
   get first(): Piece | undefined {
@@ -23,7 +32,7 @@ export class Waiting {
   }
 
   add(data: Buffer, start: number, end: number): void {
-    this.bytes += end - start;
+    this.#inSlabs += end - start;
     let last = this.#pieces.at(-1);
     for (let at = start; at < end;) {
       if (last === undefined || last.end === SLAB_BYTES) {
@@ -39,7 +48,7 @@ export class Waiting {
 
   /** The first piece was sent up to `at`; true when that is all of it. */
   sent(piece: Piece, at: number): boolean {
-    this.bytes -= at - piece.start;
+    this.#inSlabs -= at - piece.start;
     piece.start = at;
     if (at < piece.end) return false;
     this.#pieces.shift();
@@ -47,9 +56,16 @@ export class Waiting {
     return true;
   }
 
+  /** What is still in the pipe is for nobody. */
+  dropPipe(): void {
+    if (this.pipe !== null) this.#pipes.give(this.pipe);
+    this.pipe = null;
+  }
+
   drop(): void {
+    this.dropPipe();
     for (const { data } of this.#pieces) this.#region.giveSlab(data);
     this.#pieces.length = 0;
-    this.bytes = 0;
+    this.#inSlabs = 0;
   }
 }
