@@ -178,7 +178,7 @@ test('many agents that lack the same are counted', () => {
 test('all ports of a Service wait for agents that understand it', () => {
   const service: Service = exampleService('shop/web', { ports: [80, 81] });
   const { wanted, held } = wantedPorts(service, null, {
-    requirements: () => ['http', 'service.access'],
+    requirements: () => () => ['http', 'service.access'],
     missing: (needs) => needs.filter((need) => need !== 'http'),
   });
   assert.deepEqual(wanted, []);

@@ -147,16 +147,19 @@ function adapt(base: Allocation, situation: Situation): Decision {
   const announced: ShadowPort[] = [];
   const starved: StarvedPort[] = [];
   const taken = new Set<number>();
+  // By id: a Service may want thousands of ports.
+  const presentById = new Map(base.ports.map((port) => [portId(port), port]));
+  const proxyPortFor = chooser(base, situation, taken);
   const ids = new Set(base.ports.filter(situation.holds).map(portId));
   // What it has comes first, however many that are.
   let room = SERVICE_PORTS_MAX - wanted.filter((port) => ids.has(portId(port))).length;
   for (const port of wanted) {
-    const present = base.ports.find((other) => portId(other) === portId(port));
+    const present = presentById.get(portId(port));
     if (present !== undefined && situation.holds(present)) {
       open.push({ ...present, name: port.name });
       continue;
     }
-    const proxyPort = room > 0 ? proxyPortFor(port, base, situation, taken) : 'service';
+    const proxyPort = room > 0 ? proxyPortFor(port) : 'service';
     if (typeof proxyPort !== 'number') {
       starved.push({ ...port, want: proxyPort });
       continue;
@@ -172,14 +175,14 @@ function adapt(base: Allocation, situation: Situation): Decision {
     return { allocation: isNew ? null : retire(base, situation), starved };
   }
   const kept = settle(base, open, announced);
-  const inUse = [...kept.ports, ...kept.announcedPorts];
-  const gone = [...base.ports, ...base.announcedPorts].filter((port) => !inUse.some(isSame(port)));
+  const inUse = placesOf([...kept.ports, ...kept.announcedPorts]);
+  const gone = [...base.ports, ...base.announcedPorts].filter((port) => !inUse.has(placeOf(port)));
   const allocation: Allocation = {
     service,
     ...kept,
     retiredAt: '',
     retiredPorts: withRetired(base.retiredPorts, gone, now).filter(
-      (port) => !inUse.some(isSame(port)),
+      (port) => !inUse.has(placeOf(port)),
     ),
   };
   return { allocation, starved };
@@ -197,19 +200,25 @@ function settle(
   return { state: 'announced', ports: announced, announcedPorts: [] };
 }
 
-/** The one that it had, as long as it is still its own; else a new one. */
-function proxyPortFor(
-  port: WantedPort,
+/** Gives a port the proxy port that it had, as long as that is still its own; else a new one. `taken` grows with what it gave. */
+function chooser(
   base: Allocation,
   { holds, choose }: Situation,
   taken: ReadonlySet<number>,
-): number | Want {
-  const id = portId(port);
-  const own = [...base.announcedPorts, ...base.retiredPorts].find(
-    (other) => portId(other) === id && holds(other) && !taken.has(other.proxyPort),
-  );
-  if (own !== undefined) return own.proxyPort;
-  return base.retiredPorts.length >= RETIRED_PORTS_MAX ? 'quarantine' : choose(id, taken);
+): (port: WantedPort) => number | Want {
+  const hadById = Map.groupBy([...base.announcedPorts, ...base.retiredPorts], portId);
+  // What ends a share ends it for all further ports.
+  let isShareUsed = false;
+  return (port) => {
+    const id = portId(port);
+    const had = hadById.get(id) ?? [];
+    const own = had.find((other) => holds(other) && !taken.has(other.proxyPort));
+    if (own !== undefined) return own.proxyPort;
+    if (base.retiredPorts.length >= RETIRED_PORTS_MAX) return 'quarantine';
+    const chosen = isShareUsed ? 'namespace' : choose(id, taken);
+    isShareUsed = chosen === 'namespace';
+    return chosen;
+  };
 }
 
 function withRetired(
@@ -225,9 +234,14 @@ function withRetired(
     proxyPort,
     retiredAt: now,
   }));
-  return [...retired.filter((port) => !added.some(isSame(port))), ...added];
+  const places = placesOf(added);
+  return [...retired.filter((port) => !places.has(placeOf(port))), ...added];
 }
 
-function isSame(a: ShadowPort): (b: ShadowPort) => boolean {
-  return (b) => b.proxyPort === a.proxyPort && portId(b) === portId(a);
+function placeOf(port: ShadowPort): string {
+  return `${portId(port)} ${port.proxyPort}`;
+}
+
+function placesOf(ports: readonly ShadowPort[]): ReadonlySet<string> {
+  return new Set(ports.map(placeOf));
 }

@@ -298,11 +298,11 @@ export class Placer {
    */
   #wantedPorts({ name, service, shadow }: PlacedService): readonly ServicePort[] {
     if (service === null || shadow === null) return [];
-    const given = [...shadow.ports, ...shadow.announcedPorts];
+    const given = Map.groupBy([...shadow.ports, ...shadow.announcedPorts], portId);
     return service.ports.flatMap((port) => {
       const id = portId({ port: port.port, protocol: kubeProtocolOf(port) });
-      return given
-        .filter((item) => portId(item) === id && this.#claims.holds(name, item))
+      return (given.get(id) ?? [])
+        .filter((item) => this.#claims.holds(name, item))
         .map(({ proxyPort }) => ({ ...port, proxyPort }));
     });
   }
@@ -351,11 +351,12 @@ function setPlaced(entry: PlacedService, addresses: readonly string[]): void {
 function claimsWith({ name, shadow, ports }: PlacedService): readonly Claim[] {
   const createdAt = shadow?.createdAt ?? '';
   const claims = shadow === null ? [] : claimsOf(name, shadow, createdAt);
+  const claimed = new Set(claims.map(({ proxyPort }) => proxyPort));
   for (const { port } of ports.values()) {
+    if (claimed.has(port.proxyPort)) continue;
     const id = portId({ port: port.port, protocol: kubeProtocolOf(port) });
-    const isClaimed = claims.some((claim) => claim.proxyPort === port.proxyPort);
-    if (!isClaimed)
-      claims.push({ owner: name, port: id, proxyPort: port.proxyPort, rank: 'leaving', createdAt });
+    claims.push({ owner: name, port: id, proxyPort: port.proxyPort, rank: 'leaving', createdAt });
+    claimed.add(port.proxyPort);
   }
   return claims;
 }

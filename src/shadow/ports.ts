@@ -158,7 +158,8 @@ export class PortPool extends Claims {
     const held = (this.#held.get(namespace) ?? 0) + fresh;
     const isShare =
       held < SHARE * (free - Math.floor(count / RESERVE_PART)) || held * RESERVE_SHARE < free;
-    if (free > 0 && !isShare) return 'namespace';
+    if (free <= 0) return this.#ownFor(owner, port, taken) ?? 'range';
+    if (!isShare) return 'namespace';
     const start = hash32(`${owner} ${port}`) % count;
     for (let step = 0; step < count; step++) {
       const candidate = from + ((start + step) % count);
@@ -170,6 +171,18 @@ export class PortPool extends Claims {
   /** Whether the range has this port: one outside is moved into it. */
   includes(proxyPort: number): boolean {
     return proxyPort >= this.#range.from && proxyPort <= this.#range.to;
+  }
+
+  /** Where none is free, what only this port claims is all that may be left for it. */
+  #ownFor(owner: string, port: string, taken: ReadonlySet<number>): number | undefined {
+    const own = this.claimsBy(owner).find(
+      ({ port: id, proxyPort }) =>
+        id === port &&
+        this.includes(proxyPort) &&
+        !taken.has(proxyPort) &&
+        this.#isFreeFor(proxyPort, owner, port),
+    );
+    return own?.proxyPort;
   }
 
   #isFreeFor(candidate: number, owner: string, port: string): boolean {

@@ -8,15 +8,22 @@ import { portId } from './names.ts';
 import type { KubeProtocol } from './names.ts';
 import type { Allocation } from './shadow.ts';
 
-/** What agents must be able to do to serve a port; null for one that this version of maesh carries not at all. */
-export type RequirementsOf = (service: Service, port: ServicePort) => readonly string[] | null;
+/**
+ * What agents must be able to do to serve a port of a Service; null for one that this version of maesh carries not at all. What
+ * the Service as a whole needs is asked once: that costs time for each of its ports, of which it may have thousands.
+ */
+export type RequirementsOf = (service: Service) => (port: ServicePort) => readonly string[] | null;
 
-export const requirementsOf: RequirementsOf = (service, port) =>
-  isCarried(port) ? [carriageOf(port), ...needsOf(service)] : null;
+export const requirementsOf: RequirementsOf = (service) => {
+  const needs = needsOf(service);
+  return (port) => (isCarried(port) ? [carriageOf(port), ...needs] : null);
+};
 
 export function kubeProtocolOf(port: ServicePort): KubeProtocol {
   return port.protocol === 'udp' ? 'UDP' : 'TCP';
 }
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** A port that is not published, since not all agents can serve it. */
 export interface HeldPort extends WantedPort {
@@ -40,11 +47,14 @@ export function wantedPorts(
 ): WantedPorts {
   const wanted: WantedPort[] = [];
   const held: HeldPort[] = [];
-  for (const port of service?.ports ?? []) {
-    const needs = service === undefined ? null : requirements(service, port);
+  if (service === undefined) return { wanted, held };
+  const needsOfPort = requirements(service);
+  const open = record?.state === 'published' ? new Set(record.ports.map(portId)) : NONE;
+  for (const port of service.ports) {
+    const needs = needsOfPort(port);
     if (needs === null) continue;
     const item = { name: port.name, port: port.port, protocol: kubeProtocolOf(port) };
-    const lacks = isOpen(item, record) ? [] : missing(needs);
+    const lacks = open.has(portId(item)) ? [] : missing(needs);
     if (lacks.length === 0) wanted.push(item);
     else held.push({ ...item, missing: lacks });
   }
@@ -59,10 +69,7 @@ export interface WantedOptions {
 
 /** Whether the Service has a port that this version of maesh carries. */
 export function isOfMesh(service: Service | undefined, requirements: RequirementsOf): boolean {
-  return service?.ports.some((port) => requirements(service, port) !== null) === true;
-}
-
-function isOpen(port: WantedPort, record: Allocation | null): boolean {
-  if (record === null || record.state !== 'published') return false;
-  return record.ports.some((other) => portId(other) === portId(port));
+  if (service === undefined) return false;
+  const needsOfPort = requirements(service);
+  return service.ports.some((port) => needsOfPort(port) !== null);
 }

@@ -113,7 +113,7 @@ export class Replica {
       proxyPorts: world.range,
       progressOfAll: () => world.replicas.map(({ progress }) => progress.current),
       abilities: this.gate,
-      requirements: (_, port) => (port.protocol === 'udp' ? null : [carriageOf(port)]),
+      requirements: () => (port) => (port.protocol === 'udp' ? null : [carriageOf(port)]),
       laggards: () => ['n1/agent'],
       clock: world.clock,
       random: seededRandom(1),

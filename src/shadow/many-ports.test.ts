@@ -1,0 +1,135 @@
+/** A Service may want thousands of ports. What that costs grows with their number, and not with its square: the controller has others to serve. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Service } from '../model/service.ts';
+import { exampleService } from '../../test/support/model.ts';
+import { decide, SERVICE_PORTS_MAX } from './decide.ts';
+import type { Situation, WantedPort } from './decide.ts';
+import { PortPool } from './ports.ts';
+import type { Claim } from './ports.ts';
+import type { Allocation, ShadowPort } from './shadow.ts';
+import { requirementsOf, wantedPorts } from './wanted.ts';
+
+const PORTS = 2_000;
+/** Looks at one port. With one look for each other port it would be hundreds. */
+const LOOKS_MAX = 20;
+
+/** The same with its number behind a getter that counts. */
+function counted<T extends { readonly port: number }>(
+  items: readonly T[],
+): { items: T[]; looks: () => number } {
+  let looks = 0;
+  const copies = items.map((item) =>
+    Object.defineProperty({ ...item }, 'port', {
+      enumerable: true,
+      get: () => {
+        looks += 1;
+        return item.port;
+      },
+    }),
+  );
+  return { items: copies, looks: () => looks };
+}
+
+function wanted(count: number): WantedPort[] {
+  return Array.from({ length: count }, (_, i) => ({ name: '', port: 1_000 + i, protocol: 'TCP' }));
+}
+
+function shadowPorts(count: number): ShadowPort[] {
+  return wanted(count).map((port, i) => ({ ...port, proxyPort: 10_000 + i }));
+}
+
+function recordOf(more: Partial<Allocation>): Allocation {
+  return {
+    service: 'greedy/s',
+    state: 'published',
+    retiredAt: '',
+    ports: [],
+    announcedPorts: [],
+    retiredPorts: [],
+    ...more,
+  };
+}
+
+test('wantedPorts() asks what a Service needs once, and looks at each port a few times', () => {
+  const ports = Array.from({ length: PORTS }, (_, i) => 1_000 + i);
+  const service: Service = exampleService('greedy/s', { ports });
+  let asked = 0;
+  const requirements: typeof requirementsOf = (each) => {
+    asked += 1;
+    return requirementsOf(each);
+  };
+  const had = counted(shadowPorts(SERVICE_PORTS_MAX));
+  const found = wantedPorts(service, recordOf({ ports: had.items }), {
+    requirements,
+    missing: () => [],
+  });
+  assert.equal(found.wanted.length, PORTS);
+  assert.equal(asked, 1);
+  assert.ok(had.looks() <= SERVICE_PORTS_MAX * LOOKS_MAX, `${had.looks()} looks`);
+});
+
+test('decide() looks at each wanted port and at each of its record a few times', () => {
+  const had = counted(shadowPorts(SERVICE_PORTS_MAX));
+  const retired = counted(
+    shadowPorts(150).map((port) => ({
+      ...port,
+      proxyPort: port.proxyPort + 1_000,
+      retiredAt: 't',
+    })),
+  );
+  const want = counted(wanted(PORTS));
+  const situation: Situation = {
+    record: recordOf({ ports: had.items, retiredPorts: retired.items }),
+    service: 'greedy/s',
+    wanted: want.items,
+    isServed: true,
+    now: 't',
+    isOver: () => false,
+    holds: () => true,
+    choose: () => 'namespace',
+  };
+  for (const holds of [() => true, () => false]) {
+    const { starved } = decide({ ...situation, holds });
+    assert.equal(starved.length, PORTS - (holds() ? SERVICE_PORTS_MAX : 0));
+  }
+  const looks = want.looks() + had.looks() + retired.looks();
+  assert.ok(looks <= 2 * (PORTS + SERVICE_PORTS_MAX + 150) * LOOKS_MAX, `${looks} looks`);
+});
+
+test('decide() asks for a proxy port no more once the share of the namespace is used up', () => {
+  let asked = 0;
+  const { starved } = decide({
+    record: null,
+    service: 'greedy/s',
+    wanted: wanted(PORTS),
+    isServed: false,
+    now: 't',
+    isOver: () => false,
+    holds: () => true,
+    choose: () => {
+      asked += 1;
+      return asked <= 10 ? 10_000 + asked : 'namespace';
+    },
+  });
+  assert.deepEqual([asked, starved.length], [11, PORTS - 10]);
+  assert.ok(starved.every(({ want }) => want === 'namespace'));
+});
+
+test('choose() finds what only a port itself still claims where no other is free, and nothing else', () => {
+  const pool = new PortPool({ from: 10, to: 12 });
+  const claim = (port: string, proxyPort: number): Claim => ({
+    owner: 'a',
+    port,
+    proxyPort,
+    rank: 'leaving',
+    createdAt: '2026',
+  });
+  pool.assign('a', 'n', [claim('80/TCP', 10), claim('81/TCP', 11), claim('82/TCP', 12)]);
+  const choose = (port: string, taken: readonly number[] = []): unknown =>
+    pool.choose({ owner: 'a', namespace: 'n', port }, new Set(taken));
+  assert.equal(choose('81/TCP'), 11);
+  assert.equal(choose('81/TCP', [11]), 'range');
+  assert.equal(choose('83/TCP'), 'range');
+});
