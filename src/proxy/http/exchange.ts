@@ -377,10 +377,9 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #begin(stream: EndpointStream, now: number): void {
-    const { endpoint, connected } = stream;
-    endpoint.begin();
+    stream.endpoint.begin();
     this.record.tried = new Try(stream, this.#policies, now);
-    this.#deadline.beginTry(now, this.#rules.timeouts, connected);
+    this.#deadline.beginTry(now, this.#rules.timeouts, stream.connected);
     if (this.replay.done) this.#deadline.requestSent(now);
     this.replay.rewind();
     this.#arm();

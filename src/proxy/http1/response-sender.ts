@@ -17,7 +17,7 @@ import {
 import { type Answered, writeLocalReply } from './codec/local-reply.ts';
 import { SentCount } from './sent-count.ts';
 
-const NOBODY = nobodys<CountingSink>('a response without a connection');
+const NOBODY = nobodys<Socket>('a response without a connection');
 
 export class ResponseSender {
   readonly #context: ThreadContext;
