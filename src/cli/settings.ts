@@ -183,7 +183,7 @@ export const SETTINGS = {
     'splice-from',
     bytesOrOff(65_536, 1_073_741_824),
     '64KiB',
-    'Pass a body on inside the kernel, without copying it, if its length is known and at least this much is still to come. `off` copies all bodies. Only with `--sockets system`.',
+    'Pass a body on inside the kernel, without copying it, if its length is known and at least this much is still to come. `off` copies all bodies, and tunnels too. Only with `--sockets system`.',
   ]),
   accessLog: one('Access log', [
     'access-log',

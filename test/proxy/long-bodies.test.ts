@@ -1,4 +1,4 @@
-/** Bodies that are long enough to go from socket to socket by themselves: what is told, counted and cut is the same. */
+/** What is long enough to go from socket to socket by itself, bodies and tunnels: what is told, counted and cut is the same. */
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -313,4 +313,64 @@ test('nothing is spliced when the operator says so', async (t) => {
   await caller.head();
   await takeBody(caller);
   assert.equal(here.spliced(), 0);
+});
+
+const SWITCH =
+  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+
+async function tunnel(t: TestContext): Promise<Setting & { readonly wire: Wire }> {
+  const here = await setting(t);
+  here.caller.write(
+    'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+  );
+  const wire = await here.endpoint.next();
+  await wire.head();
+  wire.write(SWITCH);
+  await here.caller.head();
+  return { ...here, wire };
+}
+
+test('much in a tunnel arrives whole, both ways at once, and so does little behind it', async (t) => {
+  const here = await tunnel(t);
+  const { proxy, service, caller, wire } = here;
+  await Promise.all([passThrough(caller, wire), passThrough(wire, caller)]);
+  assertSpliced(here, 2 * MUCH);
+  const spliced = here.spliced();
+  const before = [wire.bytesReceived, caller.bytesReceived] as const;
+  for (let i = 1; i <= 100; i++) {
+    caller.write('ping');
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await wire.received(before[0] + 4 * i);
+    wire.write('pong');
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await caller.received(before[1] + 4 * i);
+  }
+  assert(here.spliced() - spliced <= 8, 'little is copied');
+  caller.end();
+  await wire.rest();
+  wire.end();
+  await caller.rest();
+  await eventually(() => proxy.requests(service, 1) === 1, 'the account');
+  assert.equal(proxy.figure(service, SERVICE_OWN.requestBytes), MUCH + 400);
+  assert.equal(proxy.figure(service, SERVICE_OWN.responseBytes), MUCH + 400);
+});
+
+test('an end behind much that nobody has read yet comes behind it; a reset comes at once', async (t) => {
+  for (const how of ['end', 'reset'] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { proxy, service, caller, wire } = await tunnel(t);
+    caller.discard();
+    caller.socket.pause();
+    const before = caller.bytesReceived;
+    wire.write(Buffer.alloc(MUCH / 4));
+    // oxlint-disable-next-line no-await-in-loop -- everything on the way fills up
+    await settled(() => wire.socket.bytesWritten);
+    wire[how]();
+    caller.socket.resume();
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await caller.gone(), how === 'end' ? 'ended' : 'reset');
+    if (how === 'end') assert.equal(caller.bytesReceived - before, MUCH / 4);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await eventually(() => proxy.requests(service, 1) === 1, 'the account');
+  }
 });

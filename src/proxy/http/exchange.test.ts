@@ -25,6 +25,7 @@ import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
 import type { TunnelEnd } from './tunnel.ts';
 
 const NO_END: TunnelEnd = {
+  socket: null,
   write: () => true,
   endWriting: () => undefined,
   pause: () => undefined,

@@ -2,13 +2,15 @@
 
 import type { FailureReason } from '../../model/failure.ts';
 import type { NetContext } from '../net/context.ts';
-import type { SocketError } from '../net/socket.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 
 /** One side of a tunnel. */
 export interface TunnelEnd {
-  /** False when the peer has enough: `onDrain` of the tunnel follows. */
-  write(data: Buffer, start: number, end: number): boolean;
+  /** Where bytes may come from and go to without being seen; null when somebody must see them. */
+  readonly socket: Socket | null;
+  /** Without `data`: so much went to `socket` by itself. False when the peer has enough: `onDrain` of the tunnel follows. */
+  write(data: Buffer | null, start: number, end: number): boolean;
   /** Nothing more is written. */
   endWriting(): void;
   pause(): void;
@@ -87,13 +89,13 @@ export class Tunnel implements Expiring {
     this.#arm(waiting === 0 ? dueMs : Math.min(dueMs, nowMs + this.#idleMs / LOOKS));
   }
 
-  onCallerData(data: Buffer, start: number, end: number): void {
+  onCallerData(data: Buffer | null, start: number, end: number): void {
     this.#lastActivityMs = this.#context.wheel.nowMs;
     this.#sentBytes += end - start;
     if (!this.#endpoint.write(data, start, end)) this.#caller.pause();
   }
 
-  onEndpointData(data: Buffer, start: number, end: number): void {
+  onEndpointData(data: Buffer | null, start: number, end: number): void {
     this.#lastActivityMs = this.#context.wheel.nowMs;
     this.#receivedBytes += end - start;
     if (!this.#caller.write(data, start, end)) this.#endpoint.pause();
@@ -174,4 +176,12 @@ export function openTunnel(
   const tunnel = new Tunnel(context, ends, idleMs, done);
   endpoint.switchTo(tunnel);
   caller.switchTo(tunnel);
+  if (context.spliceBytes < Infinity) splice(ends.caller.socket, ends.endpoint.socket);
+}
+
+/** Both ways, whenever there is much. */
+function splice(one: Socket | null, other: Socket | null): void {
+  if (one === null || other === null) return;
+  one.spliceTo(other, Infinity);
+  other.spliceTo(one, Infinity);
 }

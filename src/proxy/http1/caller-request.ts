@@ -146,7 +146,7 @@ export class CallerRequest implements CallerStream, BodySink {
   /** The rest of a long body that nobody must see goes to the endpoint by itself. Call it when all that came was fed. */
   offerSplice(): void {
     const bytes = this.#body.plainBytes;
-    if (bytes < this.#context.settings.spliceBytes || !this.exchange.active) return;
+    if (bytes < this.#context.spliceBytes || !this.exchange.active) return;
     const sink = this.exchange.requestSocket;
     if (sink !== null) this.#host.socket.spliceTo(sink, bytes);
   }

@@ -158,6 +158,7 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
   }
 
   onSpliced(bytes: number): void {
+    if (this.#tunnel !== null) return this.#tunnel.onCallerData(null, 0, bytes);
     if (this.#gone || this.#request === null) throw new Defect('a body came of no request');
     this.#request.onSpliced(bytes);
   }

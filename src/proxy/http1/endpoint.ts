@@ -244,7 +244,7 @@ export class EndpointConnection
     if (this.#user !== user) return;
     if (!this.#body.done) {
       user.onResponseRead();
-      if (this.#body.plainBytes >= this.#context.settings.spliceBytes) this.#offerSplice(user);
+      if (this.#body.plainBytes >= this.#context.spliceBytes) this.#offerSplice(user);
       return;
     }
     // Bytes behind the response mean that the endpoint is out of step: its connection is not used again. After a read that
@@ -263,6 +263,7 @@ export class EndpointConnection
   }
 
   onSpliced(bytes: number): void {
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointData(null, 0, bytes);
     const user = this.#user;
     if (user === null) throw new Defect('a body came that nobody asked for');
     this.#toldTo = user;

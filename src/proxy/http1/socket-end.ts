@@ -17,7 +17,8 @@ export abstract class SocketEnd implements TunnelEnd {
   abstract finish(): void;
   abstract abort(): void;
 
-  write(data: Buffer, start: number, end: number): boolean {
+  write(data: Buffer | null, start: number, end: number): boolean {
+    if (data === null) return !this.socket.writableNeedDrain;
     let more = true;
     // What came early may be longer than one read.
     for (let from = start; from < end; from += READ_BYTES) {

@@ -44,6 +44,8 @@ export class NetContext {
   readonly ownDials: OwnDials;
   /** Accepts that the system refused, mostly for want of file descriptors. */
   acceptFailures = 0;
+  /** Bodies of which at least so many bytes are still to come are spliced; Infinity for nothing at all. */
+  readonly spliceBytes: number;
   readonly #slabs: Buffer[] = [];
   readonly #outBytes: number;
 
@@ -54,6 +56,7 @@ export class NetContext {
     this.guard = options.guard;
     this.wheel = new DeadlineWheel(options.clock);
     const { settings, threads = 1, descriptors = Infinity } = options;
+    this.spliceBytes = settings.spliceBytes;
     this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));
     this.room = new CallerRoom(
       {

@@ -79,7 +79,8 @@ export interface Socket extends ByteSink {
   resume(): void;
   /**
    * The next `bytes` that come may go on to `sink` without anybody seeing them: as if its owner had written each of them. What
-   * goes so is told by `onSpliced`; the rest comes by `onData` as ever, in order. False when all of it will.
+   * goes so is told by `onSpliced`; the rest comes by `onData` as ever, in order. False when all of it will. With Infinity, all
+   * that comes may go so, from when on there is much at once.
    */
   spliceTo(sink: Socket, bytes: number): boolean;
   /** Whether something stands behind what was read, bytes or an end: true when nobody can tell. */

@@ -338,7 +338,7 @@ const PROCESS_METRICS: readonly Shape[] = [
   {
     name: 'maesh_spliced_bytes_total',
     unit: 'bytes',
-    help: 'Bytes of bodies that were passed on inside the kernel, without being copied (--splice-from).',
+    help: 'Bytes of bodies and tunnels that were passed on inside the kernel, without being copied (--splice-from).',
     reading: one((source) => source.splicedBytes()),
   },
   {

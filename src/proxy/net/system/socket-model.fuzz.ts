@@ -241,7 +241,7 @@ export class SocketModel {
     const to = alive[(value >> 4) % alive.length];
     if (from === undefined || to === undefined || from === to) return;
     from.sink = to;
-    from.toSplice = 1 + ((value * 37) % (this.world.bytesMax / 2));
+    from.toSplice = value < 32 ? Infinity : 1 + ((value * 37) % (this.world.bytesMax / 2));
     assert.equal(from.alive?.spliceTo(to.alive as Socket, from.toSplice), true);
   }
 

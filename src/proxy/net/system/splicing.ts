@@ -15,7 +15,7 @@ export class Splicing {
   readonly #io: ThreadIo;
   #sink: SpliceSink | null = null;
   #left = 0;
-  /** A source that gives little at once costs less when it is copied. */
+  /** A source that gives little at once costs less when it is copied: so may one of which nothing is known. */
   #pays = true;
 
   constructor(io: ThreadIo) {
@@ -26,7 +26,7 @@ export class Splicing {
     this.#left = bytes;
     if (this.#sink === sink) return;
     this.#sink = sink;
-    this.#pays = true;
+    this.#pays = bytes < Infinity;
   }
 
   end(): void {
