@@ -68,6 +68,11 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     ],
     ['Empty pipes that a thread keeps', 'More are closed', 'proxy/net/system/pipes.ts FREE_MAX'],
     [
+      'Bodies copied after the kernel refused a pipe, before it is asked again',
+      'Each counts as often as it is read from',
+      'proxy/net/system/pipes.ts REFUSED_TIMES',
+    ],
+    [
       'Callers accepted in a row, per port',
       'Other connections have their turn',
       'proxy/net/system/system-listener.ts ACCEPTS_MAX',

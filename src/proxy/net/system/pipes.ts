@@ -12,6 +12,8 @@ export const PIPE_BYTES = 262_144;
 export const PIPES_MAX = 64;
 /** Empty ones that are kept. */
 const FREE_MAX = 16;
+/** Times that one is wanted in vain after the kernel refused it, before it is asked again. */
+const REFUSED_TIMES = 256;
 
 export interface Pipe {
   /** Where bytes go in, and where they come out. */
@@ -26,11 +28,14 @@ export class Pipes {
   splicedBytes = 0;
   /** A source that gives so much at once is fast enough for splices: what fills the read buffer. */
   worthBytes = READ_BYTES;
+  refusedTimes = REFUSED_TIMES;
   readonly #kernel: Kernel;
   /** The last one given back is the first one taken: what belongs to it is still in the caches. */
   readonly #free: Pipe[] = [];
   #open = 0;
   #isOff = false;
+  /** Times until the kernel is asked again. */
+  #refused = 0;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -63,8 +68,16 @@ export class Pipes {
 
   #make(): Pipe | null {
     const kernel = this.#kernel;
+    if (this.#open >= PIPES_MAX) return null;
+    if (this.#refused > 0) {
+      this.#refused--;
+      return null;
+    }
     // Without descriptors or room for pipes there is none now, but perhaps later.
-    if (this.#open >= PIPES_MAX || kernel.pipe(PIPE_BYTES) < 0) return null;
+    if (kernel.pipe(PIPE_BYTES) < 0) {
+      this.#refused = this.refusedTimes;
+      return null;
+    }
     this.#open++;
     return { output: kernel.pipeEnd(0), input: kernel.pipeEnd(1), bytes: 0 };
   }

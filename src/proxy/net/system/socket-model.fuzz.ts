@@ -156,6 +156,7 @@ export class SocketModel {
       hold: () => undefined,
     });
     this.io.pipes.worthBytes = 100;
+    this.io.pipes.refusedTimes = 1;
     this.#listener = listenOn(this.io, world.listenAt, {
       onAccept: (accepted) => this.#accept(accepted),
       onAcceptFailed: () => undefined,

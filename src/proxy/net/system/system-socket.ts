@@ -304,11 +304,15 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
 
   #read(): void {
     for (let reads = 0; this.#readable && !this.isPaused && !this.destroyed; reads++) {
-      if (reads === READS_MAX) return this.#takeTurn();
+      if (reads >= READS_MAX) return this.#takeTurn();
       const moved = this.#splicing === null ? 0 : this.#splicing.move(this.descriptor);
       if (moved === 0) this.#receive();
-      else if (moved > 0) this.#tell(TELL_SPLICED, moved);
-      else this.#fail(-moved);
+      else if (moved < 0) this.#fail(-moved);
+      else {
+        // It may have been as much as several reads, at half their price.
+        reads++;
+        this.#tell(TELL_SPLICED, moved);
+      }
     }
   }
 
