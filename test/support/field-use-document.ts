@@ -2,14 +2,13 @@
 
 import { type FieldUse, pathsIn, type Use } from '../../src/kube/field-use.ts';
 import { ALL_KINDS, KINDS } from '../../src/kube/kind/table.ts';
+import { type Entry, renderList } from './markdown-list.ts';
 
 const TITLES: Readonly<Record<Use, string>> = {
   honoured: 'Honoured',
   told: 'Reported',
   irrelevant: 'Irrelevant',
 };
-
-const COLUMNS = 160;
 
 const META = /^(metadata\.|apiVersion|kind)/;
 
@@ -40,30 +39,13 @@ ${kinds.join('\n')}`;
 }
 
 function render(uses: FieldUse, isWanted: (path: string) => boolean): string {
-  const rows = (Object.keys(TITLES) as Use[]).flatMap((use) =>
-    uses[use].flatMap(([paths, why]) => {
+  const entries = (Object.keys(TITLES) as Use[]).flatMap((use) =>
+    uses[use].flatMap(([paths, why]): Entry[] => {
       const wanted = pathsIn(paths).filter(isWanted);
       return wanted.length === 0
         ? []
-        : [
-            wrap(
-              `- **${TITLES[use]}**: ${wanted.map((path) => `\`${path}\``).join(', ')}: ${why}.`,
-            ),
-          ];
+        : [[`**${TITLES[use]}**: ${wanted.map((path) => `\`${path}\``).join(', ')}: ${why}.`]];
     }),
   );
-  return rows.join('');
-}
-
-/** A list item in lines of at most `COLUMNS`. */
-function wrap(item: string): string {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of item.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > COLUMNS) {
-      lines.push(line);
-      line = `  ${word}`;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return `${[...lines, line].join('\n')}\n`;
+  return renderList(entries);
 }
