@@ -131,6 +131,7 @@ function benchIdentity(index: number): Identity {
     node: `ip-10-0-${index % 200}-17.eu-west-1.compute.internal`,
     zone: 'eu-west-1a',
     doubt: '',
+    labels: {},
   };
 }
 

@@ -43,6 +43,8 @@ export interface CompileOptions {
   readonly scope?: Scope;
   /** `namespace/name` of the ServiceAccount of agents; absent or '' in `maesh up`, where the mesh is no Pod. */
   readonly meshAccount?: string;
+  /** Labels of Pods that rules about callers name; identities have these alone. No rule can name one yet, so there are none. */
+  readonly callerLabels?: readonly string[];
 }
 
 interface Changes {
@@ -79,7 +81,7 @@ export class Compiler {
     this.#mesh = new MeshAddresses(options.meshAccount ?? '');
     this.#defaultMode = options.defaultMode;
     this.#addresses = this.#cidr === null ? null : new AddressBook(this.#cidr);
-    this.#identities = new IdentityIndex(store, this.#findings);
+    this.#identities = new IdentityIndex(store, this.#findings, options.callerLabels ?? []);
   }
 
   /** Services compiled since the start, changed or not: what updates cost. */

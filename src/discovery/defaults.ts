@@ -12,6 +12,7 @@ import type { Policies } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
+import type { Pool } from './pool.ts';
 import type { Columns } from './rows.ts';
 import { isScheme, spokenOf } from './scheme.ts';
 import { POLICY_TERMS, TERMS, WORDS } from './vocabulary.ts';
@@ -159,8 +160,8 @@ function checkEndpoint(endpoint: Fields): Fields {
 }
 
 /** As an endpoint. */
-export function completeIdentity(value: unknown, columns: Columns): Identity {
-  if (!Array.isArray(value)) return checkIdentity(asFields(value, 'identities'));
+export function completeIdentity(value: unknown, columns: Columns, pool: Pool): Identity {
+  if (!Array.isArray(value)) return checkIdentity(asFields(value, 'identities'), pool);
   const identity: Fields = {
     address: columns.get(value, 0),
     namespace: columns.get(value, 1),
@@ -169,16 +170,18 @@ export function completeIdentity(value: unknown, columns: Columns): Identity {
     node: columns.get(value, 4),
     zone: columns.get(value, 5),
     doubt: columns.get(value, 6),
+    labels: columns.get(value, 7),
   };
   columns.addExtra(value, identity);
-  return checkIdentity(identity);
+  return checkIdentity(identity, pool);
 }
 
-function checkIdentity(fields: Fields): Identity {
+function checkIdentity(fields: Fields, pool: Pool): Identity {
   textField(fields, 'address');
   for (const name of ['namespace', 'pod', 'serviceAccount', 'node', 'zone', 'doubt']) {
     textField(fields, name, '');
   }
+  fields['labels'] = pool.labels.of(textField(fields, 'labels', ''));
   return fields as unknown as Identity;
 }
 

@@ -64,7 +64,11 @@ test('the parts that the first version sent are read as it meant them', () => {
   const content = JSON.parse(recorded('content.json').toString()) as Delta;
   const part = readPart(framesOf(recorded('part.frame'))[0]!, new Pool());
   const services = content.services.map(completed);
-  const identities = content.identities.map((each) => ({ ...each, doubt: '' as const }));
+  const identities = content.identities.map((each) => ({
+    ...each,
+    doubt: '' as const,
+    labels: {},
+  }));
   assert.deepEqual(part, partOf({ ...content, services, identities }));
 });
 

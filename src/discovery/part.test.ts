@@ -30,7 +30,8 @@ function readService(value: unknown): Service {
 }
 
 test('parts carry a change as it is', () => {
-  const retry = { ...DEFAULT_POLICIES, retry: DEFAULT_RETRY };
+  const limits = { ...DEFAULT_POLICIES.limits, requestsPerEndpoint: 7 };
+  const retry = { ...DEFAULT_POLICIES, retry: DEFAULT_RETRY, limits };
   const change = delta(3, {
     services: [
       service('shop/web', ['10.1.0.1', 'fd00::1']),
@@ -216,6 +217,7 @@ test('endpoints and identities are rows, and a version with other columns is und
       node: '',
       zone: '',
       doubt: '',
+      labels: {},
       mood: 'a',
     },
   ]);

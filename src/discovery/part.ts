@@ -245,7 +245,9 @@ export function readPart(frame: Frame, pool: Pool): Part {
   return {
     services,
     refused,
-    identities: listField(fields, 'identities').map((value) => completeIdentity(value, identities)),
+    identities: listField(fields, 'identities').map((value) =>
+      completeIdentity(value, identities, pool),
+    ),
     removedServices: textsOf(fields, 'removedServices'),
     removedIdentities: textsOf(fields, 'removedIdentities'),
   };

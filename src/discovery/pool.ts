@@ -1,6 +1,7 @@
 /** One copy of what many Services of the wire say alike: a hundred thousand endpoints run on a few hundred nodes. */
 
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
+import { LabelSets } from '../model/label-sets.ts';
 import type { Policies } from '../model/policy.ts';
 
 /** Beyond this all are forgotten and gathered anew: what is in use keeps its copy. */
@@ -8,6 +9,7 @@ const TEXTS_MAX = 20_000;
 const POLICIES_MAX = 2_000;
 
 export class Pool {
+  readonly labels = new LabelSets();
   readonly #texts = new Map<string, string>();
   readonly #policies = new Map<string, Policies>([
     [JSON.stringify(DEFAULT_POLICIES), DEFAULT_POLICIES],

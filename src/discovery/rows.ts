@@ -5,7 +5,7 @@
  */
 
 import { MeshError } from '../base/error.ts';
-import type { Endpoint, Identity } from '../model/endpoint.ts';
+import { type Endpoint, type Identity, labelsText } from '../model/endpoint.ts';
 import type { Fields } from './fields.ts';
 
 export type Column<T> = keyof T & string;
@@ -27,6 +27,7 @@ export const IDENTITY_COLUMNS = [
   'node',
   'zone',
   'doubt',
+  'labels',
 ] as const satisfies readonly Column<Identity>[];
 
 /** Columns whose values are places in the table of texts. */
@@ -62,7 +63,7 @@ export function endpointRow(
 }
 
 export function identityRow(identity: Identity, table: TextTable): unknown[] {
-  const { address, namespace, pod, serviceAccount, node, zone, doubt } = identity;
+  const { address, namespace, pod, serviceAccount, node, zone, doubt, labels } = identity;
   const row = [
     address,
     table.place(namespace),
@@ -71,8 +72,10 @@ export function identityRow(identity: Identity, table: TextTable): unknown[] {
     table.place(node),
     table.place(zone),
   ];
-  // Nearly all rows end here.
-  if (doubt !== '') row.push(doubt);
+  // Nearly all rows end here. Labels are no shared column: older readers do not know it, and take the end of a row for a bad place.
+  const text = labelsText(labels);
+  if (doubt !== '' || text !== '') row.push(doubt);
+  if (text !== '') row.push(text);
   return row;
 }
 

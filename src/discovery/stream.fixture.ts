@@ -15,7 +15,7 @@ import { MeshError } from '../base/error.ts';
 import { silentLog, type Log } from '../base/log.ts';
 import { seededRandom } from '../base/random.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
-import type { Identity } from '../model/endpoint.ts';
+import { type Identity, NO_LABELS } from '../model/endpoint.ts';
 import { onlyRoute } from '../model/route.ts';
 import type { Delta, Service, ServicePort } from '../model/service.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
@@ -115,7 +115,15 @@ export function sent(service: Service): SentService {
 
 export function identity(address: string, pod = 'caller-1'): Identity {
   const where = { node: 'node-1', zone: '' };
-  return { address, namespace: 'shop', pod, serviceAccount: 'caller', ...where, doubt: '' };
+  return {
+    address,
+    namespace: 'shop',
+    pod,
+    serviceAccount: 'caller',
+    ...where,
+    doubt: '',
+    labels: NO_LABELS,
+  };
 }
 
 export function delta(version: number, more: Partial<Delta> = {}): Delta {

@@ -15,7 +15,7 @@
  */
 
 import { isEqual } from '../base/equal.ts';
-import type { Endpoint, Identity } from '../model/endpoint.ts';
+import { type Endpoint, type Identity, NO_LABELS } from '../model/endpoint.ts';
 import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
 import type {
   HttpMatch,
@@ -109,6 +109,8 @@ const IDENTITY: IdentityFields = {
   zone: 'first',
   // Readers of the first version have no access rules.
   doubt: { unknown: 'ignore', unused: '' },
+  // A rule that names a label is a field of its Service that must be known.
+  labels: { unknown: 'ignore', unused: NO_LABELS },
 };
 const POLICIES: FieldsOf<Policies> = {
   retry: 'first',

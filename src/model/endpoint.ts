@@ -1,5 +1,8 @@
 /** Where a request can end up, and who can send one. */
 
+import { compareText } from '../base/compare.ts';
+import { MeshError } from '../base/error.ts';
+
 /** One address of a backend that is ready for traffic. */
 export interface Endpoint {
   /** IPv4 or IPv6 literal. */
@@ -18,6 +21,11 @@ export interface Endpoint {
 /** Why an address may stand for somebody else by now: its Pod is being deleted, or nobody knows how it is. '' is no doubt. */
 export type Doubt = '' | 'terminating' | 'unknown';
 
+/** Shared by all that have the same ones: compare with `===` first. */
+export type Labels = Readonly<Record<string, string>>;
+
+export const NO_LABELS: Labels = Object.freeze({});
+
 /** Who a caller is, from the source address of its connection. */
 export interface Identity {
   /** The source address this identity stands for. */
@@ -30,6 +38,32 @@ export interface Identity {
   readonly zone: string;
   /** Unless it is '', the caller is nobody for access rules; logs, metrics and locality still go by who it probably is. */
   readonly doubt: Doubt;
+  /**
+   * Those labels of the Pod that some rule names, and no others: every label of 100,000 Pods would be dead weight in each proxy. Labels
+   * of namespaces are not here: there are few namespaces, so the compiler turns a rule about their labels into their names.
+   */
+  readonly labels: Labels;
+}
+
+/** `app=web,tier=front`, sorted by name: the same for the same labels. No name or value has `=` or `,` in it. */
+export function labelsText(labels: Labels): string {
+  const names = Object.keys(labels);
+  if (names.length === 0) return '';
+  return names
+    .toSorted(compareText)
+    .map((name) => `${name}=${labels[name] ?? ''}`)
+    .join();
+}
+
+/** The inverse. @throws MeshError `invalid_input` for any other text */
+export function labelsOfText(text: string): Labels {
+  if (text === '') return NO_LABELS;
+  const pairs = text.split(',').map((pair) => {
+    const cut = pair.indexOf('=');
+    if (cut <= 0) throw new MeshError('invalid_input', `"${pair}" is not a label`);
+    return [pair.slice(0, cut), pair.slice(cut + 1)] as const;
+  });
+  return Object.freeze(Object.fromEntries(pairs));
 }
 
 /**

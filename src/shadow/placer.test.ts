@@ -102,6 +102,7 @@ test('identities pass through, the last word of each', () => {
     node: '',
     zone: '',
     doubt: '',
+    labels: {},
   } as const;
   bed.compile({ identities: [identity, { ...identity, address: '10.0.0.2' }] });
   bed.compile({ removedIdentities: ['10.0.0.2'] });

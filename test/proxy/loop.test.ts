@@ -72,6 +72,7 @@ test('a loop over two proxies ends where the first one is called by a proxy', as
     node: '',
     zone: '',
     doubt: '' as const,
+    labels: {},
   };
   await here.apply([here.service({ ...once, key: 'test/a', endpoints: [leadsTo(b)] })], {
     identities: [agent],
@@ -91,7 +92,14 @@ test('a caller of another account, or with a field that looks like ours, is no l
   const { proxy, service } = await proxyFor(t, [endpoint], {
     settings: { meshAccount: 'mesh/maesh-agent' },
   });
-  const identity = { pod: 'p', node: '', zone: '', doubt: '', address: '127.6.0.2' } as const;
+  const identity = {
+    pod: 'p',
+    node: '',
+    zone: '',
+    doubt: '',
+    labels: {},
+    address: '127.6.0.2',
+  } as const;
   await proxy.apply([], {
     identities: [{ ...identity, namespace: 'shop', serviceAccount: 'maesh-agent' }],
   });

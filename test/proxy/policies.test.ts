@@ -345,6 +345,7 @@ test('callers are served on their own node, then in their own zone', async (t) =
     node,
     zone,
     doubt: '' as const,
+    labels: {},
   });
   await proxy.apply([], {
     identities: [

@@ -139,6 +139,7 @@ export class ExampleView implements AdminView {
       node: '',
       zone: '',
       doubt: '',
+      labels: {},
     } as const;
     return {
       version: 7,

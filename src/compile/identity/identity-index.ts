@@ -10,9 +10,19 @@ import { compareText } from '../../base/compare.ts';
 import { isEqual } from '../../base/equal.ts';
 import type { PodObject } from '../../kube/kind/pod.ts';
 import type { StoreView } from '../../kube/store.ts';
-import type { Doubt, Identity } from '../../model/endpoint.ts';
+import {
+  type Doubt,
+  type Identity,
+  type Labels,
+  labelsText,
+  NO_LABELS,
+} from '../../model/endpoint.ts';
+import { LabelSets } from '../../model/label-sets.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 import { addTo, removeFrom } from '../index/labels.ts';
+
+/** All that an API server takes; a manifest may say anything, and what is no value stands for none. */
+const LABEL_VALUE = /^[\w.-]{0,63}$/;
 
 export interface IdentityChanges {
   readonly identities: Identity[];
@@ -27,11 +37,19 @@ export class IdentityIndex {
   readonly #identities = new Map<string, Identity>();
   readonly #findings: Map<string, readonly ObjectProblem[]>;
   readonly #dirty = new Set<string>();
+  /** Names of the labels that identities have. */
+  readonly #labelNames: readonly string[];
+  readonly #labelSets = new LabelSets();
 
   /** Problems go to `findings` under `address …`. */
-  constructor(store: StoreView, findings: Map<string, readonly ObjectProblem[]>) {
+  constructor(
+    store: StoreView,
+    findings: Map<string, readonly ObjectProblem[]>,
+    labelNames: readonly string[],
+  ) {
     this.#store = store;
     this.#findings = findings;
+    this.#labelNames = labelNames;
   }
 
   get current(): ReadonlyMap<string, Identity> {
@@ -117,7 +135,17 @@ export class IdentityIndex {
       node: pod.nodeName,
       zone: this.#store.get('Node', '', pod.nodeName)?.zone ?? '',
       doubt: doubtOf(pod),
+      labels: this.#labelsOf(pod),
     };
+  }
+
+  #labelsOf({ meta }: PodObject): Labels {
+    const found = this.#labelNames.flatMap((name) => {
+      const value = Object.hasOwn(meta.labels, name) ? meta.labels[name] : undefined;
+      return value !== undefined && LABEL_VALUE.test(value) ? [[name, value] as const] : [];
+    });
+    if (found.length === 0) return NO_LABELS;
+    return this.#labelSets.of(labelsText(Object.fromEntries(found)));
   }
 }
 

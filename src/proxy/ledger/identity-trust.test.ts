@@ -11,6 +11,7 @@ const POD: Identity = {
   node: 'n1',
   zone: '',
   doubt: '',
+  labels: {},
 };
 
 test('a caller is believed as long as it is confirmed, and is nobody in doubt', () => {

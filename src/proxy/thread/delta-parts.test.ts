@@ -17,7 +17,7 @@ function placed(key: string, ports: number, endpoints: number) {
 }
 
 function identity(i: number) {
-  const place = { node: '', zone: '', doubt: '' } as const;
+  const place = { node: '', zone: '', doubt: '', labels: {} } as const;
   return { address: `10.0.0.${i}`, namespace: 's', pod: `p${i}`, serviceAccount: 'd', ...place };
 }
 

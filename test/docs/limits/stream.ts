@@ -211,5 +211,10 @@ export const STREAM_LIMITS: LimitSection = {
       'All are collected again, which costs only memory',
       'discovery/pool.ts POLICIES_MAX',
     ],
+    [
+      'Sets of labels of callers that an agent, and the controller, keeps only once',
+      'All are collected again, which costs only memory',
+      'model/label-sets.ts SETS_MAX',
+    ],
   ],
 };
