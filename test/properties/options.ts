@@ -21,7 +21,7 @@ are tried in any case; what time is left is shared. The last lines name who got 
   --seconds N   time for all (default: 280)
   -h, --help    prints this
 
-Example: npm run properties -- src/dns/zone.test.ts --times 500
+Example: npm run properties -- src/dns/respond.test.ts --times 500
 `;
 
 /** Fails with a sentence for the user. */

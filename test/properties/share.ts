@@ -11,13 +11,13 @@ export function cheapFirst<T extends Lack>(lacks: readonly T[]): T[] {
 }
 
 /**
- * The time for the next one. Each that waits has the same right to what is left; nobody gets more than it needs.
+ * The time for the next one. Each that waits has the same right to what is left. What is expected to need less has it too: it ends
+ * with its last input, and a guess from a moment when the machine was idle must not end it before.
  *
  * @param leftMs until the end, for each worker
  * @param waiting how many wait, the next one among them
  */
-export function shareOf(next: Lack, leftMs: number, workers: number, waiting: number): number {
+export function shareOf(leftMs: number, workers: number, waiting: number): number {
   // The last ones cannot use more workers than there are of them.
-  const share = (Math.max(0, leftMs) * Math.min(workers, waiting)) / waiting;
-  return Math.min(next.needMs, share);
+  return (Math.max(0, leftMs) * Math.min(workers, waiting)) / waiting;
 }
