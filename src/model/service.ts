@@ -50,6 +50,10 @@ export interface UdpPort extends PortBase {
 /** One port of a Service: a listener of its own in every proxy. */
 export type ServicePort = HttpPort | TcpPort | UdpPort;
 
+/**
+ * It goes to every agent, into the last good copy on its disk, and to whoever asks the admin API: no byte of a Secret may ever be in it.
+ * What needs a Secret says its name here, and no more.
+ */
 export interface Service {
   /** `namespace/name`. */
   readonly key: string;
