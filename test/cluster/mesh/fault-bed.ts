@@ -27,8 +27,8 @@ export class FaultBed {
     this.bed = mesh.bed;
   }
 
-  /** Services `web` and `other`, and a caller on each node. */
-  static async start(): Promise<FaultBed> {
+  /** Services `web` and `other`, and a caller on each node; the mesh is installed with these flags of Helm. */
+  static async start(...flags: readonly string[]): Promise<FaultBed> {
     const mesh = await MeshBed.start({ nodes: 2 });
     const faults = new FaultBed(mesh);
     await mesh.bed.apply(
@@ -38,7 +38,7 @@ export class FaultBed {
       callerPod({ namespace: NS, name: 'caller-1', node: 'n1' }),
       callerPod({ namespace: NS, name: 'caller-2', node: 'n2' }),
     );
-    await mesh.install();
+    await mesh.install(...flags);
     await mesh.bed.readyPods(NS, 'app=web', 4);
     await faults.allIsWell();
     return faults;

@@ -13,6 +13,11 @@ const CHART = join(import.meta.dirname, '../../../chart');
 /** In a cluster that is there, `REPOSITORY:TAG` of an image that its nodes have or can get; default: that of the chart. */
 const IMAGE = process.env['MAESH_TEST_IMAGE'] ?? '';
 
+export interface ServicePort {
+  readonly port: number;
+  readonly targetPort: number;
+}
+
 interface KubeService {
   readonly metadata: {
     readonly name: string;
@@ -21,7 +26,7 @@ interface KubeService {
   };
   readonly spec: {
     readonly clusterIP: string;
-    readonly ports: readonly { readonly port: number; readonly targetPort: number }[];
+    readonly ports: readonly ServicePort[];
   };
 }
 
