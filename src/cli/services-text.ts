@@ -1,11 +1,15 @@
 /** Services as text: a list with figures, or one Service in detail. */
 
+import { few } from '../install/check/finding.ts';
 import type { ServiceStatus } from '../install/service-status.ts';
 import type { ServiceRow, ServicesStatus } from '../install/services-status.ts';
 import { endpointKey } from '../model/endpoint.ts';
 import { breakerCell, FIGURE_HEADER, figureCells, figuresLine, UNKNOWN } from './figures-text.ts';
 import { endText } from './status-text.ts';
 import { cell, type Cell, labelled, type Row, right, tableLines, wrapped } from './table.ts';
+
+/** A Service may have hundreds; `-o json` has all. */
+const PORTS_SHOWN = 20;
 
 /** Nodes of one Service that are shown, the busiest first; `-o json` has all. */
 const NODES_SHOWN = 20;
@@ -77,7 +81,7 @@ export function serviceText(status: ServiceStatus, isColored: boolean): string {
     ...wrapped(`Service ${service}: ${head}${reason === '' ? '' : `: ${reason}`}`, ''),
     ...(names.length === 0 ? [] : labelled('Names', names.join(', '))),
     ...(address === '' ? [] : labelled('Address', address)),
-    ...(ports.length === 0 ? [] : labelled('Ports', ports.join(', '))),
+    ...(ports.length === 0 ? [] : labelled('Ports', few(ports, PORTS_SHOWN))),
     ...(state === 'outside' ? [] : labelled('Traffic', figuresLine(figures))),
     '',
     ...(endpoints.length === 0 ? [] : [...endpointLines(status, isColored), '']),

@@ -88,7 +88,7 @@ test('maesh status shows what is wrong where it is', () => {
     'maesh-controller-b  NO     standby       ?  Crash; 4 restarts',
     '',
     'NODE  AGENT          READY  CONFIGURATION     SOCKETS',
-    'n1    maesh-agent-a  yes    2 changes behind  unknown  port 10001: address in use',
+    'n1    maesh-agent-a  yes    2 changes behind  unknown  cannot listen: port 10001: address in use',
     'n2    maesh-agent-b  NO     not connected     unknown  ImagePullBackOff',
     'n3    maesh-agent-c  yes    not connected     unknown',
     'n5    -              NO     -                 -        no agent; the node is not ready',

@@ -3,6 +3,7 @@
 import { listAt, textAt } from '../base/record.ts';
 import { readVersion } from '../base/version.ts';
 import type { Problem } from '../model/service.ts';
+import { failuresText } from './check/agents.ts';
 import type { AgentFact, ClusterFacts, Known, PodFact, ReplicaFact } from './facts/facts.ts';
 import type { Looked } from './look.ts';
 import type { Answered } from './mesh-pods.ts';
@@ -128,7 +129,7 @@ function agentRows(facts: ClusterFacts, stats: readonly Answered[]): readonly Ag
   const rows = pods.map((pod): AgentRow => {
     const agent = connected.get(`${facts.namespace}/${pod.name}`);
     const sockets = socketsIn(answers.get(pod.name));
-    const notes = [noteOf(pod) || (agent?.failures.join('; ') ?? ''), socketsNote(sockets)];
+    const notes = [noteOf(pod) || cannotListen(agent), socketsNote(sockets)];
     return {
       node: pod.node,
       pod: pod.name,
@@ -200,4 +201,9 @@ function noteOf(pod: PodFact, replica?: Known<ReplicaFact>): string {
     pod.restarts > 0 ? `${pod.restarts} restarts` : '',
   ];
   return notes.filter((note) => note !== '').join('; ');
+}
+
+function cannotListen(agent: AgentFact | undefined): string {
+  const failures = agent?.failures ?? [];
+  return failures.length === 0 ? '' : `cannot listen: ${failuresText(failures)}`;
 }

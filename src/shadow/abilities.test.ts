@@ -50,7 +50,7 @@ test('a port that one agent of another replica does not carry is not published, 
   ]);
   assert.match(
     problems[0]!.message,
-    /^Port 5432 is not published yet: it needs tcp, .* support: agent-1$/,
+    /^Port 5432 is not published yet: this needs tcp, .* support: agent-1$/,
   );
   assert.ok(!old.services.get('shop/web')?.ports.some(({ port }) => port === 5432));
 

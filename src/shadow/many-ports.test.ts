@@ -7,6 +7,7 @@ import { exampleService } from '../../test/support/model.ts';
 import { decide, SERVICE_PORTS_MAX } from './decide.ts';
 import type { Situation, WantedPort } from './decide.ts';
 import { PortPool } from './ports.ts';
+import { starvedProblem } from './problems.ts';
 import type { Claim } from './ports.ts';
 import type { Allocation, ShadowPort } from './shadow.ts';
 import { requirementsOf, wantedPorts } from './wanted.ts';
@@ -132,4 +133,22 @@ test('choose() finds what only a port itself still claims where no other is free
   assert.equal(choose('81/TCP'), 11);
   assert.equal(choose('81/TCP', [11]), 'range');
   assert.equal(choose('83/TCP'), 'range');
+});
+
+test('the Problem of ports without a proxy port names them as ranges, and says once what is wrong', () => {
+  const subject = { service: 'greedy/s', name: 'shadow-1', namespace: 'maesh' };
+  const problem = (...ports: readonly number[]): { value: string; message: string } =>
+    starvedProblem(
+      subject,
+      ports.map((port) => ({ name: '', port, protocol: 'TCP', want: 'service' })),
+      { from: 10, to: 12 },
+    );
+  assert.equal(problem(82, 80, 81, 443, 9_000, 9_001).value, '80-82, 443, 9000-9001');
+  assert.equal(
+    problem(...Array.from({ length: 12 }, (_, i) => i * 2 + 1)).value,
+    '1, 3, 5, 7, 9, 11, 13, 15, 17, 19 and 2 more',
+  );
+  const why = 'no proxy port: a Service gets at most 256 proxy ports';
+  assert.equal(problem(80).message, `1 port gets ${why}`);
+  assert.equal(problem(80, 81).message, `2 ports get ${why}`);
 });

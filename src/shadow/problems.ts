@@ -84,23 +84,22 @@ export interface Subject {
   readonly namespace: string;
 }
 
-/** Numbers of ports in one Problem. */
-const PORTS_SHOWN_MAX = 10;
+/** Ranges of ports in one Problem. */
+const RANGES_SHOWN_MAX = 10;
 
 export function starvedProblem(
   subject: Subject,
   ports: readonly StarvedPort[],
   range: PortRange,
 ): Problem {
-  const numbers = numbersOf(ports);
   const namespace = subject.service.split('/')[0] ?? '';
   const wants = new Set(ports.map(({ want }) => want));
   const texts = [...wants].map((want) => wantText(want, namespace, range));
   return problemOf(subject, {
     severity: 'error',
     field: 'spec.ports',
-    value: numbers,
-    message: `Port ${numbers} gets no proxy port: ${texts.map(({ why }) => why).join('; ')}`,
+    value: rangesOf(ports),
+    message: `${ports.length === 1 ? '1 port gets' : `${ports.length} ports get`} no proxy port: ${texts.map(({ why }) => why).join('; ')}`,
     remedy: texts.map(({ remedy }) => remedy).join('; '),
   });
 }
@@ -125,7 +124,7 @@ function wantText(want: Want, namespace: string, { from, to }: PortRange): WantT
     },
     service: {
       why: `a Service gets at most ${SERVICE_PORTS_MAX} proxy ports`,
-      remedy: 'split the Service, or call its other ports by its own name',
+      remedy: 'split the Service, or call its other ports by its plain name',
     },
     quarantine: {
       why: 'the Service changed its ports so often that too many of its old ones are in quarantine',
@@ -135,10 +134,18 @@ function wantText(want: Want, namespace: string, { from, to }: PortRange): WantT
   return texts[want];
 }
 
-function numbersOf(ports: readonly WantedPort[]): string {
-  const shown = ports.slice(0, PORTS_SHOWN_MAX).map(({ port }) => port);
-  const more = ports.length - shown.length;
-  return more > 0 ? `${shown.join(', ')} and ${more} more` : shown.join(', ');
+/** `80, 1256-2899`: a Service may have thousands. */
+function rangesOf(ports: readonly WantedPort[]): string {
+  const ranges: { from: number; to: number }[] = [];
+  for (const { port } of ports.toSorted((a, b) => a.port - b.port)) {
+    const last = ranges.at(-1);
+    if (last !== undefined && port <= last.to + 1) last.to = port;
+    else ranges.push({ from: port, to: port });
+  }
+  const texts = ranges.map(({ from, to }) => (from === to ? String(from) : `${from}-${to}`));
+  const more = texts.length - RANGES_SHOWN_MAX;
+  const shown = texts.slice(0, RANGES_SHOWN_MAX).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 export function heldProblem(
@@ -146,14 +153,15 @@ export function heldProblem(
   ports: readonly WantedPort[],
   { missing, agents }: { readonly missing: readonly string[]; readonly agents: readonly string[] },
 ): Problem {
-  const numbers = numbersOf(ports);
+  const numbers = rangesOf(ports);
+  const which = ports.length === 1 ? `Port ${numbers} is` : `Ports ${numbers} are`;
   return problemOf(subject, {
     severity: 'warning',
     field: 'spec.ports',
     value: numbers,
-    message: `Port ${numbers} is not published yet: it needs ${missing.join(', ')}, which some agents do not support: ${agents.join(', ')}`,
+    message: `${which} not published yet: this needs ${missing.join(', ')}, which some agents do not support: ${agents.join(', ')}`,
     remedy:
-      'update these agents; the port is published 15 s after the last agent without support is gone',
+      'update these agents; it is published 15 s after the last agent without support is gone',
   });
 }
 

@@ -536,7 +536,7 @@ test('a Service of 2,500 ports gets 256, is told once, and a restart neither dam
   assert.equal(problems.length, 1);
   const [{ object, field, value, message, remedy }] = problems as [(typeof problems)[0]];
   assert.deepEqual([object, field], ['Service shop/web', 'spec.ports']);
-  assert.equal(value, '257, 258, 259, 260, 261, 262, 263, 264, 265, 266 and 2234 more');
+  assert.equal(value, '257-2500');
   assert.match(message, /a Service gets at most 256 proxy ports$/);
   assert.match(remedy, /^split the Service/);
 

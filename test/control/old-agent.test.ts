@@ -84,7 +84,7 @@ test('a Service that an old agent would serve more widely waits for it, and says
   });
   assert.match(
     problem?.message ?? '',
-    /^Port 80 is not published yet: it needs balance.locality=require-node, .* maesh\/old on node-1 \(0.1.0\)$/,
+    /^Port 80 is not published yet: this needs balance.locality=require-node, .* maesh\/old on node-1 \(0.1.0\)$/,
   );
   assert.equal(cluster.shadow('shop/near'), null);
   assert.deepEqual([...keysSent(peer)], ['shop/web']);

@@ -5,6 +5,10 @@ import { checkRollout, podsOf, seeOf, tellPod } from './control-plane.ts';
 import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
 import { type About, aboutKey, aboutObject } from '../../model/object-reference.ts';
 
+const FAILURES_SHOWN = 3;
+/** So many an agent tells its controller at most (`discovery/message.ts`). */
+const FAILURES_TOLD = 100;
+
 export function checkAgents(facts: ClusterFacts): readonly Finding[] {
   const { agent, namespace } = facts;
   return judgeSeen('agents', agent, (workload) => {
@@ -127,6 +131,15 @@ export function connectedAgents({ replicas }: ClusterFacts): readonly AgentFact[
   return replicas.size === 0 ? null : all;
 }
 
+/** An agent tells the first ones only, so that their number is unknown where it is this one. */
+const isCutOff = (failures: readonly string[]): boolean => failures.length >= FAILURES_TOLD;
+
+/** The first ports that an agent cannot listen on, and how many more. */
+export function failuresText(failures: readonly string[]): string {
+  if (!isCutOff(failures)) return few(failures, FAILURES_SHOWN);
+  return `${failures.slice(0, FAILURES_SHOWN).join(', ')} and many more`;
+}
+
 /** How a failure ends that is for want of file descriptors. */
 const NO_DESCRIPTORS = /: EMFILE$/;
 
@@ -134,12 +147,16 @@ function checkListening(agents: readonly AgentFact[], namespace: string): readon
   return agents.flatMap(({ node, agent, failures }) =>
     [...Map.groupBy(failures, (failure) => NO_DESCRIPTORS.test(failure))].map(([isShort, of]) => {
       const where = node || 'its node';
+      const which = of.length === 1 ? 'this port' : 'these ports';
       return error('proxy ports', {
         ...aboutKey('Pod', agent.includes('/') ? agent : `${namespace}/${agent}`),
-        value: few(of, 3),
+        value:
+          isCutOff(failures) && of.length > FAILURES_SHOWN
+            ? failuresText(failures)
+            : few(of, FAILURES_SHOWN),
         message: isShort
-          ? `the agent on ${where} has no file descriptors left to open this port`
-          : `the agent on ${where} cannot open this port`,
+          ? `the agent on ${where} has no file descriptors left to open ${which}`
+          : `the agent on ${where} cannot open ${which}`,
         remedy: isShort
           ? 'exclude Services with many ports from the mesh (maesh.dev/mesh: disabled), lower agent.threads, or raise the limit of open files of the container runtime on that node'
           : 'something else on that node uses this port, or a policy forbids it: free the port, or choose another range with --proxy-ports',

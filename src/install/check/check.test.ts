@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { failuresText } from './agents.ts';
 
 import type { Problem } from '../../model/service.ts';
 import type { ClusterFacts, Known } from '../facts/facts.ts';
@@ -364,4 +365,12 @@ test('checkCluster() leads to the description of a Pod that never ran, and to th
   for (const trouble of ['', 'CrashLoopBackOff']) {
     assert.deepEqual(remedies(trouble), ['find the cause: kubectl -n maesh logs maesh-agent-a']);
   }
+});
+
+test('of the ports that an agent cannot open, the first are named, and their number only where it is known', () => {
+  const port = (i: number): string => `port ${10_000 + i} for shop/many: EMFILE`;
+  const ports = (count: number): string[] => Array.from({ length: count }, (_, i) => port(i));
+  assert.equal(failuresText(ports(2)), `${port(0)}, ${port(1)}`);
+  assert.equal(failuresText(ports(99)), `${port(0)}, ${port(1)}, ${port(2)} and 96 more`);
+  assert.equal(failuresText(ports(100)), `${port(0)}, ${port(1)}, ${port(2)} and many more`);
 });

@@ -22,9 +22,9 @@ export const CONTROLLER_LIMITS: LimitSection = {
       'shadow/read.ts PORTS_MAX',
     ],
     [
-      'Ports named in one problem',
+      'Ranges of ports named in one problem',
       'It says how many more there are',
-      'shadow/problems.ts PORTS_SHOWN_MAX',
+      'shadow/problems.ts RANGES_SHOWN_MAX',
     ],
     [
       'Characters of a damaged value that are shown',
