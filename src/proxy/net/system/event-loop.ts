@@ -55,6 +55,8 @@ class Immediates implements Planner {
 
 export class EventLoop {
   readonly kernel: Kernel;
+  /** At the kernel, so far. */
+  looks = 0;
   readonly #planner: Planner;
   readonly #epoll: number;
   readonly #watchers: (Watcher | undefined)[] = [];
@@ -177,6 +179,7 @@ export class EventLoop {
   }
 
   #look(timeoutMs: number): number {
+    this.looks++;
     const count = this.kernel.wait(this.#epoll, timeoutMs);
     if (count >= 0) return count;
     // A signal came; whoever sent it is told by the runtime.

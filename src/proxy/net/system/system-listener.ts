@@ -25,8 +25,10 @@ import { addressIn, AF_INET6, familyOf, portIn, putAddress } from './socket-addr
 import { SystemSocket } from './system-socket.ts';
 import type { ThreadIo } from './thread-io.ts';
 
-/** Callers taken per event; the others stay in the queue for the next turn. */
+/** Callers taken per event; the others stay in the queue for the next look. */
 const ACCEPTS_MAX = 64;
+/** Looks in a row that found as many callers as were taken, before more are. */
+const FULL_LOOKS = 4;
 
 /** @throws the error of the system */
 export function listenOn(
@@ -78,6 +80,13 @@ class SystemListener implements ListeningSocket, Watcher {
   readonly #io: ThreadIo;
   readonly #owner: ListenOwner;
   #closed = false;
+  /**
+   * Callers to take at the next event. To ask for one who is not there costs the kernel ten times as much as a look (it makes the
+   * socket first), and while somebody waits each look tells so.
+   */
+  #wanted = 1;
+  #fullLooks = 0;
+  #lastLook = 0;
 
   constructor(io: ThreadIo, descriptor: number, port: number, owner: ListenOwner) {
     this.#io = io;
@@ -95,15 +104,31 @@ class SystemListener implements ListeningSocket, Watcher {
 
   onEvents(): void {
     const { kernel } = this.#io;
-    for (let i = 0; i < ACCEPTS_MAX && !this.#closed; i++) {
+    for (let i = 0; i < this.#wanted && !this.#closed; i++) {
       const fd = kernel.accept(this.descriptor);
-      if (fd === -EAGAIN) return;
+      if (fd === -EAGAIN) return this.#want(i);
       if (fd >= 0) this.#owner.onAccept(this.#accepted(fd, kernel));
       else if (fd !== -EINTR) {
         this.#owner.onAcceptFailed();
         return this.#refuse(-fd);
       }
     }
+    this.#wantMore();
+  }
+
+  /** So many were there, and no more. */
+  #want(callers: number): void {
+    this.#wanted = Math.max(callers, 1);
+    this.#fullLooks = 0;
+  }
+
+  #wantMore(): void {
+    const { looks } = this.#io.loop;
+    this.#fullLooks = looks === this.#lastLook + 1 ? this.#fullLooks + 1 : 0;
+    this.#lastLook = looks;
+    if (this.#fullLooks < FULL_LOOKS) return;
+    this.#fullLooks = 0;
+    this.#wanted = Math.min(this.#wanted * 2, ACCEPTS_MAX);
   }
 
   onTurn(): void {

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Accepted } from '../socket.ts';
+import type { Planner } from './event-loop.ts';
+import { Peer, ScriptedKernel } from './scripted-kernel.fixture.ts';
+import { listenOn } from './system-listener.ts';
+import { ThreadIo } from './thread-io.ts';
+
+class CountingKernel extends ScriptedKernel {
+  accepts = 0;
+
+  override accept(fd: number): number {
+    this.accepts++;
+    return super.accept(fd);
+  }
+}
+
+function listening() {
+  const kernel = new CountingKernel();
+  let turn: () => void = assert.fail;
+  const planner: Planner = {
+    plan: (next) => {
+      turn = next;
+      return { ref: () => undefined, unref: () => undefined };
+    },
+    cancel: () => undefined,
+    hold: () => undefined,
+  };
+  const accepted: Accepted[] = [];
+  listenOn(
+    new ThreadIo(kernel, planner),
+    { address: '192.0.2.2', port: 80 },
+    {
+      onAccept: (each) => {
+        accepted.push(each);
+        each.destroy();
+      },
+      onAcceptFailed: assert.fail,
+    },
+  );
+  return { kernel, accepted, turn: () => turn() };
+}
+
+test('callers that come one by one cost one call each', () => {
+  const { kernel, accepted, turn } = listening();
+  for (let i = 0; i < 20; i++) {
+    kernel.knock(new Peer());
+    turn();
+  }
+  assert.equal(accepted.length, 20);
+  assert.equal(kernel.accepts, 20);
+});
+
+test('of many callers at once more and more are taken at a time', () => {
+  const { kernel, accepted, turn } = listening();
+  for (let i = 0; i < 500; i++) kernel.knock(new Peer());
+  let turns = 0;
+  while (accepted.length < 500 && turns < 20) {
+    turn();
+    turns++;
+  }
+  assert.equal(accepted.length, 500);
+  assert(turns <= 5, `${turns} turns`);
+  assert(kernel.accepts <= 510);
+  kernel.knock(new Peer());
+  turn();
+  turn();
+  const before = kernel.accepts;
+  kernel.knock(new Peer());
+  turn();
+  assert.equal(kernel.accepts, before + 1, 'it is back at one');
+});
