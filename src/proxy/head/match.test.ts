@@ -162,6 +162,8 @@ test('a parameter is what URLSearchParams finds first', () => {
       const value = new URLSearchParams(search).get(name);
       // Between two `&` there is no parameter for that standard, and one without a name for us.
       fc.pre(name !== '');
+      // That standard puts the same character in for all bytes that are no text; here they are compared as they are.
+      fc.pre(value?.includes('\uFFFD') !== true);
       assert.equal(takes(query(name, value ?? ''), `GET /?${search}`), value !== null);
       assert.equal(takes(query(name, `${value ?? ''}x`), `GET /?${search}`), false);
     }),
