@@ -29,7 +29,7 @@ test('where the kernel refuses to splice, the self-test says so and asks for not
   for (const [call, errno, reason] of [
     ['splice', EINVAL, 'splice of nothing gave EINVAL'],
     ['pipe2', EPERM, 'pipe2 failed with EPERM'],
-    ['fcntl', EPERM, 'pipe2 failed with EMFILE'],
+    ['fcntl', EPERM, 'pipe2 failed with EPERM'],
   ] as const) {
     const marks = marksOf(shareMarks());
     const refusing = openKernel(marks, (calls, word) => ({

@@ -371,11 +371,14 @@ class SystemKernel implements Kernel {
     const input = this.#opened(this.#words[at + 1] as number);
     // The last descriptors are for connections: a body without a pipe is copied.
     const isFree = Math.max(output, input) < this.#open.length * PIPES_PART;
-    const hasBoth = output >= 0 && input >= 0;
-    if (hasBoth && isFree && this.#calls.fcntl(input, F_SETPIPE_SZ, bytes) >= bytes) return 0;
+    const size =
+      output >= 0 && input >= 0 && isFree
+        ? this.#result(this.#calls.fcntl(input, F_SETPIPE_SZ, bytes))
+        : -EMFILE;
+    if (size >= bytes) return 0;
     if (output >= 0) this.close(output);
     if (input >= 0) this.close(input);
-    return -EMFILE;
+    return size < 0 ? size : -EMFILE;
   }
 
   pipeEnd(which: 0 | 1): number {
