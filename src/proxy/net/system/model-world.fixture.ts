@@ -105,6 +105,10 @@ export function patternAt(at: number, length: number): Buffer {
 
 /** Whether `data[0, length)` is what stands there in the stream. */
 export function isPatternAt(at: number, data: Buffer, length: number): boolean {
-  const start = at % ROUND;
-  return PATTERN.compare(data, 0, length, start, start + length) === 0;
+  for (let from = 0; from < length; from += PIECE_MAX) {
+    const start = (at + from) % ROUND;
+    const end = Math.min(from + PIECE_MAX, length);
+    if (PATTERN.compare(data, from, end, start, start + end - from) !== 0) return false;
+  }
+  return true;
 }
