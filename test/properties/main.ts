@@ -32,7 +32,8 @@ interface Property {
 
 const folder = mkdtempSync(join(tmpdir(), 'maesh-properties-'));
 let reports = 0;
-let failures = 0;
+/** Files, and what is wrong with the run itself. */
+const failures: string[] = [];
 
 /** Runs one file, and hands back what its properties report. What fails is printed. */
 async function run(file: string, order: Omit<Order, 'report'>): Promise<Tried[]> {
@@ -54,7 +55,7 @@ async function run(file: string, order: Omit<Order, 'report'>): Promise<Tried[]>
     const options = { cwd: ROOT, env, maxBuffer: 64 * 1024 * 1024 };
     execFile(process.execPath, args, options, (error, stdout, stderr) => {
       if (error !== null) {
-        failures++;
+        failures.push(file);
         process.stdout.write(`${file} failed: ${error.message}\n${stdout}${stderr}\n`);
       }
       resolve();
@@ -122,15 +123,14 @@ async function more(properties: readonly Property[]): Promise<void> {
     const { property, lack } = next;
     const { test, index } = property.tried;
     const only = { test, index, inputs: lack };
-    const before = failures;
+    const before = failures.length;
     const found = await run(property.file, { factor: FACTOR, ms: Math.ceil(ms), only });
     for (const tried of found) {
       property.inputs += tried.inputs;
       property.ms += tried.ms;
     }
-    if (found.length > 0 || failures > before) return;
-    failures++;
-    process.stdout.write(`${property.file} has no property ${index} in "${test}" any more\n`);
+    if (found.length > 0 || failures.length > before) return;
+    failures.push(`${property.file} has no property ${index} in "${test}" any more`);
   });
 }
 
@@ -141,11 +141,13 @@ const seconds = (): number => Math.round(performance.now() / 1_000);
 process.stdout.write(
   `${properties.length} properties got their ordinary inputs in ${seconds()} s\n`,
 );
-if (failures === 0) await more(properties);
+if (failures.length === 0) await more(properties);
 rmSync(folder, { recursive: true });
 
 const short = properties.filter((each) => times(each) < FACTOR);
-for (const each of short.toSorted((one, other) => times(one) - times(other))) {
+// After a failure nobody got more, and that is the news.
+const told = failures.length === 0 ? short : [];
+for (const each of told.toSorted((one, other) => times(one) - times(other))) {
   const { tried, file, inputs } = each;
   const figure =
     inputs === tried.ordinary
@@ -157,6 +159,7 @@ const inputs = properties.reduce((sum, each) => sum + each.inputs, 0);
 const starved = properties.filter((each) => times(each) < 1).length;
 process.stdout.write(
   `${properties.length} properties, ${inputs} inputs, ${seconds()} s: ${properties.length - short.length} got ${FACTOR} times their inputs, ` +
-    `${short.length} fewer, ${starved} less than their ordinary ones; ${failures} failures\n`,
+    `${short.length} fewer, ${starved} less than their ordinary ones; ${failures.length} failures\n`,
 );
-process.exitCode = failures > 0 || starved > 0 || properties.length === 0 ? 1 : 0;
+for (const failure of failures) process.stdout.write(`  failed: ${failure}\n`);
+process.exitCode = failures.length > 0 || starved > 0 || properties.length === 0 ? 1 : 0;

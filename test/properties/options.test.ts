@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
@@ -52,4 +54,21 @@ test('npm run properties tries the ordinary inputs whatever the time, and says w
   assert.equal(status, 0, stdout);
   assert.match(stdout, /\n {2}only the ordinary 100 inputs: src\/base\/slices\.test\.ts: /);
   assert.match(stdout, / 0 got 50 times their inputs, 1 fewer, 0 less than .*; 0 failures\n$/);
+});
+
+test('npm run properties ends with the files that failed', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'maesh-failing-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'failing.test.mjs');
+  writeFileSync(
+    file,
+    `import { test } from 'node:test';
+    import * as fc from 'fast-check';
+    test('it fails', () => fc.assert(fc.property(fc.nat(), (n) => n < 10)));`,
+  );
+  const { status, stdout } = tool('main.ts', file, 'src/base/slices.test.ts', '--seconds', '0');
+  assert.equal(status, 1, stdout);
+  assert.match(stdout, /Counterexample: \[10\]/);
+  assert.match(stdout, / 1 failures\n {2}failed: \S+failing\.test\.mjs\n$/);
+  assert.doesNotMatch(stdout, /only the ordinary/);
 });
