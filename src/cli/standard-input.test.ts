@@ -42,7 +42,7 @@ test('standard input that has no manifests is an error', async () => {
       [code, err],
       [
         1,
-        'maesh: Cannot find an object in standard input: nothing there is of a kind that maesh reads, as Service and Pod are\n',
+        'maesh: Cannot find an object in standard input: it has none of a kind that maesh reads, such as Service or Pod\n',
       ],
     );
   }

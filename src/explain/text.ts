@@ -61,7 +61,7 @@ function heading(explanation: Explanation, paint: Paint): readonly string[] {
   const { identity, address } = caller;
   const who = identity === null ? address : `${identity.namespace}/${identity.pod} (${address})`;
   const line = paint('bold', `${request.method} ${request.url} from ${who}`);
-  const told = explanation.asked === '' ? [] : [`  as ${explanation.asked} tells`];
+  const told = explanation.asked === '' ? [] : [`  according to ${explanation.asked}`];
   return [line, ...told, ...outcomes.map((outcome) => `  ${outcomeText(outcome, paint)}`)];
 }
 

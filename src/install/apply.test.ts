@@ -144,7 +144,7 @@ test('missingReplicas() waits for what was applied, not for what ran before', as
   set('daemonsets', 'maesh-agent', {}, { ...agents, updatedNumberScheduled: 1 });
   assert.equal(
     await missingReplicas(api, 'maesh'),
-    'controller: not begun; agents: 1 of 3 replaced',
+    'controller: not started; agents: 1 of 3 replaced',
   );
   set(
     'deployments',

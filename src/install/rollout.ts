@@ -42,7 +42,7 @@ function tell(what: string, raw: Raw | null): string {
   const fact: WorkloadFact = workloadFact(raw);
   const isSeen =
     numberAt(raw, 'status', 'observedGeneration') >= numberAt(raw, 'metadata', 'generation');
-  if (!isSeen) return `${what}: not begun`;
+  if (!isSeen) return `${what}: not started`;
   const { wanted, updated, ready } = fact;
   if (updated < wanted) return `${what}: ${updated} of ${wanted} replaced`;
   return ready < wanted ? `${what}: ${ready} of ${wanted} ready` : '';

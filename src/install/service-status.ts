@@ -89,7 +89,7 @@ function find(looked: Looked, key: string): Found {
   const namespace = key.slice(0, key.indexOf('/'));
   throw new MeshError(
     'not_found',
-    `Cannot find Service "${key}": the cluster has none of that name; see those there are with: maesh status -n ${namespace}`,
+    `Cannot find Service "${key}": the cluster has none of that name; list the others with: maesh status -n ${namespace}`,
   );
 }
 

@@ -110,7 +110,7 @@ export class FolderSource {
       'not_found',
       this.#files.size === 0
         ? `Cannot find a manifest in ${paths}: no file there ends in .yaml, .yml or .json`
-        : `Cannot find an object in ${paths}: nothing there is of a kind that maesh reads, as Service and Pod are`,
+        : `Cannot find an object in ${paths}: it has none of a kind that maesh reads, such as Service or Pod`,
     );
   }
 

@@ -76,7 +76,7 @@ test('a call that works is explained as forwarded, by the agent on the node of t
 test('text begins with whose state it is; without --from that is an assumption', async () => {
   const { code, out, err } = await run('explain', URL_OF_WEB);
   assert.deepEqual([code, err], [0, '']);
-  assert.match(out, /^GET .+\n {2}as agent maesh\/near on node node-1 of http:.+ tells\n/);
+  assert.match(out, /^GET .+\n {2}according to agent maesh\/near on node node-1 of http:.+\n/);
   assert.match(out, /no caller is given \(--from\)/);
 });
 

@@ -120,7 +120,7 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     );
     const waits = await run('upgrade', '--timeout', '1s');
     assert.equal(waits.code, 1);
-    assert.match(waits.err, /Not ready after 1 s: controller: not begun; agents: not begun/);
+    assert.match(waits.err, /Not ready after 1 s: controller: not started; agents: not started/);
   });
 
   await context.test(
@@ -199,7 +199,7 @@ test('a mesh comes, changes and goes', { skip }, async (context) => {
     assert.equal(code, 3, out);
     assert.match(
       out,
-      /^warning +permissions +you is "unknown": lack \d+ permissions: list pods in\s+maesh,[\s\S]+? 403 Forbidden[\s\S]+?\n +ask an administrator to bind/m,
+      /^warning +permissions +Part of the mesh is "unknown": your user lacks \d+ permissions: list\s+pods\s+in\s+maesh,[\s\S]+? 403 Forbidden[\s\S]+?\n +ask an administrator to bind/m,
     );
     assert.equal(out.match(/403/g)?.length, 1, out);
   });

@@ -304,7 +304,7 @@ const CASES: Readonly<
   'what may not be seen': [
     { nodes: UNSEEN, lease: UNSEEN, replicas: new Map([['maesh-controller-a', UNSEEN]]) },
     [
-      'warning permissions: you = unknown: lack 3 permissions: list nodes, get leases in maesh, get pods/proxy in maesh; without them these are unknown: nodes without an agent, the leader, data of maesh-controller-a: connected agents and problems; the API server says: Cannot GET "/x": 403 Forbidden',
+      'warning permissions: Part of the mesh = unknown: your user lacks 3 permissions: list nodes, get leases in maesh, get pods/proxy in maesh; without them these are unknown: nodes without an agent, the leader, data of maesh-controller-a: connected agents and problems; the API server says: Cannot GET "/x": 403 Forbidden',
     ],
   ],
   'no mesh': [
@@ -337,11 +337,11 @@ test('checkCluster() tells of missing rights by who lacks them', () => {
       .filter(({ topic }) => topic === 'permissions')
       .map(tell);
   assert.deepEqual(of(known([...missing, { who: 'you', what: 'g' }])), [
-    'warning permissions: you = unknown: lack 1 permission: g',
+    'warning permissions: Part of the mesh = unknown: your user lacks 1 permission: g',
     'error permissions: ServiceAccount maesh-controller = a, b, c, d, e and 1 more: lacks 6 permissions',
   ]);
   assert.deepEqual(of(UNSEEN), [
-    'warning permissions: you = unknown: lack 1 permission: create subjectaccessreviews; without them these are unknown: permissions of controller and agents; the API server says: Cannot GET "/x": 403 Forbidden',
+    'warning permissions: Part of the mesh = unknown: your user lacks 1 permission: create subjectaccessreviews; without them these are unknown: permissions of controller and agents; the API server says: Cannot GET "/x": 403 Forbidden',
   ]);
   assert.deepEqual(of(null), []);
 });

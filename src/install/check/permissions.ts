@@ -50,9 +50,9 @@ function unseen(
   const said = reason === '' ? '' : `; the API server says: ${reason}`;
   return [
     warning('permissions', {
-      object: YOU,
+      object: 'Part of the mesh',
       value: UNKNOWN,
-      message: `lack ${count(lacking.length, 'permission')}: ${lacking.join(', ')}${hidden}${said}`,
+      message: `your user lacks ${count(lacking.length, 'permission')}: ${lacking.join(', ')}${hidden}${said}`,
       remedy: remedyOf('forbidden', facts.namespace, ''),
     }),
   ];

@@ -70,7 +70,7 @@ test('checkBefore() names everything that is in the way, with the way out', () =
     ],
     [
       { missing: known(['create clusterroles']) },
-      /^error permissions: you is "create clusterroles": lack 1 permission; install as/,
+      /^error permissions: Your user is "": lacks 1 permission: create clusterroles; install as/,
     ],
     [
       { traefik: known(['mesh']) },

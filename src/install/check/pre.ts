@@ -86,9 +86,9 @@ function checkPermissions({ missing }: PreFacts): readonly Finding[] {
     if (all.length === 0) return [ok('permissions', 'you may create everything that is needed')];
     return [
       error('permissions', {
-        object: 'you',
-        value: few(all),
-        message: `lack ${count(all.length, 'permission')}`,
+        object: 'Your user',
+        value: '',
+        message: `lacks ${count(all.length, 'permission')}: ${few(all)}`,
         remedy:
           'install as a cluster administrator, or ask one: maesh install --dry-run client prints all objects',
       }),
