@@ -217,7 +217,7 @@ test('a user with the role view is told what is unknown, and which permission is
   assert.equal(code, 3);
   assert.equal((await run('viewer', 'check')).code, 3);
   assert.doesNotMatch(stdout, /not connected/);
-  assert.match(stdout, /^n1 +maesh-agent-\w+ +yes +unknown$/m);
+  assert.match(stdout, /^n1 +maesh-agent-\w+ +yes +unknown +unknown$/m);
   assert.match(stdout, /^Problems: none known; some parts could not be checked$/m);
   assert.match(stdout, /missing permissions: .*get pods\/proxy in maesh/);
   assert.equal(stdout.match(/bind "maesh-view"/g)?.length, 1);
