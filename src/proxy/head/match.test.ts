@@ -66,6 +66,7 @@ const CASES: readonly (readonly [
   ['bytes that should be encoded', exact('/ä'), 'GET /\u00c3\u00a4', '', true],
   ['bytes that are encoded', exact('/ä'), 'GET /%c3%a4', '', true],
   ['a percent sign that encodes nothing', exact('/%zz'), 'GET /%zz', '', true],
+  ['half a code, which is no byte', exact('/%FF'), 'GET /%0z', '', false],
   ['a field', header('x-user', 'ann'), 'GET /', 'X-User: ann\r\n', true],
   ['a field with another value', header('x-user', 'ann'), 'GET /', 'X-User: anna\r\n', false],
   ['no field', header('x-user', ''), 'GET /', '', false],

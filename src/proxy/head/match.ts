@@ -1,17 +1,10 @@
 /** Whether a route takes a request: its matches, ready to be compared with the bytes of a head. */
 
 import type { HttpMatch, NamedMatch } from '../../model/route.ts';
+import { AMPERSAND, COMMA, EQUALS, PERCENT, PLUS, SLASH, SPACE } from './characters.ts';
 import { FIELD_DROP, FIELD_STRIDE, type Head } from './head.ts';
 import { byteOf, pathOf, type PathView } from './path-view.ts';
 import { isNamed } from './named.ts';
-
-const SPACE = 0x20;
-const PERCENT = 0x25;
-const AMPERSAND = 0x26;
-const PLUS = 0x2b;
-const COMMA = 0x2c;
-const SLASH = 0x2f;
-const EQUALS = 0x3d;
 
 interface Named {
   readonly name: string;

@@ -4,24 +4,23 @@
  * that no rule is passed by with another one. What is sent on stays as it came.
  */
 
+import {
+  DOT,
+  HEX,
+  HEX_DIGITS,
+  PERCENT,
+  SLASH,
+  SUB_DELIMS,
+  table,
+  UNRESERVED,
+} from './characters.ts';
 import type { Head } from './head.ts';
 
-const PERCENT = 0x25;
-const DOT = 0x2e;
-const SLASH = 0x2f;
-const HEX_DIGITS = Buffer.from('0123456789ABCDEF');
 const ROOT = Buffer.from('/');
 
-const LETTERS_AND_DIGITS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789';
-const UNRESERVED = tableOf(`${LETTERS_AND_DIGITS}-._~`);
+const IS_UNRESERVED = table(UNRESERVED);
 /** What stands in a path as it is. */
-const PLAIN = tableOf(`${LETTERS_AND_DIGITS}-._~!$&'()*+,;=:@/`);
-
-function tableOf(characters: string): Uint8Array {
-  const table = new Uint8Array(256);
-  for (let i = 0; i < characters.length; i++) table[characters.charCodeAt(i)] = 1;
-  return table;
-}
+const PLAIN = table(`${UNRESERVED}${SUB_DELIMS}:@/`);
 
 /** One per thread, valid until the next request. */
 export class PathView {
@@ -82,7 +81,7 @@ function writePath(data: Buffer, start: number, end: number, out: Buffer): numbe
     i += isCoded ? 3 : 1;
     // A slash ends a segment, which may be a dot segment; a coded one does not.
     if (byte === SLASH && !isCoded) to = writeSlash(out, to);
-    else if (isCoded ? UNRESERVED[byte] === 1 : PLAIN[byte] === 1 || byte === PERCENT)
+    else if (isCoded ? IS_UNRESERVED[byte] === 1 : PLAIN[byte] === 1 || byte === PERCENT)
       out[to++] = byte;
     else {
       out[to++] = PERCENT;
@@ -119,13 +118,7 @@ function dropSegment(out: Buffer, to: number, dots: number): number {
 
 /** The byte that two hexadecimal digits stand for, or -1. */
 export function byteOf(high: number, low: number): number {
-  const a = digitOf(high);
-  const b = digitOf(low);
-  return a < 0 || b < 0 ? -1 : a * 16 + b;
-}
-
-function digitOf(byte: number): number {
-  if (byte >= 48 && byte <= 57) return byte - 48;
-  const folded = byte | 0x20;
-  return folded >= 97 && folded <= 102 ? folded - 87 : -1;
+  const a = HEX[high] as number;
+  const b = HEX[low] as number;
+  return a > 15 || b > 15 ? -1 : a * 16 + b;
 }

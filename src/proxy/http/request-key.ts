@@ -3,12 +3,10 @@
 import { mix32 } from '../../base/hash.ts';
 import type { AffinityPolicy, RequestKey } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { EQUALS, SEMICOLON, SPACE } from '../head/characters.ts';
 import { FIELD_COOKIE, FIELD_STRIDE, type Head } from '../head/head.ts';
 import { isNamed } from '../head/named.ts';
 
-const EQUALS = 61;
-const SEMICOLON = 59;
-const SPACE = 32;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 

@@ -22,7 +22,7 @@ import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import type { CallerRequest, RequestHost } from './caller-request.ts';
-import { CR, LF } from './codec/grammar.ts';
+import { CR, LF } from '../head/characters.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import type { RequestPool } from './request-pool.ts';
 import { SocketEnd } from './socket-end.ts';

@@ -1,7 +1,7 @@
 /** Puts one message body into the framing that it leaves in: as it is, or as chunks (RFC 9112 §7.1). */
 
 import { copyWhole, Defect, wholeUpTo } from '../../net/copy-whole.ts';
-import { CR, LF, ZERO } from './grammar.ts';
+import { CR, LF, ZERO } from '../../head/characters.ts';
 
 /** Digits of the chunk size that is patched in behind the data: 20 bits, more than any one read. */
 const SIZE_DIGITS = 5;

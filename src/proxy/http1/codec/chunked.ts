@@ -6,13 +6,11 @@ import {
   HEX,
   LF,
   QUOTE,
-  QUOTED,
   SEMICOLON,
   SPACE,
   TAB,
-  TOKEN,
-  VALUE,
-} from './grammar.ts';
+} from '../../head/characters.ts';
+import { QUOTED, TOKEN, VALUE } from './grammar.ts';
 import type { Rule } from '../../head/rule.ts';
 import { TrailerSection } from './trailer.ts';
 

@@ -1,18 +1,6 @@
 /** The field section of a head: lines to offsets, and the fields that frame a message or steer a connection. */
-import {
-  COLON,
-  COMMA,
-  CR,
-  isSameName,
-  isWord,
-  LF,
-  SLASH,
-  SPACE,
-  TAB,
-  TOKEN,
-  VALUE,
-  ZERO,
-} from './grammar.ts';
+import { COLON, COMMA, CR, LF, SLASH, SPACE, TAB, ZERO } from '../../head/characters.ts';
+import { isSameName, isWord, TOKEN, VALUE } from './grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,

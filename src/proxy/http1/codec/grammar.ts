@@ -1,35 +1,17 @@
 /** The character classes of HTTP/1.1 as lookup tables, and comparisons on raw bytes. */
 
-export const TAB = 0x09;
-export const LF = 0x0a;
-export const CR = 0x0d;
-export const SPACE = 0x20;
-export const QUOTE = 0x22;
-export const PERCENT = 0x25;
-export const ASTERISK = 0x2a;
-export const COMMA = 0x2c;
-export const HYPHEN = 0x2d;
-export const DOT = 0x2e;
-export const SLASH = 0x2f;
-export const ZERO = 0x30;
-export const COLON = 0x3a;
-export const SEMICOLON = 0x3b;
-export const EQUALS = 0x3d;
-export const QUESTION = 0x3f;
-export const BRACKET_OPEN = 0x5b;
-export const BACKSLASH = 0x5c;
-export const BRACKET_CLOSE = 0x5d;
-
-const DIGITS = '0123456789';
-const LETTERS = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ';
-const UNRESERVED = `${DIGITS}${LETTERS}-._~`;
-const SUB_DELIMS = "!$&'()*+,;=";
-
-function table(characters: string): Uint8Array {
-  const classes = new Uint8Array(256);
-  for (let i = 0; i < characters.length; i++) classes[characters.charCodeAt(i)] = 1;
-  return classes;
-}
+import {
+  BACKSLASH,
+  DIGITS,
+  HYPHEN,
+  LETTERS,
+  QUOTE,
+  SPACE,
+  SUB_DELIMS,
+  TAB,
+  UNRESERVED,
+  table,
+} from '../../head/characters.ts';
 
 /** `tchar`: RFC 9110 §5.6.2. */
 const PUNCTUATION = "!#$%&'*+-.^_`|~";
@@ -63,13 +45,6 @@ export const HOST = table(UNRESERVED);
 
 /** Inside the brackets of an IPv6 address; no zone, no IPvFuture. */
 export const IPV6 = table(`${DIGITS}abcdefABCDEF:.`);
-
-/** The value of a hexadecimal digit, or 255. */
-export const HEX = new Uint8Array(256).fill(255);
-for (let value = 0; value < 16; value++) {
-  HEX['0123456789abcdef'.charCodeAt(value)] = value;
-  HEX['0123456789ABCDEF'.charCodeAt(value)] = value;
-}
 
 /** `qdtext` of a quoted string: RFC 9110 §5.6.4. */
 export const QUOTED = new Uint8Array(VALUE);

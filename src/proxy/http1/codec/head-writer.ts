@@ -18,7 +18,7 @@ import {
   type Head,
 } from '../../head/head.ts';
 import type { Forwarding } from '../../http/source.ts';
-import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from './grammar.ts';
+import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
 import { copyTarget, isServerWide } from './target.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
 

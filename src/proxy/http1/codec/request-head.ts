@@ -10,7 +10,8 @@ import {
   scanFields,
 } from './field.ts';
 import { FORWARDING, forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
-import { COMMA, CR, DOT, isName, isTwin, isWord, LF, SPACE, TAB, TOKEN, ZERO } from './grammar.ts';
+import { COMMA, CR, DOT, LF, SPACE, TAB, ZERO } from '../../head/characters.ts';
+import { isName, isTwin, isWord, TOKEN } from './grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,

@@ -12,7 +12,8 @@ import {
   noteUpgrade,
   scanFields,
 } from './field.ts';
-import { CR, DOT, isName, LF, SPACE, VALUE, ZERO } from './grammar.ts';
+import { CR, DOT, LF, SPACE, ZERO } from '../../head/characters.ts';
+import { isName, VALUE } from './grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,

@@ -6,19 +6,15 @@ import {
   BRACKET_OPEN,
   COLON,
   CR,
-  HOST,
-  IPV6,
-  isName,
   LF,
-  PATH,
   PERCENT,
-  QUERY,
   QUESTION,
-  RAW,
   SLASH,
   SPACE,
   ZERO,
-} from './grammar.ts';
+  HEX_DIGITS,
+} from '../../head/characters.ts';
+import { HOST, IPV6, isName, PATH, QUERY, RAW } from './grammar.ts';
 import { type Head, INCOMPLETE, malformed, METHOD_OPTIONS } from '../../head/head.ts';
 
 /** @returns the offset of the space after the target, INCOMPLETE or BAD */
@@ -111,8 +107,6 @@ export function isAuthority(buf: Buffer, start: number, end: number): boolean {
   }
   return port <= 65535;
 }
-
-const HEX_DIGITS = Buffer.from('0123456789ABCDEF');
 
 /**
  * Writes the target of a head as it is sent on, from `at`, and returns the new end. Every reader takes what is encoded for

@@ -1,7 +1,8 @@
 /** The trailer section of a chunked body: RFC 9112 §7.1.2, with what must not stand there left out. */
 import { wholeUpTo } from '../../net/copy-whole.ts';
 import { forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
-import { COLON, CR, LF, SPACE, TAB, TOKEN, VALUE } from './grammar.ts';
+import { COLON, CR, LF, SPACE, TAB } from '../../head/characters.ts';
+import { TOKEN, VALUE } from './grammar.ts';
 import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
 

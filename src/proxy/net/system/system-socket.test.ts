@@ -9,19 +9,7 @@ import type { Planner } from './event-loop.ts';
 import { ThreadIo } from './thread-io.ts';
 
 test('what is written behind a write that failed is counted, as what waits is: its writer learns of it later', () => {
-  const kernel = new ScriptedKernel();
-  let turn: () => void = assert.fail;
-  const io = new ThreadIo(
-    kernel,
-    planned((next) => (turn = next)),
-  );
-  const told: string[] = [];
-  const socket = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting(told));
-  const [peer] = kernel.dialled;
-  assert(peer !== undefined);
-  peer.standing = 'open';
-  kernel.tell(peer, EPOLLOUT);
-  turn();
+  const { kernel, socket, told, turn } = standing();
   kernel.faults.push({ call: 'send', errno: constants.errno.ECONNRESET });
   assert.equal(socket.write(Buffer.alloc(100), 0, 100), false);
   assert.equal(socket.write(Buffer.alloc(50), 0, 50), false);
@@ -33,6 +21,18 @@ test('what is written behind a write that failed is counted, as what waits is: i
 });
 
 test('a connection that hung up is not waited for, whatever error number a call leaves', () => {
+  const { kernel, peer, socket, told, turn } = standing();
+  peer.isReset = true;
+  kernel.faults.push({ call: 'receive', errno: constants.errno.EAGAIN });
+  kernel.tell(peer, EPOLLIN | EPOLLERR | EPOLLHUP);
+  turn();
+  turn();
+  assert.equal(socket.destroyed, true);
+  assert.deepEqual(told, ['connect', 'close ECONNRESET']);
+});
+
+/** A connection that was dialled and stands; `turn` is the next one of its event loop. */
+function standing() {
   const kernel = new ScriptedKernel();
   let turn: () => void = assert.fail;
   const io = new ThreadIo(
@@ -46,14 +46,8 @@ test('a connection that hung up is not waited for, whatever error number a call 
   peer.standing = 'open';
   kernel.tell(peer, EPOLLOUT);
   turn();
-  peer.isReset = true;
-  kernel.faults.push({ call: 'receive', errno: constants.errno.EAGAIN });
-  kernel.tell(peer, EPOLLIN | EPOLLERR | EPOLLHUP);
-  turn();
-  turn();
-  assert.equal(socket.destroyed, true);
-  assert.deepEqual(told, ['connect', 'close ECONNRESET']);
-});
+  return { kernel, peer, socket, told, turn: () => turn() };
+}
 
 function planned(plan: (turn: () => void) => void): Planner {
   return {
