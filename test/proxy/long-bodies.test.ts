@@ -58,6 +58,18 @@ function assertSpliced({ proxy, spliced }: Setting, bytes: number): void {
   assert(spliced() > bytes / 4 && spliced() <= bytes, `${spliced()} of ${bytes} were spliced`);
 }
 
+/** A response of this length, of which the caller has the first megabyte; the endpoint's end of it. */
+async function begun(caller: Wire, endpoint: RawEndpoint, length: number): Promise<Wire> {
+  caller.write(GET);
+  const wire = await endpoint.next();
+  await wire.head();
+  wire.write(response(length));
+  wire.write(BODY);
+  await caller.head();
+  await takeBody(caller);
+  return wire;
+}
+
 /** Takes so many bytes, which must be the first of `BODY`. */
 async function takeBody(wire: Wire, bytes = MEGABYTE): Promise<void> {
   const got = Buffer.from(await wire.bytes(bytes), 'latin1');
@@ -172,13 +184,7 @@ for (const how of ['end', 'reset'] as const) {
   test(`an endpoint that leaves inside a long response (${how}) cuts it`, async (t) => {
     const here = await setting(t);
     const { proxy, service, endpoint, caller } = here;
-    caller.write(GET);
-    const wire = await endpoint.next();
-    await wire.head();
-    wire.write(response(2 * MEGABYTE));
-    wire.write(BODY);
-    await caller.head();
-    await takeBody(caller);
+    const wire = await begun(caller, endpoint, 2 * MEGABYTE);
     wire[how]();
     assert.equal(await caller.gone(), 'reset');
     assertSpliced(here, MEGABYTE);
@@ -215,13 +221,7 @@ test('a caller that leaves with a long response on its way ends it everywhere', 
   await wire.gone();
   assert.equal(proxy.failures(service, 'caller_gone'), 1);
   const other = await proxy.call(service);
-  other.write(GET);
-  const next = await endpoint.next();
-  await next.head();
-  next.write(response(MEGABYTE));
-  next.write(BODY);
-  await other.head();
-  await takeBody(other);
+  await begun(other, endpoint, MEGABYTE);
 });
 
 test('an answer in the middle of a long request reaches the caller', async (t) => {
@@ -240,13 +240,7 @@ test('an answer in the middle of a long request reaches the caller', async (t) =
 test('an endpoint that stops inside a long response, and a caller that stops reading it, are told apart', async (t) => {
   const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, idleMs: 1_000 } };
   const { proxy, service, endpoint, caller } = await setting(t, { policies, manual: true });
-  caller.write(GET);
-  const wire = await endpoint.next();
-  await wire.head();
-  wire.write(response(2 * MEGABYTE));
-  wire.write(BODY);
-  await caller.head();
-  await takeBody(caller);
+  const wire = await begun(caller, endpoint, 2 * MEGABYTE);
   proxy.advance(900);
   wire.write(BODY.subarray(0, MEGABYTE / 2));
   await takeBody(caller, MEGABYTE / 2);
@@ -305,13 +299,7 @@ test('a chunked body, one whose length is not known, and a short one are copied'
 test('nothing is spliced when the operator says so', async (t) => {
   const here = await setting(t, { settings: { spliceBytes: Infinity } });
   const { endpoint, caller } = here;
-  caller.write(GET);
-  const wire = await endpoint.next();
-  await wire.head();
-  wire.write(response(MEGABYTE));
-  wire.write(BODY);
-  await caller.head();
-  await takeBody(caller);
+  await begun(caller, endpoint, MEGABYTE);
   assert.equal(here.spliced(), 0);
 });
 
