@@ -231,7 +231,9 @@ export class Compiler {
     for (const service of this.#store.list('Service', ref.name)) {
       const key = `${ref.name}/${service.meta.name}`;
       const isMember = membershipOf(this.#store, service, this.#scope).isMember;
-      if (isMember !== this.#services.has(key)) this.#dirty.add(key);
+      // One of type ExternalName is never a member: whether it is told so hangs on the Namespace.
+      const isChanged = isMember !== this.#services.has(key) || service.type === 'ExternalName';
+      if (isChanged) this.#dirty.add(key);
     }
   }
 

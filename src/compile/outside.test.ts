@@ -49,3 +49,36 @@ test('outside() of a namespace, also of one that is not read at all', () => {
     'kube-system/*': 'namespace kube-system is never part of the mesh',
   });
 });
+
+test('a Service of type ExternalName that nobody left out is told that its mesh name does not resolve', () => {
+  const told = (isOptIn: boolean, annotations: Record<string, string> = {}): string[] => {
+    const compiled = new CompiledStore({
+      ...TEST_OPTIONS,
+      scope: { watchNamespaces: [], ignoreNamespaces: [], isOptIn },
+    });
+    compiled.set(make.serviceOf('far', { type: 'ExternalName', annotations }));
+    compiled.update();
+    return compiled
+      .problems()
+      .map(({ severity, object, field, message }) => `${severity} ${object} ${field}: ${message}`);
+  };
+  const unnamed =
+    'warning Service shop/far spec.type: a Service of type ExternalName has no endpoints of its own, so its mesh name does not resolve and its annotations have no effect';
+  const idle =
+    'warning Service shop/far spec.type: a Service of type ExternalName is not part of the mesh, so its annotations have no effect';
+  assert.deepEqual(told(false), [unnamed]);
+  assert.deepEqual(told(false, { 'maesh.dev/mesh': 'disabled' }), []);
+  assert.deepEqual(told(true), []);
+  assert.deepEqual(told(true, { 'maesh.dev/mesh': 'enabled' }), [unnamed]);
+  assert.deepEqual(told(true, { 'maesh.dev/retry-attempts': '3' }), [idle]);
+});
+
+test('what a Namespace says for a Service of type ExternalName is heard when it changes', () => {
+  const compiled = new CompiledStore();
+  compiled.set(make.serviceOf('far', { type: 'ExternalName' }), make.namespaceOf('shop'));
+  compiled.update();
+  assert.equal(compiled.problems().length, 1);
+  compiled.set(make.namespaceOf('shop', { labels: { 'maesh.dev/mesh': 'disabled' } }));
+  compiled.update();
+  assert.deepEqual(compiled.problems(), []);
+});

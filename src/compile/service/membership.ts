@@ -41,6 +41,7 @@ export const EVERYTHING: Scope = { watchNamespaces: [], ignoreNamespaces: [], is
 
 const MESH_LABEL = `${ANNOTATION_PREFIX}mesh`;
 const SYSTEM_NAMESPACE = 'kube-system';
+const NO_ENDPOINTS = 'Services of type ExternalName have no endpoints of their own';
 const NO_ANNOTATIONS: Annotations = { values: new Map(), lost: new Set(), findings: [] };
 
 /** Decides about one Service; the findings are those of its own annotations and label. */
@@ -59,21 +60,27 @@ export function membershipOf(store: StoreView, service: ServiceObject, scope: Sc
     namespace === 'default' && name === 'kubernetes'
       ? 'the Service of the API server is never part of the mesh'
       : outOfScope(namespace, scope);
-  if (reason !== '') {
-    return { isMember: false, reason, annotations: NO_ANNOTATIONS, findings: [] };
-  }
-  if (service.type === 'ExternalName') {
-    const findings = hasAnnotations(service.meta) ? [externalName(ref)] : [];
-    const type = 'Services of type ExternalName have no endpoints of their own';
-    return { isMember: false, reason: type, annotations: NO_ANNOTATIONS, findings };
-  }
+  return reason === ''
+    ? asWished(store, service, scope.isOptIn)
+    : { isMember: false, reason, annotations: NO_ANNOTATIONS, findings: [] };
+}
+
+/** As the Service itself says, or else its Namespace, or else the mesh. */
+function asWished(store: StoreView, service: ServiceObject, isOptIn: boolean): Membership {
+  const { namespace, name } = service.meta;
+  const ref: ObjectRef = { kind: 'Service', namespace, name };
   const annotations = readAnnotations('Service', ref, service.meta);
   const label = labelOf(ref, service.meta);
   const findings = [...annotations.findings, ...label.findings];
   const own = annotatedWish(annotations) ?? label.wish;
   const wish = own ?? namespaceWish(store, namespace);
-  const isMember = wish === null ? !scope.isOptIn : wish === 'enabled';
-  return { isMember, reason: isMember ? '' : whyNot(own, wish), annotations, findings };
+  const isMember = wish === null ? !isOptIn : wish === 'enabled';
+  if (service.type !== 'ExternalName') {
+    return { isMember, reason: isMember ? '' : whyNot(own, wish), annotations, findings };
+  }
+  if (isMember) findings.push(unnamed(ref));
+  else if (own !== 'disabled' && hasAnnotations(service.meta)) findings.push(idle(ref));
+  return { isMember: false, reason: NO_ENDPOINTS, annotations: NO_ANNOTATIONS, findings };
 }
 
 function whyNot(own: Wish, wish: Wish): string {
@@ -151,7 +158,21 @@ function idleLabels(ref: ObjectRef, meta: Meta): readonly ObjectProblem[] {
   return findings;
 }
 
-function externalName(ref: ObjectRef): ObjectProblem {
+/** Nobody left it out, so somebody may call its mesh name. */
+function unnamed(ref: ObjectRef): ObjectProblem {
+  return {
+    severity: 'warning',
+    ref,
+    field: 'spec.type',
+    value: 'ExternalName',
+    message:
+      'a Service of type ExternalName has no endpoints of its own, so its mesh name does not resolve and its annotations have no effect',
+    remedy: `call the external name; or make it a Service without selector and give it Endpoints; if nobody calls its mesh name, set ${MESH_LABEL}: disabled`,
+  };
+}
+
+/** It would be no part of the mesh anyway, and is annotated as if it were. */
+function idle(ref: ObjectRef): ObjectProblem {
   return {
     severity: 'warning',
     ref,

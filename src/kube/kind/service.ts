@@ -260,7 +260,7 @@ export const SERVICE: KindSpec<ServiceObject> = {
     honoured: [
       [
         'spec.type',
-        'an ExternalName Service has no mesh name; the other types do not differ for callers',
+        'an ExternalName Service has no mesh name, which is reported; the other types do not differ for callers',
       ],
       ['spec.selector', 'selects the endpoints if there is no EndpointSlice or Endpoints object'],
       [
