@@ -67,6 +67,28 @@ test('maesh check groups errors by object with place, value and remedy', async (
   assert.ok(!out.includes('\u001B'), 'no colours without a terminal');
 });
 
+test('maesh check tells once what is alike in many objects, with the place of each', async (context) => {
+  const names = Array.from({ length: 12 }, (_, i) => `web-${10 + i}`);
+  const files = names.map((name, i) => [`${10 + i}.yaml`, BAD_WEB.replace('web', name)] as const);
+  const path = folder(context, Object.fromEntries(files));
+  const { code, out } = await maesh(['check', '-f', path]);
+  assert.equal(code, 1);
+  const places = names
+    .slice(0, 10)
+    .map((name, i) => `    shop/${name} at ${path}/${10 + i}.yaml:6:18`);
+  const block = [
+    '12 Services',
+    '  error: metadata.annotations["maesh.dev/retry-attempts"] is "many"',
+    '    retry-attempts is not a whole number',
+    '    write a whole number from 1 to 10; until then the Service has no retries',
+    ...places,
+    '    and 2 more: -o json has all',
+  ].join('\n');
+  assert.ok(out.includes(`${block}\n\n`), out);
+  const { out: json } = await maesh(['check', '-f', path, '-o', 'json']);
+  assert.equal(JSON.parse(json).errors, 12);
+});
+
 test('maesh check finds the mistakes in annotations of a Service that cannot be used', async (context) => {
   const path = folder(context, { 'web.yaml': BAD_WEB.replace(/ports: .*/, 'ports: 80') });
   const { code, out } = await maesh(['check', '-f', path]);

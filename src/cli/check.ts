@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { MeshError } from '../base/error.ts';
 import { printable, printableJson } from '../base/printable.ts';
 import type { Problem } from '../model/service.ts';
+import { commonOf, groupAlike, nameOf, remedyLines } from './alike.ts';
 import type { CliContext } from './context.ts';
 import { loadManifests } from './load.ts';
 import { addCluster, withoutCluster } from './install-options.ts';
@@ -26,6 +27,9 @@ Examples:
   maesh check -f manifests/*.yaml --strict
   helm template my-chart | maesh check -f -
   maesh check -f manifests -o json | jq '.problems[] | select(.severity == "error")'`;
+
+/** Places of one problem that many objects have; `-o json` has all. */
+const PLACES_SHOWN = 10;
 
 const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.defaultMode];
 
@@ -89,25 +93,60 @@ async function checkCluster(command: Command, context: CliContext): Promise<numb
   }
 }
 
-/** One block per object, in order of first appearance. */
+/** One block per object, in order of first appearance; of what is alike in many objects, one for them all. */
 function blocksOf(problems: readonly Problem[], isColored: boolean): readonly string[] {
+  const blocks: string[][] = [];
   const byObject = new Map<string, string[]>();
-  for (const problem of problems) {
-    const lines = byObject.get(problem.object) ?? [printable(problem.object)];
+  for (const [problem, alike] of groupAlike(problems)) {
+    if (alike.length > 1) {
+      blocks.push([...alikeBlock(alike, isColored)]);
+      continue;
+    }
+    let lines = byObject.get(problem.object);
+    if (lines === undefined) {
+      lines = [printable(problem.object)];
+      byObject.set(problem.object, lines);
+      blocks.push(lines);
+    }
     lines.push(...blockLines(problem, isColored));
-    byObject.set(problem.object, lines);
   }
-  return [...byObject.values()].map((lines) => lines.join('\n'));
+  return blocks.map((lines) => lines.join('\n'));
 }
 
 function blockLines(problem: Problem, isColored: boolean): readonly string[] {
-  const { severity, field, value, message, remedy, location } = problem;
+  const { message, remedy } = problem;
+  const below = [...linesOf(message), ...(remedy === '' ? [] : linesOf(remedy))];
+  return [blockHead(problem, isColored), ...below.map((line) => `    ${line}`)];
+}
+
+function blockHead(problem: Omit<Problem, 'object' | 'ref'>, isColored: boolean): string {
+  const { severity, field, location } = problem;
   const place = location === '' ? '' : ` at ${location}`;
   const what = field === '' ? '' : `: ${field}`;
-  const found = value === '' ? '' : ` is "${value}"`;
-  const head = `  ${severityWord(severity, isColored).trimEnd()}${printable(`${place}${what}${found}`)}`;
-  const below = [...linesOf(message), ...(remedy === '' ? [] : linesOf(remedy))];
-  return [head, ...below.map((line) => `    ${line}`)];
+  return `  ${severityWord(severity, isColored).trimEnd()}${printable(`${place}${what}${foundIn(problem)}`)}`;
+}
+
+function foundIn({ value }: Pick<Problem, 'value'>): string {
+  return value === '' ? '' : ` is "${value}"`;
+}
+
+/** Each of them with its place, and its value where they differ. */
+function alikeBlock(alike: readonly Problem[], isColored: boolean): readonly string[] {
+  const [first] = alike;
+  if (first === undefined) return [];
+  const { object, value } = commonOf(alike);
+  const each = alike.slice(0, PLACES_SHOWN).map((problem) => {
+    const place = problem.location === '' ? '' : ` at ${problem.location}`;
+    return printable(`${nameOf(problem)}${place}${value === '' ? foundIn(problem) : ''}`);
+  });
+  const left = alike.length - each.length;
+  const more = left > 0 ? [`and ${left} more: -o json has all`] : [];
+  const below = [...linesOf(first.message), ...remedyLines(alike), ...each, ...more];
+  return [
+    object,
+    blockHead({ ...first, value, location: '' }, isColored),
+    ...below.map((line) => `    ${line}`),
+  ];
 }
 
 function summaryOf(problems: readonly Problem[], services: number): string {

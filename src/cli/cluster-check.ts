@@ -4,11 +4,12 @@ import type { Command } from 'commander';
 
 import { MeshError } from '../base/error.ts';
 import { printable, printableJson } from '../base/printable.ts';
-import { type Finding, isFlaw, isUnknown } from '../install/check/finding.ts';
+import { type Finding, type Flaw, isFlaw, isUnknown } from '../install/check/finding.ts';
 import { waitUntil } from '../install/wait.ts';
 import { EXIT_OK, EXIT_UNKNOWN, type CliContext } from './context.ts';
 import { withCluster, type Cluster } from './install-options.ts';
 import { isJson } from './output.ts';
+import { ALIKE_SHOWN, alikeLines, groupAlike } from './alike.ts';
 import {
   countProblems,
   exitCodeOf,
@@ -119,37 +120,43 @@ export function printFindings(
   return code === EXIT_OK && problems.some(isUnknown) ? EXIT_UNKNOWN : code;
 }
 
-/** A line for each finding, what to do below it, and the sum. */
+/** A line for each finding, what to do below it, and the sum. What is alike of many objects is one finding. */
 export function textOf(findings: readonly Finding[], isColored: boolean): string {
   const width = Math.max(...findings.map(({ topic }) => topic.length));
+  const problems = findings.filter(isFlaw);
+  const groups = groupAlike(problems);
   const shown = new Map<string, number>();
   let hidden = 0;
+  let isCut = false;
   /** Whether there is room for one more of this name; counts it. */
   const fits = (name: string, most: number): boolean => {
     const nth = (shown.get(name) ?? 0) + 1;
     shown.set(name, nth);
     return nth <= most;
   };
+  const isShown = ({ topic, object }: Flaw, count: number): boolean =>
+    (count > 1 || object === '' || fits(`${topic} ${object}`, OBJECT_SHOWN_MAX)) &&
+    fits(topic, SHOWN_MAX);
   const lines = findings.flatMap((finding) => {
     const { severity, topic } = finding;
-    const object = isFlaw(finding) ? finding.object : '';
-    const isShown =
-      (object === '' || fits(`${topic} ${object}`, OBJECT_SHOWN_MAX)) && fits(topic, SHOWN_MAX);
-    if (!isShown) {
-      hidden++;
+    const alike = isFlaw(finding) ? groups.get(finding) : [];
+    // Told with the first one of its kind.
+    if (alike === undefined) return [];
+    if (isFlaw(finding) && !isShown(finding, alike.length)) {
+      hidden += alike.length;
       return [];
     }
-    const texts = isFlaw(finding) ? problemLines(finding) : linesOf(finding.message);
+    isCut ||= alike.length > ALIKE_SHOWN;
+    const texts = isFlaw(finding) ? alikeLines(alike) : linesOf(finding.message);
     const margin = ' '.repeat(severityWord(severity, false).length + width + 4);
     const [first = '', ...rest] = texts.flatMap((line) => wrapped(line, margin));
     const head = `${severityWord(severity, isColored)}  ${printable(topic).padEnd(width)}  `;
     return [head + first.slice(margin.length), ...rest];
   });
-  const more = hidden === 0 ? [] : [`and ${hidden} more: maesh check -o json`];
-  const problems = findings.filter(isFlaw);
+  const more = hidden > 0 ? `and ${hidden} more` : isCut ? 'all of them' : '';
   return [
     ...lines,
-    ...more,
+    ...(more === '' ? [] : [`${more}: maesh check -o json`]),
     '',
     problems.length === 0 ? 'No problems found' : tally(problems),
   ].join('\n');

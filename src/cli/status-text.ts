@@ -4,7 +4,8 @@ import type { AgentRow, ClusterStatus, ControllerRow } from '../install/status.t
 import type { Unknown } from '../install/unknown.ts';
 import type { Problem } from '../model/service.ts';
 import { figuresLine, UNKNOWN } from './figures-text.ts';
-import { plural, problemLines, severityWord, tally } from './problem-text.ts';
+import { ALIKE_SHOWN, alikeLines, groupAlike } from './alike.ts';
+import { plural, severityWord, tally } from './problem-text.ts';
 import { BELOW_LABEL, cell, type Cell, labelled, right, tableLines, wrapped } from './table.ts';
 
 /** Problems that are shown; `-o json` has all. */
@@ -111,10 +112,12 @@ function problemsText(
 ): readonly string[] {
   const rest = unknown.length === 0 ? '' : ' known; some parts could not be checked';
   if (problems.length === 0) return [`Problems: none${rest}`];
-  const lines = problems.slice(0, PROBLEMS_SHOWN).flatMap((problem) => {
-    const [first = '', ...more] = problemLines(problem);
-    const margin = ' '.repeat(severityWord(problem.severity, false).length + 3);
-    const head = `  ${severityWord(problem.severity, isColored)} `;
+  const groups = [...groupAlike(problems).values()];
+  const lines = groups.slice(0, PROBLEMS_SHOWN).flatMap((alike) => {
+    const severity = alike[0]?.severity ?? 'error';
+    const [first = '', ...more] = alikeLines(alike);
+    const margin = ' '.repeat(severityWord(severity, false).length + 3);
+    const head = `  ${severityWord(severity, isColored)} `;
     const [top = '', ...below] = wrapped(first, margin);
     return [
       head + top.slice(margin.length),
@@ -122,11 +125,13 @@ function problemsText(
       ...more.flatMap((line) => wrapped(line, margin)),
     ];
   });
-  const left = problems.length - PROBLEMS_SHOWN;
+  const left = groups.slice(PROBLEMS_SHOWN).reduce((sum, alike) => sum + alike.length, 0);
+  const isCut = groups.some(({ length }) => length > ALIKE_SHOWN);
+  const hidden = left > 0 ? `and ${left} more` : isCut ? 'all of them' : '';
   return [
     `Problems: ${tally(problems)}${rest}`,
     ...lines,
-    ...(left > 0 ? [`  and ${left} more: maesh status -o json`] : []),
+    ...(hidden === '' ? [] : [`  ${hidden}: maesh status -o json`]),
   ];
 }
 
