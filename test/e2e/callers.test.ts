@@ -7,6 +7,7 @@ import { call, seen } from './support/call.ts';
 import { EndpointServer } from './support/endpoint.ts';
 import { endpoints, Folder, pod, service } from './support/manifests.ts';
 import { maesh, Mesh } from './support/mesh.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const folder = new Folder();
 const servers: EndpointServer[] = [];
@@ -66,7 +67,7 @@ before(async () => {
     pod('s/client', '127.1.0.5', { node: 'n1' }),
     pod('s/stranger', '127.1.0.6', { node: 'n3' }),
   );
-  mesh = await Mesh.start({ paths: [folder.path], cidr: '127.81.0.0/24' });
+  mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr });
 });
 
 after(async () => {

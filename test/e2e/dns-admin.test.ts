@@ -8,6 +8,7 @@ import { endpoints, Folder, service } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
 import { call } from './support/call.ts';
 import { until } from './support/until.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const folder = new Folder();
 let mesh: Mesh;
@@ -18,7 +19,7 @@ before(async () => {
   server = await EndpointServer.start('web', '127.1.82.1');
   folder.put('all.yaml', service('shop/web', 20_080), endpoints('shop/web', [server]));
   const flags = ['--domain', 'maesh', '--domain', 'corp.example', '--dns-ttl', '7s'];
-  mesh = await Mesh.start({ paths: [folder.path], cidr: '127.82.0.0/24', flags });
+  mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, flags });
   address = await mesh.addressOf('shop/web');
 });
 
@@ -83,7 +84,7 @@ test('the admin server answers every path that it documents', async () => {
 test('the admin server listens on loopback only unless told otherwise', async () => {
   const refused = new Mesh({
     paths: [folder.path],
-    cidr: '127.82.1.0/24',
+    cidr: ownRange().cidr,
     bare: true,
     flags: ['--admin', '0.0.0.0:0', '--dns', 'off', '--threads', '1'],
   });

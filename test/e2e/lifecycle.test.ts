@@ -12,6 +12,7 @@ import { Mesh, type MeshOptions } from './support/mesh.ts';
 import { queryDns } from '../support/dns-query.ts';
 import { skipWithoutPrograms } from '../support/programs.ts';
 import { until } from './support/until.ts';
+import { ownRange, rangesOf } from '../support/ranges.ts';
 
 const folder = new Folder();
 let slow: EndpointServer;
@@ -31,10 +32,9 @@ after(() => {
   folder.remove();
 });
 
-let subnet = 0;
-/** A range that no other mesh of this file uses. */
+/** On a range that no other mesh uses. */
 function options(more: Partial<MeshOptions> = {}): MeshOptions {
-  return { paths: [folder.path], cidr: `127.83.${subnet++}.0/24`, ...more };
+  return { paths: [folder.path], cidr: ownRange().cidr, ...more };
 }
 
 /** Takes a port; ends with the test. */
@@ -156,12 +156,12 @@ test('a second signal does not wait for the drain and says so', async () => {
 });
 
 test('a Service port that is taken is a problem with a way out, and is served once it is free', async (t) => {
-  const first = await Mesh.start(options());
+  const same = options();
+  const first = await Mesh.start(same);
   const address = await first.addressOf('s/web');
   await first.stop();
-  subnet--;
   const other = await take(t, address, 20_001);
-  const mesh = await Mesh.start(options());
+  const mesh = await Mesh.start(same);
   t.after(() => mesh.stop());
   assert.equal(await mesh.status('/readyz'), 503);
   const [problem] = await mesh.problems();
@@ -293,7 +293,7 @@ test('--default-mode and --acl are accepted', async (t) => {
 test('a Service port that is taken costs that port, and never the readiness of the mesh', async (t) => {
   const manifests = new Folder();
   t.after(() => manifests.remove());
-  const cidr = `127.83.${subnet++}.0/24`;
+  const { cidr } = ownRange();
   const metric = (key: string): string => `maesh_listen_failures{service="${key}"}`;
   manifests.put('a.yaml', service('s/first', 20_041), service('s/second', 20_042));
   const probe = new Mesh({ paths: [manifests.path], cidr });
@@ -325,11 +325,11 @@ test('a Service port that is taken costs that port, and never the readiness of t
 
 test('a second mesh on addresses that overlap refuses and names the first, unless it takes over', async (t) => {
   if (!existsSync('/proc/net/unix')) return t.skip('needs the list of sockets that Linux has');
-  const cidr = `127.83.${subnet++}.0/24`;
+  const { cidr } = ownRange();
   const first = new Mesh({ paths: [folder.path], cidr });
   t.after(() => first.stop('SIGKILL'));
   await first.ready();
-  for (const overlapping of [cidr, '127.83.0.0/16']) {
+  for (const overlapping of [cidr, rangesOf(process.pid)]) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const sentence = await refusal(new Mesh({ paths: [folder.path], cidr: overlapping }));
     assert.match(

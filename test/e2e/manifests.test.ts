@@ -9,8 +9,9 @@ import { EndpointServer } from './support/endpoint.ts';
 import { endpoints, Folder, pod, service } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
 import { until } from './support/until.ts';
+import { ownRange } from '../support/ranges.ts';
 
-const CIDR = '127.80.0.0/24';
+const CIDR = ownRange().cidr;
 const folder = new Folder();
 const servers: EndpointServer[] = [];
 let mesh: Mesh;
@@ -231,7 +232,7 @@ test('each Service keeps its address through restarts and whatever the order of 
   const list = new Folder();
   const addresses = async (order: readonly string[]): Promise<unknown> => {
     list.put('all.yaml', ...order.map((key) => service(key, 20_020)));
-    const other = await Mesh.start({ paths: [list.path], cidr: '127.80.1.0/24' });
+    const other = await Mesh.start({ paths: [list.path], cidr: ownRange().cidr });
     try {
       const { services } = await other.json<{ services: { key: string; address: string }[] }>(
         '/api/services',

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import { Folder, service } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
 import { until } from './support/until.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const options = { skip: process.platform === 'linux' ? false : 'reads /proc, which Linux has' };
 const folder = new Folder();
@@ -16,8 +17,8 @@ before(() => {
 
 after(() => folder.remove());
 
-async function start(subnet: number, env: Readonly<Record<string, string>> = {}): Promise<Mesh> {
-  const mesh = new Mesh({ paths: [folder.path], cidr: `127.84.${subnet}.0/24`, env });
+async function start(env: Readonly<Record<string, string>> = {}): Promise<Mesh> {
+  const mesh = new Mesh({ paths: [folder.path], cidr: ownRange().cidr, env });
   await mesh.ready();
   return mesh;
 }
@@ -54,7 +55,7 @@ async function settled(mesh: Mesh): Promise<void> {
 }
 
 test('SIGUSR1 opens no debugger and changes nothing', options, async (t) => {
-  const mesh = await start(1);
+  const mesh = await start();
   t.after(() => mesh.stop());
   const before = listening(pidOf(mesh));
   assert.equal(before.length, 3, 'admin API, DNS, and the one Service');
@@ -66,9 +67,9 @@ test('SIGUSR1 opens no debugger and changes nothing', options, async (t) => {
   assert.doesNotMatch(mesh.stderr, /Debugger/);
 });
 
-for (const [index, flag] of ['--inspect=0', '--inspect-brk=0', '--inspect-wait=0'].entries()) {
+for (const flag of ['--inspect=0', '--inspect-brk=0', '--inspect-wait=0']) {
   test(`NODE_OPTIONS=${flag} opens no debugger`, options, async (t) => {
-    const mesh = await start(2 + index, { NODE_OPTIONS: flag });
+    const mesh = await start({ NODE_OPTIONS: flag });
     t.after(() => mesh.stop());
     assert.equal(listening(pidOf(mesh)).length, 3);
     assert.doesNotMatch(mesh.stderr, /Debugger/);
@@ -79,7 +80,7 @@ test('a warning of the runtime is a line of the log', options, async (t) => {
   const warn = 'setTimeout(() => process.emitWarning("two\\nlines"), 1)';
   const mesh = new Mesh({
     paths: [folder.path],
-    cidr: '127.84.7.0/24',
+    cidr: ownRange().cidr,
     env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(warn)}` },
     flags: ['--log-format', 'json'],
   });
@@ -90,7 +91,7 @@ test('a warning of the runtime is a line of the log', options, async (t) => {
 });
 
 test('a crash leaves no core dump and no report behind', options, async (t) => {
-  const mesh = await start(5);
+  const mesh = await start();
   t.after(() => mesh.stop());
   const limits = readFileSync(`/proc/${pidOf(mesh)}/limits`, 'latin1');
   const [, soft = '', hard = ''] =
@@ -104,7 +105,7 @@ test('a crash leaves no core dump and no report behind', options, async (t) => {
 
 test('a log that cannot be written does not end the mesh', options, async (t) => {
   const prefix = ['sh', '-c', 'exec "$@" 2>/dev/full', 'sh'];
-  const mesh = new Mesh({ paths: [folder.path], cidr: '127.84.6.0/24', prefix });
+  const mesh = new Mesh({ paths: [folder.path], cidr: ownRange().cidr, prefix });
   t.after(() => mesh.stop());
   await mesh.ready();
   folder.write('broken.yaml', 'kind: [');

@@ -10,6 +10,7 @@ import { EndpointServer } from './support/endpoint.ts';
 import { endpoints, Folder, service } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
 import { until } from './support/until.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const ATTACKER = '127.1.87.100';
 const OTHER = '127.1.87.101';
@@ -32,7 +33,7 @@ async function setUp(
   const annotations = { 'maesh.dev/eject-consecutive-failures': '1' };
   folder.put('all.yaml', service('s/web', PORT, { annotations }), endpoints('s/web', [server]));
   const { flags = [], prefix = [] } = options;
-  const cidr = `127.87.${index}.0/24`;
+  const { cidr } = ownRange();
   const mesh = await Mesh.start({ paths: [folder.path], cidr, flags, prefix });
   t.after(async () => {
     await mesh.stop('SIGKILL');

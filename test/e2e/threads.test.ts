@@ -12,6 +12,7 @@ import { InProcess } from './support/in-process.ts';
 import { endpoints, Folder, service } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
 import { until } from './support/until.ts';
+import { ownRange } from '../support/ranges.ts';
 
 async function setUp(t: TestContext, endpointAddress: string): Promise<Folder> {
   const server = await EndpointServer.start('web', endpointAddress);
@@ -26,7 +27,7 @@ async function setUp(t: TestContext, endpointAddress: string): Promise<Folder> {
 
 test('--threads 3 shares every port between three threads', async (t) => {
   const folder = await setUp(t, '127.1.84.1');
-  const mesh = await Mesh.start({ paths: [folder.path], cidr: '127.84.0.0/24', threads: 3 });
+  const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 3 });
   t.after(() => mesh.stop());
   const { threads } = await mesh.json<{ threads: { state: string; listeners: number }[] }>(
     '/api/threads',
@@ -41,7 +42,7 @@ test('--threads 3 shares every port between three threads', async (t) => {
 
 test('connections spread over the threads, and one that dies is replaced while the others go on', async (t) => {
   const folder = await setUp(t, '127.1.84.2');
-  const mesh = await InProcess.start({ paths: [folder.path], cidr: '127.84.1.0/24', threads: 3 });
+  const mesh = await InProcess.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 3 });
   t.after(() => mesh.stop());
   const address = mesh.addressOf('s/web');
   const open: net.Socket[] = [];
@@ -108,7 +109,7 @@ function threadsOf(pid: number): { name: string; nice: number; slice: number | u
 
 test('the other threads of the process yield to those of the proxy', async (t) => {
   const folder = await setUp(t, '127.1.84.6');
-  const mesh = await Mesh.start({ paths: [folder.path], cidr: '127.84.6.0/24', threads: 2 });
+  const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(() => mesh.stop());
   const threads = threadsOf(mesh.child.pid ?? 0);
   const isProxy = ({ name }: { name: string }): boolean => name.startsWith('proxy-');

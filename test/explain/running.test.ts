@@ -9,8 +9,10 @@ import { EndpointServer } from '../e2e/support/endpoint.ts';
 import { endpoints, Folder, pod, service } from '../e2e/support/manifests.ts';
 import { maesh, Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
+const CIDR = ownRange().cidr;
 const CALLER = '127.1.85.5';
 const folder = new Folder();
 let alive: EndpointServer;
@@ -38,7 +40,7 @@ before(async () => {
     endpoints('s/broken', [dead]),
     pod('s/client', CALLER),
   );
-  mesh = await Mesh.start({ paths: [folder.path], cidr: '127.85.0.0/24' });
+  mesh = await Mesh.start({ paths: [folder.path], cidr: CIDR });
 });
 
 after(async () => {
@@ -114,7 +116,7 @@ test('an open breaker is explained as the answer that callers get', async () => 
 test('manifests and the mesh that runs them are explained alike, but for what is known of the present', async () => {
   const url = `http://half.s.maesh:${PORT}/x`;
   const { said } = await ask(url);
-  const flags = ['-f', folder.path, '--service-cidr', '127.85.0.0/24', '--from', 's/client'];
+  const flags = ['-f', folder.path, '--service-cidr', CIDR, '--from', 's/client'];
   const { stdout } = await maesh(['explain', url, ...flags, '-o', 'json']);
   const still = JSON.parse(stdout) as Explanation;
   for (const part of ['request', 'caller', 'service', 'routes', 'policies'] as const) {

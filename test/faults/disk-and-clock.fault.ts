@@ -11,9 +11,9 @@ import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh, run } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
-let group = 0;
 
 /** A mesh with one Service under load. */
 async function setUp(
@@ -25,15 +25,15 @@ async function setUp(
   },
 ): Promise<{ mesh: Mesh; host: string; folder: Folder; load: LoadProcess }> {
   const { flags = [], env = {}, annotations = {} } = options;
-  const id = group++;
   const folder = new Folder();
   const servers = new EndpointsProcess();
-  const all = [1, 2].map((i) => ({ address: `127.1.94.${id * 10 + i}`, port: 21_004 }));
+  const pods = ownRange();
+  const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_004 }));
   await servers.open(all);
   folder.put('all.yaml', service('s/web', PORT, { annotations }), endpoints('s/web', all));
   const mesh = await Mesh.start({
     paths: [folder.path],
-    cidr: `127.94.${id}.0/24`,
+    cidr: ownRange().cidr,
     threads: 2,
     flags,
     env,

@@ -17,6 +17,7 @@ import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh, run } from '../e2e/support/mesh.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
 import type { Failed } from './support/load.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
 const ROLLS = 5;
@@ -36,10 +37,11 @@ test('no request fails while one mesh takes over from another', async (t) => {
   const lostMax = migrates() ? 0 : ROLLS;
   const folder = new Folder();
   const servers = new EndpointsProcess();
-  const all = [1, 2, 3, 4].map((i) => ({ address: `127.1.92.${i}`, port: 21_002 }));
+  const pods = ownRange();
+  const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_002 }));
   await servers.open(all);
   folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
-  const options = { paths: [folder.path], cidr: '127.92.0.0/24', threads: 2 };
+  const options = { paths: [folder.path], cidr: ownRange().cidr, threads: 2 };
   let mesh = await Mesh.start(options);
   t.after(async () => {
     await mesh.stop();

@@ -15,15 +15,17 @@ import { DISCOVERY_TARGETS } from '../fuzz/discovery.ts';
 import { HTTP1_TARGETS } from '../fuzz/http1.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
 import { Garbage, type Recipe } from './support/garbage.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const SECONDS = Number(process.env['GARBAGE_SECONDS'] ?? 6);
 const SEED = Number(process.env['GARBAGE_SEED'] ?? Date.now() % 1_000_000);
 const PORT = 20_021;
+const RANGE = ownRange();
 
 const QUERIES = [
   { type: 'A', name: 'web.s.maesh' },
   { type: 'ANY', name: 'x'.repeat(60) },
-  { type: 'PTR', name: '1.0.92.127.in-addr.arpa' },
+  { type: 'PTR', name: `${RANGE.host(1).split('.').toReversed().join('.')}.in-addr.arpa` },
 ] as const;
 const DATAGRAMS: Recipe = {
   seeds: QUERIES.map(({ type, name }) =>
@@ -65,10 +67,11 @@ const HANDSHAKES: Recipe = {
 test('garbage at every port of "maesh up" costs nobody else anything', async (t) => {
   const folder = new Folder();
   const servers = new EndpointsProcess();
-  const all = [1, 2].map((i) => ({ address: `127.1.92.${i}`, port: 21_021 }));
+  const pods = ownRange();
+  const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_021 }));
   await servers.open(all);
   folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
-  const mesh = new Mesh({ paths: [folder.path], cidr: '127.92.0.0/24', threads: 2 });
+  const mesh = new Mesh({ paths: [folder.path], cidr: RANGE.cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
     servers.stop();

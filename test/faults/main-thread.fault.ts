@@ -11,6 +11,7 @@ import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
 import { PLACES } from './support/throw-inside.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_031;
 const ANSWERED = 'maesh_requests_total{service="s/web",code_class="2xx"}';
@@ -19,12 +20,13 @@ const PRELOAD = new URL('./support/throw-inside.ts', import.meta.url).href;
 test('what the main thread throws, wherever, loses no request and no part of it', async (t) => {
   const folder = new Folder();
   const servers = new EndpointsProcess();
-  const all = [1, 2].map((i) => ({ address: `127.1.93.${i}`, port: 21_031 }));
+  const pods = ownRange();
+  const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_031 }));
   await servers.open(all);
   folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
   const mesh = new Mesh({
     paths: [folder.path],
-    cidr: '127.93.0.0/24',
+    cidr: ownRange().cidr,
     threads: 2,
     env: { NODE_OPTIONS: `--import=${PRELOAD}` },
   });

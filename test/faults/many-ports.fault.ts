@@ -6,6 +6,7 @@ import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_041;
 const ANSWERED = 'maesh_requests_total{service="s/web",code_class="2xx"}';
@@ -29,10 +30,11 @@ function many(round: number) {
 test('thousands of ports come, change and go while others call: no request fails, and the node stays ready', async (t) => {
   const folder = new Folder();
   const servers = new EndpointsProcess();
-  const all = [1, 2].map((i) => ({ address: `127.1.94.${i}`, port: 21_041 }));
+  const pods = ownRange();
+  const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_041 }));
   await servers.open(all);
   folder.put('web.yaml', service('s/web', PORT), endpoints('s/web', all));
-  const mesh = await Mesh.start({ paths: [folder.path], cidr: '127.94.0.0/24', threads: 2 });
+  const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
     servers.stop();

@@ -11,8 +11,10 @@ import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { LoadProcess, show, showFailed } from './support/children.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
+const PODS = ownRange();
 const folder = new Folder();
 const stops: (() => void)[] = [];
 const addresses = new Map<string, string>();
@@ -43,17 +45,17 @@ function raw(
 }
 
 before(async () => {
-  const good = await EndpointServer.start('good', '127.1.93.1');
+  const good = await EndpointServer.start('good', PODS.host(1));
   stops.push(() => good.stop());
-  const dies = await raw('127.1.93.2', (socket) => {
+  const dies = await raw(PODS.host(2), (socket) => {
     socket.once('data', () => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf', () =>
         setTimeout(() => socket.resetAndDestroy(), 20),
       );
     });
   });
-  const silent = await raw('127.1.93.3', (socket) => socket.resume());
-  const garbage = await raw('127.1.93.4', (socket) => {
+  const silent = await raw(PODS.host(3), (socket) => socket.resume());
+  const garbage = await raw(PODS.host(4), (socket) => {
     socket.once('data', () => socket.end('\u0000\u0001garbage HTTP/9.9 \r\r\n\n\r\n'));
   });
   const keep = { 'maesh.dev/eject-consecutive-failures': '0' };
@@ -79,7 +81,7 @@ before(async () => {
   );
   mesh = await Mesh.start({
     paths: [folder.path],
-    cidr: '127.93.0.0/24',
+    cidr: ownRange().cidr,
     threads: 2,
     flags: ['--head-timeout', '2s'],
   });
@@ -202,7 +204,7 @@ test('9,000 idle connections cost little memory and nobody else', async (t) => {
   // Each has a descriptor and is owed one for a dial on either thread: of 20,000, more would be too many.
   const COUNT = 9_000;
   // A fresh one: memory that earlier tests have left free would hide what this takes.
-  const fresh = await Mesh.start({ paths: [folder.path], cidr: '127.93.1.0/24', threads: 2 });
+  const fresh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   stops.push(() => void fresh.stop());
   const host = await fresh.addressOf('s/good');
   const warm = new LoadProcess({ host, port: PORT, keepAlive: 8, newPerSecond: 50, thinkMs: 0 });

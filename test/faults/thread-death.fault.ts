@@ -7,6 +7,7 @@ import { InProcess } from '../e2e/support/in-process.ts';
 import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const THREADS = 3;
 const PORT = 20_001;
@@ -19,10 +20,11 @@ const DEATH_MS = 250;
 test('when a thread dies nothing fails but its own open connections', async (t) => {
   const folder = new Folder();
   const servers = new EndpointsProcess();
-  const all = [1, 2, 3, 4].map((i) => ({ address: `127.1.91.${i}`, port: 21_001 }));
+  const pods = ownRange();
+  const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_001 }));
   await servers.open(all);
   folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
-  const mesh = await InProcess.start({ paths: [folder.path], cidr: '127.91.0.0/24', threads: 3 });
+  const mesh = await InProcess.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 3 });
   t.after(async () => {
     await mesh.stop();
     servers.stop();

@@ -6,11 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const SECONDS = 25;
 const ENDPOINTS = 100;
 const PORT = 20_001;
 const ENDPOINT_PORT = 21_000;
+const PODS = ownRange();
 /** An endpoint that left the manifests goes on for this long, as a Pod does that shuts down. */
 const GRACE_MS = 500;
 
@@ -30,7 +32,7 @@ function slice(index: number, present: boolean) {
 }
 
 function addressOf(index: number): string {
-  return `127.1.90.${index + 1}`;
+  return PODS.host(index + 1);
 }
 
 /** Alternates between settings, none of which lets a failure be tried again. */
@@ -55,7 +57,7 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
   );
   folder.put('service.yaml', service('s/web', PORT, settings(0)));
   for (const i of indexes) folder.put(`slice-${i}.yaml`, slice(i, present[i] === true));
-  const mesh = await Mesh.start({ paths: [folder.path], cidr: '127.90.0.0/24', threads: 2 });
+  const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
     servers.stop();
