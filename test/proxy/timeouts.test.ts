@@ -6,7 +6,8 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies, RetryPolicy, TimeoutPolicy } from '../../src/model/policy.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
-import { blackHole, eventually, RawEndpoint, settled, type Wire } from '../support/wire.ts';
+import { readSome } from '../support/slow-reader.ts';
+import { blackHole, eventually, RawEndpoint, settled } from '../support/wire.ts';
 
 function policies(
   timeouts: Partial<TimeoutPolicy>,
@@ -187,16 +188,6 @@ test('a connection that never stands is tried elsewhere, without any policy', as
   assert(proxy.endpointFigure(service, hole, ENDPOINT_OWN.timeouts) > 0);
   assert.equal(proxy.requests(service, 2), callers.length);
 });
-
-/** Lets a paused reader take so many bytes, then looks what the proxy makes of `ms` more. */
-async function readSome(wire: Wire, bytes: number): Promise<void> {
-  const goal = wire.bytesReceived + bytes;
-  wire.socket.resume();
-  await eventually(() => wire.bytesReceived >= goal, 'some bytes');
-  wire.socket.pause();
-  // The acknowledgements are on their way on the loopback interface.
-  await new Promise((resolve) => setImmediate(resolve));
-}
 
 const MUCH = 64 << 20;
 const STEPS = 12;

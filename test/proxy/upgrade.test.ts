@@ -7,6 +7,7 @@ import { ENDPOINT_OWN, SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/
 import { BREAKER_CLOSED } from '../../src/proxy/policy/breaker.ts';
 import { exampleBreaker } from '../support/model.ts';
 import { freshAddress, GET, OK, proxyFor, type ProxyOptions } from '../support/proxy.ts';
+import { readSome } from '../support/slow-reader.ts';
 import { CONNECTION_BYTES } from '../../src/proxy/net/caller-room.ts';
 import { HIGH_WATER_BYTES } from '../../src/proxy/net/socket.ts';
 import { eventually, RawEndpoint, settled } from '../support/wire.ts';
@@ -124,15 +125,10 @@ test('a tunnel with a slow and steady reader is not idle', async (t) => {
   wire.write(Buffer.alloc(32 << 20, 1));
   await settled(() => 1 + caller.socket.bytesRead);
   for (let step = 0; step < 8; step++) {
-    // oxlint-disable no-await-in-loop -- one after the other
-    const goal = caller.bytesReceived + 200_000;
-    caller.socket.resume();
-    await eventually(() => caller.bytesReceived >= goal, 'some bytes');
-    caller.socket.pause();
-    await new Promise((resolve) => setImmediate(resolve));
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await readSome(caller, 200_000);
     proxy.advance(800);
     assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 0, `step ${step}`);
-    // oxlint-enable no-await-in-loop
   }
   await settled(() => 1 + caller.socket.bytesRead);
   proxy.advance(2_500);
