@@ -188,15 +188,18 @@ export class LiveMesh {
 
   async stop(): Promise<void> {
     this.callers.close();
-    await this.apply([]);
-    for (let i = 0; this.#context.callerConnections > 0; i++) {
-      assert.ok(i < 2_000, 'callers are still connected');
-      this.clock.advance(20);
-      // oxlint-disable-next-line no-await-in-loop -- until all closes arrived
-      await new Promise((resolve) => setTimeout(resolve, 1));
+    try {
+      await this.apply([]);
+      for (let i = 0; this.#context.callerConnections > 0; i++) {
+        assert.ok(i < 2_000, 'callers are still connected');
+        this.clock.advance(20);
+        // oxlint-disable-next-line no-await-in-loop -- until all closes arrived
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    } finally {
+      this.#governor.stop();
+      this.#context.wheel.stop();
     }
-    this.#governor.stop();
-    this.#context.wheel.stop();
   }
 
   /**

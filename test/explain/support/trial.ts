@@ -45,8 +45,19 @@ export class Trial {
 
   /** Asks and calls one mesh some dozen times. The same seed gives the same mesh and requests. */
   async run(seed: number): Promise<void> {
-    const dice = new Dice(seed);
     const live = new LiveMesh(seed, this.#endpoints);
+    try {
+      await this.#askAll(seed, live);
+    } catch (error) {
+      // What is left of the mesh would keep the process alive, and nobody would see the error.
+      await live.stop().catch(() => undefined);
+      throw error;
+    }
+    await live.stop();
+  }
+
+  async #askAll(seed: number, live: LiveMesh): Promise<void> {
+    const dice = new Dice(seed);
     let objects = randomObjects(dice, this.#endpoints.port);
     await live.apply(objects, reroute(dice));
     this.#sicken(dice);
@@ -60,7 +71,6 @@ export class Trial {
       // oxlint-disable-next-line no-await-in-loop -- one request after the other
       await this.#ask(dice, live, `mesh ${seed}, request ${i}`);
     }
-    await live.stop();
   }
 
   #sicken(dice: Dice): void {
