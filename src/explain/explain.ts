@@ -3,6 +3,7 @@
 import { hash32 } from '../base/hash.ts';
 import type { Doubt, Identity } from '../model/endpoint.ts';
 import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http/admit.ts';
+import { keptOf } from '../proxy/http/crowd.ts';
 import { PathView } from '../proxy/head/path-view.ts';
 import type { HeadLimits } from '../proxy/head/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
@@ -133,8 +134,10 @@ function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState
 function enterService(story: Story, state: ServiceState): boolean {
   const { words, w } = state.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] ?? 0;
-  const max = count(state.service.policies.limits.requestsInFlight, 'request');
-  const text = `Service ${state.service.key}, ${inFlight} of at most ${max} in flight`;
+  const limit = state.service.policies.limits.requestsInFlight;
+  const isCrowded = inFlight + 1 > limit - keptOf(limit);
+  const shared = isCrowded ? '; callers with more than an equal share may get 503 overloaded' : '';
+  const text = `Service ${state.service.key}, ${inFlight} of at most ${count(limit, 'request')} in flight${shared}`;
   const isFull = isOverloaded(state, inFlight + 1);
   story.tell('service', isFull ? 'ended' : 'passed', text);
   if (isFull) story.answer('overloaded', 1);

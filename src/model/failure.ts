@@ -170,7 +170,8 @@ export const FAILURES = {
     grpc: 'UNAVAILABLE',
     connection: 'kept',
     blames: 'policy',
-    cause: 'the proxy is at its limit of connections or waiting requests',
+    cause:
+      'the Service has as many requests in flight from this node as it may, or this caller has more than its share of them',
   },
   connect_failed: {
     status: 502,

@@ -118,3 +118,16 @@ test('in a cluster, where listeners are on proxy ports, a call is reached by its
     ],
   );
 });
+
+test('that a Service is nearly at its limit of requests in flight is said, with what it means', () => {
+  const limits = { ...DEFAULT_POLICIES.limits, requestsInFlight: 8 };
+  const service = (inFlight: number): string => {
+    const said = explained({ limits }, { inFlight });
+    return said.phases.find(({ name }) => name === 'service')?.text ?? '';
+  };
+  assert.equal(service(6), 'Service shop/web, 6 of at most 8 requests in flight');
+  assert.equal(
+    service(7),
+    'Service shop/web, 7 of at most 8 requests in flight; callers with more than an equal share may get 503 overloaded',
+  );
+});

@@ -6,7 +6,7 @@ import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { LimitPolicy } from '../../src/model/policy.ts';
 import { SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
-import { eventually, RawEndpoint } from '../support/wire.ts';
+import { eventually, RawEndpoint, type Wire } from '../support/wire.ts';
 
 function limits(more: Partial<LimitPolicy>): { limits: LimitPolicy } {
   return { limits: { ...DEFAULT_POLICIES.limits, ...more } };
@@ -138,6 +138,50 @@ test('a body beyond the limit gets 413: announced at once, else when it is seen'
   fresh.write(OK);
   await right.until('ok');
   assert.equal(proxy.failures(service, 'body_too_large'), 2);
+});
+
+test('a caller that holds all requests in flight of a Service makes room for another one', async (t) => {
+  const held: Wire[] = [];
+  const endpoint = await RawEndpoint.listen(t, freshAddress(), async (wire) => {
+    // oxlint-disable-next-line no-await-in-loop -- one request after the other
+    while ((await wire.head()) !== '') held.push(wire);
+  });
+  const { proxy, service } = await proxyFor(t, [endpoint], {
+    policies: limits({ requestsInFlight: 4 }),
+    manual: true,
+  });
+  const [greedy, other] = [freshAddress(), freshAddress()];
+  /** Whether a request, on a connection of its own, stays. */
+  const stays = async (from: string): Promise<boolean> => {
+    const before = held.length;
+    const caller = await proxy.call(service, from);
+    caller.write(GET);
+    const isRefused = (): boolean => caller.pending.includes('maesh: overloaded');
+    await eventually(() => isRefused() || held.length > before, 'an answer or a try');
+    return !isRefused();
+  };
+  const endOne = async (): Promise<void> => {
+    const before = proxy.word(service, SERVICE_WORD.inFlight);
+    held.shift()?.write(OK);
+    await eventually(() => proxy.word(service, SERVICE_WORD.inFlight) < before, 'its end');
+  };
+  const seen: string[] = [];
+  for (const step of ['greedy', 'greedy', 'greedy', 'greedy', 'greedy', 'other']) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    seen.push(`${step} ${await stays(step === 'greedy' ? greedy : other)}`);
+  }
+  assert.deepEqual(seen.slice(3), ['greedy true', 'greedy false', 'other false']);
+  await endOne();
+  assert.equal(await stays(greedy), false, 'the last part is kept for the other one');
+  assert.equal(await stays(other), true);
+  await endOne();
+  assert.equal(await stays(other), true, 'up to its share');
+  await endOne();
+  assert.equal(await stays(other), false, 'and no further');
+  assert.equal(await stays(greedy), true);
+  await endOne();
+  proxy.advance(60_001);
+  assert.equal(await stays(greedy), true, 'nobody has come for a minute');
 });
 
 test('requests beyond requestsInFlight get 503 at once', async (t) => {

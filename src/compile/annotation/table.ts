@@ -334,7 +334,7 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
   row('limit-requests-in-flight', 'limits', 'requestsInFlight', {
     type: wholeNumber(1, 10_000_000),
     default: limits.requestsInFlight,
-    text: 'Maximum number of in-flight requests from one node to the Service. Further requests get 503 at once.',
+    text: 'Maximum number of in-flight requests from one node to the Service. Further requests get 503 at once. Callers share it: who has more than an equal share makes room for others first.',
     example: '500',
   }),
   row('limit-idle-connections', 'limits', 'idleConnectionsPerEndpoint', {

@@ -3,6 +3,7 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { BackendState, PickRequest } from '../balance/backend-state.ts';
 import type { ThreadContext } from './context.ts';
+import { keptOf, staysInCrowd } from './crowd.ts';
 import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
 import type { Head } from '../head/head.ts';
@@ -27,7 +28,10 @@ export function admit(
   verdict.route = null;
   const { words, w } = service.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
-  if (isOverloaded(service, inFlight)) return verdict.refuse('overloaded', 0);
+  const limit = service.service.policies.limits.requestsInFlight;
+  const isCrowded = inFlight > limit - keptOf(limit);
+  if (isCrowded && !staysInCrowd(service, inFlight, addressHash, now, context))
+    return verdict.refuse('overloaded', 0);
   if (service.rate !== null) {
     const waitMs =
       service.callers === null

@@ -32,6 +32,8 @@ export const SERVICE_WORD = {
   breakerState: 1,
   /** Retries that may still be sent before the governor's next refill. */
   retryTokens: 2,
+  /** Hash of the source address that has most requests in flight, as of the last time that there were nearly too many; 0 for none. */
+  mostInFlight: 3,
 } as const;
 
 export const SERVICE_FLOAT = {
@@ -39,6 +41,8 @@ export const SERVICE_FLOAT = {
   breakerSinceMs: 0,
   /** When the state ends: an open breaker recovers, a recovering one closes. */
   breakerUntilMs: 1,
+  /** Until when the last part of the requests in flight is kept for those that have few. */
+  keptUntilMs: 2,
 } as const;
 
 /** Theoretical arrival time of the Service's token bucket, in nanoseconds of the clock. */
@@ -114,7 +118,7 @@ export const STATUS_BUCKETS = STATUS_COUNT + 4;
 export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   service: {
     words: 4,
-    floats: 2,
+    floats: 3,
     ticks: 1,
     own: SERVICE_OWN.buckets + SERVICE_BUCKETS,
     slotsPerChunk: 256,

@@ -61,6 +61,7 @@ export const CONNECTION_BYTES = 8_192;
 /** Descriptors that are left to everything else: logs, listeners, the admin API, dials under way on other threads. */
 export const DESCRIPTORS_KEPT = 64;
 const SWEEP_MS = 100;
+const NOBODY: ReadonlySet<Guest> = new Set();
 /** Connections closed in one go, as a part of all: looking for them costs a look at each. */
 const BATCH_PART = 64;
 
@@ -128,6 +129,15 @@ export class CallerRoom implements Expiring {
   /** How often this became of a connection because that ran out. */
   count(scarce: Scarce, standing: (typeof STANDINGS)[number]): number {
     return this.shed[placeOf(scarce, STANDINGS.indexOf(standing))] ?? 0;
+  }
+
+  get threads(): number {
+    return this.#limits.threads;
+  }
+
+  /** Those of one Service on this thread. */
+  guestsOf(service: string): ReadonlySet<Guest> {
+    return this.#services.get(service)?.guests ?? NOBODY;
   }
 
   enter(guest: Guest): void {

@@ -11,6 +11,12 @@ import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
 import { CallerBuckets, compileRate, type Rate } from '../policy/rate-limit.ts';
 
+/** Requests in flight of one Service on this thread, by the hash of their source address. */
+export interface CrowdCount {
+  readonly sources: ReadonlyMap<number, number>;
+  readonly countedMs: number;
+}
+
 /** A Service with its shared figures. Requests read `service` once and keep what they read. */
 export class ServiceState {
   service: Service;
@@ -19,6 +25,8 @@ export class ServiceState {
   callers: CallerBuckets | null = null;
   rate: Rate | null = null;
   sources: SourceTable | null = null;
+  /** Null until it first had nearly as many requests in flight as it may. */
+  crowd: CrowdCount | null = null;
   #sourceMemory: SharedArrayBuffer | null = null;
   #table: SharedArrayBuffer | null = null;
 
