@@ -230,7 +230,7 @@ export const FAILURES = {
     grpc: 'INTERNAL',
     connection: 'kept',
     blames: 'endpoint',
-    cause: 'the response head has more bytes or fields than the limit allows',
+    cause: 'the response head has more bytes than the limit allows',
   },
   try_timeout: {
     status: 504,
