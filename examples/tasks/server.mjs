@@ -18,6 +18,22 @@ async function answer(address, request, response) {
   response.writeHead(status).end(`${status} from ${address}\n`);
 }
 
-for (const address of addresses) {
-  createServer((request, response) => answer(address, request, response)).listen(PORT, address);
+const servers = addresses.map((address) =>
+  createServer((request, response) => answer(address, request, response))
+    .on('error', ({ code, message }) =>
+      giveUp(
+        code === 'EADDRINUSE'
+          ? `Cannot serve ${address}:${PORT}: another process uses it, perhaps an earlier server like this one; end it first`
+          : `Cannot serve ${address}:${PORT}: ${message}`,
+      ),
+    )
+    .listen(PORT, address, () => process.stdout.write(`stand-in: serves ${address}:${PORT}\n`)),
+);
+if (servers.length === 0) giveUp('Give the addresses to serve, such as 127.1.10.1 127.1.10.2');
+
+/** Says in one sentence what is wrong, and ends. */
+function giveUp(sentence) {
+  process.stderr.write(`stand-in: ${sentence}\n`);
+  process.exitCode = 1;
+  for (const server of servers) server.close();
 }

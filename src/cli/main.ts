@@ -7,9 +7,10 @@ import { COMMANDS } from './commands.ts';
 import { EXIT_FAILURE, EXIT_OK, EXIT_USAGE, processContext, type CliContext } from './context.ts';
 
 const EPILOGUE = `
-Start here:
-  maesh up -f examples/shop
-  maesh curl http://web.shop.maesh/
+Start here, in a checkout:
+  npm start                                     a shop with the mesh in front of it, to watch and to break
+  maesh up -f examples/first                    one Service; examples/first/README.md starts its servers
+  maesh curl http://hello.default.maesh:8080/   call it
 
 Exit codes: 0 success, 1 failure or problems found, 2 wrong usage, 3 some parts could not be checked.
 Run "maesh COMMAND --help" for the options of a command, and "maesh -v" for the version.`;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadManifests } from '../../src/cli/load.ts';
+import { maesh } from '../../src/cli/maesh.fixture.ts';
 import { SETTINGS } from '../../src/cli/settings.ts';
 import { ROWS } from '../../src/compile/annotation/table.ts';
 import { FAILURES } from '../../src/model/failure.ts';
@@ -85,6 +86,39 @@ test('what docs/tasks shows of the answers of the mesh is what it answers', () =
     }
   }
   assert.ok(shown >= 4, `${shown} answers found`);
+});
+
+/** Each command of a page with what the page says that it prints, and the manifest above it. */
+function* printed(page: string): Generator<{ command: string; text: string; manifest: string }> {
+  let [command, manifest] = ['', ''];
+  const blocks = readFileSync(join(ROOT, page), 'utf8').matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm);
+  for (const [, language = '', body = ''] of blocks) {
+    if (language === 'yaml') manifest = body;
+    else if (language === '') command = body;
+    else if (language === 'text') yield { command, text: body, manifest };
+  }
+}
+
+test('what docs/tasks shows of a command is no more than the command prints', async (t) => {
+  let [tails, explained] = [0, 0];
+  for (const page of PAGES) {
+    for (const { command, text, manifest } of printed(page)) {
+      const [, last] = /\| tail -(\d+)\n$/.exec(command) ?? [];
+      if (last !== undefined) {
+        tails += 1;
+        assert.equal(text.trimEnd().split('\n').length, Number(last), `${page}: ${command}`);
+      }
+      const [, url] = /^bin\/maesh explain (\S+) -f web\.yaml$/m.exec(command) ?? [];
+      if (url === undefined) continue;
+      explained += 1;
+      const folder = mkdtempSync(join(tmpdir(), 'maesh-tasks-'));
+      t.after(() => rmSync(folder, { recursive: true }));
+      writeFileSync(join(folder, 'web.yaml'), manifest);
+      const { out } = await maesh(['explain', url, '-f', folder]);
+      assert.ok(out.includes(text), `${page}: it prints\n${out}`);
+    }
+  }
+  assert.ok(tails > 0 && explained > 0);
 });
 
 test('the index of docs/tasks has every page', () => {
