@@ -6,9 +6,12 @@ import { type TestContext, test } from 'node:test';
 import { DEFAULT_PROXY_SETTINGS } from '../../model/settings.ts';
 import { openSockets } from './open-sockets.ts';
 import { type DialOwner, type Socket, SOCKET_KINDS, type Sockets } from './socket.ts';
-import { shareMarks } from './system/thread-marks.ts';
+import { openKernel } from './system/kernel.ts';
+import { AF_INET, putAddress } from './system/socket-address.ts';
+import { marksOf, shareMarks } from './system/thread-marks.ts';
 
 const HOST = '127.0.0.1';
+const MSG_OOB = 1;
 /** What `SystemSockets` has lasts as long as the thread. */
 const opened = new Map(
   SOCKET_KINDS.map((sockets) => [
@@ -27,6 +30,7 @@ function contract(name: string, run: (sockets: Sockets, t: TestContext) => Promi
 class End implements DialOwner {
   readonly told: string[] = [];
   #wanted = '';
+  #times = 1;
   #resolve = (): void => undefined;
 
   onConnect(): void {
@@ -61,10 +65,11 @@ class End implements DialOwner {
     throw error;
   }
 
-  /** Resolves when it is told something that begins so. */
-  until(wanted: string): Promise<void> {
-    if (this.told.some((each) => each.startsWith(wanted))) return Promise.resolve();
+  /** Resolves when it was told something that begins so, as often as that. */
+  until(wanted: string, times = 1): Promise<void> {
+    if (this.#count(wanted) >= times) return Promise.resolve();
     this.#wanted = wanted;
+    this.#times = times;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#resolve = resolve;
     return promise;
@@ -72,7 +77,11 @@ class End implements DialOwner {
 
   #tell(what: string): void {
     this.told.push(what);
-    if (this.#wanted !== '' && what.startsWith(this.#wanted)) this.#resolve();
+    if (this.#wanted !== '' && this.#count(this.#wanted) >= this.#times) this.#resolve();
+  }
+
+  #count(wanted: string): number {
+    return this.told.filter((each) => each.startsWith(wanted)).length;
   }
 }
 
@@ -152,3 +161,36 @@ contract(
     assert.deepEqual(callerEnd.told.slice(0, 3), ['connect', 'write failed', 'data 10']);
   },
 );
+
+contract('what stands behind urgent data is read as well, at once', async (sockets, t) => {
+  const { promise, resolve } = Promise.withResolvers<Socket>();
+  const end = new End();
+  const listener = await sockets.listen(
+    { address: HOST, port: 0 },
+    {
+      onAccept: (accepted) => resolve(accepted.adopt(end)),
+      onAcceptFailed: assert.fail,
+    },
+  );
+  const far = openKernel(marksOf(shareMarks()));
+  const fd = far.socket(AF_INET);
+  t.after(() => {
+    far.close(fd);
+    listener.close();
+  });
+  far.connect(fd, putAddress(far.memory, HOST, listener.port));
+  const socket = await promise;
+  t.after(() => socket.destroy());
+  const { functions } = process.getBuiltinModule('node:ffi').dlopen(null, {
+    send: { arguments: ['int32', 'buffer', 'uint64', 'int32'], return: 'int64' },
+  });
+  // All of it is there before anybody reads.
+  for (const [text, flags] of [
+    ['before', 0],
+    ['!', MSG_OOB],
+    ['behind', 0],
+  ] as const)
+    functions.send(fd, Buffer.from(text), BigInt(text.length), flags);
+  await end.until('data 6', 2);
+  assert.deepEqual(end.told, ['data 6', 'data 6']);
+});

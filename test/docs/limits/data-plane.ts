@@ -42,7 +42,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/net/system/event-loop.ts ROUNDS_MAX',
     ],
     [
-      'Events before timers and messages have their turn',
+      'Events and turns of connections before timers and messages have theirs',
       'Timers and messages wait for as long as these events take',
       'proxy/net/system/event-loop.ts WORK_MAX',
     ],

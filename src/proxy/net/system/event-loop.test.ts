@@ -5,7 +5,9 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Accepted, Socket, SocketOwner } from '../socket.ts';
+import { EventLoop, type Watcher } from './event-loop.ts';
 import { openKernel } from './kernel.ts';
+import { ScriptedKernel } from './scripted-kernel.fixture.ts';
 import { listenOn } from './system-listener.ts';
 import { SystemSocket } from './system-socket.ts';
 import { ThreadIo } from './thread-io.ts';
@@ -14,6 +16,7 @@ import { marksOf, shareMarks } from './thread-marks.ts';
 const io = new ThreadIo(openKernel(marksOf(shareMarks())));
 /** Far more than a turn takes, on a machine that does other things as well. */
 const LATE_MS = 150;
+const MANY = 1_000;
 
 /** Sends back what comes. */
 class Echo implements SocketOwner {
@@ -148,4 +151,37 @@ test('a thread without sockets is kept alive by none, and a dial that fails tell
   );
   assert.equal(await closed.promise, 'ECONNREFUSED');
   assert.equal(io.loop.size, 0);
+});
+
+test('many that always have something to do keep the runtime from its turn no longer than a few', () => {
+  const kernel = new ScriptedKernel();
+  let turn: () => void = assert.fail;
+  const loop = new EventLoop(kernel, {
+    plan: (next) => {
+      turn = next;
+      return { ref: () => undefined, unref: () => undefined };
+    },
+    cancel: () => undefined,
+    hold: () => undefined,
+  });
+  // At each look something happens, so that there could always be another one.
+  kernel.wait = () => 1;
+  kernel.eventGeneration = () => 1;
+  let turns = 0;
+  for (let i = 0; i < MANY; i++) {
+    const watcher: Watcher = {
+      descriptor: i,
+      generation: 0,
+      onEvents: assert.fail,
+      onTurn: () => {
+        turns++;
+        loop.later(watcher);
+      },
+    };
+    loop.later(watcher);
+  }
+  for (let i = 1; i <= 3; i++) {
+    turn();
+    assert(turns <= 2 * MANY * i, `${turns} turns for ${MANY} connections`);
+  }
 });

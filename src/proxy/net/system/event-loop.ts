@@ -21,7 +21,7 @@ export interface Watcher {
 
 /** Looks at the kernel between two visits of the runtime: its timers are late by what these take at most. */
 const ROUNDS_MAX = 8;
-/** Events between two visits. */
+/** Events and turns between two visits. */
 const WORK_MAX = 512;
 /** A wait without a plan ends then, should anything of the runtime go unseen. */
 const WAIT_MS_MAX = 250;
@@ -136,7 +136,8 @@ export class EventLoop {
 
   #run(): void {
     const next = this.#planner.plan(this.#turn);
-    const isFresh = this.#runLater();
+    let work = this.#runLater();
+    const isFresh = work > 0;
     if (this.#watched === 0 && this.#later.length === 0) {
       this.#planner.cancel(next);
       this.#running = false;
@@ -145,11 +146,9 @@ export class EventLoop {
     }
     // Promises of what has just run are waited for as well.
     let count = isFresh ? this.#look(0) : this.#wait(next);
-    let work = 0;
     for (let round = 1; ; round++) {
       if (count > 0) this.#dispatch(count);
-      this.#runLater();
-      work += count;
+      work += count + this.#runLater();
       this.#idle = count === 0;
       if (count === 0 || this.#isRuntimesTurn || round >= ROUNDS_MAX || work >= WORK_MAX) break;
       count = this.#look(0);
@@ -203,15 +202,16 @@ export class EventLoop {
     }
   }
 
-  /** False when there was nothing. What is asked for meanwhile has its turn next time: two that call each other never keep the others waiting. */
-  #runLater(): boolean {
+  /** How many had their turn. What is asked for meanwhile has its turn next time: two that call each other never keep the others waiting. */
+  #runLater(): number {
     const due = this.#later;
-    if (due.length === 0) return false;
+    const count = due.length;
+    if (count === 0) return 0;
     this.#later = this.#spare;
     this.#spare = due;
     for (const watcher of due) watcher.onTurn();
     due.length = 0;
-    return true;
+    return count;
   }
 }
 

@@ -73,6 +73,8 @@ export const FREE_AT = 16_384;
 export const EPOLL_ADD = 1;
 export const EPOLL_MOD = 3;
 export const EPOLLIN = 0x1;
+/** Urgent data. */
+export const EPOLLPRI = 0x2;
 export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;

@@ -165,7 +165,15 @@ test('an error number that the runtime wrote over in between is not believed', a
   assert.equal(spoilt.receive(accepted, READ_AT, 10), 0);
   assert.equal(spoilt.spliceIn(accepted, input, PIPE_BYTES), 0);
   assert.equal(spoilt.send(accepted, READ_AT, 10), -EPIPE);
-  for (const fd of [listener, second, accepted, output, input]) assert.equal(spoilt.close(fd), 0);
+  // A reset that a splice meets: what asks again is told of an end.
+  const other = spoilt.socket(AF_INET);
+  spoilt.connect(other, putAddress(spoilt.memory, '127.0.0.1', port));
+  const cut = spoilt.accept(listener);
+  spoilt.setReset(other);
+  spoilt.close(other);
+  assert.equal(spoilt.spliceIn(cut, input, PIPE_BYTES), -ECONNRESET);
+  for (const fd of [listener, second, accepted, cut, output, input])
+    assert.equal(spoilt.close(fd), 0);
 });
 
 /** Writes over the error number of each failed call but the next of the same kind. */

@@ -389,7 +389,9 @@ class SystemKernel implements Kernel {
     const got = this.#splice(this.#own(fd), this.#own(pipe), bytes);
     if (got >= 0 || got === -EAGAIN) return got;
     const second = this.#splice(fd, pipe, bytes);
-    return second === 0 && endsConnections(-got) ? got : second;
+    if (second !== 0) return second;
+    // As in `#receiveAgain`.
+    return endsConnections(-got) ? got : -ECONNRESET;
   }
 
   spliceOut(pipe: number, fd: number, bytes: number): number {

@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { test } from 'node:test';
 import type { DialOwner } from '../socket.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from './kernel-interface.ts';
-import { ScriptedKernel } from './scripted-kernel.fixture.ts';
+import { type Peer, ScriptedKernel } from './scripted-kernel.fixture.ts';
 import { SystemSocket } from './system-socket.ts';
 import type { Planner } from './event-loop.ts';
 import { ThreadIo } from './thread-io.ts';
@@ -31,6 +31,28 @@ test('a connection that hung up is not waited for, whatever error number a call 
   assert.deepEqual(told, ['connect', 'close ECONNRESET']);
 });
 
+test('a reset that a splice was told of in place of "wait" is no end', () => {
+  const { kernel, peer, io, socket, told, turn } = standing();
+  const sink = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting([]));
+  const other = kernel.dialled[1] as Peer;
+  other.standing = 'open';
+  kernel.tell(other, EPOLLOUT);
+  turn();
+  socket.spliceTo(sink, 100_000);
+  peer.isReset = true;
+  // The call that fails takes the error with it.
+  peer.reset = true;
+  kernel.tell(peer, EPOLLIN | EPOLLERR | EPOLLHUP);
+  const { spliceIn } = kernel;
+  kernel.spliceIn = (...args) => {
+    const got = spliceIn.apply(kernel, args);
+    return got < 0 ? -constants.errno.EAGAIN : got;
+  };
+  turn();
+  turn();
+  assert.deepEqual(told, ['connect', 'close ECONNRESET']);
+});
+
 /** A connection that was dialled and stands; `turn` is the next one of its event loop. */
 function standing() {
   const kernel = new ScriptedKernel();
@@ -46,7 +68,7 @@ function standing() {
   peer.standing = 'open';
   kernel.tell(peer, EPOLLOUT);
   turn();
-  return { kernel, peer, socket, told, turn: () => turn() };
+  return { kernel, peer, io, socket, told, turn: () => turn() };
 }
 
 function planned(plan: (turn: () => void) => void): Planner {

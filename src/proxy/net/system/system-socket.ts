@@ -28,6 +28,7 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLOUT,
+  EPOLLPRI,
   EPOLLRDHUP,
   IPPROTO_TCP,
   SO_ERROR,
@@ -41,7 +42,7 @@ import { type SpliceSink, Splicing } from './splicing.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Waiting } from './waiting.ts';
 
-const READS = EPOLLIN | EPOLLRDHUP | EPOLLET;
+const READS = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 const BOTH = READS | EPOLLOUT;
 /** Reads of one connection before others have their turn. */
 const READS_MAX = 4;
@@ -67,6 +68,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   #splicing: Splicing | null = null;
   /** Of EPOLLRDHUP, EPOLLHUP and EPOLLERR, what was seen so far. */
   #hangUp = 0;
+  /** Urgent data came: a read ends before it, whatever stands behind. */
+  #wasUrgent = false;
   #watchesWrites = false;
   #hasTurn = false;
   /** The peer's FIN was read. */
@@ -239,7 +242,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     // Before an answer that is read now: its reader must not take the connection for one that can be used again.
     this.#tellWriteFailed();
     if (this.destroyed) return;
-    if ((mask & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) {
+    if ((mask & EPOLLPRI) !== 0) this.#wasUrgent = true;
+    if ((mask & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) {
       this.#hangUp |= mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
       this.#readable = true;
     }
@@ -323,7 +327,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     if (got < 0) return this.#cannotRead(-got);
     this.#splicing?.came(got);
     // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
-    if (got < READ_BYTES && this.#hangUp === 0) this.#readable = false;
+    if (got < READ_BYTES && this.#hangUp === 0 && !this.#wasUrgent) this.#readable = false;
     const owner = this.#owner as SocketOwner;
     try {
       owner.onData(region.readBuffer, got);
@@ -345,6 +349,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     this.#ended = true;
     // After a failed write the kernel tells of a reset as of an end.
     if (this.writeFailed) return this.destroy();
+    // Some call before was told of the error, which came as another number.
+    if ((this.#hangUp & EPOLLERR) !== 0) return this.#fail(ECONNRESET);
     this.#tell(TELL_END);
     if (this.#finished) this.destroy();
   }
