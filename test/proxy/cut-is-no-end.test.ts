@@ -3,16 +3,22 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { ENDPOINT_OWN } from '../../src/proxy/ledger/layout.ts';
-import { freshAddress, GET, proxyFor } from '../support/proxy.ts';
-import { eventually, RawEndpoint, settled } from '../support/wire.ts';
+import {
+  freshAddress,
+  GET,
+  type ProxyOptions,
+  proxyFor,
+  type TestProxy,
+} from '../support/proxy.ts';
+import { eventually, RawEndpoint, settled, type Wire } from '../support/wire.ts';
 
 const OPEN = 'HTTP/1.1 200 OK\r\n\r\n';
 const GET10 = 'GET / HTTP/1.0\r\n\r\n';
 const LONG = 64 << 20;
 
-async function streaming(t: TestContext, request: string) {
+async function streaming(t: TestContext, request: string, options: ProxyOptions = {}) {
   const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const { proxy, service } = await proxyFor(t, [endpoint], options);
   const caller = await proxy.call(service);
   caller.write(request);
   const wire = await endpoint.next();
@@ -109,3 +115,88 @@ test('a reset that a failed write has met first is a cut: the kernel tells the r
   }
   assert.equal(proxy.failures(service, 'endpoint_reset_body'), 20);
 });
+
+/** Sends little by little until the kernel takes no more of it for a reader that takes nothing, and some is left with the proxy. */
+async function stuff(from: Wire, proxy: TestProxy): Promise<number> {
+  const { room } = proxy.context;
+  room.sweep();
+  const before = room.bytes;
+  const piece = Buffer.alloc(16_384, 120);
+  for (let bytes = piece.length; bytes < LONG; bytes += piece.length) {
+    from.write(piece);
+    // oxlint-disable-next-line no-await-in-loop -- one piece after the other
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+    room.sweep();
+    if (room.bytes > before) return bytes;
+  }
+  return assert.fail('the kernel took everything');
+}
+
+/** Lets the reader have some, now and then, until it has all or its connection ends; time goes by. */
+async function readSlowly(reader: Wire, proxy: TestProxy, bytes: number): Promise<void> {
+  const { socket } = reader;
+  let goal = 0;
+  const pause = (): unknown => reader.bytesReceived >= goal && socket.pause();
+  socket.on('data', pause);
+  while (reader.bytesReceived < bytes && reader.ending === 'open') {
+    goal = Math.min(reader.bytesReceived + 131_072, bytes);
+    socket.resume();
+    const isRead = (): boolean => reader.bytesReceived >= goal || reader.ending !== 'open';
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await eventually(isRead, 'some bytes');
+    proxy.advance(SLOW_MS);
+  }
+  socket.off('data', pause);
+  socket.resume();
+}
+
+/** Between two reads of one that is slow. The kernel tells of some of them only: less than the limits of both sides. */
+const SLOW_MS = 1_000;
+const SLOW = { manual: true, settings: { callerIdleMs: 10_000 } };
+
+for (const stops of [false, true]) {
+  test(`HTTP/1.0: the last bytes of a response ${stops ? 'are cut for a caller that stops' : 'wait for a slow caller'}`, async (t) => {
+    const { proxy, caller, wire } = await streaming(t, GET10, SLOW);
+    caller.socket.pause();
+    caller.discard();
+    wire.write(OPEN);
+    const bytes = await stuff(wire, proxy);
+    wire.end();
+    await wire.rest();
+    if (stops) {
+      proxy.advance(21_000);
+      caller.socket.resume();
+      assert.equal(await caller.gone(), 'reset');
+      return;
+    }
+    await readSlowly(caller, proxy, bytes);
+    assert.equal(await caller.gone(), 'ended');
+    assert(caller.bytesReceived > bytes, `${caller.bytesReceived} of ${bytes}`);
+  });
+
+  test(`the last bytes of a tunnel ${stops ? 'are cut for an endpoint that stops' : 'wait for a slow endpoint'}`, async (t) => {
+    const { proxy, caller, wire } = await streaming(
+      t,
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+      SLOW,
+    );
+    wire.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
+    await caller.head();
+    const before = wire.bytesReceived;
+    wire.socket.pause();
+    wire.discard();
+    const bytes = await stuff(caller, proxy);
+    caller.end();
+    wire.end();
+    await caller.rest();
+    if (stops) {
+      proxy.advance(21_000);
+      wire.socket.resume();
+      assert.equal(await wire.gone(), 'reset');
+      return;
+    }
+    await readSlowly(wire, proxy, before + bytes);
+    assert.equal(await wire.gone(), 'ended');
+    assert.equal(wire.bytesReceived, before + bytes);
+  });
+}

@@ -78,6 +78,8 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
   #ended = false;
   #lingering = false;
   #lingerSinceMs = 0;
+  /** Bytes of the last response that the caller had not taken at the last look. */
+  #lingerBytes = 0;
   #gone = false;
 
   constructor(accepted: Accepted, { port, context, requests }: Shared, host: CallerHost) {
@@ -398,6 +400,7 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     this.resume();
     if (this.#ended) this.socket.destroySoon();
     else this.socket.end();
+    this.#closesAtMs = this.#lingerSinceMs + this.#context.settings.callerIdleMs;
     this.deadlineMs = this.#lingerSinceMs + LINGER_MS;
     this.#context.wheel.arm(this);
   }
@@ -407,11 +410,16 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     this.deadlineMs = Math.min(nowMs + LINGER_MS, this.#lingerSinceMs + LINGER_MS_MAX);
   }
 
-  /** Closes without a reset: what the kernel still holds of the last response is delivered. */
+  /**
+   * Closes without a reset: what the kernel still holds of the last response is delivered. What it has not taken is waited for as
+   * long as the caller reads on; without that, a reset tells that something is missing.
+   */
   #lingerOver(nowMs: number): void {
-    const { callerIdleMs } = this.#context.settings;
-    const isReading = this.socket.writableLength > 0 && nowMs < this.#lingerSinceMs + callerIdleMs;
-    if (!isReading) return this.socket.destroy();
+    if (this.socket.writableLength === 0) return this.socket.destroy();
+    const left = this.socket.unsentBytes();
+    if (left !== this.#lingerBytes) this.#closesAtMs = nowMs + this.#context.settings.callerIdleMs;
+    this.#lingerBytes = left;
+    if (nowMs >= this.#closesAtMs) return this.socket.reset();
     this.deadlineMs = nowMs + LINGER_MS;
     this.#context.wheel.arm(this);
   }

@@ -32,7 +32,7 @@ const FRESH_IDLE_MS_MAX = 1_000;
  * same after a response that ended just where the read buffer did.
  */
 export const QUIET_MS = 500;
-/** An endpoint that does not take the last bytes of a tunnel for this long does not get them. */
+/** An endpoint that takes none of the last bytes of a tunnel for this long does not get them. */
 const FINISH_MS = 10_000;
 
 export class EndpointConnection
@@ -70,6 +70,8 @@ export class EndpointConnection
   #stash: Buffer | null = null;
   #idleSinceMs = 0;
   #usableFromMs = -Infinity;
+  /** Bytes of a tunnel that is over, not taken by the endpoint at the last look. */
+  #bytesLeft = 0;
 
   constructor(endpoint: EndpointState, context: ThreadContext, user: EndpointUser) {
     this.endpoint = endpoint;
@@ -201,10 +203,11 @@ export class EndpointConnection
     this.#tunnel = tunnel;
   }
 
-  /** The tunnel lets go of it; it closes when what was written has left, or after a while. */
+  /** The tunnel lets go of it; it closes when what was written has left, or is cut when nothing leaves for a while. */
   leaveTunnel(): void {
     this.#tunnel = null;
     if (this.#closed) return;
+    this.#bytesLeft = this.#socket.unsentBytes();
     this.deadlineMs = this.#context.wheel.nowMs + FINISH_MS;
     this.#context.wheel.arm(this);
   }
@@ -354,8 +357,15 @@ export class EndpointConnection
     if (index >= 0) this.endpoint.idle.splice(index, 1);
   }
 
-  onDeadline(): void {
-    if (this.#user === null) this.close();
+  onDeadline(nowMs: number): void {
+    if (this.#user !== null) return;
+    // An idle one.
+    if (this.#socket.writableLength === 0) return this.close();
+    const left = this.#socket.unsentBytes();
+    if (left === this.#bytesLeft) return this.#socket.reset();
+    this.#bytesLeft = left;
+    this.deadlineMs = nowMs + FINISH_MS;
+    this.#context.wheel.arm(this);
   }
 
   onDefect(error: unknown): void {
