@@ -124,7 +124,7 @@ function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState
   story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
   if (!takesToken(story, port.service, arrived)) return undefined;
   const { data, head } = arrived;
-  const route = matchRoute(port.routes, data, head, new PathView());
+  const route = matchRoute(port.routes, data, head, new PathView(), false);
   if (route !== undefined) return route;
   story.tell('route', 'ended', 'no route of the port takes the request');
   story.answer('no_route', 1);

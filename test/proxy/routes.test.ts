@@ -6,7 +6,8 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { HttpMatch, HttpRoute, RouteBackend } from '../../src/model/route.ts';
 import type { Service } from '../../src/model/service.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
-import { freshAddress, GET, TestProxy } from '../support/proxy.ts';
+import { exampleEndpoint } from '../support/model.ts';
+import { freshAddress, GET, type ProxyOptions, TestProxy } from '../support/proxy.ts';
 import { RawEndpoint, type Wire } from '../support/wire.ts';
 
 const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
@@ -31,8 +32,9 @@ function routed(service: Service, routes: readonly Partial<HttpRoute>[]): Servic
 /** Two Services whose endpoints say which one they are. */
 async function twoServices(
   t: TestContext,
+  options: ProxyOptions = {},
 ): Promise<{ proxy: TestProxy; web: Service; canary: Service; heads: string[] }> {
-  const proxy = new TestProxy(t);
+  const proxy = new TestProxy(t, options);
   const heads: string[] = [];
   const answering = (name: string): Promise<RawEndpoint> =>
     RawEndpoint.answering(t, freshAddress(), (head) => {
@@ -159,4 +161,63 @@ test('a route has tries and time of its own; without, it has those of the Servic
     assert.equal(proxy.failures(service, 'try_timeout'), tries === 3 ? 1 : 2);
   }
   assert.equal(proxy.figure(service, SERVICE_OWN.retries), 2);
+});
+
+test('a backend that goes takes nothing any more, and takes its share when it comes back', async (t) => {
+  const { proxy, web, canary } = await twoServices(t);
+  const other = await RawEndpoint.answering(
+    t,
+    freshAddress(),
+    () => 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother',
+  );
+  await proxy.apply([routed(web, [{ backends: [to(canary)] }])]);
+  const caller = await proxy.call(web);
+  assert.equal(await ask(caller, 'GET /'), '503', 'before it comes');
+  const [port] = canary.ports;
+  assert(port?.protocol === 'http');
+  const endpoints = [exampleEndpoint(other.address, { port: other.port })];
+  const moved = { ...canary, ports: [{ ...port, backend: { ...port.backend, endpoints } }] };
+  for (const [service, name] of [
+    [canary, 'canary'],
+    [moved, 'other'],
+  ] as const) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    await proxy.apply([service]);
+    assert.equal(await ask(caller, 'GET /'), name);
+    await proxy.apply([], { removed: ['shop/canary'] });
+    assert.equal(await ask(caller, 'GET /'), '503', 'after it went');
+    // oxlint-enable no-await-in-loop
+  }
+  assert.equal(proxy.failures(web, 'no_endpoint'), 3);
+});
+
+test('a weight of 0 takes nothing, alone or beside others', async (t) => {
+  const { proxy, web, canary } = await twoServices(t);
+  await proxy.apply([canary, routed(web, [{ backends: [to(canary, 0), to(web)] }])]);
+  const caller = await proxy.call(web);
+  for (let i = 0; i < 20; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await ask(caller, 'GET /'), 'web');
+  }
+  for (const backends of [[to(canary, 0)], [to(canary, 0), to(web, 0)]]) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    await proxy.apply([routed(web, [{ backends }])]);
+    assert.equal(await ask(caller, 'GET /'), '404');
+    // oxlint-enable no-await-in-loop
+  }
+});
+
+test('a caller that is not trusted takes no route by what only a proxy may say of it', async (t) => {
+  const matches = [{ ...ANY, headers: [{ name: 'x-forwarded-proto', value: 'https' }] }];
+  for (const isTrusted of [false, true]) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    const settings = { trustedSources: isTrusted ? ['127.0.0.0/8'] : [] };
+    const { proxy, web, canary } = await twoServices(t, { settings });
+    const routes = [{ matches, backends: [to(canary)] }, { backends: [to(web)] }];
+    await proxy.apply([canary, routed(web, routes)]);
+    const caller = await proxy.call(web);
+    const answer = await ask(caller, 'GET /', 'X-Forwarded-Proto: https\r\n');
+    assert.equal(answer, isTrusted ? 'canary' : 'web');
+    // oxlint-enable no-await-in-loop
+  }
 });

@@ -192,6 +192,11 @@ export class Head {
   }
 }
 
+/** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
+export function isServerWide(head: Head): boolean {
+  return head.method === METHOD_OPTIONS && head.targetEnd === head.targetStart;
+}
+
 /** Notes why a head is refused. */
 export function refuse(head: Head, failure: FailureReason, rule: Rule): typeof BAD {
   head.failure = failure;

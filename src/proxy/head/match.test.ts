@@ -10,7 +10,7 @@ import { pathOf, PathView } from './path-view.ts';
 const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
 const view = new PathView();
 
-function takes(match: Partial<HttpMatch>, line: string, fields = ''): boolean {
+function takes(match: Partial<HttpMatch>, line: string, fields = '', isTrusted = false): boolean {
   const head = new Head(50);
   const data = Buffer.from(`${line} HTTP/1.1\r\nHost: web.shop\r\n${fields}\r\n`, 'latin1');
   const end = parseRequestHead(data, 0, data.length, head, {
@@ -18,7 +18,7 @@ function takes(match: Partial<HttpMatch>, line: string, fields = ''): boolean {
     headFieldsMax: 50,
   });
   assert.equal(end, data.length, head.rule);
-  return new Matcher({ ...ANY, ...match }).takes(data, head, view.read(data, head));
+  return new Matcher({ ...ANY, ...match }).takes(data, head, view.read(data, head), isTrusted);
 }
 
 const exact = (value: string) => ({ path: { kind: 'exact', value } }) as const;
@@ -50,6 +50,10 @@ const CASES: readonly (readonly [
   ['everything', prefix('/'), 'GET /x/y', '', true],
   ['everything of the server', prefix('/'), 'OPTIONS *', '', true],
   ['the server as a whole', exact('/'), 'OPTIONS *', '', false],
+  ['… in the other spelling', exact('/'), 'OPTIONS http://other', '', false],
+  ['… which is everything, too', prefix('/'), 'OPTIONS http://other', '', true],
+  ['its root', exact('/'), 'OPTIONS http://other/', '', true],
+  ['its root with a query', exact('/'), 'OPTIONS http://other?a', '', true],
   ['an absolute target', prefix('/a'), 'GET http://other/a/b?c', '', true],
   ['an absolute target without a path', exact('/'), 'GET http://other?c', '', true],
   ['letters that are encoded', prefix('/admin'), 'GET /%61dmin/x', '', true],
@@ -100,6 +104,20 @@ for (const [what, match, line, fields, isTaken] of CASES) {
     assert.equal(takes(match, line, fields), isTaken);
   });
 }
+
+test('what a caller says of where its request comes from counts only when it is trusted, as for the endpoint', () => {
+  for (const [name, value] of [
+    ['x-forwarded-for', '10.0.0.1'],
+    ['x-forwarded-proto', 'https'],
+    ['x-forwarded-host', 'admin'],
+    ['x-real-ip', '10.0.0.1'],
+    ['x-ssl-client-verify', 'SUCCESS'],
+  ] as const) {
+    const fields = `${name.toUpperCase()}: ${value}\r\n`;
+    assert.equal(takes(header(name, value), 'GET /', fields), false, name);
+    assert.equal(takes(header(name, value), 'GET /', fields, true), true, name);
+  }
+});
 
 /** As the URL standard has it, but for what it leaves encoded. */
 function pathByUrl(path: string): string {

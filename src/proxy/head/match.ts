@@ -2,9 +2,28 @@
 
 import type { HttpMatch, NamedMatch } from '../../model/route.ts';
 import { AMPERSAND, COMMA, EQUALS, PERCENT, PLUS, SLASH, SPACE } from './characters.ts';
-import { FIELD_DROP, FIELD_STRIDE, type Head } from './head.ts';
+import {
+  FIELD_DROP,
+  FIELD_FORWARDING,
+  FIELD_KINDS,
+  FIELD_STRIDE,
+  FIELD_X_FORWARDED_FOR,
+  FIELD_X_FORWARDED_HOST,
+  FIELD_X_FORWARDED_PROTO,
+  type Head,
+} from './head.ts';
 import { byteOf, pathOf, type PathView } from './path-view.ts';
 import { isNamed } from './named.ts';
+
+/** What a caller that nobody vouches for says of where its request comes from. */
+const IS_CLAIM = new Uint8Array(FIELD_KINDS);
+for (const kind of [
+  FIELD_FORWARDING,
+  FIELD_X_FORWARDED_FOR,
+  FIELD_X_FORWARDED_HOST,
+  FIELD_X_FORWARDED_PROTO,
+])
+  IS_CLAIM[kind] = 1;
 
 interface Named {
   readonly name: string;
@@ -28,12 +47,12 @@ export class Matcher {
     this.#query = query.map(named);
   }
 
-  /** `path` is that of the request. */
-  takes(data: Buffer, head: Head, path: PathView): boolean {
+  /** `path` is that of the request. What only a proxy may say is believed when its caller `isTrusted`. */
+  takes(data: Buffer, head: Head, path: PathView, isTrusted: boolean): boolean {
     const method = this.#method;
     if (method.length > 0 && !isSame(data, head.methodStart, head.methodEnd, method)) return false;
     if (this.#path !== null && !this.#takesPath(this.#path, path)) return false;
-    for (const header of this.#headers) if (!hasHeader(data, head, header)) return false;
+    for (const header of this.#headers) if (!hasHeader(data, head, header, isTrusted)) return false;
     for (const parameter of this.#query) if (!hasParameter(data, head, parameter)) return false;
     return true;
   }
@@ -64,12 +83,13 @@ function isSame(data: Buffer, start: number, end: number, wanted: Buffer): boole
 }
 
 /** Lines of one name are one value, joined by `, `. What is not sent on is not there. */
-function hasHeader(data: Buffer, head: Head, { name, value }: Named): boolean {
+function hasHeader(data: Buffer, head: Head, { name, value }: Named, isTrusted: boolean): boolean {
   if (name === 'host') return isNamedHost(data, head, value);
   let at = -1;
   const last = head.count * FIELD_STRIDE;
   for (let i = 0; i < last; i += FIELD_STRIDE) {
-    if (head.fields[i] === FIELD_DROP) continue;
+    const kind = head.fields[i] as number;
+    if (kind === FIELD_DROP || (!isTrusted && IS_CLAIM[kind] === 1)) continue;
     if (!isNamed(data, head.fields[i + 1] as number, head.fields[i + 2] as number, name)) continue;
     if (at < 0) at = 0;
     else if (value[at] === COMMA && value[at + 1] === SPACE) at += 2;

@@ -14,9 +14,10 @@ import {
   table,
   UNRESERVED,
 } from './characters.ts';
-import type { Head } from './head.ts';
+import { type Head, isServerWide } from './head.ts';
 
 const ROOT = Buffer.from('/');
+const SERVER = Buffer.from('*');
 
 const IS_UNRESERVED = table(UNRESERVED);
 /** What stands in a path as it is. */
@@ -31,7 +32,8 @@ export class PathView {
 
   read(data: Buffer, head: Head): this {
     // An absolute target may have none.
-    if (head.queryStart <= head.targetStart) return this.#is(ROOT, 0, 1);
+    if (head.queryStart <= head.targetStart)
+      return this.#is(isServerWide(head) ? SERVER : ROOT, 0, 1);
     if (isPlain(data, head.targetStart, head.queryStart))
       return this.#is(data, head.targetStart, head.queryStart);
     const most = 3 * (head.queryStart - head.targetStart);

@@ -10,6 +10,7 @@ import type { Head } from '../head/head.ts';
 import type { PathView } from '../head/path-view.ts';
 import { peekToken, takeToken } from '../policy/rate-limit.ts';
 import type { PortState, RouteState, ServiceState, Target } from '../table/table.ts';
+import type { Source } from './source.ts';
 import type { Verdict } from './verdict.ts';
 
 /** Rate limit → route → backend by weight → circuit breaker → limits, in this order. */
@@ -18,7 +19,7 @@ export function admit(
   port: PortState,
   data: Buffer,
   head: Head,
-  addressHash: number,
+  source: Source,
   now: number,
   context: ThreadContext,
 ): Verdict {
@@ -36,10 +37,10 @@ export function admit(
     const waitMs =
       service.callers === null
         ? takeToken(service.cells, service.rate, now)
-        : service.callers.take(addressHash, service.rate, now);
+        : service.callers.take(source.addressHash, service.rate, now);
     if (waitMs > 0) return verdict.refuse('rate_limited', waitMs);
   }
-  const route = matchRoute(routes, data, head, context.path);
+  const route = matchRoute(routes, data, head, context.path, source.forwarding.trusted);
   if (route === undefined) return verdict.refuse('no_route', 0);
   verdict.route = route;
   const at = chooseTarget(route, context);
@@ -80,12 +81,14 @@ export function rateWaitMs(service: ServiceState, addressHash: number, now: numb
   return callers === null ? peekToken(cells, rate, now) : callers.peek(addressHash, rate, now);
 }
 
-/** The route that takes the request; undefined when none does. */
+/** The route that takes the request of a caller; undefined when none does. */
+// oxlint-disable-next-line max-params -- once per request, without an object
 export function matchRoute(
   routes: readonly RouteState[],
   data: Buffer,
   head: Head,
   path: PathView,
+  isTrusted: boolean,
 ): RouteState | undefined {
   let isRead = false;
   for (const route of routes) {
@@ -93,14 +96,13 @@ export function matchRoute(
     if (matchers.length === 0) return route;
     if (!isRead) path.read(data, head);
     isRead = true;
-    for (const matcher of matchers) if (matcher.takes(data, head, path)) return route;
+    for (const matcher of matchers) if (matcher.takes(data, head, path, isTrusted)) return route;
   }
   return undefined;
 }
 
 /** The probability of each target of a route, in their order; all 0 when it leads nowhere. */
-export function targetOdds({ targets, weights, totalWeight }: RouteState): number[] {
-  if (targets.length === 1) return [1];
+export function targetOdds({ weights, totalWeight }: RouteState): number[] {
   return weights.map((weight) => (totalWeight > 0 ? weight / totalWeight : 0));
 }
 
@@ -118,9 +120,9 @@ export function noEndpointReason(backend: BackendState, pick: PickRequest): Fail
 
 /** The place of a target by weight, or -1 when none has any. */
 function chooseTarget(route: RouteState, context: ThreadContext): number {
-  const { targets, weights } = route;
-  if (targets.length === 1) return 0;
-  let rest = context.random.next() * route.totalWeight;
+  const { targets, weights, totalWeight } = route;
+  if (targets.length === 1) return totalWeight > 0 ? 0 : -1;
+  let rest = context.random.next() * totalWeight;
   for (let i = 0; i < targets.length; i++) {
     rest -= weights[i] as number;
     if (rest < 0) return i;

@@ -96,7 +96,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.replay.done = !hasBody;
     beginRequest(this.record.service.cells);
     if (this.#caller.isLoop) return this.#fail('loop');
-    const verdict = admit(port, data, head, source.addressHash, now, this.#context);
+    const verdict = admit(port, data, head, source, now, this.#context);
     this.#target = verdict.target;
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);

@@ -104,6 +104,8 @@ export class Table {
   readonly #view: LedgerView;
   readonly #services = new Map<string, ServiceState>();
   readonly #targets = new Map<string, Target>();
+  /** Ports with routes to the backend of another port, by its id. */
+  readonly #users = new Map<string, Set<PortState>>();
   /** By Service key, then by what the listener is bound to. */
   readonly #ports = new Map<string, Map<string, PortState>>();
 
@@ -177,15 +179,15 @@ export class Table {
       const known = before.get(id);
       const kept =
         known !== undefined && known.service === state ? known : new PortState(state, port);
+      this.#leave(kept);
       kept.port = port;
-      kept.routes =
-        port.protocol === 'http' ? port.routes.map((each) => this.#route(each, service)) : [];
+      this.#lead(kept);
       after.set(id, kept);
       if (kept === known) before.delete(id);
       else change.opened.push(kept);
     }
     for (const left of before.values()) {
-      close(left, change);
+      this.#close(left, change);
       const { id } = left.port.backend;
       if (!service.ports.some(({ backend }) => backend.id === id)) this.#retire(id);
     }
@@ -197,16 +199,50 @@ export class Table {
     if (state === undefined) return;
     this.#services.delete(key);
     for (const port of this.#ports.get(key)?.values() ?? []) {
-      close(port, change);
+      this.#close(port, change);
       this.#retire(port.port.backend.id);
     }
     this.#ports.delete(key);
     for (const port of state.service.ports) this.#retire(port.backend.id);
   }
 
+  /** Its callers finish with the backends that there are. */
+  #close(port: PortState, change: TableChange): void {
+    port.closed = true;
+    change.closed.push(port);
+    this.#leave(port);
+  }
+
+  /** Routes of other ports lead nowhere from now on, until the backend is there again. */
   #retire(id: string): void {
     this.#targets.get(id)?.backend.retire();
     this.#targets.delete(id);
+    for (const port of this.#users.get(id) ?? []) port.routes = this.#routesOf(port);
+  }
+
+  #lead(port: PortState): void {
+    port.routes = this.#routesOf(port);
+    for (const id of othersOf(port)) {
+      const users = this.#users.get(id);
+      if (users === undefined) this.#users.set(id, new Set([port]));
+      else users.add(port);
+    }
+  }
+
+  #leave(port: PortState): void {
+    for (const id of othersOf(port)) {
+      const users = this.#users.get(id);
+      users?.delete(port);
+      if (users === undefined || users.size > 0) continue;
+      this.#users.delete(id);
+      // It never came, and nobody asks for it any more.
+      if (this.#targets.get(id)?.service === null) this.#targets.delete(id);
+    }
+  }
+
+  #routesOf({ port, service }: PortState): readonly RouteState[] {
+    if (port.protocol !== 'http') return [];
+    return port.routes.map((each) => this.#route(each, service.service));
   }
 
   #route(route: HttpRoute, { policies }: Service): RouteState {
@@ -239,7 +275,10 @@ function listenerId(service: Service, port: ServicePort): string {
   return `${place} ${carriageOf(port)}`;
 }
 
-function close(port: PortState, change: TableChange): void {
-  port.closed = true;
-  change.closed.push(port);
+/** Backends that its routes lead to beside its own, each as often as they do. */
+function othersOf({ port }: PortState): readonly string[] {
+  const all = port.routes.flatMap(({ backends }) => backends);
+  return all
+    .filter(({ backend, invalid }) => invalid === '' && backend !== port.backend.id)
+    .map(({ backend }) => backend);
 }

@@ -16,10 +16,11 @@ import {
   FIELD_X_FORWARDED_HOST,
   FIELD_X_FORWARDED_PROTO,
   type Head,
+  isServerWide,
 } from '../../head/head.ts';
 import type { Forwarding } from '../../http/source.ts';
 import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
-import { copyTarget, isServerWide } from './target.ts';
+import { copyTarget } from './target.ts';
 import { wholeUpTo } from '../../net/copy-whole.ts';
 
 function kinds(...list: number[]): Uint8Array {

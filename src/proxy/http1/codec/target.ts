@@ -15,7 +15,7 @@ import {
   HEX_DIGITS,
 } from '../../head/characters.ts';
 import { HOST, IPV6, isName, PATH, QUERY, RAW } from './grammar.ts';
-import { type Head, INCOMPLETE, malformed, METHOD_OPTIONS } from '../../head/head.ts';
+import { type Head, INCOMPLETE, isServerWide, malformed, METHOD_OPTIONS } from '../../head/head.ts';
 
 /** @returns the offset of the space after the target, INCOMPLETE or BAD */
 export function parseTarget(buf: Buffer, start: number, end: number, head: Head): number {
@@ -134,9 +134,4 @@ export function sentTarget(data: Buffer, head: Head): Buffer {
   copyTarget(data, head, out, 0);
   if (!head.targetSlash) return out;
   return Buffer.concat([Buffer.from([isServerWide(head) ? ASTERISK : SLASH]), out]);
-}
-
-/** RFC 9112 §3.2.4: OPTIONS for an absolute target without path and query is about the server as a whole. */
-export function isServerWide(head: Head): boolean {
-  return head.method === METHOD_OPTIONS && head.targetEnd === head.targetStart;
 }
