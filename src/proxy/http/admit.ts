@@ -31,7 +31,7 @@ export function admit(
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
   const limit = service.service.policies.limits.requestsInFlight;
   const isCrowded = inFlight > limit - keptOf(limit);
-  if (isCrowded && !staysInCrowd(service, inFlight, addressHash, now, context))
+  if (isCrowded && !staysInCrowd(service, inFlight, source.addressHash, now, context))
     return verdict.refuse('overloaded', 0);
   if (service.rate !== null) {
     const waitMs =

@@ -172,7 +172,7 @@ test('many that always have something to do keep the runtime from its turn no lo
     const watcher: Watcher = {
       descriptor: i,
       generation: 0,
-      onEvents: assert.fail,
+      onEvents: () => assert.fail(),
       onTurn: () => {
         turns++;
         loop.later(watcher);
