@@ -15,10 +15,11 @@ const VALUE_MAX = 200;
 
 /** The problem with the place that its object has now. */
 export function toProblem(finding: ObjectProblem, store: StoreView): Problem {
-  const { file, text, ...start } = store.originOf(finding.ref);
+  const origin = store.originOf(finding.ref);
+  const { file, text } = origin;
   const { value } = finding;
   const path = parsePath(finding.field);
-  const { line, column } = text?.locate(path) ?? start;
+  const { line, column } = text?.locate(path) ?? origin;
   const { kind, namespace, name } = finding.ref;
   const owner = text?.owner ?? null;
   return {

@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import { parseManifest } from './manifest.ts';
 import { fuzzManifest } from './manifest.fuzz.ts';
 import { describe } from './object.ts';
+import { readPiece } from './piece.ts';
 
 const TESTDATA = new URL('testdata/', import.meta.url);
 const CASES = readdirSync(TESTDATA).filter((name) => name.includes('.in.'));
@@ -184,4 +185,29 @@ test('fuzzManifest() finds nothing in mutated testdata', () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test('readPiece() reads no text again for objects of a list, only for their problems', () => {
+  let readings = 0;
+  const read = (...items: readonly unknown[]) =>
+    readPiece([
+      {
+        value: { apiVersion: 'v1', kind: 'List', items },
+        offset: 0,
+        places: () => {
+          readings++;
+          return { offset: 0, children: null };
+        },
+      },
+    ]);
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web' },
+    spec: { ports: [{ port: 80 }] },
+  };
+  assert.equal(read(service, { ...service, metadata: { name: 'other' } }).objects.length, 2);
+  assert.equal(readings, 0);
+  assert.equal(read(service, 'no object', 7).problems.length, 2);
+  assert.equal(readings, 1);
 });

@@ -8,7 +8,7 @@ import type { Origin } from './store.ts';
 import { Lines } from './text/lines.ts';
 import { keysIn, readJson, splitJson } from './text/json-text.ts';
 import type { SyntaxFailure } from './text/place.ts';
-import { PiecePlaces, WrittenObject } from './written-object.ts';
+import { PiecePlaces, WrittenObject, WrittenOrigin } from './written-object.ts';
 import { splitYaml } from './text/split-yaml.ts';
 import { readYaml } from './text/yaml.ts';
 import { aboutText } from '../model/object-reference.ts';
@@ -121,9 +121,9 @@ class Assembly {
     this.#isBroken ||= piece.isBroken;
     const places = new PiecePlaces(text, this.#lines.at(start));
     const placed = (found: PieceObject): ManifestObject => {
-      const at = this.#lines.at(start + found.offset);
-      const origin = { file: this.#file, ...at, text: new WrittenObject(places, found) };
-      return { object: found.object, origin };
+      const text = new WrittenObject(places, found);
+      const document = this.#lines.at(start + found.offset);
+      return { object: found.object, origin: new WrittenOrigin(this.#file, text, document) };
     };
     for (const found of piece.objects) this.#objects.push(placed(found));
     for (const found of piece.refused) this.#refused.push(placed(found));

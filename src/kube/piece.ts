@@ -26,6 +26,7 @@ export interface PieceProblem extends Omit<Problem, 'location'> {
 
 export interface PieceObject {
   readonly object: KubeObject;
+  /** Of its document. Where the object itself is in that, nobody asks for most objects, and telling costs a second reading. */
   readonly offset: number;
   /** Which of the documents of the text it is in. */
   readonly document: number;
@@ -155,7 +156,8 @@ class PieceBuilder {
   }
 
   #found(object: KubeObject, path: readonly Step[], part = WHOLE): PieceObject {
-    return { object, offset: this.#offsetOf(path), document: this.#documents, path, ...part };
+    const offset = this.#document?.offset ?? 0;
+    return { object, offset, document: this.#documents, path, ...part };
   }
 
   #addList(

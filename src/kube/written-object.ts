@@ -2,7 +2,7 @@
 
 import type { Step } from './fields.ts';
 import type { PieceObject } from './piece.ts';
-import type { ObjectText } from './store.ts';
+import type { ObjectText, Origin } from './store.ts';
 import { Lines } from './text/lines.ts';
 import { offsetOf } from './text/place.ts';
 import type { Place } from './text/place.ts';
@@ -56,7 +56,34 @@ export class WrittenObject implements ObjectText {
     this.within = within;
   }
 
+  /** Of the object, or of its owner, where the document begins at `document`. */
+  startIn(document: LineColumn): LineColumn {
+    const isWhole = this.#path.length === 0;
+    return isWhole ? document : this.#places.locate(this.#document, this.#path);
+  }
+
   locate(path: readonly Step[]): LineColumn {
     return this.#places.locate(this.#document, [...this.#path, ...this.within, ...path]);
+  }
+}
+
+/** Where an object begins: worked out when somebody asks, since the text of a list must be read again for it. */
+export class WrittenOrigin implements Origin {
+  readonly file: string;
+  readonly text: WrittenObject;
+  readonly #document: LineColumn;
+
+  constructor(file: string, text: WrittenObject, document: LineColumn) {
+    this.file = file;
+    this.text = text;
+    this.#document = document;
+  }
+
+  get line(): number {
+    return this.text.startIn(this.#document).line;
+  }
+
+  get column(): number {
+    return this.text.startIn(this.#document).column;
   }
 }
