@@ -4,7 +4,7 @@ import type { FailureReason } from '../model/failure.ts';
 import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/head/head.ts';
 import { parseRequestHead } from '../proxy/http1/codec/request-head.ts';
 import { RULES } from '../proxy/head/rule.ts';
-import { sentTarget } from '../proxy/http1/codec/target.ts';
+import { sentTarget } from '../proxy/head/target.ts';
 import { bytes, count } from './words.ts';
 
 export interface ReadHead {

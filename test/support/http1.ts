@@ -17,7 +17,7 @@ import {
 } from '../../src/proxy/head/head.ts';
 import { parseRequestHead } from '../../src/proxy/http1/codec/request-head.ts';
 import { parseResponseHead } from '../../src/proxy/http1/codec/response-head.ts';
-import { copyTarget } from '../../src/proxy/http1/codec/target.ts';
+import { copyTarget } from '../../src/proxy/head/target.ts';
 
 export const LIMITS: HeadLimits = { headBytesMax: 16_384, headFieldsMax: 100 };
 

@@ -16,7 +16,7 @@ import type { PortState } from '../table/table.ts';
 import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
 import { parseRequestHead } from './codec/request-head.ts';
-import { sentTarget } from './codec/target.ts';
+import { sentTarget } from '../head/target.ts';
 import { ResponseSender } from './response-sender.ts';
 
 /** Largest body that is read and thrown away to keep a connection after an early answer. */

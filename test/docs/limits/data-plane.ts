@@ -90,7 +90,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Digits of Max-Forwards in OPTIONS and TRACE',
       '400 `bad_request`',
-      'proxy/http1/codec/request-head.ts MAX_FORWARDS_DIGITS_MAX',
+      'proxy/head/request-field.ts MAX_FORWARDS_DIGITS_MAX',
     ],
     [
       'Digits of a chunk size',

@@ -10,7 +10,7 @@ import {
   ChunkedDecoder,
 } from './chunked.ts';
 import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../head/head.ts';
-import { TRAILER_FIELDS_DROPPED } from './trailer.ts';
+import { TRAILER_FIELDS_DROPPED } from '../../head/trailer-field.ts';
 
 /** A chunked body, what comes out of it, and the trailer lines that are passed on. */
 const GOOD: readonly (readonly [input: string, body: string, trailers: string])[] = [

@@ -10,7 +10,7 @@ import {
   SPACE,
   TAB,
 } from '../../head/characters.ts';
-import { QUOTED, TOKEN, VALUE } from './grammar.ts';
+import { QUOTED, TOKEN, VALUE } from '../../head/grammar.ts';
 import type { Rule } from '../../head/rule.ts';
 import { TrailerSection } from './trailer.ts';
 

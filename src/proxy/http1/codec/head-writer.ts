@@ -20,8 +20,8 @@ import {
 } from '../../head/head.ts';
 import type { Forwarding } from '../../http/source.ts';
 import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
-import { copyTarget } from './target.ts';
-import { wholeUpTo } from '../../net/copy-whole.ts';
+import { copyTarget } from '../../head/target.ts';
+import { copy, wholeUpTo } from '../../net/copy-whole.ts';
 
 function kinds(...list: number[]): Uint8Array {
   const table = new Uint8Array(FIELD_KINDS);
@@ -313,14 +313,4 @@ function endLine(out: Buffer, at: number): number {
   out[at] = CR;
   out[at + 1] = LF;
   return at + 2;
-}
-
-/** Below this a loop beats the call into the runtime. */
-const SHORT_BYTES = 24;
-
-function copy(data: Buffer, start: number, end: number, out: Buffer, at: number): number {
-  if (end - start > SHORT_BYTES) return at + data.copy(out, at, start, end);
-  let to = at;
-  for (let i = start; i < end; i++) out[to++] = data[i] as number;
-  return to;
 }

@@ -4,14 +4,14 @@ import {
   finishConnection,
   finishFraming,
   noteConnection,
-  noteContentLength,
   noteTransferEncoding,
   noteUpgrade,
   scanFields,
 } from './field.ts';
-import { FORWARDING, forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
-import { COMMA, CR, DOT, LF, SPACE, TAB, ZERO } from '../../head/characters.ts';
-import { isName, isTwin, isWord, TOKEN } from './grammar.ts';
+import { noteContentLength } from '../../head/content-length.ts';
+import { FORWARDING, forwardingField, NOT_FORWARDING } from '../../head/forwarding-field.ts';
+import { COMMA, CR, DOT, LF, SPACE, ZERO } from '../../head/characters.ts';
+import { isName, isTwin, isWord, skipSpace, TOKEN } from '../../head/grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,
@@ -40,21 +40,12 @@ import {
   INCOMPLETE,
   malformed,
   METHOD_CONNECT,
-  METHOD_DELETE,
-  METHOD_GET,
-  METHOD_HEAD,
-  METHOD_OPTIONS,
-  METHOD_OTHER,
-  METHOD_PATCH,
-  METHOD_POST,
-  METHOD_PUT,
   METHOD_TRACE,
   refuse,
 } from '../../head/head.ts';
-import { isAuthority, parseTarget } from './target.ts';
-
-/** Digits of Max-Forwards. */
-const MAX_FORWARDS_DIGITS_MAX = 9;
+import { isAuthority } from '../../head/target.ts';
+import { methodOf, noteExpect, noteMaxForwards } from '../../head/request-field.ts';
+import { parseTarget } from './target.ts';
 
 /**
  * Parses a request head from `buf[start, end)` into `head`, reading nothing outside that range.
@@ -130,34 +121,6 @@ function parseVersion(buf: Buffer, start: number, end: number, head: Head): numb
   return start + 10;
 }
 
-/** Methods are case-sensitive: RFC 9110 §9.1. */
-// oxlint-disable-next-line complexity -- a table by length, once per request
-function methodOf(buf: Buffer, start: number, end: number): number {
-  switch (end - start) {
-    case 3:
-      if (isUpper(buf, start, 'GET')) return METHOD_GET;
-      return isUpper(buf, start, 'PUT') ? METHOD_PUT : METHOD_OTHER;
-    case 4:
-      if (isUpper(buf, start, 'POST')) return METHOD_POST;
-      return isUpper(buf, start, 'HEAD') ? METHOD_HEAD : METHOD_OTHER;
-    case 5:
-      if (isUpper(buf, start, 'PATCH')) return METHOD_PATCH;
-      return isUpper(buf, start, 'TRACE') ? METHOD_TRACE : METHOD_OTHER;
-    case 6:
-      return isUpper(buf, start, 'DELETE') ? METHOD_DELETE : METHOD_OTHER;
-    case 7:
-      if (isUpper(buf, start, 'OPTIONS')) return METHOD_OPTIONS;
-      return isUpper(buf, start, 'CONNECT') ? METHOD_CONNECT : METHOD_OTHER;
-    default:
-      return METHOD_OTHER;
-  }
-}
-
-function isUpper(buf: Buffer, start: number, upper: string): boolean {
-  for (let i = 0; i < upper.length; i++) if (buf[start + i] !== upper.charCodeAt(i)) return false;
-  return true;
-}
-
 /** Classifies every field, then judges what only all of them together tell. */
 // oxlint-disable-next-line complexity -- every request passes here
 function finish(buf: Buffer, head: Head): number {
@@ -230,53 +193,6 @@ function noteHost(buf: Buffer, start: number, end: number, head: Head): number {
   return 0;
 }
 
-/**
- * Expect: a list of which `100-continue` is the only member known, or it is empty (RFC 9110 §10.1.1, §5.6.1.2). In
- * HTTP/1.0 it is ignored. It is never passed on as it came: an endpoint might answer what is ignored here.
- */
-function noteExpect(buf: Buffer, start: number, end: number, head: Head): number {
-  if (head.minor === 0) return 0;
-  let i = start;
-  while (i < end) {
-    const from = i;
-    while (i < end && buf[i] !== COMMA) i++;
-    let to = i++;
-    while (to > from && isBlank(buf[to - 1] as number)) to--;
-    if (to > from) {
-      if (!isWord(buf, from, to, '100-continue'))
-        return refuse(head, 'expectation_failed', 'expect_unknown');
-      head.expectContinue = true;
-    }
-    while (i < end && isBlank(buf[i] as number)) i++;
-  }
-  return 0;
-}
-
-/** RFC 9110 §7.6.2: for OPTIONS and TRACE it is counted down, for other methods it means nothing. */
-function noteMaxForwards(buf: Buffer, at: number, head: Head): number {
-  const { fields } = head;
-  if (head.method !== METHOD_OPTIONS && head.method !== METHOD_TRACE) {
-    fields[at] = FIELD_OTHER;
-    return 0;
-  }
-  const start = fields[at + 3] as number;
-  const size = (fields[at + 4] as number) - start;
-  const isNumber = size > 0 && size <= MAX_FORWARDS_DIGITS_MAX;
-  if (!isNumber || head.maxForwards >= 0) return malformed(head, 'max_forwards_malformed');
-  let value = 0;
-  for (let i = start; i < start + size; i++) {
-    const digit = (buf[i] as number) - ZERO;
-    if (digit < 0 || digit > 9) return malformed(head, 'max_forwards_malformed');
-    value = value * 10 + digit;
-  }
-  head.maxForwards = value;
-  return 0;
-}
-
-function isBlank(byte: number): boolean {
-  return byte === SPACE || byte === TAB;
-}
-
 /** TE itself is never forwarded; whether the caller takes trailers is: RFC 9110 §10.1.4. */
 function noteTe(buf: Buffer, start: number, end: number, head: Head): void {
   let i = start;
@@ -286,7 +202,7 @@ function noteTe(buf: Buffer, start: number, end: number, head: Head): void {
     if (isWord(buf, from, i, 'trailers')) head.acceptsTrailers = true;
     while (i < end && buf[i] !== COMMA) i++;
     i++;
-    while (i < end && isBlank(buf[i] as number)) i++;
+    i = skipSpace(buf, i, end);
   }
 }
 

@@ -7,13 +7,13 @@ import {
   finishConnection,
   finishFraming,
   noteConnection,
-  noteContentLength,
   noteTransferEncoding,
   noteUpgrade,
   scanFields,
 } from './field.ts';
 import { CR, DOT, LF, SPACE, ZERO } from '../../head/characters.ts';
-import { isName, VALUE } from './grammar.ts';
+import { noteContentLength } from '../../head/content-length.ts';
+import { isName, VALUE } from '../../head/grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,

@@ -1,21 +1,8 @@
-/** Request targets and authorities: RFC 9112 §3.2, RFC 3986 §3.2. */
-import { copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
-import {
-  ASTERISK,
-  BRACKET_CLOSE,
-  BRACKET_OPEN,
-  COLON,
-  CR,
-  LF,
-  PERCENT,
-  QUESTION,
-  SLASH,
-  SPACE,
-  ZERO,
-  HEX_DIGITS,
-} from '../../head/characters.ts';
-import { HOST, IPV6, isName, PATH, QUERY, RAW } from './grammar.ts';
-import { type Head, INCOMPLETE, isServerWide, malformed, METHOD_OPTIONS } from '../../head/head.ts';
+/** Request targets as a request line has them: RFC 9112 §3.2. */
+import { ASTERISK, COLON, CR, LF, QUESTION, SLASH, SPACE } from '../../head/characters.ts';
+import { HOST, isName } from '../../head/grammar.ts';
+import { type Head, INCOMPLETE, malformed, METHOD_OPTIONS } from '../../head/head.ts';
+import { isAuthority, scanPath } from '../../head/target.ts';
 
 /** @returns the offset of the space after the target, INCOMPLETE or BAD */
 export function parseTarget(buf: Buffer, start: number, end: number, head: Head): number {
@@ -32,29 +19,10 @@ export function parseTarget(buf: Buffer, start: number, end: number, head: Head)
   return parseAbsolute(buf, start, end, head);
 }
 
-/** Path and query. Bytes that senders should have percent-encoded are counted: they leave encoded (`copyTarget`). */
-// oxlint-disable-next-line complexity -- two passes over bytes, no calls
+/** Path and query, and the space behind them. */
 function parsePath(buf: Buffer, start: number, end: number, head: Head): number {
-  let i = start;
-  for (;;) {
-    while (i < end && PATH[buf[i] as number] === 1) i++;
-    if (i >= end) return INCOMPLETE;
-    if (PATH[buf[i] as number] !== RAW) break;
-    head.targetRaw++;
-    i++;
-  }
-  head.targetStart = start;
-  head.queryStart = i;
-  if (buf[i] === QUESTION) {
-    i++;
-    for (;;) {
-      while (i < end && QUERY[buf[i] as number] === 1) i++;
-      if (i >= end) return INCOMPLETE;
-      if (QUERY[buf[i] as number] !== RAW) break;
-      head.targetRaw++;
-      i++;
-    }
-  }
+  const i = scanPath(buf, start, end, head);
+  if (i >= end) return INCOMPLETE;
   head.targetEnd = i;
   if (buf[i] === SPACE) return i;
   if (buf[i] === LF) return malformed(head, 'line_bare_lf');
@@ -82,56 +50,4 @@ function parseAbsolute(buf: Buffer, start: number, end: number, head: Head): num
   head.hostEnd = i;
   head.targetSlash = buf[i] !== SLASH;
   return parsePath(buf, i, end, head);
-}
-
-/** Whether the bytes are a host with an optional port; an empty one is not (RFC 9110 §4.2.1). */
-// oxlint-disable-next-line complexity -- once per request: loops over bytes, no calls
-export function isAuthority(buf: Buffer, start: number, end: number): boolean {
-  let i = start;
-  if (start < end && buf[start] === BRACKET_OPEN) {
-    i++;
-    while (i < end && IPV6[buf[i] as number] === 1) i++;
-    if (i < start + 3 || i >= end || buf[i] !== BRACKET_CLOSE) return false;
-    i++;
-  } else {
-    while (i < end && HOST[buf[i] as number] === 1) i++;
-    if (i === start) return false;
-  }
-  if (i === end) return true;
-  if (buf[i] !== COLON || end - i > 6) return false;
-  let port = 0;
-  for (i++; i < end; i++) {
-    const digit = (buf[i] as number) - ZERO;
-    if (digit < 0 || digit > 9) return false;
-    port = port * 10 + digit;
-  }
-  return port <= 65535;
-}
-
-/**
- * Writes the target of a head as it is sent on, from `at`, and returns the new end. Every reader takes what is encoded for
- * the same bytes, while raw ones are refused by some and cut or turned by others.
- */
-export function copyTarget(data: Buffer, head: Head, out: Buffer, at: number): number {
-  if (head.targetRaw === 0) return copyWhole(data, head.targetStart, head.targetEnd, out, at);
-  let to = at;
-  for (let i = head.targetStart; i < head.targetEnd; i++) {
-    const byte = data[i] as number;
-    if ((i < head.queryStart ? PATH : QUERY)[byte] !== RAW) {
-      out[to++] = byte;
-      continue;
-    }
-    out[to++] = PERCENT;
-    out[to++] = HEX_DIGITS[byte >> 4] as number;
-    out[to++] = HEX_DIGITS[byte & 15] as number;
-  }
-  return wholeUpTo(to, out);
-}
-
-/** The target of a head as it is sent on, for logs and explanations. */
-export function sentTarget(data: Buffer, head: Head): Buffer {
-  const out = Buffer.alloc(head.targetEnd - head.targetStart + 2 * head.targetRaw);
-  copyTarget(data, head, out, 0);
-  if (!head.targetSlash) return out;
-  return Buffer.concat([Buffer.from([isServerWide(head) ? ASTERISK : SLASH]), out]);
 }

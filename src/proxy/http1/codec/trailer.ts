@@ -1,58 +1,10 @@
 /** The trailer section of a chunked body: RFC 9112 §7.1.2, with what must not stand there left out. */
 import { wholeUpTo } from '../../net/copy-whole.ts';
-import { forwardingField, NOT_FORWARDING } from './forwarding-field.ts';
+import { isTrailerDropped } from '../../head/trailer-field.ts';
 import { COLON, CR, LF, SPACE, TAB } from '../../head/characters.ts';
-import { TOKEN, VALUE } from './grammar.ts';
+import { TOKEN, VALUE } from '../../head/grammar.ts';
 import { TRAILER_BYTES_MAX, TRAILER_LINES_BYTES_MAX } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
-
-/**
- * Fields that a trailer section may not bring in: framing, routing, connection, authentication, request modifiers,
- * response control and content format (RFC 9110 §6.5.1), and what the proxy vouches for; `forwardingField` has more.
- */
-export const TRAILER_FIELDS_DROPPED: ReadonlySet<string> = new Set([
-  'transfer-encoding',
-  'content-length',
-  'host',
-  'trailer',
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'upgrade',
-  'http2-settings',
-  'authorization',
-  'proxy-authorization',
-  'proxy-authenticate',
-  'www-authenticate',
-  'proxy-authentication-info',
-  'authentication-info',
-  'cookie',
-  'set-cookie',
-  'cache-control',
-  'pragma',
-  'expect',
-  'max-forwards',
-  'range',
-  'if-match',
-  'if-none-match',
-  'if-modified-since',
-  'if-unmodified-since',
-  'if-range',
-  'age',
-  'date',
-  'expires',
-  'location',
-  'retry-after',
-  'vary',
-  'warning',
-  'content-encoding',
-  'content-type',
-  'content-range',
-  'via',
-  'traceparent',
-  'tracestate',
-]);
 
 const LINE_FIRST = 0;
 const NAME = 1;
@@ -207,12 +159,9 @@ export class TrailerSection {
     this.#keep(LF);
   }
 
-  /** A name with other punctuation than `-` counts as the name with it: see `isTwin`. */
   #isDropped(kept: Buffer): boolean {
-    const start = this.#lineStart;
-    if (forwardingField(kept, start, this.#nameEnd - start) !== NOT_FORWARDING) return true;
-    const name = kept.toString('latin1', start, this.#nameEnd).toLowerCase();
-    const plain = name.replaceAll(/[^a-z0-9]/g, '-');
-    return TRAILER_FIELDS_DROPPED.has(plain) || this.#named?.has(name) === true;
+    if (isTrailerDropped(kept, this.#lineStart, this.#nameEnd)) return true;
+    if (this.#named === null) return false;
+    return this.#named.has(kept.toString('latin1', this.#lineStart, this.#nameEnd).toLowerCase());
   }
 }

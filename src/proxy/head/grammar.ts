@@ -1,4 +1,4 @@
-/** The character classes of HTTP/1.1 as lookup tables, and comparisons on raw bytes. */
+/** The character classes of HTTP as lookup tables, and comparisons on raw bytes. */
 
 import {
   BACKSLASH,
@@ -11,7 +11,7 @@ import {
   TAB,
   UNRESERVED,
   table,
-} from '../../head/characters.ts';
+} from './characters.ts';
 
 /** `tchar`: RFC 9110 §5.6.2. */
 const PUNCTUATION = "!#$%&'*+-.^_`|~";
@@ -50,6 +50,17 @@ export const IPV6 = table(`${DIGITS}abcdefABCDEF:.`);
 export const QUOTED = new Uint8Array(VALUE);
 QUOTED[QUOTE] = 0;
 QUOTED[BACKSLASH] = 0;
+
+export function isBlank(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
+}
+
+/** Where the blanks from `start` on end. */
+export function skipSpace(buf: Uint8Array, start: number, end: number): number {
+  let i = start;
+  while (i < end && (buf[i] === SPACE || buf[i] === TAB)) i++;
+  return i;
+}
 
 /**
  * Whether the bytes from `start` on are `lower`, in any case. The caller has compared the length. `lower` has letters,

@@ -3,7 +3,7 @@
  * endpoint believes them because a proxy sent them, so a caller that is not trusted may not bring its own.
  */
 
-import { HYPHEN } from '../../head/characters.ts';
+import { HYPHEN } from './characters.ts';
 import { isPunctuation } from './grammar.ts';
 
 /** Whole names, in lower case. docs/decisions/http1-strictness.md says who reads them. */
