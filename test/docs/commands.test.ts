@@ -16,6 +16,7 @@ const OPTIONS_OF: Readonly<Record<string, string>> = {
   bench: 'bench/options.ts',
   'bench:controller': 'bench/controller/options.ts',
   'bench:discovery': 'bench/discovery.ts',
+  'bench:heads': 'bench/heads.ts',
   fuzz: 'test/fuzz/options.ts',
   properties: 'test/properties/options.ts',
 };

@@ -36,8 +36,10 @@ export const FIELD_RETRY_AFTER = 17;
 export const FIELD_FORWARDING = 18;
 /** Max-Forwards of OPTIONS or TRACE: written anew. */
 export const FIELD_MAX_FORWARDS = 19;
+/** Must never be put into a table of HTTP/2 by anybody (RFC 7541 §6.2.3); forwarded as it is. */
+export const FIELD_SENSITIVE = 20;
 /** How many kinds there are. */
-export const FIELD_KINDS = 20;
+export const FIELD_KINDS = 21;
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;
@@ -94,6 +96,10 @@ export class Head {
   absoluteForm = false;
   /** Bytes of the target that are percent-encoded when it leaves: each becomes three. */
   targetRaw = 0;
+
+  /** What an Extended CONNECT of HTTP/2 wants to speak (RFC 8441); an empty range in all other requests. */
+  protocolStart = 0;
+  protocolEnd = 0;
 
   status = 0;
   reasonStart = 0;
@@ -168,6 +174,8 @@ export class Head {
     this.hostStart = 0;
     this.hostEnd = 0;
     this.absoluteForm = false;
+    this.protocolEnd = 0;
+    this.protocolStart = 0;
     this.contentLength = -1;
     this.lengthAnew = false;
     this.chunked = false;

@@ -7,6 +7,8 @@ const TESTS = [
   '../http1/codec/request-head.test.ts',
   '../http1/codec/response-head.test.ts',
   '../http1/codec/chunked.test.ts',
+  '../http2/codec/request-fields.test.ts',
+  '../http2/codec/response-fields.test.ts',
   '../../../test/proxy/rules.test.ts',
 ];
 

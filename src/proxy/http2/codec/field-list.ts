@@ -1,0 +1,145 @@
+/**
+ * What a block of fields was decoded to. Each field is a line, `name: value` and a line end, as HTTP/1.1 would have it, so that
+ * what passes from HTTP/2 to HTTP/1.1 is copied in long runs. A field that must never be in a table has a tab for the space.
+ * The lines of pseudo-header fields come first, and are not in `fields`. One list serves a whole thread.
+ */
+
+import { CR, COLON, TAB } from '../../head/characters.ts';
+import { FIELD_STRIDE } from '../../head/head.ts';
+import type { Rule } from '../../head/rule.ts';
+import { ENTRY_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
+import { nameOf, NAME_PSEUDO_LAST, NAME_PSEUDO_OTHER, numberOf } from './name.ts';
+
+/** In `fields`, in the place of the kind: the NAME_* of a field, and these. */
+export const WORD_NAME = 0xff;
+/** The value has a byte that no value may have. */
+export const WORD_VALUE_BAD = 0x100;
+/** It begins or ends with white space. */
+export const WORD_VALUE_SPACE = 0x200;
+/** The field must not be put into a table by anybody: RFC 7541 §6.2.3. */
+export const WORD_SENSITIVE = 0x400;
+
+/** Beyond so many times the limit, a list is an attack. */
+const OVERFLOW_FACTOR = 4;
+const NAME_COOKIE = numberOf('cookie');
+
+export interface ListLimits {
+  /** As RFC 9113 §6.5.2 counts: name, value and 32 for each field. */
+  readonly bytesMax: number;
+  /** Cookies count as one. */
+  readonly fieldsMax: number;
+}
+
+export class FieldList {
+  /** Where the lines stand. Has room for one line more than the limit allows, up to the size of the largest entry of a table. */
+  data: Buffer;
+  /** Behind the last line. */
+  end = 0;
+  /** FIELD_STRIDE numbers per field, as in a head, but with a word instead of its kind. */
+  fields: Int32Array;
+  count = 0;
+  /** As the RFC counts it, of all fields that came. */
+  size = 0;
+  /** Why the list is refused: it has more than the limits allow, and is not kept. */
+  tooLarge: Rule | '' = '';
+  /** What is wrong with the pseudo-header fields. */
+  broken: Rule | '' = '';
+  /** By NAME_* of a pseudo-header field: where its value begins and ends; the first is -1 without one. */
+  readonly pseudo = new Int32Array(2 * (NAME_PSEUDO_LAST + 1)).fill(-1);
+  #cookies = 0;
+  readonly #own: Buffer;
+  readonly #bytesMax: number;
+  readonly #fieldsMax: number;
+
+  constructor({ bytesMax, fieldsMax }: ListLimits) {
+    this.#bytesMax = bytesMax;
+    this.#fieldsMax = fieldsMax;
+    // Cookies are joined behind the last line, before they move to where they belong.
+    this.#own = Buffer.allocUnsafeSlow(2 * bytesMax + 2 * TABLE_BYTES_MAX);
+    this.data = this.#own;
+    this.fields = new Int32Array(64 * FIELD_STRIDE);
+  }
+
+  /** There came so much that nobody means it as a list. */
+  get isFlood(): boolean {
+    return this.size > OVERFLOW_FACTOR * this.#bytesMax;
+  }
+
+  reset(): void {
+    this.data = this.#own;
+    this.end = 0;
+    this.count = 0;
+    this.size = 0;
+    this.tooLarge = '';
+    this.broken = '';
+    this.#cookies = 0;
+    this.pseudo.fill(-1);
+  }
+
+  /** The next field, whose line begins at `end`. */
+  add(word: number, nameLength: number, valueLength: number): void {
+    this.size += nameLength + valueLength + ENTRY_OVERHEAD_BYTES;
+    if (this.size > this.#bytesMax) this.tooLarge ||= 'head_bytes';
+    if (this.tooLarge !== '') return;
+    const start = this.end;
+    const value = start + nameLength + 2;
+    this.end = value + valueLength + 2;
+    const name = word & WORD_NAME;
+    if (name > 0 && name <= NAME_PSEUDO_LAST) {
+      this.#addPseudo(name, value, value + valueLength);
+      return;
+    }
+    if (name === NAME_COOKIE) this.#cookies++;
+    if (this.count - this.#cookies >= this.#fieldsMax) {
+      this.tooLarge = 'head_fields';
+      return;
+    }
+    const at = this.count++ * FIELD_STRIDE;
+    if (at >= this.fields.length) this.#grow();
+    const { fields } = this;
+    fields[at] = word;
+    fields[at + 1] = start;
+    fields[at + 2] = start + nameLength;
+    fields[at + 3] = value;
+    fields[at + 4] = value + valueLength;
+  }
+
+  /** Counts a field that is not kept, with so many bytes of name and value. */
+  skip(bytes: number): void {
+    this.size += bytes + ENTRY_OVERHEAD_BYTES;
+    this.tooLarge ||= 'head_bytes';
+  }
+
+  /** Reads the lines of a list that was kept, `buf[start, end)`, once more. Then `data` is `buf`. */
+  again(buf: Buffer, start: number, end: number): void {
+    this.reset();
+    this.data = buf;
+    this.end = start;
+    while (this.end < end) {
+      const line = this.end;
+      let i = line + 1;
+      while (i < end && buf[i] !== COLON) i++;
+      const nameLength = i - line;
+      const isSensitive = buf[i + 1] === TAB;
+      i += 2;
+      while (i < end && buf[i] !== CR) i++;
+      const word = nameOf(buf, line, nameLength) | (isSensitive ? WORD_SENSITIVE : 0);
+      this.add(word, nameLength, i - line - nameLength - 2);
+      if (this.tooLarge !== '') return;
+    }
+  }
+
+  #addPseudo(name: number, start: number, end: number): void {
+    if (name === NAME_PSEUDO_OTHER) this.broken ||= 'pseudo_unknown';
+    else if ((this.pseudo[2 * name] as number) >= 0) this.broken ||= 'pseudo_repeated';
+    else if (this.count > 0) this.broken ||= 'pseudo_late';
+    this.pseudo[2 * name] = start;
+    this.pseudo[2 * name + 1] = end;
+  }
+
+  #grow(): void {
+    const larger = new Int32Array(this.fields.length * 2);
+    larger.set(this.fields);
+    this.fields = larger;
+  }
+}
