@@ -10,6 +10,7 @@ import type { Socket } from '../net/socket.ts';
 export interface Forwarding {
   /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
   readonly lines: Buffer | null;
+  /** To be added to what a trusted caller says; empty for others. */
   readonly address: Buffer;
   /** Keep what the caller says about where its request comes from, and add to it. */
   readonly trusted: boolean;
@@ -31,6 +32,8 @@ export interface CallerKnowledge {
   readonly wheel: { readonly nowMs: number };
 }
 
+const NO_ADDRESS = Buffer.alloc(0);
+
 export class Source {
   readonly address: string;
   readonly addressHash: number;
@@ -46,12 +49,13 @@ export class Source {
     this.addressHash = hash32(address);
     this.#known = known;
     const enabled = known.settings.forwardedHeaders;
+    const trusted = known.isTrusted(address);
     this.forwarding = {
       lines: enabled
         ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
         : null,
-      address: Buffer.from(address),
-      trusted: known.isTrusted(address),
+      address: trusted ? Buffer.from(address) : NO_ADDRESS,
+      trusted,
     };
   }
 

@@ -1,5 +1,7 @@
 /** Appends text and numbers to a buffer without making strings: what one log line is built with. */
 
+import { writeDecimal } from '../../base/decimal.ts';
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const PERCENT = 0x25;
@@ -93,15 +95,7 @@ export class LineWriter {
 
   /** A whole number from 0 to 2^53 - 1; what lies outside is written as the nearer end, what is no number as 0. */
   integer(value: number): void {
-    let rest = value > 0 ? Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER) : 0;
-    let digits = 1;
-    for (let bound = 10; bound <= rest; bound *= 10) digits += 1;
-    for (let at = this.length + digits - 1; at >= this.length; at--) {
-      const next = Math.floor(rest / 10);
-      this.buffer[at] = 0x30 + (rest - next * 10);
-      rest = next;
-    }
-    this.length += digits;
+    this.length = writeDecimal(value, this.buffer, this.length);
   }
 
   /** The last `digits` decimal digits of a whole number, with leading zeros. */

@@ -1,5 +1,6 @@
 /** Writes the heads that leave the proxy: kept field lines are copied as bytes, everything else is normalised. */
 
+import { writeDecimal } from '../../../base/decimal.ts';
 import {
   FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
@@ -305,8 +306,7 @@ function isOfProtocol(byte: number): boolean {
 }
 
 function writeNumber(out: Buffer, at: number, name: Buffer, value: number): number {
-  const to = at + name.copy(out, at);
-  return endLine(out, to + out.write(String(value), to, 'latin1'));
+  return endLine(out, writeDecimal(value, out, at + name.copy(out, at)));
 }
 
 function endLine(out: Buffer, at: number): number {

@@ -1,5 +1,6 @@
 /** The answers that the proxy gives itself, as HTTP/1.1. Their parts are built once: a storm of refusals makes no strings. */
 
+import { writeDecimal } from '../../../base/decimal.ts';
 import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
 import type { DateLine } from '../../http/date-line.ts';
 import { METHOD_HEAD } from '../../head/head.ts';
@@ -70,7 +71,7 @@ export function writeLocalReply(
   at = append(fields, out, at);
   if (reply.retryAfterMs > 0) {
     at = append(RETRY_AFTER, out, at);
-    at += out.write(String(Math.ceil(reply.retryAfterMs / 1000)), at, 'latin1');
+    at = writeDecimal(Math.ceil(reply.retryAfterMs / 1000), out, at);
     at = append(LINE_END, out, at);
   }
   if (reply.close) at = append(CONNECTION_CLOSE, out, at);
