@@ -131,8 +131,8 @@ function picksBy({ service }: ServiceState, { affinity }: RoutePolicies, pick: P
     parts.push(`a source address keeps its endpoint until it was idle for ${time}`);
   }
   if (affinity !== null) {
-    const isThere = pick.affinity === '' ? 'is missing and will be set' : `is "${pick.affinity}"`;
-    parts.push(`the affinity cookie "${affinity.cookie}" ${isThere}`);
+    const says = pick.affinity < 0 ? 'names no endpoint and will be set' : 'names an endpoint';
+    parts.push(`the affinity cookie "${affinity.cookie}" ${says}`);
   }
   return parts.join('; ');
 }

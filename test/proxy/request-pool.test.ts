@@ -85,7 +85,7 @@ test('a request that no connection has refuses to work', async (t) => {
   );
   assert.deepEqual(
     [record.ruling, record.tried, pick.affinity, pick.avoid],
-    [null, null, '', null],
+    [null, null, -1, null],
   );
   assert.throws(() => request.onExchangeDone(), /asks for its onRequestDone/);
   assert.equal(request.exchange.active, false);

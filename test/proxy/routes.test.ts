@@ -221,3 +221,28 @@ test('a caller that is not trusted takes no route by what only a proxy may say o
     // oxlint-enable no-await-in-loop
   }
 });
+
+test('a session of a route keeps to its endpoint at backends of other Services, too', async (t) => {
+  const proxy = new TestProxy(t);
+  const numbered = (number: number): Promise<RawEndpoint> =>
+    RawEndpoint.answering(
+      t,
+      freshAddress(),
+      () => `HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n${number}`,
+    );
+  const endpoints = await Promise.all([1, 2, 3].map(numbered));
+  const canary = proxy.service({ key: 'shop/canary', endpoints });
+  const affinity = { cookie: 'session', maxAgeSeconds: 0 };
+  const web = routed(proxy.service({ key: 'shop/web' }), [
+    { backends: [to(canary)], policies: { affinity } },
+  ]);
+  await proxy.apply([canary, web]);
+  const caller = await proxy.call(web);
+  caller.write(GET);
+  const cookie = /Set-Cookie: (session=\w+);/.exec(await caller.head())?.[1];
+  const first = await caller.bytes(1);
+  for (let i = 0; i < 20; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await ask(caller, 'GET /', `Cookie: ${cookie}\r\n`), first);
+  }
+});

@@ -48,7 +48,7 @@ test('pick() sees new figures of a backend at once after an update', () => {
 
 test('pick() goes where the affinity cookie says, as long as that takes traffic', () => {
   const fixture = new BackendFixture(endpointsWith([100, 100, 100, 0]), AFFINITY);
-  const affinity = fixture.at(1).affinityToken;
+  const affinity = fixture.at(1).affinityHash;
   const always = () => ({ affinity });
   assert.deepEqual(fixture.frequencies(50, always), [0, 1, 0, 0]);
   assert.deepEqual(fixture.odds({ affinity }), [0, 1, 0, 0]);
@@ -56,15 +56,20 @@ test('pick() goes where the affinity cookie says, as long as that takes traffic'
   fixture.setHealth(1, EJECTED);
   fixture.clock.advance(100);
   assert.equal(fixture.frequencies(50, always)[1], 0);
-  const drained = fixture.at(3).affinityToken;
+  const drained = fixture.at(3).affinityHash;
   assert.equal(fixture.frequencies(50, () => ({ affinity: drained }))[3], 0);
-  assert.ok(fixture.pick({ affinity: 'what a caller made up' }) !== null);
+  assert.ok(fixture.pick({ affinity: 7 }) !== null);
 });
 
-test('an affinity cookie means nothing to a backend without the policy', () => {
+test('an affinity cookie binds at a backend without the policy: it is the route that asks for it', () => {
   const fixture = new BackendFixture(endpointsWith([100, 100]), policies);
-  const affinity = fixture.at(1).affinityToken;
-  assert.ok(fixture.frequencies(100, () => ({ affinity }))[0]! > 0.2);
+  const affinity = fixture.at(1).affinityHash;
+  assert.deepEqual(
+    fixture.frequencies(100, () => ({ affinity })),
+    [0, 1],
+  );
+  fixture.update(endpointsWith([100]), policies);
+  assert.ok(fixture.pick({ affinity }) === fixture.at(0), 'it has left');
 });
 
 test('affinity tokens are told apart and tell no address', () => {

@@ -29,7 +29,10 @@ export class BackendState {
   readonly #random: Random;
   #endpoints: readonly EndpointState[] = [];
   #byId: ReadonlyMap<string, EndpointState> = new Map();
-  #byToken: ReadonlyMap<string, EndpointState> = new Map();
+  /** Those that take traffic. */
+  #members: readonly EndpointState[] = [];
+  /** By `affinityHash`; null until a cookie is asked for. */
+  #byAffinity: ReadonlyMap<number, EndpointState> | null = null;
   #bySourceToken: ReadonlyMap<number, EndpointState> = new Map();
   #sources: SourceTable | null = null;
   #sourceTimeoutMs = 0;
@@ -96,9 +99,8 @@ export class BackendState {
     this.#bySourceToken = new Map(
       this.#sources === null ? [] : members.map((state) => [state.token, state]),
     );
-    this.#byToken = new Map(
-      policies.affinity === null ? [] : members.map((state) => [state.affinityToken, state]),
-    );
+    this.#members = members;
+    this.#byAffinity = null;
     this.#ejection = policies.ejection;
     this.#spillOverInFlight = policies.balance.spillOverInFlight;
     this.#gate.limit = inFlightMax(backend, policies.limits);
@@ -116,8 +118,8 @@ export class BackendState {
   pick(request: PickRequest, nowMs: number): EndpointState | null {
     if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) this.#scan(nowMs);
     const tiers = this.#tiers.near(request.node, request.zone);
-    if (request.affinity !== '') {
-      const bound = this.#byToken.get(request.affinity);
+    if (request.affinity >= 0) {
+      const bound = this.#boundByCookie(request.affinity);
       if (bound !== undefined && this.#mayTake(bound, request)) return bound;
     }
     if (this.#sources !== null) return this.#pickForSource(tiers, request, nowMs);
@@ -189,9 +191,15 @@ export class BackendState {
     );
   }
 
+  /** A session is a matter of the route, so any backend may be asked; most never are. */
+  #boundByCookie(affinity: number): EndpointState | undefined {
+    this.#byAffinity ??= new Map(this.#members.map((state) => [state.affinityHash, state]));
+    return this.#byAffinity.get(affinity);
+  }
+
   /** The endpoint that an affinity binds the request to, usable or not. */
   #boundOf(request: PickRequest, nowMs: number): EndpointState | null {
-    const byCookie = this.#byToken.get(request.affinity);
+    const byCookie = request.affinity < 0 ? undefined : this.#boundByCookie(request.affinity);
     if (byCookie !== undefined && this.#mayTake(byCookie, request)) return byCookie;
     if (this.#sources === null) return null;
     const source = sourceKey(request.source, this.#hash);

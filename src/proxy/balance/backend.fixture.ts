@@ -36,7 +36,7 @@ export function endpointsWith(weights: readonly number[]): Endpoint[] {
 }
 
 export function request(change: Partial<PickRequest> = {}): PickRequest {
-  return { hash: -1, node: '', zone: '', avoid: null, affinity: '', source: 0, ...change };
+  return { hash: -1, node: '', zone: '', avoid: null, affinity: -1, source: 0, ...change };
 }
 
 /** One memory for all fixtures of a process: shared buffers are dear to make by the thousand. */

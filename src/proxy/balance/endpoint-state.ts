@@ -3,6 +3,7 @@
 import { hash32 } from '../../base/hash.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import type { Cells } from '../ledger/cells.ts';
+import type { AffinityPolicy } from '../../model/policy.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 
 /** What the pool keeps here; the balancer never looks inside. */
@@ -22,7 +23,9 @@ export class EndpointState {
   readonly cells: Cells;
   /** What stands for it in a table of sources; never 0. */
   readonly token: number;
-  /** What an affinity cookie says instead of the address; the same on every thread, node and restart. */
+  /** What an affinity cookie says instead of the address, 32 bits; the same on every thread, node and restart. */
+  readonly affinityHash: number;
+  /** It as the cookie has it: eight hexadecimal digits. */
   readonly affinityToken: string;
   /** Share against its siblings: the endpoint's weight, or 1 for all of a backend whose weights are all 0. */
   weight = 0;
@@ -32,6 +35,8 @@ export class EndpointState {
   readonly idle: IdleConnection[] = [];
   /** True once the endpoint left the backend: finish what runs, keep nothing idle. */
   gone = false;
+  #affinityPolicy: AffinityPolicy | null = null;
+  #affinityLine: Buffer | null = null;
 
   constructor(id: string, endpoint: Endpoint, cells: Cells) {
     this.id = id;
@@ -42,7 +47,19 @@ export class EndpointState {
     this.cells = cells;
     const hash = hash32(id);
     this.token = hash === 0 ? 1 : hash | 0;
+    this.affinityHash = hash;
     this.affinityToken = hash.toString(16).padStart(8, '0');
+  }
+
+  /** The `Set-Cookie` line that binds a session here. Made once per policy: in a storm of new sessions each response has it. */
+  affinityLine(policy: AffinityPolicy): Buffer {
+    if (this.#affinityLine !== null && this.#affinityPolicy === policy) return this.#affinityLine;
+    const { cookie, maxAgeSeconds } = policy;
+    const age = maxAgeSeconds > 0 ? `; Max-Age=${maxAgeSeconds}` : '';
+    const value = `${cookie}=${this.affinityToken}; Path=/; HttpOnly; SameSite=Lax${age}`;
+    this.#affinityPolicy = policy;
+    this.#affinityLine = Buffer.from(`Set-Cookie: ${value}\r\n`);
+    return this.#affinityLine;
   }
 
   /** Requests in flight on all threads of the node. */

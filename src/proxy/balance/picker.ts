@@ -11,8 +11,8 @@ export interface PickRequest {
   zone: string;
   /** The endpoint that failed this request last; another one is taken if there is any. */
   avoid: EndpointState | null;
-  /** `affinityToken` from the cookie, '' when there is none. */
-  affinity: string;
+  /** `affinityHash` from the cookie, -1 when there is none. */
+  affinity: number;
   /** Hash of the source address where the Service keeps a source on its endpoint; read only then. */
   source: number;
 }

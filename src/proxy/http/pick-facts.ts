@@ -6,14 +6,14 @@ import type { RoutePolicies } from '../../model/route.ts';
 import type { PickRequest } from '../balance/backend-state.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Head } from '../head/head.ts';
-import { affinityToken, hashOf } from './request-key.ts';
+import { affinityOf, hashOf } from './request-key.ts';
 
 export class PickFacts implements PickRequest {
   hash = -1;
   node = '';
   zone = '';
   avoid: EndpointState | null = null;
-  affinity = '';
+  affinity = -1;
   source = 0;
   readonly #ownNode: string;
 
@@ -30,7 +30,7 @@ export class PickFacts implements PickRequest {
     this.node = known === '' ? this.#ownNode : known;
     this.zone = identity === undefined ? '' : identity.zone;
     this.avoid = null;
-    this.affinity = '';
+    this.affinity = -1;
     this.source = 0;
   }
 
@@ -45,7 +45,7 @@ export class PickFacts implements PickRequest {
   ): void {
     const { hashKey } = balance;
     if (hashKey !== null) this.hash = hashOf(hashKey, data, head, addressHash);
-    if (affinity !== null) this.affinity = affinityToken(affinity.cookie, data, head);
+    if (affinity !== null) this.affinity = affinityOf(affinity.cookie, data, head);
     this.source = addressHash;
   }
 }

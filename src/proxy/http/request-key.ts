@@ -3,12 +3,14 @@
 import { mix32 } from '../../base/hash.ts';
 import type { AffinityPolicy, RequestKey } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { EQUALS, SEMICOLON, SPACE } from '../head/characters.ts';
+import { EQUALS, HEX, SEMICOLON, SPACE } from '../head/characters.ts';
 import { FIELD_COOKIE, FIELD_STRIDE, type Head } from '../head/head.ts';
 import { isNamed } from '../head/named.ts';
 
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+/** Of an `affinityToken`. */
+const TOKEN_DIGITS = 8;
 
 /** Unsigned 32-bit hash of what `key` names, or -1 when the request does not have it. */
 export function hashOf(key: RequestKey, data: Buffer, head: Head, addressHash: number): number {
@@ -23,28 +25,30 @@ export function hashOf(key: RequestKey, data: Buffer, head: Head, addressHash: n
   return -1;
 }
 
-/** The value of the affinity cookie, or '' when the request has none. */
-export function affinityToken(cookie: string, data: Buffer, head: Head): string {
+/** The `affinityHash` that the affinity cookie says; -1 when the request has none, or one that no endpoint has. */
+export function affinityOf(cookie: string, data: Buffer, head: Head): number {
   const field = findCookie(cookie, data, head);
-  if (field < 0) return '';
+  if (field < 0) return -1;
   const end = head.fields[field + 4] as number;
   const at = findPair(cookie, data, head.fields[field + 3] as number, end);
-  return data.toString('latin1', at, endOfPair(data, at, end));
+  if (endOfPair(data, at, end) !== at + TOKEN_DIGITS) return -1;
+  let hash = 0;
+  for (let i = at; i < at + TOKEN_DIGITS; i++) {
+    const digit = HEX[data[i] as number] as number;
+    if (digit === 255) return -1;
+    hash = (hash << 4) | digit;
+  }
+  return hash >>> 0;
 }
 
-/** The `Set-Cookie` line when the request came without a token or with one of another endpoint; null otherwise, and without a policy. */
+/** The `Set-Cookie` line when the cookie of the request says no endpoint or another one; null otherwise, and without a policy. */
 export function affinityCookie(
   policy: AffinityPolicy | null,
   endpoint: EndpointState,
-  token: string,
+  affinity: number,
 ): Buffer | null {
-  if (policy === null) return null;
-  const mine = endpoint.affinityToken;
-  if (token === mine) return null;
-  const age = policy.maxAgeSeconds > 0 ? `; Max-Age=${policy.maxAgeSeconds}` : '';
-  return Buffer.from(
-    `Set-Cookie: ${policy.cookie}=${mine}; Path=/; HttpOnly; SameSite=Lax${age}\r\n`,
-  );
+  if (policy === null || affinity === endpoint.affinityHash) return null;
+  return endpoint.affinityLine(policy);
 }
 
 function hashCookie(name: string, data: Buffer, head: Head): number {
