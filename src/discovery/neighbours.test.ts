@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
-import { onlyRoute, type Route } from '../model/route.ts';
+import { type HttpRoute, onlyRoute, type Route } from '../model/route.ts';
 import { carriageOf, type Delta, type Service, type ServicePort } from '../model/service.ts';
 import { copyPath, readCopy, writeCopy } from './copy.ts';
 import { FLAG, FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
@@ -114,6 +114,14 @@ const SENT = sent(WEB);
 const [PORT] = SENT.ports;
 const [ROUTE] = PORT!.routes;
 
+const RATE_LIMIT = {
+  average: 1,
+  periodMs: 1_000,
+  burst: 2,
+  per: 'caller',
+  callersMax: 8,
+} as const;
+
 const MATCH = { path: { kind: 'exact', value: '/a' }, method: '', headers: [], query: [] } as const;
 
 function withRoute(more: object): unknown {
@@ -136,6 +144,11 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
   ['namedMatch.not', withMatch({ ...MATCH, query: [{ name: 'a', value: 'b', not: true }] })],
   ['routePolicies.breaker', withRoute({ policies: { breaker: null } })],
   ['timeouts.streamMs', withRoute({ policies: { timeouts: { streamMs: 1 } } })],
+  ['rateLimit.cost', withRoute({ policies: { rateLimit: { ...RATE_LIMIT, cost: 2 } } })],
+  [
+    'rateLimit.per=header',
+    withRoute({ policies: { rateLimit: { ...RATE_LIMIT, per: 'header' } } }),
+  ],
   [
     'routeBackend.filters',
     {
@@ -205,6 +218,23 @@ test('a match, a policy of a route and an invalid backend come as they were sent
   const value = withRoute(more) as Service;
   assert.deepEqual(needsOf(value), ['route.matches', 'route.policies', 'routeBackend.invalid']);
   assert.deepEqual(partOf(delta(1, { services: [value] })).services, [value]);
+});
+
+test('a rate limit of a route goes only to who knows it, and one that is not used to all', () => {
+  const limited = { retry: null, rateLimit: RATE_LIMIT };
+  const none = { retry: null, rateLimit: null };
+  const [port] = WEB.ports;
+  const [read, readNone] = [limited, none].map((policies) => {
+    const routes = [{ ...(port!.routes[0] as HttpRoute), policies }];
+    const value = { ...WEB, ports: [{ ...port, routes } as ServicePort] };
+    const change = delta(1, { services: [value] });
+    const [part] = [...encodeParts(change, 1, { onTooLong: () => assert.fail() })];
+    const [service] = readPart(framesOf(part!.bytes)[0]!, new Pool()).services;
+    return { needs: needsOf(value), policies: service?.ports[0]?.routes[0]?.policies };
+  });
+  const needs = ['route.policies', 'routePolicies.rateLimit'];
+  assert.deepEqual(read, { needs, policies: limited });
+  assert.deepEqual(readNone, { needs: ['route.policies'], policies: { retry: null } });
 });
 
 test('a match that lacks a part is an error: without it, the route would take more', () => {

@@ -192,7 +192,8 @@ const OTHER_COLUMNS = [
 ].join(',');
 
 function leanRoute(route: Route): Route {
-  const lean = TERMS.route.lean(route);
+  const policies = TERMS.routePolicies.lean(route.policies);
+  const lean = TERMS.route.lean({ ...route, policies });
   if (TERMS.routeBackend.isFirst) return lean;
   return { ...lean, backends: lean.backends.map((each) => TERMS.routeBackend.lean(each)) };
 }

@@ -37,10 +37,11 @@ export function unknownColumns(
   return [...unknown];
 }
 
-/** What of these policies is not known here. */
+/** What of these policies is not known here; `strict` as in `addUnknownWords`. */
 export function unknownOfPolicies(
   value: unknown,
   ignorable: ReadonlySet<string>,
+  strict = false,
 ): readonly string[] {
   if (!isRecord(value)) return NOTHING;
   const unknown = new Set<string>();
@@ -49,7 +50,7 @@ export function unknownOfPolicies(
     const policy = value[name];
     if (isRecord(policy)) terms.addUnknown(policy, ignorable, unknown);
   }
-  addUnknownWords(value, ignorable, unknown);
+  addUnknownWords(value, ignorable, unknown, strict);
   return unknown.size === 0 ? NOTHING : [...unknown];
 }
 
@@ -125,7 +126,7 @@ function addUnknownOfOwnPolicies(
 ): void {
   if (!isRecord(policies)) return;
   TERMS.routePolicies.addUnknown(policies, ignorable, unknown);
-  for (const term of unknownOfPolicies(policies, ignorable)) {
+  for (const term of unknownOfPolicies(policies, ignorable, true)) {
     // Names of whole policies were told above.
     if (!term.startsWith(TERMS.policies.term(''))) unknown.add(term);
   }

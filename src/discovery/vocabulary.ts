@@ -20,10 +20,10 @@ import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.t
 import type {
   HttpMatch,
   NamedMatch,
+  OwnPolicies,
   PathMatch,
   Route,
   RouteBackend,
-  RoutePolicies,
 } from '../model/route.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import type { SentBackend } from './scheme.ts';
@@ -81,10 +81,11 @@ const HTTP_MATCH: FieldsOf<HttpMatch> = {
 };
 const PATH_MATCH: FieldsOf<PathMatch> = { kind: 'first', value: 'first' };
 const NAMED_MATCH: FieldsOf<NamedMatch> = { name: 'first', value: 'first' };
-const ROUTE_POLICIES: FieldsOf<RoutePolicies> = {
+const ROUTE_POLICIES: FieldsOf<OwnPolicies> = {
   retry: 'first',
   timeouts: 'first',
   affinity: 'first',
+  rateLimit: { unknown: 'refuse', unused: null },
 };
 const BACKEND: FieldsOf<SentBackend> = {
   id: 'first',
@@ -367,6 +368,7 @@ export function needsOf(service: Service): readonly string[] {
     TERMS.port.addNeeds(port, needs);
     for (const route of port.routes) {
       TERMS.route.addNeeds(route, needs);
+      TERMS.routePolicies.addNeeds({ rateLimit: null, ...route.policies }, needs);
       for (const backend of route.backends) TERMS.routeBackend.addNeeds(backend, needs);
     }
     TERMS.backend.addNeeds(port.backend, needs);
@@ -388,18 +390,19 @@ function addPolicyNeeds(policies: Policies, needs: Set<string>): void {
   }
 }
 
-/** Adds the words that are not known here and that nothing may be put in for. */
+/** Adds the words that are not known here and that nothing may be put in for: in what is `strict`, for none. */
 export function addUnknownWords(
   policies: object,
   ignorable: ReadonlySet<string>,
   unknown: Set<string>,
+  strict: boolean,
 ): void {
   for (const { policy, field, words } of WORD_FIELDS) {
     const word = wordOf(policies, policy, field);
     if (word === null || Object.hasOwn(words, word)) continue;
     const name = `${policy}.${field}`;
     const term = `${name}=${word}`;
-    if (STRICT_WORDS.has(name) && !ignorable.has(term)) unknown.add(term);
+    if ((strict || STRICT_WORDS.has(name)) && !ignorable.has(term)) unknown.add(term);
   }
 }
 

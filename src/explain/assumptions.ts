@@ -16,7 +16,8 @@ export function assumptionsOf(
       'no running mesh was queried: endpoints are assumed healthy and idle, limits unused, the breaker closed',
     );
   } else {
-    if (port.service.rate !== null) found.push('the rate limit is assumed unused');
+    if (port.service.limiter !== null || port.limitsRoutes)
+      found.push('the rate limit is assumed unused');
     for (const { service, rules, facts } of targets) {
       if (service !== null) found.push(...ofBackend(service, facts.breaker?.state ?? 'closed'));
       if (rules.retry !== null) found.push('the retry budget is assumed full');

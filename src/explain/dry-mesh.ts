@@ -8,13 +8,11 @@ import { seededRandom } from '../base/random.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Service } from '../model/service.ts';
 import { LedgerView } from '../proxy/ledger/cells.ts';
-import type { SlotKind } from '../proxy/ledger/layout.ts';
+import { SLOT_KINDS } from '../proxy/ledger/layout.ts';
 import { Ledger } from '../proxy/ledger/ledger.ts';
 import { type PlacedDelta, Placement } from '../proxy/ledger/placement.ts';
 import { Governor } from '../proxy/policy/governor.ts';
 import { type PortState, Table } from '../proxy/table/table.ts';
-
-const KINDS: readonly SlotKind[] = ['service', 'endpoint', 'status'];
 
 /** How much is known of the mesh: its manifests, what the admin API tells, or all that its proxies know. */
 export type Knowledge = 'manifests' | 'admin' | 'memory';
@@ -50,7 +48,7 @@ export class DryMesh {
     const governor = new Governor(ledger, clock);
     for (const service of config.services) governor.setService(service);
     const view = new LedgerView();
-    for (const kind of KINDS) {
+    for (const kind of SLOT_KINDS) {
       for (let i = 0; i < ledger.chunkCount(kind); i++) view.add(ledger.chunk(kind, i, 0));
     }
     const mesh = new DryMesh(view, clock, 'manifests');

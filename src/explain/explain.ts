@@ -2,11 +2,12 @@
 
 import { hash32 } from '../base/hash.ts';
 import type { Doubt, Identity } from '../model/endpoint.ts';
-import { isOverloaded, matchRoute, rateWaitMs, targetOdds } from '../proxy/http/admit.ts';
+import { isOverloaded, matchRoute, targetOdds } from '../proxy/http/admit.ts';
 import { keptOf } from '../proxy/http/crowd.ts';
 import { PathView } from '../proxy/head/path-view.ts';
 import type { HeadLimits } from '../proxy/head/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
+import type { RateLimiter } from '../proxy/policy/rate-limit.ts';
 import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
 import { assumptionsOf } from './assumptions.ts';
 import type { Arrived } from './arrived.ts';
@@ -18,7 +19,7 @@ import { ownPolicyFields, policyFacts } from './policy-fields.ts';
 import { readHead, type ReadHead } from './read-head.ts';
 import { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
-import { count, duration } from './words.ts';
+import { count, duration, rateText } from './words.ts';
 
 export interface ExplainInput {
   readonly mesh: DryMesh;
@@ -78,7 +79,8 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
   const isValid = tellHead(story, read);
   if (isValid) tellCaller(story, source, identity);
   const route = isValid ? reachRoute(story, port, arrived) : undefined;
-  const targets = route === undefined ? [] : reachTargets(story, port, route, arrived);
+  const goesOn = route !== undefined && takesOwnToken(story, route, arrived);
+  const targets = goesOn ? reachTargets(story, port, route, arrived) : [];
   return {
     service: serviceFacts(port),
     routes: routeFacts(port, route, story.has('route')),
@@ -144,16 +146,13 @@ function enterService(story: Story, state: ServiceState): boolean {
   return !isFull;
 }
 
-function takesToken(story: Story, state: ServiceState, arrived: Arrived): boolean {
-  const { rateLimit } = state.service.policies;
-  if (rateLimit === null) {
+function takesToken(story: Story, { limiter }: ServiceState, arrived: Arrived): boolean {
+  if (limiter === null) {
     story.tell('rate-limit', 'off', 'no rate limit');
     return true;
   }
-  const { average, periodMs, burst, per } = rateLimit;
-  const whose = per === 'caller' ? 'for each caller' : 'for all callers together';
-  const limit = `${average} per ${duration(periodMs)} and at most ${burst} at once, ${whose}`;
-  const waitMs = rateWaitMs(state, arrived.addressHash, arrived.nowMs);
+  const limit = rateText(limiter.policy);
+  const waitMs = waitMsOf(limiter, arrived);
   if (waitMs > 0) {
     story.tell('rate-limit', 'ended', `${limit}: the next token comes in ${duration(waitMs)}`);
     story.answer('rate_limited', 1, waitMs);
@@ -161,6 +160,22 @@ function takesToken(story: Story, state: ServiceState, arrived: Arrived): boolea
   }
   story.tell('rate-limit', 'passed', `${limit}: a token is left`);
   return true;
+}
+
+/** Of the route; where there is one, the phase is told with the backends. */
+function takesOwnToken(story: Story, { name, limiter }: RouteState, arrived: Arrived): boolean {
+  const waitMs = waitMsOf(limiter, arrived);
+  if (limiter === null || waitMs === 0) return true;
+  const what = `route "${name}" takes the request, and has a rate limit of its own`;
+  const next = `the next token comes in ${duration(waitMs)}`;
+  story.tell('route', 'ended', `${what}: ${rateText(limiter.policy)}: ${next}`);
+  story.answer('route_rate_limited', 1, waitMs);
+  return false;
+}
+
+/** Milliseconds until there is a token, 0 when there is one or no limit. */
+function waitMsOf(limiter: RateLimiter | null, { addressHash, nowMs }: Arrived): number {
+  return limiter === null ? 0 : limiter.peek(addressHash, nowMs);
 }
 
 function reachTargets(

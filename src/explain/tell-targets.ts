@@ -4,10 +4,10 @@ import type { RouteState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
 import type { BackendFacts, PhaseState, RetryFacts } from './explanation.ts';
 import type { Story } from './story.ts';
-import { count, duration, percent } from './words.ts';
+import { count, duration, percent, rateText } from './words.ts';
 
 export function tellTargets(story: Story, route: RouteState, all: readonly TargetStory[]): void {
-  story.tell('route', 'passed', `route "${route.name}" takes the request`);
+  story.tell('route', 'passed', `route "${route.name}" takes the request${limitText(route)}`);
   const targets = all.filter(({ facts }) => facts.odds > 0);
   if (targets.length === 0) {
     story.tell('backend', 'ended', 'no backend of the route has a weight');
@@ -22,6 +22,12 @@ export function tellTargets(story: Story, route: RouteState, all: readonly Targe
   tellEndpoints(story, reached);
   const forwarded = reached.filter(({ failure }) => failure === '');
   if (forwarded.length > 0) story.tell('forward', 'passed', forwarded.map(forwardText).join('; '));
+}
+
+function limitText({ limiter }: RouteState): string {
+  return limiter === null
+    ? ''
+    : `, and has a rate limit of its own: ${rateText(limiter.policy)}: a token is left`;
 }
 
 /** Share of the requests for a backend that its breaker lets pass. */

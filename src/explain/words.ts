@@ -1,5 +1,7 @@
 /** How explanations put values into words. */
 
+import type { RateLimitPolicy } from '../model/policy.ts';
+
 /** `1.5 s`, `20 ms`, `5 min`. */
 export function duration(ms: number): string {
   if (ms >= 60_000 && ms % 60_000 === 0) return `${ms / 60_000} min`;
@@ -18,6 +20,12 @@ export function percent(share: number): string {
 
 export function count(amount: number, noun: string): string {
   return `${amount.toLocaleString('en-US')} ${noun}${amount === 1 ? '' : 's'}`;
+}
+
+/** `10 per 1 s and at most 20 at once, for each caller`. */
+export function rateText({ average, periodMs, burst, per }: RateLimitPolicy): string {
+  const whose = per === 'caller' ? 'for each caller' : 'for all callers together';
+  return `${average} per ${duration(periodMs)} and at most ${burst} at once, ${whose}`;
 }
 
 export function bytes(amount: number): string {

@@ -121,6 +121,13 @@ export const FAILURES = {
     blames: 'policy',
     cause: 'the rate limit of the Service is used up',
   },
+  route_rate_limited: {
+    status: 429,
+    grpc: 'RESOURCE_EXHAUSTED',
+    connection: 'kept',
+    blames: 'policy',
+    cause: 'the rate limit of the route is used up; maesh explain names the route',
+  },
   no_route: {
     status: 404,
     grpc: 'UNIMPLEMENTED',

@@ -17,6 +17,7 @@ export interface RouteBackend {
 }
 
 interface RouteOf<Match, Own> {
+  /** Of one port, each has a name of its own. */
   readonly name: string;
   /** Any of them takes a request or connection; without one, the route takes them all. */
   readonly matches: readonly Match[];
@@ -51,11 +52,14 @@ export interface HttpMatch {
   readonly query: readonly NamedMatch[];
 }
 
-/** Policies that a route may have of its own. The others are those of the Service whose backend takes the request. */
+/** How a route treats its requests. The other policies are those of the Service whose backend takes the request. */
 export type RoutePolicies = Pick<Policies, 'retry' | 'timeouts' | 'affinity'>;
 
+/** What a route may have of its own. Its rate limit acts beside that of the Service that was called, and lifts nothing. */
+export type OwnPolicies = RoutePolicies & Pick<Policies, 'rateLimit'>;
+
 /** The first route of a port that takes a request has it; what none takes gets 404 (`no_route`). */
-export type HttpRoute = RouteOf<HttpMatch, Partial<RoutePolicies>>;
+export type HttpRoute = RouteOf<HttpMatch, Partial<OwnPolicies>>;
 
 /** Takes every connection. */
 export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>>;

@@ -85,9 +85,17 @@ function withRoutes(service: Service): Service {
   const matches = paths.map((path) => ({ path, method: 'GET', headers: named, query: named }));
   const retry = { ...DEFAULT_RETRY };
   const affinity = { cookie: 'session', maxAgeSeconds: 0 };
+  const rateLimit = {
+    average: 1,
+    periodMs: 60_000,
+    burst: 1,
+    per: 'caller',
+    callersMax: 8,
+  } as const;
   const policies = [
     { retry: null, affinity: null },
-    { retry, affinity, timeouts: DEFAULT_POLICIES.timeouts },
+    { retry, affinity, timeouts: DEFAULT_POLICIES.timeouts, rateLimit },
+    { rateLimit: null },
   ];
   const ports = service.ports.map((port) => {
     const route = onlyRoute(port.backend.id, { object: `Service ${service.key}`, field: '' });

@@ -46,6 +46,7 @@ const NEEDED = [
   'expectation_failed',
   'overloaded',
   'rate_limited',
+  'route_rate_limited',
   'no_route',
   'invalid_backend',
   'breaker_open',

@@ -134,6 +134,7 @@ const ELSEWHERE: Partial<Record<FailureReason, string>> = {
   target_too_long: 'limits.test.ts',
   denied: '',
   rate_limited: 'policies.test.ts',
+  route_rate_limited: 'route-limits.test.ts',
   no_route: 'routes.test.ts',
   invalid_backend: 'routes.test.ts',
   no_local_endpoint: 'policies.test.ts',

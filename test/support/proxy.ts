@@ -24,6 +24,7 @@ import {
   ENDPOINT_WORD,
   SERVICE_OWN,
   SERVICE_WORD,
+  SLOT_KINDS,
   type SlotKind,
 } from '../../src/proxy/ledger/layout.ts';
 import { Ledger } from '../../src/proxy/ledger/ledger.ts';
@@ -78,7 +79,7 @@ export class TestProxy {
   readonly governor: Governor;
   readonly #view = new LedgerView();
   readonly #placement: Placement;
-  readonly #chunks: Record<SlotKind, number> = { service: 0, endpoint: 0, status: 0 };
+  readonly #chunks: Record<SlotKind, number> = { service: 0, endpoint: 0, status: 0, route: 0 };
   readonly #services = new Map<string, Service>();
   readonly #endpointSlots = new Map<string, number>();
   readonly #callers: Wire[] = [];
@@ -171,7 +172,7 @@ export class TestProxy {
       identities: more.identities ?? [],
       removedIdentities: [],
     });
-    for (const kind of ['service', 'endpoint', 'status'] as const) {
+    for (const kind of SLOT_KINDS) {
       for (; this.#chunks[kind] < this.ledger.chunkCount(kind); this.#chunks[kind]++)
         this.#view.add(this.ledger.chunk(kind, this.#chunks[kind], 0));
     }

@@ -8,12 +8,12 @@ import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
 import type { Head } from '../head/head.ts';
 import type { PathView } from '../head/path-view.ts';
-import { peekToken, takeToken } from '../policy/rate-limit.ts';
+import type { RateLimiter } from '../policy/rate-limit.ts';
 import type { PortState, RouteState, ServiceState, Target } from '../table/table.ts';
 import type { Source } from './source.ts';
 import type { Verdict } from './verdict.ts';
 
-/** Rate limit → route → backend by weight → circuit breaker → limits, in this order. */
+/** Rate limits → route → backend by weight → circuit breaker → limits, in this order; the limit of a route once it is known. */
 // oxlint-disable-next-line max-params -- once per request, without an object
 export function admit(
   port: PortState,
@@ -33,23 +33,55 @@ export function admit(
   const isCrowded = inFlight > limit - keptOf(limit);
   if (isCrowded && !staysInCrowd(service, inFlight, source.addressHash, now, context))
     return verdict.refuse('overloaded', 0);
-  if (service.rate !== null) {
-    const waitMs =
-      service.callers === null
-        ? takeToken(service.cells, service.rate, now)
-        : service.callers.take(source.addressHash, service.rate, now);
+  const { limiter } = service;
+  if (limiter !== null) {
+    // What its route refuses takes no token of the Service: a storm on one route would starve the others.
+    const waitMs = port.limitsRoutes
+      ? limiter.peek(source.addressHash, now)
+      : limiter.take(source.addressHash, now);
     if (waitMs > 0) return verdict.refuse('rate_limited', waitMs);
   }
   const route = matchRoute(routes, data, head, context.path, source.forwarding.trusted);
+  if (port.limitsRoutes && !takesTokens(route, limiter, source.addressHash, now, verdict))
+    return verdict;
   if (route === undefined) return verdict.refuse('no_route', 0);
   verdict.route = route;
+  return admitToRoute(route, head.contentLength, now, context);
+}
+
+function admitToRoute(
+  route: RouteState,
+  contentLength: number,
+  now: number,
+  context: ThreadContext,
+): Verdict {
+  const { verdict } = context;
   const at = chooseTarget(route, context);
   if (at < 0) return verdict.refuse('no_route', 0);
   const target = route.targets[at] as Target | null;
   if (target === null) return verdict.refuse('invalid_backend', 0);
   verdict.target = target;
   if (target.service === null) return verdict.refuse('no_endpoint', 0);
-  return admitToBackend(target.service, head.contentLength, now, context);
+  return admitToBackend(target.service, contentLength, now, context);
+}
+
+/** Takes a token of a route and one of its Service, where they have limits; none of the Service where the route has none left. */
+function takesTokens(
+  route: RouteState | undefined,
+  shared: RateLimiter | null,
+  addressHash: number,
+  now: number,
+  verdict: Verdict,
+): boolean {
+  const own = route === undefined ? null : route.limiter;
+  let waitMs = own === null ? 0 : own.take(addressHash, now);
+  if (waitMs > 0) verdict.refuse('route_rate_limited', waitMs);
+  else if (shared !== null) {
+    // Another thread may have taken the last one meanwhile: then the route has one less than it is due, never one more.
+    waitMs = shared.take(addressHash, now);
+    if (waitMs > 0) verdict.refuse('rate_limited', waitMs);
+  }
+  return waitMs === 0;
 }
 
 function admitToBackend(
@@ -72,13 +104,6 @@ function admitToBackend(
 /** `inFlight` counts this request. */
 export function isOverloaded(service: ServiceState, inFlight: number): boolean {
   return inFlight > service.service.policies.limits.requestsInFlight;
-}
-
-/** Milliseconds until there is a token for the caller, 0 when there is one or no limit; takes none. */
-export function rateWaitMs(service: ServiceState, addressHash: number, now: number): number {
-  const { rate, callers, cells } = service;
-  if (rate === null) return 0;
-  return callers === null ? peekToken(cells, rate, now) : callers.peek(addressHash, rate, now);
 }
 
 /** The route that takes the request of a caller; undefined when none does. */

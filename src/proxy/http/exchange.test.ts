@@ -12,7 +12,7 @@ import { exampleEndpoint, exampleService } from '../../../test/support/model.ts'
 import { StrictGuard } from '../../../test/support/strict-guard.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { LedgerView } from '../ledger/cells.ts';
-import { SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
+import { SERVICE_OWN, SERVICE_WORD, SLOT_KINDS } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { Placement } from '../ledger/placement.ts';
 import { Governor } from '../policy/governor.ts';
@@ -205,7 +205,7 @@ function setUp(policies: Partial<Policies> = {}, addresses = ['127.0.0.2', '127.
   });
   new Governor(ledger, clock).setService(service);
   const view = new LedgerView();
-  for (const kind of ['service', 'endpoint', 'status'] as const) {
+  for (const kind of SLOT_KINDS) {
     for (let i = 0; i < ledger.chunkCount(kind); i++) view.add(ledger.chunk(kind, i, 0));
   }
   const port = new Table(view, clock, random).apply(placed.services, []).opened[0] as PortState;

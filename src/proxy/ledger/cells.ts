@@ -11,8 +11,6 @@ export interface Cells {
   readonly w: number;
   readonly floats: Float64Array;
   readonly f: number;
-  readonly ticks: BigInt64Array;
-  readonly t: number;
   readonly own: Float64Array;
   readonly o: number;
 }
@@ -20,12 +18,16 @@ export interface Cells {
 interface View {
   readonly words: Int32Array;
   readonly floats: Float64Array;
-  readonly ticks: BigInt64Array;
   readonly own: Float64Array;
 }
 
 export class LedgerView {
-  readonly #chunks: Record<SlotKind, View[]> = { service: [], endpoint: [], status: [] };
+  readonly #chunks: Record<SlotKind, View[]> = {
+    service: [],
+    endpoint: [],
+    status: [],
+    route: [],
+  };
 
   /** Chunks arrive in order of their index, before the first delta that uses them. */
   add(message: ChunkMessage): void {
@@ -35,7 +37,6 @@ export class LedgerView {
     this.#chunks[message.kind][message.index] = {
       words: new Int32Array(message.shared, 0, shape.words * count),
       floats: new Float64Array(message.shared, at.floats, shape.floats * count),
-      ticks: new BigInt64Array(message.shared, at.ticks, shape.ticks * count),
       own: new Float64Array(message.own),
     };
   }
@@ -51,8 +52,6 @@ export class LedgerView {
       w: offset * shape.words,
       floats: view.floats,
       f: offset * shape.floats,
-      ticks: view.ticks,
-      t: offset * shape.ticks,
       own: view.own,
       o: offset * shape.own,
     };

@@ -1,20 +1,19 @@
 /**
- * Where each figure lives in the memory that all threads share. One slot per Service, endpoint or status table:
+ * Where each figure lives in the memory that all threads share. One slot per Service, endpoint or status table, and per route
+ * that has a rate limit of its own:
  *
- *   words   Int32   shared by all threads, changed with Atomics (in-flight, states)
+ *   words   Int32   shared by all threads, changed with Atomics (in-flight, states, locks)
  *   floats  Float64 shared, one writer at a time or harmless races (times, moving averages); aligned, so never torn
- *   ticks   BigInt64 shared, compare-and-exchange (token buckets)
  *   own     Float64 one copy per thread, written by that thread only, summed by the reader (counters, histograms)
  */
 
 import { FAILURE_REASONS } from '../../model/failure.ts';
 
-export type SlotKind = 'service' | 'endpoint' | 'status';
+export type SlotKind = 'service' | 'endpoint' | 'status' | 'route';
 
 export interface SlotShape {
   readonly words: number;
   readonly floats: number;
-  readonly ticks: number;
   readonly own: number;
   readonly slotsPerChunk: number;
 }
@@ -34,6 +33,8 @@ export const SERVICE_WORD = {
   retryTokens: 2,
   /** Hash of the source address that has most requests in flight, as of the last time that there were nearly too many; 0 for none. */
   mostInFlight: 3,
+  /** Lock of its token bucket. */
+  bucketLock: 4,
 } as const;
 
 export const SERVICE_FLOAT = {
@@ -43,10 +44,13 @@ export const SERVICE_FLOAT = {
   breakerUntilMs: 1,
   /** Until when the last part of the requests in flight is kept for those that have few. */
   keptUntilMs: 2,
+  /** When its token bucket is full again, in nanoseconds of the clock. */
+  bucketFullNs: 3,
 } as const;
 
-/** Theoretical arrival time of the Service's token bucket, in nanoseconds of the clock. */
-export const SERVICE_TICK = { rateLimit: 0 } as const;
+export const ROUTE_WORD = { bucketLock: 0 } as const;
+/** As in SERVICE_FLOAT. */
+export const ROUTE_FLOAT = { bucketFullNs: 0 } as const;
 
 export const SERVICE_OWN = {
   /** Six counters: responses by first digit of the status; 0 counts requests that ended without a response. */
@@ -117,16 +121,14 @@ export const STATUS_BUCKETS = STATUS_COUNT + 4;
 
 export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   service: {
-    words: 4,
-    floats: 3,
-    ticks: 1,
+    words: 5,
+    floats: 4,
     own: SERVICE_OWN.buckets + SERVICE_BUCKETS,
     slotsPerChunk: 256,
   },
   endpoint: {
     words: 8,
     floats: 6,
-    ticks: 0,
     own: ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS,
     slotsPerChunk: 1024,
   },
@@ -134,11 +136,13 @@ export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   status: {
     words: 0,
     floats: 0,
-    ticks: 0,
     own: STATUS_BUCKETS + SERVICE_BUCKETS,
     slotsPerChunk: 64,
   },
+  route: { words: 1, floats: 1, own: 0, slotsPerChunk: 256 },
 };
+
+export const SLOT_KINDS = Object.keys(SHAPES) as readonly SlotKind[];
 
 /** Index of the network-error counter in a status slot's own cells. */
 export const STATUS_NETWORK_ERRORS = STATUS_COUNT;

@@ -17,7 +17,6 @@ export interface ChunkMessage {
 interface Chunk {
   readonly words: Int32Array;
   readonly floats: Float64Array;
-  readonly ticks: BigInt64Array;
   readonly shared: SharedArrayBuffer;
   readonly own: readonly Float64Array<SharedArrayBuffer>[];
 }
@@ -29,20 +28,24 @@ interface Pages {
   next: number;
 }
 
-/** Bytes before the floats and ticks of a chunk: words first, padded to eight bytes. */
-export function sharedOffsets(kind: SlotKind): { floats: number; ticks: number; bytes: number } {
+function noPages(): Pages {
+  return { chunks: [], slots: new Map(), free: [], next: 0 };
+}
+
+/** Bytes before the floats of a chunk, which come behind its words, and of all of it. */
+export function sharedOffsets(kind: SlotKind): { floats: number; bytes: number } {
   const shape = SHAPES[kind];
   const floats = Math.ceil((shape.words * shape.slotsPerChunk * 4) / 8) * 8;
-  const ticks = floats + shape.floats * shape.slotsPerChunk * 8;
-  return { floats, ticks, bytes: ticks + shape.ticks * shape.slotsPerChunk * 8 };
+  return { floats, bytes: floats + shape.floats * shape.slotsPerChunk * 8 };
 }
 
 export class Ledger {
   readonly threads: number;
   readonly #pages: Record<SlotKind, Pages> = {
-    service: { chunks: [], slots: new Map(), free: [], next: 0 },
-    endpoint: { chunks: [], slots: new Map(), free: [], next: 0 },
-    status: { chunks: [], slots: new Map(), free: [], next: 0 },
+    service: noPages(),
+    endpoint: noPages(),
+    status: noPages(),
+    route: noPages(),
   };
 
   constructor(threads: number) {
@@ -162,7 +165,6 @@ export class Ledger {
       shared,
       words: new Int32Array(shared, 0, shape.words * shape.slotsPerChunk),
       floats: new Float64Array(shared, at.floats, shape.floats * shape.slotsPerChunk),
-      ticks: new BigInt64Array(shared, at.ticks, shape.ticks * shape.slotsPerChunk),
       own,
     };
   }
@@ -172,7 +174,6 @@ export class Ledger {
     const shape = SHAPES[kind];
     chunk.words.fill(0, offset * shape.words, (offset + 1) * shape.words);
     chunk.floats.fill(0, offset * shape.floats, (offset + 1) * shape.floats);
-    chunk.ticks.fill(0n, offset * shape.ticks, (offset + 1) * shape.ticks);
     for (const own of chunk.own) own.fill(0, offset * shape.own, (offset + 1) * shape.own);
   }
 

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from '../../base/clock.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
-import type { Policies } from '../../model/policy.ts';
+import type { Policies, RateLimitPolicy } from '../../model/policy.ts';
+import { onlyRoute } from '../../model/route.ts';
 import type { Delta, Service } from '../../model/service.ts';
-import { ENDPOINT_FLOAT, ENDPOINT_WORD } from './layout.ts';
+import { ENDPOINT_FLOAT, ENDPOINT_WORD, ROUTE_FLOAT } from './layout.ts';
 import { Ledger } from './ledger.ts';
-import { endpointSlotKey, Placement } from './placement.ts';
+import { endpointSlotKey, Placement, routeSlotKey } from './placement.ts';
 
 function service(
   name: string,
@@ -132,4 +133,63 @@ test('place() gives status counters only to a Service with a breaker', () => {
   ).services;
   assert.equal(placed[0]?.statusSlot, -1);
   assert.ok((placed[1]?.statusSlot ?? -1) >= 0);
+});
+
+/** The Service with these routes on its port, by name, with the limit that each has of its own. */
+function routed(limits: Readonly<Record<string, RateLimitPolicy | null>>): Service {
+  const web = service('web', [1]);
+  const [port] = web.ports;
+  assert(port?.protocol === 'http');
+  const routes = Object.entries(limits).map(([name, rateLimit]) => ({
+    ...onlyRoute(port.backend.id, { object: 'Service shop/web', field: 'spec.ports' }),
+    name,
+    policies: { rateLimit },
+  }));
+  return { ...web, ports: [{ ...port, routes }] };
+}
+
+const FOR_ALL = { ...PER_CALLER, per: 'service' } as const;
+
+test('place() gives a slot to a route with a rate limit of its own, and keeps it by name through updates', () => {
+  const { ledger, placement } = setup();
+  assert.deepEqual(placement.place(delta([routed({ a: null })])).services[0]?.routes, []);
+  const first = placement.place(delta([routed({ a: FOR_ALL, b: null, c: FOR_ALL })])).services[0];
+  const [a, b, c] = first?.routes[0] ?? [];
+  assert.equal(b, null);
+  assert.equal(a?.callers, null);
+  assert.notEqual(a?.slot, c?.slot);
+  ledger.setFloat('route', c?.slot ?? 0, ROUTE_FLOAT.bucketFullNs, 7);
+  const faster = { ...FOR_ALL, average: 9 };
+  const second = placement.place(delta([routed({ c: faster, a: FOR_ALL })])).services[0];
+  assert.deepEqual(second?.routes[0], [c, a]);
+  assert.equal(ledger.float('route', c?.slot ?? 0, ROUTE_FLOAT.bucketFullNs), 7);
+});
+
+test('place() frees the slot of a route after its quarantine: it left, its limit left, or its Service', () => {
+  const { clock, ledger, placement } = setup();
+  const key = (name: string): string => routeSlotKey('shop/web:80', name);
+  placement.place(delta([routed({ a: FOR_ALL, b: FOR_ALL, c: FOR_ALL, d: FOR_ALL })]));
+  placement.place(delta([routed({ a: FOR_ALL, c: null })]));
+  clock.advance(599_000);
+  placement.place(delta([routed({ a: FOR_ALL, d: FOR_ALL })]));
+  clock.advance(2_000);
+  placement.place(delta([]));
+  assert.deepEqual([...ledger.entries('route').keys()], [key('a'), key('d')]);
+  placement.place(delta([], ['shop/web']));
+  clock.advance(600_000);
+  placement.place(delta([]));
+  assert.equal(ledger.entries('route').size, 0);
+});
+
+test('place() keeps the callers of a route until their number changes, apart from those of others', () => {
+  const { placement } = setup();
+  const place = (limits: Parameters<typeof routed>[0]): (SharedArrayBuffer | null)[] =>
+    (placement.place(delta([routed(limits)])).services[0]?.routes[0] ?? []).map(
+      (route) => route?.callers ?? null,
+    );
+  const [first, other] = place({ a: PER_CALLER, b: PER_CALLER });
+  assert(first instanceof SharedArrayBuffer);
+  assert.notEqual(first, other);
+  assert.deepEqual(place({ b: FOR_ALL, a: { ...PER_CALLER, average: 5 } }), [null, first]);
+  assert.notEqual(place({ a: { ...PER_CALLER, callersMax: 4_096 } })[0], first);
 });

@@ -1,7 +1,9 @@
-/** Gives every Service and endpoint of a delta its slot, and frees the slots of what left once nobody can use them. */
+/** Gives every Service, endpoint and limited route of a delta its slot, and frees the slots of what left once nobody can use them. */
 
 import type { Clock } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
+import type { RateLimitPolicy } from '../../model/policy.ts';
+import type { HttpRoute } from '../../model/route.ts';
 import type { Backend, Delta, Service } from '../../model/service.ts';
 import type { Identity } from '../../model/endpoint.ts';
 import { callerTableBytes } from './caller-table.ts';
@@ -20,6 +22,14 @@ export interface PlacedService {
   readonly sources: SharedArrayBuffer | null;
   /** Per port, the slots of its backend's endpoints in their order. */
   readonly endpointSlots: readonly (readonly number[])[];
+  /** Per port, its routes in their order, null for one without a rate limit of its own; empty when no route has one. */
+  readonly routes: readonly (readonly (PlacedRoute | null)[])[];
+}
+
+export interface PlacedRoute {
+  readonly slot: number;
+  /** As in `PlacedService`. */
+  readonly callers: SharedArrayBuffer | null;
 }
 
 export interface PlacedDelta {
@@ -38,15 +48,29 @@ export function endpointSlotKey(
   return `${backend} ${endpointKey(endpoint)}`;
 }
 
+/** Key of the slot of a route: `backend` is that of its port. */
+export function routeSlotKey(backend: string, route: string): string {
+  return `${backend} ${route}`;
+}
+
 /** How long the slot of something that left is kept: longer than any request that may still count on it. */
 const QUARANTINE_MS = 600_000;
 
+/** Buckets of callers, and how many callers they were made for. */
+interface CallerTable {
+  readonly memory: SharedArrayBuffer;
+  readonly callersMax: number;
+}
+
 interface Held {
   readonly endpoints: Set<string>;
-  callers: SharedArrayBuffer | null;
-  callersMax: number;
+  /** By slot key: routes with a rate limit of their own. */
+  routes: Map<string, CallerTable | null>;
+  callers: CallerTable | null;
   sources: SharedArrayBuffer | null;
 }
+
+const NO_ROUTES: PlacedService['routes'] = [];
 
 export class Placement {
   readonly #ledger: Ledger;
@@ -78,8 +102,8 @@ export class Placement {
   #placeService(service: Service): PlacedService {
     const held = this.#services.get(service.key) ?? {
       endpoints: new Set<string>(),
+      routes: new Map<string, CallerTable | null>(),
       callers: null,
-      callersMax: 0,
       sources: null,
     };
     this.#services.set(service.key, held);
@@ -90,23 +114,43 @@ export class Placement {
     );
     for (const key of before) this.#leave('endpoint', key);
     const { breaker, rateLimit, sourceAffinity } = service.policies;
-    if (rateLimit?.per !== 'caller') {
-      held.callers = null;
-      held.callersMax = 0;
-    } else if (held.callersMax !== rateLimit.callersMax) {
-      held.callers = new SharedArrayBuffer(callerTableBytes(rateLimit.callersMax));
-      held.callersMax = rateLimit.callersMax;
-    }
+    held.callers = callersOf(rateLimit, held.callers);
     if (sourceAffinity === null) held.sources = null;
     else held.sources ??= new SharedArrayBuffer(SOURCE_TABLE_BYTES);
     return {
       service,
       slot: this.#claim('service', service.key),
       statusSlot: breaker === null ? -1 : this.#claim('status', service.key),
-      callers: held.callers,
+      callers: held.callers?.memory ?? null,
       sources: held.sources,
       endpointSlots,
+      routes: this.#placeRoutes(service, held),
     };
+  }
+
+  #placeRoutes(service: Service, held: Held): PlacedService['routes'] {
+    const before = held.routes;
+    held.routes = new Map();
+    const routes = service.ports.map(({ protocol, routes: all, backend }) =>
+      protocol === 'http'
+        ? all.map((route) => this.#placeRoute(route, backend.id, held, before))
+        : [],
+    );
+    for (const key of before.keys()) if (!held.routes.has(key)) this.#leave('route', key);
+    return held.routes.size === 0 ? NO_ROUTES : routes;
+  }
+
+  #placeRoute(
+    { name, policies: { rateLimit = null } }: HttpRoute,
+    backend: string,
+    held: Held,
+    before: Held['routes'],
+  ): PlacedRoute | null {
+    if (rateLimit === null) return null;
+    const key = routeSlotKey(backend, name);
+    const callers = callersOf(rateLimit, before.get(key) ?? null);
+    held.routes.set(key, callers);
+    return { slot: this.#claim('route', key), callers: callers?.memory ?? null };
   }
 
   #placeEndpoints(backend: Backend, held: Held, before: Set<string>): number[] {
@@ -128,6 +172,7 @@ export class Placement {
     if (held === undefined) return;
     this.#services.delete(key);
     for (const endpoint of held.endpoints) this.#leave('endpoint', endpoint);
+    for (const route of held.routes.keys()) this.#leave('route', route);
     this.#leave('service', key);
     this.#leave('status', key);
   }
@@ -149,4 +194,12 @@ export class Placement {
       this.#ledger.release(left.kind, left.key);
     }
   }
+}
+
+/** The buckets that a rate limit needs: those of before while as many callers are told apart, null for a limit that tells none apart. */
+function callersOf(limit: RateLimitPolicy | null, before: CallerTable | null): CallerTable | null {
+  if (limit?.per !== 'caller') return null;
+  const { callersMax } = limit;
+  if (before?.callersMax === callersMax) return before;
+  return { memory: new SharedArrayBuffer(callerTableBytes(callersMax)), callersMax };
 }

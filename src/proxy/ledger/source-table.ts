@@ -6,7 +6,7 @@
  */
 
 import { mix32 } from '../../base/hash.ts';
-import { lockSet, unlockSet } from './set-lock.ts';
+import { lockCell, unlockCell } from './cell-lock.ts';
 
 /** Sources of one Service, over all its ports, that are remembered at a time. */
 export const SOURCES_MAX = 8_192;
@@ -58,7 +58,7 @@ export class SourceTable {
   claim(source: number, before: number, token: number, claimed: SourceClaim): number {
     const set = setOf(source);
     const now = seconds(claimed.nowMs);
-    lockSet(this.#locks, set);
+    lockCell(this.#locks, set);
     let at = this.#find(source);
     let winner = token;
     if (at >= 0 && !this.#isOver(at, claimed.timeoutMs, now)) {
@@ -68,7 +68,7 @@ export class SourceTable {
     Atomics.store(this.#tokens, at, winner);
     Atomics.store(this.#seen, at, now);
     Atomics.store(this.#keys, at, source);
-    unlockSet(this.#locks, set);
+    unlockCell(this.#locks, set);
     return winner;
   }
 

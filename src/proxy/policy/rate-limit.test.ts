@@ -9,16 +9,33 @@ import type { RateLimitPolicy } from '../../model/policy.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { callerTableBytes } from '../ledger/caller-table.ts';
-import { CallerBuckets, compileRate, takeFrom, takeToken } from './rate-limit.ts';
+import {
+  type Bucket,
+  bucketOfRoute,
+  bucketOfService,
+  CallerBuckets,
+  compileRate,
+  RateLimiter,
+} from './rate-limit.ts';
 
 const START_MS = 1_000_000;
+const UNIT_MS = 8e-6;
 
 function policy(change: Partial<RateLimitPolicy> = {}): RateLimitPolicy {
   return { average: 10, periodMs: 1_000, burst: 5, per: 'service', callersMax: 1_024, ...change };
 }
 
-function bucket(): BigInt64Array {
-  return new BigInt64Array(new SharedArrayBuffer(8));
+function bucket(memory = new SharedArrayBuffer(16)): Bucket {
+  return {
+    fulls: new Float64Array(memory, 0, 1),
+    at: 0,
+    locks: new Int32Array(memory, 8),
+    lockAt: 0,
+  };
+}
+
+function limiter(change: Partial<RateLimitPolicy> = {}, memory?: SharedArrayBuffer): RateLimiter {
+  return new RateLimiter(policy(change), bucket(memory), null);
 }
 
 const policies = fc.record({
@@ -27,20 +44,29 @@ const policies = fc.record({
   burst: fc.integer({ min: 1, max: 50 }),
 });
 
-test('takeToken() lets a burst through a fresh slot, then one per interval', () => {
+test('a fresh slot lets a burst through, then one per interval; Services and routes are apart', () => {
   const ledger = new Ledger(1);
   const view = new LedgerView();
-  const slot = ledger.allocate('service', 'shop/web');
-  view.add(ledger.chunk('service', 0, 0));
-  const cells = view.cells('service', slot);
-  const rate = compileRate(policy());
-  for (let i = 0; i < 5; i++) assert.equal(takeToken(cells, rate, START_MS), 0);
-  assert.equal(takeToken(cells, rate, START_MS), 100);
-  assert.equal(takeToken(cells, rate, START_MS + 40), 60);
-  assert.equal(takeToken(cells, rate, START_MS + 100), 0);
-  assert.equal(takeToken(cells, rate, START_MS + 100), 100);
-  for (let i = 0; i < 5; i++) assert.equal(takeToken(cells, rate, START_MS + 10_000), 0);
-  assert.ok(takeToken(cells, rate, START_MS + 10_000) > 0);
+  for (const kind of ['service', 'route'] as const) {
+    ledger.allocate(kind, 'shop/api');
+    const slot = ledger.allocate(kind, 'shop/web');
+    view.add(ledger.chunk(kind, 0, 0));
+    const cells = view.cells(kind, slot);
+    const limit = new RateLimiter(
+      policy(),
+      kind === 'service' ? bucketOfService(cells) : bucketOfRoute(cells),
+      null,
+    );
+    for (let i = 0; i < 5; i++) assert.equal(limit.take(1, START_MS), 0);
+    assert.equal(limit.peek(1, START_MS), 100);
+    assert.equal(limit.take(1, START_MS), 100);
+    assert.equal(limit.take(2, START_MS + 40), 60);
+    assert.equal(limit.peek(2, START_MS + 100), 0);
+    assert.equal(limit.take(1, START_MS + 100), 0);
+    assert.equal(limit.take(1, START_MS + 100), 100);
+    for (let i = 0; i < 5; i++) assert.equal(limit.take(1, START_MS + 10_000), 0);
+    assert.ok(limit.take(1, START_MS + 10_000) > 0);
+  }
 });
 
 test('a bucket admits at most burst + average * t / period in any window', () => {
@@ -50,19 +76,18 @@ test('a bucket admits at most burst + average * t / period in any window', () =>
       fc.array(fc.double({ min: 0, max: 2, noNaN: true }), { minLength: 1, maxLength: 150 }),
       (limits, gaps) => {
         const { average, periodMs, burst } = limits;
-        const rate = compileRate(policy(limits));
-        const ticks = bucket();
+        const limit = limiter(limits);
         const admitted: number[] = [];
         let now = START_MS;
         for (const gap of gaps) {
           now += (gap * periodMs) / average;
-          if (takeFrom(ticks, 0, rate, now) === 0) admitted.push(now);
+          if (limit.take(1, now) === 0) admitted.push(now);
         }
         for (let from = 0; from < admitted.length; from++) {
           for (let to = from; to < admitted.length; to++) {
             const span = admitted[to]! - admitted[from]!;
-            // Nanoseconds are cut off from the times, so two of them may seem one closer.
-            const most = burst + (average * (span + 1e-6)) / periodMs;
+            // Times are cut to whole units, so two of them may seem one closer.
+            const most = burst + (average * (span + UNIT_MS)) / periodMs;
             assert.ok(to - from + 1 <= most + 1e-6, `${to - from + 1} in ${span} ms`);
           }
         }
@@ -71,22 +96,33 @@ test('a bucket admits at most burst + average * t / period in any window', () =>
   );
 });
 
-test('a bucket does what a bucket of tokens refilled by the clock does', () => {
+/** What asks, in which order, and how much later than the one before, in thousandths of a token. */
+const turns = fc.array(
+  fc.record({
+    thread: fc.nat({ max: 2 }),
+    gap: fc.nat({ max: 3_000 }),
+    isPeek: fc.boolean(),
+  }),
+  { maxLength: 100 },
+);
+
+test('a bucket that threads share does what a bucket of tokens refilled by the clock does, in any order', () => {
   fc.assert(
-    fc.property(policies, fc.array(fc.nat({ max: 3_000 }), { maxLength: 100 }), (limits, gaps) => {
-      const rate = compileRate(policy(limits));
-      const tokenNs = Number(rate.tokenNs);
-      const ticks = bucket();
+    fc.property(policies, turns, (limits, order) => {
+      const { tokenNs } = compileRate(policy(limits));
+      const memory = new SharedArrayBuffer(16);
+      const threads = [0, 1, 2].map(() => limiter(limits, memory));
       let nowMs = START_MS;
       let tokens = limits.burst;
-      for (const gap of gaps) {
+      for (const { thread, gap, isPeek } of order) {
         const stepMs = Math.round((gap / 1_000) * (tokenNs / 1e6));
         nowMs += stepMs;
         tokens = Math.min(limits.burst, tokens + (stepMs * 1e6) / tokenNs);
-        const waitMs = takeFrom(ticks, 0, rate, nowMs);
+        const asked = threads[thread] as RateLimiter;
+        const waitMs = isPeek ? asked.peek(1, nowMs) : asked.take(1, nowMs);
         if (Math.abs(tokens - 1) < 1e-6) tokens = waitMs === 0 ? 1 : tokens;
         else assert.equal(waitMs === 0, tokens >= 1);
-        if (waitMs === 0) tokens -= 1;
+        if (waitMs === 0) tokens -= isPeek ? 0 : 1;
         else assert.ok(Math.abs(waitMs - ((1 - tokens) * tokenNs) / 1e6) < 1e-3 * (1 + waitMs));
       }
     }),
@@ -96,25 +132,69 @@ test('a bucket does what a bucket of tokens refilled by the clock does', () => {
 test('the time to wait is the time after which a token is there', () => {
   fc.assert(
     fc.property(policies, (limits) => {
-      const rate = compileRate(policy(limits));
-      const ticks = bucket();
-      for (let i = 0; i < limits.burst; i++) assert.equal(takeFrom(ticks, 0, rate, START_MS), 0);
-      const waitMs = takeFrom(ticks, 0, rate, START_MS);
+      const limit = limiter(limits);
+      for (let i = 0; i < limits.burst; i++) assert.equal(limit.take(1, START_MS), 0);
+      const waitMs = limit.take(1, START_MS);
       assert.ok(waitMs > 0);
-      if (waitMs > 1e-3) assert.ok(takeFrom(ticks, 0, rate, START_MS + waitMs - 1e-3) > 0);
-      assert.equal(takeFrom(ticks, 0, rate, START_MS + waitMs + 1e-3), 0);
+      if (waitMs > 1e-3) assert.ok(limit.take(1, START_MS + waitMs - 1e-3) > 0);
+      assert.equal(limit.take(1, START_MS + waitMs + 1e-3), 0);
     }),
   );
 });
 
 test('compileRate() survives limits that make no sense', () => {
   for (const average of [0, -1, Number.NaN]) {
-    const rate = compileRate(policy({ average, burst: 1e300 }));
-    const ticks = bucket();
-    assert.equal(takeFrom(ticks, 0, rate, START_MS), 0);
-    assert.ok(takeFrom(ticks, 0, rate, START_MS) > 1e9);
+    const limit = limiter({ average, burst: 1e300 });
+    assert.equal(limit.take(1, START_MS), 0);
+    assert.ok(limit.take(1, START_MS) > 1e9);
   }
-  assert.equal(takeFrom(bucket(), 0, compileRate(policy({ burst: 0 })), START_MS), 0);
+  assert.equal(limiter({ burst: 0 }).take(1, START_MS), 0);
+});
+
+test('a bucket of centuries, on a machine that runs for a year, has exactly its burst', () => {
+  const yearMs = 365 * 86_400_000;
+  for (const change of [
+    { average: 1, periodMs: 3_600_000, burst: 10_000 },
+    { average: 7, periodMs: 3_600_000, burst: 100_000 },
+    { average: 300_000, periodMs: 1_000, burst: 100_000 },
+  ]) {
+    const limit = limiter(change);
+    let taken = 0;
+    while (limit.take(1, yearMs + 0.123) === 0) taken++;
+    assert.equal(taken, change.burst);
+  }
+});
+
+test('the rate is never higher than asked, and hardly lower', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 100_000 }),
+      fc.integer({ min: 1, max: 10_000_000 }),
+      (average, burst) => {
+        const { tokenNs, bucketNs, unitNs } = compileRate(policy({ average, burst }));
+        assert.ok(tokenNs >= 1e9 / average && tokenNs <= (1e9 / average) * 1.001);
+        assert.equal(bucketNs, tokenNs * burst);
+        // Whatever is added up is a whole number of units, below 2^53 of them.
+        assert.equal(tokenNs % unitNs, 0);
+        assert.ok(bucketNs / unitNs <= 2 ** 51);
+      },
+    ),
+  );
+});
+
+test('a rate that is raised holds at once, however long the old one would still refuse', () => {
+  const memory = new SharedArrayBuffer(16);
+  const slow = limiter({ average: 1, periodMs: 3_600_000, burst: 50 }, memory);
+  for (let i = 0; i < 50; i++) slow.take(1, START_MS);
+  assert.equal(slow.take(1, START_MS), 3_600_000);
+  const fast = limiter({ average: 10, periodMs: 1_000, burst: 5 }, memory);
+  assert.equal(fast.peek(1, START_MS), 100);
+  assert.equal(fast.take(1, START_MS), 100, 'empty, and no more than that');
+  assert.equal(fast.peek(1, START_MS + 100), 0);
+  assert.equal(fast.take(1, START_MS + 100), 0);
+  assert.equal(fast.take(1, START_MS + 100), 100);
+  const back = limiter({ average: 1, periodMs: 3_600_000, burst: 1 }, memory);
+  assert.ok(back.take(1, START_MS + 100) > 0, 'what was taken counts');
 });
 
 test('callerTableBytes() gives every caller an entry, to the next power of two', () => {
@@ -173,6 +253,10 @@ async function race(threads: number, data: SharedArrayBuffer, body: string): Pro
     import { systemClock } from ${JSON.stringify(new URL('../../base/clock.ts', import.meta.url).href)};
     import * as limits from ${JSON.stringify(new URL('./rate-limit.ts', import.meta.url).href)};
     const { data, gate } = workerData;
+    function limiterIn(memory, policy) {
+      const words = { fulls: new Float64Array(memory, 0, 1), at: 0, locks: new Int32Array(memory, 8), lockAt: 0 };
+      return new limits.RateLimiter(policy, words, null);
+    }
     parentPort.postMessage('ready');
     Atomics.wait(gate, 0, 0);
     parentPort.postMessage((() => { ${body} })());
@@ -192,19 +276,18 @@ async function race(threads: number, data: SharedArrayBuffer, body: string): Pro
 }
 
 test('threads that hammer one bucket get together no more than its rate', async () => {
-  const data = new SharedArrayBuffer(8);
+  const data = new SharedArrayBuffer(16);
   const limits = policy({ average: 20_000, periodMs: 1_000, burst: 100 });
   const began = systemClock.nowMs();
   const counts = await race(
     3,
     data,
-    `const ticks = new BigInt64Array(data);
-     const rate = limits.compileRate(${JSON.stringify(limits)});
+    `const limit = limiterIn(data, ${JSON.stringify(limits)});
      let admitted = 0;
      const end = systemClock.nowMs() + 150;
      for (let now = 0; now < end; ) {
        now = systemClock.nowMs();
-       if (limits.takeFrom(ticks, 0, rate, now) === 0) admitted++;
+       if (limit.take(1, now) === 0) admitted++;
      }
      return admitted;`,
   );
@@ -218,12 +301,11 @@ test('threads that hammer one bucket at one moment get together exactly what is 
   const limits = policy({ burst: 5_000 });
   const counts = await race(
     3,
-    new SharedArrayBuffer(8),
-    `const ticks = new BigInt64Array(data);
-     const rate = limits.compileRate(${JSON.stringify(limits)});
+    new SharedArrayBuffer(16),
+    `const limit = limiterIn(data, ${JSON.stringify(limits)});
      let admitted = 0;
      for (let i = 0; i < 20_000; i++) {
-       if (limits.takeFrom(ticks, 0, rate, 1e6) === 0) admitted++;
+       if (limit.take(1, 1e6) === 0) admitted++;
      }
      return admitted;`,
   );

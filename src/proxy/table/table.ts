@@ -7,9 +7,9 @@ import { carriageOf, isCarried, type Service, type ServicePort } from '../../mod
 import { BackendState } from '../balance/backend-state.ts';
 import { Matcher } from '../head/match.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
-import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
+import type { PlacedDelta, PlacedRoute, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
-import { CallerBuckets, compileRate, type Rate } from '../policy/rate-limit.ts';
+import { bucketOfRoute, bucketOfService, RateLimiter } from '../policy/rate-limit.ts';
 
 /** Requests in flight of one Service on this thread, by the hash of their source address. */
 export interface CrowdCount {
@@ -22,13 +22,11 @@ export class ServiceState {
   service: Service;
   readonly cells: Cells;
   statusCells: Cells | null = null;
-  callers: CallerBuckets | null = null;
-  rate: Rate | null = null;
+  limiter: RateLimiter | null = null;
   sources: SourceTable | null = null;
   /** Null until it first had nearly as many requests in flight as it may. */
   crowd: CrowdCount | null = null;
   #sourceMemory: SharedArrayBuffer | null = null;
-  #table: SharedArrayBuffer | null = null;
 
   constructor(service: Service, cells: Cells) {
     this.service = service;
@@ -38,16 +36,16 @@ export class ServiceState {
   update(placed: PlacedService, view: LedgerView): void {
     this.service = placed.service;
     const { rateLimit } = placed.service.policies;
-    this.rate = rateLimit === null ? null : compileRate(rateLimit);
+    this.limiter =
+      rateLimit === null
+        ? null
+        : new RateLimiter(rateLimit, bucketOfService(this.cells), placed.callers);
     if (placed.statusSlot < 0) this.statusCells = null;
     else this.statusCells ??= view.cells('status', placed.statusSlot);
     if (placed.sources !== this.#sourceMemory) {
       this.#sourceMemory = placed.sources;
       this.sources = placed.sources === null ? null : new SourceTable(placed.sources);
     }
-    if (placed.callers === this.#table) return;
-    this.#table = placed.callers;
-    this.callers = placed.callers === null ? null : new CallerBuckets(placed.callers);
   }
 }
 
@@ -62,6 +60,8 @@ export interface RouteState {
   /** Any of them takes a request; without one, the route takes them all. */
   readonly matchers: readonly Matcher[];
   readonly policies: RoutePolicies;
+  /** Of the route alone. */
+  readonly limiter: RateLimiter | null;
   /** Null where the route may not lead. */
   readonly targets: readonly (Target | null)[];
   readonly weights: readonly number[];
@@ -78,6 +78,10 @@ export class PortState {
   readonly host: Buffer;
   port: ServicePort;
   routes: readonly RouteState[] = [];
+  /** As in `PlacedService`. */
+  placed: PlacedService['routes'][number] = [];
+  /** Some route has a rate limit of its own. */
+  limitsRoutes = false;
   /** True once the port left the configuration: finish what runs, then close. */
   closed = false;
 
@@ -167,20 +171,21 @@ export class Table {
       target.backend.update(port.backend, service.policies, cells, state.sources);
       yield;
     }
-    this.#setPorts(state, change);
+    this.#setPorts(state, placed.routes, change);
   }
 
-  #setPorts(state: ServiceState, change: TableChange): void {
+  #setPorts(state: ServiceState, placed: PlacedService['routes'], change: TableChange): void {
     const { service } = state;
     const before = new Map(this.#ports.get(service.key));
     const after = new Map<string, PortState>();
-    for (const port of service.ports) {
+    for (const [index, port] of service.ports.entries()) {
       const id = listenerId(service, port);
       const known = before.get(id);
       const kept =
         known !== undefined && known.service === state ? known : new PortState(state, port);
       this.#leave(kept);
       kept.port = port;
+      kept.placed = placed[index] ?? [];
       this.#lead(kept);
       after.set(id, kept);
       if (kept === known) before.delete(id);
@@ -222,6 +227,7 @@ export class Table {
 
   #lead(port: PortState): void {
     port.routes = this.#routesOf(port);
+    port.limitsRoutes = port.routes.some(({ limiter }) => limiter !== null);
     for (const id of othersOf(port)) {
       const users = this.#users.get(id);
       if (users === undefined) this.#users.set(id, new Set([port]));
@@ -240,23 +246,31 @@ export class Table {
     }
   }
 
-  #routesOf({ port, service }: PortState): readonly RouteState[] {
+  #routesOf({ port, placed, service }: PortState): readonly RouteState[] {
     if (port.protocol !== 'http') return [];
-    return port.routes.map((each) => this.#route(each, service.service));
+    return port.routes.map((each, i) => this.#route(each, placed[i] ?? null, service.service));
   }
 
-  #route(route: HttpRoute, { policies }: Service): RouteState {
+  #route(route: HttpRoute, placed: PlacedRoute | null, { policies }: Service): RouteState {
     const weights = route.backends.map(({ weight }) => weight);
     return {
       name: route.name,
       matchers: route.matches.map((match) => new Matcher(match)),
       policies: { ...policies, ...route.policies },
+      limiter: this.#limiterOf(route, placed),
       targets: route.backends.map(({ backend, invalid }) =>
         invalid === '' ? this.#target(backend) : null,
       ),
       weights,
       totalWeight: weights.reduce((sum, weight) => sum + weight, 0),
     };
+  }
+
+  #limiterOf({ policies }: HttpRoute, placed: PlacedRoute | null): RateLimiter | null {
+    const { rateLimit = null } = policies;
+    if (rateLimit === null || placed === null) return null;
+    const { slot, callers } = placed;
+    return new RateLimiter(rateLimit, bucketOfRoute(this.#view.cells('route', slot)), callers);
   }
 
   #target(id: string): Target {

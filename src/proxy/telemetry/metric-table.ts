@@ -47,7 +47,7 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_failures_total',
     labels: ['reason'],
-    help: 'Requests that the proxy itself ended, by reason (docs/errors.md); "rate_limited" counts rate-limited requests.',
+    help: 'Requests that the proxy itself ended, by reason (docs/errors.md); "rate_limited" and "route_rate_limited" count rate-limited requests.',
     reading: { kind: 'failures', cell: SERVICE_OWN.failures },
   },
   {

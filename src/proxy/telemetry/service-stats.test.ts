@@ -54,6 +54,7 @@ test('of() gives rates, ratio and quantiles over the window, all threads togethe
   request(slot, 0, 1_000);
   bump(slot, SERVICE_OWN.retries, 20);
   bump(slot, SERVICE_OWN.failures + FAILURE_REASONS.indexOf('rate_limited'), 4);
+  bump(slot, SERVICE_OWN.failures + FAILURE_REASONS.indexOf('route_rate_limited'), 2);
   ledger.setWord('service', slot, SERVICE_WORD.inFlight, 3);
   ledger.setWord('service', slot, SERVICE_WORD.breakerState, 1);
   step(2_000);
@@ -62,7 +63,7 @@ test('of() gives rates, ratio and quantiles over the window, all threads togethe
   assert.equal(stats.requestsPerSecond, 50);
   assert.equal(stats.successRatio, 0.9);
   assert.equal(stats.retriesPerSecond, 10);
-  assert.equal(stats.rateLimitedPerSecond, 2);
+  assert.equal(stats.rateLimitedPerSecond, 3);
   assert.equal(stats.breaker, 'open');
   assert.equal(stats.inFlight, 3);
   assert.ok(

@@ -33,7 +33,9 @@ export interface StatsOptions {
 
 /** More than this many samples a window would only cost memory. */
 const SAMPLES_PER_WINDOW_MAX = 50;
-const RATE_LIMITED = SERVICE_OWN.failures + FAILURE_REASONS.indexOf('rate_limited');
+const RATE_LIMITED = (['rate_limited', 'route_rate_limited'] as const).map(
+  (reason) => SERVICE_OWN.failures + FAILURE_REASONS.indexOf(reason),
+);
 const SERVICE_CELLS = SERVICE_OWN.buckets + SERVICE_BUCKETS;
 const ENDPOINT_CELLS = ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS;
 const SERVICE_HISTOGRAM = { from: SERVICE_OWN.buckets, buckets: SERVICE_BUCKETS, subBits: 2 };
@@ -101,7 +103,10 @@ export class StatsSampler {
       p95Ms: quantileMs(counts.latency, 0.95),
       p99Ms: quantileMs(counts.latency, 0.99),
       retriesPerSecond: perSecond(cells[SERVICE_OWN.retries] ?? 0, windowMs),
-      rateLimitedPerSecond: perSecond(cells[RATE_LIMITED] ?? 0, windowMs),
+      rateLimitedPerSecond: perSecond(
+        RATE_LIMITED.reduce((sum, cell) => sum + (cells[cell] ?? 0), 0),
+        windowMs,
+      ),
       breaker: slot === undefined ? 'closed' : breakerOf(this.#ledger, slot),
       inFlight:
         slot === undefined ? 0 : countOf(this.#ledger.word('service', slot, SERVICE_WORD.inFlight)),

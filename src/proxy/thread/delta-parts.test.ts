@@ -13,7 +13,15 @@ function placed(key: string, ports: number, endpoints: number) {
   const endpointSlots = Array.from({ length: ports }, () =>
     Array.from({ length: endpoints }, (_, i) => i),
   );
-  return { service, slot: 0, statusSlot: -1, callers: null, sources: null, endpointSlots };
+  return {
+    service,
+    slot: 0,
+    statusSlot: -1,
+    callers: null,
+    sources: null,
+    endpointSlots,
+    routes: [],
+  };
 }
 
 function identity(i: number) {

@@ -14,6 +14,7 @@ import {
   ENDPOINT_WORD,
   SERVICE_OWN,
   SERVICE_WORD,
+  SLOT_KINDS,
   type SlotKind,
 } from '../ledger/layout.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
@@ -38,7 +39,6 @@ const ENTRY = new URL(
   import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js',
   import.meta.url,
 );
-const KINDS: readonly SlotKind[] = ['service', 'endpoint', 'status'];
 /** Pause before a thread is replaced that died within this time of its start: a defect must not become a busy loop. */
 const YOUNG_MS = 1_000;
 
@@ -290,7 +290,7 @@ export class ThreadPool {
     const thread: Thread = {
       worker,
       startedMs: clock.nowMs(),
-      chunksSent: { service: 0, endpoint: 0, status: 0 },
+      chunksSent: { service: 0, endpoint: 0, status: 0, route: 0 },
       version: 0,
       listeners: 0,
       failures: [],
@@ -417,7 +417,7 @@ export class ThreadPool {
 
   #post(thread: Thread, index: number, delta: PlacedDelta): void {
     const { ledger } = this.#options;
-    const chunks = KINDS.flatMap((kind) => {
+    const chunks = SLOT_KINDS.flatMap((kind) => {
       const from = thread.chunksSent[kind];
       const to = ledger.chunkCount(kind);
       thread.chunksSent[kind] = to;

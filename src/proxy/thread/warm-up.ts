@@ -14,6 +14,7 @@ import type { RequestPool } from '../http1/request-pool.ts';
 import type { Listener } from '../net/listener.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { Ledger } from '../ledger/ledger.ts';
+import { SLOT_KINDS } from '../ledger/layout.ts';
 import { Placement } from '../ledger/placement.ts';
 import { Table } from '../table/table.ts';
 import { makeListener } from './make-listener.ts';
@@ -54,7 +55,9 @@ export async function warmUp(context: ThreadContext, requests: RequestPool): Pro
       removedIdentities: [],
     }),
   );
-  for (const kind of ['service', 'endpoint', 'status'] as const) view.add(ledger.chunk(kind, 0, 0));
+  for (const kind of SLOT_KINDS) {
+    if (ledger.chunkCount(kind) > 0) view.add(ledger.chunk(kind, 0, 0));
+  }
   const listeners = table
     .apply(services, [])
     .opened.map((port) => makeListener(port, context, requests));

@@ -248,7 +248,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'base/supervisor.ts RESTARTS_MAX',
     ],
     [
-      'Slots kept for Services and endpoints that left',
+      'Slots kept for Services, endpoints and limited routes that left',
       'Their counters start at 0 when they come back later',
       'proxy/ledger/placement.ts QUARANTINE_MS',
     ],

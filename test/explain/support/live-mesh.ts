@@ -24,7 +24,7 @@ import { Head, INCOMPLETE } from '../../../src/proxy/head/head.ts';
 import { http1Connector } from '../../../src/proxy/http1/endpoint.ts';
 import { parseRequestHead } from '../../../src/proxy/http1/codec/request-head.ts';
 import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';
-import { ENDPOINT_OWN, SERVICE_OWN, SHAPES } from '../../../src/proxy/ledger/layout.ts';
+import { ENDPOINT_OWN, SERVICE_OWN, SHAPES, SLOT_KINDS } from '../../../src/proxy/ledger/layout.ts';
 import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
 import { Placement } from '../../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../../src/proxy/policy/governor.ts';
@@ -64,7 +64,7 @@ export class LiveMesh {
   readonly #names = new ServiceView();
   readonly #context: ThreadContext;
   readonly #server: ProxyServer;
-  readonly #chunks = { service: 0, endpoint: 0, status: 0 };
+  readonly #chunks = { service: 0, endpoint: 0, status: 0, route: 0 };
   readonly #known = new Map<string, ObjectRef>();
   readonly #head = new Head(LIMITS.headFieldsMax);
 
@@ -99,7 +99,7 @@ export class LiveMesh {
     if (delta === null) return;
     this.#names.apply(delta);
     const placed = this.#placement.place(reroute(delta));
-    for (const kind of ['service', 'endpoint', 'status'] as const) {
+    for (const kind of SLOT_KINDS) {
       for (; this.#chunks[kind] < this.#ledger.chunkCount(kind); this.#chunks[kind]++) {
         this.#view.add(this.#ledger.chunk(kind, this.#chunks[kind], 0));
       }
@@ -160,12 +160,11 @@ export class LiveMesh {
   }
 
   /** All shared figures, to see whether something changed. */
-  memory(): readonly (readonly (number | bigint)[])[] {
+  memory(): readonly (readonly number[])[] {
     return [
-      ...this.serviceCells().map(({ words, w, floats, f, ticks, t }) => [
-        ...words.subarray(w, w + 4),
-        ...floats.subarray(f, f + 2),
-        ...ticks.subarray(t, t + 1),
+      ...this.serviceCells().map(({ words, w, floats, f }) => [
+        ...words.subarray(w, w + SHAPES.service.words),
+        ...floats.subarray(f, f + SHAPES.service.floats),
       ]),
       ...this.endpointCells().map(({ words, w, floats, f }) => [
         ...words.subarray(w, w + 8),

@@ -275,9 +275,12 @@ function own(dice: Dice): Pick<HttpRoute, 'matches' | 'policies'> {
       { retry },
       { retry: { ...DEFAULT_RETRY, on: ['status', 'reset'], statuses: [500, 503] } },
       { timeouts: { ...timeouts, tryMs: 5_000 } },
+      { rateLimit: { ...SLOW, per: dice.pick(['service', 'caller']) } },
     ]),
   };
 }
+
+const SLOW = { average: 1, periodMs: 2_000, burst: 2, callersMax: 8 } as const;
 
 const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
 const MATCHES: readonly HttpMatch[] = [
