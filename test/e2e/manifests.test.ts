@@ -230,16 +230,18 @@ test('SIGHUP reads the manifests again', async () => {
 test('each Service keeps its address through restarts and whatever the order of objects', async () => {
   const names = Array.from({ length: 40 }, (_, i) => `d/s${i}`);
   const list = new Folder();
+  const range = ownRange();
   const addresses = async (order: readonly string[]): Promise<unknown> => {
     list.put('all.yaml', ...order.map((key) => service(key, 20_020)));
-    const other = await Mesh.start({ paths: [list.path], cidr: ownRange().cidr });
+    const other = await Mesh.start({ paths: [list.path], cidr: range.cidr });
     try {
       const { services } = await other.json<{ services: { key: string; address: string }[] }>(
         '/api/services',
       );
       const found = services.map(({ key, address }) => `${key} ${address}`).toSorted();
       assert.equal(new Set(services.map(({ address }) => address)).size, names.length);
-      for (const { address } of services) assert.match(address, /^127\.80\.1\.\d+$/);
+      for (const { address } of services)
+        assert.ok(address.startsWith(range.host(1).slice(0, -1)), address);
       return found;
     } finally {
       await other.stop();
