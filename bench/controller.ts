@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findTools, ROOT } from '../test/cluster/bed/tools.ts';
+import { commandLine } from '../test/support/command-line.ts';
 import { HELP, type Options, readOptions } from './controller/options.ts';
 import { isMet, report } from './controller/report.ts';
 import { Run } from './controller/run.ts';
@@ -19,11 +20,7 @@ const INTERRUPTED = 130;
 const startedMs = performance.now();
 
 async function main(): Promise<number> {
-  const options = readOptions(process.argv.slice(2), process.env);
-  if (options === 'help') {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const options = commandLine(HELP, (args) => readOptions(args, process.env));
   // A cluster that is there is of no use here.
   delete process.env['MAESH_TEST_EXTERNAL'];
   // Its words are for people, and standard output may be for a program.

@@ -23,6 +23,7 @@ import { Wire } from '../src/discovery/wire.ts';
 import { CONTROLLER } from '../src/model/names.ts';
 import type { Identity } from '../src/model/endpoint.ts';
 import type { Service } from '../src/model/service.ts';
+import { commandLine } from '../test/support/command-line.ts';
 import { Histogram } from './histogram.ts';
 
 interface Size {
@@ -265,12 +266,8 @@ function hear<K extends Message['kind']>(
   });
 }
 
-async function main(args: readonly string[]): Promise<void> {
-  const size = readSize(args);
-  if (size === 'help') {
-    process.stdout.write(HELP);
-    return;
-  }
+async function main(): Promise<void> {
+  const size = commandLine(HELP, readSize);
   const self = fileURLToPath(import.meta.url);
   const controller = fork(self, ['serve', JSON.stringify(size)]);
   const agents = Array.from({ length: size.processes }, () => fork(self, ['simulate']));
@@ -334,7 +331,7 @@ if (role === 'serve') await serve(JSON.parse(given) as Size);
 else if (role === 'simulate') simulate();
 else {
   try {
-    await main(process.argv.slice(2));
+    await main();
   } catch (error) {
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;

@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { commandLine } from '../test/support/command-line.ts';
 import { BARS, verdict } from './bars.ts';
 import { buildCheckout, buildCommit, commitOf, resolveCommit, type Build } from './builds.ts';
 import { Children } from './children.ts';
@@ -47,11 +48,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const startedMs = performance.now();
 
 async function main(): Promise<number> {
-  const options = readOptions(process.argv.slice(2), ROOT);
-  if (options === 'help') {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const options = commandLine(HELP, (args) => readOptions(args, ROOT));
   const processor = processorOf(processorName());
   const earlier = readFigures(options.out, processor);
   if (options.report) {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -67,6 +69,25 @@ test('maesh status without a cluster says how a mesh on this machine is asked', 
   const { code, err } = await maesh(['status'], { KUBECONFIG: '', HOME: '/none' });
   assert.equal(code, 1);
   assert.match(err, /^maesh: Cannot find a cluster: .+, or ask a mesh on this machine: curl http:/);
+});
+
+test('a context or kubeconfig that is not there is a wrong setting', async (t) => {
+  const path = join(mkdtempSync(join(tmpdir(), 'maesh-main-')), 'config');
+  t.after(() => rmSync(dirname(path), { recursive: true }));
+  writeFileSync(path, 'contexts: [{ name: c, context: {} }]\ncurrent-context: nope\n');
+  const context = await maesh(['status', '--context', 'nope'], { KUBECONFIG: path });
+  assert.deepEqual(
+    [context.code, context.out, context.err],
+    [
+      2,
+      '',
+      `maesh: Cannot find "nope" under "contexts" of the kubeconfig "${path}": there are "c"\n`,
+    ],
+  );
+  const file = await maesh(['check', '--cluster', '--kubeconfig', `${path}-2`]);
+  assert.equal(file.code, 2, file.err);
+  // Here the file is wrong, not what was asked for.
+  assert.equal((await maesh(['status'], { KUBECONFIG: path })).code, 1);
 });
 
 test('maesh up reports all wrong settings together and starts nothing', async () => {

@@ -1,4 +1,4 @@
-/** What the command lines of the tools for tests have in common. */
+/** What the command lines of the tools for tests and of the benchmarks have in common. */
 
 /** Fails with a sentence for the user. */
 export function wholeNumber(name: string, text: string): number {

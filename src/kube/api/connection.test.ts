@@ -139,7 +139,7 @@ test('what cannot be used is named with a way out, and never quotes a key', asyn
   }
   const none = { env: {}, home: '/none', serviceAccountFolder: '/none' };
   await assert.rejects(loadConnection({ ...none, kubeconfig: '/none/config' }), {
-    code: 'not_found',
+    code: 'invalid_setting',
     message: /Cannot read the kubeconfig "\/none\/config": no such file/,
   });
   await assert.rejects(loadConnection(none), /Cannot find a cluster: there is no "\/none\/.kube/);

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import type { Env } from '../../base/command.ts';
-import { MeshError, codeOf } from '../../base/error.ts';
+import { type ErrorCode, MeshError, codeOf } from '../../base/error.ts';
 import { isRecord } from '../../base/record.ts';
 import { Lines } from '../text/lines.ts';
 import { Credentials } from './credentials.ts';
@@ -62,7 +62,8 @@ export async function readKubeconfig(options: KubeconfigOptions): Promise<Chosen
       `Cannot choose a context from ${where}: "current-context" is not set; set it, or name one with --context`,
     );
   }
-  const context = find(merged, 'contexts', name);
+  const isAsked = options.context !== undefined;
+  const context = find(merged, 'contexts', name, isAsked ? 'invalid_setting' : 'not_found');
   const cluster = find(merged, 'clusters', textAt(context, 'cluster'));
   const userName = textAt(context, 'user');
   const user = userName === '' ? null : find(merged, 'users', userName);
@@ -102,7 +103,7 @@ async function merge(paths: readonly string[]): Promise<Merged> {
   if (files.length === 0) {
     const where = paths.map((path) => `"${path}"`).join(', ');
     throw new MeshError(
-      'not_found',
+      'invalid_setting',
       `Cannot read the kubeconfig ${where}: no such file; check --kubeconfig and KUBECONFIG`,
     );
   }
@@ -164,12 +165,17 @@ function addEntries(
   }
 }
 
-function find(merged: Merged, section: Section, name: string): NamedEntry {
+function find(
+  merged: Merged,
+  section: Section,
+  name: string,
+  code: ErrorCode = 'not_found',
+): NamedEntry {
   const entry = merged.sections[section].get(name);
   if (entry !== undefined) return entry;
   const known = [...merged.sections[section].keys()].map((each) => `"${each}"`).join(', ');
   throw new MeshError(
-    'not_found',
+    code,
     `Cannot find "${name}" under "${section}" of the kubeconfig ${merged.files.map((file) => `"${file}"`).join(', ')}: ${known === '' ? 'there is none' : `there are ${known}`}`,
   );
 }
