@@ -1,5 +1,6 @@
 /** The messages after the greeting, but for the parts of a change (`part.ts`). All limits hold for whoever reads. */
 
+import { LISTEN_FAILURES_MAX } from '../model/shortcomings.ts';
 import { encodeFrame, FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, countField, listField, textField } from './fields.ts';
 import { readPlain, valueFrame } from './payload.ts';
@@ -7,7 +8,6 @@ import type { Refused } from './understanding.ts';
 
 /** Largest message of an agent. */
 export const MESSAGE_BYTES_MAX = 65_536;
-export const FAILURES_MAX = 100;
 const FAILURE_LENGTH_MAX = 300;
 const REFUSED_MAX = 50;
 const TERMS_MAX = 5;
@@ -47,7 +47,9 @@ export interface Shortcomings {
 /** The agent serves the version of the frame, but for these. */
 export function acknowledgeFrame(version: number, { failures, refused }: Shortcomings): Buffer {
   const shown = {
-    failures: failures.slice(0, FAILURES_MAX).map((text) => text.slice(0, FAILURE_LENGTH_MAX)),
+    failures: failures
+      .slice(0, LISTEN_FAILURES_MAX)
+      .map((text) => text.slice(0, FAILURE_LENGTH_MAX)),
     refused: refused.slice(0, REFUSED_MAX).map(({ key, unknown }) => ({
       key: key.slice(0, FAILURE_LENGTH_MAX),
       unknown: shortTerms(unknown),
@@ -59,7 +61,7 @@ export function acknowledgeFrame(version: number, { failures, refused }: Shortco
 export function readAcknowledge(frame: Frame): Shortcomings {
   const fields = asFields(readPlain(frame), 'acknowledge');
   const failures = listField(fields, 'failures')
-    .slice(0, FAILURES_MAX)
+    .slice(0, LISTEN_FAILURES_MAX)
     .map((text) => String(text).slice(0, FAILURE_LENGTH_MAX));
   const refused = listField(fields, 'refused')
     .slice(0, REFUSED_MAX)

@@ -4,10 +4,9 @@ import type { AgentFact, ClusterFacts, NodeFact, WorkloadFact } from '../facts/f
 import { checkRollout, podsOf, seeOf, tellPod } from './control-plane.ts';
 import { count, error, few, judgeSeen, ok, warning, type Finding } from './finding.ts';
 import { type About, aboutKey, aboutObject } from '../../model/object-reference.ts';
+import { LISTEN_FAILURES_MAX } from '../../model/shortcomings.ts';
 
 const FAILURES_SHOWN = 3;
-/** So many an agent tells its controller at most (`discovery/message.ts`). */
-const FAILURES_TOLD = 100;
 
 export function checkAgents(facts: ClusterFacts): readonly Finding[] {
   const { agent, namespace } = facts;
@@ -132,7 +131,7 @@ export function connectedAgents({ replicas }: ClusterFacts): readonly AgentFact[
 }
 
 /** An agent tells the first ones only, so that their number is unknown where it is this one. */
-const isCutOff = (failures: readonly string[]): boolean => failures.length >= FAILURES_TOLD;
+const isCutOff = (failures: readonly string[]): boolean => failures.length >= LISTEN_FAILURES_MAX;
 
 /** The first ports that an agent cannot listen on, and how many more. */
 export function failuresText(failures: readonly string[]): string {

@@ -8,11 +8,11 @@ import type { Log } from '../../base/log.ts';
 import { systemRandom } from '../../base/random.ts';
 import { readVersion } from '../../base/version.ts';
 import { DiscoveryClient } from '../../discovery/client.ts';
-import { FAILURES_MAX } from '../../discovery/message.ts';
 import { KubeClient } from '../../kube/api/client.ts';
 import { loadConnection } from '../../kube/api/connection.ts';
 import { CONTROLLER } from '../../model/names.ts';
 import type { Problem, Snapshot } from '../../model/service.ts';
+import { LISTEN_FAILURES_MAX } from '../../model/shortcomings.ts';
 import type { Trouble } from '../../model/trouble.ts';
 import { Bundle } from './bundle.ts';
 import { identityProblem } from './identity-problem.ts';
@@ -125,7 +125,7 @@ export class Feed {
     if (servedVersion === 0) return;
     this.#served();
     const texts = failures
-      .slice(0, FAILURES_MAX)
+      .slice(0, LISTEN_FAILURES_MAX)
       .map(({ service, port, code }) => `port ${port} for ${service}: ${code}`);
     this.#client?.acknowledge(servedVersion, texts);
   }

@@ -51,7 +51,7 @@ export const STREAM_LIMITS: LimitSection = {
     [
       'Ports that cannot be opened, in one acknowledgement',
       'The others are left out',
-      'discovery/message.ts FAILURES_MAX',
+      'model/shortcomings.ts LISTEN_FAILURES_MAX',
     ],
     ['Characters about one such port', 'It is cut', 'discovery/message.ts FAILURE_LENGTH_MAX'],
     [
