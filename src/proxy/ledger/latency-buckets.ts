@@ -1,7 +1,7 @@
 /** The latency histogram of a slot as buckets with edges, which need no knowledge of the ledger. */
 
 import type { LatencyBucket } from '../../model/stats.ts';
-import { bucketEdgeMs } from '../ledger/layout.ts';
+import { bucketEdgeMs } from './layout.ts';
 
 export interface HistogramShape {
   /** Index of the first bucket in `cells`. */

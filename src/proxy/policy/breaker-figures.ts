@@ -5,6 +5,8 @@
  */
 
 import type { Expression } from '../../model/expression.ts';
+import { quantileMs } from '../../model/quantile.ts';
+import { latencyBuckets } from '../ledger/latency-buckets.ts';
 import {
   SERVICE_BUCKETS,
   STATUS_BUCKETS,
@@ -13,7 +15,7 @@ import {
   STATUS_NETWORK_ERRORS,
 } from '../ledger/layout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { type BreakerMetrics, metricsIn, quantileMs } from './evaluate.ts';
+import { type BreakerMetrics, metricsIn } from './evaluate.ts';
 import { RollingWindow } from './rolling-window.ts';
 
 export interface BreakerSlots {
@@ -26,6 +28,7 @@ const NETWORK_ERRORS = 1;
 const RANGES = 2;
 const BAD_GATEWAY = 502;
 const GATEWAY_TIMEOUT = 504;
+const HISTOGRAM = { from: 0, buckets: SERVICE_BUCKETS, subBits: 2 };
 
 export class BreakerFigures implements BreakerMetrics {
   readonly #ledger: Ledger;
@@ -80,7 +83,8 @@ export class BreakerFigures implements BreakerMetrics {
   latencyAtQuantileMs(quantile: number): number {
     if (this.#buckets.length === 0) return 0;
     const first = RANGES + this.#ranges.size;
-    return quantileMs((bucket) => this.#window.difference(first + bucket), quantile);
+    const counts = this.#buckets.map((_, bucket) => this.#window.difference(first + bucket));
+    return quantileMs(latencyBuckets(counts, HISTOGRAM), quantile / 100) ?? 0;
   }
 
   #addRange(from: number, to: number): void {

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Comparison, Expression, Metric } from '../../model/expression.ts';
-import { bucketOf, SERVICE_BUCKETS } from '../ledger/layout.ts';
-import { evaluate, metricsIn, quantileMs } from './evaluate.ts';
+import { evaluate, metricsIn } from './evaluate.ts';
 
 const metric: fc.Arbitrary<Metric> = fc.oneof(
   fc.constant({ kind: 'network-error-ratio' } as const),
@@ -99,34 +98,4 @@ test('evaluate() decides as the same expression over the raw list of requests do
     }),
     { numRuns: 1_000 },
   );
-});
-
-test('quantileMs() is off by less than a quarter', () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.double({ min: 0.07, max: 60_000, noNaN: true }), {
-        minLength: 1,
-        maxLength: 200,
-      }),
-      fc.constantFrom(0, 10, 50, 90, 95, 99, 99.9, 100),
-      (latencies, quantile) => {
-        const counts = new Float64Array(SERVICE_BUCKETS);
-        for (const one of latencies) counts[bucketOf(one, 2, SERVICE_BUCKETS)]! += 1;
-        const sorted = latencies.toSorted((a, b) => a - b);
-        const rank = Math.max(1, Math.round((quantile / 100) * sorted.length));
-        const exact = sorted[rank - 1]!;
-        const found = quantileMs((i) => counts[i]!, quantile);
-        assert.ok(found > exact * 0.75 && found < exact * 1.27, `${found} for ${exact}`);
-      },
-    ),
-  );
-});
-
-test('quantileMs() is 0 without requests and the last edge beyond it', () => {
-  assert.equal(
-    quantileMs(() => 0, 50),
-    0,
-  );
-  const last = quantileMs((i) => (i === SERVICE_BUCKETS - 1 ? 1 : 0), 50);
-  assert.ok(Number.isFinite(last) && last > 60_000);
 });

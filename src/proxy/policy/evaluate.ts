@@ -1,7 +1,6 @@
 /** Decides a circuit-breaker expression over figures of the last 10 s. */
 
 import type { Comparison, Expression, Metric } from '../../model/expression.ts';
-import { bucketEdgeMs, SERVICE_BUCKETS } from '../ledger/layout.ts';
 
 /** The figures that expressions ask for. */
 export interface BreakerMetrics {
@@ -66,28 +65,4 @@ function valueOf(metric: Metric, metrics: BreakerMetrics): number {
     default:
       return metric satisfies never;
   }
-}
-
-/**
- * The latency at a quantile (0 to 100) of a Service histogram, in milliseconds, evenly spread inside its bucket: off by less
- * than a quarter. `count(i)` is how many fell into bucket i. 0 without any; beyond the last edge, that edge.
- */
-export function quantileMs(count: (bucket: number) => number, quantile: number): number {
-  let total = 0;
-  for (let i = 0; i < SERVICE_BUCKETS; i++) total += count(i);
-  if (total === 0) return 0;
-  const share = Math.min(Math.max(quantile, 0), 100) / 100;
-  const rank = Math.max(1, Math.round(share * total));
-  let before = 0;
-  for (let i = 0; i < SERVICE_BUCKETS; i++) {
-    const inside = count(i);
-    if (before + inside >= rank) {
-      const lower = i === 0 ? 0 : bucketEdgeMs(i - 1, 2, SERVICE_BUCKETS);
-      const upper = bucketEdgeMs(i, 2, SERVICE_BUCKETS);
-      if (upper === Infinity) return lower;
-      return lower + ((rank - before) / inside) * (upper - lower);
-    }
-    before += inside;
-  }
-  return 0;
 }

@@ -17,7 +17,7 @@ import {
 import { Ledger } from '../ledger/ledger.ts';
 import { LedgerFigures } from './ledger-figures.ts';
 import { quantileMs } from '../../model/quantile.ts';
-import { latencyBuckets } from './latency-buckets.ts';
+import { latencyBuckets } from '../ledger/latency-buckets.ts';
 import { StatsSampler, type StatsOptions } from './service-stats.ts';
 
 function start(options: StatsOptions = {}) {
@@ -212,7 +212,7 @@ test('quantileMs() lies in the bucket of the exact quantile and never falls as q
       }
       const shape = { from: 0, buckets: SERVICE_BUCKETS, subBits: 2 };
       const exact =
-        values.toSorted((a, b) => a - b)[Math.max(Math.ceil(q * values.length) - 1, 0)] ?? 0;
+        values.toSorted((a, b) => a - b)[Math.max(Math.round(q * values.length) - 1, 0)] ?? 0;
       const bucket = bucketOf(exact, 2, SERVICE_BUCKETS);
       const buckets = latencyBuckets(cells, shape);
       const got = quantileMs(buckets, q) ?? assert.fail();

@@ -21,7 +21,7 @@ import {
   SERVICE_WORD,
 } from '../ledger/layout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { type HistogramShape, latencyBuckets } from './latency-buckets.ts';
+import { type HistogramShape, latencyBuckets } from '../ledger/latency-buckets.ts';
 import { Window } from './window.ts';
 
 export interface StatsOptions {
