@@ -50,7 +50,14 @@ export interface ClusterDnsEvent {
 }
 
 /** `waiting`: no look yet, or no address yet. `failing`: the last look ended in an error. `fought`: somebody undoes it. `suspended`: an uninstall is under way. */
-type KeeperState = 'off' | 'waiting' | 'applied' | 'failing' | 'fought' | 'suspended' | 'manual';
+type ClusterDnsState =
+  | 'off'
+  | 'waiting'
+  | 'applied'
+  | 'failing'
+  | 'fought'
+  | 'suspended'
+  | 'manual';
 
 const LOOK_MS = 30_000;
 const RETRY_MIN_MS = 1_000;
@@ -75,7 +82,7 @@ export class ClusterDnsController {
   readonly #sinceMs: number;
   #platform: Platform | null = null;
   #problems: readonly Problem[] = [];
-  #state: KeeperState;
+  #state: ClusterDnsState;
   /** The text for a person that was logged last. */
   #printed = '';
   #lastError = '';
@@ -157,7 +164,7 @@ export class ClusterDnsController {
     return this.#problems;
   }
 
-  get state(): KeeperState {
+  get state(): ClusterDnsState {
     return this.#state;
   }
 

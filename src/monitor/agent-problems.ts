@@ -8,13 +8,13 @@ import type { Problem } from '../model/service.ts';
 /** Names of agents and of Services in one Problem. */
 const NAMED_MAX = 3;
 
-interface Lack {
+interface MissingAbility {
   readonly agents: Map<string, AgentStatus>;
   readonly services: Set<string>;
 }
 
 export function notServedProblems(agents: readonly AgentStatus[]): readonly Problem[] {
-  const lacks = new Map<string, Lack>();
+  const lacks = new Map<string, MissingAbility>();
   for (const agent of agents) {
     for (const { key, unknown } of agent.notServed) {
       for (const term of unknown) {

@@ -12,7 +12,7 @@ import type { IpFamily } from './shadow.ts';
 import type { RequirementsOf } from './wanted.ts';
 import type { ShadowApi } from './writer.ts';
 
-export interface KeeperTimes {
+export interface ShadowTimes {
   readonly quarantineMs: number;
   /** What agents do not acknowledge in this time is published all the same. */
   readonly announceTimeoutMs: number;
@@ -20,7 +20,7 @@ export interface KeeperTimes {
   readonly lossMs: number;
 }
 
-export const DEFAULT_KEEPER_TIMES: KeeperTimes = {
+export const DEFAULT_SHADOW_TIMES: ShadowTimes = {
   quarantineMs: 300_000,
   announceTimeoutMs: 10_000,
   lossMs: DEFAULT_LOSS_MS,
@@ -44,7 +44,7 @@ export interface ControllerOptions extends RenderOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  readonly times?: Partial<KeeperTimes>;
+  readonly times?: Partial<ShadowTimes>;
   /** Default 200 a second, as many at once. */
   readonly writesPerSecond?: number;
 }

@@ -8,7 +8,7 @@ import { isOvertaken } from '../kube/api/api.ts';
 import type { ShadowQueue } from './shadow-queue.ts';
 import { decide, isWaiting } from './decide.ts';
 import type { Decision, WantedPort } from './decide.ts';
-import type { ControllerOptions, KeeperTimes } from './controller-options.ts';
+import type { ControllerOptions, ShadowTimes } from './controller-options.ts';
 import { isServedBy, namespaceOf } from './ledger.ts';
 import type { LedgerEntry, ShadowLedger } from './ledger.ts';
 import { AGENTS_RETURN_MS, isBefore } from './progress.ts';
@@ -34,7 +34,7 @@ const WRITES_PER_SECOND = 200;
 
 export interface ReconcilerParts {
   readonly options: ControllerOptions;
-  readonly times: KeeperTimes;
+  readonly times: ShadowTimes;
   readonly quarantine: Quarantine;
   readonly ledger: ShadowLedger;
   readonly reporter: Reporter;
@@ -45,7 +45,7 @@ export interface ReconcilerParts {
 
 export class Reconciler {
   readonly #options: ControllerOptions;
-  readonly #times: KeeperTimes;
+  readonly #times: ShadowTimes;
   readonly #clock: Clock;
   readonly #quarantine: Quarantine;
   readonly #ledger: ShadowLedger;

@@ -8,8 +8,8 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Problem } from '../model/service.ts';
 import { ShadowQueue } from './shadow-queue.ts';
-import { DEFAULT_KEEPER_TIMES } from './controller-options.ts';
-import type { ControllerOptions, KeeperTimes } from './controller-options.ts';
+import { DEFAULT_SHADOW_TIMES } from './controller-options.ts';
+import type { ControllerOptions, ShadowTimes } from './controller-options.ts';
 import { isServedBy, ShadowLedger } from './ledger.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { shadowName } from './names.ts';
@@ -29,7 +29,7 @@ const RESYNC_MS = 300_000;
 
 export class ShadowController {
   readonly #options: ControllerOptions;
-  readonly #times: KeeperTimes;
+  readonly #times: ShadowTimes;
   readonly #clock: Clock;
   readonly #ledger: ShadowLedger;
   readonly #told: ShadowProblems;
@@ -45,7 +45,7 @@ export class ShadowController {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    this.#times = { ...DEFAULT_KEEPER_TIMES, ...options.times };
+    this.#times = { ...DEFAULT_SHADOW_TIMES, ...options.times };
     this.#clock = options.clock;
     const quarantine = new Quarantine(this.#clock, this.#times.quarantineMs);
     this.#ledger = new ShadowLedger(options.proxyPorts, quarantine);

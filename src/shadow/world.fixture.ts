@@ -14,7 +14,7 @@ import { AbilityGate } from './ability-gate.ts';
 import { exampleService } from '../../test/support/model.ts';
 import { annotationsOf, child, FakeApi, portsOf } from './api.fixture.ts';
 import type { Json } from './api.fixture.ts';
-import type { KeeperTimes } from './controller-options.ts';
+import type { ShadowTimes } from './controller-options.ts';
 import { ShadowController } from './shadow-controller.ts';
 import { Placer } from './placer.ts';
 import { AGENTS_RETURN_MS, Progress } from './progress.ts';
@@ -218,7 +218,7 @@ export class Replica {
 
 export interface WorldOptions {
   readonly range?: { readonly from: number; readonly to: number };
-  readonly times?: Partial<KeeperTimes>;
+  readonly times?: Partial<ShadowTimes>;
   readonly replicas?: number;
 }
 
@@ -229,7 +229,7 @@ export class World {
   readonly services = new Map<string, Service>();
   readonly families = new Map<string, readonly IpFamily[]>();
   readonly range: { readonly from: number; readonly to: number };
-  readonly times: Partial<KeeperTimes>;
+  readonly times: Partial<ShadowTimes>;
   leader: Replica | null = null;
   readonly violations: string[] = [];
   /** Who heard what agents can do, and what that was. */

@@ -71,7 +71,7 @@ for (const { name, request, response, reason, rule } of CASES) {
     const { proxy, service } = await proxyFor(t, [endpoint]);
     const told: BrokenRule[] = [];
     const logged: string[] = [];
-    proxy.context.rules.onTell = (broken) => told.push(broken);
+    proxy.context.rules.onLog = (broken) => told.push(broken);
     proxy.context.accessLog = {
       write: (_: unknown, exchange: { rule: string }) => logged.push(exchange.rule),
       writeRefused: (_: unknown, _reason: string, broken: string) => logged.push(broken),
@@ -97,7 +97,7 @@ test('a rule that is broken by a body behind an early answer is told, and one th
   const limits = { ...DEFAULT_POLICIES.limits, requestsInFlight: 0 };
   const { proxy, service } = await proxyFor(t, [], { policies: { limits } });
   const told: BrokenRule[] = [];
-  proxy.context.rules.onTell = (broken) => told.push(broken);
+  proxy.context.rules.onLog = (broken) => told.push(broken);
   for (const rest of ['x\r\n', `50000\r\n${'x'.repeat(0x50000)}`]) {
     // oxlint-disable no-await-in-loop -- one after the other
     const caller = await proxy.call(service, '127.9.8.7');

@@ -7,15 +7,15 @@ import type { Annotation, Annotations } from '../annotation/read.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 
 /** What the proxy speaks to endpoints. */
-type Spoken = Pick<Backend, 'protocol' | 'tls'>;
+type SpokenProtocol = Pick<Backend, 'protocol' | 'tls'>;
 
-const HTTP: Spoken = { protocol: 'http/1.1', tls: false };
-const H2C: Spoken = { protocol: 'http/2', tls: false };
-const HTTPS: Spoken = { protocol: 'http/1.1', tls: true };
+const HTTP: SpokenProtocol = { protocol: 'http/1.1', tls: false };
+const H2C: SpokenProtocol = { protocol: 'http/2', tls: false };
+const HTTPS: SpokenProtocol = { protocol: 'http/1.1', tls: true };
 const SPOKEN_OF_SCHEME = { http: HTTP, h2c: H2C, https: HTTPS } as const;
 
 /** Names that Kubernetes and its users give (KEP-3726, and those of old that everybody understands). */
-const SPOKEN_OF_APP_PROTOCOL: ReadonlyMap<string, Spoken> = new Map([
+const SPOKEN_OF_APP_PROTOCOL: ReadonlyMap<string, SpokenProtocol> = new Map([
   ['http', HTTP],
   ['https', HTTPS],
   ['h2c', H2C],
@@ -97,7 +97,7 @@ export function spokenOf(
   spec: ServicePortSpec,
   protocol: Protocol,
   annotations: Annotations,
-): Spoken {
+): SpokenProtocol {
   if (protocol !== 'http') return { protocol, tls: false };
   const scheme = annotations.values.get('scheme')?.value;
   if (scheme === 'http' || scheme === 'h2c' || scheme === 'https') return SPOKEN_OF_SCHEME[scheme];

@@ -3,7 +3,7 @@
 import type { Problem } from '../../model/service.ts';
 import type { Known } from '../facts/facts.ts';
 
-export interface Well {
+export interface Passed {
   readonly severity: 'ok';
   /** What was looked at: `agents`, `cluster DNS`. */
   readonly topic: string;
@@ -14,7 +14,7 @@ export interface Flaw extends Problem {
   readonly topic: string;
 }
 
-export type Finding = Well | Flaw;
+export type Finding = Passed | Flaw;
 
 /** What a check says of an object; what is left out is ''. */
 export type FlawText = Pick<Problem, 'object' | 'message' | 'remedy'> &

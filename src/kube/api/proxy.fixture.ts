@@ -87,13 +87,13 @@ function basicOf({ headers }: IncomingMessage): string {
 
 function tunnel(target: string, socket: Duplex, onOpen: () => void): void {
   const [host = '', port = ''] = target.split(':');
-  const upstream = connect(Number(port), host, () => {
+  const origin = connect(Number(port), host, () => {
     onOpen();
-    upstream.pipe(socket).pipe(upstream);
+    origin.pipe(socket).pipe(origin);
   });
-  upstream.on('error', () => socket.destroy());
-  socket.on('error', () => upstream.destroy());
-  socket.on('close', () => upstream.destroy());
+  origin.on('error', () => socket.destroy());
+  socket.on('error', () => origin.destroy());
+  socket.on('close', () => origin.destroy());
 }
 
 async function listen(server: Server | TcpServer, asked: string[]): Promise<RunningProxy> {

@@ -8,7 +8,7 @@ export const SETTLE_MS = 40;
 /** A file that changes all the time is taken as it is after this long. */
 export const HOLD_MS_MAX = 500;
 
-interface Hold {
+interface HeldLoss {
   readonly fingerprint: string;
   readonly atMs: number;
   readonly sinceMs: number;
@@ -19,7 +19,7 @@ export class Holds {
   /** While set, nothing is held: a start or a reload takes things as they are. */
   isOff = false;
   readonly #clock: Clock;
-  readonly #holds = new Map<string, Hold>();
+  readonly #holds = new Map<string, HeldLoss>();
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -1,5 +1,5 @@
 /**
- * Counts the rules of HTTP/1.1 that callers and endpoints break, and tells of them now and then: whoever can break one can
+ * Counts the rules of HTTP/1.1 that callers and endpoints break, and logs them now and then: whoever can break one can
  * break it without end.
  */
 
@@ -19,14 +19,14 @@ export interface BrokenRule {
   readonly endpoint: string;
 }
 
-/** How often one rule is told of for one Service. */
-export const TELL_EVERY_MS = 60_000;
+/** How often one rule is logged for one Service. */
+export const LOG_EVERY_MS = 60_000;
 /** Lines of one thread in that time, whatever the Services and rules. */
-export const TELL_MAX = 32;
+export const LOG_LINES_MAX = 32;
 /** Services and rules that are told apart; the oldest is forgotten first. */
 const KEYS_MAX = 512;
 
-interface Told {
+interface LoggedRule {
   atMs: number;
   skipped: number;
 }
@@ -37,9 +37,9 @@ export class BrokenRules {
   /** Two counters per rule, in the order of RULE_NAMES: broken by a caller, by an endpoint. */
   readonly counts: number[] = RULE_NAMES.flatMap(() => [0, 0]);
   /** Takes one line for the log; `skipped` are those like it that were left out since the last one. */
-  onTell: ((broken: BrokenRule, skipped: number) => void) | null = null;
+  onLog: ((broken: BrokenRule, skipped: number) => void) | null = null;
   readonly #clock: Clock;
-  readonly #told = new Map<string, Told>();
+  readonly #logged = new Map<string, LoggedRule>();
   #sinceMs = -Infinity;
   #lines = 0;
 
@@ -52,35 +52,35 @@ export class BrokenRules {
     const at = 2 * (INDEX.get(broken.rule) as number) + side;
     this.counts[at] = (this.counts[at] as number) + 1;
     const nowMs = this.#clock.nowMs();
-    const told = this.#find(`${broken.service} ${side} ${broken.rule}`);
-    if (nowMs - told.atMs < TELL_EVERY_MS || !this.#hasRoom(nowMs)) {
-      told.skipped++;
+    const logged = this.#find(`${broken.service} ${side} ${broken.rule}`);
+    if (nowMs - logged.atMs < LOG_EVERY_MS || !this.#hasRoom(nowMs)) {
+      logged.skipped++;
       return;
     }
-    const { skipped } = told;
-    told.atMs = nowMs;
-    told.skipped = 0;
-    this.onTell?.(broken, skipped);
+    const { skipped } = logged;
+    logged.atMs = nowMs;
+    logged.skipped = 0;
+    this.onLog?.(broken, skipped);
   }
 
-  #find(key: string): Told {
-    const known = this.#told.get(key);
+  #find(key: string): LoggedRule {
+    const known = this.#logged.get(key);
     if (known !== undefined) return known;
-    for (const oldest of this.#told.keys()) {
-      if (this.#told.size < KEYS_MAX) break;
-      this.#told.delete(oldest);
+    for (const oldest of this.#logged.keys()) {
+      if (this.#logged.size < KEYS_MAX) break;
+      this.#logged.delete(oldest);
     }
-    const told = { atMs: -Infinity, skipped: 0 };
-    this.#told.set(key, told);
-    return told;
+    const logged = { atMs: -Infinity, skipped: 0 };
+    this.#logged.set(key, logged);
+    return logged;
   }
 
   #hasRoom(nowMs: number): boolean {
-    if (nowMs - this.#sinceMs >= TELL_EVERY_MS) {
+    if (nowMs - this.#sinceMs >= LOG_EVERY_MS) {
       this.#sinceMs = nowMs;
       this.#lines = 0;
     }
-    return this.#lines++ < TELL_MAX;
+    return this.#lines++ < LOG_LINES_MAX;
   }
 }
 

@@ -9,7 +9,7 @@ import type { ThreadContext } from './context.ts';
 import { nobodys } from './nobodys.ts';
 import type { Replay } from './replay.ts';
 import type { Rule } from '../head/rule.ts';
-import { tellRule } from './tell-rule.ts';
+import { reportRule } from './report-rule.ts';
 import type { TunnelResult } from './tunnel.ts';
 import type { Try } from './try.ts';
 
@@ -84,7 +84,7 @@ export class RequestRecord implements Account {
     context.accessLog?.write(caller, this, this.#replay, now);
     if (rule !== '' && failure !== '') {
       const endpoint = tried === null ? null : tried.endpoint;
-      tellRule(context.rules, caller, { rule, reason: failure, endpoint });
+      reportRule(context.rules, caller, { rule, reason: failure, endpoint });
     }
     this.tried = null;
     this.#replay.release();

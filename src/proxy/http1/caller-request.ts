@@ -8,7 +8,7 @@ import type { Rule } from '../head/rule.ts';
 import { nobodys } from '../http/nobodys.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
-import { tellRule } from '../http/tell-rule.ts';
+import { reportRule } from '../http/report-rule.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { READ_BYTES, type Socket } from '../net/socket.ts';
@@ -307,7 +307,7 @@ export class CallerRequest implements CallerStream, BodySink {
     const { rule, done, pos } = this.#body;
     if (!isWhole) {
       const broken = { rule: rule as Rule, reason: 'bad_request', endpoint: null } as const;
-      tellRule(this.#context.rules, this, broken);
+      reportRule(this.#context.rules, this, broken);
     }
     if (!isWhole || this.#discarded > DISCARD_BYTES_MAX) {
       this.stopDiscarding(true);

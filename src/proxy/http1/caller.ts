@@ -12,7 +12,7 @@ import type { Exchange } from '../http/exchange.ts';
 import { BAD, INCOMPLETE } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import { Source } from '../http/source.ts';
-import { tellRule } from '../http/tell-rule.ts';
+import { reportRule } from '../http/report-rule.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
@@ -385,7 +385,7 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     const request = this.#takeRequest();
     countRequest(this.port.service.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(request, reason, rule);
-    if (rule !== '') tellRule(this.#context.rules, this, { rule, reason, endpoint: null });
+    if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
     const { requestHead } = this.#context;
     request.refuse(requestHead, reason);
     this.#linger();

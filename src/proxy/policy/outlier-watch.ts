@@ -26,7 +26,7 @@ type HealthChange =
 
 export type OnHealthChange = (watched: WatchedEndpoint, change: HealthChange) => void;
 
-interface Entry {
+interface EndpointHistory {
   watched: WatchedEndpoint;
   readonly window: RollingWindow;
   wasOut: boolean;
@@ -40,7 +40,7 @@ const FAILED = 1;
 export class OutlierWatch {
   readonly #ledger: Ledger;
   #policy: EjectionPolicy;
-  #entries: Entry[] = [];
+  #histories: EndpointHistory[] = [];
   #cursor = 0;
   readonly #counts = new Float64Array(2);
   readonly #classes = new Float64Array(6);
@@ -53,37 +53,37 @@ export class OutlierWatch {
   /** Watches these endpoints from now on; those that were watched before keep their figures. */
   set(policy: EjectionPolicy, endpoints: readonly WatchedEndpoint[], nowMs: number): void {
     this.#policy = policy;
-    const known = new Map(this.#entries.map((entry) => [entry.watched.cells.slot, entry]));
-    this.#entries = endpoints.map((watched) => {
-      const entry = known.get(watched.cells.slot);
-      if (entry === undefined) return this.#newEntry(watched, nowMs);
-      entry.watched = watched;
-      return entry;
+    const known = new Map(this.#histories.map((history) => [history.watched.cells.slot, history]));
+    this.#histories = endpoints.map((watched) => {
+      const history = known.get(watched.cells.slot);
+      if (history === undefined) return this.#newHistory(watched, nowMs);
+      history.watched = watched;
+      return history;
     });
   }
 
   tick(nowMs: number, onChange: OnHealthChange): void {
-    const count = Math.min(this.#entries.length, VISITS_MAX);
+    const count = Math.min(this.#histories.length, VISITS_MAX);
     for (let i = 0; i < count; i++) {
-      if (this.#cursor >= this.#entries.length) this.#cursor = 0;
-      const entry = this.#entries[this.#cursor++];
-      if (entry !== undefined) this.#visit(entry, nowMs, onChange);
+      if (this.#cursor >= this.#histories.length) this.#cursor = 0;
+      const history = this.#histories[this.#cursor++];
+      if (history !== undefined) this.#visit(history, nowMs, onChange);
     }
   }
 
-  #visit(entry: Entry, nowMs: number, onChange: OnHealthChange): void {
-    const { watched, window } = entry;
+  #visit(history: EndpointHistory, nowMs: number, onChange: OnHealthChange): void {
+    const { watched, window } = history;
     const isOut = healthOf(watched.cells) !== IN_ROTATION;
     this.#count(watched.cells.slot);
     if (isOut) window.reset(this.#counts);
     else window.advance(nowMs, this.#counts);
-    if (isOut !== entry.wasOut) {
-      entry.wasOut = isOut;
+    if (isOut !== history.wasOut) {
+      history.wasOut = isOut;
       onChange(watched, isOut ? { kind: 'ejected', by: 'failures-in-row' } : { kind: 'restored' });
     }
     if (isOut || !this.#isOutlier(window)) return;
     if (!eject(watched.cells, watched.peers, this.#policy, nowMs)) return;
-    entry.wasOut = true;
+    history.wasOut = true;
     onChange(watched, { kind: 'ejected', by: 'error-rate' });
   }
 
@@ -93,7 +93,7 @@ export class OutlierWatch {
     return window.difference(FAILED) / requests >= this.#policy.errorRate;
   }
 
-  #newEntry(watched: WatchedEndpoint, nowMs: number): Entry {
+  #newHistory(watched: WatchedEndpoint, nowMs: number): EndpointHistory {
     this.#count(watched.cells.slot);
     const wasOut = healthOf(watched.cells) !== IN_ROTATION;
     return { watched, window: new RollingWindow(this.#counts, nowMs), wasOut };

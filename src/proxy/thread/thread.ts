@@ -68,7 +68,7 @@ port.on('message', (message: ToThread) => {
   }
 });
 server.onRetried = report;
-context.rules.onTell = ({ rule, reason, service, caller, endpoint }, skipped): void => {
+context.rules.onLog = ({ rule, reason, service, caller, endpoint }, skipped): void => {
   const who = endpoint === '' ? 'A caller' : 'An endpoint';
   log.warn(`${who} broke a rule of HTTP/1.1: ${RULES[rule]}`, {
     service,

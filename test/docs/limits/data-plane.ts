@@ -205,7 +205,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Log lines about broken rules of HTTP/1.1, per thread and minute',
       'They are left out, and counted in `skipped` of a later line',
-      'proxy/http/broken-rules.ts TELL_MAX',
+      'proxy/http/broken-rules.ts LOG_LINES_MAX',
     ],
     [
       'Services and rules that these log lines distinguish, per thread',

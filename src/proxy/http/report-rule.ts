@@ -1,4 +1,4 @@
-/** Says that a message broke a rule, and who sent it. */
+/** Reports that a message broke a rule, and who sent it. */
 
 import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
@@ -7,7 +7,7 @@ import type { BrokenRules } from './broken-rules.ts';
 import type { Rule } from '../head/rule.ts';
 
 /** `endpoint` is the one that was asked last; it is named only when the failure is its own. */
-export function tellRule(
+export function reportRule(
   rules: BrokenRules,
   caller: { readonly source: { readonly address: string }; readonly port: PortState },
   broken: {
