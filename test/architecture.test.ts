@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
-import { parseTables } from './support/markdown-table.ts';
+import { parseItems, sectionOf } from './support/markdown-list.ts';
 
 /** Each folder of src and the ones it may import; a folder may name only those above it, so there is no way round. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
@@ -235,10 +235,10 @@ test('no rule fails on what is allowed', () => {
 
 test('ARCHITECTURE.md shows the same layers', () => {
   const text = readFileSync(join(import.meta.dirname, '../ARCHITECTURE.md'), 'utf8');
-  const table = parseTables(text).find(({ columns }) => columns[0] === 'Folder');
-  const shown = table?.rows.map(([folder = '', allowed = '']) => [
-    folder.replaceAll('`', ''),
-    allowed === 'nothing' ? [] : allowed === 'anything' ? LAYERS['cli'] : allowed.split(', '),
-  ]);
+  const shown = parseItems(sectionOf(text, '## Layers')).map((item) => {
+    const [, folder = '', allowed = ''] = /^`(.+?)` \((.+?)\): \S/.exec(item) ?? [];
+    if (allowed === 'nothing') return [folder, []];
+    return [folder, allowed === 'anything' ? LAYERS['cli'] : allowed.split(', ')];
+  });
   assert.deepEqual(shown, Object.entries(LAYERS));
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const ROOT = join(import.meta.dirname, '../..');
-const PAGES = globSync(['README.md', 'SECURITY.md', 'docs/**/*.md'], { cwd: ROOT }).filter(
+const PAGES = globSync(['*.md', 'docs/**/*.md'], { cwd: ROOT }).filter(
   // Written by the benchmark.
   (page) => !/^docs\/benchmarks\/.*results\.md$/.test(page),
 );
