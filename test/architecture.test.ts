@@ -142,6 +142,15 @@ test('src keeps its layers', () => {
   assert.deepEqual(violations(sources), []);
 });
 
+test('the C library is called in two files, of which one knows addresses that are kept', () => {
+  const root = join(import.meta.dirname, '..');
+  const callers = globSync('src/**/*.ts', { cwd: root }).filter(
+    (file) =>
+      !TEST_ONLY.test(file) && readFileSync(join(root, file), 'utf8').includes("'node:ffi'"),
+  );
+  assert.deepEqual(callers.sort(), ['src/base/libc.ts', 'src/proxy/net/system/system-calls.ts']);
+});
+
 test('the table of layers names no way round', () => {
   const above: string[] = [];
   for (const [layer, allowed] of Object.entries(LAYERS)) {

@@ -19,7 +19,7 @@ import {
 } from '../ledger/layout.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
 import type { SocketKind } from '../net/socket.ts';
-import { reclaim } from '../net/system/kernel.ts';
+import { reclaim } from '../net/system/system-calls.ts';
 import { shareMarks } from '../net/system/thread-marks.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';

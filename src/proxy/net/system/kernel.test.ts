@@ -6,12 +6,13 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Defect } from '../copy-whole.ts';
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPIPE } from './errno.ts';
-import { type Calls, openKernel, reclaim } from './kernel.ts';
+import { openKernel } from './kernel.ts';
 import { type Kernel, REGION_BYTES, SO_REUSEADDR, SOL_SOCKET } from './kernel-interface.ts';
 import { PIPE_BYTES } from './pipes.ts';
 import { READ_AT } from './region.ts';
 import { selfTest } from './self-test.ts';
 import { AF_INET, portIn, putAddress } from './socket-address.ts';
+import { type Calls, reclaim } from './system-calls.ts';
 import { marksOf, shareMarks } from './thread-marks.ts';
 
 const { EADDRINUSE, ENOENT, ENOTCONN, ETIMEDOUT } = constants.errno;
