@@ -1,14 +1,20 @@
 /** The field section of a head: lines to offsets, and the fields that frame a message or steer a connection. */
 import { COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
-import { isSameName, isWord, skipSpace, TOKEN, VALUE } from '../../head/grammar.ts';
+import { noteContentLength } from '../../head/content-length.ts';
+import { isName, isSameName, isWord, skipSpace, TOKEN, VALUE } from '../../head/grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,
+  FIELD_CONTENT_LENGTH,
   FIELD_DATE,
   FIELD_DROP,
   FIELD_EXPECT,
   FIELD_MAX_FORWARDS,
+  FIELD_OTHER,
   FIELD_STRIDE,
+  FIELD_TRAILER,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_UPGRADE,
   type Head,
   INCOMPLETE,
   malformed,
@@ -89,12 +95,56 @@ function refuseName(head: Head, byte: number, empty: boolean): typeof BAD {
   return malformed(head, 'field_name_character');
 }
 
+/** The kind of a field that means the same in requests and responses, by its name: by length first, then by letters. */
+// oxlint-disable-next-line complexity -- a table by length, once per field
+export function kindOfBoth(buf: Buffer, start: number, length: number): number {
+  switch (length) {
+    case 7:
+      if (isName(buf, start, 'upgrade')) return FIELD_UPGRADE;
+      return isName(buf, start, 'trailer') ? FIELD_TRAILER : FIELD_OTHER;
+    case 10:
+      if (isName(buf, start, 'connection')) return FIELD_CONNECTION;
+      return isName(buf, start, 'keep-alive') ? FIELD_DROP : FIELD_OTHER;
+    case 14:
+      return isName(buf, start, 'content-length') ? FIELD_CONTENT_LENGTH : FIELD_OTHER;
+    case 16:
+      return isName(buf, start, 'proxy-connection') ? FIELD_DROP : FIELD_OTHER;
+    case 17:
+      return isName(buf, start, 'transfer-encoding') ? FIELD_TRANSFER_ENCODING : FIELD_OTHER;
+    default:
+      return FIELD_OTHER;
+  }
+}
+
+/** Takes in what frames a message or steers the connection; `lenient` with responses. 0, or BAD. */
+// oxlint-disable-next-line max-params -- once per field, without an object
+export function noteOfBoth(
+  buf: Buffer,
+  at: number,
+  head: Head,
+  kind: number,
+  lenient: boolean,
+): number {
+  const start = head.fields[at + 3] as number;
+  const end = head.fields[at + 4] as number;
+  switch (kind) {
+    case FIELD_CONTENT_LENGTH:
+      return noteContentLength(buf, at, head, lenient);
+    case FIELD_TRANSFER_ENCODING:
+      return noteTransferEncoding(buf, start, end, head, lenient);
+    case FIELD_CONNECTION:
+      return noteConnection(buf, start, end, head, lenient);
+    default:
+      return 0;
+  }
+}
+
 /**
  * Transfer-Encoding: counts codings; `finishFraming` judges them when all fields are seen. Empty list members are skipped
  * with `lenient` only (RFC 9110 §5.6.1.2): in requests they are a known disguise of the coding.
  */
 // oxlint-disable-next-line complexity, max-params -- one pass over a list, its grammar in one place
-export function noteTransferEncoding(
+function noteTransferEncoding(
   buf: Buffer,
   start: number,
   end: number,
@@ -159,7 +209,7 @@ function isSeparator(byte: number): boolean {
  * left out and the connection counts as one that closes.
  */
 // oxlint-disable-next-line complexity, max-params -- one pass over a list, its grammar in one place
-export function noteConnection(
+function noteConnection(
   buf: Buffer,
   start: number,
   end: number,

@@ -3,19 +3,16 @@ import {
   dropNamed,
   finishConnection,
   finishFraming,
-  noteConnection,
-  noteTransferEncoding,
+  kindOfBoth,
+  noteOfBoth,
   noteUpgrade,
   scanFields,
 } from './field.ts';
-import { noteContentLength } from '../../head/content-length.ts';
 import { FORWARDING, forwardingField, NOT_FORWARDING } from '../../head/forwarding-field.ts';
 import { COMMA, CR, DOT, LF, SPACE, ZERO } from '../../head/characters.ts';
 import { isName, isTwin, isWord, skipSpace, TOKEN } from '../../head/grammar.ts';
 import {
   BAD,
-  FIELD_CONNECTION,
-  FIELD_CONTENT_LENGTH,
   FIELD_COOKIE,
   FIELD_DROP,
   FIELD_EXPECT,
@@ -26,8 +23,6 @@ import {
   FIELD_STRIDE,
   FIELD_TE,
   FIELD_TRACEPARENT,
-  FIELD_TRAILER,
-  FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
   FIELD_X_FORWARDED_FOR,
   FIELD_X_FORWARDED_HOST,
@@ -129,7 +124,8 @@ function finish(buf: Buffer, head: Head): number {
   for (let at = 0; at < size; at += FIELD_STRIDE) {
     const nameStart = fields[at + 1] as number;
     const length = (fields[at + 2] as number) - nameStart;
-    let kind = classify(buf, nameStart, length);
+    let kind = kindOfBoth(buf, nameStart, length);
+    if (kind === FIELD_OTHER) kind = kindOfRequest(buf, nameStart, length);
     if (kind === FIELD_OTHER) kind = claimOf(buf, nameStart, length);
     fields[at] = kind;
     if (kind > FIELD_DROP && note(buf, at, head, kind) === BAD) return BAD;
@@ -157,12 +153,6 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
   switch (kind) {
     case FIELD_HOST:
       return noteHost(buf, start, end, head);
-    case FIELD_CONTENT_LENGTH:
-      return noteContentLength(buf, at, head, false);
-    case FIELD_TRANSFER_ENCODING:
-      return noteTransferEncoding(buf, start, end, head, false);
-    case FIELD_CONNECTION:
-      return noteConnection(buf, start, end, head, false);
     case FIELD_UPGRADE:
       return noteUpgrade(buf, start, end, head);
     case FIELD_EXPECT:
@@ -174,7 +164,7 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
       noteTe(buf, start, end, head);
       return 0;
     default:
-      return 0;
+      return noteOfBoth(buf, at, head, kind, false);
   }
 }
 
@@ -206,9 +196,9 @@ function noteTe(buf: Buffer, start: number, end: number, head: Head): void {
   }
 }
 
-/** The kind of a field by its name, told apart by length first, then by letters. */
+/** The kind of a field that means something in requests alone. */
 // oxlint-disable-next-line complexity -- a table by length, once per field
-function classify(buf: Buffer, start: number, length: number): number {
+function kindOfRequest(buf: Buffer, start: number, length: number): number {
   switch (length) {
     case 2:
       return isName(buf, start, 'te') ? FIELD_TE : FIELD_OTHER;
@@ -217,26 +207,17 @@ function classify(buf: Buffer, start: number, length: number): number {
     case 6:
       if (isName(buf, start, 'cookie')) return FIELD_COOKIE;
       return isName(buf, start, 'expect') ? FIELD_EXPECT : FIELD_OTHER;
-    case 7:
-      if (isName(buf, start, 'upgrade')) return FIELD_UPGRADE;
-      return isName(buf, start, 'trailer') ? FIELD_TRAILER : FIELD_OTHER;
-    case 10:
-      if (isName(buf, start, 'connection')) return FIELD_CONNECTION;
-      return isName(buf, start, 'keep-alive') ? FIELD_DROP : FIELD_OTHER;
     case 11:
       return isName(buf, start, 'traceparent') ? FIELD_TRACEPARENT : FIELD_OTHER;
     case 12:
       return isName(buf, start, 'max-forwards') ? FIELD_MAX_FORWARDS : FIELD_OTHER;
     case 14:
-      if (isName(buf, start, 'content-length')) return FIELD_CONTENT_LENGTH;
       return isName(buf, start, 'http2-settings') ? FIELD_DROP : twin(buf, start, 'content-length');
     case 15:
       return isName(buf, start, 'x-forwarded-for') ? FIELD_X_FORWARDED_FOR : FIELD_OTHER;
     case 16:
-      if (isName(buf, start, 'x-forwarded-host')) return FIELD_X_FORWARDED_HOST;
-      return isName(buf, start, 'proxy-connection') ? FIELD_DROP : FIELD_OTHER;
+      return isName(buf, start, 'x-forwarded-host') ? FIELD_X_FORWARDED_HOST : FIELD_OTHER;
     case 17:
-      if (isName(buf, start, 'transfer-encoding')) return FIELD_TRANSFER_ENCODING;
       if (isName(buf, start, 'x-forwarded-proto')) return FIELD_X_FORWARDED_PROTO;
       return twin(buf, start, 'transfer-encoding');
     default:

@@ -6,17 +6,15 @@ import {
   dropNamed,
   finishConnection,
   finishFraming,
-  noteConnection,
-  noteTransferEncoding,
+  kindOfBoth,
+  noteOfBoth,
   noteUpgrade,
   scanFields,
 } from './field.ts';
 import { CR, DOT, LF, SPACE, ZERO } from '../../head/characters.ts';
-import { noteContentLength } from '../../head/content-length.ts';
 import { isName, VALUE } from '../../head/grammar.ts';
 import {
   BAD,
-  FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
   FIELD_DATE,
   FIELD_DROP,
@@ -24,8 +22,6 @@ import {
   FIELD_RETRY_AFTER,
   FIELD_SET_COOKIE,
   FIELD_STRIDE,
-  FIELD_TRAILER,
-  FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
   FRAMING_CHUNKED,
   FRAMING_CLOSE,
@@ -120,7 +116,9 @@ function finish(buf: Buffer, head: Head, requestMethod: number): number {
   const size = head.count * FIELD_STRIDE;
   for (let at = 0; at < size; at += FIELD_STRIDE) {
     const nameStart = fields[at + 1] as number;
-    const kind = classify(buf, nameStart, (fields[at + 2] as number) - nameStart);
+    const length = (fields[at + 2] as number) - nameStart;
+    let kind = kindOfBoth(buf, nameStart, length);
+    if (kind === FIELD_OTHER) kind = kindOfResponse(buf, nameStart, length);
     fields[at] = kind;
     if (kind > FIELD_DROP && note(buf, at, head, kind) === BAD) return BAD;
   }
@@ -176,15 +174,7 @@ function dropContentLength(head: Head): void {
 }
 
 function note(buf: Buffer, at: number, head: Head, kind: number): number {
-  const start = head.fields[at + 3] as number;
-  const end = head.fields[at + 4] as number;
   switch (kind) {
-    case FIELD_CONTENT_LENGTH:
-      return noteContentLength(buf, at, head, true);
-    case FIELD_TRANSFER_ENCODING:
-      return noteTransferEncoding(buf, start, end, head, true);
-    case FIELD_CONNECTION:
-      return noteConnection(buf, start, end, head, true);
     case FIELD_DATE:
       head.dated = true;
       return 0;
@@ -192,33 +182,21 @@ function note(buf: Buffer, at: number, head: Head, kind: number): number {
       offer(buf, at, head);
       return 0;
     default:
-      return 0;
+      return noteOfBoth(buf, at, head, kind, true);
   }
 }
 
-/** The kind of a field by its name, told apart by length first, then by letters. */
-// oxlint-disable-next-line complexity -- a table by length, once per field
-function classify(buf: Buffer, start: number, length: number): number {
+/** The kind of a field that means something in responses alone. */
+function kindOfResponse(buf: Buffer, start: number, length: number): number {
   switch (length) {
     case 2:
       return isName(buf, start, 'te') ? FIELD_DROP : FIELD_OTHER;
     case 4:
       return isName(buf, start, 'date') ? FIELD_DATE : FIELD_OTHER;
-    case 7:
-      if (isName(buf, start, 'upgrade')) return FIELD_UPGRADE;
-      return isName(buf, start, 'trailer') ? FIELD_TRAILER : FIELD_OTHER;
     case 10:
-      if (isName(buf, start, 'connection')) return FIELD_CONNECTION;
-      if (isName(buf, start, 'set-cookie')) return FIELD_SET_COOKIE;
-      return isName(buf, start, 'keep-alive') ? FIELD_DROP : FIELD_OTHER;
+      return isName(buf, start, 'set-cookie') ? FIELD_SET_COOKIE : FIELD_OTHER;
     case 11:
       return isName(buf, start, 'retry-after') ? FIELD_RETRY_AFTER : FIELD_OTHER;
-    case 14:
-      return isName(buf, start, 'content-length') ? FIELD_CONTENT_LENGTH : FIELD_OTHER;
-    case 16:
-      return isName(buf, start, 'proxy-connection') ? FIELD_DROP : FIELD_OTHER;
-    case 17:
-      return isName(buf, start, 'transfer-encoding') ? FIELD_TRANSFER_ENCODING : FIELD_OTHER;
     default:
       return FIELD_OTHER;
   }
