@@ -233,6 +233,54 @@ test('a tunnel whose endpoint reads slowly is not held to the time limits of the
   await eventually(() => proxy.requests(service, 1) === 1, 'the account');
 });
 
+/** A tunnel that both sides have closed, with bytes on their way to the endpoint, which does not read. */
+async function leftBehind(t: Parameters<typeof tunnel>[0], options: ProxyOptions = {}) {
+  const { proxy, service, caller, wire } = await tunnel(t, options);
+  const { room } = proxy.context;
+  wire.socket.pause();
+  const waiting = (): number => {
+    room.sweep();
+    return room.bytes - proxy.context.callerConnections * CONNECTION_BYTES;
+  };
+  let written = 0;
+  for (; waiting() === 0; written += 8_192) {
+    caller.write(Buffer.alloc(8_192, 1));
+    // oxlint-disable-next-line no-await-in-loop -- until the system has no room for more; so the proxy is never far behind
+    for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  wire.end();
+  caller.end();
+  assert.equal(await caller.rest(), '');
+  await eventually(() => proxy.context.callerConnections === 0, 'the end of the caller');
+  assert(waiting() > 0);
+  wire.discard();
+  return { proxy, service, wire, waiting, written };
+}
+
+test('the last bytes of a tunnel count as long as they wait, after their caller is gone', async (t) => {
+  const { wire, waiting, written } = await leftBehind(t);
+  wire.socket.resume();
+  await wire.received(written);
+  await eventually(() => waiting() === 0, 'the last byte');
+  assert.equal(await wire.gone(), 'ended');
+});
+
+test('the last bytes of a tunnel make room for callers, and their endpoint is told that they are not all', async (t) => {
+  const connections = 20;
+  const settings = { callerMemoryBytes: connections * CONNECTION_BYTES };
+  const { proxy, service, wire, waiting } = await leftBehind(t, { settings });
+  const callers = [];
+  for (let i = 0; i < connections; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    callers.push(await proxy.call(service));
+  }
+  await eventually(() => proxy.context.callerConnections === connections, 'all callers');
+  assert.equal(waiting(), 0);
+  assert.equal(proxy.context.room.count('memory', 'leaving'), 1);
+  wire.socket.resume();
+  assert.equal(await wire.gone(), 'reset');
+});
+
 test('what the endpoint of a tunnel has not taken counts as held for the caller', async (t) => {
   const { proxy, caller, wire } = await tunnel(t);
   const { room } = proxy.context;

@@ -154,6 +154,11 @@ export class Tunnel implements Expiring {
     this.#end('');
   }
 
+  /** After its end: what the endpoint has not taken it will not get. */
+  dropRest(): void {
+    this.#endpoint.abort();
+  }
+
   #arm(deadlineMs: number): void {
     this.deadlineMs = deadlineMs;
     this.#context.wheel.arm(this);

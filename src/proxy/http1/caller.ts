@@ -263,8 +263,9 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     return new CallerEnd(this.socket, this.#context, this);
   }
 
-  /** The tunnel is over: what was written still leaves. */
+  /** The tunnel is over: what was written still leaves, at both ends. */
   leaveTunnel(): void {
+    if (this.#tunnel !== null) this.#context.room.keep(this.#tunnel);
     this.#tunnel = null;
     this.#linger();
   }

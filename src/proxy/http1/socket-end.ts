@@ -42,7 +42,7 @@ export abstract class SocketEnd implements TunnelEnd {
   }
 
   get waitingBytes(): number {
-    return this.socket.writableLength;
+    return this.socket.destroyed ? 0 : this.socket.writableLength;
   }
 
   bytesOnTheirWay(): number {

@@ -213,3 +213,40 @@ test('what waits is asked of those alone that may have something, each time anew
   assert.equal(room.bytes, 102 * CONNECTION_BYTES);
   assert(woken.asleep && !busy.asleep);
 });
+
+test('what callers leave behind counts until it was taken, and makes room before callers do', () => {
+  const { room, clock } = roomWith({ bytes: 4 * CONNECTION_BYTES });
+  const left = [1, 2, 3].map(() => ({
+    waitingBytes: CONNECTION_BYTES,
+    dropped: false,
+    dropRest(): void {
+      this.dropped = true;
+    },
+  }));
+  for (const remainder of left) room.keep(remainder);
+  clock.advance(200);
+  assert.equal(room.bytes, 3 * CONNECTION_BYTES, 'without any caller');
+  const [first, second] = left;
+  assert(first !== undefined && second !== undefined);
+  first.waitingBytes = 0;
+  clock.advance(200);
+  assert.equal(room.bytes, 2 * CONNECTION_BYTES);
+  const guests = fill(room, '10.0.0.1', 2);
+  clock.advance(200);
+  assert.deepEqual(
+    left.map(({ dropped }) => dropped),
+    [false, false, false],
+  );
+  const [guest] = guests;
+  assert(guest !== undefined);
+  guest.standing = BUSY;
+  guest.heldBytes = 100;
+  clock.advance(200);
+  assert.deepEqual(
+    left.map(({ dropped }) => dropped),
+    [false, true, false],
+    'the first one was taken before',
+  );
+  assert.equal(room.count('memory', 'leaving'), 1);
+  assert(guests.every(({ gone }) => !gone));
+});

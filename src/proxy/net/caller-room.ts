@@ -34,6 +34,14 @@ export interface Guest {
   shed(): void;
 }
 
+/** The last bytes of a caller that is done: they wait for an endpoint, and nobody is told what becomes of them. */
+export interface Remainder {
+  /** 0 once they were taken, or cannot be. */
+  readonly waitingBytes: number;
+  /** Gives them up, so that the endpoint does not take what it has for all. */
+  dropRest(): void;
+}
+
 export interface RoomLimits {
   readonly connections: number;
   /** Of all connections of the thread, CONNECTION_BYTES each included. */
@@ -95,6 +103,8 @@ export class CallerRoom implements Expiring {
   readonly #services = new Map<string, Holder>();
   /** Those of which something may wait: a sum over thousands of idle ones would take some percent of a core. */
   readonly #awake = new Set<Guest>();
+  /** The oldest first. */
+  readonly #remainders = new Set<Remainder>();
   #size = 0;
   #bytes = 0;
 
@@ -118,7 +128,11 @@ export class CallerRoom implements Expiring {
    * free, so the process has at least as many. 0 when not known.
    */
   admits(address: string, service: string, descriptor: number): boolean {
-    const scarce = this.#scarce(descriptor);
+    let scarce = this.#scarce(descriptor);
+    if (scarce === 'memory') {
+      this.#dropRemainders(CONNECTION_BYTES);
+      scarce = this.#scarce(descriptor);
+    }
     if (scarce === '' || this.#makeRoom(scarce, address, service)) return true;
     this.#count(scarce, REFUSED);
     const connections = this.#sources.get(address)?.guests.size ?? 0;
@@ -146,9 +160,14 @@ export class CallerRoom implements Expiring {
     this.wake(guest);
     this.#size++;
     this.#bytes += CONNECTION_BYTES;
-    if (this.deadlineMs !== Infinity) return;
-    this.deadlineMs = this.#wheel.nowMs + SWEEP_MS;
-    this.#wheel.arm(this);
+    this.#beginSweeps();
+  }
+
+  /** Counts what a caller leaves behind, until nothing of it waits any more. */
+  keep(remainder: Remainder): void {
+    if (remainder.waitingBytes === 0) return;
+    this.#remainders.add(remainder);
+    this.#beginSweeps();
   }
 
   /** The caller sent something: from now on its memory is counted again. */
@@ -165,7 +184,7 @@ export class CallerRoom implements Expiring {
     leaveHolder(this.#services, guest.service, guest);
     this.#size--;
     this.#bytes -= CONNECTION_BYTES;
-    if (this.#size > 0) return;
+    if (!this.#isEmpty) return;
     this.#bytes = 0;
     this.#wheel.disarm(this);
   }
@@ -173,7 +192,7 @@ export class CallerRoom implements Expiring {
   /** Adds up what waits, and sheds what is too much. */
   onDeadline(nowMs: number): void {
     this.sweep();
-    if (this.#size === 0) return;
+    if (this.#isEmpty) return;
     this.deadlineMs = nowMs + SWEEP_MS;
     this.#wheel.arm(this);
   }
@@ -193,13 +212,41 @@ export class CallerRoom implements Expiring {
       guest.asleep = true;
       this.#awake.delete(guest);
     }
+    for (const remainder of this.#remainders) {
+      const { waitingBytes } = remainder;
+      total += waitingBytes;
+      if (waitingBytes === 0) this.#remainders.delete(remainder);
+    }
     this.#bytes = total;
-    if (total <= this.#limits.bytes) return;
+    if (this.#isEmpty) this.#wheel.disarm(this);
+    this.#dropRemainders(0);
+    if (this.#bytes <= this.#limits.bytes) return;
     for (const holder of this.#sources.values()) {
       holder.bytes = holder.guests.size * CONNECTION_BYTES;
       for (const guest of holder.guests) holder.bytes += guest.heldBytes;
     }
     this.#shedBytes();
+  }
+
+  get #isEmpty(): boolean {
+    return this.#size === 0 && this.#remainders.size === 0;
+  }
+
+  #beginSweeps(): void {
+    if (this.deadlineMs !== Infinity) return;
+    this.deadlineMs = this.#wheel.nowMs + SWEEP_MS;
+    this.#wheel.arm(this);
+  }
+
+  /** Until there is room for so many bytes: what callers have left behind goes before those that are still there. */
+  #dropRemainders(wanted: number): void {
+    for (const remainder of this.#remainders) {
+      if (this.#bytes + wanted <= this.#limits.bytes) return;
+      this.#bytes -= remainder.waitingBytes;
+      this.#remainders.delete(remainder);
+      this.#count('memory', LEAVING);
+      remainder.dropRest();
+    }
   }
 
   #scarce(descriptor: number): Scarce | '' {
