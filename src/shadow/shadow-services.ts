@@ -14,7 +14,7 @@ import type { Abilities } from '../discovery/abilities.ts';
 import type { Sink } from '../kube/api/reflector.ts';
 import type { Delta, Problem } from '../model/service.ts';
 import { AbilityGate } from './ability-gate.ts';
-import { ShadowFeed } from './feed.ts';
+import { ShadowFeed } from './shadow-feed.ts';
 import { ShadowController } from './shadow-controller.ts';
 import { Placer } from './placer.ts';
 import type { PortRange } from './ports.ts';

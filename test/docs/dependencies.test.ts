@@ -16,7 +16,7 @@ const ACCESS = [
   'kubeconfig',
   'run-plugin',
 ].map((name) => `src/kube/api/${name}.ts`);
-const REFLECTOR = ['feed', 'json-lines', 'reflector', 'source', 'watched-kind'].map(
+const REFLECTOR = ['json-lines', 'kind-feed', 'reflector', 'source', 'watched-kind'].map(
   (name) => `src/kube/api/${name}.ts`,
 );
 

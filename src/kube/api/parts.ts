@@ -5,7 +5,7 @@ import type { Log } from '../../base/log.ts';
 import type { Random } from '../../base/random.ts';
 import type { Store } from '../store.ts';
 import type { KubeClient } from './client.ts';
-import { Feed } from './feed.ts';
+import { KindFeed } from './kind-feed.ts';
 import { resourcePath } from './path.ts';
 import { Reflector } from './reflector.ts';
 import { type Picked, pick, type WatchedKind } from './watched-kind.ts';
@@ -29,7 +29,7 @@ export interface PartOptions {
 }
 
 export interface PartHooks {
-  /** As of a `Feed`. */
+  /** As of a `KindFeed`. */
   readonly onPending: (isWhole: boolean) => void;
   /** As of a `Reflector`. */
   readonly onSynced: () => void;
@@ -39,7 +39,7 @@ export interface PartHooks {
 /** One collection of one place. */
 export interface Part {
   readonly watched: WatchedKind;
-  readonly feed: Feed;
+  readonly feed: KindFeed;
   readonly reflector: Reflector<Picked>;
 }
 
@@ -87,7 +87,7 @@ function partAt(
   const { client, store, clock, random, log, ignoreNamespaces = [], onPending } = options;
   const keep = options.keepAnnotation ?? ((key: string) => ANNOTATIONS.test(key));
   const without = namespace === null && isIgnorable(watched) ? ignoreNamespaces : [];
-  const feed = new Feed({ store, kind: watched.kind, namespace, name, without, onPending });
+  const feed = new KindFeed({ store, kind: watched.kind, namespace, name, without, onPending });
   const { group, version, plural } = watched;
   const part: Part = {
     watched,

@@ -20,7 +20,7 @@ import type { Log } from '../../base/log.ts';
 import { yieldCompilers, yieldMain } from '../../base/priority.ts';
 import { Supervisor } from '../../base/supervisor.ts';
 import { listenable } from '../../base/wildcard.ts';
-import { Feed } from './feed.ts';
+import { AgentFeed } from './agent-feed.ts';
 import type { NodeSettings } from './settings.ts';
 
 /** It takes about a millisecond, in which no thread can allocate. */
@@ -42,7 +42,7 @@ export async function runAgent(
   const guard = new Guard(time, log);
   const clock = guard.clock('other');
   const agent = new Agent({ ...settings, serviceCidr: EVERY_ADDRESS, clock, log, guard });
-  const feed = new Feed({ settings, env, agent, clock, log });
+  const feed = new AgentFeed({ settings, env, agent, clock, log });
   const admin = new Admin({
     settings,
     agent,
@@ -127,7 +127,7 @@ const EVERY_ADDRESS = '0.0.0.0/0';
 async function drain(parts: {
   settings: NodeSettings;
   agent: Agent;
-  feed: Feed;
+  feed: AgentFeed;
   clock: Clock;
   log: Log;
 }): Promise<void> {

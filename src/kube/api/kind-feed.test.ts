@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Store } from '../store.ts';
-import { Feed } from './feed.ts';
+import { KindFeed } from './kind-feed.ts';
 import type { Picked } from './watched-kind.ts';
 
 function node(name: string): Picked {
@@ -12,7 +12,7 @@ function node(name: string): Picked {
 test('replace() overrules what waits, and later events what it said', () => {
   const store = new Store();
   const waits: boolean[] = [];
-  const feed = new Feed({
+  const feed = new KindFeed({
     store,
     kind: 'Node',
     namespace: null,
@@ -44,8 +44,8 @@ test('a new list takes nothing away in namespaces that are another feed', () => 
     return { ...picked, namespace, object: { ...object, meta } };
   };
   const options = { store, kind: 'Node' as const, name: null, onPending: () => undefined };
-  const all = new Feed({ ...options, namespace: null, without: ['maesh'] });
-  const own = new Feed({ ...options, namespace: 'maesh' });
+  const all = new KindFeed({ ...options, namespace: null, without: ['maesh'] });
+  const own = new KindFeed({ ...options, namespace: 'maesh' });
   all.set(service('shop'));
   own.set(service('maesh'));
   all.flush();

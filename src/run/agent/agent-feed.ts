@@ -19,7 +19,7 @@ import { identityProblem } from './identity-problem.ts';
 import { refusedProblems } from './refused-problems.ts';
 import type { NodeSettings } from './settings.ts';
 
-export interface FeedOptions {
+export interface AgentFeedOptions {
   readonly settings: NodeSettings;
   readonly env: Env;
   readonly agent: Agent;
@@ -32,16 +32,16 @@ const TRUST_MS = 5_000;
 /** Before the start. */
 const NOTHING: Snapshot = { version: 0, services: new Map(), identities: new Map() };
 
-export class Feed {
+export class AgentFeed {
   /** Resolves when the first configuration is served, wherever it came from. */
   readonly firstServed: Promise<void>;
-  readonly #options: FeedOptions;
+  readonly #options: AgentFeedOptions;
   #client: DiscoveryClient | null = null;
   #kube: KubeClient | null = null;
   #served: () => void = () => undefined;
   #trusting: Timer | null = null;
 
-  constructor(options: FeedOptions) {
+  constructor(options: AgentFeedOptions) {
     this.#options = options;
     this.firstServed = new Promise((resolve) => (this.#served = resolve));
     // Who callers are is not known before it was told.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ShadowFeed } from './feed.ts';
+import { ShadowFeed } from './shadow-feed.ts';
 import { shadowName } from './names.ts';
 import { read } from './read.ts';
 import type { Damaged, Shadow } from './shadow.ts';

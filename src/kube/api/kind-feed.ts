@@ -7,7 +7,7 @@ import type { ObjectRef, Store } from '../store.ts';
 import type { ObjectKey, Sink } from './reflector.ts';
 import type { Picked } from './watched-kind.ts';
 
-export interface FeedOptions {
+export interface KindFeedOptions {
   readonly store: Store;
   readonly kind: Kind;
   /** Only objects of this namespace are its own; null: of all. */
@@ -26,8 +26,8 @@ interface SeenObject extends ObjectKey {
 }
 
 /** The store's objects of one kind and place, written by nobody else. */
-export class Feed implements Sink<Picked> {
-  readonly #options: FeedOptions;
+export class KindFeed implements Sink<Picked> {
+  readonly #options: KindFeedOptions;
   /** `namespace/name` → what is last known of it. */
   readonly #pending = new Map<string, SeenObject>();
   /** What is pending is all that there is. */
@@ -35,7 +35,7 @@ export class Feed implements Sink<Picked> {
   readonly #problems = new Map<string, readonly Problem[]>();
   #objects = 0;
 
-  constructor(options: FeedOptions) {
+  constructor(options: KindFeedOptions) {
     this.#options = options;
   }
 
