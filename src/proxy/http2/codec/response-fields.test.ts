@@ -15,6 +15,7 @@ import {
   FRAMING_LENGTH,
   FRAMING_NONE,
   Head,
+  METHOD_CONNECT,
   METHOD_GET,
   METHOD_HEAD,
 } from '../../head/head.ts';
@@ -145,6 +146,8 @@ describe('responses that are taken', () => {
       ['200', false, METHOD_GET, [length, length], FRAMING_LENGTH, true],
       ['200', true, METHOD_HEAD, [length], FRAMING_NONE, true],
       ['200', false, METHOD_HEAD, [], FRAMING_NONE, false],
+      ['200', false, METHOD_CONNECT, [length], FRAMING_NONE, false],
+      ['400', false, METHOD_CONNECT, [length], FRAMING_LENGTH, true],
       ['304', true, METHOD_GET, [length], FRAMING_NONE, true],
       ['204', true, METHOD_GET, [length], FRAMING_NONE, false],
       ['100', false, METHOD_GET, [['content-length', '0']], FRAMING_NONE, false],

@@ -14,6 +14,7 @@ import {
   FRAMING_LENGTH,
   type Head,
   malformed,
+  METHOD_CONNECT,
   METHOD_HEAD,
   refuse,
 } from '../../head/head.ts';
@@ -106,6 +107,8 @@ function readFields(list: FieldList, head: Head): number {
 function frame(head: Head, requestMethod: number, endStream: boolean): number {
   const { status, contentLength } = head;
   if (status < 200 || status === 204) return frameBodiless(head);
+  // What follows is the tunnel: RFC 9110 §9.3.6.
+  if (requestMethod === METHOD_CONNECT && status < 300) return frameBodiless(head);
   if (status === 304 || requestMethod === METHOD_HEAD) return 0;
   if (endStream) return contentLength > 0 ? malformed(head, 'content_length_differs') : 0;
   head.chunked = contentLength < 0;
@@ -114,7 +117,7 @@ function frame(head: Head, requestMethod: number, endStream: boolean): number {
   return 0;
 }
 
-/** RFC 9110 §8.6: no length may be there, and none is passed on. */
+/** RFC 9110 §8.6, §9.3.6: no length may be there, and none is passed on. */
 function frameBodiless(head: Head): number {
   if (head.contentLength < 0) return 0;
   if (head.contentLength > 0 && head.status < 200) return malformed(head, 'bodiless_length');
