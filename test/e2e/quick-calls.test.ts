@@ -9,6 +9,7 @@ import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { Folder, service, endpoints } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const folder = new Folder();
 const CALLERS = 8;
@@ -42,7 +43,7 @@ after(() => {
 test('read and write are compiled into their callers', async (t) => {
   const mesh = await Mesh.start({
     paths: [folder.path],
-    cidr: '127.84.9.0/24',
+    cidr: ownRange().cidr,
     env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(TRACE)}` },
   });
   t.after(() => mesh.stop());

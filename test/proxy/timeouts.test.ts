@@ -6,7 +6,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies, RetryPolicy, TimeoutPolicy } from '../../src/model/policy.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, GET, OK, proxyFor } from '../support/proxy.ts';
-import { readSome } from '../support/slow-reader.ts';
+import { heldFor, readSome } from '../support/slow-reader.ts';
 import { blackHole, eventually, RawEndpoint, settled } from '../support/wire.ts';
 
 function policies(
@@ -204,9 +204,11 @@ test('a caller that reads slowly and steadily is not cut; one that stops is, and
   caller.write(GET);
   const wire = await endpoint.next();
   await wire.head();
+  const held = heldFor(proxy, service);
+  const isFull = (): boolean => heldFor(proxy, service) > held;
   wire.write(`HTTP/1.1 200 OK\r\nContent-Length: ${MUCH}\r\n\r\n`);
   wire.write(Buffer.alloc(MUCH, 120));
-  await settled(() => 1 + caller.socket.bytesRead);
+  await eventually(isFull, 'the proxy to wait for its reader');
   for (let step = 0; step < STEPS; step++) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await readSome(caller, 200_000);
@@ -214,7 +216,7 @@ test('a caller that reads slowly and steadily is not cut; one that stops is, and
     assert.equal(proxy.failures(service, 'response_read_timeout'), 0, `step ${step}`);
   }
   assert.equal(caller.ending, 'open');
-  await settled(() => 1 + caller.socket.bytesRead);
+  await eventually(isFull, 'the proxy to wait for its reader');
   proxy.advance(2_000);
   assert.equal(proxy.failures(service, 'response_read_timeout'), 1);
   caller.socket.resume();
@@ -235,15 +237,17 @@ test('an endpoint that reads an upload slowly and steadily is not cut; one that 
   await wire.head();
   wire.socket.pause();
   wire.discard();
+  const held = heldFor(proxy, service);
+  const isFull = (): boolean => heldFor(proxy, service) > held;
   caller.write(Buffer.alloc(MUCH, 120));
-  await settled(() => 1 + wire.socket.bytesRead);
+  await eventually(isFull, 'the proxy to wait for its reader');
   for (let step = 0; step < STEPS; step++) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await readSome(wire, 200_000);
     proxy.advance(800);
     assert.equal(proxy.figure(service, SERVICE_OWN.inFlight), 1, `step ${step}`);
   }
-  await settled(() => 1 + wire.socket.bytesRead);
+  await eventually(isFull, 'the proxy to wait for its reader');
   proxy.advance(2_000);
   assert.match(await caller.until('\n\r\n'), /^HTTP\/1\.1 504 /);
   assert.equal(proxy.failures(service, 'request_write_timeout'), 1);

@@ -1,6 +1,8 @@
 /** A peer of the proxy that reads slowly, and what the kernel has of what was sent to it. */
 
 import { readFileSync } from 'node:fs';
+import type { Service } from '../../src/model/service.ts';
+import type { TestProxy } from './proxy.ts';
 import { eventually, type Wire } from './wire.ts';
 
 /**
@@ -15,6 +17,11 @@ export async function readSome(wire: Wire, bytes: number): Promise<void> {
   wire.socket.pause();
   const isSeen = (): boolean => sendQueueOfPeer(wire) !== queued;
   await eventually(isSeen, 'acknowledgements', 1_000).catch(() => undefined);
+}
+
+/** Bytes that callers of a Service make the proxy hold. */
+export function heldFor({ context }: TestProxy, { key }: Service): number {
+  return [...context.room.guestsOf(key)].reduce((sum, { heldBytes }) => sum + heldBytes, 0);
 }
 
 /** Bytes that the other end has sent and this end has not acknowledged; both are on this machine. */
