@@ -87,6 +87,11 @@ export class EventLoop {
     return this.#watched;
   }
 
+  /** Watchers that have asked for a turn. */
+  get waiting(): number {
+    return this.#later.length;
+  }
+
   /** Negative when the kernel refuses. */
   watch(watcher: Watcher, events: number): number {
     const { descriptor } = watcher;

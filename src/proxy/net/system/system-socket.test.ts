@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
-import type { DialOwner } from '../socket.ts';
+import { type DialOwner, READ_BYTES } from '../socket.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from './kernel-interface.ts';
 import { type Peer, ScriptedKernel } from './scripted-kernel.fixture.ts';
 import { SystemSocket } from './system-socket.ts';
 import type { Planner } from './event-loop.ts';
 import { ThreadIo } from './thread-io.ts';
+
+const BUSY = 40;
 
 test('what is written behind a write that failed is counted, as what waits is: its writer learns of it later', () => {
   const { kernel, socket, told, turn } = standing();
@@ -50,6 +52,36 @@ test('a reset that a splice was told of in place of "wait" is no end', () => {
   turn();
   turn();
   assert.deepEqual(told, ['connect', 'close ECONNRESET']);
+});
+
+test('where many have much to read, each reads little before others have their turn', () => {
+  const { kernel, io, turn } = standing();
+  for (let i = 0; i < BUSY; i++)
+    SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting([]));
+  for (const peer of kernel.dialled) {
+    peer.standing = 'open';
+    kernel.tell(peer, EPOLLOUT);
+  }
+  turn();
+  let reads = 0;
+  const perLook: number[] = [];
+  const { length } = kernel.dialled;
+  kernel.receive = () => {
+    reads++;
+    return READ_BYTES;
+  };
+  const wait = kernel.wait.bind(kernel);
+  kernel.wait = () => {
+    perLook.push(reads);
+    reads = 0;
+    // More has come for everybody.
+    for (const peer of kernel.dialled) kernel.tell(peer, EPOLLIN);
+    return wait();
+  };
+  for (let i = 0; i < 5; i++) turn();
+  assert(perLook.length > 10);
+  // A few go on while nobody waits yet; and what waits when the runtime has its turn reads before and after.
+  assert(Math.max(...perLook.slice(2)) <= 3 * length, `${perLook.join()} reads of ${length}`);
 });
 
 /** A connection that was dialled and stands; `turn` is the next one of its event loop. */

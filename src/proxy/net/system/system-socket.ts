@@ -44,8 +44,10 @@ import { Waiting } from './waiting.ts';
 
 const READS = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 const BOTH = READS | EPOLLOUT;
-/** Reads of one connection before others have their turn. */
+/** Reads of one connection before others have their turn … */
 const READS_MAX = 4;
+/** … and while so many of them wait for it already, when each reads once. */
+const CROWD = 4;
 
 export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   readonly descriptor: number;
@@ -251,8 +253,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
       this.#flush();
       this.#tellWriteFailed();
     }
-    // A dead connection takes nothing more, and what it has for us ends with the error.
-    if (this.#readable && !this.isPaused) this.#read();
+    // A dead connection takes nothing more, and what it has for us ends with the error. Who waits for its turn reads then.
+    if (this.#readable && !this.isPaused && !this.#hasTurn) this.#read();
   }
 
   onTurn(): void {
@@ -308,7 +310,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
 
   #read(): void {
     for (let reads = 0; this.#readable && !this.isPaused && !this.destroyed; reads++) {
-      if (reads >= READS_MAX) return this.#takeTurn();
+      if (reads >= READS_MAX || (reads > 0 && this.#io.loop.waiting >= CROWD))
+        return this.#takeTurn();
       const moved = this.#splicing === null ? 0 : this.#splicing.move(this.descriptor);
       if (moved === 0) this.#receive();
       else if (moved < 0) this.#fail(-moved);
