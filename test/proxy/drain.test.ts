@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { freshAddress, GET, OK, proxyFor, type TestProxy } from '../support/proxy.ts';
+import { CONNECTION_BYTES } from '../../src/proxy/net/caller-room.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
 
 async function serving(t: TestContext) {
@@ -116,4 +117,22 @@ test('a tunnel is cut when the time is over', async (t) => {
   assert.equal(await drained, 1);
   assert.equal(await caller.gone(), 'reset');
   await wire.gone();
+});
+
+test('a response that is whole arrives, though its caller has not read it when the time is over', async (t) => {
+  const { proxy, service, caller, wire } = await serving(t);
+  caller.socket.pause();
+  const body = 'z'.repeat(500_000);
+  wire.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  const { room } = proxy.context;
+  await eventually(() => {
+    room.sweep();
+    return proxy.requests(service, 2) === 1 && room.bytes === CONNECTION_BYTES;
+  }, 'the kernel to have it');
+  const { over: drained } = await beginDrain(proxy, 1_000);
+  proxy.advance(1_000);
+  assert.equal(await drained, 1);
+  caller.socket.resume();
+  await caller.head();
+  assert.equal(await caller.rest(), body);
 });

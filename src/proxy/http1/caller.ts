@@ -123,8 +123,7 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     if (this.#tunnel !== null) this.#tunnel.cut('caller_shed');
     else if (this.#active !== null) this.#active.giveUp('caller_shed');
     else if (this.#request?.discarding === true) this.#request.stopDiscarding(true);
-    else if (this.idle) this.socket.destroy();
-    else this.abort();
+    else this.#close();
   }
 
   /** The exchange of the request that runs. */
@@ -282,6 +281,12 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     if (this.#tunnel !== null) this.#tunnel.cut('draining');
     else if (this.#active !== null) this.#active.onDrainOver();
     else if (this.#request?.discarding === true) this.#request.stopDiscarding(true);
+    else this.#close();
+  }
+
+  /** No request runs. What the kernel has of the last response still arrives; what it has not makes it a cut. */
+  #close(): void {
+    if (this.socket.writableLength === 0) this.socket.destroy();
     else this.abort();
   }
 
