@@ -12,6 +12,7 @@ import type { Policies } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
+import { checkBackendFilters, checkRouteFilters } from './filter-wire.ts';
 import type { Pool } from './pool.ts';
 import type { Columns } from './rows.ts';
 import { isScheme, spokenOf } from './scheme.ts';
@@ -98,23 +99,32 @@ function completeRoute(route: Fields, isHttp: boolean): void {
   TERMS.route.complete(route);
   const matches = listField(route, 'matches');
   for (const match of matches) checkMatch(asFields(match, 'matches'));
-  if (matches.length > 0 && !isHttp)
-    throw new MeshError('invalid_input', '"matches" are of a port that is not HTTP');
+  checkRouteFilters(route['filters']);
   const policies = asFields(route['policies'], 'policies');
   for (const [name, policy] of Object.entries(policies)) {
     if (policy !== null) fill(name, asFields(policy, name));
   }
   dropUnknownConditions(policies);
-  for (const value of listField(route, 'backends')) {
-    const backend = asFields(value, 'backends');
-    textField(backend, 'backend');
-    countField(backend, 'weight', 1);
-    textField(backend, 'invalid', '');
-    TERMS.routeBackend.complete(backend);
-  }
+  const backends = listField(route, 'backends').map((each) => asFields(each, 'backends'));
+  for (const backend of backends) completeRouteBackend(backend);
+  if (!isHttp && matches.length > 0) throw onlyOfHttp('matches');
+  if (!isHttp && [route, ...backends].some(({ filters }) => filters !== null))
+    throw onlyOfHttp('filters');
   const source = (route['source'] ??= {});
   textField(asFields(source, 'source'), 'object', '');
   textField(asFields(source, 'source'), 'field', '');
+}
+
+function completeRouteBackend(backend: Fields): void {
+  textField(backend, 'backend');
+  countField(backend, 'weight', 1);
+  textField(backend, 'invalid', '');
+  TERMS.routeBackend.complete(backend);
+  checkBackendFilters(backend['filters']);
+}
+
+function onlyOfHttp(name: string): MeshError {
+  return new MeshError('invalid_input', `"${name}" are of a port that is not HTTP`);
 }
 
 /** A match that lacks something would take more than was meant: all of it must be there. */

@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { systemClock } from '../base/clock.ts';
 import { silentLog } from '../base/log.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
+import type { BackendFilters } from '../model/filter.ts';
 import { type HttpRoute, onlyRoute, type Route } from '../model/route.ts';
 import { carriageOf, type Delta, type Service, type ServicePort } from '../model/service.ts';
 import { copyPath, readCopy, writeCopy } from './copy.ts';
@@ -37,7 +38,8 @@ import {
   type LogLine,
   type RawPeer,
 } from './stream.fixture.ts';
-import { needsOf, ObjectTerms } from './vocabulary.ts';
+import { ObjectTerms } from './object-terms.ts';
+import { needsOf } from './vocabulary.ts';
 
 type Sent = ReturnType<typeof sent>;
 
@@ -132,6 +134,23 @@ function withMatch(match: object): unknown {
   return withRoute({ matches: [match] });
 }
 
+const SET = { action: 'set', name: 'x-a', value: 'b' } as const;
+const REDIRECT = { scheme: '', host: '', port: 0, path: null, status: 302 } as const;
+const FILTERS: BackendFilters = {
+  request: [SET],
+  response: [{ action: 'remove', name: 'server', value: '' }],
+  rewrite: { host: 'a.example', path: { kind: 'prefix', value: '/b' } },
+};
+
+function withFilters(more: object): unknown {
+  return withRoute({ filters: { ...FILTERS, redirect: null, ...more } });
+}
+
+function withBackendFilters(more: object): unknown {
+  const filters = { ...FILTERS, ...more };
+  return withRoute({ backends: [{ backend: 'x', weight: 1, filters }] });
+}
+
 /** What a later version may say of a Service, and what of it is not known here. */
 const LATER: readonly (readonly [term: string, service: unknown])[] = [
   ['service.access', { ...SENT, access: { allow: [] } }],
@@ -143,6 +162,21 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
   ['namedMatch.kind', withMatch({ ...MATCH, headers: [{ name: 'a', value: 'b', kind: 'regex' }] })],
   ['namedMatch.not', withMatch({ ...MATCH, query: [{ name: 'a', value: 'b', not: true }] })],
   ['routePolicies.breaker', withRoute({ policies: { breaker: null } })],
+  ['routeFilters.fault', withFilters({ fault: null })],
+  ['backendFilters.redirect', withBackendFilters({ redirect: null })],
+  ['fieldChange.when', withFilters({ request: [{ ...SET, when: 'missing' }] })],
+  ['fieldChange.action=append', withFilters({ response: [{ ...SET, action: 'append' }] })],
+  ['rewrite.query', withFilters({ rewrite: { host: '', path: null, query: '' } })],
+  [
+    'pathChange.kind=regex',
+    withBackendFilters({ rewrite: { host: '', path: { kind: 'regex', value: '' } } }),
+  ],
+  ['redirect.scheme=ws', withFilters({ redirect: { ...REDIRECT, scheme: 'ws' } })],
+  ['redirect.query', withFilters({ redirect: { ...REDIRECT, query: '' } })],
+  [
+    'pathChange.case',
+    withFilters({ redirect: { ...REDIRECT, path: { kind: 'full', value: '/', case: 'low' } } }),
+  ],
   ['timeouts.streamMs', withRoute({ policies: { timeouts: { streamMs: 1 } } })],
   ['rateLimit.cost', withRoute({ policies: { rateLimit: { ...RATE_LIMIT, cost: 2 } } })],
   [
@@ -150,11 +184,11 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
     withRoute({ policies: { rateLimit: { ...RATE_LIMIT, per: 'header' } } }),
   ],
   [
-    'routeBackend.filters',
+    'routeBackend.priority',
     {
       ...SENT,
       ports: [
-        { ...PORT, routes: [{ ...ROUTE, backends: [{ backend: 'x', weight: 1, filters: [] }] }] },
+        { ...PORT, routes: [{ ...ROUTE, backends: [{ backend: 'x', weight: 1, priority: 1 }] }] },
       ],
     },
   ],
@@ -209,14 +243,23 @@ test('a Service that says what is not known here is refused with what that is, a
   }
 });
 
-test('a match, a policy of a route and an invalid backend come as they were sent, and only who knows them gets them', () => {
+test('a match, a policy, a filter of a route and an invalid backend come as they were sent, and only who knows them gets them', () => {
   const more = {
     matches: [MATCH, { ...MATCH, path: null, headers: [{ name: 'x', value: '' }] }],
     policies: { retry: null, timeouts: { ...DEFAULT_POLICIES.timeouts, requestMs: 7 } },
-    backends: [{ backend: '', weight: 3, invalid: 'there is no Service shop/gone' }],
+    backends: [
+      { backend: '', weight: 3, invalid: 'there is no Service shop/gone', filters: FILTERS },
+    ],
+    filters: { ...FILTERS, redirect: { ...REDIRECT, path: { kind: 'full', value: '' } } },
   };
   const value = withRoute(more) as Service;
-  assert.deepEqual(needsOf(value), ['route.matches', 'route.policies', 'routeBackend.invalid']);
+  assert.deepEqual(needsOf(value), [
+    'route.filters',
+    'route.matches',
+    'route.policies',
+    'routeBackend.filters',
+    'routeBackend.invalid',
+  ]);
   assert.deepEqual(partOf(delta(1, { services: [value] })).services, [value]);
 });
 
@@ -247,6 +290,37 @@ test('a match that lacks a part is an error: without it, the route would take mo
     ports: [{ ...PORT, protocol: 'tcp', routes: [{ ...ROUTE, matches: [MATCH] }] }],
   };
   assert.throws(() => later({ services: [tcp] }), /not HTTP/);
+});
+
+test('a filter that lacks a part is an error: without it, the route would change less', () => {
+  const { request: _, ...requestless } = FILTERS;
+  const { name: _name, ...nameless } = SET;
+  const { path: _path, ...pathless } = REDIRECT;
+  const { host: _host, ...hostless } = FILTERS.rewrite!;
+  const wrong = [
+    withRoute({ filters: { ...requestless, redirect: null } }),
+    withRoute({ filters: FILTERS }),
+    withRoute({ filters: [] }),
+    withFilters({ request: [nameless] }),
+    withFilters({ response: [{ ...SET, value: 1 }] }),
+    withFilters({ rewrite: hostless }),
+    withFilters({ rewrite: { host: '', path: { kind: 'full' } } }),
+    withFilters({ redirect: pathless }),
+    withFilters({ redirect: { ...REDIRECT, status: '301' } }),
+    withFilters({ redirect: { ...REDIRECT, port: -1 } }),
+    withBackendFilters({ response: undefined }),
+    withBackendFilters({ rewrite: 'x' }),
+  ];
+  for (const service of wrong) {
+    assert.throws(() => later({ services: [service] }), { code: 'invalid_input' });
+  }
+  for (const more of [
+    { filters: { ...FILTERS, redirect: null } },
+    { backends: [{ backend: 'x', filters: FILTERS }] },
+  ]) {
+    const ports = [{ ...PORT, protocol: 'tcp', routes: [{ ...ROUTE, ...more }] }];
+    assert.throws(() => later({ services: [{ ...WEB, ports }] }), /not HTTP/);
+  }
 });
 
 test('what is not known in the table of policies costs the Services that refer to it', () => {

@@ -118,10 +118,11 @@ test('what an older controller leaves out gets its default', () => {
         routes: [
           {
             name: 'default',
-            backends: [{ backend: 'shop/web:80', weight: 1, invalid: '' }],
+            backends: [{ backend: 'shop/web:80', weight: 1, invalid: '', filters: null }],
             source: { object: '', field: '' },
             matches: [],
             policies: {},
+            filters: null,
           },
         ],
       },

@@ -4,6 +4,7 @@
  */
 
 import { isRecord } from '../base/record.ts';
+import { UnknownFilters } from './filter-wire.ts';
 import { isScheme } from './scheme.ts';
 import { addUnknownWords, PATH_KINDS, POLICY_TERMS, TERMS } from './vocabulary.ts';
 
@@ -74,12 +75,15 @@ function addUnknownOfPort(
   unknown: Set<string>,
 ): void {
   TERMS.port.addUnknown(port, ignorable, unknown);
+  const filters = new UnknownFilters(ignorable, unknown);
   for (const route of recordsOf(port['routes'])) {
     TERMS.route.addUnknown(route, ignorable, unknown);
     addUnknownOfMatches(route, ignorable, unknown);
     addUnknownOfOwnPolicies(route['policies'], ignorable, unknown);
+    filters.addOfRoute(route['filters']);
     for (const backend of recordsOf(route['backends'])) {
       TERMS.routeBackend.addUnknown(backend, ignorable, unknown);
+      filters.addOfBackend(backend['filters']);
     }
   }
   const { backend } = port;

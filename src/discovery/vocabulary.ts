@@ -14,7 +14,6 @@
  * an error, never a default.
  */
 
-import { isEqual } from '../base/equal.ts';
 import { type Endpoint, type Identity, NO_LABELS } from '../model/endpoint.ts';
 import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
 import type {
@@ -26,15 +25,11 @@ import type {
   RouteBackend,
 } from '../model/route.ts';
 import type { Service, ServicePort } from '../model/service.ts';
+import { FILTER_TERMS } from './filter-wire.ts';
+import { ObjectTerms } from './object-terms.ts';
+import type { FieldsOf, Later, Table, WordsOf, WordStanding } from './object-terms.ts';
 import type { SentBackend } from './scheme.ts';
 
-interface Later<Value> {
-  readonly unknown: 'refuse' | 'ignore';
-  /** The value that means that the field is not used: not sent, and put in by the reader. */
-  readonly unused: Value;
-}
-type Standing<Value> = 'first' | Later<Value>;
-type FieldsOf<T> = { readonly [K in keyof T]-?: Standing<T[K]> };
 type PolicyFields<Name extends keyof Policies> = FieldsOf<NonNullable<Policies[Name]>>;
 /** Who is in doubt for a reason that a later version has is so for this one: it reads any word. So there is no field that must be known. */
 type IdentityFields = {
@@ -65,6 +60,8 @@ const ROUTE: FieldsOf<Route> = {
   matches: { unknown: 'refuse', unused: [] },
   // Tries or time that a route must not have are as wrong as a match that is left out.
   policies: { unknown: 'refuse', unused: {} },
+  // What a filter takes out of a message would be in it; what it redirects would be served.
+  filters: { unknown: 'refuse', unused: null },
   backends: 'first',
   source: 'first',
 };
@@ -72,6 +69,7 @@ const ROUTE_BACKEND: FieldsOf<RouteBackend> = {
   backend: 'first',
   weight: 'first',
   invalid: { unknown: 'refuse', unused: '' },
+  filters: { unknown: 'refuse', unused: null },
 };
 const HTTP_MATCH: FieldsOf<HttpMatch> = {
   path: 'first',
@@ -180,9 +178,6 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
   },
 };
 
-type WordStanding = 'first' | 'refuse' | 'ignore';
-type WordsOf<T extends string> = { readonly [Word in T]: WordStanding };
-
 const ALGORITHMS: WordsOf<BalancePolicy['algorithm']> = {
   'least-request': 'first',
   'round-robin': 'first',
@@ -220,7 +215,6 @@ type ObjectName =
   | 'backend'
   | 'endpoint'
   | 'policies';
-type Table = Readonly<Record<string, Standing<unknown>>>;
 
 const TABLES: Readonly<Record<ObjectName, Table>> = {
   service: SERVICE,
@@ -235,76 +229,6 @@ const TABLES: Readonly<Record<ObjectName, Table>> = {
   endpoint: ENDPOINT,
   policies: POLICIES,
 };
-
-/** One kind of object on the wire. */
-export class ObjectTerms {
-  readonly #name: string;
-  readonly #known: ReadonlySet<string>;
-  readonly #later: readonly (readonly [field: string, later: Later<unknown>])[];
-
-  constructor(name: string, table: Table) {
-    this.#name = name;
-    this.#known = new Set(Object.keys(table));
-    this.#later = Object.entries(table).flatMap(([field, standing]) =>
-      standing === 'first' ? [] : [[field, standing] as const],
-    );
-  }
-
-  /** Whether all readers know all fields, so that there is nothing to look for. */
-  get isFirst(): boolean {
-    return this.#later.length === 0;
-  }
-
-  /** Names of the fields that came later. */
-  get laterFields(): readonly string[] {
-    return this.#later.map(([field]) => field);
-  }
-
-  /** `object.field` for those that came later and are of this standing. */
-  later(standing: 'refuse' | 'ignore'): string[] {
-    return this.#later
-      .filter(([, { unknown }]) => unknown === standing)
-      .map(([field]) => this.term(field));
-  }
-
-  /** Adds the names of what has to be known to serve an object. */
-  addNeeds(value: object, needs: Set<string>): void {
-    for (const [field, { unknown, unused }] of this.#later) {
-      const isUsed = !isEqual(Reflect.get(value, field), unused);
-      if (unknown === 'refuse' && isUsed) needs.add(this.term(field));
-    }
-  }
-
-  /** The object without the fields that it does not use; itself when that is all of it. */
-  lean<T extends object>(value: T): T {
-    if (this.isFirst) return value;
-    const copy = { ...value };
-    for (const [field, { unused }] of this.#later) {
-      if (isEqual(Reflect.get(copy, field), unused)) Reflect.deleteProperty(copy, field);
-    }
-    return copy;
-  }
-
-  /** Puts in the fields that were not sent. */
-  complete(value: Record<string, unknown>): void {
-    for (const [field, { unused }] of this.#later) value[field] ??= unused;
-  }
-
-  /** Adds the names of the fields that are not known here, but for those that may be ignored. */
-  addUnknown(value: object, ignorable: ReadonlySet<string>, unknown: Set<string>): void {
-    for (const field of Object.keys(value)) this.addUnknownField(field, ignorable, unknown);
-  }
-
-  addUnknownField(field: string, ignorable: ReadonlySet<string>, unknown: Set<string>): void {
-    if (this.#known.has(field)) return;
-    const term = this.term(field);
-    if (!ignorable.has(term)) unknown.add(term);
-  }
-
-  term(field: string): string {
-    return `${this.#name}.${field}`;
-  }
-}
 
 function termsOf(name: ObjectName): ObjectTerms {
   return new ObjectTerms(name, TABLES[name]);
@@ -339,7 +263,12 @@ const WORD_FIELDS: readonly WordField[] = Object.entries(WORDS).flatMap(([policy
 );
 
 function namesOf(standing: 'refuse' | 'ignore'): string[] {
-  const objects = [...Object.values(TERMS), ...POLICY_TERMS.values(), IDENTITY_TERMS];
+  const objects = [
+    ...Object.values(TERMS),
+    ...Object.values(FILTER_TERMS),
+    ...POLICY_TERMS.values(),
+    IDENTITY_TERMS,
+  ];
   const words = WORD_FIELDS.flatMap(({ policy, field, words: all }) =>
     Object.keys(all).flatMap((word) =>
       all[word] === standing ? [`${policy}.${field}=${word}`] : [],

@@ -1,5 +1,6 @@
 /** The ways from a port of a Service to backends: who takes which way, and what holds on it. */
 
+import type { BackendFilters, RouteFilters } from './filter.ts';
 import type { Policies } from './policy.ts';
 import type { Source } from './object-reference.ts';
 
@@ -14,15 +15,19 @@ export interface RouteBackend {
    * 500 (`invalid_backend`), so that a mistake shows, and no other backend gets more than was meant for it.
    */
   readonly invalid: string;
+  /** What it changes of the requests of its share; null for nothing, and where the protocol is not HTTP. */
+  readonly filters: BackendFilters | null;
 }
 
-interface RouteOf<Match, Own> {
+interface RouteOf<Match, Own, Filters> {
   /** Of one port, each has a name of its own. */
   readonly name: string;
   /** Any of them takes a request or connection; without one, the route takes them all. */
   readonly matches: readonly Match[];
   /** What the route has of its own; what is missing is as the Service that was called has it. */
   readonly policies: Own;
+  /** Null for none. */
+  readonly filters: Filters | null;
   readonly backends: readonly RouteBackend[];
   readonly source: Source;
 }
@@ -59,18 +64,18 @@ export type RoutePolicies = Pick<Policies, 'retry' | 'timeouts' | 'affinity'>;
 export type OwnPolicies = RoutePolicies & Pick<Policies, 'rateLimit'>;
 
 /** The first route of a port that takes a request has it; what none takes gets 404 (`no_route`). */
-export type HttpRoute = RouteOf<HttpMatch, Partial<OwnPolicies>>;
+export type HttpRoute = RouteOf<HttpMatch, Partial<OwnPolicies>, RouteFilters>;
 
 /** Takes every connection. */
-export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>>;
+export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>, never>;
 
 /** Takes every datagram. */
-export type UdpRoute = RouteOf<never, Readonly<Record<string, never>>>;
+export type UdpRoute = RouteOf<never, Readonly<Record<string, never>>, never>;
 
 export type Route = HttpRoute | TcpRoute | UdpRoute;
 
 /** The route that takes everything to one backend, as every protocol has it. */
 export function onlyRoute(backend: string, source: Source): HttpRoute & TcpRoute & UdpRoute {
-  const backends = [{ backend, weight: 1, invalid: '' }];
-  return { name: 'default', backends, source, matches: [], policies: {} };
+  const backends = [{ backend, weight: 1, invalid: '', filters: null }];
+  return { name: 'default', backends, source, matches: [], policies: {}, filters: null };
 }

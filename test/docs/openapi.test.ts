@@ -9,6 +9,7 @@ import { PATHS } from '../../src/admin/paths.ts';
 import { AdminServer, ANSWERS_MAX } from '../../src/admin/server.ts';
 import type { BalancePolicy } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
+import type { BackendFilters, Redirect } from '../../src/model/filter.ts';
 import { onlyRoute } from '../../src/model/route.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { exampleAdminView, type ExampleView } from '../support/admin-view.ts';
@@ -99,11 +100,35 @@ function withRoutes(service: Service): Service {
   ];
   const ports = service.ports.map((port) => {
     const route = onlyRoute(port.backend.id, { object: `Service ${service.key}`, field: '' });
-    const routes = policies.map((own) => ({ ...route, matches, policies: own }));
+    const rewrites = [null, { host: 'a', path: null }, { host: '', path: FULL }];
+    const backends = route.backends.flatMap((each) =>
+      rewrites.map((rewrite) => ({ ...each, filters: { ...FILTERS, rewrite } })),
+    );
+    const routes = [
+      ...policies.map((own) => ({ ...route, matches, policies: own })),
+      ...rewrites.map((rewrite) => {
+        return { ...route, backends, filters: { ...FILTERS, rewrite, redirect: null } };
+      }),
+      ...REDIRECTS.map((redirect) => ({ ...route, filters: { ...FILTERS, redirect } })),
+    ];
     return { ...port, protocol: 'http' as const, routes };
   });
   return { ...service, ports };
 }
+
+const FULL = { kind: 'full', value: '/' } as const;
+const FILTERS: BackendFilters = {
+  request: (['set', 'add', 'remove'] as const).map((action) => ({ action, name: 'a', value: '' })),
+  response: [],
+  rewrite: null,
+};
+const REDIRECTS: readonly Redirect[] = [
+  { scheme: '', host: '', port: 0, path: null, status: 301 },
+  { scheme: 'http', host: 'a', port: 80, path: { ...FULL, kind: 'prefix' }, status: 302 },
+  { scheme: 'https', host: 'a', port: 0, path: FULL, status: 303 },
+  { scheme: 'https', host: 'a', port: 0, path: FULL, status: 307 },
+  { scheme: 'https', host: 'a', port: 0, path: FULL, status: 308 },
+];
 
 const compareOperators = ['>', '>=', '<', '<=', '==', '!='] as const;
 

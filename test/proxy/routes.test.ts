@@ -3,31 +3,15 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
-import type { HttpMatch, HttpRoute, RouteBackend } from '../../src/model/route.ts';
+import type { HttpMatch } from '../../src/model/route.ts';
 import type { Service } from '../../src/model/service.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { exampleEndpoint } from '../support/model.ts';
 import { freshAddress, GET, type ProxyOptions, TestProxy } from '../support/proxy.ts';
+import { ANY, routed, to } from '../support/routes.ts';
 import { RawEndpoint, type Wire } from '../support/wire.ts';
 
-const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
 const POST_A: HttpMatch = { ...ANY, method: 'POST', path: { kind: 'prefix', value: '/a' } };
-
-function to(service: Service, weight = 1): RouteBackend {
-  return { backend: service.ports[0]?.backend.id ?? '', weight, invalid: '' };
-}
-
-/** The Service with these routes on its port. */
-function routed(service: Service, routes: readonly Partial<HttpRoute>[]): Service {
-  const [port] = service.ports;
-  assert(port?.protocol === 'http');
-  const [first] = port.routes;
-  assert(first !== undefined);
-  return {
-    ...service,
-    ports: [{ ...port, routes: routes.map((each) => ({ ...first, ...each })) }],
-  };
-}
 
 /** Two Services whose endpoints say which one they are. */
 async function twoServices(
@@ -101,7 +85,7 @@ test('what no route takes gets 404, and the connection goes on', async (t) => {
 
 test('a backend that may not be used keeps its share, which gets 500', async (t) => {
   const { proxy, web, canary } = await twoServices(t);
-  const gone = { backend: 'shop/gone:80', weight: 1, invalid: 'there is no Service shop/gone' };
+  const gone = { ...to(web), backend: 'shop/gone:80', invalid: 'there is no Service shop/gone' };
   await proxy.apply([canary, routed(web, [{ backends: [to(web, 2), gone, to(canary)] }])]);
   const caller = await proxy.call(web);
   const counts = new Map<string, number>();

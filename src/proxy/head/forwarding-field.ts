@@ -3,55 +3,9 @@
  * endpoint believes them because a proxy sent them, so a caller that is not trusted may not bring its own.
  */
 
+import { FORWARDING_NAMES, FORWARDING_PREFIXES } from '../../model/field-name.ts';
 import { HYPHEN } from './characters.ts';
 import { isPunctuation } from './grammar.ts';
-
-/** Whole names, in lower case. docs/decisions/http1-strictness.md says who reads them. */
-const NAMES = [
-  'forwarded',
-  'client-cert',
-  'client-cert-chain',
-  'client-ip',
-  'cf-connecting-ip',
-  'cf-connecting-ipv6',
-  'cf-pseudo-ipv4',
-  'fastly-client-ip',
-  'forwarded-for',
-  'front-end-https',
-  'proxy',
-  'proxy-client-ip',
-  'true-client-ip',
-  'wl-proxy-client-ip',
-  'wl-proxy-ssl',
-  'x-appengine-user-ip',
-  'x-arr-ssl',
-  'x-azure-clientip',
-  'x-azure-socketip',
-  'x-client-ip',
-  'x-cluster-client-ip',
-  'x-forwarded',
-  'x-original-for',
-  'x-original-forwarded-for',
-  'x-original-host',
-  'x-original-method',
-  'x-original-prefix',
-  'x-original-proto',
-  'x-original-remote-addr',
-  'x-original-uri',
-  'x-original-url',
-  'x-originating-ip',
-  'x-proxyuser-ip',
-  'x-real-ip',
-  'x-real-port',
-  'x-remote-addr',
-  'x-remote-ip',
-  'x-rewrite-url',
-  'x-scheme',
-  'x-url-scheme',
-] as const;
-
-/** Beginnings of names, in lower case. */
-const PREFIXES = ['x-forwarded-', 'x-envoy-', 'x-ssl-client-', 'ssl-client-', 'l5d-'] as const;
 
 interface Pattern {
   readonly lower: string;
@@ -65,8 +19,8 @@ const BY_LETTER: readonly (readonly Pattern[] | undefined)[] = byLetter();
 function byLetter(): (Pattern[] | undefined)[] {
   const lists = Array.from<unknown, Pattern[] | undefined>({ length: 128 }, () => undefined);
   const patterns = [
-    ...PREFIXES.map((lower) => ({ lower, open: true })),
-    ...NAMES.map((lower) => ({ lower, open: false })),
+    ...FORWARDING_PREFIXES.map((lower) => ({ lower, open: true })),
+    ...FORWARDING_NAMES.map((lower) => ({ lower, open: false })),
   ];
   for (const pattern of patterns) (lists[pattern.lower.charCodeAt(0)] ??= []).push(pattern);
   return lists;

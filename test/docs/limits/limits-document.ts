@@ -10,11 +10,13 @@ import { EDGES_LIMITS } from './edges.ts';
 import { HTTP2_LIMITS } from './http2.ts';
 import type { LimitSection } from './limit-section.ts';
 import { MANIFESTS_LIMITS } from './manifests.ts';
+import { ROUTE_LIMITS } from './routes.ts';
 import { STREAM_LIMITS } from './stream.ts';
 
 export const LIMIT_SECTIONS: readonly LimitSection[] = [
   DATA_PLANE_LIMITS,
   HTTP2_LIMITS,
+  ROUTE_LIMITS,
   MANIFESTS_LIMITS,
   API_SERVER_LIMITS,
   CONTROLLER_LIMITS,

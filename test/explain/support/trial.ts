@@ -244,6 +244,7 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
         backend,
         weight: dice.pick([0, 1, 2, 3]),
         invalid: dice.chance(0.07) ? 'it may not be used' : '',
+        filters: null,
       }));
       const [first] = each.routes;
       return first === undefined || each.protocol !== 'http'
