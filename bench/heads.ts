@@ -149,7 +149,7 @@ function bench(pairs: readonly Pair[], ms: number): Row[] {
   const head = new Head(LIMITS.headFieldsMax);
   const none = Buffer.alloc(0);
   const parse = (): number => parseRequestHead(data, 0, data.length, head, LIMITS);
-  const compose = (): number => writeRequestHead(out, data, head, FORWARDING, none);
+  const compose = (): number => writeRequestHead(out, data, head, FORWARDING, none, null);
   const rows: Row[] = [
     ['HTTP/1.1, parsed', measure(ms, parse), data.length],
     ['HTTP/1.1, written', measure(ms, compose), compose()],

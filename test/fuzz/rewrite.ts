@@ -12,6 +12,12 @@ import {
   INCOMPLETE,
   METHOD_GET,
 } from '../../src/proxy/head/head.ts';
+import { ByteRoom } from '../../src/proxy/head/byte-room.ts';
+import { compileFilters, HeadEdit } from '../../src/proxy/head/filter.ts';
+import { Matcher } from '../../src/proxy/head/match.ts';
+import { PathView } from '../../src/proxy/head/path-view.ts';
+import { Redirector } from '../../src/proxy/head/redirector.ts';
+import type { Forwarding } from '../../src/proxy/http/source.ts';
 import {
   requestHeadBound,
   RESPONSE_AS_IS,
@@ -62,7 +68,7 @@ export function rewriteTarget(requestHead: FuzzTarget): FuzzTarget {
       // What leaves is for the endpoint itself then, and not for a mesh.
       if (first.maxForwards === 1) return;
       for (const forwarding of FORWARDINGS) {
-        const length = writeRequestHead(out, input, first, forwarding, HOST);
+        const length = writeRequestHead(out, input, first, forwarding, HOST, null);
         invariant(length <= requestHeadBound(end, first.targetRaw) + 64, 'the bound holds');
         const again = parseRequestHead(out, 0, length, second, WIDE);
         invariant(again === length, `what is sent is one whole head: ${second.rule}`);
@@ -81,17 +87,70 @@ export function rewriteTarget(requestHead: FuzzTarget): FuzzTarget {
           invariant(/^te$/i.test(name), `hop-by-hop field ${name} is not sent`);
         }
       }
+      // Last: what stays behind is marked in the head.
+      checkFiltered(input, end);
     },
   };
 }
 
+/** What every request is changed to; the path, however it is spelt. */
+const MATCHER = new Matcher({
+  path: { kind: 'prefix', value: '/a' },
+  method: '',
+  headers: [],
+  query: [],
+});
+const FILTERS = compileFilters(
+  {
+    request: [
+      { action: 'set', name: 'cookie', value: 'a=b' },
+      { action: 'remove', name: 'accept', value: '' },
+    ],
+    response: [],
+    rewrite: { host: 'b.example', path: { kind: 'prefix', value: '/é' } },
+    redirect: null,
+  },
+  null,
+);
+const REDIRECT = new Redirector({ scheme: '', host: '', port: 0, path: null, status: 302 }, []);
+const path = new PathView();
+const location = new ByteRoom();
+
+/** A changed head is one whole head with the same content behind it, and a redirect one whole URI. */
+function checkFiltered(input: Buffer, end: number): void {
+  const called = { host: HOST, port: { port: 8080 } };
+  path.read(input, first).matched = 0;
+  if (MATCHER.takes(input, first, path, false)) path.matched = MATCHER.matchedBytes(path);
+  REDIRECT.write(location, input, first, path, called);
+  const uri = location.bytes.toString('latin1', 0, location.length);
+  invariant(/^http:\/\/[!-"$-~]+$/.test(uri), `a redirect leads to one URI: ${uri}`);
+  const edit = FILTERS?.request?.apply(input, first, path, new HeadEdit()) ?? null;
+  const length = writeRequestHead(out, input, first, FORWARDINGS[1] as Forwarding, HOST, edit);
+  invariant(length <= requestHeadBound(end, end), 'there is room for what is changed');
+  const again = parseRequestHead(out, 0, length, second, WIDE);
+  invariant(again === length, `what is changed is one whole head: ${second.rule}`);
+  invariant(second.framing === first.framing, 'same framing');
+  invariant(second.contentLength === first.contentLength, 'same length');
+  invariant(second.targetRaw === 0, 'no raw byte is left in the target');
+  const host = out.toString('latin1', second.hostStart, second.hostEnd);
+  invariant(host === 'b.example', 'another host');
+  let cookies = 0;
+  for (let i = 0; i < second.count * FIELD_STRIDE; i += FIELD_STRIDE) {
+    const name = out.toString('latin1', second.fields[i + 1], second.fields[i + 2]);
+    invariant(!/^accept$/i.test(name), 'what is removed is not sent');
+    if (/^cookie$/i.test(name)) cookies++;
+  }
+  invariant(cookies === 1, 'what is set is there once');
+}
+
 const WAYS = [
-  { framing: RESPONSE_AS_IS, close: false, http10: false, extra: null, date: null },
+  { framing: RESPONSE_AS_IS, close: false, http10: false, cookie: null, extra: null, date: null },
   {
     framing: RESPONSE_AS_IS,
     close: true,
     http10: true,
-    extra: null,
+    cookie: Buffer.from('Set-Cookie: a=b\r\n'),
+    extra: Buffer.from('x-extra: c\r\n'),
     date: Buffer.from('Date: x\r\n'),
   },
 ];

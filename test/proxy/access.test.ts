@@ -1,19 +1,19 @@
 /** What the access log says of requests that were answered, failed, or never became a request. */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { AccessWriter } from '../../src/proxy/http/access.ts';
 import { AccessLog } from '../../src/proxy/telemetry/access-log.ts';
-import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
+import { freshAddress, GET, OK, post, proxyFor, type TestProxy } from '../support/proxy.ts';
+import { NO_FILTERS, prefix, routed } from '../support/routes.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
 
-test('one line a request: answered, failed, and refused with the rule it breaks', async (t) => {
-  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
-  const { proxy, service } = await proxyFor(t, [endpoint]);
-  let text = '';
+/** What the access log of the proxy writes from now on. */
+function logOf(t: TestContext, proxy: TestProxy): { text: string } {
+  const written = { text: '' };
   const sink = {
     write(buffer: Buffer, offset: number, length: number, done: (e: null, n: number) => void) {
-      text += buffer.toString('latin1', offset, offset + length);
+      written.text += buffer.toString('latin1', offset, offset + length);
       done(null, length);
     },
     reopen(done: (error: null, isNew: boolean) => void) {
@@ -25,6 +25,13 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
   const log = new AccessLog(settings, sink, proxy.clock);
   t.after(() => log.close());
   proxy.context.accessLog = new AccessWriter(log, proxy.context.clock, proxy.context.random);
+  return written;
+}
+
+test('one line a request: answered, failed, and refused with the rule it breaks', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const log = logOf(t, proxy);
   // As in a cluster: callers dial the proxy's port, and the log has that of the Service.
   const [port] = service.ports;
   assert(port !== undefined);
@@ -34,12 +41,12 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
   const direct = await dial(t, { address: service.address, port: shadowed.proxyPort });
   direct.write(GET);
   await direct.head();
-  await eventually(() => text.includes('\n'), 'the first line');
-  const first = JSON.parse(text) as Record<string, unknown>;
+  await eventually(() => log.text.includes('\n'), 'the first line');
+  const first = JSON.parse(log.text) as Record<string, unknown>;
   assert.deepEqual([first['service'], first['port']], ['test/shadowed', 80]);
   direct.socket.destroy();
   await proxy.apply([], { removed: ['test/shadowed'] });
-  text = '';
+  log.text = '';
   const caller = await proxy.call(service);
   caller.write(GET + post('hello'));
   await caller.until('ok');
@@ -47,8 +54,8 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
   const bad = await proxy.call(service);
   bad.write('GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n');
   assert.match(await bad.rest(), /^HTTP\/1\.1 400 /);
-  await eventually(() => text.split('\n').length === 4, 'three lines');
-  const lines = text
+  await eventually(() => log.text.split('\n').length === 4, 'three lines');
+  const lines = log.text
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -71,5 +78,33 @@ test('one line a request: answered, failed, and refused with the rule it breaks'
       tries: 0,
       requestBytes: 0,
     },
+  ]);
+});
+
+test('a redirect is a line without a failure or a try, and a rewrite one with the target that was asked for', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const path = { kind: 'full', value: '/new' } as const;
+  const redirect = { scheme: '', host: '', port: 0, path, status: 307 } as const;
+  const rewrite = { host: '', path };
+  await proxy.apply([
+    routed(service, [
+      { matches: [prefix('/old')], filters: { ...NO_FILTERS, redirect } },
+      { filters: { ...NO_FILTERS, rewrite } },
+    ]),
+  ]);
+  const log = logOf(t, proxy);
+  const caller = await proxy.call(service);
+  caller.write('GET /old HTTP/1.1\r\nHost: a\r\n\r\nGET /other HTTP/1.1\r\nHost: a\r\n\r\n');
+  await caller.until('ok');
+  await eventually(() => log.text.split('\n').length === 3, 'two lines');
+  const lines = log.text.trim().split('\n');
+  const facts = lines.map((line) => {
+    const { target, status, failure, tries } = JSON.parse(line) as Record<string, unknown>;
+    return [target, status, failure, tries];
+  });
+  assert.deepEqual(facts, [
+    ['/old', 307, '', 0],
+    ['/other', 200, '', 1],
   ]);
 });

@@ -57,6 +57,12 @@ export class Matcher {
     return true;
   }
 
+  /** How much of a path that it takes is what it asks for: all of an exact one, nothing without a path to ask for. */
+  matchedBytes({ start, end }: PathView): number {
+    if (this.#path === null) return 0;
+    return this.#isPrefix ? this.#path.length : end - start;
+  }
+
   #takesPath(wanted: Buffer, { data, start, end }: PathView): boolean {
     if (!this.#isPrefix) return isSame(data, start, end, wanted);
     if (wanted.length === 0) return true;
@@ -66,8 +72,8 @@ export class Matcher {
   }
 }
 
-/** Without the slash at its end, so that `/a/` takes `/a` too, and `/` everything. */
-function prefixOf(text: string): Buffer {
+/** A path from a configuration without the slash at its end, so that `/a/` takes `/a` too, and `/` everything. */
+export function prefixOf(text: string): Buffer {
   const path = pathOf(text);
   return path.at(-1) === SLASH ? path.subarray(0, -1) : path;
 }

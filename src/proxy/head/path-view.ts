@@ -28,6 +28,8 @@ export class PathView {
   data: Buffer = ROOT;
   start = 0;
   end = 1;
+  /** How much of it the match that took the request asked for; whoever finds the match notes it, and `read` leaves it. */
+  matched = 0;
   #room: Buffer = Buffer.alloc(0);
 
   read(data: Buffer, head: Head): this {

@@ -69,10 +69,29 @@ export function isAuthority(buf: Buffer, start: number, end: number): boolean {
  */
 export function copyTarget(data: Buffer, head: Head, out: Buffer, at: number): number {
   if (head.targetRaw === 0) return copyWhole(data, head.targetStart, head.targetEnd, out, at);
+  const { targetStart, queryStart } = head;
+  return copyQuery(data, head, out, copyEncoded(data, targetStart, queryStart, PATH, out, at));
+}
+
+/** Writes its query alone, with the question mark. */
+export function copyQuery(data: Buffer, head: Head, out: Buffer, at: number): number {
+  return copyEncoded(data, head.queryStart, head.targetEnd, QUERY, out, at);
+}
+
+/** Percent-encodes what is raw by `classes`. */
+// oxlint-disable-next-line max-params -- once per request, without an object
+function copyEncoded(
+  data: Buffer,
+  start: number,
+  end: number,
+  classes: Uint8Array,
+  out: Buffer,
+  at: number,
+): number {
   let to = at;
-  for (let i = head.targetStart; i < head.targetEnd; i++) {
+  for (let i = start; i < end; i++) {
     const byte = data[i] as number;
-    if ((i < head.queryStart ? PATH : QUERY)[byte] !== RAW) {
+    if (classes[byte] !== RAW) {
       out[to++] = byte;
       continue;
     }
@@ -81,6 +100,11 @@ export function copyTarget(data: Buffer, head: Head, out: Buffer, at: number): n
     out[to++] = HEX_DIGITS[byte & 15] as number;
   }
   return wholeUpTo(to, out);
+}
+
+/** Whether a request is for a path: OPTIONS for the server as a whole is for none. */
+export function hasPath(data: Buffer, head: Head): boolean {
+  return !isServerWide(head) && data[head.targetStart] !== ASTERISK;
 }
 
 /** The target of a head as it is sent on, for logs and explanations. */

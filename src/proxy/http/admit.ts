@@ -6,6 +6,7 @@ import type { ThreadContext } from './context.ts';
 import { keptOf, staysInCrowd } from './crowd.ts';
 import { SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
+import type { TargetFilters } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
 import type { PathView } from '../head/path-view.ts';
 import type { RateLimiter } from '../policy/rate-limit.ts';
@@ -13,7 +14,10 @@ import type { PortState, RouteState, ServiceState, Target } from '../table/table
 import type { Source } from './source.ts';
 import type { Verdict } from './verdict.ts';
 
-/** Rate limits → route → backend by weight → circuit breaker → limits, in this order; the limit of a route once it is known. */
+/**
+ * Rate limits → route, which may redirect → backend by weight → circuit breaker → limits, in this order; the limit of a route once
+ * it is known.
+ */
 // oxlint-disable-next-line max-params -- once per request, without an object
 export function admit(
   port: PortState,
@@ -46,6 +50,7 @@ export function admit(
     return verdict;
   if (route === undefined) return verdict.refuse('no_route', 0);
   verdict.route = route;
+  if (route.redirect !== null) return verdict.allow();
   return admitToRoute(route, head.contentLength, now, context);
 }
 
@@ -61,6 +66,7 @@ function admitToRoute(
   const target = route.targets[at] as Target | null;
   if (target === null) return verdict.refuse('invalid_backend', 0);
   verdict.target = target;
+  verdict.filters = route.filters[at] as TargetFilters | null;
   if (target.service === null) return verdict.refuse('no_endpoint', 0);
   return admitToBackend(target.service, contentLength, now, context);
 }
@@ -106,7 +112,7 @@ export function isOverloaded(service: ServiceState, inFlight: number): boolean {
   return inFlight > service.service.policies.limits.requestsInFlight;
 }
 
-/** The route that takes the request of a caller; undefined when none does. */
+/** The route that takes the request of a caller, with what it matched noted in `path`; undefined when none does. */
 // oxlint-disable-next-line max-params -- once per request, without an object
 export function matchRoute(
   routes: readonly RouteState[],
@@ -118,10 +124,15 @@ export function matchRoute(
   let isRead = false;
   for (const route of routes) {
     const { matchers } = route;
+    path.matched = 0;
     if (matchers.length === 0) return route;
     if (!isRead) path.read(data, head);
     isRead = true;
-    for (const matcher of matchers) if (matcher.takes(data, head, path, isTrusted)) return route;
+    for (const matcher of matchers) {
+      if (!matcher.takes(data, head, path, isTrusted)) continue;
+      path.matched = matcher.matchedBytes(path);
+      return route;
+    }
   }
   return undefined;
 }

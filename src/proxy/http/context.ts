@@ -10,12 +10,21 @@ import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
 import type { Connector } from './stream.ts';
+import {
+  FIELD_LINES_BYTES_MAX,
+  HOST_CHANGE_BYTES_MAX,
+  PATH_CHANGE_BYTES_MAX,
+} from '../../model/filter-check.ts';
+import { ByteRoom } from '../head/byte-room.ts';
+import { HeadEdit } from '../head/filter.ts';
 import { Head, TRAILER_LINES_BYTES_MAX } from '../head/head.ts';
 import { PathView } from '../head/path-view.ts';
 import { Verdict } from './verdict.ts';
 
+/** What the filters of a route and of a backend add to a head; each byte of a path may be percent-encoded. */
+const FILTER_BYTES = 2 * FIELD_LINES_BYTES_MAX + 3 * PATH_CHANGE_BYTES_MAX + HOST_CHANGE_BYTES_MAX;
 /** Room in the write buffer beyond a body and a head: what rewriting adds, chunk framing, trailers. */
-const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX;
+const WRITE_SLACK_BYTES = 8_192 + TRAILER_LINES_BYTES_MAX + FILTER_BYTES;
 
 /**
  * Room in the write buffer beyond one whole read. A head of nothing but short lines and lists grows by half, and leaves with a body.
@@ -44,6 +53,9 @@ export class ThreadContext extends NetContext {
   readonly date: DateLine;
   readonly verdict = new Verdict();
   readonly path = new PathView();
+  readonly edit = new HeadEdit();
+  /** Where a redirect leads. */
+  readonly location = new ByteRoom();
   readonly requestHead: Head;
   readonly responseHead: Head;
   /** Opens streams to endpoints. */

@@ -6,8 +6,10 @@ import { ManualClock } from '../../base/clock.ts';
 import { seededRandom } from '../../base/random.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { FailureReason } from '../../model/failure.ts';
+import type { RouteFilters } from '../../model/filter.ts';
 import type { Policies } from '../../model/policy.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../model/settings.ts';
+import { routed } from '../../../test/support/routes.ts';
 import { exampleEndpoint, exampleService } from '../../../test/support/model.ts';
 import { StrictGuard } from '../../../test/support/strict-guard.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
@@ -19,6 +21,9 @@ import { Governor } from '../policy/governor.ts';
 import { type PortState, Table } from '../table/table.ts';
 import { ThreadContext } from './context.ts';
 import { Exchange } from './exchange.ts';
+import type { ByteRoom } from '../head/byte-room.ts';
+import type { ExtraFields } from '../head/field-changes.ts';
+import type { HeadEdit } from '../head/filter.ts';
 import { Head, METHOD_GET, METHOD_POST } from '../head/head.ts';
 import { Source } from './source.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
@@ -77,8 +82,8 @@ class Caller implements CallerStream {
   sendSwitch(): void {
     this.told.push('switch');
   }
-  sendHead(_data: Buffer, { status }: Head): void {
-    this.told.push(`head ${status}`);
+  sendHead(_data: Buffer, { status }: Head, _: Buffer | null, extra: ExtraFields | null): void {
+    this.told.push(`head ${status}${namesOf(extra)}`);
   }
   sendBody(data: Buffer, start: number, end: number): void {
     this.#body += data.toString('latin1', start, end);
@@ -91,6 +96,10 @@ class Caller implements CallerStream {
   }
   reply(reason: FailureReason): void {
     this.told.push(`reply ${reason}`);
+  }
+  redirect(status: number, { bytes, length }: ByteRoom, extra: ExtraFields): void {
+    const location = bytes.toString('latin1', 0, length);
+    this.told.push(`redirect ${status} to ${location}${namesOf(extra)}`);
   }
   onExchangeDone(): void {
     this.told.push('done');
@@ -128,8 +137,9 @@ class Stream implements EndpointStream {
     this.user = user;
   }
 
-  sendHead(data: Buffer, { method }: Head): void {
-    this.told.push(`head ${method} of ${data.length > 0}`);
+  sendHead(data: Buffer, { method }: Head, _: CallerStream, edit: HeadEdit | null): void {
+    const extra = edit === null ? '' : `${namesOf(edit.extra)} for ${edit.host?.toString()}`;
+    this.told.push(`head ${method} of ${data.length > 0}${extra}`);
   }
   sendBody(data: Buffer, start: number, end: number): void {
     this.#body += data.toString('latin1', start, end);
@@ -162,6 +172,10 @@ class Stream implements EndpointStream {
   }
 }
 
+function namesOf(extra: ExtraFields | null): string {
+  return extra === null ? '' : ` and ${extra.list.map(({ name }) => name).join()}`;
+}
+
 function head(method: number, status = 0): Head {
   const made = new Head(1);
   made.reset();
@@ -174,7 +188,11 @@ function head(method: number, status = 0): Head {
 const REQUEST = Buffer.from('POST /x');
 const NOTHING = Buffer.alloc(0);
 
-function setUp(policies: Partial<Policies> = {}, addresses = ['127.0.0.2', '127.0.0.3']) {
+function setUp(
+  policies: Partial<Policies> = {},
+  addresses = ['127.0.0.2', '127.0.0.3'],
+  filters: RouteFilters | null = null,
+) {
   const clock = new ManualClock();
   const streams: Stream[] = [];
   const random = seededRandom(1);
@@ -194,7 +212,7 @@ function setUp(policies: Partial<Policies> = {}, addresses = ['127.0.0.2', '127.
     },
   });
   const endpoints = addresses.map((address) => exampleEndpoint(address));
-  const service = exampleService('shop/web', { endpoints, policies });
+  const service = routed(exampleService('shop/web', { endpoints, policies }), [{ filters }]);
   const ledger = new Ledger(1);
   const placed = new Placement(ledger, clock).place({
     version: 1,
@@ -306,6 +324,33 @@ test('a response that breaks off is cut, and a caller that leaves cancels at the
   left.exchange.onCallerClosed();
   assert.deepEqual(left.streams[0]?.told.at(-1), 'close');
   assert.deepEqual(left.caller.told, ['abort']);
+});
+
+const FILTERS: RouteFilters = {
+  request: [{ action: 'set', name: 'x-a', value: '1' }],
+  response: [{ action: 'add', name: 'x-b', value: '2' }],
+  rewrite: { host: 'b.example', path: null },
+  redirect: null,
+};
+
+test('every try is handed what filters change, and the caller what they change of the final head', () => {
+  const retry = { ...DEFAULT_RETRY, backoffMs: 0 };
+  const { begin, caller, streams } = setUp({ retry }, undefined, FILTERS);
+  begin(METHOD_GET, false);
+  streams[0]?.user.onEndpointClosed(null);
+  for (const stream of streams) assert.match(stream.told[0] ?? '', / and x-a for b\.example$/);
+  streams[1]?.user.onInterim(NOTHING, head(0, 103));
+  streams[1]?.user.onResponseHead(NOTHING, head(0, 200));
+  assert.deepEqual(caller.told.slice(1), ['interim 103', 'head 200 and x-b']);
+});
+
+test('a redirect is an answer that asks nobody', () => {
+  const redirect = { scheme: '', host: 'b', port: 80, path: null, status: 307 } as const;
+  const { begin, caller, exchange, streams, failures } = setUp({}, [], { ...FILTERS, redirect });
+  begin(METHOD_GET, false);
+  assert.deepEqual(caller.told, ['redirect 307 to http://b and x-b']);
+  assert.deepEqual([streams.length, exchange.active], [0, false]);
+  assert.equal(failures(SERVICE_OWN.redirects), 1);
 });
 
 test('the exchange keeps its own time', () => {

@@ -6,29 +6,29 @@
  *                                                  (next try) ◄┴───────── failed before a byte was answered
  */
 
-import type { Timer } from '../../base/clock.ts';
 import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
-import type { Policies, RetryCondition } from '../../model/policy.ts';
-import type { RoutePolicies } from '../../model/route.ts';
+import type { RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
-import { retryDelayMs } from '../policy/backoff.ts';
-import type { RouteState, ServiceState, Target } from '../table/table.ts';
+import type { RouteState, Target } from '../table/table.ts';
 import { add, beginRequest, countLoss } from './account.ts';
 import { admit, noEndpointReason } from './admit.ts';
+import { BackoffWait } from './backoff-wait.ts';
 import { CallerWait } from './caller-wait.ts';
 import type { ThreadContext } from './context.ts';
+import { Course } from './course.ts';
 import { ExchangeDeadline } from './exchange-deadline.ts';
 import { type Head, METHOD_OTHER } from '../head/head.ts';
+import type { Redirector } from '../head/redirector.ts';
 import { PickFacts } from './pick-facts.ts';
 import { overdue } from './overdue.ts';
 import { RequestRecord } from './record.ts';
 import { Replay } from './replay.ts';
 import { affinityCookie } from './request-key.ts';
-import { isFailureStatus, isIdempotent, mayRetry } from './retry.ts';
+import { isFailureStatus, isIdempotent } from './retry.ts';
 import type { Rule } from '../head/rule.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
 import { Try } from './try.ts';
@@ -54,20 +54,15 @@ export class Exchange implements EndpointUser, Expiring {
   readonly #deadline = new ExchangeDeadline();
   readonly #context: ThreadContext;
   readonly #caller: CallerStream;
+  readonly #course: Course;
+  readonly #backoff = new BackoffWait();
   #phase = IDLE;
-  #target: Target | null = null;
-  /** Those of the Service whose backend was chosen; before, of the one that was called. */
-  #policies: Policies;
-  /** Retries, time limits and affinity. */
-  #rules: RoutePolicies;
   #upgrade = false;
-  #backoff: Timer | null = null;
 
   constructor(caller: CallerStream, context: ThreadContext) {
     this.#caller = caller;
     this.#context = context;
-    this.#policies = caller.port.service.service.policies;
-    this.#rules = this.#policies;
+    this.#course = new Course(caller.port.service.service);
     this.pick = new PickFacts(context.settings.node);
     this.replay = new Replay(context);
     this.record = new RequestRecord(caller.port.service, this.replay);
@@ -97,14 +92,15 @@ export class Exchange implements EndpointUser, Expiring {
     beginRequest(this.record.service.cells);
     if (this.#caller.isLoop) return this.#fail('loop');
     const verdict = admit(port, data, head, source, now, this.#context);
-    this.#target = verdict.target;
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);
-    this.#policies = (this.record.ruling as ServiceState).service.policies;
-    this.#rules = (verdict.route as RouteState).policies;
-    this.replay.bodyMax = this.#rules.retry?.bodyBytes ?? 0;
-    this.#deadline.setRequest(now, this.#rules.timeouts);
-    this.pick.read(this.#rules, this.#policies, data, head, source.addressHash);
+    const { redirect } = verdict.route as RouteState;
+    if (redirect !== null) return this.#redirect(redirect, data, head);
+    this.#course.take(verdict, this.#context.path.matched);
+    const { rules, policies } = this.#course;
+    this.replay.bodyMax = rules.retry?.bodyBytes ?? 0;
+    this.#deadline.setRequest(now, rules.timeouts);
+    this.pick.read(rules, policies, data, head, source.addressHash);
     this.#noteWait();
     this.#startTry(now, data, head);
   }
@@ -112,7 +108,7 @@ export class Exchange implements EndpointUser, Expiring {
   /** Content of the request; false when nobody wants more of it. */
   onRequestBody(data: Buffer | null, start: number, end: number): boolean {
     this.replay.feed(data, start, end, this.#stream);
-    const max = this.#policies.limits.requestBodyBytes;
+    const max = this.#course.policies.limits.requestBodyBytes;
     if (max === 0 || this.replay.bodyBytes <= max) return true;
     this.#fail('body_too_large');
     return false;
@@ -196,11 +192,11 @@ export class Exchange implements EndpointUser, Expiring {
     if (isFailureStatus(head.status)) tried.blame(now);
     else tried.answered(now);
     if (this.#retriesStatus(tried, now)) return;
-    const cookie = affinityCookie(this.#rules.affinity, tried.endpoint, this.pick.affinity);
+    const cookie = affinityCookie(this.#course.rules.affinity, tried.endpoint, this.pick.affinity);
     this.#phase = BODY;
     this.#callerWait.end(this.#context.wheel.nowMs);
     tried.watchBody(now);
-    this.#caller.sendHead(data, head, cookie);
+    this.#caller.sendHead(data, head, cookie, this.#course.editResponse(data, head));
   }
 
   onResponseBody(data: Buffer | null, start: number, end: number): void {
@@ -223,7 +219,7 @@ export class Exchange implements EndpointUser, Expiring {
   onResponseEnd(trailers: Buffer | null): void {
     this.#caller.sendEnd(trailers);
     const tried = this.record.tried as Try;
-    (tried.stream as EndpointStream).release(this.#policies.limits);
+    (tried.stream as EndpointStream).release(this.#course.policies.limits);
     tried.stream = null;
     const now = this.#context.clock.nowMs();
     tried.praise(now);
@@ -258,7 +254,7 @@ export class Exchange implements EndpointUser, Expiring {
     const ends = { caller: this.#caller, endpoint: tried.stream };
     tried.stream = null;
     this.#context.wheel.disarm(this);
-    openTunnel(this.#context, ends, this.#rules.timeouts.idleMs, (result) => {
+    openTunnel(this.#context, ends, this.#course.rules.timeouts.idleMs, (result) => {
       this.record.endTunnel(result);
       this.#finish();
     });
@@ -338,30 +334,28 @@ export class Exchange implements EndpointUser, Expiring {
     this.method = head.method;
     this.#callerWait.reset();
     this.#phase = WAITING;
-    this.#policies = port.service.service.policies;
-    this.#rules = this.#policies;
+    this.#course.begin(port.service.service);
     this.#upgrade = head.upgrade;
     this.#deadline.reset(now, this.#context.settings.callerIdleMs);
   }
 
   #startTry(now: number, data: Buffer, head: Head): void {
-    const { backend } = this.#target as Target;
+    const { backend } = this.#course.target as Target;
     const endpoint = backend.pick(this.pick, now);
     if (endpoint === null) return this.#fail(noEndpointReason(backend, this.pick));
     this.record.tries++;
     const { connector } = this.#context;
     const stream = connector.acquire(endpoint, this, isIdempotent(this.method));
-    this.#begin(stream, now);
-    stream.sendHead(data, head, this.#caller);
+    this.#begin(stream, now, data, head);
   }
 
   /** Same endpoint, fresh connection: a stale one is nobody's failure and no retry. */
   #resend(endpoint: EndpointState): void {
+    const head = this.#headAgain();
     this.record.tried?.drop();
     endpoint.end();
     const stream = this.#context.connector.dial(endpoint, this);
-    this.#begin(stream, this.#context.clock.nowMs());
-    stream.sendHead(this.replay.buffer, this.#headAgain(), this.#caller);
+    this.#begin(stream, this.#context.clock.nowMs(), this.replay.buffer, head);
     this.#sendAgain();
   }
 
@@ -376,13 +370,15 @@ export class Exchange implements EndpointUser, Expiring {
     this.flush();
   }
 
-  #begin(stream: EndpointStream, now: number): void {
+  #begin(stream: EndpointStream, now: number, data: Buffer, head: Head): void {
     stream.endpoint.begin();
-    this.record.tried = new Try(stream, this.#policies, now);
-    this.#deadline.beginTry(now, this.#rules.timeouts, stream.connected);
+    this.record.tried = new Try(stream, this.#course.policies, now);
+    this.#deadline.beginTry(now, this.#course.rules.timeouts, stream.connected);
     if (this.replay.done) this.#deadline.requestSent(now);
     this.replay.rewind();
     this.#arm();
+    const edit = this.#course.editRequest(data, head, this.#context);
+    stream.sendHead(data, head, this.#caller, edit);
   }
 
   /** A try ended without a response that may be passed on: another one, or the failure it is. */
@@ -401,9 +397,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** True when the status is retried: then this response is dropped. */
   #retriesStatus(tried: Try, now: number): boolean {
-    const { retry } = this.#rules;
-    if (retry === null || !retry.statuses.includes(this.record.status)) return false;
-    if (!this.#mayRetry('status')) return false;
+    if (!this.#course.isRetried(this.record.status) || !this.#mayRetry('status')) return false;
     // The rest of it is our own loss.
     tried.praise(now);
     tried.drop();
@@ -412,42 +406,36 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #mayRetry(condition: RetryCondition): boolean {
-    const { tries, service } = this.record;
-    const replayable = this.replay.isWhole;
     const idempotent = isIdempotent(this.method);
-    return mayRetry(this.#rules.retry, { tries, replayable, idempotent, condition }, service.cells);
+    return this.#course.mayRetry(condition, this.record, this.replay.isWhole, idempotent);
   }
 
   #retry(now: number): void {
-    const { retry } = this.#rules;
-    const tried = this.record.tried as Try;
-    this.record.waitedMs += tried.giveUp(this.record.status, now);
-    this.record.status = 0;
-    this.pick.avoid = tried.endpoint;
-    this.record.tried = null;
+    this.pick.avoid = this.record.giveUpTry(now);
     this.#deadline.endTry();
-    add(this.record.service.cells, SERVICE_OWN.retries, 1);
-    const delayMs =
-      retry === null ? 0 : retryDelayMs(retry, this.record.tries, this.#context.random);
+    const delayMs = this.#course.backoffMs(this.record.tries, this.#context.random);
     if (delayMs < 1) return this.#nextTry();
     this.#arm();
     // Nobody takes the body meanwhile; without one, a caller that leaves should be noticed.
     if (!this.replay.done) this.#caller.pause();
-    this.#backoff = this.#context.clock.after(delayMs, () => this.#endBackoff());
-  }
-
-  #endBackoff(): void {
-    try {
-      this.#nextTry();
-    } catch (error) {
-      this.#caller.onDefect(error);
-    }
+    const { clock } = this.#context;
+    const next = (): void => this.#nextTry();
+    this.#backoff.begin(clock, delayMs, next, (error) => this.#caller.onDefect(error));
   }
 
   #nextTry(): void {
-    this.#backoff = null;
     this.#startTry(this.#context.clock.nowMs(), this.replay.buffer, this.#headAgain());
     this.#sendAgain();
+  }
+
+  /** The route sends the caller elsewhere. */
+  #redirect(redirect: Redirector, data: Buffer, head: Head): void {
+    const { location, path } = this.#context;
+    redirect.write(location, data, head, path.read(data, head), this.#caller.port);
+    add(this.record.service.cells, SERVICE_OWN.redirects, 1);
+    this.record.status = redirect.status;
+    this.#finish();
+    this.#caller.redirect(redirect.status, location, redirect.extra);
   }
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {
@@ -467,8 +455,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   #end(reason: FailureReason): void {
     this.record.failure = reason;
-    this.#backoff?.cancel();
-    this.#backoff = null;
+    this.#backoff.cancel();
     this.record.tried?.drop();
     const now = this.#context.clock.nowMs();
     if (blamesEndpoint(reason)) this.record.tried?.blame(now);
@@ -478,7 +465,7 @@ export class Exchange implements EndpointUser, Expiring {
   #finish(now = this.#context.clock.nowMs()): void {
     this.record.finish(this.#context, this.#caller, now);
     this.#phase = IDLE;
-    this.#target = null;
+    this.#course.target = null;
     this.deadlineMs = Infinity;
   }
 

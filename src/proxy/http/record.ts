@@ -1,6 +1,7 @@
 /** Phase "account": all that is known of a request, and what it leaves behind when it ends. */
 
 import type { FailureReason } from '../../model/failure.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServiceState } from '../table/table.ts';
 import type { AccessCaller } from './access.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
@@ -53,6 +54,16 @@ export class RequestRecord implements Account {
     this.waitedMs = 0;
     this.responseBytes = 0;
     this.tried = null;
+  }
+
+  /** The present try is over, and another one follows. Returns the endpoint that it was on. */
+  giveUpTry(now: number): EndpointState {
+    const tried = this.tried as Try;
+    this.waitedMs += tried.giveUp(this.status, now);
+    this.status = 0;
+    this.tried = null;
+    add(this.service.cells, SERVICE_OWN.retries, 1);
+    return tried.endpoint;
   }
 
   /** Between two callers. */

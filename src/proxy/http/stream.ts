@@ -8,6 +8,9 @@ import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
+import type { ByteRoom } from '../head/byte-room.ts';
+import type { ExtraFields } from '../head/field-changes.ts';
+import type { HeadEdit } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import type { Source } from './source.ts';
@@ -37,8 +40,11 @@ export interface CallerStream {
   sendInterim(data: Buffer, head: Head): boolean;
   /** The 101 with the first bytes behind it, `data[from, end)`; then the bytes of the caller go to the tunnel. */
   sendSwitch(data: Buffer, head: Head, from: number, end: number): void;
-  /** Takes the final head; `extra` is a whole field line to add, or null. Leaves with `flush` or `sendEnd`. */
-  sendHead(data: Buffer, head: Head, extra: Buffer | null): void;
+  /**
+   * Takes the final head, with what it gets beside its fields: a whole `Set-Cookie` line, or null, and what filters add. Leaves with
+   * `flush` or `sendEnd`.
+   */
+  sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void;
   /** Without `data`: so much went to `bodySocket` by itself. */
   sendBody(data: Buffer | null, start: number, end: number): void;
   /** Where content of the response may go without being seen; null when somebody must see it, now or at all. */
@@ -49,6 +55,8 @@ export interface CallerStream {
   sendEnd(trailers: Buffer | null): void;
   /** The exchange is over and the proxy answers itself. @throws Defect as `sendEnd` */
   reply(reason: FailureReason, retryAfterMs: number): void;
+  /** The same, with a redirect to `location`. @throws Defect as `sendEnd` */
+  redirect(status: number, location: ByteRoom, extra: ExtraFields): void;
   /** The exchange is over, and its response whole. */
   onExchangeDone(): void;
   /** Cuts the response: the caller must not take what it has for a whole one. */
@@ -73,8 +81,8 @@ export interface EndpointStream {
   readonly mayBeStale: boolean;
   /** Takes no more bytes; the response may still come. */
   readonly deaf: boolean;
-  /** Leaves with `flush`. */
-  sendHead(data: Buffer, head: Head, caller: CallerStream): void;
+  /** Leaves with `flush`; `edit` says what leaves otherwise than it stands in the head, null for nothing. */
+  sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void;
   /** Without `data`: so much went to `bodySocket` by itself. */
   sendBody(data: Buffer | null, start: number, end: number): void;
   /** As that of the caller, for content of the request. */

@@ -1,10 +1,11 @@
 /** What the phases before the first try decided on a request. One object per thread, valid until the next request. */
 
 import type { FailureReason } from '../../model/failure.ts';
+import type { TargetFilters } from '../head/filter.ts';
 import type { RouteState, Target } from '../table/table.ts';
 
 export class Verdict {
-  /** '' when the request may go to `target`. */
+  /** '' when the request may go to `target`, or where its route redirects it. */
   failure: FailureReason | '' = '';
   /** What Retry-After says; 0 says nothing. */
   retryAfterMs = 0;
@@ -12,6 +13,8 @@ export class Verdict {
   route: RouteState | null = null;
   /** The backend as far as one was chosen. */
   target: Target | null = null;
+  /** What is changed for it. */
+  filters: TargetFilters | null = null;
 
   allow(): this {
     this.failure = '';

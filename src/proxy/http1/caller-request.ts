@@ -3,6 +3,8 @@
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
+import type { ByteRoom } from '../head/byte-room.ts';
+import type { ExtraFields } from '../head/field-changes.ts';
 import { type Head, METHOD_OTHER } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import { nobodys } from '../http/nobodys.ts';
@@ -15,6 +17,7 @@ import { READ_BYTES, type Socket } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
 import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
+import type { Answered } from './codec/local-reply.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import { sentTarget } from '../head/target.ts';
 import { ResponseSender } from './response-sender.ts';
@@ -213,10 +216,10 @@ export class CallerRequest implements CallerStream, BodySink {
     this.#response.interim(data, head, from, end);
   }
 
-  sendHead(data: Buffer, head: Head, extra: Buffer | null): void {
+  sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
     const endsByClose = ResponseSender.endsByClose(head, this.#http10);
     this.#close = !this.#mayKeep || !this.#body.done || endsByClose;
-    this.#response.begin(data, head, this.#close, this.#http10, extra);
+    this.#response.begin(data, head, this.#close, this.#http10, cookie, extra);
   }
 
   sendBody(data: Buffer | null, start: number, end: number): void {
@@ -236,14 +239,32 @@ export class CallerRequest implements CallerStream, BodySink {
   }
 
   reply(reason: FailureReason, retryAfterMs: number): void {
-    const rest = !this.#body.done;
+    const close = this.#closesAfterAnswer(FAILURES[reason].connection === 'kept');
+    this.#response.reply(this.#answered, { reason, retryAfterMs, close });
+    this.#endAnswer();
+  }
+
+  redirect(status: number, location: ByteRoom, extra: ExtraFields): void {
+    const close = this.#closesAfterAnswer(true);
+    this.#response.redirect(this.#answered, { status, location, extra, close });
+    this.#endAnswer();
+  }
+
+  get #answered(): Answered {
+    return { method: this.#method, http10: this.#http10 };
+  }
+
+  /** Whether the connection ends with an answer of the proxy, which keeps it if it can. */
+  #closesAfterAnswer(keeps: boolean): boolean {
     // Only a short body is worth reading to keep the connection; after Expect it may never come.
     const isLong = this.#expectsContinue || this.#contentLength > DISCARD_BYTES_MAX;
-    const close = !this.#mayKeep || FAILURES[reason].connection !== 'kept' || (rest && isLong);
-    this.#close = close;
-    const request = { method: this.#method, http10: this.#http10 };
-    this.#response.reply(request, { reason, retryAfterMs, close });
-    if (!rest || close) return this.onExchangeDone();
+    this.#close = !this.#mayKeep || !keeps || (!this.#body.done && isLong);
+    return this.#close;
+  }
+
+  /** The rest of the body, if one is worth it, is read and dropped. */
+  #endAnswer(): void {
+    if (this.#body.done || this.#close) return this.onExchangeDone();
     this.#discarding = true;
     this.#discarded = this.exchange.replay.bodyBytes;
     this.resume();

@@ -8,6 +8,7 @@
 import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { ThreadContext } from '../http/context.ts';
+import type { HeadEdit } from '../head/filter.ts';
 import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../head/head.ts';
 import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
@@ -122,10 +123,10 @@ export class EndpointConnection
     return this.#socket.unsentBytes();
   }
 
-  sendHead(data: Buffer, head: Head, caller: CallerStream): void {
+  sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
     this.#method = head.method;
     this.#inBody = false;
-    this.#request.begin(data, head, caller);
+    this.#request.begin(data, head, caller, edit);
   }
 
   sendBody(data: Buffer | null, start: number, end: number): void {

@@ -1,5 +1,6 @@
 /** The request as HTTP/1.1 on its way to an endpoint: head and framed body, gathered in the write buffer of the thread. */
 
+import type { HeadEdit } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
 import type { CallerStream } from '../http/stream.ts';
 import type { NetContext } from '../net/context.ts';
@@ -34,7 +35,7 @@ export class RequestSender {
     return this.#sent.isExactly(this.#headBytes + this.#body.wireBytes);
   }
 
-  begin(data: Buffer, head: Head, caller: CallerStream): void {
+  begin(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
     this.ended = false;
     this.bodyBytes = 0;
     this.isLast = head.minor === 0 && !head.keepAlive;
@@ -45,6 +46,7 @@ export class RequestSender {
       head,
       caller.source.forwarding,
       caller.port.host,
+      edit,
     );
     this.#at = this.#headBytes;
   }

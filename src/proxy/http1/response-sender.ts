@@ -3,6 +3,8 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { nobodys } from '../http/nobodys.ts';
+import type { ByteRoom } from '../head/byte-room.ts';
+import type { ExtraFields } from '../head/field-changes.ts';
 import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../head/head.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import type { Socket } from '../net/socket.ts';
@@ -14,7 +16,7 @@ import {
   type ResponseFraming,
   writeResponseHead,
 } from './codec/head-writer.ts';
-import { type Answered, writeLocalReply } from './codec/local-reply.ts';
+import { type Answered, writeLocalReply, writeRedirect } from './codec/local-reply.ts';
 import { SentCount } from './sent-count.ts';
 
 const NOBODY = nobodys<Socket>('a response without a connection');
@@ -34,6 +36,7 @@ export class ResponseSender {
     close: false,
     http10: false,
     upgrade: false,
+    cookie: null,
     extra: null,
     date: null,
   };
@@ -68,8 +71,15 @@ export class ResponseSender {
     return http10 && !isAsIs(head);
   }
 
-  /** Takes a final head; `extra` is a whole field line to add, or null. */
-  begin(data: Buffer, head: Head, close: boolean, http10: boolean, extra: Buffer | null): void {
+  /** Takes a final head, with what is added to it as in `CallerStream`. */
+  begin(
+    data: Buffer,
+    head: Head,
+    close: boolean,
+    http10: boolean,
+    cookie: Buffer | null,
+    extra: ExtraFields | null,
+  ): void {
     const asIs = isAsIs(head);
     this.#body.begin(!asIs && !http10);
     const how = this.#how;
@@ -78,7 +88,8 @@ export class ResponseSender {
     how.http10 = http10;
     // RFC 9110 §15.5.22: a 426 must say to what; there Upgrade is not about this connection alone.
     how.upgrade = head.status === 426 && head.upgrades > 0;
-    how.extra = extra;
+    how.cookie = cookie;
+    how.extra = extra === null ? null : extra.lines;
     how.date = head.dated ? null : this.#context.date.now();
     this.#at = writeResponseHead(this.#context.out, 0, data, head, how);
     this.#headBytes += this.#at;
@@ -91,6 +102,7 @@ export class ResponseSender {
     how.close = false;
     how.http10 = false;
     how.upgrade = head.status === 101;
+    how.cookie = null;
     how.extra = null;
     how.date = null;
     const { out } = this.#context;
@@ -133,7 +145,20 @@ export class ResponseSender {
     reply: { reason: FailureReason; retryAfterMs: number; close: boolean },
   ): void {
     const { out, date } = this.#context;
-    const length = writeLocalReply(out, request, reply, date);
+    this.#answer(writeLocalReply(out, request, reply, date));
+  }
+
+  /** As above. */
+  redirect(
+    request: Answered,
+    redirect: { status: number; location: ByteRoom; extra: ExtraFields; close: boolean },
+  ): void {
+    const { out, date } = this.#context;
+    this.#answer(writeRedirect(out, request, redirect, date));
+  }
+
+  /** Sends what stands in the write buffer as the whole answer. */
+  #answer(length: number): void {
     this.#at = 0;
     this.#context.writeOut(this.#socket, length);
     if (!this.#sent.isExactly(this.#headBytes + length))

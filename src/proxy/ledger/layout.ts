@@ -65,6 +65,8 @@ export const SERVICE_OWN = {
   callerConnectionsActive: 12,
   upgradesActive: 13,
   inFlight: 14,
+  /** Requests that a route redirected. */
+  redirects: 15,
   /** One counter per entry of FAILURE_REASONS. */
   failures: 16,
   buckets: 16 + 48,

@@ -5,7 +5,9 @@ import type { Random } from '../../base/random.ts';
 import type { HttpRoute, RoutePolicies } from '../../model/route.ts';
 import { carriageOf, isCarried, type Service, type ServicePort } from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
+import { compileFilters, compileRedirect, type TargetFilters } from '../head/filter.ts';
 import { Matcher } from '../head/match.ts';
+import type { Redirector } from '../head/redirector.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta, PlacedRoute, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
@@ -62,8 +64,12 @@ export interface RouteState {
   readonly policies: RoutePolicies;
   /** Of the route alone. */
   readonly limiter: RateLimiter | null;
+  /** Answers instead of a target; null for most. */
+  readonly redirect: Redirector | null;
   /** Null where the route may not lead. */
   readonly targets: readonly (Target | null)[];
+  /** Those of each target, null for most. */
+  readonly filters: readonly (TargetFilters | null)[];
   readonly weights: readonly number[];
   readonly totalWeight: number;
 }
@@ -258,6 +264,8 @@ export class Table {
       matchers: route.matches.map((match) => new Matcher(match)),
       policies: { ...policies, ...route.policies },
       limiter: this.#limiterOf(route, placed),
+      redirect: compileRedirect(route.filters),
+      filters: route.backends.map((each) => compileFilters(route.filters, each.filters)),
       targets: route.backends.map(({ backend, invalid }) =>
         invalid === '' ? this.#target(backend) : null,
       ),

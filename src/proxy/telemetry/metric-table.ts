@@ -51,6 +51,11 @@ const SERVICE_METRICS: readonly Shape[] = [
     reading: { kind: 'failures', cell: SERVICE_OWN.failures },
   },
   {
+    name: 'maesh_redirects_total',
+    help: 'Requests that a route redirected; no endpoint was asked.',
+    reading: { kind: 'own', cell: SERVICE_OWN.redirects },
+  },
+  {
     name: 'maesh_retries_total',
     help: 'Tries after the first one.',
     reading: { kind: 'own', cell: SERVICE_OWN.retries },

@@ -19,10 +19,11 @@ import {
   type Head,
   isServerWide,
 } from '../../head/head.ts';
+import type { HeadEdit } from '../../head/filter.ts';
 import type { Forwarding } from '../../http/source.ts';
 import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
 import { copyTarget } from '../../head/target.ts';
-import { copy, wholeUpTo } from '../../net/copy-whole.ts';
+import { copy, copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
 
 function kinds(...list: number[]): Uint8Array {
   const table = new Uint8Array(FIELD_KINDS);
@@ -81,27 +82,31 @@ export function requestHeadBound(headBytes: number, raw: number): number {
   return (headBytes + raw) * 2 + 512;
 }
 
-/** Writes the request head for an endpoint; returns the new end. `fallbackHost` serves HTTP/1.0 callers without Host. */
+/**
+ * Writes the request head for an endpoint; returns the new end. `fallbackHost` serves HTTP/1.0 callers without Host; `edit` says what
+ * leaves otherwise than it stands, null for nothing.
+ */
 export function writeRequestHead(
   out: Buffer,
   data: Buffer,
   head: Head,
   forwarding: Forwarding,
   fallbackHost: Buffer,
+  edit: HeadEdit | null,
 ): number {
   let at = copy(data, head.methodStart, head.methodEnd, out, 0);
   out[at++] = SPACE;
-  if (head.targetSlash) out[at++] = isServerWide(head) ? ASTERISK : SLASH;
-  at = copyTarget(data, head, out, at);
+  at = writeTarget(out, at, data, head, edit);
   at += HTTP11.copy(out, at);
   at += HOST.copy(out, at);
-  const hasHost = head.hostEnd > head.hostStart;
-  at = hasHost
-    ? copy(data, head.hostStart, head.hostEnd, out, at)
-    : at + fallbackHost.copy(out, at);
+  const host = edit === null ? null : edit.host;
+  if (host !== null) at += host.copy(out, at);
+  else if (head.hostEnd > head.hostStart) at = copy(data, head.hostStart, head.hostEnd, out, at);
+  else at += fallbackHost.copy(out, at);
   out[at++] = CR;
   out[at++] = LF;
   at = copyFields(data, head, out, at, leftOut(forwarding));
+  if (edit !== null && edit.extra !== null) at += edit.extra.lines.copy(out, at);
   if (forwarding.lines !== null) at = writeForwarded(out, at, data, head, forwarding);
   if (head.lengthAnew) at = writeNumber(out, at, CONTENT_LENGTH, head.contentLength);
   if (head.maxForwards > 0) at = writeNumber(out, at, MAX_FORWARDS, head.maxForwards - 1);
@@ -109,6 +114,20 @@ export function writeRequestHead(
   if (head.chunked) at += CHUNKED.copy(out, at);
   at = writeConnection(out, at, data, head);
   return wholeUpTo(endLine(out, at), out);
+}
+
+function writeTarget(
+  out: Buffer,
+  from: number,
+  data: Buffer,
+  head: Head,
+  edit: HeadEdit | null,
+): number {
+  if (edit !== null && edit.target.length > 0)
+    return copyWhole(edit.target.bytes, 0, edit.target.length, out, from);
+  let at = from;
+  if (head.targetSlash) out[at++] = isServerWide(head) ? ASTERISK : SLASH;
+  return copyTarget(data, head, out, at);
 }
 
 function leftOut(forwarding: Forwarding): Uint8Array {
@@ -178,6 +197,8 @@ export interface ResponseFraming {
   /** Upgrade is passed on, with the connection option that it needs. */
   readonly upgrade: boolean;
   /** A whole `Set-Cookie: …\r\n` line to add, or null. */
+  readonly cookie: Buffer | null;
+  /** Other whole lines to add, or null. */
   readonly extra: Buffer | null;
   /** A whole `Date: …\r\n` line for a response without one, or null. */
   readonly date: Buffer | null;
@@ -202,8 +223,9 @@ export function writeResponseHead(
   at = copyFields(data, head, out, at, skip);
   if (head.lengthAnew && how.framing === RESPONSE_AS_IS)
     at = writeNumber(out, at, CONTENT_LENGTH, head.contentLength);
-  if (how.date !== null) at += how.date.copy(out, at);
-  if (how.extra !== null) at += how.extra.copy(out, at);
+  at = copyLines(how.date, out, at);
+  at = copyLines(how.extra, out, at);
+  at = copyLines(how.cookie, out, at);
   if (how.framing === RESPONSE_CHUNKED) at += CHUNKED.copy(out, at);
   if (how.upgrade) {
     const options = how.http10 ? UPGRADE_KEEP_ALIVE : CONNECTION_UPGRADE;
@@ -303,6 +325,10 @@ function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): numb
 /** What stands between the separators of a list that `noteUpgrade` accepted. */
 function isOfProtocol(byte: number): boolean {
   return byte !== COMMA && byte !== SPACE && byte !== TAB;
+}
+
+function copyLines(lines: Buffer | null, out: Buffer, at: number): number {
+  return lines === null ? at : at + lines.copy(out, at);
 }
 
 function writeNumber(out: Buffer, at: number, name: Buffer, value: number): number {

@@ -3,10 +3,17 @@
 import { writeDecimal } from '../../../base/decimal.ts';
 import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
 import type { DateLine } from '../../http/date-line.ts';
+import type { ByteRoom } from '../../head/byte-room.ts';
+import type { ExtraFields } from '../../head/field-changes.ts';
 import { METHOD_HEAD } from '../../head/head.ts';
-import { wholeUpTo } from '../../net/copy-whole.ts';
+import { copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
 
 const REASON_PHRASES: Readonly<Record<number, string>> = {
+  301: 'Moved Permanently',
+  302: 'Found',
+  303: 'See Other',
+  307: 'Temporary Redirect',
+  308: 'Permanent Redirect',
   400: 'Bad Request',
   403: 'Forbidden',
   404: 'Not Found',
@@ -25,6 +32,8 @@ const REASON_PHRASES: Readonly<Record<number, string>> = {
   508: 'Loop Detected',
 };
 
+const LOCATION = Buffer.from('Location: ');
+const NO_CONTENT = Buffer.from('Content-Length: 0\r\n');
 const RETRY_AFTER = Buffer.from('Retry-After: ');
 const LINE_END = Buffer.from('\r\n');
 const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
@@ -42,9 +51,16 @@ const PARTS: ReadonlyMap<FailureReason, Parts> = new Map(
     const { status, cause } = FAILURES[reason];
     const body = Buffer.from(`maesh: ${reason}: ${cause}\n`);
     const fields = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n`;
-    const statusLine = Buffer.from(`HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n`);
-    return [reason, { statusLine, fields: Buffer.from(fields), body }];
+    return [reason, { statusLine: lineOf(status), fields: Buffer.from(fields), body }];
   }),
+);
+
+function lineOf(status: number): Buffer {
+  return Buffer.from(`HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n`);
+}
+
+const REDIRECT_LINES: ReadonlyMap<number, Buffer> = new Map(
+  [301, 302, 303, 307, 308].map((status) => [status, lineOf(status)]),
 );
 
 /** What an answer of the proxy must know of the request; a head that was refused tells as much as was read of it. */
@@ -74,11 +90,39 @@ export function writeLocalReply(
     at = writeDecimal(Math.ceil(reply.retryAfterMs / 1000), out, at);
     at = append(LINE_END, out, at);
   }
-  if (reply.close) at = append(CONNECTION_CLOSE, out, at);
-  else if (request.http10) at = append(CONNECTION_KEEP_ALIVE, out, at);
-  at = append(LINE_END, out, at);
+  at = endHead(out, at, request, reply.close);
   if (request.method !== METHOD_HEAD) at = append(body, out, at);
   return at;
+}
+
+/** Writes a whole redirect to `out` and returns its length. It has no content: Location says all that there is. */
+export function writeRedirect(
+  out: Buffer,
+  request: Answered,
+  redirect: {
+    readonly status: number;
+    readonly location: ByteRoom;
+    readonly extra: ExtraFields;
+    readonly close: boolean;
+  },
+  date: DateLine,
+): number {
+  const { status, location, extra, close } = redirect;
+  let at = append(REDIRECT_LINES.get(status) as Buffer, out, 0);
+  at = append(date.now(), out, at);
+  at = append(LOCATION, out, at);
+  at = copyWhole(location.bytes, 0, location.length, out, at);
+  at = append(LINE_END, out, at);
+  at = append(extra.lines, out, at);
+  at = append(NO_CONTENT, out, at);
+  return endHead(out, at, request, close);
+}
+
+function endHead(out: Buffer, from: number, { http10 }: Answered, close: boolean): number {
+  let at = from;
+  if (close) at = append(CONNECTION_CLOSE, out, at);
+  else if (http10) at = append(CONNECTION_KEEP_ALIVE, out, at);
+  return append(LINE_END, out, at);
 }
 
 /** @throws Defect when it does not fit */

@@ -1,0 +1,84 @@
+/** The way of one request, kept for all its tries: where it leads, under which policies, and what is changed on it. */
+
+import type { Random } from '../../base/random.ts';
+import type { Policies, RetryCondition } from '../../model/policy.ts';
+import type { RoutePolicies } from '../../model/route.ts';
+import type { Service } from '../../model/service.ts';
+import type { ExtraFields } from '../head/field-changes.ts';
+import type { HeadEdit, TargetFilters } from '../head/filter.ts';
+import type { Head } from '../head/head.ts';
+import { retryDelayMs } from '../policy/backoff.ts';
+import type { RouteState, ServiceState, Target } from '../table/table.ts';
+import type { ThreadContext } from './context.ts';
+import type { RequestRecord } from './record.ts';
+import { mayRetry } from './retry.ts';
+import type { Verdict } from './verdict.ts';
+
+export class Course {
+  /** Null before there is one, and between two requests. */
+  target: Target | null = null;
+  /** Those of the Service whose backend was chosen; before, of the one that was called. */
+  policies: Policies;
+  /** Retries, time limits and affinity. */
+  rules: RoutePolicies;
+  #filters: TargetFilters | null = null;
+  #matched = 0;
+
+  constructor({ policies }: Service) {
+    this.policies = policies;
+    this.rules = policies;
+  }
+
+  /** A request begins; nothing is decided on it but which Service it calls. */
+  begin({ policies }: Service): void {
+    this.policies = policies;
+    this.rules = policies;
+    this.#filters = null;
+  }
+
+  /** It may go on to a target; `matched` is what its route matched of its path. */
+  take({ target, route, filters }: Verdict, matched: number): void {
+    this.target = target;
+    this.policies = ((target as Target).service as ServiceState).service.policies;
+    this.rules = (route as RouteState).policies;
+    this.#filters = filters;
+    this.#matched = matched;
+  }
+
+  /** Whether another try may follow: takes a token of the retry budget then. */
+  mayRetry(
+    condition: RetryCondition,
+    { tries, service }: RequestRecord,
+    replayable: boolean,
+    idempotent: boolean,
+  ): boolean {
+    const facts = { tries, replayable, idempotent, condition };
+    return mayRetry(this.rules.retry, facts, service.cells);
+  }
+
+  /** Whether a response with this status is one that another try may follow. */
+  isRetried(status: number): boolean {
+    return this.rules.retry !== null && this.rules.retry.statuses.includes(status);
+  }
+
+  /** How long to wait after so many tries. */
+  backoffMs(tries: number, random: Random): number {
+    return this.rules.retry === null ? 0 : retryDelayMs(this.rules.retry, tries, random);
+  }
+
+  /** What is changed of a request, whose head stands as it came, before a try; null for nothing. */
+  editRequest(data: Buffer, head: Head, context: ThreadContext): HeadEdit | null {
+    const filters = this.#filters;
+    if (filters === null || filters.request === null) return null;
+    context.path.matched = this.#matched;
+    return filters.request.apply(data, head, context.path, context.edit);
+  }
+
+  /** Marks what of a final response stays behind. Returns what is added, null for nothing. */
+  editResponse(data: Buffer, head: Head): ExtraFields | null {
+    const filters = this.#filters;
+    if (filters === null || filters.response === null) return null;
+    filters.response.mark(data, head);
+    return filters.response.extra;
+  }
+}
