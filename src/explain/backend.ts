@@ -3,6 +3,7 @@
 import type { FailureReason } from '../model/failure.ts';
 import type { RequestKey } from '../model/policy.ts';
 import type { RouteBackend, RoutePolicies } from '../model/route.ts';
+import type { TargetFilters } from '../proxy/head/filter.ts';
 import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
 import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import { isBodyTooLarge, noEndpointReason } from '../proxy/http/admit.ts';
@@ -10,6 +11,7 @@ import { PickFacts } from '../proxy/http/pick-facts.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
 import type { ServiceState, Target } from '../proxy/table/table.ts';
 import type { Arrived } from './arrived.ts';
+import { changeFacts } from './changes.ts';
 import type { BackendFacts, BreakerFacts, EndpointFacts } from './explanation.ts';
 import { retryFacts } from './retries.ts';
 import { duration } from './words.ts';
@@ -34,13 +36,15 @@ export interface Leg {
   readonly target: Target | null;
   /** What the route says of it. */
   readonly share: RouteBackend;
+  readonly filters: TargetFilters | null;
   /** Probability that the route leads here. */
   readonly odds: number;
 }
 
 export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
   const { called, rules, target, share, odds } = leg;
-  const base = { id: share.backend, weight: share.weight, odds };
+  const changes = changeFacts(leg.filters, arrived);
+  const base = { id: share.backend, weight: share.weight, odds, changes };
   if (target === null) return deadEnd(base, rules, 'invalid_backend', share.invalid);
   const { backend, service } = target;
   if (service === null) {
@@ -71,7 +75,7 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
 
 /** The request ends here, whatever is known of the backend. */
 function deadEnd(
-  base: Pick<BackendFacts, 'id' | 'weight' | 'odds'>,
+  base: Pick<BackendFacts, 'id' | 'weight' | 'odds' | 'changes'>,
   rules: RoutePolicies,
   failure: FailureReason,
   why: string,

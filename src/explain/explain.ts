@@ -4,7 +4,9 @@ import { hash32 } from '../base/hash.ts';
 import type { Doubt, Identity } from '../model/endpoint.ts';
 import { isOverloaded, matchRoute, targetOdds } from '../proxy/http/admit.ts';
 import { keptOf } from '../proxy/http/crowd.ts';
+import { ByteRoom } from '../proxy/head/byte-room.ts';
 import { PathView } from '../proxy/head/path-view.ts';
+import type { Redirector } from '../proxy/head/redirector.ts';
 import type { HeadLimits } from '../proxy/head/head.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { RateLimiter } from '../proxy/policy/rate-limit.ts';
@@ -69,6 +71,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
   const arrived: Arrived = {
     data: input.bytes,
     head: read.head,
+    path: new PathView(),
     addressHash: hash32(source),
     identity,
     ownNode: '',
@@ -126,7 +129,7 @@ function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState
   story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
   if (!takesToken(story, port.service, arrived)) return undefined;
   const { data, head } = arrived;
-  const route = matchRoute(port.routes, data, head, new PathView(), false);
+  const route = matchRoute(port.routes, data, head, arrived.path, false);
   if (route !== undefined) return route;
   story.tell('route', 'ended', 'no route of the port takes the request');
   story.answer('no_route', 1);
@@ -184,15 +187,40 @@ function reachTargets(
   route: RouteState,
   arrived: Arrived,
 ): readonly TargetStory[] {
+  if (route.redirect !== null) {
+    tellRedirect(story, port, { ...route, redirect: route.redirect }, arrived);
+    return [];
+  }
   const odds = targetOdds(route);
   const shares = port.port.routes[port.routes.indexOf(route)]?.backends ?? [];
   const targets = shares.map((share, i) => {
     const target = route.targets[i] ?? null;
-    const leg = { called: port.service, rules: route.policies, target, share, odds: odds[i] ?? 0 };
+    const leg = {
+      called: port.service,
+      rules: route.policies,
+      target,
+      share,
+      filters: route.filters[i] ?? null,
+      odds: odds[i] ?? 0,
+    };
     return explainTarget(leg, arrived);
   });
   tellTargets(story, route, targets);
   return targets;
+}
+
+function tellRedirect(
+  story: Story,
+  port: PortState,
+  { name, redirect }: RouteState & { readonly redirect: Redirector },
+  { data, head, path }: Arrived,
+): void {
+  const room = new ByteRoom();
+  redirect.write(room, data, head, path.read(data, head), port);
+  const location = room.bytes.toString('latin1', 0, room.length);
+  const { status, extra } = redirect;
+  story.tell('route', 'ended', `route "${name}" takes the request and redirects it`);
+  story.redirect({ status, location, added: extra.list });
 }
 
 function serviceFacts({ service, port }: PortState): ServiceFacts {

@@ -52,13 +52,43 @@ export type Outcome =
       /** What Retry-After says; null without one. */
       readonly retryAfterSeconds: number | null;
     }
+  /** The route sends the caller elsewhere. */
+  | {
+      readonly kind: 'redirected';
+      readonly share: 1;
+      readonly text: string;
+      readonly status: number;
+      readonly location: string;
+      /** Fields that the route adds to the answer. */
+      readonly added: readonly FieldFacts[];
+    }
   /** No mesh port takes such a connection. */
   | { readonly kind: 'unreachable'; readonly share: 1; readonly text: string };
+
+export interface FieldFacts {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** What filters of the route and of the backend change. */
+export interface ChangeFacts {
+  /** Path and query as they leave; null where they are not changed, as below. */
+  readonly target: string | null;
+  readonly host: string | null;
+  /** Lower-case names of fields of the request that stay behind. */
+  readonly removed: readonly string[];
+  readonly added: readonly FieldFacts[];
+  readonly response: {
+    /** Lower-case names of fields that stay behind if they come. */
+    readonly removed: readonly string[];
+    readonly added: readonly FieldFacts[];
+  };
+}
 
 export interface RequestFacts {
   readonly method: string;
   readonly url: string;
-  /** As sent on to the endpoint; '' when the head is not valid. */
+  /** As sent on to the endpoint, unless filters change it; '' when the head is not valid. */
   readonly target: string;
   /** Host and port that the request names; '' when the head is not valid. */
   readonly host: string;
@@ -145,6 +175,8 @@ export interface BackendFacts {
   readonly tls: boolean;
   /** Null without one. */
   readonly breaker: BreakerFacts | null;
+  /** Null where filters change nothing. */
+  readonly changes: ChangeFacts | null;
   /** What picks the endpoint, as a sentence. */
   readonly picks: string;
   readonly endpoints: readonly EndpointFacts[];

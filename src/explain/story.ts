@@ -2,6 +2,7 @@
 
 import { FAILURES, type FailureReason } from '../model/failure.ts';
 import {
+  type FieldFacts,
   type Outcome,
   type Phase,
   type PhaseName,
@@ -48,6 +49,12 @@ export class Story {
 
   forward(share: number, text: string): void {
     if (share > 0) this.#outcomes.push({ kind: 'forwarded', share, text });
+  }
+
+  /** All of the requests are sent elsewhere by their route. */
+  redirect(answer: { status: number; location: string; added: readonly FieldFacts[] }): void {
+    const text = 'the route sends the caller elsewhere, and no endpoint is asked';
+    this.#outcomes.push({ kind: 'redirected', share: 1, text, ...answer });
   }
 
   unreachable(text: string): void {

@@ -4,6 +4,7 @@ import type {
   BackendFacts,
   EndpointFacts,
   Explanation,
+  FieldFacts,
   Outcome,
   Phase,
   PhaseName,
@@ -70,6 +71,8 @@ function outcomeText(outcome: Outcome, paint: Paint): string {
   switch (outcome.kind) {
     case 'forwarded':
       return `${share}${paint('green', 'forwarded')}: ${outcome.text}`;
+    case 'redirected':
+      return `${paint('yellow', `redirected with ${outcome.status}`)} to ${outcome.location}: ${outcome.text}`;
     case 'unreachable':
       return `${paint('red', 'unreachable')}: ${outcome.text}`;
     case 'answered': {
@@ -122,8 +125,30 @@ function detailLines(name: PhaseName, explanation: Explanation, paint: Paint): r
     return backends.filter(({ odds }) => odds > 0).flatMap((each) => endpointLines(each, paint));
   }
   if (name !== 'forward') return [];
+  const changes = backends.filter(({ odds }) => odds > 0).flatMap(changeLines);
   const not = backends.flatMap(({ retries }) => retries?.not ?? []);
-  return not.map(({ condition, reason }) => `${INDENT}no other try on ${condition}: ${reason}`);
+  return [
+    ...changes,
+    ...not.map(({ condition, reason }) => `${INDENT}no other try on ${condition}: ${reason}`),
+  ];
+}
+
+/** What filters change for a backend. */
+function changeLines({ id, changes }: BackendFacts): readonly string[] {
+  if (changes === null) return [];
+  const { target, host, removed, added, response } = changes;
+  const fields = (list: readonly FieldFacts[]): string[] =>
+    list.map(({ name, value }) => `+ ${name}: ${value}`);
+  const gone = (names: readonly string[]): string[] => names.map((name) => `- ${name}`);
+  const parts = [
+    ...(target === null ? [] : [`target "${target}"`]),
+    ...(host === null ? [] : [`host "${host}"`]),
+    ...[...gone(removed), ...fields(added)].map((text) => `request field ${text}`),
+    ...[...gone(response.removed), ...fields(response.added)].map(
+      (text) => `response field ${text}`,
+    ),
+  ];
+  return parts.map((part) => `${INDENT}for ${id}: ${part}`);
 }
 
 function endpointLines({ endpoints }: BackendFacts, paint: Paint): readonly string[] {

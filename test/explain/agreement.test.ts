@@ -22,6 +22,17 @@ const MORE = 4;
 /** Everything that a run must come across, or it proves less than it says. */
 const NEEDED = [
   'forwarded',
+  'redirected 301',
+  'redirected 302',
+  'redirected 303',
+  'redirected 307',
+  'redirected 308',
+  'another target',
+  'another host',
+  'a field removed',
+  'a field added',
+  'a response field removed',
+  'a response field added',
   'unreachable',
   'retried',
   'least-request',
@@ -120,6 +131,7 @@ describe('explain and the mesh', () => {
     ];
     referred.push('Backend', 'Breaker', 'Endpoint', 'Retries', 'NoRetry', 'RetryCondition');
     referred.push('Policies', 'PolicyField', 'Forwarded', 'Answered', 'Unreachable', 'Explanation');
+    referred.push('Redirected', 'Changes', 'Field');
     assert.deepEqual(
       referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),
       [],

@@ -9,6 +9,7 @@ import type {
   Outcome,
 } from '../../../src/explain/explanation.ts';
 import type { Answer } from './caller.ts';
+import { headFault, redirectFault, responseFault } from './changes.ts';
 import type { Behaviour } from './endpoints.ts';
 
 /** What was seen of one request, from outside and in the counters of the mesh. */
@@ -24,6 +25,8 @@ export interface Seen {
   readonly retries: number;
   /** Endpoints that requests reached, by address, in order. */
   readonly reached: readonly string[];
+  /** The heads that reached them. */
+  readonly heads: readonly string[];
   readonly behaviourOf: (address: string) => Behaviour | 'refuse';
 }
 
@@ -44,7 +47,10 @@ export function disagreement(said: Explanation, seen: Seen): string | null {
 
 function refusalFault(said: Explanation, seen: Seen): string | null {
   const { answer, failure } = seen;
-  if (typeof answer === 'string' || failure === '') return 'an answer from nowhere';
+  if (typeof answer === 'string') return 'an answer from nowhere';
+  const redirected = said.outcomes.find(({ kind }) => kind === 'redirected');
+  if (failure === '') return redirectFault(redirected, answer);
+  if (redirected !== undefined) return 'it was refused, explain says that it is redirected';
   const retryAfter = answer.fields.get('retry-after');
   const fits = (outcome: Outcome): boolean =>
     outcome.kind === 'answered' &&
@@ -83,7 +89,17 @@ function forwardFault(said: Explanation, seen: Seen): string | null {
       return `explain is sure of ${key}`;
     }
   }
-  return possible.length > 1 ? null : retryFault(possible[0] as Leg, said, seen);
+  if (possible.length > 1) return null;
+  const leg = possible[0] as Leg;
+  return changeFault(leg, said, seen) ?? retryFault(leg, said, seen);
+}
+
+/** Whether what endpoints got, and what came back of them, was changed as explain said. */
+function changeFault({ backend }: Leg, said: Explanation, seen: Seen): string | null {
+  const { changes } = backend;
+  const fault = headFault(said, changes, seen.heads);
+  if (fault !== null || typeof seen.answer === 'string' || seen.failure !== '') return fault;
+  return responseFault(changes, seen.answer);
 }
 
 /** The endpoint of the first try; several where the order cannot be told from outside. */

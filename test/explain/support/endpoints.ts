@@ -14,6 +14,8 @@ export class Endpoints {
   readonly behaviour = new Map<string, Behaviour>();
   /** Addresses in the order in which requests reached them. */
   readonly reached: string[] = [];
+  /** The heads of these requests. */
+  readonly heads: string[] = [];
   /** Requests that will never be answered, as far as nobody waited for their end yet. */
   hung = 0;
   readonly #servers: readonly net.Server[];
@@ -56,6 +58,7 @@ export class Endpoints {
       text += data.toString('latin1');
       for (let end = requestEnd(text); end > 0; end = requestEnd(text)) {
         const isHead = text.startsWith('HEAD ');
+        this.heads.push(text.slice(0, text.indexOf('\r\n\r\n')));
         text = text.slice(end);
         this.reached.push(address);
         this.#answer(socket, address, isHead);
@@ -71,7 +74,7 @@ export class Endpoints {
     const status = behaviour === 'ok' ? 200 : behaviour;
     const body = isHead ? '' : 'ok';
     socket.write(
-      `HTTP/1.1 ${status} Said\r\nX-Endpoint: ${address}\r\nContent-Length: 2\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} Said\r\nX-Endpoint: ${address}\r\nX-Said: 1\r\nContent-Length: 2\r\n\r\n${body}`,
     );
   }
 }

@@ -1,7 +1,12 @@
 /** Explanations with one decision changed: what a wrong explain would say, to see that the comparison notices. */
 
 import { explain, type ExplainInput } from '../../../src/explain/explain.ts';
-import type { BackendFacts, Explanation, Outcome } from '../../../src/explain/explanation.ts';
+import type {
+  BackendFacts,
+  ChangeFacts,
+  Explanation,
+  Outcome,
+} from '../../../src/explain/explanation.ts';
 import { DryMesh } from '../../../src/explain/dry-mesh.ts';
 import type { LiveMesh } from './live-mesh.ts';
 import { CALLERS } from './ground.ts';
@@ -52,6 +57,21 @@ export const PERTURBATIONS: Readonly<Record<string, Perturbation>> = {
       endpoints: backend.endpoints.map((endpoint, i) => ({ ...endpoint, odds: i === 0 ? 1 : 0 })),
     })),
   'gives a backend no odds': (said) => withBackends(said, (backend) => ({ ...backend, odds: 0 })),
+  'overlooks filters': (said) => withBackends(said, (each) => ({ ...each, changes: null })),
+  'overlooks rewrites': (said) =>
+    withChanges(said, (changes) => ({ ...changes, target: null, host: null })),
+  'overlooks fields that are added': (said) =>
+    withChanges(said, (changes) => ({ ...changes, added: [] })),
+  'overlooks changes of responses': (said) =>
+    withChanges(said, (changes) => ({ ...changes, response: { removed: [], added: [] } })),
+  'removes all fields': (said) =>
+    withChanges(said, (changes) => ({ ...changes, removed: ['host', 'x-user', 'accept'] })),
+  'redirects elsewhere': (said) => ({
+    ...said,
+    outcomes: said.outcomes.map((each) =>
+      each.kind === 'redirected' ? { ...each, location: `${each.location}x` } : each,
+    ),
+  }),
   'never retries': (said) => withRetries(said, []),
   'always retries': (said) => withRetries(said, ['connect-failure', 'reset', 'timeout', 'status']),
   'overlooks the retry budget': (said) =>
@@ -73,6 +93,16 @@ function withBackends(
   change: (backend: BackendFacts) => BackendFacts,
 ): Explanation {
   return { ...said, backends: said.backends.map(change) };
+}
+
+function withChanges(
+  said: Explanation,
+  change: (changes: ChangeFacts) => ChangeFacts,
+): Explanation {
+  return withBackends(said, (backend) => ({
+    ...backend,
+    changes: backend.changes === null ? null : change(backend.changes),
+  }));
 }
 
 function withRetries(

@@ -6,13 +6,14 @@ import { readFileSync } from 'node:fs';
 import { isObject, type JsonObject, parseJson, SchemaChecker } from '../../support/json-schema.ts';
 import { dial } from '../../../src/explain/dial.ts';
 import { explain, type ExplainInput } from '../../../src/explain/explain.ts';
-import type { BackendFacts, Explanation } from '../../../src/explain/explanation.ts';
+import type { BackendFacts, ChangeFacts, Explanation } from '../../../src/explain/explanation.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../../src/model/defaults.ts';
 import type { HttpMatch, HttpRoute } from '../../../src/model/route.ts';
 import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
 import { disagreement, firstTried, type Seen } from './agreement.ts';
 import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
 import { Dice } from './dice.ts';
+import { randomBackendFilters, randomRouteFilters } from './filters.ts';
 import { disturb } from './disturb.ts';
 import type { Endpoints } from './endpoints.ts';
 import { CALLERS, DESERTED } from './ground.ts';
@@ -127,6 +128,7 @@ export class Trial {
     const tries = live.tries();
     const retries = live.retries(key);
     this.#endpoints.reached.length = 0;
+    this.#endpoints.heads.length = 0;
     this.#endpoints.hung = 0;
     const answer =
       address === '' ? 'refused' : await live.callers.ask(source, { address, port }, bytes);
@@ -140,6 +142,7 @@ export class Trial {
       tried: new Map(tried.filter(([, n]) => n > 0)),
       retries: live.retries(key) - retries,
       reached: [...this.#endpoints.reached],
+      heads: [...this.#endpoints.heads],
       behaviourOf: (at) =>
         DESERTED.includes(at) ? 'refuse' : (this.#endpoints.behaviour.get(at) ?? 'ok'),
     };
@@ -161,6 +164,9 @@ export class Trial {
     if (seen.failure !== '') count(this.occurred, seen.failure);
     if (seen.answer === 'refused') count(this.occurred, 'unreachable');
     if (seen.retries > 0) count(this.occurred, 'retried');
+    for (const outcome of said.outcomes) {
+      if (outcome.kind === 'redirected') count(this.occurred, `redirected ${outcome.status}`);
+    }
     const passing = said.outcomes.find(({ kind }) => kind === 'forwarded')?.share ?? 0;
     if (passing > 0 && passing < 1 && said.backends.length === 1) {
       this.breakerOdds.add(passing, seen.tried.size > 0);
@@ -178,6 +184,7 @@ export class Trial {
     if (leg === undefined) return;
     const algorithm = leg.picks.slice(0, leg.picks.indexOf(','));
     count(this.occurred, algorithm);
+    for (const kind of changesIn(leg.changes)) count(this.occurred, kind);
     const taken = leg.endpoints.find(
       ({ address, port }) => firsts[0] === `${leg.id} ${address}:${port}`,
     );
@@ -194,6 +201,20 @@ export class Trial {
 
 function count(counts: Map<string, number>, name: string): void {
   counts.set(name, (counts.get(name) ?? 0) + 1);
+}
+
+/** What filters change at all. */
+function changesIn(changes: ChangeFacts | null): readonly string[] {
+  if (changes === null) return [];
+  const { target, host, removed, added, response } = changes;
+  return [
+    ...(target === null ? [] : ['another target']),
+    ...(host === null ? [] : ['another host']),
+    ...(removed.length === 0 ? [] : ['a field removed']),
+    ...(added.length === 0 ? [] : ['a field added']),
+    ...(response.removed.length === 0 ? [] : ['a response field removed']),
+    ...(response.added.length === 0 ? [] : ['a response field added']),
+  ];
 }
 
 function schemaDocument(): JsonObject {
@@ -244,7 +265,7 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
         backend,
         weight: dice.pick([0, 1, 2, 3]),
         invalid: dice.chance(0.07) ? 'it may not be used' : '',
-        filters: null,
+        filters: dice.chance(0.3) ? randomBackendFilters(dice) : null,
       }));
       const [first] = each.routes;
       return first === undefined || each.protocol !== 'http'
@@ -265,8 +286,8 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
   };
 }
 
-/** Matches and policies of a route; most have none. */
-function own(dice: Dice): Pick<HttpRoute, 'matches' | 'policies'> {
+/** Matches, policies and filters of a route; most have none. */
+function own(dice: Dice): Pick<HttpRoute, 'matches' | 'policies' | 'filters'> {
   const { retry, timeouts } = DEFAULT_POLICIES;
   return {
     matches: dice.chance(0.5) ? [] : dice.some(MATCHES, 0.2),
@@ -278,6 +299,7 @@ function own(dice: Dice): Pick<HttpRoute, 'matches' | 'policies'> {
       { timeouts: { ...timeouts, tryMs: 5_000 } },
       { rateLimit: { ...SLOW, per: dice.pick(['service', 'caller']) } },
     ]),
+    filters: dice.chance(0.4) ? randomRouteFilters(dice) : null,
   };
 }
 
