@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { SETTINGS } from '../src/cli/settings.ts';
 import { DemoError } from './error.ts';
 import {
   freeServiceCidr,
@@ -40,9 +41,11 @@ test('freeServiceCidr() leaves a range alone where somebody listens', () => {
   const line = (address: string, state: string): string =>
     `   0: ${address}:0050 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000 0 0 1 1 0 100 0 0 10 0\n`;
   assert.equal(freeServiceCidr('  sl  local_address rem_address   st\n'), '127.77.0.0/16');
-  assert.equal(freeServiceCidr(line('01034D7F', '0A')), '127.78.0.0/16');
+  // 127.78.0.0/16 is the range for Pods: `maesh up` refuses it for Services.
+  assert.equal(SETTINGS.pods.default, '127.78.0.0/16');
+  assert.equal(freeServiceCidr(line('01034D7F', '0A')), '127.79.0.0/16');
   assert.equal(freeServiceCidr(line('01034D7F', '06')), '127.77.0.0/16');
-  assert.equal(freeServiceCidr(line('01034D7F', '0A') + line('02034E7F', '0A')), '127.79.0.0/16');
+  assert.equal(freeServiceCidr(line('01034D7F', '0A') + line('02034F7F', '0A')), '127.80.0.0/16');
 });
 
 test('withServicePort() changes the ports of Services and keeps every line', () => {

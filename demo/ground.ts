@@ -52,12 +52,16 @@ export async function findServicePort(address: string): Promise<number> {
   );
 }
 
+/** Second number of the range that `maesh up` has for Pods. */
+const PODS_SECOND = 78;
+
 /**
  * A range for Service addresses in which nobody listens yet: another mesh on this machine would share the sockets of
  * the usual one and take part of the traffic. `table` is the text of /proc/net/tcp.
  */
 export function freeServiceCidr(table: string): string {
   for (let second = 77; second < 100; second++) {
+    if (second === PODS_SECOND) continue;
     const suffix = `${second.toString(16).toUpperCase().padStart(2, '0')}7F`;
     const isTaken = table.split('\n').some((line) => {
       const [, local = '', , state] = line.trim().split(/\s+/);
