@@ -1,16 +1,5 @@
-/** Fuzz targets of the HTTP/2 codec. */
-import { FAILURES } from '../../src/model/failure.ts';
-import {
-  BAD,
-  FIELD_DROP,
-  FIELD_KINDS,
-  FIELD_STRIDE,
-  FRAMING_CHUNKED,
-  FRAMING_LENGTH,
-  Head,
-  TRAILER_BYTES_MAX,
-} from '../../src/proxy/head/head.ts';
-import { RULES } from '../../src/proxy/head/rule.ts';
+/** Fuzz targets of the HTTP/2 codec: HPACK and frames. */
+import { FIELD_STRIDE } from '../../src/proxy/head/head.ts';
 import {
   COMPRESSION_ERROR,
   ENHANCE_YOUR_CALM,
@@ -31,12 +20,9 @@ import {
 } from '../../src/proxy/http2/codec/frame-reader.ts';
 import { writeFrameHeader } from '../../src/proxy/http2/codec/frame-writer.ts';
 import { HpackDecoder } from '../../src/proxy/http2/codec/hpack-decoder.ts';
-import { HpackEncoder } from '../../src/proxy/http2/codec/hpack-encoder.ts';
-import { readRequest } from '../../src/proxy/http2/codec/request-fields.ts';
-import { readResponse } from '../../src/proxy/http2/codec/response-fields.ts';
-import { readTrailers } from '../../src/proxy/http2/codec/trailer-fields.ts';
 import { HpackModel, type ModelField } from '../support/hpack-model.ts';
-import { block, fieldsOf, type Pair, pairsOf } from '../support/http2.ts';
+import { block } from '../support/http2.ts';
+import { FIELDS_TARGET } from './http2-fields.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
 const TABLE_BYTES = 512;
@@ -145,163 +131,6 @@ const hpack: FuzzTarget = {
   },
 };
 
-// oxlint-disable-next-line no-control-regex -- no line may have one
-const LINES = /^(:?[^\0-\x20:A-Z]+:[ \t][^\0-\x08\x0a-\x1f\x7f]*\r\n)*$/u;
-const head = new Head(10);
-const again = new Head(10);
-const out = Buffer.alloc(16_384);
-
-function textOf(
-  data: Buffer,
-  { methodStart, methodEnd, targetStart, targetEnd, hostStart, hostEnd }: Head,
-): string {
-  return [
-    data.toString('latin1', methodStart, methodEnd),
-    data.toString('latin1', targetStart, targetEnd),
-    data.toString('latin1', hostStart, hostEnd),
-  ].join(' ');
-}
-
-/** Of a head that was accepted: everything in lines, every line whole. */
-function checkHead(list: FieldList, end: number, endStream: boolean): void {
-  invariant(end === list.end, 'end');
-  const lines = list.data.toString('latin1', 0, end);
-  invariant(LINES.test(lines), 'lines');
-  for (const [kind, name, value] of fieldsOf(list.data, head)) {
-    invariant(kind >= 0 && kind < FIELD_KINDS, 'unknown kind');
-    invariant(!/^(connection|transfer-encoding|upgrade|keep-alive)$/u.test(name), name);
-    invariant(value.trim() === value || value.includes('\u00a0'), 'white space');
-  }
-  invariant(!(head.chunked && head.contentLength >= 0), 'two framings');
-  const hasBody = head.framing === FRAMING_CHUNKED || head.framing === FRAMING_LENGTH;
-  invariant(!(endStream && hasBody), 'a body behind the end');
-}
-
-function checkRefusal(): void {
-  invariant(head.failure in FAILURES, `unknown failure "${head.failure}"`);
-  invariant(head.rule in RULES, `unknown rule "${head.rule}"`);
-}
-
-/** Fields that pass go through an encoder and a decoder unchanged, except for the letters of names. */
-function checkEncoded(list: FieldList): void {
-  const encoder = new HpackEncoder();
-  const decoder = new HpackDecoder();
-  const fields = fieldsOf(list.data, head).filter(([kind]) => kind !== FIELD_DROP);
-  for (let time = 0; time < 3; time++) {
-    encoder.begin(out, 0);
-    for (let at = 0; at < head.count * FIELD_STRIDE; at += FIELD_STRIDE) {
-      const [kind, nameStart, nameEnd, start, end] = head.fields.subarray(at, at + FIELD_STRIDE);
-      if (kind !== FIELD_DROP)
-        encoder.field(list.data, nameStart!, nameEnd!, start!, end!, time === 1);
-    }
-    const code = decoder.decode(out, 0, encoder.end(), lists[1]);
-    invariant(code === NO_ERROR, `an encoded block has code ${code}`);
-    const pairs = JSON.stringify(pairsOf(lists[1]));
-    invariant(pairs === JSON.stringify(fields.map(([, name, value]) => [name, value])), pairs);
-  }
-}
-
-const NAME_END = '\xfe';
-const FIELD_END = '\xff';
-const SENSITIVE = '\xfd';
-
-function texts(first: number, ...pairs: Pair[]): Buffer {
-  const lines = pairs.map(([name, value]) => `${name}${NAME_END}${value}${FIELD_END}`);
-  return Buffer.from(String.fromCharCode(first) + lines.join(''), 'latin1');
-}
-
-/** The block of an input, which has the names and values as text, so that mutations leave lengths right. */
-function blockOf(input: Buffer): Buffer {
-  const lines = input.toString('latin1', 1).split(FIELD_END);
-  return Buffer.concat(
-    lines.slice(0, -1).map((line) => {
-      const [name = '', value = ''] = line.split(NAME_END);
-      const isSensitive = name.startsWith(SENSITIVE);
-      return block([[isSensitive ? name.slice(1) : name, value]], isSensitive ? 0x10 : 0);
-    }),
-  );
-}
-
-const PSEUDO: readonly Pair[] = [
-  [':method', 'GET'],
-  [':scheme', 'http'],
-  [':authority', 'a:80'],
-  [':path', '/a?b'],
-];
-
-function line(name: string, value: string): string {
-  return `${name}${NAME_END}${value}${FIELD_END}`;
-}
-
-/** The first byte says what the block is, and whether the stream ends. */
-const fields: FuzzTarget = {
-  name: 'http2-fields',
-  seeds: [
-    texts(0, ...PSEUDO, ['cookie', 'a'], ['x', 'y'], ['cookie', 'b']),
-    texts(1, ...PSEUDO, ['te', 'trailers'], ['host', 'a'], [`${SENSITIVE}x-a`, '1']),
-    texts(1, ...PSEUDO, ['content-length', '5'], ['expect', '100-continue']),
-    texts(1, ...PSEUDO.with(0, [':method', 'CONNECT']), [':protocol', 'websocket']),
-    texts(0, ...PSEUDO.with(0, [':method', 'OPTIONS']), ['max-forwards', '5']),
-    texts(3, [':status', '200'], ['content-length', '5'], ['date', 'x']),
-    texts(2, [':status', '204'], ['set-cookie', 'a'], ['content-length', '0']),
-    texts(4, ['grpc-status', '0'], [`${SENSITIVE}x-real-ip`, '1'], ['a_b', 'c']),
-  ],
-  dictionary: [
-    line('cookie', 'a'),
-    line(`${SENSITIVE}cookie`, 'b'),
-    line('host', 'a'),
-    line('content-length', '1'),
-    line('A', 'b'),
-    line('te', 'trailers'),
-    line('connection', 'x'),
-    line('x_real.ip', '1'),
-    line('', ''),
-    line(':protocol', 'websocket'),
-    NAME_END,
-    FIELD_END,
-    '\r\n',
-    '\0',
-    ' ',
-    ':443',
-    '*',
-  ],
-  run(input) {
-    if (input.length === 0) return;
-    const [list] = lists;
-    const kind = input[0]! >> 1;
-    const endStream = (input[0]! & 1) === 0;
-    const bytes = blockOf(input);
-    const code = new HpackDecoder().decode(bytes, 0, bytes.length, list);
-    if (code === ENHANCE_YOUR_CALM) return;
-    invariant(code === NO_ERROR, `a good block has code ${code}`);
-    if (kind === 2) {
-      const end = readTrailers(list);
-      if (end === BAD) invariant(list.broken in RULES, `unknown rule "${list.broken}"`);
-      else {
-        const lines = list.data.toString('latin1', 0, end);
-        invariant(end <= TRAILER_BYTES_MAX && LINES.test(lines), lines);
-      }
-      return;
-    }
-    const end =
-      kind === 1
-        ? readResponse(list, head, 1, endStream)
-        : readRequest(list, head, endStream, true);
-    if (end === BAD) {
-      checkRefusal();
-      return;
-    }
-    checkHead(list, end, endStream);
-    checkEncoded(list);
-    if (kind === 1) return;
-    const before = JSON.stringify([textOf(list.data, head), fieldsOf(list.data, head)]);
-    const kept = Buffer.from(list.data.subarray(0, end));
-    lists[1].again(kept, 0, end);
-    invariant(readRequest(lists[1], again, endStream, true) === end, 'not the same once more');
-    invariant(JSON.stringify([textOf(kept, again), fieldsOf(kept, again)]) === before, 'changed');
-  },
-};
-
 const CODES = [NO_ERROR, PROTOCOL_ERROR, FRAME_SIZE_ERROR, FLOW_CONTROL_ERROR];
 const FRAME_BYTES = 256;
 const frame = new Frame();
@@ -375,4 +204,4 @@ const frames: FuzzTarget = {
   },
 };
 
-export const HTTP2_TARGETS: readonly FuzzTarget[] = [hpack, fields, frames];
+export const HTTP2_TARGETS: readonly FuzzTarget[] = [hpack, FIELDS_TARGET, frames];

@@ -24,10 +24,13 @@ export function joinCookies(list: FieldList, head: Head): void {
     const valueStart = fields[at + 3] as number;
     const valueEnd = fields[at + 4] as number;
     if (fields[at] === FIELD_COOKIE) {
-      if (to < from) {
+      if (to === from) to = start;
+      // An empty crumb would leave a blank at the end.
+      if (valueStart === valueEnd) continue;
+      if (end > value) {
         data[end++] = SEMICOLON;
         data[end++] = SPACE;
-      } else to = start;
+      }
       isSensitive ||= data[valueStart - 1] === TAB;
       end = copy(data, valueStart, valueEnd, data, end);
       continue;

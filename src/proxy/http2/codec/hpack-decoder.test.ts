@@ -188,6 +188,7 @@ const WRONG: Readonly<Record<string, string>> = {
   'padding that is no beginning of the end': '0001618118',
   'the end of the string in a string': '00016184ffffffff',
   'a size update above the limit': '3fe21f',
+  'a size update above 32 bits': '3fffffffff7f',
   'a size update behind a field': '8220',
   'three size updates': '202020',
 };
@@ -211,6 +212,7 @@ describe('what is no block', () => {
 
   it('nothing behind the end is read', () => {
     assert.equal(new HpackDecoder().decode(hex('ff00'), 0, 1, list), COMPRESSION_ERROR);
+    assert.equal(new HpackDecoder().decode(hex('3f00'), 0, 1, list), COMPRESSION_ERROR);
     assert.equal(new HpackDecoder().decode(hex('00016101'), 0, 3, list), COMPRESSION_ERROR);
   });
 });

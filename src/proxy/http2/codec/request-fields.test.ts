@@ -287,6 +287,18 @@ describe('requests that are taken', () => {
     assert.equal(head.keepAlive, true);
   });
 
+  it('nothing is left of the request before', () => {
+    assert.notEqual(read(withPseudo({}, ['a', 'b'], ['connection', 'x'])), 'ok');
+    assert.equal(read(withPseudo({}, ['a', 'b'])), 'ok');
+    assert.equal(
+      read(withPseudo({}, ['host', 'web.shop'], ['cookie', 'a'], ['te', 'trailers'])),
+      'ok',
+    );
+    assert.equal(read(withPseudo({})), 'ok');
+    assert.equal(head.count, 0);
+    assert.equal(head.acceptsTrailers, false);
+  });
+
   it('the * of OPTIONS, other methods, https, and bytes that leave encoded', () => {
     assert.equal(read(withPseudo({ ':method': 'OPTIONS', ':path': '*' })), 'ok');
     assert.equal(head.method, METHOD_OPTIONS);
@@ -416,7 +428,7 @@ describe('requests that are taken', () => {
           ['long', 'z'.repeat(40)],
           ['cookie', 'd'],
         ],
-        '; c; d',
+        'c; d',
       ],
       [
         [
@@ -426,6 +438,14 @@ describe('requests that are taken', () => {
         ],
         `${'e'.repeat(50)}; ${'f'.repeat(50)}`,
       ],
+      [
+        [
+          ['cookie', 'h'],
+          ['cookie', ''],
+        ],
+        'h',
+      ],
+      [times(2, ['cookie', '']), ''],
       [times(300, ['cookie', 'g']), Array<string>(300).fill('g').join('; ')],
     ] as const) {
       const others = fields.filter(([name]) => name !== 'cookie');
