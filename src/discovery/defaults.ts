@@ -107,9 +107,8 @@ function completeRoute(route: Fields, isHttp: boolean): void {
   dropUnknownConditions(policies);
   const backends = listField(route, 'backends').map((each) => asFields(each, 'backends'));
   for (const backend of backends) completeRouteBackend(backend);
-  if (!isHttp && matches.length > 0) throw onlyOfHttp('matches');
-  if (!isHttp && [route, ...backends].some(({ filters }) => filters !== null))
-    throw onlyOfHttp('filters');
+  for (const mirror of listField(route, 'mirrors')) checkMirror(asFields(mirror, 'mirrors'));
+  if (!isHttp) checkPlain(route, backends);
   const source = (route['source'] ??= {});
   textField(asFields(source, 'source'), 'object', '');
   textField(asFields(source, 'source'), 'field', '');
@@ -123,8 +122,22 @@ function completeRouteBackend(backend: Fields): void {
   checkBackendFilters(backend['filters']);
 }
 
-function onlyOfHttp(name: string): MeshError {
-  return new MeshError('invalid_input', `"${name}" are of a port that is not HTTP`);
+/** @throws MeshError when there is something that only a route of HTTP has */
+function checkPlain(route: Fields, backends: readonly Fields[]): void {
+  const hasFilters = [route, ...backends].some(({ filters }) => filters !== null);
+  const lists = ['matches', 'mirrors'].filter((name) => listField(route, name).length > 0);
+  const [name] = hasFilters ? ['filters'] : lists;
+  if (name === undefined) return;
+  throw new MeshError('invalid_input', `"${name}" are of a port that is not HTTP`);
+}
+
+/** A share of another size is as wrong as none: all of it must be there. */
+function checkMirror(mirror: Fields): void {
+  textField(mirror, 'backend');
+  textField(mirror, 'invalid');
+  const denominator = countField(mirror, 'denominator');
+  if (denominator > 0 && countField(mirror, 'numerator') <= denominator) return;
+  throw new MeshError('invalid_input', '"numerator" of "denominator" is not a share');
 }
 
 /** A match that lacks something would take more than was meant: all of it must be there. */

@@ -39,7 +39,7 @@ import {
   type RawPeer,
 } from './stream.fixture.ts';
 import { ObjectTerms } from './object-terms.ts';
-import { needsOf } from './vocabulary.ts';
+import { IGNORABLE, needsOf } from './vocabulary.ts';
 
 type Sent = ReturnType<typeof sent>;
 
@@ -192,6 +192,12 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
       ],
     },
   ],
+  [
+    'routeMirror.compare',
+    withRoute({
+      mirrors: [{ backend: 'x', numerator: 1, denominator: 1, invalid: '', compare: [] }],
+    }),
+  ],
   ['backend.tls', { ...SENT, ports: [{ ...PORT, backend: { ...PORT!.backend, tls: {} } }] }],
   [
     'endpoint.sni',
@@ -278,6 +284,29 @@ test('a rate limit of a route goes only to who knows it, and one that is not use
   const needs = ['route.policies', 'routePolicies.rateLimit'];
   assert.deepEqual(read, { needs, policies: limited });
   assert.deepEqual(readNone, { needs: ['route.policies'], policies: { retry: null } });
+});
+
+const MIRROR = { backend: 'shop/canary:80', numerator: 1, denominator: 8, invalid: '' };
+
+test('mirrors come as they were sent, to every agent; a share that is none is an error', () => {
+  const value = withRoute({ mirrors: [MIRROR, { ...MIRROR, invalid: 'not granted' }] }) as Service;
+  assert.deepEqual(needsOf(value), []);
+  assert.deepEqual(partOf(delta(1, { services: [value] })).services, [value]);
+  assert.ok(IGNORABLE.includes('route.mirrors'));
+  const wrong = [
+    { ...MIRROR, numerator: 9 },
+    { ...MIRROR, numerator: 0, denominator: 0 },
+    { ...MIRROR, numerator: 0.5 },
+    { ...MIRROR, denominator: undefined },
+    { ...MIRROR, backend: undefined },
+    { ...MIRROR, invalid: undefined },
+  ];
+  for (const mirror of wrong) {
+    const services = [withRoute({ mirrors: [mirror] })];
+    assert.throws(() => later({ services }), { code: 'invalid_input' });
+  }
+  const ports = [{ ...PORT, protocol: 'tcp', routes: [{ ...ROUTE, mirrors: [MIRROR] }] }];
+  assert.throws(() => later({ services: [{ ...SENT, ports }] }), /"mirrors".* not HTTP/);
 });
 
 test('a match that lacks a part is an error: without it, the route would take more', () => {

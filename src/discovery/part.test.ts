@@ -123,6 +123,7 @@ test('what an older controller leaves out gets its default', () => {
             matches: [],
             policies: {},
             filters: null,
+            mirrors: [],
           },
         ],
       },

@@ -85,6 +85,9 @@ function addUnknownOfPort(
       TERMS.routeBackend.addUnknown(backend, ignorable, unknown);
       filters.addOfBackend(backend['filters']);
     }
+    for (const mirror of recordsOf(route['mirrors'])) {
+      TERMS.routeMirror.addUnknown(mirror, ignorable, unknown);
+    }
   }
   const { backend } = port;
   if (!isRecord(backend)) return;

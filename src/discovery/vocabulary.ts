@@ -23,6 +23,7 @@ import type {
   PathMatch,
   Route,
   RouteBackend,
+  RouteMirror,
 } from '../model/route.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import { FILTER_TERMS } from './filter-wire.ts';
@@ -63,6 +64,8 @@ const ROUTE: FieldsOf<Route> = {
   // What a filter takes out of a message would be in it; what it redirects would be served.
   filters: { unknown: 'refuse', unused: null },
   backends: 'first',
+  // The same callers get the same answers; who should hear of their requests, too, does not.
+  mirrors: { unknown: 'ignore', unused: [] },
   source: 'first',
 };
 const ROUTE_BACKEND: FieldsOf<RouteBackend> = {
@@ -70,6 +73,12 @@ const ROUTE_BACKEND: FieldsOf<RouteBackend> = {
   weight: 'first',
   invalid: { unknown: 'refuse', unused: '' },
   filters: { unknown: 'refuse', unused: null },
+};
+const ROUTE_MIRROR: FieldsOf<RouteMirror> = {
+  backend: 'first',
+  numerator: 'first',
+  denominator: 'first',
+  invalid: 'first',
 };
 const HTTP_MATCH: FieldsOf<HttpMatch> = {
   path: 'first',
@@ -208,6 +217,7 @@ type ObjectName =
   | 'port'
   | 'route'
   | 'routeBackend'
+  | 'routeMirror'
   | 'routePolicies'
   | 'httpMatch'
   | 'pathMatch'
@@ -221,6 +231,7 @@ const TABLES: Readonly<Record<ObjectName, Table>> = {
   port: PORT,
   route: ROUTE,
   routeBackend: ROUTE_BACKEND,
+  routeMirror: ROUTE_MIRROR,
   routePolicies: ROUTE_POLICIES,
   httpMatch: HTTP_MATCH,
   pathMatch: PATH_MATCH,
@@ -239,6 +250,7 @@ export const TERMS = {
   port: termsOf('port'),
   route: termsOf('route'),
   routeBackend: termsOf('routeBackend'),
+  routeMirror: termsOf('routeMirror'),
   routePolicies: termsOf('routePolicies'),
   httpMatch: termsOf('httpMatch'),
   pathMatch: termsOf('pathMatch'),
@@ -299,6 +311,7 @@ export function needsOf(service: Service): readonly string[] {
       TERMS.route.addNeeds(route, needs);
       TERMS.routePolicies.addNeeds({ rateLimit: null, ...route.policies }, needs);
       for (const backend of route.backends) TERMS.routeBackend.addNeeds(backend, needs);
+      for (const mirror of route.mirrors) TERMS.routeMirror.addNeeds(mirror, needs);
     }
     TERMS.backend.addNeeds(port.backend, needs);
     if (TERMS.endpoint.isFirst) continue;

@@ -11,6 +11,7 @@ export interface Arrived {
   readonly head: Head;
   /** With what its route matched of it, once one took the request. */
   readonly path: PathView;
+  readonly headBytes: number;
   readonly addressHash: number;
   readonly identity: Identity | undefined;
   /** Name of the node whose proxy it reaches, '' when that is not known. */

@@ -16,7 +16,14 @@ import type { Arrived } from './arrived.ts';
 import { explainTarget, type TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
-import type { Explanation, PolicyFacts, RouteFacts, ServiceFacts } from './explanation.ts';
+import type {
+  Explanation,
+  MirrorFacts,
+  PolicyFacts,
+  RouteFacts,
+  ServiceFacts,
+} from './explanation.ts';
+import { mirrorFacts } from './mirrors.ts';
 import { ownPolicyFields, policyFacts } from './policy-fields.ts';
 import { readHead, type ReadHead } from './read-head.ts';
 import { Story } from './story.ts';
@@ -57,12 +64,15 @@ export function explain(input: ExplainInput): Explanation {
   };
 }
 
-type Found = Pick<Explanation, 'service' | 'routes' | 'backends' | 'policies' | 'assumptions'>;
+type Found = Pick<
+  Explanation,
+  'service' | 'routes' | 'backends' | 'mirrors' | 'policies' | 'assumptions'
+>;
 
 function nowhere(story: Story, { text }: Dial): Found {
   story.tell('accept', 'ended', text);
   story.unreachable(text);
-  return { service: null, routes: [], backends: [], policies: [], assumptions: [] };
+  return { service: null, routes: [], backends: [], mirrors: [], policies: [], assumptions: [] };
 }
 
 function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHead): Found {
@@ -72,6 +82,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
     data: input.bytes,
     head: read.head,
     path: new PathView(),
+    headBytes: read.headBytes,
     addressHash: hash32(source),
     identity,
     ownNode: '',
@@ -88,6 +99,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
     service: serviceFacts(port),
     routes: routeFacts(port, route, story.has('route')),
     backends: targets.map(({ facts }) => facts),
+    mirrors: route === undefined ? [] : mirrorsOf(story, port, route, arrived),
     policies: policiesOf(port.service, targets),
     assumptions: assumptionsOf(mesh.knowledge, port, targets),
   };
@@ -221,6 +233,17 @@ function tellRedirect(
   const { status, extra } = redirect;
   story.tell('route', 'ended', `route "${name}" takes the request and redirects it`);
   story.redirect({ status, location, added: extra.list });
+}
+
+function mirrorsOf(
+  story: Story,
+  port: PortState,
+  route: RouteState,
+  arrived: Arrived,
+): readonly MirrorFacts[] {
+  const mirrors = port.port.routes[port.routes.indexOf(route)]?.mirrors ?? [];
+  const forwarded = story.outcomes().some(({ kind }) => kind === 'forwarded');
+  return mirrorFacts(port.service, route, mirrors, { arrived, forwarded });
 }
 
 function serviceFacts({ service, port }: PortState): ServiceFacts {

@@ -184,6 +184,17 @@ export interface BackendFacts {
   readonly retries: RetryFacts | null;
 }
 
+export interface MirrorFacts {
+  /** `namespace/name:port`. */
+  readonly backend: string;
+  /** `namespace/name` of the Service that it belongs to; '' when there is none, or it may not be used. */
+  readonly service: string;
+  /** Share of such requests, of those that go on, that are copied there: 0 to 1. */
+  readonly share: number;
+  /** Whether it gets a copy, and why not, as a sentence without its subject. */
+  readonly text: string;
+}
+
 export interface PolicyFacts {
   /** `namespace/name`. */
   readonly service: string;
@@ -215,6 +226,8 @@ export interface Explanation {
   /** All routes of the port, in order. */
   readonly routes: readonly RouteFacts[];
   readonly backends: readonly BackendFacts[];
+  /** Of the route that takes the request. */
+  readonly mirrors: readonly MirrorFacts[];
   /** Of the Service that was called, then of those whose backends take a part. */
   readonly policies: readonly PolicyFacts[];
   /** Assumptions about what is not known, as sentences. */

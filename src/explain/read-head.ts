@@ -10,6 +10,8 @@ import { bytes, count } from './words.ts';
 export interface ReadHead {
   /** Trust it only where `failure` is ''. */
   readonly head: Head;
+  /** Length of a head that is valid. */
+  readonly headBytes: number;
   readonly failure: FailureReason | '';
   readonly method: string;
   /** As it is sent on; '' in a head that is not valid, as `host`. */
@@ -25,7 +27,7 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
   const text = (from: number, to: number): string => data.toString('latin1', from, to);
   const space = data.indexOf(' ');
   const method = text(0, space < 0 ? data.length : space);
-  const bad = { head, method, target: '', host: '' };
+  const bad = { head, headBytes: 0, method, target: '', host: '' };
   if (end === INCOMPLETE) {
     const why = 'the head is not complete, and the proxy waits for the rest';
     return { ...bad, failure: 'request_timeout_head', text: why };
@@ -39,6 +41,7 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
   const encoded = head.targetRaw === 0 ? '' : `, target sent on as "${target}"`;
   return {
     head,
+    headBytes: end,
     failure: '',
     method: text(head.methodStart, head.methodEnd),
     target,

@@ -130,6 +130,7 @@ function detailLines(name: PhaseName, explanation: Explanation, paint: Paint): r
   return [
     ...changes,
     ...not.map(({ condition, reason }) => `${INDENT}no other try on ${condition}: ${reason}`),
+    ...explanation.mirrors.map(({ backend, text }) => `${INDENT}mirror ${backend} ${text}`),
   ];
 }
 

@@ -31,6 +31,7 @@ export const FORWARDING_NAMES = [
   'fastly-client-ip',
   'forwarded-for',
   'front-end-https',
+  'maesh-mirror',
   'proxy',
   'proxy-client-ip',
   'true-client-ip',

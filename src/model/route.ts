@@ -19,7 +19,19 @@ export interface RouteBackend {
   readonly filters: BackendFilters | null;
 }
 
-interface RouteOf<Match, Own, Filters> {
+/** Who gets a share of the requests of a route, too. Its answers are dropped. */
+export interface RouteMirror {
+  /** Id of a backend, of this Service or of another one. */
+  readonly backend: string;
+  /** So many of `denominator` requests. */
+  readonly numerator: number;
+  /** Not below `numerator`, and not 0. */
+  readonly denominator: number;
+  /** Why the route may not lead there, as a sentence; '' when it may. Then nothing is copied there. */
+  readonly invalid: string;
+}
+
+interface RouteOf<Match, Own, Filters, Mirror> {
   /** Of one port, each has a name of its own. */
   readonly name: string;
   /** Any of them takes a request or connection; without one, the route takes them all. */
@@ -29,6 +41,8 @@ interface RouteOf<Match, Own, Filters> {
   /** Null for none. */
   readonly filters: Filters | null;
   readonly backends: readonly RouteBackend[];
+  /** Chance decides for each of them by itself. */
+  readonly mirrors: readonly Mirror[];
   readonly source: Source;
 }
 
@@ -64,18 +78,26 @@ export type RoutePolicies = Pick<Policies, 'retry' | 'timeouts' | 'affinity'>;
 export type OwnPolicies = RoutePolicies & Pick<Policies, 'rateLimit'>;
 
 /** The first route of a port that takes a request has it; what none takes gets 404 (`no_route`). */
-export type HttpRoute = RouteOf<HttpMatch, Partial<OwnPolicies>, RouteFilters>;
+export type HttpRoute = RouteOf<HttpMatch, Partial<OwnPolicies>, RouteFilters, RouteMirror>;
 
 /** Takes every connection. */
-export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>, never>;
+export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>, never, never>;
 
 /** Takes every datagram. */
-export type UdpRoute = RouteOf<never, Readonly<Record<string, never>>, never>;
+export type UdpRoute = RouteOf<never, Readonly<Record<string, never>>, never, never>;
 
 export type Route = HttpRoute | TcpRoute | UdpRoute;
 
 /** The route that takes everything to one backend, as every protocol has it. */
 export function onlyRoute(backend: string, source: Source): HttpRoute & TcpRoute & UdpRoute {
   const backends = [{ backend, weight: 1, invalid: '', filters: null }];
-  return { name: 'default', backends, source, matches: [], policies: {}, filters: null };
+  return {
+    name: 'default',
+    backends,
+    source,
+    matches: [],
+    policies: {},
+    filters: null,
+    mirrors: [],
+  };
 }

@@ -100,12 +100,13 @@ function withRoutes(service: Service): Service {
   ];
   const ports = service.ports.map((port) => {
     const route = onlyRoute(port.backend.id, { object: `Service ${service.key}`, field: '' });
+    const mirrors = [{ backend: 'shop/b:80', numerator: 1, denominator: 2, invalid: '' }];
     const rewrites = [null, { host: 'a', path: null }, { host: '', path: FULL }];
     const backends = route.backends.flatMap((each) =>
       rewrites.map((rewrite) => ({ ...each, filters: { ...FILTERS, rewrite } })),
     );
     const routes = [
-      ...policies.map((own) => ({ ...route, matches, policies: own })),
+      ...policies.map((own) => ({ ...route, matches, policies: own, mirrors })),
       ...rewrites.map((rewrite) => {
         return { ...route, backends, filters: { ...FILTERS, rewrite, redirect: null } };
       }),

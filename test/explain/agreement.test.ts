@@ -131,7 +131,7 @@ describe('explain and the mesh', () => {
     ];
     referred.push('Backend', 'Breaker', 'Endpoint', 'Retries', 'NoRetry', 'RetryCondition');
     referred.push('Policies', 'PolicyField', 'Forwarded', 'Answered', 'Unreachable', 'Explanation');
-    referred.push('Redirected', 'Changes', 'Field');
+    referred.push('Redirected', 'Changes', 'Field', 'Mirror');
     assert.deepEqual(
       referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),
       [],

@@ -71,6 +71,19 @@ export function compileFilters(
   return request === null && response === null ? null : { request, response };
 }
 
+/** By this field the endpoint of a mirror tells a copy. Filters of manifests may not change it. */
+const COPY_FIELD = 'maesh-mirror';
+
+/** For copies: what the route changes, and a field with the name of the Service that was called. @throws RangeError as above */
+export function compileCopyFilter(ofRoute: RouteFilters | null, service: string): RequestFilter {
+  if (ofRoute !== null) refuse(backendFiltersProblem(ofRoute));
+  const { request = [], rewrite = null } = ofRoute ?? {};
+  const path = rewrite === null ? null : rewrite.path;
+  const changer = path === null ? null : new PathChanger(path);
+  const named: FieldChange = { action: 'set', name: COPY_FIELD, value: service };
+  return new RequestFilter(rewrite?.host ?? '', changer, new FieldChanges([...request, named]));
+}
+
 /** Null without a redirect. @throws RangeError as above */
 export function compileRedirect(filters: RouteFilters | null): Redirector | null {
   if (filters === null || filters.redirect === null) return null;

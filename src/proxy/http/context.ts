@@ -9,6 +9,7 @@ import { listenersMax } from '../table/listener-share.ts';
 import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
+import { Mirrors } from './mirrors.ts';
 import type { Connector } from './stream.ts';
 import {
   FIELD_LINES_BYTES_MAX,
@@ -60,6 +61,7 @@ export class ThreadContext extends NetContext {
   readonly responseHead: Head;
   /** Opens streams to endpoints. */
   readonly connector: Connector;
+  readonly mirrors: Mirrors;
   /** Null while the access log is off. */
   accessLog: AccessWriter | null = null;
   /** Listening sockets that this thread may have. */
@@ -75,6 +77,7 @@ export class ThreadContext extends NetContext {
     this.rules = new BrokenRules(options.clock);
     this.date = new DateLine(options.clock);
     this.connector = options.connector(this);
+    this.mirrors = new Mirrors(this);
     this.requestHead = new Head(headFieldsMax);
     this.responseHead = new Head(headFieldsMax);
   }

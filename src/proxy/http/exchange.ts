@@ -94,9 +94,11 @@ export class Exchange implements EndpointUser, Expiring {
     const verdict = admit(port, data, head, source, now, this.#context);
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);
-    const { redirect } = verdict.route as RouteState;
+    const { redirect, mirrors } = verdict.route as RouteState;
     if (redirect !== null) return this.#redirect(redirect, data, head);
     this.#course.take(verdict, this.#context.path.matched);
+    if (mirrors !== null)
+      this.replay.copies = this.#context.mirrors.draw(mirrors, head, this.#caller);
     const { rules, policies } = this.#course;
     this.replay.bodyMax = rules.retry?.bodyBytes ?? 0;
     this.#deadline.setRequest(now, rules.timeouts);

@@ -37,7 +37,7 @@ export class PickFacts implements PickRequest {
   /** Reads the affinity cookie, where the route wants it, and the hash key, where the backend does. */
   // oxlint-disable-next-line max-params -- once per request, without an object
   read(
-    { affinity }: RoutePolicies,
+    { affinity }: Pick<RoutePolicies, 'affinity'>,
     { balance }: Policies,
     data: Buffer,
     head: Head,

@@ -5,9 +5,16 @@
 
 import type { NetContext } from '../net/context.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
+import { SLAB_BYTES } from '../net/socket.ts';
 import type { KeptHead } from './access.ts';
 import type { Head } from '../head/head.ts';
 import type { EndpointStream } from './stream.ts';
+
+/** Who gets copies of a request that is kept whole. */
+export interface CopyTaker {
+  /** Once per request: it came whole, or is not kept. The request itself is out by then, or on its way. */
+  take(replay: Replay): void;
+}
 
 export class Replay implements KeptHead {
   /** The head, then the body. Empty between requests. */
@@ -31,6 +38,8 @@ export class Replay implements KeptHead {
   isWhole = false;
   /** Body bytes that may be kept beyond what fits beside the head. */
   bodyMax = 0;
+  /** Null for most. */
+  copies: CopyTaker | null = null;
   /** How far of the buffer was sent in the present try. */
   #sent = 0;
   #trailers: Buffer | null = null;
@@ -92,7 +101,16 @@ export class Replay implements KeptHead {
   send(stream: EndpointStream): boolean {
     this.#sendKept(stream);
     if (this.done) stream.sendEnd(this.#trailers);
-    return stream.flush();
+    const more = stream.flush();
+    if (this.copies !== null) this.#giveCopies();
+    return more;
+  }
+
+  /** Sends all of it in one go. */
+  copyTo(stream: EndpointStream): void {
+    if (this.end > this.headBytes) stream.sendBody(this.buffer, this.headBytes, this.end);
+    stream.sendEnd(this.#trailers);
+    stream.flush();
   }
 
   /** The next try sends everything again. */
@@ -103,7 +121,15 @@ export class Replay implements KeptHead {
   release(): void {
     this.#context.giveSlab(this.buffer);
     this.buffer = NOTHING;
+    this.copies = null;
     this.#trailers = null;
+  }
+
+  #giveCopies(): void {
+    const { copies } = this;
+    if (copies === null || !(this.done || !this.isWhole)) return;
+    this.copies = null;
+    copies.take(this);
   }
 
   #sendKept(stream: EndpointStream): void {
@@ -117,12 +143,18 @@ export class Replay implements KeptHead {
     const needed = this.end + more;
     if (needed <= this.buffer.length) return true;
     if (needed - this.headBytes > this.bodyMax) return false;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
+    const most = this.headBytes + this.bodyMax;
+    const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(needed, this.buffer.length * 2)));
     copyWhole(this.buffer, 0, this.end, larger, 0);
     this.#context.giveSlab(this.buffer);
     this.buffer = larger;
     return true;
   }
+}
+
+/** Whether a request with so long a body is kept whole; `bodyMax` as that of `Replay`. */
+export function isKept(headBytes: number, bodyBytes: number, bodyMax: number): boolean {
+  return headBytes + bodyBytes <= Math.max(SLAB_BYTES, headBytes) || bodyBytes <= bodyMax;
 }
 
 const NOTHING = Buffer.alloc(0);

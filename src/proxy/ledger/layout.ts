@@ -52,6 +52,25 @@ export const ROUTE_WORD = { bucketLock: 0 } as const;
 /** As in SERVICE_FLOAT. */
 export const ROUTE_FLOAT = { bucketFullNs: 0 } as const;
 
+/** What became of the copy of a request that was meant for a mirror. */
+export const MIRROR_RESULTS = [
+  /** The head of an answer came. */
+  'answered',
+  /** It could not be sent whole, or no whole answer came. */
+  'failed',
+  'timed_out',
+  /** None that may take it, or the mirror may not be used. */
+  'no_endpoint',
+  'breaker_open',
+  /** Longer than what is kept of a request, or than the Service of the mirror takes. */
+  'too_large',
+  /** Too many copies are on their way already, or too much of them. */
+  'over_limit',
+  /** The thread ended. */
+  'cut',
+] as const;
+export type MirrorResult = (typeof MIRROR_RESULTS)[number];
+
 export const SERVICE_OWN = {
   /** Six counters: responses by first digit of the status; 0 counts requests that ended without a response. */
   requests: 0,
@@ -67,9 +86,11 @@ export const SERVICE_OWN = {
   inFlight: 14,
   /** Requests that a route redirected. */
   redirects: 15,
+  /** One counter per entry of MIRROR_RESULTS: copies of requests to this Service. */
+  mirrored: 16,
   /** One counter per entry of FAILURE_REASONS. */
-  failures: 16,
-  buckets: 16 + 48,
+  failures: 24,
+  buckets: 24 + 48,
 } as const;
 
 export const ENDPOINT_WORD = {
@@ -148,6 +169,10 @@ export const SLOT_KINDS = Object.keys(SHAPES) as readonly SlotKind[];
 
 /** Index of the network-error counter in a status slot's own cells. */
 export const STATUS_NETWORK_ERRORS = STATUS_COUNT;
+
+if (MIRROR_RESULTS.length > SERVICE_OWN.failures - SERVICE_OWN.mirrored) {
+  throw new RangeError('more results of mirrors than counters: widen SERVICE_OWN.mirrored');
+}
 
 if (FAILURE_REASONS.length > SERVICE_OWN.buckets - SERVICE_OWN.failures) {
   throw new RangeError('more failure reasons than counters: widen SERVICE_OWN.failures');

@@ -250,3 +250,26 @@ test('what callers leave behind counts until it was taken, and makes room before
   assert.equal(room.count('memory', 'leaving'), 1);
   assert(guests.every(({ gone }) => !gone));
 });
+
+test('copies leave the last quarter of the descriptors to callers, and stand for no caller', () => {
+  const { room } = roomWith({ descriptors: 1_000 });
+  assert.ok(room.admitsCopy());
+  const callers = fill(room, 'a', 100);
+  // Their connections stand: nothing is owed to them.
+  room.endpointConnections = 100;
+  assert.ok(come(room, 'a', 's/a', 600));
+  assert.ok(room.admitsCopy());
+  // 100 connections to endpoints are enough for 101 callers, and 50 are not; the others carry copies.
+  room.endpointConnections = 200;
+  room.copies = 100;
+  assert.ok(room.admits('a', 's/a', 1_000 - DESCRIPTORS_KEPT - 3));
+  room.copies = 150;
+  assert.ok(!room.admits('a', 's/a', 1_000 - DESCRIPTORS_KEPT - 3));
+  assert.ok(!room.admitsCopy());
+  room.copies = 0;
+  assert.ok(come(room, 'a', 's/a', 760));
+  assert.ok(!room.admitsCopy(), 'too many are in use');
+  assert.ok(come(room, 'a', 's/a', 100));
+  assert.ok(room.admitsCopy());
+  assert.ok(callers.every(({ gone }) => !gone));
+});

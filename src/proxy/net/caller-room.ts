@@ -96,6 +96,10 @@ export class CallerRoom implements Expiring {
   onEvent: ((event: RoomEvent) => void) | undefined;
   /** Connections to endpoints of this thread, idle ones too. */
   endpointConnections = 0;
+  /** Of these, the ones that carry copies for mirrors: no caller will use them soon. */
+  copies = 0;
+  /** Of the last new caller: about so many descriptors are in use. */
+  #lastDescriptor = 0;
   readonly #limits: RoomLimits;
   readonly #wheel: DeadlineWheel;
   readonly #guard: Guard;
@@ -249,13 +253,25 @@ export class CallerRoom implements Expiring {
     }
   }
 
+  /** Whether a copy may have a connection: the last quarter of the descriptors is for callers. */
+  admitsCopy(): boolean {
+    const { descriptors } = this.#limits;
+    return (this.#lastDescriptor + this.#owed(0) + this.copies) * 4 < descriptors * 3;
+  }
+
+  /** Descriptors that `more` callers than there are may come to need. */
+  #owed(more: number): number {
+    const theirs = this.endpointConnections - this.copies;
+    // Each caller may want a connection to an endpoint at any time, on the other threads too.
+    return Math.max(this.#size + more - theirs, 0) * this.#limits.threads;
+  }
+
   #scarce(descriptor: number): Scarce | '' {
-    const { connections, bytes, descriptors, threads } = this.#limits;
+    const { connections, bytes, descriptors } = this.#limits;
+    this.#lastDescriptor = descriptor;
     if (this.#size >= connections) return 'connections';
     if (this.#bytes + CONNECTION_BYTES > bytes) return 'memory';
-    // Each caller may want a connection to an endpoint at any time, on the other threads too.
-    const owed = Math.max(this.#size + 1 - this.endpointConnections, 0) * threads;
-    return descriptor + owed + DESCRIPTORS_KEPT >= descriptors ? 'descriptors' : '';
+    return descriptor + this.#owed(1) + DESCRIPTORS_KEPT >= descriptors ? 'descriptors' : '';
   }
 
   #makeRoom(scarce: Scarce, address: string, service: string): boolean {

@@ -88,6 +88,12 @@ export class NetContext {
     return more;
   }
 
+  /** Memory that so many bytes keep while they wait in a socket. */
+  pinnedBy(bytes: number): number {
+    if (this.sockets.copies || bytes < COPY_BYTES_MAX) return bytes;
+    return Math.ceil(bytes / READ_BYTES) * this.#outBytes;
+  }
+
   /** A buffer of SLAB_BYTES that nobody else writes to until `giveSlab`. */
   takeSlab(): Buffer {
     return this.#slabs.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);

@@ -5,7 +5,13 @@ import type { Random } from '../../base/random.ts';
 import type { HttpRoute, RoutePolicies } from '../../model/route.ts';
 import { carriageOf, isCarried, type Service, type ServicePort } from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
-import { compileFilters, compileRedirect, type TargetFilters } from '../head/filter.ts';
+import {
+  compileCopyFilter,
+  compileFilters,
+  compileRedirect,
+  type RequestFilter,
+  type TargetFilters,
+} from '../head/filter.ts';
 import { Matcher } from '../head/match.ts';
 import type { Redirector } from '../head/redirector.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
@@ -28,6 +34,8 @@ export class ServiceState {
   sources: SourceTable | null = null;
   /** Null until it first had nearly as many requests in flight as it may. */
   crowd: CrowdCount | null = null;
+  /** Copies of its requests for mirrors, of this thread, on their way. */
+  copies = 0;
   #sourceMemory: SharedArrayBuffer | null = null;
 
   constructor(service: Service, cells: Cells) {
@@ -57,6 +65,16 @@ export interface Target {
   service: ServiceState | null;
 }
 
+/** Who gets a share of the requests of a route, too. */
+export interface MirrorState {
+  /** Null where it may not be used. */
+  readonly target: Target | null;
+  /** 0 to 1. */
+  readonly share: number;
+  /** What is changed of a copy. */
+  readonly filter: RequestFilter;
+}
+
 export interface RouteState {
   readonly name: string;
   /** Any of them takes a request; without one, the route takes them all. */
@@ -72,6 +90,8 @@ export interface RouteState {
   readonly filters: readonly (TargetFilters | null)[];
   readonly weights: readonly number[];
   readonly totalWeight: number;
+  /** Null without one. */
+  readonly mirrors: readonly MirrorState[] | null;
 }
 
 /** One port of one Service: what a listener serves. */
@@ -257,7 +277,8 @@ export class Table {
     return port.routes.map((each, i) => this.#route(each, placed[i] ?? null, service.service));
   }
 
-  #route(route: HttpRoute, placed: PlacedRoute | null, { policies }: Service): RouteState {
+  #route(route: HttpRoute, placed: PlacedRoute | null, service: Service): RouteState {
+    const { policies } = service;
     const weights = route.backends.map(({ weight }) => weight);
     return {
       name: route.name,
@@ -271,6 +292,7 @@ export class Table {
       ),
       weights,
       totalWeight: weights.reduce((sum, weight) => sum + weight, 0),
+      mirrors: this.#mirrors(route, service),
     };
   }
 
@@ -279,6 +301,19 @@ export class Table {
     if (rateLimit === null || placed === null) return null;
     const { slot, callers } = placed;
     return new RateLimiter(rateLimit, bucketOfRoute(this.#view.cells('route', slot)), callers);
+  }
+
+  #mirrors(
+    { mirrors, filters }: HttpRoute,
+    { name, namespace }: Service,
+  ): readonly MirrorState[] | null {
+    if (mirrors.length === 0) return null;
+    const filter = compileCopyFilter(filters, `${name}.${namespace}`);
+    return mirrors.map(({ backend, numerator, denominator, invalid }) => ({
+      target: invalid === '' ? this.#target(backend) : null,
+      share: numerator / denominator,
+      filter,
+    }));
   }
 
   #target(id: string): Target {
@@ -299,7 +334,7 @@ function listenerId(service: Service, port: ServicePort): string {
 
 /** Backends that its routes lead to beside its own, each as often as they do. */
 function othersOf({ port }: PortState): readonly string[] {
-  const all = port.routes.flatMap(({ backends }) => backends);
+  const all = port.routes.flatMap(({ backends, mirrors }) => [...backends, ...mirrors]);
   return all
     .filter(({ backend, invalid }) => invalid === '' && backend !== port.backend.id)
     .map(({ backend }) => backend);

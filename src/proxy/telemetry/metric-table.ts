@@ -4,6 +4,7 @@ import {
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
   ENDPOINT_WORD,
+  MIRROR_RESULTS,
   SERVICE_BUCKETS,
   SERVICE_OWN,
   SERVICE_WORD,
@@ -49,6 +50,12 @@ const SERVICE_METRICS: readonly Shape[] = [
     labels: ['reason'],
     help: 'Requests that the proxy itself ended, by reason (docs/errors.md); "rate_limited" and "route_rate_limited" count rate-limited requests.',
     reading: { kind: 'failures', cell: SERVICE_OWN.failures },
+  },
+  {
+    name: 'maesh_mirrored_requests_total',
+    labels: ['result'],
+    help: 'Copies of requests to the Service for the mirrors of its routes, sent or not, by result (docs/decisions/routes.md).',
+    reading: { kind: 'counted', cell: SERVICE_OWN.mirrored, names: MIRROR_RESULTS },
   },
   {
     name: 'maesh_redirects_total',

@@ -14,6 +14,8 @@ export type Reading =
   | { readonly kind: 'failures'; readonly cell: number }
   /** Own cells, one per entry of `names`. */
   | { readonly kind: 'named'; readonly cell: number; readonly names: readonly string[] }
+  /** As `named`; what never happened is left out. */
+  | { readonly kind: 'counted'; readonly cell: number; readonly names: readonly string[] }
   | {
       readonly kind: 'histogram';
       readonly cell: number;

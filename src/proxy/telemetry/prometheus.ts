@@ -87,6 +87,8 @@ function slotText(metric: Metric, scope: SlotScope, source: MetricsSource): (row
       return cellsText(metric, reading.cell, CODE_CLASSES, { scope, source, keepZero: true });
     case 'named':
       return cellsText(metric, reading.cell, reading.names, { scope, source, keepZero: true });
+    case 'counted':
+      return cellsText(metric, reading.cell, reading.names, { scope, source, keepZero: false });
     case 'failures':
       return cellsText(metric, reading.cell, FAILURE_REASONS, { scope, source, keepZero: false });
     case 'state':

@@ -127,6 +127,7 @@ export class ProxyServer {
     });
     const cut = this.context.callerConnections;
     for (const listener of this.#leaving) listener.abort();
+    this.context.mirrors.cut();
     return cut;
   }
 

@@ -233,6 +233,31 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/policy/outlier-watch.ts VISITS_MAX',
     ],
     [
+      'Copies of requests for mirrors on their way',
+      'Requests beyond it are not copied, and counted as `over_limit`',
+      'proxy/http/mirrors.ts MIRRORS_MAX',
+    ],
+    [
+      'Copies of requests to one Service on their way',
+      'The same',
+      'proxy/http/mirrors.ts SERVICE_MIRRORS_MAX',
+    ],
+    [
+      'Memory of copies that the endpoints of mirrors have not taken',
+      'The same',
+      'proxy/http/mirrors.ts MIRROR_BYTES_MAX',
+    ],
+    [
+      'Time for a copy, from when it is sent to the end of its answer',
+      'It is given up as `timed_out`; an answer that had begun is not read on',
+      'proxy/http/mirror.ts MIRROR_MS',
+    ],
+    [
+      'Bytes of an answer to a copy',
+      'The connection is closed instead of kept. The copy counts as `answered`',
+      'proxy/http/mirror.ts ANSWER_BYTES_MAX',
+    ],
+    [
       'Time to compile the request path before ready',
       'The process becomes ready without the rest of it',
       'proxy/thread/warm-up.ts TIME_MAX_MS',

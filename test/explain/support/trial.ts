@@ -8,7 +8,7 @@ import { dial } from '../../../src/explain/dial.ts';
 import { explain, type ExplainInput } from '../../../src/explain/explain.ts';
 import type { BackendFacts, ChangeFacts, Explanation } from '../../../src/explain/explanation.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../../src/model/defaults.ts';
-import type { HttpMatch, HttpRoute } from '../../../src/model/route.ts';
+import type { HttpMatch, HttpRoute, RouteMirror } from '../../../src/model/route.ts';
 import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
 import { disagreement, firstTried, type Seen } from './agreement.ts';
 import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
@@ -273,7 +273,7 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
         : {
             ...each,
             routes: [
-              { ...first, ...own(dice), name: 'split', backends },
+              { ...first, ...own(dice), name: 'split', backends, mirrors: lostMirrors(dice) },
               ...dice.some([first], 0.8),
             ],
           };
@@ -284,6 +284,12 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
     }));
     return { ...delta, services };
   };
+}
+
+/** They lead nowhere: copies that arrive somewhere could not be told from the requests that they copy. */
+function lostMirrors(dice: Dice): readonly RouteMirror[] {
+  const mirror = { backend: 'gone/gone:80', numerator: 1, denominator: 2, invalid: '' };
+  return dice.chance(0.2) ? [mirror, { ...mirror, invalid: 'it may not be used' }] : [];
 }
 
 /** Matches, policies and filters of a route; most have none. */
