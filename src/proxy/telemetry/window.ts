@@ -92,7 +92,11 @@ export class Window {
     if (watched === undefined) {
       // A slot that came since the last sample started from nothing; of any other one the past is not known.
       const isNew = this.#wasAll && !Number.isNaN(frame.startMs);
-      watched = { last: isNew ? null : now.slice(), sinceMs: isNew ? frame.startMs : frame.endMs };
+      const isZero = now.every((cell) => cell === 0);
+      watched = {
+        last: isNew || isZero ? null : now.slice(),
+        sinceMs: isNew ? frame.startMs : frame.endMs,
+      };
       this.#watched.set(key, watched);
     }
     const growth = this.#growth(watched.last);
