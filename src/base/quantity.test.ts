@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { printDuration, printSize, readDuration, readRatio, readSize } from './quantity.ts';
+import {
+  groupDigits,
+  printDuration,
+  printSize,
+  readDuration,
+  readRatio,
+  readSize,
+} from './quantity.ts';
 
 test('what printDuration() and printSize() write is read as the same value', () => {
   fc.assert(
@@ -26,4 +33,11 @@ test('each notation of a size, a time and a share is read, and nothing else', ()
   }
   for (const text of ['0.2', '.2', '20%']) assert.equal(readRatio(text), 0.2);
   for (const text of ['', '.', '%', '1e-3', '2.']) assert.equal(readRatio(text), null, text);
+});
+
+test('groupDigits() writes whole numbers as the runtime does', () => {
+  for (const value of [0, 7, 999, 1_000, 65_535, 123_456, 1_000_000, 1_234_567_890]) {
+    assert.equal(groupDigits(value), value.toLocaleString('en-US'));
+    assert.equal(groupDigits(-value || 0), (-value || 0).toLocaleString('en-US'));
+  }
 });

@@ -5,7 +5,7 @@ import { isIP, isIPv4 } from 'node:net';
 
 import type { ListenAddress } from '../base/wildcard.ts';
 import { MeshError } from '../base/error.ts';
-import { printSize, readDuration, readRatio, readSize } from '../base/quantity.ts';
+import { groupDigits, printSize, readDuration, readRatio, readSize } from '../base/quantity.ts';
 import { parseCidr } from '../compile/address/cidr.ts';
 
 /** What a text means, or what to write instead (continues "Cannot use …:"). */
@@ -61,7 +61,7 @@ export function oneOf<T extends string>(...names: readonly [T, T, ...T[]]): Valu
 }
 
 export function integer(min: number, max: number): ValueKind<number> {
-  const range = `${count(min)} to ${count(max)}`;
+  const range = `${groupDigits(min)} to ${groupDigits(max)}`;
   return {
     placeholder: 'N',
     allowed: range,
@@ -305,7 +305,3 @@ export const DOMAIN: ValueKind<string> = {
     );
   },
 };
-
-function count(value: number): string {
-  return value.toLocaleString('en-US');
-}

@@ -3,6 +3,7 @@
 import { isIPv4 } from 'node:net';
 
 import {
+  groupDigits,
   printDuration,
   printSize,
   readDuration,
@@ -37,13 +38,9 @@ function bounded(value: number, min: number, max: number): Read<number> {
   return value >= min && value <= max ? good(value) : bad('is out of range');
 }
 
-function grouped(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
 export function wholeNumber(min: number, max: number): ValueType<number> {
   return {
-    name: `a whole number from ${grouped(min)} to ${grouped(max)}`,
+    name: `a whole number from ${groupDigits(min)} to ${groupDigits(max)}`,
     read: (text) =>
       /^-?\d{1,15}$/.test(text) ? bounded(Number(text), min, max) : bad('is not a whole number'),
     print: String,
