@@ -40,5 +40,5 @@ ENV MALLOC_ARENA_MAX=1 \
     PATH=/usr/bin
 USER 65532:65532
 EXPOSE 9443/tcp 9000/tcp 5353/udp 5353/tcp
-ENTRYPOINT ["/usr/bin/node", "--max-inlined-bytecode-size-cumulative=2000", "--v8-pool-size=4", "--max-semi-space-size=2", "--optimize-for-size", "--single-threaded-gc", "--no-warnings", "--disable-sigusr1", "--no-inspect", "--no-inspect-brk", "--no-inspect-wait", "/opt/maesh/dist/cli/main.js"]
+ENTRYPOINT ["/usr/bin/node", "--max-inlined-bytecode-size-cumulative=2000", "--v8-pool-size=4", "--max-semi-space-size=2", "--optimize-for-size", "--single-threaded-gc", "--expose-gc", "--no-warnings", "--disable-sigusr1", "--no-inspect", "--no-inspect-brk", "--no-inspect-wait", "/opt/maesh/dist/cli/main.js"]
 CMD ["--help"]

@@ -3,7 +3,7 @@
 import { Admin } from './admin.ts';
 import { Agent } from './agent.ts';
 import { TroubleWatch } from './trouble-watch.ts';
-import { type Clock, delay, systemClock } from '../../base/clock.ts';
+import { type Clock, delay, systemClock, type Timer } from '../../base/clock.ts';
 import { claim } from '../../base/claim.ts';
 import {
   type CommandIo,
@@ -15,16 +15,13 @@ import {
 } from '../../base/command.ts';
 import { MeshError } from '../../base/error.ts';
 import { Guard } from '../../base/guard.ts';
-import { memoryTrimmer } from '../../base/libc.ts';
 import type { Log } from '../../base/log.ts';
+import { keepMemoryLow } from '../../base/memory.ts';
 import { yieldCompilers, yieldMain } from '../../base/priority.ts';
 import { Supervisor } from '../../base/supervisor.ts';
 import { listenable } from '../../base/wildcard.ts';
 import { AgentFeed } from './agent-feed.ts';
 import type { NodeSettings } from './settings.ts';
-
-/** It takes about a millisecond, in which no thread can allocate. */
-const TRIM_MS = 10_000;
 
 /** Resolves with the exit code: 0 after an orderly end. */
 export async function runAgent(
@@ -67,6 +64,7 @@ export async function runAgent(
     discovery: async () => feed.restart(),
   };
   const supervisor = new Supervisor({ clock, log, guard, parts, giveUp });
+  let trimming = null as Timer | null;
   io.onSignal('SIGHUP', () => agent.threads.reopenLogs());
   try {
     await claimNode(settings);
@@ -80,11 +78,11 @@ export async function runAgent(
       await agent.answerNames();
       if (agent.dnsAddress !== null) log.info('Answering names', { ...agent.dnsAddress });
       supervisor.start();
+      trimming = keepMemoryLow(clock);
     });
-    const trimming = clock.every(TRIM_MS, memoryTrimmer());
     await Promise.race([end, answering.then(() => end)]);
     await drain({ settings, agent, feed, clock, log });
-    trimming.cancel();
+    trimming?.cancel();
     troubles.stop();
     await admin.stop();
     supervisor.stop();

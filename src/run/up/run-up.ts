@@ -3,21 +3,18 @@
 import { Agent } from '../agent/agent.ts';
 import { Admin } from '../agent/admin.ts';
 import type { UpSettings } from './settings.ts';
-import { type Clock, systemClock } from '../../base/clock.ts';
+import { systemClock } from '../../base/clock.ts';
 import { claim } from '../../base/claim.ts';
 import { type CommandIo, commandLog, failCommand, FAILURE_EXIT_CODE } from '../../base/command.ts';
 import { MeshError } from '../../base/error.ts';
 import { Guard } from '../../base/guard.ts';
-import { memoryTrimmer } from '../../base/libc.ts';
+import { keepMemoryLow } from '../../base/memory.ts';
 import { yieldCompilers, yieldMain } from '../../base/priority.ts';
 import { Supervisor } from '../../base/supervisor.ts';
 import type { Problem } from '../../model/service.ts';
 import { Manifests } from './manifests.ts';
 import { ProblemLog } from '../../admin/problem-log.ts';
 import { welcome } from './welcome.ts';
-
-/** It takes about a millisecond, in which no thread can allocate. */
-const TRIM_MS = 10_000;
 
 /** Resolves with the exit code: 0 after an orderly end. `command` is how this program is called. */
 export async function runUp(settings: UpSettings, io: CommandIo, command: string) {
@@ -71,7 +68,7 @@ export async function runUp(settings: UpSettings, io: CommandIo, command: string
     await Promise.race([agent.served(manifests.snapshot().version), end]);
     yieldMain();
     supervisor.start();
-    trimMemory(clock);
+    keepMemoryLow(clock);
     if (!ending.signal.aborted) {
       const about = { command, settings, admin: adminAddress, readyMs: clock.nowMs() - startedMs };
       io.out(welcome({ ...about, ...served(agent, manifests) }));
@@ -99,13 +96,6 @@ async function claimRange({ serviceCidr, takeOver }: UpSettings): Promise<void> 
     `Cannot serve ${serviceCidr}: another mesh, process ${holder.pid}, serves ${holder.what}, and the two would share callers; ` +
       `end it ("kill ${holder.pid}"), choose another range with --service-cidr, or take over from it with --take-over`,
   );
-}
-
-/** Compiling and reading left holes behind, and will again. */
-function trimMemory(clock: Clock): void {
-  const trim = memoryTrimmer();
-  trim();
-  clock.every(TRIM_MS, trim);
 }
 
 /** What is started again when the main thread fails. */
