@@ -5,6 +5,8 @@ import { test, type TestContext } from 'node:test';
 import type { RateLimitPolicy } from '../../src/model/policy.ts';
 import type { HttpRoute } from '../../src/model/route.ts';
 import type { Service } from '../../src/model/service.ts';
+import { AccessWriter } from '../../src/proxy/http/access.ts';
+import type { AccessLog, AccessRecord } from '../../src/proxy/telemetry/access-log.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
 import { RawEndpoint, type Wire } from '../support/wire.ts';
 
@@ -77,6 +79,20 @@ async function ask(caller: Wire, path: string): Promise<string> {
   return `429 ${/maesh: (\w+)/.exec(body)?.[1]} ${/Retry-After: (\d+)/.exec(head)?.[1]}`;
 }
 
+/** Path and failure of each request from now on, as the access log has them. */
+function logOf({ context }: TestProxy): string[] {
+  const lines: string[] = [];
+  const log = {
+    wants: () => true,
+    origin: () => Buffer.alloc(0),
+    write: ({ target, targetLength, failure }: AccessRecord) => {
+      lines.push(`${target.toString('latin1', 0, targetLength)} ${failure}`);
+    },
+  };
+  context.accessLog = new AccessWriter(log as unknown as AccessLog, context.clock, context.random);
+  return lines;
+}
+
 async function askAll(caller: Wire, ...paths: readonly string[]): Promise<string[]> {
   const answers: string[] = [];
   // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -90,6 +106,7 @@ const NO_TOKEN = '429 rate_limited 3600';
 test('a route refuses what is beyond its own limit, and the other routes go on', async (t) => {
   const { proxy, serve } = await setup(t);
   const service = await serve({ slow: ONE, other: ONE });
+  const logged = logOf(proxy);
   const caller = await proxy.call(service);
   assert.deepEqual(await askAll(caller, '/slow', '/slow', '/', '/other', '/other', '/'), [
     '200',
@@ -98,6 +115,14 @@ test('a route refuses what is beyond its own limit, and the other routes go on',
     '200',
     NO_ROUTE_TOKEN,
     '200',
+  ]);
+  assert.deepEqual(logged, [
+    '/slow ',
+    '/slow route_rate_limited',
+    '/ ',
+    '/other ',
+    '/other route_rate_limited',
+    '/ ',
   ]);
   assert.equal(proxy.failures(service, 'route_rate_limited'), 2);
   assert.equal(proxy.failures(service, 'rate_limited'), 0);

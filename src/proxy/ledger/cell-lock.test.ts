@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { lockCell, unlockCell } from './cell-lock.ts';
+
+const THREADS = 3;
+const TIMES = 30_000;
+
+test('a lock lets one thread in at a time, and all of them in the end', async () => {
+  const memory = new SharedArrayBuffer(24);
+  const source = `
+    import { workerData } from 'node:worker_threads';
+    import { lockCell, unlockCell } from ${JSON.stringify(new URL('./cell-lock.ts', import.meta.url).href)};
+    const locks = new Int32Array(workerData, 0, 2);
+    const sums = new Float64Array(workerData, 8, 2);
+    Atomics.add(locks, 0, 1);
+    while (Atomics.load(locks, 0) < ${THREADS});
+    for (let i = 0; i < ${TIMES}; i++) {
+      lockCell(locks, 1);
+      sums[0] += 1;
+      // Long enough that others have to wait, and now and then to sleep.
+      if (i % 1_000 === 0) for (let j = 0; j < 20_000; j++) sums[1] += 1;
+      unlockCell(locks, 1);
+    }
+  `;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+  const workers = Array.from({ length: THREADS }, () => new Worker(url, { workerData: memory }));
+  await Promise.all(workers.map((worker) => once(worker, 'exit')));
+  const sums = new Float64Array(memory, 8, 2);
+  assert.deepEqual([...sums], [THREADS * TIMES, (THREADS * TIMES * 20_000) / 1_000]);
+  assert.equal(new Int32Array(memory, 0, 2)[1], 0, 'free in the end');
+});
+
+test('a lock that a dead thread left behind is broken, whether others slept at it or not', () => {
+  for (const left of [1, 2]) {
+    const locks = new Int32Array(new SharedArrayBuffer(8)).fill(left, 1);
+    lockCell(locks, 1);
+    unlockCell(locks, 1);
+    assert.deepEqual([...locks], [0, 0]);
+    lockCell(locks, 1);
+    assert.equal(locks[1], 1, 'and then one as any other');
+  }
+});
