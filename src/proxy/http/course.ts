@@ -4,23 +4,24 @@ import type { Random } from '../../base/random.ts';
 import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { RoutePolicies } from '../../model/route.ts';
 import type { Service } from '../../model/service.ts';
+import type { BackendState } from '../balance/backend-state.ts';
 import type { ExtraFields } from '../head/field-changes.ts';
 import type { HeadEdit, TargetFilters } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
+import { Defect } from '../net/copy-whole.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
-import type { RouteState, ServiceState, Target } from '../table/table.ts';
 import type { ThreadContext } from './context.ts';
 import type { RequestRecord } from './record.ts';
 import { mayRetry } from './retry.ts';
 import type { Verdict } from './verdict.ts';
 
 export class Course {
-  /** Null before there is one, and between two requests. */
-  target: Target | null = null;
   /** Those of the Service whose backend was chosen; before, of the one that was called. */
   policies: Policies;
   /** Retries, time limits and affinity. */
   rules: RoutePolicies;
+  /** Null before there is one, and between two requests. */
+  #backend: BackendState | null = null;
   #filters: TargetFilters | null = null;
   #matched = 0;
 
@@ -37,12 +38,26 @@ export class Course {
   }
 
   /** It may go on to a target; `matched` is what its route matched of its path. */
-  take({ target, route, filters }: Verdict, matched: number): void {
-    this.target = target;
-    this.policies = ((target as Target).service as ServiceState).service.policies;
-    this.rules = (route as RouteState).policies;
+  take({ target, taken, filters }: Verdict, matched: number): void {
+    if (target === null || target.service === null)
+      throw new Defect('a request was admitted that leads nowhere');
+    this.#backend = target.backend;
+    this.policies = target.service.service.policies;
+    this.rules = taken.policies;
     this.#filters = filters;
     this.#matched = matched;
+  }
+
+  /** Where its tries go. */
+  get backend(): BackendState {
+    if (this.#backend === null) throw new Defect('a request that leads nowhere wants a try');
+    return this.#backend;
+  }
+
+  /** It is over; what it was accounted by may still be asked for. */
+  end(): void {
+    this.#backend = null;
+    this.#filters = null;
   }
 
   /** Whether another try may follow: takes a token of the retry budget then. */

@@ -13,7 +13,6 @@ import { pinnedBytes } from '../net/caller-room.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
-import type { RouteState, Target } from '../table/table.ts';
 import { add, beginRequest, countLoss } from './account.ts';
 import { admit, noEndpointReason } from './admit.ts';
 import { BackoffWait } from './backoff-wait.ts';
@@ -94,7 +93,7 @@ export class Exchange implements EndpointUser, Expiring {
     const verdict = admit(port, data, head, source, now, this.#context);
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);
-    const { redirect, mirrors } = verdict.route as RouteState;
+    const { redirect, mirrors } = verdict.taken;
     if (redirect !== null) return this.#redirect(redirect, data, head);
     this.#course.take(verdict, this.#context.path.matched);
     if (mirrors !== null)
@@ -187,7 +186,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   onResponseHead(data: Buffer, head: Head): void {
-    const tried = this.record.tried as Try;
+    const tried = this.record.present;
     const now = this.#context.clock.nowMs();
     this.record.status = head.status;
     tried.headMs = now;
@@ -220,9 +219,8 @@ export class Exchange implements EndpointUser, Expiring {
 
   onResponseEnd(trailers: Buffer | null): void {
     this.#caller.sendEnd(trailers);
-    const tried = this.record.tried as Try;
-    (tried.stream as EndpointStream).release(this.#course.policies.limits);
-    tried.stream = null;
+    const tried = this.record.present;
+    tried.release(this.#course.policies.limits);
     const now = this.#context.clock.nowMs();
     tried.praise(now);
     this.#finish(now);
@@ -240,7 +238,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   onSwitch(data: Buffer, head: Head, from: number, end: number): void {
-    const tried = this.record.tried as Try;
+    const tried = this.record.present;
     // What follows the body of the request is the first of the new protocol, not a part of the body.
     if (!this.#upgrade || !head.upgrade || !this.replay.done || tried.stream === null)
       return this.onBadHead('bad_response', 'upgrade_unasked');
@@ -342,7 +340,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #startTry(now: number, data: Buffer, head: Head): void {
-    const { backend } = this.#course.target as Target;
+    const { backend } = this.#course;
     const endpoint = backend.pick(this.pick, now);
     if (endpoint === null) return this.#fail(noEndpointReason(backend, this.pick));
     this.record.tries++;
@@ -393,7 +391,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #timedOut(reason: FailureReason): void {
-    add((this.record.tried as Try).endpoint.cells, ENDPOINT_OWN.timeouts, 1);
+    add(this.record.present.endpoint.cells, ENDPOINT_OWN.timeouts, 1);
     this.#tryFailed(reason === 'connect_timeout' ? 'connect-failure' : 'timeout', reason);
   }
 
@@ -467,7 +465,7 @@ export class Exchange implements EndpointUser, Expiring {
   #finish(now = this.#context.clock.nowMs()): void {
     this.record.finish(this.#context, this.#caller, now);
     this.#phase = IDLE;
-    this.#course.target = null;
+    this.#course.end();
     this.deadlineMs = Infinity;
   }
 

@@ -7,6 +7,7 @@ import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
 import type { Policies } from '../../model/policy.ts';
 import { FRAMING_LENGTH, type Head } from '../head/head.ts';
 import { ENDPOINT_OWN, type MirrorResult } from '../ledger/layout.ts';
+import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import type { ServiceState } from '../table/table.ts';
 import { add, countLoss } from './account.ts';
@@ -59,6 +60,13 @@ export class Mirror implements EndpointUser, Expiring {
     return this.#tried === null ? null : this.#tried.stream;
   }
 
+  /** The try that an event of its stream is about. */
+  get #present(): Try {
+    if (this.#tried === null)
+      throw new Defect('an endpoint says something to a copy without a try');
+    return this.#tried;
+  }
+
   begin(stream: EndpointStream): void {
     const now = this.#owner.nowMs();
     stream.endpoint.begin();
@@ -88,7 +96,7 @@ export class Mirror implements EndpointUser, Expiring {
   }
 
   onResponseHead(_data: Buffer, head: Head): void {
-    const tried = this.#tried as Try;
+    const tried = this.#present;
     const now = this.#owner.nowMs();
     this.#status = head.status;
     tried.headMs = now;
@@ -107,11 +115,9 @@ export class Mirror implements EndpointUser, Expiring {
   }
 
   onResponseEnd(): void {
-    const tried = this.#tried as Try;
-    const stream = tried.stream as EndpointStream;
+    const tried = this.#present;
     tried.praise(this.#owner.nowMs());
-    stream.release(this.#policies.limits);
-    tried.stream = null;
+    tried.release(this.#policies.limits);
     this.#end('answered', this.#status);
   }
 

@@ -5,6 +5,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServiceState } from '../table/table.ts';
 import type { AccessCaller } from './access.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
+import { Defect } from '../net/copy-whole.ts';
 import { type Account, add, endLastTry, endRequest } from './account.ts';
 import type { ThreadContext } from './context.ts';
 import { nobodys } from './nobodys.ts';
@@ -56,9 +57,16 @@ export class RequestRecord implements Account {
     this.tried = null;
   }
 
+  /** The try that an event of its stream is about. */
+  get present(): Try {
+    if (this.tried === null)
+      throw new Defect('an endpoint says something to a request without a try');
+    return this.tried;
+  }
+
   /** The present try is over, and another one follows. Returns the endpoint that it was on. */
   giveUpTry(now: number): EndpointState {
-    const tried = this.tried as Try;
+    const tried = this.present;
     this.waitedMs += tried.giveUp(this.status, now);
     this.status = 0;
     this.tried = null;

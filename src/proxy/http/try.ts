@@ -1,8 +1,9 @@
 /** One try of a request on one endpoint. */
 
-import type { Policies } from '../../model/policy.ts';
+import type { LimitPolicy, Policies } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
+import { Defect } from '../net/copy-whole.ts';
 import { abandonTry, endTry } from './account.ts';
 import type { EndpointStream } from './stream.ts';
 
@@ -43,6 +44,14 @@ export class Try {
     const latencyMs = this.latencyMs(now);
     endTry(this.endpoint, status, latencyMs);
     return latencyMs;
+  }
+
+  /** The response has ended: its connection may serve another request. */
+  release(limits: LimitPolicy): void {
+    const { stream } = this;
+    if (stream === null) throw new Defect('a response ended on a connection that was let go');
+    stream.release(limits);
+    this.stream = null;
   }
 
   /** Lets go of the connection. */

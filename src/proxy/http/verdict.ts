@@ -2,6 +2,7 @@
 
 import type { FailureReason } from '../../model/failure.ts';
 import type { TargetFilters } from '../head/filter.ts';
+import { Defect } from '../net/copy-whole.ts';
 import type { RouteState, Target } from '../table/table.ts';
 
 export class Verdict {
@@ -15,6 +16,12 @@ export class Verdict {
   target: Target | null = null;
   /** What is changed for it. */
   filters: TargetFilters | null = null;
+
+  /** The route of a request that was not refused. */
+  get taken(): RouteState {
+    if (this.route === null) throw new Defect('a request was admitted without a route');
+    return this.route;
+  }
 
   allow(): this {
     this.failure = '';
