@@ -2,9 +2,15 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { RequestHost } from '../../src/proxy/http1/caller-request.ts';
-import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
-import { eventually, RawEndpoint } from '../support/wire.ts';
+import { freshAddress, GET, OK, post, proxyFor, type TestProxy } from '../support/proxy.ts';
+import { eventually, RawEndpoint, type Wire } from '../support/wire.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
 
 test('a caller that is idle for a moment gives its request back, and takes one again', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
@@ -89,4 +95,42 @@ test('a request that no connection has refuses to work', async (t) => {
   );
   assert.throws(() => request.onExchangeDone(), /asks for its onRequestDone/);
   assert.equal(request.exchange.active, false);
+});
+
+/** Calls a Service on two connections at once, and takes it away again. Of it, nothing is left here but this. */
+async function comeAndGo(proxy: TestProxy, endpoint: RawEndpoint): Promise<WeakRef<object>> {
+  const timeouts = { ...DEFAULT_POLICIES.timeouts, requestMs: 12_345 };
+  const service = proxy.service({
+    key: 'test/short',
+    endpoints: [endpoint],
+    policies: { timeouts },
+  });
+  await proxy.apply([service]);
+  const callers: Wire[] = [await proxy.call(service), await proxy.call(service)];
+  for (const caller of callers) caller.write(GET);
+  for (const caller of callers) {
+    // oxlint-disable-next-line no-await-in-loop -- both are under way
+    await caller.until('ok');
+  }
+  for (const caller of callers) caller.socket.destroy();
+  await eventually(() => proxy.server.requests.size === 2, 'both requests in the pool');
+  await proxy.apply([], { removed: [service.key] });
+  return new WeakRef(service.policies);
+}
+
+test('a request without a caller keeps no policies of a Service that is gone', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const policies = await comeAndGo(proxy, endpoint);
+  // One of the two has another Service now, and so has the thread. The other one waits.
+  const caller = await proxy.call(service);
+  caller.write(GET);
+  await caller.until('ok');
+  assert.equal(proxy.server.requests.size, 1);
+  for (let i = 0; i < 5 && policies.deref() !== undefined; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- what ran may end
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  assert.equal(policies.deref(), undefined);
 });

@@ -11,9 +11,12 @@ import type { Head } from '../head/head.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { ThreadContext } from './context.ts';
+import { nobodys } from './nobodys.ts';
 import type { RequestRecord } from './record.ts';
 import { mayRetry } from './retry.ts';
 import type { Verdict } from './verdict.ts';
+
+const NOBODYS = nobodys<Policies>('a request without a caller');
 
 export class Course {
   /** Those of the Service whose backend was chosen; before, of the one that was called. */
@@ -58,6 +61,13 @@ export class Course {
   end(): void {
     this.#backend = null;
     this.#filters = null;
+  }
+
+  /** Between two callers: nothing of the last one is kept alive. */
+  detach(): void {
+    this.end();
+    this.policies = NOBODYS;
+    this.rules = NOBODYS;
   }
 
   /** Whether another try may follow: takes a token of the retry budget then. */

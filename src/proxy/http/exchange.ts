@@ -71,6 +71,14 @@ export class Exchange implements EndpointUser, Expiring {
     return this.#phase !== IDLE;
   }
 
+  /** Between two callers: nothing of the last one is kept alive. */
+  detach(): void {
+    this.#context.wheel.disarm(this);
+    this.record.detach();
+    this.pick.reset(undefined);
+    this.#course.detach();
+  }
+
   /** What the request keeps, and what its endpoint has not taken. */
   get waitingBytes(): number {
     return pinnedBytes(this.replay.buffer) + (this.#stream?.waitingBytes ?? 0);

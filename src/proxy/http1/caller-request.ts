@@ -81,9 +81,7 @@ export class CallerRequest implements CallerStream, BodySink {
   detach(): void {
     this.#host = NOBODY;
     this.#response.detach();
-    this.#context.wheel.disarm(this.exchange);
-    this.exchange.record.detach();
-    this.exchange.pick.reset(undefined);
+    this.exchange.detach();
   }
 
   get port(): PortState {
