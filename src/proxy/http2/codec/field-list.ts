@@ -8,6 +8,7 @@ import { CR, COLON, TAB } from '../../head/characters.ts';
 import { FIELD_STRIDE } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
 import { ENTRY_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
+import { viewOf } from './words.ts';
 import { nameOf, NAME_PSEUDO_LAST, NAME_PSEUDO_OTHER, numberOf } from './name.ts';
 
 /** In `fields`, in the place of the kind: the NAME_* of a field, and these. */
@@ -33,6 +34,8 @@ export interface ListLimits {
 export class FieldList {
   /** Where the lines stand. Has room for one line more than the limit allows, up to the size of the largest entry of a table. */
   data: Buffer;
+  /** Our own `data`, for `copyWords`. */
+  readonly view: DataView;
   /** Behind the last line. */
   end = 0;
   /** FIELD_STRIDE numbers per field, as in a head, but with a word instead of its kind. */
@@ -56,6 +59,7 @@ export class FieldList {
     this.#fieldsMax = fieldsMax;
     // Cookies are joined behind the last line, before they move to where they belong.
     this.#own = Buffer.allocUnsafeSlow(2 * bytesMax + 2 * TABLE_BYTES_MAX);
+    this.view = viewOf(this.#own);
     this.data = this.#own;
     this.fields = new Int32Array(64 * FIELD_STRIDE);
   }

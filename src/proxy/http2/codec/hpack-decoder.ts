@@ -17,6 +17,7 @@ import { CR, COLON, LF, SPACE, TAB } from '../../head/characters.ts';
 import { HpackTable, LINE_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
 import { decodeHuffman, HUFFMAN_BAD, HUFFMAN_NO_ROOM } from './huffman.ts';
 import { nameOf } from './name.ts';
+import { copyWords, WORDS_BYTES } from './words.ts';
 import {
   STATIC_AT,
   STATIC_BYTES,
@@ -24,6 +25,7 @@ import {
   STATIC_NAME,
   STATIC_NAME_LENGTH,
   STATIC_VALUE_LENGTH,
+  STATIC_VIEW,
 } from './static-table.ts';
 
 const INDEXED = 0x80;
@@ -53,6 +55,7 @@ export class HpackDecoder {
   /** What an entry was found to be: its NAME_* and flags, where its line begins, and the lengths of name and value. */
   #word = 0;
   #bytes: Buffer = STATIC_BYTES;
+  #view: DataView = STATIC_VIEW;
   #at = 0;
   #nameLength = 0;
   #valueLength = 0;
@@ -113,7 +116,9 @@ export class HpackDecoder {
     // What is not kept is not copied either: a byte may stand for thousands.
     if (list.tooLarge === '') {
       const length = nameLength + valueLength + LINE_OVERHEAD_BYTES;
-      copy(this.#bytes, this.#at, this.#at + length, list.data, list.end);
+      const from = this.#at;
+      if (length > WORDS_BYTES) this.#bytes.copy(list.data, list.end, from, from + length);
+      else copyWords(this.#view, from, from + length, list.view, list.end);
     }
     list.add(this.#word, nameLength, valueLength);
     return i;
@@ -176,6 +181,7 @@ export class HpackDecoder {
     if (index <= STATIC_COUNT) {
       if (index <= 0) return false;
       this.#bytes = STATIC_BYTES;
+      this.#view = STATIC_VIEW;
       this.#at = STATIC_AT[index] as number;
       this.#nameLength = STATIC_NAME_LENGTH[index] as number;
       this.#valueLength = STATIC_VALUE_LENGTH[index] as number;
@@ -188,6 +194,7 @@ export class HpackDecoder {
     const slot = table.slotOf(entry);
     const { entries } = table;
     this.#bytes = table.bytes;
+    this.#view = table.view;
     this.#at = entries[slot] as number;
     this.#nameLength = entries[slot + 1] as number;
     this.#valueLength = entries[slot + 2] as number;

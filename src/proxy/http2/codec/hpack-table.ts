@@ -4,6 +4,7 @@
  */
 
 import { CR, COLON, LF, SPACE } from '../../head/characters.ts';
+import { viewOf, WORD_SLACK_BYTES } from './words.ts';
 
 /** Of the tables of both ends: the default of SETTINGS_HEADER_TABLE_SIZE. */
 export const TABLE_BYTES_MAX = 4096;
@@ -21,8 +22,10 @@ const NO_BYTES = Buffer.alloc(0);
 const NO_ENTRIES = new Int32Array(0);
 
 export class HpackTable {
-  /** The lines. Never more than twice `maxBytes` allows. */
+  /** The lines. */
   bytes: Buffer = NO_BYTES;
+  /** The same, for `copyWords`. */
+  view: DataView = viewOf(NO_BYTES);
   /** Of each entry, from where `slotOf` says. */
   entries: Int32Array = NO_ENTRIES;
   /** Entries count from 0 in the order in which they came: the first that is there, and the next that will come. */
@@ -33,6 +36,8 @@ export class HpackTable {
   #maxBytes: number;
   /** Of the numbers of entries, so that they are a place in the ring. */
   #mask = 0;
+  /** Of `bytes`, without what is read by words behind the last line. Never more than twice what `maxBytes` allows. */
+  #capacity = 0;
   /** Where the next line goes, if it fits before the end. */
   #at = 0;
 
@@ -107,17 +112,17 @@ export class HpackTable {
    * newest or, when that is too near the end, from the beginning up to the oldest. `size` counts more than the lines have.
    */
   #place(length: number): number {
-    if (this.bytes.length < 2 * this.size) this.#growBytes();
-    if (this.#at + length > this.bytes.length) this.#at = 0;
+    if (this.#capacity < 2 * this.size) this.#growBytes();
+    if (this.#at + length > this.#capacity) this.#at = 0;
     const at = this.#at;
     this.#at += length;
     return at;
   }
 
   #growBytes(): void {
-    let capacity = Math.max(BYTES_MIN, this.bytes.length);
+    let capacity = Math.max(BYTES_MIN, this.#capacity);
     while (capacity < 2 * this.size) capacity *= 2;
-    const larger = Buffer.allocUnsafeSlow(capacity);
+    const larger = Buffer.allocUnsafeSlow(capacity + WORD_SLACK_BYTES);
     let to = 0;
     for (let entry = this.first; entry < this.next; entry++) {
       const slot = this.slotOf(entry);
@@ -131,6 +136,8 @@ export class HpackTable {
       to += length;
     }
     this.bytes = larger;
+    this.view = viewOf(larger);
+    this.#capacity = capacity;
     this.#at = to;
   }
 

@@ -1,6 +1,7 @@
 /** The static table: RFC 7541 appendix A. */
 
 import { knownName } from './name.ts';
+import { viewOf, WORD_SLACK_BYTES } from './words.ts';
 
 /** `name` or `name: value`, in the order of the table, which starts at 1. */
 export const STATIC_ENTRIES = [
@@ -73,7 +74,9 @@ export const STATIC_COUNT = STATIC_ENTRIES.length;
 const LINES = STATIC_ENTRIES.map((entry) => `${entry}${entry.includes(': ') ? '' : ': '}\r\n`);
 
 /** All entries as lines, one behind the other. */
-export const STATIC_BYTES = Buffer.from(LINES.join(''));
+export const STATIC_BYTES = Buffer.from(LINES.join('') + ' '.repeat(WORD_SLACK_BYTES));
+/** The same, for `copyWords`. */
+export const STATIC_VIEW = viewOf(STATIC_BYTES);
 /** By index: where the line begins. */
 export const STATIC_AT = new Uint16Array(STATIC_COUNT + 1);
 export const STATIC_NAME_LENGTH = new Uint8Array(STATIC_COUNT + 1);
