@@ -309,7 +309,7 @@ function own(dice: Dice): Pick<HttpRoute, 'matches' | 'policies' | 'filters'> {
   };
 }
 
-const SLOW = { average: 1, periodMs: 2_000, burst: 2, callersMax: 8 } as const;
+const SLOW = { average: 1, periodMs: 60_000, burst: 1, callersMax: 8 } as const;
 
 const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
 const MATCHES: readonly HttpMatch[] = [
