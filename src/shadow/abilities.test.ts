@@ -144,7 +144,7 @@ test('AbilityGate knows by replica who lacks what', () => {
   let changes = 0;
   const gate = new AbilityGate(clock, () => (changes += 1));
   const agent = (description: string, ...understands: string[]) => ({
-    carries: ['http'],
+    carries: CAPABILITIES.carries,
     understands: [...CAPABILITIES.understands, ...understands],
     description,
   });

@@ -16,7 +16,7 @@ import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../src/model/settings.ts';
 import { ThreadContext } from '../../src/proxy/http/context.ts';
-import { http1Connector } from '../../src/proxy/http1/endpoint.ts';
+import { protocols } from '../../src/proxy/thread/protocols.ts';
 import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
 import { LedgerView } from '../../src/proxy/ledger/cells.ts';
 import {
@@ -66,6 +66,8 @@ export interface ServiceOptions {
   readonly key?: string;
   readonly endpoints?: readonly (RawEndpoint | Endpoint | Dialled)[];
   readonly policies?: Partial<Policies>;
+  /** The endpoints are spoken to in HTTP/2. */
+  readonly http2?: boolean;
 }
 
 export class TestProxy {
@@ -112,7 +114,7 @@ export class TestProxy {
       isTrusted,
       descriptors,
       sockets: testSockets(),
-      connector: http1Connector,
+      protocols,
     });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
@@ -149,7 +151,10 @@ export class TestProxy {
       endpoints,
       ...(options.policies === undefined ? {} : { policies: options.policies }),
     });
-    return { ...made, address: known?.address ?? freshAddress() };
+    const ports = made.ports.map((port) =>
+      options.http2 === true ? { ...port, backend: { ...port.backend, protocol: 'http/2' } } : port,
+    );
+    return { ...made, ports, address: known?.address ?? freshAddress() } as Service;
   }
 
   /** Serves these Services beside the ones there are; resolves when callers can connect. */

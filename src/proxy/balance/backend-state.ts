@@ -78,12 +78,14 @@ export class BackendState {
     sources: SourceTable | null = null,
   ): void {
     const byId = new Map<string, EndpointState>();
+    const http2 = backend.protocol === 'http/2';
     backend.endpoints.forEach((endpoint, i) => {
       const own = cells[i];
       assert(own !== undefined, `no cells for endpoint ${i} of "${backend.id}"`);
       const id = endpointKey(endpoint);
       const known = this.#byId.get(id);
-      const state = known?.cells.slot === own.slot ? known : new EndpointState(id, endpoint, own);
+      const stays = known?.cells.slot === own.slot && known.http2 === http2;
+      const state = stays ? known : new EndpointState(id, endpoint, own, http2);
       state.endpoint = endpoint;
       if (!byId.has(id)) byId.set(id, state);
     });

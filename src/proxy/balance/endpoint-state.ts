@@ -21,6 +21,8 @@ export class EndpointState {
   /** Replaced when the endpoint's weight or place changes. */
   endpoint: Endpoint;
   readonly cells: Cells;
+  /** It is spoken to in HTTP/2. */
+  readonly http2: boolean;
   /** What stands for it in a table of sources; never 0. */
   readonly token: number;
   /** What an affinity cookie says instead of the address, 32 bits; the same on every thread, node and restart. */
@@ -38,13 +40,15 @@ export class EndpointState {
   #affinityPolicy: AffinityPolicy | null = null;
   #affinityLine: Buffer | null = null;
 
-  constructor(id: string, endpoint: Endpoint, cells: Cells) {
+  // oxlint-disable-next-line max-params -- the last one is false but for HTTP/2
+  constructor(id: string, endpoint: Endpoint, cells: Cells, http2 = false) {
     this.id = id;
     this.endpoint = endpoint;
     this.key = endpointKey(endpoint);
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.cells = cells;
+    this.http2 = http2;
     const hash = hash32(id);
     this.token = hash === 0 ? 1 : hash | 0;
     this.affinityHash = hash;

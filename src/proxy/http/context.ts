@@ -10,6 +10,7 @@ import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
 import { Mirrors } from './mirrors.ts';
+import type { LaterProtocol, Protocols } from './later-protocol.ts';
 import type { Connector } from './stream.ts';
 import {
   FIELD_LINES_BYTES_MAX,
@@ -37,8 +38,7 @@ function writeSlack(headBytesMax: number): number {
 
 export interface ThreadOptions extends NetOptions {
   readonly isTrusted: (address: string) => boolean;
-  /** Opens streams to endpoints, on the connections of this thread. */
-  readonly connector: (context: ThreadContext) => Connector;
+  readonly protocols: (context: ThreadContext) => Protocols;
   /** By default identities are believed without end. */
   readonly trust?: IdentityTrust;
 }
@@ -64,6 +64,8 @@ export class ThreadContext extends NetContext {
   readonly mirrors: Mirrors;
   /** Null while the access log is off. */
   accessLog: AccessWriter | null = null;
+  /** HTTP/2; null where it is not served. */
+  readonly http2: LaterProtocol | null;
   /** Listening sockets that this thread may have. */
   readonly listenersMax: number;
 
@@ -76,9 +78,11 @@ export class ThreadContext extends NetContext {
     this.listenersMax = listenersMax(options.descriptors ?? Infinity, options.threads ?? 1);
     this.rules = new BrokenRules(options.clock);
     this.date = new DateLine(options.clock);
-    this.connector = options.connector(this);
-    this.mirrors = new Mirrors(this);
     this.requestHead = new Head(headFieldsMax);
     this.responseHead = new Head(headFieldsMax);
+    const { connector, later } = options.protocols(this);
+    this.connector = connector;
+    this.http2 = later;
+    this.mirrors = new Mirrors(this);
   }
 }

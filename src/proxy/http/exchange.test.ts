@@ -127,6 +127,7 @@ class Stream implements EndpointStream {
   readonly bodySocket = null;
   readonly deaf = false;
   connected = true;
+  unseen = false;
   mayBeStale = false;
   waitingBytes = 0;
   #body = '';
@@ -202,13 +203,13 @@ function setUp(
     guard: new StrictGuard(clock),
     settings: DEFAULT_PROXY_SETTINGS,
     isTrusted: () => false,
-    connector: () => {
+    protocols: () => {
       const dial = (endpoint: EndpointState, user: EndpointUser): Stream => {
         const stream = new Stream(endpoint, user);
         streams.push(stream);
         return stream;
       };
-      return { dial, acquire: dial };
+      return { connector: { dial, acquire: dial }, later: null };
     },
   });
   const endpoints = addresses.map((address) => exampleEndpoint(address));

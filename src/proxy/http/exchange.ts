@@ -281,9 +281,8 @@ export class Exchange implements EndpointUser, Expiring {
     const stream = this.#stream;
     if (stream === null) return;
     const isBody = this.#phase === BODY;
-    // It went stale just when it was used again, as far as anybody can tell. Nothing proves that the request was not read.
-    const isStale = !isBody && stream.connected && stream.mayBeStale && this.replay.isWhole;
-    if (isStale && isIdempotent(this.method)) return this.#resend(stream.endpoint);
+    const mayResend = !isBody && stream.connected && this.record.mayResend(stream, this.method);
+    if (mayResend) return this.#resend(stream.endpoint);
     const reason = countLoss(stream, error, isBody);
     if (isBody) this.#fail(reason);
     else this.#tryFailed(stream.connected ? 'reset' : 'connect-failure', reason);

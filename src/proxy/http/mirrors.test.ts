@@ -98,7 +98,7 @@ function setUp() {
     guard,
     settings: DEFAULT_PROXY_SETTINGS,
     isTrusted: () => false,
-    connector: () => ({ dial: acquire, acquire }),
+    protocols: () => ({ connector: { dial: acquire, acquire }, later: null }),
   });
   const endpoint = exampleEndpoint('127.0.0.2');
   const plain = exampleService('shop/web', { endpoints: [endpoint] });

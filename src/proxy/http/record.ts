@@ -10,6 +10,8 @@ import { type Account, add, endLastTry, endRequest } from './account.ts';
 import type { ThreadContext } from './context.ts';
 import { nobodys } from './nobodys.ts';
 import type { Replay } from './replay.ts';
+import { isIdempotent } from './retry.ts';
+import type { EndpointStream } from './stream.ts';
 import type { Rule } from '../head/rule.ts';
 import { reportRule } from './report-rule.ts';
 import type { TunnelResult } from './tunnel.ts';
@@ -34,6 +36,8 @@ export class RequestRecord implements Account {
   /** The present or last one. */
   tried: Try | null = null;
   readonly #replay: Replay;
+  /** An endpoint did nothing with it, and got it once more. */
+  #wasUnseen = false;
 
   constructor(service: ServiceState, replay: Replay) {
     this.service = service;
@@ -48,6 +52,7 @@ export class RequestRecord implements Account {
     this.service = service;
     this.ruling = null;
     this.tries = 0;
+    this.#wasUnseen = false;
     this.status = 0;
     this.failure = '';
     this.rule = '';
@@ -72,6 +77,16 @@ export class RequestRecord implements Account {
     this.tried = null;
     add(this.service.cells, SERVICE_OWN.retries, 1);
     return tried.endpoint;
+  }
+
+  /** Whether it may go out once more, on a new connection, although a try with METHOD_* `method` ended without a response. */
+  mayResend({ unseen, mayBeStale }: EndpointStream, method: number): boolean {
+    if (!this.#replay.isWhole) return false;
+    // It went stale just when it was used again, as far as anybody can tell. Nothing proves that the request was not read.
+    if (!unseen) return mayBeStale && isIdempotent(method);
+    const isFirst = !this.#wasUnseen;
+    this.#wasUnseen = true;
+    return isFirst;
   }
 
   /** Between two callers. */

@@ -79,6 +79,8 @@ export interface EndpointStream {
   readonly connected: boolean;
   /** An earlier request used the connection, and not a byte came since: it may have gone stale. */
   readonly mayBeStale: boolean;
+  /** The endpoint has said that it did nothing with the request: it may be sent again, whatever it is. */
+  readonly unseen: boolean;
   /** Takes no more bytes; the response may still come. */
   readonly deaf: boolean;
   /** Leaves with `flush`; `edit` says what leaves otherwise than it stands in the head, null for nothing. */

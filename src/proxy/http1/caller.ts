@@ -25,7 +25,7 @@ import type { CallerRequest, RequestHost } from './caller-request.ts';
 import { CR, LF } from '../head/characters.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import type { RequestPool } from './request-pool.ts';
-import { SocketEnd } from './socket-end.ts';
+import { CallerEnd, type TunnelHost } from './caller-end.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
 const LINGER_MS = 1_000;
@@ -53,7 +53,7 @@ interface Shared {
   readonly requests: RequestPool;
 }
 
-class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
+class CallerConnection implements RequestHost, TunnelHost, SocketOwner, Expiring, Caller {
   readonly port: PortState;
   readonly socket: Socket;
   readonly source: Source;
@@ -81,6 +81,8 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
   /** Bytes of the last response that the caller had not taken at the last look. */
   #lingerBytes = 0;
   #gone = false;
+  /** No request has come yet. */
+  #isFirst = true;
 
   constructor(accepted: Accepted, { port, context, requests }: Shared, host: CallerHost) {
     this.port = port;
@@ -356,16 +358,32 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
       return -1;
     }
     if (next === BAD) {
+      if (this.#isHttp2(data, pos, end)) return -1;
       const { failure, rule } = requestHead;
       this.#refuse(failure === '' ? 'bad_request' : failure, rule);
       return -1;
     }
     this.deadlineMs = Infinity;
+    this.#isFirst = false;
     const request = this.#takeRequest();
     request.begin(data, requestHead, pos, next);
     // A body that came along leaves in one write with the head.
     if (!request.wantsBody || next === end) request.exchange.flush();
     return next;
+  }
+
+  /** What is no request may be the preface of HTTP/2: then the rest of the connection is read as that. */
+  #isHttp2(data: Buffer, pos: number, end: number): boolean {
+    const { http2, settings, wheel } = this.#context;
+    if (http2 === null || !this.#isFirst) return false;
+    const length = http2.match(data, pos, end);
+    if (length === 0) this.#closeAt(this.#headSinceMs + settings.headTimeoutMs);
+    if (length <= 0) return length === 0;
+    this.#gone = true;
+    this.#giveRequest();
+    wheel.disarm(this);
+    http2.take(this, this.#host, data, pos + length, end);
+    return true;
   }
 
   #consumeStash(): void {
@@ -459,31 +477,5 @@ class CallerConnection implements RequestHost, SocketOwner, Expiring, Caller {
     this.#closesAtMs = ms;
     this.deadlineMs = ms;
     this.#context.wheel.arm(this);
-  }
-}
-
-/** The side of a tunnel at a caller. */
-class CallerEnd extends SocketEnd {
-  readonly #connection: CallerConnection;
-
-  constructor(socket: Socket, context: ThreadContext, connection: CallerConnection) {
-    super(socket, context);
-    this.#connection = connection;
-  }
-
-  override pause(): void {
-    this.#connection.pause();
-  }
-
-  override resume(): void {
-    this.#connection.resume();
-  }
-
-  finish(): void {
-    this.#connection.leaveTunnel();
-  }
-
-  abort(): void {
-    this.#connection.abort();
   }
 }

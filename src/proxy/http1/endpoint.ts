@@ -44,6 +44,7 @@ export class EndpointConnection
   wheelTick = 0;
   wheelIndex = 0;
   connected = false;
+  readonly unseen = false;
   readonly #context: ThreadContext;
   readonly #socket: Socket;
   readonly #request: RequestSender;

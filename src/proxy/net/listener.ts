@@ -14,6 +14,8 @@ export interface Caller extends Guest {
 
 export interface CallerHost {
   closed(caller: Caller): void;
+  /** The connection of `before` belongs to `after` from now on. */
+  replaced(before: Caller, after: Caller): void;
 }
 
 /** Takes a caller in, in the protocol of the port. From then on the connection ends by its own `onClose`, which tells the host. */
@@ -78,6 +80,13 @@ export class Listener implements CallerHost, ListenOwner {
     this.#context.room.leave(connection);
     this.#context.callerConnections--;
     if (this.#connections.size === 0) this.#done?.();
+  }
+
+  replaced(before: Caller, after: Caller): void {
+    this.#connections.delete(before);
+    this.#connections.add(after);
+    this.#context.room.leave(before);
+    this.#context.room.enter(after);
   }
 
   onAccept(accepted: Accepted): void {

@@ -67,6 +67,8 @@ export interface Socket extends ByteSink {
   readonly bytesWritten: number;
   /** Known while the connection stands. */
   ends(): Ends;
+  /** From now on it tells another owner. */
+  handOver(owner: SocketOwner): void;
   /** Closes our half, behind all that was written. */
   end(): void;
   /** Closes, behind all that was written. */
@@ -125,6 +127,11 @@ export interface Target {
   readonly port: number;
 }
 
+/** Who has something to do when a turn of the event loop is over. */
+export interface Turn {
+  onTurn(): void;
+}
+
 /** All that one thread needs to have sockets. */
 export interface Sockets {
   readonly kind: SocketKind;
@@ -140,6 +147,8 @@ export interface Sockets {
   listen(at: ListenAt, owner: ListenOwner): Promise<ListeningSocket>;
   /** Opens a connection. What fails is told by `onClose`, later. */
   dial(target: Target, owner: DialOwner): Socket;
+  /** Calls `onTurn`, which throws nothing, when all that came together was handed to its owners. */
+  later(task: Turn): void;
 }
 
 /** Bytes per read. */

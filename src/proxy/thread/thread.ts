@@ -12,7 +12,7 @@ import { describeError, type Log } from '../../base/log.ts';
 import { ThreadContext } from '../http/context.ts';
 import { AccessWriter } from '../http/access.ts';
 import { RULES } from '../head/rule.ts';
-import { http1Connector } from '../http1/endpoint.ts';
+import { protocols } from './protocols.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { DeltaPart } from './delta-parts.ts';
@@ -39,7 +39,7 @@ const context = new ThreadContext({
   random: systemRandom,
   guard,
   settings,
-  connector: http1Connector,
+  protocols,
   isTrusted: trustCheck(settings.trustedSources),
   threads,
   ownDials,

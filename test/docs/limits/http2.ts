@@ -1,11 +1,62 @@
-/** Limits of the section "HTTP/2 codec" of docs/limits-full.md. */
+/** Limits of the section "HTTP/2" of docs/limits-full.md. */
 
 import type { LimitSection } from './limit-section.ts';
 
 export const HTTP2_LIMITS: LimitSection = {
-  title: 'HTTP/2 codec',
-  intro: 'The codec is there, but no port speaks it yet.',
+  title: 'HTTP/2',
+  intro:
+    'Requests are bounded as those of HTTP/1.1 are; these limits are those of the connections and of what a peer makes us do.',
   rows: [
+    [
+      'Requests that a caller may have under way on one connection',
+      'REFUSED_STREAM: it may be sent again',
+      'proxy/http2/caller.ts CALLER_STREAMS_MAX',
+    ],
+    [
+      'Requests of ours on one connection to an endpoint, if it allows as many',
+      'Another connection is opened',
+      'proxy/http2/endpoint.ts STREAMS_MAX',
+    ],
+    [
+      'Streams reset before their end in ten seconds, if they are also more than half of all',
+      'ENHANCE_YOUR_CALM',
+      'proxy/http2/floods.ts FLOOD_RESETS_MAX',
+    ],
+    [
+      'Frames without content in ten seconds …',
+      'ENHANCE_YOUR_CALM, if they are also more than the next limit',
+      'proxy/http2/floods.ts FLOOD_FRAMES_MAX',
+    ],
+    [
+      '… and for each frame that had content',
+      'ENHANCE_YOUR_CALM, if they are also more than the limit before',
+      'proxy/http2/floods.ts FRAMES_RATIO_MAX',
+    ],
+    [
+      'A block of fields as it comes',
+      'ENHANCE_YOUR_CALM',
+      'proxy/http2/header-block.ts BLOCK_BYTES_MAX',
+    ],
+    [
+      'Frames of one block of fields',
+      'ENHANCE_YOUR_CALM',
+      'proxy/http2/header-block.ts PIECES_MAX',
+    ],
+    [
+      'Streams that we reset of which we know that frames may still come',
+      'The oldest is forgotten: its frames are answered with STREAM_CLOSED',
+      'proxy/http2/session.ts RESET_KEPT_MAX',
+    ],
+    [
+      'Spare requests per proxy thread',
+      'More are left to the garbage collector',
+      'proxy/http2/caller-stream.ts SPARES_MAX',
+    ],
+    [
+      'Spare tries per proxy thread',
+      'More are left to the garbage collector',
+      'proxy/http2/endpoint-stream.ts SPARES_MAX',
+    ],
     [
       'Table of fields that a peer may use, and that we use of its own',
       'A larger one is COMPRESSION_ERROR; the oldest entries go',

@@ -21,7 +21,7 @@ import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
 import { CONNECTION_BYTES } from '../../../src/proxy/net/caller-room.ts';
 import { ThreadContext } from '../../../src/proxy/http/context.ts';
 import { Head, INCOMPLETE } from '../../../src/proxy/head/head.ts';
-import { http1Connector } from '../../../src/proxy/http1/endpoint.ts';
+import { protocols } from '../../../src/proxy/thread/protocols.ts';
 import { parseRequestHead } from '../../../src/proxy/http1/codec/request-head.ts';
 import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';
 import { ENDPOINT_OWN, SERVICE_OWN, SHAPES, SLOT_KINDS } from '../../../src/proxy/ledger/layout.ts';
@@ -79,7 +79,7 @@ export class LiveMesh {
       settings,
       isTrusted,
       sockets: testSockets(),
-      connector: http1Connector,
+      protocols,
     });
     this.#server = new ProxyServer(this.#context, this.#view, this.clock, random);
     this.dry = new DryMesh(this.#view, this.clock);

@@ -153,7 +153,8 @@ function isLastOf10(head: Head): boolean {
   return head.minor === 0 && !head.keepAlive;
 }
 
-function writeForwarded(
+/** Writes the lines `X-Forwarded-*`, of a caller that is trusted behind what it says itself. */
+export function writeForwarded(
   out: Buffer,
   from: number,
   data: Buffer,

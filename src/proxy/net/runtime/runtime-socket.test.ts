@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { nobodys } from '../../http/nobodys.ts';
 import { RuntimeSocket } from './runtime-socket.ts';
 
 test('a peer that does not read cannot put off a reset', async (t) => {
@@ -51,5 +52,5 @@ async function pair(t: TestContext): Promise<{ ours: net.Socket; peer: net.Socke
 }
 
 function reset(socket: net.Socket): void {
-  new RuntimeSocket(socket, null).reset();
+  new RuntimeSocket(socket, null, nobodys('a socket without an owner')).reset();
 }

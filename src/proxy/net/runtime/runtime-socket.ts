@@ -67,15 +67,14 @@ export class RuntimeAccepted implements Accepted {
     const { handlesWork, readBuffer, probe } = this.#sockets;
     const wrapped = handlesWork
       ? wrapHandle(this.#accepted, readBuffer, (length) => {
-          deliver(socket, owner, readBuffer, length);
+          deliver(socket, readBuffer, length);
           return true;
         })
       : null;
     const inner = wrapped ?? this.#accepted;
-    const socket = new RuntimeSocket(inner, probe);
-    if (wrapped === null)
-      inner.on('data', (data: Buffer) => deliver(socket, owner, data, data.length));
-    watch(socket, inner, owner);
+    const socket: RuntimeSocket = new RuntimeSocket(inner, probe, owner);
+    if (wrapped === null) inner.on('data', (data: Buffer) => deliver(socket, data, data.length));
+    watch(socket, inner);
     inner.resume();
     return socket;
   }
@@ -92,31 +91,37 @@ export function dialRuntime(sockets: RuntimeParts, target: Target, owner: DialOw
     onread: {
       buffer: readBuffer,
       callback: (length) => {
-        deliver(socket, owner, readBuffer, length);
+        deliver(socket, readBuffer, length);
         return true;
       },
     },
   });
-  const socket = new RuntimeSocket(inner, probe);
-  inner.onWriteFailed = () => guard(socket, owner, () => owner.onWriteFailed());
+  const socket: RuntimeSocket = new RuntimeSocket(inner, probe, owner);
+  inner.onWriteFailed = () => guard(socket, () => owner.onWriteFailed());
   inner.setNoDelay();
   const { idleSeconds, intervalSeconds, probes } = keepAlive;
   if (idleSeconds > 0)
     inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
   inner.connect({ host: target.address, port: target.port }, () =>
-    guard(socket, owner, () => owner.onConnect()),
+    guard(socket, () => owner.onConnect()),
   );
-  watch(socket, inner, owner);
+  watch(socket, inner);
   return socket;
 }
 
 export class RuntimeSocket implements Socket {
   readonly #inner: net.Socket;
   readonly #probe: PeerProbe | null;
+  owner: SocketOwner;
 
-  constructor(inner: net.Socket, probe: PeerProbe | null) {
+  constructor(inner: net.Socket, probe: PeerProbe | null, owner: SocketOwner) {
     this.#inner = inner;
     this.#probe = probe;
+    this.owner = owner;
+  }
+
+  handOver(owner: SocketOwner): void {
+    this.owner = owner;
   }
 
   get connecting(): boolean {
@@ -266,27 +271,27 @@ class PatientSocket extends net.Socket {
   }
 }
 
-function watch(socket: Socket, inner: net.Socket, owner: SocketOwner): void {
+function watch(socket: RuntimeSocket, inner: net.Socket): void {
   let error: SocketError | null = null;
   inner.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));
-  inner.on('end', () => guard(socket, owner, () => owner.onEnd()));
-  inner.on('drain', () => guard(socket, owner, () => owner.onDrain()));
-  inner.on('close', () => guard(socket, owner, () => owner.onClose(error)));
+  inner.on('end', () => guard(socket, () => socket.owner.onEnd()));
+  inner.on('drain', () => guard(socket, () => socket.owner.onDrain()));
+  inner.on('close', () => guard(socket, () => socket.owner.onClose(error)));
 }
 
 /** `guard` without a closure: the path of every read. */
-function deliver(socket: Socket, owner: SocketOwner, data: Buffer, length: number): void {
+function deliver(socket: RuntimeSocket, data: Buffer, length: number): void {
   try {
-    owner.onData(data, length);
+    socket.owner.onData(data, length);
   } catch (error) {
-    giveUp(socket, owner, error);
+    giveUp(socket, socket.owner, error);
   }
 }
 
-function guard(socket: Socket, owner: SocketOwner, run: () => void): void {
+function guard(socket: RuntimeSocket, run: () => void): void {
   try {
     run();
   } catch (error) {
-    giveUp(socket, owner, error);
+    giveUp(socket, socket.owner, error);
   }
 }

@@ -14,6 +14,7 @@ import {
   type Socket,
   type Sockets,
   type Target,
+  type Turn,
 } from '../socket.ts';
 import {
   dialRuntime,
@@ -32,6 +33,8 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
   readonly probe: PeerProbe | null;
   readonly keepAlive: KeepAlive;
   handlesWork = true;
+  #later: Turn[] = [];
+  readonly #turn = (): void => this.#runLater();
 
   constructor(probe: PeerProbe | null, keepAlive = NO_KEEP_ALIVE) {
     this.probe = probe;
@@ -54,6 +57,17 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
 
   dial(target: Target, owner: DialOwner): Socket {
     return dialRuntime(this, target, owner);
+  }
+
+  later(task: Turn): void {
+    this.#later.push(task);
+    if (this.#later.length === 1) setImmediate(this.#turn);
+  }
+
+  #runLater(): void {
+    const due = this.#later;
+    this.#later = [];
+    for (const task of due) task.onTurn();
   }
 
   #bind(host: string, port: number, owner: ListenOwner): Promise<ListeningSocket> {

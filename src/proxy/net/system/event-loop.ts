@@ -5,18 +5,17 @@
  */
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { Turn } from '../socket.ts';
 import { EINTR } from './errno.ts';
 import { EPOLL_ADD, EPOLL_MOD, EPOLLIN, type Kernel } from './kernel-interface.ts';
 
 /** Somebody who waits for events of a descriptor. */
-export interface Watcher {
+export interface Watcher extends Turn {
   readonly descriptor: number;
   /** Owned by the loop: tells the events of this one from those of an earlier one with the same descriptor. */
   generation: number;
   /** `mask` is EPOLL*. */
   onEvents(mask: number): void;
-  /** What was asked for with `later` or `again`. */
-  onTurn(): void;
 }
 
 /** Looks at the kernel between two visits of the runtime: its timers are late by what these take at most. */
@@ -63,8 +62,8 @@ export class EventLoop {
   #watched = 0;
   #generation = 0;
   /** Those with something to do as soon as nobody is being called. */
-  #later: Watcher[] = [];
-  #spare: Watcher[] = [];
+  #later: Turn[] = [];
+  #spare: Turn[] = [];
   #running = false;
   /** The last look found an event of the runtime. */
   #isRuntimesTurn = false;
@@ -126,8 +125,8 @@ export class EventLoop {
   }
 
   /** Calls `onTurn` when what runs now is over. */
-  later(watcher: Watcher): void {
-    this.#later.push(watcher);
+  later(task: Turn): void {
+    this.#later.push(task);
     this.#start();
   }
 
@@ -214,7 +213,7 @@ export class EventLoop {
     if (count === 0) return 0;
     this.#later = this.#spare;
     this.#spare = due;
-    for (const watcher of due) watcher.onTurn();
+    for (const task of due) task.onTurn();
     due.length = 0;
     return count;
   }

@@ -112,6 +112,10 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     return socket;
   }
 
+  handOver(owner: SocketOwner): void {
+    this.#owner = owner;
+  }
+
   adopt(owner: SocketOwner): Socket {
     this.#owner = owner;
     this.#watch(READS);
@@ -331,11 +335,10 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     this.#splicing?.came(got);
     // Less than there was room for is all there was; a FIN or error behind it is known by then, or comes as an event.
     if (got < READ_BYTES && this.#hangUp === 0 && !this.#wasUrgent) this.#readable = false;
-    const owner = this.#owner as SocketOwner;
     try {
-      owner.onData(region.readBuffer, got);
+      (this.#owner as SocketOwner).onData(region.readBuffer, got);
     } catch (error) {
-      giveUp(this, owner, error);
+      giveUp(this, this.#owner as SocketOwner, error);
     }
   }
 

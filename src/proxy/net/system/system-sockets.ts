@@ -8,6 +8,7 @@ import type {
   Socket,
   Sockets,
   Target,
+  Turn,
 } from '../socket.ts';
 import { listenOn } from './system-listener.ts';
 import { SystemSocket } from './system-socket.ts';
@@ -39,5 +40,9 @@ export class SystemSockets implements Sockets {
 
   dial(target: Target, owner: DialOwner): Socket {
     return SystemSocket.dial(this.io, target, owner);
+  }
+
+  later(task: Turn): void {
+    this.io.loop.later(task);
   }
 }

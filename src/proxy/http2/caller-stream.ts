@@ -1,0 +1,342 @@
+/** A request of a caller on a stream: its exchange, and the response as frames. */
+
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
+import { countRequest } from '../http/account.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { Exchange } from '../http/exchange.ts';
+import { type Head, METHOD_HEAD, METHOD_OTHER } from '../head/head.ts';
+import { sentTarget } from '../head/target.ts';
+import { nobodys } from '../http/nobodys.ts';
+import type { ByteRoom } from '../head/byte-room.ts';
+import type { ExtraFields } from '../head/field-changes.ts';
+import type { Source } from '../http/source.ts';
+import type { CallerStream } from '../http/stream.ts';
+import { reportRule } from '../http/report-rule.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { Defect } from '../net/copy-whole.ts';
+import type { Socket } from '../net/socket.ts';
+import type { PortState } from '../table/table.ts';
+import { INTERNAL_ERROR } from './codec/error-code.ts';
+import { FRAME_HEADER_BYTES } from './codec/frame.ts';
+import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
+import { blockBound } from './codec/hpack-encoder.ts';
+import { fieldBytes, HEAD_MORE_BYTES, putResponse } from './codec/head-encoder.ts';
+import { localReply, redirectLine } from './codec/local-reply.ts';
+import { readRequest } from './codec/request-fields.ts';
+import type { SendHost, SendSide } from './send-side.ts';
+import { Stream, type StreamHost } from './stream.ts';
+import type { Http2Shared } from './shared.ts';
+
+/** Of an answer of our own, at most, beside those of a filter. */
+const ANSWER_FIELDS = 4;
+/** `a:b` and a line end. */
+const LINE_BYTES_MIN = 5;
+const NOTHING = Buffer.alloc(0);
+/** More spare streams are left to the garbage collector. */
+const SPARES_MAX = 1_024;
+
+/** The connection that requests come on. */
+export interface RequestSession extends SendHost, StreamHost {
+  readonly port: PortState;
+  readonly source: Source;
+  readonly out: SendSide;
+  cancel(stream: Stream, code: number): void;
+  /** The response is whole, or its rest waits. */
+  answered(stream: CallerStream2): void;
+  /** Takes a stream back that is over on all sides. */
+  give(stream: CallerStream2): void;
+  /** Something threw that belongs to this request. */
+  onStreamDefect(stream: CallerStream2, error: unknown): void;
+}
+
+const NOBODY = nobodys<RequestSession>('a request without a connection');
+
+export class CallerStream2 extends Stream implements CallerStream {
+  readonly exchange: Exchange;
+  readonly #shared: Http2Shared;
+  readonly #context: ThreadContext;
+  #session: RequestSession;
+  #method = METHOD_OTHER;
+  /** The request has content. */
+  #hasBody = false;
+  /** When its response was complete; Infinity before. The rest of it may wait for the caller. */
+  answeredAtMs = Infinity;
+  /** The session has let go of it. */
+  #isForgotten = false;
+
+  constructor(session: RequestSession, shared: Http2Shared) {
+    super();
+    this.#session = session;
+    this.#shared = shared;
+    this.#context = shared.context;
+    this.exchange = new Exchange(this, shared.context);
+  }
+
+  /** Another connection takes it. */
+  attach(session: RequestSession): void {
+    this.#session = session;
+  }
+
+  /** Nobody has it. */
+  detach(): void {
+    this.#session = NOBODY;
+    this.#context.wheel.disarm(this.exchange);
+    this.exchange.record.detach();
+    this.exchange.pick.reset(undefined);
+    this.drop();
+  }
+
+  protected override get host(): RequestSession {
+    return this.#session;
+  }
+
+  get port(): PortState {
+    return this.#session.port;
+  }
+
+  get source(): Source {
+    return this.#session.source;
+  }
+
+  get protocol(): string {
+    return 'HTTP/2.0';
+  }
+
+  get isLoop(): boolean {
+    return this.#session.source.isLoop(this.#session.socket);
+  }
+
+  /** Starts the request whose lines stand in `data[0, end)`. */
+  start(data: Buffer, head: Head, end: number, endStream: boolean): void {
+    this.#begin(head, endStream);
+    this.exchange.begin(data, head, 0, end, !endStream);
+    this.exchange.flush();
+  }
+
+  /** Answers what never became a request, but was read into `head` as far as it went. */
+  refuse(head: Head, endStream: boolean): void {
+    const reason = head.failure === '' ? 'bad_request' : head.failure;
+    const { rule } = head;
+    this.#begin(head, endStream);
+    countRequest(this.port.service.cells, FAILURES[reason].status, reason);
+    this.#context.accessLog?.writeRefused(this, reason, rule);
+    if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
+    this.reply(reason, 0);
+  }
+
+  #begin(head: Head, endStream: boolean): void {
+    this.#method = head.method;
+    this.#hasBody = !endStream;
+    this.#isForgotten = false;
+    this.answeredAtMs = Infinity;
+    if (endStream) this.endsAtOnce();
+    else this.announced = head.contentLength;
+  }
+
+  override onContent(data: Buffer, start: number, end: number): void {
+    if (this.exchange.active) this.exchange.onRequestBody(data, start, end);
+  }
+
+  override onRead(): void {
+    if (this.exchange.active) this.exchange.flush();
+  }
+
+  override onWhole(trailers: Buffer | null): void {
+    if (this.exchange.active) this.exchange.onRequestEnd(trailers);
+  }
+
+  override onReset(): void {
+    this.exchange.onCallerClosed();
+    this.#giveUp();
+  }
+
+  override onDrain(): void {
+    if (this.exchange.active) this.exchange.onCallerDrain();
+  }
+
+  /** The session has let go of it; it goes on while its exchange does. */
+  override onForgotten(): void {
+    this.#isForgotten = true;
+    this.#giveUp();
+  }
+
+  /** The drain is over. */
+  cut(): void {
+    if (this.exchange.active) this.exchange.onDrainOver();
+  }
+
+  shed(): void {
+    if (this.exchange.active) this.exchange.giveUp('caller_shed');
+  }
+
+  headAgain(kept: Buffer, headBytes: number): Head {
+    const { requestHead } = this.#context;
+    const { list } = this.#shared;
+    list.again(kept, 0, headBytes);
+    if (readRequest(list, requestHead, !this.#hasBody, false) !== headBytes)
+      throw new Defect('the head that was kept is another one than was read');
+    return requestHead;
+  }
+
+  targetSent(kept: Buffer, headBytes: number): Buffer {
+    return sentTarget(kept, this.headAgain(kept, headBytes));
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.hold();
+    this.exchange.onCallerPaused();
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.unhold();
+    this.exchange.onCallerResumed();
+  }
+
+  /** A caller that gives up says so. */
+  hasLeft(): boolean {
+    return false;
+  }
+
+  sendInterim(data: Buffer, head: Head): boolean {
+    this.#beginHead(fieldBytes(head), head.count);
+    putResponse(this.#session.encoder, data, head);
+    this.#endHead();
+    return this.#session.out.isFree(this);
+  }
+
+  sendSwitch(): void {
+    throw new Defect('a stream cannot switch');
+  }
+
+  sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
+    const more = (cookie?.length ?? 0) + (extra?.lines.length ?? 0);
+    this.#beginHead(fieldBytes(head) + more, head.count + (extra?.list.length ?? 0));
+    const { encoder } = this.#session;
+    putResponse(encoder, data, head);
+    if (!head.dated) this.#putLines(this.#context.date.now());
+    if (cookie !== null) this.#putLines(cookie);
+    if (extra !== null) this.#putLines(extra.lines);
+    this.#endHead();
+  }
+
+  #putLines(lines: Buffer): void {
+    this.#session.encoder.lines(lines, 0, lines.length);
+  }
+
+  /** HEADERS of so many bytes and fields begin, and what we add ourselves. */
+  #beginHead(bytes: number, fields: number): void {
+    const { output, encoder, peer } = this.#session;
+    const room = blockBound(bytes, fields) + HEAD_MORE_BYTES;
+    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
+    encoder.begin(output.buffer, output.at + FRAME_HEADER_BYTES);
+  }
+
+  #endHead(): void {
+    const { output, encoder, peer } = this.#session;
+    const { buffer, at } = output;
+    output.commitHeaders(
+      writeHeaders(buffer, at, encoder.end(), this.id, false, peer.frameBytesMax),
+      this.id,
+    );
+  }
+
+  sendBody(data: Buffer | null, start: number, end: number): void {
+    if (data === null) throw new Defect('a body went by that has no frames');
+    this.#session.out.send(this, data, start, end);
+  }
+
+  get bodySocket(): Socket | null {
+    return null;
+  }
+
+  flush(): boolean {
+    return this.#session.out.isFree(this);
+  }
+
+  sendEnd(trailers: Buffer | null): void {
+    this.#session.out.end(this, trailers);
+  }
+
+  reply(reason: FailureReason, retryAfterMs: number): void {
+    const { status, lines, body } = localReply(reason, retryAfterMs);
+    this.#answer(status, lines, body);
+  }
+
+  redirect(status: number, location: ByteRoom, extra: ExtraFields): void {
+    const line = redirectLine(location);
+    this.#answer(status, Buffer.concat([line, extra.lines]), NOTHING);
+  }
+
+  /** An answer of the proxy itself; `lines` are its fields but for Date. */
+  #answer(status: number, lines: Buffer, body: Buffer): void {
+    this.#beginHead(lines.length, ANSWER_FIELDS + lines.length / LINE_BYTES_MIN);
+    this.#session.encoder.status(status);
+    this.#putLines(this.#context.date.now());
+    this.#putLines(lines);
+    this.#endHead();
+    if (this.#method !== METHOD_HEAD && body.length > 0)
+      this.#session.out.send(this, body, 0, body.length);
+    this.#session.out.end(this, null);
+    this.onExchangeDone();
+  }
+
+  /** An answer that came before the whole request: RFC 9113 §8.1. */
+  onExchangeDone(): void {
+    if (this.#isForgotten) return this.#giveUp();
+    this.answeredAtMs = this.#context.wheel.nowMs;
+    this.#session.answered(this);
+  }
+
+  abort(): void {
+    this.#session.cancel(this, INTERNAL_ERROR);
+  }
+
+  #giveUp(): void {
+    if (this.#isForgotten && !this.exchange.active && this.#session !== NOBODY)
+      this.#session.give(this);
+  }
+
+  get waitingBytes(): number {
+    return this.queuedBytes;
+  }
+
+  bytesOnTheirWay(): number {
+    return this.queuedBytes > 0 ? this.queuedBytes : this.#session.socket.unsentBytes();
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    throw new Defect('a stream has no tunnel');
+  }
+
+  switchTo(_tunnel: Tunnel): void {
+    throw new Defect('a stream has no tunnel');
+  }
+
+  onDefect(error: unknown): void {
+    this.#session.onStreamDefect(this, error);
+  }
+}
+
+/** Streams of a thread that wait for a request. */
+export class RequestPool {
+  readonly #shared: Http2Shared;
+  readonly #spares: CallerStream2[] = [];
+
+  constructor(shared: Http2Shared) {
+    this.#shared = shared;
+  }
+
+  take(session: RequestSession): CallerStream2 {
+    const spare = this.#spares.pop();
+    if (spare === undefined) return new CallerStream2(session, this.#shared);
+    spare.attach(session);
+    return spare;
+  }
+
+  give(stream: CallerStream2): void {
+    stream.detach();
+    if (this.#spares.length < SPARES_MAX) this.#spares.push(stream);
+  }
+}

@@ -1,0 +1,305 @@
+/** One HTTP/2 connection of a caller: its streams are requests, each with an exchange. RFC 9113. */
+
+import { add } from '../http/account.ts';
+import { BAD } from '../head/head.ts';
+import type { Rule } from '../head/rule.ts';
+import type { Source } from '../http/source.ts';
+import { reportRule } from '../http/report-rule.ts';
+import { SERVICE_OWN } from '../ledger/layout.ts';
+import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD } from '../net/caller-room.ts';
+import type { Caller, CallerHost } from '../net/listener.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
+import type { PortState } from '../table/table.ts';
+import type { CallerStream2, RequestPool, RequestSession } from './caller-stream.ts';
+import {
+  CANCEL,
+  ENHANCE_YOUR_CALM,
+  INTERNAL_ERROR,
+  NO_ERROR,
+  PROTOCOL_ERROR,
+  REFUSED_STREAM,
+  STREAM_CLOSED,
+} from './codec/error-code.ts';
+import type { FieldList } from './codec/field-list.ts';
+import {
+  NUMBER_MAX,
+  SETTING_INITIAL_WINDOW_SIZE,
+  SETTING_MAX_CONCURRENT_STREAMS,
+  SETTING_MAX_HEADER_LIST_SIZE,
+  SETTING_NO_RFC7540_PRIORITIES,
+} from './codec/frame.ts';
+import { writeSettings } from './codec/frame-writer.ts';
+import { readRequest } from './codec/request-fields.ts';
+import { readTrailers } from './codec/trailer-fields.ts';
+import type { Flood } from './floods.ts';
+import { Session } from './session.ts';
+import type { Http2Shared } from './shared.ts';
+import { STREAM_WINDOW_BYTES } from './windows.ts';
+
+/** Requests that a caller may have under way on one connection. */
+export const CALLER_STREAMS_MAX = 128;
+/** After an error the caller may go on sending this long; what it sends is dropped. */
+const LINGER_MS = 1_000;
+/** Between the announcement that the connection ends and its end: requests that were on their way still come. */
+const GOAWAY_MS = 1_000;
+const SETTINGS_BYTES = 64;
+const NONE: readonly CallerStream2[] = [];
+
+/** What all callers of a thread share. */
+export interface CallerParts {
+  readonly shared: Http2Shared;
+  readonly requests: RequestPool;
+}
+
+/** Who called what. */
+export interface Called {
+  readonly source: Source;
+  readonly port: PortState;
+}
+
+export class CallerSession extends Session implements Caller, RequestSession {
+  readonly port: PortState;
+  readonly source: Source;
+  asleep = false;
+  readonly #host: CallerHost;
+  readonly #pool: RequestPool;
+  #idleSinceMs: number;
+  #leaving = false;
+  #lingering = false;
+  /** The caller was told that the connection ends; streams above the last one are not taken after `#goawayAtMs`. */
+  #goawayAtMs = Infinity;
+  #hasSaidLast = false;
+  #gone = false;
+  /** The caller has left numbers of streams out, which are closed thereby: RFC 9113 §5.1.1. */
+  #hasGaps = false;
+
+  /** Takes over a connection whose caller has said the preface. */
+  constructor(socket: Socket, { source, port }: Called, parts: CallerParts, host: CallerHost) {
+    super(parts.shared, true);
+    this.#pool = parts.requests;
+    this.port = port;
+    this.source = source;
+    this.#host = host;
+    this.#idleSinceMs = this.context.wheel.nowMs;
+    this.attach(socket);
+    this.#begin();
+    this.#arm();
+  }
+
+  #begin(): void {
+    const { output, context } = this;
+    output.reserve(SETTINGS_BYTES);
+    output.commit(
+      writeSettings(output.buffer, output.at, [
+        SETTING_MAX_CONCURRENT_STREAMS,
+        CALLER_STREAMS_MAX,
+        SETTING_INITIAL_WINDOW_SIZE,
+        STREAM_WINDOW_BYTES,
+        SETTING_MAX_HEADER_LIST_SIZE,
+        context.settings.headBytesMax,
+        SETTING_NO_RFC7540_PRIORITIES,
+        1,
+      ]),
+    );
+    this.in.open();
+  }
+
+  get address(): string {
+    return this.source.address;
+  }
+
+  get service(): string {
+    return this.port.service.service.key;
+  }
+
+  get standing(): Guest['standing'] {
+    if (this.#lingering) return LEAVING;
+    if (this.streams.size > 0) return BUSY;
+    return this.partialSinceMs === Infinity ? IDLE : PARTIAL_HEAD;
+  }
+
+  override onData(data: Buffer, length: number): void {
+    if (this.asleep) this.context.room.wake(this);
+    this.receive(data, 0, length);
+  }
+
+  protected override isIdle(id: number): boolean {
+    return id > this.lastStream || id % 2 === 0;
+  }
+
+  protected override onFields(id: number, endStream: boolean, list: FieldList): void {
+    const open = this.streams.get(id) as CallerStream2 | undefined;
+    if (open !== undefined) return this.#onTrailers(open, endStream, list);
+    if (id % 2 === 0) return this.fail(PROTOCOL_ERROR);
+    if (id <= this.lastStream) return this.#onOldId(id);
+    // What came after the last one that we take is for another connection.
+    if (this.#hasSaidLast) return;
+    if (id > this.lastStream + 2) this.#hasGaps = true;
+    this.lastStream = id;
+    if (this.streams.size >= CALLER_STREAMS_MAX) return this.resetStream(id, REFUSED_STREAM);
+    this.#onRequest(id, endStream, list);
+  }
+
+  /** A request with the number of a stream that is over, or was left out. */
+  #onOldId(id: number): void {
+    if (this.wasReset(id)) return;
+    this.fail(this.#hasGaps ? PROTOCOL_ERROR : STREAM_CLOSED);
+  }
+
+  #onRequest(id: number, endStream: boolean, list: FieldList): void {
+    const { context } = this;
+    const head = context.requestHead;
+    const end = readRequest(list, head, endStream, false);
+    if (end === BAD && head.failure === 'bad_request') return this.#refuse(id, head.rule);
+    const stream = this.#pool.take(this);
+    stream.begin(id, this.peer.initialWindow);
+    this.open(stream);
+    if (end === BAD) stream.refuse(head, endStream);
+    else stream.start(list.data, head, end, endStream);
+  }
+
+  /** RFC 9113 §8.1.1: what is malformed is an error of its stream. */
+  #refuse(id: number, rule: Rule | ''): void {
+    const caller = { source: this.source, port: this.port };
+    if (rule !== '')
+      reportRule(this.context.rules, caller, { rule, reason: 'bad_request', endpoint: null });
+    this.resetStream(id, PROTOCOL_ERROR);
+  }
+
+  #onTrailers(stream: CallerStream2, endStream: boolean, list: FieldList): void {
+    if (stream.remoteEnded) return this.resetStream(stream.id, STREAM_CLOSED);
+    if (!endStream) return this.resetStream(stream.id, PROTOCOL_ERROR);
+    const end = readTrailers(list);
+    if (end === BAD) return this.#refuse(stream.id, list.broken);
+    this.in.end(stream, end === 0 ? null : list.data.subarray(0, end));
+  }
+
+  protected override onGoaway(): void {
+    this.#leaving = true;
+    if (this.streams.size === 0) this.linger();
+  }
+
+  protected override onSettings(): void {
+    // What they change is in force already.
+  }
+
+  protected override onPingAck(): void {
+    // We ask callers nothing.
+  }
+
+  protected override onFlood(flood: Flood): void {
+    this.shared.countFlood(flood);
+  }
+
+  protected override onPartial(): void {
+    this.#arm();
+  }
+
+  protected override onForgotten(): void {
+    if (this.streams.size > 0) return;
+    this.#idleSinceMs = this.context.wheel.nowMs;
+    if (this.#leaving && this.#hasSaidLast) return this.linger();
+    this.#arm();
+  }
+
+  protected override onGone(_error: SocketError | null): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);
+    this.#host.closed(this);
+  }
+
+  override onDeadline(nowMs: number): void {
+    if (this.#lingering) return this.socket.destroy();
+    const { headTimeoutMs, callerIdleMs } = this.context.settings;
+    if (nowMs >= this.partialSinceMs + headTimeoutMs) return this.fail(ENHANCE_YOUR_CALM);
+    if (nowMs >= this.#goawayAtMs) this.#sayLast();
+    if (this.streams.size === 0 && nowMs >= this.#idleSinceMs + callerIdleMs) this.drain();
+    for (const stream of this.#answered())
+      if (nowMs >= stream.answeredAtMs + callerIdleMs) this.cancel(stream, CANCEL);
+    this.#arm();
+  }
+
+  /** The present deadline: of a frame that is not whole, of the drain, of a caller without requests. */
+  #arm(): void {
+    if (this.#lingering) return;
+    const { headTimeoutMs, callerIdleMs } = this.context.settings;
+    let idle = this.streams.size === 0 ? this.#idleSinceMs + callerIdleMs : Infinity;
+    for (const { answeredAtMs } of this.#answered())
+      idle = Math.min(idle, answeredAtMs + callerIdleMs);
+    this.deadlineMs = Math.min(this.partialSinceMs + headTimeoutMs, idle, this.#goawayAtMs);
+    this.context.wheel.arm(this);
+  }
+
+  /** Streams whose response is complete and waits for the caller. */
+  #answered(): readonly CallerStream2[] {
+    if (this.streams.size === 0) return NONE;
+    const streams = this.streams.all() as CallerStream2[];
+    return streams.filter((stream) => stream.answeredAtMs < Infinity);
+  }
+
+  /** Announces the end; requests that are on their way are still taken. */
+  drain(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.goaway(NUMBER_MAX, NO_ERROR);
+    this.#goawayAtMs = this.context.wheel.nowMs + GOAWAY_MS;
+    this.#arm();
+  }
+
+  #sayLast(): void {
+    this.#goawayAtMs = Infinity;
+    this.#hasSaidLast = true;
+    this.goaway(this.lastStream, NO_ERROR);
+    if (this.streams.size === 0) this.linger();
+  }
+
+  /** The drain is over. */
+  cut(): void {
+    for (const stream of this.streams.all()) (stream as CallerStream2).cut();
+    this.fail(NO_ERROR);
+  }
+
+  shed(): void {
+    for (const stream of this.streams.all()) (stream as CallerStream2).shed();
+    this.fail(ENHANCE_YOUR_CALM);
+  }
+
+  protected override linger(): void {
+    if (this.#lingering || this.#gone) return;
+    this.#lingering = true;
+    this.deaf = true;
+    this.output.flush();
+    this.socket.end();
+    this.deadlineMs = this.context.wheel.nowMs + LINGER_MS;
+    this.context.wheel.arm(this);
+  }
+
+  override onDefect(error: unknown): void {
+    this.guard.caught('proxy', error, { service: this.service, caller: this.address });
+    this.deaf = true;
+    this.socket.reset();
+  }
+
+  /** The response is whole, or its rest waits. What is still to come of the request is not wanted: RFC 9113 §8.1. */
+  answered(stream: CallerStream2): void {
+    if (!stream.endSent) this.#arm();
+    else if (!stream.remoteEnded) this.cancel(stream, NO_ERROR);
+  }
+
+  /** Something threw that belongs to this request. */
+  onStreamDefect(stream: CallerStream2, error: unknown): void {
+    this.guard.caught('proxy', error, { service: this.service, caller: this.address });
+    try {
+      if (stream.exchange.active) return stream.exchange.giveUp('internal');
+    } catch {
+      // It cannot even be answered.
+    }
+    this.cancel(stream, INTERNAL_ERROR);
+  }
+
+  /** Takes a stream back that is over on all sides. */
+  give(stream: CallerStream2): void {
+    this.#pool.give(stream);
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * From a head to a block of fields. What HTTP/1.1 leaves out or writes anew, HTTP/2 does, too (`http1/codec/head-writer.ts`); what
+ * belongs to a connection is said by frames.
+ */
+
+import type { HeadEdit } from '../../head/filter.ts';
+import type { Forwarding } from '../../http/source.ts';
+import {
+  FIELD_CONNECTION,
+  FIELD_DROP,
+  FIELD_EXPECT,
+  FIELD_FORWARDING,
+  FIELD_HOST,
+  FIELD_KINDS,
+  FIELD_MAX_FORWARDS,
+  FIELD_SENSITIVE,
+  FIELD_STRIDE,
+  FIELD_TE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_UPGRADE,
+  FIELD_X_FORWARDED_FOR,
+  FIELD_X_FORWARDED_HOST,
+  FIELD_X_FORWARDED_PROTO,
+  type Head,
+  METHOD_GET,
+  METHOD_POST,
+} from '../../head/head.ts';
+import { sentTarget } from '../../head/target.ts';
+import type { HpackEncoder } from './hpack-encoder.ts';
+import { NAME_AUTHORITY, NAME_METHOD, NAME_PATH, numberOf } from './name.ts';
+
+const GET = 2;
+const POST = 3;
+const SCHEME_HTTP = 6;
+const NAME_CONTENT_LENGTH = numberOf('content-length');
+const TE_TRAILERS = Buffer.from('te: trailers\r\n');
+const EXPECT = Buffer.from('expect: 100-continue\r\n');
+
+/** What a head may become longer by: fields of our own. */
+export const HEAD_MORE_BYTES = 1_024;
+
+function kinds(...list: number[]): Uint8Array {
+  const table = new Uint8Array(FIELD_KINDS);
+  for (const kind of list) table[kind] = 1;
+  return table;
+}
+
+/** Never passed on: of a connection, or written anew. */
+const STEERING = [
+  FIELD_DROP,
+  FIELD_HOST,
+  FIELD_CONNECTION,
+  FIELD_UPGRADE,
+  FIELD_TRANSFER_ENCODING,
+  FIELD_TE,
+  FIELD_EXPECT,
+  FIELD_MAX_FORWARDS,
+];
+const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
+const NOT_IN_REQUEST = kinds(...STEERING, ...FORWARDED, FIELD_FORWARDING);
+const NOT_IN_REQUEST_EXTENDED = kinds(...STEERING, ...FORWARDED);
+const NOT_IN_REQUEST_KEPT = kinds(...STEERING);
+const NOT_IN_RESPONSE = kinds(FIELD_DROP, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING);
+
+/** Bytes of all that a head says, at most. */
+export function fieldBytes(head: Head): number {
+  const { fields } = head;
+  const size = head.count * FIELD_STRIDE;
+  let bytes = head.methodEnd - head.methodStart + head.hostEnd - head.hostStart;
+  bytes += head.targetEnd - head.targetStart + 2 * head.targetRaw;
+  for (let at = 0; at < size; at += FIELD_STRIDE) {
+    bytes += (fields[at + 2] as number) - (fields[at + 1] as number);
+    bytes += (fields[at + 4] as number) - (fields[at + 3] as number);
+  }
+  return bytes;
+}
+
+/** Bytes that an edit adds, at most. */
+export function editBytes(edit: HeadEdit | null): number {
+  if (edit === null) return 0;
+  return (edit.host?.length ?? 0) + edit.target.length + (edit.extra?.lines.length ?? 0);
+}
+
+/** Puts the fields of `head` whose kind is not in `skip` into the block. */
+function putFields(encoder: HpackEncoder, data: Buffer, head: Head, skip: Uint8Array): void {
+  const { fields } = head;
+  const size = head.count * FIELD_STRIDE;
+  for (let at = 0; at < size; at += FIELD_STRIDE) {
+    const kind = fields[at] as number;
+    if (skip[kind] === 1) continue;
+    encoder.field(
+      data,
+      fields[at + 1] as number,
+      fields[at + 2] as number,
+      fields[at + 3] as number,
+      fields[at + 4] as number,
+      kind === FIELD_SENSITIVE,
+    );
+  }
+}
+
+function putLength(encoder: HpackEncoder, length: number): void {
+  const digits = Buffer.from(String(length), 'latin1');
+  encoder.named(NAME_CONTENT_LENGTH, digits, 0, digits.length);
+}
+
+/**
+ * Puts a whole request into the block, but for X-Forwarded-*. `fallbackHost` serves a caller that names none; `edit` says what
+ * leaves otherwise than it stands, null for nothing.
+ */
+// oxlint-disable-next-line max-params -- once per request, without an object
+export function putRequest(
+  encoder: HpackEncoder,
+  data: Buffer,
+  head: Head,
+  forwarding: Forwarding,
+  fallbackHost: Buffer,
+  edit: HeadEdit | null,
+): void {
+  if (head.method === METHOD_GET) encoder.entry(GET);
+  else if (head.method === METHOD_POST) encoder.entry(POST);
+  else encoder.named(NAME_METHOD, data, head.methodStart, head.methodEnd);
+  encoder.entry(SCHEME_HTTP);
+  const host = edit === null ? null : edit.host;
+  if (host !== null) encoder.named(NAME_AUTHORITY, host, 0, host.length);
+  else if (head.hostEnd > head.hostStart)
+    encoder.named(NAME_AUTHORITY, data, head.hostStart, head.hostEnd);
+  else encoder.named(NAME_AUTHORITY, fallbackHost, 0, fallbackHost.length);
+  putTarget(encoder, data, head, edit);
+  putFields(encoder, data, head, leftOut(forwarding));
+  if (edit !== null && edit.extra !== null) putLines(encoder, edit.extra.lines);
+  putAnew(encoder, head);
+}
+
+function leftOut({ trusted, lines }: Forwarding): Uint8Array {
+  if (!trusted) return NOT_IN_REQUEST;
+  return lines === null ? NOT_IN_REQUEST_KEPT : NOT_IN_REQUEST_EXTENDED;
+}
+
+/** What each hop says anew. */
+function putAnew(encoder: HpackEncoder, head: Head): void {
+  if (head.lengthAnew) putLength(encoder, head.contentLength);
+  if (head.maxForwards > 0)
+    putLines(encoder, Buffer.from(`max-forwards: ${head.maxForwards - 1}\r\n`, 'latin1'));
+  if (head.expectContinue) putLines(encoder, EXPECT);
+  if (head.acceptsTrailers) putLines(encoder, TE_TRAILERS);
+}
+
+function putTarget(encoder: HpackEncoder, data: Buffer, head: Head, edit: HeadEdit | null): void {
+  if (edit !== null && edit.target.length > 0)
+    return encoder.named(NAME_PATH, edit.target.bytes, 0, edit.target.length);
+  if (!head.targetSlash && head.targetRaw === 0)
+    return encoder.named(NAME_PATH, data, head.targetStart, head.targetEnd);
+  const target = sentTarget(data, head);
+  encoder.named(NAME_PATH, target, 0, target.length);
+}
+
+function putLines(encoder: HpackEncoder, lines: Buffer): void {
+  encoder.lines(lines, 0, lines.length);
+}
+
+/** Puts the head of a response into the block. What is added to it are lines, too. */
+export function putResponse(encoder: HpackEncoder, data: Buffer, head: Head): void {
+  encoder.status(head.status);
+  putFields(encoder, data, head, NOT_IN_RESPONSE);
+  if (head.lengthAnew) putLength(encoder, head.contentLength);
+}

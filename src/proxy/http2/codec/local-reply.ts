@@ -1,0 +1,37 @@
+/** The answers that the proxy gives itself, as fields: the same as in HTTP/1.1, but for what belongs to its connections. */
+
+import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
+import type { ByteRoom } from '../../head/byte-room.ts';
+
+export interface LocalReply {
+  readonly status: number;
+  /** Fields as lines. */
+  readonly lines: Buffer;
+  readonly body: Buffer;
+}
+
+const LOCATION = Buffer.from('location: ');
+const NO_CONTENT = Buffer.from('\r\ncontent-length: 0\r\n');
+
+const PARTS: ReadonlyMap<FailureReason, LocalReply> = new Map(
+  FAILURE_REASONS.map((reason) => {
+    const { status, cause } = FAILURES[reason];
+    const body = Buffer.from(`maesh: ${reason}: ${cause}\n`);
+    const lines = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${body.length}\r\n`;
+    return [reason, { status, lines: Buffer.from(lines), body }];
+  }),
+);
+
+/** All but Date. The answer to HEAD has the length of its content only (RFC 9110 §9.3.2). */
+export function localReply(reason: FailureReason, retryAfterMs: number): LocalReply {
+  const { status, lines, body } = PARTS.get(reason) as LocalReply;
+  if (retryAfterMs <= 0) return { status, lines, body };
+  const retryAfter = Buffer.from(`retry-after: ${Math.ceil(retryAfterMs / 1000)}\r\n`);
+  return { status, lines: Buffer.concat([lines, retryAfter]), body };
+}
+
+/** It has no content: Location says all that there is. */
+export function redirectLine(location: ByteRoom): Buffer {
+  const value = location.bytes.subarray(0, location.length);
+  return Buffer.concat([LOCATION, value, NO_CONTENT]);
+}

@@ -1,0 +1,267 @@
+/** One try of a request on a stream to its endpoint. */
+
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { LimitPolicy } from '../../model/policy.ts';
+import { BAD, FRAMING_NONE, type Head, METHOD_OTHER } from '../head/head.ts';
+import type { HeadEdit } from '../head/filter.ts';
+import { nobodys } from '../http/nobodys.ts';
+import type { CallerStream, EndpointStream, EndpointUser } from '../http/stream.ts';
+import type { TunnelEnd } from '../http/tunnel.ts';
+import { Defect } from '../net/copy-whole.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
+import { CANCEL, REFUSED_STREAM } from './codec/error-code.ts';
+import type { FieldList } from './codec/field-list.ts';
+import { FRAME_HEADER_BYTES } from './codec/frame.ts';
+import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
+import { editBytes, fieldBytes, HEAD_MORE_BYTES, putRequest } from './codec/head-encoder.ts';
+import { blockBound } from './codec/hpack-encoder.ts';
+import { readResponse } from './codec/response-fields.ts';
+import { readTrailers } from './codec/trailer-fields.ts';
+import type { ReceiveSide } from './receive-side.ts';
+import type { SendHost, SendSide } from './send-side.ts';
+import { Stream, type StreamHost } from './stream.ts';
+import type { Http2Shared } from './shared.ts';
+import { writeForwarded } from '../http1/codec/head-writer.ts';
+
+/** More spare streams are left to the garbage collector. */
+const SPARES_MAX = 1_024;
+/** X-Forwarded-For, -Proto and -Host. */
+const FORWARDED_FIELDS = 3;
+
+/** What the exchange is told of a stream that its endpoint reset. */
+const RESET: SocketError = { code: 'ECONNRESET' };
+
+/** The connection that tries go on. */
+export interface TrySession extends SendHost, StreamHost {
+  readonly endpoint: EndpointState;
+  readonly connected: boolean;
+  /** Reads that brought something. */
+  readonly reads: number;
+  readonly in: ReceiveSide;
+  readonly out: SendSide;
+  /** How long it may stand without a request. */
+  idleMs: number;
+  cancel(stream: Stream, code: number): void;
+}
+
+const NOBODY = nobodys<TrySession>('a try without a connection');
+
+export class EndpointStream2 extends Stream implements EndpointStream {
+  unseen = false;
+  deaf = false;
+  readonly #shared: Http2Shared;
+  readonly #pool: TryPool;
+  #session: TrySession = NOBODY;
+  /** Of the session, when this began. */
+  #readsBefore = 0;
+  #user: EndpointUser | null = null;
+  #method = METHOD_OTHER;
+  /** The final head came. */
+  #hasHead = false;
+
+  constructor(shared: Http2Shared, pool: TryPool) {
+    super();
+    this.#shared = shared;
+    this.#pool = pool;
+  }
+
+  attach(session: TrySession, user: EndpointUser): void {
+    this.#session = session;
+    this.#user = user;
+    this.#readsBefore = session.reads;
+    this.unseen = false;
+    this.deaf = false;
+    this.#hasHead = false;
+  }
+
+  get endpoint(): EndpointState {
+    return this.#session.endpoint;
+  }
+
+  protected override get host(): TrySession {
+    return this.#session;
+  }
+
+  get connected(): boolean {
+    return this.#session.connected;
+  }
+
+  get mayBeStale(): boolean {
+    return this.#readsBefore > 0 && this.#session.reads === this.#readsBefore;
+  }
+
+  onConnected(): void {
+    this.#user?.onConnected();
+  }
+
+  /** The connection takes no more bytes. */
+  onDeaf(): void {
+    this.deaf = true;
+    this.#user?.onEndpointDeaf();
+  }
+
+  sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
+    this.#method = head.method;
+    const { output, encoder, peer } = this.#session;
+    const { forwarding } = caller.source;
+    const { lines } = this.#shared;
+    const forwarded =
+      forwarding.lines === null ? 0 : writeForwarded(lines, 0, data, head, forwarding);
+    const bytes = fieldBytes(head) + forwarded + editBytes(edit);
+    const fields = head.count + FORWARDED_FIELDS + (edit?.extra?.list.length ?? 0);
+    const room = blockBound(bytes, fields) + HEAD_MORE_BYTES;
+    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
+    const { buffer, at } = output;
+    encoder.begin(buffer, at + FRAME_HEADER_BYTES);
+    putRequest(encoder, data, head, forwarding, caller.port.host, edit);
+    encoder.lines(lines, 0, forwarded);
+    const end = writeHeaders(buffer, at, encoder.end(), this.id, false, peer.frameBytesMax);
+    output.commitHeaders(end, this.id);
+  }
+
+  sendBody(data: Buffer | null, start: number, end: number): void {
+    if (data === null) throw new Defect('a body went by that has no frames');
+    if (!this.deaf) this.#session.out.send(this, data, start, end);
+  }
+
+  get bodySocket(): Socket | null {
+    return null;
+  }
+
+  sendEnd(trailers: Buffer | null): void {
+    if (!this.deaf) this.#session.out.end(this, trailers);
+  }
+
+  flush(): boolean {
+    return this.deaf || this.#session.out.isFree(this);
+  }
+
+  pause(): void {
+    this.hold();
+  }
+
+  resume(): void {
+    if (this.paused) this.unhold();
+  }
+
+  /** Fields of the response, or its trailers. */
+  onFields(endStream: boolean, list: FieldList): void {
+    const user = this.#user;
+    if (user === null) return;
+    user.onResponseActivity();
+    if (this.#hasHead) this.#onTrailers(user, endStream, list);
+    else this.#onHead(user, endStream, list);
+  }
+
+  #onHead(user: EndpointUser, endStream: boolean, list: FieldList): void {
+    const head = this.#shared.context.responseHead;
+    if (readResponse(list, head, this.#method, endStream) === BAD) {
+      const isTooLarge = head.failure === 'response_head_too_large';
+      return user.onBadHead(isTooLarge ? 'response_head_too_large' : 'bad_response', head.rule);
+    }
+    if (head.status < 200) return user.onInterim(list.data, head);
+    this.#hasHead = true;
+    if (!endStream) this.announced = head.framing === FRAMING_NONE ? 0 : head.contentLength;
+    user.onResponseHead(list.data, head);
+    if (this.#user !== user) return;
+    if (endStream) this.#session.in.end(this, null);
+    else user.onResponseRead();
+  }
+
+  #onTrailers(user: EndpointUser, endStream: boolean, list: FieldList): void {
+    const end = endStream ? readTrailers(list) : BAD;
+    if (end === BAD) return user.onBadBody(list.broken);
+    this.#session.in.end(this, end === 0 ? null : list.data.subarray(0, end));
+  }
+
+  override onContent(data: Buffer, start: number, end: number): void {
+    const user = this.#user;
+    if (user === null) return;
+    if (!this.#hasHead) return user.onBadHead('bad_response', 'pseudo_missing');
+    user.onResponseActivity();
+    user.onResponseBody(data, start, end);
+  }
+
+  override onRead(): void {
+    if (this.#hasHead) this.#user?.onResponseRead();
+  }
+
+  override onWhole(trailers: Buffer | null): void {
+    const user = this.#user;
+    if (user === null) return;
+    if (this.#hasHead) user.onResponseEnd(trailers);
+    else user.onBadHead('bad_response', 'pseudo_missing');
+  }
+
+  override onReset(code: number, error: SocketError | null): void {
+    if (code === REFUSED_STREAM) this.unseen = true;
+    const user = this.#user;
+    this.#user = null;
+    user?.onEndpointClosed(error ?? RESET);
+  }
+
+  override onDrain(): void {
+    this.#user?.onEndpointDrain();
+  }
+
+  override onForgotten(): void {
+    // It is nobody's but the exchange's.
+  }
+
+  release(limits: LimitPolicy): void {
+    this.#user = null;
+    this.#session.idleMs = limits.idleConnectionMs;
+    // What is still to come of the request is of no use to anybody.
+    this.#session.cancel(this, CANCEL);
+    this.#detach();
+  }
+
+  close(): void {
+    this.#user = null;
+    this.#session.cancel(this, CANCEL);
+    this.#detach();
+  }
+
+  /** The exchange has let go of it, and the session, too. */
+  #detach(): void {
+    this.#session = NOBODY;
+    this.drop();
+    this.#pool.give(this);
+  }
+
+  get waitingBytes(): number {
+    return this.queuedBytes;
+  }
+
+  bytesOnTheirWay(): number {
+    return this.queuedBytes > 0 ? this.queuedBytes : this.#session.socket.unsentBytes();
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    throw new Defect('a stream has no tunnel');
+  }
+
+  switchTo(): void {
+    throw new Defect('a stream has no tunnel');
+  }
+}
+
+/** Streams of a thread that wait for a try. */
+export class TryPool {
+  readonly #shared: Http2Shared;
+  readonly #spares: EndpointStream2[] = [];
+
+  constructor(shared: Http2Shared) {
+    this.#shared = shared;
+  }
+
+  take(session: TrySession, user: EndpointUser): EndpointStream2 {
+    const stream = this.#spares.pop() ?? new EndpointStream2(this.#shared, this);
+    stream.attach(session, user);
+    return stream;
+  }
+
+  give(stream: EndpointStream2): void {
+    if (this.#spares.length < SPARES_MAX) this.#spares.push(stream);
+  }
+}

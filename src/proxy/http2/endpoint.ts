@@ -1,0 +1,238 @@
+/** One HTTP/2 connection to an endpoint, shared by the requests of all callers of this thread: each stream is a try. RFC 9113. */
+
+import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
+import type { EndpointUser } from '../http/stream.ts';
+import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
+import type { DialOwner, SocketError } from '../net/socket.ts';
+import { writePing, writeSettings } from './codec/frame-writer.ts';
+import { NO_ERROR, REFUSED_STREAM } from './codec/error-code.ts';
+import type { FieldList } from './codec/field-list.ts';
+import {
+  NUMBER_MAX,
+  PREFACE,
+  SETTING_ENABLE_PUSH,
+  SETTING_INITIAL_WINDOW_SIZE,
+  SETTING_MAX_HEADER_LIST_SIZE,
+} from './codec/frame.ts';
+import type { EndpointStream2, TryPool, TrySession } from './endpoint-stream.ts';
+import type { Flood } from './floods.ts';
+import { CONTROL_BYTES, Session } from './session.ts';
+import type { Http2Shared } from './shared.ts';
+import { STREAM_WINDOW_BYTES } from './windows.ts';
+
+/** What is assumed until the endpoint says otherwise: RFC 9113 §6.5.2 recommends at least this. */
+const STREAMS_AT_FIRST = 100;
+/** Streams of ours on one connection, whatever the endpoint allows. */
+const STREAMS_MAX = 1_000;
+/** An endpoint that has been silent for this long, while requests wait for it, is asked whether it is there … */
+const PING_AFTER_MS = 10_000;
+/** … and has this long to answer. */
+const PING_ANSWER_MS = 5_000;
+const SETTINGS_BYTES = 64;
+
+/** What all connections to endpoints share on a thread. */
+export interface EndpointParts {
+  readonly shared: Http2Shared;
+  readonly tries: TryPool;
+}
+
+export class EndpointSession extends Session implements DialOwner, IdleConnection, TrySession {
+  readonly endpoint: EndpointState;
+  connected = false;
+  /** It begins no more streams. */
+  leaving = false;
+  #nextStream = 1;
+  #pingedAtMs = Infinity;
+  #idleSinceMs: number;
+  #ownDial = 0;
+  readonly #tries: TryPool;
+  readonly #onGone: (session: EndpointSession) => void;
+
+  constructor(
+    endpoint: EndpointState,
+    { shared, tries }: EndpointParts,
+    onGone: (session: EndpointSession) => void,
+  ) {
+    super(shared, false);
+    const { context } = shared;
+    this.#tries = tries;
+    this.endpoint = endpoint;
+    this.#onGone = onGone;
+    this.#idleSinceMs = context.wheel.nowMs;
+    this.peer.maxStreams = STREAMS_AT_FIRST;
+    context.room.endpointConnections++;
+    const { words, w, own, o } = endpoint.cells;
+    Atomics.add(words, w + ENDPOINT_WORD.connections, 1);
+    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
+    own[o + ENDPOINT_OWN.connectionsOpened] =
+      (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
+    this.attach(context.sockets.dial(endpoint, this));
+    this.#begin();
+  }
+
+  /** The preface, which the endpoint may get together with the first request. */
+  #begin(): void {
+    const { output } = this;
+    output.reserve(PREFACE.length + SETTINGS_BYTES);
+    const at = output.at + PREFACE.copy(output.buffer, output.at);
+    output.commit(
+      writeSettings(output.buffer, at, [
+        SETTING_ENABLE_PUSH,
+        0,
+        SETTING_INITIAL_WINDOW_SIZE,
+        STREAM_WINDOW_BYTES,
+        SETTING_MAX_HEADER_LIST_SIZE,
+        this.context.settings.headBytesMax,
+      ]),
+    );
+    this.in.open();
+  }
+
+  /** Whether another request may begin on it. */
+  get hasRoom(): boolean {
+    if (this.leaving || this.deaf || this.#nextStream > NUMBER_MAX - 2) return false;
+    return this.streams.size < Math.min(this.peer.maxStreams, STREAMS_MAX);
+  }
+
+  /** Begins a stream; its number is that of its head, which `sendHead` writes next. */
+  start(user: EndpointUser): EndpointStream2 {
+    const stream = this.#tries.take(this, user);
+    stream.begin(this.#nextStream, this.peer.initialWindow);
+    this.#nextStream += 2;
+    if (this.streams.size === 0) {
+      this.#leaveIdle();
+      this.lastReadMs = this.context.wheel.nowMs;
+    }
+    this.open(stream);
+    this.#arm();
+    return stream;
+  }
+
+  #leaveIdle(): void {
+    const index = this.endpoint.idle.indexOf(this);
+    if (index >= 0) this.endpoint.idle.splice(index, 1);
+  }
+
+  onConnect(): void {
+    this.connected = true;
+    this.#ownDial = this.context.ownDials.add(this.socket.ends());
+    for (const stream of this.streams.all()) (stream as EndpointStream2).onConnected();
+  }
+
+  onWriteFailed(): void {
+    this.leaving = true;
+    for (const stream of this.streams.all()) (stream as EndpointStream2).onDeaf();
+  }
+
+  protected override isIdle(id: number): boolean {
+    return id >= this.#nextStream || id % 2 === 0;
+  }
+
+  protected override onFields(id: number, endStream: boolean, list: FieldList): void {
+    const stream = this.streams.get(id) as EndpointStream2 | undefined;
+    if (stream === undefined) return this.onStray(id);
+    stream.onFields(endStream, list);
+  }
+
+  protected override onGoaway(last: number, _code: number): void {
+    this.leaving = true;
+    for (const stream of this.streams.all())
+      if (stream.id > last) this.unseen(stream as EndpointStream2);
+    if (this.streams.size === 0) this.linger();
+  }
+
+  /** The endpoint has not seen it and never will: it may be sent again, whatever it is. */
+  unseen(stream: EndpointStream2): void {
+    this.forget(stream);
+    stream.onReset(REFUSED_STREAM, null);
+  }
+
+  protected override onSettings(): void {
+    // The windows are in force already.
+  }
+
+  protected override onPingAck(): void {
+    this.#pingedAtMs = Infinity;
+    this.#arm();
+  }
+
+  protected override onFlood(flood: Flood): void {
+    this.shared.countFlood(flood);
+  }
+
+  protected override onPartial(): void {
+    this.#arm();
+  }
+
+  protected override onForgotten(): void {
+    if (this.streams.size > 0) return;
+    this.#idleSinceMs = this.context.wheel.nowMs;
+    if (this.deaf) return;
+    if (!this.connected) return this.socket.destroy();
+    if (this.leaving || this.endpoint.gone || this.context.draining) return this.linger();
+    // Whoever takes the endpoint away closes those that stand there.
+    this.endpoint.idle.push(this);
+    this.#arm();
+  }
+
+  protected override onGone(_error: SocketError | null): void {
+    this.#leaveIdle();
+    this.context.room.endpointConnections--;
+    if (this.#ownDial !== 0) this.context.ownDials.remove(this.#ownDial);
+    const { words, w, own, o } = this.endpoint.cells;
+    Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
+    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
+    this.#onGone(this);
+  }
+
+  override onDeadline(nowMs: number): void {
+    if (this.streams.size === 0) {
+      if (nowMs >= this.#idleSinceMs + this.idleMs) return this.linger();
+      return this.#arm();
+    }
+    if (nowMs >= this.#pingedAtMs + PING_ANSWER_MS) return this.socket.destroy();
+    if (this.#pingedAtMs === Infinity && nowMs >= this.lastReadMs + PING_AFTER_MS)
+      this.#ping(nowMs);
+    this.#arm();
+  }
+
+  /** How long it may stand without a request. */
+  idleMs = 60_000;
+
+  #arm(): void {
+    if (this.deaf) return;
+    if (this.streams.size === 0) this.deadlineMs = this.#idleSinceMs + this.idleMs;
+    else if (this.#pingedAtMs === Infinity) this.deadlineMs = this.lastReadMs + PING_AFTER_MS;
+    else this.deadlineMs = this.#pingedAtMs + PING_ANSWER_MS;
+    this.context.wheel.arm(this);
+  }
+
+  #ping(nowMs: number): void {
+    if (!this.connected) return;
+    this.#pingedAtMs = nowMs;
+    const { output } = this;
+    output.reserve(CONTROL_BYTES);
+    output.commit(writePing(output.buffer, output.at, 0, ASK, 0));
+  }
+
+  /** Closes it, now or when what runs is over. */
+  close(): void {
+    this.leaving = true;
+    if (this.streams.size === 0) this.linger();
+  }
+
+  protected override linger(): void {
+    if (!this.deaf) this.goaway(0, NO_ERROR);
+    this.deaf = true;
+    this.output.flush();
+    this.socket.destroySoon();
+  }
+
+  override onDefect(error: unknown): void {
+    this.guard.caught('proxy', error);
+    this.deaf = true;
+    this.socket.destroy();
+  }
+}
+
+const ASK = Buffer.from('maesh?\0\0');

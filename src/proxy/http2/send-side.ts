@@ -1,0 +1,128 @@
+/** What a session sends on its streams: content as far as the windows of the peer allow it, then the end. RFC 9113 §6.9. */
+
+import type { Socket } from '../net/socket.ts';
+import { FRAME_HEADER_BYTES, NUMBER_MAX } from './codec/frame.ts';
+import type { PeerSettings } from './codec/frame-reader.ts';
+import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
+import { blockBound, type HpackEncoder } from './codec/hpack-encoder.ts';
+import type { Output } from './output.ts';
+import type { Stream } from './stream.ts';
+import { CONNECTION_WINDOW_DEFAULT } from './windows.ts';
+
+/** `a:b` and a line end. */
+const LINE_BYTES_MIN = 5;
+
+export interface SendHost {
+  readonly socket: Socket;
+  readonly output: Output;
+  readonly encoder: HpackEncoder;
+  readonly peer: PeerSettings;
+  /** All of the stream is with the output. */
+  onEndSent(stream: Stream): void;
+}
+
+export class SendSide {
+  readonly #host: SendHost;
+  /** That of the connection. */
+  #window = CONNECTION_WINDOW_DEFAULT;
+  /** Streams that the windows hold up, in turns. */
+  readonly #heldUp = new Set<Stream>();
+
+  constructor(host: SendHost) {
+    this.#host = host;
+  }
+
+  /** Sends content of a stream, now or when the windows allow it. */
+  send(stream: Stream, data: Buffer, start: number, end: number): void {
+    let from = start;
+    if (stream.queuedBytes === 0) {
+      const room = Math.min(end - start, stream.sendWindow, this.#window);
+      if (room > 0) from = this.#sendNow(stream, data, start, start + room);
+    }
+    if (from === end) return;
+    stream.queue(data, from, end);
+    this.#heldUp.add(stream);
+  }
+
+  #sendNow(stream: Stream, data: Buffer, start: number, end: number): number {
+    stream.sendWindow -= end - start;
+    this.#window -= end - start;
+    const { output, peer } = this.#host;
+    output.data(stream.id, data, start, end, peer.frameBytesMax);
+    return end;
+  }
+
+  /** Nothing more follows, but what is queued. */
+  end(stream: Stream, trailers: Buffer | null): void {
+    if (stream.localEnded) return;
+    stream.localEnded = true;
+    if (stream.queuedBytes === 0) return this.#sendEnd(stream, trailers);
+    stream.trailers = trailers === null ? null : Buffer.from(trailers);
+  }
+
+  #sendEnd(stream: Stream, trailers: Buffer | null): void {
+    stream.endSent = true;
+    if (trailers === null) this.#host.output.end(stream.id);
+    else this.#sendTrailers(stream.id, trailers);
+    this.#host.onEndSent(stream);
+  }
+
+  #sendTrailers(id: number, lines: Buffer): void {
+    const { output, encoder, peer } = this.#host;
+    const room = blockBound(lines.length, lines.length / LINE_BYTES_MIN);
+    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
+    const { buffer, at } = output;
+    encoder.begin(buffer, at + FRAME_HEADER_BYTES);
+    encoder.lines(lines, 0, lines.length);
+    output.commit(writeHeaders(buffer, at, encoder.end(), id, true, peer.frameBytesMax));
+  }
+
+  /** Whether a stream may go on writing. */
+  isFree(stream: Stream): boolean {
+    return stream.queuedBytes === 0 && !this.#host.socket.writableNeedDrain;
+  }
+
+  /** The stream is over. */
+  forget(stream: Stream): void {
+    this.#heldUp.delete(stream);
+  }
+
+  /** The window of the connection grows. False when it grows beyond what there may be. */
+  widen(bytes: number): boolean {
+    this.#window += bytes;
+    if (this.#window > NUMBER_MAX) return false;
+    this.serve();
+    return true;
+  }
+
+  /** That of a stream, likewise. */
+  widenStream(stream: Stream, bytes: number): boolean {
+    stream.sendWindow += bytes;
+    if (stream.sendWindow > NUMBER_MAX) return false;
+    if (this.#heldUp.has(stream)) this.serve();
+    return true;
+  }
+
+  /** Streams that wait take turns, a frame each. */
+  serve(): void {
+    const { socket } = this.#host;
+    let moved = true;
+    while (moved && this.#window > 0 && !socket.writableNeedDrain) {
+      moved = false;
+      for (const stream of this.#heldUp) moved = this.#serveOne(stream) || moved;
+    }
+  }
+
+  /** Sends a frame of what the stream has queued. False when its window is closed. */
+  #serveOne(stream: Stream): boolean {
+    const room = Math.min(stream.sendWindow, this.#window, this.#host.peer.frameBytesMax);
+    if (room <= 0) return false;
+    const piece = stream.takeQueued(room);
+    this.#sendNow(stream, piece, 0, piece.length);
+    if (stream.queuedBytes > 0) return true;
+    this.#heldUp.delete(stream);
+    if (stream.localEnded) this.#sendEnd(stream, stream.trailers);
+    else stream.onDrain();
+    return true;
+  }
+}

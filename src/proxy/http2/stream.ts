@@ -1,0 +1,170 @@
+/** What both sides of HTTP/2 have of a stream: its windows, what waits in either direction, and how far it has ended. RFC 9113 §5. */
+
+import type { SocketError } from '../net/socket.ts';
+import { STREAM_WINDOW_BYTES } from './windows.ts';
+
+/** What a stream asks of its session, from within a call of others. */
+export interface StreamHost {
+  /** Calls `deliver` when what runs now is over. */
+  later(stream: Stream): void;
+}
+
+export abstract class Stream {
+  id = 0;
+  /** What the peer lets us send; below 0 after it has made all windows smaller. */
+  sendWindow = 0;
+  /** What we let the peer send. */
+  receiveWindow = STREAM_WINDOW_BYTES;
+  /** Came, and the peer was not told that it may send as much again. */
+  owed = 0;
+  /** The peer has ended it. */
+  remoteEnded = false;
+  /** We have ended it; what waits is still to be sent. */
+  localEnded = false;
+  /** Its receiver was told of the end of the peer. */
+  delivered = false;
+  /** The end is with the output. */
+  endSent = false;
+  /** Trailers of ours that follow what waits, as lines. */
+  trailers: Buffer | null = null;
+  /** Content that the windows did not allow. */
+  queuedBytes = 0;
+  /** Content that came and that nobody wants yet; at most the window. */
+  heldBytes = 0;
+  /** The content-length of what comes; -1 when it has none. */
+  announced = -1;
+  /** Content that came. */
+  received = 0;
+  paused = false;
+  /** It waits for its turn to deliver. */
+  isDue = false;
+  #queue: Buffer[] | null = null;
+  /** Of the first of them. */
+  #queueStart = 0;
+  #held: Buffer[] | null = null;
+  #heldEnd = false;
+  #heldTrailers: Buffer | null = null;
+
+  /** It stands for another stream from now on. */
+  begin(id: number, sendWindow: number): void {
+    this.id = id;
+    this.sendWindow = sendWindow;
+    this.receiveWindow = STREAM_WINDOW_BYTES;
+    this.owed = 0;
+    this.remoteEnded = false;
+    this.delivered = false;
+    this.localEnded = false;
+    this.endSent = false;
+    this.trailers = null;
+    this.announced = -1;
+    this.received = 0;
+    this.paused = false;
+    this.isDue = false;
+    this.drop();
+  }
+
+  /** Content came. Not while it is paused, and in order. */
+  abstract onContent(data: Buffer, start: number, end: number): void;
+  /** All that came in one read was told. */
+  abstract onRead(): void;
+  /** The peer's message is whole; `trailers` are lines. */
+  abstract onWhole(trailers: Buffer | null): void;
+  /** It is gone; `code` is that of the peer, or of the error; `error` that of the system, if the connection is gone, too. */
+  abstract onReset(code: number, error: SocketError | null): void;
+  /** The session has nothing more to do with it. */
+  abstract onForgotten(): void;
+  /** What was queued has left: more may be sent. */
+  abstract onDrain(): void;
+  protected abstract readonly host: StreamHost;
+
+  /** Content for `onContent`, now or when it is wanted. */
+  receive(data: Buffer, start: number, end: number): void {
+    this.received += end - start;
+    if (!this.paused && !this.isDue) return this.onContent(data, start, end);
+    this.#held ??= [];
+    this.#held.push(Buffer.from(data.subarray(start, end)));
+    this.heldBytes += end - start;
+  }
+
+  /** The end for `onWhole`, behind all content. */
+  receiveEnd(trailers: Buffer | null): void {
+    this.remoteEnded = true;
+    if (!this.paused && !this.isDue) return this.#tellEnd(trailers);
+    this.#heldEnd = true;
+    this.#heldTrailers = trailers === null ? null : Buffer.from(trailers);
+  }
+
+  #tellEnd(trailers: Buffer | null): void {
+    this.delivered = true;
+    this.onWhole(trailers);
+  }
+
+  /** The peer's message was its head. */
+  protected endsAtOnce(): void {
+    this.remoteEnded = true;
+    this.delivered = true;
+  }
+
+  /** No content is wanted until `unhold`. */
+  protected hold(): void {
+    this.paused = true;
+  }
+
+  /** What was held is delivered soon: its receiver is in the middle of something. */
+  protected unhold(): void {
+    this.paused = false;
+    if (this.isDue || (this.#held === null && !this.#heldEnd && this.owed === 0)) return;
+    this.isDue = true;
+    this.host.later(this);
+  }
+
+  /** Its turn. */
+  deliver(): void {
+    this.isDue = false;
+    for (;;) {
+      const next = this.paused ? undefined : this.#held?.shift();
+      if (next === undefined) break;
+      this.heldBytes -= next.length;
+      this.onContent(next, 0, next.length);
+    }
+    if (this.paused) return;
+    this.#held = null;
+    const ends = this.#heldEnd;
+    this.#heldEnd = false;
+    if (ends) this.#tellEnd(this.#heldTrailers);
+    this.onRead();
+  }
+
+  queue(data: Buffer, start: number, end: number): void {
+    this.#queue ??= [];
+    this.#queue.push(Buffer.from(data.subarray(start, end)));
+    this.queuedBytes += end - start;
+  }
+
+  /** The first piece of what is queued, up to `bytesMax` of it. */
+  takeQueued(bytesMax: number): Buffer {
+    const queue = this.#queue as Buffer[];
+    const first = queue[0] as Buffer;
+    const start = this.#queueStart;
+    const end = Math.min(first.length, start + bytesMax);
+    this.queuedBytes -= end - start;
+    this.#queueStart = end;
+    if (end === first.length) {
+      queue.shift();
+      this.#queueStart = 0;
+    }
+    return first.subarray(start, end);
+  }
+
+  /** Forgets all that waits. */
+  drop(): void {
+    this.#queue = null;
+    this.#queueStart = 0;
+    this.queuedBytes = 0;
+    this.#held = null;
+    this.#heldEnd = false;
+    this.#heldTrailers = null;
+    this.heldBytes = 0;
+    this.trailers = null;
+  }
+}

@@ -1,0 +1,143 @@
+/** What callers of HTTP/2 may not do, frame by frame: each costs their connection, and nobody else anything. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { FLOOD_FRAMES_MAX, FLOOD_RESETS_MAX } from '../../src/proxy/http2/floods.ts';
+import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
+import { freshAddress, OK, type TestProxy, proxyFor } from '../support/proxy.ts';
+import { eventually, RawEndpoint } from '../support/wire.ts';
+
+const END_STREAM = 0x1;
+const PROTOCOL_ERROR = 1;
+const FLOW_CONTROL_ERROR = 3;
+const STREAM_CLOSED = 5;
+const REFUSED_STREAM = 7;
+const ENHANCE_YOUR_CALM = 11;
+
+interface Setting {
+  readonly peer: Http2Peer;
+  readonly proxy: TestProxy;
+  /** Another caller. */
+  readonly another: () => Promise<Http2Peer>;
+}
+
+async function setUp(t: TestContext, answer = OK): Promise<Setting> {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => answer);
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  const another = (): Promise<Http2Peer> => Http2Peer.connect(t, to);
+  return { peer: await another(), proxy, another };
+}
+
+async function isServed(peer: Http2Peer, stream = 1): Promise<void> {
+  peer.write(headers(stream, GET_ROOT, END_STREAM));
+  await peer.next(1, stream);
+}
+
+test('requests that are reset at once end the connection when they are too many', async (t) => {
+  const { peer, another } = await setUp(t);
+  for (let i = 0; i <= FLOOD_RESETS_MAX + 1; i++) {
+    const id = 2 * i + 1;
+    peer.write(headers(id, GET_ROOT, END_STREAM), frame(3, 0, id, number32(8)));
+  }
+  assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+  await eventually(() => peer.closed, 'the connection is closed');
+  await isServed(await another());
+});
+
+test('so do requests that make the proxy reset them', async (t) => {
+  const { peer } = await setUp(t);
+  for (let i = 0; i <= FLOOD_RESETS_MAX + 1; i++)
+    peer.write(headers(2 * i + 1, [[':method', 'GET']], END_STREAM));
+  assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+});
+
+const FLOODS: readonly (readonly [name: string, one: Buffer])[] = [
+  ['PING', frame(6, 0, 0, Buffer.alloc(8))],
+  ['SETTINGS', frame(4, 0, 0)],
+  ['PRIORITY', frame(2, 0, 3, Buffer.alloc(5))],
+  ['WINDOW_UPDATE', frame(8, 0, 0, number32(1))],
+  ['unknown frames', frame(99, 0, 0)],
+  ['empty DATA', frame(0, 0, 1)],
+];
+for (const [name, one] of FLOODS) {
+  test(`a flood of ${name} ends the connection`, async (t) => {
+    const { peer, another } = await setUp(t);
+    if (name === 'empty DATA') peer.write(headers(1, [...GET_ROOT.slice(1), [':method', 'POST']]));
+    peer.write(Buffer.concat(Array.from({ length: FLOOD_FRAMES_MAX + 10 }, () => one)));
+    assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+    await isServed(await another());
+  });
+}
+
+test('a head in more pieces than anybody needs ends the connection', async (t) => {
+  const { peer } = await setUp(t);
+  peer.write(frame(1, END_STREAM, 1));
+  for (let i = 0; i < 100; i++) peer.write(frame(9, 0, 1));
+  assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+});
+
+test('a head that comes slowly is waited for no longer than one of HTTP/1.1', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  const peer = await Http2Peer.connect(t, to);
+  peer.write(frame(1, END_STREAM, 1));
+  await peer.next(4);
+  let code = -1;
+  void peer.failure().then((got) => (code = got));
+  await proxy.advanceUntil(() => code >= 0, 'the connection fails');
+  assert.equal(code, ENHANCE_YOUR_CALM);
+});
+
+test('more streams than are allowed are refused, and may be asked for again', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { service } = await proxyFor(t, [endpoint]);
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  const peer = await Http2Peer.connect(t, to);
+  for (let i = 0; i <= 128; i++) peer.write(headers(2 * i + 1, GET_ROOT, END_STREAM));
+  assert.equal(await peer.resetOf(257), REFUSED_STREAM);
+});
+
+const BROKEN: readonly (readonly [name: string, code: number, frames: readonly Buffer[]])[] = [
+  ['SETTINGS that are no first frame', PROTOCOL_ERROR, [frame(5, 4, 1)]],
+  ['DATA of a stream that was never begun', PROTOCOL_ERROR, [frame(0, 0, 5, Buffer.from('x'))]],
+  ['a window beyond 2^31 - 1', FLOW_CONTROL_ERROR, [frame(8, 0, 0, number32(0x7fff_ffff))]],
+];
+for (const [name, code, frames] of BROKEN) {
+  test(`${name}: the connection ends`, async (t) => {
+    const { peer } = await setUp(t);
+    peer.write(...frames);
+    assert.equal(await peer.failure(), code);
+  });
+}
+
+test('a request with the number of one that is over ends the connection', async (t) => {
+  const { peer } = await setUp(t);
+  await isServed(peer);
+  await peer.next(0, 1);
+  peer.write(headers(1, GET_ROOT, END_STREAM));
+  assert.equal(await peer.failure(), STREAM_CLOSED);
+});
+
+const MALFORMED: readonly (readonly [
+  name: string,
+  pairs: readonly (readonly [string, string])[],
+])[] = [
+  ['an upper-case name', [...GET_ROOT, ['X-A', '1']]],
+  ['a line end in a value', [...GET_ROOT, ['x-a', '1\r\nx-b: 2']]],
+  ['Connection', [...GET_ROOT, ['connection', 'close']]],
+  ['Transfer-Encoding', [...GET_ROOT, ['transfer-encoding', 'chunked']]],
+  ['two lengths', [...GET_ROOT, ['content-length', '1'], ['content-length', '2']]],
+  ['a length without content', [...GET_ROOT, ['content-length', '1']]],
+  ['a host that differs', [...GET_ROOT, ['host', 'other']]],
+  ['no path', GET_ROOT.filter(([name]) => name !== ':path')],
+];
+for (const [name, pairs] of MALFORMED) {
+  test(`a request with ${name} is an error of its stream`, async (t) => {
+    const { peer } = await setUp(t);
+    peer.write(headers(1, pairs, END_STREAM));
+    assert.equal(await peer.resetOf(1), PROTOCOL_ERROR);
+    await isServed(peer, 3);
+  });
+}
