@@ -33,7 +33,7 @@ test('maesh status shows a good cluster on one screen', () => {
     'n2    maesh-agent-b  yes    up to date     system',
     '',
     'Services: 2 published, 1 retired, 0 without a mesh name',
-    'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/1.9/2.0 ms, 0 in flight',
+    'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/2.0/2.0 ms, 0 in flight',
     'Problems: none',
   ]);
 });
@@ -241,7 +241,7 @@ test('maesh status of a Service shows its endpoints and nodes, and no line is wi
     'Names:    web.shop.maesh',
     'Address:  10.96.0.7',
     'Ports:    80/http',
-    'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/1.9/2.0 ms, 0 in flight',
+    'Traffic:  30.0 requests/s, 100.0 % success, p50/p95/p99 1.5/2.0/2.0 ms, 0 in flight',
     '',
     'PORT  ENDPOINT       POD    HEALTH       RATE  SUCCESS  P50  P99  IN FLIGHT',
     '  80  10.1.0.1:8080  web-1  ejected 1/2  20.0  100.0 %  1.5  2.0          0  by n1',
@@ -249,7 +249,7 @@ test('maesh status of a Service shows its endpoints and nodes, and no line is wi
     '',
     'NODE  RATE  SUCCESS  P50  P95  P99  RETRY/S  429/S  BREAKER',
     'n1    20.0  100.0 %  1.5  1.9  2.0        0      0  open',
-    'n2    10.0  100.0 %  1.5  1.9  2.0        0      0  closed',
+    'n2    10.0  100.0 %  1.5  2.0  2.0        0      0  closed',
     'n3       ?        ?    ?    ?    ?        ?      ?  ?        unknown: no answer',
   ]);
   assert.throws(() => serviceStatus(lookedAt(), 'shop/wbe'), /Cannot find Service "shop\/wbe"/);

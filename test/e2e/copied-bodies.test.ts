@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { call } from './support/call.ts';
 import { EndpointServer } from './support/endpoint.ts';
 import { endpoints, Folder, service } from './support/manifests.ts';
+import { ownRange } from '../support/ranges.ts';
 import { Mesh } from './support/mesh.ts';
 import { until } from './support/until.ts';
 
@@ -25,7 +26,7 @@ async function start(
   const flags = ['--sockets', 'system'];
   const mesh = await Mesh.start({
     paths: [folder.path],
-    cidr: `127.88.${number}.0/24`,
+    cidr: ownRange().cidr,
     threads: 2,
     flags,
     env,
