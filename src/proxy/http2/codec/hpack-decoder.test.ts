@@ -15,6 +15,7 @@ import { FIELD_STRIDE } from '../../head/head.ts';
 import { FieldList, WORD_SENSITIVE } from './field-list.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { encodeHuffman } from './huffman.ts';
+import { STATIC_ENTRIES } from './static-table.ts';
 
 const list = new FieldList(LIST_LIMITS);
 
@@ -275,6 +276,27 @@ describe('the size of the table', () => {
     assert.deepEqual(pairsOf(list), [['name', 'b']]);
     assert.equal(decode(decoder, hex('be')), NO_ERROR);
     assert.deepEqual(pairsOf(list), [['name', 'b']]);
+  });
+});
+
+describe('fields by index', () => {
+  it('are those of the static table', () => {
+    for (const [i, entry] of STATIC_ENTRIES.entries()) {
+      assert.equal(decode(new HpackDecoder(), Buffer.from([0x80 | (i + 1)])), NO_ERROR);
+      const at = entry.indexOf(': ');
+      const pair = at < 0 ? [entry, ''] : [entry.slice(0, at), entry.slice(at + 2)];
+      assert.deepEqual(pairsOf(list), [pair]);
+    }
+  });
+
+  it('of any length leave those before and behind as they are', () => {
+    const lengths = [0, 1, 2, 3, 4, 60, 61, 62, 63, 64, 118, 119, 120, 121, 122, 123, 300];
+    const decoder = new HpackDecoder();
+    const all = lengths.map((length): Pair => ['x', 'y'.repeat(length)]);
+    decode(decoder, block(all, 0x40));
+    const indexes = all.map((_, i) => 0x80 | (61 + all.length - i));
+    assert.equal(decode(decoder, Buffer.from([...indexes, ...indexes.toReversed()])), NO_ERROR);
+    assert.deepEqual(pairsOf(list), [...all, ...all.toReversed()]);
   });
 });
 
