@@ -173,6 +173,7 @@ describe('RFC 7541 appendix C', () => {
 
 const WRONG: Readonly<Record<string, string>> = {
   'index 0': '80',
+  'index 0 before strings': '8001610162',
   'an index above both tables': 'be',
   'an index far above them': 'ffffffff0f',
   'a name by an index above both tables': '7f0000',

@@ -36,7 +36,7 @@ const HUFFMAN = 0x80;
 
 /** One change of the size while no block was sent, and one back: RFC 7541 §4.2. */
 const SIZE_UPDATES_MAX = 2;
-/** Bytes of an integer behind its first one: enough for 32 bits. */
+/** Bytes of an integer behind its first one: enough for 32 bits. What has a few more is larger than all that it may be. */
 const INTEGER_BYTES_MAX = 5;
 
 const BAD = -1;
@@ -202,7 +202,7 @@ export class HpackDecoder {
     return true;
   }
 
-  /** Reads the integer whose first byte is at `start`: RFC 7541 §5.1. BAD when it does not end or has more than 32 bits. */
+  /** Reads the integer whose first byte is at `start`: RFC 7541 §5.1. BAD when it does not end. */
   #readInteger(block: Buffer, start: number, end: number, mask: number): number {
     let i = start;
     let value = (block[i++] as number) & mask;
@@ -215,7 +215,6 @@ export class HpackDecoder {
         value += (byte & 0x7f) * factor;
         factor *= 128;
       } while (byte >= 0x80);
-      if (value > 0xffff_ffff) return BAD;
     }
     this.#pos = i;
     return value;

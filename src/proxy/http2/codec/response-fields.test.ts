@@ -60,6 +60,8 @@ const REFUSED: readonly (readonly [what: string, pairs: readonly Pair[], verdict
   ['a connection', [OK, ['connection', 'close']], 'bad_response field_of_connection'],
   ['chunks', [OK, ['transfer-encoding', 'chunked']], 'bad_response field_of_connection'],
   ['a capital letter', [OK, ['A', '']], 'bad_response field_name_upper'],
+  ['no name', [OK, ['', 'a']], 'bad_response field_name_empty'],
+  ['a name that is no token', [OK, ['a b', '']], 'bad_response field_name_character'],
   ['a line end in a value', [OK, ['a', 'b\r\nc: d']], 'bad_response field_value_character'],
   ['a space behind a value', [OK, ['a', 'b ']], 'bad_response field_value_space'],
   [
@@ -150,11 +152,13 @@ describe('responses that are taken', () => {
       ['400', false, METHOD_CONNECT, [length], FRAMING_LENGTH, true],
       ['304', true, METHOD_GET, [length], FRAMING_NONE, true],
       ['204', true, METHOD_GET, [length], FRAMING_NONE, false],
+      ['204', true, METHOD_GET, [['content-length', '00']], FRAMING_NONE, false],
       ['100', false, METHOD_GET, [['content-length', '0']], FRAMING_NONE, false],
     ] as const) {
       assert.equal(read([[':status', status], ...fields], endStream, method), 'ok');
       assert.equal(head.framing, framing, status);
       assert.equal(head.chunked, framing === FRAMING_CHUNKED);
+      assert.equal(head.lengthAnew, false);
       const kinds = fieldsOf(list.data, head).map(([kind]) => kind);
       assert.equal(kinds.includes(FIELD_CONTENT_LENGTH), kept);
     }
