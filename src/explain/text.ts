@@ -125,7 +125,8 @@ function detailLines(name: PhaseName, explanation: Explanation, paint: Paint): r
     return backends.filter(({ odds }) => odds > 0).flatMap((each) => endpointLines(each, paint));
   }
   if (name !== 'forward') return [];
-  const changes = backends.filter(({ odds }) => odds > 0).flatMap(changeLines);
+  const reached = backends.filter(({ odds, retries }) => odds > 0 && retries !== null);
+  const changes = reached.flatMap(changeLines);
   const not = backends.flatMap(({ retries }) => retries?.not ?? []);
   return [
     ...changes,
