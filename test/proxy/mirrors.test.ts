@@ -407,6 +407,33 @@ test('many at once: beyond the bound requests go on without a copy', async (t) =
   assert.equal(await ask(all), '200');
 });
 
+test('copies take at most half of what an endpoint may have in flight: its own callers have the rest', async (t) => {
+  for (const [requestsPerEndpoint, most] of [
+    [4, 2],
+    [1, 0],
+  ] as const) {
+    const shadow = await listening(t, async (wire) => {
+      const head = await wire.head();
+      if (!head.includes('maesh-mirror')) wire.write(OK);
+    });
+    const limits = { ...DEFAULT_POLICIES.limits, requestsPerEndpoint };
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const all = await setUp(t, [shadow], { shadow: { limits } });
+    const { proxy, web } = all;
+    const caller = proxy.call(web);
+    for (let i = 0; i < 5; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      assert.equal(await ask(all, GET, caller), '200');
+    }
+    assert.equal(proxy.context.mirrors.inFlight, most);
+    assert.deepEqual(results(proxy, web), { over_limit: 5 - most });
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    assert.equal(await ask({ ...all, web: all.shadow }), '200');
+    proxy.context.mirrors.cut();
+    assertNothingLeft(all);
+  }
+});
+
 test('a drain does not wait for copies: they are cut at its end', async (t) => {
   const shadow = await listening(t, hung);
   const all = await setUp(t, [shadow], { manual: true });

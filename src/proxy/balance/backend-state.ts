@@ -13,7 +13,7 @@ import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { type SourceTable, sourceKey } from '../ledger/source-table.ts';
-import { countEjected, ejectedMax } from './ejection.ts';
+import { countEjected, ejectedMax, healthOf, PROBING } from './ejection.ts';
 import { EndpointState } from './endpoint-state.ts';
 import { type EndpointOdds, nextOddsOf, oddsOf } from './odds.ts';
 import type { PickRequest } from './picker.ts';
@@ -126,6 +126,14 @@ export class BackendState {
     }
     if (this.#sources !== null) return this.#pickForSource(tiers, request, nowMs);
     return this.#pickAny(tiers, request, nowMs);
+  }
+
+  /**
+   * Whether the endpoint, which was picked, may have a copy: half of what it may have in flight is for callers. One that is probed
+   * gets nothing from them meanwhile.
+   */
+  mayCopyTo(endpoint: EndpointState): boolean {
+    return healthOf(endpoint.cells) === PROBING || (endpoint.inFlight + 1) * 2 <= this.#gate.limit;
   }
 
   /**

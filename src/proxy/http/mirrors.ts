@@ -147,6 +147,7 @@ export class Mirrors implements MirrorOwner {
     pick.read(NO_AFFINITY, policies, replay.buffer, head, caller.source.addressHash);
     const endpoint = target.backend.pick(pick, this.nowMs());
     if (endpoint === null) return 'no_endpoint';
+    if (!target.backend.mayCopyTo(endpoint)) return 'over_limit';
     const copy = new Mirror(this, service, policies);
     // There is no second try: a connection that may have gone stale is not used.
     copy.begin(connector.acquire(endpoint, copy, false));
