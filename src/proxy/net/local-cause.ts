@@ -2,13 +2,14 @@
 
 import type { SocketError } from './socket.ts';
 
-/** Descriptors of the process and of the node, local ports, buffers of the kernel, memory. */
+/** Descriptors of the process and of the node, local ports, buffers of the kernel, memory, places to watch descriptors (epoll_ctl(2)). */
 const LOCAL_CAUSES: ReadonlySet<string> = new Set([
   'EMFILE',
   'ENFILE',
   'EADDRNOTAVAIL',
   'ENOBUFS',
   'ENOMEM',
+  'ENOSPC',
 ]);
 
 /** `error` is that of a dial or of a socket. */

@@ -7,7 +7,14 @@ import { Worker } from 'node:worker_threads';
 import { Defect } from '../copy-whole.ts';
 import { EAGAIN, ECONNRESET, EINPROGRESS, EPIPE } from './errno.ts';
 import { openKernel } from './kernel.ts';
-import { type Kernel, REGION_BYTES, SO_REUSEADDR, SOL_SOCKET } from './kernel-interface.ts';
+import {
+  EPOLL_MOD,
+  EPOLLIN,
+  type Kernel,
+  REGION_BYTES,
+  SO_REUSEADDR,
+  SOL_SOCKET,
+} from './kernel-interface.ts';
 import { PIPE_BYTES } from './pipes.ts';
 import { READ_AT } from './region.ts';
 import { selfTest } from './self-test.ts';
@@ -166,6 +173,13 @@ test('an error number that the runtime wrote over in between is not believed', a
   assert.equal(spoilt.receive(accepted, READ_AT, 10), 0);
   assert.equal(spoilt.spliceIn(accepted, input, PIPE_BYTES), 0);
   assert.equal(spoilt.send(accepted, READ_AT, 10), -EPIPE);
+  const epoll = spoilt.createEpoll();
+  for (const errno of [ETIMEDOUT, EAGAIN]) {
+    spoiler.errno = errno;
+    assert.equal(spoilt.control(epoll, EPOLL_MOD, accepted, EPOLLIN, 1), -ENOENT);
+  }
+  spoiler.errno = ENOENT;
+  assert.equal(spoilt.close(epoll), 0);
   // A reset that a splice meets: what asks again is told of an end.
   const other = spoilt.socket(AF_INET);
   spoilt.connect(other, putAddress(spoilt.memory, '127.0.0.1', port));

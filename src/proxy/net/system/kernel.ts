@@ -75,7 +75,8 @@ class SystemKernel implements Kernel {
     words[EVENT] = events;
     words[EVENT + this.#dataAt] = fd;
     words[EVENT + this.#dataAt + 1] = generation;
-    return this.#calls.control(epoll, operation, fd);
+    const result = this.#calls.control(epoll, operation, fd);
+    return result >= 0 ? result : this.#calls.control(epoll, operation, fd);
   }
 
   wait(epoll: number, timeoutMs: number): number {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { test } from 'node:test';
+import { isLocalCause } from '../local-cause.ts';
 import { type DialOwner, READ_BYTES } from '../socket.ts';
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from './kernel-interface.ts';
 import { type Peer, ScriptedKernel } from './scripted-kernel.fixture.ts';
@@ -52,6 +53,20 @@ test('a reset that a splice was told of in place of "wait" is no end', () => {
   turn();
   turn();
   assert.deepEqual(told, ['connect', 'close ECONNRESET']);
+});
+
+test('a dial that the kernel has no place to watch fails for want of something here, not of its peer', () => {
+  const { kernel, io, turn } = standing();
+  kernel.control = () => -constants.errno.ENOSPC;
+  const told: string[] = [];
+  const causes: boolean[] = [];
+  SystemSocket.dial(
+    io,
+    { address: '192.0.2.3', port: 80 },
+    { ...noting(told), onClose: (error) => void causes.push(isLocalCause(error)) },
+  );
+  turn();
+  assert.deepEqual([told, causes], [[], [true]]);
 });
 
 test('where many have much to read, each reads little before others have their turn', () => {
