@@ -3,8 +3,18 @@
 import { constants } from 'node:os';
 import type { SocketError } from '../socket.ts';
 
-export const { EAGAIN, EALREADY, ECONNRESET, EINPROGRESS, EINTR, EISCONN, EMFILE, ENFILE, EPIPE } =
-  constants.errno;
+export const {
+  EAGAIN,
+  EALREADY,
+  ECONNRESET,
+  EINPROGRESS,
+  EINTR,
+  EISCONN,
+  EMFILE,
+  ENFILE,
+  ENOMEM,
+  EPIPE,
+} = constants.errno;
 /** Not among the constants of the runtime. */
 const MORE: Readonly<Record<string, number>> = { EHOSTDOWN: 112, ENONET: 64 };
 

@@ -1,6 +1,6 @@
 /** Bytes of one connection that go on to another through a pipe: how many are left, and whether it pays just now. */
 
-import { EAGAIN, EINTR, endsConnections } from './errno.ts';
+import { EAGAIN, EINTR, endsConnections, ENOMEM } from './errno.ts';
 import { type Pipe, PIPE_BYTES } from './pipes.ts';
 import type { ThreadIo } from './thread-io.ts';
 
@@ -44,7 +44,7 @@ export class Splicing {
     if (moved <= 0) {
       pipes.give(pipe);
       if (endsConnections(-moved)) return moved;
-      if (moved !== 0 && moved !== -EAGAIN && moved !== -EINTR) pipes.switchOff();
+      if (!isForNow(moved)) pipes.switchOff();
       return 0;
     }
     pipe.bytes = moved;
@@ -60,4 +60,9 @@ export class Splicing {
     this.#left -= bytes;
     if (this.#left <= 0) this.#sink = null;
   }
+}
+
+/** Nothing there, or nothing to put it in; all else says that the kernel does not do it. */
+function isForNow(moved: number): boolean {
+  return moved === 0 || moved === -EAGAIN || moved === -EINTR || moved === -ENOMEM;
 }

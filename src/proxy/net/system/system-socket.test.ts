@@ -34,14 +34,20 @@ test('a connection that hung up is not waited for, whatever error number a call 
   assert.deepEqual(told, ['connect', 'close ECONNRESET']);
 });
 
+test('a splice that found no memory is tried again, and that one body is copied so far', () => {
+  const { kernel, peer, io, told, turn } = splicing();
+  io.pipes.worthBytes = 1;
+  kernel.faults.push({ call: 'spliceIn', errno: constants.errno.ENOMEM });
+  for (const bytes of [[1, 2, 3], [4]]) {
+    peer.inbound.push(...bytes);
+    kernel.tell(peer, EPOLLIN);
+    turn();
+  }
+  assert.deepEqual(told, ['connect', 'data', 'spliced 1']);
+});
+
 test('a reset that a splice was told of in place of "wait" is no end', () => {
-  const { kernel, peer, io, socket, told, turn } = standing();
-  const sink = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting([]));
-  const other = kernel.dialled[1] as Peer;
-  other.standing = 'open';
-  kernel.tell(other, EPOLLOUT);
-  turn();
-  socket.spliceTo(sink, 100_000);
+  const { kernel, peer, told, turn } = splicing();
   peer.isReset = true;
   // The call that fails takes the error with it.
   peer.reset = true;
@@ -115,6 +121,19 @@ function standing() {
   kernel.tell(peer, EPOLLOUT);
   turn();
   return { kernel, peer, io, socket, told, turn: () => turn() };
+}
+
+/** One of which a long body goes on to another. */
+function splicing() {
+  const made = standing();
+  const { kernel, io, socket, turn } = made;
+  const sink = SystemSocket.dial(io, { address: '192.0.2.3', port: 80 }, noting([]));
+  const other = kernel.dialled[1] as Peer;
+  other.standing = 'open';
+  kernel.tell(other, EPOLLOUT);
+  turn();
+  socket.spliceTo(sink, 100_000);
+  return made;
 }
 
 function planned(plan: (turn: () => void) => void): Planner {
