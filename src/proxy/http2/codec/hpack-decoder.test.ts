@@ -360,6 +360,7 @@ describe('lists that are too large', () => {
         const bytes = Buffer.concat([hex('40'), first!, second!]);
         assert.equal(decoder.decode(bytes, 0, bytes.length, refused), NO_ERROR);
         assert.equal(refused.tooLarge, 'head_bytes');
+        assert.ok(refused.size > 20_000);
         assert.equal(decoder.table.count, 0);
       }
     }

@@ -108,6 +108,15 @@ describe('an encoder', () => {
     ]);
   });
 
+  it('writes lengths of any number of bytes', () => {
+    for (const length of [0, 1, 126, 127, 128, 254, 255, 256, 382, 383, 16_510, 16_511, 40_000]) {
+      const wide = new FieldList({ bytesMax: 65_536, fieldsMax: 1 });
+      const bytes = encode(new HpackEncoder(), [['x', 'y'.repeat(length)]]);
+      assert.equal(new HpackDecoder().decode(bytes, 0, bytes.length, wide), 0);
+      assert.deepEqual(pairsOf(wide), [['x', 'y'.repeat(length)]]);
+    }
+  });
+
   it('tells of sizes before the next block: the least, then the last', () => {
     const pairs: Pair[] = [['x-a', 'b']];
     for (const [sizes, expected] of [
