@@ -228,7 +228,7 @@ function tellRedirect(
   { data, head, path }: Arrived,
 ): void {
   const room = new ByteRoom();
-  redirect.write(room, data, head, path.read(data, head), port);
+  redirect.write(room, data, head, path.read(data, head), port, false);
   const location = room.bytes.toString('latin1', 0, room.length);
   const { status, extra } = redirect;
   story.tell('route', 'ended', `route "${name}" takes the request and redirects it`);

@@ -121,9 +121,9 @@ function checkFiltered(input: Buffer, end: number): void {
   const called = { host: HOST, port: { port: 8080 } };
   path.read(input, first).matched = 0;
   if (MATCHER.takes(input, first, path, false)) path.matched = MATCHER.matchedBytes(path);
-  REDIRECT.write(location, input, first, path, called);
+  REDIRECT.write(location, input, first, path, called, true);
   const uri = location.bytes.toString('latin1', 0, location.length);
-  invariant(/^http:\/\/[!-"$-~]+$/.test(uri), `a redirect leads to one URI: ${uri}`);
+  invariant(/^https?:\/\/[!-"$-~]+$/.test(uri), `a redirect leads to one URI: ${uri}`);
   const edit = FILTERS?.request?.apply(input, first, path, new HeadEdit()) ?? null;
   const length = writeRequestHead(out, input, first, FORWARDINGS[1] as Forwarding, HOST, edit);
   invariant(length <= requestHeadBound(end, end), 'there is room for what is changed');

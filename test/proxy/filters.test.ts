@@ -423,6 +423,24 @@ test('a redirect spends a token of the rate limit, and asks no breaker', async (
   assert.equal(proxy.failures(service, 'breaker_open'), 1);
 });
 
+test('a redirect keeps the scheme that a trusted proxy in front was called with', async (t) => {
+  for (const [trustedSources, location] of [
+    [['127.0.0.1/32'], /^https:\/\/shop\.example\/a$/],
+    [[], /^http:\/\/shop\.example:\d+\/a$/],
+  ] as const) {
+    const proxy = new TestProxy(t, { settings: { trustedSources } });
+    const plain = proxy.service({ key: 'shop/web' });
+    const service = routed(plain, [{ filters: { ...NO_FILTERS, redirect: REDIRECT } }]);
+    // oxlint-disable-next-line no-await-in-loop -- one proxy after the other
+    await proxy.apply([service]);
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    const caller = await proxy.call(service, '127.0.0.1');
+    caller.write('GET /a HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\n\r\n');
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    assert.match(/\r\nLocation: (.*)\r\n/.exec(await caller.head())?.[1] ?? '', location);
+  }
+});
+
 test('a redirect of a long upload, of HTTP/1.0 or of a caller without Host ends as any answer of the mesh', async (t) => {
   const { proxy, service } = await filtered(t, [], { redirect: REDIRECT });
   const upload = await proxy.call(service);

@@ -222,11 +222,12 @@ function location(
   { data, head }: Read,
   redirect: Partial<Redirect>,
   matches: readonly HttpMatch[] = [],
+  isTrusted = false,
 ): string {
   const made = compileRedirect({ ...NONE, redirect: { ...REDIRECT, ...redirect } });
   match({ data, head }, matches);
   const room = new ByteRoom();
-  made?.write(room, data, head, view.read(data, head), CALLED);
+  made?.write(room, data, head, view.read(data, head), CALLED, isTrusted);
   return room.bytes.toString('latin1', 0, room.length);
 }
 
@@ -261,6 +262,27 @@ test('a redirect says the whole URI: what the route leaves out is as the request
     'http://a:8080/',
   );
   assert.equal(location(read('GET /b/../"é?"'), {}), 'http://a:8080/b/../%22%E9?%22');
+});
+
+test('a trusted proxy in front says with which scheme it was called', () => {
+  const asked = (proto: string, host = 'a'): Read =>
+    read('GET /b', `Host: ${host}\r\n${proto === '' ? '' : `X-Forwarded-Proto: ${proto}\r\n`}`);
+  for (const [proto, redirect, expected] of [
+    ['https', {}, 'https://a/b'],
+    ['HTTPS, http', {}, 'https://a/b'],
+    ['https,http', { port: 443 }, 'https://a/b'],
+    ['https', { port: 8443 }, 'https://a:8443/b'],
+    ['https', { scheme: 'http' }, 'http://a/b'],
+    ['http', {}, 'http://a:8080/b'],
+    ['http, https', {}, 'http://a:8080/b'],
+    ['httpss', {}, 'http://a:8080/b'],
+    ['http\r\nX-Forwarded-Proto: https', {}, 'http://a:8080/b'],
+    ['', {}, 'http://a:8080/b'],
+  ] as const) {
+    assert.equal(location(asked(proto), redirect, [], true), expected, proto);
+  }
+  assert.equal(location(asked('https', 'a:8443'), {}, [], true), 'https://a:8443/b');
+  assert.equal(location(asked('https'), {}), 'http://a:8080/b', 'of others nothing is believed');
 });
 
 test('a redirect takes its fields from the route, but for those that it has itself', () => {

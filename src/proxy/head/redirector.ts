@@ -2,15 +2,24 @@
 
 import type { FieldChange, Redirect } from '../../model/filter.ts';
 import type { ByteRoom } from './byte-room.ts';
-import { BRACKET_CLOSE, COLON, SLASH, ZERO } from './characters.ts';
+import { BRACKET_CLOSE, COLON, COMMA, SLASH, ZERO } from './characters.ts';
 import { type ExtraFields, FieldChanges } from './field-changes.ts';
-import type { Head } from './head.ts';
+import { FIELD_STRIDE, FIELD_X_FORWARDED_PROTO, type Head } from './head.ts';
+import { isNamed } from './named.ts';
 import { PathChanger } from './path-changer.ts';
 import type { PathView } from './path-view.ts';
 import { copyTarget, hasPath } from './target.ts';
 
-/** The port that stands for a scheme, as text. */
-const USUAL = { http: 80, https: 443 } as const;
+/** A scheme, and the port that is not written with it. */
+interface Scheme {
+  readonly text: Buffer;
+  readonly usualPort: number;
+}
+const SCHEMES = {
+  http: { text: Buffer.from('http://'), usualPort: 80 },
+  https: { text: Buffer.from('https://'), usualPort: 443 },
+} as const satisfies Record<string, Scheme>;
+const SECURE = 'https';
 /** Scheme, port and the slash of an empty path. */
 const OVERHEAD_BYTES = 16;
 /** These say what the redirect itself says. */
@@ -26,41 +35,48 @@ export class Redirector {
   readonly status: number;
   /** What the route adds to the answer. */
   readonly extra: ExtraFields;
-  readonly #scheme: Buffer;
+  /** Null for that of the request. */
+  readonly #scheme: Scheme | null;
   /** '' for that of the request. */
   readonly #host: Buffer;
   /** 0 for that of the request. */
   readonly #port: number;
-  /** That of the scheme, which is not written. */
-  readonly #usualPort: number;
   readonly #path: PathChanger | null;
 
   constructor(redirect: Redirect, response: readonly FieldChange[]) {
     const { status, scheme, host, port, path } = redirect;
     this.status = status;
     this.extra = new FieldChanges(response.filter(({ name }) => !OWN.has(name))).extra;
-    const spoken = scheme === '' ? 'http' : scheme;
-    this.#scheme = Buffer.from(`${spoken}://`);
+    this.#scheme = scheme === '' ? null : SCHEMES[scheme];
     this.#host = Buffer.from(host);
-    this.#usualPort = USUAL[spoken];
-    this.#port = port === 0 && scheme !== '' ? this.#usualPort : port;
+    this.#port = port === 0 && this.#scheme !== null ? this.#scheme.usualPort : port;
     this.#path = path === null ? null : new PathChanger(path);
   }
 
-  /** Writes the URI. `path` is that of the request, in its normal form. */
+  /** Writes the URI. `path` is that of the request, in its normal form. The caller `isTrusted` to say what it was called with itself. */
   // oxlint-disable-next-line max-params -- once per redirect
-  write(to: ByteRoom, data: Buffer, head: Head, path: PathView, called: Called): void {
+  write(
+    to: ByteRoom,
+    data: Buffer,
+    head: Head,
+    path: PathView,
+    called: Called,
+    isTrusted: boolean,
+  ): void {
+    const isSecure = isTrusted && saysHttps(data, head);
+    const scheme = this.#scheme ?? SCHEMES[isSecure ? 'https' : 'http'];
     const { hostStart, hostEnd } = head;
     const nameEnd = endOfName(data, hostStart, hostEnd);
     const names = this.#host.length + called.host.length + hostEnd - hostStart;
     to.begin(OVERHEAD_BYTES + names + this.#pathBytesMax(head, path));
-    to.append(this.#scheme);
+    to.append(scheme.text);
     if (this.#host.length > 0) to.append(this.#host);
     else if (hostEnd > hostStart) to.append(data, hostStart, nameEnd);
     else to.append(called.host);
-    // Without a scheme of its own the redirect stays on the port that was called.
-    const port = this.#port || numberAt(data, nameEnd + 1, hostEnd) || called.port.port;
-    if (port !== this.#usualPort) to.length += to.bytes.write(`:${port}`, to.length, 'latin1');
+    // Without a scheme of its own the redirect stays on the port that was called: by a proxy in front, not by its caller.
+    const calledPort = isSecure ? scheme.usualPort : called.port.port;
+    const port = this.#port || numberAt(data, nameEnd + 1, hostEnd) || calledPort;
+    if (port !== scheme.usualPort) to.length += to.bytes.write(`:${port}`, to.length, 'latin1');
     this.#appendPath(to, data, head, path);
   }
 
@@ -75,6 +91,19 @@ export class Redirector {
     if (head.targetSlash) to.byte(SLASH);
     to.length = copyTarget(data, head, to.bytes, to.length);
   }
+}
+
+/** Whether the first X-Forwarded-Proto is `https`: the first of its list is what the first proxy was called with. */
+function saysHttps(data: Buffer, { fields, count }: Head): boolean {
+  for (let i = 0; i < count * FIELD_STRIDE; i += FIELD_STRIDE) {
+    if (fields[i] !== FIELD_X_FORWARDED_PROTO) continue;
+    const start = fields[i + 3] as number;
+    const end = start + SECURE.length;
+    const last = fields[i + 4] as number;
+    if (last < end || (last > end && data[end] !== COMMA)) return false;
+    return isNamed(data, start, end, SECURE);
+  }
+  return false;
 }
 
 /** Where the name or address of a valid authority ends, before the colon of its port. */

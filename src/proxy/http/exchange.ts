@@ -438,7 +438,9 @@ export class Exchange implements EndpointUser, Expiring {
   /** The route sends the caller elsewhere. */
   #redirect(redirect: Redirector, data: Buffer, head: Head): void {
     const { location, path } = this.#context;
-    redirect.write(location, data, head, path.read(data, head), this.#caller.port);
+    const { port, source } = this.#caller;
+    const { trusted } = source.forwarding;
+    redirect.write(location, data, head, path.read(data, head), port, trusted);
     add(this.record.service.cells, SERVICE_OWN.redirects, 1);
     this.record.status = redirect.status;
     this.#finish();
