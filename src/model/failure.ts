@@ -40,7 +40,8 @@ export const FAILURES = {
     grpc: 'INTERNAL',
     connection: 'closed',
     blames: 'caller',
-    cause: 'the request is not valid HTTP/1.1 (RFC 9112); the log names the broken rule',
+    cause:
+      'the request is not valid HTTP/1.1 or HTTP/2 (RFC 9112, RFC 9113); the log names the broken rule',
   },
   request_timeout_head: {
     status: 408,
@@ -222,7 +223,8 @@ export const FAILURES = {
     grpc: 'INTERNAL',
     connection: 'kept',
     blames: 'endpoint',
-    cause: 'the endpoint sent a response that is not valid HTTP/1.1',
+    cause:
+      'the endpoint sent a response that is not valid HTTP, or not of the version that is configured',
   },
   bad_response_body: {
     status: 0,

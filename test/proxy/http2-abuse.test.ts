@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { namedCounts } from '../../src/proxy/http/broken-rules.ts';
 import { FLOOD_FRAMES_MAX, FLOOD_RESETS_MAX } from '../../src/proxy/http2/floods.ts';
 import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
 import { freshAddress, OK, type TestProxy, proxyFor } from '../support/proxy.ts';
@@ -35,13 +36,15 @@ async function isServed(peer: Http2Peer, stream = 1): Promise<void> {
 }
 
 test('requests that are reset at once end the connection when they are too many', async (t) => {
-  const { peer, another } = await setUp(t);
+  const { peer, proxy, another } = await setUp(t);
   for (let i = 0; i <= FLOOD_RESETS_MAX + 1; i++) {
     const id = 2 * i + 1;
     peer.write(headers(id, GET_ROOT, END_STREAM), frame(3, 0, id, number32(8)));
   }
   assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
   await eventually(() => peer.closed, 'the connection is closed');
+  const broken = namedCounts(proxy.context.rules.counts);
+  assert.deepEqual(broken, [{ by: 'caller', rule: 'flood_resets', count: 1 }]);
   await isServed(await another());
 });
 

@@ -146,3 +146,10 @@ test('what the windows of the endpoint do not allow waits; other requests go on'
   answer(peer, 1, 'done');
   await caller.until('done');
 });
+
+test('who is no caller of HTTP/2 gets no text on a port of HTTP/2', async (t) => {
+  const { another } = await setUp(t);
+  const wire = await another();
+  wire.write('INVALID CONNECTION PREFACE\r\n\r\n');
+  assert.equal(await wire.rest(), '');
+});

@@ -165,8 +165,14 @@ export class Head {
   reset(): void {
     this.count = 0;
     this.method = METHOD_OTHER;
+    this.methodStart = 0;
     this.methodEnd = 0;
+    this.targetStart = 0;
     this.targetEnd = 0;
+    this.queryStart = 0;
+    this.reasonStart = 0;
+    this.reasonEnd = 0;
+    this.status = 0;
     this.minor = 1;
     this.keepAlive = false;
     this.targetSlash = false;

@@ -63,6 +63,11 @@ export const RULES = {
   content_length_differs: 'Content-Length is another number than that of the bytes that come',
   status_switch: 'HTTP/2 has no 101',
   interim_end: 'a 1xx response ends the stream',
+  frame_broken:
+    'what came on a connection is not HTTP/2, or breaks its rules for frames and streams',
+  flood_resets: 'more streams of a connection are reset before their end than anybody needs',
+  flood_frames: 'a connection brings more frames without content than anybody needs',
+  flood_head: 'a head of HTTP/2 comes in more pieces or bytes than anybody needs, or too slowly',
   chunk_size: 'a chunk size is not one to sixteen hexadecimal digits below 2^53',
   chunk_extension: 'a chunk extension does not follow the grammar',
   chunk_extension_bytes: 'the chunk extensions of one body have more bytes than the limit',

@@ -10,10 +10,14 @@ import type { PortState } from '../table/table.ts';
 import type { Account } from './account.ts';
 import type { Source } from './source.ts';
 
-/** Who called what, for the access log. */
-export interface AccessCaller {
+/** Who called what. */
+export interface Called {
   readonly source: Source;
   readonly port: PortState;
+}
+
+/** Who called what, for the access log. */
+export interface AccessCaller extends Called {
   readonly protocol: string;
   /** The target of the head in `kept` as it is sent on. */
   targetSent(kept: Buffer, headBytes: number): Buffer;
@@ -72,7 +76,7 @@ export class AccessWriter {
   }
 
   /** What was refused before it became a request has no method or target that could be trusted. */
-  writeRefused(caller: AccessCaller, reason: FailureReason, rule: string): void {
+  writeRefused(caller: Called, reason: FailureReason, rule: string): void {
     const { status } = FAILURES[reason];
     if (!this.log.wants(status, true, this.#random)) return;
     const record = this.#record;
@@ -91,7 +95,7 @@ export class AccessWriter {
     this.log.write(record);
   }
 
-  #begin(caller: AccessCaller, durationMs: number): void {
+  #begin(caller: Called, durationMs: number): void {
     const record = this.#record;
     record.durationMs = durationMs;
     record.startWallMs = this.#clock.wallMs() - durationMs;

@@ -411,7 +411,9 @@ class CallerConnection implements RequestHost, TunnelHost, SocketOwner, Expiring
     this.#context.accessLog?.writeRefused(request, reason, rule);
     if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
     const { requestHead } = this.#context;
-    request.refuse(requestHead, reason);
+    // Who calls such a port speaks HTTP/2, and would read an answer as frames.
+    const isMute = this.#isFirst && this.port.port.backend.protocol === 'http/2';
+    if (!isMute || reason !== 'bad_request') request.refuse(requestHead, reason);
     this.#linger();
   }
 

@@ -1,6 +1,8 @@
 /** One HTTP/2 connection of a caller: its streams are requests, each with an exchange. RFC 9113. */
 
-import { add } from '../http/account.ts';
+import { FAILURES } from '../../model/failure.ts';
+import type { Called } from '../http/access.ts';
+import { add, countRequest } from '../http/account.ts';
 import { BAD } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import type { Source } from '../http/source.ts';
@@ -31,7 +33,6 @@ import {
 import { writeSettings } from './codec/frame-writer.ts';
 import { readRequest } from './codec/request-fields.ts';
 import { readTrailers } from './codec/trailer-fields.ts';
-import type { Flood } from './floods.ts';
 import { Session } from './session.ts';
 import type { Http2Shared } from './shared.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
@@ -49,12 +50,6 @@ const NONE: readonly CallerStream2[] = [];
 export interface CallerParts {
   readonly shared: Http2Shared;
   readonly requests: RequestPool;
-}
-
-/** Who called what. */
-export interface Called {
-  readonly source: Source;
-  readonly port: PortState;
 }
 
 export class CallerSession extends Session implements Caller, RequestSession {
@@ -150,7 +145,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
     const { context } = this;
     const head = context.requestHead;
     const end = readRequest(list, head, endStream, false);
-    if (end === BAD && head.failure === 'bad_request') return this.#refuse(id, head.rule);
+    if (end === BAD && head.failure === 'bad_request') return this.#refuseRequest(id, head.rule);
     const stream = this.#pool.take(this);
     stream.begin(id, this.peer.initialWindow);
     this.open(stream);
@@ -158,12 +153,20 @@ export class CallerSession extends Session implements Caller, RequestSession {
     else stream.start(list.data, head, end, endStream);
   }
 
+  #refuseRequest(id: number, rule: Rule | ''): void {
+    countRequest(this.port.service.cells, FAILURES.bad_request.status, 'bad_request');
+    this.context.accessLog?.writeRefused(this, 'bad_request', rule);
+    this.#refuse(id, rule);
+  }
+
   /** RFC 9113 §8.1.1: what is malformed is an error of its stream. */
   #refuse(id: number, rule: Rule | ''): void {
-    const caller = { source: this.source, port: this.port };
-    if (rule !== '')
-      reportRule(this.context.rules, caller, { rule, reason: 'bad_request', endpoint: null });
+    if (rule !== '') this.#report(rule);
     this.resetStream(id, PROTOCOL_ERROR);
+  }
+
+  #report(rule: Rule): void {
+    reportRule(this.context.rules, this, { rule, reason: 'bad_request', endpoint: null });
   }
 
   #onTrailers(stream: CallerStream2, endStream: boolean, list: FieldList): void {
@@ -187,8 +190,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
     // We ask callers nothing.
   }
 
-  protected override onFlood(flood: Flood): void {
-    this.shared.countFlood(flood);
+  protected override onBrokenRule(rule: Rule): void {
+    this.#report(rule);
   }
 
   protected override onPartial(): void {
@@ -212,7 +215,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
   override onDeadline(nowMs: number): void {
     if (this.#lingering) return this.socket.destroy();
     const { headTimeoutMs, callerIdleMs } = this.context.settings;
-    if (nowMs >= this.partialSinceMs + headTimeoutMs) return this.fail(ENHANCE_YOUR_CALM);
+    if (nowMs >= this.partialSinceMs + headTimeoutMs)
+      return this.fail(ENHANCE_YOUR_CALM, 'flood_head');
     if (nowMs >= this.#goawayAtMs) this.#sayLast();
     if (this.streams.size === 0 && nowMs >= this.#idleSinceMs + callerIdleMs) this.drain();
     for (const stream of this.#answered())
@@ -257,12 +261,12 @@ export class CallerSession extends Session implements Caller, RequestSession {
   /** The drain is over. */
   cut(): void {
     for (const stream of this.streams.all()) (stream as CallerStream2).cut();
-    this.fail(NO_ERROR);
+    this.fail(NO_ERROR, '');
   }
 
   shed(): void {
     for (const stream of this.streams.all()) (stream as CallerStream2).shed();
-    this.fail(ENHANCE_YOUR_CALM);
+    this.fail(ENHANCE_YOUR_CALM, '');
   }
 
   protected override linger(): void {

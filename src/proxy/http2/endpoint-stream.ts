@@ -3,6 +3,7 @@
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { LimitPolicy } from '../../model/policy.ts';
 import { BAD, FRAMING_NONE, type Head, METHOD_OTHER } from '../head/head.ts';
+import type { Rule } from '../head/rule.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { nobodys } from '../http/nobodys.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from '../http/stream.ts';
@@ -39,6 +40,8 @@ export interface TrySession extends SendHost, StreamHost {
   readonly reads: number;
   readonly in: ReceiveSide;
   readonly out: SendSide;
+  /** By which the endpoint has ended the session; '' as long as it has not. */
+  readonly brokenRule: Rule | '';
   /** How long it may stand without a request. */
   idleMs: number;
   cancel(stream: Stream, code: number): void;
@@ -196,8 +199,12 @@ export class EndpointStream2 extends Stream implements EndpointStream {
   override onReset(code: number, error: SocketError | null): void {
     if (code === REFUSED_STREAM) this.unseen = true;
     const user = this.#user;
+    if (user === null) return;
+    const rule = this.#session.brokenRule;
+    if (rule !== '' && this.#hasHead) return user.onBadBody(rule);
+    if (rule !== '') return user.onBadHead('bad_response', rule);
     this.#user = null;
-    user?.onEndpointClosed(error ?? RESET);
+    user.onEndpointClosed(error ?? RESET);
   }
 
   override onDrain(): void {

@@ -15,7 +15,6 @@ import {
   SETTING_MAX_HEADER_LIST_SIZE,
 } from './codec/frame.ts';
 import type { EndpointStream2, TryPool, TrySession } from './endpoint-stream.ts';
-import type { Flood } from './floods.ts';
 import { CONTROL_BYTES, Session } from './session.ts';
 import type { Http2Shared } from './shared.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
@@ -156,8 +155,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#arm();
   }
 
-  protected override onFlood(flood: Flood): void {
-    this.shared.countFlood(flood);
+  protected override onBrokenRule(): void {
+    // Its streams report it, for their Services.
   }
 
   protected override onPartial(): void {

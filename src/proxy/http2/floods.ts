@@ -15,10 +15,6 @@ export const FLOOD_FRAMES_MAX = 1_000;
 /** … and for each that had. */
 const FRAMES_RATIO_MAX = 8;
 
-/** What there was too much of. */
-export const FLOODS = ['resets', 'frames', 'header_pieces'] as const;
-export type Flood = (typeof FLOODS)[number];
-
 export class Floods {
   #untilMs = -Infinity;
   #streams = 0;

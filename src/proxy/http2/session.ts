@@ -7,6 +7,7 @@ import type { Guard } from '../../base/guard.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { Http2Shared } from './shared.ts';
 import type { Socket, SocketError, SocketOwner } from '../net/socket.ts';
+import type { Rule } from '../head/rule.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import {
   COMPRESSION_ERROR,
@@ -36,7 +37,7 @@ import { type Frame, PeerSettings, read31, read32, readSettings } from './codec/
 import { writeGoaway, writePing, writeRstStream, writeSettingsAck } from './codec/frame-writer.ts';
 import { HpackDecoder } from './codec/hpack-decoder.ts';
 import { HpackEncoder } from './codec/hpack-encoder.ts';
-import { type Flood, Floods } from './floods.ts';
+import { Floods } from './floods.ts';
 import { FrameLoop, type FrameSink } from './frame-loop.ts';
 import { HeaderBlock } from './header-block.ts';
 import { Output } from './output.ts';
@@ -65,6 +66,8 @@ export abstract class Session
   readonly out: SendSide = new SendSide(this);
   /** Nothing more is read. */
   deaf = false;
+  /** By which the peer has ended the session. */
+  brokenRule: Rule | '' = '';
   /** The highest stream that the peer has begun. */
   lastStream = 0;
   /** Since when a frame or a block of fields is not whole; Infinity when all are. */
@@ -101,8 +104,8 @@ export abstract class Session
   /** All settings of the peer were taken over. */
   protected abstract onSettings(): void;
   protected abstract onPingAck(): void;
-  /** There was too much of that: the session ends. */
-  protected abstract onFlood(flood: Flood): void;
+  /** The peer broke a rule: the session ends. */
+  protected abstract onBrokenRule(rule: Rule): void;
   /** The session is over: no stream is left. */
   protected abstract onGone(error: SocketError | null): void;
   abstract onDeadline(nowMs: number): void;
@@ -254,7 +257,7 @@ export abstract class Session
       const endStream = (frame.flags & FLAG_END_STREAM) !== 0;
       return this.#decode(data, frame.start, frame.end, frame.stream, endStream);
     }
-    if (!block.add(data, frame)) return this.#flood('header_pieces');
+    if (!block.add(data, frame)) return this.fail(ENHANCE_YOUR_CALM, 'flood_head');
     if (!isLast) return;
     const { bytes, length, stream, endStream } = block;
     block.reset();
@@ -268,7 +271,7 @@ export abstract class Session
   #decode(data: Buffer, start: number, end: number, id: number, endStream: boolean): void {
     const { list } = this.shared;
     const code = this.#decoder.decode(data, start, end, list);
-    if (code === ENHANCE_YOUR_CALM) return this.#flood('header_pieces');
+    if (code === ENHANCE_YOUR_CALM) return this.fail(ENHANCE_YOUR_CALM, 'flood_head');
     if (code !== NO_ERROR) return this.fail(COMPRESSION_ERROR);
     this.onFields(id, endStream, list);
   }
@@ -321,7 +324,7 @@ export abstract class Session
     const isTooMany = this.floods.reset(this.context.wheel.nowMs);
     this.forget(stream);
     stream.onReset(code, null);
-    if (isTooMany) this.#flood('resets');
+    if (isTooMany) this.fail(ENHANCE_YOUR_CALM, 'flood_resets');
   }
 
   #onPing(data: Buffer, frame: Frame): void {
@@ -336,7 +339,7 @@ export abstract class Session
   onEmptyFrame(): void {
     this.floods.useful(this.output.dataFrames);
     this.output.dataFrames = 0;
-    if (this.floods.empty(this.context.wheel.nowMs)) this.#flood('frames');
+    if (this.floods.empty(this.context.wheel.nowMs)) this.fail(ENHANCE_YOUR_CALM, 'flood_frames');
   }
 
   /** Content or fields for a stream that is over, or was never begun. */
@@ -368,7 +371,8 @@ export abstract class Session
     this.writeReset(id, code);
     stream?.onReset(code, null);
     // Also what we are made to send costs: CVE-2025-8671.
-    if (code !== NO_ERROR && this.floods.reset(this.context.wheel.nowMs)) this.#flood('resets');
+    if (code !== NO_ERROR && this.floods.reset(this.context.wheel.nowMs))
+      this.fail(ENHANCE_YOUR_CALM, 'flood_resets');
   }
 
   /** Gives a stream up on our own account. */
@@ -419,14 +423,11 @@ export abstract class Session
     output.commit(writeGoaway(output.buffer, output.at, last, code));
   }
 
-  #flood(flood: Flood): void {
-    this.onFlood(flood);
-    this.fail(ENHANCE_YOUR_CALM);
-  }
-
-  /** An error of the connection. */
-  fail(code: number): void {
+  /** An error of the connection; without a rule it is not the fault of the peer. */
+  fail(code: number, rule: Rule | '' = 'frame_broken'): void {
     if (this.deaf) return;
+    this.brokenRule = rule;
+    if (rule !== '') this.onBrokenRule(rule);
     this.goaway(this.lastStream, code);
     this.deaf = true;
     this.output.flush();
