@@ -27,8 +27,6 @@ export class EndpointState {
   readonly token: number;
   /** What an affinity cookie says instead of the address, 32 bits; the same on every thread, node and restart. */
   readonly affinityHash: number;
-  /** It as the cookie has it: eight hexadecimal digits. */
-  readonly affinityToken: string;
   /** Share against its siblings: the endpoint's weight, or 1 for all of a backend whose weights are all 0. */
   weight = 0;
   /** Cells of all endpoints of the backend that take traffic: what the ejection limit counts. */
@@ -52,7 +50,11 @@ export class EndpointState {
     const hash = hash32(id);
     this.token = hash === 0 ? 1 : hash | 0;
     this.affinityHash = hash;
-    this.affinityToken = hash.toString(16).padStart(8, '0');
+  }
+
+  /** `affinityHash` as the cookie has it: eight hexadecimal digits. */
+  get affinityToken(): string {
+    return this.affinityHash.toString(16).padStart(8, '0');
   }
 
   /** The `Set-Cookie` line that binds a session here. Made once per policy: in a storm of new sessions each response has it. */

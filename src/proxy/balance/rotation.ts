@@ -44,6 +44,8 @@ export function rampOf(endpoint: EndpointState, slowStartMs: number, nowMs: numb
   return SLOW_START_FLOOR + (1 - SLOW_START_FLOOR) * Math.max(age / slowStartMs, 0);
 }
 
+const NONE = new Float64Array(0);
+
 export class Rotation {
   readonly tier: Tier;
   readonly members: readonly EndpointState[];
@@ -55,8 +57,9 @@ export class Rotation {
   /** Of the live ones, as of the last scan. */
   inFlight = 0;
   totalWeight = 0;
-  readonly #weights: Float64Array;
-  readonly #cumulative: Float64Array;
+  /** Both without room before the first scan: most Services of a large mesh are never called on this node. */
+  #weights = NONE;
+  #cumulative = NONE;
   #isUniform = true;
   /** No ejected member is due for a probe before this time, as of the last scan. */
   #probeDueMs = Infinity;
@@ -69,8 +72,6 @@ export class Rotation {
     this.gate = gate;
     this.#random = random;
     this.live = [...members];
-    this.#weights = new Float64Array(members.length);
-    this.#cumulative = new Float64Array(members.length);
   }
 
   /** Requests in flight of an average live member, as of the last scan. */
@@ -91,6 +92,10 @@ export class Rotation {
 
   scan(nowMs: number): void {
     const { members, live, gate } = this;
+    if (this.#weights.length < members.length) {
+      this.#weights = new Float64Array(members.length);
+      this.#cumulative = new Float64Array(members.length);
+    }
     let count = 0;
     let total = 0;
     let inFlight = 0;
