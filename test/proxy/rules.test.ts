@@ -1,4 +1,4 @@
-/** Who breaks a rule of HTTP/1.1, and which, is told to the log, the counters and the access log. */
+/** Who breaks a rule of HTTP, and which, is told to the log, the counters and the access log. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

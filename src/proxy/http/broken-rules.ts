@@ -1,5 +1,5 @@
 /**
- * Counts the rules of HTTP/1.1 that callers and endpoints break, and logs them now and then: whoever can break one can
+ * Counts the rules of HTTP that callers and endpoints break, and logs them now and then: whoever can break one can
  * break it without end.
  */
 

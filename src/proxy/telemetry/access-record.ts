@@ -27,7 +27,7 @@ export class AccessRecord {
   status = 0;
   /** A FailureReason, '' when the proxy itself ended nothing. */
   failure = '';
-  /** The rule of HTTP/1.1 that a request or response breaks, '' when none. */
+  /** The rule of HTTP that a request or response breaks, '' when none. */
   rule = '';
   requestBytes = 0;
   responseBytes = 0;

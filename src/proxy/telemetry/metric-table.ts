@@ -311,7 +311,7 @@ const PROCESS_METRICS: readonly Shape[] = [
   {
     name: 'maesh_broken_rules_total',
     labels: ['by', 'rule'],
-    help: 'Messages that broke a rule of HTTP/1.1, by sender (caller or endpoint) and rule; only rules that were broken.',
+    help: 'Messages that broke a rule of HTTP, by sender (caller or endpoint) and rule; only rules that were broken.',
     reading: figure(function* (source) {
       for (const { by, rule, count } of source.brokenRules())
         yield { labels: [by, rule], value: count };

@@ -12,7 +12,7 @@ export interface DnsQueryCount {
   readonly count: number;
 }
 
-/** How often a rule of HTTP/1.1 was broken, and by which side. */
+/** How often a rule of HTTP was broken, and by which side. */
 export interface BrokenRuleCount {
   readonly by: 'caller' | 'endpoint';
   readonly rule: string;

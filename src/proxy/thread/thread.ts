@@ -70,7 +70,7 @@ port.on('message', (message: ToThread) => {
 server.onRetried = report;
 context.rules.onLog = ({ rule, reason, service, caller, endpoint }, skipped): void => {
   const who = endpoint === '' ? 'A caller' : 'An endpoint';
-  log.warn(`${who} broke a rule of HTTP/1.1: ${RULES[rule]}`, {
+  log.warn(`${who} broke a rule of HTTP: ${RULES[rule]}`, {
     service,
     rule,
     reason,

@@ -203,7 +203,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/telemetry/access-log.ts QUEUE_BYTES_MAX',
     ],
     [
-      'Log lines about broken rules of HTTP/1.1, per thread and minute',
+      'Log lines about broken rules of HTTP, per thread and minute',
       'They are left out, and counted in `skipped` of a later line',
       'proxy/http/broken-rules.ts LOG_LINES_MAX',
     ],
