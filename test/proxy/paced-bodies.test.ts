@@ -57,7 +57,9 @@ class Pace {
         Buffer.from(`${firstLine}\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n`),
         body,
       ]);
-    const parts = [Buffer.from(`${firstLine}\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`)];
+    const parts: Buffer[] = [
+      Buffer.from(`${firstLine}\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n`),
+    ];
     for (let at = 0; at < body.length;) {
       const chunk = body.subarray(at, at + this.pick(PIECES));
       at += chunk.length;
