@@ -80,9 +80,7 @@ export class CallerStream2 extends Stream implements CallerStream {
   /** Nobody has it. */
   detach(): void {
     this.#session = NOBODY;
-    this.#context.wheel.disarm(this.exchange);
-    this.exchange.record.detach();
-    this.exchange.pick.reset(undefined);
+    this.exchange.detach();
     this.drop();
   }
 

@@ -59,8 +59,15 @@ export class CallerSession extends Session implements Caller, RequestSession {
   readonly #host: CallerHost;
   readonly #pool: RequestPool;
   #idleSinceMs: number;
+  /** The caller has said that it begins no more requests. */
   #leaving = false;
+  /** We have said so. */
+  #draining = false;
   #lingering = false;
+  /** What is left of the last response may take its time, as long as it moves. */
+  #lingersFor = 0;
+  #lingerUntilMs = 0;
+  #lingerBytes = 0;
   /** The caller was told that the connection ends; streams above the last one are not taken after `#goawayAtMs`. */
   #goawayAtMs = Infinity;
   #hasSaidLast = false;
@@ -107,6 +114,14 @@ export class CallerSession extends Session implements Caller, RequestSession {
     return this.port.service.service.key;
   }
 
+  /** With what its requests keep, and what waits at their endpoints. */
+  override get heldBytes(): number {
+    let bytes = super.heldBytes;
+    for (const stream of this.streams.all())
+      bytes += (stream as CallerStream2).exchange.waitingBytes;
+    return bytes;
+  }
+
   get standing(): Guest['standing'] {
     if (this.#lingering) return LEAVING;
     if (this.streams.size > 0) return BUSY;
@@ -119,7 +134,12 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   protected override isIdle(id: number): boolean {
-    return id > this.lastStream || id % 2 === 0;
+    return id % 2 === 0 || (id > this.lastStream && !this.#hasSaidLast);
+  }
+
+  override onStray(id: number): void {
+    if (this.#hasSaidLast && id % 2 === 1 && id > this.lastStream) return this.onEmptyFrame();
+    super.onStray(id);
   }
 
   protected override onFields(id: number, endStream: boolean, list: FieldList): void {
@@ -128,7 +148,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
     if (id % 2 === 0) return this.fail(PROTOCOL_ERROR);
     if (id <= this.lastStream) return this.#onOldId(id);
     // What came after the last one that we take is for another connection.
-    if (this.#hasSaidLast) return;
+    if (this.#hasSaidLast) return this.onEmptyFrame();
     if (id > this.lastStream + 2) this.#hasGaps = true;
     this.lastStream = id;
     if (this.streams.size >= CALLER_STREAMS_MAX) return this.resetStream(id, REFUSED_STREAM);
@@ -201,7 +221,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   protected override onForgotten(): void {
     if (this.streams.size > 0) return;
     this.#idleSinceMs = this.context.wheel.nowMs;
-    if (this.#leaving && this.#hasSaidLast) return this.linger();
+    if (this.#leaving || this.#hasSaidLast) return this.linger();
     this.#arm();
   }
 
@@ -213,7 +233,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   override onDeadline(nowMs: number): void {
-    if (this.#lingering) return this.socket.destroy();
+    if (this.#lingering) return this.#lingerOver(nowMs);
     const { headTimeoutMs, callerIdleMs } = this.context.settings;
     if (nowMs >= this.partialSinceMs + headTimeoutMs)
       return this.fail(ENHANCE_YOUR_CALM, 'flood_head');
@@ -244,8 +264,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   /** Announces the end; requests that are on their way are still taken. */
   drain(): void {
-    if (this.#leaving) return;
-    this.#leaving = true;
+    if (this.#draining || this.deaf) return;
+    this.#draining = true;
     this.goaway(NUMBER_MAX, NO_ERROR);
     this.#goawayAtMs = this.context.wheel.nowMs + GOAWAY_MS;
     this.#arm();
@@ -260,23 +280,45 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   /** The drain is over. */
   cut(): void {
+    if (this.#lingering) return this.#close();
     for (const stream of this.streams.all()) (stream as CallerStream2).cut();
     this.fail(NO_ERROR, '');
   }
 
   shed(): void {
+    if (this.#lingering) return this.#close();
     for (const stream of this.streams.all()) (stream as CallerStream2).shed();
     this.fail(ENHANCE_YOUR_CALM, '');
   }
 
   protected override linger(): void {
     if (this.#lingering || this.#gone) return;
+    const { wheel, settings } = this.context;
     this.#lingering = true;
+    // After an error nobody waits for a slow caller.
+    this.#lingersFor = this.deaf ? 0 : settings.callerIdleMs;
+    this.#lingerUntilMs = wheel.nowMs + this.#lingersFor;
     this.deaf = true;
     this.output.flush();
     this.socket.end();
-    this.deadlineMs = this.context.wheel.nowMs + LINGER_MS;
+    this.deadlineMs = wheel.nowMs + LINGER_MS;
+    wheel.arm(this);
+  }
+
+  #lingerOver(nowMs: number): void {
+    if (this.socket.writableLength === 0) return this.socket.destroy();
+    const left = this.socket.unsentBytes();
+    if (left !== this.#lingerBytes) this.#lingerUntilMs = nowMs + this.#lingersFor;
+    this.#lingerBytes = left;
+    if (nowMs >= this.#lingerUntilMs) return this.socket.reset();
+    this.deadlineMs = nowMs + LINGER_MS;
     this.context.wheel.arm(this);
+  }
+
+  /** What the kernel has still arrives; what it has not makes it a cut. */
+  #close(): void {
+    if (this.socket.writableLength === 0) this.socket.destroy();
+    else this.socket.reset();
   }
 
   override onDefect(error: unknown): void {
@@ -288,7 +330,17 @@ export class CallerSession extends Session implements Caller, RequestSession {
   /** The response is whole, or its rest waits. What is still to come of the request is not wanted: RFC 9113 §8.1. */
   answered(stream: CallerStream2): void {
     if (!stream.endSent) this.#arm();
-    else if (!stream.remoteEnded) this.cancel(stream, NO_ERROR);
+    else this.cancel(stream, NO_ERROR);
+  }
+
+  override onEndSent(stream: CallerStream2): void {
+    if (stream.answeredAtMs < Infinity) this.cancel(stream, NO_ERROR);
+    else super.onEndSent(stream);
+  }
+
+  /** A caller that resets a request wants no response. */
+  protected override outlives(): boolean {
+    return false;
   }
 
   /** Something threw that belongs to this request. */

@@ -23,7 +23,10 @@ export class Http2Connector implements Connector {
     return best === null ? this.dial(endpoint, user) : best.start(user);
   }
 
+  /** On a connection that did not exist before, or that nobody has heard anything of yet. */
   dial(endpoint: EndpointState, user: EndpointUser): EndpointStream2 {
+    for (const session of this.#sessions.get(endpoint) ?? [])
+      if (!session.connected && session.hasRoom) return session.start(user);
     const session = new EndpointSession(endpoint, this.#parts, (gone) => this.#remove(gone));
     const sessions = this.#sessions.get(endpoint);
     if (sessions === undefined) this.#sessions.set(endpoint, [session]);

@@ -61,6 +61,8 @@ export class EndpointStream2 extends Stream implements EndpointStream {
   #method = METHOD_OTHER;
   /** The final head came. */
   #hasHead = false;
+  /** Counts its tries: the same user may have it again for another one. */
+  #tries = 0;
 
   constructor(shared: Http2Shared, pool: TryPool) {
     super();
@@ -75,6 +77,7 @@ export class EndpointStream2 extends Stream implements EndpointStream {
     this.unseen = false;
     this.deaf = false;
     this.#hasHead = false;
+    this.#tries++;
   }
 
   get endpoint(): EndpointState {
@@ -165,8 +168,9 @@ export class EndpointStream2 extends Stream implements EndpointStream {
     if (head.status < 200) return user.onInterim(list.data, head);
     this.#hasHead = true;
     if (!endStream) this.announced = head.framing === FRAMING_NONE ? 0 : head.contentLength;
+    const present = this.#tries;
     user.onResponseHead(list.data, head);
-    if (this.#user !== user) return;
+    if (this.#user !== user || this.#tries !== present) return;
     if (endStream) this.#session.in.end(this, null);
     else user.onResponseRead();
   }
@@ -237,7 +241,7 @@ export class EndpointStream2 extends Stream implements EndpointStream {
   }
 
   get waitingBytes(): number {
-    return this.queuedBytes;
+    return this.queuedBytes + this.heldBytes;
   }
 
   bytesOnTheirWay(): number {

@@ -5,7 +5,7 @@ import type { EndpointUser } from '../http/stream.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 import type { DialOwner, SocketError } from '../net/socket.ts';
 import { writePing, writeSettings } from './codec/frame-writer.ts';
-import { NO_ERROR, REFUSED_STREAM } from './codec/error-code.ts';
+import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from './codec/error-code.ts';
 import type { FieldList } from './codec/field-list.ts';
 import {
   NUMBER_MAX,
@@ -16,6 +16,7 @@ import {
 } from './codec/frame.ts';
 import type { EndpointStream2, TryPool, TrySession } from './endpoint-stream.ts';
 import { CONTROL_BYTES, Session } from './session.ts';
+import type { Stream } from './stream.ts';
 import type { Http2Shared } from './shared.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
 
@@ -138,6 +139,22 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     for (const stream of this.streams.all())
       if (stream.id > last) this.unseen(stream as EndpointStream2);
     if (this.streams.size === 0) this.linger();
+  }
+
+  /** What comes for a stream that is over was on its way when we cancelled it; of those there may be many. */
+  override onStray(id: number): void {
+    if (this.isIdle(id)) this.fail(PROTOCOL_ERROR);
+  }
+
+  /** A response that came whole, and waits for a slow caller. */
+  protected override outlives(stream: Stream): boolean {
+    if (!stream.remoteEnded) return false;
+    this.out.forget(stream);
+    stream.dropQueue();
+    // Nothing more is said on it, not even that it is over.
+    stream.endSent = true;
+    (stream as EndpointStream2).onDeaf();
+    return true;
   }
 
   /** The endpoint has not seen it and never will: it may be sent again, whatever it is. */

@@ -6,7 +6,7 @@
 
 import type { NetContext } from '../net/context.ts';
 import { copyWhole } from '../net/copy-whole.ts';
-import { type ByteSink, SLAB_BYTES } from '../net/socket.ts';
+import { type ByteSink, READ_BYTES, SLAB_BYTES } from '../net/socket.ts';
 import { FLAG_END_STREAM, FRAME_DATA, FRAME_HEADER_BYTES } from './codec/frame.ts';
 import { writeFrameHeader } from './codec/frame-writer.ts';
 
@@ -78,11 +78,12 @@ export class Output {
     this.#last = stream;
   }
 
-  /** Content in frames of at most `frameBytesMax`; as much of it as the windows allow. */
+  /** Content in frames of at most `frameBytesMax`, or what the write buffer has room for; as much of it as the windows allow. */
   // oxlint-disable-next-line max-params -- once per frame, without an object
   data(stream: number, data: Buffer, start: number, end: number, frameBytesMax: number): void {
-    for (let from = start; from < end; from += frameBytesMax)
-      this.#frame(stream, data, from, Math.min(end, from + frameBytesMax));
+    const most = Math.min(frameBytesMax, READ_BYTES);
+    for (let from = start; from < end; from += most)
+      this.#frame(stream, data, from, Math.min(end, from + most));
   }
 
   #frame(stream: number, data: Buffer, start: number, end: number): void {

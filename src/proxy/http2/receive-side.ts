@@ -43,6 +43,8 @@ export class ReceiveSide {
   #spare: Stream[] = [];
   /** That of the present DATA frame. */
   #current: Stream | null = null;
+  /** Its number then: by the rest of the frame it may stand for another one. */
+  #currentId = 0;
   /** Streams with something to deliver. */
   #due: Stream[] = [];
 
@@ -57,6 +59,11 @@ export class ReceiveSide {
 
   #isOurs(stream: Stream): boolean {
     return this.#host.streams.get(stream.id) === stream;
+  }
+
+  /** Whether the stream of the present DATA frame is still the one that it was for. */
+  #isCurrent(stream: Stream | null): stream is Stream {
+    return stream !== null && stream.id === this.#currentId && this.#isOurs(stream);
   }
 
   /** DATA begins. False when its content is not wanted. */
@@ -85,12 +92,13 @@ export class ReceiveSide {
     else host.floods.useful(1);
     stream.owed += frame.length;
     this.#current = stream;
+    this.#currentId = stream.id;
     return true;
   }
 
   content(data: Buffer, start: number, end: number): void {
     const stream = this.#current;
-    if (stream === null || !this.#isOurs(stream)) return;
+    if (!this.#isCurrent(stream)) return;
     if (stream.announced >= 0 && stream.received + end - start > stream.announced)
       return this.#host.resetStream(stream.id, PROTOCOL_ERROR);
     this.#touch(stream);
@@ -101,7 +109,7 @@ export class ReceiveSide {
   endFrame(frame: Frame): void {
     const stream = this.#current;
     this.#current = null;
-    if (stream === null || !this.#isOurs(stream)) return;
+    if (!this.#isCurrent(stream)) return;
     if ((frame.flags & FLAG_END_STREAM) !== 0) this.end(stream, null);
     else this.#touch(stream);
   }

@@ -322,6 +322,7 @@ export abstract class Session
     const stream = this.streams.get(id);
     if (stream === undefined) return this.onEmptyFrame();
     const isTooMany = this.floods.reset(this.context.wheel.nowMs);
+    if (this.outlives(stream)) return;
     this.forget(stream);
     stream.onReset(code, null);
     if (isTooMany) this.fail(ENHANCE_YOUR_CALM, 'flood_resets');
@@ -414,6 +415,9 @@ export abstract class Session
     this.onForgotten();
   }
 
+  /** Whether its message, which came whole, is still wanted though the peer has given the stream up. */
+  protected abstract outlives(stream: Stream): boolean;
+
   /** A stream less. */
   protected abstract onForgotten(): void;
 
@@ -440,6 +444,8 @@ export abstract class Session
 
   #resetAll(code: number, error: SocketError | null = null): void {
     for (const stream of this.streams.all()) {
+      // What happened to another one may have ended it.
+      if (this.streams.get(stream.id) !== stream || this.outlives(stream)) continue;
       this.forget(stream);
       stream.onReset(code, error);
     }

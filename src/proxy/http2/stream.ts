@@ -156,11 +156,16 @@ export abstract class Stream {
     return first.subarray(start, end);
   }
 
-  /** Forgets all that waits. */
-  drop(): void {
+  /** Forgets what was to be sent. */
+  dropQueue(): void {
     this.#queue = null;
     this.#queueStart = 0;
     this.queuedBytes = 0;
+  }
+
+  /** Forgets all that waits. */
+  drop(): void {
+    this.dropQueue();
     this.#held = null;
     this.#heldEnd = false;
     this.#heldTrailers = null;
