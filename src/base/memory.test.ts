@@ -1,21 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ManualClock } from './clock.ts';
-import { keepMemoryLow } from './memory.ts';
+import { keepMemoryLow, letMemoryGrow } from './memory.ts';
 
-test('keepMemoryLow() gives memory back at once and every second, and collects once, after the start', () => {
+test('keepMemoryLow() ends the growth for a large start, gives memory back every second, and collects once', () => {
   const clock = new ManualClock();
   const done: string[] = [];
-  const timer = keepMemoryLow(clock, {
+  const tools = {
+    grow: (percent: number) => void done.push(`grow ${percent}`),
     trim: () => void done.push('trim'),
     collect: () => void done.push('collect'),
-  });
-  assert.deepEqual(done, ['trim']);
+  };
+  letMemoryGrow(1_000, tools);
+  assert.deepEqual(done, []);
+  letMemoryGrow(10_000, tools);
+  assert.deepEqual(done.splice(0), ['grow 100']);
+  const timer = keepMemoryLow(clock, tools);
+  assert.deepEqual(done.splice(0), ['grow 0', 'trim']);
   clock.advance(1_000);
-  assert.deepEqual(done, ['trim', 'collect', 'trim']);
+  assert.deepEqual(done.splice(0), ['collect', 'trim']);
   clock.advance(2_000);
-  assert.deepEqual(done.slice(3), ['trim', 'trim']);
+  assert.deepEqual(done.splice(0), ['trim', 'trim']);
   timer.cancel();
   clock.advance(2_000);
-  assert.equal(done.length, 5);
+  assert.deepEqual(done, []);
 });

@@ -3,6 +3,7 @@
 import { type Clock, delay } from '../../base/clock.ts';
 import { Guard } from '../../base/guard.ts';
 import type { Log } from '../../base/log.ts';
+import { letMemoryGrow } from '../../base/memory.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
 import { type Observable, Signal } from '../../base/signal.ts';
 import type { ListenAddress } from '../../base/wildcard.ts';
@@ -99,6 +100,7 @@ export class Agent {
 
   /** Hands a change to every part; it is live when `served(version)` resolves. */
   apply(delta: Delta): void {
+    if (!this.#hasServed) letMemoryGrow(delta.services.length);
     this.services.apply(delta);
     // Figures first: a Service's retry budget must be there before its first request.
     const placed = this.#placement.place(delta);
