@@ -37,12 +37,19 @@ export function disagreement(said: Explanation, seen: Seen): string | null {
     const isUnreachable = said.outcomes.every(({ kind }) => kind === 'unreachable');
     return isUnreachable ? null : 'no connection was possible, explain says otherwise';
   }
-  if (answer === 'cut') return 'the mesh cut the connection without an answer';
+  if (answer === 'cut')
+    return mayBeCut(said) ? null : 'the mesh cut the connection without an answer';
   if (said.service === null) return 'the mesh answered, explain says that nobody does';
   if (said.service.key !== seen.service || said.service.port !== seen.port) {
     return `Service ${seen.service}:${seen.port} took it, explain says ${said.service.key}:${said.service.port}`;
   }
   return seen.tried.size === 0 ? refusalFault(said, seen) : forwardFault(said, seen);
+}
+
+/** On a port of HTTP/2, what is no head of HTTP/1.1 may be a preface that went wrong: it gets no text. */
+function mayBeCut({ phases }: Explanation): boolean {
+  const speaksIt = phases.some(({ name, text }) => name === 'accept' && text.includes('HTTP/2'));
+  return speaksIt && phases.some(({ name, state }) => name === 'head' && state === 'ended');
 }
 
 function refusalFault(said: Explanation, seen: Seen): string | null {
@@ -91,6 +98,8 @@ function forwardFault(said: Explanation, seen: Seen): string | null {
   }
   if (possible.length > 1) return null;
   const leg = possible[0] as Leg;
+  // Endpoints of the trial read no HTTP/2: what they do with it is not what they were told to do.
+  if (leg.backend.protocol === 'http/2') return null;
   return changeFault(leg, said, seen) ?? retryFault(leg, said, seen);
 }
 
