@@ -1,7 +1,7 @@
 /** Changes of the fields of a head, ready to be made: what stays behind is marked in the head, what is added stands beside it. */
 
 import type { FieldChange } from '../../model/filter.ts';
-import { FIELD_DROP, FIELD_OTHER, FIELD_STRIDE, type Head } from './head.ts';
+import { FIELD_DROP, FIELD_STRIDE, type Head } from './head.ts';
 import { isNamed } from './named.ts';
 
 export interface ExtraField {
@@ -13,23 +13,12 @@ export interface ExtraField {
 /** Fields that leave with a head without standing in it. */
 export class ExtraFields {
   readonly list: readonly ExtraField[];
-  /** Whole lines of HTTP/1.1. */
+  /** `name: value CRLF` for each. */
   readonly lines: Buffer;
-  /** Where names and values stand in them, as in `Head.fields`, for codecs that have no lines. */
-  readonly fields: Int32Array;
 
   constructor(list: readonly ExtraField[]) {
     this.list = list;
     this.lines = Buffer.from(list.map(({ name, value }) => `${name}: ${value}\r\n`).join(''));
-    this.fields = new Int32Array(list.length * FIELD_STRIDE);
-    let start = 0;
-    for (const [i, { name, value }] of list.entries()) {
-      const valueStart = start + name.length + 2;
-      const valueEnd = valueStart + Buffer.byteLength(value);
-      const field = [FIELD_OTHER, start, start + name.length, valueStart, valueEnd];
-      this.fields.set(field, i * FIELD_STRIDE);
-      start = valueEnd + 2;
-    }
   }
 }
 

@@ -7,7 +7,7 @@ import { parseRequestHead } from '../http1/codec/request-head.ts';
 import { writeRequestHead } from '../http1/codec/head-writer.ts';
 import { ByteRoom } from './byte-room.ts';
 import { compileFilters, compileRedirect, HeadEdit } from './filter.ts';
-import { FIELD_OTHER, FIELD_STRIDE, Head } from './head.ts';
+import { Head } from './head.ts';
 import { Matcher } from './match.ts';
 import { PathView } from './path-view.ts';
 
@@ -112,21 +112,6 @@ test('changes of one name come one after the other, those of the backend last', 
   assert.deepEqual(lines([add('x-a', '2')], [remove('x-a')]), []);
   assert.deepEqual(lines([remove('x-a'), add('x-a', '2')], []), ['x-a: 2']);
   assert.deepEqual(lines([add('x-a', '2')], []), ['X-A: 1', 'x-a: 2']);
-});
-
-test('what is added stands as lines and as fields over their bytes', () => {
-  const request = [add('x-a', 'é'), add('x-a', '2'), add('x-b', '')];
-  const { data, head } = read('GET /');
-  const filter = compileFilters({ ...NONE, request }, null)?.request;
-  const { lines, fields } = filter?.apply(data, head, view, edit).extra ?? {};
-  assert.ok(lines !== undefined && fields !== undefined);
-  const text = Array.from({ length: 3 }, (_, i) => {
-    const [kind, ...at] = fields.subarray(i * FIELD_STRIDE, (i + 1) * FIELD_STRIDE);
-    return [kind, lines.toString('utf8', at[0], at[1]), lines.toString('utf8', at[2], at[3])];
-  });
-  const list = request.map(({ name, value }) => [FIELD_OTHER, name, value]);
-  assert.deepEqual(text, list);
-  assert.equal(lines.toString(), 'x-a: é\r\nx-a: 2\r\nx-b: \r\n');
 });
 
 test('filters that change nothing cost nothing', () => {
