@@ -34,8 +34,14 @@ export class EndpointsProcess {
 
   /** Resolves once all of them listen. */
   open(endpoints: Required<EndpointsMessage>['open']): Promise<void> {
-    return new Promise((resolve) => {
-      this.#child.once('message', () => resolve());
+    return new Promise((resolve, reject) => {
+      const onExit = (code: number | null): void =>
+        reject(new Error(`The endpoints ended with ${code}`));
+      this.#child.once('exit', onExit);
+      this.#child.once('message', () => {
+        this.#child.off('exit', onExit);
+        resolve();
+      });
       this.tell({ open: endpoints });
     });
   }
