@@ -15,6 +15,7 @@ import {
 } from '../../src/proxy/ledger/layout.ts';
 import { MIRROR_MS } from '../../src/proxy/http/mirror.ts';
 import { BREAKER_OPEN } from '../../src/proxy/policy/breaker.ts';
+import { headers, Http2Peer } from '../support/http2-peer.ts';
 import { exampleBreaker } from '../support/model.ts';
 import {
   freshAddress,
@@ -214,6 +215,27 @@ test('a copy is changed as its route says, and not as the backend of the request
     assert.equal(withoutMirror(head), sent.replace('x-by: backend', 'x-by: route'));
     assert.equal(head.match(/^maesh-mirror: web\.shop\r$/gm)?.length, 1);
   }
+});
+
+test('a mirror may speak HTTP/2: copies share its connection', async (t) => {
+  const peers = await Http2Peer.listen(t, freshAddress());
+  const own = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const proxy = new TestProxy(t);
+  const shadow = proxy.service({ key: 'shop/shadow', endpoints: [peers], http2: true });
+  const plain = proxy.service({ key: 'shop/web', endpoints: [own] });
+  const web = mirrored(plain, [mirrorTo(shadow)]);
+  await proxy.apply([shadow, web]);
+  const all = { proxy, web, shadow, own };
+  const caller = proxy.call(web);
+  assert.equal(await ask(all, post('first'), caller), '200');
+  assert.equal(await ask(all, post('second'), caller), '200');
+  const peer = await peers.next();
+  assert.equal((await peer.next(0, 1)).payload.toString(), 'first');
+  assert.equal((await peer.next(0, 3)).payload.toString(), 'second');
+  assert.deepEqual([proxy.context.mirrors.inFlight, proxy.context.room.copies], [2, 0]);
+  for (const stream of [1, 3]) peer.write(headers(stream, [[':status', '204']], 0x1));
+  await eventually(() => copies(proxy, web, 'answered') === 2, 'the copies');
+  assertNothingLeft(all);
 });
 
 test('chance gives a mirror its share, and each mirror by itself', async (t) => {

@@ -40,6 +40,8 @@ export class Mirror implements EndpointUser, Expiring {
   readonly service: ServiceState;
   /** Memory of the request that waits for the endpoint. Kept by the owner. */
   heldBytes = 0;
+  /** Other requests have a part of its connection. */
+  isShared = false;
   readonly #owner: MirrorOwner;
   /** Of the Service whose endpoint it is. */
   readonly #policies: Policies;
@@ -70,6 +72,7 @@ export class Mirror implements EndpointUser, Expiring {
   begin(stream: EndpointStream): void {
     const now = this.#owner.nowMs();
     stream.endpoint.begin();
+    this.isShared = stream.endpoint.http2;
     this.#tried = new Try(stream, this.#policies, now);
     this.#untilMs = now + MIRROR_MS;
     const { connectMs } = this.#policies.timeouts;

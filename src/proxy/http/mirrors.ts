@@ -103,7 +103,7 @@ export class Mirrors implements MirrorOwner {
     this.#thread.wheel.disarm(copy);
     this.onMoved(copy);
     this.#running.delete(copy);
-    this.#thread.room.copies--;
+    if (!copy.isShared) this.#thread.room.copies--;
     copy.service.copies--;
     count(copy.service, result);
   }
@@ -151,7 +151,7 @@ export class Mirrors implements MirrorOwner {
     const copy = new Mirror(this, service, policies);
     // There is no second try: a connection that may have gone stale is not used.
     copy.begin(connector.acquire(endpoint, copy, false));
-    room.copies++;
+    if (!copy.isShared) room.copies++;
     service.copies++;
     this.#running.add(copy);
     this.#send(copy, caller, replay, { filter, head });

@@ -96,7 +96,7 @@ export class CallerRoom implements Expiring {
   onEvent: ((event: RoomEvent) => void) | undefined;
   /** Connections to endpoints of this thread, idle ones too. */
   endpointConnections = 0;
-  /** Of these, the ones that carry copies for mirrors: no caller will use them soon. */
+  /** Of these, the ones that carry nothing but a copy for a mirror: no caller will use them soon. */
   copies = 0;
   /** Of the last new caller: about so many descriptors are in use. */
   #lastDescriptor = 0;
