@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { endpoints, Folder, service } from './support/manifests.ts';
 import { Mesh } from './support/mesh.ts';
+import { ownRange } from '../support/ranges.ts';
 
 const folder = new Folder();
 const sessions = new Set<http2.ServerHttp2Session>();
@@ -30,7 +31,7 @@ before(async () => {
     service('s/web', 20_071, { spec: { ports } }),
     endpoints('s/web', [{ address: '127.0.0.1', port }]),
   );
-  mesh = await Mesh.start({ paths: [folder.path], cidr: '127.84.10.0/24' });
+  mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr });
 });
 
 after(async () => {
