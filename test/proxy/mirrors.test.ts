@@ -1,6 +1,8 @@
 /** Mirrors of routes by real traffic: who gets copies, and that no caller ever notices. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { HttpRoute, RouteMirror } from '../../src/model/route.ts';
@@ -26,7 +28,14 @@ import {
   type ServiceOptions,
   TestProxy,
 } from '../support/proxy.ts';
-import { blackHole, type Dialled, eventually, RawEndpoint, type Serve } from '../support/wire.ts';
+import {
+  atEnd,
+  blackHole,
+  type Dialled,
+  eventually,
+  RawEndpoint,
+  type Serve,
+} from '../support/wire.ts';
 
 const KiB = 1024;
 
@@ -235,6 +244,45 @@ test('a mirror may speak HTTP/2: copies share its connection', async (t) => {
   assert.deepEqual([proxy.context.mirrors.inFlight, proxy.context.room.copies], [2, 0]);
   for (const stream of [1, 3]) peer.write(headers(stream, [[':status', '204']], 0x1));
   await eventually(() => copies(proxy, web, 'answered') === 2, 'the copies');
+  assertNothingLeft(all);
+});
+
+test('requests of HTTP/2 are copied each as it came, though they come at once on one connection', async (t) => {
+  const texts: string[] = [];
+  const shadow = await listening(t, async (wire) => {
+    for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const head = await wire.head();
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const body = await wire.until('x-sum: 1\r\n\r\n');
+      texts.push(`${head.slice(0, head.indexOf(' HTTP'))} ${/body \d+/.exec(body)?.[0]}`);
+      wire.write(OK);
+    }
+  });
+  const all = await setUp(t, [shadow]);
+  const { proxy, web } = all;
+  const own = await listening(t, async (wire) => {
+    for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await wire.until('x-sum: 1\r\n\r\n');
+      wire.write(OK);
+    }
+  });
+  const plain = proxy.service({ key: 'shop/web', endpoints: [own] });
+  await proxy.apply([mirrored(plain, [mirrorTo(all.shadow)])]);
+  const client = http2.connect(`http://${web.address}:${web.ports[0]?.port}`);
+  atEnd(t, () => client.destroy());
+  const calls = Array.from({ length: 20 }, (_, i) => {
+    const path = { ':method': 'POST', ':path': `/${i}` };
+    const stream = client.request(path, { waitForTrailers: true });
+    stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': '1' }));
+    stream.end(`body ${i}`);
+    return once(stream.resume(), 'response');
+  });
+  for (const [head] of await Promise.all(calls)) assert.equal(head[':status'], 200);
+  await eventually(() => copies(proxy, web, 'answered') === 20, 'the copies');
+  const expected = calls.map((_, i) => `POST /${i} body ${i}`);
+  assert.deepEqual(texts.toSorted(), expected.toSorted());
   assertNothingLeft(all);
 });
 
