@@ -123,3 +123,16 @@ test('idle connections are nobody’s requests', () => {
   assert.equal(staysInCrowd(state, LIMIT, hash32(OTHER), 1_000, { room }), true);
   assert.deepEqual([...(state.crowd?.sources ?? [])], [[hash32(OTHER), 1]]);
 });
+
+test('all requests of a connection count, where there may be several', () => {
+  const ledger = new Ledger(1);
+  const state = stateOf(ledger, ledger.allocate('service', 's'), 0);
+  const many = { ...guest(GREEDY, BUSY), requests: LIMIT - 1 };
+  const guests = new Set<Guest>([many, guest(OTHER, BUSY)]);
+  const room = { threads: 1, guestsOf: () => guests };
+  const stays = (address: string, inFlight: number): boolean =>
+    staysInCrowd(state, inFlight, hash32(address), 1_000, { room });
+  assert.equal(stays(GREEDY, LIMIT - 1), true);
+  assert.equal(stays(OTHER, LIMIT), true);
+  assert.equal(stays(GREEDY, LIMIT), false, 'the rest is for the other one');
+});

@@ -3,7 +3,7 @@
  * all. Once a source that has less than an equal share was there, the last part of the limit is kept for such ones, for a minute:
  * who has more waits until what it has in flight is done. Nothing that is in flight is cut, and the limit is never passed.
  *
- * A thread counts its own connections and takes the other threads to be like it; the source with most is known to all of them.
+ * A thread counts the requests of its own connections and takes the other threads to be like it; the source with most is known to all of them.
  */
 
 import { hash32 } from '../../base/hash.ts';
@@ -63,8 +63,8 @@ function countOf(service: ServiceState, now: number, room: Thread['room']): Crow
   const isFresh = crowd !== null && now - crowd.countedMs < COUNT_MS;
   if (isFresh && guests.size > COUNT_ALWAYS) return crowd;
   const byAddress = new Map<string, number>();
-  for (const { standing, address } of guests) {
-    if (standing === BUSY) byAddress.set(address, (byAddress.get(address) ?? 0) + 1);
+  for (const { standing, address, requests = 1 } of guests) {
+    if (standing === BUSY) byAddress.set(address, (byAddress.get(address) ?? 0) + requests);
   }
   const sources = new Map<number, number>();
   for (const [address, count] of byAddress) sources.set(hash32(address), count);

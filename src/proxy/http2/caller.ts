@@ -128,6 +128,10 @@ export class CallerSession extends Session implements Caller, RequestSession {
     return this.partialSinceMs === Infinity ? IDLE : PARTIAL_HEAD;
   }
 
+  get requests(): number {
+    return this.streams.size;
+  }
+
   override onData(data: Buffer, length: number): void {
     if (this.asleep) this.context.room.wake(this);
     this.receive(data, 0, length);

@@ -26,6 +26,8 @@ export interface Guest {
   /** Key of the Service. */
   readonly service: string;
   readonly standing: typeof PARTIAL_HEAD | typeof IDLE | typeof LEAVING | typeof BUSY;
+  /** Requests in flight where there may be several; else one while it is busy. */
+  readonly requests?: number;
   /** Memory that waits for a peer of this connection: a partial head, a kept body, what a slow reader has not taken. */
   readonly heldBytes: number;
   /** Owned by the room: nothing waits, and nothing can until the caller sends a byte; then `wake` must be called. */
