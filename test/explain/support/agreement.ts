@@ -78,6 +78,10 @@ interface Leg {
 
 function forwardFault(said: Explanation, seen: Seen): string | null {
   if (!said.forwarded) return 'it was forwarded, explain says that the mesh answers';
+  // Endpoints of the trial read no HTTP/2: what they do with it is not what they were told to do.
+  const unread = said.backends.filter(({ protocol }) => protocol === 'http/2');
+  const keys = [...seen.tried.keys()];
+  if (unread.some(({ id }) => keys.some((key) => key.startsWith(`${id} `)))) return null;
   const legs = said.backends.flatMap((backend) =>
     backend.odds === 0
       ? []
@@ -98,8 +102,6 @@ function forwardFault(said: Explanation, seen: Seen): string | null {
   }
   if (possible.length > 1) return null;
   const leg = possible[0] as Leg;
-  // Endpoints of the trial read no HTTP/2: what they do with it is not what they were told to do.
-  if (leg.backend.protocol === 'http/2') return null;
   return changeFault(leg, said, seen) ?? retryFault(leg, said, seen);
 }
 
