@@ -3,13 +3,13 @@
 import type { HeadEdit } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
 import type { CallerStream } from '../http/stream.ts';
-import type { NetContext } from '../net/context.ts';
+import type { Gatherer, NetContext } from '../net/context.ts';
 import { READ_BYTES, type Socket } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
 import { writeRequestHead } from './codec/head-writer.ts';
 import { SentCount } from './sent-count.ts';
 
-export class RequestSender {
+export class RequestSender implements Gatherer {
   /** The endpoint was told that no other request follows. */
   isLast = false;
   /** All of it was handed over. */
@@ -41,7 +41,7 @@ export class RequestSender {
     this.isLast = head.minor === 0 && !head.keepAlive;
     this.#body.begin(head.chunked);
     this.#headBytes = writeRequestHead(
-      this.#context.out,
+      this.#context.claimOut(this),
       data,
       head,
       caller.source.forwarding,
@@ -63,20 +63,19 @@ export class RequestSender {
   }
 
   #write(data: Buffer, start: number, end: number): void {
-    if (this.#at + end - start + BODY_OVERHEAD_BYTES > this.#context.out.length) this.flush();
+    const { length } = this.#context.claimOut(this);
+    if (this.#at + end - start + BODY_OVERHEAD_BYTES > length) this.flush();
     this.bodyBytes += end - start;
-    this.#at = this.#body.write(data, start, end, this.#context.out, this.#at);
+    this.#at = this.#body.write(data, start, end, this.#context.claimOut(this), this.#at);
   }
 
   end(trailers: Buffer | null): void {
     if (this.ended) return;
     this.ended = true;
-    if (
-      trailers !== null &&
-      this.#at + trailers.length + BODY_OVERHEAD_BYTES > this.#context.out.length
-    )
+    const { length } = this.#context.claimOut(this);
+    if (trailers !== null && this.#at + trailers.length + BODY_OVERHEAD_BYTES > length)
       this.flush();
-    this.#at = this.#body.end(trailers, this.#context.out, this.#at);
+    this.#at = this.#body.end(trailers, this.#context.claimOut(this), this.#at);
   }
 
   /** As that of `ResponseSender`. */
@@ -87,9 +86,14 @@ export class RequestSender {
   /** False when the socket has enough. */
   flush(): boolean {
     if (this.#at === 0) return !this.#socket.writableNeedDrain;
-    const length = this.#body.closeChunk(this.#context.out, this.#at);
+    const length = this.#body.closeChunk(this.#context.claimOut(this), this.#at);
     this.#at = 0;
     return this.#context.writeOut(this.#socket, length);
+  }
+
+  yieldOut(): void {
+    if (this.#at > 0 && !this.#socket.destroyed) this.flush();
+    this.#at = 0;
   }
 
   /** Forgets what was not sent. */

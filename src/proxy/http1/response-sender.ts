@@ -6,6 +6,7 @@ import { nobodys } from '../http/nobodys.ts';
 import type { ByteRoom } from '../head/byte-room.ts';
 import type { ExtraFields } from '../head/field-changes.ts';
 import { FRAMING_LENGTH, FRAMING_NONE, type Head } from '../head/head.ts';
+import type { Gatherer } from '../net/context.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import type { Socket } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
@@ -21,7 +22,7 @@ import { SentCount } from './sent-count.ts';
 
 const NOBODY = nobodys<Socket>('a response without a connection');
 
-export class ResponseSender {
+export class ResponseSender implements Gatherer {
   readonly #context: ThreadContext;
   #socket: Socket;
   readonly #body = new BodyWriter();
@@ -56,6 +57,7 @@ export class ResponseSender {
   /** Until the next one takes it, no response can be sent. */
   detach(): void {
     this.#socket = NOBODY;
+    this.#at = 0;
     this.#sent.detach(NOBODY);
   }
 
@@ -91,7 +93,7 @@ export class ResponseSender {
     how.cookie = cookie;
     how.extra = extra === null ? null : extra.lines;
     how.date = head.dated ? null : this.#context.date.now();
-    this.#at = writeResponseHead(this.#context.out, 0, data, head, how);
+    this.#at = writeResponseHead(this.#context.claimOut(this), 0, data, head, how);
     this.#headBytes += this.#at;
   }
 
@@ -105,7 +107,7 @@ export class ResponseSender {
     how.cookie = null;
     how.extra = null;
     how.date = null;
-    const { out } = this.#context;
+    const out = this.#context.claimOut(this);
     const at = writeResponseHead(out, 0, data, head, how);
     this.#headBytes += at;
     return this.#context.writeOut(this.#socket, copyWhole(data, from, end, out, at));
@@ -114,8 +116,9 @@ export class ResponseSender {
   /** Without `data`: so much went to `bodySocket` by itself. */
   write(data: Buffer | null, start: number, end: number): void {
     if (data === null) return this.#body.skip(end - start);
-    if (this.#at + end - start + BODY_OVERHEAD_BYTES > this.#context.out.length) this.flush();
-    this.#at = this.#body.write(data, start, end, this.#context.out, this.#at);
+    const { length } = this.#context.claimOut(this);
+    if (this.#at + end - start + BODY_OVERHEAD_BYTES > length) this.flush();
+    this.#at = this.#body.write(data, start, end, this.#context.claimOut(this), this.#at);
   }
 
   /** Where content may go without being seen here; null when it is changed, or some of it was not sent yet. */
@@ -126,14 +129,20 @@ export class ResponseSender {
   /** False when the caller has enough. */
   flush(): boolean {
     if (this.#at === 0) return !this.#socket.writableNeedDrain;
-    const length = this.#body.closeChunk(this.#context.out, this.#at);
+    const length = this.#body.closeChunk(this.#context.claimOut(this), this.#at);
     this.#at = 0;
     return this.#context.writeOut(this.#socket, length);
   }
 
+  yieldOut(): void {
+    if (this.#at > 0 && !this.#socket.destroyed) this.flush();
+    this.#at = 0;
+  }
+
   /** The response is whole. @throws Defect when another number of bytes left than was counted */
   end(trailers: Buffer | null): void {
-    this.#at = this.#body.end(trailers, this.#context.out, this.#at);
+    const out = this.#context.claimOut(this);
+    this.#at = this.#body.end(trailers, out, this.#at);
     this.flush();
     if (!this.#sent.isExactly(this.#headBytes + this.#body.wireBytes))
       throw new Defect('a response left with another length than was counted');
@@ -144,7 +153,8 @@ export class ResponseSender {
     request: Answered,
     reply: { reason: FailureReason; retryAfterMs: number; close: boolean },
   ): void {
-    const { out, date } = this.#context;
+    const { date } = this.#context;
+    const out = this.#context.claimOut(this);
     this.#answer(writeLocalReply(out, request, reply, date));
   }
 
@@ -153,7 +163,8 @@ export class ResponseSender {
     request: Answered,
     redirect: { status: number; location: ByteRoom; extra: ExtraFields; close: boolean },
   ): void {
-    const { out, date } = this.#context;
+    const { date } = this.#context;
+    const out = this.#context.claimOut(this);
     this.#answer(writeRedirect(out, request, redirect, date));
   }
 

@@ -23,7 +23,7 @@ export abstract class SocketEnd implements TunnelEnd {
     // What came early may be longer than one read.
     for (let from = start; from < end; from += READ_BYTES) {
       const to = Math.min(end, from + READ_BYTES);
-      const length = copyWhole(data, from, to, this.#context.out, 0);
+      const length = copyWhole(data, from, to, this.#context.claimOut(null), 0);
       more = this.#context.writeOut(this.socket, length);
     }
     return more;

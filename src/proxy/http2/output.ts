@@ -49,7 +49,7 @@ export class Output {
     this.#flagsAt = -1;
     if (this.#gathered + bytes > SLAB_BYTES) this.flush();
     if (bytes > SLAB_BYTES) {
-      this.buffer = this.#context.out;
+      this.buffer = this.#context.claimOut(null);
       this.at = 0;
       return;
     }
@@ -100,7 +100,7 @@ export class Output {
 
   /** Behind what was gathered, in the same write. */
   #direct(stream: number, data: Buffer, start: number, end: number): void {
-    const { out } = this.#context;
+    const out = this.#context.claimOut(null);
     const kept = this.#gathered;
     const slab = this.#slab;
     if (slab !== null && kept > 0) copyWhole(slab, 0, kept, out, 0);
@@ -124,7 +124,7 @@ export class Output {
   flush(): void {
     const slab = this.#slab;
     if (slab === null) return;
-    const length = copyWhole(slab, 0, this.#gathered, this.#context.out, 0);
+    const length = copyWhole(slab, 0, this.#gathered, this.#context.claimOut(null), 0);
     this.#forget();
     if (length > 0) this.#write(length);
   }

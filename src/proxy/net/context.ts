@@ -30,13 +30,19 @@ export interface NetOptions {
   readonly sockets?: Sockets;
 }
 
+/** Who gathers in the write buffer of the thread. */
+export interface Gatherer {
+  /** Sends what it has there: somebody else needs the buffer. */
+  yieldOut(): void;
+}
+
 export class NetContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly guard: Guard;
   readonly wheel: DeadlineWheel;
   readonly sockets: Sockets;
-  /** Scratch for what is about to be written; see `writeOut`. */
+  /** Scratch for what is about to be written, by `claimOut` and `writeOut` only. */
   out: Buffer<ArrayBuffer>;
   draining = false;
   callerConnections = 0;
@@ -48,6 +54,7 @@ export class NetContext {
   readonly spliceBytes: number;
   readonly #slabs: Buffer[] = [];
   readonly #outBytes: number;
+  #gatherer: Gatherer | null = null;
 
   /** `slackBytes`: room in the write buffer beyond one whole read. */
   constructor(options: NetOptions, slackBytes: number) {
@@ -74,8 +81,20 @@ export class NetContext {
   }
 
   /**
-   * Sends the first `length` bytes of `out`, which is free again then: a socket that keeps what the kernel did not take keeps
-   * the buffer, and the thread takes a new one. Returns false when the writer should wait for 'drain'.
+   * The write buffer. Whoever gathers in it over several calls says so by `by`; null is for one write right away. One read of
+   * HTTP/2 is for many messages: what another one has gathered leaves first.
+   */
+  claimOut(by: Gatherer | null): Buffer<ArrayBuffer> {
+    if (this.#gatherer !== by) {
+      this.#gatherer?.yieldOut();
+      this.#gatherer = by;
+    }
+    return this.out;
+  }
+
+  /**
+   * Sends the first `length` bytes of the write buffer, which is free again then: a socket that keeps what the kernel did not
+   * take keeps the buffer, and the thread takes a new one. Returns false when the writer should wait for 'drain'.
    */
   writeOut(socket: ByteSink, length: number): boolean {
     const { out } = this;
