@@ -4,10 +4,11 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { until } from '../e2e/support/until.ts';
+import { GO_FOLDER } from './go-tools.ts';
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-export type Language = 'python' | 'node';
+export type Language = 'python' | 'node' | 'go';
 
 const installed = spawnSync(path('../../scripts/interop-tools.sh'), { encoding: 'utf8' });
 const [modules = '', python = ''] = installed.stdout.trim().split('\n').slice(-2);
@@ -18,6 +19,7 @@ export const SKIP: string | false =
     : `the servers and clients are missing: ${installed.stderr.trim()}`;
 
 function command(language: Language, script: 'serve' | 'call', words: readonly string[]): string[] {
+  if (language === 'go') return [`${GO_FOLDER}/pages`, script, ...words];
   return language === 'python'
     ? [`${python}/bin/python3`, path(`./python/${script}.py`), ...words]
     : [process.execPath, path(`./node/${script}.mjs`), ...words];
@@ -80,8 +82,18 @@ function accepts({ address, port }: { address: string; port: number }): Promise<
 }
 
 /** What a client printed, one line per call. */
-export function runClient(language: Language, name: string, origin: string): Promise<string[]> {
-  const [program = '', ...args] = command(language, 'call', [name, origin]);
+export function runClient(
+  language: Language,
+  name: string,
+  origin: string,
+  only: readonly string[] = [],
+): Promise<string[]> {
+  const [program = '', ...args] = command(language, 'call', [name, origin, ...only]);
+  return run(program, args).then((out) => out.trim().split('\n'));
+}
+
+/** What a program printed; rejects when it fails. */
+export function run(program: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
     let out = '';
@@ -90,8 +102,14 @@ export function runClient(language: Language, name: string, origin: string): Pro
     child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
     child.once('error', reject);
     child.once('close', (code) => {
-      if (code === 0) resolve(out.trim().split('\n'));
-      else reject(new Error(`${name} ended with ${code}: ${err}\n${out}`));
+      if (code === 0) resolve(out);
+      else reject(new Error(`${program} ended with ${code}: ${err}\n${out}`));
     });
   });
+}
+
+/** Why a test of an installed program is skipped; false where it is there. */
+export function lacks(program: string): string | false {
+  const { error } = spawnSync(program, ['--version']);
+  return error === undefined ? false : `${program} is not installed`;
 }

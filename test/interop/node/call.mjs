@@ -1,12 +1,13 @@
-/** `call.mjs CLIENT ORIGIN`: makes the calls of the interop tests with one client, and prints what it got as JSON lines. */
+/** `call.mjs CLIENT ORIGIN [CALL]`: makes the calls of the interop tests with one client, and prints what it got as JSON lines. */
 
 import { createHash } from 'node:crypto';
 import http from 'node:http';
+import http2 from 'node:http2';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 
-const [name, origin] = process.argv.slice(2);
+const [name, origin, only] = process.argv.slice(2);
 const require = createRequire(`${process.env.MODULES}/`);
 const load = async (module) => {
   const loaded = await import(pathToFileURL(require.resolve(module)).href);
@@ -51,6 +52,21 @@ const CLIENTS = {
           );
         });
         request.on('error', reject).end(method === 'POST' ? BODY : undefined);
+      });
+  },
+  async http2() {
+    const session = http2.connect(origin);
+    return (method, path) =>
+      new Promise((resolve, reject) => {
+        const stream = session.request({ ':method': method, ':path': path });
+        const chunks = [];
+        let head = {};
+        stream.on('response', (fields) => (head = fields));
+        stream.on('data', (chunk) => chunks.push(chunk)).on('error', reject);
+        stream.on('end', () =>
+          resolve([head[':status'], Object.keys(head), Buffer.concat(chunks)]),
+        );
+        stream.end(method === 'POST' ? BODY : undefined);
       });
   },
   async fetch() {
@@ -153,6 +169,12 @@ const CLIENTS = {
   },
 };
 
+if (name === 'grpc') {
+  await (
+    await import('./grpc.mjs')
+  ).callAll(await load('@grpc/grpc-js'), new URL(origin).host, only);
+  process.exit(0);
+}
 const call = await CLIENTS[name]();
 for (const each of CALLS) {
   const [method, path] = each.split(' ');

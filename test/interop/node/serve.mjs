@@ -1,6 +1,7 @@
 /** `serve.mjs SERVER HOST PORT`: serves pages.mjs with one of many servers until it is ended. MODULES is where they are installed. */
 
 import http from 'node:http';
+import http2 from 'node:http2';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
@@ -16,6 +17,10 @@ const load = async (module) => {
 
 const SERVERS = {
   node: () => http.createServer(listener).listen(port, host),
+  http2: () => http2.createServer(listener).listen(port, host),
+  async grpc() {
+    await (await import('./grpc.mjs')).serve(await load('@grpc/grpc-js'), host, port);
+  },
   async express() {
     const app = (await load('express'))();
     app.disable('x-powered-by');
@@ -25,8 +30,9 @@ const SERVERS = {
   async polka() {
     (await load('polka'))().use(listener).listen(port, host);
   },
-  async fastify() {
-    const app = (await load('fastify'))({ bodyLimit: 100_000_000 });
+  'fastify-http2': () => SERVERS.fastify({ http2: true }),
+  async fastify(options = {}) {
+    const app = (await load('fastify'))({ bodyLimit: 100_000_000, ...options });
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
       done(null, body),

@@ -47,10 +47,10 @@ def urllib3():
             tell(method, path, response.status, response.headers.items(), response.data)
 
 
-def httpx():
+def httpx(http2=False):
     import httpx
 
-    with httpx.Client() as client:
+    with httpx.Client(http1=not http2, http2=http2) as client:
         for method, path in CALLS:
             # Without a length: chunked.
             content = iter([BODY[:1000], BODY[1000:]]) if method == "POST" else None
@@ -73,4 +73,4 @@ def aiohttp():
     asyncio.run(main())
 
 
-{"http.client": http_client, "requests": requests, "urllib3": urllib3, "httpx": httpx, "aiohttp": aiohttp}[NAME]()
+{"http.client": http_client, "requests": requests, "urllib3": urllib3, "httpx": httpx, "httpx-http2": lambda: httpx(http2=True), "aiohttp": aiohttp}[NAME]()

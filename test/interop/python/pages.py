@@ -19,7 +19,7 @@ def page(method, path):
         return 204, [("X-Page", "empty")], b""
     if path == "/not-modified":
         return 304, [("ETag", '"1"')], b""
-    if path == "/cookies":
+    if path in ("/cookies", "/few-cookies"):
         return 200, TEXT + [("Set-Cookie", "c%d=v" % i) for i in range(90)], b"cookies"
     if path == "/redirect":
         return 302, [("Location", "/plain"), ("Content-Type", "text/plain")], b"over there"

@@ -1,0 +1,3 @@
+module maesh.dev/test/interop
+
+go 1.24.0
