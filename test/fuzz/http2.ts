@@ -23,6 +23,7 @@ import { HpackDecoder } from '../../src/proxy/http2/codec/hpack-decoder.ts';
 import { HpackModel, type ModelField } from '../support/hpack-model.ts';
 import { block } from '../support/http2.ts';
 import { FIELDS_TARGET } from './http2-fields.ts';
+import { SESSIONS_TARGET } from './http2-sessions.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
 const TABLE_BYTES = 512;
@@ -204,4 +205,4 @@ const frames: FuzzTarget = {
   },
 };
 
-export const HTTP2_TARGETS: readonly FuzzTarget[] = [hpack, FIELDS_TARGET, frames];
+export const HTTP2_TARGETS: readonly FuzzTarget[] = [hpack, FIELDS_TARGET, frames, SESSIONS_TARGET];

@@ -250,7 +250,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   /** The present deadline: of a frame that is not whole, of the drain, of a caller without requests. */
   #arm(): void {
-    if (this.#lingering) return;
+    if (this.#lingering || this.#gone) return;
     const { headTimeoutMs, callerIdleMs } = this.context.settings;
     let idle = this.streams.size === 0 ? this.#idleSinceMs + callerIdleMs : Infinity;
     for (const { answeredAtMs } of this.#answered())
@@ -297,14 +297,23 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   protected override linger(): void {
     if (this.#lingering || this.#gone) return;
+    this.#beginLinger();
+    this.output.flush();
+    this.socket.end();
+  }
+
+  override onEnd(): void {
+    if (!this.#lingering) this.#beginLinger();
+    super.onEnd();
+  }
+
+  #beginLinger(): void {
     const { wheel, settings } = this.context;
     this.#lingering = true;
     // After an error nobody waits for a slow caller.
     this.#lingersFor = this.deaf ? 0 : settings.callerIdleMs;
     this.#lingerUntilMs = wheel.nowMs + this.#lingersFor;
     this.deaf = true;
-    this.output.flush();
-    this.socket.end();
     this.deadlineMs = wheel.nowMs + LINGER_MS;
     wheel.arm(this);
   }

@@ -28,6 +28,10 @@ const STREAMS_MAX = 1_000;
 const PING_AFTER_MS = 10_000;
 /** … and has this long to answer. */
 const PING_ANSWER_MS = 5_000;
+/** The last bytes to an endpoint may take so long. */
+const CLOSE_MS = 5_000;
+/** Resets on one connection before other requests go to a new one: servers that look for rapid reset take some more. */
+const RESETS_MAX = 250;
 const SETTINGS_BYTES = 64;
 
 /** What all connections to endpoints share on a thread. */
@@ -45,6 +49,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   #pingedAtMs = Infinity;
   #idleSinceMs: number;
   #ownDial = 0;
+  /** Streams that we reset, most of them because their callers did. */
+  #resets = 0;
   readonly #tries: TryPool;
   readonly #onGone: (session: EndpointSession) => void;
 
@@ -141,6 +147,12 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     if (this.streams.size === 0) this.linger();
   }
 
+  /** Endpoints, too, take too many resets for an attack, and then end the connection with all that is on it. */
+  protected override writeReset(id: number, code: number): void {
+    super.writeReset(id, code);
+    if (++this.#resets >= RESETS_MAX && this.connected && !this.deaf) this.close();
+  }
+
   /** What comes for a stream that is over was on its way when we cancelled it; of those there may be many. */
   override onStray(id: number): void {
     if (this.isIdle(id)) this.fail(PROTOCOL_ERROR);
@@ -202,6 +214,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   }
 
   override onDeadline(nowMs: number): void {
+    if (this.deaf) return this.socket.destroy();
     if (this.streams.size === 0) {
       if (nowMs >= this.#idleSinceMs + this.idleMs) return this.linger();
       return this.#arm();
@@ -242,6 +255,18 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.deaf = true;
     this.output.flush();
     this.socket.destroySoon();
+    this.#armClose();
+  }
+
+  override onEnd(): void {
+    super.onEnd();
+    this.#armClose();
+  }
+
+  /** Whatever the endpoint has not taken by then is given up. */
+  #armClose(): void {
+    this.deadlineMs = this.context.wheel.nowMs + CLOSE_MS;
+    this.context.wheel.arm(this);
   }
 
   override onDefect(error: unknown): void {

@@ -175,8 +175,9 @@ export abstract class Session
   onClose(error: SocketError | null): void {
     this.deaf = true;
     this.output.drop();
-    this.context.wheel.disarm(this);
     this.#resetAll(NO_ERROR, error);
+    // Behind the last stream, whose end files the session once more.
+    this.context.wheel.disarm(this);
     this.onGone(error);
   }
 

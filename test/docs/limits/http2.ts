@@ -18,6 +18,11 @@ export const HTTP2_LIMITS: LimitSection = {
       'proxy/http2/endpoint.ts STREAMS_MAX',
     ],
     [
+      'Resets on one connection to an endpoint',
+      'Its next requests go to another one, and it closes after its last response',
+      'proxy/http2/endpoint.ts RESETS_MAX',
+    ],
+    [
       'Streams reset before their end in ten seconds, if they are also more than half of all',
       'ENHANCE_YOUR_CALM',
       'proxy/http2/floods.ts FLOOD_RESETS_MAX',
