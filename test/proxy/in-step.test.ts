@@ -79,12 +79,11 @@ async function damaged(t: TestContext, damage: (context: ThreadContext) => void)
   bystander.write(GET);
   await bystander.until('ok');
   const caller = await proxy.call(service);
-  const { out } = proxy.context;
   damage(proxy.context);
   caller.write(GET);
   await caller.gone();
   Reflect.deleteProperty(proxy.context, 'writeOut');
-  proxy.context.out = out;
+  Reflect.deleteProperty(proxy.context, 'claimOut');
   assert.equal(lines.length, 1, 'one line in the log');
   assert.equal(proxy.failures(service, 'internal'), 1);
   bystander.write(GET);
@@ -95,8 +94,9 @@ async function damaged(t: TestContext, damage: (context: ThreadContext) => void)
 test('a response that lost a byte on its way costs the two connections, and nobody else', async (t) => {
   const { line, endpoint } = await damaged(t, (context) => {
     context.writeOut = (socket, length) => {
-      const isResponse = context.out.subarray(0, 5).equals(Buffer.from('HTTP/'));
-      return socket.write(context.out, 0, isResponse ? length - 1 : length);
+      const out = context.claimOut(null);
+      const isResponse = out.subarray(0, 5).equals(Buffer.from('HTTP/'));
+      return socket.write(out, 0, isResponse ? length - 1 : length);
     };
   });
   assert.match(line, /: Defect: a response left with another length/);
@@ -105,7 +105,7 @@ test('a response that lost a byte on its way costs the two connections, and nobo
 
 test('a response for which there is no room is not cut but refused', async (t) => {
   const { line, caller } = await damaged(t, (context) => {
-    context.out = Buffer.alloc(30);
+    context.claimOut = () => Buffer.alloc(30);
   });
   assert.match(line, /Defect: a message of \d+ bytes does not fit into a buffer of 30/);
   assert.equal(caller.pending, '');

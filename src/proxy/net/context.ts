@@ -42,8 +42,6 @@ export class NetContext {
   readonly guard: Guard;
   readonly wheel: DeadlineWheel;
   readonly sockets: Sockets;
-  /** Scratch for what is about to be written, by `claimOut` and `writeOut` only. */
-  out: Buffer<ArrayBuffer>;
   draining = false;
   callerConnections = 0;
   readonly room: CallerRoom;
@@ -54,6 +52,8 @@ export class NetContext {
   readonly spliceBytes: number;
   readonly #slabs: Buffer[] = [];
   readonly #outBytes: number;
+  /** Scratch for what is about to be written. */
+  #out: Buffer<ArrayBuffer>;
   #gatherer: Gatherer | null = null;
 
   /** `slackBytes`: room in the write buffer beyond one whole read. */
@@ -77,7 +77,7 @@ export class NetContext {
     );
     this.#outBytes = READ_BYTES + slackBytes;
     this.sockets = options.sockets ?? new RuntimeSockets(null);
-    this.out = this.sockets.allocate(this.#outBytes);
+    this.#out = this.sockets.allocate(this.#outBytes);
   }
 
   /**
@@ -89,7 +89,7 @@ export class NetContext {
       this.#gatherer?.yieldOut();
       this.#gatherer = by;
     }
-    return this.out;
+    return this.#out;
   }
 
   /**
@@ -97,13 +97,13 @@ export class NetContext {
    * take keeps the buffer, and the thread takes a new one. Returns false when the writer should wait for 'drain'.
    */
   writeOut(socket: ByteSink, length: number): boolean {
-    const { out } = this;
+    const out = this.#out;
     wholeUpTo(length, out);
     if (this.sockets.copies) return socket.write(out, 0, length);
     if (length < COPY_BYTES_MAX && (socket.writableLength !== 0 || socket.connecting))
       return socket.write(Buffer.from(out.subarray(0, length)), 0, length);
     const more = socket.write(out, 0, length);
-    if (socket.writableLength !== 0) this.out = this.sockets.allocate(this.#outBytes);
+    if (socket.writableLength !== 0) this.#out = this.sockets.allocate(this.#outBytes);
     return more;
   }
 
