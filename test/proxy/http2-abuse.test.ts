@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import type { Rule } from '../../src/proxy/head/rule.ts';
 import { namedCounts } from '../../src/proxy/http/broken-rules.ts';
 import { FLOOD_FRAMES_MAX, FLOOD_RESETS_MAX } from '../../src/proxy/http2/floods.ts';
 import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
@@ -30,6 +31,12 @@ async function setUp(t: TestContext, answer = OK): Promise<Setting> {
   return { peer: await another(), proxy, another };
 }
 
+/** The caller has broken this rule, once, and no other. */
+function assertBroken(proxy: TestProxy, rule: Rule): void {
+  const broken = namedCounts(proxy.context.rules.counts);
+  assert.deepEqual(broken, [{ by: 'caller', rule, count: 1 }]);
+}
+
 async function isServed(peer: Http2Peer, stream = 1): Promise<void> {
   peer.write(headers(stream, GET_ROOT, END_STREAM));
   await peer.next(1, stream);
@@ -43,8 +50,7 @@ test('requests that are reset at once end the connection when they are too many'
   }
   assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
   await eventually(() => peer.closed, 'the connection is closed');
-  const broken = namedCounts(proxy.context.rules.counts);
-  assert.deepEqual(broken, [{ by: 'caller', rule: 'flood_resets', count: 1 }]);
+  assertBroken(proxy, 'flood_resets');
   await isServed(await another());
 });
 
@@ -65,19 +71,21 @@ const FLOODS: readonly (readonly [name: string, one: Buffer])[] = [
 ];
 for (const [name, one] of FLOODS) {
   test(`a flood of ${name} ends the connection`, async (t) => {
-    const { peer, another } = await setUp(t);
+    const { peer, proxy, another } = await setUp(t);
     if (name === 'empty DATA') peer.write(headers(1, [...GET_ROOT.slice(1), [':method', 'POST']]));
     peer.write(Buffer.concat(Array.from({ length: FLOOD_FRAMES_MAX + 10 }, () => one)));
     assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+    assertBroken(proxy, 'flood_frames');
     await isServed(await another());
   });
 }
 
 test('a head in more pieces than anybody needs ends the connection', async (t) => {
-  const { peer } = await setUp(t);
+  const { peer, proxy } = await setUp(t);
   peer.write(frame(1, END_STREAM, 1));
   for (let i = 0; i < 100; i++) peer.write(frame(9, 0, 1));
   assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+  assertBroken(proxy, 'flood_head');
 });
 
 test('a head that comes slowly is waited for no longer than one of HTTP/1.1', async (t) => {
@@ -109,9 +117,10 @@ const BROKEN: readonly (readonly [name: string, code: number, frames: readonly B
 ];
 for (const [name, code, frames] of BROKEN) {
   test(`${name}: the connection ends`, async (t) => {
-    const { peer } = await setUp(t);
+    const { peer, proxy } = await setUp(t);
     peer.write(...frames);
     assert.equal(await peer.failure(), code);
+    assertBroken(proxy, 'frame_broken');
   });
 }
 

@@ -9,6 +9,7 @@ const TESTS = [
   '../http1/codec/chunked.test.ts',
   '../http2/codec/request-fields.test.ts',
   '../http2/codec/response-fields.test.ts',
+  '../../../test/proxy/http2-abuse.test.ts',
   '../../../test/proxy/rules.test.ts',
 ];
 
