@@ -62,7 +62,7 @@ interface Got {
   readonly sha: string;
 }
 
-type Ask = (line: string) => Promise<Got>;
+type Ask = (line: string, body?: Buffer) => Promise<Got>;
 
 const skip = (language: Language): string | false => (language === 'go' ? SKIP_GO : false);
 
@@ -126,6 +126,32 @@ describe('real servers and clients of HTTP/2', { skip: SKIP }, () => {
         assert.equal(refused.status, 413);
       },
     );
+  }
+
+  for (const [language, name] of [
+    ['node', 'http2'],
+    ['node', 'node'],
+  ] as const) {
+    test(`${name}: many callers of both versions at once, and each gets its own body back`, async (t) => {
+      const [, through] = await origins(t, language, name);
+      const askers = [
+        askerOf2(t, through),
+        askerOf1(t, through, 10),
+        askerOf2(t, through),
+        askerOf1(t, through, 10),
+      ];
+      const bodies = Array.from({ length: 200 }, (_, i) =>
+        Buffer.alloc(((i * 7_919) % 90_000) + 1, `body ${i}, `),
+      );
+      const all = await Promise.all(
+        bodies.map((body, i) => (askers[i % askers.length] ?? assert.fail())('POST /echo', body)),
+      );
+      const wanted = bodies.map((body) => createHash('sha256').update(body).digest('hex'));
+      assert.deepEqual(
+        all.map(({ sha }) => sha),
+        wanted,
+      );
+    });
   }
 
   for (const [language, name] of CLIENTS) {
@@ -205,10 +231,10 @@ function askerOf2(t: Owner, origin: string): Ask {
   // Its streams say so, too.
   session.on('error', () => {});
   t.after(() => session.destroy());
-  return (line) => {
+  return (line, content = BODY) => {
     const [method = '', path = ''] = line.split(' ');
     return new Promise((resolve, reject) => {
-      const body = method === 'POST' ? BODY : undefined;
+      const body = method === 'POST' ? content : undefined;
       // Fastify reads no body without a length.
       const length = body === undefined ? {} : { 'content-length': body.length };
       const stream = session.request({ ':method': method, ':path': path, ...length });
@@ -228,10 +254,10 @@ function askerOf2(t: Owner, origin: string): Ask {
   };
 }
 
-function askerOf1(t: Owner, origin: string): Ask {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+function askerOf1(t: Owner, origin: string, maxSockets = 1): Ask {
+  const agent = new http.Agent({ keepAlive: true, maxSockets });
   t.after(() => agent.destroy());
-  return (line) => {
+  return (line, content = BODY) => {
     const [method = '', path = ''] = line.split(' ');
     return new Promise((resolve, reject) => {
       const request = http.request(`${origin}${path}`, { method, agent }, (response) => {
@@ -245,7 +271,7 @@ function askerOf1(t: Owner, origin: string): Ask {
       });
       request.setTimeout(20_000, () => request.destroy(new Error(`no answer to ${line} in 20 s`)));
       request.on('error', reject);
-      request.end(method === 'POST' ? BODY : undefined);
+      request.end(method === 'POST' ? content : undefined);
     });
   };
 }
