@@ -8,6 +8,7 @@ import { Guard } from '../../src/base/guard.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { FAILURE_REASONS } from '../../src/model/failure.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
 import { ThreadContext } from '../../src/proxy/http/context.ts';
 import { Source } from '../../src/proxy/http/source.ts';
@@ -175,6 +176,8 @@ class World {
   #callers: CallerPeer[] = [];
   #endpoints: EndpointPeer[] = [];
   #requests = new Requests();
+  /** An endpoint has broken a rule, or could not be told that it has. */
+  #isBroken = false;
 
   constructor() {
     const { clock, guard } = this;
@@ -243,6 +246,8 @@ class World {
   run(input: Buffer): void {
     this.#requests = new Requests();
     this.#endpoints = [];
+    this.#isBroken = false;
+    const bad = this.#badResponses;
     this.#callers = Array.from({ length: CALLERS }, () => this.#newCaller());
     for (let at = 0; at + 2 < input.length; at += 3) {
       this.#step(input[at]! % 32, input[at + 1]!, input[at + 2]!);
@@ -250,6 +255,13 @@ class World {
     }
     this.#finish();
     this.#end();
+    const isBroken = this.#isBroken || this.#endpoints.some(({ isLost }) => isLost);
+    invariant(isBroken || this.#badResponses === bad, 'a bad response that nobody sent');
+  }
+
+  get #badResponses(): number {
+    const cell = SERVICE_OWN.failures + FAILURE_REASONS.indexOf('bad_response');
+    return this.ledger.sum('service', this.#slot, cell);
   }
 
   // oxlint-disable-next-line complexity -- a table of all that may happen
@@ -312,6 +324,7 @@ class World {
         break;
       case 22:
       case 27:
+        if (peer instanceof EndpointPeer) this.#isBroken = true;
         peer.socket.window = value < 128 ? value * 100 : Infinity;
         break;
       case 24:
@@ -335,6 +348,8 @@ class World {
   /** What ends more than a stream. */
   #rare(peer: ScriptedPeer, value: number, which: number): void {
     const kind = value % 16;
+    if ((kind < 2 || (kind >= 5 && kind <= 7)) && peer instanceof EndpointPeer)
+      this.#isBroken = true;
     // Content that belongs nowhere goes where no request is.
     const type = which & 15;
     const id = type === 0 ? 2 * (which >> 4) : 2 * (which >> 4) + 1;
@@ -349,7 +364,7 @@ class World {
       peer.write(frame(7, 0, 0, Buffer.alloc(8)));
     } else if (kind === 4 && peer instanceof CallerPeer) peer.session.drain();
     else if (kind === 5) peer.write(frame(type, value, id, Buffer.alloc(which % 12)));
-    else if (kind === 6) peer.write(frame(type, 0, id, number32(value)));
+    else if (kind === 6) peer.write(frame(type, 0, id, number32(type === 8 ? 0 : value)));
     else if (kind === 7) peer.write(frame(4, 0, 0, Buffer.from([0, 1, 0, 0, which, value])));
     else if (kind === 8) peer.write(frame(6, 0, 0, Buffer.alloc(8)));
     else if (kind === 9) for (let i = 0; i < 20; i++) peer.write(frame(2, 0, 1, Buffer.alloc(5)));
