@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
 import type { Rule } from '../../src/proxy/head/rule.ts';
 import { namedCounts } from '../../src/proxy/http/broken-rules.ts';
 import { FLOOD_FRAMES_MAX, FLOOD_RESETS_MAX } from '../../src/proxy/http2/floods.ts';
@@ -99,6 +100,30 @@ test('a head that comes slowly is waited for no longer than one of HTTP/1.1', as
   void peer.failure().then((got) => (code = got));
   await proxy.advanceUntil(() => code >= 0, 'the connection fails');
   assert.equal(code, ENHANCE_YOUR_CALM);
+});
+
+test('frames that each come in two reads are no slow head, however long that goes on', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
+  const { proxy, service } = await proxyFor(t, [endpoint], { manual: true });
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  const peer = await Http2Peer.connect(t, to);
+  const ping = frame(6, 0, 0, Buffer.alloc(8));
+  peer.write(ping.subarray(0, 12));
+  for (let i = 0; i < 4; i++) {
+    proxy.advance(DEFAULT_PROXY_SETTINGS.headTimeoutMs - 1_000);
+    peer.write(ping.subarray(12), ping.subarray(0, 12));
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await peer.next(6);
+  }
+  assert.equal(peer.closed, false);
+});
+
+test('fields that cannot be read end the connection, because later ones would be read wrongly', async (t) => {
+  const { peer } = await setUp(t);
+  peer.write(headers(1, [...GET_ROOT.slice(1), [':method', 'POST']]));
+  const onItself = Buffer.concat([number32(1), Buffer.from([0])]);
+  peer.write(frame(1, 0x4 | 0x20 | END_STREAM, 1, onItself));
+  assert.equal(await peer.failure(), PROTOCOL_ERROR);
 });
 
 test('more streams than are allowed are refused, and may be asked for again', async (t) => {

@@ -206,10 +206,6 @@ export class CallerSession extends Session implements Caller, RequestSession {
     if (this.streams.size === 0) this.linger();
   }
 
-  protected override onSettings(): void {
-    // What they change is in force already.
-  }
-
   protected override onPingAck(): void {
     // We ask callers nothing.
   }

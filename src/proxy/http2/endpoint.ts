@@ -175,10 +175,6 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     stream.onReset(REFUSED_STREAM, null);
   }
 
-  protected override onSettings(): void {
-    // The windows are in force already.
-  }
-
   protected override onPingAck(): void {
     this.#pingedAtMs = Infinity;
     this.#arm();

@@ -4,7 +4,13 @@
 
 import { copyWhole } from '../net/copy-whole.ts';
 import { NO_ERROR, OF_STREAM } from './codec/error-code.ts';
-import { FLAG_PADDED, FRAME_BYTES_MIN, FRAME_DATA, FRAME_HEADER_BYTES } from './codec/frame.ts';
+import {
+  FLAG_PADDED,
+  FRAME_BYTES_MIN,
+  FRAME_DATA,
+  FRAME_HEADER_BYTES,
+  FRAME_HEADERS,
+} from './codec/frame.ts';
 import { Frame, openFrame, readHeader } from './codec/frame-reader.ts';
 
 export interface FrameSink {
@@ -126,7 +132,8 @@ export class FrameLoop {
     const code = header === NO_ERROR ? openFrame(data, frame) : header;
     if (frame.type === FRAME_DATA) return this.#openData(code, whole, pos);
     if (code === NO_ERROR) this.#sink.onFrame(data, frame);
-    else this.#sink.onBroken(code, frame.stream);
+    // Its fields would be missing in the table of the decoder, so that later ones would be read wrongly.
+    else this.#sink.onBroken(frame.type === FRAME_HEADERS ? code & ~OF_STREAM : code, frame.stream);
     return whole;
   }
 

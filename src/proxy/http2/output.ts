@@ -5,8 +5,8 @@
  */
 
 import type { NetContext } from '../net/context.ts';
-import { copyWhole } from '../net/copy-whole.ts';
-import { type ByteSink, READ_BYTES, SLAB_BYTES } from '../net/socket.ts';
+import { copyWhole, Defect } from '../net/copy-whole.ts';
+import { READ_BYTES, SLAB_BYTES, type Socket } from '../net/socket.ts';
 import { FLAG_END_STREAM, FRAME_DATA, FRAME_HEADER_BYTES } from './codec/frame.ts';
 import { writeFrameHeader } from './codec/frame-writer.ts';
 
@@ -20,7 +20,7 @@ export class Output {
   /** DATA frames so far. */
   dataFrames = 0;
   readonly #context: NetContext;
-  #socket: ByteSink | null = null;
+  #socket: Socket | null = null;
   /** Asks for `flush` at the end of the turn. */
   readonly #ask: () => void;
   #slab: Buffer | null = null;
@@ -35,7 +35,7 @@ export class Output {
     this.#ask = ask;
   }
 
-  attach(socket: ByteSink): void {
+  attach(socket: Socket): void {
     this.#socket = socket;
   }
 
@@ -44,8 +44,9 @@ export class Output {
     return this.#gathered;
   }
 
-  /** Makes room for so many bytes. What is longer than a slab leaves by itself. */
+  /** Makes room for so many bytes. What is longer than a slab leaves by itself. @throws Defect when the frame before was never whole */
   reserve(bytes: number): void {
+    if (this.buffer !== NOTHING) this.#cut();
     this.#flagsAt = -1;
     if (this.#gathered + bytes > SLAB_BYTES) this.flush();
     if (bytes > SLAB_BYTES) {
@@ -66,6 +67,12 @@ export class Output {
     if (this.buffer === this.#slab) this.#gathered = end;
     else this.#write(end);
     this.buffer = NOTHING;
+  }
+
+  /** The table of the peer would not be that of our encoder any more: what it read from then on would be wrong for everybody. */
+  #cut(): never {
+    this.#socket?.reset();
+    throw new Defect('a frame was begun and never finished');
   }
 
   /** As `commit`, of HEADERS of a stream, which begin at `at`; its end may still be put into them. */
@@ -130,7 +137,7 @@ export class Output {
   }
 
   #write(length: number): void {
-    this.#context.writeOut(this.#socket as ByteSink, length);
+    this.#context.writeOut(this.#socket as Socket, length);
   }
 
   /** Drops what was gathered. */

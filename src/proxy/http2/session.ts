@@ -87,6 +87,8 @@ export abstract class Session
   #hasSettings = false;
   readonly #resets = new Set<number>();
   #hasTurn = false;
+  /** Between two frames of the present read, nothing was owed. */
+  #hasCompleted = false;
 
   constructor(shared: Http2Shared, isServer: boolean) {
     const { context } = shared;
@@ -101,8 +103,6 @@ export abstract class Session
   protected abstract onFields(id: number, endStream: boolean, list: FieldList): void;
   /** The peer begins no more streams than up to `last`, or answers none above it. */
   protected abstract onGoaway(last: number, code: number): void;
-  /** All settings of the peer were taken over. */
-  protected abstract onSettings(): void;
   protected abstract onPingAck(): void;
   /** The peer broke a rule: the session ends. */
   protected abstract onBrokenRule(rule: Rule): void;
@@ -143,16 +143,21 @@ export abstract class Session
   }
 
   receive(data: Buffer, start: number, end: number): void {
-    const { nowMs } = this.context.wheel;
-    this.lastReadMs = nowMs;
+    this.lastReadMs = this.context.wheel.nowMs;
     this.reads++;
+    this.#hasCompleted = false;
     this.#loop.read(data, start, end);
+    this.#notePartial();
+    this.in.endRead();
+  }
+
+  /** Notes since when the peer owes the rest of a frame or of a block of fields. What it owed before this read may have come. */
+  #notePartial(): void {
     if (this.#block.stream === 0 && this.#loop.heldBytes === 0) this.partialSinceMs = Infinity;
-    else if (this.partialSinceMs === Infinity) {
-      this.partialSinceMs = nowMs;
+    else if (this.partialSinceMs === Infinity || this.#hasCompleted) {
+      this.partialSinceMs = this.lastReadMs;
       this.onPartial();
     }
-    this.in.endRead();
   }
 
   onSpliced(): void {
@@ -203,12 +208,18 @@ export abstract class Session
   }
 
   onDataEnd(frame: Frame): void {
+    this.#hasCompleted = true;
     this.in.endFrame(frame);
   }
 
-  // oxlint-disable-next-line complexity -- a table by type, once per frame
   onFrame(data: Buffer, frame: Frame): void {
     if (!this.#mayCome(frame)) return;
+    this.#takeFrame(data, frame);
+    if (this.#block.stream === 0) this.#hasCompleted = true;
+  }
+
+  // oxlint-disable-next-line complexity -- a table by type, once per frame
+  #takeFrame(data: Buffer, frame: Frame): void {
     switch (frame.type) {
       case FRAME_HEADERS:
       case FRAME_CONTINUATION:
@@ -293,7 +304,6 @@ export abstract class Session
     if (more !== 0 && !this.#moveWindows(more)) return this.fail(FLOW_CONTROL_ERROR);
     if (more > 0) this.out.serve();
     if (!isFirst) this.onEmptyFrame();
-    this.onSettings();
   }
 
   #moveWindows(more: number): boolean {
@@ -359,11 +369,6 @@ export abstract class Session
   protected open(stream: Stream): void {
     this.streams.set(stream);
     this.floods.stream(this.context.wheel.nowMs);
-  }
-
-  /** The present windows of a new stream. */
-  protected get initialWindow(): number {
-    return this.peer.initialWindow;
   }
 
   /** An error of one stream, or for its peer's fault: it is over on both sides. */
