@@ -241,6 +241,42 @@ test('what the mesh answers itself is an answer of HTTP/2, and costs only its st
   assert.equal(proxy.requests(service, 5), 3);
 });
 
+const GRPC = { ':path': '/shop.Cart/Get', ':method': 'POST', te: 'trailers' };
+for (const type of ['application/grpc', 'application/grpc+proto', 'application/grpc;x=1']) {
+  test(`to ${type} the mesh answers with a status of gRPC, and nothing else`, async (t) => {
+    const proxy = new TestProxy(t);
+    const service = proxy.service({ endpoints: [] });
+    await proxy.apply([service]);
+    const client = connect(t, service);
+    const { status, headers, body } = await call(client, { ...GRPC, 'content-type': type }, 'x');
+    assert.deepEqual([status, body, headers['grpc-status']], [200, '', '14']);
+    assert.match(String(headers['grpc-message']), /^maesh: no_endpoint: the Service has no ready/);
+    assert.equal(headers['content-type'], 'application/grpc');
+    assert.equal(proxy.requests(service, 5), 1);
+  });
+}
+
+test('a call of gRPC that is limited is told when to try again; gRPC-Web gets an answer of HTTP', async (t) => {
+  const rateLimit = {
+    average: 1,
+    periodMs: 60_000,
+    burst: 1,
+    per: 'service',
+    callersMax: 1,
+  } as const;
+  const { client, next } = await viaHttp1(t, { rateLimit });
+  const first = call(client, { ':path': '/' });
+  const wire = await next();
+  await wire.head();
+  wire.write(OK);
+  await first;
+  const { status, headers } = await call(client, { ...GRPC, 'content-type': 'application/grpc' });
+  assert.deepEqual([status, headers['grpc-status']], [200, '8']);
+  assert.ok(Number(headers['grpc-retry-pushback-ms']) > 50_000);
+  const web = await call(client, { ...GRPC, 'content-type': 'application/grpc-web' });
+  assert.deepEqual([web.status, web.headers['grpc-status']], [429, undefined]);
+});
+
 test('a caller that cancels takes the request away from its endpoint', async (t) => {
   const { client, next } = await viaHttp1(t);
   const stream = client.request({ ':path': '/' });

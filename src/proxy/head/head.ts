@@ -38,8 +38,10 @@ export const FIELD_FORWARDING = 18;
 export const FIELD_MAX_FORWARDS = 19;
 /** Must never be put into a table of HTTP/2 by anybody (RFC 7541 §6.2.3); forwarded as it is. */
 export const FIELD_SENSITIVE = 20;
+/** Of a request of HTTP/2; forwarded as it is. */
+export const FIELD_CONTENT_TYPE = 21;
 /** How many kinds there are. */
-export const FIELD_KINDS = 21;
+export const FIELD_KINDS = 22;
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;
@@ -129,6 +131,8 @@ export class Head {
   maxForwards = -1;
   /** TE lists `trailers`. */
   acceptsTrailers = false;
+  /** A request of HTTP/2 whose content is gRPC. */
+  grpc = false;
 
   // What the parser notes on its way.
   connectionClose = false;
@@ -192,6 +196,7 @@ export class Head {
     this.dated = false;
     this.expectContinue = false;
     this.acceptsTrailers = false;
+    this.grpc = false;
     this.maxForwards = -1;
     this.connectionClose = false;
     this.connectionKeepAlive = false;

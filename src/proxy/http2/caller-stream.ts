@@ -21,7 +21,7 @@ import { FRAME_HEADER_BYTES } from './codec/frame.ts';
 import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
 import { blockBound } from './codec/hpack-encoder.ts';
 import { fieldBytes, HEAD_MORE_BYTES, putResponse } from './codec/head-encoder.ts';
-import { localReply, redirectLine } from './codec/local-reply.ts';
+import { grpcReply, localReply, redirectLine } from './codec/local-reply.ts';
 import { readRequest } from './codec/request-fields.ts';
 import type { SendHost, SendSide } from './send-side.ts';
 import { Stream, type StreamHost } from './stream.ts';
@@ -57,6 +57,7 @@ export class CallerStream2 extends Stream implements CallerStream {
   readonly #context: ThreadContext;
   #session: RequestSession;
   #method = METHOD_OTHER;
+  #isGrpc = false;
   /** The request has content. */
   #hasBody = false;
   /** When its response was complete; Infinity before. The rest of it may wait for the caller. */
@@ -124,6 +125,7 @@ export class CallerStream2 extends Stream implements CallerStream {
 
   #begin(head: Head, endStream: boolean): void {
     this.#method = head.method;
+    this.#isGrpc = head.grpc;
     this.#hasBody = !endStream;
     this.#isForgotten = false;
     this.answeredAtMs = Infinity;
@@ -258,7 +260,9 @@ export class CallerStream2 extends Stream implements CallerStream {
   }
 
   reply(reason: FailureReason, retryAfterMs: number): void {
-    const { status, lines, body } = localReply(reason, retryAfterMs);
+    const { status, lines, body } = this.#isGrpc
+      ? grpcReply(reason, retryAfterMs)
+      : localReply(reason, retryAfterMs);
     this.#answer(status, lines, body);
   }
 

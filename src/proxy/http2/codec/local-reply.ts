@@ -10,6 +10,18 @@ export interface LocalReply {
   readonly body: Buffer;
 }
 
+/** Numbers of the status codes of gRPC. */
+const GRPC_STATUS = {
+  CANCELLED: 1,
+  DEADLINE_EXCEEDED: 4,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+} as const;
+
+const NOTHING = Buffer.alloc(0);
 const LOCATION = Buffer.from('location: ');
 const NO_CONTENT = Buffer.from('\r\ncontent-length: 0\r\n');
 
@@ -21,6 +33,29 @@ const PARTS: ReadonlyMap<FailureReason, LocalReply> = new Map(
     return [reason, { status, lines: Buffer.from(lines), body }];
   }),
 );
+
+/** What a caller of gRPC is told: a message without content, whose head is its end ("Trailers-Only"). */
+const GRPC_PARTS: ReadonlyMap<FailureReason, LocalReply> = new Map(
+  FAILURE_REASONS.map((reason) => {
+    const { grpc, cause } = FAILURES[reason];
+    const message = percentEncoded(`maesh: ${reason}: ${cause}`);
+    const lines = `content-type: application/grpc\r\ngrpc-status: ${GRPC_STATUS[grpc]}\r\ngrpc-message: ${message}\r\n`;
+    return [reason, { status: 200, lines: Buffer.from(lines), body: NOTHING }];
+  }),
+);
+
+/** As the protocol of gRPC wants its messages. */
+function percentEncoded(text: string): string {
+  return text.replaceAll(/[^ -$&-~]/g, (character) => encodeURIComponent(character));
+}
+
+/** As `localReply`. When to try again is said in the words of gRPC (proposal A6). */
+export function grpcReply(reason: FailureReason, retryAfterMs: number): LocalReply {
+  const reply = GRPC_PARTS.get(reason) as LocalReply;
+  if (retryAfterMs <= 0) return reply;
+  const pushback = Buffer.from(`grpc-retry-pushback-ms: ${Math.ceil(retryAfterMs)}\r\n`);
+  return { ...reply, lines: Buffer.concat([reply.lines, pushback]) };
+}
 
 /** All but Date. The answer to HEAD has the length of its content only (RFC 9110 §9.3.2). */
 export function localReply(reason: FailureReason, retryAfterMs: number): LocalReply {

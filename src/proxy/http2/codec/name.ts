@@ -8,6 +8,7 @@ import { FORWARDING, forwardingField, NOT_FORWARDING } from '../../head/forwardi
 import { isTwin, TOKEN } from '../../head/grammar.ts';
 import {
   FIELD_CONTENT_LENGTH,
+  FIELD_CONTENT_TYPE,
   FIELD_COOKIE,
   FIELD_DATE,
   FIELD_DROP,
@@ -154,6 +155,7 @@ const CONNECTION_SPECIFIC = {
 export const REQUEST_KIND = byName({
   ...CONNECTION_SPECIFIC,
   'content-length': FIELD_CONTENT_LENGTH,
+  'content-type': FIELD_CONTENT_TYPE,
   cookie: FIELD_COOKIE,
   expect: FIELD_EXPECT,
   host: FIELD_HOST,

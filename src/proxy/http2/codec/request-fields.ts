@@ -3,12 +3,13 @@
  * kinds of fields, so that everybody behind sees no difference.
  */
 
-import { ASTERISK, SLASH } from '../../head/characters.ts';
+import { ASTERISK, PLUS, SEMICOLON, SLASH } from '../../head/characters.ts';
 import { noteContentLength } from '../../head/content-length.ts';
 import { isSameName, isWord, TOKEN } from '../../head/grammar.ts';
 import {
   BAD,
   FIELD_CONTENT_LENGTH,
+  FIELD_CONTENT_TYPE,
   FIELD_COOKIE,
   FIELD_DROP,
   FIELD_EXPECT,
@@ -43,6 +44,7 @@ import {
 } from './name.ts';
 import { whyRefused } from './refused.ts';
 
+const GRPC = 'application/grpc';
 const HTTP_PORT = Buffer.from(':80');
 const HTTPS_PORT = Buffer.from(':443');
 
@@ -171,6 +173,9 @@ function note(data: Buffer, at: number, head: Head, kind: number): number {
       return ++head.hosts > 1 ? malformed(head, 'host_repeated') : 0;
     case FIELD_CONTENT_LENGTH:
       return noteContentLength(data, at, head, false);
+    case FIELD_CONTENT_TYPE:
+      head.grpc = isGrpc(data, start, end);
+      return 0;
     case FIELD_EXPECT:
       return noteExpect(data, start, end, head);
     case FIELD_MAX_FORWARDS:
@@ -183,6 +188,13 @@ function note(data: Buffer, at: number, head: Head, kind: number): number {
     default:
       return 0;
   }
+}
+
+/** `application/grpc`, with a message format or parameters behind it; not gRPC-Web, which is another protocol. */
+function isGrpc(data: Buffer, start: number, end: number): boolean {
+  const stop = start + GRPC.length;
+  if (stop > end || !isWord(data, start, stop, GRPC)) return false;
+  return stop === end || data[stop] === PLUS || data[stop] === SEMICOLON;
 }
 
 /** RFC 9113 §8.3.1: Host takes the place of an :authority that is not there; else both are the same. */
