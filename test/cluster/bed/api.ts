@@ -68,8 +68,9 @@ export interface Follower<T extends KubeObject> {
 }
 
 const REQUEST_TIMEOUT_MS = 30_000;
-/** The server sends bookmarks about every minute; a stream that is silent for longer leads nowhere. */
-const WATCH_SILENCE_MS = 90_000;
+/** A watch is renewed so often: one that a cut node does not know to be dead would tell it nothing for minutes. */
+const WATCH_SECONDS = 20;
+const WATCH_SILENCE_MS = (WATCH_SECONDS + 10) * 1_000;
 const RETRY_MS = 250;
 
 export class Api {
@@ -173,7 +174,7 @@ export class Api {
     signal: AbortSignal,
     on: (type: string, object: KubeObject) => void,
   ): Promise<string | undefined> {
-    const query = `watch=1&allowWatchBookmarks=true&timeoutSeconds=600&resourceVersion=${from}`;
+    const query = `watch=1&allowWatchBookmarks=true&timeoutSeconds=${WATCH_SECONDS}&resourceVersion=${from}`;
     const response = await this.#open({
       method: 'GET',
       path: `${path}${path.includes('?') ? '&' : '?'}${query}`,
