@@ -79,6 +79,22 @@ export class EndpointState {
     own[o + ENDPOINT_OWN.inFlight] = (own[o + ENDPOINT_OWN.inFlight] ?? 0) + 1;
   }
 
+  /** A connection to it is dialled. */
+  openConnection(): void {
+    const { words, w, own, o } = this.cells;
+    Atomics.add(words, w + ENDPOINT_WORD.connections, 1);
+    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
+    own[o + ENDPOINT_OWN.connectionsOpened] =
+      (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
+  }
+
+  /** It is gone. */
+  closeConnection(): void {
+    const { words, w, own, o } = this.cells;
+    Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
+    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
+  }
+
   end(): void {
     const { words, w, own, o } = this.cells;
     Atomics.sub(words, w + ENDPOINT_WORD.inFlight, 1);

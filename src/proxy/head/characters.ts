@@ -45,3 +45,10 @@ for (let value = 0; value < 16; value++) {
 
 /** What a byte is encoded with: RFC 3986 §2.1 asks for capitals. */
 export const HEX_DIGITS = Buffer.from('0123456789ABCDEF');
+
+/** Writes the end of a line at `at`; returns what is behind it. */
+export function writeLineEnd(out: Buffer, at: number): number {
+  out[at] = CR;
+  out[at + 1] = LF;
+  return at + 2;
+}

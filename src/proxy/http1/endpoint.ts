@@ -12,7 +12,6 @@ import type { HeadEdit } from '../head/filter.ts';
 import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../head/head.ts';
 import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
-import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { type DialOwner, READ_BYTES, type Socket, type SocketError } from '../net/socket.ts';
@@ -80,11 +79,7 @@ export class EndpointConnection
     this.#context = context;
     this.#user = user;
     context.room.endpointConnections++;
-    const { words, w, own, o } = endpoint.cells;
-    Atomics.add(words, w + ENDPOINT_WORD.connections, 1);
-    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
-    own[o + ENDPOINT_OWN.connectionsOpened] =
-      (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
+    endpoint.openConnection();
     this.#socket = context.sockets.dial(endpoint, this);
     this.#request = new RequestSender(context, this.#socket);
   }
@@ -347,9 +342,7 @@ export class EndpointConnection
     this.#context.room.endpointConnections--;
     if (this.#ownDial !== 0) this.#context.ownDials.remove(this.#ownDial);
     this.#context.wheel.disarm(this);
-    const { words, w, own, o } = this.endpoint.cells;
-    Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
-    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
+    this.endpoint.closeConnection();
     if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(error);
     const user = this.#user;
     this.#user = null;

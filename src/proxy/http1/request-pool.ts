@@ -4,14 +4,12 @@
  */
 
 import type { ThreadContext } from '../http/context.ts';
+import { Spares } from '../net/spares.ts';
 import { CallerRequest, type RequestHost } from './caller-request.ts';
-
-/** More are left to the garbage collector. */
-const SPARES_MAX = 1_024;
 
 export class RequestPool {
   readonly #context: ThreadContext;
-  readonly #spares: CallerRequest[] = [];
+  readonly #spares = new Spares<CallerRequest>();
 
   constructor(context: ThreadContext) {
     this.#context = context;
@@ -19,11 +17,11 @@ export class RequestPool {
 
   /** Of requests that wait for a caller. */
   get size(): number {
-    return this.#spares.length;
+    return this.#spares.size;
   }
 
   take(host: RequestHost): CallerRequest {
-    const spare = this.#spares.pop();
+    const spare = this.#spares.take();
     if (spare === undefined) return new CallerRequest(host, this.#context);
     spare.attach(host);
     return spare;
@@ -33,6 +31,6 @@ export class RequestPool {
   give(request: CallerRequest): void {
     const isBusy = request.busy;
     request.detach();
-    if (!isBusy && this.#spares.length < SPARES_MAX) this.#spares.push(request);
+    if (!isBusy) this.#spares.give(request);
   }
 }

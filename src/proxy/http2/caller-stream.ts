@@ -12,28 +12,20 @@ import type { ExtraFields } from '../head/field-changes.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { reportRule } from '../http/report-rule.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { Defect } from '../net/copy-whole.ts';
-import type { Socket } from '../net/socket.ts';
+import { Spares } from '../net/spares.ts';
 import type { PortState } from '../table/table.ts';
 import { INTERNAL_ERROR } from './codec/error-code.ts';
-import { FRAME_HEADER_BYTES } from './codec/frame.ts';
-import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
-import { blockBound } from './codec/hpack-encoder.ts';
-import { fieldBytes, HEAD_MORE_BYTES, putResponse } from './codec/head-encoder.ts';
+import { fieldBytes, putResponse } from './codec/head-encoder.ts';
 import { grpcReply, localReply, redirectLine } from './codec/local-reply.ts';
 import { readRequest } from './codec/request-fields.ts';
-import type { SendHost, SendSide } from './send-side.ts';
+import { fieldsOf, type SendHost, type SendSide } from './send-side.ts';
 import { Stream, type StreamHost } from './stream.ts';
 import type { Http2Shared } from './shared.ts';
 
 /** Of an answer of our own, at most, beside those of a filter. */
 const ANSWER_FIELDS = 4;
-/** `a:b` and a line end. */
-const LINE_BYTES_MIN = 5;
 const NOTHING = Buffer.alloc(0);
-/** More spare streams are left to the garbage collector. */
-const SPARES_MAX = 1_024;
 
 /** The connection that requests come on. */
 export interface RequestSession extends SendHost, StreamHost {
@@ -42,16 +34,16 @@ export interface RequestSession extends SendHost, StreamHost {
   readonly out: SendSide;
   cancel(stream: Stream, code: number): void;
   /** The response is whole, or its rest waits. */
-  answered(stream: CallerStream2): void;
+  answered(stream: Http2CallerStream): void;
   /** Takes a stream back that is over on all sides. */
-  give(stream: CallerStream2): void;
+  give(stream: Http2CallerStream): void;
   /** Something threw that belongs to this request. */
-  onStreamDefect(stream: CallerStream2, error: unknown): void;
+  onStreamDefect(stream: Http2CallerStream, error: unknown): void;
 }
 
 const NOBODY = nobodys<RequestSession>('a request without a connection');
 
-export class CallerStream2 extends Stream implements CallerStream {
+export class Http2CallerStream extends Stream implements CallerStream {
   readonly exchange: Exchange;
   readonly #shared: Http2Shared;
   readonly #context: ThreadContext;
@@ -200,9 +192,9 @@ export class CallerStream2 extends Stream implements CallerStream {
   }
 
   sendInterim(data: Buffer, head: Head): boolean {
-    this.#beginHead(fieldBytes(head), head.count);
+    this.#session.out.beginHead(fieldBytes(head), head.count);
     putResponse(this.#session.encoder, data, head);
-    this.#endHead();
+    this.#session.out.endHead(this);
     return this.#session.out.isFree(this);
   }
 
@@ -212,43 +204,22 @@ export class CallerStream2 extends Stream implements CallerStream {
 
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
     const more = (cookie?.length ?? 0) + (extra?.lines.length ?? 0);
-    this.#beginHead(fieldBytes(head) + more, head.count + (extra?.list.length ?? 0));
+    this.#session.out.beginHead(fieldBytes(head) + more, head.count + (extra?.list.length ?? 0));
     const { encoder } = this.#session;
     putResponse(encoder, data, head);
     if (!head.dated) this.#putLines(this.#context.date.now());
     if (cookie !== null) this.#putLines(cookie);
     if (extra !== null) this.#putLines(extra.lines);
-    this.#endHead();
+    this.#session.out.endHead(this);
   }
 
   #putLines(lines: Buffer): void {
     this.#session.encoder.lines(lines, 0, lines.length);
   }
 
-  /** HEADERS of so many bytes and fields begin, and what we add ourselves. */
-  #beginHead(bytes: number, fields: number): void {
-    const { output, encoder, peer } = this.#session;
-    const room = blockBound(bytes, fields) + HEAD_MORE_BYTES;
-    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
-    encoder.begin(output.buffer, output.at + FRAME_HEADER_BYTES);
-  }
-
-  #endHead(): void {
-    const { output, encoder, peer } = this.#session;
-    const { buffer, at } = output;
-    output.commitHeaders(
-      writeHeaders(buffer, at, encoder.end(), this.id, false, peer.frameBytesMax),
-      this.id,
-    );
-  }
-
   sendBody(data: Buffer | null, start: number, end: number): void {
     if (data === null) throw new Defect('a body went by that has no frames');
     this.#session.out.send(this, data, start, end);
-  }
-
-  get bodySocket(): Socket | null {
-    return null;
   }
 
   flush(): boolean {
@@ -273,11 +244,11 @@ export class CallerStream2 extends Stream implements CallerStream {
 
   /** An answer of the proxy itself; `lines` are its fields but for Date. */
   #answer(status: number, lines: Buffer, body: Buffer): void {
-    this.#beginHead(lines.length, ANSWER_FIELDS + lines.length / LINE_BYTES_MIN);
+    this.#session.out.beginHead(lines.length, ANSWER_FIELDS + fieldsOf(lines));
     this.#session.encoder.status(status);
     this.#putLines(this.#context.date.now());
     this.#putLines(lines);
-    this.#endHead();
+    this.#session.out.endHead(this);
     if (this.#method !== METHOD_HEAD && body.length > 0)
       this.#session.out.send(this, body, 0, body.length);
     this.#session.out.end(this, null);
@@ -304,18 +275,6 @@ export class CallerStream2 extends Stream implements CallerStream {
     return this.queuedBytes;
   }
 
-  bytesOnTheirWay(): number {
-    return this.queuedBytes > 0 ? this.queuedBytes : this.#session.socket.unsentBytes();
-  }
-
-  get tunnelEnd(): TunnelEnd {
-    throw new Defect('a stream has no tunnel');
-  }
-
-  switchTo(_tunnel: Tunnel): void {
-    throw new Defect('a stream has no tunnel');
-  }
-
   onDefect(error: unknown): void {
     this.#session.onStreamDefect(this, error);
   }
@@ -324,21 +283,21 @@ export class CallerStream2 extends Stream implements CallerStream {
 /** Streams of a thread that wait for a request. */
 export class RequestPool {
   readonly #shared: Http2Shared;
-  readonly #spares: CallerStream2[] = [];
+  readonly #spares = new Spares<Http2CallerStream>();
 
   constructor(shared: Http2Shared) {
     this.#shared = shared;
   }
 
-  take(session: RequestSession): CallerStream2 {
-    const spare = this.#spares.pop();
-    if (spare === undefined) return new CallerStream2(session, this.#shared);
+  take(session: RequestSession): Http2CallerStream {
+    const spare = this.#spares.take();
+    if (spare === undefined) return new Http2CallerStream(session, this.#shared);
     spare.attach(session);
     return spare;
   }
 
-  give(stream: CallerStream2): void {
+  give(stream: Http2CallerStream): void {
     stream.detach();
-    if (this.#spares.length < SPARES_MAX) this.#spares.push(stream);
+    this.#spares.give(stream);
   }
 }

@@ -12,7 +12,7 @@ import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD } from '../net/caller-roo
 import type { Caller, CallerHost } from '../net/listener.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
-import type { CallerStream2, RequestPool, RequestSession } from './caller-stream.ts';
+import type { Http2CallerStream, RequestPool, RequestSession } from './caller-stream.ts';
 import {
   CANCEL,
   ENHANCE_YOUR_CALM,
@@ -44,7 +44,7 @@ const LINGER_MS = 1_000;
 /** Between the announcement that the connection ends and its end: requests that were on their way still come. */
 const GOAWAY_MS = 1_000;
 const SETTINGS_BYTES = 64;
-const NONE: readonly CallerStream2[] = [];
+const NONE: readonly Http2CallerStream[] = [];
 
 /** What all callers of a thread share. */
 export interface CallerParts {
@@ -118,7 +118,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   override get heldBytes(): number {
     let bytes = super.heldBytes;
     for (const stream of this.streams.all())
-      bytes += (stream as CallerStream2).exchange.waitingBytes;
+      bytes += (stream as Http2CallerStream).exchange.waitingBytes;
     return bytes;
   }
 
@@ -147,7 +147,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   protected override onFields(id: number, endStream: boolean, list: FieldList): void {
-    const open = this.streams.get(id) as CallerStream2 | undefined;
+    const open = this.streams.get(id) as Http2CallerStream | undefined;
     if (open !== undefined) return this.#onTrailers(open, endStream, list);
     if (id % 2 === 0) return this.fail(PROTOCOL_ERROR);
     if (id <= this.lastStream) return this.#onOldId(id);
@@ -193,7 +193,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
     reportRule(this.context.rules, this, { rule, reason: 'bad_request', endpoint: null });
   }
 
-  #onTrailers(stream: CallerStream2, endStream: boolean, list: FieldList): void {
+  #onTrailers(stream: Http2CallerStream, endStream: boolean, list: FieldList): void {
     if (stream.remoteEnded) return this.resetStream(stream.id, STREAM_CLOSED);
     if (!endStream) return this.resetStream(stream.id, PROTOCOL_ERROR);
     const end = readTrailers(list);
@@ -256,9 +256,9 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   /** Streams whose response is complete and waits for the caller. */
-  #answered(): readonly CallerStream2[] {
+  #answered(): readonly Http2CallerStream[] {
     if (this.streams.size === 0) return NONE;
-    const streams = this.streams.all() as CallerStream2[];
+    const streams = this.streams.all() as Http2CallerStream[];
     return streams.filter((stream) => stream.answeredAtMs < Infinity);
   }
 
@@ -281,13 +281,13 @@ export class CallerSession extends Session implements Caller, RequestSession {
   /** The drain is over. */
   cut(): void {
     if (this.#lingering) return this.#close();
-    for (const stream of this.streams.all()) (stream as CallerStream2).cut();
+    for (const stream of this.streams.all()) (stream as Http2CallerStream).cut();
     this.fail(NO_ERROR, '');
   }
 
   shed(): void {
     if (this.#lingering) return this.#close();
-    for (const stream of this.streams.all()) (stream as CallerStream2).shed();
+    for (const stream of this.streams.all()) (stream as Http2CallerStream).shed();
     this.fail(ENHANCE_YOUR_CALM, '');
   }
 
@@ -337,12 +337,12 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   /** The response is whole, or its rest waits. What is still to come of the request is not wanted: RFC 9113 §8.1. */
-  answered(stream: CallerStream2): void {
+  answered(stream: Http2CallerStream): void {
     if (!stream.endSent) this.#arm();
     else this.cancel(stream, NO_ERROR);
   }
 
-  override onEndSent(stream: CallerStream2): void {
+  override onEndSent(stream: Http2CallerStream): void {
     if (stream.answeredAtMs < Infinity) this.cancel(stream, NO_ERROR);
     else super.onEndSent(stream);
   }
@@ -353,7 +353,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   /** Something threw that belongs to this request. */
-  onStreamDefect(stream: CallerStream2, error: unknown): void {
+  onStreamDefect(stream: Http2CallerStream, error: unknown): void {
     this.guard.caught('proxy', error, { service: this.service, caller: this.address });
     try {
       if (stream.exchange.active) return stream.exchange.giveUp('internal');
@@ -364,7 +364,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   /** Takes a stream back that is over on all sides. */
-  give(stream: CallerStream2): void {
+  give(stream: Http2CallerStream): void {
     this.#pool.give(stream);
   }
 }

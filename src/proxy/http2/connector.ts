@@ -3,7 +3,7 @@
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Connector, EndpointUser } from '../http/stream.ts';
 import { type EndpointParts, EndpointSession } from './endpoint.ts';
-import { type EndpointStream2, TryPool } from './endpoint-stream.ts';
+import { type Http2EndpointStream, TryPool } from './endpoint-stream.ts';
 import type { Http2Shared } from './shared.ts';
 
 export class Http2Connector implements Connector {
@@ -15,7 +15,7 @@ export class Http2Connector implements Connector {
   }
 
   /** On the connection with the fewest requests. */
-  acquire(endpoint: EndpointState, user: EndpointUser): EndpointStream2 {
+  acquire(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
     let best: EndpointSession | null = null;
     for (const session of this.#sessions.get(endpoint) ?? [])
       if (session.hasRoom && (best === null || session.streams.size < best.streams.size))
@@ -24,7 +24,7 @@ export class Http2Connector implements Connector {
   }
 
   /** On a connection that did not exist before, or that nobody has heard anything of yet. */
-  dial(endpoint: EndpointState, user: EndpointUser): EndpointStream2 {
+  dial(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
     for (const session of this.#sessions.get(endpoint) ?? [])
       if (!session.connected && session.hasRoom) return session.start(user);
     const session = new EndpointSession(endpoint, this.#parts, (gone) => this.#remove(gone));

@@ -7,25 +7,20 @@ import type { Rule } from '../head/rule.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { nobodys } from '../http/nobodys.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from '../http/stream.ts';
-import type { TunnelEnd } from '../http/tunnel.ts';
 import { Defect } from '../net/copy-whole.ts';
-import type { Socket, SocketError } from '../net/socket.ts';
+import type { SocketError } from '../net/socket.ts';
+import { Spares } from '../net/spares.ts';
 import { CANCEL, REFUSED_STREAM } from './codec/error-code.ts';
 import type { FieldList } from './codec/field-list.ts';
-import { FRAME_HEADER_BYTES } from './codec/frame.ts';
-import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
-import { editBytes, fieldBytes, HEAD_MORE_BYTES, putRequest } from './codec/head-encoder.ts';
-import { blockBound } from './codec/hpack-encoder.ts';
+import { editBytes, fieldBytes, putRequest } from './codec/head-encoder.ts';
 import { readResponse } from './codec/response-fields.ts';
 import { readTrailers } from './codec/trailer-fields.ts';
 import type { ReceiveSide } from './receive-side.ts';
 import type { SendHost, SendSide } from './send-side.ts';
 import { Stream, type StreamHost } from './stream.ts';
 import type { Http2Shared } from './shared.ts';
-import { writeForwarded } from '../http1/codec/head-writer.ts';
+import { writeForwarded } from '../http/passed-on.ts';
 
-/** More spare streams are left to the garbage collector. */
-const SPARES_MAX = 1_024;
 /** X-Forwarded-For, -Proto and -Host. */
 const FORWARDED_FIELDS = 3;
 
@@ -49,7 +44,7 @@ export interface TrySession extends SendHost, StreamHost {
 
 const NOBODY = nobodys<TrySession>('a try without a connection');
 
-export class EndpointStream2 extends Stream implements EndpointStream {
+export class Http2EndpointStream extends Stream implements EndpointStream {
   unseen = false;
   deaf = false;
   readonly #shared: Http2Shared;
@@ -108,30 +103,22 @@ export class EndpointStream2 extends Stream implements EndpointStream {
 
   sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
     this.#method = head.method;
-    const { output, encoder, peer } = this.#session;
+    const { out, encoder } = this.#session;
     const { forwarding } = caller.source;
     const { lines } = this.#shared;
     const forwarded =
       forwarding.lines === null ? 0 : writeForwarded(lines, 0, data, head, forwarding);
     const bytes = fieldBytes(head) + forwarded + editBytes(edit);
     const fields = head.count + FORWARDED_FIELDS + (edit?.extra?.list.length ?? 0);
-    const room = blockBound(bytes, fields) + HEAD_MORE_BYTES;
-    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
-    const { buffer, at } = output;
-    encoder.begin(buffer, at + FRAME_HEADER_BYTES);
+    out.beginHead(bytes, fields);
     putRequest(encoder, data, head, forwarding, caller.port.host, edit);
     encoder.lines(lines, 0, forwarded);
-    const end = writeHeaders(buffer, at, encoder.end(), this.id, false, peer.frameBytesMax);
-    output.commitHeaders(end, this.id);
+    out.endHead(this);
   }
 
   sendBody(data: Buffer | null, start: number, end: number): void {
     if (data === null) throw new Defect('a body went by that has no frames');
     if (!this.deaf) this.#session.out.send(this, data, start, end);
-  }
-
-  get bodySocket(): Socket | null {
-    return null;
   }
 
   sendEnd(trailers: Buffer | null): void {
@@ -243,36 +230,24 @@ export class EndpointStream2 extends Stream implements EndpointStream {
   get waitingBytes(): number {
     return this.queuedBytes + this.heldBytes;
   }
-
-  bytesOnTheirWay(): number {
-    return this.queuedBytes > 0 ? this.queuedBytes : this.#session.socket.unsentBytes();
-  }
-
-  get tunnelEnd(): TunnelEnd {
-    throw new Defect('a stream has no tunnel');
-  }
-
-  switchTo(): void {
-    throw new Defect('a stream has no tunnel');
-  }
 }
 
 /** Streams of a thread that wait for a try. */
 export class TryPool {
   readonly #shared: Http2Shared;
-  readonly #spares: EndpointStream2[] = [];
+  readonly #spares = new Spares<Http2EndpointStream>();
 
   constructor(shared: Http2Shared) {
     this.#shared = shared;
   }
 
-  take(session: TrySession, user: EndpointUser): EndpointStream2 {
-    const stream = this.#spares.pop() ?? new EndpointStream2(this.#shared, this);
+  take(session: TrySession, user: EndpointUser): Http2EndpointStream {
+    const stream = this.#spares.take() ?? new Http2EndpointStream(this.#shared, this);
     stream.attach(session, user);
     return stream;
   }
 
-  give(stream: EndpointStream2): void {
-    if (this.#spares.length < SPARES_MAX) this.#spares.push(stream);
+  give(stream: Http2EndpointStream): void {
+    this.#spares.give(stream);
   }
 }

@@ -2,7 +2,6 @@
 
 import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { EndpointUser } from '../http/stream.ts';
-import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 import type { DialOwner, SocketError } from '../net/socket.ts';
 import { writePing, writeSettings } from './codec/frame-writer.ts';
 import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from './codec/error-code.ts';
@@ -14,7 +13,7 @@ import {
   SETTING_INITIAL_WINDOW_SIZE,
   SETTING_MAX_HEADER_LIST_SIZE,
 } from './codec/frame.ts';
-import type { EndpointStream2, TryPool, TrySession } from './endpoint-stream.ts';
+import type { Http2EndpointStream, TryPool, TrySession } from './endpoint-stream.ts';
 import { CONTROL_BYTES, Session } from './session.ts';
 import type { Stream } from './stream.ts';
 import type { Http2Shared } from './shared.ts';
@@ -67,11 +66,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#idleSinceMs = context.wheel.nowMs;
     this.peer.maxStreams = STREAMS_AT_FIRST;
     context.room.endpointConnections++;
-    const { words, w, own, o } = endpoint.cells;
-    Atomics.add(words, w + ENDPOINT_WORD.connections, 1);
-    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
-    own[o + ENDPOINT_OWN.connectionsOpened] =
-      (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
+    endpoint.openConnection();
     this.attach(context.sockets.dial(endpoint, this));
     this.#begin();
   }
@@ -101,7 +96,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   }
 
   /** Begins a stream; its number is that of its head, which `sendHead` writes next. */
-  start(user: EndpointUser): EndpointStream2 {
+  start(user: EndpointUser): Http2EndpointStream {
     const stream = this.#tries.take(this, user);
     stream.begin(this.#nextStream, this.peer.initialWindow);
     this.#nextStream += 2;
@@ -122,12 +117,12 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   onConnect(): void {
     this.connected = true;
     this.#ownDial = this.context.ownDials.add(this.socket.ends());
-    for (const stream of this.streams.all()) (stream as EndpointStream2).onConnected();
+    for (const stream of this.streams.all()) (stream as Http2EndpointStream).onConnected();
   }
 
   onWriteFailed(): void {
     this.leaving = true;
-    for (const stream of this.streams.all()) (stream as EndpointStream2).onDeaf();
+    for (const stream of this.streams.all()) (stream as Http2EndpointStream).onDeaf();
   }
 
   protected override isIdle(id: number): boolean {
@@ -135,7 +130,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   }
 
   protected override onFields(id: number, endStream: boolean, list: FieldList): void {
-    const stream = this.streams.get(id) as EndpointStream2 | undefined;
+    const stream = this.streams.get(id) as Http2EndpointStream | undefined;
     if (stream === undefined) return this.onStray(id);
     stream.onFields(endStream, list);
   }
@@ -143,7 +138,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   protected override onGoaway(last: number, _code: number): void {
     this.leaving = true;
     for (const stream of this.streams.all())
-      if (stream.id > last) this.unseen(stream as EndpointStream2);
+      if (stream.id > last) this.unseen(stream as Http2EndpointStream);
     if (this.streams.size === 0) this.linger();
   }
 
@@ -165,12 +160,12 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     stream.dropQueue();
     // Nothing more is said on it, not even that it is over.
     stream.endSent = true;
-    (stream as EndpointStream2).onDeaf();
+    (stream as Http2EndpointStream).onDeaf();
     return true;
   }
 
   /** The endpoint has not seen it and never will: it may be sent again, whatever it is. */
-  unseen(stream: EndpointStream2): void {
+  unseen(stream: Http2EndpointStream): void {
     this.forget(stream);
     stream.onReset(REFUSED_STREAM, null);
   }
@@ -203,9 +198,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#leaveIdle();
     this.context.room.endpointConnections--;
     if (this.#ownDial !== 0) this.context.ownDials.remove(this.#ownDial);
-    const { words, w, own, o } = this.endpoint.cells;
-    Atomics.sub(words, w + ENDPOINT_WORD.connections, 1);
-    own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) - 1;
+    this.endpoint.closeConnection();
     this.#onGone(this);
   }
 

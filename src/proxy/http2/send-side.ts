@@ -9,8 +9,15 @@ import type { Output } from './output.ts';
 import type { Stream } from './stream.ts';
 import { CONNECTION_WINDOW_DEFAULT } from './windows.ts';
 
+/** What a head may become longer by: fields of our own. */
+const HEAD_MORE_BYTES = 1_024;
 /** `a:b` and a line end. */
 const LINE_BYTES_MIN = 5;
+
+/** How many fields stand in lines, at most. */
+export function fieldsOf(lines: Buffer): number {
+  return Math.ceil(lines.length / LINE_BYTES_MIN);
+}
 
 export interface SendHost {
   readonly socket: Socket;
@@ -68,13 +75,34 @@ export class SendSide {
   }
 
   #sendTrailers(id: number, lines: Buffer): void {
-    const { output, encoder, peer } = this.#host;
-    const room = blockBound(lines.length, lines.length / LINE_BYTES_MIN);
-    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
-    const { buffer, at } = output;
-    encoder.begin(buffer, at + FRAME_HEADER_BYTES);
+    const { output, encoder } = this.#host;
+    this.#beginBlock(lines.length, fieldsOf(lines));
     encoder.lines(lines, 0, lines.length);
-    output.commit(writeHeaders(buffer, at, encoder.end(), id, true, peer.frameBytesMax));
+    output.commit(this.#endBlock(id, true));
+  }
+
+  /** A head begins, of at most so many bytes and fields beside those that each of us adds; put them into the encoder. */
+  beginHead(bytes: number, fields: number): void {
+    this.#beginBlock(bytes + HEAD_MORE_BYTES, fields);
+  }
+
+  /** The head of a stream is in the encoder; the end of the stream may still be put into it. */
+  endHead(stream: Stream): void {
+    this.#host.output.commitHeaders(this.#endBlock(stream.id, false), stream.id);
+  }
+
+  #beginBlock(bytes: number, fields: number): void {
+    const { output, encoder, peer } = this.#host;
+    const room = blockBound(bytes, fields);
+    output.reserve(room + continuationBytes(room, peer.frameBytesMax));
+    encoder.begin(output.buffer, output.at + FRAME_HEADER_BYTES);
+  }
+
+  /** Returns where the frames end. */
+  #endBlock(id: number, endStream: boolean): number {
+    const { output, encoder, peer } = this.#host;
+    const { buffer, at } = output;
+    return writeHeaders(buffer, at, encoder.end(), id, endStream, peer.frameBytesMax);
   }
 
   /** Whether a stream may go on writing. */

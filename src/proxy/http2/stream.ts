@@ -1,10 +1,13 @@
 /** What both sides of HTTP/2 have of a stream: its windows, what waits in either direction, and how far it has ended. RFC 9113 §5. */
 
-import type { SocketError } from '../net/socket.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { Defect } from '../net/copy-whole.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
 
 /** What a stream asks of its session, from within a call of others. */
 export interface StreamHost {
+  readonly socket: Socket;
   /** Calls `deliver` when what runs now is over. */
   later(stream: Stream): void;
 }
@@ -76,6 +79,23 @@ export abstract class Stream {
   /** What was queued has left: more may be sent. */
   abstract onDrain(): void;
   protected abstract readonly host: StreamHost;
+
+  /** Content in frames is seen. */
+  get bodySocket(): Socket | null {
+    return null;
+  }
+
+  bytesOnTheirWay(): number {
+    return this.queuedBytes > 0 ? this.queuedBytes : this.host.socket.unsentBytes();
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    throw new Defect('a stream has no tunnel');
+  }
+
+  switchTo(_tunnel: Tunnel): void {
+    throw new Defect('a stream has no tunnel');
+  }
 
   /** Content for `onContent`, now or when it is wanted. */
   receive(data: Buffer, start: number, end: number): void {

@@ -113,9 +113,9 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/http1/caller-request.ts DISCARD_BYTES_MAX',
     ],
     [
-      'Request objects kept for the next callers, per thread',
+      'Objects of a kind kept for the next requests and tries, per thread and version of HTTP',
       'More are left to the garbage collector',
-      'proxy/http1/request-pool.ts SPARES_MAX',
+      'proxy/net/spares.ts SPARES_MAX',
     ],
     [
       "Time for which a caller's connection keeps its request object",

@@ -53,16 +53,6 @@ export const HTTP2_LIMITS: LimitSection = {
       'proxy/http2/session.ts RESET_KEPT_MAX',
     ],
     [
-      'Spare requests per proxy thread',
-      'More are left to the garbage collector',
-      'proxy/http2/caller-stream.ts SPARES_MAX',
-    ],
-    [
-      'Spare tries per proxy thread',
-      'More are left to the garbage collector',
-      'proxy/http2/endpoint-stream.ts SPARES_MAX',
-    ],
-    [
       'Table of fields that a peer may use, and that we use of its own',
       'A larger one is COMPRESSION_ERROR; the oldest entries go',
       'proxy/http2/codec/hpack-table.ts TABLE_BYTES_MAX',

@@ -5,50 +5,29 @@ import {
   FIELD_CONNECTION,
   FIELD_CONTENT_LENGTH,
   FIELD_DROP,
-  FIELD_EXPECT,
-  FIELD_FORWARDING,
-  FIELD_HOST,
-  FIELD_KINDS,
-  FIELD_MAX_FORWARDS,
   FIELD_STRIDE,
   FIELD_TRANSFER_ENCODING,
   FIELD_UPGRADE,
-  FIELD_X_FORWARDED_FOR,
-  FIELD_X_FORWARDED_HOST,
-  FIELD_X_FORWARDED_PROTO,
   type Head,
   isServerWide,
 } from '../../head/head.ts';
 import type { HeadEdit } from '../../head/filter.ts';
+import { kinds, leftOut, NOT_IN_RESPONSE, writeForwarded } from '../../http/passed-on.ts';
 import type { Forwarding } from '../../http/source.ts';
-import { ASTERISK, COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
+import {
+  ASTERISK,
+  COLON,
+  COMMA,
+  CR,
+  LF,
+  SLASH,
+  SPACE,
+  TAB,
+  writeLineEnd,
+} from '../../head/characters.ts';
 import { copyTarget } from '../../head/target.ts';
 import { copy, copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
 
-function kinds(...list: number[]): Uint8Array {
-  const table = new Uint8Array(FIELD_KINDS);
-  for (const kind of list) table[kind] = 1;
-  return table;
-}
-
-/** Field kinds that are never copied, because the proxy writes its own or none. */
-const STEERING = [
-  FIELD_DROP,
-  FIELD_HOST,
-  FIELD_CONNECTION,
-  FIELD_UPGRADE,
-  FIELD_TRANSFER_ENCODING,
-  FIELD_EXPECT,
-  FIELD_MAX_FORWARDS,
-];
-const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
-/** From a caller that nobody vouches for. */
-const NOT_IN_REQUEST = kinds(...STEERING, ...FORWARDED, FIELD_FORWARDING);
-/** From a trusted one, to whose X-Forwarded-* the proxy adds … */
-const NOT_IN_REQUEST_EXTENDED = kinds(...STEERING, ...FORWARDED);
-/** … or not. */
-const NOT_IN_REQUEST_KEPT = kinds(...STEERING);
-const NOT_IN_RESPONSE = kinds(FIELD_DROP, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING);
 const NOT_IN_RESPONSE_CHUNKED = kinds(
   FIELD_DROP,
   FIELD_CONNECTION,
@@ -59,7 +38,6 @@ const NOT_IN_RESPONSE_CHUNKED = kinds(
 
 const HTTP11 = Buffer.from(' HTTP/1.1\r\n');
 const STATUS_LINE = Buffer.from('HTTP/1.1 ');
-const HTTP = Buffer.from('http');
 const HOST = Buffer.from('Host: ');
 const CONTENT_LENGTH = Buffer.from('Content-Length: ');
 const MAX_FORWARDS = Buffer.from('Max-Forwards: ');
@@ -73,9 +51,6 @@ const UPGRADE_CLOSE = Buffer.from('Connection: Upgrade, close\r\nUpgrade: ');
 const UPGRADE_KEEP_ALIVE = Buffer.from('Connection: Upgrade, keep-alive\r\nUpgrade: ');
 const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
 const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
-const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
-const FORWARDED_PROTO = Buffer.from('X-Forwarded-Proto: ');
-const FORWARDED_HOST = Buffer.from('X-Forwarded-Host: ');
 
 /** An upper bound of what `writeRequestHead` writes for a head of `headBytes`, of which `raw` are encoded in the target. */
 export function requestHeadBound(headBytes: number, raw: number): number {
@@ -113,7 +88,7 @@ export function writeRequestHead(
   if (head.expectContinue) at += EXPECT.copy(out, at);
   if (head.chunked) at += CHUNKED.copy(out, at);
   at = writeConnection(out, at, data, head);
-  return wholeUpTo(endLine(out, at), out);
+  return wholeUpTo(writeLineEnd(out, at), out);
 }
 
 function writeTarget(
@@ -130,16 +105,11 @@ function writeTarget(
   return copyTarget(data, head, out, at);
 }
 
-function leftOut(forwarding: Forwarding): Uint8Array {
-  if (!forwarding.trusted) return NOT_IN_REQUEST;
-  return forwarding.lines === null ? NOT_IN_REQUEST_KEPT : NOT_IN_REQUEST_EXTENDED;
-}
-
 /** Writes Connection, and what it names. */
 function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): number {
   if (head.upgrade) {
     const from = at + (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
-    return endLine(out, joinUpgrades(data, head, out, from));
+    return writeLineEnd(out, joinUpgrades(data, head, out, from));
   }
   if (isLastOf10(head)) return at + CONNECTION_CLOSE.copy(out, at);
   return head.acceptsTrailers ? at + TE.copy(out, at) : at;
@@ -151,37 +121,6 @@ function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): num
  */
 function isLastOf10(head: Head): boolean {
   return head.minor === 0 && !head.keepAlive;
-}
-
-/** Writes the lines `X-Forwarded-*`, of a caller that is trusted behind what it says itself. */
-export function writeForwarded(
-  out: Buffer,
-  from: number,
-  data: Buffer,
-  head: Head,
-  forwarding: Forwarding,
-): number {
-  let at = from;
-  if (!forwarding.trusted) {
-    at += (forwarding.lines as Buffer).copy(out, at);
-    if (head.hostEnd === head.hostStart) return at;
-    at += FORWARDED_HOST.copy(out, at);
-    return endLine(out, copy(data, head.hostStart, head.hostEnd, out, at));
-  }
-  at += FORWARDED_FOR.copy(out, at);
-  at = joinValues(data, head, FIELD_X_FORWARDED_FOR, out, at);
-  at = endLine(out, at + forwarding.address.copy(out, at));
-  at += FORWARDED_PROTO.copy(out, at);
-  const proto = findField(head, FIELD_X_FORWARDED_PROTO);
-  at = endLine(out, proto < 0 ? at + HTTP.copy(out, at) : copyValue(data, head, proto, out, at));
-  const host = findField(head, FIELD_X_FORWARDED_HOST);
-  if (host < 0 && head.hostEnd === head.hostStart) return at;
-  at += FORWARDED_HOST.copy(out, at);
-  at =
-    host < 0
-      ? copy(data, head.hostStart, head.hostEnd, out, at)
-      : copyValue(data, head, host, out, at);
-  return endLine(out, at);
 }
 
 /** How the response leaves. */
@@ -219,7 +158,7 @@ export function writeResponseHead(
   out[at++] = 48 + (((status / 10) | 0) % 10);
   out[at++] = 48 + (status % 10);
   out[at++] = SPACE;
-  at = endLine(out, copy(data, head.reasonStart, head.reasonEnd, out, at));
+  at = writeLineEnd(out, copy(data, head.reasonStart, head.reasonEnd, out, at));
   const skip = how.framing === RESPONSE_AS_IS ? NOT_IN_RESPONSE : NOT_IN_RESPONSE_CHUNKED;
   at = copyFields(data, head, out, at, skip);
   if (head.lengthAnew && how.framing === RESPONSE_AS_IS)
@@ -231,10 +170,10 @@ export function writeResponseHead(
   if (how.upgrade) {
     const options = how.http10 ? UPGRADE_KEEP_ALIVE : CONNECTION_UPGRADE;
     at += (how.close ? UPGRADE_CLOSE : options).copy(out, at);
-    at = endLine(out, joinUpgrades(data, head, out, at));
+    at = writeLineEnd(out, joinUpgrades(data, head, out, at));
   } else if (how.close) at += CONNECTION_CLOSE.copy(out, at);
   else if (how.http10) at += CONNECTION_KEEP_ALIVE.copy(out, at);
-  return wholeUpTo(endLine(out, at), out);
+  return wholeUpTo(writeLineEnd(out, at), out);
 }
 
 /**
@@ -270,33 +209,9 @@ function copyFields(data: Buffer, head: Head, out: Buffer, from: number, skip: U
     at = copy(data, nameStart, nameEnd, out, at);
     out[at++] = COLON;
     out[at++] = SPACE;
-    at = endLine(out, copy(data, valueStart, valueEnd, out, at));
+    at = writeLineEnd(out, copy(data, valueStart, valueEnd, out, at));
   }
   return runStart >= 0 ? copy(data, runStart, runEnd, out, at) : at;
-}
-
-/** Index of the first field of a kind in `head.fields`, or -1. */
-export function findField(head: Head, kind: number): number {
-  const last = head.count * FIELD_STRIDE;
-  for (let i = 0; i < last; i += FIELD_STRIDE) if (head.fields[i] === kind) return i;
-  return -1;
-}
-
-function copyValue(data: Buffer, head: Head, field: number, out: Buffer, at: number): number {
-  return copy(data, head.fields[field + 3] as number, head.fields[field + 4] as number, out, at);
-}
-
-/** Writes all values of a kind, each followed by `, `. */
-function joinValues(data: Buffer, head: Head, kind: number, out: Buffer, from: number): number {
-  let at = from;
-  const last = head.count * FIELD_STRIDE;
-  for (let i = 0; i < last; i += FIELD_STRIDE) {
-    if (head.fields[i] !== kind) continue;
-    at = copyValue(data, head, i, out, at);
-    out[at++] = COMMA;
-    out[at++] = SPACE;
-  }
-  return at;
 }
 
 /** Writes what the Upgrade fields list as one list, without empty members. */
@@ -333,11 +248,5 @@ function copyLines(lines: Buffer | null, out: Buffer, at: number): number {
 }
 
 function writeNumber(out: Buffer, at: number, name: Buffer, value: number): number {
-  return endLine(out, writeDecimal(value, out, at + name.copy(out, at)));
-}
-
-function endLine(out: Buffer, at: number): number {
-  out[at] = CR;
-  out[at + 1] = LF;
-  return at + 2;
+  return writeLineEnd(out, writeDecimal(value, out, at + name.copy(out, at)));
 }

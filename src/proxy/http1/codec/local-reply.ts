@@ -5,6 +5,7 @@ import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/fa
 import type { DateLine } from '../../http/date-line.ts';
 import type { ByteRoom } from '../../head/byte-room.ts';
 import type { ExtraFields } from '../../head/field-changes.ts';
+import { ownAnswer } from '../../http/own-answer.ts';
 import { METHOD_HEAD } from '../../head/head.ts';
 import { copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
 
@@ -39,20 +40,8 @@ const LINE_END = Buffer.from('\r\n');
 const CONNECTION_CLOSE = Buffer.from('Connection: close\r\n');
 const CONNECTION_KEEP_ALIVE = Buffer.from('Connection: keep-alive\r\n');
 
-interface Parts {
-  readonly statusLine: Buffer;
-  readonly fields: Buffer;
-  /** Names the reason, so that the caller's log already says what the mesh meant. */
-  readonly body: Buffer;
-}
-
-const PARTS: ReadonlyMap<FailureReason, Parts> = new Map(
-  FAILURE_REASONS.map((reason) => {
-    const { status, cause } = FAILURES[reason];
-    const body = Buffer.from(`maesh: ${reason}: ${cause}\n`);
-    const fields = `Content-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n`;
-    return [reason, { statusLine: lineOf(status), fields: Buffer.from(fields), body }];
-  }),
+const STATUS_LINES: ReadonlyMap<FailureReason, Buffer> = new Map(
+  FAILURE_REASONS.map((reason) => [reason, lineOf(FAILURES[reason].status)]),
 );
 
 function lineOf(status: number): Buffer {
@@ -81,8 +70,8 @@ export function writeLocalReply(
   reply: { readonly reason: FailureReason; readonly retryAfterMs: number; readonly close: boolean },
   date: DateLine,
 ): number {
-  const { statusLine, fields, body } = PARTS.get(reply.reason) as Parts;
-  let at = append(statusLine, out, 0);
+  const { fields, body } = ownAnswer(reply.reason);
+  let at = append(STATUS_LINES.get(reply.reason) as Buffer, out, 0);
   at = append(date.now(), out, at);
   at = append(fields, out, at);
   if (reply.retryAfterMs > 0) {

@@ -1,10 +1,10 @@
 /** Cookies come in crumbs, one in each field, so that tables take them; elsewhere they are one field: RFC 9113 §8.2.3. */
 
-import { SEMICOLON, SPACE, TAB } from '../../head/characters.ts';
+import { SEMICOLON, SPACE, TAB, writeLineEnd } from '../../head/characters.ts';
 import { FIELD_COOKIE, FIELD_STRIDE, type Head } from '../../head/head.ts';
 import { copy } from '../../net/copy-whole.ts';
 import type { FieldList } from './field-list.ts';
-import { writeLineEnd, writeSeparator } from './hpack-table.ts';
+import { writeSeparator } from './hpack-table.ts';
 
 const COOKIE = Buffer.from('cookie');
 

@@ -4,23 +4,11 @@
  */
 
 import type { HeadEdit } from '../../head/filter.ts';
+import { leftOut, NOT_IN_RESPONSE } from '../../http/passed-on.ts';
 import type { Forwarding } from '../../http/source.ts';
 import {
-  FIELD_CONNECTION,
-  FIELD_DROP,
-  FIELD_EXPECT,
-  FIELD_FORWARDING,
-  FIELD_HOST,
-  FIELD_KINDS,
-  FIELD_MAX_FORWARDS,
   FIELD_SENSITIVE,
   FIELD_STRIDE,
-  FIELD_TE,
-  FIELD_TRANSFER_ENCODING,
-  FIELD_UPGRADE,
-  FIELD_X_FORWARDED_FOR,
-  FIELD_X_FORWARDED_HOST,
-  FIELD_X_FORWARDED_PROTO,
   type Head,
   METHOD_GET,
   METHOD_POST,
@@ -35,32 +23,6 @@ const SCHEME_HTTP = 6;
 const NAME_CONTENT_LENGTH = numberOf('content-length');
 const TE_TRAILERS = Buffer.from('te: trailers\r\n');
 const EXPECT = Buffer.from('expect: 100-continue\r\n');
-
-/** What a head may become longer by: fields of our own. */
-export const HEAD_MORE_BYTES = 1_024;
-
-function kinds(...list: number[]): Uint8Array {
-  const table = new Uint8Array(FIELD_KINDS);
-  for (const kind of list) table[kind] = 1;
-  return table;
-}
-
-/** Never passed on: of a connection, or written anew. */
-const STEERING = [
-  FIELD_DROP,
-  FIELD_HOST,
-  FIELD_CONNECTION,
-  FIELD_UPGRADE,
-  FIELD_TRANSFER_ENCODING,
-  FIELD_TE,
-  FIELD_EXPECT,
-  FIELD_MAX_FORWARDS,
-];
-const FORWARDED = [FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST, FIELD_X_FORWARDED_PROTO];
-const NOT_IN_REQUEST = kinds(...STEERING, ...FORWARDED, FIELD_FORWARDING);
-const NOT_IN_REQUEST_EXTENDED = kinds(...STEERING, ...FORWARDED);
-const NOT_IN_REQUEST_KEPT = kinds(...STEERING);
-const NOT_IN_RESPONSE = kinds(FIELD_DROP, FIELD_CONNECTION, FIELD_UPGRADE, FIELD_TRANSFER_ENCODING);
 
 /** Bytes of all that a head says, at most. */
 export function fieldBytes(head: Head): number {
@@ -130,11 +92,6 @@ export function putRequest(
   putFields(encoder, data, head, leftOut(forwarding));
   if (edit !== null && edit.extra !== null) putLines(encoder, edit.extra.lines);
   putAnew(encoder, head);
-}
-
-function leftOut({ trusted, lines }: Forwarding): Uint8Array {
-  if (!trusted) return NOT_IN_REQUEST;
-  return lines === null ? NOT_IN_REQUEST_KEPT : NOT_IN_REQUEST_EXTENDED;
 }
 
 /** What each hop says anew. */

@@ -5,12 +5,11 @@
  */
 
 import { copy, wholeUpTo } from '../../net/copy-whole.ts';
-import { CR, COLON } from '../../head/characters.ts';
+import { CR, COLON, writeLineEnd } from '../../head/characters.ts';
 import {
   ENTRY_OVERHEAD_BYTES,
   HpackTable,
   TABLE_BYTES_MAX,
-  writeLineEnd,
   writeSeparator,
 } from './hpack-table.ts';
 import { byName, knownName, NAME_OTHER, NAME_STATUS } from './name.ts';

@@ -3,7 +3,7 @@
  * four numbers each in another ring. Both grow with what is in them, so that a connection without entries costs nothing.
  */
 
-import { CR, COLON, LF, SPACE } from '../../head/characters.ts';
+import { COLON, SPACE } from '../../head/characters.ts';
 import { viewOf, WORD_SLACK_BYTES } from './words.ts';
 
 /** Of the tables of both ends: the default of SETTINGS_HEADER_TABLE_SIZE. */
@@ -158,9 +158,4 @@ export class HpackTable {
 export function writeSeparator(out: Buffer, at: number): void {
   out[at] = COLON;
   out[at + 1] = SPACE;
-}
-
-export function writeLineEnd(out: Buffer, at: number): void {
-  out[at] = CR;
-  out[at + 1] = LF;
 }

@@ -1,6 +1,7 @@
 /** The answers that the proxy gives itself, as fields: the same as in HTTP/1.1, but for what belongs to its connections. */
 
 import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
+import { ownAnswer, sentenceOf } from '../../http/own-answer.ts';
 import type { ByteRoom } from '../../head/byte-room.ts';
 
 export interface LocalReply {
@@ -25,20 +26,11 @@ const NOTHING = Buffer.alloc(0);
 const LOCATION = Buffer.from('location: ');
 const NO_CONTENT = Buffer.from('\r\ncontent-length: 0\r\n');
 
-const PARTS: ReadonlyMap<FailureReason, LocalReply> = new Map(
-  FAILURE_REASONS.map((reason) => {
-    const { status, cause } = FAILURES[reason];
-    const body = Buffer.from(`maesh: ${reason}: ${cause}\n`);
-    const lines = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${body.length}\r\n`;
-    return [reason, { status, lines: Buffer.from(lines), body }];
-  }),
-);
-
 /** What a caller of gRPC is told: a message without content, whose head is its end ("Trailers-Only"). */
 const GRPC_PARTS: ReadonlyMap<FailureReason, LocalReply> = new Map(
   FAILURE_REASONS.map((reason) => {
-    const { grpc, cause } = FAILURES[reason];
-    const message = percentEncoded(`maesh: ${reason}: ${cause}`);
+    const { grpc } = FAILURES[reason];
+    const message = percentEncoded(sentenceOf(reason));
     const lines = `content-type: application/grpc\r\ngrpc-status: ${GRPC_STATUS[grpc]}\r\ngrpc-message: ${message}\r\n`;
     return [reason, { status: 200, lines: Buffer.from(lines), body: NOTHING }];
   }),
@@ -59,7 +51,7 @@ export function grpcReply(reason: FailureReason, retryAfterMs: number): LocalRep
 
 /** All but Date. The answer to HEAD has the length of its content only (RFC 9110 §9.3.2). */
 export function localReply(reason: FailureReason, retryAfterMs: number): LocalReply {
-  const { status, lines, body } = PARTS.get(reason) as LocalReply;
+  const { status, fields: lines, body } = ownAnswer(reason);
   if (retryAfterMs <= 0) return { status, lines, body };
   const retryAfter = Buffer.from(`retry-after: ${Math.ceil(retryAfterMs / 1000)}\r\n`);
   return { status, lines: Buffer.concat([lines, retryAfter]), body };

@@ -16,7 +16,6 @@ import {
   FIELD_HOST,
   FIELD_MAX_FORWARDS,
   FIELD_OTHER,
-  FIELD_SENSITIVE,
   FIELD_STRIDE,
   FIELD_TE,
   FRAMING_CHUNKED,
@@ -31,7 +30,7 @@ import {
 import { methodOf, noteExpect, noteMaxForwards } from '../../head/request-field.ts';
 import { isAuthority, scanPath } from '../../head/target.ts';
 import { joinCookies } from './cookies.ts';
-import { type FieldList, WORD_NAME, WORD_SENSITIVE } from './field-list.ts';
+import type { FieldList } from './field-list.ts';
 import {
   NAME_AUTHORITY,
   NAME_METHOD,
@@ -39,10 +38,9 @@ import {
   NAME_PROTOCOL,
   NAME_SCHEME,
   NAME_STATUS,
-  REFUSED,
   REQUEST_KIND,
 } from './name.ts';
-import { whyRefused } from './refused.ts';
+import { kindOf } from './refused.ts';
 
 const GRPC = 'application/grpc';
 const HTTP_PORT = Buffer.from(':80');
@@ -149,13 +147,8 @@ function readFields(list: FieldList, head: Head): number {
   const size = list.count * FIELD_STRIDE;
   let cookies = 0;
   for (let at = 0; at < size; at += FIELD_STRIDE) {
-    const word = fields[at] as number;
-    let kind = REQUEST_KIND[word & WORD_NAME] as number;
-    if (kind === REFUSED || word > WORD_NAME) {
-      const rule = whyRefused(word);
-      if (rule !== '') return malformed(head, rule);
-      if (kind === FIELD_OTHER && (word & WORD_SENSITIVE) !== 0) kind = FIELD_SENSITIVE;
-    }
+    const kind = kindOf(fields[at] as number, REQUEST_KIND, head);
+    if (kind === BAD) return BAD;
     fields[at] = kind;
     if (kind === FIELD_OTHER) continue;
     if (kind === FIELD_COOKIE) cookies++;

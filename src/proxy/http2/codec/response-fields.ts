@@ -7,8 +7,6 @@ import {
   FIELD_CONTENT_LENGTH,
   FIELD_DATE,
   FIELD_DROP,
-  FIELD_OTHER,
-  FIELD_SENSITIVE,
   FIELD_STRIDE,
   FRAMING_CHUNKED,
   FRAMING_LENGTH,
@@ -18,7 +16,7 @@ import {
   METHOD_HEAD,
   refuse,
 } from '../../head/head.ts';
-import { type FieldList, WORD_NAME, WORD_SENSITIVE } from './field-list.ts';
+import type { FieldList } from './field-list.ts';
 import {
   NAME_AUTHORITY,
   NAME_METHOD,
@@ -26,10 +24,9 @@ import {
   NAME_PROTOCOL,
   NAME_SCHEME,
   NAME_STATUS,
-  REFUSED,
   RESPONSE_KIND,
 } from './name.ts';
-import { whyRefused } from './refused.ts';
+import { kindOf } from './refused.ts';
 
 const OF_REQUESTS = [NAME_METHOD, NAME_SCHEME, NAME_AUTHORITY, NAME_PATH, NAME_PROTOCOL] as const;
 
@@ -88,13 +85,8 @@ function readFields(list: FieldList, head: Head): number {
   const { data, fields } = list;
   const size = list.count * FIELD_STRIDE;
   for (let at = 0; at < size; at += FIELD_STRIDE) {
-    const word = fields[at] as number;
-    let kind = RESPONSE_KIND[word & WORD_NAME] as number;
-    if (kind === REFUSED || word > WORD_NAME) {
-      const rule = whyRefused(word);
-      if (rule !== '') return malformed(head, rule);
-      if (kind === FIELD_OTHER && (word & WORD_SENSITIVE) !== 0) kind = FIELD_SENSITIVE;
-    }
+    const kind = kindOf(fields[at] as number, RESPONSE_KIND, head);
+    if (kind === BAD) return BAD;
     fields[at] = kind;
     if (kind === FIELD_DATE) head.dated = true;
     else if (kind === FIELD_CONTENT_LENGTH && noteContentLength(data, at, head, true) === BAD)
