@@ -30,6 +30,8 @@ export interface FrameSink {
 export class FrameLoop {
   readonly #sink: FrameSink;
   readonly #frame = new Frame();
+  /** What its header says against it. */
+  #code = NO_ERROR;
   /** Content of the present DATA frame that is still to come, and padding behind it. */
   #content = 0;
   #padding = 0;
@@ -82,7 +84,7 @@ export class FrameLoop {
   /** Reads a frame at `pos` if it is whole: where the next one begins. */
   #begin(data: Buffer, pos: number, end: number): number {
     const needed = this.#look(data, pos, end - pos);
-    if (needed <= end - pos) return needed === 0 ? end : this.#open(data, pos);
+    if (needed <= end - pos) return needed === 0 ? end : this.#open(data);
     this.#stash = Buffer.allocUnsafe(needed);
     this.#stashed = copyWhole(data, pos, end, this.#stash, 0);
     this.#needed = needed;
@@ -102,7 +104,7 @@ export class FrameLoop {
       return to;
     }
     this.#stash = null;
-    if (needed > 0) this.#open(stash, 0);
+    if (needed > 0) this.#open(stash);
     return to;
   }
 
@@ -111,11 +113,9 @@ export class FrameLoop {
     if (length < FRAME_HEADER_BYTES) return FRAME_HEADER_BYTES;
     const frame = this.#frame;
     const code = readHeader(data, pos, frame, FRAME_BYTES_MIN);
-    if (code !== NO_ERROR && (code & OF_STREAM) === 0) {
-      this.#sink.onBroken(code, frame.stream);
-      return 0;
-    }
-    if (frame.length > FRAME_BYTES_MIN) {
+    this.#code = code;
+    // What is too long is never read to its end, whosever it is.
+    if ((code !== NO_ERROR && (code & OF_STREAM) === 0) || frame.length > FRAME_BYTES_MIN) {
       this.#sink.onBroken(code & ~OF_STREAM, frame.stream);
       return 0;
     }
@@ -124,25 +124,24 @@ export class FrameLoop {
     return FRAME_HEADER_BYTES + (isPadded ? 1 : 0);
   }
 
-  /** The frame at `pos` is there as far as it is needed: where what follows begins. */
-  #open(data: Buffer, pos: number): number {
+  /** The frame that was looked at last is there as far as it is needed: where what follows begins. */
+  #open(data: Buffer): number {
     const frame = this.#frame;
-    const header = readHeader(data, pos, frame, FRAME_BYTES_MIN);
     const whole = frame.end;
-    const code = header === NO_ERROR ? openFrame(data, frame) : header;
-    if (frame.type === FRAME_DATA) return this.#openData(code, whole, pos);
+    const code = this.#code === NO_ERROR ? openFrame(data, frame) : this.#code;
+    if (frame.type === FRAME_DATA) return this.#openData(code, whole);
     if (code === NO_ERROR) this.#sink.onFrame(data, frame);
     // Its fields would be missing in the table of the decoder, so that later ones would be read wrongly.
     else this.#sink.onBroken(frame.type === FRAME_HEADERS ? code & ~OF_STREAM : code, frame.stream);
     return whole;
   }
 
-  #openData(code: number, whole: number, pos: number): number {
+  #openData(code: number, whole: number): number {
     const frame = this.#frame;
     const { start, end } = frame;
     if (code !== NO_ERROR) {
       this.#sink.onBroken(code, frame.stream);
-      return pos;
+      return whole;
     }
     this.#skips = !this.#sink.onDataFrame(frame);
     this.#content = end - start;
