@@ -13,18 +13,9 @@ import { exampleBreaker } from '../support/model.ts';
 import { DATE, freshAddress, GET, OK, post, TestProxy } from '../support/proxy.ts';
 import { NO_FILTERS, prefix, routed, to } from '../support/routes.ts';
 import { eventually, RawEndpoint } from '../support/wire.ts';
+import { add, remove, set } from '../support/field-change.ts';
 
 const REDIRECT: Redirect = { scheme: '', host: '', port: 0, path: null, status: 302 };
-
-function set(name: string, value: string): FieldChange {
-  return { action: 'set', name, value };
-}
-function add(name: string, value: string): FieldChange {
-  return { action: 'add', name, value };
-}
-function remove(name: string): FieldChange {
-  return { action: 'remove', name, value: '' };
-}
 
 /** A Service of these endpoints with one route that has these filters. */
 async function filtered(

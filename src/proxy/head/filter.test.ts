@@ -10,6 +10,7 @@ import { compileFilters, compileRedirect, HeadEdit } from './filter.ts';
 import { Head } from './head.ts';
 import { Matcher } from './match.ts';
 import { PathView } from './path-view.ts';
+import { add, remove, set } from '../../../test/support/field-change.ts';
 
 const ANY: HttpMatch = { path: null, method: '', headers: [], query: [] };
 const NONE: RouteFilters = { request: [], response: [], rewrite: null, redirect: null };
@@ -19,15 +20,6 @@ const view = new PathView();
 const edit = new HeadEdit();
 const forwarding = { lines: null, address: Buffer.alloc(0), trusted: true };
 
-function set(name: string, value: string): FieldChange {
-  return { action: 'set', name, value };
-}
-function add(name: string, value: string): FieldChange {
-  return { action: 'add', name, value };
-}
-function remove(name: string): FieldChange {
-  return { action: 'remove', name, value: '' };
-}
 function prefix(value: string): HttpMatch {
   return { ...ANY, path: { kind: 'prefix', value } };
 }
