@@ -16,7 +16,10 @@ const CALLERS = 8;
 /** Some 5,000 are enough on a machine that does nothing else: the compiler works beside the requests. */
 const ROUNDS_MAX = 20_000;
 
-const TRACE = `import('node:v8').then((v8) => v8.setFlagsFromString('--trace-turbo-inlining'))`;
+/** The compiler works between the requests, not beside them: else its lines break into those of other threads, and wait for the core. */
+const TRACE = `import { setFlagsFromString } from 'node:v8';
+setFlagsFromString('--no-concurrent-recompilation');
+setFlagsFromString('--trace-turbo-inlining');`;
 const REQUEST = 'GET / HTTP/1.1\r\nHost: web.s.maesh\r\n\r\n';
 const RESPONSE = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
@@ -52,10 +55,7 @@ test('read and write are compiled into their callers', async (t) => {
 
   const host = await mesh.addressOf('s/web');
   const isCompiled = (name: string): boolean =>
-    new RegExp(
-      `^Inlining .*SharedFunctionInfo invoke>} into .*SharedFunctionInfo ${name}>}`,
-      'm',
-    ).test(mesh.stdout);
+    new RegExp(`SharedFunctionInfo invoke>} into .*SharedFunctionInfo ${name}>}`).test(mesh.stdout);
   const areCompiled = (): boolean => isCompiled('read') && isCompiled('write');
   await Promise.all(
     Array.from({ length: CALLERS }, async () => {
@@ -68,6 +68,8 @@ test('read and write are compiled into their callers', async (t) => {
       socket.destroy();
     }),
   );
+  // The last of what the runtime says of its compiler stays in a buffer until the process ends.
+  await mesh.stop();
   assert.ok(isCompiled('read'), 'read goes through the runtime');
   assert.ok(isCompiled('write'), 'write goes through the runtime');
 });
