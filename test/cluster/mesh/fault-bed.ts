@@ -51,10 +51,15 @@ export class FaultBed {
   /** Everything is ready, names are known to whoever is asked, and each node is carried by its own agent. */
   async allIsWell(): Promise<void> {
     await this.mesh.ready();
-    const callers = Object.values(CALLERS).map((caller) => `${NS}/${caller}`);
-    await Promise.all(callers.map((caller) => this.mesh.named(caller, HOST, QUIET_HOST)));
+    await this.#named(HOST, QUIET_HOST);
     await this.untilAll(WEB, isWeb);
     for (const node of ['n1', 'n2'] as const) await this.carriedBy(node, node);
+  }
+
+  /** Waits until callers of both nodes are told these names by whoever they ask. */
+  async #named(...hosts: readonly string[]): Promise<void> {
+    const callers = Object.values(CALLERS).map((caller) => `${NS}/${caller}`);
+    await Promise.all(callers.map((caller) => this.mesh.named(caller, ...hosts)));
   }
 
   /** Waits until calls from `node` go through the agent on `via`, under the address of the caller. */
@@ -72,12 +77,14 @@ export class FaultBed {
       assert.equal(headers['x-forwarded-for'], pod?.status.podIP);
   }
 
-  /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else. */
+  /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else, once callers of both nodes know the name. */
   async loaded(
     t: TestContext,
     body: (loads: Loads) => Promise<void>,
     plan: Partial<LoadPlan> = {},
   ): Promise<Counts> {
+    const { hostname } = new URL(plan.url ?? WEB);
+    await this.#named(hostname);
     return await underLoad(t, this.bed, { namespace: NS, url: WEB, ...plan }, body);
   }
 
