@@ -33,6 +33,24 @@ test('the bar against Envoy depends on the processor', () => {
   assert.equal(verdict(bar, {}), 'not measured');
 });
 
+test('HTTP/2 has bars against HAProxy and Envoy', () => {
+  const judge = (stage: 'h2-20' | 'h2-100' | 'h2-h1', cpuMicros: number, base: string): string => {
+    const samples = [sampleOf('maesh', 1, { cpuMicros }), sampleOf(base, 1, { cpuMicros: 100 })];
+    const figures: Figures = { [stage]: stageOf(stage, samples) };
+    return BARS.map((bar) => verdict(bar, figures))
+      .filter((each) => each !== 'not measured')
+      .join();
+  };
+  for (const stage of ['h2-20', 'h2-100'] as const) {
+    assert.deepEqual([judge(stage, 80, 'haproxy'), judge(stage, 81, 'haproxy')], ['PASS', 'MISS']);
+    assert.deepEqual([judge(stage, 35, 'envoy'), judge(stage, 36, 'envoy')], ['PASS', 'MISS']);
+  }
+  assert.deepEqual(
+    [judge('h2-h1', 110, 'haproxy'), judge('h2-h1', 111, 'haproxy')],
+    ['PASS', 'MISS'],
+  );
+});
+
 test('a bar that is a least value misses below it', () => {
   const bar = barOf('Requests/s of two threads on two cores against one on one');
   const at = (speedup: number): Figures => ({
@@ -58,5 +76,7 @@ test('no bar passes without figures, and every aim is beyond its bar', () => {
     const limit = bar.limit({});
     if (limit !== null && bar.aim !== null) assert.ok(bar.aim < limit, bar.label);
   }
-  assert.deepEqual(HAPROXY_LIMITS, { small: 1, '10k': 0.95, '1m': 0.5, churn: 1.4, rate: 1.05 });
+  const http1 = { small: 1, '10k': 0.95, '1m': 0.5, churn: 1.4, rate: 1.05 };
+  const http2 = { 'h2-20': 0.8, 'h2-100': 0.8, 'h2-h1': 1.1 };
+  assert.deepEqual(HAPROXY_LIMITS, { ...http1, ...http2 });
 });

@@ -14,6 +14,10 @@ export const COMPARABLE: readonly StageName[] = [
   '10k',
   '1m',
   'churn',
+  'h2-20',
+  'h2-100',
+  'h2-h1',
+  'grpc',
   'rate',
   'start',
   'memory',
@@ -21,10 +25,19 @@ export const COMPARABLE: readonly StageName[] = [
 ];
 
 /** Stages whose load is as much as fits, and of which each pair of peers can take half. */
-export const TOGETHER: readonly StageName[] = ['small', '10k', '1m', 'churn'];
+export const TOGETHER: readonly StageName[] = [
+  'small',
+  '10k',
+  '1m',
+  'churn',
+  'h2-20',
+  'h2-100',
+  'h2-h1',
+  'grpc',
+];
 
 /** Not costs, so that a ratio of them says nothing. */
-const NO_COST = new Set(['failed', 'foreignPercent', 'lateP99Micros']);
+const NO_COST = new Set(['failed', 'foreignPercent', 'lateP99Micros', 'upstreamMicros']);
 
 export interface Contest {
   /** The commits, as tables name them. */

@@ -7,6 +7,10 @@ export const STAGES = [
   '10k',
   '1m',
   'churn',
+  'h2-20',
+  'h2-100',
+  'h2-h1',
+  'grpc',
   'rate',
   'features',
   'start',
@@ -15,6 +19,11 @@ export const STAGES = [
   'scale',
 ] as const;
 export type StageName = (typeof STAGES)[number];
+
+/** Stages that go by one name on the command line. */
+export const GROUPS: Readonly<Record<string, readonly StageName[]>> = {
+  h2: ['h2-20', 'h2-100', 'h2-h1', 'grpc'],
+};
 
 export interface Sample {
   /** `maesh`, `haproxy`, …, or the variant of a feature. */

@@ -12,8 +12,9 @@ interface Tool {
 }
 
 type ToolName = 'haproxy' | 'nginx' | 'envoy' | 'wrk' | 'hey' | 'taskset';
-/** Traefik is built from its sources, which not every machine can: null where it is not there. */
-export type Tools = Readonly<Record<ToolName, Tool>> & { readonly traefik: Tool | null };
+/** What not every machine has is null where it is not there: Traefik is built from its sources, the others are of nghttp2. */
+type OptionalTool = 'traefik' | 'h2load' | 'nghttpd';
+export type Tools = Readonly<Record<ToolName, Tool>> & Readonly<Record<OptionalTool, Tool | null>>;
 
 export interface Machine {
   readonly cpu: string;
@@ -66,6 +67,8 @@ export function findTools():
     hey: locate('hey', () => 'as packaged'),
     taskset: locate('taskset', (path) => firstMatch(path, ['-V'], /(\d[\d.]+)/)),
     traefik: findTraefik(),
+    h2load: findOptional('h2load', /nghttp2\/(\S+)/),
+    nghttpd: findOptional('nghttpd', /nghttp2\/(\S+)/),
   };
   return missing.length === 0 ? { ok: true, tools } : { ok: false, missing };
 }
@@ -113,6 +116,11 @@ function findEnvoy(): string | null {
     }
   }
   return null;
+}
+
+function findOptional(name: string, version: RegExp): Tool | null {
+  const path = inPath(name);
+  return path === null ? null : { path, version: firstMatch(path, ['--version'], version) };
 }
 
 /** The newest that scripts/bench-tools.sh built. */

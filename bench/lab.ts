@@ -4,6 +4,7 @@ import type { Children } from './children.ts';
 import type { Tools } from './host.ts';
 import type { StageName } from './figures.ts';
 import type { Peer } from './peers/peer.ts';
+import type { HttpVersion } from './probe.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface Lab {
@@ -20,6 +21,8 @@ export interface Lab {
   /** The core of the load generator and the upstream. */
   readonly loadCore: number;
   readonly upstream: Upstream;
+  /** What callers speak; `upstream` says what the endpoints do. */
+  readonly callers: HttpVersion;
   /** Who is measured in a stage, in the order of its table. */
   peersFor(stage: StageName): readonly Peer[];
   progress(text: string): void;

@@ -22,6 +22,7 @@ import { processorName, processorOf } from './processor.ts';
 import { comparisonReport, readFigures, terminalReport, writeReport } from './report.ts';
 import { closedLoop, WORKLOADS } from './stages/closed-loop.ts';
 import { features } from './stages/features.ts';
+import { http2, lacking } from './stages/http2.ts';
 import { memory } from './stages/memory.ts';
 import { rate } from './stages/rate.ts';
 import { scale } from './stages/scale.ts';
@@ -36,6 +37,10 @@ const MEASURES: Readonly<Record<StageName, MeasureStage>> = {
   '10k': closedLoop(WORKLOADS['10k']),
   '1m': closedLoop(WORKLOADS['1m']),
   churn: closedLoop(WORKLOADS.churn),
+  'h2-20': http2('h2-20'),
+  'h2-100': http2('h2-100'),
+  'h2-h1': http2('h2-h1'),
+  grpc: http2('grpc'),
   rate,
   features,
   start,
@@ -121,6 +126,7 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Measured> {
       proxyCore,
       loadCore,
       upstream: await startUpstream({ children, tools, dir, cores: [loadCore], endpoints: 3 }),
+      callers: 'http1',
       progress,
       maesh: newer.command,
       root: ROOT,
@@ -152,6 +158,11 @@ async function runStages(lab: Lab, options: BenchOptions, commit: string): Promi
   const pace: Pace = { rounds, seconds, warmSeconds: quick ? 1 : 3, quick, together };
   const figures: Partial<Record<StageName, Stage>> = {};
   for (const name of options.only) {
+    const reason = lacking(lab.tools, name);
+    if (reason !== null) {
+      lab.progress(reason);
+      continue;
+    }
     figures[name] = {
       name,
       day: new Date().toISOString().slice(0, 10),

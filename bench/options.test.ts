@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { COMPARABLE } from './compare.ts';
+import { COMPARABLE, TOGETHER } from './compare.ts';
 import { STAGES } from './figures.ts';
 import { allowedCores } from './host.ts';
 import { readOptions, type BenchOptions } from './options.ts';
@@ -26,6 +26,10 @@ test('--quick is short and leaves the checkout alone', { skip }, () => {
   assert.ok(!options.out.startsWith('/checkout'));
 });
 
+test('--only h2 stands for all stages of HTTP/2', { skip }, () => {
+  assert.deepEqual(read('--only', 'churn,h2').only, ['churn', 'h2-20', 'h2-100', 'h2-h1', 'grpc']);
+});
+
 test('--against takes only stages with any number of peers', { skip }, () => {
   const options = read('--against', 'abc');
   assert.deepEqual(options.only, COMPARABLE);
@@ -40,7 +44,7 @@ test(
   '--together is for two commits, and for stages whose load is as much as fits',
   { skip },
   () => {
-    assert.deepEqual(read('--against', 'abc', '--together').only, ['small', '10k', '1m', 'churn']);
+    assert.deepEqual(read('--against', 'abc', '--together').only, TOGETHER);
     assert.throws(() => read('--together'), /Cannot use --together without --against/);
     assert.throws(
       () => read('--against', 'abc', '--together', '--only', 'rate'),

@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import { join } from 'node:path';
 import { COMPARABLE, TOGETHER } from './compare.ts';
-import { STAGES, type StageName } from './figures.ts';
+import { GROUPS, STAGES, type StageName } from './figures.ts';
 import { allowedCores, cacheDir } from './host.ts';
 
 export interface BenchOptions {
@@ -30,7 +30,8 @@ export interface BenchOptions {
 
 export const HELP = `Usage: npm run bench -- [options]
   --quick          short runs, one round: shows that it works, figures are only a hint
-  --only STAGES    comma-separated: ${STAGES.join(', ')} (default: all)
+  --only STAGES    comma-separated: ${STAGES.join(', ')} (default: all);
+                   "h2" stands for ${GROUPS['h2']?.join(', ')}
   --rounds N       rounds, 1 to 100 (default: 5; 1 with --quick)
   --seconds N      length of a measured run, 1 to 600 (default: 8; 2 with --quick)
   --out DIR        where the report goes (default: docs/benchmarks; with --quick or --against the cache folder);
@@ -39,7 +40,7 @@ export const HELP = `Usage: npm run bench -- [options]
   --maesh FILE     command line of maesh to measure (default: builds the checkout and takes that)
   --commit C       builds that commit and measures it in place of the checkout
   --against C      builds that commit too and compares the two, in place of other proxies
-  --together       both get their load at the same time, for a busy machine; takes small, 10k, 1m and churn
+  --together       both get their load at the same time, for a busy machine; takes small, 10k, 1m, churn and h2
   --report         writes the report from the figures that are there; measures nothing
   --assert         exit code 1 when a bar is missed
 `;
@@ -98,7 +99,8 @@ function stagesFor(against: string, together: boolean): readonly StageName[] {
 
 function readStages(text: string | undefined, allowed: readonly StageName[]): readonly StageName[] {
   if (text === undefined) return allowed;
-  return text.split(',').map((each) => {
+  const names = text.split(',').flatMap((each): readonly string[] => GROUPS[each] ?? [each]);
+  return names.map((each) => {
     const name = allowed.find((stage) => stage === each);
     if (name !== undefined) return name;
     const where = new Map([

@@ -7,6 +7,7 @@ import { STAGES, type Figures, type Stage, type StageName } from './figures.ts';
 import { markdownReport, overview, terminalReport } from './report.ts';
 import { LAYOUTS } from './tables.ts';
 import { formatNumber, plainTable } from './text.ts';
+import { parseH2load } from './h2load.ts';
 import { parseWrk } from './workload.ts';
 
 /** A stage in which every figure of its table is 7. */
@@ -103,4 +104,24 @@ Requests/sec:  61421.11
     p99Micros: 1_500,
   });
   assert.throws(() => parseWrk('unable to connect'), /Cannot read what wrk says/);
+});
+
+test('parseH2load() reads counts, times and failures', () => {
+  const output = `starting benchmark...
+finished in 2.01s, 452400.00 req/s, 17.69MB/s
+requests: 1010 total, 1090 started, 1010 done, 1000 succeeded, 10 failed, 3 errored, 0 timeout
+status codes: 1000 2xx, 1 3xx, 2 4xx, 4 5xx
+traffic: 17.69MB (18548880) total, 4.31MB (4524384) headers (space savings 93.51%), 5.61MB (5881200) data
+                     min         max         mean         sd        +/- sd
+time for request:       46us      5.11ms       166us       105us    97.37%
+time for connect:       64us       129us       102us        27us    75.00%
+`;
+  assert.deepEqual(parseH2load(output), {
+    requests: 1_010,
+    seconds: 2.01,
+    failed: 10,
+    meanMicros: 166,
+    maxMicros: 5_110,
+  });
+  assert.throws(() => parseH2load('unable to connect'), /Cannot read what h2load says/);
 });

@@ -148,13 +148,19 @@ interface Drawing {
   readonly limit: number | null;
 }
 
+const MICROS = { digits: 1, unit: 'µs' } as const;
+
 const DRAWINGS: readonly Drawing[] = [
-  drawing('small', 'CPU per small request', 'cpuMicros', { digits: 1, unit: 'µs' }),
-  drawing('10k', 'CPU per request, 10 kB bodies', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('small', 'CPU per small request', 'cpuMicros', MICROS),
+  drawing('10k', 'CPU per request, 10 kB bodies', 'cpuMicros', MICROS),
   drawing('1m', 'CPU per request, 1 MB bodies', 'cpuMicros', { digits: 0, unit: 'µs' }),
-  drawing('churn', 'CPU per new connection', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('churn', 'CPU per new connection', 'cpuMicros', MICROS),
+  drawing('h2-20', 'CPU per request of HTTP/2, 4 × 20 streams', 'cpuMicros', MICROS),
+  drawing('h2-100', 'CPU per request of HTTP/2, 4 × 100 streams', 'cpuMicros', MICROS),
+  drawing('h2-h1', 'CPU per request of HTTP/2 to HTTP/1.1', 'cpuMicros', MICROS),
+  drawing('grpc', 'CPU per unary call of gRPC', 'cpuMicros', MICROS),
   drawing('rate', 'p99 at 5,000 requests/s', 'p99Micros', { digits: 0, unit: 'µs' }),
-  drawing('features', 'CPU per request with each feature', 'cpuMicros', { digits: 1, unit: 'µs' }),
+  drawing('features', 'CPU per request with each feature', 'cpuMicros', MICROS),
   drawing('start', 'Process start to ready', 'readyMs', { digits: 0, unit: 'ms' }),
   drawing('memory', 'Resident memory after load', 'loadedRssMb', { digits: 0, unit: 'MB' }),
 ];

@@ -27,6 +27,15 @@ const FAILED: Column = { title: 'failed', figure: 'failed', digits: 0 };
 const FOREIGN: Column = { title: 'foreign CPU %', figure: 'foreignPercent', digits: 1 };
 const AGAINST_HAPROXY = { figure: 'cpuMicros', base: 'haproxy', title: '× HAProxy' };
 const CLOSED_LOOP = [CPU, REQUESTS, P50, P99, FAILED, FOREIGN];
+const STREAMS: readonly Column[] = [
+  CPU,
+  REQUESTS,
+  { title: 'mean µs', figure: 'meanMicros', digits: 0 },
+  { title: 'max µs', figure: 'maxMicros', digits: 0 },
+  FAILED,
+  { title: 'upstream µs/request', figure: 'upstreamMicros', digits: 1 },
+  FOREIGN,
+];
 
 export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
   small: {
@@ -57,6 +66,26 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
       FAILED,
       FOREIGN,
     ],
+    ratio: AGAINST_HAPROXY,
+  },
+  'h2-20': {
+    title: 'HTTP/2 on both sides, small requests (4 connections × 20 streams, as fast as it goes)',
+    columns: STREAMS,
+    ratio: AGAINST_HAPROXY,
+  },
+  'h2-100': {
+    title: 'HTTP/2 on both sides, small requests (4 connections × 100 streams, as fast as it goes)',
+    columns: STREAMS,
+    ratio: AGAINST_HAPROXY,
+  },
+  'h2-h1': {
+    title: 'HTTP/2 to endpoints of HTTP/1.1, small requests (4 connections × 20 streams)',
+    columns: STREAMS,
+    ratio: AGAINST_HAPROXY,
+  },
+  grpc: {
+    title: 'Unary calls of gRPC, 13 bytes each way (4 connections × 20 streams)',
+    columns: STREAMS,
     ratio: AGAINST_HAPROXY,
   },
   rate: {

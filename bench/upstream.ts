@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import type { Child, Children } from './children.ts';
 import { nginxUser, type Tools } from './host.ts';
 import { freePorts } from '../test/support/ports.ts';
-import { untilAnswers } from './probe.ts';
+import { untilAnswers, type HttpVersion } from './probe.ts';
 
 export interface Upstream {
   /** Loopback addresses, one per endpoint, all on `port`. */
   readonly addresses: readonly string[];
   readonly port: number;
+  /** What it speaks. */
+  readonly version: HttpVersion;
+  readonly pids: readonly number[];
   stop(): Promise<void>;
 }
 
@@ -28,7 +31,7 @@ export interface UpstreamOptions {
 
 export async function startUpstream(options: UpstreamOptions): Promise<Upstream> {
   const [port = 0] = await freePorts(1);
-  const addresses = Array.from({ length: options.endpoints }, (_, i) => `127.0.1.${i + 1}`);
+  const addresses = upstreamAddresses(options.endpoints);
   const workers = options.cores.length;
   // Several may run in one benchmark.
   const name = `upstream-${port}`;
@@ -47,7 +50,12 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
   for (const address of addresses) {
     await untilAnswers({ host: address, port, path: '/small', child, timeoutMs: 5_000 });
   }
-  return { addresses, port, stop: () => child.stop() };
+  return { addresses, port, version: 'http1', pids: [child.pid], stop: () => child.stop() };
+}
+
+/** Loopback addresses, one for each endpoint. */
+export function upstreamAddresses(endpoints: number): string[] {
+  return Array.from({ length: endpoints }, (_, i) => `127.0.1.${i + 1}`);
 }
 
 interface Listening {

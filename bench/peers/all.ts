@@ -9,8 +9,12 @@ import { nginx } from './nginx.ts';
 import type { Peer } from './peer.ts';
 import { traefik } from './traefik.ts';
 
-/** maesh and the other proxies that are there, for a stage. */
+/**
+ * maesh and the other proxies that are there, for a stage. nginx speaks HTTP/2 to endpoints since 1.29, which Debian does not
+ * have, and else only as a proxy of gRPC.
+ */
 export function peersFor(tools: Tools, stage: StageName): readonly Peer[] {
   const peers = [maesh, haproxy, nginx, envoy, ...(tools.traefik === null ? [] : [traefik])];
+  if (stage === 'h2-20' || stage === 'h2-100') return peers.filter((peer) => peer !== nginx);
   return stage === 'small' ? [...peers, envoyLean, maeshAll] : peers;
 }

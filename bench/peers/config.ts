@@ -36,7 +36,14 @@ export async function startConfigured(
     args: peer.args(path, port, dir),
     ...(peer.env === undefined ? {} : { env: peer.env }),
   });
-  const answeredAt = await untilAnswers({ host, port, path: '/small', child, timeoutMs: 10_000 });
+  const answeredAt = await untilAnswers({
+    host,
+    port,
+    path: '/small',
+    version: lab.callers,
+    child,
+    timeoutMs: 10_000,
+  });
   return {
     child,
     host,

@@ -45,7 +45,7 @@ function envoyConfig(lab: Lab, port: number, purpose: Purpose): object {
           name: 'web',
           address: socketAddress('127.0.0.1', port),
           per_connection_buffer_limit_bytes: 32_768,
-          filter_chains: [{ filters: [connectionManager(purpose)] }],
+          filter_chains: [{ filters: [connectionManager(lab, purpose)] }],
         },
       ],
       clusters: [cluster(lab, purpose)],
@@ -77,14 +77,25 @@ function overloadManager(): object {
   };
 }
 
-function connectionManager(purpose: Purpose): object {
+/** What its guide for edge proxies sets. */
+const HTTP2_WINDOWS = {
+  initial_stream_window_size: 65_536,
+  initial_connection_window_size: 1_048_576,
+};
+
+function connectionManager(lab: Lab, purpose: Purpose): object {
   const type = 'type.googleapis.com/envoy.extensions.filters';
   return {
     name: 'http',
     typed_config: {
       '@type': `${type}.network.http_connection_manager.v3.HttpConnectionManager`,
       stat_prefix: 'web',
-      codec_type: 'HTTP1',
+      ...(lab.callers === 'h2'
+        ? {
+            codec_type: 'HTTP2',
+            http2_protocol_options: { max_concurrent_streams: 100, ...HTTP2_WINDOWS },
+          }
+        : { codec_type: 'HTTP1' }),
       use_remote_address: true,
       normalize_path: true,
       merge_slashes: true,
@@ -115,13 +126,14 @@ function connectionManager(purpose: Purpose): object {
 const UNBOUNDED = { max_connections: 1e9, max_requests: 1e9, max_pending_requests: 1e9 };
 
 function cluster(lab: Lab, purpose: Purpose): object {
-  const { addresses, port } = lab.upstream;
+  const { addresses, port, version } = lab.upstream;
   return {
     name: 'app',
     type: 'STATIC',
     connect_timeout: '2s',
     per_connection_buffer_limit_bytes: 32_768,
     lb_policy: 'LEAST_REQUEST',
+    ...(version === 'h2' ? { typed_extension_protocol_options: endpointsOfHttp2() } : {}),
     ...(purpose === 'production' ? {} : { circuit_breakers: { thresholds: [UNBOUNDED] } }),
     load_assignment: {
       cluster_name: 'app',
@@ -132,6 +144,16 @@ function cluster(lab: Lab, purpose: Purpose): object {
           })),
         },
       ],
+    },
+  };
+}
+
+function endpointsOfHttp2(): object {
+  const name = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+  return {
+    [name]: {
+      '@type': `type.googleapis.com/${name}`,
+      explicit_http_config: { http2_protocol_options: HTTP2_WINDOWS },
     },
   };
 }

@@ -1,6 +1,7 @@
-/** HAProxy, as its manual recommends a reverse proxy in production. */
+/** HAProxy, as its manual recommends a reverse proxy in production. HTTP/2 is said to it where it is spoken, not left to be found out. */
 
 import type { Lab } from '../lab.ts';
+import type { HttpVersion } from '../probe.ts';
 import { startConfigured } from './config.ts';
 import type { Peer, Size } from './peer.ts';
 
@@ -17,8 +18,10 @@ export const haproxy: Peer = {
 };
 
 function haproxyConfig(lab: Lab, port: number, { threads }: Size): string {
-  const { addresses, port: upstreamPort } = lab.upstream;
-  const servers = addresses.map((address, i) => `  server s${i} ${address}:${upstreamPort} check`);
+  const { addresses, port: upstreamPort, version } = lab.upstream;
+  const servers = addresses.map(
+    (address, i) => `  server s${i} ${address}:${upstreamPort}${proto(version)} check`,
+  );
   return `global
   nbthread ${threads}
   maxconn 8000
@@ -36,10 +39,14 @@ defaults
   timeout http-request 10s
   timeout http-keep-alive 180s
 frontend web
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port}${proto(lab.callers)} backlog 4096
   default_backend app
 backend app
   balance leastconn
 ${servers.join('\n')}
 `;
+}
+
+function proto(version: HttpVersion): string {
+  return version === 'h2' ? ' proto h2' : '';
 }

@@ -24,6 +24,7 @@ export const RATE_LIMIT = {
   [`${PREFIX}/ratelimit-average`]: '1000000',
   [`${PREFIX}/ratelimit-burst`]: '1000000',
 };
+const ENDPOINTS_OF_HTTP2 = { 'maesh.dev/scheme': 'h2c' };
 export const AFFINITY = { 'maesh.dev/affinity-cookie': 'maesh' };
 
 export interface MaeshOptions {
@@ -114,7 +115,8 @@ export function benchService(
     namespace: 'bench',
     name,
     port: SERVICE_PORT,
-    annotations,
+    annotations:
+      lab.upstream.version === 'h2' ? { ...annotations, ...ENDPOINTS_OF_HTTP2 } : annotations,
     endpoints: lab.upstream.addresses,
     targetPort: lab.upstream.port,
   };

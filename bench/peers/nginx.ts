@@ -1,4 +1,7 @@
-/** nginx, keep-alive to the upstream, buffering without temporary files. */
+/**
+ * nginx, keep-alive to the upstream, buffering without temporary files. Its way to endpoints of HTTP/2 is the one that it has
+ * for gRPC: one request at a time on each connection.
+ */
 
 import { join } from 'node:path';
 import { nginxUser } from '../host.ts';
@@ -17,6 +20,26 @@ export const nginx: Peer = {
       args: (path, _, dir) => ['-p', dir, '-e', join(dir, 'error.log'), '-c', path],
     }),
 };
+
+const PROXY_PASS = [
+  '      proxy_pass http://app;',
+  '      proxy_http_version 1.1;',
+  '      proxy_set_header Connection "";',
+  '      proxy_set_header Host $http_host;',
+  '      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
+  '      proxy_set_header X-Forwarded-Proto $scheme;',
+  '      proxy_connect_timeout 2s;',
+  '      proxy_next_upstream_tries 2;',
+  '      proxy_max_temp_file_size 0;',
+];
+
+const GRPC_PASS = [
+  '      grpc_pass grpc://app;',
+  '      grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
+  '      grpc_set_header X-Forwarded-Proto $scheme;',
+  '      grpc_connect_timeout 2s;',
+  '      grpc_next_upstream_tries 2;',
+];
 
 interface Place {
   readonly port: number;
@@ -50,17 +73,9 @@ ${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n'
     keepalive_timeout 60s;
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096 reuseport;
+    listen 127.0.0.1:${port}${lab.callers === 'h2' ? ' http2' : ''} backlog=4096 reuseport;
     location / {
-      proxy_pass http://app;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_connect_timeout 2s;
-      proxy_next_upstream_tries 2;
-      proxy_max_temp_file_size 0;
+${(lab.upstream.version === 'h2' ? GRPC_PASS : PROXY_PASS).join('\n')}
     }
   }
 }

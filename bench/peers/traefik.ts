@@ -28,14 +28,15 @@ export const traefik: Peer = {
 };
 
 function traefikConfig(lab: Lab): object {
-  const { addresses, port } = lab.upstream;
+  const { addresses, port, version } = lab.upstream;
+  const scheme = version === 'h2' ? 'h2c' : 'http';
   return {
     http: {
       routers: { web: { entryPoints: ['web'], rule: 'PathPrefix(`/`)', service: 'app' } },
       services: {
         app: {
           loadBalancer: {
-            servers: addresses.map((address) => ({ url: `http://${address}:${port}` })),
+            servers: addresses.map((address) => ({ url: `${scheme}://${address}:${port}` })),
           },
         },
       },

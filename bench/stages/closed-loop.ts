@@ -1,8 +1,10 @@
-/** CPU per request and requests per second with wrk as fast as it goes: bodies of three sizes, and connection churn. */
+/** CPU per request and requests per second as fast as it goes: bodies of three sizes and connection churn with wrk. */
 
 import type { Sample, StageName } from '../figures.ts';
 import type { Lab } from '../lab.ts';
+import type { LoadTarget } from '../load-connection.ts';
 import type { RunningPeer } from '../peers/peer.ts';
+import { processCpuMs } from '../sampling.ts';
 import { formatNumber } from '../text.ts';
 import { wrk, type ClosedLoopResult } from '../workload.ts';
 import {
@@ -16,18 +18,34 @@ import {
 
 export interface Workload {
   readonly name: StageName;
-  readonly path: '/small' | '/10k' | '/1m';
-  readonly connections: number;
+  readonly path: string;
   /** Extra request header lines. */
   readonly headers: string;
+  /** Drives one target; all figures of the result that it has beyond those of every generator are kept. */
+  generate(lab: Lab, target: LoadTarget, seconds: number): Promise<ClosedLoopResult>;
 }
 
 export const WORKLOADS = {
-  small: { name: 'small', path: '/small', connections: 64, headers: '' },
-  '10k': { name: '10k', path: '/10k', connections: 64, headers: '' },
-  '1m': { name: '1m', path: '/1m', connections: 16, headers: '' },
-  churn: { name: 'churn', path: '/small', connections: 32, headers: 'Connection: close\r\n' },
+  small: ofWrk('small', { path: '/small', connections: 64 }),
+  '10k': ofWrk('10k', { path: '/10k', connections: 64 }),
+  '1m': ofWrk('1m', { path: '/1m', connections: 16 }),
+  churn: ofWrk('churn', { path: '/small', connections: 32, headers: 'Connection: close\r\n' }),
 } as const satisfies Record<string, Workload>;
+
+interface WrkWorkload {
+  readonly path: '/small' | '/10k' | '/1m';
+  readonly connections: number;
+  readonly headers?: string;
+}
+
+function ofWrk(name: StageName, { path, connections, headers = '' }: WrkWorkload): Workload {
+  return {
+    name,
+    path,
+    headers,
+    generate: (lab, target, seconds) => wrk(lab, { target, connections, seconds }),
+  };
+}
 
 export function closedLoop(workload: Workload): MeasureStage {
   return (lab, pace) =>
@@ -59,7 +77,7 @@ interface Drive {
   readonly seconds: number;
 }
 
-/** One run of wrk on one proxy. */
+/** One run of the generator on one proxy. */
 export async function drive(
   lab: Lab,
   { peer, workload, seconds }: Drive,
@@ -72,29 +90,38 @@ interface DriveTogether extends Omit<Drive, 'peer'> {
   readonly peers: readonly Drive['peer'][];
 }
 
-/** A run of wrk on each of several proxies, all at the same time on the one core. */
+/** A run of the generator on each of several proxies, all at the same time on the one core. */
 async function driveTogether(
   lab: Lab,
   { peers, workload, seconds }: DriveTogether,
 ): Promise<Sample['figures'][]> {
-  const { path, connections } = workload;
   const run = ({ host, port, headers }: Drive['peer']): Promise<ClosedLoopResult> => {
-    const target = { host, port, path, headers: `${workload.headers}${headers}` };
-    return wrk(lab, { target, connections, seconds });
+    const target = { host, port, path: workload.path, headers: `${workload.headers}${headers}` };
+    return workload.generate(lab, target, seconds);
   };
   const pids = peers.map((peer) => peer.child.pid);
+  const upstreamMs = (): number =>
+    lab.upstream.pids.reduce((sum, pid) => sum + processCpuMs(pid), 0);
+  const before = upstreamMs();
   const metered = await meteredTogether(lab, pids, () => Promise.all(peers.map(run)));
+  const upstreamMicros = (upstreamMs() - before) * 1_000;
+  const allGood = metered.result.reduce((sum, result) => sum + goodOf(result), 0);
   return metered.result.map((result, i) => {
-    const good = Math.max(result.requests - result.failed, 1);
+    const { requests, seconds: took, failed, ...latency } = result;
+    const good = goodOf({ requests, failed });
     return {
       cpuMicros: ((metered.cpuMs[i] ?? 0) * 1_000) / good,
-      requestsPerSecond: good / result.seconds,
-      p50Micros: result.p50Micros,
-      p99Micros: result.p99Micros,
-      failed: result.failed,
+      requestsPerSecond: good / took,
+      ...latency,
+      failed,
+      upstreamMicros: upstreamMicros / allGood,
       foreignPercent: metered.foreignPercent,
     };
   });
+}
+
+function goodOf({ requests, failed }: Pick<ClosedLoopResult, 'requests' | 'failed'>): number {
+  return Math.max(requests - failed, 1);
 }
 
 function pairsOf<T>(list: readonly T[]): T[][] {
