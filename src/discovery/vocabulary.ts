@@ -183,6 +183,8 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     requestsInFlight: 'first',
     idleConnectionsPerEndpoint: 'first',
     idleConnectionMs: 'first',
+    // The same requests get the same answers, on connections that live as long as before.
+    connectionAgeMs: { unknown: 'ignore', unused: 3_600_000 },
     requestBodyBytes: 'first',
   },
 };

@@ -114,7 +114,10 @@ export interface RateLimitPolicy {
 }
 
 export interface LimitPolicy {
-  /** Connections in use to one endpoint from one node, over all its threads; in HTTP/1.1 each request in flight uses one. */
+  /**
+   * Connections to one endpoint from one node, over all its threads: in HTTP/1.1 those in use, one for each request in flight; in
+   * HTTP/2 those that take requests.
+   */
   readonly connectionsPerEndpoint: number;
   /** Requests in flight to one endpoint from one node, over all its threads and whatever connections they share; 0 is unlimited. */
   readonly requestsPerEndpoint: number;
@@ -124,6 +127,8 @@ export interface LimitPolicy {
   readonly idleConnectionsPerEndpoint: number;
   /** An idle connection is closed after this time. */
   readonly idleConnectionMs: number;
+  /** A connection that requests share takes no more of them after this time; 0 is without end. */
+  readonly connectionAgeMs: number;
   /** Largest request body; 0 is unlimited. */
   readonly requestBodyBytes: number;
 }

@@ -6,6 +6,7 @@ import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
 import type { Rule } from '../../src/proxy/head/rule.ts';
 import { namedCounts } from '../../src/proxy/http/broken-rules.ts';
 import { FLOOD_FRAMES_MAX, FLOOD_RESETS_MAX } from '../../src/proxy/http2/floods.ts';
+import { block, type Pair } from '../support/http2.ts';
 import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
 import { freshAddress, OK, type TestProxy, proxyFor } from '../support/proxy.ts';
 import { eventually, RawEndpoint } from '../support/wire.ts';
@@ -66,6 +67,9 @@ const FLOODS: readonly (readonly [name: string, one: Buffer])[] = [
   ['PING', frame(6, 0, 0, Buffer.alloc(8))],
   ['SETTINGS', frame(4, 0, 0)],
   ['PRIORITY', frame(2, 0, 3, Buffer.alloc(5))],
+  ['PRIORITY_UPDATE', frame(16, 0, 0, Buffer.from('\0\0\0\x03u=1'))],
+  ['PING that answers nothing', frame(6, 1, 0, Buffer.alloc(8))],
+  ['SETTINGS that answer nothing', frame(4, 1, 0)],
   ['WINDOW_UPDATE', frame(8, 0, 0, number32(1))],
   ['unknown frames', frame(99, 0, 0)],
   ['empty DATA', frame(0, 0, 1)],
@@ -80,6 +84,46 @@ for (const [name, one] of FLOODS) {
     await isServed(await another());
   });
 }
+
+test('frames for streams that are over cost as frames that carry nothing', async (t) => {
+  for (const one of [
+    frame(2, 0, 1, Buffer.alloc(5)),
+    frame(3, 0, 1, number32(8)),
+    frame(8, 0, 1, number32(1)),
+    frame(16, 0, 0, Buffer.from('\0\0\0\x01u=1')),
+  ]) {
+    // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+    const { peer } = await setUp(t);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await isServed(peer);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await peer.next(0, 1);
+    peer.write(one);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await isServed(peer, 3);
+    peer.write(Buffer.concat(Array.from({ length: FLOOD_FRAMES_MAX + 30 }, () => one)));
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+  }
+});
+
+test('so do those for a stream that was reset, but for content', async (t) => {
+  for (const one of [frame(0, 0, 1), headers(1, [['x-sum', '1']], END_STREAM)]) {
+    // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+    const { peer } = await setUp(t);
+    peer.write(headers(1, [[':method', 'POST']]));
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    assert.equal(await peer.resetOf(1), PROTOCOL_ERROR);
+    const content = frame(0, 0, 1, Buffer.alloc(100));
+    for (let i = 0; i < 2; i++)
+      peer.write(Buffer.concat(Array.from({ length: FLOOD_FRAMES_MAX }, () => content)));
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await isServed(peer, 3);
+    peer.write(Buffer.concat(Array.from({ length: FLOOD_FRAMES_MAX + 30 }, () => one)));
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+  }
+});
 
 test('a head in more pieces than anybody needs ends the connection', async (t) => {
   const { peer, proxy } = await setUp(t);
@@ -136,7 +180,8 @@ test('more streams than are allowed are refused, and may be asked for again', as
 });
 
 const BROKEN: readonly (readonly [name: string, code: number, frames: readonly Buffer[]])[] = [
-  ['SETTINGS that are no first frame', PROTOCOL_ERROR, [frame(5, 4, 1)]],
+  ['a push', PROTOCOL_ERROR, [frame(5, 4, 1, Buffer.concat([number32(2), block(GET_ROOT)]))]],
+  ['a promise of nothing', PROTOCOL_ERROR, [frame(5, 4, 1)]],
   ['DATA of a stream that was never begun', PROTOCOL_ERROR, [frame(0, 0, 5, Buffer.from('x'))]],
   ['a window beyond 2^31 - 1', FLOW_CONTROL_ERROR, [frame(8, 0, 0, number32(0x7fff_ffff))]],
 ];
@@ -156,6 +201,34 @@ test('a request with the number of one that is over ends the connection', async 
   peer.write(headers(1, GET_ROOT, END_STREAM));
   assert.equal(await peer.failure(), STREAM_CLOSED);
 });
+
+test('a path that is too long gets 414, as in HTTP/1.1; other heads 431', async (t) => {
+  const { peer } = await setUp(t);
+  const long = 'x'.repeat(DEFAULT_PROXY_SETTINGS.headBytesMax);
+  const rest = GET_ROOT.filter(([name]) => name !== ':path');
+  peer.write(...pieces(1, [...rest, [':path', `/${long}`]]));
+  peer.write(...pieces(3, [...rest, [':path', '/'], ['x-long', long]]));
+  peer.write(...pieces(5, [...rest, [':path', `/${long.slice(0, -200)}`], ['x', 'y'.repeat(99)]]));
+  const statuses: (string | undefined)[] = [];
+  for (const id of [1, 3, 5]) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { payload } = await peer.next(1, id);
+    statuses.push(/[45]\d\d/.exec(payload.toString('latin1'))?.[0]);
+  }
+  assert.deepEqual(statuses, ['414', '431', '431']);
+});
+
+/** HEADERS and CONTINUATION. */
+function pieces(stream: number, pairs: readonly Pair[]): Buffer[] {
+  const whole = block(pairs);
+  const frames: Buffer[] = [];
+  for (let at = 0; at < whole.length; at += 16_000) {
+    const isLast = at + 16_000 >= whole.length;
+    const flags = (at === 0 ? END_STREAM : 0) | (isLast ? 0x4 : 0);
+    frames.push(frame(at === 0 ? 1 : 9, flags, stream, whole.subarray(at, at + 16_000)));
+  }
+  return frames;
+}
 
 const MALFORMED: readonly (readonly [
   name: string,

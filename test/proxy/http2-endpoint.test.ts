@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Policies } from '../../src/model/policy.ts';
+import { block } from '../support/http2.ts';
 import { frame, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
 import { freshAddress, GET, post, TestProxy } from '../support/proxy.ts';
 import { eventually, type Wire } from '../support/wire.ts';
@@ -152,4 +153,56 @@ test('who is no caller of HTTP/2 gets no text on a port of HTTP/2', async (t) =>
   const wire = await another();
   wire.write('INVALID CONNECTION PREFACE\r\n\r\n');
   assert.equal(await wire.rest(), '');
+});
+
+const PROMISE = frame(5, 4, 1, Buffer.concat([number32(2), block([[':status', '200']])]));
+const FLOODS: readonly (readonly [name: string, one: Buffer])[] = [
+  ['PING', frame(6, 0, 0, Buffer.alloc(8))],
+  ['PING that answers nothing', frame(6, 1, 0, Buffer.alloc(8))],
+  ['SETTINGS that answer nothing', frame(4, 1, 0)],
+  ['PRIORITY_UPDATE', frame(16, 0, 0, Buffer.from('\0\0\0\x01u=1'))],
+];
+for (const [name, one] of FLOODS) {
+  test(`an endpoint that sends a flood of ${name} is left`, async (t) => {
+    const { caller, next } = await setUp(t);
+    caller.write(GET);
+    const peer = await next();
+    await peer.next(1, 1);
+    peer.write(one);
+    await peer.next(4);
+    peer.write(Buffer.concat(Array.from({ length: 1_100 }, () => one)));
+    assert.equal(await peer.failure(), 11);
+    assert.match(await caller.until('\n'), /^HTTP\/1.1 502 /);
+  });
+}
+
+test('so is one that sends heads for requests that are over', async (t) => {
+  const { caller, another, next } = await setUp(t);
+  caller.write(GET);
+  const peer = await next();
+  await peer.next(1, 1);
+  caller.socket.destroy();
+  await peer.next(3, 1);
+  const other = await another();
+  other.write(GET);
+  await peer.next(1, 3);
+  // A response that was on its way is no fault.
+  peer.write(headers(1, OK_HEAD), frame(0, 0, 1, Buffer.alloc(10)), frame(0, END_STREAM, 1));
+  answer(peer, 3, 'ok');
+  await other.until('ok');
+  const head = headers(1, OK_HEAD);
+  peer.write(Buffer.concat(Array.from({ length: 1_100 }, () => head)));
+  assert.equal(await peer.failure(), 11);
+});
+
+test('an endpoint is told that it may not push; one that does is left', async (t) => {
+  const { caller, next } = await setUp(t);
+  caller.write(GET);
+  const peer = await next();
+  const { payload } = await peer.next(4);
+  assert.deepEqual([...payload.subarray(0, 6)], [0, 2, 0, 0, 0, 0]);
+  await peer.next(1, 1);
+  peer.write(PROMISE);
+  assert.equal(await peer.failure(), 1);
+  assert.match(await caller.until('\n'), /^HTTP\/1.1 502 /);
 });

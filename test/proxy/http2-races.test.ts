@@ -6,7 +6,7 @@ import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 import type { Pair } from '../support/http2.ts';
-import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
+import { frame, GET_ROOT, headers, Http2Peer, number32, setting } from '../support/http2-peer.ts';
 import { freshAddress, GET, post, TestProxy } from '../support/proxy.ts';
 import { heldFor } from '../support/slow-reader.ts';
 import { eventually, type Wire } from '../support/wire.ts';
@@ -30,10 +30,6 @@ interface Setting {
   readonly call2: (settings?: Buffer) => Promise<Http2Peer>;
   /** The next connection to the endpoint. */
   readonly next: () => Promise<Http2Peer>;
-}
-
-function setting(id: number, value: number): Buffer {
-  return Buffer.concat([Buffer.from([0, id]), number32(value)]);
 }
 
 async function setUp(

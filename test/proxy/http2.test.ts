@@ -180,6 +180,23 @@ test('a body without length is chunked, with its trailers; so is the response', 
   assert.equal(trailers['x-t'], '7');
 });
 
+for (const version of [1, 2] as const) {
+  test(`Priority passes in both directions, to HTTP/${version}`, async (t) => {
+    const proxy = new TestProxy(t);
+    const handler: Handler = (request, response) => {
+      response.setHeader('x-priority', request.headers['priority'] ?? '');
+      response.setHeader('priority', 'u=0');
+      response.end();
+    };
+    const endpoints = [await endpoint(t, version, handler)];
+    const service = proxy.service({ endpoints, http2: version === 2 });
+    await proxy.apply([service]);
+    const client = connect(t, service);
+    const { headers } = await call(client, { ':path': '/', priority: 'u=1, i' });
+    assert.deepEqual([headers['x-priority'], headers['priority']], ['u=1, i', 'u=0']);
+  });
+}
+
 test('interim responses come before the final one, and Expect waits for 100', async (t) => {
   const { client, next } = await viaHttp1(t);
   const stream = client.request({ ':path': '/', ':method': 'POST', expect: '100-continue' });

@@ -41,6 +41,11 @@ export function number32(value: number): Buffer {
   return bytes;
 }
 
+/** One setting, as SETTINGS have it. */
+export function setting(id: number, value: number): Buffer {
+  return Buffer.concat([Buffer.from([0, id]), number32(value)]);
+}
+
 /** HEADERS with END_HEADERS; `flags` beside it. */
 export function headers(stream: number, pairs: readonly Pair[], flags = 0): Buffer {
   return frame(1, 0x4 | flags, stream, block(pairs));
@@ -70,6 +75,7 @@ export class Http2Peer {
   ): Promise<Http2Peer> {
     const socket = net.connect(to.port, to.address);
     await once(socket, 'connect');
+    socket.setNoDelay(true);
     atEnd(t, () => void socket.destroy());
     const peer = new Http2Peer(socket);
     peer.write(PREFACE, frame(4, 0, 0, settings));

@@ -322,7 +322,7 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
   row('limit-connections-per-endpoint', 'limits', 'connectionsPerEndpoint', {
     type: wholeNumber(1, 1_000_000),
     default: limits.connectionsPerEndpoint,
-    text: 'Maximum number of connections in use from one node to one endpoint. In HTTP/1.1 each request in flight uses one.',
+    text: 'Maximum number of connections from one node to one endpoint. In HTTP/1.1 those in use count, one for each in-flight request. In HTTP/2 those that take requests count, and each proxy thread may have at least one.',
     example: '100',
   }),
   row('limit-requests-per-endpoint', 'limits', 'requestsPerEndpoint', {
@@ -348,6 +348,12 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
     default: limits.idleConnectionMs,
     text: 'How long to keep an idle connection to an endpoint.',
     example: '20s',
+  }),
+  row('connection-age', 'limits', 'connectionAgeMs', {
+    type: duration(0, DAY),
+    default: limits.connectionAgeMs,
+    text: 'How long a connection of HTTP/2 to an endpoint takes requests, or up to a tenth less. It closes after its last response. 0 means no limit.',
+    example: '10m',
   }),
   row('limit-request-body', 'limits', 'requestBodyBytes', {
     type: size(0, 1_099_511_627_776),

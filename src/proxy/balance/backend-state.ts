@@ -87,6 +87,7 @@ export class BackendState {
       const stays = known?.cells.slot === own.slot && known.http2 === http2;
       const state = stays ? known : new EndpointState(id, endpoint, own, http2);
       state.endpoint = endpoint;
+      state.limits = policies.limits;
       if (!byId.has(id)) byId.set(id, state);
     });
     for (const state of this.#byId.values()) {

@@ -3,12 +3,19 @@
 import { hash32 } from '../../base/hash.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import type { Cells } from '../ledger/cells.ts';
-import type { AffinityPolicy } from '../../model/policy.ts';
+import { DEFAULT_POLICIES } from '../../model/defaults.ts';
+import type { AffinityPolicy, LimitPolicy } from '../../model/policy.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
 
 /** What the pool keeps here; the balancer never looks inside. */
 export interface IdleConnection {
   close(): void;
+}
+
+/** Connections to it that requests share, as one thread has them: HTTP/2. */
+export interface SharedConnections {
+  /** Whether a request may go on one of them, or on another one, where the node has `connections` of `max`. */
+  mayTake(connections: number, max: number): boolean;
 }
 
 export class EndpointState {
@@ -33,6 +40,10 @@ export class EndpointState {
   peers: readonly Cells[] = [];
   /** Connections without a request, the most recently used last; below them those that must be silent for a while. */
   readonly idle: IdleConnection[] = [];
+  /** Kept by the pool, like `idle`; null while there are none. */
+  shared: SharedConnections | null = null;
+  /** Of the Service that it belongs to. */
+  limits: LimitPolicy = DEFAULT_POLICIES.limits;
   /** True once the endpoint left the backend: finish what runs, keep nothing idle. */
   gone = false;
   #affinityPolicy: AffinityPolicy | null = null;
@@ -71,6 +82,15 @@ export class EndpointState {
   /** Requests in flight on all threads of the node. */
   get inFlight(): number {
     return this.cells.words[this.cells.w + ENDPOINT_WORD.inFlight] ?? 0;
+  }
+
+  /** Whether another request finds a connection that it may share, or may open one. Where they are not shared, other limits tell. */
+  get hasConnection(): boolean {
+    if (!this.http2) return true;
+    const { words, w } = this.cells;
+    const connections = words[w + ENDPOINT_WORD.connections] as number;
+    const { connectionsPerEndpoint: max } = this.limits;
+    return connections < max || this.shared === null || this.shared.mayTake(connections, max);
   }
 
   begin(): void {

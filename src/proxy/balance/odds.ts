@@ -130,7 +130,7 @@ function refusal(input: OddsInput, endpoint: EndpointState, at: number, choice: 
     if (healthOf(endpoint.cells) === PROBING) return 'ejected, a probe is under way';
     if (healthOf(endpoint.cells) === EJECTED) return 'ejected';
   }
-  if (endpoint.inFlight >= rotation.gate.limit) return 'at its limit of connections or requests';
+  if (!rotation.hasRoom(endpoint)) return 'at its limit of connections or requests';
   if (endpoint === input.request.avoid) return 'it failed this request last';
   if (choice.reason === 'session affinity') return 'the session belongs to another endpoint';
   if (at > choice.tier) return 'nearer endpoints have room';

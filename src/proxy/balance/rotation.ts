@@ -130,7 +130,7 @@ export class Rotation {
   claimDue(avoid: EndpointState | null, nowMs: number): EndpointState | null {
     if (nowMs < this.#probeDueMs) return null;
     for (const endpoint of this.members) {
-      if (endpoint !== avoid && endpoint.inFlight < this.gate.limit) {
+      if (endpoint !== avoid && this.hasRoom(endpoint)) {
         if (claimProbe(endpoint.cells, nowMs)) return endpoint;
       }
     }
@@ -142,7 +142,7 @@ export class Rotation {
   dueProbe(avoid: EndpointState | null, nowMs: number): EndpointState | null {
     const isDue = (endpoint: EndpointState): boolean =>
       endpoint !== avoid &&
-      endpoint.inFlight < this.gate.limit &&
+      this.hasRoom(endpoint) &&
       isProbeDue(endpoint.cells, nowMs);
     return this.members.find(isDue) ?? null;
   }
@@ -152,12 +152,19 @@ export class Rotation {
     return this.gate.panic || words[w + ENDPOINT_WORD.health] === IN_ROTATION;
   }
 
+  /** It is below its limits of requests and of connections. */
+  hasRoom(endpoint: EndpointState): boolean {
+    const { words, w } = endpoint.cells;
+    const inFlight = words[w + ENDPOINT_WORD.inFlight] as number;
+    return inFlight < this.gate.limit && endpoint.hasConnection;
+  }
+
   /** May take a request now. */
   isUsable(endpoint: EndpointState, avoid: EndpointState | null): boolean {
     const { words, w } = endpoint.cells;
     return (
       endpoint !== avoid &&
-      (words[w + ENDPOINT_WORD.inFlight] ?? 0) < this.gate.limit &&
+      this.hasRoom(endpoint) &&
       (this.gate.panic || words[w + ENDPOINT_WORD.health] === IN_ROTATION)
     );
   }

@@ -281,7 +281,11 @@ export class Exchange implements EndpointUser, Expiring {
     const stream = this.#stream;
     if (stream === null) return;
     const isBody = this.#phase === BODY;
-    const mayResend = !isBody && stream.connected && this.record.mayResend(stream, this.method);
+    const mayResend =
+      !isBody &&
+      stream.connected &&
+      stream.endpoint.hasConnection &&
+      this.record.mayResend(stream, this.method);
     if (mayResend) return this.#resend(stream.endpoint);
     const reason = countLoss(stream, error, isBody);
     if (isBody) this.#fail(reason);

@@ -35,6 +35,8 @@ export interface RequestSession extends SendHost, StreamHost {
   cancel(stream: Stream, code: number): void;
   /** The response is whole, or its rest waits. */
   answered(stream: Http2CallerStream): void;
+  /** Content came that nobody wants: its response is whole, and has left. */
+  onRest(stream: Http2CallerStream): void;
   /** Takes a stream back that is over on all sides. */
   give(stream: Http2CallerStream): void;
   /** Something threw that belongs to this request. */
@@ -52,8 +54,10 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #isGrpc = false;
   /** The request has content. */
   #hasBody = false;
-  /** When its response was complete; Infinity before. The rest of it may wait for the caller. */
-  answeredAtMs = Infinity;
+  /** What was left of the response at the last look. */
+  #left = 0;
+  /** The response is complete: by then the caller must have taken some of it, or ended its request. Infinity before. */
+  untilMs = Infinity;
   /** The session has let go of it. */
   #isForgotten = false;
 
@@ -120,7 +124,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
     this.#isGrpc = head.grpc;
     this.#hasBody = !endStream;
     this.#isForgotten = false;
-    this.answeredAtMs = Infinity;
+    this.untilMs = Infinity;
     if (endStream) this.endsAtOnce();
     else this.announced = head.contentLength;
   }
@@ -131,6 +135,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
 
   override onRead(): void {
     if (this.exchange.active) this.exchange.flush();
+    else if (this.sated && this.endSent) this.#session.onRest(this);
   }
 
   override onWhole(trailers: Buffer | null): void {
@@ -258,8 +263,16 @@ export class Http2CallerStream extends Stream implements CallerStream {
   /** An answer that came before the whole request: RFC 9113 §8.1. */
   onExchangeDone(): void {
     if (this.#isForgotten) return this.#giveUp();
-    this.answeredAtMs = this.#context.wheel.nowMs;
+    this.sate();
     this.#session.answered(this);
+  }
+
+  /** Whether the caller has taken something of the response since the last look. What it has no window for can only wait here. */
+  hasTaken(): boolean {
+    const unsent = this.sendWindow > 0 ? this.#session.socket.unsentBytes() : 0;
+    const before = this.#left;
+    this.#left = this.queuedBytes + unsent;
+    return this.#left !== before;
   }
 
   abort(): void {

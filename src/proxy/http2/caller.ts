@@ -43,6 +43,11 @@ export const CALLER_STREAMS_MAX = 128;
 const LINGER_MS = 1_000;
 /** Between the announcement that the connection ends and its end: requests that were on their way still come. */
 const GOAWAY_MS = 1_000;
+/**
+ * A caller whose response was whole before its request is told to stop this much later, if it has not ended the request by then:
+ * one that reads both in one go takes the response for broken (curl 7.88).
+ */
+const REST_MS = 1_000;
 const SETTINGS_BYTES = 64;
 const NONE: readonly Http2CallerStream[] = [];
 
@@ -155,13 +160,14 @@ export class CallerSession extends Session implements Caller, RequestSession {
     if (this.#hasSaidLast) return this.onEmptyFrame();
     if (id > this.lastStream + 2) this.#hasGaps = true;
     this.lastStream = id;
+    if (this.streams.size >= CALLER_STREAMS_MAX) this.#endRests();
     if (this.streams.size >= CALLER_STREAMS_MAX) return this.resetStream(id, REFUSED_STREAM);
     this.#onRequest(id, endStream, list);
   }
 
   /** A request with the number of a stream that is over, or was left out. */
   #onOldId(id: number): void {
-    if (this.wasReset(id)) return;
+    if (this.wasReset(id)) return this.onEmptyFrame();
     this.fail(this.#hasGaps ? PROTOCOL_ERROR : STREAM_CLOSED);
   }
 
@@ -208,6 +214,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   protected override onPingAck(): void {
     // We ask callers nothing.
+    this.onEmptyFrame();
   }
 
   protected override onBrokenRule(rule: Rule): void {
@@ -239,8 +246,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
       return this.fail(ENHANCE_YOUR_CALM, 'flood_head');
     if (nowMs >= this.#goawayAtMs) this.#sayLast();
     if (this.streams.size === 0 && nowMs >= this.#idleSinceMs + callerIdleMs) this.drain();
-    for (const stream of this.#answered())
-      if (nowMs >= stream.answeredAtMs + callerIdleMs) this.cancel(stream, CANCEL);
+    for (const stream of this.#answered()) if (nowMs >= stream.untilMs) this.#onLate(stream);
     this.#arm();
   }
 
@@ -249,8 +255,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
     if (this.#lingering || this.#gone) return;
     const { headTimeoutMs, callerIdleMs } = this.context.settings;
     let idle = this.streams.size === 0 ? this.#idleSinceMs + callerIdleMs : Infinity;
-    for (const { answeredAtMs } of this.#answered())
-      idle = Math.min(idle, answeredAtMs + callerIdleMs);
+    for (const { untilMs } of this.#answered()) idle = Math.min(idle, untilMs);
     this.deadlineMs = Math.min(this.partialSinceMs + headTimeoutMs, idle, this.#goawayAtMs);
     this.context.wheel.arm(this);
   }
@@ -259,7 +264,19 @@ export class CallerSession extends Session implements Caller, RequestSession {
   #answered(): readonly Http2CallerStream[] {
     if (this.streams.size === 0) return NONE;
     const streams = this.streams.all() as Http2CallerStream[];
-    return streams.filter((stream) => stream.answeredAtMs < Infinity);
+    return streams.filter((stream) => stream.untilMs < Infinity);
+  }
+
+  /** A caller may take as long as it likes for the rest of a response, as long as it takes some. */
+  #onLate(stream: Http2CallerStream): void {
+    if (stream.endSent) return this.cancel(stream, NO_ERROR);
+    if (!stream.hasTaken()) return this.cancel(stream, CANCEL);
+    stream.untilMs = this.context.wheel.nowMs + this.context.settings.callerIdleMs;
+  }
+
+  /** Streams whose callers need not end them any more make room for others. */
+  #endRests(): void {
+    for (const stream of this.#answered()) if (stream.endSent) this.cancel(stream, NO_ERROR);
   }
 
   /** Announces the end; requests that are on their way are still taken. */
@@ -338,13 +355,32 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   /** The response is whole, or its rest waits. What is still to come of the request is not wanted: RFC 9113 §8.1. */
   answered(stream: Http2CallerStream): void {
-    if (!stream.endSent) this.#arm();
-    else this.cancel(stream, NO_ERROR);
+    if (stream.endSent) return this.#onWholeSent(stream);
+    stream.hasTaken();
+    this.#waitFor(stream, this.context.settings.callerIdleMs);
   }
 
   override onEndSent(stream: Http2CallerStream): void {
-    if (stream.answeredAtMs < Infinity) this.cancel(stream, NO_ERROR);
+    if (stream.sated) this.#onWholeSent(stream);
     else super.onEndSent(stream);
+  }
+
+  #onWholeSent(stream: Http2CallerStream): void {
+    // Without anything to say when the request is whole, too.
+    if (stream.remoteEnded) return this.cancel(stream, NO_ERROR);
+    this.#waitFor(stream, REST_MS);
+    this.onRest(stream);
+  }
+
+  /** One that goes on for long is told at once. */
+  onRest(stream: Http2CallerStream): void {
+    if (stream.owed >= stream.windowBytes >> 1) this.cancel(stream, NO_ERROR);
+  }
+
+  #waitFor(stream: Http2CallerStream, ms: number): void {
+    stream.untilMs = this.context.wheel.nowMs + ms;
+    this.deadlineMs = Math.min(this.deadlineMs, stream.untilMs);
+    this.context.wheel.arm(this);
   }
 
   /** A caller that resets a request wants no response. */

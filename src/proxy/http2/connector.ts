@@ -1,14 +1,14 @@
 /** Which connection a try takes: HTTP/2 shares few of them. */
 
-import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { EndpointState, SharedConnections } from '../balance/endpoint-state.ts';
 import type { Connector, EndpointUser } from '../http/stream.ts';
+import { ENDPOINT_WORD } from '../ledger/layout.ts';
 import { type EndpointParts, EndpointSession } from './endpoint.ts';
 import { type Http2EndpointStream, TryPool } from './endpoint-stream.ts';
 import type { Http2Shared } from './shared.ts';
 
 export class Http2Connector implements Connector {
   readonly #parts: EndpointParts;
-  readonly #sessions = new Map<EndpointState, EndpointSession[]>();
 
   constructor(shared: Http2Shared) {
     this.#parts = { shared, tries: new TryPool(shared) };
@@ -16,28 +16,69 @@ export class Http2Connector implements Connector {
 
   /** On the connection with the fewest requests. */
   acquire(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
-    let best: EndpointSession | null = null;
-    for (const session of this.#sessions.get(endpoint) ?? [])
-      if (session.hasRoom && (best === null || session.streams.size < best.streams.size))
-        best = session;
-    return best === null ? this.dial(endpoint, user) : best.start(user);
+    const session = sessionsOf(endpoint)?.emptiest();
+    return session === undefined ? this.#open(endpoint, user) : session.start(user);
   }
 
-  /** On a connection that did not exist before, or that nobody has heard anything of yet. */
+  /** On a connection that did not exist before, or that nobody has heard anything of yet; on any other one when there may be no more. */
   dial(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
-    for (const session of this.#sessions.get(endpoint) ?? [])
-      if (!session.connected && session.hasRoom) return session.start(user);
-    const session = new EndpointSession(endpoint, this.#parts, (gone) => this.#remove(gone));
-    const sessions = this.#sessions.get(endpoint);
-    if (sessions === undefined) this.#sessions.set(endpoint, [session]);
-    else sessions.push(session);
+    const sessions = sessionsOf(endpoint);
+    const fresh = sessions?.all.find((session) => !session.connected && session.hasRoom);
+    if (fresh !== undefined) return fresh.start(user);
+    return sessions === null || sessions.mayOpen()
+      ? this.#open(endpoint, user)
+      : this.acquire(endpoint, user);
+  }
+
+  #open(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
+    const sessions = sessionsOf(endpoint) ?? new Sessions(endpoint);
+    endpoint.shared = sessions;
+    const session = new EndpointSession(endpoint, this.#parts, (gone) => sessions.remove(gone));
+    sessions.all.push(session);
     return session.start(user);
   }
+}
 
-  #remove(session: EndpointSession): void {
-    const sessions = this.#sessions.get(session.endpoint) ?? [];
-    const index = sessions.indexOf(session);
-    if (index >= 0) sessions.splice(index, 1);
-    if (sessions.length === 0) this.#sessions.delete(session.endpoint);
+function sessionsOf(endpoint: EndpointState): Sessions | null {
+  return endpoint.shared as Sessions | null;
+}
+
+/** All connections of this thread to one endpoint. */
+class Sessions implements SharedConnections {
+  readonly all: EndpointSession[] = [];
+  readonly #endpoint: EndpointState;
+
+  constructor(endpoint: EndpointState) {
+    this.#endpoint = endpoint;
+  }
+
+  emptiest(): EndpointSession | undefined {
+    let best: EndpointSession | undefined;
+    for (const session of this.all)
+      if (session.hasRoom && (best === undefined || session.streams.size < best.streams.size))
+        best = session;
+    return best;
+  }
+
+  mayTake(connections: number, max: number): boolean {
+    return this.emptiest() !== undefined || this.#mayOpen(connections, max);
+  }
+
+  mayOpen(): boolean {
+    const { cells, limits } = this.#endpoint;
+    const connections = cells.words[cells.w + ENDPOINT_WORD.connections] as number;
+    return this.#mayOpen(connections, limits.connectionsPerEndpoint);
+  }
+
+  /** Those that take no more requests leave room for others. Each thread may have one, so that none is left without. */
+  #mayOpen(connections: number, max: number): boolean {
+    const taking = this.all.filter((session) => session.isTaking).length;
+    return taking === 0 || connections - (this.all.length - taking) < max;
+  }
+
+  remove(session: EndpointSession): void {
+    const index = this.all.indexOf(session);
+    if (index >= 0) this.all.splice(index, 1);
+    if (this.all.length === 0) this.#endpoint.shared = null;
   }
 }

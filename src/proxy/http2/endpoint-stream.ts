@@ -1,7 +1,6 @@
 /** One try of a request on a stream to its endpoint. */
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { LimitPolicy } from '../../model/policy.ts';
 import { BAD, FRAMING_NONE, type Head, METHOD_OTHER } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import type { HeadEdit } from '../head/filter.ts';
@@ -37,8 +36,6 @@ export interface TrySession extends SendHost, StreamHost {
   readonly out: SendSide;
   /** By which the endpoint has ended the session; '' as long as it has not. */
   readonly brokenRule: Rule | '';
-  /** How long it may stand without a request. */
-  idleMs: number;
   cancel(stream: Stream, code: number): void;
 }
 
@@ -206,12 +203,9 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     // It is nobody's but the exchange's.
   }
 
-  release(limits: LimitPolicy): void {
-    this.#user = null;
-    this.#session.idleMs = limits.idleConnectionMs;
-    // What is still to come of the request is of no use to anybody.
-    this.#session.cancel(this, CANCEL);
-    this.#detach();
+  /** What is still to come of the request is of no use to anybody. */
+  release(): void {
+    this.close();
   }
 
   close(): void {

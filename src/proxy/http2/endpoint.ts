@@ -1,5 +1,7 @@
 /** One HTTP/2 connection to an endpoint, shared by the requests of all callers of this thread: each stream is a try. RFC 9113. */
 
+import type { Random } from '../../base/random.ts';
+import type { LimitPolicy } from '../../model/policy.ts';
 import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts';
 import type { EndpointUser } from '../http/stream.ts';
 import type { DialOwner, SocketError } from '../net/socket.ts';
@@ -31,6 +33,8 @@ const PING_ANSWER_MS = 5_000;
 const CLOSE_MS = 5_000;
 /** Resets on one connection before other requests go to a new one: servers that look for rapid reset take some more. */
 const RESETS_MAX = 250;
+/** The part of its age that a connection may end earlier. */
+const AGE_SPREAD = 0.1;
 const SETTINGS_BYTES = 64;
 
 /** What all connections to endpoints share on a thread. */
@@ -47,6 +51,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   #nextStream = 1;
   #pingedAtMs = Infinity;
   #idleSinceMs: number;
+  /** From when on it takes no more requests. */
+  readonly #oldAtMs: number;
   #ownDial = 0;
   /** Streams that we reset, most of them because their callers did. */
   #resets = 0;
@@ -64,6 +70,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.endpoint = endpoint;
     this.#onGone = onGone;
     this.#idleSinceMs = context.wheel.nowMs;
+    this.#oldAtMs = this.#idleSinceMs + lifeMs(endpoint.limits, context.random);
     this.peer.maxStreams = STREAMS_AT_FIRST;
     context.room.endpointConnections++;
     endpoint.openConnection();
@@ -89,10 +96,14 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.in.open();
   }
 
+  /** It begins more streams, now or when there is room. */
+  get isTaking(): boolean {
+    return !this.leaving && !this.deaf && this.#nextStream <= NUMBER_MAX - 2;
+  }
+
   /** Whether another request may begin on it. */
   get hasRoom(): boolean {
-    if (this.leaving || this.deaf || this.#nextStream > NUMBER_MAX - 2) return false;
-    return this.streams.size < Math.min(this.peer.maxStreams, STREAMS_MAX);
+    return this.isTaking && this.streams.size < Math.min(this.peer.maxStreams, STREAMS_MAX);
   }
 
   /** Begins a stream; its number is that of its head, which `sendHead` writes next. */
@@ -131,7 +142,10 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
 
   protected override onFields(id: number, endStream: boolean, list: FieldList): void {
     const stream = this.streams.get(id) as Http2EndpointStream | undefined;
-    if (stream === undefined) return this.onStray(id);
+    if (stream === undefined) {
+      this.onEmptyFrame();
+      return this.onStray(id);
+    }
     stream.onFields(endStream, list);
   }
 
@@ -171,6 +185,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   }
 
   protected override onPingAck(): void {
+    if (this.#pingedAtMs === Infinity) return this.onEmptyFrame();
     this.#pingedAtMs = Infinity;
     this.#arm();
   }
@@ -188,9 +203,11 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#idleSinceMs = this.context.wheel.nowMs;
     if (this.deaf) return;
     if (!this.connected) return this.socket.destroy();
-    if (this.leaving || this.endpoint.gone || this.context.draining) return this.linger();
+    const { idle, gone, limits } = this.endpoint;
+    const isFull = idle.length >= limits.idleConnectionsPerEndpoint;
+    if (!this.isTaking || isFull || gone || this.context.draining) return this.linger();
     // Whoever takes the endpoint away closes those that stand there.
-    this.endpoint.idle.push(this);
+    idle.push(this);
     this.#arm();
   }
 
@@ -204,8 +221,9 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
 
   override onDeadline(nowMs: number): void {
     if (this.deaf) return this.socket.destroy();
+    if (nowMs >= this.#oldAtMs) this.leaving = true;
     if (this.streams.size === 0) {
-      if (nowMs >= this.#idleSinceMs + this.idleMs) return this.linger();
+      if (this.leaving || nowMs >= this.#idleUntilMs) return this.linger();
       return this.#arm();
     }
     if (nowMs >= this.#pingedAtMs + PING_ANSWER_MS) return this.socket.destroy();
@@ -214,14 +232,19 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#arm();
   }
 
-  /** How long it may stand without a request. */
-  idleMs = 60_000;
+  /** So long it may stand without a request. */
+  get #idleUntilMs(): number {
+    return this.#idleSinceMs + this.endpoint.limits.idleConnectionMs;
+  }
 
   #arm(): void {
     if (this.deaf) return;
-    if (this.streams.size === 0) this.deadlineMs = this.#idleSinceMs + this.idleMs;
-    else if (this.#pingedAtMs === Infinity) this.deadlineMs = this.lastReadMs + PING_AFTER_MS;
-    else this.deadlineMs = this.#pingedAtMs + PING_ANSWER_MS;
+    const oldAtMs = this.leaving ? Infinity : this.#oldAtMs;
+    let due = 0;
+    if (this.streams.size === 0) due = this.#idleUntilMs;
+    else if (this.#pingedAtMs === Infinity) due = this.lastReadMs + PING_AFTER_MS;
+    else due = this.#pingedAtMs + PING_ANSWER_MS;
+    this.deadlineMs = Math.min(due, oldAtMs);
     this.context.wheel.arm(this);
   }
 
@@ -263,6 +286,12 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.deaf = true;
     this.socket.destroy();
   }
+}
+
+/** How long a connection takes requests: not all that were opened together end together. */
+function lifeMs({ connectionAgeMs }: LimitPolicy, random: Random): number {
+  if (connectionAgeMs === 0) return Infinity;
+  return connectionAgeMs * (1 - AGE_SPREAD * random.next());
 }
 
 const ASK = Buffer.from('maesh?\0\0');

@@ -11,7 +11,9 @@ import type { StreamTable } from './stream-table.ts';
 import {
   CONNECTION_WINDOW_BYTES,
   CONNECTION_WINDOW_DEFAULT,
+  GROWN_BYTES_MAX,
   STREAM_WINDOW_BYTES,
+  STREAM_WINDOW_BYTES_MAX,
 } from './windows.ts';
 
 const WINDOW_UPDATE_BYTES = FRAME_HEADER_BYTES + 4;
@@ -38,6 +40,8 @@ export class ReceiveSide {
   /** What the peer may still send on the connection. */
   #window = CONNECTION_WINDOW_BYTES;
   #owed = 0;
+  /** By so much the windows of all streams together are larger than they began. */
+  #grown = 0;
   /** Streams that got something in the present read. */
   #touched: Stream[] = [];
   #spare: Stream[] = [];
@@ -78,7 +82,10 @@ export class ReceiveSide {
     // At once: what waits is bounded by the windows of the streams.
     if (this.#owed >= CONNECTION_WINDOW_BYTES >> 1) this.#giveAll();
     const stream = host.streams.get(frame.stream);
+    const isBlank = frame.end === frame.start;
     if (stream === undefined || stream.remoteEnded) {
+      // One with content is paid for by its bytes.
+      if (isBlank) host.onEmptyFrame();
       host.onStray(frame.stream);
       return false;
     }
@@ -87,8 +94,7 @@ export class ReceiveSide {
       host.resetStream(frame.stream, FLOW_CONTROL_ERROR);
       return false;
     }
-    const isEmpty = frame.end === frame.start && (frame.flags & FLAG_END_STREAM) === 0;
-    if (isEmpty) host.onEmptyFrame();
+    if (isBlank && (frame.flags & FLAG_END_STREAM) === 0) host.onEmptyFrame();
     else host.floods.useful(1);
     stream.owed += frame.length;
     this.#current = stream;
@@ -136,7 +142,7 @@ export class ReceiveSide {
     for (const stream of touched) {
       if (!this.#isOurs(stream)) continue;
       stream.onRead();
-      this.#giveCredit(stream);
+      if (this.#isOurs(stream)) this.#giveCredit(stream);
     }
     touched.length = 0;
   }
@@ -162,12 +168,43 @@ export class ReceiveSide {
 
   /** Lets the peer send more of a stream, once half of its window was handed on. */
   #giveCredit(stream: Stream): void {
-    if (stream.owed < STREAM_WINDOW_BYTES >> 1 || stream.remoteEnded || stream.paused) return;
-    const bytes = stream.owed - stream.heldBytes;
-    if (bytes <= 0) return;
-    stream.owed -= bytes;
+    const { owed, windowBytes, remoteEnded, paused, sated } = stream;
+    if (owed < windowBytes >> 1 || remoteEnded || paused || sated) return;
+    const handedOn = owed - stream.heldBytes;
+    if (handedOn <= 0) return;
+    stream.owed -= handedOn;
+    const bytes = handedOn + this.#resize(stream, handedOn);
+    if (bytes === 0) return;
     stream.receiveWindow += bytes;
     this.#writeWindow(stream.id, bytes);
+  }
+
+  /**
+   * A window of which all was handed on without a wait was worth having: the stream gets another one like it. One whose receiver
+   * has made it wait gives half of what it got. Returns by how much the window changes, never below `-handedOn`.
+   */
+  #resize(stream: Stream, handedOn: number): number {
+    const { windowBytes } = stream;
+    let more = 0;
+    if (stream.hasWaited) {
+      stream.hasWaited = false;
+      stream.fluentBytes = 0;
+      more = -Math.min(windowBytes >> 1, windowBytes - STREAM_WINDOW_BYTES, handedOn);
+    } else {
+      stream.fluentBytes += handedOn;
+      if (stream.fluentBytes < windowBytes || windowBytes >= STREAM_WINDOW_BYTES_MAX) return 0;
+      if (this.#grown + windowBytes > GROWN_BYTES_MAX) return 0;
+      stream.fluentBytes = 0;
+      more = windowBytes;
+    }
+    stream.windowBytes += more;
+    this.#grown += more;
+    return more;
+  }
+
+  /** The stream is over. */
+  forget({ windowBytes }: Stream): void {
+    this.#grown -= windowBytes - STREAM_WINDOW_BYTES;
   }
 
   #giveAll(): void {

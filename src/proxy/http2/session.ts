@@ -85,6 +85,8 @@ export abstract class Session
   #socket: Socket | null = null;
   /** The first frame of the peer must be SETTINGS. */
   #hasSettings = false;
+  /** It has acknowledged ours, which are sent once. */
+  #hasAcknowledged = false;
   readonly #resets = new Set<number>();
   #hasTurn = false;
   /** Between two frames of the present read, nothing was owed. */
@@ -103,6 +105,7 @@ export abstract class Session
   protected abstract onFields(id: number, endStream: boolean, list: FieldList): void;
   /** The peer begins no more streams than up to `last`, or answers none above it. */
   protected abstract onGoaway(last: number, code: number): void;
+  /** What was asked is answered, or what was never asked. */
   protected abstract onPingAck(): void;
   /** The peer broke a rule: the session ends. */
   protected abstract onBrokenRule(rule: Rule): void;
@@ -289,7 +292,11 @@ export abstract class Session
   }
 
   #onSettings(data: Buffer, frame: Frame): void {
-    if ((frame.flags & FLAG_ACK) !== 0) return;
+    if ((frame.flags & FLAG_ACK) !== 0) {
+      if (this.#hasAcknowledged) this.onEmptyFrame();
+      this.#hasAcknowledged = true;
+      return;
+    }
     const isFirst = !this.#hasSettings;
     this.#hasSettings = true;
     const { peer } = this;
@@ -332,7 +339,8 @@ export abstract class Session
     if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR);
     const stream = this.streams.get(id);
     if (stream === undefined) return this.onEmptyFrame();
-    const isTooMany = this.floods.reset(this.context.wheel.nowMs);
+    // What was answered in full cost no more than any other.
+    const isTooMany = !stream.sated && this.floods.reset(this.context.wheel.nowMs);
     if (this.outlives(stream)) return;
     this.forget(stream);
     stream.onReset(code, null);
@@ -416,6 +424,7 @@ export abstract class Session
   protected forget(stream: Stream): void {
     if (!this.streams.delete(stream)) return;
     this.out.forget(stream);
+    this.in.forget(stream);
     stream.drop();
     stream.onForgotten();
     this.onForgotten();

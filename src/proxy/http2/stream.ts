@@ -18,6 +18,14 @@ export abstract class Stream {
   sendWindow = 0;
   /** What we let the peer send. */
   receiveWindow = STREAM_WINDOW_BYTES;
+  /** What that is when all that came was handed on and the peer was told so. */
+  windowBytes = STREAM_WINDOW_BYTES;
+  /** Content handed on since its receiver wanted to wait last. */
+  fluentBytes = 0;
+  /** Its receiver has waited since the peer was last allowed more. */
+  hasWaited = false;
+  /** Nothing more is wanted: the peer is not allowed more than it is. */
+  sated = false;
   /** Came, and the peer was not told that it may send as much again. */
   owed = 0;
   /** The peer has ended it. */
@@ -53,6 +61,10 @@ export abstract class Stream {
     this.id = id;
     this.sendWindow = sendWindow;
     this.receiveWindow = STREAM_WINDOW_BYTES;
+    this.windowBytes = STREAM_WINDOW_BYTES;
+    this.fluentBytes = 0;
+    this.hasWaited = false;
+    this.sated = false;
     this.owed = 0;
     this.remoteEnded = false;
     this.delivered = false;
@@ -128,6 +140,14 @@ export abstract class Stream {
   /** No content is wanted until `unhold`. */
   protected hold(): void {
     this.paused = true;
+    this.hasWaited = true;
+  }
+
+  /** Nothing more is wanted at all: what is held is dropped, and the peer is not allowed more. */
+  protected sate(): void {
+    this.sated = true;
+    this.paused = false;
+    this.#dropHeld();
   }
 
   /** What was held is delivered soon: its receiver is in the middle of something. */
@@ -186,10 +206,14 @@ export abstract class Stream {
   /** Forgets all that waits. */
   drop(): void {
     this.dropQueue();
+    this.#dropHeld();
+    this.trailers = null;
+  }
+
+  #dropHeld(): void {
     this.#held = null;
     this.#heldEnd = false;
     this.#heldTrailers = null;
     this.heldBytes = 0;
-    this.trailers = null;
   }
 }

@@ -18,6 +18,21 @@ export const HTTP2_LIMITS: LimitSection = {
       'proxy/http2/endpoint.ts STREAMS_MAX',
     ],
     [
+      'Window that a stream grows to while its reader keeps up, from 256 KiB',
+      'It grows no more',
+      'proxy/http2/windows.ts STREAM_WINDOW_BYTES_MAX',
+    ],
+    [
+      'What the windows of all streams of a connection grow by, together',
+      'They grow no more',
+      'proxy/http2/windows.ts GROWN_BYTES_MAX',
+    ],
+    [
+      'Time that a caller may go on with a request whose response it has got',
+      'The stream is reset with NO_ERROR',
+      'proxy/http2/caller.ts REST_MS',
+    ],
+    [
       'Resets on one connection to an endpoint',
       'Its next requests go to another one, and it closes after its last response',
       'proxy/http2/endpoint.ts RESETS_MAX',

@@ -9,7 +9,7 @@ import { FIELD_STRIDE } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
 import { ENTRY_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
 import { viewOf } from './words.ts';
-import { nameOf, NAME_PSEUDO_LAST, NAME_PSEUDO_OTHER, numberOf } from './name.ts';
+import { nameOf, NAME_PATH, NAME_PSEUDO_LAST, NAME_PSEUDO_OTHER, numberOf } from './name.ts';
 
 /** In `fields`, in the place of the kind: the NAME_* of a field, and these. */
 export const WORD_NAME = 0xff;
@@ -45,6 +45,8 @@ export class FieldList {
   size = 0;
   /** Why the list is refused: it has more than the limits allow, and is not kept. */
   tooLarge: Rule | '' = '';
+  /** It has grown too large with its path. */
+  isPathTooLong = false;
   /** What is wrong with the pseudo-header fields. */
   broken: Rule | '' = '';
   /** By NAME_* of a pseudo-header field: where its value begins and ends; the first is -1 without one. */
@@ -75,6 +77,7 @@ export class FieldList {
     this.count = 0;
     this.size = 0;
     this.tooLarge = '';
+    this.isPathTooLong = false;
     this.broken = '';
     this.#cookies = 0;
     this.pseudo.fill(-1);
@@ -83,7 +86,7 @@ export class FieldList {
   /** The next field, whose line begins at `end`. */
   add(word: number, nameLength: number, valueLength: number): void {
     this.size += nameLength + valueLength + ENTRY_OVERHEAD_BYTES;
-    if (this.size > this.#bytesMax) this.tooLarge ||= 'head_bytes';
+    if (this.size > this.#bytesMax) this.#overflow(word);
     if (this.tooLarge !== '') return;
     const start = this.end;
     const value = start + nameLength + 2;
@@ -108,10 +111,16 @@ export class FieldList {
     fields[at + 4] = value + valueLength;
   }
 
-  /** Counts a field that is not kept, with so many bytes of name and value. */
-  skip(bytes: number): void {
+  /** Counts a field that is not kept, with so many bytes of name and value; `word` is 0 where its name is not known either. */
+  skip(word: number, bytes: number): void {
     this.size += bytes + ENTRY_OVERHEAD_BYTES;
-    this.tooLarge ||= 'head_bytes';
+    this.#overflow(word);
+  }
+
+  #overflow(word: number): void {
+    if (this.tooLarge !== '') return;
+    this.tooLarge = 'head_bytes';
+    this.isPathTooLong = (word & WORD_NAME) === NAME_PATH;
   }
 
   /** Reads the lines of a list that was kept, `buf[start, end)`, once more. Then `data` is `buf`. */

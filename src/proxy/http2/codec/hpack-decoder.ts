@@ -158,7 +158,7 @@ export class HpackDecoder {
     const valueLength = this.#length;
     if (skipped > 0 || this.#isTooLong) {
       // It is larger than the table, because there is room for all that is not.
-      list.skip(nameLength + valueLength);
+      list.skip(word, nameLength + valueLength);
       if (isIndexing) this.table.clear();
       return this.#pos;
     }

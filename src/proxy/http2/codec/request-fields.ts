@@ -59,7 +59,8 @@ export function readRequest(
   extended: boolean,
 ): number {
   head.reset();
-  if (list.tooLarge !== '') return refuse(head, 'head_too_large', list.tooLarge);
+  if (list.tooLarge !== '')
+    return refuse(head, list.isPathTooLong ? 'target_too_long' : 'head_too_large', list.tooLarge);
   if (list.broken !== '') return malformed(head, list.broken);
   head.fields = list.fields;
   head.count = list.count;
