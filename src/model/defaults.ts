@@ -41,9 +41,9 @@ export const DEFAULT_POLICIES: Policies = {
     requestsInFlight: 10_000,
     idleConnectionsPerEndpoint: 64,
     idleConnectionMs: 60_000,
-    connectionAgeMs: 3_600_000,
     requestBodyBytes: 0,
     requestsPerEndpoint: 0,
+    connectionAgeMs: 3_600_000,
   },
   sourceAffinity: null,
 };

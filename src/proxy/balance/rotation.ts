@@ -141,9 +141,7 @@ export class Rotation {
   /** What `claimDue` would find after a scan; claims nothing. */
   dueProbe(avoid: EndpointState | null, nowMs: number): EndpointState | null {
     const isDue = (endpoint: EndpointState): boolean =>
-      endpoint !== avoid &&
-      this.hasRoom(endpoint) &&
-      isProbeDue(endpoint.cells, nowMs);
+      endpoint !== avoid && this.hasRoom(endpoint) && isProbeDue(endpoint.cells, nowMs);
     return this.members.find(isDue) ?? null;
   }
 
