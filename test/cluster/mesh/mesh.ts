@@ -1,5 +1,6 @@
 /** The mesh in the cluster of the bed, installed as a user would, and what tests ask it. */
 
+import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Bed, type PodObject } from '../bed/bed.ts';
@@ -30,6 +31,9 @@ interface KubeService {
   };
 }
 
+/** What kind of sockets each thread of an agent has. */
+const SOCKETS_INFO = /^maesh_sockets_info.*$/gm;
+
 export class MeshBed {
   readonly bed: Bed;
   /** '' in a cluster that is there. */
@@ -54,11 +58,22 @@ export class MeshBed {
     if (this.imageFolder !== '') rmSync(this.imageFolder, { recursive: true, force: true });
   }
 
-  /** `helm install`, and waits until everything is ready. */
+  /** `helm install`, and waits until everything is ready. Agents have the sockets that `MAESH_SOCKETS` names, if it is set. */
   async install(...flags: readonly string[]): Promise<void> {
+    const sockets = process.env['MAESH_SOCKETS'];
     const args = ['-n', MESH, '--create-namespace', ...imageFlags(), ...flags];
+    if (sockets !== undefined) args.push('--set', `agent.extraArgs={--sockets=${sockets}}`);
     await this.bed.helm(['install', 'maesh', CHART, ...args]);
     await this.ready();
+    if (sockets === undefined || sockets === 'auto') return;
+    for (const { metadata } of await this.agents()) {
+      const page = await this.metrics(`${MESH}/${metadata.name}`);
+      const kinds = page.match(SOCKETS_INFO) ?? ['none'];
+      assert.deepEqual(
+        kinds.filter((line) => !line.includes(`kind="${sockets}"`)),
+        [],
+      );
+    }
   }
 
   async upgrade(...flags: readonly string[]): Promise<void> {
