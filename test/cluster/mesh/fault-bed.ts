@@ -77,14 +77,14 @@ export class FaultBed {
       assert.equal(headers['x-forwarded-for'], pod?.status.podIP);
   }
 
-  /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else, once callers of both nodes know the name. */
+  /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else. Callers of both nodes know a mesh name then. */
   async loaded(
     t: TestContext,
     body: (loads: Loads) => Promise<void>,
     plan: Partial<LoadPlan> = {},
   ): Promise<Counts> {
     const { hostname } = new URL(plan.url ?? WEB);
-    await this.#named(hostname);
+    if (hostname.endsWith('.maesh')) await this.#named(hostname);
     return await underLoad(t, this.bed, { namespace: NS, url: WEB, ...plan }, body);
   }
 
