@@ -1,7 +1,7 @@
 /** The answers of `/api/…`, each made from the snapshot of the moment and the figures of the present. */
 
 import { readVersion } from '../base/version.ts';
-import { isCarried, type Problem, type Service } from '../model/service.ts';
+import { isCarried, type Problem, scopesOf, type Service } from '../model/service.ts';
 import type { BreakerState, EndpointStats } from '../model/stats.ts';
 import { type Answer, json, jsonLists } from './answer.ts';
 import { type Filter, keepsIdentity, keepsProblem, keepsService } from './query.ts';
@@ -66,6 +66,8 @@ export function servicesAnswer(view: AdminView, filter: Filter): Answer {
               name: port.name,
               port: port.port,
               protocol: port.protocol,
+              tls: port.passesTls,
+              because: port.because,
               carried: isCarried(port),
             })),
             endpoints: countEndpoints(view, service),
@@ -118,13 +120,17 @@ export function statsAnswer(view: AdminView, filter: Filter): Answer {
       *services() {
         for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
           const { key } = service;
-          const stats = view.figures.serviceStats(key);
+          const ports = portStats(view, service);
+          const stats = view.figures.serviceStats(
+            key,
+            ports.map(({ id }) => id),
+          );
           const breaker = breakerOf(view, service);
           const all = endpointStats(view, service);
           const endpoints = filter.isOnlyActive ? all.filter(isActive) : all;
           const isQuiet = stats.requests === 0 && stats.inFlight === 0 && endpoints.length === 0;
           if (filter.isOnlyActive && isQuiet && BREAKERS_AT_REST.has(breaker)) continue;
-          yield { key, ...stats, breaker, endpoints };
+          yield { key, ...stats, breaker, endpoints, ports: ports.map(({ shown }) => shown) };
         }
       },
     },
@@ -160,8 +166,43 @@ function endpointStats(view: AdminView, service: Service): EndpointStats[] {
   );
 }
 
+/** Ports with policies of their own. */
+function portStats(
+  { figures }: AdminView,
+  service: Service,
+): readonly {
+  readonly id: string;
+  readonly shown: {
+    readonly port: number;
+    readonly breaker: BreakerState | 'none';
+    readonly inFlight: number;
+  };
+}[] {
+  return scopesOf(service).flatMap(({ key, policies, port }) =>
+    port === null
+      ? []
+      : [
+          {
+            id: key,
+            shown: {
+              port: port.port,
+              breaker: policies.breaker === null ? 'none' : figures.breaker(key),
+              inFlight: figures.inFlight(key),
+            },
+          },
+        ],
+  );
+}
+
+const BREAKERS = ['open', 'recovering', 'closed'] as const;
+
+/** The worst of the Service and its ports. */
 function breakerOf(view: AdminView, service: Service): BreakerState | 'none' {
-  return service.policies.breaker === null ? 'none' : view.figures.breaker(service.key);
+  const states = new Set<BreakerState>();
+  for (const { key, policies } of scopesOf(service)) {
+    if (policies.breaker !== null) states.add(view.figures.breaker(key));
+  }
+  return BREAKERS.find((state) => states.has(state)) ?? 'none';
 }
 
 /** Over all ports that are carried; `ejected` includes those that are probed. */

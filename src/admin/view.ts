@@ -81,6 +81,9 @@ interface ThreadView {
 interface FiguresView {
   breaker(serviceKey: string): BreakerState;
   endpoint(backend: string, endpoint: Endpoint): EndpointFigures;
-  serviceStats(serviceKey: string): ServiceStats;
+  /** With those of its ports that have policies of their own, by the ids of their backends. */
+  serviceStats(serviceKey: string, portKeys: readonly string[]): ServiceStats;
+  /** Requests in flight that are counted for a Service, or such a port, alone. */
+  inFlight(key: string): number;
   endpointStats(backend: string, endpoint: Endpoint): EndpointStats;
 }

@@ -75,7 +75,8 @@ function healthCell(endpoints: ServiceRow['endpoints']): Cell {
 }
 
 export function serviceText(status: ServiceStatus, isColored: boolean): string {
-  const { service, state, reason, names, address, ports, figures, endpoints, nodes } = status;
+  const { service, state, reason, names, address, figures, endpoints, nodes } = status;
+  const ports = status.protocols.map(portText);
   const head = state === 'outside' || state === 'none' ? 'no mesh name' : state;
   return [
     ...wrapped(`Service ${service}: ${head}${reason === '' ? '' : `: ${reason}`}`, ''),
@@ -88,6 +89,11 @@ export function serviceText(status: ServiceStatus, isColored: boolean): string {
     ...(nodes.length === 0 ? [] : [...nodeLines(status, isColored), '']),
     ...endText(status, isColored),
   ].join('\n');
+}
+
+function portText({ port, protocol, tls, because }: ServiceStatus['protocols'][number]): string {
+  const what = `${port}/${protocol}${tls ? ' with TLS of callers' : ''}`;
+  return because === '' ? what : `${what} (${because})`;
 }
 
 function endpointLines(

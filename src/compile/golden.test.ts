@@ -7,7 +7,7 @@ import { parseManifest } from '../kube/manifest.ts';
 import { Store } from '../kube/store.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Policies } from '../model/policy.ts';
-import type { Problem, Service, Snapshot } from '../model/service.ts';
+import type { Problem, Service, ServicePort, Snapshot } from '../model/service.ts';
 import { PodAddresses } from './address/pod-addresses.ts';
 import { Compiler, type CompileOptions } from './compiler.ts';
 import { refOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
@@ -53,7 +53,18 @@ function show({ services, identities, problems }: Compiled): string {
 
 function showService({ key, address, headless, ports, policies, sources }: Service): object {
   const names = headless ? { headless } : {};
-  return { key, address, ...names, ports, policies: different(policies), sources };
+  const shown = ports.map(showPort);
+  return { key, address, ...names, ports: shown, policies: different(policies), sources };
+}
+
+/** Without what it says nothing of. */
+function showPort({ policies, passesTls, sources, ...port }: ServicePort): object {
+  return {
+    ...port,
+    ...(passesTls ? { passesTls } : {}),
+    ...(policies === null ? {} : { policies: different(policies) }),
+    ...(Object.keys(sources).length === 0 ? {} : { sources }),
+  };
 }
 
 function different(policies: Policies): object {

@@ -46,7 +46,7 @@ export function completeService(value: unknown, tables: PartTables): Service {
     fields['policies'] = policiesOf(fields['policies'], tables.policies);
     TERMS.service.complete(fields);
     for (const port of listField(fields, 'ports')) {
-      completePort(asFields(port, 'ports'), key, tables.endpoints);
+      completePort(asFields(port, 'ports'), key, tables);
     }
   } catch (error) {
     throw new MeshError('invalid_input', `Service ${key}: ${MeshError.from(error).message}`, error);
@@ -70,7 +70,7 @@ function policiesOf(value: unknown, table: readonly Policies[]): Policies {
 /** So that all of them have one shape. */
 const BACKEND_SHAPE = { id: '', service: '', protocol: '', tls: false, endpoints: [] };
 
-function completePort(port: Fields, service: string, columns: Columns): void {
+function completePort(port: Fields, service: string, tables: PartTables): void {
   textField(port, 'name', '');
   portField(port, 'port');
   countField(port, 'proxyPort', 0);
@@ -82,10 +82,15 @@ function completePort(port: Fields, service: string, columns: Columns): void {
   const id = textField(sent, 'id');
   backend['service'] = textField(sent, 'service', service);
   backend['endpoints'] = listField(sent, 'endpoints').map((value) =>
-    completeEndpoint(value, columns),
+    completeEndpoint(value, tables.endpoints),
   );
   TERMS.backend.complete(backend);
   TERMS.port.complete(port);
+  textField(port, 'because');
+  flagField(port, 'passesTls', false);
+  const { policies } = port;
+  port['policies'] = policies === null ? null : policiesOf(policies, tables.policies);
+  asFields(port['sources'], 'sources');
   const routes = listField(port, 'routes');
   for (const route of routes) completeRoute(asFields(route, 'routes'), port['protocol'] === 'http');
   if (routes.length > 0) return;

@@ -12,7 +12,13 @@ import { silentLog } from '../base/log.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { BackendFilters } from '../model/filter.ts';
 import { type HttpRoute, onlyRoute, type Route } from '../model/route.ts';
-import { carriageOf, type Delta, type Service, type ServicePort } from '../model/service.ts';
+import {
+  carriageOf,
+  type Delta,
+  type Service,
+  type ServicePort,
+  PLAIN_PORT,
+} from '../model/service.ts';
 import { copyPath, readCopy, writeCopy } from './copy.ts';
 import { FLAG, FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { FIRST_CAPABILITIES, readHello } from './hello.ts';
@@ -81,7 +87,7 @@ function completed(service: Service): Service {
     const { scheme, ...rest } = port.backend as unknown as SentBackend;
     assert.equal(scheme, 'http');
     const backend = { ...rest, protocol: 'http/1.1' as const, tls: false };
-    return { ...port, routes: [onlyRoute(backend.id, source)], backend };
+    return { ...port, ...PLAIN_PORT, routes: [onlyRoute(backend.id, source)], backend };
   });
   const limits = { ...DEFAULT_POLICIES.limits, ...service.policies.limits };
   return { ...service, ports, policies: { ...DEFAULT_POLICIES, ...service.policies, limits } };

@@ -118,13 +118,13 @@ class PartText {
 
   /** @returns whether it was short enough */
   addService(service: Service): boolean {
-    const policies = policiesText(service.policies);
-    const place = this.#policies.get(policies) ?? this.#policies.size;
+    const added = new Map<string, number>();
     const text = JSON.stringify({
       ...TERMS.service.lean(service),
-      policies: place,
+      policies: this.#placeOf(service.policies, added),
       ports: service.ports.map((port) => ({
         ...TERMS.port.lean(port),
+        ...(port.policies === null ? {} : { policies: this.#placeOf(port.policies, added) }),
         routes: port.routes.map(leanRoute),
         backend: {
           ...TERMS.backend.lean(sentBackend(port.backend)),
@@ -134,14 +134,26 @@ class PartText {
         },
       })),
     });
-    if (text.length + policies.length > SERVICE_LENGTH_MAX) return false;
-    if (!this.#policies.has(policies)) {
+    let { length } = text;
+    for (const policies of added.keys()) length += policies.length;
+    if (length > SERVICE_LENGTH_MAX) return false;
+    for (const [policies, place] of added) {
       this.#policies.set(policies, place);
       this.add('policies', policies);
     }
     this.add('services', text);
     if (this.#needs.length > 0) this.#keys.push(service.key);
     return true;
+  }
+
+  /** In the table of the part; what is not there yet goes to `added`. */
+  #placeOf(policies: Policies, added: Map<string, number>): number {
+    const text = policiesText(policies);
+    const known = this.#policies.get(text) ?? added.get(text);
+    if (known !== undefined) return known;
+    const place = this.#policies.size + added.size;
+    added.set(text, place);
+    return place;
   }
 
   addIdentity(identity: Identity): void {

@@ -17,7 +17,7 @@ import { seededRandom } from '../base/random.ts';
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import { type Identity, NO_LABELS } from '../model/endpoint.ts';
 import { onlyRoute } from '../model/route.ts';
-import type { Delta, Service, ServicePort } from '../model/service.ts';
+import { type Delta, type Service, type ServicePort, PLAIN_PORT } from '../model/service.ts';
 import { DiscoveryClient, type DiscoveryClientOptions } from './client.ts';
 import { encodeFrame, FrameReader, type Frame } from './frame.ts';
 import type { Part } from './part.ts';
@@ -95,6 +95,7 @@ export function service(key: string, endpoints: readonly string[] = []): Service
             zone: 'zone-a',
           })),
         },
+        ...PLAIN_PORT,
       },
     ],
   };
@@ -109,7 +110,10 @@ interface SentService extends Omit<Service, 'ports'> {
 
 /** As it is on the wire, in objects. */
 export function sent(service: Service): SentService {
-  const ports = service.ports.map((port) => ({ ...port, backend: sentBackend(port.backend) }));
+  const ports = service.ports.map((port) => ({
+    ...port,
+    backend: sentBackend(port.backend),
+  }));
   return { ...service, ports };
 }
 

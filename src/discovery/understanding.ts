@@ -61,19 +61,27 @@ export function unknownOfService(value: unknown, part: PartTerms): readonly stri
   const { ignorable } = part;
   const unknown = new Set<string>();
   TERMS.service.addUnknown(value, ignorable, unknown);
-  const { policies } = value;
-  const ofPolicies =
-    typeof policies === 'number' ? part.policies[policies] : unknownOfPolicies(policies, ignorable);
-  for (const term of ofPolicies ?? NOTHING) unknown.add(term);
+  addUnknownOfPolicies(value['policies'], part, unknown);
   for (const port of recordsOf(value['ports'])) addUnknownOfPort(port, part, unknown);
   return unknown.size === 0 ? NOTHING : [...unknown].toSorted();
 }
 
+/** `policies` is a place in the table of the part, or all of it. */
+function addUnknownOfPolicies(policies: unknown, part: PartTerms, unknown: Set<string>): void {
+  const terms =
+    typeof policies === 'number'
+      ? part.policies[policies]
+      : unknownOfPolicies(policies, part.ignorable);
+  for (const term of terms ?? NOTHING) unknown.add(term);
+}
+
 function addUnknownOfPort(
   port: Readonly<Record<string, unknown>>,
-  { ignorable, endpointColumns }: PartTerms,
+  part: PartTerms,
   unknown: Set<string>,
 ): void {
+  const { ignorable, endpointColumns } = part;
+  addUnknownOfPolicies(port['policies'], part, unknown);
   TERMS.port.addUnknown(port, ignorable, unknown);
   const filters = new UnknownFilters(ignorable, unknown);
   for (const route of recordsOf(port['routes'])) {

@@ -53,6 +53,13 @@ const PORT: FieldsOf<ServicePort> = {
   port: 'first',
   proxyPort: 'first',
   protocol: 'first',
+  because: { unknown: 'ignore', unused: '' },
+  // Bytes that are passed on are passed on, whatever they are.
+  passesTls: { unknown: 'ignore', unused: false },
+  // A limit of the port would be missing.
+  policies: { unknown: 'refuse', unused: null },
+  // Who knows `policies` knows these.
+  sources: { unknown: 'ignore', unused: {} },
   routes: 'first',
   backend: 'first',
 };
@@ -309,6 +316,7 @@ export function needsOf(service: Service): readonly string[] {
   addPolicyNeeds(service.policies, needs);
   for (const port of service.ports) {
     TERMS.port.addNeeds(port, needs);
+    if (port.policies !== null) addPolicyNeeds(port.policies, needs);
     for (const route of port.routes) {
       TERMS.route.addNeeds(route, needs);
       TERMS.routePolicies.addNeeds({ rateLimit: null, ...route.policies }, needs);

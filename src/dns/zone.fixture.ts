@@ -1,7 +1,7 @@
 /** A small made-up mesh and a hand-made encoder, for the tests and the fuzz target of the DNS code. */
 
 import { DEFAULT_POLICIES } from '../model/defaults.ts';
-import type { Delta, Service, ServicePort } from '../model/service.ts';
+import { type Delta, type Service, type ServicePort, PLAIN_PORT } from '../model/service.ts';
 import { respond } from './respond.ts';
 import { reverseZone } from './reverse.ts';
 import { ServiceView } from './view.ts';
@@ -18,6 +18,7 @@ export function makePort(
     port,
     proxyPort: 0,
     protocol,
+    ...PLAIN_PORT,
     routes: [],
     backend: { id, service: 'any', protocol: 'http/1.1', tls: false, endpoints: [] },
   };

@@ -16,7 +16,7 @@ export function assumptionsOf(
       'no running mesh was queried: endpoints are assumed healthy and idle, limits unused, the breaker closed',
     );
   } else {
-    if (port.service.limiter !== null || port.limitsRoutes)
+    if (port.rules.limiter !== null || port.limitsRoutes)
       found.push('the rate limit is assumed unused');
     for (const { service, rules, facts } of targets) {
       if (service !== null) found.push(...ofBackend(service, facts.breaker?.state ?? 'closed'));

@@ -59,9 +59,11 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   return { kind: 'reached', service: service.key, address: service.address, port: number, text };
 }
 
-function spoken({ protocol, backend }: ServicePort): string {
+function spoken({ protocol, backend, passesTls, because }: ServicePort): string {
   const isPlain = protocol !== 'http' || (backend.protocol === 'http/1.1' && !backend.tls);
-  return isPlain ? protocol : `${protocol} with ${spokenTo(backend)} to its endpoints`;
+  const own = passesTls ? `${protocol} with TLS of its callers` : protocol;
+  const what = isPlain ? own : `${protocol} with ${spokenTo(backend)} to its endpoints`;
+  return because === '' ? what : `${what} (${because})`;
 }
 
 interface Found {

@@ -100,7 +100,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
     routes: routeFacts(port, route, story.has('route')),
     backends: targets.map(({ facts }) => facts),
     mirrors: route === undefined ? [] : mirrorsOf(story, port, route, arrived),
-    policies: policiesOf(port.service, targets),
+    policies: policiesOf(port, targets),
     assumptions: assumptionsOf(mesh.knowledge, port, targets),
   };
 }
@@ -137,9 +137,9 @@ function tellCaller(story: Story, source: string, identity: Identity | undefined
 
 /** The route that takes the request, undefined when it ends before. */
 function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState | undefined {
-  if (!enterService(story, port.service)) return undefined;
+  if (!enterService(story, port.rules)) return undefined;
   story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
-  if (!takesToken(story, port.service, arrived)) return undefined;
+  if (!takesToken(story, port.rules, arrived)) return undefined;
   const { data, head } = arrived;
   const route = matchRoute(port.routes, data, head, arrived.path, false);
   if (route !== undefined) return route;
@@ -148,7 +148,7 @@ function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState
   return undefined;
 }
 
-function enterService(story: Story, state: ServiceState): boolean {
+function enterService(story: Story, { flight: state }: ServiceState): boolean {
   const { words, w } = state.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] ?? 0;
   const limit = state.service.policies.limits.requestsInFlight;
@@ -208,7 +208,7 @@ function reachTargets(
   const targets = shares.map((share, i) => {
     const target = route.targets[i] ?? null;
     const leg = {
-      called: port.service,
+      called: port.rules,
       rules: route.policies,
       target,
       share,
@@ -243,12 +243,20 @@ function mirrorsOf(
 ): readonly MirrorFacts[] {
   const mirrors = port.port.routes[port.routes.indexOf(route)]?.mirrors ?? [];
   const forwarded = story.outcomes().some(({ kind }) => kind === 'forwarded');
-  return mirrorFacts(port.service, route, mirrors, { arrived, forwarded });
+  return mirrorFacts(port.rules, route, mirrors, { arrived, forwarded });
 }
 
 function serviceFacts({ service, port }: PortState): ServiceFacts {
   const { key, address } = service.service;
-  return { key, address, port: port.port, portName: port.name, protocol: port.protocol };
+  return {
+    key,
+    address,
+    port: port.port,
+    portName: port.name,
+    protocol: port.protocol,
+    tls: port.passesTls,
+    because: port.because,
+  };
 }
 
 /** `taker` is the route that takes the request, undefined when it comes to none or none matches. */
@@ -275,8 +283,13 @@ function routeFacts(
 }
 
 /** Of the Service that was called, then of the others whose backends take a part. */
-function policiesOf(called: ServiceState, targets: readonly TargetStory[]): PolicyFacts[] {
-  const states = new Set([called]);
-  for (const { service } of targets) if (service !== null) states.add(service);
-  return [...states].map(({ service }) => policyFacts(service));
+function policiesOf({ port, rules }: PortState, targets: readonly TargetStory[]): PolicyFacts[] {
+  const found = new Map<ServiceState, PolicyFacts>([[rules, policyFacts(rules.service, port)]]);
+  for (const { service, facts } of targets) {
+    if (service === null || found.has(service)) continue;
+    const { ports } = service.service;
+    const taking = ports.find(({ backend }) => backend.id === facts.id) ?? null;
+    found.set(service, policyFacts(service.service, taking));
+  }
+  return [...found.values()];
 }

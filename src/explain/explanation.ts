@@ -109,6 +109,10 @@ export interface ServiceFacts {
   readonly portName: string;
   /** `http`: the others are not carried yet. */
   readonly protocol: Protocol;
+  /** Callers speak TLS with the endpoints, which the mesh would pass on. */
+  readonly tls: boolean;
+  /** What decided the protocol: `appProtocol: grpc`; '' where that is not known. */
+  readonly because: string;
 }
 
 export interface RouteFacts {
@@ -198,6 +202,8 @@ export interface MirrorFacts {
 export interface PolicyFacts {
   /** `namespace/name`. */
   readonly service: string;
+  /** The port that says otherwise than its Service, and that these hold on; null where the Service says it all. */
+  readonly port: number | null;
   readonly fields: readonly PolicyField[];
 }
 

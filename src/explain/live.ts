@@ -19,7 +19,11 @@ export interface LiveService {
   readonly breaker: 'none' | 'closed' | 'open' | 'recovering';
   readonly inFlight: number;
   readonly endpoints: readonly LiveEndpoint[];
+  /** Those with policies of their own. Agents of before there were any do not have it. */
+  readonly ports?: readonly LivePort[];
 }
+
+type LivePort = Pick<LiveService, 'breaker' | 'inFlight'> & { readonly port: number };
 
 export interface LiveEndpoint {
   readonly servicePort: number;
@@ -43,6 +47,8 @@ export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
     const live = byKey.get(port.service.service.key);
     if (live === undefined) continue;
     putService(port.service, live, nowMs);
+    const ofPort = live.ports?.find((each) => each.port === port.port.port);
+    if (port.rules !== port.service && ofPort !== undefined) putService(port.rules, ofPort, nowMs);
     const endpoints = new Map(live.endpoints.map((each) => [keyOf(each.servicePort, each), each]));
     for (const target of port.routes.flatMap(({ targets }) => targets)) {
       if (target?.backend.id !== port.port.backend.id) continue;
@@ -60,7 +66,11 @@ function keyOf(servicePort: number, endpoint: { address: string; port: number })
 }
 
 /** The times of the breaker are not told: it counts as just opened, or as half recovered. */
-function putService({ service, cells }: ServiceState, live: LiveService, nowMs: number): void {
+function putService(
+  { service, cells }: ServiceState,
+  live: Pick<LiveService, 'breaker' | 'inFlight'>,
+  nowMs: number,
+): void {
   const { words, w, floats, f } = cells;
   words[w + SERVICE_WORD.inFlight] = live.inFlight;
   const { breaker } = service.policies;

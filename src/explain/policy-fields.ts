@@ -3,7 +3,7 @@
 import type { PolicyName } from '../model/policy.ts';
 import type { Source } from '../model/object-reference.ts';
 import type { HttpRoute } from '../model/route.ts';
-import type { Service } from '../model/service.ts';
+import type { Service, ServicePort } from '../model/service.ts';
 import type { PolicyFacts, PolicyField } from './explanation.ts';
 
 /** In the order of the phases that ask for them. */
@@ -22,13 +22,16 @@ const ORDER: Readonly<Record<PolicyName, number>> = {
 /** Parsed from `breaker.text`, which is there too. */
 const DERIVED: ReadonlySet<string> = new Set(['breaker.expression']);
 
-export function policyFacts(service: Service): PolicyFacts {
+/** `service` has the policies that hold on `port`; those of the Service where the port says nothing. */
+export function policyFacts(service: Service, port: ServicePort | null): PolicyFacts {
+  const own = port === null || port.policies === null ? {} : port.sources;
   const policies = Object.entries(service.policies) as [PolicyName, object | null][];
   policies.sort(([a], [b]) => ORDER[a] - ORDER[b]);
   return {
     service: service.key,
+    port: port === null || port.policies === null ? null : port.port,
     fields: policies.flatMap(([name, policy]) =>
-      fieldsOf(name, policy, (path) => service.sources[path] ?? null),
+      fieldsOf(name, policy, (path) => own[path] ?? service.sources[path] ?? null),
     ),
   };
 }

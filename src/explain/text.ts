@@ -187,7 +187,7 @@ const TIERS: Readonly<Record<EndpointFacts['tier'], string>> = {
 
 /** What somebody set comes first. */
 function policyLines(
-  { service, fields }: PolicyFacts,
+  { service, port, fields }: PolicyFacts,
   { paint, withDefaults, setBy }: TextOptions,
 ): readonly string[] {
   const set = fields.filter(({ source }) => source !== null);
@@ -203,7 +203,8 @@ function policyLines(
     const text = `  ${line}`;
     return i < set.length ? text : paint('dim', text);
   });
-  const title = paint('bold', `Policies of Service ${service}`);
+  const what = port === null ? '' : `port ${port} of `;
+  const title = paint('bold', `Policies of ${what}Service ${service}`);
   const hint = withDefaults ? '' : ' (--all shows them)';
   return [
     `${title}: ${count(set.length, 'field')} set, ${rest.length} by default${hint}`,

@@ -1,7 +1,7 @@
 /** One Service as all agents see it. */
 
 import { MeshError } from '../base/error.ts';
-import { listAt, numberAt, textAt } from '../base/record.ts';
+import { listAt, numberAt, recordAt, textAt } from '../base/record.ts';
 import type { Problem } from '../model/service.ts';
 import type { BreakerState } from '../model/stats.ts';
 import type { Failed } from './mesh-pods.ts';
@@ -33,6 +33,15 @@ export interface ServiceStatus {
   readonly address: string;
   /** `80/http`. */
   readonly ports: readonly string[];
+  /** The same, and what decided it. */
+  readonly protocols: readonly {
+    readonly port: number;
+    readonly protocol: string;
+    /** Callers speak TLS with the endpoints. */
+    readonly tls: boolean;
+    /** `appProtocol: grpc`; '' where the controller does not tell. */
+    readonly because: string;
+  }[];
   readonly figures: Figures | null;
   readonly breaker: BreakerState | 'none' | null;
   readonly endpoints: readonly EndpointTraffic[];
@@ -56,6 +65,12 @@ export function serviceStatus(looked: Looked, key: string): ServiceStatus {
     ports: listAt(told, 'ports').map(
       (port) => `${numberAt(port, 'port')}/${textAt(port, 'protocol')}`,
     ),
+    protocols: listAt(told, 'ports').map((port) => ({
+      port: numberAt(port, 'port'),
+      protocol: textAt(port, 'protocol'),
+      tls: recordAt({ port }, 'port')['tls'] === true,
+      because: textAt(port, 'because'),
+    })),
     figures,
     breaker,
     endpoints: traffic?.endpoints ?? [],

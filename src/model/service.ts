@@ -30,7 +30,21 @@ interface PortBase {
   /** Where proxies listen, on all their addresses (a cluster); 0: on the Service's own address and port (`maesh up`). */
   readonly proxyPort: number;
   readonly backend: Backend;
+  /** What decided the protocol, as somebody wrote it: `appProtocol: grpc`; '' where it was not told. */
+  readonly because: string;
+  /** Callers speak TLS with the endpoints, and the mesh touches none of it. Only where `protocol` is `tcp`. */
+  readonly passesTls: boolean;
+  /** All that holds on this port, where it says otherwise than its Service; null where it does not. */
+  readonly policies: Policies | null;
+  /**
+   * What the port says itself, as `Service.sources`. A rate limit and requests in flight that are among it are counted for this port
+   * alone; those that are not are counted together with the rest of the Service.
+   */
+  readonly sources: Readonly<Record<string, Source>>;
 }
+
+/** Of a port that says nothing of all that. */
+export const PLAIN_PORT = { because: '', passesTls: false, policies: null, sources: {} } as const;
 
 export interface HttpPort extends PortBase {
   readonly protocol: 'http';
@@ -69,6 +83,32 @@ export interface Service {
   readonly policies: Policies;
   /** Where each annotated policy field comes from: `retry.attempts` → source. What is missing is a default. */
   readonly sources: Readonly<Record<string, Source>>;
+}
+
+/** What has policies, and counters of its own for them: a Service, and each of its ports that says otherwise. */
+export interface PolicyScope {
+  /** That of the Service, or `namespace/name:port` (the id of its backend) of a port. */
+  readonly key: string;
+  readonly policies: Policies;
+  readonly ports: readonly ServicePort[];
+  /** The port that it is; null for the rest of the Service. */
+  readonly port: ServicePort | null;
+}
+
+/** The Service with the ports that are as it says, then each port that says otherwise. */
+export function scopesOf({ key, policies, ports }: Service): readonly PolicyScope[] {
+  const whole = ports.filter((port) => port.policies === null);
+  const scopes: PolicyScope[] = [{ key, policies, ports: whole, port: null }];
+  for (const port of ports) {
+    if (port.policies === null) continue;
+    scopes.push({ key: port.backend.id, policies: port.policies, ports: [port], port });
+  }
+  return scopes;
+}
+
+/** Whether a port says this itself: `rateLimit`, or `limits.requestsInFlight`. */
+export function saysItself({ sources }: ServicePort, path: string): boolean {
+  return Object.keys(sources).some((each) => each === path || each.startsWith(`${path}.`));
 }
 
 /** What is wrong with one field of one object. It costs that field only; everything else keeps working. */

@@ -25,7 +25,7 @@ export interface Trouble {
   readonly kind: TroubleKind;
   /**
    * `failing` and `failing-often`: the failure reason of most of them, '' where endpoints themselves answer with 5xx.
-   * `all-ejected`: the number of the Service port. `ejected`: the endpoint, `10.1.2.3:8080`. '' for the others.
+   * `all-ejected`: the number of the Service port. `breaker-open`: that of a port with policies of its own, else ''. `ejected`: the endpoint, `10.1.2.3:8080`. '' for the others.
    */
   readonly detail: string;
 }
@@ -59,11 +59,14 @@ const PROBLEM_TEXTS: Readonly<
   failing: (service, detail) => failing('error', 'every call fails', service, detail),
   'failing-often': (service, detail) =>
     failing('warning', 'at least half of the calls fail', service, detail),
-  'breaker-open': (service) => ({
+  'breaker-open': (service, detail) => ({
     severity: 'error',
     field: 'circuit breaker',
-    value: service.policies.breaker?.text ?? 'open',
-    message: 'it is open: calls get 503 at once',
+    value: breakerText(service, detail),
+    message:
+      detail === ''
+        ? 'it is open: calls get 503 at once'
+        : `it is open: calls of port ${detail} get 503 at once`,
     remedy: `find out why calls failed (${statusOf(service)}); it closes by itself once they succeed`,
   }),
   'all-ejected': (service, detail) => ({
@@ -81,6 +84,11 @@ const PROBLEM_TEXTS: Readonly<
     remedy: `check its Pod: kubectl -n ${service.namespace} get pods -o wide`,
   }),
 };
+
+function breakerText({ policies, ports }: Service, port: string): string {
+  const own = ports.find((each) => String(each.port) === port)?.policies;
+  return (own ?? policies).breaker?.text ?? 'open';
+}
 
 function failing(
   severity: Problem['severity'],

@@ -87,6 +87,7 @@ export class ExampleView implements AdminView {
 
   readonly figures: AdminView['figures'] = {
     breaker: (key) => (key === 'shop/web' ? 'open' : key === 'shop/api' ? 'recovering' : 'closed'),
+    inFlight: () => 0,
     endpoint: (_, endpoint) => ({
       health: healthOf(endpoint),
       inFlight: 1,

@@ -4,7 +4,12 @@ import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import type { BreakerPolicy, Policies } from '../../src/model/policy.ts';
 import { onlyRoute } from '../../src/model/route.ts';
-import type { Protocol, Service, ServicePort } from '../../src/model/service.ts';
+import {
+  type Protocol,
+  type Service,
+  type ServicePort,
+  PLAIN_PORT,
+} from '../../src/model/service.ts';
 
 export function exampleEndpoint(address: string, more: Partial<Endpoint> = {}): Endpoint {
   return { address, port: 8080, weight: 100, pod: '', node: '', zone: '', ...more };
@@ -51,6 +56,7 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
         port,
         proxyPort: 0,
         protocol: 'http',
+        ...PLAIN_PORT,
         routes: [onlyRoute(id, source)],
         backend: {
           id,

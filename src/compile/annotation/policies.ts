@@ -77,9 +77,10 @@ class PolicyReader {
   constructor(annotations: Annotations, ref: ObjectRef, traits: SpecTraits) {
     this.#ref = ref;
     this.#traits = traits;
+    const lost = new Set(annotations.bad.values());
     for (const [name, annotation] of annotations.values) {
       const { policy } = annotation.row;
-      if (policy === null || !annotations.lost.has(policy)) this.#set.set(name, annotation);
+      if (policy === null || !lost.has(policy)) this.#set.set(name, annotation);
     }
   }
 

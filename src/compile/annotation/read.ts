@@ -8,6 +8,7 @@ import { ANNOTATION_PREFIX, OWN_NAMES } from '../../model/names.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 import { guessName, guessPrefix, guessValue } from './guess.ts';
 import type { AnnotatedKind, AnnotationRow } from './row.ts';
+import { nearPortKey, portKeyOf, type PortKey, printPortKey } from './port-key.ts';
 import { LEGACY_PREFIXES, ROWS, withoutIt } from './table.ts';
 
 export interface Annotation {
@@ -15,15 +16,21 @@ export interface Annotation {
   /** What `row.type` read. */
   readonly value: unknown;
   readonly text: string;
+  /** `maesh.dev/retry-attempts`. */
+  readonly key: string;
   /** `metadata.annotations["maesh.dev/retry-attempts"]`. */
   readonly field: string;
+  /** The port that it is for; null for all of the object. */
+  readonly port: number | null;
 }
 
 export interface Annotations {
   /** By name without prefix; only good ones. */
   readonly values: ReadonlyMap<string, Annotation>;
-  /** Policies that a bad value costs. */
-  readonly lost: ReadonlySet<PolicyName>;
+  /** Bad values by name, with the policy that each of them costs. */
+  readonly bad: ReadonlyMap<string, PolicyName>;
+  /** What is said of single ports, by number and name; only good ones. */
+  readonly ports: ReadonlyMap<number, ReadonlyMap<string, Annotation>>;
   readonly findings: readonly ObjectProblem[];
 }
 
@@ -33,7 +40,12 @@ interface Written {
 }
 
 const PREFIXES: readonly string[] = [ANNOTATION_PREFIX, ...LEGACY_PREFIXES];
-const NONE: Annotations = { values: new Map(), lost: new Set(), findings: [] };
+export const NO_ANNOTATIONS: Annotations = {
+  values: new Map(),
+  bad: new Map(),
+  ports: new Map(),
+  findings: [],
+};
 
 /** The field of an annotation in messages. */
 function annotationField(key: string): string {
@@ -53,7 +65,7 @@ export function isForMesh(key: string): boolean {
 /** Reads all annotations of the mesh that an object of this kind may carry. */
 export function readAnnotations(kind: AnnotatedKind, ref: ObjectRef, meta: Meta): Annotations {
   const keys = Object.keys(meta.annotations).filter(isForMesh);
-  if (keys.length === 0) return NONE;
+  if (keys.length === 0) return NO_ANNOTATIONS;
   const reader = new Reader(kind, ref);
   for (const key of keys.sort(compareText)) {
     const prefix = prefixOf(key);
@@ -72,6 +84,7 @@ class Reader {
   readonly #kind: AnnotatedKind;
   readonly #ref: ObjectRef;
   readonly #written = new Map<AnnotationRow, Written[]>();
+  readonly #ports = new Map<number, Map<string, Annotation>>();
   readonly #findings: ObjectProblem[] = [];
 
   constructor(kind: AnnotatedKind, ref: ObjectRef) {
@@ -83,7 +96,10 @@ class Reader {
     const row = ROWS.get(name);
     if (row === undefined) {
       if (prefix === ANNOTATION_PREFIX && OWN_NAMES.has(name)) return;
-      return this.#unknown(prefix, name, text);
+      const ofPort = portKeyOf(name);
+      return ofPort === null
+        ? this.#unknown(prefix, name, text)
+        : this.#addOfPort(prefix, ofPort, text);
     }
     if (!row.on.includes(this.#kind)) {
       const remedy = `put it on the ${row.on.join(' or the ')}, or remove it`;
@@ -98,12 +114,38 @@ class Reader {
     this.#written.set(row, written);
   }
 
+  #addOfPort(prefix: string, { port, name }: PortKey, given: string): void {
+    const key = prefix + printPortKey(port, name);
+    const row = ROWS.get(name);
+    if (row === undefined) return this.#unknown(prefix, printPortKey(port, name), given);
+    if (this.#kind !== 'Service') {
+      const remedy = 'put it on the Service, or remove it';
+      return this.#warn(key, given, `has no effect on a ${this.#kind}`, remedy);
+    }
+    if (prefix !== ANNOTATION_PREFIX) {
+      const remedy = `write ${ANNOTATION_PREFIX}${printPortKey(port, name)}`;
+      return this.#warn(key, given, 'is not an annotation of Traefik Mesh', remedy);
+    }
+    if (!row.perPort) {
+      const where = row.on.includes('Service') ? 'of the whole Service' : `of a ${row.on.join()}`;
+      const remedy = `write ${ANNOTATION_PREFIX}${name} on the ${row.on.join(' or the ')}`;
+      return this.#warn(key, given, `has no effect: ${name} is ${where}`, remedy);
+    }
+    const text = given.trim();
+    const read = row.type.read(text);
+    if (!read.ok) return this.#bad(row, { key, text, message: read.message }, AS_THE_SERVICE);
+    const values = this.#ports.get(port) ?? new Map<string, Annotation>();
+    const field = annotationField(key);
+    values.set(name, { row, value: read.value, text, key, field, port });
+    this.#ports.set(port, values);
+  }
+
   /** A key with a prefix that nobody reads. */
   misspelt(key: string, text: string): void {
     const prefix = guessPrefix(key) ?? ANNOTATION_PREFIX;
     const name = key.slice(key.indexOf('/') + 1);
-    const row = ROWS.get(name);
-    const meant = row === undefined ? guessName(name, this.#known(prefix)) : name;
+    const known = portKeyOf(name)?.name ?? name;
+    const meant = ROWS.has(known) ? name : this.#meant(prefix, name);
     const remedy =
       meant === null ? `write ${prefix} before the slash` : `did you mean ${prefix}${meant}?`;
     this.#warn(key, text, 'has no effect: this is not a prefix of the mesh', remedy);
@@ -111,27 +153,36 @@ class Reader {
 
   read(): Annotations {
     const values = new Map<string, Annotation>();
-    const lost = new Set<PolicyName>();
+    const bad = new Map<string, PolicyName>();
     for (const [row, written] of this.#written) {
-      const winner = this.#choose(row, written);
-      const key = winner.prefix + row.name;
-      const read = row.type.read(winner.text);
+      const { prefix, text } = this.#choose(row, written);
+      const key = prefix + row.name;
+      const read = row.type.read(text);
       if (read.ok) {
         const field = annotationField(key);
-        values.set(row.name, { row, value: read.value, text: winner.text, field });
+        values.set(row.name, { row, value: read.value, text, key, field, port: null });
         continue;
       }
-      if (row.policy !== null) lost.add(row.policy);
-      this.#findings.push({
-        severity: 'error',
-        ref: this.#ref,
-        field: annotationField(key),
-        value: winner.text,
-        message: `${row.name} ${read.message}`,
-        remedy: remedyFor(row, winner.text),
-      });
+      if (row.policy !== null) bad.set(row.name, row.policy);
+      this.#bad(row, { key, text, message: read.message }, withoutIt(row));
     }
-    return { values, lost, findings: this.#findings };
+    return { values, bad, ports: this.#ports, findings: this.#findings };
+  }
+
+  #bad(
+    row: AnnotationRow,
+    given: { readonly key: string; readonly text: string; readonly message: string },
+    without: string,
+  ): void {
+    const { key, text, message } = given;
+    this.#findings.push({
+      severity: 'error',
+      ref: this.#ref,
+      field: annotationField(key),
+      value: text,
+      message: `${row.name} ${message}`,
+      remedy: remedyFor(row, text, without),
+    });
   }
 
   /** The first prefix wins; one that says something else deserves a word. */
@@ -148,16 +199,22 @@ class Reader {
   }
 
   #unknown(prefix: string, name: string, text: string): void {
-    const guess = guessName(name, this.#known(prefix));
+    const guess = this.#meant(prefix, name);
     const remedy =
       guess === null ? 'remove it, or see docs/annotations.md' : `did you mean ${prefix}${guess}?`;
     this.#warn(prefix + name, text, 'is not known, so it has no effect', remedy);
   }
 
-  #known(prefix: string): readonly AnnotationRow[] {
-    return [...ROWS.values()].filter(
+  /** The name that another one was meant for, of a port or not. */
+  #meant(prefix: string, name: string): string | null {
+    const known = [...ROWS.values()].filter(
       (row) => row.on.includes(this.#kind) && (prefix === ANNOTATION_PREFIX || row.legacy),
     );
+    const ofPort = this.#kind === 'Service' ? nearPortKey(name) : null;
+    if (ofPort === null) return guessName(name, known);
+    const rows = known.filter(({ perPort }) => perPort);
+    const meant = ROWS.get(ofPort.name)?.name ?? guessName(ofPort.name, rows);
+    return meant === null ? null : `port.${ofPort.port ?? 'NUMBER'}.${meant}`;
   }
 
   #warn(key: string, value: string, message: string, remedy: string): void {
@@ -172,12 +229,24 @@ class Reader {
   }
 }
 
+/** What holds on a port as long as a value of its own is bad. */
+export const AS_THE_SERVICE = 'what the Service says holds';
+
+/** What holds on a port: what is said of it, else what is said of the Service. */
+export function annotationsOfPort(
+  annotations: Annotations,
+  own: ReadonlyMap<string, Annotation>,
+): Annotations {
+  const bad = new Map([...annotations.bad].filter(([name]) => !own.has(name)));
+  return { ...annotations, values: new Map([...annotations.values, ...own]), bad };
+}
+
 /** What to write, with the value that was most likely meant. */
-export function remedyFor(row: AnnotationRow, text: string): string {
+export function remedyFor(row: AnnotationRow, text: string, without = withoutIt(row)): string {
   const { name, choices } = row.type;
   const parts = text.split(',').map((part) => part.trim());
   const wrong = parts.find((part) => choices?.includes(part) === false) ?? text;
   const guess = choices === undefined ? null : guessValue(wrong, choices);
   const hint = guess === null ? '' : `did you mean ${guess}? `;
-  return `${hint}write ${name}; until then ${withoutIt(row)}`;
+  return `${hint}write ${name}; until then ${without}`;
 }

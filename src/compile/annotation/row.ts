@@ -20,6 +20,8 @@ export interface AnnotationRow {
   readonly example: string;
   /** It is read with the prefixes of Traefik Mesh too. */
   readonly legacy: boolean;
+  /** It may be said of one port, too. */
+  readonly perPort: boolean;
 }
 
 interface RowText<T> {
@@ -55,6 +57,7 @@ export function plainRow<T>(name: string, field: string, given: RowText<T>): Ann
     text: given.text,
     example: given.example,
     legacy: given.legacy === true,
+    perPort: true,
   };
 }
 

@@ -38,6 +38,7 @@ const MESH_ROWS: readonly AnnotationRow[] = [
       example: 'disabled',
     }),
     on: ['Service', 'Namespace'],
+    perPort: false,
   },
   {
     ...plainRow('weight', 'weight', {
@@ -47,6 +48,7 @@ const MESH_ROWS: readonly AnnotationRow[] = [
       example: '10',
     }),
     on: ['Pod'],
+    perPort: false,
   },
   {
     ...plainRow('address', 'address', {
@@ -56,20 +58,21 @@ const MESH_ROWS: readonly AnnotationRow[] = [
       example: '127.1.10.1,127.1.10.2',
     }),
     on: ['Pod'],
+    perPort: false,
   },
 ];
 
 const SERVICE_ROWS: readonly AnnotationRow[] = [
   plainRow('traffic-type', 'protocol', {
     type: choice('http', 'tcp', 'udp'),
-    default: words('`--default-mode`'),
-    text: 'Protocol of the TCP ports of the Service. UDP ports are always proxied as UDP.',
+    default: words('what the port says, else `--default-mode`'),
+    text: 'Protocol of the TCP ports of the Service. UDP ports are always UDP.',
     example: 'tcp',
     legacy: true,
   }),
   plainRow('scheme', 'scheme', {
     type: choice('http', 'h2c', 'https'),
-    default: words('from `appProtocol` of the port, else http'),
+    default: words('what the port says, else http'),
     text: 'What the proxy speaks to the endpoints: HTTP/1.1 (`http`), HTTP/2 (`h2c`), or HTTP/1.1 over TLS (`https`). A port that asks for one that is not carried yet has no mesh name.',
     example: 'h2c',
     legacy: true,

@@ -4,12 +4,14 @@ import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts'
 import type { ObjectRef } from '../../kube/store.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf } from '../annotation/policies.ts';
-import type { Annotations } from '../annotation/read.ts';
+import { policiesOfPort } from '../annotation/port-policies.ts';
+import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
-import { notCarriedFinding } from './not-carried.ts';
-import { isOtherThanHttp, protocolOf, spokenOf, unknownProtocolFinding } from './port.ts';
+import { idleAnnotations, worksOn } from './idle-annotations.ts';
+import { notCarriedFindings } from './not-carried.ts';
+import { decideProtocol } from './port.ts';
 import { describeReference } from '../../model/object-reference.ts';
 import { onlyRoute } from '../../model/route.ts';
 
@@ -40,39 +42,40 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const endpoints = new EndpointReader(context, object);
   const findings: ObjectProblem[] = [];
   const ports: ServicePort[] = [];
+  const ofService = policiesOf(annotations, ref, object);
+  const shared = { ref, traits: object, annotations, policies: ofService };
   for (const [index, spec] of object.ports.entries()) {
-    const field = `spec.ports[${index}]`;
-    const protocol = protocolOf(spec, { ref, field }, annotations, context.defaultMode);
-    if (typeof protocol !== 'string') {
-      findings.push(protocol);
-      continue;
-    }
+    const at = { ref, field: `spec.ports[${index}]` };
+    const own = annotations.ports.get(spec.port);
+    const here = own === undefined ? annotations : annotationsOfPort(annotations, own);
+    const { decided, findings: ofProtocol } = decideProtocol(spec, at, here, context.defaultMode);
+    findings.push(...ofProtocol);
+    if (decided === null) continue;
+    const { protocol, because, passesTls, spoken } = decided;
+    const said = policiesOfPort(spec.port, shared, (each) => worksOn(each, protocol));
     const id = backendId(ref, spec);
     const port: ServicePort = {
       name: spec.name,
       port: spec.port,
       proxyPort: 0,
       protocol,
-      routes: [onlyRoute(id, { object: describeReference(ref), field })],
+      because,
+      passesTls,
+      policies: said.policies,
+      sources: said.sources,
+      routes: [onlyRoute(id, { object: describeReference(ref), field: at.field })],
       backend: {
         id,
         service: `${namespace}/${name}`,
-        ...spokenOf(spec, protocol, annotations),
-        endpoints: endpoints.read(spec, field),
+        ...spoken,
+        endpoints: endpoints.read(spec, at.field),
       },
     };
     ports.push(port);
-    const ofPort = [
-      unknownProtocolFinding(spec, { ref, field }, annotations),
-      notCarriedFinding(
-        { ref, field },
-        port,
-        isOtherThanHttp(spec.appProtocol) ? spec.appProtocol : '',
-      ),
-    ];
-    for (const finding of ofPort) if (finding !== null) findings.push(finding);
+    findings.push(...said.findings, ...notCarriedFindings(at, port, spec, decided.from));
   }
-  const { policies, sources, findings: ofPolicies } = policiesOf(annotations, ref, object);
+  const numbers = object.ports.map(({ port }) => port);
+  findings.push(...idleAnnotations(ref, annotations, numbers, ports));
   const key = `${namespace}/${name}`;
   return {
     service: {
@@ -83,14 +86,23 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       secondAddress: '',
       headless: object.clusterIP === 'None',
       ports,
-      policies,
-      sources,
+      policies: ofService.policies,
+      sources: ofService.sources,
     },
-    findings: [...findings, ...endpoints.findings, ...ofPolicies],
+    findings: unique([...findings, ...endpoints.findings, ...ofService.findings]),
     leadsToMesh: endpoints.leadsToMesh,
     dependencies: endpoints.dependencies,
     endpointsFrom: endpoints.candidates.from,
   };
+}
+
+/** Two ports of one number have the annotations of a port in common. */
+function unique(findings: readonly ObjectProblem[]): readonly ObjectProblem[] {
+  const seen = new Set<string>();
+  return findings.filter(({ field, message }) => {
+    const { size } = seen;
+    return seen.add(`${field}\n${message}`).size > size;
+  });
 }
 
 /** A UDP port may have the number of a TCP port of the same Service, and its backend needs an id of its own. */

@@ -8,6 +8,7 @@ import {
   type Annotations,
   hasAnnotations,
   isForMesh,
+  NO_ANNOTATIONS,
   readAnnotations,
   remedyFor,
 } from '../annotation/read.ts';
@@ -42,7 +43,6 @@ export const EVERYTHING: Scope = { watchNamespaces: [], ignoreNamespaces: [], is
 const MESH_LABEL = `${ANNOTATION_PREFIX}mesh`;
 const SYSTEM_NAMESPACE = 'kube-system';
 const NO_ENDPOINTS = 'Services of type ExternalName have no endpoints of their own';
-const NO_ANNOTATIONS: Annotations = { values: new Map(), lost: new Set(), findings: [] };
 
 /** Decides about one Service; the findings are those of its own annotations and label. */
 export function membershipOf(store: StoreView, service: ServiceObject, scope: Scope): Membership {

@@ -1,85 +1,197 @@
-/** How one port of a Service is carried, and what its endpoints speak. */
+/**
+ * How one port of a Service is carried, what its endpoints speak, and why: what is annotated for the port, then for the Service, then
+ * `appProtocol`, then the name of the port, then the default mode.
+ */
 
 import type { ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
-import type { Backend, Protocol } from '../../model/service.ts';
+import type { Backend, Protocol, ServicePort } from '../../model/service.ts';
 import type { Annotation, Annotations } from '../annotation/read.ts';
 import type { ObjectProblem } from '../object-problem.ts';
+import {
+  kindOfAppProtocol,
+  kindOfPortName,
+  needsTcp,
+  type ProtocolKind,
+} from './protocol-words.ts';
 
-/** What the proxy speaks to endpoints. */
-type SpokenProtocol = Pick<Backend, 'protocol' | 'tls'>;
+/** Of a port. */
+export type Decided = Pick<ServicePort, 'protocol' | 'because' | 'passesTls'> & {
+  /** What the proxy speaks to endpoints. */
+  readonly spoken: Pick<Backend, 'protocol' | 'tls'>;
+  /** Field of the port that decided it; '' for something else. */
+  readonly from: Hint['from'];
+};
 
-const HTTP: SpokenProtocol = { protocol: 'http/1.1', tls: false };
-const H2C: SpokenProtocol = { protocol: 'http/2', tls: false };
-const HTTPS: SpokenProtocol = { protocol: 'http/1.1', tls: true };
-const SPOKEN_OF_SCHEME = { http: HTTP, h2c: H2C, https: HTTPS } as const;
-
-/** Names that Kubernetes and its users give (KEP-3726, and those of old that everybody understands). */
-const SPOKEN_OF_APP_PROTOCOL: ReadonlyMap<string, SpokenProtocol> = new Map([
-  ['http', HTTP],
-  ['https', HTTPS],
-  ['h2c', H2C],
-  ['grpc', H2C],
-  ['kubernetes.io/h2c', H2C],
-  ['kubernetes.io/ws', HTTP],
-  ['kubernetes.io/wss', HTTPS],
-  ['ws', HTTP],
-  ['wss', HTTPS],
-]);
-
-/** Protocols over TCP that are not HTTP: names of IANA, of Kubernetes users and of other meshes. */
-const TCP_APP_PROTOCOLS: ReadonlySet<string> = new Set(
-  `tcp tls ssl mongo mongodb mysql mariadb postgres postgresql redis rediss valkey memcached memcache amqp amqps mqtt
-  secure-mqtt kafka nats thrift dubbo cassandra cql zookeeper etcd ldap ldaps smtp smtps submission imap imaps pop3 pop3s
-  ftp ftps ssh sftp dns domain mssql ms-sql-s oracle clickhouse rabbitmq stomp sip sips rtsp nfs smb rsync telnet irc xmpp
-  bolt neo4j`.split(/\s+/),
-);
-
-const WITHOUT_PREFIX = /^(?:kubernetes\.io|istio\.io|linkerd\.io)\//;
-
-/** True when the port speaks something over TCP that no HTTP proxy may touch. */
-export function isOtherThanHttp(appProtocol: string): boolean {
-  return TCP_APP_PROTOCOLS.has(appProtocol.toLowerCase().replace(WITHOUT_PREFIX, ''));
+export interface Decision {
+  /** Null when the port is left out. */
+  readonly decided: Decided | null;
+  readonly findings: readonly ObjectProblem[];
 }
 
-/** The protocol of a port, or what keeps it out of the mesh. */
-export function protocolOf(
+interface Place {
+  readonly ref: ObjectRef;
+  /** `spec.ports[0]`. */
+  readonly field: string;
+}
+
+const SPOKEN_OF_SCHEME = {
+  http: { protocol: 'http/1.1', tls: false },
+  h2c: { protocol: 'http/2', tls: false },
+  https: { protocol: 'http/1.1', tls: true },
+} as const;
+type Scheme = keyof typeof SPOKEN_OF_SCHEME;
+
+/** `annotations` are those that hold on this port. */
+export function decideProtocol(
   spec: ServicePortSpec,
-  at: { readonly ref: ObjectRef; readonly field: string },
+  at: Place,
   annotations: Annotations,
   defaultMode: Protocol,
-): Protocol | ObjectProblem {
-  if (spec.protocol === 'UDP') return 'udp';
-  const { ref } = at;
-  if (spec.protocol !== 'TCP') {
-    return {
-      severity: 'warning',
-      ref,
-      field: `${at.field}.protocol`,
-      value: spec.protocol,
-      message: `port ${spec.port} is left out: ${spec.protocol} is not carried`,
-      remedy: 'call it by its cluster name instead, or use TCP or UDP',
-    };
-  }
+): Decision {
+  if (spec.protocol === 'UDP') return decideUdp(spec, at);
+  if (spec.protocol !== 'TCP') return { decided: null, findings: [unknownTransport(spec, at)] };
   const annotated = annotations.values.get('traffic-type');
-  const told = protocolValue(annotated);
-  if (told === null && isOtherThanHttp(spec.appProtocol)) return 'tcp';
-  const isHttp = told === null && SPOKEN_OF_APP_PROTOCOL.has(spec.appProtocol.toLowerCase());
-  const type = told ?? (isHttp ? 'http' : defaultMode);
-  if (type !== 'udp') return type;
-  if (annotated === undefined) {
-    return {
-      severity: 'warning',
-      ref,
-      field: `${at.field}.protocol`,
-      value: spec.protocol,
-      message: `port ${spec.port} is left out: it is TCP, and the default mode is udp`,
-      remedy: 'set maesh.dev/traffic-type to http or tcp on the Service',
-    };
+  const hint = hintOf(spec, at);
+  const decision = decideTcp({ spec, at, annotations, hint, defaultMode });
+  // Who says it by annotation need not hear what is wrong with the hints.
+  const ofHint = annotated === undefined ? hint.findings : [];
+  return { decided: decision.decided, findings: [...ofHint, ...decision.findings] };
+}
+
+function decideUdp(spec: ServicePortSpec, at: Place): Decision {
+  const decided = plain('udp', { because: 'protocol: UDP', from: '' }, false);
+  const field = needsTcp(spec.appProtocol) ? 'appProtocol' : needsTcp(spec.name) ? 'name' : null;
+  if (field === null) return { decided, findings: [] };
+  const finding: ObjectProblem = {
+    severity: 'warning',
+    ref: at.ref,
+    field: `${at.field}.${field}`,
+    value: spec[field],
+    message: `port ${spec.port} is UDP, so it is carried as udp, whatever its ${field} says`,
+    remedy: `set ${at.field}.protocol to TCP, or ${at.field}.${field} to what it speaks`,
+  };
+  return { decided, findings: [finding] };
+}
+
+interface Question {
+  readonly spec: ServicePortSpec;
+  readonly at: Place;
+  readonly annotations: Annotations;
+  readonly hint: Hint;
+  readonly defaultMode: Protocol;
+}
+
+function decideTcp(question: Question): Decision {
+  const { annotations, hint, defaultMode } = question;
+  const annotated = annotations.values.get('traffic-type');
+  const scheme = annotations.values.get('scheme');
+  const isInTls = hint.kind === 'https' || hint.kind === 'tls';
+  if (annotated !== undefined) return asAnnotated(question, annotated, isInTls);
+  // Only for HTTP there is a scheme.
+  if (scheme !== undefined && (scheme.port !== null || isInTls)) {
+    return { decided: asHttp(scheme, hint, saidBy(scheme)), findings: [] };
   }
+  if (hint.kind === 'http' || hint.kind === 'http2') {
+    return { decided: asHttp(scheme, hint, hint), findings: [] };
+  }
+  if (hint.kind !== null) return { decided: plain('tcp', hint, isInTls), findings: [] };
+  if (defaultMode === 'udp') return { decided: null, findings: [udpByDefault(question)] };
+  const why: Why = { because: `default mode ${defaultMode}`, from: '' };
+  const decided = defaultMode === 'http' ? asHttp(scheme, hint, why) : plain('tcp', why, false);
+  return { decided, findings: [] };
+}
+
+function asAnnotated(question: Question, annotated: Annotation, isInTls: boolean): Decision {
+  const { hint, annotations } = question;
+  const why = saidBy(annotated);
+  if (annotated.value === 'udp') return { decided: null, findings: [misfit(question, annotated)] };
+  if (annotated.value === 'tcp') return { decided: plain('tcp', why, isInTls), findings: [] };
+  const scheme = annotations.values.get('scheme');
+  const decided = asHttp(scheme, hint, why);
+  const findings = isInTls && scheme === undefined ? [inDoubt(question, annotated)] : [];
+  return { decided, findings };
+}
+
+type Why = Pick<Hint, 'because' | 'from'>;
+
+function saidBy({ key, text }: Annotation): Why {
+  return { because: `${key}: ${text}`, from: '' };
+}
+
+function plain(protocol: 'tcp' | 'udp', { because, from }: Why, passesTls: boolean): Decided {
+  return { protocol, because, from, passesTls, spoken: { protocol, tls: false } };
+}
+
+/** What is spoken to the endpoints: as annotated, else as the port says. */
+function asHttp(scheme: Annotation | undefined, hint: Hint, { because, from }: Why): Decided {
+  const said = SPOKEN_OF_SCHEME[(scheme?.value ?? schemeOf(hint)) as Scheme];
+  return { protocol: 'http', because, from, passesTls: false, spoken: said };
+}
+
+function schemeOf({ kind }: Hint): Scheme {
+  if (kind === 'http2') return 'h2c';
+  return kind === 'https' || kind === 'tls' ? 'https' : 'http';
+}
+
+/** What the port itself says. */
+interface Hint {
+  readonly kind: ProtocolKind | null;
+  readonly because: string;
+  readonly from: 'appProtocol' | 'name' | '';
+  readonly findings: readonly ObjectProblem[];
+}
+
+function hintOf(spec: ServicePortSpec, at: Place): Hint {
+  const findings: ObjectProblem[] = [];
+  for (const field of ['appProtocol', 'name'] as const) {
+    const value = spec[field];
+    const kind = field === 'name' ? kindOfPortName(value) : kindOfAppProtocol(value);
+    const because = field === 'name' ? `port name "${value}"` : `appProtocol: ${value}`;
+    if (kind !== null && kind !== 'udp') return { kind, because, from: field, findings };
+    const message =
+      kind === 'udp'
+        ? `port ${spec.port} is TCP, so its ${field} says nothing of it`
+        : `the application protocol is not known, so it says nothing of port ${spec.port}`;
+    if (kind === null && (field === 'name' || value === '')) continue;
+    findings.push({
+      severity: 'warning',
+      ref: at.ref,
+      field: `${at.field}.${field}`,
+      value,
+      message,
+      remedy: `set maesh.dev/port.${spec.port}.traffic-type to http or tcp`,
+    });
+  }
+  return { kind: null, because: '', from: '', findings };
+}
+
+function unknownTransport(spec: ServicePortSpec, { ref, field }: Place): ObjectProblem {
+  return {
+    severity: 'warning',
+    ref,
+    field: `${field}.protocol`,
+    value: spec.protocol,
+    message: `port ${spec.port} is left out: ${spec.protocol} is not carried`,
+    remedy: 'call it by its cluster name instead, or use TCP or UDP',
+  };
+}
+
+function udpByDefault({ spec, at }: Question): ObjectProblem {
+  return {
+    severity: 'warning',
+    ref: at.ref,
+    field: `${at.field}.protocol`,
+    value: spec.protocol,
+    message: `port ${spec.port} is left out: it is TCP, and the default mode is udp`,
+    remedy: 'set maesh.dev/traffic-type to http or tcp on the Service',
+  };
+}
+
+function misfit({ spec, at }: Question, annotated: Annotation): ObjectProblem {
   return {
     severity: 'error',
-    ref,
+    ref: at.ref,
     field: annotated.field,
     value: annotated.text,
     message: `port ${spec.port} is left out: it is TCP and cannot be carried as udp`,
@@ -87,41 +199,15 @@ export function protocolOf(
   };
 }
 
-function protocolValue(annotation: Annotation | undefined): Protocol | null {
-  const value = annotation?.value;
-  return value === 'http' || value === 'tcp' || value === 'udp' ? value : null;
-}
-
-/** What is spoken to the endpoints: as annotated, else as the port says. */
-export function spokenOf(
-  spec: ServicePortSpec,
-  protocol: Protocol,
-  annotations: Annotations,
-): SpokenProtocol {
-  if (protocol !== 'http') return { protocol, tls: false };
-  const scheme = annotations.values.get('scheme')?.value;
-  if (scheme === 'http' || scheme === 'h2c' || scheme === 'https') return SPOKEN_OF_SCHEME[scheme];
-  return SPOKEN_OF_APP_PROTOCOL.get(spec.appProtocol.toLowerCase()) ?? HTTP;
-}
-
-/** An application protocol that nothing is known of, on a port that is carried as HTTP for want of a better word. */
-export function unknownProtocolFinding(
-  spec: ServicePortSpec,
-  at: { readonly ref: ObjectRef; readonly field: string },
-  annotations: Annotations,
-): ObjectProblem | null {
-  const { appProtocol } = spec;
-  if (appProtocol === '' || spec.protocol !== 'TCP') return null;
-  if (annotations.values.has('traffic-type') || annotations.values.has('scheme')) return null;
-  if (SPOKEN_OF_APP_PROTOCOL.has(appProtocol.toLowerCase()) || isOtherThanHttp(appProtocol)) {
-    return null;
-  }
+/** Plain HTTP must not go where TLS is asked for; what else is meant, the user has to say. */
+function inDoubt({ spec, at, hint }: Question, annotated: Annotation): ObjectProblem {
+  const own = `maesh.dev/port.${spec.port}.`;
   return {
     severity: 'warning',
     ref: at.ref,
-    field: `${at.field}.appProtocol`,
-    value: appProtocol,
-    message: `the application protocol is not known, so port ${spec.port} is carried by the default mode`,
-    remedy: 'set maesh.dev/traffic-type to http or tcp on the Service',
+    field: annotated.field,
+    value: annotated.text,
+    message: `port ${spec.port} speaks TLS (${hint.because}), so HTTP is sent to its endpoints inside TLS alone`,
+    remedy: `write ${own}traffic-type: tcp to pass TLS of callers on; else ${own}scheme: https, or http where the port has no TLS after all`,
   };
 }

@@ -91,10 +91,10 @@ export function beginRequest(cells: Cells): void {
   Atomics.add(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
 }
 
-/** Counts all that is known of a request that ended, `endMs` is when. */
-export function endRequest(request: Account, cells: Cells, endMs: number): void {
-  add(cells, SERVICE_OWN.inFlight, -1);
-  Atomics.sub(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
+/** Counts all that is known of a request that ended, `endMs` is when; `flight` is where it began. */
+export function endRequest(request: Account, flight: Cells, cells: Cells, endMs: number): void {
+  add(flight, SERVICE_OWN.inFlight, -1);
+  Atomics.sub(flight.words, flight.w + SERVICE_WORD.inFlight, 1);
   countRequest(cells, request.status, request.failure);
   if (request.tries > 0) countLatency(cells, endMs - request.startedMs);
   add(cells, SERVICE_OWN.requestBytes, request.requestBytes);

@@ -27,15 +27,16 @@ export function admit(
   now: number,
   context: ThreadContext,
 ): Verdict {
-  const { service, routes } = port;
+  const { rules: service, routes } = port;
+  const { flight } = service;
   const { verdict } = context;
   verdict.target = null;
   verdict.route = null;
-  const { words, w } = service.cells;
+  const { words, w } = flight.cells;
   const inFlight = words[w + SERVICE_WORD.inFlight] as number;
-  const limit = service.service.policies.limits.requestsInFlight;
+  const limit = flight.service.policies.limits.requestsInFlight;
   const isCrowded = inFlight > limit - keptOf(limit);
-  if (isCrowded && !staysInCrowd(service, inFlight, source.addressHash, now, context))
+  if (isCrowded && !staysInCrowd(flight, inFlight, source.addressHash, now, context))
     return verdict.refuse('overloaded', 0);
   const { limiter } = service;
   if (limiter !== null) {

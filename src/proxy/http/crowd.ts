@@ -59,12 +59,13 @@ export function staysInCrowd(
 
 function countOf(service: ServiceState, now: number, room: Thread['room']): CrowdCount {
   const guests = room.guestsOf(service.service.key);
-  const { crowd } = service;
-  const isFresh = crowd !== null && now - crowd.countedMs < COUNT_MS;
-  if (isFresh && guests.size > COUNT_ALWAYS) return crowd;
+  const { crowd: counted } = service;
+  const isFresh = counted !== null && now - counted.countedMs < COUNT_MS;
+  if (isFresh && guests.size > COUNT_ALWAYS) return counted;
   const byAddress = new Map<string, number>();
-  for (const { standing, address, requests = 1 } of guests) {
-    if (standing === BUSY) byAddress.set(address, (byAddress.get(address) ?? 0) + requests);
+  for (const { standing, address, requests = 1, crowd = service } of guests) {
+    if (standing === BUSY && crowd === service)
+      byAddress.set(address, (byAddress.get(address) ?? 0) + requests);
   }
   const sources = new Map<number, number>();
   for (const [address, count] of byAddress) sources.set(hash32(address), count);

@@ -61,10 +61,10 @@ export class Exchange implements EndpointUser, Expiring {
   constructor(caller: CallerStream, context: ThreadContext) {
     this.#caller = caller;
     this.#context = context;
-    this.#course = new Course(caller.port.service.service);
+    this.#course = new Course(caller.port.rules.service);
     this.pick = new PickFacts(context.settings.node);
     this.replay = new Replay(context);
-    this.record = new RequestRecord(caller.port.service, this.replay);
+    this.record = new RequestRecord(caller.port.rules, this.replay);
   }
 
   get active(): boolean {
@@ -96,7 +96,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.#reset(head, now);
     this.replay.begin(data, head, start, end);
     this.replay.done = !hasBody;
-    beginRequest(this.record.service.cells);
+    beginRequest(this.record.flight);
     if (this.#caller.isLoop) return this.#fail('loop');
     const verdict = admit(port, data, head, source, now, this.#context);
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
@@ -341,11 +341,11 @@ export class Exchange implements EndpointUser, Expiring {
   #reset(head: Head, now: number): void {
     const { port } = this.#caller;
     this.pick.reset(this.#caller.source.identify());
-    this.record.reset(port.service, now);
+    this.record.reset(port.rules, now);
     this.method = head.method;
     this.#callerWait.reset();
     this.#phase = WAITING;
-    this.#course.begin(port.service.service);
+    this.#course.begin(port.rules.service);
     this.#upgrade = head.upgrade;
     this.#deadline.reset(now, this.#context.settings.callerIdleMs);
   }

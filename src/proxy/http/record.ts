@@ -4,6 +4,7 @@ import type { FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServiceState } from '../table/table.ts';
 import type { AccessCaller } from './access.ts';
+import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { type Account, add, endLastTry, endRequest } from './account.ts';
@@ -18,10 +19,13 @@ import type { TunnelResult } from './tunnel.ts';
 import type { Try } from './try.ts';
 
 const NOBODYS = nobodys<ServiceState>('a request without a caller');
+const NOBODYS_CELLS = nobodys<Cells>('a request without a caller');
 
 export class RequestRecord implements Account {
-  /** That was called. */
+  /** That was called: the Service, or a port of it that says otherwise. */
   service: ServiceState;
+  /** Where it is in flight. */
+  flight: Cells;
   /** Whose policies rule the request; null before there is a backend. */
   ruling: ServiceState | null = null;
   tries = 0;
@@ -41,6 +45,7 @@ export class RequestRecord implements Account {
 
   constructor(service: ServiceState, replay: Replay) {
     this.service = service;
+    this.flight = service.flight.cells;
     this.#replay = replay;
   }
 
@@ -50,6 +55,7 @@ export class RequestRecord implements Account {
 
   reset(service: ServiceState, now: number): void {
     this.service = service;
+    this.flight = service.flight.cells;
     this.ruling = null;
     this.tries = 0;
     this.#wasUnseen = false;
@@ -92,6 +98,7 @@ export class RequestRecord implements Account {
   /** Between two callers. */
   detach(): void {
     this.service = NOBODYS;
+    this.flight = NOBODYS_CELLS;
     this.ruling = null;
     this.tried = null;
   }
@@ -113,7 +120,7 @@ export class RequestRecord implements Account {
     const { tried, rule, failure } = this;
     // A tunnel lasts as long as its users like; what counts is how long it took to open.
     const endMs = this.status === 101 && tried !== null ? tried.headMs : now;
-    endRequest(this, this.service.cells, endMs);
+    endRequest(this, this.flight, this.service.cells, endMs);
     if (tried !== null) endLastTry(this, tried, this.ruling, now);
     context.accessLog?.write(caller, this, this.#replay, now);
     if (rule !== '' && failure !== '') {

@@ -106,6 +106,10 @@ class CallerConnection implements RequestHost, TunnelHost, SocketOwner, Expiring
     return this.port.service.service.key;
   }
 
+  get crowd(): object {
+    return this.port.rules.flight;
+  }
+
   get standing(): Guest['standing'] {
     if (this.#lingering) return LEAVING;
     if (!this.idle) return BUSY;
@@ -407,7 +411,7 @@ class CallerConnection implements RequestHost, TunnelHost, SocketOwner, Expiring
   /** Answers what never became a request, but was read into `requestHead` as far as it went, and closes. */
   #refuse(reason: FailureReason, rule: Rule | ''): void {
     const request = this.#takeRequest();
-    countRequest(this.port.service.cells, FAILURES[reason].status, reason);
+    countRequest(this.port.rules.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(request, reason, rule);
     if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
     const { requestHead } = this.#context;

@@ -113,7 +113,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
     const reason = head.failure === '' ? 'bad_request' : head.failure;
     const { rule } = head;
     this.#begin(head, endStream);
-    countRequest(this.port.service.cells, FAILURES[reason].status, reason);
+    countRequest(this.port.rules.cells, FAILURES[reason].status, reason);
     this.#context.accessLog?.writeRefused(this, reason, rule);
     if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
     this.reply(reason, 0);

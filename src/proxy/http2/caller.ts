@@ -119,6 +119,10 @@ export class CallerSession extends Session implements Caller, RequestSession {
     return this.port.service.service.key;
   }
 
+  get crowd(): object {
+    return this.port.rules.flight;
+  }
+
   /** With what its requests keep, and what waits at their endpoints. */
   override get heldBytes(): number {
     let bytes = super.heldBytes;
@@ -184,7 +188,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   }
 
   #refuseRequest(id: number, rule: Rule | ''): void {
-    countRequest(this.port.service.cells, FAILURES.bad_request.status, 'bad_request');
+    countRequest(this.port.rules.cells, FAILURES.bad_request.status, 'bad_request');
     this.context.accessLog?.writeRefused(this, 'bad_request', rule);
     this.#refuse(id, rule);
   }

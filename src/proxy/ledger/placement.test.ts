@@ -4,7 +4,7 @@ import { ManualClock } from '../../base/clock.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Policies, RateLimitPolicy } from '../../model/policy.ts';
 import { onlyRoute } from '../../model/route.ts';
-import type { Delta, Service } from '../../model/service.ts';
+import { type Delta, type Service, PLAIN_PORT } from '../../model/service.ts';
 import { ENDPOINT_FLOAT, ENDPOINT_WORD, ROUTE_FLOAT } from './layout.ts';
 import { Ledger } from './ledger.ts';
 import { endpointSlotKey, Placement, routeSlotKey } from './placement.ts';
@@ -35,7 +35,9 @@ function service(
     address: '127.77.0.1',
     secondAddress: '',
     headless: false,
-    ports: [{ name: '', port: 80, proxyPort: 0, protocol: 'http', routes: [], backend }],
+    ports: [
+      { name: '', port: 80, proxyPort: 0, protocol: 'http', ...PLAIN_PORT, routes: [], backend },
+    ],
     policies: { ...DEFAULT_POLICIES, ...policies },
     sources: {},
   };

@@ -4,7 +4,14 @@ import type { Clock } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import type { RateLimitPolicy } from '../../model/policy.ts';
 import type { HttpRoute } from '../../model/route.ts';
-import type { Backend, Delta, Service } from '../../model/service.ts';
+import {
+  type Backend,
+  type Delta,
+  type PolicyScope,
+  saysItself,
+  scopesOf,
+  type Service,
+} from '../../model/service.ts';
 import type { Identity } from '../../model/endpoint.ts';
 import { callerTableBytes } from './caller-table.ts';
 import { ENDPOINT_FLOAT, type SlotKind } from './layout.ts';
@@ -24,6 +31,16 @@ export interface PlacedService {
   readonly endpointSlots: readonly (readonly number[])[];
   /** Per port, its routes in their order, null for one without a rate limit of its own; empty when no route has one. */
   readonly routes: readonly (readonly (PlacedRoute | null)[])[];
+  /** By the id of its backend, each port that says otherwise than the Service. */
+  readonly ports: ReadonlyMap<string, PlacedPort>;
+}
+
+/** As in `PlacedService`, for what the port has of its own. */
+export interface PlacedPort {
+  readonly slot: number;
+  readonly statusSlot: number;
+  /** Null when its rate limit is none of its own, too. */
+  readonly callers: SharedArrayBuffer | null;
 }
 
 export interface PlacedRoute {
@@ -66,10 +83,13 @@ interface Held {
   readonly endpoints: Set<string>;
   /** By slot key: routes with a rate limit of their own. */
   routes: Map<string, CallerTable | null>;
+  /** Ports that say otherwise, by the id of their backend. */
+  ports: Map<string, CallerTable | null>;
   callers: CallerTable | null;
   sources: SharedArrayBuffer | null;
 }
 
+const NO_PORTS: PlacedService['ports'] = new Map();
 const NO_ROUTES: PlacedService['routes'] = [];
 
 export class Placement {
@@ -103,6 +123,7 @@ export class Placement {
     const held = this.#services.get(service.key) ?? {
       endpoints: new Set<string>(),
       routes: new Map<string, CallerTable | null>(),
+      ports: new Map<string, CallerTable | null>(),
       callers: null,
       sources: null,
     };
@@ -125,6 +146,29 @@ export class Placement {
       sources: held.sources,
       endpointSlots,
       routes: this.#placeRoutes(service, held),
+      ports: this.#placePorts(service, held),
+    };
+  }
+
+  #placePorts(service: Service, held: Held): PlacedService['ports'] {
+    const before = held.ports;
+    held.ports = new Map();
+    const placed = new Map<string, PlacedPort>();
+    for (const scope of scopesOf(service)) {
+      if (scope.port !== null) placed.set(scope.key, this.#placePort(scope, held, before));
+    }
+    for (const key of before.keys()) if (!held.ports.has(key)) this.#leaveBoth(key);
+    return placed.size === 0 ? NO_PORTS : placed;
+  }
+
+  #placePort({ key, policies, port }: PolicyScope, held: Held, before: Held['ports']): PlacedPort {
+    const isOwn = port !== null && saysItself(port, 'rateLimit');
+    const callers = isOwn ? callersOf(policies.rateLimit, before.get(key) ?? null) : null;
+    held.ports.set(key, callers);
+    return {
+      slot: this.#claim('service', key),
+      statusSlot: policies.breaker === null ? -1 : this.#claim('status', key),
+      callers: callers?.memory ?? null,
     };
   }
 
@@ -173,6 +217,11 @@ export class Placement {
     this.#services.delete(key);
     for (const endpoint of held.endpoints) this.#leave('endpoint', endpoint);
     for (const route of held.routes.keys()) this.#leave('route', route);
+    for (const port of held.ports.keys()) this.#leaveBoth(port);
+    this.#leaveBoth(key);
+  }
+
+  #leaveBoth(key: string): void {
     this.#leave('service', key);
     this.#leave('status', key);
   }

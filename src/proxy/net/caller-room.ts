@@ -26,6 +26,8 @@ export interface Guest {
   /** Key of the Service. */
   readonly service: string;
   readonly standing: typeof PARTIAL_HEAD | typeof IDLE | typeof LEAVING | typeof BUSY;
+  /** What its requests are in flight of, where not all of the Service has one limit. */
+  readonly crowd?: object;
   /** Requests in flight where there may be several; else one while it is busy. */
   readonly requests?: number;
   /** Memory that waits for a peer of this connection: a partial head, a kept body, what a slow reader has not taken. */

@@ -5,7 +5,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { Endpoint } from '../../model/endpoint.ts';
 import type { BreakerPolicy, Policies } from '../../model/policy.ts';
 import { onlyRoute } from '../../model/route.ts';
-import type { Service } from '../../model/service.ts';
+import { type Service, PLAIN_PORT } from '../../model/service.ts';
 import {
   ENDPOINT_FLOAT,
   ENDPOINT_OWN,
@@ -55,6 +55,7 @@ function service(policies: Partial<Policies>, endpoints: readonly Endpoint[] = [
         port: 80,
         proxyPort: 0,
         protocol: 'http',
+        ...PLAIN_PORT,
         routes: [onlyRoute(BACKEND, source)],
         backend,
       },

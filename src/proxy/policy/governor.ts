@@ -7,7 +7,7 @@
 import type { Clock, Timer } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import type { RetryPolicy } from '../../model/policy.ts';
-import type { Backend, Service } from '../../model/service.ts';
+import { type Backend, type PolicyScope, scopesOf, type Service } from '../../model/service.ts';
 import { type Cells, LedgerView } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { endpointSlotKey } from '../ledger/placement.ts';
@@ -16,7 +16,7 @@ import { type BreakerState, BreakerWatch } from './breaker-watch.ts';
 import { type OnHealthChange, OutlierWatch, type WatchedEndpoint } from './outlier-watch.ts';
 import { RetryBudget } from './retry-budget.ts';
 
-/** What the governor changed or saw change; `service` is `namespace/name`. */
+/** What the governor changed or saw change; `service` is `namespace/name`, with `:port` for a port that says otherwise than its Service. */
 export type GovernorEvent =
   | {
       readonly kind: 'breaker';
@@ -58,6 +58,8 @@ export class Governor {
   readonly #view = new LedgerView();
   #endpointChunks = 0;
   readonly #watches = new Map<string, Watch>();
+  /** Watches of ports, by the key of their Service. */
+  readonly #ofPorts = new Map<string, readonly string[]>();
   /** The watches in the order of their turns; null after a change. */
   #turns: readonly Watch[] | null = null;
   #cursor = 0;
@@ -70,22 +72,39 @@ export class Governor {
 
   /** Takes over a new or changed Service once it is placed. State that exists is kept; a new retry budget is full at once. */
   setService(service: Service): void {
-    const slot = this.#ledger.find('service', service.key);
-    if (slot === undefined) return this.removeService(service.key);
-    const known = this.#watches.get(service.key);
-    const watch = known?.slot === slot ? known : this.#newWatch(service.key, slot);
-    const nowMs = this.#clock.nowMs();
-    this.#setBudget(watch, service, nowMs);
-    this.#setBreaker(watch, service, nowMs);
-    this.#setOutliers(watch, service, nowMs);
-    const isIdle = watch.budget === null && watch.breaker === null && watch.outliers === null;
-    if (isIdle) return this.removeService(service.key);
-    if (known === watch) return;
-    this.#watches.set(service.key, watch);
-    this.#turns = null;
+    const scopes = scopesOf(service);
+    const ports = scopes.flatMap(({ key, port }) => (port === null ? [] : [key]));
+    for (const key of this.#ofPorts.get(service.key) ?? [])
+      if (!ports.includes(key)) this.#remove(key);
+    if (ports.length === 0) this.#ofPorts.delete(service.key);
+    else this.#ofPorts.set(service.key, ports);
+    for (const scope of scopes) this.#set(scope);
   }
 
   removeService(key: string): void {
+    for (const port of this.#ofPorts.get(key) ?? []) this.#remove(port);
+    this.#ofPorts.delete(key);
+    this.#remove(key);
+  }
+
+  #set(scope: PolicyScope): void {
+    const { key } = scope;
+    const slot = this.#ledger.find('service', key);
+    if (slot === undefined) return this.#remove(key);
+    const known = this.#watches.get(key);
+    const watch = known?.slot === slot ? known : this.#newWatch(key, slot);
+    const nowMs = this.#clock.nowMs();
+    this.#setBudget(watch, scope, nowMs);
+    this.#setBreaker(watch, scope, nowMs);
+    this.#setOutliers(watch, scope, nowMs);
+    const isIdle = watch.budget === null && watch.breaker === null && watch.outliers === null;
+    if (isIdle) return this.#remove(key);
+    if (known === watch) return;
+    this.#watches.set(key, watch);
+    this.#turns = null;
+  }
+
+  #remove(key: string): void {
     if (this.#watches.delete(key)) this.#turns = null;
   }
 
@@ -126,14 +145,14 @@ export class Governor {
     return { key, slot, budget: null, breaker: null, outliers: null, onHealthChange };
   }
 
-  #setBudget(watch: Watch, service: Service, nowMs: number): void {
-    const retry = retryOf(service);
+  #setBudget(watch: Watch, scope: PolicyScope, nowMs: number): void {
+    const retry = retryOf(scope);
     if (retry === null) watch.budget = null;
     else if (watch.budget !== null) watch.budget.setPolicy(retry, nowMs);
     else watch.budget = new RetryBudget(this.#ledger, watch.slot, retry, nowMs);
   }
 
-  #setBreaker(watch: Watch, { key, policies }: Service, nowMs: number): void {
+  #setBreaker(watch: Watch, { key, policies }: PolicyScope, nowMs: number): void {
     const status = this.#ledger.find('status', key);
     if (policies.breaker === null || status === undefined) {
       watch.breaker?.close();
@@ -145,7 +164,7 @@ export class Governor {
     watch.breaker = new BreakerWatch(this.#ledger, slots, policies.breaker, nowMs);
   }
 
-  #setOutliers(watch: Watch, { policies, ports }: Service, nowMs: number): void {
+  #setOutliers(watch: Watch, { policies, ports }: PolicyScope, nowMs: number): void {
     if (policies.ejection.errorRate <= 0) {
       watch.outliers = null;
       return;
@@ -184,7 +203,7 @@ function nameOf(state: BreakerState): 'closed' | 'open' | 'recovering' {
 }
 
 /** One budget for all that callers of the Service have tried again: as its own policy says, or else the first of its routes. */
-function retryOf({ policies, ports }: Service): RetryPolicy | null {
+function retryOf({ policies, ports }: PolicyScope): RetryPolicy | null {
   if (policies.retry !== null) return policies.retry;
   for (const port of ports) {
     for (const { policies: own } of port.routes) {

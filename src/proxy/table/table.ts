@@ -3,7 +3,13 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { HttpRoute, RoutePolicies } from '../../model/route.ts';
-import { carriageOf, isCarried, type Service, type ServicePort } from '../../model/service.ts';
+import {
+  carriageOf,
+  isCarried,
+  saysItself,
+  type Service,
+  type ServicePort,
+} from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
 import {
   compileCopyFilter,
@@ -15,7 +21,7 @@ import {
 import { Matcher } from '../head/match.ts';
 import type { Redirector } from '../head/redirector.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
-import type { PlacedDelta, PlacedRoute, PlacedService } from '../ledger/placement.ts';
+import type { PlacedDelta, PlacedPort, PlacedRoute, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
 import { bucketOfRoute, bucketOfService, RateLimiter } from '../policy/rate-limit.ts';
 
@@ -25,10 +31,16 @@ export interface CrowdCount {
   readonly countedMs: number;
 }
 
-/** A Service with its shared figures. Requests read `service` once and keep what they read. */
+/**
+ * A Service, or a port that says otherwise than its Service, with its shared figures. Requests read `service` once and keep what they
+ * read.
+ */
 export class ServiceState {
+  /** With the policies of the port, where it is one. */
   service: Service;
   readonly cells: Cells;
+  /** Where its requests in flight are counted: its own, or the Service of a port that has no such limit of its own. */
+  flight: ServiceState;
   statusCells: Cells | null = null;
   limiter: RateLimiter | null = null;
   sources: SourceTable | null = null;
@@ -41,6 +53,7 @@ export class ServiceState {
   constructor(service: Service, cells: Cells) {
     this.service = service;
     this.cells = cells;
+    this.flight = this;
   }
 
   update(placed: PlacedService, view: LedgerView): void {
@@ -50,12 +63,29 @@ export class ServiceState {
       rateLimit === null
         ? null
         : new RateLimiter(rateLimit, bucketOfService(this.cells), placed.callers);
-    if (placed.statusSlot < 0) this.statusCells = null;
-    else this.statusCells ??= view.cells('status', placed.statusSlot);
+    this.#setStatus(placed.statusSlot, view);
     if (placed.sources !== this.#sourceMemory) {
       this.#sourceMemory = placed.sources;
       this.sources = placed.sources === null ? null : new SourceTable(placed.sources);
     }
+  }
+
+  /** As a port of `whole`: what the port does not say is counted there. */
+  updatePort(whole: ServiceState, port: ServicePort, placed: PlacedPort, view: LedgerView): void {
+    const policies = port.policies ?? whole.service.policies;
+    const { rateLimit } = policies;
+    this.service = { ...whole.service, policies };
+    this.flight = saysItself(port, 'limits.requestsInFlight') ? this : whole;
+    this.limiter =
+      rateLimit === null || !saysItself(port, 'rateLimit')
+        ? whole.limiter
+        : new RateLimiter(rateLimit, bucketOfService(this.cells), placed.callers);
+    this.#setStatus(placed.statusSlot, view);
+  }
+
+  #setStatus(slot: number, view: LedgerView): void {
+    if (slot < 0) this.statusCells = null;
+    else this.statusCells ??= view.cells('status', slot);
   }
 }
 
@@ -100,6 +130,8 @@ export class PortState {
   readonly address: string;
   readonly number: number;
   readonly service: ServiceState;
+  /** Whose policies hold for calls of the port: those of the Service, or its own. */
+  rules: ServiceState;
   /** Host of a request that names none. */
   readonly host: Buffer;
   port: ServicePort;
@@ -113,6 +145,7 @@ export class PortState {
 
   constructor(service: ServiceState, port: ServicePort) {
     this.service = service;
+    this.rules = service;
     const isShared = port.proxyPort !== 0;
     this.address = isShared ? '' : service.service.address;
     this.number = isShared ? port.proxyPort : port.port;
@@ -133,6 +166,8 @@ export class Table {
   readonly #random: Random;
   readonly #view: LedgerView;
   readonly #services = new Map<string, ServiceState>();
+  /** Ports that say otherwise than their Services, by the id of their backend. */
+  readonly #portRules = new Map<string, ServiceState>();
   readonly #targets = new Map<string, Target>();
   /** Ports with routes to the backend of another port, by its id. */
   readonly #users = new Map<string, Set<PortState>>();
@@ -190,14 +225,32 @@ export class Table {
     state.update(placed, this.#view);
     for (const [index, port] of service.ports.entries()) {
       const target = this.#target(port.backend.id);
+      const rules = this.#rulesOf(state, port, placed);
       // Nobody else's route may lead there either: what is asked for is not plain HTTP/1.1.
-      target.service = isCarried(port) ? state : null;
+      target.service = isCarried(port) ? rules : null;
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
-      target.backend.update(port.backend, service.policies, cells, state.sources);
+      target.backend.update(port.backend, rules.service.policies, cells, state.sources);
       yield;
     }
     this.#setPorts(state, placed.routes, change);
+  }
+
+  /** Those of the Service, or of the port itself. */
+  #rulesOf(whole: ServiceState, port: ServicePort, { ports }: PlacedService): ServiceState {
+    const { id } = port.backend;
+    const placed = ports.get(id);
+    if (placed === undefined) {
+      this.#portRules.delete(id);
+      return whole;
+    }
+    let rules = this.#portRules.get(id);
+    if (rules === undefined || rules.cells.slot !== placed.slot) {
+      rules = new ServiceState(whole.service, this.#view.cells('service', placed.slot));
+      this.#portRules.set(id, rules);
+    }
+    rules.updatePort(whole, port, placed, this.#view);
+    return rules;
   }
 
   #setPorts(state: ServiceState, placed: PlacedService['routes'], change: TableChange): void {
@@ -211,6 +264,7 @@ export class Table {
         known !== undefined && known.service === state ? known : new PortState(state, port);
       this.#leave(kept);
       kept.port = port;
+      kept.rules = this.#portRules.get(port.backend.id) ?? state;
       kept.placed = placed[index] ?? [];
       this.#lead(kept);
       after.set(id, kept);
@@ -246,6 +300,7 @@ export class Table {
 
   /** Routes of other ports lead nowhere from now on, until the backend is there again. */
   #retire(id: string): void {
+    this.#portRules.delete(id);
     this.#targets.get(id)?.backend.retire();
     this.#targets.delete(id);
     for (const port of this.#users.get(id) ?? []) port.routes = this.#routesOf(port);
@@ -272,9 +327,9 @@ export class Table {
     }
   }
 
-  #routesOf({ port, placed, service }: PortState): readonly RouteState[] {
+  #routesOf({ port, placed, rules }: PortState): readonly RouteState[] {
     if (port.protocol !== 'http') return [];
-    return port.routes.map((each, i) => this.#route(each, placed[i] ?? null, service.service));
+    return port.routes.map((each, i) => this.#route(each, placed[i] ?? null, rules.service));
   }
 
   #route(route: HttpRoute, placed: PlacedRoute | null, service: Service): RouteState {

@@ -50,9 +50,13 @@ export class LedgerFigures {
   }
 
   /** Samples first, so that whoever asks again and again gets rates without anybody else's help. */
-  serviceStats(serviceKey: string): ServiceStats {
+  serviceStats(serviceKey: string, portKeys: readonly string[]): ServiceStats {
     this.#sampler.sample();
-    return this.#sampler.of(serviceKey);
+    return this.#sampler.of(serviceKey, portKeys);
+  }
+
+  inFlight(key: string): number {
+    return this.#sampler.inFlight(key);
   }
 
   endpointStats(backend: string, endpoint: Endpoint): EndpointStats {

@@ -2,7 +2,7 @@
 
 import type { Endpoint } from '../../model/endpoint.ts';
 import { endpointKey } from '../../model/endpoint.ts';
-import type { Service, ServicePort } from '../../model/service.ts';
+import { type PolicyScope, scopesOf, type Service, type ServicePort } from '../../model/service.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD, SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { endpointSlotKey } from '../ledger/placement.ts';
@@ -44,7 +44,7 @@ export class MetricRows {
   *collect(): Generator<string, void, undefined> {
     const services = [...this.#source.services()].sort((a, b) => (a.key < b.key ? -1 : 1));
     for (const service of services) {
-      this.#collectService(service);
+      for (const scope of scopesOf(service)) this.#collectScope(service, scope);
       for (const port of service.ports) {
         for (const endpoint of port.backend.endpoints) {
           this.#collectEndpoint(port, endpoint);
@@ -55,16 +55,17 @@ export class MetricRows {
     }
   }
 
-  #collectService(service: Service): void {
+  #collectScope({ key }: Service, { key: slotKey, policies, port }: PolicyScope): void {
     const { ledger } = this.#source;
-    const slot = ledger.find('service', service.key);
+    const slot = ledger.find('service', slotKey);
     if (slot === undefined || !isServiceUsed(ledger, slot, this.#serviceCells)) return;
     if (this.services.length >= this.#limits.services) {
       this.omittedServices += 1;
       return;
     }
-    const labels = `service="${escapeLabel(service.key)}"`;
-    this.services.push({ slot, labels, hasBreaker: service.policies.breaker !== null });
+    const ofPort = port === null ? '' : `,port="${port.port}"`;
+    const labels = `service="${escapeLabel(key)}"${ofPort}`;
+    this.services.push({ slot, labels, hasBreaker: policies.breaker !== null });
   }
 
   #collectEndpoint(port: ServicePort, endpoint: Endpoint): void {

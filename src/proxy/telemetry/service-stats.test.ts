@@ -195,7 +195,7 @@ test('LedgerFigures reads an endpoint by backend and address and samples when as
   const unknown = figures.endpoint('shop/web:80', exampleEndpoint('127.9.9.9'));
   assert.equal(unknown.requests, 0);
   assert.equal(figures.breaker('shop/none'), 'closed');
-  assert.equal(figures.serviceStats('shop/none').requestsPerSecond, 0);
+  assert.equal(figures.serviceStats('shop/none', []).requestsPerSecond, 0);
 });
 
 test('quantileMs() lies in the bucket of the exact quantile and never falls as q grows', () => {

@@ -51,6 +51,7 @@ export class StatsSampler {
   readonly #services: Window;
   readonly #endpoints: Window;
   readonly #serviceCells = new Float64Array(SERVICE_CELLS);
+  readonly #portCells = new Float64Array(SERVICE_CELLS);
   readonly #endpointCells = new Float64Array(ENDPOINT_CELLS);
   #readAtMs = -Infinity;
   #lastMs = -Infinity;
@@ -88,12 +89,21 @@ export class StatsSampler {
     this.#endpoints.sample(now, this.#windowMs);
   }
 
-  /** Figures of the Service `namespace/name`; all 0, null and closed for one that is not known. */
-  of(serviceKey: string): ServiceStats {
+  /**
+   * Figures of the Service `namespace/name`, with those of its ports that are counted by themselves; all 0, null and closed for one
+   * that is not known. The breaker is that of the Service.
+   */
+  of(serviceKey: string, portKeys: readonly string[] = []): ServiceStats {
     this.#readAtMs = this.#clock.nowMs();
     const cells = this.#serviceCells;
     const windowMs = this.#services.sum(serviceKey, this.#clock.nowMs(), cells);
     const slot = this.#ledger.find('service', serviceKey);
+    let inFlight = this.inFlight(serviceKey);
+    for (const key of portKeys) {
+      this.#services.sum(key, this.#clock.nowMs(), this.#portCells);
+      for (let i = 0; i < cells.length; i++) cells[i] = (cells[i] ?? 0) + (this.#portCells[i] ?? 0);
+      inFlight += this.inFlight(key);
+    }
     const counts = countsOf(cells, windowMs, SERVICE_HISTOGRAM);
     return {
       ...counts,
@@ -108,9 +118,16 @@ export class StatsSampler {
         windowMs,
       ),
       breaker: slot === undefined ? 'closed' : breakerOf(this.#ledger, slot),
-      inFlight:
-        slot === undefined ? 0 : countOf(this.#ledger.word('service', slot, SERVICE_WORD.inFlight)),
+      inFlight,
     };
+  }
+
+  /** Requests in flight that are counted for a Service, or a port of it, alone. */
+  inFlight(key: string): number {
+    const slot = this.#ledger.find('service', key);
+    return slot === undefined
+      ? 0
+      : countOf(this.#ledger.word('service', slot, SERVICE_WORD.inFlight));
   }
 
   /** Figures of an endpoint by its `endpointSlotKey`; all 0, null and healthy for one that is not known. */

@@ -21,6 +21,7 @@ function placed(key: string, ports: number, endpoints: number) {
     sources: null,
     endpointSlots,
     routes: [],
+    ports: new Map(),
   };
 }
 

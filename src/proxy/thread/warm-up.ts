@@ -8,7 +8,7 @@ import net from 'node:net';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type { Policies } from '../../model/policy.ts';
 import { onlyRoute } from '../../model/route.ts';
-import type { Service } from '../../model/service.ts';
+import { PLAIN_PORT, type Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
 import type { Listener } from '../net/listener.ts';
@@ -129,7 +129,7 @@ function service(name: string, policies: Policies, endpoints: readonly Listening
     address: '127.0.0.1',
     secondAddress: '',
     headless: false,
-    ports: [{ name: '', port: 0, proxyPort: 0, protocol: 'http', routes, backend }],
+    ports: [{ name: '', port: 0, proxyPort: 0, protocol: 'http', ...PLAIN_PORT, routes, backend }],
     policies,
     sources: {},
   };

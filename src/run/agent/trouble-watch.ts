@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import { FAILURE_REASONS, FAILURES } from '../../model/failure.ts';
-import { isCarried, type Service, type ServicePort } from '../../model/service.ts';
+import { isCarried, scopesOf, type Service, type ServicePort } from '../../model/service.ts';
 import { type Trouble, TROUBLE_KINDS } from '../../model/trouble.ts';
 import { SERVICE_OWN } from '../../proxy/ledger/layout.ts';
 import type { Ledger } from '../../proxy/ledger/ledger.ts';
@@ -46,6 +46,7 @@ export class TroubleWatch {
   readonly #options: TroubleWatchOptions;
   readonly #window: Window;
   readonly #cells = new Float64Array(SERVICE_OWN.buckets);
+  readonly #portCells = new Float64Array(SERVICE_OWN.buckets);
   readonly #held = new Map<string, Held>();
   /** Since when an endpoint has been ejected, by the key of its slot. */
   #ejected = new Map<string, number>();
@@ -84,7 +85,7 @@ export class TroubleWatch {
     this.#ejecting = new Set();
     for (const service of this.#options.services()) {
       const slot = this.#options.ledger.find('service', service.key);
-      if (slot !== undefined) this.#judge(service, slot, nowMs, ejected);
+      if (slot !== undefined) this.#judge(service, nowMs, ejected);
     }
     this.#ejected = ejected;
     for (const [key, { seenMs }] of this.#held) {
@@ -93,12 +94,20 @@ export class TroubleWatch {
     this.#tell();
   }
 
-  #judge(service: Service, slot: number, nowMs: number, ejected: Map<string, number>): void {
-    const { key, policies } = service;
-    if (policies.breaker !== null && breakerOf(this.#options.ledger, slot) !== 'closed') {
-      this.#see({ service: key, kind: 'breaker-open', detail: '' }, nowMs);
+  #judge(service: Service, nowMs: number, ejected: Map<string, number>): void {
+    const { key } = service;
+    const { ledger } = this.#options;
+    const ofPorts: string[] = [];
+    for (const scope of scopesOf(service)) {
+      const { port } = scope;
+      if (port !== null) ofPorts.push(scope.key);
+      const slot = ledger.find('service', scope.key);
+      if (scope.policies.breaker === null || slot === undefined) continue;
+      if (breakerOf(ledger, slot) === 'closed') continue;
+      const detail = port === null ? '' : String(port.port);
+      this.#see({ service: key, kind: 'breaker-open', detail }, nowMs);
     }
-    const { calls, trouble } = this.#callsOf(key, nowMs);
+    const { calls, trouble } = this.#callsOf(key, ofPorts, nowMs);
     if (trouble !== null) this.#see(trouble, nowMs);
     // Nothing is ejected without a call, and there may be a hundred thousand endpoints that nobody calls.
     if (calls === 0 && !this.#ejectingBefore.has(key)) return;
@@ -110,10 +119,15 @@ export class TroubleWatch {
   /** What the calls of the window say. */
   #callsOf(
     service: string,
+    ofPorts: readonly string[],
     nowMs: number,
   ): { readonly calls: number; readonly trouble: Trouble | null } {
     const cells = this.#cells;
     this.#window.sum(service, nowMs, cells);
+    for (const port of ofPorts) {
+      this.#window.sum(port, nowMs, this.#portCells);
+      for (let i = 0; i < cells.length; i++) cells[i] = (cells[i] ?? 0) + (this.#portCells[i] ?? 0);
+    }
     let calls = 0;
     for (let i = 0; i < CLASSES; i++) calls += cells[i] ?? 0;
     const failed = (cells[NO_RESPONSE] ?? 0) + (cells[SERVER_ERRORS] ?? 0);

@@ -50,6 +50,7 @@ export class ControllerView implements AdminView {
 
   readonly figures: AdminView['figures'] = {
     breaker: () => 'closed',
+    inFlight: () => 0,
     endpoint: () => ({ health: 'healthy', inFlight: 0, requests: 0, ejections: 0, connections: 0 }),
     serviceStats: () => UNKNOWN_SERVICE,
     endpointStats: () => ({ ...UNKNOWN, health: 'healthy', recentFailures: 0 }),

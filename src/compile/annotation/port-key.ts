@@ -1,0 +1,40 @@
+/** Names of annotations that are for one port of a Service: `port.8080.retry-attempts`. */
+
+export interface PortKey {
+  readonly port: number;
+  /** Of the annotation itself. */
+  readonly name: string;
+}
+
+const EXACT = /^port\.([1-9]\d{0,4})\.(.+)$/s;
+const PORT_MAX = 65_535;
+
+export function portKeyOf(name: string): PortKey | null {
+  const [, digits, rest] = EXACT.exec(name) ?? [];
+  if (digits === undefined || rest === undefined) return null;
+  const port = Number(digits);
+  return port > PORT_MAX ? null : { port, name: rest };
+}
+
+export function printPortKey(port: number, name: string): string {
+  return `port.${port}.${name}`;
+}
+
+/** What was meant for a port and is no such name; without `port` where no number can be told. */
+export interface NearPortKey {
+  readonly port: number | null;
+  readonly name: string;
+}
+
+const WITH_NUMBER = /^ports?[._-]?0*([1-9]\d{0,4})[._-](.+)$/is;
+const WITHOUT_NUMBER = /^ports?\.([^.]+)\.(.+)$/is;
+
+/** `ports.80.mirror`, `port-80-balance`, `port.web.balance`; null for a name that has nothing to do with ports. */
+export function nearPortKey(name: string): NearPortKey | null {
+  const [, digits, ofNumber] = WITH_NUMBER.exec(name) ?? [];
+  if (digits !== undefined && ofNumber !== undefined && Number(digits) <= PORT_MAX) {
+    return { port: Number(digits), name: ofNumber };
+  }
+  const [, , rest] = WITHOUT_NUMBER.exec(name) ?? [];
+  return rest === undefined ? null : { port: null, name: rest };
+}
