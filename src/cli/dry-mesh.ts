@@ -7,7 +7,7 @@ import { MeshError } from '../base/error.ts';
 import { DryMesh } from '../explain/dry-mesh.ts';
 import { type LiveService, putLive } from '../explain/live.ts';
 import type { Identity } from '../model/endpoint.ts';
-import type { Protocol, Service } from '../model/service.ts';
+import { PLAIN_PORT, type Protocol, type Service } from '../model/service.ts';
 import { askAdmin } from './ask-admin.ts';
 import { isRecord, textAt } from '../base/record.ts';
 import type { CallerQuestion, CallerState } from '../install/caller-agent.ts';
@@ -59,7 +59,7 @@ export async function readDryMesh(
 async function readRunning(url: string, domains: MeshSource['domains']): Promise<ReadMesh> {
   const config = await askAdmin(url, '/api/snapshot', isConfig);
   const { services } = await askAdmin(url, '/api/stats', isStats);
-  const mesh = DryMesh.started(config, systemClock);
+  const mesh = DryMesh.started(completed(config), systemClock);
   putLive(mesh, services);
   return { mesh, domains: domains ?? domainsOf(config) };
 }
@@ -83,7 +83,7 @@ async function readCluster(
       `Cannot read what ${asked} answers: it is not a mesh of this version`,
     );
   }
-  const mesh = DryMesh.started(state, systemClock);
+  const mesh = DryMesh.started(completed(state), systemClock);
   const live = { services: stats };
   if (isStats(live)) putLive(mesh, live.services);
   mesh.asked = `${asked} of ${server}`;
@@ -107,6 +107,15 @@ function isConfig(value: unknown): value is Config {
     isListOf(value['identities'], isRecord) &&
     isListOf(value['services'], (each) => isRecord(each) && isRecord(each['policies']))
   );
+}
+
+/** With what an older mesh does not tell of its ports. */
+function completed({ services, identities }: Config): Config {
+  const whole = services.map((service) => ({
+    ...service,
+    ports: service.ports.map((port) => ({ ...PLAIN_PORT, ...port })),
+  }));
+  return { services: whole, identities };
 }
 
 function isStats(value: unknown): value is { readonly services: readonly LiveService[] } {

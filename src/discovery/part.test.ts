@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
-import type { Service } from '../model/service.ts';
+import { PLAIN_PORT, type Service } from '../model/service.ts';
 import { FRAME_TYPE, FrameReader, type Frame } from './frame.ts';
 import { encodeParts, readPart, SERVICE_LENGTH_MAX } from './part.ts';
 import type { PartFrame } from './part-frame.ts';
@@ -108,6 +108,7 @@ test('what an older controller leaves out gets its default', () => {
         port: 80,
         proxyPort: 0,
         protocol: 'http',
+        ...PLAIN_PORT,
         backend: {
           id: 'shop/web:80',
           service: 'shop/web',

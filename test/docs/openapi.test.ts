@@ -112,7 +112,7 @@ function withRoutes(service: Service): Service {
       }),
       ...REDIRECTS.map((redirect) => ({ ...route, filters: { ...FILTERS, redirect } })),
     ];
-    return { ...port, protocol: 'http' as const, routes };
+    return { ...port, protocol: 'http' as const, routes, policies: service.policies };
   });
   return { ...service, ports };
 }

@@ -7,13 +7,13 @@ export interface PortKey {
 }
 
 const EXACT = /^port\.([1-9]\d{0,4})\.(.+)$/s;
-const PORT_MAX = 65_535;
+const LAST_PORT = 65_535;
 
 export function portKeyOf(name: string): PortKey | null {
   const [, digits, rest] = EXACT.exec(name) ?? [];
   if (digits === undefined || rest === undefined) return null;
   const port = Number(digits);
-  return port > PORT_MAX ? null : { port, name: rest };
+  return port > LAST_PORT ? null : { port, name: rest };
 }
 
 export function printPortKey(port: number, name: string): string {
@@ -32,7 +32,7 @@ const WITHOUT_NUMBER = /^ports?\.([^.]+)\.(.+)$/is;
 /** `ports.80.mirror`, `port-80-balance`, `port.web.balance`; null for a name that has nothing to do with ports. */
 export function nearPortKey(name: string): NearPortKey | null {
   const [, digits, ofNumber] = WITH_NUMBER.exec(name) ?? [];
-  if (digits !== undefined && ofNumber !== undefined && Number(digits) <= PORT_MAX) {
+  if (digits !== undefined && ofNumber !== undefined && Number(digits) <= LAST_PORT) {
     return { port: Number(digits), name: ofNumber };
   }
   const [, , rest] = WITHOUT_NUMBER.exec(name) ?? [];

@@ -83,16 +83,16 @@ export function worksOn(annotation: Annotation, protocol: ServicePort['protocol'
   return protocol === 'http' || !isOfHttp(annotation);
 }
 
-const TOLD_MAX = 10;
+const PORTS_TOLD = 10;
 
 function portsRemedy(name: string, number: number, numbers: readonly number[]): string {
   const all = [...new Set(numbers)];
   const [near] = nearest(String(number), all.map(String), 1);
   const hint = near === undefined ? '' : `did you mean ${key(Number(near), name)}? `;
-  const more = all.length > TOLD_MAX ? ', …' : '';
+  const more = all.length > PORTS_TOLD ? ', …' : '';
   return all.length === 0
     ? 'remove it: the Service has no port that can be used'
-    : `${hint}its ports are ${all.slice(0, TOLD_MAX).join(', ')}${more}`;
+    : `${hint}its ports are ${all.slice(0, PORTS_TOLD).join(', ')}${more}`;
 }
 
 function key(port: number, name: string): string {
