@@ -292,6 +292,51 @@ test('a rate limit of a route goes only to who knows it, and one that is not use
   assert.deepEqual(readNone, { needs: ['route.policies'], policies: { retry: null } });
 });
 
+test('policies of a port go only to who knows them, with the fields that it says itself', () => {
+  const policies = { ...DEFAULT_POLICIES, rateLimit: RATE_LIMIT };
+  const limits = { ...DEFAULT_POLICIES.limits, requestsPerEndpoint: 3 };
+  const balance = { ...DEFAULT_POLICIES.balance, locality: 'require-node' } as const;
+  const sources = { 'rateLimit.average': { object: 'Service shop/web', field: 'x' } };
+  const [port] = WEB.ports;
+  const told = { because: 'appProtocol: http', passesTls: true };
+  const own = { ...port!, ...told, policies: { ...policies, limits, balance }, sources };
+  const value: Service = { ...WEB, ports: [own, { ...own, port: 81, policies }, port!] };
+  const change = delta(1, { services: [value] });
+  const [part] = [...encodeParts(change, 1, { onTooLong: () => assert.fail() })];
+  const { services, refused } = readPart(framesOf(part!.bytes)[0]!, new Pool());
+  assert.deepEqual({ services, refused }, { services: [value], refused: [] });
+  assert.deepEqual(needsOf(value), ['balance.locality=require-node', 'port.policies']);
+  assert.deepEqual(needsOf({ ...WEB, ports: [{ ...port!, ...told }] }), []);
+});
+
+test('policies of a port that are not known, or are none of the part, cost the Service', () => {
+  const withPolicies = (policies: unknown): unknown => ({
+    ...SENT,
+    ports: [{ ...PORT, policies }],
+  });
+  const later1 = later({ services: [withPolicies({ ...DEFAULT_POLICIES, access: {} })] });
+  assert.deepEqual(later1.refused, [{ key: 'shop/web', unknown: ['policies.access'] }]);
+  const table = [{ ...DEFAULT_POLICIES, access: {} }];
+  assert.deepEqual(later({ policies: table, services: [withPolicies(0)] }).refused, [
+    { key: 'shop/web', unknown: ['policies.access'] },
+  ]);
+  for (const bad of [1, -1, 'all', [], true]) {
+    assert.throws(() => later({ policies: [{}], services: [withPolicies(bad)] }), /policies/);
+  }
+  assert.throws(
+    () => later({ services: [{ ...SENT, ports: [{ ...PORT, sources: 1 }] }] }),
+    /sources/,
+  );
+  assert.throws(
+    () => later({ services: [{ ...SENT, ports: [{ ...PORT, because: 1 }] }] }),
+    /because/,
+  );
+  assert.throws(
+    () => later({ services: [{ ...SENT, ports: [{ ...PORT, passesTls: 1 }] }] }),
+    /passesTls/,
+  );
+});
+
 const MIRROR = { backend: 'shop/canary:80', numerator: 1, denominator: 8, invalid: '' };
 
 test('mirrors come as they were sent, to every agent; a share that is none is an error', () => {
