@@ -26,6 +26,7 @@ metadata:
   wins, with a warning.
 - Write times as \`250ms\`, \`10s\`, \`1m30s\` or \`1h\`, sizes in bytes or as \`64Ki\`, \`10Mi\`, shares as \`0.2\` or \`20%\`.
 - Policies apply to HTTP ports. Balancing, passive health and connection limits apply to TCP ports too.
+- A port may say otherwise than its Service: see [one port](#one-port).
 
 This file is written by \`UPDATE=1 node --test src/compile/annotation/document.test.ts\`; edit the table instead.
 `;
@@ -33,11 +34,11 @@ This file is written by \`UPDATE=1 node --test src/compile/annotation/document.t
 const NOTES: ReadonlyMap<string, string> = new Map([
   [
     'Protocol',
-    `With \`traffic-type: udp\`, a TCP port is not served, and there is a problem.
+    `[What decides the protocol of a port](ports.md#the-protocol-of-a-port) has the whole order, and the words that ports may use. \`maesh
+explain\` and \`maesh status svc/NAME\` say what decided.
 
-Without the annotation \`scheme\`, \`appProtocol\` of the port decides: \`kubernetes.io/h2c\`, \`h2c\` and \`grpc\` mean h2c;
-\`https\` and \`kubernetes.io/wss\` mean https. A port with a known \`appProtocol\` other than HTTP (\`mongo\`, \`redis\`,
-\`postgresql\`, \`amqp\`, \`kafka\`, \`tls\`, …) is not proxied as HTTP. \`traffic-type\` overrides that.`,
+With \`traffic-type: udp\`, a TCP port is not served, and there is a problem. \`scheme\` has an effect on HTTP ports, and makes HTTP of a
+port that says \`https\` or \`tls\`: then the mesh speaks to its endpoints as the scheme says, and callers speak HTTP without TLS.`,
   ],
   [
     'Retries',
@@ -83,6 +84,31 @@ counts on its own.`,
   ],
 ]);
 
+const ONE_PORT = `## One port
+
+Every annotation of a Service but \`mesh\` may be given for one of its ports, as \`${ANNOTATION_PREFIX}port.NUMBER.NAME\`. The number is that of
+the Service port. What the port does not say is as the Service says:
+
+\`\`\`yaml
+metadata:
+  annotations:
+    ${ANNOTATION_PREFIX}timeout-request: 10s
+    ${ANNOTATION_PREFIX}retry-attempts: '3'
+    ${ANNOTATION_PREFIX}port.8080.timeout-request: 1m
+    ${ANNOTATION_PREFIX}port.5432.traffic-type: tcp
+\`\`\`
+
+- Single annotations are overridden, not whole policies: port 8080 has three tries here, too.
+- A bad value of a port costs what the port says, and never what the Service says. So does one that contradicts what the Service says.
+- A rate limit that the port sets is counted for this port alone, and so are requests in flight where it sets
+  \`limit-requests-in-flight\`. Else they are counted together with the rest of the Service, whatever other policies the port has.
+- A port with policies of its own has its own circuit breaker and retry budget, even if the Service sets their annotations. Its
+  [metrics](metrics.md) have the label \`port\`.
+- A number that the Service does not have is a problem, and so is an annotation that has no effect on the protocol of the port. Two ports
+  of one number (TCP and UDP) share their annotations.
+- Ports are not named by their names: those may change. The prefixes of Traefik Mesh do not work here.
+`;
+
 /** The whole document. */
 export function renderAnnotations(): string {
   const sections = SECTIONS.map(({ title, rows }) => {
@@ -90,7 +116,7 @@ export function renderAnnotations(): string {
     const intro = note === undefined ? '' : `${note}\n\n`;
     return `## ${title}\n\n${intro}${rows.map(renderRow).join('\n')}`;
   });
-  return `${INTRODUCTION}\n${sections.join('\n')}`;
+  return `${INTRODUCTION}\n${ONE_PORT}\n${sections.join('\n')}`;
 }
 
 function renderRow(row: AnnotationRow): string {

@@ -269,12 +269,12 @@ export const SERVICE: KindSpec<ServiceObject> = {
       ],
       [
         'spec.ports[].name spec.ports[].port spec.ports[].targetPort',
-        'the ports that the proxy opens and dials',
+        'the ports that the proxy opens and dials; a name such as http-web or redis says the protocol',
       ],
       ['spec.ports[].protocol', 'TCP and UDP; an SCTP port is left out and reported'],
       [
         'spec.ports[].appProtocol',
-        'the protocol of the endpoints; other protocols than HTTP are not proxied as HTTP, and reported',
+        'the protocol of the port; other protocols than HTTP are not proxied as HTTP, and reported',
       ],
       ['spec.publishNotReadyAddresses', 'endpoints that are not ready are used too'],
       [
