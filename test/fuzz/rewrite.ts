@@ -35,16 +35,18 @@ const first = new Head(LIMITS.headFieldsMax);
 const second = new Head(WIDE.headFieldsMax);
 const out = Buffer.alloc(requestHeadBound(LIMITS.headBytesMax, LIMITS.headBytesMax) + 64);
 const FORWARDINGS = [
-  { lines: null, address: Buffer.from('127.1.0.5'), trusted: false },
+  { lines: null, address: Buffer.from('127.1.0.5'), trusted: false, stamp: 0 },
   {
     lines: Buffer.from('X-Forwarded-For: 127.1.0.5\r\nX-Forwarded-Proto: http\r\n'),
     address: Buffer.from('127.1.0.5'),
     trusted: false,
+    stamp: 0,
   },
   {
     lines: Buffer.from('X-Forwarded-For: 127.1.0.5\r\nX-Forwarded-Proto: http\r\n'),
     address: Buffer.from('127.1.0.5'),
     trusted: true,
+    stamp: 0,
   },
 ];
 const HOST = Buffer.from('web.shop');

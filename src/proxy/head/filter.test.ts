@@ -18,7 +18,7 @@ const LIMITS = { headBytesMax: 60_000, headFieldsMax: 100 };
 const CALLED = { host: Buffer.from('web.shop'), port: { port: 8080 } };
 const view = new PathView();
 const edit = new HeadEdit();
-const forwarding = { lines: null, address: Buffer.alloc(0), trusted: true };
+const forwarding = { lines: null, address: Buffer.alloc(0), trusted: true, stamp: 0 };
 
 function prefix(value: string): HttpMatch {
   return { ...ANY, path: { kind: 'prefix', value } };

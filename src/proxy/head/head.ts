@@ -1,6 +1,7 @@
 /** A parsed message head: offsets into the bytes it was parsed from, reused from message to message. */
 import type { FailureReason } from '../../model/failure.ts';
 import type { Rule } from './rule.ts';
+import { NO_STAMP } from './stamp.ts';
 
 /** The head is a prefix of a valid one as far as seen: read more, parse again from the start. */
 export const INCOMPLETE = -1;
@@ -81,6 +82,12 @@ export class Head {
   fields: Int32Array;
   /** Fields. */
   count = 0;
+  /** By field: its stamp (`stamp.ts`), NO_STAMP for none. Null where fields have none. */
+  stamps: Float64Array | null = null;
+  /** Of the host, where it stands in a field of its own. */
+  hostStamp = NO_STAMP;
+  /** Of the target. */
+  targetStamp = NO_STAMP;
 
   methodStart = 0;
   methodEnd = 0;
@@ -168,6 +175,9 @@ export class Head {
   /** Every parse starts with it. */
   reset(): void {
     this.count = 0;
+    this.stamps = null;
+    this.hostStamp = NO_STAMP;
+    this.targetStamp = NO_STAMP;
     this.method = METHOD_OTHER;
     this.methodStart = 0;
     this.methodEnd = 0;

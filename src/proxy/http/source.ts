@@ -2,6 +2,7 @@
 
 import { hash32 } from '../../base/hash.ts';
 import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
+import { newStamp } from '../head/stamp.ts';
 import type { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { OwnDials } from '../net/own-dials.ts';
 import type { Socket } from '../net/socket.ts';
@@ -14,6 +15,8 @@ export interface Forwarding {
   readonly address: Buffer;
   /** Keep what the caller says about where its request comes from, and add to it. */
   readonly trusted: boolean;
+  /** Of the field `X-Forwarded-For` in `lines`. */
+  readonly stamp: number;
 }
 
 /** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
@@ -56,6 +59,7 @@ export class Source {
         : null,
       address: trusted ? Buffer.from(address) : NO_ADDRESS,
       trusted,
+      stamp: newStamp(),
     };
   }
 

@@ -71,7 +71,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   #lingering = false;
   /** What is left of the last response may take its time, as long as it moves. */
   #lingersFor = 0;
-  #lingerUntilMs = 0;
+  #lingerUntilMs = Infinity;
   #lingerBytes = 0;
   /** The caller was told that the connection ends; streams above the last one are not taken after `#goawayAtMs`. */
   #goawayAtMs = Infinity;

@@ -11,7 +11,13 @@ import type { SocketError } from '../net/socket.ts';
 import { Spares } from '../net/spares.ts';
 import { CANCEL, REFUSED_STREAM } from './codec/error-code.ts';
 import type { FieldList } from './codec/field-list.ts';
-import { editBytes, fieldBytes, putRequest } from './codec/head-encoder.ts';
+import {
+  editBytes,
+  fieldBytes,
+  forwardedBytes,
+  putForwarded,
+  putRequest,
+} from './codec/head-encoder.ts';
 import { readResponse } from './codec/response-fields.ts';
 import { readTrailers } from './codec/trailer-fields.ts';
 import type { ReceiveSide } from './receive-side.ts';
@@ -103,13 +109,16 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     const { out, encoder } = this.#session;
     const { forwarding } = caller.source;
     const { lines } = this.#shared;
-    const forwarded =
-      forwarding.lines === null ? 0 : writeForwarded(lines, 0, data, head, forwarding);
-    const bytes = fieldBytes(head) + forwarded + editBytes(edit);
+    const { trusted } = forwarding;
+    const said = trusted && forwarding.lines !== null;
+    const forwarded = said ? writeForwarded(lines, 0, data, head, forwarding) : 0;
+    const more = trusted ? forwarded : forwardedBytes(head, forwarding);
+    const bytes = fieldBytes(head) + more + editBytes(edit);
     const fields = head.count + FORWARDED_FIELDS + (edit?.extra?.list.length ?? 0);
     out.beginHead(bytes, fields);
     putRequest(encoder, data, head, forwarding, caller.port.host, edit);
-    encoder.lines(lines, 0, forwarded);
+    if (trusted) encoder.lines(lines, 0, forwarded);
+    else putForwarded(encoder, data, head, forwarding);
     out.endHead(this);
   }
 

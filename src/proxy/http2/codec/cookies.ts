@@ -54,4 +54,6 @@ export function joinCookies(list: FieldList, head: Head): void {
   list.end = to + end + 2 - from;
   list.count = kept / FIELD_STRIDE + 1;
   head.count = list.count;
+  // Fields have changed their places.
+  head.stamps = null;
 }

@@ -7,6 +7,7 @@
 import { CR, COLON, TAB } from '../../head/characters.ts';
 import { FIELD_STRIDE } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
+import { NO_STAMP } from '../../head/stamp.ts';
 import { ENTRY_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
 import { viewOf } from './words.ts';
 import { nameOf, NAME_PATH, NAME_PSEUDO_LAST, NAME_PSEUDO_OTHER, numberOf } from './name.ts';
@@ -41,6 +42,8 @@ export class FieldList {
   /** FIELD_STRIDE numbers per field, as in a head, but with a word instead of its kind. */
   fields: Int32Array;
   count = 0;
+  /** By field: the stamp of the entry of a table that it came by, or NO_STAMP. */
+  stamps: Float64Array;
   /** As the RFC counts it, of all fields that came. */
   size = 0;
   /** Why the list is refused: it has more than the limits allow, and is not kept. */
@@ -51,6 +54,8 @@ export class FieldList {
   broken: Rule | '' = '';
   /** By NAME_* of a pseudo-header field: where its value begins and ends; the first is -1 without one. */
   readonly pseudo = new Int32Array(2 * (NAME_PSEUDO_LAST + 1)).fill(-1);
+  /** Their stamps. */
+  readonly pseudoStamps = new Float64Array(NAME_PSEUDO_LAST + 1);
   #cookies = 0;
   readonly #own: Buffer;
   readonly #bytesMax: number;
@@ -64,6 +69,7 @@ export class FieldList {
     this.view = viewOf(this.#own);
     this.data = this.#own;
     this.fields = new Int32Array(64 * FIELD_STRIDE);
+    this.stamps = new Float64Array(64);
   }
 
   /** There came so much that nobody means it as a list. */
@@ -80,11 +86,13 @@ export class FieldList {
     this.isPathTooLong = false;
     this.broken = '';
     this.#cookies = 0;
-    this.pseudo.fill(-1);
+    const { pseudo } = this;
+    // A loop: a call into the runtime costs more.
+    for (let i = 0; i < pseudo.length; i++) pseudo[i] = -1;
   }
 
   /** The next field, whose line begins at `end`. */
-  add(word: number, nameLength: number, valueLength: number): void {
+  add(word: number, nameLength: number, valueLength: number, stamp: number): void {
     this.size += nameLength + valueLength + ENTRY_OVERHEAD_BYTES;
     if (this.size > this.#bytesMax) this.#overflow(word);
     if (this.tooLarge !== '') return;
@@ -93,7 +101,7 @@ export class FieldList {
     this.end = value + valueLength + 2;
     const name = word & WORD_NAME;
     if (name > 0 && name <= NAME_PSEUDO_LAST) {
-      this.#addPseudo(name, value, value + valueLength);
+      this.#addPseudo(name, value, value + valueLength, stamp);
       return;
     }
     if (name === NAME_COOKIE) this.#cookies++;
@@ -101,8 +109,9 @@ export class FieldList {
       this.tooLarge = 'head_fields';
       return;
     }
-    const at = this.count++ * FIELD_STRIDE;
+    const at = this.count * FIELD_STRIDE;
     if (at >= this.fields.length) this.#grow();
+    this.stamps[this.count++] = stamp;
     const { fields } = this;
     fields[at] = word;
     fields[at + 1] = start;
@@ -137,22 +146,26 @@ export class FieldList {
       i += 2;
       while (i < end && buf[i] !== CR) i++;
       const word = nameOf(buf, line, nameLength) | (isSensitive ? WORD_SENSITIVE : 0);
-      this.add(word, nameLength, i - line - nameLength - 2);
+      this.add(word, nameLength, i - line - nameLength - 2, NO_STAMP);
       if (this.tooLarge !== '') return;
     }
   }
 
-  #addPseudo(name: number, start: number, end: number): void {
+  #addPseudo(name: number, start: number, end: number, stamp: number): void {
     if (name === NAME_PSEUDO_OTHER) this.broken ||= 'pseudo_unknown';
     else if ((this.pseudo[2 * name] as number) >= 0) this.broken ||= 'pseudo_repeated';
     else if (this.count > 0) this.broken ||= 'pseudo_late';
     this.pseudo[2 * name] = start;
     this.pseudo[2 * name + 1] = end;
+    this.pseudoStamps[name] = stamp;
   }
 
   #grow(): void {
     const larger = new Int32Array(this.fields.length * 2);
     larger.set(this.fields);
     this.fields = larger;
+    const stamps = new Float64Array(this.stamps.length * 2);
+    stamps.set(this.stamps);
+    this.stamps = stamps;
   }
 }

@@ -13,6 +13,7 @@ import {
   METHOD_GET,
   METHOD_POST,
 } from '../../head/head.ts';
+import { asForwardedHost, newStamp } from '../../head/stamp.ts';
 import { sentTarget } from '../../head/target.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import { NAME_AUTHORITY, NAME_METHOD, NAME_PATH, numberOf } from './name.ts';
@@ -21,6 +22,10 @@ const GET = 2;
 const POST = 3;
 const SCHEME_HTTP = 6;
 const NAME_CONTENT_LENGTH = numberOf('content-length');
+const NAME_FORWARDED_HOST = numberOf('x-forwarded-host');
+const FORWARDED_HOST = Buffer.from('x-forwarded-host');
+const FORWARDED_PROTO = Buffer.from('x-forwarded-proto: http\r\n');
+const PROTO_STAMP = newStamp();
 const TE_TRAILERS = Buffer.from('te: trailers\r\n');
 const EXPECT = Buffer.from('expect: 100-continue\r\n');
 
@@ -45,11 +50,12 @@ export function editBytes(edit: HeadEdit | null): number {
 
 /** Puts the fields of `head` whose kind is not in `skip` into the block. */
 function putFields(encoder: HpackEncoder, data: Buffer, head: Head, skip: Uint8Array): void {
-  const { fields } = head;
-  const size = head.count * FIELD_STRIDE;
-  for (let at = 0; at < size; at += FIELD_STRIDE) {
+  const { fields, stamps } = head;
+  const { count } = head;
+  for (let i = 0, at = 0; i < count; i++, at += FIELD_STRIDE) {
     const kind = fields[at] as number;
     if (skip[kind] === 1) continue;
+    if (stamps !== null && encoder.known(stamps[i] as number)) continue;
     encoder.field(
       data,
       fields[at + 1] as number,
@@ -85,9 +91,10 @@ export function putRequest(
   encoder.entry(SCHEME_HTTP);
   const host = edit === null ? null : edit.host;
   if (host !== null) encoder.named(NAME_AUTHORITY, host, 0, host.length);
-  else if (head.hostEnd > head.hostStart)
-    encoder.named(NAME_AUTHORITY, data, head.hostStart, head.hostEnd);
-  else encoder.named(NAME_AUTHORITY, fallbackHost, 0, fallbackHost.length);
+  else if (head.hostEnd > head.hostStart) {
+    if (!encoder.known(head.hostStamp))
+      encoder.named(NAME_AUTHORITY, data, head.hostStart, head.hostEnd);
+  } else encoder.named(NAME_AUTHORITY, fallbackHost, 0, fallbackHost.length);
   putTarget(encoder, data, head, edit);
   putFields(encoder, data, head, leftOut(forwarding));
   if (edit !== null && edit.extra !== null) putLines(encoder, edit.extra.lines);
@@ -106,10 +113,34 @@ function putAnew(encoder: HpackEncoder, head: Head): void {
 function putTarget(encoder: HpackEncoder, data: Buffer, head: Head, edit: HeadEdit | null): void {
   if (edit !== null && edit.target.length > 0)
     return encoder.named(NAME_PATH, edit.target.bytes, 0, edit.target.length);
-  if (!head.targetSlash && head.targetRaw === 0)
-    return encoder.named(NAME_PATH, data, head.targetStart, head.targetEnd);
+  if (!head.targetSlash && head.targetRaw === 0) {
+    if (!encoder.known(head.targetStamp))
+      encoder.named(NAME_PATH, data, head.targetStart, head.targetEnd);
+    return;
+  }
   const target = sentTarget(data, head);
   encoder.named(NAME_PATH, target, 0, target.length);
+}
+
+/** Bytes of what `putForwarded` adds, at most. */
+export function forwardedBytes(head: Head, { lines }: Forwarding): number {
+  if (lines === null) return 0;
+  return lines.length + FORWARDED_HOST.length + head.hostEnd - head.hostStart;
+}
+
+/** What says to the endpoint of a caller that nobody vouches for where its request comes from. */
+export function putForwarded(
+  encoder: HpackEncoder,
+  data: Buffer,
+  head: Head,
+  { lines, stamp }: Forwarding,
+): void {
+  if (lines === null) return;
+  if (!encoder.known(stamp)) encoder.line(lines, 0, lines.length);
+  if (!encoder.known(PROTO_STAMP)) putLines(encoder, FORWARDED_PROTO);
+  if (head.hostEnd === head.hostStart) return;
+  if (encoder.known(asForwardedHost(head.hostStamp))) return;
+  encoder.pair(NAME_FORWARDED_HOST, FORWARDED_HOST, data, head.hostStart, head.hostEnd);
 }
 
 function putLines(encoder: HpackEncoder, lines: Buffer): void {

@@ -13,6 +13,7 @@ import {
 } from './field-list.ts';
 import { copy } from '../../net/copy-whole.ts';
 import { isBlank, VALUE } from '../../head/grammar.ts';
+import { NO_STAMP } from '../../head/stamp.ts';
 import { CR, COLON, LF, SPACE, TAB } from '../../head/characters.ts';
 import { HpackTable, LINE_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
 import { decodeHuffman, HUFFMAN_BAD, HUFFMAN_NO_ROOM } from './huffman.ts';
@@ -59,11 +60,13 @@ export class HpackDecoder {
   #at = 0;
   #nameLength = 0;
   #valueLength = 0;
+  /** A stamp for name and value. */
+  #stamp = NO_STAMP;
 
   /** @param tableBytesMax our SETTINGS_HEADER_TABLE_SIZE, up to TABLE_BYTES_MAX */
   constructor(tableBytesMax = TABLE_BYTES_MAX) {
     this.#limit = tableBytesMax;
-    this.table = new HpackTable(tableBytesMax);
+    this.table = new HpackTable(tableBytesMax, true);
   }
 
   /** The peer acknowledged another SETTINGS_HEADER_TABLE_SIZE, up to TABLE_BYTES_MAX. */
@@ -120,7 +123,7 @@ export class HpackDecoder {
       if (length > WORDS_BYTES) this.#bytes.copy(list.data, list.end, from, from + length);
       else copyWords(this.#view, from, from + length, list.view, list.end);
     }
-    list.add(this.#word, nameLength, valueLength);
+    list.add(this.#word, nameLength, valueLength, this.#stamp);
     return i;
   }
 
@@ -167,12 +170,13 @@ export class HpackDecoder {
     data[value - 1] = SPACE;
     data[value + valueLength] = CR;
     data[value + valueLength + 1] = LF;
-    if (isIndexing) this.table.insert(data, line, nameLength, valueLength, word);
+    let stamp = NO_STAMP;
+    if (isIndexing) stamp = this.table.insert(data, line, nameLength, valueLength, word);
     else if ((first & NEVER_INDEXED) !== 0) {
       word |= WORD_SENSITIVE;
       data[value - 1] = TAB;
     }
-    list.add(word, nameLength, valueLength);
+    list.add(word, nameLength, valueLength, stamp);
     return this.#pos;
   }
 
@@ -186,6 +190,7 @@ export class HpackDecoder {
       this.#nameLength = STATIC_NAME_LENGTH[index] as number;
       this.#valueLength = STATIC_VALUE_LENGTH[index] as number;
       this.#word = STATIC_NAME[index] as number;
+      this.#stamp = index;
       return true;
     }
     const { table } = this;
@@ -199,6 +204,7 @@ export class HpackDecoder {
     this.#nameLength = entries[slot + 1] as number;
     this.#valueLength = entries[slot + 2] as number;
     this.#word = entries[slot + 3] as number;
+    this.#stamp = table.stampOf(entry);
     return true;
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import { LIST_LIMITS, type Pair, pairsOf } from '../../../../test/support/http2.ts';
+import { FIELD_STRIDE } from '../../head/head.ts';
 import { Defect } from '../../net/copy-whole.ts';
 import { FieldList } from './field-list.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
@@ -194,6 +195,96 @@ describe('an encoder', () => {
         }
       }),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe('fields that came from a table', () => {
+  /** Passes on what `list` has, as the proxy does. */
+  function passOn(encoder: HpackEncoder): Buffer {
+    encoder.begin(out, 0);
+    for (let i = 0; i < list.count; i++) {
+      const at = i * FIELD_STRIDE;
+      const [nameStart, nameEnd, start, end] = list.fields.subarray(at + 1, at + FIELD_STRIDE);
+      if (encoder.known(list.stamps[i]!)) continue;
+      encoder.field(list.data, nameStart!, nameEnd!, start!, end!, false);
+    }
+    return Buffer.from(out.subarray(0, encoder.end()));
+  }
+
+  /** A block whose fields all get into the table of its reader, or come from there. */
+  function indexed(table: Pair[], pairs: readonly Pair[]): Buffer {
+    const parts = pairs.map(([name, value]) => {
+      const known = table.findIndex(([one, other]) => one === name && other === value);
+      if (known >= 0) return Buffer.from([0x80 | (62 + known)]);
+      table.unshift([name, value]);
+      if (table.length > 30) table.pop();
+      return Buffer.concat([
+        Buffer.from([0x40, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value),
+      ]);
+    });
+    return Buffer.concat(parts);
+  }
+
+  it('are passed on by their index, also those that differ from message to message', () => {
+    const decoder = new HpackDecoder();
+    const encoder = new HpackEncoder();
+    const endpoint = new HpackDecoder();
+    const table: Pair[] = [];
+    const pairs: Pair[] = [
+      ['date', 'Mon, 30 Nov 2026 04:08:45 GMT'],
+      ['server', 'x'],
+    ];
+    const sizes = Array.from({ length: 4 }, () => {
+      decode(decoder, indexed(table, pairs));
+      const bytes = passOn(encoder);
+      assert.deepEqual(decode(endpoint, bytes), pairs);
+      return bytes.length;
+    });
+    assert.deepEqual(sizes.slice(2), [2, 2]);
+    decode(decoder, Buffer.from([0x80 | 16]));
+    assert.deepEqual([...passOn(encoder)], [0x80 | 16]);
+  });
+
+  it('never index what is secret', () => {
+    const decoder = new HpackDecoder();
+    const encoder = new HpackEncoder();
+    const table: Pair[] = [];
+    for (let i = 0; i < 3; i++) {
+      decode(decoder, indexed(table, [['authorization', 'Bearer x']]));
+      assert.equal(passOn(encoder)[0], 0x1f);
+    }
+  });
+
+  it('are what they were, from any number of tables to another one that forgets', () => {
+    const pair = fc.tuple(
+      fc.constantFrom('accept', 'date', 'x-a', 'x-b', 'cookie', 'user-agent'),
+      fc.constantFrom('', 'a', 'b', 'c'.repeat(30), 'd'.repeat(120)),
+    );
+    const blocks = fc.array(
+      fc.record({
+        from: fc.nat({ max: 3 }),
+        pairs: fc.array(pair, { maxLength: 8 }),
+        size: fc.option(fc.constantFrom(0, 64, 200, 400, 4096)),
+      }),
+      { maxLength: 40 },
+    );
+    fc.assert(
+      fc.property(blocks, (steps) => {
+        const callers = Array.from({ length: 4 }, () => new HpackDecoder());
+        const tables = callers.map((): Pair[] => []);
+        const encoder = new HpackEncoder();
+        const endpoint = new HpackDecoder();
+        for (const { from, pairs, size } of steps) {
+          if (size !== null) encoder.setMax(size);
+          assert.deepEqual(decode(callers[from]!, indexed(tables[from]!, pairs)), pairs);
+          assert.deepEqual(decode(endpoint, passOn(encoder)), pairs);
+        }
+      }),
+      { numRuns: 500 },
     );
   });
 });

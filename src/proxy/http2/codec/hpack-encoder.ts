@@ -5,6 +5,7 @@
  */
 
 import { copy, wholeUpTo } from '../../net/copy-whole.ts';
+import { NO_STAMP, STAMP_FIRST } from '../../head/stamp.ts';
 import { CR, COLON, writeLineEnd } from '../../head/characters.ts';
 import {
   ENTRY_OVERHEAD_BYTES,
@@ -13,6 +14,7 @@ import {
   writeSeparator,
 } from './hpack-table.ts';
 import { byName, knownName, NAME_OTHER, NAME_STATUS } from './name.ts';
+import { StampMemo } from './stamp-memo.ts';
 import {
   STATIC_AT,
   STATIC_BYTES,
@@ -76,6 +78,9 @@ export class HpackEncoder {
   #entries: Float64Array | null = null;
   /** By hash: what came last. */
   #seen: Int32Array | null = null;
+  readonly #memo = new StampMemo();
+  /** That of the field which comes next. */
+  #stamp = NO_STAMP;
   /** The smallest and the last size that the peer must be told of; -1 for none. */
   #least = -1;
   #size = -1;
@@ -97,6 +102,7 @@ export class HpackEncoder {
   begin(out: Buffer, at: number): void {
     this.#out = out;
     this.#at = at;
+    this.#stamp = NO_STAMP;
     if (this.#least < 0) return;
     if (this.#least < this.#size) this.#integer(SIZE_UPDATE, 0x1f, this.#least);
     this.#integer(SIZE_UPDATE, 0x1f, this.#size);
@@ -115,6 +121,34 @@ export class HpackEncoder {
   /** An entry of the static table, name and value. */
   entry(index: number): void {
     this.#out[this.#at++] = INDEXED | index;
+  }
+
+  /**
+   * Puts the field with this stamp, if it is in the table. If not, it returns false, and the field must be put by its name and
+   * value at once.
+   */
+  known(stamp: number): boolean {
+    if (stamp < STAMP_FIRST) {
+      if (stamp === NO_STAMP) return false;
+      this.entry(stamp);
+      return true;
+    }
+    const entry = this.#memo.entryOf(stamp);
+    if (entry >= this.#table.first) {
+      this.#index(entry);
+      return true;
+    }
+    this.#stamp = stamp;
+    return false;
+  }
+
+  /** The field that was put last has a stamp: the next time it is found by that. */
+  #note(entry: number): void {
+    if (this.#stamp !== NO_STAMP) this.#memo.note(this.#stamp, entry);
+  }
+
+  #index(entry: number): void {
+    this.#integer(INDEXED, 0x7f, STATIC_COUNT + this.#table.next - entry);
   }
 
   status(status: number): void {
@@ -156,17 +190,27 @@ export class HpackEncoder {
     this.#put(name, nameStart, nameEnd, data, valueStart, valueEnd, isSensitive);
   }
 
+  /** A field whose name, a known one in small letters, stands elsewhere. */
+  // oxlint-disable-next-line max-params -- once per field: an options object would be an allocation
+  pair(name: number, names: Buffer, data: Buffer, start: number, end: number): void {
+    this.#names = names;
+    this.#put(name, 0, names.length, data, start, end, false);
+  }
+
   /** All fields of `data[start, end)`, which are lines: `name: value` with a line end. */
   lines(data: Buffer, start: number, end: number): void {
     let line = start;
-    while (line < end) {
-      let nameEnd = line + 1;
-      while (nameEnd < end && data[nameEnd] !== COLON) nameEnd++;
-      let valueEnd = nameEnd + 2;
-      while (valueEnd < end && data[valueEnd] !== CR) valueEnd++;
-      this.field(data, line, nameEnd, nameEnd + 2, valueEnd, false);
-      line = valueEnd + 2;
-    }
+    while (line < end) line = this.line(data, line, end);
+  }
+
+  /** The field of the line that begins at `line`. @returns where the next one does */
+  line(data: Buffer, line: number, end: number): number {
+    let nameEnd = line + 1;
+    while (nameEnd < end && data[nameEnd] !== COLON) nameEnd++;
+    let valueEnd = nameEnd + 2;
+    while (valueEnd < end && data[valueEnd] !== CR) valueEnd++;
+    this.field(data, line, nameEnd, nameEnd + 2, valueEnd, false);
+    return valueEnd + 2;
   }
 
   /** The name stands in `#names`. */
@@ -191,11 +235,13 @@ export class HpackEncoder {
       (policy === COOKIES && end - start < COOKIE_GUESSED_BYTES)
     )
       first = NEVER_INDEXED;
-    else if (policy === 0 && size * SHARE <= this.#table.maxBytes) {
+    else if (this.#mayIndex(policy) && size * SHARE <= this.#table.maxBytes) {
       hash = hashOf(name, this.#names, nameStart, nameEnd, data, start, end);
       const entry = this.#find(hash, nameStart, nameEnd, data, start, end);
       if (entry >= 0) {
-        this.#integer(INDEXED, 0x7f, STATIC_COUNT + this.#table.next - entry);
+        this.#index(entry);
+        this.#note(entry);
+        this.#stamp = NO_STAMP;
         return;
       }
       if (this.#isSecond(hash)) {
@@ -213,6 +259,12 @@ export class HpackEncoder {
     this.#integer(0, 0x7f, end - start);
     this.#at = copy(data, start, end, this.#out, this.#at);
     if (first === INDEXING) this.#insert(hash, nameStart, nameEnd, data, start, end);
+    this.#stamp = NO_STAMP;
+  }
+
+  /** What a peer keeps in its table is worth a place in ours, too. */
+  #mayIndex(policy: number): boolean {
+    return policy === 0 || (policy === WITHOUT && this.#stamp !== NO_STAMP);
   }
 
   /** The entry with this name and value, or -1. */
@@ -270,6 +322,7 @@ export class HpackEncoder {
     writeLineEnd(bytes, copy(data, start, end, bytes, value));
     this.#entries ??= new Float64Array(CELLS);
     this.#entries[hash & (CELLS - 1)] = table.next;
+    this.#note(table.next - 1);
   }
 
   #integer(first: number, mask: number, value: number): void {

@@ -4,6 +4,7 @@
  */
 
 import { COLON, SPACE } from '../../head/characters.ts';
+import { newStamp, NO_STAMP } from '../../head/stamp.ts';
 import { viewOf, WORD_SLACK_BYTES } from './words.ts';
 
 /** Of the tables of both ends: the default of SETTINGS_HEADER_TABLE_SIZE. */
@@ -20,6 +21,7 @@ const BYTES_MIN = 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 const NO_ENTRIES = new Int32Array(0);
+const NO_STAMPS = new Float64Array(0);
 
 export class HpackTable {
   /** The lines. */
@@ -28,12 +30,15 @@ export class HpackTable {
   view: DataView = viewOf(NO_BYTES);
   /** Of each entry, from where `slotOf` says. */
   entries: Int32Array = NO_ENTRIES;
+  /** The stamp of each entry, if the table was made with them: a quarter of where `slotOf` says. */
+  stamps: Float64Array = NO_STAMPS;
   /** Entries count from 0 in the order in which they came: the first that is there, and the next that will come. */
   first = 0;
   next = 0;
   /** As the RFC counts it. */
   size = 0;
   #maxBytes: number;
+  readonly #hasStamps: boolean;
   /** Of the numbers of entries, so that they are a place in the ring. */
   #mask = 0;
   /** Of `bytes`, without what is read by words behind the last line. Never more than twice what `maxBytes` allows. */
@@ -41,8 +46,10 @@ export class HpackTable {
   /** Where the next line goes, if it fits before the end. */
   #at = 0;
 
-  constructor(maxBytes: number) {
+  /** @param hasStamps each entry gets a stamp of its own */
+  constructor(maxBytes: number, hasStamps = false) {
     this.#maxBytes = maxBytes;
+    this.#hasStamps = hasStamps;
   }
 
   get count(): number {
@@ -69,13 +76,25 @@ export class HpackTable {
     return (entry & this.#mask) * STRIDE;
   }
 
-  /** Takes the line that begins at `start`. One that is larger than the table leaves it empty. */
+  /** Takes the line that begins at `start`. One that is larger than the table leaves it empty. @returns its stamp */
   // oxlint-disable-next-line max-params -- once per field: an options object would be an allocation
-  insert(data: Buffer, start: number, nameLength: number, valueLength: number, mark: number): void {
+  insert(
+    data: Buffer,
+    start: number,
+    nameLength: number,
+    valueLength: number,
+    mark: number,
+  ): number {
     const at = this.reserve(nameLength, valueLength, mark);
-    if (at < 0) return;
+    if (at < 0) return NO_STAMP;
     const end = start + nameLength + valueLength + LINE_OVERHEAD_BYTES;
     data.copy(this.bytes, at, start, end);
+    return this.stampOf(this.next - 1);
+  }
+
+  /** Only where entries have stamps. */
+  stampOf(entry: number): number {
+    return this.stamps[entry & this.#mask] as number;
   }
 
   /** Makes an entry whose line the caller must write. @returns where, or -1 when the table is empty instead */
@@ -89,6 +108,7 @@ export class HpackTable {
     this.size += size;
     const at = this.#place(nameLength + valueLength + LINE_OVERHEAD_BYTES);
     if (this.next - this.first >= this.entries.length / STRIDE) this.#growEntries();
+    if (this.#hasStamps) this.stamps[this.next & this.#mask] = newStamp();
     const slot = this.slotOf(this.next++);
     this.entries[slot] = at;
     this.entries[slot + 1] = nameLength;
@@ -144,12 +164,15 @@ export class HpackTable {
   #growEntries(): void {
     const capacity = Math.max(ENTRIES_MIN, (this.entries.length / STRIDE) * 2);
     const larger = new Int32Array(capacity * STRIDE);
+    const stamps = this.#hasStamps ? new Float64Array(capacity) : NO_STAMPS;
     for (let entry = this.first; entry < this.next; entry++) {
       const slot = this.slotOf(entry);
       const to = (entry & (capacity - 1)) * STRIDE;
+      if (this.#hasStamps) stamps[entry & (capacity - 1)] = this.stampOf(entry);
       for (let i = 0; i < STRIDE; i++) larger[to + i] = this.entries[slot + i] as number;
     }
     this.entries = larger;
+    this.stamps = stamps;
     this.#mask = capacity - 1;
   }
 }

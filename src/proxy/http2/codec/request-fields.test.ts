@@ -450,6 +450,7 @@ describe('requests that are taken', () => {
     ] as const) {
       const others = fields.filter(([name]) => name !== 'cookie');
       assert.equal(read(withPseudo({}, ...fields)), 'ok');
+      assert.equal(head.stamps, null);
       assert.deepEqual(fieldsOf(list.data, head), [
         ...others.map(([name, value]) => [FIELD_OTHER, name, value]),
         [FIELD_COOKIE, 'cookie', joined],

@@ -64,6 +64,7 @@ export function readRequest(
   if (list.broken !== '') return malformed(head, list.broken);
   head.fields = list.fields;
   head.count = list.count;
+  head.stamps = list.stamps;
   head.keepAlive = true;
   if (readPseudo(list, head, extended) === BAD) return BAD;
   if (readFields(list, head) === BAD) return BAD;
@@ -91,6 +92,7 @@ function readPseudo(list: FieldList, head: Head, extended: boolean): number {
   if (scheme < 0 || path < 0) return malformed(head, 'pseudo_missing');
   if (!isHttp(data, scheme, pseudo[2 * NAME_SCHEME + 1] as number))
     return malformed(head, 'scheme_unknown');
+  head.targetStamp = list.pseudoStamps[NAME_PATH] as number;
   if (readPath(data, path, pseudo[2 * NAME_PATH + 1] as number, head) === BAD) return BAD;
   const authority = pseudo[2 * NAME_AUTHORITY] as number;
   if (authority < 0) return head.method === METHOD_CONNECT ? malformed(head, 'pseudo_missing') : 0;
@@ -98,6 +100,7 @@ function readPseudo(list: FieldList, head: Head, extended: boolean): number {
   if (!isAuthority(data, authority, authorityEnd)) return malformed(head, 'host_invalid');
   head.hostStart = authority;
   head.hostEnd = authorityEnd;
+  head.hostStamp = list.pseudoStamps[NAME_AUTHORITY] as number;
   return 0;
 }
 

@@ -66,6 +66,7 @@ function readStatus(list: FieldList, head: Head, endStream: boolean): number {
   if (head.status < 200 && endStream) return malformed(head, 'interim_end');
   head.fields = list.fields;
   head.count = list.count;
+  head.stamps = list.stamps;
   head.keepAlive = true;
   return 0;
 }
