@@ -35,8 +35,6 @@ export interface RequestSession extends SendHost, StreamHost {
   cancel(stream: Stream, code: number): void;
   /** The response is whole, or its rest waits. */
   answered(stream: Http2CallerStream): void;
-  /** Content came that nobody wants: its response is whole, and has left. */
-  onRest(stream: Http2CallerStream): void;
   /** Takes a stream back that is over on all sides. */
   give(stream: Http2CallerStream): void;
   /** Something threw that belongs to this request. */
@@ -135,7 +133,6 @@ export class Http2CallerStream extends Stream implements CallerStream {
 
   override onRead(): void {
     if (this.exchange.active) this.exchange.flush();
-    else if (this.sated && this.endSent) this.#session.onRest(this);
   }
 
   override onWhole(trailers: Buffer | null): void {

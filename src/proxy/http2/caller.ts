@@ -371,14 +371,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   #onWholeSent(stream: Http2CallerStream): void {
     // Without anything to say when the request is whole, too.
-    if (stream.remoteEnded) return this.cancel(stream, NO_ERROR);
-    this.#waitFor(stream, REST_MS);
-    this.onRest(stream);
-  }
-
-  /** One that goes on for long is told at once. */
-  onRest(stream: Http2CallerStream): void {
-    if (stream.owed >= stream.windowBytes >> 1) this.cancel(stream, NO_ERROR);
+    if (stream.remoteEnded) this.cancel(stream, NO_ERROR);
+    else this.#waitFor(stream, REST_MS);
   }
 
   #waitFor(stream: Http2CallerStream, ms: number): void {
