@@ -37,6 +37,7 @@ Examples:
   maesh explain http://cart.shop.maesh/ --from shop/client -H 'x-user: 7' -o json | jq '.backends[].endpoints'
   helm template my-chart | maesh explain http://web.shop.maesh/ -f -
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
+  maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1`;
 
 const EXPLAIN_SETTINGS = [
@@ -56,7 +57,10 @@ export function explainCommand(context: CliContext): Command {
       'Shows what the mesh would do with a request, phase by phase: Service, route, policies, backends, endpoints.',
     )
     .usage('[options] [METHOD] URL')
-    .argument('[URL...]', 'URL; a method may come before it (default GET)')
+    .argument(
+      '[URL...]',
+      'URL, http or grpc; a method may come before it (default GET, of grpc POST)',
+    )
     .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
     .option('--body-bytes <N>', 'length of the request body')
@@ -106,7 +110,11 @@ async function answer(
     dial: dial(place, { services, domains, outside }),
     url: asked.url,
     source: addressOf(from, mesh),
-    bytes: renderHead({ ...request, fields, bodyBytes }),
+    bytes: renderHead({
+      ...request,
+      fields: asked.grpc ? [...GRPC_FIELDS, ...fields] : fields,
+      bodyBytes,
+    }),
     limits: DEFAULT_PROXY_SETTINGS,
   });
 }
@@ -116,12 +124,15 @@ interface Asked extends AskedUrl {
   readonly url: string;
 }
 
-const NOWHERE: AskedUrl = { host: '', port: 0, authority: '', target: '' };
+const NOWHERE: AskedUrl = { host: '', port: 0, authority: '', target: '', grpc: false };
+/** What every call of gRPC says. */
+const GRPC_FIELDS = ['te: trailers', 'content-type: application/grpc'];
 
 /** A method and a URL, or a URL alone. */
 function askedOf(words: readonly string[], errors: string[]): Asked {
-  const [method = '', url = ''] = words.length === 1 ? ['GET', ...words] : words;
+  const [url = '', given] = words.toReversed();
   const parsed = parseAskedUrl(url);
+  const method = given ?? (parsed?.grpc === true ? 'POST' : 'GET');
   if (words.length === 0) {
     errors.push('Cannot explain without a URL: give one, as in http://web.shop.maesh/cart');
   } else if (words.length > 2) {

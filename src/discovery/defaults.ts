@@ -8,7 +8,7 @@
 import { MeshError } from '../base/error.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
-import type { Policies } from '../model/policy.ts';
+import { type Policies, RETRY_CONDITIONS } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
@@ -225,7 +225,6 @@ const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
 const WORDS_OF: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map(
   Object.entries(WORDS),
 );
-const CONDITIONS: readonly unknown[] = ['connect-failure', 'reset', 'timeout', 'status'];
 
 /** `value` is changed and kept. */
 export function completePolicies(value: unknown): Policies {
@@ -271,7 +270,11 @@ function dropUnknown(policies: Fields): void {
 function dropUnknownConditions(policies: Fields): void {
   if (policies['retry'] === null || policies['retry'] === undefined) return;
   const retry = asFields(policies['retry'], 'retry');
-  retry['on'] = listField(retry, 'on').filter((word) => CONDITIONS.includes(word));
+  retry['on'] = listField(retry, 'on').filter((word) => isCondition(word));
+}
+
+function isCondition(word: unknown): boolean {
+  return (RETRY_CONDITIONS as readonly unknown[]).includes(word);
 }
 
 function isRequestKey(value: unknown): boolean {

@@ -8,23 +8,28 @@ export interface AskedUrl {
   readonly authority: string;
   /** Path and query, at least `/`. */
   readonly target: string;
+  /** It is a call of gRPC. */
+  readonly grpc: boolean;
 }
 
+const SCHEMES: readonly string[] = ['http', 'grpc'];
 const HTTP_PORT = 80;
 /** Scheme, host, port, path with query; a fragment is not sent. */
 const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
-/** Null for what is no http URL. The scheme may be left out. */
+/** Null for what is no http or grpc URL. The scheme may be left out. */
 export function parseAskedUrl(url: string): AskedUrl | null {
   const match = FORM.exec(url);
   if (match === null) return null;
   const [, scheme = 'http', host = '', portText = '', target = '/'] = match;
   const port = portText === '' ? HTTP_PORT : Number(portText);
-  if (scheme.toLowerCase() !== 'http' || port < 1 || port > 65_535) return null;
+  const isKnown = SCHEMES.includes(scheme.toLowerCase());
+  if (!isKnown || port < 1 || port > 65_535) return null;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
     port,
     authority: port === HTTP_PORT ? host : `${host}:${port}`,
     target: target.startsWith('?') ? `/${target}` : target,
+    grpc: scheme.toLowerCase() === 'grpc',
   };
 }

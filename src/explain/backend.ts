@@ -7,6 +7,7 @@ import type { TargetFilters } from '../proxy/head/filter.ts';
 import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
 import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import { isBodyTooLarge, noEndpointReason } from '../proxy/http/admit.ts';
+import { GrpcCall } from '../proxy/http/grpc-call.ts';
 import { PickFacts } from '../proxy/http/pick-facts.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
 import type { ServiceState, Target } from '../proxy/table/table.ts';
@@ -26,6 +27,8 @@ export interface TargetStory {
   readonly breakerWaitMs: number;
   /** Why a request that passes the breaker is not forwarded; '' when it is. */
   readonly failure: FailureReason | '';
+  /** How long the caller of gRPC wants to wait; Infinity when it does not say. */
+  readonly callerMs: number;
 }
 
 export interface Leg {
@@ -45,6 +48,7 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
   const { called, rules, target, share, odds } = leg;
   const changes = changeFacts(leg.filters, arrived);
   const base = { id: share.backend, weight: share.weight, odds, changes };
+  const callerMs = callerMsOf(arrived);
   if (target === null) return deadEnd(base, rules, 'invalid_backend', share.invalid);
   const { backend, service } = target;
   if (service === null) {
@@ -54,11 +58,11 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
   }
   const outlook = breakerOutlook(service.cells, arrived.nowMs);
   const { breaker } = service.service.policies;
-  const isTooLarge = isBodyTooLarge(service, arrived.head.contentLength);
   const pick = pickFactsOf(service, rules, arrived);
   const endpointOdds = backend.nextOdds(pick, arrived.nowMs);
-  const canPick = !isTooLarge && endpointOdds.length > 0;
-  const failure = canPick ? '' : isTooLarge ? 'body_too_large' : noEndpointReason(backend, pick);
+  const refusal = refusalOf(service, arrived, callerMs);
+  const canPick = refusal === '' && endpointOdds.length > 0;
+  const failure = canPick ? '' : refusal === '' ? noEndpointReason(backend, pick) : refusal;
   const facts: BackendFacts = {
     ...base,
     service: service.service.key,
@@ -70,7 +74,21 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
       : untaken(target, failure, arrived),
     retries: canPick ? retryFacts(rules, called, arrived) : null,
   };
-  return { facts, service, rules, breakerWaitMs: breaker === null ? 0 : outlook.waitMs, failure };
+  const breakerWaitMs = breaker === null ? 0 : outlook.waitMs;
+  return { facts, service, rules, breakerWaitMs, failure, callerMs };
+}
+
+/** What ends the request before an endpoint is picked. */
+function refusalOf(service: ServiceState, { head }: Arrived, callerMs: number): FailureReason | '' {
+  if (isBodyTooLarge(service, head.contentLength)) return 'body_too_large';
+  return callerMs <= 0 ? 'deadline_exceeded' : '';
+}
+
+function callerMsOf({ data, head }: Arrived): number {
+  if (!head.grpc) return Infinity;
+  const call = new GrpcCall();
+  call.begin(data, head, 0);
+  return call.deadlineMs;
 }
 
 /** The request ends here, whatever is known of the backend. */
@@ -90,7 +108,7 @@ function deadEnd(
     endpoints: [],
     retries: null,
   };
-  return { facts, service: null, rules, breakerWaitMs: 0, failure };
+  return { facts, service: null, rules, breakerWaitMs: 0, failure, callerMs: Infinity };
 }
 
 function pickFactsOf(service: ServiceState, rules: RoutePolicies, arrived: Arrived): PickFacts {
@@ -159,6 +177,11 @@ function endpointFacts(odds: EndpointOdds, { knowledge }: Arrived): EndpointFact
   };
 }
 
+const REFUSALS: ReadonlyMap<string, string> = new Map([
+  ['body_too_large', 'the body is too long'],
+  ['deadline_exceeded', 'the call has no time left'],
+]);
+
 /** All endpoints of a backend where none can be picked. */
 function untaken(
   { backend }: Target,
@@ -171,7 +194,7 @@ function untaken(
     const state = isOut ? 'ejected' : 'at its limit of connections or requests';
     const place = isElsewhere ? 'on another node than the caller' : state;
     const own = endpoint.weight === 0 ? 'weight 0' : place;
-    const reason = failure === 'body_too_large' ? 'the body is too long' : own;
+    const reason = REFUSALS.get(failure) ?? own;
     return endpointFacts({ endpoint, share: 0, tier: '', reason }, arrived);
   });
 }

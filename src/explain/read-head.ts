@@ -2,6 +2,7 @@
 
 import type { FailureReason } from '../model/failure.ts';
 import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/head/head.ts';
+import { findNamed, isGrpcType } from '../proxy/head/grpc-field.ts';
 import { parseRequestHead } from '../proxy/http1/codec/request-head.ts';
 import { RULES } from '../proxy/head/rule.ts';
 import { sentTarget } from '../proxy/head/target.ts';
@@ -36,6 +37,7 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     const why = head.rule === '' ? 'the head is not valid' : RULES[head.rule];
     return { ...bad, failure: head.failure === '' ? 'bad_request' : head.failure, text: why };
   }
+  head.grpc = isGrpcCall(data, head);
   const host = text(head.hostStart, head.hostEnd);
   const target = sentTarget(data, head).toString('latin1');
   const encoded = head.targetRaw === 0 ? '' : `, target sent on as "${target}"`;
@@ -46,8 +48,14 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     method: text(head.methodStart, head.methodEnd),
     target,
     host,
-    text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}${encoded}`,
+    text: `${head.grpc ? 'gRPC over HTTP/2' : `HTTP/1.${head.minor}`}, ${count(head.count, 'field')}, ${bodyOf(head)}, ${hostOf(head, host)}${encoded}`,
   };
+}
+
+/** The parser asks that in HTTP/2 only: a call of gRPC cannot come in HTTP/1.1. */
+function isGrpcCall(data: Buffer, head: Head): boolean {
+  const at = findNamed(data, head, 'content-type');
+  return at >= 0 && isGrpcType(data, head.fields[at + 3] ?? 0, head.fields[at + 4] ?? 0);
 }
 
 function bodyOf(head: Head): string {

@@ -66,6 +66,7 @@ function endpointText({ facts, failure, service }: TargetStory): string {
   if (failure === 'invalid_backend') return `${facts.id} may not be used: ${facts.picks}`;
   const max = service?.service.policies.limits.requestBodyBytes ?? 0;
   if (failure === 'body_too_large') return `the body is longer than ${count(max, 'byte')}`;
+  if (failure === 'deadline_exceeded') return 'the call has no time left (grpc-timeout)';
   const all = count(facts.endpoints.length, 'endpoint');
   if (failure === 'no_endpoint') return `${facts.id} has no ready endpoint`;
   if (failure !== '') return `none of ${all} can take the request`;
@@ -81,16 +82,22 @@ function stateOf(shares: readonly number[]): PhaseState {
   return shares.every((share) => share === 0) ? 'ended' : 'maybe';
 }
 
-function forwardText({ facts, rules }: TargetStory): string {
-  const { retries } = facts;
+function forwardText({ facts, rules, callerMs }: TargetStory): string {
+  const { retries, protocol } = facts;
   const { timeouts } = rules;
+  const requestMs = timeouts.requestMs > 0 ? timeouts.requestMs : Infinity;
   const limits = [
     ['connect', timeouts.connectMs],
     ['one try', timeouts.tryMs],
-    ['the whole request', timeouts.requestMs],
+    [
+      callerMs < requestMs ? 'the whole call (grpc-timeout)' : 'the whole request',
+      Math.min(callerMs, requestMs),
+    ],
   ] as const;
-  const times = limits.flatMap(([what, ms]) => (ms > 0 ? [`${duration(ms)} for ${what}`] : []));
-  return ['HTTP/1.1', triesText(retries), ...times].join(', ');
+  const times = limits.flatMap(([what, ms]) =>
+    ms > 0 && ms < Infinity ? [`${duration(ms)} for ${what}`] : [],
+  );
+  return [(protocol ?? 'http/1.1').toUpperCase(), triesText(retries), ...times].join(', ');
 }
 
 function triesText(retries: RetryFacts | null): string {

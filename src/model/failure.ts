@@ -1,21 +1,14 @@
 /** Every way in which the proxy itself ends a request: one table for status, blame, log, metric, documentation. */
 
+import { grpcNumber, type GrpcStatus } from './grpc-status.ts';
+
 /**
  * Who caused a failure. Only `endpoint` counts against the endpoint (ejection, balancing), the Service (breaker) and as
  * a try that failed; `caller` counts as a 4xx, whatever was answered; `mesh` is a fault of this proxy, its node or its
- * configuration; `policy` is nobody's fault: a limit or rule of the Service did what it is there for.
+ * configuration; `policy` is nobody's fault: a limit or rule of the Service, or the deadline of
+ * a call, did what it is there for.
  */
 export type Blame = 'caller' | 'endpoint' | 'mesh' | 'policy';
-
-/** What a gRPC caller is told. */
-type GrpcStatus =
-  | 'CANCELLED'
-  | 'DEADLINE_EXCEEDED'
-  | 'PERMISSION_DENIED'
-  | 'RESOURCE_EXHAUSTED'
-  | 'UNIMPLEMENTED'
-  | 'INTERNAL'
-  | 'UNAVAILABLE';
 
 /**
  * What becomes of a connection of HTTP/1.1: it is `kept` for the next request, unless the request or a drain says otherwise, or the
@@ -27,6 +20,7 @@ type ConnectionEnd = 'kept' | 'closed' | 'reset';
 export interface Failure {
   /** The HTTP status that the caller gets; 0 when the caller is gone or an answer is already under way. */
   readonly status: number;
+  /** What a gRPC caller is told. */
   readonly grpc: GrpcStatus;
   readonly connection: ConnectionEnd;
   readonly blames: Blame;
@@ -255,6 +249,13 @@ export const FAILURES = {
     blames: 'endpoint',
     cause: 'the request did not finish within its total time limit, including retries',
   },
+  deadline_exceeded: {
+    status: 504,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'kept',
+    blames: 'policy',
+    cause: 'the time that the caller of gRPC gave its call (grpc-timeout) is over',
+  },
   response_idle_timeout: {
     status: 504,
     grpc: 'DEADLINE_EXCEEDED',
@@ -331,4 +332,13 @@ export const FAILURE_REASONS = Object.keys(FAILURES) as readonly FailureReason[]
 /** True when the failure counts against the endpoint that was tried last, and against its Service. */
 export function blamesEndpoint(reason: FailureReason): boolean {
   return FAILURES[reason].blames === 'endpoint';
+}
+
+/** By reason: the number of its status of gRPC. */
+const GRPC_NUMBERS: Readonly<Record<FailureReason, number>> = Object.fromEntries(
+  FAILURE_REASONS.map((reason) => [reason, grpcNumber(FAILURES[reason].grpc)]),
+) as Record<FailureReason, number>;
+
+export function grpcNumberOfFailure(reason: FailureReason): number {
+  return GRPC_NUMBERS[reason];
 }

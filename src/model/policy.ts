@@ -2,7 +2,20 @@
 
 import type { Expression } from './expression.ts';
 
-export type RetryCondition = 'connect-failure' | 'reset' | 'timeout' | 'status';
+export const RETRY_CONDITIONS = [
+  'connect-failure',
+  'reset',
+  'timeout',
+  'status',
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+] as const;
+
+/** From `cancelled` on: codes of gRPC, in an answer that has nothing else. */
+export type RetryCondition = (typeof RETRY_CONDITIONS)[number];
 
 export interface RetryPolicy {
   /** Tries in all, the first included: 1 never retries. 1 to 10. */

@@ -148,6 +148,7 @@ const ELSEWHERE: Partial<Record<FailureReason, string>> = {
   loop: 'loop.test.ts',
   caller_shed: '../e2e/scarce.test.ts',
   draining: 'drain.test.ts',
+  deadline_exceeded: 'grpc-deadline.test.ts',
   internal: 'in-step.test.ts',
 };
 

@@ -9,6 +9,7 @@ import type {
 import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { RETRY_CONDITIONS } from '../../src/model/policy.ts';
 import type { Expression } from '../../src/model/expression.ts';
 import type { Identity } from '../../src/model/endpoint.ts';
 import type { Problem, Service, Snapshot } from '../../src/model/service.ts';
@@ -57,7 +58,7 @@ function web(): Service {
   const service = exampleService('shop/web', {
     endpoints: ENDPOINTS,
     policies: {
-      retry: { ...DEFAULT_RETRY, on: ['connect-failure', 'reset', 'timeout', 'status'] },
+      retry: { ...DEFAULT_RETRY, on: RETRY_CONDITIONS },
       breaker: breaker(EXPRESSION),
       rateLimit: { average: 10, periodMs: 1_000, burst: 20, per: 'caller', callersMax: 1_024 },
       affinity: { cookie: 'maesh', maxAgeSeconds: 0 },

@@ -1,6 +1,7 @@
 /** Every annotation there is: the one place from which they are read, checked, suggested and documented. */
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
+import { RETRY_CONDITIONS } from '../../model/policy.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
 import { type AnnotationRow, plainRow, row } from './row.ts';
 import {
@@ -91,11 +92,11 @@ const RETRY_ROWS: readonly AnnotationRow[] = [
   }),
   row('retry-on', 'retry', 'on', {
     type: listOf(
-      choice('connect-failure', 'reset', 'timeout', 'status'),
-      'some of connect-failure, reset, timeout, status, separated by commas',
+      choice(...RETRY_CONDITIONS),
+      `some of ${RETRY_CONDITIONS.join(', ')}, separated by commas`,
     ),
     default: DEFAULT_RETRY.on,
-    text: 'Conditions for a retry. `timeout` means that `timeout-try` expired. `status` means a status in `retry-statuses`.',
+    text: 'Conditions for a retry. `timeout` means that `timeout-try` expired. `status` means a status in `retry-statuses`. `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted` and `unavailable` are codes of gRPC ([gRPC](tasks/grpc.md#retries)).',
     example: 'connect-failure,reset,status',
   }),
   row('retry-statuses', 'retry', 'statuses', {

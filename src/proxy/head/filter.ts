@@ -17,6 +17,14 @@ export class HeadEdit {
   /** Null for that of the head. */
   host: Buffer | null = null;
   extra: ExtraFields | null = null;
+
+  /** All leaves as it stands. */
+  clear(): this {
+    this.host = null;
+    this.target.begin(0);
+    this.extra = null;
+    return this;
+  }
 }
 
 /** What is changed of requests for one backend. */

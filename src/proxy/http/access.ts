@@ -2,6 +2,7 @@
 
 import type { Random } from '../../base/random.ts';
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
+import { grpcName } from '../../model/grpc-status.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { AccessLog } from '../telemetry/access-log.ts';
 import { AccessRecord } from '../telemetry/access-record.ts';
@@ -55,7 +56,7 @@ export class AccessWriter {
   }
 
   write(caller: AccessCaller, request: AccessRequest, kept: KeptHead, nowMs: number): void {
-    if (!this.log.wants(request.status, request.failure !== '', this.#random)) return;
+    if (!this.log.wants(request.counted, request.failure !== '', this.#random)) return;
     const record = this.#record;
     this.#begin(caller, nowMs - request.startedMs);
     const { buffer, targetStart, targetEnd } = kept;
@@ -66,6 +67,7 @@ export class AccessWriter {
     } else record.setTarget(buffer, targetStart, targetEnd);
     record.protocol = caller.protocol;
     record.status = request.status;
+    record.grpcStatus = grpcName(request.grpcStatus);
     record.failure = request.failure;
     record.rule = request.rule;
     record.requestBytes = request.requestBytes;
@@ -86,6 +88,7 @@ export class AccessWriter {
     record.targetCut = false;
     record.protocol = '';
     record.status = status;
+    record.grpcStatus = '';
     record.failure = reason;
     record.rule = rule;
     record.requestBytes = 0;

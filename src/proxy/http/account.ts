@@ -31,6 +31,12 @@ const FAILURE_INDEX = new Map<FailureReason, number>(
 /** What is counted of a request that ended. */
 export interface Account {
   readonly status: number;
+  /** The status that figures and breakers are told: of a call of gRPC the one that its own status means. */
+  readonly counted: number;
+  /** The number of that, as the caller got it; -1 when it is none of gRPC. */
+  readonly grpcStatus: number;
+  /** The endpoint answered that its time was over, which the caller had chosen. */
+  readonly isOverdue: boolean;
   readonly failure: FailureReason | '';
   readonly tries: number;
   readonly startedMs: number;
@@ -95,7 +101,7 @@ export function beginRequest(cells: Cells): void {
 export function endRequest(request: Account, flight: Cells, cells: Cells, endMs: number): void {
   add(flight, SERVICE_OWN.inFlight, -1);
   Atomics.sub(flight.words, flight.w + SERVICE_WORD.inFlight, 1);
-  countRequest(cells, request.status, request.failure);
+  countRequest(cells, request.counted, request.failure);
   if (request.tries > 0) countLatency(cells, endMs - request.startedMs);
   add(cells, SERVICE_OWN.requestBytes, request.requestBytes);
   add(cells, SERVICE_OWN.responseBytes, request.responseBytes);
@@ -117,11 +123,12 @@ export function endLastTry(
   now: number,
 ): void {
   const { endpoint } = tried;
-  const { status } = request;
+  const { status, counted } = request;
   // A tunnel was answered when it opened. Who of the two is at fault when it breaks, nobody can tell.
   const failure = status === 101 ? '' : request.failure;
-  if (failure !== '' && !blamesEndpoint(failure)) return abandonTry(endpoint);
-  const answered = failure === '' ? status : 0;
+  const isSilent = failure === '' ? request.isOverdue : !blamesEndpoint(failure);
+  if (isSilent) return abandonTry(endpoint);
+  const answered = failure === '' ? counted : 0;
   const latencyMs = tried.latencyMs(now);
   endTry(endpoint, answered, latencyMs);
   const breaker = service?.statusCells ?? null;

@@ -73,26 +73,47 @@ export class Course {
   /** Whether another try may follow: takes a token of the retry budget then. */
   mayRetry(
     condition: RetryCondition,
-    { tries, service }: RequestRecord,
+    { tries, service, grpc }: RequestRecord,
     replayable: boolean,
     idempotent: boolean,
   ): boolean {
     const facts = { tries, replayable, idempotent, condition };
-    return mayRetry(this.rules.retry, facts, service.cells);
+    const may = mayRetry(this.rules.retry, facts, service.cells);
+    if (may && condition !== 'connect-failure') grpc.seen++;
+    return may;
   }
 
-  /** Whether a response with this status is one that another try may follow. */
-  isRetried(status: number): boolean {
-    return this.rules.retry !== null && this.rules.retry.statuses.includes(status);
+  /** The condition for another try that an answer meets, when there is so much time left; '' for none. */
+  conditionOf({ status, grpc }: RequestRecord, leftMs: number): RetryCondition | '' {
+    const { retry } = this.rules;
+    if (retry === null) return '';
+    if (grpc.active && grpc.hasStatus) return grpc.retryCondition(leftMs);
+    return retry.statuses.includes(status) ? 'status' : '';
   }
 
-  /** How long to wait after so many tries. */
-  backoffMs(tries: number, random: Random): number {
-    return this.rules.retry === null ? 0 : retryDelayMs(this.rules.retry, tries, random);
+  /** How long to wait before the next try. */
+  backoffMs({ tries, grpc }: RequestRecord, random: Random): number {
+    const { retry } = this.rules;
+    if (retry === null) return 0;
+    if (!grpc.active) return retryDelayMs(retry, tries, random);
+    const pushedBackMs = grpc.takePushback(tries);
+    if (pushedBackMs >= 0) return pushedBackMs;
+    return retryDelayMs(retry, grpc.triesSincePushback(tries), random);
   }
 
-  /** What is changed of a request, whose head stands as it came, before a try; null for nothing. */
-  editRequest(data: Buffer, head: Head, context: ThreadContext): HeadEdit | null {
+  /** What is changed of a request, whose head stands as it came, for the present try; null for nothing. */
+  editRequest(
+    data: Buffer,
+    head: Head,
+    { grpc, present }: RequestRecord,
+    context: ThreadContext,
+  ): HeadEdit | null {
+    const edit = this.#applyFilters(data, head, context);
+    if (!grpc.active) return edit;
+    return grpc.edit(data, head, { edit, spare: context.edit }, present.startedMs);
+  }
+
+  #applyFilters(data: Buffer, head: Head, context: ThreadContext): HeadEdit | null {
     const filters = this.#filters;
     if (filters === null || filters.request === null) return null;
     context.path.matched = this.#matched;

@@ -2,7 +2,8 @@
 
 import type { TimeoutPolicy } from '../../model/policy.ts';
 
-export type TimeLimit = 'request' | 'connect' | 'try' | 'idle';
+/** `deadline` is the limit of a request that its caller chose. */
+export type TimeLimit = 'request' | 'deadline' | 'connect' | 'try' | 'idle';
 
 /** How often to look at a peer that we do not read from, or that takes its time to read from us. */
 const LOOK_MS = 500;
@@ -12,6 +13,8 @@ const LOOKS = 4;
 export class ExchangeDeadline {
   lastActivityMs = 0;
   #requestMs = Infinity;
+  /** The limit of the request is that of its caller. */
+  #isCallers = false;
   #connectMs = Infinity;
   #tryMs = Infinity;
   #tryLimitMs = 0;
@@ -27,9 +30,13 @@ export class ExchangeDeadline {
     this.endTry();
   }
 
-  setRequest(now: number, limits: TimeoutPolicy): void {
-    this.#requestMs = limits.requestMs > 0 ? now + limits.requestMs : Infinity;
+  /** `callerMs` is when its caller wants no more of it. Returns when its time is over. */
+  setRequest(now: number, limits: TimeoutPolicy, callerMs: number): number {
+    const limitMs = limits.requestMs > 0 ? now + limits.requestMs : Infinity;
+    this.#isCallers = callerMs < limitMs;
+    this.#requestMs = this.#isCallers ? callerMs : limitMs;
     this.#idleMs = limits.idleMs;
+    return this.#requestMs;
   }
 
   beginTry(now: number, limits: TimeoutPolicy, connected: boolean): void {
@@ -46,6 +53,12 @@ export class ExchangeDeadline {
   connected(now: number): void {
     this.lastActivityMs = now;
     this.#connectMs = Infinity;
+  }
+
+  /** Until the first limit that goes on between two tries. */
+  leftMs(now: number): number {
+    const idleMs = this.#idleMs > 0 ? this.lastActivityMs + this.#idleMs : Infinity;
+    return Math.min(this.#requestMs, idleMs) - now;
   }
 
   endTry(): void {
@@ -79,7 +92,7 @@ export class ExchangeDeadline {
 
   /** Which limit is over at `now`, '' when none is. */
   expired(now: number, waiting: boolean): TimeLimit | '' {
-    if (now >= this.#requestMs) return 'request';
+    if (now >= this.#requestMs) return this.#isCallers ? 'deadline' : 'request';
     if (waiting && now >= this.#connectMs) return 'connect';
     if (waiting && now >= this.#tryMs) return 'try';
     return this.#idleMs === 0 || now < this.lastActivityMs + this.#idleMs ? '' : 'idle';

@@ -12,7 +12,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
+import { SERVICE_OWN } from '../ledger/layout.ts';
 import { add, beginRequest, countLoss } from './account.ts';
 import { admit, noEndpointReason } from './admit.ts';
 import { BackoffWait } from './backoff-wait.ts';
@@ -27,7 +27,7 @@ import { overdue } from './overdue.ts';
 import { RequestRecord } from './record.ts';
 import { Replay } from './replay.ts';
 import { affinityCookie } from './request-key.ts';
-import { isFailureStatus, isIdempotent } from './retry.ts';
+import { isIdempotent } from './retry.ts';
 import type { Rule } from '../head/rule.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
 import { Try } from './try.ts';
@@ -94,6 +94,7 @@ export class Exchange implements EndpointUser, Expiring {
     const { port, source } = this.#caller;
     const now = this.#context.clock.nowMs();
     this.#reset(head, now);
+    if (head.grpc) this.record.grpc.begin(data, head, now);
     this.replay.begin(data, head, start, end);
     this.replay.done = !hasBody;
     beginRequest(this.record.flight);
@@ -108,7 +109,9 @@ export class Exchange implements EndpointUser, Expiring {
       this.replay.copies = this.#context.mirrors.draw(mirrors, head, this.#caller);
     const { rules, policies } = this.#course;
     this.replay.bodyMax = rules.retry?.bodyBytes ?? 0;
-    this.#deadline.setRequest(now, rules.timeouts);
+    const { grpc } = this.record;
+    grpc.untilMs = this.#deadline.setRequest(now, rules.timeouts, grpc.deadlineMs);
+    if (grpc.untilMs <= now) return this.#fail('deadline_exceeded');
     this.pick.read(rules, policies, data, head, source.addressHash);
     this.#noteWait();
     this.#startTry(now, data, head);
@@ -196,11 +199,10 @@ export class Exchange implements EndpointUser, Expiring {
   onResponseHead(data: Buffer, head: Head): void {
     const tried = this.record.present;
     const now = this.#context.clock.nowMs();
-    this.record.status = head.status;
     tried.headMs = now;
-    if (isFailureStatus(head.status)) tried.blame(now);
+    if (this.record.noteHead(data, head)) tried.blame(now);
     else tried.answered(now);
-    if (this.#retriesStatus(tried, now)) return;
+    if (this.#retriesAnswer(tried, now)) return;
     const cookie = affinityCookie(this.#course.rules.affinity, tried.endpoint, this.pick.affinity);
     this.#phase = BODY;
     this.#callerWait.end(this.#context.wheel.nowMs);
@@ -230,7 +232,8 @@ export class Exchange implements EndpointUser, Expiring {
     const tried = this.record.present;
     tried.release(this.#course.policies.limits);
     const now = this.#context.clock.nowMs();
-    tried.praise(now);
+    if (this.record.noteEnd(trailers)) tried.blame(now);
+    else if (!this.record.isOverdue) tried.praise(now);
     this.#finish(now);
     this.#caller.onExchangeDone();
   }
@@ -281,11 +284,7 @@ export class Exchange implements EndpointUser, Expiring {
     const stream = this.#stream;
     if (stream === null) return;
     const isBody = this.#phase === BODY;
-    const mayResend =
-      !isBody &&
-      stream.connected &&
-      stream.endpoint.hasConnection &&
-      this.record.mayResend(stream, this.method);
+    const mayResend = !isBody && this.record.mayResend(stream, this.method);
     if (mayResend) return this.#resend(stream.endpoint);
     const reason = countLoss(stream, error, isBody);
     if (isBody) this.#fail(reason);
@@ -334,7 +333,8 @@ export class Exchange implements EndpointUser, Expiring {
     const waiting = { isBody, requestDone: this.replay.done, callerTookMost };
     const reason = overdue(limit, waiting, this.#caller, this.#stream);
     const isTry = !isBody && this.#stream !== null && limit !== 'request';
-    if (isTry && blamesEndpoint(reason)) this.#timedOut(reason);
+    if (isTry && blamesEndpoint(reason))
+      this.#tryFailed(this.record.present.timedOut(reason), reason);
     else this.#fail(reason);
   }
 
@@ -388,7 +388,7 @@ export class Exchange implements EndpointUser, Expiring {
     if (this.replay.done) this.#deadline.requestSent(now);
     this.replay.rewind();
     this.#arm();
-    const edit = this.#course.editRequest(data, head, this.#context);
+    const edit = this.#course.editRequest(data, head, this.record, this.#context);
     stream.sendHead(data, head, this.#caller, edit);
   }
 
@@ -401,16 +401,12 @@ export class Exchange implements EndpointUser, Expiring {
     else this.#fail(reason);
   }
 
-  #timedOut(reason: FailureReason): void {
-    add(this.record.present.endpoint.cells, ENDPOINT_OWN.timeouts, 1);
-    this.#tryFailed(reason === 'connect_timeout' ? 'connect-failure' : 'timeout', reason);
-  }
-
-  /** True when the status is retried: then this response is dropped. */
-  #retriesStatus(tried: Try, now: number): boolean {
-    if (!this.#course.isRetried(this.record.status) || !this.#mayRetry('status')) return false;
+  /** True when the answer is one to retry: then it is dropped. */
+  #retriesAnswer(tried: Try, now: number): boolean {
+    const condition = this.#course.conditionOf(this.record, this.#deadline.leftMs(now));
+    if (condition === '' || !this.#mayRetry(condition)) return false;
     // The rest of it is our own loss.
-    tried.praise(now);
+    if (!this.record.isOverdue) tried.praise(now);
     tried.drop();
     this.#retry(now);
     return true;
@@ -424,7 +420,7 @@ export class Exchange implements EndpointUser, Expiring {
   #retry(now: number): void {
     this.pick.avoid = this.record.giveUpTry(now);
     this.#deadline.endTry();
-    const delayMs = this.#course.backoffMs(this.record.tries, this.#context.random);
+    const delayMs = this.#course.backoffMs(this.record, this.#context.random);
     if (delayMs < 1) return this.#nextTry();
     this.#arm();
     // Nobody takes the body meanwhile; without one, a caller that leaves should be noticed.
@@ -463,7 +459,7 @@ export class Exchange implements EndpointUser, Expiring {
   #cut(reason: FailureReason): void {
     if (this.#phase === WAITING) this.record.status = 0;
     this.#end(reason);
-    this.#caller.abort();
+    this.#caller.abort(reason);
   }
 
   #end(reason: FailureReason): void {

@@ -19,6 +19,7 @@ export function overdue(
   caller: CallerStream,
   stream: EndpointStream | null,
 ): FailureReason {
+  if (limit === 'deadline') return 'deadline_exceeded';
   if (limit === 'connect') return 'connect_timeout';
   if (limit === 'try') return 'try_timeout';
   const isCallers = limit === 'request' && waiting.callerTookMost;

@@ -1,6 +1,6 @@
 /** Phase "account": all that is known of a request, and what it leaves behind when it ends. */
 
-import type { FailureReason } from '../../model/failure.ts';
+import { type FailureReason, grpcNumberOfFailure } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServiceState } from '../table/table.ts';
 import type { AccessCaller } from './access.ts';
@@ -9,10 +9,12 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { type Account, add, endLastTry, endRequest } from './account.ts';
 import type { ThreadContext } from './context.ts';
+import { GrpcCall } from './grpc-call.ts';
 import { nobodys } from './nobodys.ts';
 import type { Replay } from './replay.ts';
-import { isIdempotent } from './retry.ts';
+import { isFailureStatus, isIdempotent } from './retry.ts';
 import type { EndpointStream } from './stream.ts';
+import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import { reportRule } from './report-rule.ts';
 import type { TunnelResult } from './tunnel.ts';
@@ -39,6 +41,7 @@ export class RequestRecord implements Account {
   responseBytes = 0;
   /** The present or last one. */
   tried: Try | null = null;
+  readonly grpc = new GrpcCall();
   readonly #replay: Replay;
   /** An endpoint did nothing with it, and got it once more. */
   #wasUnseen = false;
@@ -66,6 +69,39 @@ export class RequestRecord implements Account {
     this.waitedMs = 0;
     this.responseBytes = 0;
     this.tried = null;
+    this.grpc.reset();
+  }
+
+  get counted(): number {
+    const { grpc, status } = this;
+    return grpc.active && this.failure === '' ? grpc.countedAs(status) : status;
+  }
+
+  get grpcStatus(): number {
+    const { grpc, failure } = this;
+    if (!grpc.active) return -1;
+    return failure === '' ? grpc.statusWith(this.status) : grpcNumberOfFailure(failure);
+  }
+
+  get isOverdue(): boolean {
+    return this.grpc.active && this.grpc.isOverdue;
+  }
+
+  /** The head of the final response to the present try came. True when it says that the endpoint failed. */
+  noteHead(data: Buffer, head: Head): boolean {
+    this.status = head.status;
+    if (this.grpc.active) this.grpc.readHead(data, head);
+    return this.#isFailed;
+  }
+
+  /** It is whole. True as above: of gRPC the trailers have the last word. */
+  noteEnd(trailers: Buffer | null): boolean {
+    if (this.grpc.active) this.grpc.readEnd(trailers, this.status);
+    return this.#isFailed;
+  }
+
+  get #isFailed(): boolean {
+    return isFailureStatus(this.counted) && !this.isOverdue;
   }
 
   /** The try that an event of its stream is about. */
@@ -78,16 +114,18 @@ export class RequestRecord implements Account {
   /** The present try is over, and another one follows. Returns the endpoint that it was on. */
   giveUpTry(now: number): EndpointState {
     const tried = this.present;
-    this.waitedMs += tried.giveUp(this.status, now);
+    this.waitedMs += tried.giveUp(this.isOverdue ? 0 : this.counted, now);
     this.status = 0;
+    this.grpc.dropAnswer();
     this.tried = null;
     add(this.service.cells, SERVICE_OWN.retries, 1);
     return tried.endpoint;
   }
 
   /** Whether it may go out once more, on a new connection, although a try with METHOD_* `method` ended without a response. */
-  mayResend({ unseen, mayBeStale }: EndpointStream, method: number): boolean {
-    if (!this.#replay.isWhole) return false;
+  mayResend(stream: EndpointStream, method: number): boolean {
+    const { connected, endpoint, unseen, mayBeStale } = stream;
+    if (!connected || !endpoint.hasConnection || !this.#replay.isWhole) return false;
     // It went stale just when it was used again, as far as anybody can tell. Nothing proves that the request was not read.
     if (!unseen) return mayBeStale && isIdempotent(method);
     const isFirst = !this.#wasUnseen;

@@ -1,5 +1,6 @@
 /** Whether a failed try may be followed by another one. */
 
+import { GRPC_CONDITIONS } from '../../model/grpc-status.ts';
 import type { RetryCondition, RetryPolicy } from '../../model/policy.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
@@ -13,6 +14,15 @@ import {
   METHOD_PUT,
   METHOD_TRACE,
 } from '../head/head.ts';
+
+/**
+ * A connection that never stood carried nothing. And a call of gRPC is always a POST: whoever names a status of gRPC has said that a
+ * call which ended with it may be made again.
+ */
+const WHATEVER_METHOD: ReadonlySet<RetryCondition> = new Set([
+  'connect-failure',
+  ...GRPC_CONDITIONS,
+]);
 
 /** Without a retry policy, this many endpoints are tried until one accepts the connection. */
 export const CONNECT_TRIES_MAX = 3;
@@ -28,7 +38,7 @@ export interface TryFacts {
 
 /**
  * Takes a token of the retry budget when everything else allows another try; `cells` are those of the Service whose
- * policy it is. A connection that never stood carried nothing, so such a try may be repeated whatever the method.
+ * policy it is.
  */
 export function mayRetry(policy: RetryPolicy | null, facts: TryFacts, cells: Cells): boolean {
   if (!isRetryable(policy, facts)) return false;
@@ -46,7 +56,7 @@ export function isRetryable(policy: RetryPolicy | null, facts: TryFacts): boolea
   }
   if (facts.tries >= policy.attempts || !facts.replayable) return false;
   if (!policy.on.includes(facts.condition)) return false;
-  return facts.idempotent || policy.nonIdempotent || facts.condition === 'connect-failure';
+  return facts.idempotent || policy.nonIdempotent || WHATEVER_METHOD.has(facts.condition);
 }
 
 /** RFC 9110 §9.2.2. */

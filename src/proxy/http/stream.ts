@@ -60,7 +60,7 @@ export interface CallerStream {
   /** The exchange is over, and its response whole. */
   onExchangeDone(): void;
   /** Cuts the response: the caller must not take what it has for a whole one. */
-  abort(): void;
+  abort(reason: FailureReason): void;
 
   /** Bytes that the connection has not taken. */
   readonly waitingBytes: number;

@@ -1,10 +1,12 @@
 /** One try of a request on one endpoint. */
 
-import type { LimitPolicy, Policies } from '../../model/policy.ts';
+import type { FailureReason } from '../../model/failure.ts';
+import type { LimitPolicy, Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { abandonTry, endTry } from './account.ts';
+import { ENDPOINT_OWN } from '../ledger/layout.ts';
+import { abandonTry, add, endTry } from './account.ts';
 import type { EndpointStream } from './stream.ts';
 
 export class Try {
@@ -59,6 +61,12 @@ export class Try {
     const { stream } = this;
     this.stream = null;
     stream?.close();
+  }
+
+  /** It took too long. Returns the condition under which another one may follow. */
+  timedOut(reason: FailureReason): RetryCondition {
+    add(this.endpoint.cells, ENDPOINT_OWN.timeouts, 1);
+    return reason === 'connect_timeout' ? 'connect-failure' : 'timeout';
   }
 
   /** The head of a response that is no failure came. */

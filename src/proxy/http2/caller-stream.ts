@@ -17,7 +17,7 @@ import { Spares } from '../net/spares.ts';
 import type { PortState } from '../table/table.ts';
 import { INTERNAL_ERROR } from './codec/error-code.ts';
 import { fieldBytes, putResponse } from './codec/head-encoder.ts';
-import { grpcReply, localReply, redirectLine } from './codec/local-reply.ts';
+import { grpcEnd, grpcReply, localReply, redirectLine } from './codec/local-reply.ts';
 import { readRequest } from './codec/request-fields.ts';
 import { fieldsOf, type SendHost, type SendSide } from './send-side.ts';
 import { Stream, type StreamHost } from './stream.ts';
@@ -50,6 +50,8 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #session: RequestSession;
   #method = METHOD_OTHER;
   #isGrpc = false;
+  /** A response of gRPC is under way that may end anywhere: its status says whether it is whole. */
+  #endsByStatus = false;
   /** The request has content. */
   #hasBody = false;
   /** What was left of the response at the last look. */
@@ -120,6 +122,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #begin(head: Head, endStream: boolean): void {
     this.#method = head.method;
     this.#isGrpc = head.grpc;
+    this.#endsByStatus = false;
     this.#hasBody = !endStream;
     this.#isForgotten = false;
     this.untilMs = Infinity;
@@ -205,6 +208,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
   }
 
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
+    this.#endsByStatus = this.#isGrpc && head.contentLength < 0;
     const more = (cookie?.length ?? 0) + (extra?.lines.length ?? 0);
     this.#session.out.beginHead(fieldBytes(head) + more, head.count + (extra?.list.length ?? 0));
     const { encoder } = this.#session;
@@ -272,8 +276,13 @@ export class Http2CallerStream extends Stream implements CallerStream {
     return this.#left !== before;
   }
 
-  abort(): void {
-    this.#session.cancel(this, INTERNAL_ERROR);
+  /** A caller of gRPC is told why, unless that is its own fault, or it does not even take what it has. */
+  abort(reason: FailureReason): void {
+    const { blames } = FAILURES[reason];
+    const isTold = this.#endsByStatus && this.queuedBytes === 0 && blames !== 'caller';
+    if (!isTold || reason === 'internal') return this.#session.cancel(this, INTERNAL_ERROR);
+    this.#session.out.end(this, grpcEnd(reason));
+    this.onExchangeDone();
   }
 
   #giveUp(): void {

@@ -10,7 +10,7 @@ const LAST_STATUS = 599;
 const QUESTION_MARK = 0x3f;
 const DASH = 0x2d;
 
-/** No line is longer, whatever the record holds: two names, six short texts, a target, numbers and punctuation. */
+/** No line is longer, whatever the record holds: two names, six short texts, a target, a word of gRPC, numbers and punctuation. */
 export const LINE_BYTES_MAX =
   BYTES_PER_CHAR_MAX * (2 * NAME_CHARS + 6 * SHORT_CHARS) + 3 * 2_048 + 1_024;
 
@@ -26,6 +26,7 @@ export const ACCESS_FIELDS = [
   'targetCut',
   'protocol',
   'status',
+  'grpcStatus',
   'failure',
   'rule',
   'requestBytes',
@@ -138,7 +139,9 @@ export class AccessFormat {
     to.text(record.protocol, SHORT_CHARS);
     to.ascii('","status":');
     to.integer(record.status);
-    to.ascii(',"failure":"');
+    to.ascii(',"grpcStatus":"');
+    to.text(record.grpcStatus, SHORT_CHARS);
+    to.ascii('","failure":"');
     to.text(record.failure, SHORT_CHARS);
     to.ascii('","rule":"');
     to.text(record.rule, SHORT_CHARS);
@@ -174,8 +177,9 @@ export class AccessFormat {
 }
 
 /** What all but the status of the outcome is the same for. */
-function isOrdinary({ status, protocol, failure, rule, targetCut }: AccessRecord): boolean {
-  const isPlain = failure === '' && rule === '' && !targetCut;
+function isOrdinary(record: AccessRecord): boolean {
+  const { status, grpcStatus, protocol, failure, rule, targetCut } = record;
+  const isPlain = failure === '' && rule === '' && grpcStatus === '' && !targetCut;
   return isPlain && protocol === 'HTTP/1.1' && status > 0 && status <= LAST_STATUS;
 }
 

@@ -125,6 +125,7 @@ test('write() makes one JSON line with the documented fields, without the query'
     targetCut: false,
     protocol: 'HTTP/1.1',
     status: 200,
+    grpcStatus: '',
     failure: '',
     rule: '',
     requestBytes: 120,

@@ -25,6 +25,8 @@ export class AccessRecord {
   protocol = '';
   /** 0 when no response was sent. */
   status = 0;
+  /** The name of the status of a call of gRPC, '' for other requests. */
+  grpcStatus = '';
   /** A FailureReason, '' when the proxy itself ended nothing. */
   failure = '';
   /** The rule of HTTP that a request or response breaks, '' when none. */

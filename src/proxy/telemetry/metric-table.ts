@@ -29,7 +29,7 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
-    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx".',
+    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md).',
     reading: { kind: 'classes', cell: SERVICE_OWN.requests },
   },
   {
@@ -120,7 +120,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   {
     name: 'maesh_endpoint_requests_total',
     labels: ['code_class'],
-    help: 'Finished tries at this endpoint, by first digit of the status; "none" means no complete response, and the endpoint was to blame.',
+    help: 'Finished tries at this endpoint, by first digit of the status, of gRPC as for requests; "none" means no complete response, and the endpoint was to blame.',
     reading: { kind: 'classes', cell: ENDPOINT_OWN.requests },
   },
   {

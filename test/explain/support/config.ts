@@ -1,5 +1,6 @@
 /** Random manifests: Services with random ports, endpoints, weights, places and policies. */
 
+import { RETRY_CONDITIONS } from '../../../src/model/policy.ts';
 import type { Dice } from './dice.ts';
 import type { Behaviour } from './endpoints.ts';
 import { CALLERS, DESERTED, ENDPOINTS } from './ground.ts';
@@ -199,7 +200,7 @@ function addRetry(dice: Dice, set: Record<string, string>): void {
   set['retry-backoff'] = '0s';
   set['retry-budget'] = '0';
   set['retry-budget-min'] = dice.pick(['0', '1', '10']);
-  const on = dice.some(['connect-failure', 'reset', 'timeout', 'status'], 0.6);
+  const on = dice.some([...RETRY_CONDITIONS], 0.6);
   if (on.length > 0) set['retry-on'] = on.join(',');
   if (dice.chance(0.4)) set['retry-statuses'] = dice.pick(['503', '502,503', '404,500']);
   if (dice.chance(0.3)) set['retry-non-idempotent'] = 'true';

@@ -1,6 +1,10 @@
 /** The answers that the proxy gives itself, as fields: the same as in HTTP/1.1, but for what belongs to its connections. */
 
-import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../../model/failure.ts';
+import {
+  FAILURE_REASONS,
+  type FailureReason,
+  grpcNumberOfFailure,
+} from '../../../model/failure.ts';
 import { ownAnswer, sentenceOf } from '../../http/own-answer.ts';
 import type { ByteRoom } from '../../head/byte-room.ts';
 
@@ -11,17 +15,6 @@ export interface LocalReply {
   readonly body: Buffer;
 }
 
-/** Numbers of the status codes of gRPC. */
-const GRPC_STATUS = {
-  CANCELLED: 1,
-  DEADLINE_EXCEEDED: 4,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-} as const;
-
 const NOTHING = Buffer.alloc(0);
 const LOCATION = Buffer.from('location: ');
 const NO_CONTENT = Buffer.from('\r\ncontent-length: 0\r\n');
@@ -29,12 +22,24 @@ const NO_CONTENT = Buffer.from('\r\ncontent-length: 0\r\n');
 /** What a caller of gRPC is told: a message without content, whose head is its end ("Trailers-Only"). */
 const GRPC_PARTS: ReadonlyMap<FailureReason, LocalReply> = new Map(
   FAILURE_REASONS.map((reason) => {
-    const { grpc } = FAILURES[reason];
-    const message = percentEncoded(sentenceOf(reason));
-    const lines = `content-type: application/grpc\r\ngrpc-status: ${GRPC_STATUS[grpc]}\r\ngrpc-message: ${message}\r\n`;
+    const lines = `content-type: application/grpc\r\n${grpcStatusLines(reason)}`;
     return [reason, { status: 200, lines: Buffer.from(lines), body: NOTHING }];
   }),
 );
+
+/** The end of an answer of gRPC that goes no further: the same, without a head. */
+const GRPC_ENDS: ReadonlyMap<FailureReason, Buffer> = new Map(
+  FAILURE_REASONS.map((reason) => [reason, Buffer.from(grpcStatusLines(reason))]),
+);
+
+export function grpcEnd(reason: FailureReason): Buffer {
+  return GRPC_ENDS.get(reason) as Buffer;
+}
+
+function grpcStatusLines(reason: FailureReason): string {
+  const message = percentEncoded(sentenceOf(reason));
+  return `grpc-status: ${grpcNumberOfFailure(reason)}\r\ngrpc-message: ${message}\r\n`;
+}
 
 /** As the protocol of gRPC wants its messages. */
 function percentEncoded(text: string): string {

@@ -3,9 +3,10 @@
  * kinds of fields, so that everybody behind sees no difference.
  */
 
-import { ASTERISK, PLUS, SEMICOLON, SLASH } from '../../head/characters.ts';
+import { ASTERISK, SLASH } from '../../head/characters.ts';
 import { noteContentLength } from '../../head/content-length.ts';
 import { isSameName, isWord, TOKEN } from '../../head/grammar.ts';
+import { isGrpcType } from '../../head/grpc-field.ts';
 import {
   BAD,
   FIELD_CONTENT_LENGTH,
@@ -42,7 +43,6 @@ import {
 } from './name.ts';
 import { kindOf } from './refused.ts';
 
-const GRPC = 'application/grpc';
 const HTTP_PORT = Buffer.from(':80');
 const HTTPS_PORT = Buffer.from(':443');
 
@@ -171,7 +171,7 @@ function note(data: Buffer, at: number, head: Head, kind: number): number {
     case FIELD_CONTENT_LENGTH:
       return noteContentLength(data, at, head, false);
     case FIELD_CONTENT_TYPE:
-      head.grpc = isGrpc(data, start, end);
+      head.grpc = isGrpcType(data, start, end);
       return 0;
     case FIELD_EXPECT:
       return noteExpect(data, start, end, head);
@@ -185,13 +185,6 @@ function note(data: Buffer, at: number, head: Head, kind: number): number {
     default:
       return 0;
   }
-}
-
-/** `application/grpc`, with a message format or parameters behind it; not gRPC-Web, which is another protocol. */
-function isGrpc(data: Buffer, start: number, end: number): boolean {
-  const stop = start + GRPC.length;
-  if (stop > end || !isWord(data, start, stop, GRPC)) return false;
-  return stop === end || data[stop] === PLUS || data[stop] === SEMICOLON;
 }
 
 /** RFC 9113 §8.3.1: Host takes the place of an :authority that is not there; else both are the same. */
