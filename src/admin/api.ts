@@ -130,7 +130,15 @@ export function statsAnswer(view: AdminView, filter: Filter): Answer {
           const endpoints = filter.isOnlyActive ? all.filter(isActive) : all;
           const isQuiet = stats.requests === 0 && stats.inFlight === 0 && endpoints.length === 0;
           if (filter.isOnlyActive && isQuiet && BREAKERS_AT_REST.has(breaker)) continue;
-          yield { key, ...stats, breaker, endpoints, ports: ports.map(({ shown }) => shown) };
+          const rest = restStats(view, service);
+          yield {
+            key,
+            ...stats,
+            breaker,
+            endpoints,
+            ports: ports.map(({ shown }) => shown),
+            rest,
+          };
         }
       },
     },
@@ -192,6 +200,15 @@ function portStats(
           },
         ],
   );
+}
+
+/** The Service without those ports. */
+function restStats(
+  { figures }: AdminView,
+  { key, policies }: Service,
+): { readonly breaker: BreakerState | 'none'; readonly inFlight: number } {
+  const breaker = policies.breaker === null ? 'none' : figures.breaker(key);
+  return { breaker, inFlight: figures.inFlight(key) };
 }
 
 const BREAKERS = ['open', 'recovering', 'closed'] as const;

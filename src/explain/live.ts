@@ -20,10 +20,12 @@ export interface LiveService {
   readonly inFlight: number;
   readonly endpoints: readonly LiveEndpoint[];
   /** Those with policies of their own. Agents of before there were any do not have it. */
-  readonly ports?: readonly LivePort[];
+  readonly ports?: readonly (LiveState & { readonly port: number })[];
+  /** The Service without them. */
+  readonly rest?: LiveState;
 }
 
-type LivePort = Pick<LiveService, 'breaker' | 'inFlight'> & { readonly port: number };
+type LiveState = Pick<LiveService, 'breaker' | 'inFlight'>;
 
 export interface LiveEndpoint {
   readonly servicePort: number;
@@ -46,7 +48,7 @@ export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
   for (const port of mesh.ports()) {
     const live = byKey.get(port.service.service.key);
     if (live === undefined) continue;
-    putService(port.service, live, nowMs);
+    putService(port.service, live.rest ?? live, nowMs);
     const ofPort = live.ports?.find((each) => each.port === port.port.port);
     if (port.rules !== port.service && ofPort !== undefined) putService(port.rules, ofPort, nowMs);
     const endpoints = new Map(live.endpoints.map((each) => [keyOf(each.servicePort, each), each]));
@@ -66,11 +68,7 @@ function keyOf(servicePort: number, endpoint: { address: string; port: number })
 }
 
 /** The times of the breaker are not told: it counts as just opened, or as half recovered. */
-function putService(
-  { service, cells }: ServiceState,
-  live: Pick<LiveService, 'breaker' | 'inFlight'>,
-  nowMs: number,
-): void {
+function putService({ service, cells }: ServiceState, live: LiveState, nowMs: number): void {
   const { words, w, floats, f } = cells;
   words[w + SERVICE_WORD.inFlight] = live.inFlight;
   const { breaker } = service.policies;

@@ -106,7 +106,8 @@ function serviceObjects(dice: Dice, place: Place): readonly Manifest[] {
   }));
   const hosts = dice.chance(0.5) ? ENDPOINTS : [...ENDPOINTS, ...DESERTED];
   const addresses = dice.some(hosts, dice.pick([0, 0.2, 0.4, 0.4, 0.7]));
-  const metadata = { name: app, namespace, annotations: policyAnnotations(dice) };
+  const annotations = { ...policyAnnotations(dice), ...ofSecondPort(dice, ports[1]?.port) };
+  const metadata = { name: app, namespace, annotations };
   const isSelected = dice.chance(0.7);
   const service: Manifest = {
     apiVersion: 'v1',
@@ -193,6 +194,14 @@ function policyAnnotations(dice: Dice): Readonly<Record<string, string>> {
   if (dice.chance(0.05)) set['timeout-connect'] = 'no time';
   const names = Object.entries(set).map(([name, value]) => [`maesh.dev/${name}`, value] as const);
   return Object.fromEntries(names);
+}
+
+/** What the second port of a Service says otherwise. */
+function ofSecondPort(dice: Dice, port: number | undefined): Readonly<Record<string, string>> {
+  if (port === undefined || dice.chance(0.4)) return {};
+  const said = dice.some(Object.entries(policyAnnotations(dice)), dice.pick([0.3, 1]));
+  const [prefix, own] = ['maesh.dev/', `maesh.dev/port.${port}.`];
+  return Object.fromEntries(said.map(([key, value]) => [key.replace(prefix, own), value]));
 }
 
 function addRetry(dice: Dice, set: Record<string, string>): void {

@@ -133,18 +133,22 @@ export class LiveMesh {
 
   /** Failures of a Service so far, by reason. */
   failures(key: string): ReadonlyMap<FailureReason, number> {
-    const slot = this.#ledger.find('service', key);
     return new Map(
-      FAILURE_REASONS.map((reason, i) => [
-        reason,
-        slot === undefined ? 0 : this.#ledger.sum('service', slot, SERVICE_OWN.failures + i),
-      ]),
+      FAILURE_REASONS.map((reason, i) => [reason, this.#sum(key, SERVICE_OWN.failures + i)]),
     );
   }
 
   retries(key: string): number {
-    const slot = this.#ledger.find('service', key);
-    return slot === undefined ? 0 : this.#ledger.sum('service', slot, SERVICE_OWN.retries);
+    return this.#sum(key, SERVICE_OWN.retries);
+  }
+
+  /** Of a Service, and of its ports that are counted by themselves. */
+  #sum(key: string, cell: number): number {
+    let sum = 0;
+    for (const [each, slot] of this.#ledger.entries('service'))
+      if (each === key || each.startsWith(`${key}:`))
+        sum += this.#ledger.sum('service', slot, cell);
+    return sum;
   }
 
   /** Tries that ended so far, by `backend address:port`. */

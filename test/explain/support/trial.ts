@@ -174,6 +174,8 @@ export class Trial {
     const firsts = seen.tried.size === 0 ? [] : firstTried(seen);
     if (firsts.length !== 1) return;
     count(this.occurred, 'forwarded');
+    const isOfPort = said.policies.some(({ port }) => port !== null);
+    if (isOfPort) count(this.occurred, 'policies of a port');
     const legs = said.backends.filter(({ odds }) => odds > 0);
     // Where the first try may leave no trace, what is seen is no fair sample.
     const isFair = legs.every(({ endpoints }) =>
