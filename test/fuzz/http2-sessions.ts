@@ -7,7 +7,7 @@ import { ManualClock } from '../../src/base/clock.ts';
 import { Guard } from '../../src/base/guard.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { seededRandom } from '../../src/base/random.ts';
-import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { FAILURE_REASONS } from '../../src/model/failure.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
 import { ThreadContext } from '../../src/proxy/http/context.ts';
@@ -26,7 +26,7 @@ import { add } from '../../src/proxy/http/account.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { type PortState, Table } from '../../src/proxy/table/table.ts';
 import type { Pair } from '../support/http2.ts';
-import { frame, number32 } from '../support/http2-peer.ts';
+import { frame, number32, setting } from '../support/http2-peer.ts';
 import { exampleEndpoint, exampleService } from '../support/model.ts';
 import { content, type PeerStream, ScriptedPeer } from './http2-peers.ts';
 import { ScriptedNet, ScriptedSocket } from './scripted-net.ts';
@@ -38,6 +38,7 @@ const CUTS = [1, 8, 9, 10, 100, 5_000, Infinity, Infinity];
 const TIMES_MS = [0, 20, 100, 1_000, 1_100, 5_000, 11_000, 200_000];
 const CODES = [0, 1, 2, 7, 8];
 const CALLERS = 3;
+const CONNECTIONS_MAX = 2;
 /** What the requests of one input say, by their numbers. */
 class Requests {
   readonly sent: { bytes: number; hasEnded: boolean }[] = [];
@@ -115,7 +116,8 @@ class EndpointPeer extends ScriptedPeer {
   constructor(socket: ScriptedSocket, requests: Requests) {
     super(socket, true);
     this.#requests = requests;
-    this.write(frame(4, 0, 0));
+    // As many streams at a time.
+    this.write(frame(4, 0, 0, setting(3, 4)));
   }
 
   answer(stream: PeerStream, status: string, end: boolean): void {
@@ -205,7 +207,14 @@ class World {
       backoffMs: 2,
       budgetMinPerSecond: 1_000_000,
     };
-    const service = exampleService('shop/web', { endpoints, policies: { retry } });
+    // Connections are few, full and old now and then.
+    const limits = {
+      ...DEFAULT_POLICIES.limits,
+      connectionsPerEndpoint: CONNECTIONS_MAX,
+      idleConnectionsPerEndpoint: 1,
+      connectionAgeMs: 10_000,
+    };
+    const service = exampleService('shop/web', { endpoints, policies: { retry, limits } });
     const ports = service.ports.map((port) => ({
       ...port,
       backend: { ...port.backend, protocol: 'http/2' as const },
