@@ -16,6 +16,8 @@ import {
   STREAM_WINDOW_BYTES_MAX,
 } from './windows.ts';
 
+/** What a window becomes by growing, in times of what it was. */
+const GROWTH = 4;
 const WINDOW_UPDATE_BYTES = FRAME_HEADER_BYTES + 4;
 
 export interface ReceiveHost {
@@ -180,8 +182,8 @@ export class ReceiveSide {
   }
 
   /**
-   * A window of which all was handed on without a wait was worth having: the stream gets another one like it. One whose receiver
-   * has made it wait gives half of what it got. Returns by how much the window changes, never below `-handedOn`.
+   * A window of which half was handed on without a wait is worth having: the stream gets one four times as large. One whose
+   * receiver has made it wait gives half of it back. Returns by how much the window changes, never below `-handedOn`.
    */
   #resize(stream: Stream, handedOn: number): number {
     const { windowBytes } = stream;
@@ -192,10 +194,10 @@ export class ReceiveSide {
       more = -Math.min(windowBytes >> 1, windowBytes - STREAM_WINDOW_BYTES, handedOn);
     } else {
       stream.fluentBytes += handedOn;
-      if (stream.fluentBytes < windowBytes || windowBytes >= STREAM_WINDOW_BYTES_MAX) return 0;
-      if (this.#grown + windowBytes > GROWN_BYTES_MAX) return 0;
+      if (stream.fluentBytes < windowBytes >> 1 || windowBytes >= STREAM_WINDOW_BYTES_MAX) return 0;
+      more = Math.min((GROWTH - 1) * windowBytes, STREAM_WINDOW_BYTES_MAX - windowBytes);
+      if (this.#grown + more > GROWN_BYTES_MAX) return 0;
       stream.fluentBytes = 0;
-      more = windowBytes;
     }
     stream.windowBytes += more;
     this.#grown += more;
