@@ -7,7 +7,7 @@ import type { Rule } from '../../src/proxy/head/rule.ts';
 import { namedCounts } from '../../src/proxy/http/broken-rules.ts';
 import { FLOOD_FRAMES_MAX, FLOOD_RESETS_MAX } from '../../src/proxy/http2/floods.ts';
 import { block, type Pair } from '../support/http2.ts';
-import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
+import { frame, GET_ROOT, headers, Http2Peer, number32, setting } from '../support/http2-peer.ts';
 import { freshAddress, OK, type TestProxy, proxyFor } from '../support/proxy.ts';
 import { eventually, RawEndpoint } from '../support/wire.ts';
 
@@ -106,6 +106,43 @@ test('frames for streams that are over cost as frames that carry nothing', async
     assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
   }
 });
+
+for (const [whose, stream] of [
+  ['a stream', 1],
+  ['the connection', 0],
+] as const) {
+  test(`a caller that opens the window of ${whose} byte by byte is no reader`, async (t) => {
+    const body = 'x'.repeat(100_000);
+    const endpoint = await RawEndpoint.answering(
+      t,
+      freshAddress(),
+      () => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    const { service } = await proxyFor(t, [endpoint]);
+    const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+    // Either window is closed soon, and the other one open.
+    const peer = await Http2Peer.connect(t, to, setting(4, stream === 1 ? 1_000 : 1_000_000));
+    peer.write(headers(1, GET_ROOT, END_STREAM));
+    let got = 0;
+    const take = async (upTo: number): Promise<void> => {
+      while (got < upTo) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        const { payload } = await peer.next(0, 1);
+        got += payload.length;
+      }
+    };
+    const first = stream === 1 ? 1_000 : 65_535;
+    await take(first);
+    const crumb = frame(8, 0, stream, number32(1));
+    for (let i = 0; i < 500; i++) peer.write(crumb);
+    await take(first + 500);
+    // Now and then is no fault.
+    peer.write(frame(8, 0, stream, number32(10_000)));
+    await take(first + 10_500);
+    peer.write(Buffer.concat(Array.from({ length: FLOOD_FRAMES_MAX + 30 }, () => crumb)));
+    assert.equal(await peer.failure(), ENHANCE_YOUR_CALM);
+  });
+}
 
 test('so do those for a stream that was reset, but for content', async (t) => {
   for (const one of [frame(0, 0, 1), headers(1, [['x-sum', '1']], END_STREAM)]) {

@@ -100,6 +100,27 @@ test('connections that take no more requests leave room for another one', async 
 
 const PING = Buffer.alloc(8);
 
+test('a thread may have one, however many others have', async (t) => {
+  const { ask, next, open, proxy, service, endpoint } = await setUp(t, {
+    connectionsPerEndpoint: 3,
+  });
+  const slot = proxy.endpointSlot(service, endpoint);
+  const setOpen = (count: number): void =>
+    proxy.ledger.setWord('endpoint', slot, ENDPOINT_WORD.connections, count);
+  setOpen(3);
+  const one = await ask();
+  const peer = await asked(next);
+  const refused = await ask();
+  assert.match(await refused.until('\n'), /^HTTP\/1.1 503 /);
+  setOpen(open() - 2);
+  const two = await ask();
+  const second = await asked(next);
+  answer(peer, 1);
+  answer(second, 1);
+  await Promise.all([one.until('ok'), two.until('ok')]);
+  setOpen(open() - 1);
+});
+
 test('an endpoint that refuses all requests gets no connection for each of them', async (t) => {
   const { ask, next, open } = await setUp(t, { connectionsPerEndpoint: 3 }, { settings: NONE });
   const peers: Http2Peer[] = [];

@@ -11,6 +11,8 @@ import { CONNECTION_WINDOW_DEFAULT } from './windows.ts';
 
 /** What a head may become longer by: fields of our own. */
 const HEAD_MORE_BYTES = 1_024;
+/** A peer that allows so little of what waits makes us send it in crumbs (CVE-2019-9511): such a frame was not worth its while. */
+const DRIBBLE_BYTES = 256;
 /** `a:b` and a line end. */
 const LINE_BYTES_MIN = 5;
 
@@ -147,7 +149,11 @@ export class SendSide {
     if (room <= 0) return false;
     const piece = stream.takeQueued(room);
     this.#sendNow(stream, piece, 0, piece.length);
-    if (stream.queuedBytes > 0) return true;
+    if (stream.queuedBytes > 0) {
+      const isCut = stream.sendWindow === 0 || this.#window === 0;
+      if (isCut && piece.length < DRIBBLE_BYTES) this.#host.output.dataFrames--;
+      return true;
+    }
     this.#heldUp.delete(stream);
     if (stream.localEnded) this.#sendEnd(stream, stream.trailers);
     else stream.onDrain();
