@@ -6,7 +6,7 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 import { DATE, freshAddress, OK, proxyFor, TestProxy } from '../support/proxy.ts';
@@ -27,12 +27,16 @@ async function endpoint(
   t: TestContext,
   version: 1 | 2,
   handler: Handler,
+  onConnection: () => void = () => undefined,
 ): Promise<{ address: string; port: number }> {
   const address = freshAddress();
   const server = version === 2 ? http2.createServer(handler) : http.createServer(handler);
   const sessions = new Set<{ destroy(): void }>();
   server.on('session', (session) => sessions.add(session));
-  server.on('connection', (socket) => sessions.add(socket));
+  server.on('connection', (socket) => {
+    sessions.add(socket);
+    onConnection();
+  });
   server.listen(0, address);
   await once(server, 'listening');
   atEnd(t, () => {
@@ -99,6 +103,24 @@ for (const version of [1, 2] as const) {
     await call(client, { ':path': '/big', ':method': 'POST' }, 'y'.repeat(1_000_000));
   });
 }
+
+test('no request is lost while connections to endpoints are renewed all the time', async (t) => {
+  const proxy = new TestProxy(t);
+  const limits = { ...DEFAULT_POLICIES.limits, connectionAgeMs: 40, connectionsPerEndpoint: 1 };
+  let connections = 0;
+  const at = await endpoint(t, 2, echo, () => connections++);
+  const service = proxy.service({ endpoints: [at], http2: true, policies: { limits } });
+  await proxy.apply([service]);
+  const clients = [connect(t, service), connect(t, service)];
+  for (let round = 0; connections < 10; round++) {
+    const asks = clients.flatMap((client) =>
+      Array.from({ length: 20 }, (_, i) => call(client, { ':path': '/' }, `${round} ${i}`)),
+    );
+    // oxlint-disable-next-line no-await-in-loop -- round after round
+    for (const { status } of await Promise.all(asks)) assert.equal(status, 200);
+  }
+  assert.equal(proxy.requests(service, 5), 0);
+});
 
 test('callers of HTTP/1.1 reach endpoints of HTTP/2', async (t) => {
   const proxy = new TestProxy(t);
