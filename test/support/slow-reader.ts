@@ -1,6 +1,7 @@
 /** A peer of the proxy that reads slowly, and what the kernel has of what was sent to it. */
 
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import type { Service } from '../../src/model/service.ts';
 import type { TestProxy } from './proxy.ts';
 import { eventually, type Wire } from './wire.ts';
@@ -25,7 +26,7 @@ export function heldFor({ context }: TestProxy, { key }: Service): number {
 }
 
 /** Bytes that the other end has sent and this end has not acknowledged; both are on this machine. */
-function sendQueueOfPeer({ socket }: Wire): number {
+export function sendQueueOfPeer({ socket }: { readonly socket: Socket }): number {
   const { localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 } = socket;
   const ends = `${inHex(remoteAddress, remotePort)} ${inHex(localAddress, localPort)}`;
   for (const line of readFileSync('/proc/net/tcp', 'latin1').split('\n')) {

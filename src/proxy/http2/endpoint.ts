@@ -8,7 +8,9 @@ import type { DialOwner, SocketError } from '../net/socket.ts';
 import { writePing, writeSettings } from './codec/frame-writer.ts';
 import { NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from './codec/error-code.ts';
 import type { FieldList } from './codec/field-list.ts';
+import type { Frame } from './codec/frame-reader.ts';
 import {
+  FRAME_HEADER_BYTES,
   NUMBER_MAX,
   PREFACE,
   SETTING_ENABLE_PUSH,
@@ -29,6 +31,12 @@ const STREAMS_MAX = 1_000;
 const PING_AFTER_MS = 10_000;
 /** … and has this long to answer. */
 const PING_ANSWER_MS = 5_000;
+/**
+ * One that goes on to be silent is asked no sooner than this: servers of gRPC end a connection with ENHANCE_YOUR_CALM after three
+ * pings within five minutes of the one before, if they have sent nothing on a stream in between.
+ */
+const PING_APART_MS = 305_000;
+const PING_BYTES = FRAME_HEADER_BYTES + 8;
 /** The last bytes to an endpoint may take so long. */
 const CLOSE_MS = 5_000;
 /** Resets on one connection before other requests go to a new one: servers that look for rapid reset take some more. */
@@ -50,6 +58,14 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   leaving = false;
   #nextStream = 1;
   #pingedAtMs = Infinity;
+  /** What the endpoint had taken by then. */
+  #takenBytes = 0;
+  /** Since it said something on a stream last. */
+  #pings = 0;
+  #lastPingMs = -Infinity;
+  #lastStartMs = -Infinity;
+  /** A request came since it was asked last. */
+  #hasLater = false;
   #idleSinceMs: number;
   /** From when on it takes no more requests. */
   readonly #oldAtMs: number;
@@ -115,6 +131,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
       this.#leaveIdle();
       this.lastReadMs = this.context.wheel.nowMs;
     }
+    this.#lastStartMs = this.context.wheel.nowMs;
+    this.#hasLater = true;
     this.open(stream);
     this.#arm();
     return stream;
@@ -140,7 +158,20 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     return id >= this.#nextStream || id % 2 === 0;
   }
 
+  override onDataFrame(frame: Frame): boolean {
+    this.#forgive();
+    return super.onDataFrame(frame);
+  }
+
+  /** It says something on a stream: it may be asked soon again. */
+  #forgive(): void {
+    if (this.#pings === 0) return;
+    this.#pings = 0;
+    this.#arm();
+  }
+
   protected override onFields(id: number, endStream: boolean, list: FieldList): void {
+    this.#forgive();
     const stream = this.streams.get(id) as Http2EndpointStream | undefined;
     if (stream === undefined) {
       this.onEmptyFrame();
@@ -226,9 +257,12 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
       if (this.leaving || nowMs >= this.#idleUntilMs) return this.linger();
       return this.#arm();
     }
-    if (nowMs >= this.#pingedAtMs + PING_ANSWER_MS) return this.socket.destroy();
-    if (this.#pingedAtMs === Infinity && nowMs >= this.lastReadMs + PING_AFTER_MS)
-      this.#ping(nowMs);
+    if (nowMs >= this.#pingedAtMs + PING_ANSWER_MS) {
+      if (this.lastReadMs <= this.#pingedAtMs && !this.#hasTaken()) return this.socket.destroy();
+      // It is busy with what stands before the question, or before the answer.
+      this.#pingedAtMs = this.lastReadMs <= this.#pingedAtMs ? nowMs : Infinity;
+    }
+    if (this.#pingedAtMs === Infinity && nowMs >= this.#pingDueMs) this.#ping(nowMs);
     this.#arm();
   }
 
@@ -242,18 +276,39 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     const oldAtMs = this.leaving ? Infinity : this.#oldAtMs;
     let due = 0;
     if (this.streams.size === 0) due = this.#idleUntilMs;
-    else if (this.#pingedAtMs === Infinity) due = this.lastReadMs + PING_AFTER_MS;
+    else if (this.#pingedAtMs === Infinity) due = this.#pingDueMs;
     else due = this.#pingedAtMs + PING_ANSWER_MS;
     this.deadlineMs = Math.min(due, oldAtMs);
     this.context.wheel.arm(this);
   }
 
+  /** When it is to be asked, if it is silent until then: once soon, once more for a request that came later, and then seldom. */
+  get #pingDueMs(): number {
+    const soon = Math.max(this.lastReadMs, this.#lastStartMs) + PING_AFTER_MS;
+    if (this.#pings === 0) return this.lastReadMs + PING_AFTER_MS;
+    const seldom = this.#lastPingMs + PING_APART_MS;
+    return this.#pings === 1 && this.#hasLater ? Math.min(soon, seldom) : seldom;
+  }
+
   #ping(nowMs: number): void {
     if (!this.connected) return;
     this.#pingedAtMs = nowMs;
+    this.#lastPingMs = nowMs;
+    this.#hasLater = false;
+    this.#pings++;
+    this.#hasTaken();
+    // The question itself does not count.
+    this.#takenBytes += PING_BYTES;
     const { output } = this;
     output.reserve(CONTROL_BYTES);
     output.commit(writePing(output.buffer, output.at, 0, ASK, 0));
+  }
+
+  /** Whether the endpoint has taken something of what was sent since the last look. */
+  #hasTaken(): boolean {
+    const before = this.#takenBytes;
+    this.#takenBytes = this.socket.bytesWritten - this.socket.unsentBytes();
+    return this.#takenBytes > before;
   }
 
   /** Closes it, now or when what runs is over. */
