@@ -107,12 +107,12 @@ for (const version of [1, 2] as const) {
 test('no request is lost while connections to endpoints are renewed all the time', async (t) => {
   const proxy = new TestProxy(t);
   const limits = { ...DEFAULT_POLICIES.limits, connectionAgeMs: 40, connectionsPerEndpoint: 1 };
-  let connections = 0;
-  const at = await endpoint(t, 2, echo, () => connections++);
+  const seen = { connections: 0 };
+  const at = await endpoint(t, 2, echo, () => seen.connections++);
   const service = proxy.service({ endpoints: [at], http2: true, policies: { limits } });
   await proxy.apply([service]);
   const clients = [connect(t, service), connect(t, service)];
-  for (let round = 0; connections < 10; round++) {
+  for (let round = 0; seen.connections < 10; round++) {
     const asks = clients.flatMap((client) =>
       Array.from({ length: 20 }, (_, i) => call(client, { ':path': '/' }, `${round} ${i}`)),
     );
