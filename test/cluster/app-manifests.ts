@@ -105,7 +105,7 @@ export function appObjects(options: AppOptions): readonly object[] {
         selector,
         ports: [
           { name: 'http', port: 80, targetPort: 'http' },
-          { name: 'tcp', port: 90, targetPort: 'tcp' },
+          { name: 'echo', port: 90, targetPort: 'tcp' },
         ],
         ...options.service,
       },
