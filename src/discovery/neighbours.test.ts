@@ -90,7 +90,9 @@ function completed(service: Service): Service {
     return { ...port, ...PLAIN_PORT, routes: [onlyRoute(backend.id, source)], backend };
   });
   const limits = { ...DEFAULT_POLICIES.limits, ...service.policies.limits };
-  return { ...service, ports, policies: { ...DEFAULT_POLICIES, ...service.policies, limits } };
+  const timeouts = { ...DEFAULT_POLICIES.timeouts, ...service.policies.timeouts };
+  const policies = { ...DEFAULT_POLICIES, ...service.policies, limits, timeouts };
+  return { ...service, ports, policies };
 }
 
 test('the copy of the first version on disk is read', async () => {

@@ -151,7 +151,14 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     bodyBytes: 'first',
     nonIdempotent: 'first',
   },
-  timeouts: { connectMs: 'first', requestMs: 'first', tryMs: 'first', idleMs: 'first' },
+  timeouts: {
+    connectMs: 'first',
+    requestMs: 'first',
+    tryMs: 'first',
+    idleMs: 'first',
+    // Tunnels stand for longer.
+    tunnelMs: { unknown: 'ignore', unused: 0 },
+  },
   balance: {
     algorithm: 'first',
     hashKey: 'first',

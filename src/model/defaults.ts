@@ -17,7 +17,7 @@ export const DEFAULT_RETRY: RetryPolicy = {
 
 export const DEFAULT_POLICIES: Policies = {
   retry: null,
-  timeouts: { connectMs: 2_000, requestMs: 0, tryMs: 0, idleMs: 300_000 },
+  timeouts: { connectMs: 2_000, requestMs: 0, tryMs: 0, idleMs: 300_000, tunnelMs: 0 },
   balance: {
     algorithm: 'least-request',
     hashKey: null,

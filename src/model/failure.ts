@@ -88,6 +88,13 @@ export const FAILURES = {
     cause:
       'the request is CONNECT, or OPTIONS or TRACE with Max-Forwards: 0, which the mesh does not support',
   },
+  unsupported_upgrade: {
+    status: 501,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'kept',
+    blames: 'caller',
+    cause: 'the request is an Extended CONNECT (RFC 8441) for another protocol than websocket',
+  },
   unsupported_version: {
     status: 505,
     grpc: 'UNIMPLEMENTED',
@@ -228,6 +235,14 @@ export const FAILURES = {
     cause:
       "the endpoint sent invalid framing in the middle of the response body; the caller's connection is closed too",
   },
+  upgrade_not_offered: {
+    status: 501,
+    grpc: 'UNIMPLEMENTED',
+    connection: 'kept',
+    blames: 'policy',
+    cause:
+      'the caller asked for a WebSocket, and the endpoint does not offer it: it speaks HTTP/2 without Extended CONNECT (RFC 8441), or answered with success and without a switch',
+  },
   response_head_too_large: {
     status: 502,
     grpc: 'INTERNAL',
@@ -285,6 +300,13 @@ export const FAILURES = {
     connection: 'reset',
     blames: 'policy',
     cause: 'no data moved in a tunnel for longer than the idle limit',
+  },
+  tunnel_lifetime: {
+    status: 0,
+    grpc: 'DEADLINE_EXCEEDED',
+    connection: 'reset',
+    blames: 'policy',
+    cause: 'a tunnel had been open for as long as it may be',
   },
   caller_gone: {
     status: 0,

@@ -47,6 +47,8 @@ export interface TimeoutPolicy {
   readonly tryMs: number;
   /** Without a byte to or from either side while a request or a tunnel is open. */
   readonly idleMs: number;
+  /** From the 101, or the answer to Extended CONNECT, to the end of the tunnel. */
+  readonly tunnelMs: number;
 }
 
 export type BalanceAlgorithm =

@@ -170,6 +170,12 @@ const TIMEOUT_ROWS: readonly AnnotationRow[] = [
     text: 'Maximum time without a byte to or from either side while a request or a tunnel is open. A slow but steady reader is not idle.',
     example: '1m30s',
   }),
+  row('timeout-tunnel', 'timeouts', 'tunnelMs', {
+    type: duration(0, DAY),
+    default: timeouts.tunnelMs,
+    text: 'Maximum time that a WebSocket or another tunnel stays open. A WebSocket is closed with 1001, another tunnel is cut.',
+    example: '1h',
+  }),
 ];
 
 const BALANCE_ROWS: readonly AnnotationRow[] = [

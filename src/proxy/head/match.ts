@@ -11,6 +11,7 @@ import {
   FIELD_X_FORWARDED_HOST,
   FIELD_X_FORWARDED_PROTO,
   type Head,
+  METHOD_GET,
 } from './head.ts';
 import { byteOf, pathOf, type PathView } from './path-view.ts';
 import { isNamed } from './named.ts';
@@ -33,6 +34,7 @@ interface Named {
 
 export class Matcher {
   readonly #method: Buffer;
+  readonly #isGet: boolean;
   /** Null takes every path. */
   readonly #path: Buffer | null;
   readonly #isPrefix: boolean;
@@ -41,6 +43,7 @@ export class Matcher {
 
   constructor({ method, path, headers, query }: HttpMatch) {
     this.#method = Buffer.from(method);
+    this.#isGet = method === 'GET';
     this.#isPrefix = path?.kind === 'prefix';
     this.#path = path === null ? null : this.#isPrefix ? prefixOf(path.value) : pathOf(path.value);
     this.#headers = headers.map(named);
@@ -49,12 +52,16 @@ export class Matcher {
 
   /** `path` is that of the request. What only a proxy may say is believed when its caller `isTrusted`. */
   takes(data: Buffer, head: Head, path: PathView, isTrusted: boolean): boolean {
-    const method = this.#method;
-    if (method.length > 0 && !isSame(data, head.methodStart, head.methodEnd, method)) return false;
+    if (this.#method.length > 0 && !this.#takesMethod(data, head)) return false;
     if (this.#path !== null && !this.#takesPath(this.#path, path)) return false;
     for (const header of this.#headers) if (!hasHeader(data, head, header, isTrusted)) return false;
     for (const parameter of this.#query) if (!hasParameter(data, head, parameter)) return false;
     return true;
+  }
+
+  /** An Extended CONNECT counts as GET. */
+  #takesMethod(data: Buffer, { method, methodStart, methodEnd }: Head): boolean {
+    return method === METHOD_GET ? this.#isGet : isSame(data, methodStart, methodEnd, this.#method);
   }
 
   /** How much of a path that it takes is what it asks for: all of an exact one, nothing without a path to ask for. */

@@ -5,6 +5,7 @@ export const RULES = {
   line_bare_cr: 'a CR is not followed by LF',
   method_character: 'the method is empty or has a character that is not a token character',
   method_connect: 'CONNECT asks for a tunnel, which the mesh does not give',
+  protocol_unknown: 'an Extended CONNECT asks for another protocol than websocket',
   target_form: 'the target is neither a path, nor an absolute http URI, nor the * of OPTIONS',
   target_character: 'the target has a space, a control character or #',
   target_scheme: 'an absolute target has another scheme than http',
@@ -42,6 +43,8 @@ export const RULES = {
   upgrade_malformed: 'Upgrade is not a list of protocols',
   upgrade_unasked:
     'a 101 has no Upgrade, or answers a request that asked for none or is not sent whole',
+  upgrade_unproved:
+    'a 101 to a WebSocket lacks the Sec-WebSocket-Accept that belongs to the key, or switches to something else',
   expect_unknown: 'Expect asks for something other than 100-continue',
   max_forwards_malformed: 'Max-Forwards of OPTIONS or TRACE is not one whole number',
   max_forwards_used:

@@ -12,8 +12,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { pinnedBytes } from '../net/caller-room.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { SERVICE_OWN } from '../ledger/layout.ts';
-import { add, beginRequest, countLoss } from './account.ts';
+import { beginRequest, countLoss } from './account.ts';
 import { admit, noEndpointReason } from './admit.ts';
 import { BackoffWait } from './backoff-wait.ts';
 import { CallerWait } from './caller-wait.ts';
@@ -31,7 +30,7 @@ import { isIdempotent } from './retry.ts';
 import type { Rule } from '../head/rule.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
 import { Try } from './try.ts';
-import { openTunnel } from './tunnel.ts';
+import { openTunnel } from './open-tunnel.ts';
 
 const IDLE = 0;
 /** The response head has not come yet. */
@@ -253,22 +252,27 @@ export class Exchange implements EndpointUser, Expiring {
     // What follows the body of the request is the first of the new protocol, not a part of the body.
     if (!this.#upgrade || !head.upgrade || !this.replay.done || tried.stream === null)
       return this.onBadHead('bad_response', 'upgrade_unasked');
-    const now = this.#context.clock.nowMs();
-    tried.answered(now);
-    tried.praise(now);
-    this.record.status = 101;
+    tried.switched(this.#context.clock.nowMs());
     this.#phase = TUNNEL;
-    tried.headMs = now;
     this.#caller.sendSwitch(data, head, from, end);
-    this.record.responseBytes += end - from;
-    this.record.beginTunnel();
-    const ends = { caller: this.#caller, endpoint: tried.stream };
+    this.record.beginTunnel(end - from);
+    const limits = this.#course.rules.timeouts;
+    const parts = { caller: this.#caller, endpoint: tried.stream, limits };
     tried.stream = null;
     this.#context.wheel.disarm(this);
-    openTunnel(this.#context, ends, this.#course.rules.timeouts.idleMs, (result) => {
+    openTunnel(this.#context, parts, { data, head, from, end }, (result) => {
       this.record.endTunnel(result);
       this.#finish();
     });
+  }
+
+  onHeadWanted(): void {
+    this.#sendHead(this.replay.buffer, this.#headAgain());
+  }
+
+  #sendHead(data: Buffer, head: Head): void {
+    const edit = this.#course.editRequest(data, head, this.record, this.#context);
+    this.#stream?.sendHead(data, head, this.#caller, edit);
   }
 
   onEndpointDrain(): void {
@@ -388,8 +392,7 @@ export class Exchange implements EndpointUser, Expiring {
     if (this.replay.done) this.#deadline.requestSent(now);
     this.replay.rewind();
     this.#arm();
-    const edit = this.#course.editRequest(data, head, this.record, this.#context);
-    stream.sendHead(data, head, this.#caller, edit);
+    this.#sendHead(data, head);
   }
 
   /** A try ended without a response that may be passed on: another one, or the failure it is. */
@@ -441,8 +444,7 @@ export class Exchange implements EndpointUser, Expiring {
     const { port, source } = this.#caller;
     const { trusted } = source.forwarding;
     redirect.write(location, data, head, path.read(data, head), port, trusted);
-    add(this.record.service.cells, SERVICE_OWN.redirects, 1);
-    this.record.status = redirect.status;
+    this.record.redirect(redirect.status);
     this.#finish();
     this.#caller.redirect(redirect.status, location, redirect.extra);
   }

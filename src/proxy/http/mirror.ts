@@ -86,6 +86,10 @@ export class Mirror implements EndpointUser, Expiring {
     this.#owner.onMoved(this);
   }
 
+  onHeadWanted(): void {
+    throw new Defect('a copy is no upgrade');
+  }
+
   onResponseActivity(): void {
     this.#owner.onMoved(this);
   }

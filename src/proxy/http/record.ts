@@ -141,8 +141,17 @@ export class RequestRecord implements Account {
     this.tried = null;
   }
 
-  /** 101: the bytes of both sides belong to a tunnel. */
-  beginTunnel(): void {
+  /** Its route sends the caller elsewhere. */
+  redirect(status: number): void {
+    this.status = status;
+    add(this.service.cells, SERVICE_OWN.redirects, 1);
+  }
+
+  /** 101: the bytes of both sides belong to a tunnel; so many of the endpoint came with it. */
+  beginTunnel(firstBytes: number): void {
+    this.status = 101;
+    this.responseBytes += firstBytes;
+    this.#replay.keepHead();
     add(this.service.cells, SERVICE_OWN.upgradesActive, 1);
   }
 

@@ -113,6 +113,16 @@ export class Replay implements KeptHead {
     stream.flush();
   }
 
+  /** No other try follows: what is kept on is the head alone, in a buffer of its size. */
+  keepHead(): void {
+    const { buffer, headBytes } = this;
+    this.buffer = Buffer.allocUnsafeSlow(headBytes);
+    this.end = copyWhole(buffer, 0, headBytes, this.buffer, 0);
+    this.isWhole = false;
+    this.#sent = this.end;
+    this.#context.giveSlab(buffer);
+  }
+
   /** The next try sends everything again. */
   rewind(): void {
     this.#sent = this.headBytes;

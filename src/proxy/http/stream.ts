@@ -83,7 +83,7 @@ export interface EndpointStream {
   readonly unseen: boolean;
   /** Takes no more bytes; the response may still come. */
   readonly deaf: boolean;
-  /** Leaves with `flush`; `edit` says what leaves otherwise than it stands in the head, null for nothing. */
+  /** Leaves with `flush`, or is wanted later: then `onHeadWanted` follows. `edit` says what leaves otherwise than it stands in the head, null for nothing. */
   sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void;
   /** Without `data`: so much went to `bodySocket` by itself. */
   sendBody(data: Buffer | null, start: number, end: number): void;
@@ -108,10 +108,12 @@ export interface EndpointStream {
 /** Who an endpoint stream works for. */
 export interface EndpointUser {
   onConnected(): void;
+  /** The head that `sendHead` did not take yet is wanted now, once more; it leaves by itself. */
+  onHeadWanted(): void;
   /** Bytes came, whatever they are. */
   onResponseActivity(): void;
   onInterim(data: Buffer, head: Head): void;
-  /** 101; `data[from, end)` is the first of the new protocol. */
+  /** 101, or what says the same in another version, as a 101; `data[from, end)` is the first of the new protocol. */
   onSwitch(data: Buffer, head: Head, from: number, end: number): void;
   /** After it and each of the following the stream asks whether it still has this user. */
   onResponseHead(data: Buffer, head: Head): void;

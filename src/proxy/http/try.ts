@@ -4,8 +4,8 @@ import type { FailureReason } from '../../model/failure.ts';
 import type { LimitPolicy, Policies, RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
-import { Defect } from '../net/copy-whole.ts';
 import { ENDPOINT_OWN } from '../ledger/layout.ts';
+import { Defect } from '../net/copy-whole.ts';
 import { abandonTry, add, endTry } from './account.ts';
 import type { EndpointStream } from './stream.ts';
 
@@ -72,6 +72,13 @@ export class Try {
   /** The head of a response that is no failure came. */
   answered(now: number): void {
     reportAnswer(this.endpoint, now - this.startedMs, this.#policies, now);
+  }
+
+  /** It becomes a tunnel, and did as it should. */
+  switched(now: number): void {
+    this.answered(now);
+    this.praise(now);
+    this.headMs = now;
   }
 
   /** The response goes on. */

@@ -1,6 +1,7 @@
 /** Bytes both ways after a 101 (WebSocket and other upgrades), until both sides closed or nothing moved for too long. */
 
 import type { FailureReason } from '../../model/failure.ts';
+import type { TimeoutPolicy } from '../../model/policy.ts';
 import type { NetContext } from '../net/context.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
@@ -31,94 +32,119 @@ export interface TunnelResult {
   readonly failure: FailureReason | '';
 }
 
-/** What a tunnel asks of a stream, and tells it. */
-interface TunnelStream {
-  readonly tunnelEnd: TunnelEnd;
-  switchTo(tunnel: Tunnel): void;
-}
-
 /** Looks at a slow reader per idle limit. */
 const LOOKS = 4;
+
+export interface TunnelEnds {
+  readonly caller: TunnelEnd;
+  readonly endpoint: TunnelEnd;
+}
 
 export class Tunnel implements Expiring {
   deadlineMs = Infinity;
   wheelTick = 0;
   wheelIndex = 0;
-  readonly #context: NetContext;
-  readonly #caller: TunnelEnd;
-  readonly #endpoint: TunnelEnd;
+  protected readonly context: NetContext;
+  protected readonly ends: TunnelEnds;
+  protected callerEnded = false;
+  protected endpointEnded = false;
+  /** When it has stood for as long as it may, or something else is due. */
+  protected dueAtMs: number;
   readonly #idleMs: number;
   readonly #done: (result: TunnelResult) => void;
   #lastActivityMs: number;
   #onTheirWay = 0;
   #sentBytes = 0;
   #receivedBytes = 0;
-  #callerEnded = false;
-  #endpointEnded = false;
   #closed = false;
 
-  /** `idleMs` 0: no limit. */
   constructor(
     context: NetContext,
-    ends: { readonly caller: TunnelEnd; readonly endpoint: TunnelEnd },
-    idleMs: number,
+    ends: TunnelEnds,
+    { idleMs, tunnelMs }: TimeoutPolicy,
     done: (result: TunnelResult) => void,
   ) {
-    this.#context = context;
-    this.#caller = ends.caller;
-    this.#endpoint = ends.endpoint;
-    this.#idleMs = idleMs;
+    this.context = context;
+    this.ends = ends;
+    this.#idleMs = idleMs === 0 ? Infinity : idleMs;
     this.#done = done;
     this.#lastActivityMs = context.wheel.nowMs;
-    this.#arm(idleMs > 0 ? this.#lastActivityMs + idleMs : Infinity);
+    this.dueAtMs = tunnelMs > 0 ? this.#lastActivityMs + tunnelMs : Infinity;
+    this.#arm(this.#lastActivityMs + this.#idleMs);
+  }
+
+  /** The proxy ends soon. What nobody can end politely goes on until then. */
+  leave(): void {
+    // Nobody knows how to say goodbye here.
+  }
+
+  /** It has stood for as long as it may, or what else was due is. */
+  protected onDue(_nowMs: number): void {
+    this.cut('tunnel_lifetime');
+  }
+
+  /** From now on, `onDue` comes at this time. */
+  protected dueAt(ms: number): void {
+    this.dueAtMs = ms;
+    if (ms < this.deadlineMs) this.#arm(ms);
+  }
+
+  /** What the endpoint said first went to the caller with the head. */
+  onFirstBytes(_data: Buffer): void {
+    // What they are is of no interest.
+  }
+
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** Of the caller, what its endpoint has not taken. */
   get waitingBytes(): number {
-    return this.#endpoint.waitingBytes;
+    return this.ends.endpoint.waitingBytes;
   }
 
   /** Cuts the tunnel when nothing has moved for as long as the limit allows, neither to us nor from us. */
   onDeadline(nowMs: number): void {
+    if (nowMs >= this.dueAtMs) this.onDue(nowMs);
     if (this.#closed) return;
-    const waiting = this.#caller.bytesOnTheirWay() + this.#endpoint.bytesOnTheirWay();
+    const waiting = this.ends.caller.bytesOnTheirWay() + this.ends.endpoint.bytesOnTheirWay();
     if (waiting !== this.#onTheirWay) this.#lastActivityMs = nowMs;
     this.#onTheirWay = waiting;
-    const dueMs = this.#lastActivityMs + this.#idleMs;
-    if (nowMs >= dueMs) return this.cut('tunnel_idle_timeout');
-    this.#arm(waiting === 0 ? dueMs : Math.min(dueMs, nowMs + this.#idleMs / LOOKS));
+    const idleAtMs = this.#lastActivityMs + this.#idleMs;
+    if (nowMs >= idleAtMs) return this.cut('tunnel_idle_timeout');
+    this.#arm(waiting === 0 ? idleAtMs : Math.min(idleAtMs, nowMs + this.#idleMs / LOOKS));
   }
 
   onCallerData(data: Buffer | null, start: number, end: number): void {
-    this.#lastActivityMs = this.#context.wheel.nowMs;
+    this.#lastActivityMs = this.context.wheel.nowMs;
     this.#sentBytes += end - start;
-    if (!this.#endpoint.write(data, start, end)) this.#caller.pause();
+    if (!this.ends.endpoint.write(data, start, end)) this.ends.caller.pause();
   }
 
   onEndpointData(data: Buffer | null, start: number, end: number): void {
-    this.#lastActivityMs = this.#context.wheel.nowMs;
+    this.#lastActivityMs = this.context.wheel.nowMs;
     this.#receivedBytes += end - start;
-    if (!this.#caller.write(data, start, end)) this.#endpoint.pause();
+    if (!this.ends.caller.write(data, start, end)) this.ends.endpoint.pause();
   }
 
   onCallerEnd(): void {
-    this.#callerEnded = true;
-    this.#endpoint.endWriting();
-    if (this.#endpointEnded) this.close();
+    this.callerEnded = true;
+    this.ends.endpoint.endWriting();
+    if (this.endpointEnded) this.close();
   }
 
   onEndpointEnd(): void {
-    this.#endpointEnded = true;
-    this.#caller.endWriting();
-    if (this.#callerEnded) this.close();
+    this.endpointEnded = true;
+    this.ends.caller.endWriting();
+    if (this.callerEnded) this.close();
   }
 
   onCallerDrain(): void {
-    this.#endpoint.resume();
+    this.ends.endpoint.resume();
   }
 
   onEndpointDrain(): void {
-    this.#caller.resume();
+    this.ends.caller.resume();
   }
 
   onDefect(): void {
@@ -140,53 +166,33 @@ export class Tunnel implements Expiring {
   cut(failure: FailureReason): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#endpoint.abort();
-    this.#caller.abort();
+    this.ends.endpoint.abort();
+    this.ends.caller.abort();
     this.#end(failure);
   }
 
   /** Ends both sides once what was written has left. */
-  close(): void {
+  close(failure: FailureReason | '' = ''): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#endpoint.finish();
-    this.#caller.finish();
-    this.#end('');
+    this.ends.endpoint.finish();
+    this.ends.caller.finish();
+    this.context.room.keep(this);
+    this.#end(failure);
   }
 
   /** After its end: what the endpoint has not taken it will not get. */
   dropRest(): void {
-    this.#endpoint.abort();
+    this.ends.endpoint.abort();
   }
 
   #arm(deadlineMs: number): void {
-    this.deadlineMs = deadlineMs;
-    this.#context.wheel.arm(this);
+    this.deadlineMs = Math.min(deadlineMs, this.dueAtMs);
+    this.context.wheel.arm(this);
   }
 
   #end(failure: FailureReason | ''): void {
-    this.#context.wheel.disarm(this);
+    this.context.wheel.disarm(this);
     this.#done({ sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes, failure });
   }
-}
-
-/** From now on the bytes of both streams belong to a tunnel. `idleMs` 0: no limit. */
-export function openTunnel(
-  context: NetContext,
-  { caller, endpoint }: { readonly caller: TunnelStream; readonly endpoint: TunnelStream },
-  idleMs: number,
-  done: (result: TunnelResult) => void,
-): void {
-  const ends = { caller: caller.tunnelEnd, endpoint: endpoint.tunnelEnd };
-  const tunnel = new Tunnel(context, ends, idleMs, done);
-  endpoint.switchTo(tunnel);
-  caller.switchTo(tunnel);
-  if (context.spliceBytes < Infinity) splice(ends.caller.socket, ends.endpoint.socket);
-}
-
-/** Both ways, whenever there is much. */
-function splice(one: Socket | null, other: Socket | null): void {
-  if (one === null || other === null) return;
-  one.spliceTo(other, Infinity);
-  other.spliceTo(one, Infinity);
 }

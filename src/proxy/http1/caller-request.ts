@@ -20,6 +20,7 @@ import { namedByConnection } from './codec/connection-names.ts';
 import type { Answered } from './codec/local-reply.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import { sentTarget } from '../head/target.ts';
+import { dropProof, keyOf, switchLines } from '../http/websocket-handshake.ts';
 import { ResponseSender } from './response-sender.ts';
 
 /** Largest body that is read and thrown away to keep a connection after an early answer. */
@@ -207,11 +208,19 @@ export class CallerRequest implements CallerStream, BodySink {
     if (this.#http10) return true;
     // The caller may now send its body; no other interim response says so.
     if (head.status === 100) this.#expectsContinue = false;
-    return this.#response.interim(data, head, 0, 0);
+    return this.#response.interim(data, head, 0, 0, null);
   }
 
   sendSwitch(data: Buffer, head: Head, from: number, end: number): void {
-    this.#response.interim(data, head, from, end);
+    // One that was made of an answer to Extended CONNECT lists no protocol.
+    const lines = head.upgrades === 0 ? this.#switchLines() : null;
+    if (lines !== null) dropProof(data, head);
+    this.#response.interim(data, head, from, end, lines);
+  }
+
+  #switchLines(): Buffer {
+    const { buffer, headBytes } = this.exchange.replay;
+    return switchLines(keyOf(buffer, this.headAgain(buffer, headBytes)));
   }
 
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {

@@ -12,6 +12,7 @@ import type { HeadEdit } from '../head/filter.ts';
 import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../head/head.ts';
 import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { asUpgrade, isExtendedConnect, newKey, provesKey } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { type DialOwner, READ_BYTES, type Socket, type SocketError } from '../net/socket.ts';
@@ -60,6 +61,8 @@ export class EndpointConnection
   #answered = false;
   /** METHOD_* of the request. */
   #method = METHOD_OTHER;
+  /** Ours, of a WebSocket that its caller asked for without one; '' of all other requests. */
+  #webSocketKey = '';
   /** The final head came; its body follows. */
   #inBody = false;
   /** The endpoint keeps its connection open and in step. */
@@ -122,7 +125,14 @@ export class EndpointConnection
   sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
     this.#method = head.method;
     this.#inBody = false;
+    if (isExtendedConnect(head)) return this.#askForWebSocket(data, head, caller, edit);
+    this.#webSocketKey = '';
     this.#request.begin(data, head, caller, edit);
+  }
+
+  #askForWebSocket(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
+    this.#webSocketKey = newKey(this.#context.random);
+    this.#request.begin(data, head, caller, asUpgrade(data, head, edit, this.#webSocketKey));
   }
 
   sendBody(data: Buffer | null, start: number, end: number): void {
@@ -291,6 +301,7 @@ export class EndpointConnection
       user.onBadHead(isTooLarge ? 'response_head_too_large' : 'bad_response', head.rule);
       return -1;
     }
+    if (this.#webSocketKey !== '' && !this.#mayAnswer(user, data, head)) return -1;
     if (head.status === 101) {
       user.onSwitch(data, head, next, length);
       return -1;
@@ -298,6 +309,16 @@ export class EndpointConnection
     if (head.status < 200) user.onInterim(data, head);
     else this.#beginBody(user, data, head);
     return next;
+  }
+
+  /** To who said Extended CONNECT, a success is a tunnel: it may not get one for anything else. */
+  #mayAnswer(user: EndpointUser, data: Buffer, head: Head): boolean {
+    const { status } = head;
+    if (status === 101 && !provesKey(data, head, this.#webSocketKey))
+      user.onBadHead('bad_response', 'upgrade_unproved');
+    else if (status >= 200 && status < 300) user.onBadHead('upgrade_not_offered', '');
+    else return true;
+    return false;
   }
 
   #beginBody(user: EndpointUser, data: Buffer, head: Head): void {

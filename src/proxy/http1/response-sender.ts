@@ -97,15 +97,19 @@ export class ResponseSender implements Gatherer {
     this.#headBytes += this.#at;
   }
 
-  /** Sends a 1xx head, or a 101 with the bytes behind it, `data[from, end)`. False when the caller has enough. */
-  interim(data: Buffer, head: Head, from: number, end: number): boolean {
+  /**
+   * Sends a 1xx head, or a 101 with the bytes behind it, `data[from, end)`; `lines` are those by which an answer of another version
+   * becomes one, else null. False when the caller has enough.
+   */
+  // oxlint-disable-next-line max-params -- an options object would be an allocation
+  interim(data: Buffer, head: Head, from: number, end: number, lines: Buffer | null): boolean {
     const how = this.#how;
     how.framing = RESPONSE_AS_IS;
     how.close = false;
     how.http10 = false;
-    how.upgrade = head.status === 101;
+    how.upgrade = head.status === 101 && lines === null;
     how.cookie = null;
-    how.extra = null;
+    how.extra = lines;
     how.date = null;
     const out = this.#context.claimOut(this);
     const at = writeResponseHead(out, 0, data, head, how);

@@ -12,7 +12,10 @@ import type { ExtraFields } from '../head/field-changes.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { reportRule } from '../http/report-rule.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { dropProof } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
+import type { SocketError } from '../net/socket.ts';
 import { Spares } from '../net/spares.ts';
 import type { PortState } from '../table/table.ts';
 import { INTERNAL_ERROR } from './codec/error-code.ts';
@@ -21,8 +24,13 @@ import { grpcEnd, grpcReply, localReply, redirectLine } from './codec/local-repl
 import { readRequest } from './codec/request-fields.ts';
 import { fieldsOf, type SendHost, type SendSide } from './send-side.ts';
 import { Stream, type StreamHost } from './stream.ts';
+import { StreamEnd } from './stream-end.ts';
 import type { Http2Shared } from './shared.ts';
 
+/** RFC 8441 §5: of a tunnel that stands. */
+const SWITCHED = 200;
+/** What a tunnel is told of a caller that has given up. */
+const RESET: SocketError = { code: 'ECONNRESET' };
 /** Of an answer of our own, at most, beside those of a filter. */
 const ANSWER_FIELDS = 4;
 const NOTHING = Buffer.alloc(0);
@@ -52,6 +60,9 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #isGrpc = false;
   /** A response of gRPC is under way that may end anywhere: its status says whether it is whole. */
   #endsByStatus = false;
+  /** It is, or asks to be, a tunnel: what comes is held back until it is one. */
+  #waitsForSwitch = false;
+  tunnel: Tunnel | null = null;
   /** The request has content. */
   #hasBody = false;
   /** What was left of the response at the last look. */
@@ -104,7 +115,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
   /** Starts the request whose lines stand in `data[0, end)`. */
   start(data: Buffer, head: Head, end: number, endStream: boolean): void {
     this.#begin(head, endStream);
-    this.exchange.begin(data, head, 0, end, !endStream);
+    this.exchange.begin(data, head, 0, end, !endStream && !head.upgrade);
     this.exchange.flush();
   }
 
@@ -126,29 +137,46 @@ export class Http2CallerStream extends Stream implements CallerStream {
     this.#hasBody = !endStream;
     this.#isForgotten = false;
     this.untilMs = Infinity;
+    this.#waitsForSwitch = head.upgrade;
+    if (head.upgrade) this.hold();
     if (endStream) this.endsAtOnce();
     else this.announced = head.contentLength;
   }
 
+  /** It asked for a tunnel: nothing but content may follow. */
+  get isTunnel(): boolean {
+    return this.#waitsForSwitch || this.tunnel !== null;
+  }
+
   override onContent(data: Buffer, start: number, end: number): void {
+    const { tunnel } = this;
+    if (tunnel === null) return this.#onBody(data, start, end);
+    if (!tunnel.closed) tunnel.onCallerData(data, start, end);
+  }
+
+  #onBody(data: Buffer, start: number, end: number): void {
     if (this.exchange.active) this.exchange.onRequestBody(data, start, end);
   }
 
   override onRead(): void {
+    if (this.tunnel !== null) return;
     if (this.exchange.active) this.exchange.flush();
   }
 
   override onWhole(trailers: Buffer | null): void {
-    if (this.exchange.active) this.exchange.onRequestEnd(trailers);
+    if (this.tunnel !== null) this.tunnel.onCallerEnd();
+    else if (this.exchange.active) this.exchange.onRequestEnd(trailers);
   }
 
   override onReset(): void {
+    if (this.tunnel !== null) return this.tunnel.onCallerClosed(RESET);
     this.exchange.onCallerClosed();
     this.#giveUp();
   }
 
   override onDrain(): void {
-    if (this.exchange.active) this.exchange.onCallerDrain();
+    if (this.tunnel !== null) this.tunnel.onCallerDrain();
+    else if (this.exchange.active) this.exchange.onCallerDrain();
   }
 
   /** The session has let go of it; it goes on while its exchange does. */
@@ -159,18 +187,20 @@ export class Http2CallerStream extends Stream implements CallerStream {
 
   /** The drain is over. */
   cut(): void {
-    if (this.exchange.active) this.exchange.onDrainOver();
+    if (this.tunnel !== null) this.tunnel.cut('draining');
+    else if (this.exchange.active) this.exchange.onDrainOver();
   }
 
   shed(): void {
-    if (this.exchange.active) this.exchange.giveUp('caller_shed');
+    if (this.tunnel !== null) this.tunnel.cut('caller_shed');
+    else if (this.exchange.active) this.exchange.giveUp('caller_shed');
   }
 
   headAgain(kept: Buffer, headBytes: number): Head {
     const { requestHead } = this.#context;
     const { list } = this.#shared;
     list.again(kept, 0, headBytes);
-    if (readRequest(list, requestHead, !this.#hasBody, false) !== headBytes)
+    if (readRequest(list, requestHead, !this.#hasBody, true) !== headBytes)
       throw new Defect('the head that was kept is another one than was read');
     return requestHead;
   }
@@ -186,7 +216,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
   }
 
   resume(): void {
-    if (!this.paused) return;
+    if (!this.paused || this.#waitsForSwitch) return;
     this.unhold();
     this.exchange.onCallerResumed();
   }
@@ -203,8 +233,23 @@ export class Http2CallerStream extends Stream implements CallerStream {
     return this.#session.out.isFree(this);
   }
 
-  sendSwitch(): void {
-    throw new Defect('a stream cannot switch');
+  sendSwitch(data: Buffer, head: Head, from: number, end: number): void {
+    dropProof(data, head);
+    head.status = SWITCHED;
+    this.sendHead(data, head, null, null);
+    if (end > from) this.sendBody(data, from, end);
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    return new StreamEnd(this, this.#session, this.#context);
+  }
+
+  switchTo(tunnel: Tunnel): void {
+    this.tunnel = tunnel;
+    this.#waitsForSwitch = false;
+    this.unhold();
+    // Its end was with its head.
+    if (this.delivered) tunnel.onCallerEnd();
   }
 
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
@@ -286,12 +331,19 @@ export class Http2CallerStream extends Stream implements CallerStream {
   }
 
   #giveUp(): void {
+    // A tunnel may outlast its streams: they serve no other request.
+    if (this.tunnel !== null) return;
     if (this.#isForgotten && !this.exchange.active && this.#session !== NOBODY)
       this.#session.give(this);
   }
 
   get waitingBytes(): number {
     return this.queuedBytes;
+  }
+
+  /** What is kept of it, and what its endpoint has not taken. */
+  get keptBytes(): number {
+    return this.exchange.waitingBytes + (this.tunnel === null ? 0 : this.tunnel.waitingBytes);
   }
 
   onDefect(error: unknown): void {

@@ -25,6 +25,7 @@ import {
 import type { FieldList } from './codec/field-list.ts';
 import {
   NUMBER_MAX,
+  SETTING_ENABLE_CONNECT_PROTOCOL,
   SETTING_INITIAL_WINDOW_SIZE,
   SETTING_MAX_CONCURRENT_STREAMS,
   SETTING_MAX_HEADER_LIST_SIZE,
@@ -106,6 +107,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
         context.settings.headBytesMax,
         SETTING_NO_RFC7540_PRIORITIES,
         1,
+        SETTING_ENABLE_CONNECT_PROTOCOL,
+        1,
       ]),
     );
     this.in.open();
@@ -126,8 +129,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   /** With what its requests keep, and what waits at their endpoints. */
   override get heldBytes(): number {
     let bytes = super.heldBytes;
-    for (const stream of this.streams.all())
-      bytes += (stream as Http2CallerStream).exchange.waitingBytes;
+    for (const stream of this.streams.all()) bytes += (stream as Http2CallerStream).keptBytes;
     return bytes;
   }
 
@@ -178,7 +180,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   #onRequest(id: number, endStream: boolean, list: FieldList): void {
     const { context } = this;
     const head = context.requestHead;
-    const end = readRequest(list, head, endStream, false);
+    const end = readRequest(list, head, endStream, true);
     if (end === BAD && head.failure === 'bad_request') return this.#refuseRequest(id, head.rule);
     const stream = this.#pool.take(this);
     stream.begin(id, this.peer.initialWindow);
@@ -205,7 +207,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   #onTrailers(stream: Http2CallerStream, endStream: boolean, list: FieldList): void {
     if (stream.remoteEnded) return this.resetStream(stream.id, STREAM_CLOSED);
-    if (!endStream) return this.resetStream(stream.id, PROTOCOL_ERROR);
+    // RFC 9113 §8.5: a tunnel has no trailers.
+    if (!endStream || stream.isTunnel) return this.resetStream(stream.id, PROTOCOL_ERROR);
     const end = readTrailers(list);
     if (end === BAD) return this.#refuse(stream.id, list.broken);
     this.in.end(stream, end === 0 ? null : list.data.subarray(0, end));
@@ -214,6 +217,10 @@ export class CallerSession extends Session implements Caller, RequestSession {
   protected override onGoaway(): void {
     this.#leaving = true;
     if (this.streams.size === 0) this.linger();
+  }
+
+  protected override onFirstSettings(): void {
+    // Nothing waits for them.
   }
 
   protected override onPingAck(): void {
@@ -289,6 +296,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
     this.#draining = true;
     this.goaway(NUMBER_MAX, NO_ERROR);
     this.#goawayAtMs = this.context.wheel.nowMs + GOAWAY_MS;
+    if (this.context.draining)
+      for (const stream of this.streams.all()) (stream as Http2CallerStream).tunnel?.leave();
     this.#arm();
   }
 
@@ -390,6 +399,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
   onStreamDefect(stream: Http2CallerStream, error: unknown): void {
     this.guard.caught('proxy', error, { service: this.service, caller: this.address });
     try {
+      if (stream.tunnel !== null) return stream.tunnel.onDefect();
       if (stream.exchange.active) return stream.exchange.giveUp('internal');
     } catch {
       // It cannot even be answered.

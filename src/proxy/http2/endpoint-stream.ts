@@ -1,11 +1,13 @@
 /** One try of a request on a stream to its endpoint. */
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { BAD, FRAMING_NONE, type Head, METHOD_OTHER } from '../head/head.ts';
+import { BAD, FRAMING_NONE, type Head, METHOD_CONNECT, METHOD_OTHER } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { nobodys } from '../http/nobodys.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from '../http/stream.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { asksForWebSocket, dropProof } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { SocketError } from '../net/socket.ts';
 import { Spares } from '../net/spares.ts';
@@ -16,6 +18,8 @@ import {
   fieldBytes,
   forwardedBytes,
   putForwarded,
+  putExtendedConnect,
+  putMethod,
   putRequest,
 } from './codec/head-encoder.ts';
 import { readResponse } from './codec/response-fields.ts';
@@ -23,6 +27,7 @@ import { readTrailers } from './codec/trailer-fields.ts';
 import type { ReceiveSide } from './receive-side.ts';
 import type { SendHost, SendSide } from './send-side.ts';
 import { Stream, type StreamHost } from './stream.ts';
+import { StreamEnd } from './stream-end.ts';
 import type { Http2Shared } from './shared.ts';
 import { writeForwarded } from '../http/passed-on.ts';
 
@@ -36,6 +41,8 @@ const RESET: SocketError = { code: 'ECONNRESET' };
 export interface TrySession extends SendHost, StreamHost {
   readonly endpoint: EndpointState;
   readonly connected: boolean;
+  /** The endpoint has said what it can. */
+  readonly hasSettings: boolean;
   /** Reads that brought something. */
   readonly reads: number;
   readonly in: ReceiveSide;
@@ -43,6 +50,10 @@ export interface TrySession extends SendHost, StreamHost {
   /** By which the endpoint has ended the session; '' as long as it has not. */
   readonly brokenRule: Rule | '';
   cancel(stream: Stream, code: number): void;
+  /** Gives up a stream whose head was not sent. */
+  withdraw(stream: Http2EndpointStream): void;
+  /** The head of a stream is sent now, maybe behind those of later ones. */
+  renumber(stream: Http2EndpointStream): void;
 }
 
 const NOBODY = nobodys<TrySession>('a try without a connection');
@@ -57,6 +68,13 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   #readsBefore = 0;
   #user: EndpointUser | null = null;
   #method = METHOD_OTHER;
+  /** Its head was not sent: the endpoint knows nothing of it. */
+  #isUnborn = true;
+  /** It asks for a WebSocket by Extended CONNECT … */
+  #asks = false;
+  /** … once the endpoint has said whether it may. */
+  #waits = false;
+  #tunnel: Tunnel | null = null;
   /** The final head came. */
   #hasHead = false;
   /** Counts its tries: the same user may have it again for another one. */
@@ -75,6 +93,9 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     this.unseen = false;
     this.deaf = false;
     this.#hasHead = false;
+    this.#isUnborn = true;
+    this.#asks = false;
+    this.#waits = false;
     this.#tries++;
   }
 
@@ -105,7 +126,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
-    this.#method = head.method;
+    if (!this.#mayBegin(data, head)) return;
     const { out, encoder } = this.#session;
     const { forwarding } = caller.source;
     const { lines } = this.#shared;
@@ -116,10 +137,41 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     const bytes = fieldBytes(head) + more + editBytes(edit);
     const fields = head.count + FORWARDED_FIELDS + (edit?.extra?.list.length ?? 0);
     out.beginHead(bytes, fields);
+    if (this.#asks) putExtendedConnect(encoder);
+    else putMethod(encoder, data, head);
     putRequest(encoder, data, head, forwarding, caller.port.host, edit);
     if (trusted) encoder.lines(lines, 0, forwarded);
     else putForwarded(encoder, data, head, forwarding);
     out.endHead(this);
+  }
+
+  /** Whether the head can be sent now: one for a WebSocket only where the endpoint has offered it. */
+  #mayBegin(data: Buffer, head: Head): boolean {
+    this.#method = head.method;
+    this.#asks = head.upgrade && asksForWebSocket(data, head);
+    if (this.#asks) {
+      if (!this.#mayAsk()) return false;
+      this.#method = METHOD_CONNECT;
+      dropProof(data, head);
+    }
+    this.#isUnborn = false;
+    return true;
+  }
+
+  /** RFC 8441 §3. */
+  #mayAsk(): boolean {
+    const { hasSettings, peer } = this.#session;
+    this.#waits = !hasSettings;
+    if (hasSettings && !peer.extendedConnect) this.#user?.onBadHead('upgrade_not_offered', '');
+    return hasSettings && peer.extendedConnect;
+  }
+
+  /** The endpoint has said what it can. */
+  onSettings(): void {
+    if (!this.#waits) return;
+    this.#waits = false;
+    this.#session.renumber(this);
+    this.#user?.onHeadWanted();
   }
 
   sendBody(data: Buffer | null, start: number, end: number): void {
@@ -128,7 +180,8 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   sendEnd(trailers: Buffer | null): void {
-    if (!this.deaf) this.#session.out.end(this, trailers);
+    // The other half of a tunnel is closed by its caller.
+    if (!this.deaf && !this.#asks) this.#session.out.end(this, trailers);
   }
 
   flush(): boolean {
@@ -145,10 +198,13 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
 
   /** Fields of the response, or its trailers. */
   onFields(endStream: boolean, list: FieldList): void {
+    // RFC 9113 §8.5
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(RESET);
     const user = this.#user;
     if (user === null) return;
     user.onResponseActivity();
-    if (this.#hasHead) this.#onTrailers(user, endStream, list);
+    if (this.#isUnborn) user.onBadHead('bad_response', 'frame_broken');
+    else if (this.#hasHead) this.#onTrailers(user, endStream, list);
     else this.#onHead(user, endStream, list);
   }
 
@@ -160,12 +216,22 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     }
     if (head.status < 200) return user.onInterim(list.data, head);
     this.#hasHead = true;
+    if (this.#asks && head.status < 300) return this.#onTunnel(user, endStream, list, head);
+    if (this.#asks) this.#session.out.end(this, null);
     if (!endStream) this.announced = head.framing === FRAMING_NONE ? 0 : head.contentLength;
     const present = this.#tries;
     user.onResponseHead(list.data, head);
     if (this.#user !== user || this.#tries !== present) return;
     if (endStream) this.#session.in.end(this, null);
     else user.onResponseRead();
+  }
+
+  /** To the exchange it is what a 101 is. */
+  #onTunnel(user: EndpointUser, endStream: boolean, list: FieldList, head: Head): void {
+    head.status = 101;
+    head.upgrade = true;
+    user.onSwitch(list.data, head, 0, 0);
+    if (endStream && this.#tunnel !== null) this.#session.in.end(this, null);
   }
 
   #onTrailers(user: EndpointUser, endStream: boolean, list: FieldList): void {
@@ -175,6 +241,8 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onContent(data: Buffer, start: number, end: number): void {
+    const tunnel = this.#tunnel;
+    if (tunnel !== null) return tunnel.closed ? undefined : tunnel.onEndpointData(data, start, end);
     const user = this.#user;
     if (user === null) return;
     if (!this.#hasHead) return user.onBadHead('bad_response', 'pseudo_missing');
@@ -187,6 +255,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onWhole(trailers: Buffer | null): void {
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointEnd();
     const user = this.#user;
     if (user === null) return;
     if (this.#hasHead) user.onResponseEnd(trailers);
@@ -194,6 +263,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onReset(code: number, error: SocketError | null): void {
+    if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(error ?? RESET);
     if (code === REFUSED_STREAM) this.unseen = true;
     const user = this.#user;
     if (user === null) return;
@@ -205,6 +275,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onDrain(): void {
+    this.#tunnel?.onEndpointDrain();
     this.#user?.onEndpointDrain();
   }
 
@@ -219,8 +290,23 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
 
   close(): void {
     this.#user = null;
-    this.#session.cancel(this, CANCEL);
+    if (this.#isUnborn) this.#session.withdraw(this);
+    else this.#session.cancel(this, CANCEL);
     this.#detach();
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    return new StreamEnd(this, this.#session, this.#shared.context);
+  }
+
+  switchTo(tunnel: Tunnel): void {
+    this.#user = null;
+    this.#tunnel = tunnel;
+  }
+
+  /** Its bytes belong to a tunnel. */
+  get isTunnel(): boolean {
+    return this.#tunnel !== null;
   }
 
   /** The exchange has let go of it, and the session, too. */

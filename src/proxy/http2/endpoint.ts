@@ -200,7 +200,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
 
   /** A response that came whole, and waits for a slow caller. */
   protected override outlives(stream: Stream): boolean {
-    if (!stream.remoteEnded) return false;
+    // Of a tunnel, its end is half of it.
+    if (!stream.remoteEnded || (stream as Http2EndpointStream).isTunnel) return false;
     this.out.forget(stream);
     stream.dropQueue();
     // Nothing more is said on it, not even that it is over.
@@ -213,6 +214,21 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   unseen(stream: Http2EndpointStream): void {
     this.forget(stream);
     stream.onReset(REFUSED_STREAM, null);
+  }
+
+  protected override onFirstSettings(): void {
+    for (const stream of this.streams.all()) (stream as Http2EndpointStream).onSettings();
+  }
+
+  withdraw(stream: Http2EndpointStream): void {
+    if (this.streams.get(stream.id) === stream) this.forget(stream);
+  }
+
+  renumber(stream: Http2EndpointStream): void {
+    this.streams.delete(stream);
+    stream.id = this.#nextStream;
+    this.#nextStream += 2;
+    this.streams.set(stream);
   }
 
   protected override onPingAck(): void {

@@ -84,7 +84,7 @@ export abstract class Session
   readonly #isServer: boolean;
   #socket: Socket | null = null;
   /** The first frame of the peer must be SETTINGS. */
-  #hasSettings = false;
+  hasSettings = false;
   /** It has acknowledged ours, which are sent once. */
   #hasAcknowledged = false;
   readonly #resets = new Set<number>();
@@ -253,7 +253,7 @@ export abstract class Session
 
   /** What must come first, and what must not come in between: RFC 9113 §3.4 and §6.10. */
   #mayCome(frame: Frame): boolean {
-    const isFirst = !this.#hasSettings;
+    const isFirst = !this.hasSettings;
     if (isFirst && (frame.type !== FRAME_SETTINGS || (frame.flags & FLAG_ACK) !== 0)) {
       this.fail(PROTOCOL_ERROR);
       return false;
@@ -297,8 +297,8 @@ export abstract class Session
       this.#hasAcknowledged = true;
       return;
     }
-    const isFirst = !this.#hasSettings;
-    this.#hasSettings = true;
+    const isFirst = !this.hasSettings;
+    this.hasSettings = true;
     const { peer } = this;
     const before = peer.initialWindow;
     const code = readSettings(data, frame, peer, !this.#isServer);
@@ -310,8 +310,12 @@ export abstract class Session
     const more = peer.initialWindow - before;
     if (more !== 0 && !this.#moveWindows(more)) return this.fail(FLOW_CONTROL_ERROR);
     if (more > 0) this.out.serve();
-    if (!isFirst) this.onEmptyFrame();
+    if (isFirst) this.onFirstSettings();
+    else this.onEmptyFrame();
   }
+
+  /** The peer has said what it can. */
+  protected abstract onFirstSettings(): void;
 
   #moveWindows(more: number): boolean {
     for (const stream of this.streams.all()) {

@@ -1,7 +1,5 @@
 /** What both sides of HTTP/2 have of a stream: its windows, what waits in either direction, and how far it has ended. RFC 9113 §5. */
 
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
-import { Defect } from '../net/copy-whole.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
 
@@ -97,16 +95,11 @@ export abstract class Stream {
     return null;
   }
 
+  abstract pause(): void;
+  abstract resume(): void;
+
   bytesOnTheirWay(): number {
     return this.queuedBytes > 0 ? this.queuedBytes : this.host.socket.unsentBytes();
-  }
-
-  get tunnelEnd(): TunnelEnd {
-    throw new Defect('a stream has no tunnel');
-  }
-
-  switchTo(_tunnel: Tunnel): void {
-    throw new Defect('a stream has no tunnel');
   }
 
   /** Content for `onContent`, now or when it is wanted. */

@@ -43,6 +43,8 @@ export class NetContext {
   readonly wheel: DeadlineWheel;
   readonly sockets: Sockets;
   draining = false;
+  /** During a drain: the time over which callers that can be told to go are told so. */
+  farewellMs = 0;
   callerConnections = 0;
   readonly room: CallerRoom;
   readonly ownDials: OwnDials;

@@ -25,6 +25,8 @@ const LISTENS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
+/** Callers that can be told to go are told so within half of the drain, and within this time: they come back elsewhere. */
+const FAREWELL_SPREAD_MS = 10_000;
 
 export class ProxyServer {
   readonly context: ThreadContext;
@@ -111,6 +113,7 @@ export class ProxyServer {
    */
   async drain(timeoutMs: number, lateMs = 0): Promise<number> {
     this.context.draining = true;
+    this.context.farewellMs = Math.min(FAREWELL_SPREAD_MS, timeoutMs / 2);
     const end = this.#clock.nowMs() + timeoutMs;
     await closeQuietly(
       this.#listeners,

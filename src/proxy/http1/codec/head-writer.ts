@@ -38,6 +38,7 @@ const NOT_IN_RESPONSE_CHUNKED = kinds(
 
 const HTTP11 = Buffer.from(' HTTP/1.1\r\n');
 const STATUS_LINE = Buffer.from('HTTP/1.1 ');
+const GET = Buffer.from('GET');
 const HOST = Buffer.from('Host: ');
 const CONTENT_LENGTH = Buffer.from('Content-Length: ');
 const MAX_FORWARDS = Buffer.from('Max-Forwards: ');
@@ -69,7 +70,10 @@ export function writeRequestHead(
   fallbackHost: Buffer,
   edit: HeadEdit | null,
 ): number {
-  let at = copy(data, head.methodStart, head.methodEnd, out, 0);
+  // An Extended CONNECT is GET here.
+  let at = isExtended(head)
+    ? GET.copy(out, 0)
+    : copy(data, head.methodStart, head.methodEnd, out, 0);
   out[at++] = SPACE;
   at = writeTarget(out, at, data, head, edit);
   at += HTTP11.copy(out, at);
@@ -105,9 +109,15 @@ function writeTarget(
   return copyTarget(data, head, out, at);
 }
 
+function isExtended({ protocolStart, protocolEnd }: Head): boolean {
+  return protocolEnd > protocolStart;
+}
+
 /** Writes Connection, and what it names. */
 function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): number {
   if (head.upgrade) {
+    // Then it is in the edit.
+    if (isExtended(head)) return at;
     const from = at + (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
     return writeLineEnd(out, joinUpgrades(data, head, out, from));
   }

@@ -26,6 +26,8 @@ const NAME_FORWARDED_HOST = numberOf('x-forwarded-host');
 const FORWARDED_HOST = Buffer.from('x-forwarded-host');
 const FORWARDED_PROTO = Buffer.from('x-forwarded-proto: http\r\n');
 const PROTO_STAMP = newStamp();
+const CONNECT = Buffer.from('CONNECT');
+const PROTOCOL = Buffer.from(':protocol: websocket\r\n');
 const TE_TRAILERS = Buffer.from('te: trailers\r\n');
 const EXPECT = Buffer.from('expect: 100-continue\r\n');
 
@@ -72,8 +74,21 @@ function putLength(encoder: HpackEncoder, length: number): void {
   encoder.named(NAME_CONTENT_LENGTH, digits, 0, digits.length);
 }
 
+/** What a request for a WebSocket begins with: RFC 8441 §4. */
+export function putExtendedConnect(encoder: HpackEncoder): void {
+  encoder.named(NAME_METHOD, CONNECT, 0, CONNECT.length);
+  encoder.lines(PROTOCOL, 0, PROTOCOL.length);
+}
+
+/** Puts the method of a request into the block. */
+export function putMethod(encoder: HpackEncoder, data: Buffer, head: Head): void {
+  if (head.method === METHOD_GET) encoder.entry(GET);
+  else if (head.method === METHOD_POST) encoder.entry(POST);
+  else encoder.named(NAME_METHOD, data, head.methodStart, head.methodEnd);
+}
+
 /**
- * Puts a whole request into the block, but for X-Forwarded-*. `fallbackHost` serves a caller that names none; `edit` says what
+ * Puts a request into the block, but for its method, which goes first, and X-Forwarded-*. `fallbackHost` serves a caller that names none; `edit` says what
  * leaves otherwise than it stands, null for nothing.
  */
 // oxlint-disable-next-line max-params -- once per request, without an object
@@ -85,9 +100,6 @@ export function putRequest(
   fallbackHost: Buffer,
   edit: HeadEdit | null,
 ): void {
-  if (head.method === METHOD_GET) encoder.entry(GET);
-  else if (head.method === METHOD_POST) encoder.entry(POST);
-  else encoder.named(NAME_METHOD, data, head.methodStart, head.methodEnd);
   encoder.entry(SCHEME_HTTP);
   const host = edit === null ? null : edit.host;
   if (host !== null) encoder.named(NAME_AUTHORITY, host, 0, host.length);

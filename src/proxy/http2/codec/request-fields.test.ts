@@ -28,7 +28,6 @@ import {
   FRAMING_LENGTH,
   FRAMING_NONE,
   Head,
-  METHOD_CONNECT,
   METHOD_GET,
   METHOD_OPTIONS,
 } from '../../head/head.ts';
@@ -155,6 +154,11 @@ const REFUSED: readonly (readonly [what: string, pairs: readonly Pair[], verdict
     'an Extended CONNECT with a length',
     withPseudo({ ':method': 'CONNECT', ':protocol': 'websocket' }, ['content-length', '0']),
     'bad_request content_length_differs',
+  ],
+  [
+    'an Extended CONNECT for something else',
+    withPseudo({ ':method': 'CONNECT', ':protocol': 'connect-udp' }),
+    'unsupported_upgrade protocol_unknown',
   ],
   ['a capital letter', withPseudo({}, ['X-a', '']), 'bad_request field_name_upper'],
   [
@@ -332,7 +336,7 @@ describe('requests that are taken', () => {
   it('an Extended CONNECT is an upgrade', () => {
     const pairs = withPseudo({ ':method': 'CONNECT', ':protocol': 'websocket' });
     assert.equal(read(pairs, { endStream: false }), 'ok');
-    assert.equal(head.method, METHOD_CONNECT);
+    assert.equal(head.method, METHOD_GET, 'what it is in HTTP/1.1');
     assert.equal(slice(head.protocolStart, head.protocolEnd), 'websocket');
     assert.equal(head.upgrade, true);
     assert.equal(head.framing, FRAMING_NONE);

@@ -24,6 +24,7 @@ import {
   type Head,
   malformed,
   METHOD_CONNECT,
+  METHOD_GET,
   METHOD_OPTIONS,
   METHOD_TRACE,
   refuse,
@@ -95,7 +96,7 @@ function readPseudo(list: FieldList, head: Head, extended: boolean): number {
   head.targetStamp = list.pseudoStamps[NAME_PATH] as number;
   if (readPath(data, path, pseudo[2 * NAME_PATH + 1] as number, head) === BAD) return BAD;
   const authority = pseudo[2 * NAME_AUTHORITY] as number;
-  if (authority < 0) return head.method === METHOD_CONNECT ? malformed(head, 'pseudo_missing') : 0;
+  if (authority < 0) return head.upgrade ? malformed(head, 'pseudo_missing') : 0;
   const authorityEnd = pseudo[2 * NAME_AUTHORITY + 1] as number;
   if (!isAuthority(data, authority, authorityEnd)) return malformed(head, 'host_invalid');
   head.hostStart = authority;
@@ -114,6 +115,11 @@ function readProtocol({ data, pseudo }: FieldList, head: Head, extended: boolean
   const end = pseudo[2 * NAME_PROTOCOL + 1] as number;
   if (!extended || head.method !== METHOD_CONNECT || !isToken(data, start, end))
     return malformed(head, 'pseudo_unknown');
+  // RFC 9220 §3: 501 for a protocol that is not known.
+  if (!isWord(data, start, end, 'websocket'))
+    return refuse(head, 'unsupported_upgrade', 'protocol_unknown');
+  // Routes and retries take it for what the same request is in HTTP/1.1.
+  head.method = METHOD_GET;
   head.protocolStart = start;
   head.protocolEnd = end;
   head.upgrade = true;
@@ -219,9 +225,9 @@ function withoutPort(data: Buffer, start: number, end: number, isTls: boolean): 
 
 /** The framing that the request would have in HTTP/1.1. */
 function frame(head: Head, endStream: boolean): number {
-  const { contentLength, method } = head;
+  const { contentLength, method, upgrade } = head;
   const hasContent = !endStream && contentLength !== 0;
-  if (method === METHOD_CONNECT) {
+  if (upgrade) {
     // What follows is no content: RFC 9110 §9.3.6.
     head.expectContinue = false;
     return contentLength < 0 ? 0 : malformed(head, 'content_length_differs');

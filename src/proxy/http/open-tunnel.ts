@@ -1,0 +1,56 @@
+/** From streams to a tunnel: what it is, and how its bytes go. */
+
+import type { TimeoutPolicy } from '../../model/policy.ts';
+import type { Head } from '../head/head.ts';
+import type { NetContext } from '../net/context.ts';
+import type { Socket } from '../net/socket.ts';
+import { Tunnel, type TunnelEnd, type TunnelResult } from './tunnel.ts';
+import { switchesToWebSocket } from './websocket-handshake.ts';
+import { WebSocketTunnel } from './websocket-tunnel.ts';
+
+/** What a tunnel asks of a stream, and tells it. */
+interface TunnelStream {
+  readonly tunnelEnd: TunnelEnd;
+  switchTo(tunnel: Tunnel): void;
+}
+
+interface Parts {
+  readonly caller: TunnelStream;
+  readonly endpoint: TunnelStream;
+  readonly limits: TimeoutPolicy;
+}
+
+/** A 101; what the endpoint said right behind it is `data[from, end)`, and the caller has it. */
+interface Switch {
+  readonly data: Buffer;
+  readonly head: Head;
+  readonly from: number;
+  readonly end: number;
+}
+
+/** From now on the bytes of both streams belong to a tunnel. */
+export function openTunnel(
+  context: NetContext,
+  { caller, endpoint, limits }: Parts,
+  { data, head, from, end }: Switch,
+  done: (result: TunnelResult) => void,
+): void {
+  const ends = { caller: caller.tunnelEnd, endpoint: endpoint.tunnelEnd };
+  const isWebSocket = switchesToWebSocket(data, head);
+  const tunnel = isWebSocket
+    ? new WebSocketTunnel(context, ends, limits, done)
+    : new Tunnel(context, ends, limits, done);
+  tunnel.onFirstBytes(data.subarray(from, end));
+  endpoint.switchTo(tunnel);
+  caller.switchTo(tunnel);
+  if (!isWebSocket && context.spliceBytes < Infinity)
+    splice(ends.caller.socket, ends.endpoint.socket);
+  if (context.draining) tunnel.leave();
+}
+
+/** Both ways, whenever there is much. */
+function splice(one: Socket | null, other: Socket | null): void {
+  if (one === null || other === null) return;
+  one.spliceTo(other, Infinity);
+  other.spliceTo(one, Infinity);
+}

@@ -1,0 +1,86 @@
+/** WebSockets through every pairing of the versions of HTTP: the handshake, and the bytes behind it. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import type { Service } from '../../src/model/service.ts';
+import {
+  freshAddress,
+  TestProxy,
+  type ProxyOptions,
+  type ServiceOptions,
+} from '../support/proxy.ts';
+import {
+  type At,
+  openWebSocket,
+  type Piped,
+  type Version,
+  webSocketEndpoint,
+} from '../support/websocket.ts';
+import { eventually } from '../support/wire.ts';
+
+type Context = ConstructorParameters<typeof TestProxy>[0];
+
+const PAIRS: readonly (readonly [Version, Version])[] = [
+  [1, 1],
+  [1, 2],
+  [2, 1],
+  [2, 2],
+];
+
+export function atOf(service: Service): At {
+  return { address: service.address, port: (service.ports[0] as { port: number }).port };
+}
+
+async function setUp(
+  t: Context,
+  [of, to]: readonly [Version, Version],
+  options: ProxyOptions & Pick<ServiceOptions, 'policies'> = {},
+) {
+  const endpoint = await webSocketEndpoint(t, to, freshAddress());
+  const proxy = new TestProxy(t, options);
+  const service = proxy.service({
+    endpoints: [endpoint],
+    http2: to === 2,
+    ...(options.policies === undefined ? {} : { policies: options.policies }),
+  });
+  await proxy.apply([service]);
+  const open = async (): Promise<{ caller: Piped; server: Piped }> => {
+    const caller = await openWebSocket(t, of, atOf(service));
+    return { caller, server: await endpoint.next() };
+  };
+  return { proxy, service, open };
+}
+
+for (const pair of PAIRS) {
+  const name = `HTTP/${pair[0]} to HTTP/${pair[1]}`;
+
+  test(`${name}: each side gets the handshake of its version, and all bytes`, async (t) => {
+    const { proxy, service, open } = await setUp(t, pair);
+    const { caller, server } = await open();
+    assert.equal(server.fields[':method'], pair[1] === 1 ? 'GET' : 'CONNECT');
+    assert.equal(server.fields[':protocol'], pair[1] === 1 ? undefined : 'websocket');
+    assert.equal(server.fields.upgrade, pair[1] === 1 ? 'websocket' : undefined);
+    assert.equal(server.fields['sec-websocket-version'], '13');
+    if (pair[1] === 2) assert.equal(server.fields['sec-websocket-key'], undefined);
+    assert.equal(String(caller.fields[':status']), pair[0] === 1 ? '101' : '200');
+    assert.equal(caller.fields['sec-websocket-protocol'], 'chat');
+    if (pair[0] === 2) assert.equal(caller.fields['sec-websocket-accept'], undefined);
+    assert.equal(proxy.figure(service, SERVICE_OWN.upgradesActive), 1);
+    caller.stream.write(Buffer.from('8180000000018a', 'hex'));
+    assert.equal(await server.bytes(7), '8180000000018a');
+    const large = Buffer.alloc(1_000_000, 7);
+    server.stream.write(large);
+    caller.stream.write(large);
+    assert.equal(await caller.bytes(large.length), large.toString('hex'));
+    assert.equal(await server.bytes(large.length), large.toString('hex'));
+    caller.stream.end();
+    await eventually(() => server.ended, 'the end of the caller');
+    server.stream.end('bye');
+    assert.equal(await caller.bytes(3), Buffer.from('bye').toString('hex'));
+    await eventually(() => proxy.requests(service, 1) === 1, 'the account');
+    assert.equal(proxy.figure(service, SERVICE_OWN.upgradesActive), 0);
+    assert.equal(proxy.figure(service, SERVICE_OWN.requestBytes), 7 + large.length);
+    assert.equal(proxy.figure(service, SERVICE_OWN.responseBytes), large.length + 3);
+  });
+}
