@@ -1,0 +1,91 @@
+/** How a WebSocket ends that its proxy ends: a close frame to both sides, each between two frames. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
+import { freshAddress, TestProxy } from '../support/proxy.ts';
+import { openWebSocket, type Version, webSocketEndpoint } from '../support/websocket.ts';
+import { eventually } from '../support/wire.ts';
+
+const PAIRS: readonly (readonly [Version, Version])[] = [
+  [1, 1],
+  [1, 2],
+  [2, 1],
+  [2, 2],
+];
+const GOING_AWAY = '880203e9';
+
+async function setUp(
+  t: ConstructorParameters<typeof TestProxy>[0],
+  [of, to]: readonly [Version, Version],
+  tunnelMs = 0,
+) {
+  const endpoint = await webSocketEndpoint(t, to, freshAddress());
+  const proxy = new TestProxy(t, { manual: true });
+  const timeouts = { ...DEFAULT_POLICIES.timeouts, tunnelMs };
+  const service = proxy.service({
+    endpoints: [endpoint],
+    http2: to === 2,
+    policies: { timeouts },
+  });
+  await proxy.apply([service]);
+  const at = { address: service.address, port: service.ports[0]!.port };
+  const caller = await openWebSocket(t, of, at);
+  return { proxy, service, caller, server: await endpoint.next() };
+}
+
+/** The payload of a masked close frame of two bytes. */
+function unmasked(frame: string): string {
+  const bytes = Buffer.from(frame, 'hex');
+  assert.equal(bytes.toString('hex', 0, 2), '8882');
+  return Buffer.from([bytes[6]! ^ bytes[2]!, bytes[7]! ^ bytes[3]!]).toString('hex');
+}
+
+for (const pair of PAIRS) {
+  const name = `HTTP/${pair[0]} to HTTP/${pair[1]}`;
+
+  test(`${name}: a drain says 1001 to both sides, and waits for their answers`, async (t) => {
+    const { proxy, service, caller, server } = await setUp(t, pair);
+    const drained = proxy.server.drain(8_000);
+    await proxy.advanceUntil(() => caller.received.length === 4, 'the close frame');
+    assert.equal(await caller.bytes(4), GOING_AWAY);
+    assert.equal(unmasked(await server.bytes(8)), '03e9');
+    server.stream.write(Buffer.from(GOING_AWAY, 'hex'));
+    caller.stream.write(Buffer.from('88820000000003e9', 'hex'));
+    await proxy.advanceUntil(() => caller.ended && server.ended, 'the end');
+    assert.equal(caller.count, 4, 'the answers are not passed on');
+    assert.equal(server.count, 8);
+    caller.stream.end();
+    server.stream.end();
+    await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the last caller');
+    proxy.advance(10_000);
+    assert.equal(await drained, 0);
+    assert.equal(proxy.failures(service, 'draining'), 0);
+  });
+
+  test(`${name}: what is in the middle of a frame is told behind it`, async (t) => {
+    const { proxy, caller, server } = await setUp(t, pair);
+    server.stream.write(Buffer.from('8205aabb', 'hex'));
+    assert.equal(await caller.bytes(4), '8205aabb');
+    void proxy.server.drain(8_000);
+    await proxy.advanceUntil(() => server.received.length === 8, 'what the endpoint is told');
+    proxy.advance(1_000);
+    assert.equal(caller.received.length, 0);
+    server.stream.write(Buffer.from('ccddee8101ff', 'hex'));
+    assert.equal(await caller.bytes(7), `ccddee${GOING_AWAY}`);
+    proxy.advance(6_000);
+    await eventually(() => caller.ended || caller.closed, 'the end');
+  });
+
+  test(`${name}: a lifetime ends politely, and is counted`, async (t) => {
+    const { proxy, service, caller, server } = await setUp(t, pair, 4_000);
+    proxy.advance(3_500);
+    assert.equal(caller.received.length, 0);
+    proxy.advance(1_000);
+    assert.equal(await caller.bytes(4), GOING_AWAY);
+    await server.bytes(8);
+    proxy.advance(6_000);
+    await eventually(() => caller.ended || caller.closed, 'the end');
+    await eventually(() => proxy.failures(service, 'tunnel_lifetime') === 1, 'the account');
+  });
+}
