@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { RULE_NAMES } from '../../src/proxy/head/rule.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import type { Service } from '../../src/model/service.ts';
 import {
@@ -17,7 +18,8 @@ import {
   type Version,
   webSocketEndpoint,
 } from '../support/websocket.ts';
-import { eventually } from '../support/wire.ts';
+import { headers, Http2Peer } from '../support/http2-peer.ts';
+import { eventually, RawEndpoint } from '../support/wire.ts';
 
 type Context = ConstructorParameters<typeof TestProxy>[0];
 
@@ -84,3 +86,42 @@ for (const pair of PAIRS) {
     assert.equal(proxy.figure(service, SERVICE_OWN.responseBytes), large.length + 3);
   });
 }
+
+const EXTENDED_CONNECT = [
+  [':method', 'CONNECT'],
+  [':protocol', 'websocket'],
+  [':scheme', 'http'],
+  [':path', '/'],
+  [':authority', 'web'],
+] as const;
+
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+for (const [what, answer, reason, rule] of [
+  ['a 101 without proof', `${SWITCH}\r\n`, 'bad_response', 'upgrade_unproved'],
+  [
+    'a 101 with a wrong proof',
+    `${SWITCH}Sec-WebSocket-Accept: x\r\n\r\n`,
+    'bad_response',
+    'upgrade_unproved',
+  ],
+  [
+    'a success without a switch',
+    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    'upgrade_not_offered',
+    '',
+  ],
+] as const)
+  test(`to an Extended CONNECT, ${what} is ${reason}`, async (t) => {
+    const endpoint = await RawEndpoint.answering(t, freshAddress(), () => answer);
+    const proxy = new TestProxy(t);
+    const service = proxy.service({ endpoints: [endpoint] });
+    await proxy.apply([service]);
+    const peer = await Http2Peer.connect(t, atOf(service));
+    peer.write(headers(1, EXTENDED_CONNECT));
+    const { payload } = await peer.next(0, 1);
+    assert.match(payload.toString(), new RegExp(`^maesh: ${reason}: `));
+    assert.equal(proxy.failures(service, reason), 1);
+    // Two counters each: by callers, by endpoints.
+    const broken = RULE_NAMES.filter((_, i) => (proxy.context.rules.counts[2 * i + 1] ?? 0) > 0);
+    assert.deepEqual(broken, rule === '' ? [] : [rule]);
+  });

@@ -11,6 +11,7 @@ const TESTS = [
   '../http2/codec/response-fields.test.ts',
   '../../../test/proxy/http2-abuse.test.ts',
   '../../../test/proxy/rules.test.ts',
+  '../../../test/proxy/websocket.test.ts',
 ];
 
 it('every rule is broken by an example in the tests', () => {
