@@ -1,10 +1,12 @@
 /** What happens on one stream at a bad moment of another, of its connection, or of its own other side. */
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
+import { PREFACE } from '../../src/proxy/http2/codec/frame.ts';
 import type { Pair } from '../support/http2.ts';
 import { frame, GET_ROOT, headers, Http2Peer, number32, setting } from '../support/http2-peer.ts';
 import { freshAddress, GET, post, TestProxy } from '../support/proxy.ts';
@@ -113,6 +115,28 @@ test('requests above the last stream of a drain are ignored with all that belong
   caller.write(frame(8, 0, 3, number32(1)), frame(3, 0, 3, number32(CANCEL)));
   answer(peer, 1, 'first');
   await eventually(() => endOf(caller, 1), 'the response of the first');
+  assert.equal(await drained, 0);
+});
+
+test('a caller whose preface comes once the drain has begun is told to go, too', async (t) => {
+  const { proxy, service, next } = await setUp(t);
+  const socket = net.connect(service.ports[0]?.port ?? 0, service.address);
+  t.after(() => void socket.destroy());
+  const caller = new Http2Peer(socket);
+  caller.write(PREFACE.subarray(0, 9));
+  await eventually(() => heldFor(proxy, service) > 0, 'the first bytes');
+  const drained = proxy.server.drain(30_000);
+  await eventually(() => proxy.server.listeners === 0, 'the callers to be told');
+  caller.write(PREFACE.subarray(9), frame(4, 0, 0), headers(1, GET_ROOT, END_STREAM));
+  const lasts = [await caller.next(7), await caller.next(7)];
+  assert.deepEqual(
+    lasts.map(({ payload }) => payload.readUInt32BE(0)),
+    [0x7fff_ffff, 1],
+  );
+  const peer = await next();
+  await peer.next(1, 1);
+  answer(peer, 1, 'first');
+  await eventually(() => endOf(caller, 1) && caller.closed, 'the response, and the end');
   assert.equal(await drained, 0);
 });
 

@@ -92,6 +92,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
     this.attach(socket);
     this.#begin();
     this.#arm();
+    // Nobody else tells it: it came too late to be among those that were told.
+    if (this.context.draining || port.closed) this.drain();
   }
 
   #begin(): void {
