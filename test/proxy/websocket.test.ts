@@ -125,3 +125,18 @@ for (const [what, answer, reason, rule] of [
     const broken = RULE_NAMES.filter((_, i) => (proxy.context.rules.counts[2 * i + 1] ?? 0) > 0);
     assert.deepEqual(broken, rule === '' ? [] : [rule]);
   });
+
+test('an Extended CONNECT for another protocol is unsupported_upgrade', async (t) => {
+  const endpoint = await RawEndpoint.answering(t, freshAddress(), () => SWITCH);
+  const proxy = new TestProxy(t);
+  const service = proxy.service({ endpoints: [endpoint] });
+  await proxy.apply([service]);
+  const peer = await Http2Peer.connect(t, atOf(service));
+  const fields = EXTENDED_CONNECT.map(([name, value]) => [
+    name,
+    name === ':protocol' ? 'connect-udp' : value,
+  ]) as [string, string][];
+  peer.write(headers(1, fields));
+  const { payload } = await peer.next(0, 1);
+  assert.match(payload.toString(), /^maesh: unsupported_upgrade: /);
+});
