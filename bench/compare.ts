@@ -1,7 +1,7 @@
 /** Two commits of maesh side by side: what the newer one costs, in units of the older one. */
 
 import type { StageName, Pair, Figures, Stage } from './figures.ts';
-import { median, medianInterval, ratio, ratios, roundsOf } from './figures.ts';
+import { CLOSED_LOOPS, median, medianInterval, ratio, ratios, roundsOf } from './figures.ts';
 import { makeMaesh } from './peers/maesh.ts';
 import type { Peer } from './peers/peer.ts';
 import { DOUBTFUL_PERCENT } from './stages/stage.ts';
@@ -10,31 +10,15 @@ import { formatNumber, type Table } from './text.ts';
 
 /** Stages that take any number of peers: the others have a maesh of their own. */
 export const COMPARABLE: readonly StageName[] = [
-  'small',
-  '10k',
-  '1m',
-  'churn',
-  'h2-20',
-  'h2-100',
-  'h2-h1',
-  'grpc',
+  ...CLOSED_LOOPS,
   'rate',
   'start',
   'memory',
   'threads',
 ];
 
-/** Stages whose load is as much as fits, and of which each pair of peers can take half. */
-export const TOGETHER: readonly StageName[] = [
-  'small',
-  '10k',
-  '1m',
-  'churn',
-  'h2-20',
-  'h2-100',
-  'h2-h1',
-  'grpc',
-];
+/** Stages of whose load each pair of peers can take half. */
+export const TOGETHER: readonly StageName[] = CLOSED_LOOPS;
 
 /** Not costs, so that a ratio of them says nothing. */
 const NO_COST = new Set(['failed', 'foreignPercent', 'lateP99Micros', 'upstreamMicros']);

@@ -2,15 +2,11 @@
 
 import type { Machine } from './host.ts';
 
+const HTTP2_STAGES = ['h2-20', 'h2-100', 'h2-h1', 'grpc'] as const;
+/** Stages whose load is as much as fits. */
+export const CLOSED_LOOPS = ['small', '10k', '1m', 'churn', ...HTTP2_STAGES] as const;
 export const STAGES = [
-  'small',
-  '10k',
-  '1m',
-  'churn',
-  'h2-20',
-  'h2-100',
-  'h2-h1',
-  'grpc',
+  ...CLOSED_LOOPS,
   'rate',
   'features',
   'start',
@@ -21,9 +17,7 @@ export const STAGES = [
 export type StageName = (typeof STAGES)[number];
 
 /** Stages that go by one name on the command line. */
-export const GROUPS: Readonly<Record<string, readonly StageName[]>> = {
-  h2: ['h2-20', 'h2-100', 'h2-h1', 'grpc'],
-};
+export const GROUPS: Readonly<Record<string, readonly StageName[]>> = { h2: HTTP2_STAGES };
 
 export interface Sample {
   /** `maesh`, `haproxy`, …, or the variant of a feature. */
