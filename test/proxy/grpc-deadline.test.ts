@@ -13,8 +13,9 @@ import {
   grpcFor,
   inTurn,
   message,
+  OK,
   type Serve,
-  trailersOnly,
+  status,
 } from '../support/grpc.ts';
 import type { TestProxy } from '../support/proxy.ts';
 import { eventually } from '../support/wire.ts';
@@ -24,8 +25,6 @@ const timeouts = (more: Partial<Policies['timeouts']>): Partial<Policies> => ({
 });
 
 const silent: Serve = () => undefined;
-const OK = message({ 'grpc-status': '0' });
-const status = (code: string, more = {}): Serve => trailersOnly({ 'grpc-status': code, ...more });
 
 /** Time goes by until the answer is there; how much it was, to the tick. */
 async function timeOf(proxy: TestProxy, answer: Promise<GrpcAnswer>): Promise<number> {

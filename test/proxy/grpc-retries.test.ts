@@ -12,8 +12,9 @@ import {
   grpcFor,
   inTurn,
   message,
+  OK,
   type Serve,
-  trailersOnly,
+  status,
 } from '../support/grpc.ts';
 import { eventually } from '../support/wire.ts';
 
@@ -24,9 +25,6 @@ const ALL = [
   'resource-exhausted',
   'unavailable',
 ] as const;
-const OK = message({ 'grpc-status': '0' });
-const status = (code: string | number, more = {}): Serve =>
-  trailersOnly({ 'grpc-status': String(code), ...more });
 
 function retrying(more: Partial<RetryPolicy> = {}): Partial<Policies> {
   return {

@@ -15,6 +15,7 @@ import {
   inTurn,
   message,
   type Serve,
+  status,
   trailersOnly,
 } from '../support/grpc.ts';
 import { exampleBreaker } from '../support/model.ts';
@@ -37,8 +38,8 @@ function logOf({ context }: TestProxy, min = 0): Line[] {
 }
 
 const WAYS: readonly (readonly [name: string, make: (status: string) => Serve])[] = [
-  ['in a head alone', (status) => trailersOnly({ 'grpc-status': status })],
-  ['in trailers', (status) => message({ 'grpc-status': status })],
+  ['in a head alone', (code) => status(code)],
+  ['in trailers', (code) => message({ 'grpc-status': code })],
 ];
 
 for (const [where, make] of WAYS) {
@@ -138,7 +139,7 @@ test('what the mesh answers itself has its status in the log, and a log of failu
   assert.equal(answer.grpc, '14');
   await eventually(() => lines.length === 1, 'its line');
   assert.deepEqual(lines, [{ status: 503, grpcStatus: 'UNAVAILABLE', failure: 'no_endpoint' }]);
-  const endpoint = await grpcEndpoint(t, inTurn(...['0', '5', '13'].map(status)));
+  const endpoint = await grpcEndpoint(t, inTurn(...['0', '5', '13'].map((code) => status(code))));
   await proxy.apply([proxy.service({ key: service.key, endpoints: [endpoint], http2: true })]);
   await caller.call();
   await caller.call();
@@ -146,10 +147,6 @@ test('what the mesh answers itself has its status in the log, and a log of failu
   await eventually(() => lines.length > 1, 'the line of the last call');
   assert.deepEqual(lines.slice(1), [{ status: 200, grpcStatus: 'INTERNAL', failure: '' }]);
 });
-
-function status(code: string): Serve {
-  return trailersOnly({ 'grpc-status': code });
-}
 
 test('endpoints of HTTP/1.1 may say it in trailers, too', async (t: TestContext) => {
   const endpoint = await RawEndpoint.answering(

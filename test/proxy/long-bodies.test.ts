@@ -303,14 +303,11 @@ test('nothing is spliced when the operator says so', async (t) => {
   assert.equal(here.spliced(), 0);
 });
 
-const SWITCH =
-  'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n';
+const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n';
 
 async function tunnel(t: TestContext): Promise<Setting & { readonly wire: Wire }> {
   const here = await setting(t);
-  here.caller.write(
-    'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n',
-  );
+  here.caller.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: bytes\r\n\r\n');
   const wire = await here.endpoint.next();
   await wire.head();
   wire.write(SWITCH);

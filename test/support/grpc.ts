@@ -49,6 +49,11 @@ export function trailersOnly(fields: Fields): Serve {
   return (stream) => stream.respond({ ...HEAD, ...fields }, { endStream: true });
 }
 
+/** An answer that is nothing but this status. */
+export function status(code: string | number, more: Fields = {}): Serve {
+  return trailersOnly({ 'grpc-status': String(code), ...more });
+}
+
 /** Head, one message, trailers. */
 export function message(trailers: Fields, text = 'message'): Serve {
   return (stream) => {
@@ -57,6 +62,8 @@ export function message(trailers: Fields, text = 'message'): Serve {
     stream.end(text);
   };
 }
+
+export const OK = message({ 'grpc-status': '0' });
 
 /** One after the other; the last one again and again. */
 export function inTurn(...all: readonly Serve[]): Serve {
