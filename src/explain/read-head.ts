@@ -2,7 +2,8 @@
 
 import type { FailureReason } from '../model/failure.ts';
 import { BAD, Head, type HeadLimits, INCOMPLETE } from '../proxy/head/head.ts';
-import { findNamed, isGrpcType } from '../proxy/head/grpc-field.ts';
+import { isGrpcType } from '../proxy/head/grpc-field.ts';
+import { findNamed } from '../proxy/head/named.ts';
 import { parseRequestHead } from '../proxy/http1/codec/request-head.ts';
 import { RULES } from '../proxy/head/rule.ts';
 import { sentTarget } from '../proxy/head/target.ts';

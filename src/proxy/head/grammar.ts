@@ -2,6 +2,7 @@
 
 import {
   BACKSLASH,
+  COMMA,
   DIGITS,
   HYPHEN,
   LETTERS,
@@ -53,6 +54,11 @@ QUOTED[BACKSLASH] = 0;
 
 export function isBlank(byte: number): boolean {
   return byte === SPACE || byte === TAB;
+}
+
+/** What stands around the members of a list, empty ones included: RFC 9110 §5.6.1.2. */
+export function isListSeparator(byte: number): boolean {
+  return byte === COMMA || byte === SPACE || byte === TAB;
 }
 
 /** Where the blanks from `start` on end. */

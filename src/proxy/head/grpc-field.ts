@@ -3,8 +3,8 @@
 import { GRPC_CODES, GRPC_UNKNOWN } from '../../model/grpc-status.ts';
 import { COLON, CR, PLUS, SEMICOLON, ZERO } from './characters.ts';
 import { isWord } from './grammar.ts';
-import { FIELD_DROP, FIELD_STRIDE, type Head } from './head.ts';
-import { isNamed } from './named.ts';
+import type { Head } from './head.ts';
+import { findNamed, isNamed } from './named.ts';
 
 const TYPE = 'application/grpc';
 const STATUS = 'grpc-status';
@@ -23,17 +23,6 @@ export function isGrpcType(data: Buffer, start: number, end: number): boolean {
   const stop = start + TYPE.length;
   if (stop > end || !isWord(data, start, stop, TYPE)) return false;
   return stop === end || data[stop] === PLUS || data[stop] === SEMICOLON;
-}
-
-/** Where the first field of this lower-case name stands in `head.fields` that is passed on, or -1. */
-export function findNamed(data: Buffer, head: Head, lower: string): number {
-  const { fields } = head;
-  const size = head.count * FIELD_STRIDE;
-  for (let at = 0; at < size; at += FIELD_STRIDE) {
-    if (fields[at] === FIELD_DROP) continue;
-    if (isNamed(data, fields[at + 1] as number, fields[at + 2] as number, lower)) return at;
-  }
-  return -1;
 }
 
 /** The number of up to eight digits that is the whole range, or -1. */

@@ -1,4 +1,6 @@
-/** Compares the names of fields. */
+/** Finds fields by their names. */
+
+import { FIELD_DROP, FIELD_STRIDE, type Head } from './head.ts';
 
 /** Whether a field name in `data[start, end)`, a token, is this lower-case one. */
 export function isNamed(data: Buffer, start: number, end: number, lower: string): boolean {
@@ -9,4 +11,22 @@ export function isNamed(data: Buffer, start: number, end: number, lower: string)
     if (folded !== lower.charCodeAt(i)) return false;
   }
   return true;
+}
+
+/** Where the first field of this lower-case name stands in `head.fields`, from `from` on, that is passed on; or -1. */
+export function findNamed(data: Buffer, head: Head, lower: string, from = 0): number {
+  const { fields } = head;
+  const size = head.count * FIELD_STRIDE;
+  for (let at = from; at < size; at += FIELD_STRIDE) {
+    if (fields[at] === FIELD_DROP) continue;
+    if (isNamed(data, fields[at + 1] as number, fields[at + 2] as number, lower)) return at;
+  }
+  return -1;
+}
+
+/** Leaves out all fields of this lower-case name. False when there is none. */
+export function dropNamed(data: Buffer, head: Head, lower: string): boolean {
+  const first = findNamed(data, head, lower);
+  for (let at = first; at >= 0; at = findNamed(data, head, lower, at)) head.fields[at] = FIELD_DROP;
+  return first >= 0;
 }

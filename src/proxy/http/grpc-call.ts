@@ -10,7 +10,6 @@ import type { RetryCondition } from '../../model/policy.ts';
 import { type ExtraField, ExtraFields } from '../head/field-changes.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import {
-  findNamed,
   numberOfField,
   PUSHBACK_NEVER,
   PUSHBACK_NONE,
@@ -21,7 +20,8 @@ import {
   timeoutMs,
   timeoutText,
 } from '../head/grpc-field.ts';
-import { FIELD_DROP, FRAMING_NONE, type Head } from '../head/head.ts';
+import { FRAMING_NONE, type Head } from '../head/head.ts';
+import { dropNamed, findNamed } from '../head/named.ts';
 
 const TIMEOUT = 'grpc-timeout';
 const ATTEMPTS = 'grpc-previous-rpc-attempts';
@@ -141,10 +141,10 @@ export class GrpcCall {
     const leftMs = this.untilMs - now;
     // A filter may have taken it out.
     const isLess = this.deadlineMs !== Infinity && leftMs <= this.#timeoutMs - 1;
-    if (isLess && drop(data, head, TIMEOUT))
+    if (isLess && dropNamed(data, head, TIMEOUT))
       added.push({ name: TIMEOUT, value: timeoutText(Math.max(0, leftMs)) });
     if (this.seen > 0) {
-      drop(data, head, ATTEMPTS);
+      dropNamed(data, head, ATTEMPTS);
       added.push({ name: ATTEMPTS, value: String(this.#attempts + this.seen) });
     }
     if (added.length === 0) return edits.edit;
@@ -152,12 +152,4 @@ export class GrpcCall {
     edit.extra = new ExtraFields([...(edit.extra?.list ?? []), ...added]);
     return edit;
   }
-}
-
-/** False when there is no such field. */
-function drop(data: Buffer, head: Head, name: string): boolean {
-  let at = findNamed(data, head, name);
-  const found = at >= 0;
-  for (; at >= 0; at = findNamed(data, head, name)) head.fields[at] = FIELD_DROP;
-  return found;
 }

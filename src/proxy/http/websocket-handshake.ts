@@ -2,19 +2,11 @@
 
 import { createHash } from 'node:crypto';
 import type { Random } from '../../base/random.ts';
-import { COMMA } from '../head/characters.ts';
 import { ExtraFields } from '../head/field-changes.ts';
 import { HeadEdit } from '../head/filter.ts';
-import { isBlank, isWord } from '../head/grammar.ts';
-import {
-  FIELD_DROP,
-  FIELD_STRIDE,
-  FIELD_UPGRADE,
-  FRAMING_NONE,
-  type Head,
-  METHOD_GET,
-} from '../head/head.ts';
-import { isNamed } from '../head/named.ts';
+import { isListSeparator, isWord } from '../head/grammar.ts';
+import { FIELD_STRIDE, FIELD_UPGRADE, FRAMING_NONE, type Head, METHOD_GET } from '../head/head.ts';
+import { dropNamed, findNamed } from '../head/named.ts';
 
 const KEY = 'sec-websocket-key';
 const ACCEPT = 'sec-websocket-accept';
@@ -50,11 +42,8 @@ function listsWebSocket(data: Buffer, head: Head): boolean {
     let start = head.fields[at + 3] as number;
     while (start < end) {
       let stop = start;
-      while (stop < end && data[stop] !== COMMA) stop++;
-      let last = stop;
-      while (start < last && isBlank(data[start] as number)) start++;
-      while (last > start && isBlank(data[last - 1] as number)) last--;
-      if (isWord(data, start, last, 'websocket')) return true;
+      while (stop < end && !isListSeparator(data[stop] as number)) stop++;
+      if (isWord(data, start, stop, 'websocket')) return true;
       start = stop + 1;
     }
   }
@@ -69,28 +58,15 @@ export function keyOf(data: Buffer, head: Head): string {
 
 /** The value of a field that is there once; else ''. */
 function onlyValue(data: Buffer, head: Head, name: string): string {
-  let found = '';
-  let count = 0;
-  const size = head.count * FIELD_STRIDE;
-  for (let at = 0; at < size; at += FIELD_STRIDE) {
-    if (!isField(data, head, at, name)) continue;
-    count++;
-    found = data.toString('latin1', head.fields[at + 3], head.fields[at + 4]);
-  }
-  return count === 1 ? found : '';
-}
-
-function isField(data: Buffer, { fields }: Head, at: number, name: string): boolean {
-  const isKept = fields[at] !== FIELD_DROP;
-  return isKept && isNamed(data, fields[at + 1] as number, fields[at + 2] as number, name);
+  const at = findNamed(data, head, name);
+  if (at < 0 || findNamed(data, head, name, at + FIELD_STRIDE) >= 0) return '';
+  return data.toString('latin1', head.fields[at + 3], head.fields[at + 4]);
 }
 
 /** Key and proof belong to one connection of HTTP/1.1, and stay behind. */
 export function dropProof(data: Buffer, head: Head): void {
-  const size = head.count * FIELD_STRIDE;
-  for (let at = 0; at < size; at += FIELD_STRIDE)
-    if (isField(data, head, at, KEY) || isField(data, head, at, ACCEPT))
-      head.fields[at] = FIELD_DROP;
+  dropNamed(data, head, KEY);
+  dropNamed(data, head, ACCEPT);
 }
 
 /** What a server answers to a key. */

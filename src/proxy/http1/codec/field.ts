@@ -1,7 +1,15 @@
 /** The field section of a head: lines to offsets, and the fields that frame a message or steer a connection. */
 import { COLON, COMMA, CR, LF, SLASH, SPACE, TAB } from '../../head/characters.ts';
 import { noteContentLength } from '../../head/content-length.ts';
-import { isName, isSameName, isWord, skipSpace, TOKEN, VALUE } from '../../head/grammar.ts';
+import {
+  isListSeparator,
+  isName,
+  isSameName,
+  isWord,
+  skipSpace,
+  TOKEN,
+  VALUE,
+} from '../../head/grammar.ts';
 import {
   BAD,
   FIELD_CONNECTION,
@@ -182,7 +190,7 @@ function noteTransferEncoding(
 
 function skipSeparators(buf: Buffer, start: number, end: number): number {
   let i = start;
-  while (i < end && isSeparator(buf[i] as number)) i++;
+  while (i < end && isListSeparator(buf[i] as number)) i++;
   return i;
 }
 
@@ -198,10 +206,6 @@ export function finishFraming(head: Head): number {
   }
   head.chunked = true;
   return 0;
-}
-
-function isSeparator(byte: number): boolean {
-  return byte === COMMA || byte === SPACE || byte === TAB;
 }
 
 /**
@@ -297,7 +301,7 @@ function dropName(buf: Buffer, start: number, end: number, head: Head): number {
 export function noteUpgrade(buf: Buffer, start: number, end: number, head: Head): number {
   let i = start;
   while (i < end) {
-    if (isSeparator(buf[i] as number)) {
+    if (isListSeparator(buf[i] as number)) {
       i++;
       continue;
     }

@@ -14,6 +14,7 @@ import {
 import type { HeadEdit } from '../../head/filter.ts';
 import { kinds, leftOut, NOT_IN_RESPONSE, writeForwarded } from '../../http/passed-on.ts';
 import type { Forwarding } from '../../http/source.ts';
+import { isExtendedConnect } from '../../http/websocket-handshake.ts';
 import {
   ASTERISK,
   COLON,
@@ -22,9 +23,9 @@ import {
   LF,
   SLASH,
   SPACE,
-  TAB,
   writeLineEnd,
 } from '../../head/characters.ts';
+import { isListSeparator } from '../../head/grammar.ts';
 import { copyTarget } from '../../head/target.ts';
 import { copy, copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
 
@@ -71,7 +72,7 @@ export function writeRequestHead(
   edit: HeadEdit | null,
 ): number {
   // An Extended CONNECT is GET here.
-  let at = isExtended(head)
+  let at = isExtendedConnect(head)
     ? GET.copy(out, 0)
     : copy(data, head.methodStart, head.methodEnd, out, 0);
   out[at++] = SPACE;
@@ -109,15 +110,11 @@ function writeTarget(
   return copyTarget(data, head, out, at);
 }
 
-function isExtended({ protocolStart, protocolEnd }: Head): boolean {
-  return protocolEnd > protocolStart;
-}
-
 /** Writes Connection, and what it names. */
 function writeConnection(out: Buffer, at: number, data: Buffer, head: Head): number {
   if (head.upgrade) {
     // Then it is in the edit.
-    if (isExtended(head)) return at;
+    if (isExtendedConnect(head)) return at;
     const from = at + (head.acceptsTrailers ? TE_UPGRADE : CONNECTION_UPGRADE).copy(out, at);
     return writeLineEnd(out, joinUpgrades(data, head, out, from));
   }
@@ -234,7 +231,7 @@ function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): numb
     let start = head.fields[i + 3] as number;
     while (start < end) {
       let stop = start;
-      while (stop < end && isOfProtocol(data[stop] as number)) stop++;
+      while (stop < end && !isListSeparator(data[stop] as number)) stop++;
       if (stop > start) {
         if (at > from) {
           out[at++] = COMMA;
@@ -246,11 +243,6 @@ function joinUpgrades(data: Buffer, head: Head, out: Buffer, from: number): numb
     }
   }
   return at;
-}
-
-/** What stands between the separators of a list that `noteUpgrade` accepted. */
-function isOfProtocol(byte: number): boolean {
-  return byte !== COMMA && byte !== SPACE && byte !== TAB;
 }
 
 function copyLines(lines: Buffer | null, out: Buffer, at: number): number {
