@@ -137,10 +137,11 @@ export class GrpcCall {
     edits: { readonly edit: HeadEdit | null; readonly spare: HeadEdit },
     now: number,
   ): HeadEdit | null {
-    const added: ExtraField[] = [];
     const leftMs = this.untilMs - now;
-    // A filter may have taken it out.
     const isLess = this.deadlineMs !== Infinity && leftMs <= this.#timeoutMs - 1;
+    if (!isLess && this.seen === 0) return edits.edit;
+    const added: ExtraField[] = [];
+    // A filter may have taken it out.
     if (isLess && dropNamed(data, head, TIMEOUT))
       added.push({ name: TIMEOUT, value: timeoutText(Math.max(0, leftMs)) });
     if (this.seen > 0) {
