@@ -118,7 +118,6 @@ export class DnsServer {
       try {
         return await this.#listen(this.#options.port);
       } catch (thrown) {
-        await this.stop();
         const isTakenByChance = this.#options.port === 0 && codeOf(thrown) === 'address_in_use';
         if (!isTakenByChance || attempt === FREE_PORT_TRIES) throw this.#listenError(thrown);
       }
@@ -130,13 +129,7 @@ export class DnsServer {
     const udp = this.#udp;
     const tcp = this.#tcp;
     if (udp === null) return;
-    try {
-      await this.#listen(udp.address().port);
-    } catch (error) {
-      if (this.#udp !== udp) await close(this.#udp, null);
-      this.#udp = udp;
-      throw error;
-    }
+    await this.#listen(udp.address().port);
     await close(udp, tcp);
   }
 
@@ -151,21 +144,9 @@ export class DnsServer {
 
   async #listen(wanted: number): Promise<{ readonly address: string; readonly port: number }> {
     const { address, clock, guard } = this.#options;
-    const udp = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', reusePort: true });
-    this.#udp = udp;
-    const onDatagram = (message: Buffer, from: RemoteInfo): void =>
-      this.#onDatagram(udp, message, from);
-    udp.on(
-      'message',
-      guard.wrap('dns', onDatagram, () => (this.stats.dropped += 1)),
-    );
-    udp.bind({ address, port: wanted });
-    await once(udp, 'listening');
-    udp.on('error', (error) => this.#onSocketError('udp', error));
-    const { port } = udp.address();
     const tcp = new TcpSide({
       address,
-      port,
+      port: wanted,
       clock,
       guard,
       messageBytesMax: QUERY_BYTES_MAX,
@@ -176,7 +157,24 @@ export class DnsServer {
       onError: (error) => this.#onSocketError('tcp', error),
       onEvict: (source) => this.#options.onEvent?.({ kind: 'evicted', source }),
     });
-    await tcp.start();
+    // Connections of others hold many ports of TCP, and few are held of UDP: what is free there is free here, too.
+    const port = await tcp.start();
+    const udp = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', reusePort: true });
+    const onDatagram = (message: Buffer, from: RemoteInfo): void =>
+      this.#onDatagram(udp, message, from);
+    udp.on(
+      'message',
+      guard.wrap('dns', onDatagram, () => (this.stats.dropped += 1)),
+    );
+    try {
+      udp.bind({ address, port });
+      await once(udp, 'listening');
+    } catch (error) {
+      await close(udp, tcp);
+      throw error;
+    }
+    udp.on('error', (error) => this.#onSocketError('udp', error));
+    this.#udp = udp;
     this.#tcp = tcp;
     return { address, port };
   }

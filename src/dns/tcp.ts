@@ -1,7 +1,7 @@
 /** The TCP half of the DNS server: connections with any number of queries each, bounded in number, size and time (RFC 7766). */
 
 import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 
 import type { Clock, Timer } from '../base/clock.ts';
 import type { Guard } from '../base/guard.ts';
@@ -63,13 +63,14 @@ export class TcpSide {
     );
   }
 
-  /** Rejects with the error of the system when it cannot listen. */
-  async start(): Promise<void> {
+  /** Returns the port, which is any free one for 0. Rejects with the error of the system when it cannot listen. */
+  async start(): Promise<number> {
     const { address, port, clock, idleMs } = this.#options;
     this.#server.listen({ host: address, port, reusePort: true });
     await once(this.#server, 'listening');
     this.#server.on('error', this.#options.onError);
     this.#sweep = clock.every(Math.max(idleMs / 4, 1), () => this.#closeIdle());
+    return (this.#server.address() as AddressInfo).port;
   }
 
   async stop(): Promise<void> {
