@@ -6,7 +6,7 @@
  */
 
 import { MeshError } from '../base/error.ts';
-import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
+import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
 import { type Policies, RETRY_CONDITIONS } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
@@ -218,6 +218,7 @@ const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
   retry: { ...DEFAULT_RETRY },
   affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
   sourceAffinity: { timeoutMs: 10_800_000 },
+  healthCheck: { ...DEFAULT_HEALTH_CHECK },
   breaker: { text: '', expression: null, checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 },
   rateLimit: { average: 0, periodMs: 1_000, burst: 1, per: 'service', callersMax: 10_000 },
 };
@@ -225,6 +226,8 @@ const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
 const WORDS_OF: ReadonlyMap<string, Readonly<Record<string, object>>> = new Map(
   Object.entries(WORDS),
 );
+const CHECKS: readonly unknown[] = ['http', 'tcp', 'grpc'];
+const CHECK_INTERVAL_MS_MIN = 1_000;
 
 /** `value` is changed and kept. */
 export function completePolicies(value: unknown): Policies {
@@ -261,6 +264,8 @@ function dropUnknown(policies: Fields): void {
     balance['algorithm'] = DEFAULT_POLICIES.balance.algorithm;
   }
   dropUnknownConditions(policies);
+  if (policies['healthCheck'] !== null && !isHealthCheck(asFields(policies['healthCheck'], '')))
+    policies['healthCheck'] = null;
   if (policies['breaker'] !== null) {
     const { expression } = asFields(policies['breaker'], 'breaker');
     if (!isExpression(expression, 0)) policies['breaker'] = null;
@@ -275,6 +280,16 @@ function dropUnknownConditions(policies: Fields): void {
 
 function isCondition(word: unknown): boolean {
   return (RETRY_CONDITIONS as readonly unknown[]).includes(word);
+}
+
+/** Of a kind that is known, and with times that a node can keep. */
+function isHealthCheck({ kind, statuses, intervalMs, timeoutMs }: Fields): boolean {
+  return (
+    CHECKS.includes(kind) &&
+    (statuses as unknown[]).every((each) => typeof each === 'string') &&
+    Number(intervalMs) >= CHECK_INTERVAL_MS_MIN &&
+    Number(timeoutMs) > 0
+  );
 }
 
 function isRequestKey(value: unknown): boolean {

@@ -135,6 +135,8 @@ const POLICIES: FieldsOf<Policies> = {
   // Callers reach the same endpoints, only not always the same one.
   sourceAffinity: { unknown: 'ignore', unused: null },
   ejection: 'first',
+  // The same callers reach the same endpoints; one that fails is found out by their requests alone.
+  healthCheck: { unknown: 'ignore', unused: null },
   breaker: 'first',
   rateLimit: 'first',
   limits: 'first',
@@ -175,6 +177,19 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     baseMs: 'first',
     maxMs: 'first',
     maxEjectedRatio: 'first',
+  },
+  healthCheck: {
+    kind: 'first',
+    path: 'first',
+    statuses: 'first',
+    host: 'first',
+    grpcService: 'first',
+    port: 'first',
+    intervalMs: 'first',
+    timeoutMs: 'first',
+    failures: 'first',
+    successes: 'first',
+    ejects: 'first',
   },
   breaker: {
     text: 'first',

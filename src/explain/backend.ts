@@ -5,6 +5,7 @@ import type { RequestKey } from '../model/policy.ts';
 import type { RouteBackend, RoutePolicies } from '../model/route.ts';
 import type { TargetFilters } from '../proxy/head/filter.ts';
 import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
+import { whyOut } from '../proxy/balance/odds.ts';
 import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import { isBodyTooLarge, noEndpointReason } from '../proxy/http/admit.ts';
 import { GrpcCall } from '../proxy/http/grpc-call.ts';
@@ -71,7 +72,7 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
     picks: picksBy(service, rules, pick),
     endpoints: canPick
       ? endpointOdds.map((each) => endpointFacts(each, arrived))
-      : untaken(target, failure, arrived),
+      : untaken(target, failure, arrived, service),
     retries: canPick ? retryFacts(rules, called, arrived) : null,
   };
   const breakerWaitMs = breaker === null ? 0 : outlook.waitMs;
@@ -187,11 +188,13 @@ function untaken(
   { backend }: Target,
   failure: FailureReason | '',
   arrived: Arrived,
+  { service }: ServiceState,
 ): EndpointFacts[] {
+  const isChecked = service.policies.healthCheck !== null;
   return backend.endpoints.map((endpoint) => {
     const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
     const isElsewhere = failure === 'no_local_endpoint';
-    const state = isOut ? 'ejected' : 'at its limit of connections or requests';
+    const state = isOut ? whyOut(endpoint, isChecked) : 'at its limit of connections or requests';
     const place = isElsewhere ? 'on another node than the caller' : state;
     const own = endpoint.weight === 0 ? 'weight 0' : place;
     const reason = REFUSALS.get(failure) ?? own;

@@ -1,7 +1,10 @@
 /** Puts what the admin API of a running mesh tells of the present into the memory of a dry mesh. */
 
+import { CHECK_STATES, type CheckFacts } from '../model/health-check.ts';
+import { packCheck } from '../proxy/balance/check-standing.ts';
 import { EJECTED, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import type { EndpointState } from '../proxy/balance/endpoint-state.ts';
+import type { Cells } from '../proxy/ledger/cells.ts';
 import {
   ENDPOINT_FLOAT,
   ENDPOINT_WORD,
@@ -37,6 +40,8 @@ export interface LiveEndpoint {
   readonly recentFailures?: number;
   /** Null when it is not known. */
   readonly p50Ms: number | null;
+  /** As `recentFailures`; null where no check was made. */
+  readonly check?: CheckFacts | null;
 }
 
 const HEALTH = { healthy: IN_ROTATION, ejected: EJECTED, probing: PROBING } as const;
@@ -91,7 +96,16 @@ function putEndpoint({ cells }: EndpointState, live: LiveEndpoint, nowMs: number
   floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = Infinity;
   floats[f + ENDPOINT_FLOAT.penalty] = live.recentFailures ?? 0;
   floats[f + ENDPOINT_FLOAT.penaltyAtMs] = nowMs;
+  putCheck(cells, live.check ?? null, nowMs);
   if (live.p50Ms === null) return;
   floats[f + ENDPOINT_FLOAT.ewmaMs] = live.p50Ms;
   floats[f + ENDPOINT_FLOAT.ewmaAtMs] = nowMs;
+}
+
+function putCheck({ words, w, floats, f }: Cells, check: CheckFacts | null, nowMs: number): void {
+  if (check === null) return;
+  words[w + ENDPOINT_WORD.checkState] = CHECK_STATES.indexOf(check.state);
+  words[w + ENDPOINT_WORD.checkResult] = packCheck(check);
+  words[w + ENDPOINT_WORD.ejectedBy] = check.ejected ? 1 : 0;
+  floats[f + ENDPOINT_FLOAT.checkedAtMs] = nowMs - check.ageMs;
 }

@@ -15,8 +15,9 @@ const ORDER: Readonly<Record<PolicyName, number>> = {
   affinity: 4,
   sourceAffinity: 5,
   ejection: 6,
-  timeouts: 7,
-  retry: 8,
+  healthCheck: 7,
+  timeouts: 8,
+  retry: 9,
 };
 
 /** Parsed from `breaker.text`, which is there too. */

@@ -1,6 +1,6 @@
 /** What a Service gets that says nothing. Safe in the sense of: never worse than kube-proxy. */
 
-import type { Policies, RetryPolicy } from './policy.ts';
+import type { HealthCheckPolicy, Policies, RetryPolicy } from './policy.ts';
 
 /** What `retry-attempts` starts from. */
 export const DEFAULT_RETRY: RetryPolicy = {
@@ -13,6 +13,21 @@ export const DEFAULT_RETRY: RetryPolicy = {
   budgetMinPerSecond: 10,
   bodyBytes: 65_536,
   nonIdempotent: false,
+};
+
+/** What `health-check` starts from. */
+export const DEFAULT_HEALTH_CHECK: HealthCheckPolicy = {
+  kind: 'http',
+  path: '/',
+  statuses: ['200-399'],
+  host: '',
+  grpcService: '',
+  port: 0,
+  intervalMs: 10_000,
+  timeoutMs: 2_000,
+  failures: 3,
+  successes: 2,
+  ejects: true,
 };
 
 export const DEFAULT_POLICIES: Policies = {
@@ -34,6 +49,7 @@ export const DEFAULT_POLICIES: Policies = {
     maxMs: 300_000,
     maxEjectedRatio: 0.5,
   },
+  healthCheck: null,
   breaker: null,
   rateLimit: null,
   limits: {

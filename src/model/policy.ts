@@ -103,6 +103,30 @@ export interface EjectionPolicy {
   readonly maxEjectedRatio: number;
 }
 
+/** Active health: what each node asks the endpoints, and what it makes of their answers. */
+export interface HealthCheckPolicy {
+  readonly kind: 'http' | 'tcp' | 'grpc';
+  /** HTTP: path and query. */
+  readonly path: string;
+  /** HTTP: what is good, each a status or a range: `204`, `200-399`. */
+  readonly statuses: readonly string[];
+  /** Host that is asked for; '' is `name.namespace` of the Service. */
+  readonly host: string;
+  /** gRPC: the service that the health service is asked about; '' is the server as a whole. */
+  readonly grpcService: string;
+  /** 0 is that of the endpoint. */
+  readonly port: number;
+  readonly intervalMs: number;
+  /** From the dial to the end of the answer. */
+  readonly timeoutMs: number;
+  /** Checks in a row after which the endpoint counts as failing … */
+  readonly failures: number;
+  /** … and as well again. */
+  readonly successes: number;
+  /** What fails is ejected; else checks decide only when an endpoint comes back that failed requests. */
+  readonly ejects: boolean;
+}
+
 /** Traefik's circuit breaker. */
 export interface BreakerPolicy {
   /** The text as the user wrote it. */
@@ -156,6 +180,7 @@ export interface Policies {
   /** Asked after `affinity`: a cookie tells callers behind one address apart. */
   readonly sourceAffinity: SourceAffinityPolicy | null;
   readonly ejection: EjectionPolicy;
+  readonly healthCheck: HealthCheckPolicy | null;
   readonly breaker: BreakerPolicy | null;
   readonly rateLimit: RateLimitPolicy | null;
   readonly limits: LimitPolicy;

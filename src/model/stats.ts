@@ -1,5 +1,7 @@
 /** Figures of the last seconds, as the admin API and the terminal view show them. */
 
+import type { CheckFacts } from './health-check.ts';
+
 export type BreakerState = 'closed' | 'open' | 'recovering';
 export type EndpointHealth = 'healthy' | 'ejected' | 'probing';
 
@@ -39,6 +41,8 @@ export interface EndpointStats extends WindowCounts {
   readonly inFlight: number;
   /** Failures that still count when an endpoint is picked, by how much they have faded. */
   readonly recentFailures: number;
+  /** Null where no check was made. */
+  readonly check: CheckFacts | null;
 }
 
 /** What an endpoint has and had since it joined. */

@@ -1,5 +1,6 @@
 /** A view for tests of the admin server in which every field and every state of the API occurs. */
 
+import { CHECK_STATES, type CheckFacts } from '../../src/model/health-check.ts';
 import type {
   AdminView,
   ConnectedAgent,
@@ -8,7 +9,7 @@ import type {
 } from '../../src/admin/view.ts';
 import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
-import { DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { DEFAULT_HEALTH_CHECK, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../src/model/policy.ts';
 import type { Expression } from '../../src/model/expression.ts';
 import type { Identity } from '../../src/model/endpoint.ts';
@@ -50,6 +51,9 @@ const ENDPOINTS = [
   exampleEndpoint('fd00::3'),
 ];
 
+const TCP_CHECK = { ...DEFAULT_HEALTH_CHECK, kind: 'tcp' } as const;
+const GRPC_CHECK = { ...DEFAULT_HEALTH_CHECK, kind: 'grpc' } as const;
+
 function breaker(expression: Expression) {
   return { text: 'as written', expression, checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 };
 }
@@ -63,6 +67,7 @@ function web(): Service {
       rateLimit: { average: 10, periodMs: 1_000, burst: 20, per: 'caller', callersMax: 1_024 },
       affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
       sourceAffinity: { timeoutMs: 10_800_000 },
+      healthCheck: DEFAULT_HEALTH_CHECK,
     },
   });
   const source = {
@@ -81,8 +86,10 @@ export class ExampleView implements AdminView {
   domains: readonly string[] = ['maesh', 'traefik.mesh'];
   services: readonly Service[] = [
     web(),
-    exampleService('shop/api', { policies: { breaker: breaker(NETWORK) } }),
-    exampleService('other/web', { policies: { breaker: breaker(LATENCY) } }),
+    exampleService('shop/api', { policies: { breaker: breaker(NETWORK), healthCheck: TCP_CHECK } }),
+    exampleService('other/web', {
+      policies: { breaker: breaker(LATENCY), healthCheck: GRPC_CHECK },
+    }),
   ];
   #stopped: (() => void) | null = null;
 
@@ -125,6 +132,7 @@ export class ExampleView implements AdminView {
       health: healthOf(endpoint),
       inFlight: 0,
       recentFailures: 0.5,
+      check: checkOf(endpoint),
     }),
   };
 
@@ -230,6 +238,16 @@ export class ExampleView implements AdminView {
 
 export function exampleAdminView(): ExampleView {
   return new ExampleView();
+}
+
+/** In turn: each state occurs. */
+let checks = 0;
+
+function checkOf(endpoint: Endpoint): CheckFacts | null {
+  if (endpoint === ENDPOINTS[0]) return null;
+  const outcome = { result: 'bad_status', detail: 500, reason: 'status 500' } as const;
+  const state = CHECK_STATES[checks++ % CHECK_STATES.length] ?? 'unknown';
+  return { ...outcome, state, ejected: true, ageMs: 1_250.5 };
 }
 
 function healthOf(endpoint: Endpoint): EndpointHealth {

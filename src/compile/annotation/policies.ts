@@ -1,12 +1,13 @@
 /** From single annotations to whole policies: what goes with what, and what is missing. */
 
 import type { ObjectRef } from '../../kube/store.ts';
-import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
+import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import type {
   AffinityPolicy,
   BalancePolicy,
   BreakerPolicy,
   EjectionPolicy,
+  HealthCheckPolicy,
   LimitPolicy,
   Policies,
   PolicyName,
@@ -49,6 +50,18 @@ const LOCALITY_OF_DISTRIBUTION: Readonly<Record<string, BalancePolicy['locality'
 
 const AFFINITY_FIELD = 'spec.sessionAffinity';
 const LOCAL_FIELD = 'spec.internalTrafficPolicy';
+
+/** What checks of a kind do not look at. */
+const USELESS_IN_CHECKS: Readonly<Record<HealthCheckPolicy['kind'], readonly string[]>> = {
+  http: ['health-check-grpc-service'],
+  grpc: ['health-check-path', 'health-check-status'],
+  tcp: [
+    'health-check-path',
+    'health-check-status',
+    'health-check-host',
+    'health-check-grpc-service',
+  ],
+};
 
 const PLAIN: ServicePolicies = { policies: DEFAULT_POLICIES, sources: {}, findings: [] };
 
@@ -94,6 +107,7 @@ class PolicyReader {
       balance: this.#balance(),
       affinity: this.#affinity(),
       ejection: this.#ejection(),
+      healthCheck: this.#healthCheck(),
       breaker: this.#breaker(),
       rateLimit: this.#rateLimit(),
       limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
@@ -191,6 +205,18 @@ class PolicyReader {
     if (order === null) return this.#drop('ejection', defaults);
     const [baseMs, maxMs] = order;
     return { ...defaults, ...this.#fields<EjectionPolicy>('ejection'), baseMs, maxMs };
+  }
+
+  #healthCheck(): HealthCheckPolicy | null {
+    const set = this.#fields<HealthCheckPolicy>('healthCheck');
+    if (set.kind === undefined) {
+      this.#incomplete('healthCheck', 'health-check', 'active health check');
+      return null;
+    }
+    const { kind } = set;
+    const because = `health-check is ${kind}`;
+    for (const name of USELESS_IN_CHECKS[kind]) this.#useless(name, because, 'remove it');
+    return { ...DEFAULT_HEALTH_CHECK, ...set, kind };
   }
 
   #breaker(): BreakerPolicy | null {

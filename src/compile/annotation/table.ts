@@ -2,6 +2,7 @@
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../model/policy.ts';
+import { HEALTH_CHECK_ROWS } from './health-check.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
 import { type AnnotationRow, plainRow, row } from './row.ts';
 import {
@@ -388,6 +389,11 @@ export const SECTIONS: readonly AnnotationSection[] = [
   { title: 'Balancing', without: 'the default balancing applies', rows: BALANCE_ROWS },
   { title: 'Session affinity', without: 'the Service has no affinity', rows: AFFINITY_ROWS },
   { title: 'Passive health', without: 'the default ejection applies', rows: EJECTION_ROWS },
+  {
+    title: 'Active health checks',
+    without: 'the Service has no active health checks',
+    rows: HEALTH_CHECK_ROWS,
+  },
   { title: 'Circuit breaker', without: 'the Service has no circuit breaker', rows: BREAKER_ROWS },
   { title: 'Rate limit', without: 'the Service has no rate limit', rows: RATE_ROWS },
   { title: 'Limits', without: 'the Service has the default limits', rows: LIMIT_ROWS },

@@ -13,6 +13,7 @@ import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { type SourceTable, sourceKey } from '../ledger/source-table.ts';
+import { noteAsked } from './check-standing.ts';
 import { countEjected, ejectedMax, healthOf, PROBING } from './ejection.ts';
 import { EndpointState } from './endpoint-state.ts';
 import { type EndpointOdds, nextOddsOf, oddsOf } from './odds.ts';
@@ -39,7 +40,7 @@ export class BackendState {
   readonly #hash: number;
   #ejection: EjectionPolicy = DEFAULT_POLICIES.ejection;
   #spillOverInFlight = 0;
-  readonly #gate: Gate = { limit: 0, slowStartMs: 0, panic: false };
+  readonly #gate: Gate = { limit: 0, slowStartMs: 0, panic: false, checked: false };
   #tiers: Tiers;
   /** Cells of all endpoints that take traffic. */
   #peers: readonly Cells[] = [];
@@ -108,8 +109,11 @@ export class BackendState {
     this.#spillOverInFlight = policies.balance.spillOverInFlight;
     this.#gate.limit = inFlightMax(backend, policies.limits);
     this.#gate.slowStartMs = policies.balance.slowStartMs;
+    this.#gate.checked = policies.healthCheck !== null;
     this.#tiers = this.#makeTiers(members, policies);
     this.#scan(this.#clock.nowMs());
+    // The next pick is to tell that there are callers.
+    if (this.#gate.checked) this.#picksLeft = 0;
   }
 
   /** The backend left the configuration: requests on connections that stand may still use it, none idles. */
@@ -119,7 +123,10 @@ export class BackendState {
 
   /** The endpoint for a request; null when there is none or all are ejected, at their limit or to be avoided. Allocates nothing. */
   pick(request: PickRequest, nowMs: number): EndpointState | null {
-    if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) this.#scan(nowMs);
+    if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) {
+      this.#scan(nowMs);
+      if (this.#gate.checked) noteAsked(this.#peers, nowMs);
+    }
     const tiers = this.#tiers.near(request.node, request.zone);
     if (request.affinity >= 0) {
       const bound = this.#boundByCookie(request.affinity);

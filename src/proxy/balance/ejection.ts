@@ -1,11 +1,13 @@
 /**
- * Passive health of one endpoint in shared memory: every thread moves it with the same atomic steps.
+ * Health of one endpoint in shared memory: every thread moves it with the same atomic steps. Where endpoints are checked actively
+ * (`check-standing.ts`), an ejection ends by `readmit`, and no request is spent as a probe.
  *
  *                 eject                    claimProbe (once per ejection, when due)
  *   in rotation ─────────► ejected ◄──────────────────────────────► probing
  *        ▲                    ▲        probeLost (no answer in time)   │  │
  *        │                    └───────────────── ejectAgain ───────────┘  │
- *        └──────────────────────────── restore ───────────────────────────┘
+ *        ├──────────────────────────── restore ───────────────────────────┘
+ *        └──────── readmit, from both
  *
  * Invariants: 1. only the thread that moved `health` writes the time that goes with it; 2. that time is written before
  * `ejections` grows; 3. a probe needs `probed !== ejections` and ends that by compare-and-exchange, so each ejection gets
@@ -21,11 +23,20 @@ export const IN_ROTATION = 0;
 export const EJECTED = 1;
 export const PROBING = 2;
 
+/** Values of ENDPOINT_WORD.ejectedBy. */
+const BY_REQUESTS = 0;
+const BY_CHECKS = 1;
+
 /** A probe without an answer counts as lost after this time, and the next request is a probe. */
 export const PROBE_LEASE_MS = 10_000;
 
 export function healthOf(cells: Cells): number {
   return Atomics.load(cells.words, cells.w + ENDPOINT_WORD.health);
+}
+
+/** By the two words of an endpoint. */
+export function isEjectedByChecks(health: number, ejectedBy: number): boolean {
+  return health !== IN_ROTATION && ejectedBy === BY_CHECKS;
 }
 
 /** How many of `count` endpoints may be ejected at a time: the policy's share, and never all. */
@@ -52,6 +63,31 @@ export function eject(
   policy: EjectionPolicy,
   nowMs: number,
 ): boolean {
+  if (!takeOut(cells, peers, policy, BY_REQUESTS)) return false;
+  schedule(cells, policy, nowMs);
+  return true;
+}
+
+/** The same for what its checks say. It has no time of its own: it comes back when they pass, or by a probe once there are none. */
+export function ejectByChecks(
+  cells: Cells,
+  peers: readonly Cells[],
+  policy: EjectionPolicy,
+  nowMs: number,
+): boolean {
+  if (!takeOut(cells, peers, policy, BY_CHECKS)) return false;
+  const { words, w, floats, f } = cells;
+  floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = nowMs;
+  Atomics.add(words, w + ENDPOINT_WORD.ejections, 1);
+  return true;
+}
+
+function takeOut(
+  cells: Cells,
+  peers: readonly Cells[],
+  policy: EjectionPolicy,
+  by: number,
+): boolean {
   const { words, w } = cells;
   const health = w + ENDPOINT_WORD.health;
   const max = ejectedMax(policy, peers.length);
@@ -61,7 +97,26 @@ export function eject(
     Atomics.store(words, health, IN_ROTATION);
     return false;
   }
-  schedule(cells, policy, nowMs);
+  Atomics.store(words, w + ENDPOINT_WORD.ejectedBy, by);
+  return true;
+}
+
+/**
+ * Its checks passed: back in rotation, once the time of its ejection is over; a probe that is under way comes first. How often it was
+ * ejected in a row is kept until a request succeeds: checks that pass while requests fail must not shorten the next ejection.
+ */
+export function readmit(cells: Cells, nowMs: number): boolean {
+  const { words, w, floats, f } = cells;
+  const at = w + ENDPOINT_WORD.health;
+  const health = Atomics.load(words, at);
+  if (health === IN_ROTATION) return false;
+  const generation = Atomics.load(words, w + ENDPOINT_WORD.ejections);
+  const probed = w + ENDPOINT_WORD.probed;
+  if (health === EJECTED && Atomics.load(words, probed) === generation) return false;
+  if (nowMs < (floats[f + ENDPOINT_FLOAT.ejectedUntilMs] ?? 0)) return false;
+  Atomics.store(words, probed, generation);
+  if (Atomics.compareExchange(words, at, health, IN_ROTATION) !== health) return false;
+  forgive(cells);
   return true;
 }
 
@@ -79,9 +134,13 @@ export function restore(cells: Cells): boolean {
   const at = w + ENDPOINT_WORD.health;
   if (Atomics.compareExchange(words, at, PROBING, IN_ROTATION) !== PROBING) return false;
   Atomics.store(words, w + ENDPOINT_WORD.ejectionsInRow, 0);
-  Atomics.store(words, w + ENDPOINT_WORD.consecutiveFailures, 0);
-  cells.floats[cells.f + ENDPOINT_FLOAT.penalty] = 0;
+  forgive(cells);
   return true;
+}
+
+function forgive({ words, w, floats, f }: Cells): void {
+  Atomics.store(words, w + ENDPOINT_WORD.consecutiveFailures, 0);
+  floats[f + ENDPOINT_FLOAT.penalty] = 0;
 }
 
 /** True for exactly one caller per ejection, once its time is over: that caller's request is the probe. */

@@ -36,6 +36,7 @@ export function reportSuccess(ep: EndpointState, policies: Policies, nowMs: numb
     if (failures < policies.ejection.consecutiveFailures) addPenalty(ep.cells, failures, nowMs);
   }
   if (words[w + ENDPOINT_WORD.health] === PROBING) restore(ep.cells);
+  else if (words[w + ENDPOINT_WORD.ejectionsInRow] !== 0) endRow(ep);
   easePenalty(ep.cells, nowMs);
 }
 
@@ -57,4 +58,10 @@ export function reportFailure(ep: EndpointState, policies: Policies, nowMs: numb
   if (limit > 0 && eject(ep.cells, ep.peers, ejection, nowMs)) return true;
   addPenalty(ep.cells, failures === limit ? limit : 1, nowMs);
   return false;
+}
+
+/** Checks have brought it back, and now a request went well, too. */
+function endRow({ cells }: EndpointState): void {
+  if (healthOf(cells) === IN_ROTATION)
+    Atomics.store(cells.words, cells.w + ENDPOINT_WORD.ejectionsInRow, 0);
 }

@@ -1,6 +1,9 @@
 /** Where a request would go and why, for `maesh explain`: the same rules as `pick`, told instead of drawn. */
 
-import { EJECTED, healthOf, PROBING } from './ejection.ts';
+import { checkReason } from '../../model/health-check.ts';
+import { ENDPOINT_FLOAT, ENDPOINT_WORD } from '../ledger/layout.ts';
+import { unpackCheck } from './check-standing.ts';
+import { EJECTED, healthOf, isEjectedByChecks, PROBING } from './ejection.ts';
 import type { EndpointState } from './endpoint-state.ts';
 import type { Candidate, PickRequest } from './picker.ts';
 import type { Rotation, Tier } from './rotation.ts';
@@ -128,7 +131,7 @@ function refusal(input: OddsInput, endpoint: EndpointState, at: number, choice: 
   }
   if (!rotation.isLive(endpoint)) {
     if (healthOf(endpoint.cells) === PROBING) return 'ejected, a probe is under way';
-    if (healthOf(endpoint.cells) === EJECTED) return 'ejected';
+    if (healthOf(endpoint.cells) === EJECTED) return whyOut(endpoint, rotation.gate.checked);
   }
   if (!rotation.hasRoom(endpoint)) return 'at its limit of connections or requests';
   if (endpoint === input.request.avoid) return 'it failed this request last';
@@ -136,4 +139,13 @@ function refusal(input: OddsInput, endpoint: EndpointState, at: number, choice: 
   if (at > choice.tier) return 'nearer endpoints have room';
   if (at < choice.tier) return 'its tier is over the spill-over limit';
   return 'another endpoint comes first';
+}
+
+/** Of an ejected endpoint, `checked` where its backend has active checks: who ejected it, and what its last check found. */
+export function whyOut({ cells }: EndpointState, checked: boolean): string {
+  const { words, w, floats, f } = cells;
+  if (!checked || floats[f + ENDPOINT_FLOAT.checkedAtMs] === 0) return 'ejected';
+  const reason = checkReason(unpackCheck(words[w + ENDPOINT_WORD.checkResult] ?? 0));
+  const isByChecks = isEjectedByChecks(healthOf(cells), words[w + ENDPOINT_WORD.ejectedBy] ?? 0);
+  return `ejected by ${isByChecks ? 'its health checks' : 'failed requests'}; its last check: ${reason}`;
 }

@@ -7,7 +7,7 @@ import { Rotation } from './rotation.ts';
 test('a rotation has room for weights only once it is picked from', () => {
   const weights = Array.from({ length: 100 }, (_, i) => i + 1);
   const { endpoints } = new BackendFixture(endpointsWith(weights), policiesWith()).state;
-  const gate = { limit: 10, slowStartMs: 0, panic: false };
+  const gate = { limit: 10, slowStartMs: 0, panic: false, checked: false };
   const before = process.memoryUsage().arrayBuffers;
   const rotations = weights.map(() => new Rotation('all', endpoints, gate, seededRandom(1)));
   // Those of all would be 160 kB.

@@ -18,6 +18,8 @@ export interface Gate {
   slowStartMs: number;
   /** More endpoints are ejected than the policy allows: all of them are used. */
   panic: boolean;
+  /** Endpoints are checked actively: what was ejected comes back by that, and no request is a probe. */
+  checked: boolean;
 }
 
 const SLOW_START_FLOOR = 0.1;
@@ -128,7 +130,7 @@ export class Rotation {
 
   /** An ejected member whose time is over and whose one probe the caller now has to send; null when there is none. */
   claimDue(avoid: EndpointState | null, nowMs: number): EndpointState | null {
-    if (nowMs < this.#probeDueMs) return null;
+    if (nowMs < this.#probeDueMs || this.gate.checked) return null;
     for (const endpoint of this.members) {
       if (endpoint !== avoid && this.hasRoom(endpoint)) {
         if (claimProbe(endpoint.cells, nowMs)) return endpoint;
@@ -140,6 +142,7 @@ export class Rotation {
 
   /** What `claimDue` would find after a scan; claims nothing. */
   dueProbe(avoid: EndpointState | null, nowMs: number): EndpointState | null {
+    if (this.gate.checked) return null;
     const isDue = (endpoint: EndpointState): boolean =>
       endpoint !== avoid && this.hasRoom(endpoint) && isProbeDue(endpoint.cells, nowMs);
     return this.members.find(isDue) ?? null;

@@ -13,8 +13,15 @@ import type { ExtraFields } from '../head/field-changes.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
-import type { Source } from './source.ts';
+import type { Forwarding, Source } from './source.ts';
 import type { Tunnel, TunnelEnd } from './tunnel.ts';
+
+/** What is said to the endpoint of where a request comes from. */
+export interface RequestOrigin {
+  readonly source: { readonly forwarding: Forwarding };
+  /** Host of a request that names none. */
+  readonly port: { readonly host: Buffer };
+}
 
 /** Where a request comes from and its response goes to. */
 export interface CallerStream {
@@ -84,7 +91,7 @@ export interface EndpointStream {
   /** Takes no more bytes; the response may still come. */
   readonly deaf: boolean;
   /** Leaves with `flush`, or is wanted later: then `onHeadWanted` follows. `edit` says what leaves otherwise than it stands in the head, null for nothing. */
-  sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void;
+  sendHead(data: Buffer, head: Head, origin: RequestOrigin, edit: HeadEdit | null): void;
   /** Without `data`: so much went to `bodySocket` by itself. */
   sendBody(data: Buffer | null, start: number, end: number): void;
   /** As that of the caller, for content of the request. */

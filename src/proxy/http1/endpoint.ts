@@ -10,7 +10,7 @@ import type { EndpointState, IdleConnection } from '../balance/endpoint-state.ts
 import type { ThreadContext } from '../http/context.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../head/head.ts';
-import type { CallerStream, Connector, EndpointStream, EndpointUser } from '../http/stream.ts';
+import type { Connector, EndpointStream, EndpointUser, RequestOrigin } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { asUpgrade, isExtendedConnect, newKey, provesKey } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
@@ -122,17 +122,17 @@ export class EndpointConnection
     return this.#socket.unsentBytes();
   }
 
-  sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
+  sendHead(data: Buffer, head: Head, origin: RequestOrigin, edit: HeadEdit | null): void {
     this.#method = head.method;
     this.#inBody = false;
-    if (isExtendedConnect(head)) return this.#askForWebSocket(data, head, caller, edit);
+    if (isExtendedConnect(head)) return this.#askForWebSocket(data, head, origin, edit);
     this.#webSocketKey = '';
-    this.#request.begin(data, head, caller, edit);
+    this.#request.begin(data, head, origin, edit);
   }
 
-  #askForWebSocket(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
+  #askForWebSocket(data: Buffer, head: Head, origin: RequestOrigin, edit: HeadEdit | null): void {
     this.#webSocketKey = newKey(this.#context.random);
-    this.#request.begin(data, head, caller, asUpgrade(data, head, edit, this.#webSocketKey));
+    this.#request.begin(data, head, origin, asUpgrade(data, head, edit, this.#webSocketKey));
   }
 
   sendBody(data: Buffer | null, start: number, end: number): void {

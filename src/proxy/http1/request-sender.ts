@@ -2,7 +2,7 @@
 
 import type { HeadEdit } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
-import type { CallerStream } from '../http/stream.ts';
+import type { RequestOrigin } from '../http/stream.ts';
 import type { Gatherer, NetContext } from '../net/context.ts';
 import { READ_BYTES, type Socket } from '../net/socket.ts';
 import { BODY_OVERHEAD_BYTES, BodyWriter } from './codec/body-writer.ts';
@@ -35,7 +35,7 @@ export class RequestSender implements Gatherer {
     return this.#sent.isExactly(this.#headBytes + this.#body.wireBytes);
   }
 
-  begin(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
+  begin(data: Buffer, head: Head, origin: RequestOrigin, edit: HeadEdit | null): void {
     this.ended = false;
     this.bodyBytes = 0;
     this.isLast = head.minor === 0 && !head.keepAlive;
@@ -44,8 +44,8 @@ export class RequestSender implements Gatherer {
       this.#context.claimOut(this),
       data,
       head,
-      caller.source.forwarding,
-      caller.port.host,
+      origin.source.forwarding,
+      origin.port.host,
       edit,
     );
     this.#at = this.#headBytes;

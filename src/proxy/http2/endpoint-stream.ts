@@ -5,7 +5,7 @@ import { BAD, FRAMING_NONE, type Head, METHOD_CONNECT, METHOD_OTHER } from '../h
 import type { Rule } from '../head/rule.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { nobodys } from '../http/nobodys.ts';
-import type { CallerStream, EndpointStream, EndpointUser } from '../http/stream.ts';
+import type { EndpointStream, EndpointUser, RequestOrigin } from '../http/stream.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { asksForWebSocket, dropProof } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
@@ -125,10 +125,10 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     this.#user?.onEndpointDeaf();
   }
 
-  sendHead(data: Buffer, head: Head, caller: CallerStream, edit: HeadEdit | null): void {
+  sendHead(data: Buffer, head: Head, origin: RequestOrigin, edit: HeadEdit | null): void {
     if (!this.#mayBegin(data, head)) return;
     const { out, encoder } = this.#session;
-    const { forwarding } = caller.source;
+    const { forwarding } = origin.source;
     const { lines } = this.#shared;
     const { trusted } = forwarding;
     const said = trusted && forwarding.lines !== null;
@@ -139,7 +139,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     out.beginHead(bytes, fields);
     if (this.#asks) putExtendedConnect(encoder);
     else putMethod(encoder, data, head);
-    putRequest(encoder, data, head, forwarding, caller.port.host, edit);
+    putRequest(encoder, data, head, forwarding, origin.port.host, edit);
     if (trusted) encoder.lines(lines, 0, forwarded);
     else putForwarded(encoder, data, head, forwarding);
     out.endHead(this);

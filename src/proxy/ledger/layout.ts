@@ -8,6 +8,7 @@
  */
 
 import { FAILURE_REASONS } from '../../model/failure.ts';
+import { CHECK_RESULTS } from '../../model/health-check.ts';
 
 export type SlotKind = 'service' | 'endpoint' | 'status' | 'route';
 
@@ -90,7 +91,9 @@ export const SERVICE_OWN = {
   mirrored: 16,
   /** One counter per entry of FAILURE_REASONS. */
   failures: 24,
-  buckets: 24 + 48,
+  /** One counter per entry of CHECK_RESULTS: active health checks of its endpoints. */
+  checks: 24 + 48,
+  buckets: 24 + 48 + 16,
 } as const;
 
 export const ENDPOINT_WORD = {
@@ -105,8 +108,18 @@ export const ENDPOINT_WORD = {
   ejections: 4,
   /** Open connections, all threads. */
   connections: 5,
-  /** The value of `ejections` when the last probe was sent: each ejection gets one. */
+  /** The value of `ejections` when the last probe was sent, or checks ended the ejection: each is ended once. */
   probed: 6,
+  /** What active checks make of it: CHECK_STATE. As the next three, written by the one thread that checks it. */
+  checkState: 7,
+  /** Checks in a row that passed; those that failed are counted below 0. */
+  checkRun: 8,
+  /** Place of the last result in CHECK_RESULTS, and its detail in the bits above (`packCheck`). */
+  checkResult: 9,
+  /** The value of `ejections` that `checkRun` has begun at: a check from before an ejection does not end it. */
+  checkSeen: 10,
+  /** Who ejected it last: 0 requests that failed, 1 checks. */
+  ejectedBy: 11,
 } as const;
 
 export const ENDPOINT_FLOAT = {
@@ -119,6 +132,10 @@ export const ENDPOINT_FLOAT = {
   /** Load that its failures add, and when that was written. */
   penalty: 4,
   penaltyAtMs: 5,
+  /** When its backend was last asked for an endpoint, to within a few requests; kept only where there are checks. */
+  askedAtMs: 6,
+  /** When its last check ended; 0 before. */
+  checkedAtMs: 7,
 } as const;
 
 export const ENDPOINT_OWN = {
@@ -150,8 +167,8 @@ export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
     slotsPerChunk: 256,
   },
   endpoint: {
-    words: 8,
-    floats: 6,
+    words: 12,
+    floats: 8,
     own: ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS,
     slotsPerChunk: 1024,
   },
@@ -174,7 +191,11 @@ if (MIRROR_RESULTS.length > SERVICE_OWN.failures - SERVICE_OWN.mirrored) {
   throw new RangeError('more results of mirrors than counters: widen SERVICE_OWN.mirrored');
 }
 
-if (FAILURE_REASONS.length > SERVICE_OWN.buckets - SERVICE_OWN.failures) {
+if (CHECK_RESULTS.length > SERVICE_OWN.buckets - SERVICE_OWN.checks) {
+  throw new RangeError('more results of checks than counters: widen SERVICE_OWN.checks');
+}
+
+if (FAILURE_REASONS.length > SERVICE_OWN.checks - SERVICE_OWN.failures) {
   throw new RangeError('more failure reasons than counters: widen SERVICE_OWN.failures');
 }
 

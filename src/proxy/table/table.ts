@@ -180,6 +180,18 @@ export class Table {
     this.#random = random;
   }
 
+  service(key: string): ServiceState | null {
+    return this.#services.get(key) ?? null;
+  }
+
+  /** The backends of its ports that are carried. */
+  backendsOf({ service }: ServiceState): readonly BackendState[] {
+    return service.ports.filter(isCarried).flatMap(({ backend }) => {
+      const target = this.#targets.get(backend.id);
+      return target === undefined ? [] : [target.backend];
+    });
+  }
+
   /** Applies it all in one turn. */
   apply(services: readonly PlacedService[], removed: PlacedDelta['removedServices']): TableChange {
     const change: TableChange = { opened: [], closed: [], broken: [] };

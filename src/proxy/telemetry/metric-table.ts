@@ -1,5 +1,6 @@
 /** Every metric that maesh exports: name, meaning, labels, and the cell or figure that it is read from. */
 
+import { CHECK_RESULTS } from '../../model/health-check.ts';
 import {
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
@@ -56,6 +57,12 @@ const SERVICE_METRICS: readonly Shape[] = [
     labels: ['result'],
     help: 'Copies of requests to the Service for the mirrors of its routes, sent or not, by result (docs/decisions/routes.md).',
     reading: { kind: 'counted', cell: SERVICE_OWN.mirrored, names: MIRROR_RESULTS },
+  },
+  {
+    name: 'maesh_health_checks_total',
+    labels: ['result'],
+    help: 'Active health checks of endpoints of the Service, by result (docs/tasks/health-checks.md); they are in no other figure.',
+    reading: { kind: 'counted', cell: SERVICE_OWN.checks, names: CHECK_RESULTS },
   },
   {
     name: 'maesh_redirects_total',
@@ -158,7 +165,7 @@ const ENDPOINT_METRICS: readonly Shape[] = [
   },
   {
     name: 'maesh_endpoint_ejections_total',
-    help: 'Times that passive health ejected the endpoint.',
+    help: 'Times that the endpoint was ejected, for failed requests or by its health checks.',
     reading: { kind: 'word', cell: ENDPOINT_WORD.ejections },
   },
   {

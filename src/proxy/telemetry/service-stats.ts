@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../base/clock.ts';
 import { FAILURE_REASONS } from '../../model/failure.ts';
+import { CHECK_STATES, type CheckFacts, checkReason } from '../../model/health-check.ts';
 import { quantileMs } from '../../model/quantile.ts';
 import type {
   BreakerState,
@@ -10,6 +11,8 @@ import type {
   ServiceStats,
   WindowCounts,
 } from '../../model/stats.ts';
+import { unpackCheck } from '../balance/check-standing.ts';
+import { isEjectedByChecks } from '../balance/ejection.ts';
 import { faded } from '../balance/penalty.ts';
 import {
   ENDPOINT_BUCKETS,
@@ -148,6 +151,7 @@ export class StatsSampler {
           ? 0
           : countOf(this.#ledger.word('endpoint', slot, ENDPOINT_WORD.inFlight)),
       recentFailures: slot === undefined ? 0 : this.#recentFailures(slot),
+      check: slot === undefined ? null : checkOf(this.#ledger, slot, this.#clock.nowMs()),
     };
   }
 
@@ -168,6 +172,20 @@ export function healthOf(ledger: Ledger, slot: number): EndpointHealth {
   const state = ledger.word('endpoint', slot, ENDPOINT_WORD.health);
   if (state === 0) return 'healthy';
   return state === 1 ? 'ejected' : 'probing';
+}
+
+function checkOf(ledger: Ledger, slot: number, nowMs: number): CheckFacts | null {
+  const atMs = ledger.float('endpoint', slot, ENDPOINT_FLOAT.checkedAtMs);
+  if (atMs === 0) return null;
+  const word = (cell: number): number => ledger.word('endpoint', slot, cell);
+  const outcome = unpackCheck(word(ENDPOINT_WORD.checkResult));
+  return {
+    ...outcome,
+    state: CHECK_STATES[word(ENDPOINT_WORD.checkState)] ?? 'unknown',
+    reason: checkReason(outcome),
+    ejected: isEjectedByChecks(word(ENDPOINT_WORD.health), word(ENDPOINT_WORD.ejectedBy)),
+    ageMs: Math.max(nowMs - atMs, 0),
+  };
 }
 
 /** What ended without a response or with 5xx failed. */

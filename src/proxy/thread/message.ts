@@ -65,7 +65,7 @@ export type FromThread =
   | { readonly kind: 'vitals'; readonly vitals: ThreadVitals }
   | {
       readonly kind: 'log';
-      readonly level: 'warn' | 'error';
+      readonly level: 'info' | 'warn' | 'error';
       readonly message: string;
       readonly fields: Readonly<Record<string, string | number>>;
     };

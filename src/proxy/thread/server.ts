@@ -5,6 +5,7 @@ import type { Random } from '../../base/random.ts';
 import { Turns } from '../../base/turns.ts';
 import { textAt } from '../../base/record.ts';
 import { isCarried, type Service } from '../../model/service.ts';
+import { Checker, type CheckShare } from '../check/checker.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { closeQuietly } from '../net/close-quietly.ts';
 import type { Listener } from '../net/listener.ts';
@@ -27,10 +28,13 @@ const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
 /** Callers that can be told to go are told so within half of the drain, and within this time: they come back elsewhere. */
 const FAREWELL_SPREAD_MS = 10_000;
+const ALL: CheckShare = { thread: 0, threads: 1 };
 
 export class ProxyServer {
   readonly context: ThreadContext;
   readonly requests: RequestPool;
+  /** Asks endpoints how they are. */
+  readonly checker: Checker;
   readonly #clock: Clock;
   readonly #table: Table;
   readonly #listeners = new Map<PortState, Listener>();
@@ -41,8 +45,16 @@ export class ProxyServer {
   readonly #wanted = new Set<PortState>();
   #retrying = false;
 
-  constructor(context: ThreadContext, view: LedgerView, clock: Clock, random: Random) {
+  // oxlint-disable-next-line max-params -- the last one is for more than one thread
+  constructor(
+    context: ThreadContext,
+    view: LedgerView,
+    clock: Clock,
+    random: Random,
+    share: CheckShare = ALL,
+  ) {
     this.context = context;
+    this.checker = new Checker(context, share);
     this.requests = new RequestPool(context);
     this.#clock = clock;
     this.#table = new Table(view, clock, random);
@@ -98,6 +110,7 @@ export class ProxyServer {
     }
     for (const { service } of services) this.#failures.unbreak(service.key);
     for (const key of removed) this.#failures.unbreak(key);
+    this.#check(services, removed);
     for (const { service, error } of change.broken) this.#break(service, error);
     for (const port of change.closed) {
       this.#close(port);
@@ -114,6 +127,7 @@ export class ProxyServer {
   async drain(timeoutMs: number, lateMs = 0): Promise<number> {
     this.context.draining = true;
     this.context.farewellMs = Math.min(FAREWELL_SPREAD_MS, timeoutMs / 2);
+    this.checker.stop();
     const end = this.#clock.nowMs() + timeoutMs;
     await closeQuietly(
       this.#listeners,
@@ -184,6 +198,15 @@ export class ProxyServer {
       if (code === DEFECT) this.context.guard.caught('proxy', error, { service });
       this.#retryLater();
     }
+  }
+
+  #check(services: PlacedDelta['services'], removed: readonly string[]): void {
+    for (const { service } of services) {
+      const state = this.#table.service(service.key);
+      if (state === null) this.checker.remove(service.key);
+      else this.checker.set(state, this.#table.backendsOf(state));
+    }
+    for (const key of removed) this.checker.remove(key);
   }
 
   #break(service: Service, error: unknown): void {

@@ -7,6 +7,7 @@ import { systemClock } from '../../base/clock.ts';
 import { goFirst } from '../../base/priority.ts';
 import { systemRandom } from '../../base/random.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
+import { CheckLog } from '../check/check-log.ts';
 import { Guard } from '../../base/guard.ts';
 import { describeError, type Log } from '../../base/log.ts';
 import { ThreadContext } from '../http/context.ts';
@@ -27,7 +28,7 @@ import { EventLoopMonitor } from '../telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { settings, threads, ownDials, trust, marks } = workerData as ThreadData;
+const { index, settings, threads, ownDials, trust, marks } = workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
@@ -47,7 +48,8 @@ const context = new ThreadContext({
   trust: new IdentityTrust(trust),
   sockets: opened.sockets,
 });
-const server = new ProxyServer(context, view, clock, systemRandom);
+const share = { thread: index, threads };
+const server = new ProxyServer(context, view, clock, systemRandom, share);
 const eventLoop = new EventLoopMonitor();
 let version = 0;
 /** The failures that were told last. */
@@ -79,6 +81,8 @@ context.rules.onLog = ({ rule, reason, service, caller, endpoint }, skipped): vo
     skipped,
   });
 };
+const checks = new CheckLog(systemClock, log);
+server.checker.onEvent = (event) => checks.tell(event);
 const shedding = new LogThrottle(systemClock);
 context.room.onEvent = ({ scarce, source, connections, closed }): void => {
   shedding.run((skipped) =>
@@ -163,14 +167,14 @@ function sendVitals(): void {
 /** The log of the process is on the main thread. */
 function relayedLog(): Log {
   const relay =
-    (level: 'warn' | 'error') =>
+    (level: 'info' | 'warn' | 'error') =>
     (message: string, fields: Readonly<Record<string, unknown>> = {}): void => {
       const texts = Object.entries(fields).map(([name, value]) => [name, textOf(value)] as const);
       send({ kind: 'log', level, message, fields: Object.fromEntries(texts) });
     };
   const log: Log = {
     debug: () => undefined,
-    info: () => undefined,
+    info: relay('info'),
     warn: relay('warn'),
     error: relay('error'),
     child: () => log,

@@ -7,6 +7,7 @@ import { CONTROLLER_LIMITS } from './controller.ts';
 import { DATA_PATH_LIMITS } from './data-path.ts';
 import { DATA_PLANE_LIMITS } from './data-plane.ts';
 import { EDGES_LIMITS } from './edges.ts';
+import { HEALTH_CHECK_LIMITS } from './health-checks.ts';
 import { HTTP2_LIMITS } from './http2.ts';
 import type { LimitSection } from './limit-section.ts';
 import { MANIFESTS_LIMITS } from './manifests.ts';
@@ -17,6 +18,7 @@ export const LIMIT_SECTIONS: readonly LimitSection[] = [
   DATA_PLANE_LIMITS,
   HTTP2_LIMITS,
   ROUTE_LIMITS,
+  HEALTH_CHECK_LIMITS,
   MANIFESTS_LIMITS,
   API_SERVER_LIMITS,
   CONTROLLER_LIMITS,
