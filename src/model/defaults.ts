@@ -49,7 +49,6 @@ export const DEFAULT_POLICIES: Policies = {
     maxMs: 300_000,
     maxEjectedRatio: 0.5,
   },
-  healthCheck: null,
   breaker: null,
   rateLimit: null,
   limits: {
@@ -62,4 +61,5 @@ export const DEFAULT_POLICIES: Policies = {
     connectionAgeMs: 3_600_000,
   },
   sourceAffinity: null,
+  healthCheck: null,
 };

@@ -375,6 +375,22 @@ test('another port than that of the endpoint is checked where asked for', async 
   assert.match(probe.heads[0] ?? '', /^GET \/health HTTP\/1.1\r\nHost: shop.example\r\n/);
 });
 
+test('a port may be checked otherwise than its Service', async (t) => {
+  const app = await App.start(t);
+  const at = await bed(t, [app.endpoint], null);
+  const [port] = at.service.ports;
+  const policies: Policies = {
+    ...at.service.policies,
+    healthCheck: { ...CHECK, path: '/health?port' },
+  };
+  await at.proxy.apply([{ ...at.service, ports: [{ ...port!, policies }] }]);
+  await at.call();
+  const asked = (): boolean =>
+    app.endpoint.heads.some((head) => head.startsWith('GET /health?port '));
+  await at.until(asked, 'a check');
+  assert.ok(at.checks('passed') + at.proxy.server.checker.running > 0);
+});
+
 test('checks end with their endpoint, with their Service and with the drain, wherever they are', async (t) => {
   const silent = await RawEndpoint.listen(t, freshAddress());
   const app = await App.start(t);

@@ -51,16 +51,17 @@ const LOCALITY_OF_DISTRIBUTION: Readonly<Record<string, BalancePolicy['locality'
 const AFFINITY_FIELD = 'spec.sessionAffinity';
 const LOCAL_FIELD = 'spec.internalTrafficPolicy';
 
+type CheckField = readonly [annotation: string, field: keyof HealthCheckPolicy];
+const CHECK_PATH: CheckField = ['health-check-path', 'path'];
+const CHECK_STATUS: CheckField = ['health-check-status', 'statuses'];
+const CHECK_HOST: CheckField = ['health-check-host', 'host'];
+const CHECK_GRPC_SERVICE: CheckField = ['health-check-grpc-service', 'grpcService'];
+
 /** What checks of a kind do not look at. */
-const USELESS_IN_CHECKS: Readonly<Record<HealthCheckPolicy['kind'], readonly string[]>> = {
-  http: ['health-check-grpc-service'],
-  grpc: ['health-check-path', 'health-check-status'],
-  tcp: [
-    'health-check-path',
-    'health-check-status',
-    'health-check-host',
-    'health-check-grpc-service',
-  ],
+const USELESS_IN_CHECKS: Readonly<Record<HealthCheckPolicy['kind'], readonly CheckField[]>> = {
+  http: [CHECK_GRPC_SERVICE],
+  grpc: [CHECK_PATH, CHECK_STATUS],
+  tcp: [CHECK_PATH, CHECK_STATUS, CHECK_HOST, CHECK_GRPC_SERVICE],
 };
 
 const PLAIN: ServicePolicies = { policies: DEFAULT_POLICIES, sources: {}, findings: [] };
@@ -208,14 +209,18 @@ class PolicyReader {
   }
 
   #healthCheck(): HealthCheckPolicy | null {
-    const set = this.#fields<HealthCheckPolicy>('healthCheck');
+    const set: { -readonly [F in keyof HealthCheckPolicy]?: HealthCheckPolicy[F] } =
+      this.#fields<HealthCheckPolicy>('healthCheck');
     if (set.kind === undefined) {
       this.#incomplete('healthCheck', 'health-check', 'active health check');
       return null;
     }
     const { kind } = set;
     const because = `health-check is ${kind}`;
-    for (const name of USELESS_IN_CHECKS[kind]) this.#useless(name, because, 'remove it');
+    for (const [name, field] of USELESS_IN_CHECKS[kind]) {
+      this.#useless(name, because, 'remove it');
+      delete set[field];
+    }
     return { ...DEFAULT_HEALTH_CHECK, ...set, kind };
   }
 

@@ -7,8 +7,7 @@
 import { TokenBucket } from '../../base/token-bucket.ts';
 import type { CheckOutcome, CheckResult } from '../../model/health-check.ts';
 import { CHECK_RESULTS } from '../../model/health-check.ts';
-import type { HealthCheckPolicy } from '../../model/policy.ts';
-import type { BackendState } from '../balance/backend-state.ts';
+import type { EjectionPolicy, HealthCheckPolicy } from '../../model/policy.ts';
 import { type CheckChange, forgetChecks, isInDoubt, noteCheck } from '../balance/check-standing.ts';
 import { healthOf, IN_ROTATION } from '../balance/ejection.ts';
 import { EndpointState } from '../balance/endpoint-state.ts';
@@ -20,7 +19,7 @@ import { parseRequestHead } from '../http1/codec/request-head.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_FLOAT, SERVICE_OWN, SHAPES } from '../ledger/layout.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import type { ServiceState } from '../table/table.ts';
+import type { ServiceState, Target } from '../table/table.ts';
 import { ConnectProbe, type ProbeOwner, RequestProbe } from './probe.ts';
 import { type Question, questionOf } from './question.ts';
 
@@ -66,9 +65,9 @@ class Checked implements Expiring {
   wheelTick = 0;
   wheelIndex = 0;
   readonly endpoint: EndpointState;
+  /** Where its checks are counted. */
   service: ServiceState;
-  policy: HealthCheckPolicy;
-  question: Question;
+  asks: Asks;
   /** Cuts the check that is under way; null without one. */
   cut: (() => void) | null = null;
   readonly #checker: Checker;
@@ -77,8 +76,11 @@ class Checked implements Expiring {
     this.#checker = checker;
     this.endpoint = endpoint;
     this.service = service;
-    this.policy = asks.policy;
-    this.question = asks.question;
+    this.asks = asks;
+  }
+
+  get policy(): HealthCheckPolicy {
+    return this.asks.policy;
   }
 
   onDeadline(nowMs: number): void {
@@ -93,7 +95,17 @@ class Checked implements Expiring {
 
 interface Asks {
   readonly policy: HealthCheckPolicy;
+  readonly ejection: EjectionPolicy;
   readonly question: Question;
+}
+
+/** Null where nothing is checked. */
+function asksOf(rules: ServiceState | null): Asks | null {
+  if (rules === null) return null;
+  const { policies, name, namespace } = rules.service;
+  const { healthCheck: policy, ejection } = policies;
+  if (policy === null) return null;
+  return { policy, ejection, question: questionOf(policy, `${name}.${namespace}`) };
 }
 
 export class Checker implements ProbeOwner {
@@ -135,33 +147,32 @@ export class Checker implements ProbeOwner {
     return this.#running;
   }
 
-  /** Takes over a new or changed Service; what it checks already goes on. `backends` are those of its ports that are carried. */
-  set(service: ServiceState, backends: readonly BackendState[]): void {
-    const { healthCheck: policy } = service.service.policies;
-    if (policy === null || this.#isStopped) return this.remove(service.service.key, true);
-    const { key, name, namespace } = service.service;
+  /** Takes over a new or changed Service; what it checks already goes on. `targets` are the backends of its ports that are carried. */
+  set(service: ServiceState, targets: readonly Target[]): void {
+    if (this.#isStopped) return;
+    const { key } = service.service;
     const known = this.#services.get(key) ?? new Map<EndpointState, Checked>();
-    const asks = { policy, question: questionOf(policy, `${name}.${namespace}`) };
     const kept = new Map<EndpointState, Checked>();
-    for (const backend of backends) {
+    for (const { backend, service: rules } of targets) {
+      const asks = asksOf(rules);
+      if (asks === null) continue;
       for (const endpoint of backend.endpoints) {
         if (!this.#isMine(endpoint)) continue;
-        const before = known.get(endpoint);
-        kept.set(endpoint, this.#keep(before, endpoint, service, asks));
+        kept.set(endpoint, this.#keep(known.get(endpoint), endpoint, service, asks));
         known.delete(endpoint);
       }
     }
-    for (const checked of known.values()) this.#end(checked);
+    for (const checked of known.values()) {
+      this.#end(checked);
+      // Its endpoint may stay, and nothing is known of it by checks any more.
+      forgetChecks(checked.endpoint.cells);
+    }
     if (kept.size === 0) this.#services.delete(key);
     else this.#services.set(key, kept);
   }
 
-  /** `forget`: its endpoints stay, and nothing is known of them by checks any more. */
-  remove(key: string, forget = false): void {
-    for (const checked of this.#services.get(key)?.values() ?? []) {
-      this.#end(checked);
-      if (forget) forgetChecks(checked.endpoint.cells);
-    }
+  remove(key: string): void {
+    for (const checked of this.#services.get(key)?.values() ?? []) this.#end(checked);
     this.#services.delete(key);
   }
 
@@ -209,8 +220,7 @@ export class Checker implements ProbeOwner {
   ): Checked {
     if (before !== undefined) {
       before.service = service;
-      before.policy = asks.policy;
-      before.question = asks.question;
+      before.asks = asks;
       return before;
     }
     const checked = new Checked(this, endpoint, service, asks);
@@ -283,7 +293,7 @@ export class Checker implements ProbeOwner {
   }
 
   #ask(checked: Checked, port: number, probe: RequestProbe): void {
-    const { endpoint, question, policy } = checked;
+    const { endpoint, policy, asks } = checked;
     checked.cut = () => probe.cut();
     // A state of its own: its connection is kept for nobody, and in nobody's figures.
     const isHttp2 = endpoint.http2 || policy.kind === 'grpc';
@@ -291,7 +301,7 @@ export class Checker implements ProbeOwner {
     const state = new EndpointState(endpoint.id, place, this.#scratch, isHttp2);
     state.gone = true;
     try {
-      const { head: data, body } = question;
+      const { head: data, body } = asks.question;
       const stream = this.#context.connector.dial(state, probe);
       probe.begin(stream, body, () => {
         const { settings } = this.#context;
@@ -305,10 +315,10 @@ export class Checker implements ProbeOwner {
   }
 
   #note(checked: Checked, outcome: CheckOutcome): void {
-    const { endpoint, service } = checked;
-    const { policies, key } = service.service;
+    const { endpoint, service, asks } = checked;
+    const { key } = service.service;
     count(service, outcome.result);
-    const rules = { healthCheck: checked.policy, ejection: policies.ejection };
+    const rules = { healthCheck: asks.policy, ejection: asks.ejection };
     const nowMs = this.#context.clock.nowMs();
     const change = noteCheck(endpoint, rules, outcome, nowMs);
     if (change === null) return;

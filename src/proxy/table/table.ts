@@ -184,11 +184,11 @@ export class Table {
     return this.#services.get(key) ?? null;
   }
 
-  /** The backends of its ports that are carried. */
-  backendsOf({ service }: ServiceState): readonly BackendState[] {
+  /** The backends of its ports that are carried, each with the policies of its port. */
+  targetsOf({ service }: ServiceState): readonly Target[] {
     return service.ports.filter(isCarried).flatMap(({ backend }) => {
       const target = this.#targets.get(backend.id);
-      return target === undefined ? [] : [target.backend];
+      return target === undefined ? [] : [target];
     });
   }
 

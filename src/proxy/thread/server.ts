@@ -204,7 +204,7 @@ export class ProxyServer {
     for (const { service } of services) {
       const state = this.#table.service(service.key);
       if (state === null) this.checker.remove(service.key);
-      else this.checker.set(state, this.#table.backendsOf(state));
+      else this.checker.set(state, this.#table.targetsOf(state));
     }
     for (const key of removed) this.checker.remove(key);
   }
