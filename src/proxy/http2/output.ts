@@ -153,21 +153,25 @@ export class Output implements Gatherer {
 
   #send(): void {
     const length = this.#pending;
-    this.#pending = 0;
-    this.#flagsAt = -1;
+    this.#leaveOut();
     this.#context.writeOut(this.#socket as Socket, length);
   }
 
   yieldOut(): void {
     if (this.#pending > 0 && !(this.#socket as Socket).destroyed) this.#send();
+    this.#leaveOut();
+  }
+
+  /** The write buffer is not ours any more: what stands in it from now on belongs to others. */
+  #leaveOut(): void {
     this.#pending = 0;
+    this.#flagsAt = -1;
   }
 
   /** Drops what was gathered. */
   drop(): void {
     if (this.#slab !== null) this.#giveSlab(this.#slab);
-    this.#pending = 0;
-    this.#flagsAt = -1;
+    this.#leaveOut();
   }
 
   #giveSlab(slab: Buffer): void {
