@@ -3,6 +3,7 @@
 import { few } from '../install/check/finding.ts';
 import type { ServiceStatus } from '../install/service-status.ts';
 import type { ServiceRow, ServicesStatus } from '../install/services-status.ts';
+import type { EndpointTraffic } from '../install/traffic.ts';
 import { endpointKey } from '../model/endpoint.ts';
 import { breakerCell, FIGURE_HEADER, figureCells, figuresLine, UNKNOWN } from './figures-text.ts';
 import { endText } from './status-text.ts';
@@ -103,9 +104,7 @@ function endpointLines(
   const asked = nodes.filter(({ figures }) => figures !== null).length;
   const namespace = service.slice(0, service.indexOf('/') + 1);
   const rows = endpoints.map((endpoint): Row => {
-    const { servicePort, pod, ejectedOn, figures } = endpoint;
-    const isEverywhere = ejectedOn.length === asked;
-    const out = cell(isEverywhere ? 'ejected' : `ejected ${ejectedOn.length}/${asked}`, 'red');
+    const { servicePort, pod, figures } = endpoint;
     const [rate, success, p50, , p99] = figureCells(figures);
     return {
       cells: [
@@ -113,11 +112,11 @@ function endpointLines(
         cell(endpointKey(endpoint)),
         // Almost always of the same namespace as the Service.
         cell(pod.startsWith(namespace) ? pod.slice(namespace.length) : pod),
-        ejectedOn.length === 0 ? cell('healthy', 'green') : out,
+        endpointCell(endpoint, asked),
         ...[rate, success, p50, p99].map((each) => each ?? cell('')),
         right(String(figures.inFlight)),
       ],
-      note: ejectedOn.length === 0 || isEverywhere ? '' : `by ${ejectedOn.join(', ')}`,
+      note: endpointNote(endpoint, asked),
     };
   });
   const header = [
@@ -132,6 +131,26 @@ function endpointLines(
     'IN FLIGHT',
   ];
   return tableLines(header, rows, isColored);
+}
+
+/** One that fails its checks may still get requests: not more than a share is ejected. */
+function endpointCell({ ejectedOn, failingChecks }: EndpointTraffic, asked: number): Cell {
+  const of = (word: string, { length }: readonly unknown[]): string =>
+    length === asked ? word : `${word} ${length}/${asked}`;
+  if (ejectedOn.length > 0) return cell(of('ejected', ejectedOn), 'red');
+  if (failingChecks.length > 0) return cell(of('failing', failingChecks), 'yellow');
+  return cell('healthy', 'green');
+}
+
+function endpointNote({ ejectedOn, failingChecks }: EndpointTraffic, asked: number): string {
+  const on = (nodes: readonly string[]): string =>
+    nodes.length === asked ? '' : ` by ${nodes.join(', ')}`;
+  const reasons = Map.groupBy(failingChecks, ({ reason }) => reason);
+  const checks = [...reasons].map(
+    ([reason, of]) => `health check${on(of.map(({ node }) => node))}: ${reason}`,
+  );
+  const out = ejectedOn.length === 0 ? '' : on(ejectedOn).trimStart();
+  return [...(out === '' ? [] : [out]), ...checks].join('; ');
 }
 
 function nodeLines({ nodes }: ServiceStatus, isColored: boolean): readonly string[] {

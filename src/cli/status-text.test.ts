@@ -258,3 +258,39 @@ test('maesh status of a Service shows its endpoints and nodes, and no line is wi
   ]);
   assert.throws(() => serviceStatus(lookedAt(), 'shop/wbe'), /Cannot find Service "shop\/wbe"/);
 });
+
+test('maesh status of a Service says what health checks found, where, and that a failing endpoint may get requests', () => {
+  const bad = (state: string, ejected: boolean, reason = 'status 503') => ({
+    ...statsOf('', 1),
+    servicePort: 80,
+    address: '10.1.0.1',
+    port: 8080,
+    pod: 'shop/web-1',
+    health: ejected ? 'ejected' : 'healthy',
+    check: { state, ejected, reason },
+  });
+  const lines = (...of: readonly object[]): readonly string[] => {
+    const stats = of.map((each, i) =>
+      answerOf(`n${i + 1}`, statsOf('shop/web', 1, { endpoints: [each] })),
+    );
+    const told = [{ key: 'shop/web', endpoints: { total: 1 }, ports: [] }];
+    const looked = lookedAt(healthy(), { services: told, stats });
+    const text = serviceText(serviceStatus(looked, 'shop/web'), false).split('\n');
+    const from = text.findIndex((line) => line.startsWith('PORT'));
+    return text.slice(from + 1, text.indexOf('', from));
+  };
+  assert.deepEqual(lines(bad('failing', true), bad('failing', true)), [
+    '  80  10.1.0.1:8080  web-1  ejected   2.0  100.0 %  1.5  2.0          0  health check: status 503',
+  ]);
+  assert.deepEqual(lines(bad('failing', true), bad('passing', false, 'passed')), [
+    '  80  10.1.0.1:8080  web-1  ejected 1/2   2.0  100.0 %  1.5  2.0          0',
+    '    by n1; health check by n1: status 503',
+  ]);
+  assert.deepEqual(lines(bad('failing', false), bad('failing', false, 'no answer')), [
+    '  80  10.1.0.1:8080  web-1  failing   2.0  100.0 %  1.5  2.0          0',
+    '    health check by n1: status 503; health check by n2: no answer',
+  ]);
+  assert.deepEqual(lines(bad('passing', false, 'passed'), { ...bad('', false), check: 'odd' }), [
+    '  80  10.1.0.1:8080  web-1  healthy   2.0  100.0 %  1.5  2.0          0',
+  ]);
+});

@@ -28,7 +28,17 @@ export interface EndpointTraffic {
   readonly pod: string;
   /** Nodes whose agents send it nothing now: ejected, or probed. */
   readonly ejectedOn: readonly string[];
+  /** What nodes say whose active health checks it fails. */
+  readonly failingChecks: readonly FailingCheck[];
   readonly figures: Figures;
+}
+
+export interface FailingCheck {
+  readonly node: string;
+  /** What the last check found: `status 503`. */
+  readonly reason: string;
+  /** They have ejected it there; else it still gets requests, or was ejected for some that failed. */
+  readonly ejected: boolean;
 }
 
 export interface NodeTraffic {
@@ -92,8 +102,16 @@ function endpointTraffic(parts: readonly Part[]): EndpointTraffic {
     port: numberAt(first, 'port'),
     pod: textAt(first, 'pod'),
     ejectedOn: parts.filter(isOut).map(({ node }) => node),
+    failingChecks: parts.flatMap(failingCheck),
     figures: figuresOf(parts.map(({ raw }) => raw)),
   };
+}
+
+/** Agents of before there were checks tell none. */
+function failingCheck({ raw, node }: Part): readonly FailingCheck[] {
+  const check = isRecord(raw) ? raw['check'] : null;
+  if (!isRecord(check) || textAt(check, 'state') !== 'failing') return [];
+  return [{ node, reason: textAt(check, 'reason'), ejected: check['ejected'] === true }];
 }
 
 function figuresOf(parts: readonly unknown[]): Figures {

@@ -169,6 +169,31 @@ test('a Service by every way to write it, with endpoints and nodes', async () =>
   assert.match(none.err, /Cannot find Service "shop\/none"/);
 });
 
+test('an endpoint that fails its health checks is shown with what they found, and whether it is out', async () => {
+  cluster.annotate('shop/web', {
+    'maesh.dev/health-check': 'http',
+    'maesh.dev/health-check-status': '204',
+    'maesh.dev/health-check-interval': '1s',
+    'maesh.dev/health-check-failures': '1',
+  });
+  const found = await cluster.until('both fail, and one of them is out', async () => {
+    await cluster.call(agent, 'web.shop.maesh');
+    const { said } = await ask('Service', 'shop/web');
+    const checks = said.endpoints.map(({ failingChecks }) => failingChecks);
+    return checks.every(({ length }) => length > 0) ? checks.flat() : null;
+  });
+  assert.deepEqual(
+    found.map(({ node, reason }) => [node, reason]),
+    [
+      ['node-1', 'status 200'],
+      ['node-1', 'no connection, or it was closed before the answer'],
+    ],
+  );
+  const { out } = await run('shop/web');
+  assert.match(out, /^ +80 +127\.1\.90\.1:.+\n? +health check: status 200$/m);
+  assert.match(out, / (?:ejected|failing) /);
+});
+
 test('what may not be asked is unknown, and the exit code says that too', async () => {
   front.isForbidden = true;
   front.asked.length = 0;
