@@ -14,7 +14,7 @@ import { dial } from '../explain/dial.ts';
 import type { DryMesh } from '../explain/dry-mesh.ts';
 import { explain } from '../explain/explain.ts';
 import type { Explanation } from '../explain/explanation.ts';
-import { renderHead } from '../explain/request.ts';
+import { type PlainRequest, renderBlock, renderHead } from '../explain/request.ts';
 import { explanationLines } from '../explain/text.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../model/settings.ts';
 import { EXIT_FAILURE, EXIT_OK, type CliContext } from './context.ts';
@@ -38,7 +38,8 @@ Examples:
   helm template my-chart | maesh explain http://web.shop.maesh/ -f -
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
   maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
-  kubectl maesh explain http://web.shop.maesh/ --from shop/client-1`;
+  kubectl maesh explain http://web.shop.maesh/ --from shop/client-1
+  kubectl maesh explain --http2 http://web.shop.maesh/`;
 
 const EXPLAIN_SETTINGS = [
   SETTINGS.files,
@@ -64,6 +65,7 @@ export function explainCommand(context: CliContext): Command {
     .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
     .option('--body-bytes <N>', 'length of the request body')
+    .option('--http2', 'the caller speaks HTTP/2 (prior knowledge), as for a grpc:// URL')
     .option('--all', 'also print policy fields that are not set')
     .addHelpText('after', EXAMPLES)
     .action(async (words: readonly string[]) => {
@@ -104,17 +106,22 @@ async function answer(
   });
   const { services } = mesh;
   const place = { host: asked.host, port: asked.port };
-  const request = { method: asked.method, target: asked.target, host: asked.authority };
+  const isGrpc = asked.grpc;
+  const isHttp2 = isGrpc || command.getOptionValue('http2') === true;
+  const plain = {
+    method: asked.method,
+    target: asked.target,
+    host: asked.authority,
+    fields: isGrpc ? [...GRPC_FIELDS, ...fields] : fields,
+    bodyBytes,
+  };
   return explain({
     mesh,
     dial: dial(place, { services, domains, outside }),
     url: asked.url,
     source: addressOf(from, mesh),
-    bytes: renderHead({
-      ...request,
-      fields: asked.grpc ? [...GRPC_FIELDS, ...fields] : fields,
-      bodyBytes,
-    }),
+    bytes: isHttp2 ? renderBlock(plain) : renderHead(plain),
+    http2: isHttp2 ? { hasBody: isGrpc || hasBody(plain) } : null,
     limits: DEFAULT_PROXY_SETTINGS,
   });
 }
@@ -128,15 +135,27 @@ const NOWHERE: AskedUrl = { host: '', port: 0, authority: '', target: '', grpc: 
 /** What every call of gRPC says. */
 const GRPC_FIELDS = ['te: trailers', 'content-type: application/grpc'];
 
+function hasBody({ fields, bodyBytes }: PlainRequest): boolean {
+  return bodyBytes > 0 || fields.some((field) => /^content-length *: *0*[1-9]/i.test(field));
+}
+
 /** A method and a URL, or a URL alone. */
 function askedOf(words: readonly string[], errors: string[]): Asked {
   const [url = '', given] = words.toReversed();
   const parsed = parseAskedUrl(url);
-  const method = given ?? (parsed?.grpc === true ? 'POST' : 'GET');
+  const isGrpc = parsed?.grpc === true;
+  const method = given ?? (isGrpc ? 'POST' : 'GET');
   if (words.length === 0) {
     errors.push('Cannot explain without a URL: give one, as in http://web.shop.maesh/cart');
   } else if (words.length > 2) {
     errors.push(`Cannot explain "${words.join(' ')}": give a method and one URL`);
+  } else if (isGrpc && method !== 'POST') {
+    errors.push(
+      `Cannot explain "${words.join(' ')}": calls of gRPC are POST, leave the method out`,
+    );
+  } else if (parsed === null && /^grpc:/i.test(url)) {
+    const example = 'grpc://stock.shop.maesh/shop.Stock/Count';
+    errors.push(`Cannot explain "${url}": give package, service and method, as in ${example}`);
   } else if (parsed === null && /^https:\/\//i.test(url)) {
     const remedy = `give http://${url.slice('https://'.length)}`;
     errors.push(`Cannot explain "${url}": mesh names are not served over TLS; ${remedy}`);

@@ -14,6 +14,8 @@ export interface AskedUrl {
 
 const SCHEMES: readonly string[] = ['http', 'grpc'];
 const HTTP_PORT = 80;
+/** What gRPC calls a method. */
+const METHOD_PATH = /^\/[^/?]+\/[^/?]+$/;
 /** Scheme, host, port, path with query; a fragment is not sent. */
 const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
@@ -21,15 +23,17 @@ const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#
 export function parseAskedUrl(url: string): AskedUrl | null {
   const match = FORM.exec(url);
   if (match === null) return null;
-  const [, scheme = 'http', host = '', portText = '', target = '/'] = match;
+  const [, written = 'http', host = '', portText = '', target = '/'] = match;
   const port = portText === '' ? HTTP_PORT : Number(portText);
-  const isKnown = SCHEMES.includes(scheme.toLowerCase());
+  const isKnown = SCHEMES.includes(written.toLowerCase());
   if (!isKnown || port < 1 || port > 65_535) return null;
+  const grpc = written.toLowerCase() === 'grpc';
+  if (grpc && !METHOD_PATH.test(target)) return null;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
     port,
     authority: port === HTTP_PORT ? host : `${host}:${port}`,
     target: target.startsWith('?') ? `/${target}` : target,
-    grpc: scheme.toLowerCase() === 'grpc',
+    grpc,
   };
 }

@@ -25,7 +25,7 @@ import type {
 } from './explanation.ts';
 import { mirrorFacts } from './mirrors.ts';
 import { ownPolicyFields, policyFacts } from './policy-fields.ts';
-import { readHead, type ReadHead } from './read-head.ts';
+import { readBlock, readHead, type ReadHead } from './read-head.ts';
 import { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
 import { count, duration, rateText } from './words.ts';
@@ -37,8 +37,16 @@ export interface ExplainInput {
   readonly url: string;
   /** Address that the caller connects from. */
   readonly source: string;
-  /** What the caller sends, from the request line on; what follows the head is not looked at. */
+  /**
+   * What the caller sends: in HTTP/1.1 from the request line on, of which what follows the head is not looked at; in HTTP/2 the block
+   * of fields.
+   */
   readonly bytes: Buffer;
+  /** Of HTTP/2; null for HTTP/1.1. */
+  readonly http2?: {
+    /** Content follows the fields. */
+    readonly hasBody: boolean;
+  } | null;
   readonly limits: HeadLimits;
 }
 
@@ -46,8 +54,9 @@ export interface ExplainInput {
 export function explain(input: ExplainInput): Explanation {
   const { mesh, dial } = input;
   const port = dial.kind === 'reached' ? mesh.portOf(dial.service, dial.port) : undefined;
-  const story = new Story();
-  const read = readHead(input.bytes, input.limits);
+  const { bytes, http2 = null, limits } = input;
+  const read = http2 === null ? readHead(bytes, limits) : readBlock(bytes, http2.hasBody, limits);
+  const story = new Story(read.isGrpc);
   const identity = mesh.identities.get(input.source);
   const found = port === undefined ? nowhere(story, dial) : follow(story, port, input, read);
   const outcomes = story.outcomes();
@@ -79,7 +88,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
   const { mesh, source } = input;
   const identity = mesh.identities.get(source);
   const arrived: Arrived = {
-    data: input.bytes,
+    data: read.data,
     head: read.head,
     path: new PathView(),
     headBytes: read.headBytes,

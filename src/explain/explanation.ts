@@ -51,6 +51,8 @@ export type Outcome =
       readonly status: number;
       /** What Retry-After says; null without one. */
       readonly retryAfterSeconds: number | null;
+      /** What a caller of gRPC is told, whose `status` is 200; null for others. */
+      readonly grpc: GrpcAnswerFacts | null;
     }
   /** The route sends the caller elsewhere. */
   | {
@@ -64,6 +66,15 @@ export type Outcome =
     }
   /** No mesh port takes such a connection. */
   | { readonly kind: 'unreachable'; readonly share: 1; readonly text: string };
+
+export interface GrpcAnswerFacts {
+  /** `grpc-status`. */
+  readonly status: number;
+  /** Its name, as `UNAVAILABLE`. */
+  readonly name: string;
+  /** What `grpc-retry-pushback-ms` says; null without one. */
+  readonly pushbackMs: number | null;
+}
 
 export interface FieldFacts {
   readonly name: string;

@@ -1,4 +1,4 @@
-/** A request as the bytes that a client would send. */
+/** A request as the bytes that a client would send: a head of HTTP/1.1, or a block of fields of HTTP/2. */
 
 /** One request in words; nothing in it is checked here, that is the work of the parser. */
 export interface PlainRequest {
@@ -21,6 +21,45 @@ export function renderHead(request: PlainRequest): Buffer {
   const isFramed = names(fields).some((name) => FRAMING.has(name));
   if (bodyBytes > 0 && !isFramed) lines.push(`Content-Length: ${bodyBytes}`);
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
+}
+
+/** The block of fields of the request, HTTP/2; names are in lower case, as clients send them. */
+export function renderBlock(request: PlainRequest): Buffer {
+  const { method, target, host, fields, bodyBytes } = request;
+  const given = fields.map(pairOf);
+  const named = given.find(([name]) => name === 'host');
+  const pairs: Pair[] = [
+    [':method', method],
+    [':scheme', 'http'],
+    [':authority', named?.[1] ?? host],
+    [':path', target],
+    ...given.filter(([name]) => name !== 'host'),
+  ];
+  if (bodyBytes > 0 && !given.some(([name]) => name === 'content-length'))
+    pairs.push(['content-length', String(bodyBytes)]);
+  return Buffer.concat(pairs.flatMap(([name, value]) => [LITERAL, text(name), text(value)]));
+}
+
+type Pair = readonly [name: string, value: string];
+
+/** Without the colon there is no value; clients drop the space around one. */
+function pairOf(field: string): Pair {
+  const colon = field.indexOf(':', 1);
+  const end = colon < 0 ? field.length : colon;
+  return [field.slice(0, end).toLowerCase(), field.slice(end + 1).trim()];
+}
+
+/** A field that goes into no table, its name and value plain: RFC 7541 §6.2.2. */
+const LITERAL = Buffer.from([0]);
+const LENGTH_MAX = 127;
+
+function text(of: string): Buffer {
+  const bytes = Buffer.from(of);
+  const length: number[] = [];
+  if (bytes.length < LENGTH_MAX) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  let rest = bytes.length - LENGTH_MAX;
+  for (; rest >= 128; rest = Math.floor(rest / 128)) length.push((rest % 128) | 128);
+  return Buffer.concat([Buffer.from([LENGTH_MAX, ...length, rest]), bytes]);
 }
 
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);

@@ -1,6 +1,6 @@
 /** Collects phases and outcomes; what a request does not come to is filled in at the end. */
 
-import { FAILURES, type FailureReason } from '../model/failure.ts';
+import { FAILURES, type FailureReason, grpcNumberOfFailure } from '../model/failure.ts';
 import {
   type FieldFacts,
   type Outcome,
@@ -13,6 +13,12 @@ import {
 export class Story {
   readonly #phases = new Map<PhaseName, Phase>();
   readonly #outcomes: Outcome[] = [];
+  readonly #isGrpc: boolean;
+
+  /** The answers of the mesh are for a caller of gRPC. */
+  constructor(isGrpc = false) {
+    this.#isGrpc = isGrpc;
+  }
 
   tell(name: PhaseName, state: PhaseState, text: string): void {
     this.#phases.set(name, { name, state, text });
@@ -25,13 +31,18 @@ export class Story {
 
   /** `share` of the requests is answered by the mesh. Equal answers are added up. */
   answer(reason: FailureReason, share: number, retryAfterMs = 0): void {
-    const retryAfterSeconds = retryAfterMs > 0 ? Math.ceil(retryAfterMs / 1000) : null;
-    const { status, cause } = FAILURES[reason];
+    const isGrpc = this.#isGrpc && reason !== 'bad_request';
+    const isLater = retryAfterMs > 0;
+    const retryAfterSeconds = isLater && !isGrpc ? Math.ceil(retryAfterMs / 1000) : null;
+    const { status, cause, grpc: name } = FAILURES[reason];
+    const pushbackMs = isLater ? Math.ceil(retryAfterMs) : null;
+    const grpc = isGrpc ? { status: grpcNumberOfFailure(reason), name, pushbackMs } : null;
     const same = this.#outcomes.findIndex(
       (each) =>
         each.kind === 'answered' &&
         each.reason === reason &&
-        each.retryAfterSeconds === retryAfterSeconds,
+        each.retryAfterSeconds === retryAfterSeconds &&
+        each.grpc?.pushbackMs === grpc?.pushbackMs,
     );
     const before = this.#outcomes[same]?.share ?? 0;
     const text = cause;
@@ -40,8 +51,9 @@ export class Story {
       share: before + share,
       text,
       reason,
-      status,
+      status: isGrpc ? 200 : status,
       retryAfterSeconds,
+      grpc,
     };
     if (same < 0) this.#outcomes.push(outcome);
     else this.#outcomes[same] = outcome;

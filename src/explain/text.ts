@@ -76,7 +76,13 @@ function outcomeText(outcome: Outcome, paint: Paint): string {
     case 'unreachable':
       return `${paint('red', 'unreachable')}: ${outcome.text}`;
     case 'answered': {
-      const { status, reason, retryAfterSeconds, text } = outcome;
+      const { status, reason, retryAfterSeconds, grpc, text } = outcome;
+      if (grpc !== null) {
+        const answer = `answered by the mesh with grpc-status ${grpc.status} ${grpc.name}, ${reason}`;
+        const { pushbackMs } = grpc;
+        const pushback = pushbackMs === null ? '' : `, grpc-retry-pushback-ms: ${pushbackMs}`;
+        return `${share}${paint('red', answer)}${pushback}: ${text}`;
+      }
       const retry = retryAfterSeconds === null ? '' : `, Retry-After: ${retryAfterSeconds}`;
       const answer = paint('red', `answered by the mesh with ${status} ${reason}`);
       return `${share}${answer}${retry}: ${text}`;

@@ -28,6 +28,11 @@ const NEEDED = [
   'redirected 303',
   'redirected 307',
   'redirected 308',
+  'HTTP/2 to HTTP/1.1',
+  'HTTP/2 to HTTP/2',
+  'HTTP/1.1 to HTTP/2',
+  'a call of gRPC forwarded',
+  'a call of gRPC answered',
   'another target',
   'another host',
   'a field removed',
@@ -132,7 +137,7 @@ describe('explain and the mesh', () => {
     ];
     referred.push('Backend', 'Breaker', 'Endpoint', 'Retries', 'NoRetry', 'RetryCondition');
     referred.push('Policies', 'PolicyField', 'Forwarded', 'Answered', 'Unreachable', 'Explanation');
-    referred.push('Redirected', 'Changes', 'Field', 'Mirror');
+    referred.push('GrpcAnswer', 'Redirected', 'Changes', 'Field', 'Mirror');
     assert.deepEqual(
       referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),
       [],

@@ -1,7 +1,7 @@
 /** Whether what explain said of a request is what the mesh then did. */
 
 import type { RetryCondition } from '../../../src/model/policy.ts';
-import { FAILURES, type FailureReason } from '../../../src/model/failure.ts';
+import { FAILURES, type FailureReason, grpcNumberOfFailure } from '../../../src/model/failure.ts';
 import type {
   BackendFacts,
   EndpointFacts,
@@ -18,6 +18,8 @@ export interface Seen {
   readonly service: string;
   readonly port: number;
   readonly answer: Answer;
+  /** The caller spoke HTTP/2. */
+  readonly isHttp2: boolean;
   /** What the mesh says that it answered itself, '' for nothing. */
   readonly failure: FailureReason | '';
   /** Keys `backend address:port` of the endpoints that were tried. */
@@ -38,7 +40,7 @@ export function disagreement(said: Explanation, seen: Seen): string | null {
     return isUnreachable ? null : 'no connection was possible, explain says otherwise';
   }
   if (answer === 'cut')
-    return mayBeCut(said) ? null : 'the mesh cut the connection without an answer';
+    return mayBeCut(said, seen) ? null : 'the mesh cut the connection without an answer';
   if (said.service === null) return 'the mesh answered, explain says that nobody does';
   if (said.service.key !== seen.service || said.service.port !== seen.port) {
     return `Service ${seen.service}:${seen.port} took it, explain says ${said.service.key}:${said.service.port}`;
@@ -47,7 +49,15 @@ export function disagreement(said: Explanation, seen: Seen): string | null {
 }
 
 /** On a port of HTTP/2, what is no head of HTTP/1.1 may be a preface that went wrong: it gets no text. */
-function mayBeCut({ phases }: Explanation): boolean {
+function mayBeCut({ phases }: Explanation, { isHttp2, failure }: Seen): boolean {
+  // What is malformed in HTTP/2 gets no answer.
+  if (isHttp2)
+    return (
+      failure === 'bad_request' &&
+      phases.some(({ name, state, text }) => {
+        return name === 'head' && state === 'ended' && text.includes('is reset');
+      })
+    );
   const speaksIt = phases.some(({ name, text }) => name === 'accept' && text.includes('HTTP/2'));
   return speaksIt && phases.some(({ name, state }) => name === 'head' && state === 'ended');
 }
@@ -64,10 +74,15 @@ function refusalFault(said: Explanation, seen: Seen): string | null {
     outcome.reason === failure &&
     outcome.status === answer.status &&
     outcome.share > 0 &&
-    (outcome.retryAfterSeconds === null ? undefined : String(outcome.retryAfterSeconds)) ===
-      retryAfter;
+    textOf(outcome.retryAfterSeconds) === retryAfter &&
+    textOf(outcome.grpc?.status) === answer.fields.get('grpc-status') &&
+    textOf(outcome.grpc?.pushbackMs) === answer.fields.get('grpc-retry-pushback-ms');
   if (said.outcomes.some(fits)) return null;
   return `refused with ${answer.status} ${failure}, Retry-After ${retryAfter ?? 'none'}, explain has no such outcome`;
+}
+
+function textOf(number: number | null | undefined): string | undefined {
+  return number === null || number === undefined ? undefined : String(number);
 }
 
 interface Leg {
@@ -78,10 +93,6 @@ interface Leg {
 
 function forwardFault(said: Explanation, seen: Seen): string | null {
   if (!said.forwarded) return 'it was forwarded, explain says that the mesh answers';
-  // Endpoints of the trial read no HTTP/2: what they do with it is not what they were told to do.
-  const unread = said.backends.filter(({ protocol }) => protocol === 'http/2');
-  const keys = [...seen.tried.keys()];
-  if (unread.some(({ id }) => keys.some((key) => key.startsWith(`${id} `)))) return null;
   const legs = said.backends.flatMap((backend) =>
     backend.odds === 0
       ? []
@@ -171,6 +182,11 @@ function retryFault({ backend, endpoint }: Leg, said: Explanation, seen: Seen): 
   const isIdle = behaviour === 'hang' && (limit('tryMs') === 0 || limit('idleMs') < limit('tryMs'));
   const named = isIdle && limit('idleMs') > 0 ? 'response_idle_timeout' : undefined;
   const reason = isStatus ? undefined : (named ?? REASONS[behaviour]);
+  const grpc = seen.answer.fields.get('grpc-status');
+  if (reason !== undefined && grpc !== undefined)
+    return grpc === String(grpcNumberOfFailure(reason)) && seen.failure === reason
+      ? null
+      : `${String(behaviour)} came out as grpc-status ${grpc} ${seen.failure}`;
   const status = reason === undefined ? behaviour : FAILURES[reason].status;
   if (seen.answer.status === status && seen.failure === (reason ?? '')) return null;
   return `${String(behaviour)} came out as ${seen.answer.status} ${seen.failure}`;

@@ -1,6 +1,9 @@
 /** Callers that write bytes and read responses, on connections that are used again while the mesh keeps them. */
 
 import net from 'node:net';
+import { PREFACE } from '../../../src/proxy/http2/codec/frame.ts';
+import { frame, Http2Peer } from '../../support/http2-peer.ts';
+import { Http2Messages, type Message } from './http2-messages.ts';
 
 export interface Response {
   readonly status: number;
@@ -9,8 +12,23 @@ export interface Response {
   readonly body: string;
 }
 
+export interface Http2Request {
+  /** The fields. */
+  readonly block: Buffer;
+  readonly hasBody: boolean;
+  readonly body: string;
+}
+
 /** The mesh took no connection, or cut it without an answer. */
 export type Answer = Response | 'refused' | 'cut';
+
+/** Stands for what was sent where nothing of it is missing. */
+const WHOLE = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+const DATA = 0;
+const HEADERS = 1;
+const SETTINGS = 4;
+const END_STREAM = 0x1;
+const END_HEADERS = 0x4;
 
 /** How often to look whether time has to pass: what is under way takes as long as the machine likes. */
 const STALL_MS = 10;
@@ -51,6 +69,52 @@ export class Callers {
     return response ?? 'cut';
   }
 
+  /** The same in HTTP/2, on a connection of its own. */
+  async askHttp2(
+    from: string,
+    to: { readonly address: string; readonly port: number },
+    { block, body, hasBody }: Http2Request,
+  ): Promise<Answer> {
+    const { address: host, port } = to;
+    const socket = net.connect({ host, port, localAddress: from, noDelay: true });
+    if (!(await connected(socket))) return 'refused';
+    let answer: Answer | null = null;
+    let wake = (): void => undefined;
+    const settle = (what: Answer): void => {
+      answer ??= what;
+      wake();
+    };
+    const peer = new Http2Peer(socket);
+    void new Http2Messages(peer, {
+      onMessage: (message) => settle(responseOf(message)),
+      onReset: () => settle('cut'),
+    });
+    socket.on('close', () => settle('cut'));
+    peer.write(PREFACE, frame(SETTINGS, 0, 0));
+    peer.write(frame(HEADERS, END_HEADERS | (hasBody ? 0 : END_STREAM), 1, block));
+    const pieces = body.match(/[^]{1,16000}/g) ?? [''];
+    if (hasBody)
+      pieces.forEach((piece, i) => {
+        const flags = i === pieces.length - 1 ? END_STREAM : 0;
+        peer.write(frame(DATA, flags, 1, Buffer.from(piece)));
+      });
+    for (let stalls = 0; answer === null;) {
+      // oxlint-disable-next-line no-await-in-loop -- until something happens
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(() => {
+          this.#stalled(WHOLE, ++stalls);
+          resolve();
+        }, STALL_MS);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    socket.destroy();
+    return answer;
+  }
+
   close(): void {
     for (const { socket } of this.#lines.values()) socket.destroy();
     this.#lines.clear();
@@ -69,11 +133,7 @@ export class Callers {
       localAddress: from,
       noDelay: true,
     });
-    const stands = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    if (!stands) return null;
+    if (!(await connected(socket))) return null;
     const line: Line = { socket, text: '', closed: false, wake: () => undefined };
     socket.on('data', (data) => {
       line.text += data.toString('latin1');
@@ -106,6 +166,19 @@ export class Callers {
       });
     }
   }
+}
+
+function connected(socket: net.Socket): Promise<boolean> {
+  return new Promise((resolve) => {
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function responseOf({ fields, body }: Message): Response {
+  const named = new Map<string, string>();
+  for (const [name, value] of fields) named.set(name, value);
+  return { status: Number(named.get(':status')), fields: named, body };
 }
 
 /** Null while the response is not whole. */

@@ -1,10 +1,17 @@
-/** Real servers on loopback that say who they are, and behave as they are told. */
+/** Real servers on loopback that say who they are, and behave as they are told, in HTTP/1.1 or HTTP/2 as they are spoken to. */
 
 import net from 'node:net';
+import { PREFACE } from '../../../src/proxy/http2/codec/frame.ts';
+import type { Pair } from '../../support/http2.ts';
+import { frame, headers, Http2Peer } from '../../support/http2-peer.ts';
+import { Http2Messages, type Message } from './http2-messages.ts';
 
 /** What an endpoint does with a request once it has all of it. `hang` never answers. */
 export type Behaviour = 'ok' | 'reset' | 'hang' | 'garbage' | number;
 
+const DATA = 0;
+const SETTINGS = 4;
+const END_STREAM = 0x1;
 const PORT_FIRST = 20_000;
 const PORT_LAST = 29_999;
 
@@ -51,9 +58,21 @@ export class Endpoints {
 
   #serve(socket: net.Socket, address: string): void {
     this.#sockets.add(socket);
-    let text = '';
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => undefined);
+    socket.once('data', (first: Buffer) => {
+      if (first.indexOf(PREFACE) === 0) {
+        this.#serveHttp2(socket, address);
+        socket.unshift(first.subarray(PREFACE.length));
+      } else {
+        this.#serveHttp1(socket, address);
+        socket.unshift(first);
+      }
+    });
+  }
+
+  #serveHttp1(socket: net.Socket, address: string): void {
+    let text = '';
     socket.on('data', (data) => {
       text += data.toString('latin1');
       for (let end = requestEnd(text); end > 0; end = requestEnd(text)) {
@@ -64,6 +83,42 @@ export class Endpoints {
         this.#answer(socket, address, isHead);
       }
     });
+  }
+
+  /** The head is kept as it would be in HTTP/1.1. */
+  #serveHttp2(socket: net.Socket, address: string): void {
+    const peer = new Http2Peer(socket);
+    const onMessage = ({ stream, fields }: Message): void => {
+      const of = (wanted: string): string => fields.find(([name]) => name === wanted)?.[1] ?? '';
+      const lines = fields.filter(([name]) => !name.startsWith(':'));
+      const head = [
+        `${of(':method')} ${of(':path')} HTTP/2`,
+        `Host: ${of(':authority')}`,
+        ...lines.map(([name, value]) => `${name}: ${value}`),
+      ];
+      this.heads.push(head.join('\r\n'));
+      this.reached.push(address);
+      this.#answerHttp2(peer, address, stream, of(':method') === 'HEAD');
+    };
+    void new Http2Messages(peer, { onMessage, onReset: () => undefined });
+    peer.write(frame(SETTINGS, 0, 0));
+  }
+
+  // oxlint-disable-next-line max-params -- who says what to whom
+  #answerHttp2(peer: Http2Peer, address: string, stream: number, isHead: boolean): void {
+    const behaviour = this.behaviour.get(address) ?? 'ok';
+    if (behaviour === 'hang') return void this.hung++;
+    if (behaviour === 'reset') return void peer.socket.resetAndDestroy();
+    if (behaviour === 'garbage')
+      return peer.write(headers(stream, [[':status', '2OO']], END_STREAM));
+    const fields: Pair[] = [
+      [':status', String(behaviour === 'ok' ? 200 : behaviour)],
+      ['x-endpoint', address],
+      ['x-said', '1'],
+      ['content-length', '2'],
+    ];
+    if (isHead) return peer.write(headers(stream, fields, END_STREAM));
+    peer.write(headers(stream, fields), frame(DATA, END_STREAM, stream, Buffer.from('ok')));
   }
 
   #answer(socket: net.Socket, address: string, isHead: boolean): void {

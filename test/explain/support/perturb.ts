@@ -26,7 +26,8 @@ export const PERTURBATIONS: Readonly<Record<string, Perturbation>> = {
   },
   'reads heads without limits': (_, input) =>
     explain({ ...input, limits: { headBytesMax: 1e6, headFieldsMax: 1e4 } }),
-  'overlooks header fields': (_, input) => {
+  'overlooks header fields': (said, input) => {
+    if (input.http2 !== null) return said;
     const line = input.bytes.subarray(0, input.bytes.indexOf('\r\n') + 2);
     return explain({ ...input, bytes: Buffer.concat([line, Buffer.from('Host: x\r\n\r\n')]) });
   },

@@ -2,7 +2,7 @@
 
 import { BAD, Head, INCOMPLETE } from '../../../src/proxy/head/head.ts';
 import { parseRequestHead } from '../../../src/proxy/http1/codec/request-head.ts';
-import { renderHead } from '../../../src/explain/request.ts';
+import { renderBlock, renderHead } from '../../../src/explain/request.ts';
 import { SESSION } from './config.ts';
 import type { Dice } from './dice.ts';
 
@@ -10,7 +10,10 @@ import type { Dice } from './dice.ts';
 export const LIMITS = { headBytesMax: 1_500, headFieldsMax: 20 };
 
 export interface Sent {
+  /** In HTTP/2 the block of fields. */
   readonly head: Buffer;
+  /** Of HTTP/2; null for HTTP/1.1. */
+  readonly http2: { readonly hasBody: boolean } | null;
   /** Behind the head; '' for a head that is not valid. */
   readonly body: string;
 }
@@ -40,8 +43,47 @@ export function randomRequest(dice: Dice, host: string, tokens: readonly string[
   const bodyBytes = dice.chance(0.3) ? dice.pick([1, 10, 11, 900, 20_000]) : 0;
   const plain = { method, target, host, fields, bodyBytes };
   const rendered = dice.chance(0.05) ? oddLine(dice, renderHead(plain)) : renderHead(plain);
-  if (dice.chance(0.01)) return { head: rendered.subarray(0, dice.int(1, 30)), body: '' };
+  if (dice.chance(0.01))
+    return { head: rendered.subarray(0, dice.int(1, 30)), http2: null, body: '' };
   return complete(dice.chance(0.1) ? mutated(dice, rendered) : rendered);
+}
+
+const GRPC = ['content-type: application/grpc', 'te: trailers'];
+const BAD_HTTP2_FIELDS: readonly (readonly string[])[] = [
+  ['connection: close'],
+  ['transfer-encoding: chunked'],
+  ['te: gzip'],
+  ['upgrade: websocket'],
+  ['x: \u0001'],
+  ['expect: miracles'],
+  ['expect: 100-continue'],
+  ['content-length: 5', 'content-length: 6'],
+  ['content-length: -1'],
+  [':unknown: x'],
+  [':path: /again'],
+  ['host: '],
+  ['max-forwards: 0'],
+];
+
+/** A request of HTTP/2, some of them calls of gRPC. */
+export function randomHttp2Request(dice: Dice, host: string, tokens: readonly string[]): Sent {
+  const isGrpc = dice.chance(0.4);
+  const fields: string[] = isGrpc ? [...GRPC] : [];
+  if (dice.chance(0.6)) fields.push(`x-user: ${dice.int(1, 9)}`);
+  if (dice.chance(0.6)) fields.push(`cookie: ${cookies(dice, tokens)}`);
+  if (dice.chance(0.05)) fields.push(...Array.from({ length: 30 }, (_, i) => `x-${i}: y`));
+  if (dice.chance(0.03)) fields.push(`x-long: ${'z'.repeat(2_000)}`);
+  const isBad = dice.chance(0.15);
+  if (isBad) fields.push(...dice.pick(BAD_HTTP2_FIELDS));
+  const method = isGrpc ? 'POST' : dice.pick(['GET', 'GET', 'HEAD', 'POST', 'PUT', 'BREW']);
+  const target = dice.pick(['/', '/cart?x=1', '/a/b', '/?q={z}', '/shop.Stock/Count', 'a', '*']);
+  const length = dice.chance(0.3) ? dice.pick([1, 10, 11, 900, 20_000]) : 0;
+  const hasBody = isGrpc || length > 0;
+  // What the field says has to be true; without it, nobody can tell before that a body is too large.
+  const isSaid = !isBad && length > 0 && dice.chance(0.7);
+  const plain = { method, target, host, fields, bodyBytes: isSaid ? length : 0 };
+  const body = isSaid ? 'b'.repeat(length) : hasBody ? 'b' : '';
+  return { head: renderBlock(plain), http2: { hasBody }, body };
 }
 
 function cookies(dice: Dice, tokens: readonly string[]): string {
@@ -113,8 +155,8 @@ const PLAIN = Buffer.from('GET / HTTP/1.1\r\nHost: plain\r\n\r\n');
 function complete(bytes: Buffer): Sent {
   const head = new Head(LIMITS.headFieldsMax);
   const end = parseRequestHead(bytes, 0, bytes.length, head, LIMITS);
-  if (end === BAD || end === INCOMPLETE) return { head: bytes, body: '' };
-  if (head.contentLength > BODY_BYTES_MAX) return { head: PLAIN, body: '' };
+  if (end === BAD || end === INCOMPLETE) return { head: bytes, http2: null, body: '' };
+  if (head.contentLength > BODY_BYTES_MAX) return { head: PLAIN, http2: null, body: '' };
   const body = head.chunked ? '2\r\nhi\r\n0\r\n\r\n' : 'b'.repeat(Math.max(head.contentLength, 0));
-  return { head: bytes.subarray(0, end), body };
+  return { head: bytes.subarray(0, end), http2: null, body };
 }

@@ -11,6 +11,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../../src/model/defaults.ts'
 import type { HttpMatch, HttpRoute, RouteMirror } from '../../../src/model/route.ts';
 import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
 import { disagreement, firstTried, type Seen } from './agreement.ts';
+import type { Answer } from './caller.ts';
 import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
 import { Dice } from './dice.ts';
 import { randomBackendFilters, randomRouteFilters } from './filters.ts';
@@ -20,11 +21,13 @@ import { CALLERS, DESERTED } from './ground.ts';
 import { DOMAINS, LiveMesh } from './live-mesh.ts';
 import { OddsSum } from './odds-sum.ts';
 import { PERTURBATIONS } from './perturb.ts';
-import { LIMITS, randomRequest } from './request.ts';
+import { LIMITS, randomHttp2Request, randomRequest, type Sent } from './request.ts';
 
 export const EXPLANATION = '#/$defs/Explanation';
 const WITHOUT_STATE = 'knows nothing of the present';
 const REQUESTS_PER_MESH = 24;
+/** Of the requests. */
+const HTTP2_SHARE = 0.3;
 
 export class Trial {
   requests = 0;
@@ -86,13 +89,17 @@ export class Trial {
     // Longer than the proxy goes without looking who is in rotation.
     live.clock.advance(dice.pick([12, 12, 60, 400, 3_000]));
     const { host, port } = whereTo(dice, live);
-    const sent = randomRequest(dice, `${host}:${port}`, tokensAt(live, host, port));
+    const tokens = tokensAt(live, host, port);
+    const isHttp2 = dice.chance(HTTP2_SHARE);
+    const random = isHttp2 ? randomHttp2Request : randomRequest;
+    const sent = random(dice, `${host}:${port}`, tokens);
     const input: ExplainInput = {
       mesh: live.dry,
       dial: dial({ host, port }, { services: live.dry.services, domains: DOMAINS }),
       url: `http://${host}:${port}/`,
       source: dice.pick(CALLERS),
       bytes: sent.head,
+      http2: sent.http2,
       limits: LIMITS,
     };
     const before = live.memory();
@@ -106,7 +113,7 @@ export class Trial {
     }
     assert.deepEqual(live.memory(), before, `${title}: asking changed something`);
     const bytes = Buffer.concat([sent.head, Buffer.from(sent.body)]);
-    const seen = await this.#call(live, { host, port, source: input.source, bytes });
+    const seen = await this.#call(live, { host, port, source: input.source, bytes, sent });
     this.requests++;
     const fault = disagreement(said, seen);
     if (fault !== null) this.faults.push(describe(title, fault, { said, seen, bytes }));
@@ -118,9 +125,9 @@ export class Trial {
 
   async #call(
     live: LiveMesh,
-    asked: { host: string; port: number; source: string; bytes: Buffer },
+    asked: { host: string; port: number; source: string; bytes: Buffer; sent: Sent },
   ): Promise<Seen> {
-    const { host, port, source, bytes } = asked;
+    const { host, port, source, bytes, sent } = asked;
     const address = live.resolve(host) ?? '';
     const service = [...live.dry.services.values()].find((each) => each.address === address);
     const key = service?.key ?? '';
@@ -130,14 +137,22 @@ export class Trial {
     this.#endpoints.reached.length = 0;
     this.#endpoints.heads.length = 0;
     this.#endpoints.hung = 0;
-    const answer =
-      address === '' ? 'refused' : await live.callers.ask(source, { address, port }, bytes);
+    const ask = (): Promise<Answer> =>
+      sent.http2 === null
+        ? live.callers.ask(source, { address, port }, bytes)
+        : live.callers.askHttp2(
+            source,
+            { address, port },
+            { ...sent, ...sent.http2, block: sent.head },
+          );
+    const answer = address === '' ? 'refused' : await ask();
     const failure = [...live.failures(key)].find(([reason, n]) => n > (failures.get(reason) ?? 0));
     const tried = [...live.tries()].map(([id, n]) => [id, n - (tries.get(id) ?? 0)] as const);
     return {
       service: key,
       port,
       answer,
+      isHttp2: sent.http2 !== null,
       failure: failure?.[0] ?? '',
       tried: new Map(tried.filter(([, n]) => n > 0)),
       retries: live.retries(key) - retries,
@@ -164,6 +179,8 @@ export class Trial {
     if (seen.failure !== '') count(this.occurred, seen.failure);
     if (seen.answer === 'refused') count(this.occurred, 'unreachable');
     if (seen.retries > 0) count(this.occurred, 'retried');
+    if (typeof seen.answer !== 'string' && seen.answer.fields.has('grpc-status'))
+      count(this.occurred, 'a call of gRPC answered');
     for (const outcome of said.outcomes) {
       if (outcome.kind === 'redirected') count(this.occurred, `redirected ${outcome.status}`);
     }
@@ -184,6 +201,11 @@ export class Trial {
     if (isFair && legs.length > 1) this.#noteBackend(legs, firsts[0] ?? '');
     const leg = legs.find(({ id }) => firsts[0]?.startsWith(`${id} `));
     if (leg === undefined) return;
+    const version = seen.isHttp2 ? 'HTTP/2' : 'HTTP/1.1';
+    const spoken = leg.protocol === 'http/2' ? 'HTTP/2' : 'HTTP/1.1';
+    count(this.occurred, `${version} to ${spoken}`);
+    if (said.phases.some(({ name, text }) => name === 'head' && text.startsWith('gRPC')))
+      count(this.occurred, 'a call of gRPC forwarded');
     const algorithm = leg.picks.slice(0, leg.picks.indexOf(','));
     count(this.occurred, algorithm);
     for (const kind of changesIn(leg.changes)) count(this.occurred, kind);
