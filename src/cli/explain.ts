@@ -145,24 +145,26 @@ function askedOf(words: readonly string[], errors: string[]): Asked {
   const parsed = parseAskedUrl(url);
   const isGrpc = parsed?.grpc === true;
   const method = given ?? (isGrpc ? 'POST' : 'GET');
+  const said = words.join(' ');
   if (words.length === 0) {
     errors.push('Cannot explain without a URL: give one, as in http://web.shop.maesh/cart');
   } else if (words.length > 2) {
-    errors.push(`Cannot explain "${words.join(' ')}": give a method and one URL`);
+    errors.push(`Cannot explain "${said}": give a method and one URL`);
   } else if (isGrpc && method !== 'POST') {
-    errors.push(
-      `Cannot explain "${words.join(' ')}": calls of gRPC are POST, leave the method out`,
-    );
-  } else if (parsed === null && /^grpc:/i.test(url)) {
-    const example = 'grpc://stock.shop.maesh/shop.Stock/Count';
-    errors.push(`Cannot explain "${url}": give package, service and method, as in ${example}`);
-  } else if (parsed === null && /^https:\/\//i.test(url)) {
-    const remedy = `give http://${url.slice('https://'.length)}`;
-    errors.push(`Cannot explain "${url}": mesh names are not served over TLS; ${remedy}`);
+    errors.push(`Cannot explain "${said}": calls of gRPC are POST, leave the method out`);
   } else if (parsed === null) {
-    errors.push(`Cannot explain "${url}": give a URL, as in http://web.shop.maesh/cart`);
+    errors.push(`Cannot explain "${url}": ${remedyFor(url)}`);
   }
   return { method, url, ...(parsed ?? NOWHERE) };
+}
+
+/** For what is no URL that can be asked about. */
+function remedyFor(url: string): string {
+  if (/^grpc:/i.test(url))
+    return 'give package, service and method, as in grpc://stock.shop.maesh/shop.Stock/Count';
+  if (/^https:\/\//i.test(url))
+    return `mesh names are not served over TLS; give http://${url.slice('https://'.length)}`;
+  return 'give a URL, as in http://web.shop.maesh/cart';
 }
 
 function bodyBytesOf(given: unknown, errors: string[]): number {

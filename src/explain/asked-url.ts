@@ -12,10 +12,12 @@ export interface AskedUrl {
   readonly grpc: boolean;
 }
 
-const SCHEMES: readonly string[] = ['http', 'grpc'];
 const HTTP_PORT = 80;
-/** What gRPC calls a method. */
-const METHOD_PATH = /^\/[^/?]+\/[^/?]+$/;
+/** The schemes, with the form of their targets: of gRPC it is a service and a method. */
+const FORMS: ReadonlyMap<string, RegExp> = new Map([
+  ['http', /^/],
+  ['grpc', /^\/[^/?]+\/[^/?]+$/],
+]);
 /** Scheme, host, port, path with query; a fragment is not sent. */
 const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
@@ -25,15 +27,17 @@ export function parseAskedUrl(url: string): AskedUrl | null {
   if (match === null) return null;
   const [, written = 'http', host = '', portText = '', target = '/'] = match;
   const port = portText === '' ? HTTP_PORT : Number(portText);
-  const isKnown = SCHEMES.includes(written.toLowerCase());
-  if (!isKnown || port < 1 || port > 65_535) return null;
-  const grpc = written.toLowerCase() === 'grpc';
-  if (grpc && !METHOD_PATH.test(target)) return null;
+  const scheme = written.toLowerCase();
+  if (port < 1 || port > 65_535 || !isTarget(scheme, target)) return null;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
     port,
     authority: port === HTTP_PORT ? host : `${host}:${port}`,
     target: target.startsWith('?') ? `/${target}` : target,
-    grpc,
+    grpc: scheme === 'grpc',
   };
+}
+
+function isTarget(scheme: string, target: string): boolean {
+  return FORMS.get(scheme)?.test(target) === true;
 }

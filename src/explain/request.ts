@@ -51,15 +51,15 @@ function pairOf(field: string): Pair {
 
 /** A field that goes into no table, its name and value plain: RFC 7541 §6.2.2. */
 const LITERAL = Buffer.from([0]);
-const LENGTH_MAX = 127;
+const PREFIX_MASK = 127;
 
 function text(of: string): Buffer {
   const bytes = Buffer.from(of);
   const length: number[] = [];
-  if (bytes.length < LENGTH_MAX) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
-  let rest = bytes.length - LENGTH_MAX;
+  if (bytes.length < PREFIX_MASK) return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+  let rest = bytes.length - PREFIX_MASK;
   for (; rest >= 128; rest = Math.floor(rest / 128)) length.push((rest % 128) | 128);
-  return Buffer.concat([Buffer.from([LENGTH_MAX, ...length, rest]), bytes]);
+  return Buffer.concat([Buffer.from([PREFIX_MASK, ...length, rest]), bytes]);
 }
 
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);

@@ -98,6 +98,7 @@ export class Callers {
         const flags = i === pieces.length - 1 ? END_STREAM : 0;
         peer.write(frame(DATA, flags, 1, Buffer.from(piece)));
       });
+    // oxlint-disable-next-line no-unmodified-loop-condition -- events of the socket set it
     for (let stalls = 0; answer === null;) {
       // oxlint-disable-next-line no-await-in-loop -- until something happens
       await new Promise<void>((resolve) => {

@@ -3,7 +3,7 @@
 import { HpackDecoder } from '../../../src/proxy/http2/codec/hpack-decoder.ts';
 import { FieldList } from '../../../src/proxy/http2/codec/field-list.ts';
 import { type Pair, pairsOf } from '../../support/http2.ts';
-import { frame, Http2Peer, number32, type SeenFrame } from '../../support/http2-peer.ts';
+import { frame, type Http2Peer, number32, type SeenFrame } from '../../support/http2-peer.ts';
 
 const DATA = 0;
 const HEADERS = 1;
