@@ -1,10 +1,29 @@
 /** What an explanation takes for granted because nobody told. */
 
+import type { Head } from '../proxy/head/head.ts';
 import type { PortState, ServiceState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
 import type { Knowledge } from './dry-mesh.ts';
 
 export function assumptionsOf(
+  knowledge: Knowledge,
+  port: PortState,
+  head: Head,
+  targets: readonly TargetStory[],
+): readonly string[] {
+  return [...ofState(knowledge, port, targets), ...ofCall(head, targets)];
+}
+
+/** A call of gRPC does not say beforehand how long its messages are. */
+function ofCall({ grpc, chunked }: Head, targets: readonly TargetStory[]): readonly string[] {
+  const isRetried = targets.some(({ facts }) => (facts.retries?.on.length ?? 0) > 0);
+  if (!grpc || !chunked || !isRetried) return [];
+  return [
+    'the messages of the call are assumed short enough to be kept for another try (--body-bytes tells their length)',
+  ];
+}
+
+function ofState(
   knowledge: Knowledge,
   port: PortState,
   targets: readonly TargetStory[],

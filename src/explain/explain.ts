@@ -110,7 +110,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
     backends: targets.map(({ facts }) => facts),
     mirrors: route === undefined ? [] : mirrorsOf(story, port, route, arrived),
     policies: policiesOf(port, targets),
-    assumptions: assumptionsOf(mesh.knowledge, port, targets),
+    assumptions: assumptionsOf(mesh.knowledge, port, read.head, targets),
   };
 }
 

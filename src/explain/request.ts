@@ -27,13 +27,14 @@ export function renderHead(request: PlainRequest): Buffer {
 export function renderBlock(request: PlainRequest): Buffer {
   const { method, target, host, fields, bodyBytes } = request;
   const given = fields.map(pairOf);
+  // The first one becomes :authority; what a second one says is for the reader to judge.
   const named = given.find(([name]) => name === 'host');
   const pairs: Pair[] = [
     [':method', method],
     [':scheme', 'http'],
     [':authority', named?.[1] ?? host],
     [':path', target],
-    ...given.filter(([name]) => name !== 'host'),
+    ...given.filter((each) => each !== named),
   ];
   if (bodyBytes > 0 && !given.some(([name]) => name === 'content-length'))
     pairs.push(['content-length', String(bodyBytes)]);

@@ -49,9 +49,12 @@ function conditionsFor({ grpc }: Head, retry: RetryPolicy | null): readonly Retr
   );
 }
 
-/** Whether all of the body is kept for another try, however it arrives; what is longer may be kept for a while. */
+/**
+ * Whether all of the body is kept for another try, however it arrives; what is longer may be kept for a while. Calls of gRPC do not say
+ * how long they are: that they are short is told as an assumption.
+ */
 function keepsBody(head: Head, headBytes: number, bodyMax: number): boolean {
-  if (head.chunked) return false;
+  if (head.chunked) return head.grpc;
   if (head.contentLength <= 0) return true;
   return head.contentLength <= Math.max(bodyMax, SLAB_BYTES - headBytes);
 }

@@ -22,6 +22,8 @@ test('maesh explain -o json prints one document of the schema and the exit code 
     ['http://cart.shop.maesh:81/', 1],
     ['http://nowhere.example/', 1],
     ['http://cart.shop.maesh/a b', 1],
+    ['grpc://cart.shop.maesh/shop.Cart/Get', 0],
+    ['grpc://cart.shop.maesh:81/shop.Cart/Get', 1],
   ];
   for (const [url, expected] of cases) {
     // oxlint-disable-next-line no-await-in-loop -- one process at a time
@@ -47,6 +49,13 @@ test('maesh explain says what is wrong with its use, all together', async () => 
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[], /Cannot explain without a URL/],
     [['GET', 'http://a/', 'http://b/'], /Cannot explain "GET http:\/\/a\/ http:\/\/b\/"/],
+    [
+      ['GET', 'grpc://cart.shop.maesh/shop.Cart/Get'],
+      /Cannot explain "GET grpc:\/\/cart.*": calls of gRPC are POST, leave the method out/,
+    ],
+    ...['grpc://cart.shop.maesh', 'GRPC://cart.shop.maesh/a/b/c', 'grpc://cart/a/b?c'].map(
+      (url): [string[], RegExp] => [[url], /": give package, service and method, as in grpc:\/\//],
+    ),
     [['http://web.shop.maesh/', '--from', 'shop/clinet'], /did you mean "shop\/client"\?/],
     [
       ['http://web.shop.maesh/', '--admin', 'http://127.0.0.1:1'],

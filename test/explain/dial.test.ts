@@ -82,6 +82,13 @@ test('parseAskedUrl() keeps what the parser of the proxy has to judge', () => {
     ['HTTP://Web:8080/a b?c#d', 'Web 8080 Web:8080 /a b?c'],
     ['web.shop.maesh?q', 'web.shop.maesh 80 web.shop.maesh /?q'],
     ['http://[::1]:81/../x', '::1 81 [::1]:81 /../x'],
+    ['grpc://web:81/shop.Web/Get', 'web 81 web:81 /shop.Web/Get'],
+    ['Grpc://web/shop.Web/Get#a', 'web 80 web /shop.Web/Get'],
+    ['grpc://web', null],
+    ['grpc://web/shop.Web', null],
+    ['grpc://web//Get', null],
+    ['grpc://web/shop.Web/Get?a', null],
+    ['grpc://web/shop.Web/Get/more', null],
     ['https://a/', null],
     ['http://a:/', null],
     ['http://a:0/', null],
@@ -93,5 +100,6 @@ test('parseAskedUrl() keeps what the parser of the proxy has to judge', () => {
     const parsed = parseAskedUrl(url);
     const { host, port, authority, target } = parsed ?? {};
     assert.equal(parsed && `${host} ${port} ${authority} ${target}`, parts, url);
+    assert.equal(parsed?.grpc === true, parts !== null && /^grpc:/i.test(url), url);
   }
 });

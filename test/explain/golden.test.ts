@@ -27,6 +27,11 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   'recommend-with-breaker': ['http://RECOMMEND.shop.maesh?like=tea'],
   'ads-with-limit': ['http://ads.shop.maesh/', '-H', 'Host: ads.example'],
   'bad-head': ['http://web.shop.maesh/', '-H', 'Host: a', '-H', 'Host: b'],
+  'bad-block': ['--http2', 'http://web.shop.maesh/', '-H', 'Host: a', '-H', 'Host: b'],
+  'cart-by-hash-http2': ['--http2', 'http://cart.shop.maesh/', '-H', 'x-user: 7'],
+  'grpc-call': ['grpc://stock.shop.maesh/shop.Stock/Count', '-H', 'grpc-timeout: 50m'],
+  'grpc-call-too-late': ['GRPC://stock.shop.maesh/shop.Stock/Count', '-H', 'grpc-timeout: 0n'],
+  'grpc-call-of-a-length': ['grpc://stock.shop.maesh/shop.Stock/Count', '--body-bytes', '70000'],
   'unknown-name': ['http://wbe.shop.maesh/'],
   'unknown-port': ['http://web.shop.maesh:8080/'],
 };
