@@ -18,6 +18,7 @@ import {
   type Version,
   webSocketEndpoint,
 } from '../support/websocket.ts';
+import { EXTENDED_CONNECT } from '../support/websocket-heads.ts';
 import { headers, Http2Peer } from '../support/http2-peer.ts';
 import { eventually, RawEndpoint } from '../support/wire.ts';
 
@@ -86,14 +87,6 @@ for (const pair of PAIRS) {
     assert.equal(proxy.figure(service, SERVICE_OWN.responseBytes), large.length + 3);
   });
 }
-
-const EXTENDED_CONNECT = [
-  [':method', 'CONNECT'],
-  [':protocol', 'websocket'],
-  [':scheme', 'http'],
-  [':path', '/'],
-  [':authority', 'web'],
-] as const;
 
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
 for (const [what, answer, reason, rule] of [

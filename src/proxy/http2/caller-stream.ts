@@ -62,7 +62,6 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #endsByStatus = false;
   /** It is, or asks to be, a tunnel: what comes is held back until it is one. */
   #waitsForSwitch = false;
-  tunnel: Tunnel | null = null;
   /** The request has content. */
   #hasBody = false;
   /** What was left of the response at the last look. */
@@ -164,8 +163,17 @@ export class Http2CallerStream extends Stream implements CallerStream {
   }
 
   override onWhole(trailers: Buffer | null): void {
-    if (this.tunnel !== null) this.tunnel.onCallerEnd();
+    if (this.tunnel !== null) this.#onTunnelEnd(this.tunnel);
     else if (this.exchange.active) this.exchange.onRequestEnd(trailers);
+  }
+
+  #onTunnelEnd(tunnel: Tunnel): void {
+    tunnel.onCallerEnd();
+    if (this.endSent) this.onSilenced();
+  }
+
+  override onSilenced(): void {
+    this.tunnel?.onCallerClosed(null);
   }
 
   override onReset(): void {

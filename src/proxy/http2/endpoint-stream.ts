@@ -74,7 +74,6 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   #asks = false;
   /** … once the endpoint has said whether it may. */
   #waits = false;
-  #tunnel: Tunnel | null = null;
   /** The final head came. */
   #hasHead = false;
   /** Counts its tries: the same user may have it again for another one. */
@@ -199,7 +198,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   /** Fields of the response, or its trailers. */
   onFields(endStream: boolean, list: FieldList): void {
     // RFC 9113 §8.5
-    if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(RESET);
+    if (this.tunnel !== null) return this.tunnel.onEndpointClosed(RESET);
     const user = this.#user;
     if (user === null) return;
     user.onResponseActivity();
@@ -231,7 +230,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     head.status = 101;
     head.upgrade = true;
     user.onSwitch(list.data, head, 0, 0);
-    if (endStream && this.#tunnel !== null) this.#session.in.end(this, null);
+    if (endStream && this.tunnel !== null) this.#session.in.end(this, null);
   }
 
   #onTrailers(user: EndpointUser, endStream: boolean, list: FieldList): void {
@@ -241,7 +240,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onContent(data: Buffer, start: number, end: number): void {
-    const tunnel = this.#tunnel;
+    const tunnel = this.tunnel;
     if (tunnel !== null) return tunnel.closed ? undefined : tunnel.onEndpointData(data, start, end);
     const user = this.#user;
     if (user === null) return;
@@ -255,15 +254,24 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onWhole(trailers: Buffer | null): void {
-    if (this.#tunnel !== null) return this.#tunnel.onEndpointEnd();
+    if (this.tunnel !== null) return this.#onTunnelEnd(this.tunnel);
     const user = this.#user;
     if (user === null) return;
     if (this.#hasHead) user.onResponseEnd(trailers);
     else user.onBadHead('bad_response', 'pseudo_missing');
   }
 
+  #onTunnelEnd(tunnel: Tunnel): void {
+    tunnel.onEndpointEnd();
+    if (this.endSent) this.onSilenced();
+  }
+
+  override onSilenced(): void {
+    this.tunnel?.onEndpointClosed(null);
+  }
+
   override onReset(code: number, error: SocketError | null): void {
-    if (this.#tunnel !== null) return this.#tunnel.onEndpointClosed(error ?? RESET);
+    if (this.tunnel !== null) return this.tunnel.onEndpointClosed(error ?? RESET);
     if (code === REFUSED_STREAM) this.unseen = true;
     const user = this.#user;
     if (user === null) return;
@@ -275,7 +283,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
   }
 
   override onDrain(): void {
-    this.#tunnel?.onEndpointDrain();
+    this.tunnel?.onEndpointDrain();
     this.#user?.onEndpointDrain();
   }
 
@@ -301,12 +309,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
 
   switchTo(tunnel: Tunnel): void {
     this.#user = null;
-    this.#tunnel = tunnel;
-  }
-
-  /** Its bytes belong to a tunnel. */
-  get isTunnel(): boolean {
-    return this.#tunnel !== null;
+    this.tunnel = tunnel;
   }
 
   /** The exchange has let go of it, and the session, too. */

@@ -200,12 +200,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
 
   /** A response that came whole, and waits for a slow caller. */
   protected override outlives(stream: Stream): boolean {
-    // Of a tunnel, its end is half of it.
-    if (!stream.remoteEnded || (stream as Http2EndpointStream).isTunnel) return false;
-    this.out.forget(stream);
-    stream.dropQueue();
-    // Nothing more is said on it, not even that it is over.
-    stream.endSent = true;
+    this.silence(stream);
     (stream as Http2EndpointStream).onDeaf();
     return true;
   }

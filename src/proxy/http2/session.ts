@@ -343,9 +343,10 @@ export abstract class Session
     if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR);
     const stream = this.streams.get(id);
     if (stream === undefined) return this.onEmptyFrame();
-    // What was answered in full cost no more than any other.
-    const isTooMany = !stream.sated && this.floods.reset(this.context.wheel.nowMs);
-    if (this.outlives(stream)) return;
+    // What was answered in full, or with a tunnel, cost no more than any other.
+    const isAnswered = stream.sated || stream.tunnel !== null;
+    const isTooMany = !isAnswered && this.floods.reset(this.context.wheel.nowMs);
+    if (this.#outlives(stream, code, null)) return;
     this.forget(stream);
     stream.onReset(code, null);
     if (isTooMany) this.fail(ENHANCE_YOUR_CALM, 'flood_resets');
@@ -437,6 +438,25 @@ export abstract class Session
   /** Whether its message, which came whole, is still wanted though the peer has given the stream up. */
   protected abstract outlives(stream: Stream): boolean;
 
+  #outlives(stream: Stream, code: number, error: SocketError | null): boolean {
+    if (!stream.remoteEnded) return false;
+    if (stream.tunnel === null) return this.outlives(stream);
+    // Of a tunnel, the end of its peer is half of it, unless nothing went wrong.
+    if (code !== NO_ERROR || error !== null) return false;
+    this.silence(stream);
+    if (stream.delivered) stream.onSilenced();
+    this.forgetIfOver(stream);
+    return true;
+  }
+
+  /** The peer takes nothing more of a stream: nothing is said on it, not even that it is over. */
+  protected silence(stream: Stream): void {
+    this.out.forget(stream);
+    stream.dropQueue();
+    stream.localEnded = true;
+    stream.endSent = true;
+  }
+
   /** A stream less. */
   protected abstract onForgotten(): void;
 
@@ -464,7 +484,7 @@ export abstract class Session
   #resetAll(code: number, error: SocketError | null = null): void {
     for (const stream of this.streams.all()) {
       // What happened to another one may have ended it.
-      if (this.streams.get(stream.id) !== stream || this.outlives(stream)) continue;
+      if (this.streams.get(stream.id) !== stream || this.#outlives(stream, code, error)) continue;
       this.forget(stream);
       stream.onReset(code, error);
     }

@@ -37,6 +37,8 @@ export class StreamEnd implements TunnelEnd, Expiring {
 
   write(data: Buffer | null, start: number, end: number): boolean {
     if (data === null) throw new Defect('content went by that has no frames');
+    // The peer takes nothing more.
+    if (this.#stream.endSent) return true;
     this.#session.out.send(this.#stream, data, start, end);
     return this.#session.out.isFree(this.#stream);
   }

@@ -1,5 +1,6 @@
 /** What both sides of HTTP/2 have of a stream: its windows, what waits in either direction, and how far it has ended. RFC 9113 §5. */
 
+import type { Tunnel } from '../http/tunnel.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
 
@@ -45,6 +46,8 @@ export abstract class Stream {
   /** Content that came. */
   received = 0;
   paused = false;
+  /** Its bytes belong to it. */
+  tunnel: Tunnel | null = null;
   /** It waits for its turn to deliver. */
   isDue = false;
   #queue: Buffer[] | null = null;
@@ -84,6 +87,8 @@ export abstract class Stream {
   abstract onWhole(trailers: Buffer | null): void;
   /** It is gone; `code` is that of the peer, or of the error; `error` that of the system, if the connection is gone, too. */
   abstract onReset(code: number, error: SocketError | null): void;
+  /** Of a tunnel: the peer has ended it, and takes nothing more. Once all that came was told, both sides are done. */
+  abstract onSilenced(): void;
   /** The session has nothing more to do with it. */
   abstract onForgotten(): void;
   /** What was queued has left: more may be sent. */

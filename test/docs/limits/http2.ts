@@ -39,7 +39,7 @@ export const HTTP2_LIMITS: LimitSection = {
     ],
     [
       'Streams reset before their end in ten seconds, if they are also more than half of all',
-      'ENHANCE_YOUR_CALM',
+      'ENHANCE_YOUR_CALM. Tunnels that stand do not count',
       'proxy/http2/floods.ts FLOOD_RESETS_MAX',
     ],
     [
