@@ -4,9 +4,19 @@ import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const script = fileURLToPath(new URL('../../scripts/interop-go.sh', import.meta.url));
-const built = spawnSync(script, { encoding: 'utf8' });
 
-export const GO_FOLDER = built.stdout.trim();
+export interface Built {
+  readonly folder: string;
+  readonly skip: string | false;
+}
 
-export const SKIP_GO: string | false =
-  built.status === 0 ? false : `what is written in Go is missing: ${built.stderr.trim()}`;
+/** `http2`: h2spec, and `pages`, of net/http. `grpc`: `grpc`, of grpc-go. */
+export function buildGo(what: 'http2' | 'grpc'): Built {
+  const built = spawnSync(script, [what], { encoding: 'utf8' });
+  return {
+    folder: built.stdout.trim(),
+    skip: built.status === 0 ? false : `what is written in Go is missing: ${built.stderr.trim()}`,
+  };
+}
+
+export const { folder: GO_FOLDER, skip: SKIP_GO } = buildGo('http2');

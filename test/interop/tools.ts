@@ -4,7 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { until } from '../e2e/support/until.ts';
-import { GO_FOLDER } from './go-tools.ts';
+import { type Built, buildGo, GO_FOLDER } from './go-tools.ts';
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -18,14 +18,26 @@ export const SKIP: string | false =
     ? false
     : `the servers and clients are missing: ${installed.stderr.trim()}`;
 
+/** Server and client of the interop cases of gRPC, in Node and in Go. */
+export const GRPC_INTEROP = 'grpc-interop';
+let goGrpc: Built | null = null;
+
+/** Built when it is first asked for. */
+export function grpcOfGo(): Built {
+  goGrpc ??= buildGo('grpc');
+  return goGrpc;
+}
+
 function command(language: Language, script: 'serve' | 'call', words: readonly string[]): string[] {
+  if (language === 'go' && words[0] === GRPC_INTEROP)
+    return [`${grpcOfGo().folder}/grpc`, script, ...words.slice(1)];
   if (language === 'go') return [`${GO_FOLDER}/pages`, script, ...words];
   return language === 'python'
     ? [`${python}/bin/python3`, path(`./python/${script}.py`), ...words]
     : [process.execPath, path(`./node/${script}.mjs`), ...words];
 }
 
-const env = {
+export const env = {
   ...process.env,
   MODULES: modules,
   PYTHONDONTWRITEBYTECODE: '1',
@@ -66,10 +78,18 @@ export class ServerProcess {
   }
 
   async stop(): Promise<void> {
+    this.signal('SIGKILL');
+    if (this.#child.pid !== undefined) await until('the server is gone', () => this.#ended);
+  }
+
+  /** SIGTERM lets it finish what runs. */
+  signal(signal: NodeJS.Signals): void {
     const { pid } = this.#child;
-    if (pid === undefined || this.#ended) return;
-    process.kill(-pid, 'SIGKILL');
-    await until('the server is gone', () => this.#ended);
+    if (pid !== undefined && !this.#ended) process.kill(-pid, signal);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 }
 
@@ -79,6 +99,11 @@ function accepts({ address, port }: { address: string; port: number }): Promise<
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
     socket.once('connect', () => socket.destroy());
   });
+}
+
+/** Program and arguments of a client. */
+export function clientCommand(language: Language, words: readonly string[]): string[] {
+  return command(language, 'call', words);
 }
 
 /** What a client printed, one line per call. */

@@ -6,6 +6,9 @@ import http2 from 'node:http2';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
+import { callInterop } from './interop-client.mjs';
+import { interopServices } from './interop-proto.mjs';
+import { runStreams } from './streams-client.mjs';
 
 const [name, origin, only] = process.argv.slice(2);
 const require = createRequire(`${process.env.MODULES}/`);
@@ -173,6 +176,14 @@ if (name === 'grpc') {
   await (
     await import('./grpc.mjs')
   ).callAll(await load('@grpc/grpc-js'), new URL(origin).host, only);
+  process.exit(0);
+}
+if (name === 'grpc-interop' || name === 'grpc-streams') {
+  const grpc = await load('@grpc/grpc-js');
+  const services = interopServices(grpc, await load('@grpc/proto-loader'));
+  const { host } = new URL(origin);
+  if (name === 'grpc-streams') await runStreams(grpc, services, host);
+  else await callInterop(grpc, services, host, only);
   process.exit(0);
 }
 const call = await CLIENTS[name]();

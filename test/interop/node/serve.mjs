@@ -5,6 +5,8 @@ import http2 from 'node:http2';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
+import { interopServices } from './interop-proto.mjs';
+import { serveInterop } from './interop-server.mjs';
 import { listener, page, PARTS } from './pages.mjs';
 
 const [name, host, portText] = process.argv.slice(2);
@@ -20,6 +22,11 @@ const SERVERS = {
   http2: () => http2.createServer(listener).listen(port, host),
   async grpc() {
     await (await import('./grpc.mjs')).serve(await load('@grpc/grpc-js'), host, port);
+  },
+  async 'grpc-interop'() {
+    const grpc = await load('@grpc/grpc-js');
+    const services = interopServices(grpc, await load('@grpc/proto-loader'));
+    await serveInterop(grpc, services, host, port);
   },
   async express() {
     const app = (await load('express'))();

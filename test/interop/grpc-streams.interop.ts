@@ -1,0 +1,187 @@
+/** Many streams of gRPC through one mesh, whose servers are killed and drained meanwhile, and which is drained itself. */
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Mesh } from '../e2e/support/mesh.ts';
+import { until } from '../e2e/support/until.ts';
+import { freePorts } from '../support/ports.ts';
+import { type Tally, Streams } from './streams.ts';
+import { GRPC_INTEROP, grpcOfGo, type Language, ServerProcess, SKIP } from './tools.ts';
+
+const MANY = 1_000;
+const CONNECTIONS = 20;
+/** What a thousand streams may leave behind: the heap grows when it likes. */
+const LEFT_BYTES = 40e6;
+const UNAVAILABLE = '14';
+const OK = '0';
+
+const skipGo = SKIP === false ? grpcOfGo().skip : SKIP;
+const SERVERS: readonly (readonly [Language, string, string | false])[] = [
+  ['node', 'grpc-js', SKIP],
+  ['go', 'grpc-go', skipGo],
+];
+
+interface Owner {
+  after(end: () => unknown): void;
+}
+
+/** A mesh in front of two servers, and a client. */
+interface Bed {
+  readonly mesh: Mesh;
+  readonly first: ServerProcess;
+  readonly second: ServerProcess;
+  readonly client: Streams;
+  /** Begins the first one anew, once it is gone. */
+  again(): Promise<void>;
+  /** Requests in flight, as the mesh counts them: to the Service, to the first endpoint, to the second. */
+  inFlight(): Promise<number[]>;
+}
+
+let beds = 0;
+
+async function makeBed(t: Owner, language: Language, annotations = {}): Promise<Bed> {
+  const [port = 0, ...targets] = await freePorts(3);
+  const net = `127.84.${30 + 2 * beds}`;
+  const cidr = `127.84.${31 + 2 * beds}.0/24`;
+  beds++;
+  const at = targets.map((each, i) => ({ address: `${net}.${i + 1}`, port: each }));
+  const [one, two] = at;
+  if (one === undefined || two === undefined) throw new Error('two servers');
+  const start = (where: typeof one): Promise<ServerProcess> =>
+    ServerProcess.start(language, GRPC_INTEROP, where);
+  const folder = new Folder();
+  // Endpoints have ports of their own, which EndpointSlices name.
+  const ports = [{ name: 'http', port, targetPort: one.port, appProtocol: 'grpc' }];
+  folder.put(
+    'all.yaml',
+    service('interop/streams', port, { annotations, spec: { ports } }),
+    endpoints('interop/streams', at),
+  );
+  t.after(() => folder.remove());
+  const servers = await Promise.all([start(one), start(two)]);
+  t.after(() => Promise.all(servers.map((server) => server.stop())));
+  const [first, second] = servers;
+  const mesh = await Mesh.start({ paths: [folder.path], cidr });
+  t.after(() => mesh.stop('SIGKILL'));
+  const address = await mesh.addressOf('interop/streams');
+  const client = new Streams(`http://${address}:${port}`);
+  t.after(() => client.stop());
+  const inFlight = (): Promise<number[]> =>
+    Promise.all([
+      mesh.metric('maesh_requests_in_flight{service="interop/streams"}'),
+      ...at.map((each) =>
+        mesh.metric(
+          `maesh_endpoint_requests_in_flight{service="interop/streams",port="${port}",endpoint="${each.address}:${each.port}"}`,
+        ),
+      ),
+    ]);
+  const again = async (): Promise<void> => {
+    await until('the first server is gone', () => first.ended);
+    servers.push(await start(one));
+  };
+  return { mesh, first, second, client, again, inFlight };
+}
+
+function all(tally: Tally): number {
+  return Object.values(tally.ended).reduce((sum, count) => sum + count, 0);
+}
+
+for (const [language, name, skip] of SERVERS) {
+  describe(`streams of gRPC to ${name}`, { skip }, () => {
+    test(`${MANY} at once, each of which goes on; then nothing of them is left`, async (t) => {
+      const { mesh, client, inFlight } = await makeBed(t, language);
+      const memory = (): Promise<number> => mesh.metric('process_resident_memory_bytes');
+      const held = (): Promise<number> => mesh.metric('maesh_caller_memory_bytes');
+      // The first streams bring pools and code.
+      await client.do(`open ${MANY} ${CONNECTIONS}`);
+      await client.do('end');
+      const before = await memory();
+      for (let round = 0; round < 3; round++) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        const opened = await client.do(`open ${MANY} ${CONNECTIONS}`);
+        assert.deepEqual(opened, { open: MANY, answers: MANY, ended: {}, told: {} });
+        // oxlint-disable-next-line no-await-in-loop -- as above
+        const [service = 0, one = 0, two = 0] = await inFlight();
+        assert.equal(service, MANY);
+        assert.equal(one + two, MANY);
+        assert.ok(Math.min(one, two) > MANY / 4, `shared: ${one} and ${two}`);
+        // oxlint-disable-next-line no-await-in-loop -- as above
+        const went = await client.do('ping');
+        assert.deepEqual(went, { open: MANY, answers: MANY, ended: {}, told: {} });
+        // oxlint-disable-next-line no-await-in-loop -- as above
+        const ended = await client.do('end');
+        assert.deepEqual(ended, { open: 0, answers: 0, ended: { [OK]: MANY }, told: {} });
+        // oxlint-disable-next-line no-await-in-loop -- as above
+        await until('nothing is in flight', async () => (await inFlight()).every((n) => n === 0));
+      }
+      const grown = (await memory()) - before;
+      assert.ok(grown < LEFT_BYTES, `${grown} bytes more`);
+      client.stop();
+      await until('no caller has memory', async () => (await held()) === 0);
+      assert.deepEqual(await mesh.problems(), []);
+    });
+
+    test('a server that is killed: its streams are UNAVAILABLE, those of the other one go on', async (t) => {
+      const { mesh, first, client, inFlight } = await makeBed(t, language);
+      await client.do('open 200 4');
+      const [, lost = 0, kept = 0] = await inFlight();
+      assert.equal(lost + kept, 200);
+      first.signal('SIGKILL');
+      const after = await client.do('ping');
+      assert.deepEqual(after.ended, { [UNAVAILABLE]: lost });
+      assert.equal(after.answers, kept);
+      assert.match(after.told[UNAVAILABLE] ?? '', /endpoint_reset_body/);
+      const ended = await client.do('end');
+      assert.deepEqual(ended.ended, { [OK]: kept });
+      await until('nothing is in flight', async () => (await inFlight()).every((n) => n === 0));
+      assert.deepEqual(await mesh.problems(), []);
+    });
+
+    test('a server that ends gracefully: its streams finish, new ones go to the other one', async (t) => {
+      const { first, client, inFlight } = await makeBed(t, language);
+      await client.do('open 200 4');
+      const [, old = 0, other = 0] = await inFlight();
+      first.signal('SIGTERM');
+      const went = await client.do('ping');
+      assert.deepEqual(went, { open: 200, answers: 200, ended: {}, told: {} });
+      const more = await client.do('open 50 2');
+      assert.deepEqual(more, { open: 250, answers: 50, ended: {}, told: {} });
+      assert.deepEqual(await inFlight(), [250, old, other + 50]);
+      const ended = await client.do('end');
+      assert.deepEqual(ended, { open: 0, answers: 0, ended: { [OK]: 250 }, told: {} });
+      await until('the server is gone', () => first.ended);
+    });
+
+    test('servers that are killed and drained lose no call that may be tried again', async (t) => {
+      const annotations = {
+        'maesh.dev/retry-attempts': '5',
+        'maesh.dev/retry-on': 'connect-failure,reset',
+        'maesh.dev/retry-non-idempotent': 'true',
+        'maesh.dev/retry-budget': '1',
+      };
+      const { mesh, first, client, again } = await makeBed(t, language, annotations);
+      const calls = client.do('unary 6000 4');
+      const answered = (): Promise<number> =>
+        mesh.metric('maesh_requests_total{service="interop/streams",code_class="2xx"}');
+      await until('calls run', async () => (await answered()) > 1_000);
+      first.signal('SIGKILL');
+      await again();
+      await until('calls run on', async () => (await answered()) > 3_000);
+      const tally = await calls;
+      assert.deepEqual(tally, { open: 0, answers: 0, ended: { [OK]: 6_000 }, told: {} });
+      assert.equal(all(tally), 6_000);
+    });
+
+    test('the mesh ends gracefully: its streams finish', async (t) => {
+      const { mesh, client } = await makeBed(t, language);
+      await client.do('open 200 4');
+      const ended = mesh.stop();
+      const went = await client.do('ping');
+      assert.deepEqual(went, { open: 200, answers: 200, ended: {}, told: {} });
+      const over = await client.do('end');
+      assert.deepEqual(over, { open: 0, answers: 0, ended: { [OK]: 200 }, told: {} });
+      assert.equal(await ended, 0);
+    });
+  });
+}
