@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Policies } from '../../src/model/policy.ts';
 import { block } from '../support/http2.ts';
-import { frame, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
+import { frame, GET_ROOT, headers, Http2Peer, number32 } from '../support/http2-peer.ts';
 import { freshAddress, GET, post, TestProxy } from '../support/proxy.ts';
 import { eventually, type Wire } from '../support/wire.ts';
 
@@ -205,4 +205,33 @@ test('an endpoint is told that it may not push; one that does is left', async (t
   peer.write(PROMISE);
   assert.equal(await peer.failure(), 1);
   assert.match(await caller.until('\n'), /^HTTP\/1.1 502 /);
+});
+
+test('the end of a request of gRPC is in a frame of content, as some of its servers want it, if in an empty one', async (t) => {
+  const endpoint = await Http2Peer.listen(t, freshAddress());
+  const proxy = new TestProxy(t);
+  const service = proxy.service({ endpoints: [endpoint], http2: true });
+  await proxy.apply([service]);
+  const caller = await Http2Peer.connect(t, {
+    address: service.address,
+    port: service.ports[0]?.port ?? 0,
+  });
+  const post = [...GET_ROOT.slice(1), [':method', 'POST']] as const;
+  const grpc = [...post, ['content-type', 'application/grpc']] as const;
+  // What came in one turn leaves in one; a caller may end in its head, too.
+  caller.write(headers(1, grpc), frame(0, END_STREAM, 1));
+  caller.write(headers(3, grpc, END_STREAM));
+  const peer = await endpoint.next();
+  for (const stream of [1, 3]) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const head = await peer.next(1, stream);
+    assert.equal(head.flags & END_STREAM, 0);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    const { flags, payload } = await peer.next(0, stream);
+    assert.deepEqual([flags, payload.length], [END_STREAM, 0]);
+  }
+  // No other request has a frame more than it needs.
+  caller.write(headers(5, post), frame(0, END_STREAM, 5));
+  const other = await peer.next(1, 5);
+  assert.equal(other.flags & END_STREAM, END_STREAM);
 });

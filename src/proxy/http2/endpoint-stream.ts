@@ -141,7 +141,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     putRequest(encoder, data, head, forwarding, origin.port.host, edit);
     if (trusted) encoder.lines(lines, 0, forwarded);
     else putForwarded(encoder, data, head, forwarding);
-    out.endHead(this);
+    out.endHead(this, !head.grpc);
   }
 
   /** Whether the head can be sent now: one for a WebSocket only where the endpoint has offered it. */

@@ -88,9 +88,15 @@ export class SendSide {
     this.#beginBlock(bytes + HEAD_MORE_BYTES, fields);
   }
 
-  /** The head of a stream is in the encoder; the end of the stream may still be put into it. */
-  endHead(stream: Stream): void {
-    this.#host.output.commitHeaders(this.#endBlock(stream.id, false), stream.id);
+  /**
+   * The head of a stream is in the encoder; if it `mayEnd`, the end of the stream may still be put into it. The protocol of gRPC wants
+   * the end of a request in a frame of content, if an empty one, and some of its servers wait for that.
+   */
+  endHead(stream: Stream, mayEnd = true): void {
+    const { output } = this.#host;
+    const end = this.#endBlock(stream.id, false);
+    if (mayEnd) output.commitHeaders(end, stream.id);
+    else output.commit(end);
   }
 
   #beginBlock(bytes: number, fields: number): void {
