@@ -87,6 +87,7 @@ test('readUpSettings() takes every setting from every source', () => {
     'admin-allow-remote': ['true'],
     'head-bytes-max': ['64KiB'],
     'head-fields-max': ['50'],
+    'grpc-methods-max': ['10'],
     'head-timeout': ['5s'],
     'caller-idle-timeout': ['1m'],
     'peer-timeout': ['30s'],

@@ -115,6 +115,12 @@ export const SETTINGS = {
     '100',
     'Maximum number of header fields in a request. Responses are limited only in bytes.',
   ]),
+  grpcMethodsMax: one('Proxy', [
+    'grpc-methods-max',
+    integer(0, 1_000),
+    '100',
+    'Maximum number of gRPC methods per Service that have metrics of their own. The others share the series of the method `other`.',
+  ]),
   headTimeout: one('Proxy', [
     'head-timeout',
     duration('100ms', '10m'),
@@ -268,6 +274,7 @@ export function readProxySettings(reader: SettingReader): ProxySettings {
     meshAccount: '',
     headBytesMax: reader.one(SETTINGS.headBytesMax),
     headFieldsMax: reader.one(SETTINGS.headFieldsMax),
+    grpcMethodsMax: reader.one(SETTINGS.grpcMethodsMax),
     headTimeoutMs: reader.one(SETTINGS.headTimeout),
     callerIdleMs: reader.one(SETTINGS.callerIdleTimeout),
     peerTimeoutMs: reader.one(SETTINGS.peerTimeout),

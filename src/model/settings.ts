@@ -7,6 +7,8 @@ export interface ProxySettings {
   readonly headBytesMax: number;
   /** Header fields in a head; 1 to 1,000. */
   readonly headFieldsMax: number;
+  /** Methods of gRPC of one Service that have figures of their own; the others share theirs. 0 to 1,000. */
+  readonly grpcMethodsMax: number;
   /** From the first byte of a request (or accept) to the end of its head. */
   readonly headTimeoutMs: number;
   /** An idle connection of a caller is closed after this time. */
@@ -52,6 +54,7 @@ export const DEFAULT_PROXY_SETTINGS: ProxySettings = {
   node: '',
   headBytesMax: 32_768,
   headFieldsMax: 100,
+  grpcMethodsMax: 100,
   headTimeoutMs: 10_000,
   callerIdleMs: 180_000,
   peerTimeoutMs: 120_000,

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CONTROLLER_METRICS } from '../../src/run/controller/metrics.ts';
 import { DEFAULT_METRIC_LIMITS } from '../../src/proxy/telemetry/metric-rows.ts';
+import { METHODS_MAX } from '../../src/proxy/ledger/method-table.ts';
 import { SCOPE_LABELS } from '../../src/proxy/telemetry/metric.ts';
 import { METRICS } from '../../src/proxy/telemetry/metric-table.ts';
 import { type Entry, holdList } from '../support/markdown-list.ts';
@@ -13,7 +14,7 @@ interface Described {
   readonly help: string;
 }
 
-const SCOPES = ['service', 'endpoint', 'process'] as const;
+const SCOPES = ['service', 'endpoint', 'method', 'process'] as const;
 
 function entry(metric: Described, labels: readonly string[]): Entry {
   const quoted = labels.map((label) => `\`${label}\``).join(', ');
@@ -41,6 +42,7 @@ test('docs/metrics.md says the limits as they are, and uses no metric or label t
   assert.ok(
     text.includes(`${format.format(services)} Services and ${format.format(endpoints)} endpoints`),
   );
+  assert.ok(text.replaceAll(/\s+/g, ' ').includes(`${format.format(METHODS_MAX)} methods of all`));
   const names = new Set([...METRICS, ...CONTROLLER_METRICS].map((metric) => metric.name));
   for (const [name] of text.matchAll(/\bmaesh_[a-z_]+/g)) {
     assert.ok(names.has(name) || names.has(name.replace(/_bucket$/, '')), name);

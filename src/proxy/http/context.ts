@@ -3,6 +3,7 @@
 import type { Identity } from '../../model/endpoint.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
+import { MethodRoom } from '../ledger/method-table.ts';
 import { NetContext, type NetOptions } from '../net/context.ts';
 import { READ_BYTES } from '../net/socket.ts';
 import { listenersMax } from '../table/listener-share.ts';
@@ -50,6 +51,8 @@ export class ThreadContext extends NetContext {
   /** CIDR check of `trustedSources`, by source address. */
   readonly isTrusted: (address: string) => boolean;
   readonly rules: BrokenRules;
+  /** Of gRPC, of all Services. */
+  readonly methods: MethodRoom;
   /** For responses without a Date. */
   readonly date: DateLine;
   readonly verdict = new Verdict();
@@ -70,13 +73,14 @@ export class ThreadContext extends NetContext {
   readonly listenersMax: number;
 
   constructor(options: ThreadOptions) {
-    const { headBytesMax, headFieldsMax } = options.settings;
+    const { headBytesMax, headFieldsMax, grpcMethodsMax } = options.settings;
     super(options, writeSlack(headBytesMax));
     this.settings = options.settings;
     this.isTrusted = options.isTrusted;
     this.trust = options.trust ?? new IdentityTrust();
     this.listenersMax = listenersMax(options.descriptors ?? Infinity, options.threads ?? 1);
     this.rules = new BrokenRules(options.clock);
+    this.methods = new MethodRoom(grpcMethodsMax);
     this.date = new DateLine(options.clock);
     this.requestHead = new Head(headFieldsMax);
     this.responseHead = new Head(headFieldsMax);

@@ -9,6 +9,7 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { type Account, add, endLastTry, endRequest } from './account.ts';
 import type { ThreadContext } from './context.ts';
+import { countCall } from './count-call.ts';
 import { GrpcCall } from './grpc-call.ts';
 import { nobodys } from './nobodys.ts';
 import type { Replay } from './replay.ts';
@@ -168,6 +169,7 @@ export class RequestRecord implements Account {
     // A tunnel lasts as long as its users like; what counts is how long it took to open.
     const endMs = this.status === 101 && tried !== null ? tried.headMs : now;
     endRequest(this, this.flight, this.service.cells, endMs);
+    if (this.grpc.active) countCall(this, this.#replay, context.methods, endMs);
     if (tried !== null) endLastTry(this, tried, this.ruling, now);
     context.accessLog?.write(caller, this, this.#replay, now);
     if (rule !== '' && failure !== '') {

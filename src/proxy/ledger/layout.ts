@@ -9,6 +9,7 @@
 
 import { FAILURE_REASONS } from '../../model/failure.ts';
 import { CHECK_RESULTS } from '../../model/health-check.ts';
+import { GRPC_CODES } from '../../model/grpc-status.ts';
 
 export type SlotKind = 'service' | 'endpoint' | 'status' | 'route';
 
@@ -153,6 +154,15 @@ export const ENDPOINT_OWN = {
   abandoned: 14,
   buckets: 16,
 } as const;
+
+/** What calls of one method of gRPC are counted by, on one thread; they are in no slot (`MethodTable`). */
+export const METHOD_CELL = {
+  /** One counter per status of gRPC. */
+  calls: 0,
+  latencySumMs: GRPC_CODES.length,
+  buckets: GRPC_CODES.length + 1,
+} as const;
+export const METHOD_CELLS = METHOD_CELL.buckets + ENDPOINT_BUCKETS;
 
 export const STATUS_MIN = 100;
 export const STATUS_COUNT = 500;

@@ -21,6 +21,7 @@ import {
 import { Matcher } from '../head/match.ts';
 import type { Redirector } from '../head/redirector.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
+import { MethodTable } from '../ledger/method-table.ts';
 import type { PlacedDelta, PlacedPort, PlacedRoute, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
 import { bucketOfRoute, bucketOfService, RateLimiter } from '../policy/rate-limit.ts';
@@ -46,6 +47,8 @@ export class ServiceState {
   sources: SourceTable | null = null;
   /** Null until it first had nearly as many requests in flight as it may. */
   crowd: CrowdCount | null = null;
+  /** Of gRPC; those of the Service, where it is a port. */
+  methods: MethodTable;
   /** Copies of its requests for mirrors, of this thread, on their way. */
   copies = 0;
   #sourceMemory: SharedArrayBuffer | null = null;
@@ -54,6 +57,7 @@ export class ServiceState {
     this.service = service;
     this.cells = cells;
     this.flight = this;
+    this.methods = new MethodTable(service.key);
   }
 
   update(placed: PlacedService, view: LedgerView): void {
@@ -75,6 +79,7 @@ export class ServiceState {
     const policies = port.policies ?? whole.service.policies;
     const { rateLimit } = policies;
     this.service = { ...whole.service, policies };
+    this.methods = whole.methods;
     this.flight = saysItself(port, 'limits.requestsInFlight') ? this : whole;
     this.limiter =
       rateLimit === null || !saysItself(port, 'rateLimit')
@@ -231,6 +236,7 @@ export class Table {
     const { service } = placed;
     let state = this.#services.get(service.key);
     if (state === undefined || state.cells.slot !== placed.slot) {
+      state?.methods.release();
       state = new ServiceState(service, this.#view.cells('service', placed.slot));
       this.#services.set(service.key, state);
     }
@@ -294,6 +300,7 @@ export class Table {
   #remove(key: string, change: TableChange): void {
     const state = this.#services.get(key);
     if (state === undefined) return;
+    state.methods.release();
     this.#services.delete(key);
     for (const port of this.#ports.get(key)?.values() ?? []) {
       this.#close(port, change);

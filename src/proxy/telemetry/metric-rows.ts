@@ -25,9 +25,18 @@ export interface Row {
   readonly hasBreaker: boolean;
 }
 
+/** A method of gRPC. */
+export interface MethodRow {
+  /** `service="shop/cart",method="shop.Cart/Add"`, escaped. */
+  readonly labels: string;
+  /** METHOD_CELL. */
+  readonly cells: Float64Array;
+}
+
 export class MetricRows {
   readonly services: Row[] = [];
   readonly endpoints: Row[] = [];
+  readonly methods: MethodRow[] = [];
   omittedServices = 0;
   omittedEndpoints = 0;
   readonly #source: MetricsSource;
@@ -45,6 +54,7 @@ export class MetricRows {
     const services = [...this.#source.services()].sort((a, b) => (a.key < b.key ? -1 : 1));
     for (const service of services) {
       for (const scope of scopesOf(service)) this.#collectScope(service, scope);
+      this.#collectMethods(service);
       for (const port of service.ports) {
         for (const endpoint of port.backend.endpoints) {
           this.#collectEndpoint(port, endpoint);
@@ -66,6 +76,13 @@ export class MetricRows {
     const ofPort = port === null ? '' : `,port="${port.port}"`;
     const labels = `service="${escapeLabel(key)}"${ofPort}`;
     this.services.push({ slot, labels, hasBreaker: policies.breaker !== null });
+  }
+
+  #collectMethods({ key }: Service): void {
+    for (const { method, cells } of this.#source.methods(key)) {
+      const labels = `service="${escapeLabel(key)}",method="${escapeLabel(method)}"`;
+      this.methods.push({ labels, cells: cells.slice() });
+    }
   }
 
   #collectEndpoint(port: ServicePort, endpoint: Endpoint): void {

@@ -2,7 +2,7 @@
 
 import type { MetricsSource } from './metrics-source.ts';
 
-/** How the samples of a metric come about. Cells are those of the slot of the Service or endpoint. */
+/** How the samples of a metric come about. Cells are those of the slot of the Service or endpoint, or of the method. */
 export type Reading =
   /** One own cell, summed over the threads. */
   | { readonly kind: 'own'; readonly cell: number }
@@ -42,9 +42,9 @@ export interface Metric {
   readonly type: 'counter' | 'gauge' | 'histogram';
   /** Base unit, '' for plain numbers. */
   readonly unit: 'seconds' | 'bytes' | '';
-  /** One series per Service, per endpoint of a Service port, or for the whole process. */
-  readonly scope: 'service' | 'endpoint' | 'process';
-  /** Labels after those of the scope (`service`; `service`, `port`, `endpoint`). */
+  /** One series per Service, per endpoint of a Service port, per method of gRPC of a Service, or for the whole process. */
+  readonly scope: 'service' | 'endpoint' | 'method' | 'process';
+  /** Labels after those of the scope (`service`; `service`, `port`, `endpoint`; `service`, `method`). */
   readonly labels: readonly string[];
   readonly help: string;
   readonly reading: Reading;
@@ -53,5 +53,6 @@ export interface Metric {
 export const SCOPE_LABELS: Readonly<Record<Metric['scope'], readonly string[]>> = {
   service: ['service'],
   endpoint: ['service', 'port', 'endpoint'],
+  method: ['service', 'method'],
   process: [],
 };

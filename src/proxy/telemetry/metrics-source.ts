@@ -2,6 +2,7 @@
 
 import type { Problem, Service } from '../../model/service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { MethodFigures } from './method-counts.ts';
 import type { EventLoopDelay, ProcessFigures } from './process-figures.ts';
 
 export interface DnsQueryCount {
@@ -44,6 +45,8 @@ export interface MetricsSource {
   callers(): { readonly shed: readonly number[]; readonly bytes: number };
   /** Rules of HTTP/1.1 that were broken, of all threads. */
   brokenRules(): Iterable<BrokenRuleCount>;
+  /** Methods of gRPC that were called, of one Service. */
+  methods(service: string): Iterable<MethodFigures>;
   /** One entry per thread: `main`, `proxy-0` … */
   eventLoops(): Iterable<EventLoopDelay & { readonly thread: string }>;
   /** One entry per proxy thread that has started. */

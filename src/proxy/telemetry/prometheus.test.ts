@@ -13,12 +13,15 @@ import {
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
   ENDPOINT_WORD,
+  METHOD_CELL,
+  METHOD_CELLS,
   SERVICE_BUCKETS,
   SERVICE_OWN,
   SERVICE_WORD,
 } from '../ledger/layout.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { Placement } from '../ledger/placement.ts';
+import { MethodCounts } from './method-counts.ts';
 import type { MetricLimits } from './metric-rows.ts';
 import { SCOPE_LABELS } from './metric.ts';
 import { METRICS } from './metric-table.ts';
@@ -70,6 +73,7 @@ function mesh(services: readonly Service[], threads = 2) {
     defects: () => [['dns', 4]],
     dnsQueries: () => [{ type: 'A', rcode: 'NOERROR', count: 3 }],
     accessLog: () => ({ written: 10, dropped: 2 }),
+    methods: () => [],
     splicedBytes: () => 7_000,
     sockets: () => [{ thread: 'proxy-0', kind: 'system' }],
     eventLoops: () => [{ thread: 'main', p50Ms: 0.5, p99Ms: 2, maxMs: 10 }],
@@ -249,7 +253,8 @@ function busyMesh(): MetricsSource {
   const endpoint = ledger.find('endpoint', 'shop/web:80 127.2.0.1:8080') ?? assert.fail();
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.requests + 2, 0, 1);
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.buckets, 0, 1);
-  return source;
+  const cells = new Float64Array(METHOD_CELLS).fill(1);
+  return { ...source, methods: () => [{ method: 'a.B/C', cells }] };
 }
 
 test('renderMetrics() shows every metric of the table with its type, labels and help', async () => {
@@ -333,4 +338,33 @@ test('renderMetrics() passes promtool', { skip: skipWithoutPrograms(CHECKER) }, 
   const check = spawnSync(CHECKER, ['check', 'metrics'], { input, encoding: 'utf8' });
   assert.equal(`${check.stdout}${check.stderr}`, '');
   assert.equal(check.status, 0);
+});
+
+test('renderMetrics() shows the calls of a method by status, and how long they took', async () => {
+  const { ledger, source } = mesh([exampleService('shop/web')]);
+  countService(ledger, 'shop/web', 1);
+  const counts = new MethodCounts(10);
+  const shared = new SharedArrayBuffer(8 * METHOD_CELLS);
+  const cells = new Float64Array(shared);
+  cells[METHOD_CELL.calls] = 3;
+  cells[METHOD_CELL.calls + 14] = 2;
+  cells[METHOD_CELL.latencySumMs] = 1_500;
+  cells[METHOD_CELL.buckets + bucketOf(0.1, 0, ENDPOINT_BUCKETS)] = 4;
+  cells[METHOD_CELL.buckets + ENDPOINT_BUCKETS - 1] = 1;
+  counts.add(0, 'shop/web', 'a.B/C', shared);
+  counts.add(0, 'shop/web', 'other', new SharedArrayBuffer(8 * METHOD_CELLS));
+  const text = await render({ ...source, methods: (service) => counts.of(service) });
+  const families = parseMetrics(text);
+  assert.deepEqual(values(families.get('maesh_grpc_calls_total')), {
+    'shop/web a.B/C OK': 3,
+    'shop/web a.B/C UNAVAILABLE': 2,
+  });
+  const durations = values(families.get('maesh_grpc_call_duration_seconds'));
+  assert.equal(durations['_bucket shop/web a.B/C 0.000064'], 0);
+  assert.equal(durations['_bucket shop/web a.B/C 0.000128'], 4);
+  assert.equal(durations['_bucket shop/web a.B/C +Inf'], 5);
+  assert.equal(durations['_count shop/web a.B/C'], 5);
+  assert.equal(durations['_sum shop/web a.B/C'], 1.5);
+  // Nothing of what was never called.
+  assert.doesNotMatch(text, /method="other"/);
 });

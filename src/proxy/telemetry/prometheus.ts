@@ -10,6 +10,7 @@ import { bucketEdgeMs } from '../ledger/layout.ts';
 import {
   DEFAULT_METRIC_LIMITS,
   escapeLabel,
+  type MethodRow,
   type MetricLimits,
   MetricRows,
   type Row,
@@ -44,6 +45,11 @@ function* familyParts(
   yield `# HELP ${metric.name} ${escapeHelp(metric.help)}\n# TYPE ${metric.name} ${metric.type}\n`;
   if (metric.scope === 'process') {
     yield processText(metric, rows, source);
+    return;
+  }
+  if (metric.scope === 'method') {
+    const text = methodText(metric);
+    for (const row of rows.methods) yield text(row);
     return;
   }
   const text = slotText(metric, metric.scope, source);
@@ -121,17 +127,43 @@ function cellsText(
   { scope, source, keepZero }: CellsOptions,
 ): (row: Row) => string {
   const cells = new Float64Array(values.length);
-  const tails = values.map((value) => `,${metric.labels[0]}="${value}"} `);
+  const text = namedText(metric, values, keepZero);
   return (row) => {
     source.ledger.sumInto(scope, row.slot, cell, cells);
+    return text(row.labels, cells);
+  };
+}
+
+function namedText(
+  metric: Metric,
+  values: readonly string[],
+  keepZero: boolean,
+): (labels: string, cells: Float64Array) => string {
+  const tails = values.map((value) => `,${metric.labels[0]}="${value}"} `);
+  return (labels, cells) => {
     let text = '';
     for (let i = 0; i < cells.length; i++) {
       const count = cells[i] ?? 0;
       if (count !== 0 || keepZero)
-        text += `${metric.name}{${row.labels}${tails[i]}${numberText(count)}\n`;
+        text += `${metric.name}{${labels}${tails[i]}${numberText(count)}\n`;
     }
     return text;
   };
+}
+
+/** As `slotText`, of a method. */
+function methodText(metric: Metric): (row: MethodRow) => string {
+  const { name, reading } = metric;
+  if (reading.kind === 'counted') {
+    const text = namedText(metric, reading.names, false);
+    const { cell, names } = reading;
+    return ({ labels, cells }) => text(labels, cells.subarray(cell, cell + names.length));
+  }
+  if (reading.kind !== 'histogram') throw new TypeError(`${name} is no metric of a method`);
+  const text = bucketsText(name, reading);
+  const { cell, buckets, sumCell } = reading;
+  return ({ labels, cells }) =>
+    text(labels, cells.subarray(cell, cell + buckets), cells[sumCell] ?? 0);
 }
 
 function stateText(metric: Metric, row: Row, state: number): string {
@@ -150,24 +182,32 @@ function histogramText(
   scope: SlotScope,
   source: MetricsSource,
 ): (row: Row) => string {
-  const { buckets, subBits } = reading;
-  const cells = new Float64Array(buckets);
+  const cells = new Float64Array(reading.buckets);
+  const text = bucketsText(name, reading);
+  return (row) => {
+    source.ledger.sumInto(scope, row.slot, reading.cell, cells);
+    return text(row.labels, cells, source.ledger.sum(scope, row.slot, reading.sumCell));
+  };
+}
+
+function bucketsText(
+  name: string,
+  { buckets, subBits }: Extract<Reading, { kind: 'histogram' }>,
+): (labels: string, cells: Float64Array, sumMs: number) => string {
   const per = 1 << subBits;
   const edges = Array.from({ length: buckets }, (_, i) =>
     i % per === 0 && i < buckets - 1 ? edgeText(i, subBits, buckets) : '',
   );
-  return (row) => {
-    source.ledger.sumInto(scope, row.slot, reading.cell, cells);
-    const sumMs = source.ledger.sum(scope, row.slot, reading.sumCell);
+  return (labels, cells, sumMs) => {
     let count = 0;
     let text = '';
     for (let i = 0; i < buckets; i++) {
       count += cells[i] ?? 0;
-      if (edges[i] !== '') text += `${name}_bucket{${row.labels},le="${edges[i]}"} ${count}\n`;
+      if (edges[i] !== '') text += `${name}_bucket{${labels},le="${edges[i]}"} ${count}\n`;
     }
     if (count === 0) return '';
-    text += `${name}_bucket{${row.labels},le="+Inf"} ${count}\n`;
-    return `${text}${name}_sum{${row.labels}} ${numberText(sumMs / 1000)}\n${name}_count{${row.labels}} ${count}\n`;
+    text += `${name}_bucket{${labels},le="+Inf"} ${count}\n`;
+    return `${text}${name}_sum{${labels}} ${numberText(sumMs / 1000)}\n${name}_count{${labels}} ${count}\n`;
   };
 }
 

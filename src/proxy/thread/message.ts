@@ -61,6 +61,13 @@ export type FromThread =
       readonly failures: readonly ListenFailure[] | null;
     }
   | { readonly kind: 'drained'; readonly cut: number }
+  /** Where the thread counts calls of one more method of gRPC: METHOD_CELL. */
+  | {
+      readonly kind: 'method';
+      readonly service: string;
+      readonly method: string;
+      readonly cells: SharedArrayBuffer;
+    }
   /** Once a second: what only the thread itself knows. */
   | { readonly kind: 'vitals'; readonly vitals: ThreadVitals }
   | {

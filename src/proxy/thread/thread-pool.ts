@@ -6,6 +6,7 @@ import { MeshError } from '../../base/error.ts';
 import type { Guard } from '../../base/guard.ts';
 import type { Log } from '../../base/log.ts';
 import type { Identity } from '../../model/endpoint.ts';
+import { MethodCounts } from '../telemetry/method-counts.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -87,6 +88,8 @@ export class ThreadPool {
   restarts = 0;
   /** Until when all threads believe identities. */
   readonly trust = new IdentityTrust();
+  /** Calls of gRPC on all threads. */
+  readonly methods: MethodCounts;
   readonly #options: ThreadPoolOptions;
   readonly #threads: (Thread | null)[];
   readonly #services = new Map<string, PlacedService>();
@@ -105,6 +108,7 @@ export class ThreadPool {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
+    this.methods = new MethodCounts(options.settings.grpcMethodsMax);
     this.#threads = Array.from({ length: options.count }, () => null);
   }
 
@@ -216,7 +220,10 @@ export class ThreadPool {
   publish(delta: PlacedDelta): void {
     this.#version = delta.version;
     for (const placed of delta.services) this.#services.set(placed.service.key, placed);
-    for (const key of delta.removedServices) this.#services.delete(key);
+    for (const key of delta.removedServices) {
+      this.#services.delete(key);
+      this.methods.forget(key);
+    }
     for (const identity of delta.identities) this.#identities.set(identity.address, identity);
     for (const address of delta.removedIdentities) this.#identities.delete(address);
     this.#threads.forEach((thread, index) => {
@@ -347,7 +354,12 @@ export class ThreadPool {
     if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
     else if (message.kind === 'taken') this.#sendNext(thread);
     else if (message.kind === 'drained') thread.drained?.();
-    else if (message.kind === 'vitals') {
+    else if (message.kind === 'method') {
+      // Calls of a Service that left may still end.
+      const { service, method, cells } = message;
+      const index = this.#threads.indexOf(thread);
+      if (this.#services.has(service)) this.methods.add(index, service, method, cells);
+    } else if (message.kind === 'vitals') {
       const { vitals } = message;
       this.#options.guard.add('proxy', vitals.defects - (thread.vitals?.defects ?? 0));
       thread.vitals = vitals;
@@ -369,6 +381,7 @@ export class ThreadPool {
     if (thread.vitals !== null) this.#keepCounts(thread.vitals);
     thread.drained?.();
     this.#forgetInFlight(index);
+    this.methods.endThread(index);
     if (this.#stopping) return;
     this.restarts++;
     this.#options.onChange();

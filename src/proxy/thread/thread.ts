@@ -83,6 +83,8 @@ context.rules.onLog = ({ rule, reason, service, caller, endpoint }, skipped): vo
 };
 const checks = new CheckLog(systemClock, log);
 server.checker.onEvent = (event) => checks.tell(event);
+context.methods.onMethod = (service, method, cells) =>
+  send({ kind: 'method', service, method, cells });
 const shedding = new LogThrottle(systemClock);
 context.room.onEvent = ({ scarce, source, connections, closed }): void => {
   shedding.run((skipped) =>

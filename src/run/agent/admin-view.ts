@@ -9,6 +9,7 @@ import type {
   DnsQueryCount,
   MetricsSource,
 } from '../../proxy/telemetry/metrics-source.ts';
+import type { MethodFigures } from '../../proxy/telemetry/method-counts.ts';
 import { LedgerFigures } from '../../proxy/telemetry/ledger-figures.ts';
 import {
   EventLoopMonitor,
@@ -149,6 +150,10 @@ export class AgentView implements AdminView, MetricsSource {
 
   brokenRules(): readonly BrokenRuleCount[] {
     return this.#options.agent.threads.brokenRules;
+  }
+
+  methods(service: string): Iterable<MethodFigures> {
+    return this.#options.agent.threads.methods.of(service);
   }
 
   splicedBytes(): number {

@@ -7,6 +7,16 @@ export const DATA_PLANE_LIMITS: LimitSection = {
   intro: 'Per thread or per connection, for all Services.',
   rows: [
     [
+      'Methods of gRPC of a thread with figures of their own, of all Services',
+      'Calls of others count as method `other`',
+      'proxy/ledger/method-table.ts METHODS_MAX',
+    ],
+    [
+      'Bytes of the name of such a method',
+      'Calls of one with a longer name count as method `other`',
+      'proxy/ledger/method-table.ts NAME_BYTES_MAX',
+    ],
+    [
       'Connections that wait to be accepted, per port and thread',
       'The kernel drops the SYN, and the caller tries again',
       'proxy/net/socket.ts BACKLOG',

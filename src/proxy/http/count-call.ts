@@ -1,0 +1,32 @@
+/** Counts a call of gRPC by its method. */
+
+import { bucketOf, ENDPOINT_BUCKETS, METHOD_CELL } from '../ledger/layout.ts';
+import type { MethodCells, MethodRoom } from '../ledger/method-table.ts';
+import type { ServiceState } from '../table/table.ts';
+import type { KeptHead } from './access.ts';
+import type { Account } from './account.ts';
+
+/** `endMs` is when it ended. */
+export function countCall(
+  call: Account & { readonly service: ServiceState },
+  { buffer, targetStart, targetEnd }: KeptHead,
+  room: MethodRoom,
+  endMs: number,
+): void {
+  const { service, grpcStatus } = call;
+  const cells = service.methods.cellsOf(room, buffer, targetStart, targetEnd, isSuccess(call));
+  add(cells, METHOD_CELL.calls + grpcStatus, 1);
+  if (call.tries === 0) return;
+  const latencyMs = endMs - call.startedMs;
+  add(cells, METHOD_CELL.latencySumMs, latencyMs);
+  add(cells, METHOD_CELL.buckets + bucketOf(latencyMs, 0, ENDPOINT_BUCKETS), 1);
+}
+
+/** A method that is there answered: with OK, or with messages until somebody had enough. */
+function isSuccess({ grpcStatus, status, responseBytes }: Account): boolean {
+  return grpcStatus === 0 || (status === 200 && responseBytes > 0);
+}
+
+function add(cells: MethodCells, cell: number, amount: number): void {
+  cells[cell] = (cells[cell] as number) + amount;
+}
