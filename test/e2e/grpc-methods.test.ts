@@ -108,13 +108,9 @@ test('methods are counted by status; those that are made up, and those that are 
     'maesh_grpc_call_duration_seconds_count{service="shop/cart",method="shop.Cart/Get"}';
   assert.equal(await mesh.metric(count), 8);
   const text = await (await fetch(`${mesh.admin}/metrics`)).text();
-  const methods = new Set([...text.matchAll(/,method="([^"]+)"/g)].map(([, name]) => name));
-  assert.deepEqual([...methods].toSorted(), [
-    'other',
-    'shop.Cart/Get',
-    'shop.Cart/Put',
-    'shop.Cart/Watch',
-  ]);
+  const methods = new Set([...text.matchAll(/,method="([^"]+)"/g)].map(([, name = '']) => name));
+  const wanted = ['other', 'shop.Cart/Get', 'shop.Cart/Put', 'shop.Cart/Watch'];
+  assert.deepEqual(methods, new Set(wanted));
 });
 
 test('the proxy itself answers, and that counts as what the caller is told', async (t) => {

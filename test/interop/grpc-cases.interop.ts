@@ -24,7 +24,7 @@ const ANYBODY: Lack | null = null;
 const ONLY_NODE: Lack = { of: 'client of go', why: 'grpc-go does not have the case' };
 const UNCOMPRESSED: Lack = {
   of: 'both',
-  why: 'neither of them lets a server see or choose what is compressed (test/interop/grpc-compressed.interop.ts does)',
+  why: 'neither of them lets a server see or choose what is compressed',
 };
 
 const CASES: readonly (readonly [string, Lack | null])[] = [

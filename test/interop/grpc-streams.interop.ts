@@ -11,7 +11,9 @@ import { GRPC_INTEROP, grpcOfGo, type Language, ServerProcess, SKIP } from './to
 
 const MANY = 1_000;
 const CONNECTIONS = 20;
-const CALLS = 20_000;
+const CALLS = 10_000;
+/** On four connections. */
+const AT_ONCE = 32;
 /** What a thousand streams may leave behind: the heap grows when it likes. */
 const LEFT_BYTES = 40e6;
 const UNAVAILABLE = '14';
@@ -31,12 +33,11 @@ interface Owner {
 interface Bed {
   readonly mesh: Mesh;
   readonly first: ServerProcess;
-  readonly second: ServerProcess;
   readonly client: Streams;
   /** Begins the first one anew, once it is gone. */
-  again(): Promise<void>;
+  readonly again: () => Promise<void>;
   /** Requests in flight, as the mesh counts them: to the Service, to the first endpoint, to the second. */
-  inFlight(): Promise<number[]>;
+  readonly inFlight: () => Promise<number[]>;
 }
 
 let beds = 0;
@@ -61,7 +62,7 @@ async function makeBed(t: Owner, language: Language, annotations = {}): Promise<
   t.after(() => folder.remove());
   const servers = await Promise.all([start(one), start(two)]);
   t.after(() => Promise.all(servers.map((server) => server.stop())));
-  const [first, second] = servers;
+  const [first] = servers;
   const mesh = await Mesh.start({ paths: [folder.path], cidr });
   t.after(() => mesh.stop('SIGKILL'));
   const address = await mesh.addressOf('interop/streams');
@@ -80,7 +81,11 @@ async function makeBed(t: Owner, language: Language, annotations = {}): Promise<
     await until('the first server is gone', () => first.ended);
     servers.push(await start(one));
   };
-  return { mesh, first, second, client, again, inFlight };
+  return { mesh, first, client, again, inFlight };
+}
+
+function answered(mesh: Mesh): Promise<number> {
+  return mesh.metric('maesh_requests_total{service="interop/streams",code_class="2xx"}');
 }
 
 for (const [language, name, skip] of SERVERS) {
@@ -127,7 +132,7 @@ for (const [language, name, skip] of SERVERS) {
       const after = await client.do('ping');
       assert.deepEqual(after.ended, { [UNAVAILABLE]: lost });
       assert.equal(after.answers, kept);
-      assert.match(after.told[UNAVAILABLE] ?? '', /endpoint_reset_body/);
+      assert.match(Object.keys(after.told).join(), /^maesh: endpoint_reset_body: [^,]*$/);
       const ended = await client.do('end');
       assert.deepEqual(ended.ended, { [OK]: kept });
       await until('nothing is in flight', async () => (await inFlight()).every((n) => n === 0));
@@ -149,26 +154,36 @@ for (const [language, name, skip] of SERVERS) {
       await until('the server is gone', () => first.ended);
     });
 
-    test('servers that are killed and drained lose no call that may be tried again', async (t) => {
+    test('a server that ends gracefully loses no call, though none of them may be tried again', async (t) => {
+      const { mesh, first, client } = await makeBed(t, language);
+      const calls = client.do(`unary ${CALLS} 4`);
+      await until('calls run', async () => (await answered(mesh)) > 1_000);
+      first.signal('SIGTERM');
+      await until('the server is gone', () => first.ended);
+      assert.ok((await answered(mesh)) < CALLS, 'calls still run');
+      assert.deepEqual(await calls, { open: 0, answers: 0, ended: { [OK]: CALLS }, told: {} });
+    });
+
+    test('a server that is killed, and comes back, loses no call that may be tried again', async (t) => {
       const annotations = {
         'maesh.dev/retry-attempts': '5',
         'maesh.dev/retry-on': 'connect-failure,reset',
         'maesh.dev/retry-non-idempotent': 'true',
         'maesh.dev/retry-budget': '1',
       };
-      const { mesh, first, second, client, again } = await makeBed(t, language, annotations);
+      const { mesh, first, client, again } = await makeBed(t, language, annotations);
       const calls = client.do(`unary ${CALLS} 4`);
-      const answered = (): Promise<number> =>
-        mesh.metric('maesh_requests_total{service="interop/streams",code_class="2xx"}');
-      await until('calls run', async () => (await answered()) > 1_000);
+      await until('calls run', async () => (await answered(mesh)) > 1_000);
       first.signal('SIGKILL');
       await again();
-      await until('calls run on', async () => (await answered()) > 3_000);
-      second.signal('SIGTERM');
-      await until('the second server is gone', () => second.ended);
-      assert.ok((await answered()) < CALLS, 'calls still ran');
-      const tally = await calls;
-      assert.deepEqual(tally, { open: 0, answers: 0, ended: { [OK]: CALLS }, told: {} });
+      assert.ok((await answered(mesh)) < CALLS, 'calls still run');
+      const { ended, told } = await calls;
+      // An answer that has begun cannot be taken back.
+      const messages = Object.keys(told);
+      assert.ok(messages.every((message) => message.startsWith('maesh: endpoint_reset_body: ')));
+      const lost = ended[UNAVAILABLE] ?? 0;
+      assert.ok(lost <= AT_ONCE / 2, `${lost} lost: ${messages.join()}`);
+      assert.equal((ended[OK] ?? 0) + lost, CALLS);
       assert.ok((await mesh.metric('maesh_retries_total{service="interop/streams"}')) > 0);
     });
 

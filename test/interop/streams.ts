@@ -11,8 +11,8 @@ export interface Tally {
   readonly answers: number;
   /** How streams and calls ended since the one before: how many by code. */
   readonly ended: Readonly<Record<string, number>>;
-  /** What the first that ended with a code other than OK was told, by code. */
-  readonly told: Readonly<Record<string, string>>;
+  /** What those that ended with a code other than OK were told: how many by message. */
+  readonly told: Readonly<Record<string, number>>;
 }
 
 /** Longer than anything here takes: what hangs does not hang the test. */

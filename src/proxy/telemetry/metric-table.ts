@@ -1,18 +1,17 @@
 /** Every metric that maesh exports: name, meaning, labels, and the cell or figure that it is read from. */
 
 import { CHECK_RESULTS } from '../../model/health-check.ts';
-import { GRPC_CODES } from '../../model/grpc-status.ts';
 import {
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
   ENDPOINT_WORD,
-  METHOD_CELL,
   MIRROR_RESULTS,
   SERVICE_BUCKETS,
   SERVICE_OWN,
   SERVICE_WORD,
 } from '../ledger/layout.ts';
 import { SCARCE, STANDINGS } from '../net/caller-room.ts';
+import { METHOD_METRICS } from './method-metrics.ts';
 import type { Metric, Reading, Sample } from './metric.ts';
 import type { MetricsSource } from './metrics-source.ts';
 
@@ -192,32 +191,6 @@ const ENDPOINT_METRICS: readonly Shape[] = [
     type: 'gauge',
     help: 'Open connections to the endpoint, busy or idle.',
     reading: { kind: 'word', cell: ENDPOINT_WORD.connections },
-  },
-];
-
-const METHOD_METRICS: readonly Shape[] = [
-  {
-    name: 'maesh_grpc_calls_total',
-    labels: ['status'],
-    help: 'Finished gRPC calls, by the status that the caller got; statuses that never occurred are left out.',
-    reading: {
-      kind: 'counted',
-      cell: METHOD_CELL.calls,
-      names: GRPC_CODES.map(({ name }) => name),
-    },
-  },
-  {
-    name: 'maesh_grpc_call_duration_seconds',
-    type: 'histogram',
-    unit: 'seconds',
-    help: 'Time from the end of the request head to the end of the gRPC call, for streams their whole life; only calls that were sent to an endpoint.',
-    reading: {
-      kind: 'histogram',
-      cell: METHOD_CELL.buckets,
-      buckets: ENDPOINT_BUCKETS,
-      subBits: 0,
-      sumCell: METHOD_CELL.latencySumMs,
-    },
   },
 ];
 
@@ -435,6 +408,6 @@ const PROCESS_METRICS: readonly Shape[] = [
 export const METRICS: readonly Metric[] = [
   ...SERVICE_METRICS.map((shape) => metric('service', shape)),
   ...ENDPOINT_METRICS.map((shape) => metric('endpoint', shape)),
-  ...METHOD_METRICS.map((shape) => metric('method', shape)),
+  ...METHOD_METRICS,
   ...PROCESS_METRICS.map((shape) => metric('process', shape)),
 ].sort((a, b) => (a.name < b.name ? -1 : 1));

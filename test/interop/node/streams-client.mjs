@@ -8,7 +8,7 @@
  *   unary N CHANNELS  makes N calls, 8 at a time on each connection
  *
  * A line has how many streams are `open`, how many answers came since the last line, how those that `ended` ended, by code, and what
- * the first of each code was told.
+ * those that failed were `told`.
  */
 
 import { createInterface } from 'node:readline';
@@ -22,7 +22,7 @@ export async function runStreams(grpc, { TestService }, address) {
   let told = {};
   const note = ({ code, details }) => {
     ended[code] = (ended[code] ?? 0) + 1;
-    if (code !== grpc.status.OK) told[code] ??= details;
+    if (code !== grpc.status.OK) told[details] = (told[details] ?? 0) + 1;
   };
   const channels = (count) =>
     Array.from(
