@@ -54,6 +54,13 @@ test('only the name of a method becomes one', () => {
   }
 });
 
+test('names that end alike are told apart', () => {
+  const { shown, count } = table();
+  for (const path of ['/a.One/PlaceTheOrder', '/a.Two/PlaceTheOrder', '/a.One/PlaceTheOrder'])
+    count(path, true);
+  assert.deepEqual(shown, ['s/a other', 's/a a.One/PlaceTheOrder', 's/a a.Two/PlaceTheOrder']);
+});
+
 test('0 methods: all of them share', () => {
   const { shown, count } = table(0);
   count('/a.B/Get', true);

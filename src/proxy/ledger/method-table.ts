@@ -96,15 +96,20 @@ export class MethodTable {
   }
 }
 
+/** Of the last bytes and the length: names of one package begin alike. Only names that are there have an entry to collide with. */
 function hashOf(data: Buffer, start: number, end: number): number {
-  let h = 0x811c9dc5;
-  for (let i = start; i < end; i++) h = Math.imul(h ^ (data[i] as number), 0x01000193);
+  let h = end - start;
+  for (let i = Math.max(start, end - HASHED_BYTES); i < end; i++)
+    h = Math.imul(h ^ (data[i] as number), 0x01000193);
   return h;
 }
 
+const HASHED_BYTES = 12;
+
+/** Looks at the end first, for the same reason. */
 function isSame(name: Buffer, data: Buffer, start: number, end: number): boolean {
   if (name.length !== end - start) return false;
-  for (let i = 0; i < name.length; i++) if (name[i] !== data[start + i]) return false;
+  for (let i = name.length - 1; i >= 0; i--) if (name[i] !== data[start + i]) return false;
   return true;
 }
 
