@@ -17,7 +17,7 @@ export interface LedgerEntry {
   damaged: Damaged | null;
   /** What was written last, and must hold; outlives an object that somebody deleted. */
   record: Allocation | null;
-  /** Resource version of the object when it first held the record: agents that saw it listen. */
+  /** Resource version of the object since which it holds the record without a gap: agents that saw it listen. */
   recordVersion: string;
   /** Digest of the object that holds the record. */
   recordDigest: string;
@@ -85,6 +85,7 @@ export class ShadowLedger {
   /** Takes in what an object is now, whoever wrote it. */
   see(entry: LedgerEntry, value: Shadow | Damaged | null): void {
     const object = value?.kind === 'damaged' ? value.salvage : value;
+    const before = entry.object;
     entry.object = object;
     entry.damaged = value?.kind === 'damaged' ? value : null;
     if (object === null) {
@@ -98,6 +99,10 @@ export class ShadowLedger {
       entry.clusterIPs = object.clusterIPs;
       entry.families = object.families;
     }
+    if (object.digest !== entry.recordDigest || heldBefore(before, object, entry)) return;
+    // What agents saw before the gap they may have forgotten in it: all of them are waited for anew.
+    entry.recordVersion = object.resourceVersion;
+    entry.waitSinceMs = null;
   }
 
   /** Makes the object the truth: what is read at the start, and what a follower sees others write. */
@@ -158,6 +163,10 @@ export class ShadowLedger {
     const isRetired = record.state === 'retired';
     return isRetired && retirements(record).every((time) => this.#quarantine.isOver(time));
   }
+}
+
+function heldBefore(before: Shadow | null, now: Shadow, { recordDigest }: LedgerEntry): boolean {
+  return before !== null && before.uid === now.uid && before.digest === recordDigest;
 }
 
 /** '' of a shadow whose Service nobody knows. */
