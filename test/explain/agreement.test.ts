@@ -54,6 +54,8 @@ const NEEDED = [
   'source affinity',
   'no_local_endpoint',
   'ejected, and this request is its probe',
+  'ejected by its health checks',
+  'ejected by failed requests',
   'bad_request',
   'request_timeout_head',
   'head_too_large',

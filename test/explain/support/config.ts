@@ -186,6 +186,7 @@ function policyAnnotations(dice: Dice): Readonly<Record<string, string>> {
   if (dice.chance(0.6)) addRetry(dice, set);
   if (dice.chance(0.5)) set['eject-consecutive-failures'] = String(dice.int(1, 3));
   if (dice.chance(0.3)) set['eject-max-ratio'] = dice.pick(['0', '0.5', '1']);
+  if (dice.chance(0.4)) addHealthCheck(dice, set);
   if (dice.chance(0.3)) set['limit-request-body'] = dice.pick(['10', '1000']);
   if (dice.chance(0.2)) set['limit-connections-per-endpoint'] = String(dice.int(1, 4));
   if (dice.chance(0.2)) set['limit-requests-in-flight'] = String(dice.int(1, 3));
@@ -202,6 +203,14 @@ function ofSecondPort(dice: Dice, port: number | undefined): Readonly<Record<str
   const said = dice.some(Object.entries(policyAnnotations(dice)), dice.pick([0.3, 1]));
   const [prefix, own] = ['maesh.dev/', `maesh.dev/port.${port}.`];
   return Object.fromEntries(said.map(([key, value]) => [key.replace(prefix, own), value]));
+}
+
+function addHealthCheck(dice: Dice, set: Record<string, string>): void {
+  set['health-check'] = dice.pick(['http', 'http', 'tcp']);
+  set['health-check-interval'] = dice.pick(['1s', '5s']);
+  set['health-check-failures'] = String(dice.int(1, 2));
+  set['health-check-successes'] = String(dice.int(1, 2));
+  if (dice.chance(0.3)) set['health-check-eject'] = 'false';
 }
 
 function addRetry(dice: Dice, set: Record<string, string>): void {

@@ -14,6 +14,8 @@ const SETTINGS = 4;
 const END_STREAM = 0x1;
 const PORT_FIRST = 20_000;
 const PORT_LAST = 29_999;
+/** A health check of the mesh says that it is one. */
+const CHECK = 'maesh-health-check';
 
 /** All servers listen on one port, each on an address of its own. */
 export class Endpoints {
@@ -76,13 +78,24 @@ export class Endpoints {
     socket.on('data', (data) => {
       text += data.toString('latin1');
       for (let end = requestEnd(text); end > 0; end = requestEnd(text)) {
-        const isHead = text.startsWith('HEAD ');
-        this.heads.push(text.slice(0, text.indexOf('\r\n\r\n')));
+        const head = text.slice(0, text.indexOf('\r\n\r\n'));
         text = text.slice(end);
-        this.reached.push(address);
-        this.#answer(socket, address, isHead);
+        this.#note(address, head);
+        this.#answer(socket, address, head);
       }
     });
+  }
+
+  #note(address: string, head: string): void {
+    if (head.includes(CHECK)) return;
+    this.heads.push(head);
+    this.reached.push(address);
+  }
+
+  /** Checks are answered at once, however: time stands still while they are awaited. */
+  #behaviour(address: string, head: string): Behaviour {
+    const behaviour = this.behaviour.get(address) ?? 'ok';
+    return behaviour === 'hang' && head.includes(CHECK) ? 'reset' : behaviour;
   }
 
   /** The head is kept as it would be in HTTP/1.1. */
@@ -91,22 +104,22 @@ export class Endpoints {
     const onMessage = ({ stream, fields }: Message): void => {
       const of = (wanted: string): string => fields.find(([name]) => name === wanted)?.[1] ?? '';
       const lines = fields.filter(([name]) => !name.startsWith(':'));
-      const head = [
+      const parts = [
         `${of(':method')} ${of(':path')} HTTP/2`,
         `Host: ${of(':authority')}`,
         ...lines.map(([name, value]) => `${name}: ${value}`),
       ];
-      this.heads.push(head.join('\r\n'));
-      this.reached.push(address);
-      this.#answerHttp2(peer, address, stream, of(':method') === 'HEAD');
+      const head = parts.join('\r\n');
+      this.#note(address, head);
+      this.#answerHttp2(peer, address, stream, head);
     };
     void new Http2Messages(peer, { onMessage, onReset: () => undefined });
     peer.write(frame(SETTINGS, 0, 0));
   }
 
   // oxlint-disable-next-line max-params -- who says what to whom
-  #answerHttp2(peer: Http2Peer, address: string, stream: number, isHead: boolean): void {
-    const behaviour = this.behaviour.get(address) ?? 'ok';
+  #answerHttp2(peer: Http2Peer, address: string, stream: number, head: string): void {
+    const behaviour = this.#behaviour(address, head);
     if (behaviour === 'hang') return void this.hung++;
     if (behaviour === 'reset') return void peer.socket.resetAndDestroy();
     if (behaviour === 'garbage')
@@ -117,17 +130,17 @@ export class Endpoints {
       ['x-said', '1'],
       ['content-length', '2'],
     ];
-    if (isHead) return peer.write(headers(stream, fields, END_STREAM));
+    if (head.startsWith('HEAD ')) return peer.write(headers(stream, fields, END_STREAM));
     peer.write(headers(stream, fields), frame(DATA, END_STREAM, stream, Buffer.from('ok')));
   }
 
-  #answer(socket: net.Socket, address: string, isHead: boolean): void {
-    const behaviour = this.behaviour.get(address) ?? 'ok';
+  #answer(socket: net.Socket, address: string, head: string): void {
+    const behaviour = this.#behaviour(address, head);
     if (behaviour === 'hang') return void this.hung++;
     if (behaviour === 'reset') return void socket.resetAndDestroy();
     if (behaviour === 'garbage') return void socket.write('HTTP/1.1 2OO OK\r\n\r\n');
     const status = behaviour === 'ok' ? 200 : behaviour;
-    const body = isHead ? '' : 'ok';
+    const body = head.startsWith('HEAD ') ? '' : 'ok';
     socket.write(
       `HTTP/1.1 ${status} Said\r\nX-Endpoint: ${address}\r\nX-Said: 1\r\nContent-Length: 2\r\n\r\n${body}`,
     );

@@ -16,6 +16,7 @@ import { DryMesh } from '../../../src/explain/dry-mesh.ts';
 import { parseManifest } from '../../../src/kube/manifest.ts';
 import { type ObjectRef, Store } from '../../../src/kube/store.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../../src/model/failure.ts';
+import type { Policies } from '../../../src/model/policy.ts';
 import type { Delta } from '../../../src/model/service.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../../src/model/settings.ts';
 import { CONNECTION_BYTES } from '../../../src/proxy/net/caller-room.ts';
@@ -26,7 +27,7 @@ import { parseRequestHead } from '../../../src/proxy/http1/codec/request-head.ts
 import { type Cells, LedgerView } from '../../../src/proxy/ledger/cells.ts';
 import { ENDPOINT_OWN, SERVICE_OWN, SHAPES, SLOT_KINDS } from '../../../src/proxy/ledger/layout.ts';
 import { Ledger } from '../../../src/proxy/ledger/ledger.ts';
-import { Placement } from '../../../src/proxy/ledger/placement.ts';
+import { type PlacedService, Placement } from '../../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../../src/proxy/thread/server.ts';
 import { testSockets } from '../../support/sockets.ts';
@@ -52,6 +53,8 @@ export class LiveMesh {
   readonly dry: DryMesh;
   /** The same a moment later than it is. */
   readonly later: DryMesh;
+  /** The same without health checks: what they say is still there, and nobody asks for it. */
+  readonly unchecked: DryMesh;
   readonly #store = new Store();
   readonly #compiler = new Compiler(this.#store, {
     serviceCidr: SERVICE_CIDR,
@@ -84,6 +87,7 @@ export class LiveMesh {
     this.#server = new ProxyServer(this.#context, this.#view, this.clock, random);
     this.dry = new DryMesh(this.#view, this.clock);
     const nowMs = (): number => this.clock.nowMs() + MOMENT_MS;
+    this.unchecked = new DryMesh(this.#view, this.clock);
     this.later = new DryMesh(this.#view, laterClock(nowMs));
     this.callers = new Callers((bytes, times) => this.#passTime(endpoints, bytes, times));
     this.#context.wheel.start();
@@ -110,6 +114,16 @@ export class LiveMesh {
     assert.deepEqual(this.#server.failures, []);
     this.dry.apply(placed);
     this.later.apply(placed);
+    this.unchecked.apply({ ...placed, services: placed.services.map(withoutChecks) });
+  }
+
+  /** Waits for the health checks that time has begun: what they find is what holds for the next request. */
+  async checked(): Promise<void> {
+    for (let i = 0; this.#server.checker.running > 0; i++) {
+      assert.ok(i < 2_000, 'checks are still under way');
+      // oxlint-disable-next-line no-await-in-loop -- until all answers arrived
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
   }
 
   /** What the mesh DNS answers, null for a name that it does not know; an address stands for itself. */
@@ -171,7 +185,7 @@ export class LiveMesh {
         ...floats.subarray(f, f + SHAPES.service.floats),
       ]),
       ...this.endpointCells().map(({ words, w, floats, f }) => [
-        ...words.subarray(w, w + 8),
+        ...words.subarray(w, w + SHAPES.endpoint.words),
         ...floats.subarray(f, f + SHAPES.endpoint.floats),
       ]),
     ];
@@ -245,6 +259,15 @@ export class LiveMesh {
     }
     return this.#compiler.update(changed);
   }
+}
+
+function withoutChecks(placed: PlacedService): PlacedService {
+  const off = (policies: Policies): Policies => ({ ...policies, healthCheck: null });
+  const { service } = placed;
+  const ports = service.ports.map((port) =>
+    port.policies === null ? port : { ...port, policies: off(port.policies) },
+  );
+  return { ...placed, service: { ...service, policies: off(service.policies), ports } };
 }
 
 function laterClock(nowMs: () => number): Clock {

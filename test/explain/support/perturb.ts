@@ -19,6 +19,7 @@ export const PERTURBATIONS: Readonly<Record<string, Perturbation>> = {
     return explain({ ...input, source: next });
   },
   'asks a moment later': (_, input, live) => explain({ ...input, mesh: live.later }),
+  'overlooks health checks': (_, input, live) => explain({ ...input, mesh: live.unchecked }),
   'knows nothing of the present': (_, input, live) => {
     const { services, identities } = input.mesh;
     const config = { services: [...services.values()], identities: [...identities.values()] };

@@ -101,6 +101,7 @@ const BAD_FIELDS: readonly (readonly string[])[] = [
   ['Content-Length: -1'],
   ['Content-Length: 5', 'Content-Length: 6'],
   ['Transfer-Encoding: gzip'],
+  ['Transfer-Encoding: gzip, chunked'],
   ['Transfer-Encoding: chunked, chunked'],
   ['X-Space : y'],
   [' folded'],

@@ -88,6 +88,7 @@ export class Trial {
     if (dice.chance(0.5)) disturb(dice, live);
     // Longer than the proxy goes without looking who is in rotation.
     live.clock.advance(dice.pick([12, 12, 60, 400, 3_000]));
+    await live.checked();
     const { host, port } = whereTo(dice, live);
     const tokens = tokensAt(live, host, port);
     const isHttp2 = dice.chance(HTTP2_SHARE);
@@ -214,6 +215,10 @@ export class Trial {
     );
     count(this.occurred, `tier ${taken?.tier ?? ''}`);
     count(this.occurred, taken?.reason ?? '');
+    for (const { reason } of leg.endpoints) {
+      const [, by] = /^(ejected by .+);/.exec(reason) ?? [];
+      if (by !== undefined) count(this.occurred, by);
+    }
     const isBySource = leg.picks.includes('a source address') && !leg.picks.includes('cookie');
     if (isBySource && taken?.reason === 'session affinity') count(this.occurred, 'source affinity');
     // Taking turns is not chance: the next endpoint depends on the last.
