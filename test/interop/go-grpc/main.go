@@ -1,5 +1,6 @@
 // `grpc serve HOST PORT` is the server of the interop cases of gRPC, `grpc call http://HOST:PORT CASE` runs one case: both as grpc-go has
-// them. `grpc cases` prints the names of all cases, one per line. The server ends gracefully at SIGTERM, with GOAWAY.
+// them. `grpc cases` prints the names of all cases, one per line. The server ends gracefully at SIGTERM, with GOAWAY; SIGUSR2 turns what its
+// health service says.
 package main
 
 import (
@@ -16,6 +17,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	grpchealth "google.golang.org/grpc/health"
+	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/orca"
@@ -102,6 +105,26 @@ func dial(target string) channel {
 	return conn
 }
 
+// A health service; SIGUSR2 takes the service of the cases out of it, and back.
+func health() healthgrpc.HealthServer {
+	name := testgrpc.TestService_ServiceDesc.ServiceName
+	server := grpchealth.NewServer()
+	server.SetServingStatus(name, healthgrpc.HealthCheckResponse_SERVING)
+	turned := make(chan os.Signal, 1)
+	signal.Notify(turned, syscall.SIGUSR2)
+	go func() {
+		for serving := false; ; serving = !serving {
+			<-turned
+			status := healthgrpc.HealthCheckResponse_NOT_SERVING
+			if serving {
+				status = healthgrpc.HealthCheckResponse_SERVING
+			}
+			server.SetServingStatus(name, status)
+		}
+	}()
+	return server
+}
+
 func serve(address string) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -114,6 +137,7 @@ func serve(address string) {
 	}
 	service := interop.NewTestServer(interop.NewTestServerOptions{MetricsRecorder: recorder})
 	testgrpc.RegisterTestServiceServer(server, service)
+	healthgrpc.RegisterHealthServer(server, health())
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	go func() {

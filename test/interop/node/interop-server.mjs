@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const INITIAL = 'x-grpc-test-echo-initial';
 const TRAILING = 'x-grpc-test-echo-trailing-bin';
 
-export async function serveInterop(grpc, { TestService }, host, port) {
+export async function serveInterop(grpc, { TestService, health }, host, port) {
   /** Sends back the metadata that a caller wants to see again; returns the part that comes last. */
   const echo = (call) => {
     const [initial] = call.metadata.get(INITIAL);
@@ -69,6 +69,7 @@ export async function serveInterop(grpc, { TestService }, host, port) {
       });
     },
   });
+  health.addToServer(server);
   await new Promise((resolve, reject) => {
     server.bindAsync(`${host}:${port}`, grpc.ServerCredentials.createInsecure(), (error) =>
       error ? reject(error) : resolve(),

@@ -9,6 +9,7 @@ import { interopServices } from './interop-proto.mjs';
 import { serveInterop } from './interop-server.mjs';
 import { listener, page, PARTS } from './pages.mjs';
 
+const TEST_SERVICE = 'grpc.testing.TestService';
 const [name, host, portText] = process.argv.slice(2);
 const port = Number(portText);
 const require = createRequire(`${process.env.MODULES}/`);
@@ -26,7 +27,14 @@ const SERVERS = {
   async 'grpc-interop'() {
     const grpc = await load('@grpc/grpc-js');
     const services = interopServices(grpc, await load('@grpc/proto-loader'));
-    await serveInterop(grpc, services, host, port);
+    const { HealthImplementation } = await load('grpc-health-check');
+    const health = new HealthImplementation({ '': 'SERVING', [TEST_SERVICE]: 'SERVING' });
+    let isServing = true;
+    process.on('SIGUSR2', () => {
+      isServing = !isServing;
+      health.setStatus(TEST_SERVICE, isServing ? 'SERVING' : 'NOT_SERVING');
+    });
+    await serveInterop(grpc, { ...services, health }, host, port);
   },
   async express() {
     const app = (await load('express'))();
