@@ -5,7 +5,6 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
-import type { HttpRoute, RouteMirror } from '../../src/model/route.ts';
 import type { Service } from '../../src/model/service.ts';
 import {
   ENDPOINT_OWN,
@@ -18,6 +17,7 @@ import {
 import { MIRROR_MS } from '../../src/proxy/http/mirror.ts';
 import { BREAKER_OPEN } from '../../src/proxy/policy/breaker.ts';
 import { headers, Http2Peer } from '../support/http2-peer.ts';
+import { mirrored, mirrorTo } from '../support/mirrored.ts';
 import { exampleBreaker } from '../support/model.ts';
 import {
   freshAddress,
@@ -38,23 +38,6 @@ import {
 } from '../support/wire.ts';
 
 const KiB = 1024;
-
-function mirrorTo(service: Service, more: Partial<RouteMirror> = {}): RouteMirror {
-  const { id } = (service.ports[0] as Service['ports'][0]).backend;
-  return { backend: id, numerator: 1, denominator: 1, invalid: '', ...more };
-}
-
-/** The Service with mirrors on its only route. */
-function mirrored(
-  service: Service,
-  mirrors: readonly RouteMirror[],
-  more: Partial<HttpRoute> = {},
-): Service {
-  const [port] = service.ports;
-  assert(port?.protocol === 'http');
-  const routes = port.routes.map((route) => ({ ...route, ...more, mirrors }));
-  return { ...service, ports: [{ ...port, routes }] };
-}
 
 interface Setup {
   readonly proxy: TestProxy;

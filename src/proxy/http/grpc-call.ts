@@ -22,6 +22,7 @@ import {
 } from '../head/grpc-field.ts';
 import { FRAMING_NONE, type Head } from '../head/head.ts';
 import { dropNamed, findNamed } from '../head/named.ts';
+import { isFailureStatus } from './retry.ts';
 
 const TIMEOUT = 'grpc-timeout';
 const ATTEMPTS = 'grpc-previous-rpc-attempts';
@@ -95,6 +96,11 @@ export class GrpcCall {
   /** The HTTP status that the answer counts as. */
   countedAs(httpStatus: number): number {
     return GRPC_CODES[this.#said]?.http ?? httpStatus;
+  }
+
+  /** The answer says that the endpoint could not do its work. */
+  isFailure(httpStatus: number): boolean {
+    return isFailureStatus(this.countedAs(httpStatus)) && !this.isOverdue;
   }
 
   /** The endpoint gave up when the caller would have: that says nothing about the endpoint. */

@@ -11,7 +11,7 @@ import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import type { ServiceState } from '../table/table.ts';
 import { add, countLoss } from './account.ts';
-import { isFailureStatus } from './retry.ts';
+import { GrpcCall } from './grpc-call.ts';
 import type { EndpointStream, EndpointUser } from './stream.ts';
 import { Try } from './try.ts';
 
@@ -51,6 +51,7 @@ export class Mirror implements EndpointUser, Expiring {
   /** Of the final response; 0 before it came. */
   #status = 0;
   #answerBytes = 0;
+  readonly #grpc = new GrpcCall();
 
   constructor(owner: MirrorOwner, service: ServiceState, policies: Policies) {
     this.#owner = owner;
@@ -69,8 +70,10 @@ export class Mirror implements EndpointUser, Expiring {
     return this.#tried;
   }
 
-  begin(stream: EndpointStream): void {
+  /** `data` and `head` are those of the request. */
+  begin(stream: EndpointStream, data: Buffer, head: Head): void {
     const now = this.#owner.nowMs();
+    if (head.grpc) this.#grpc.begin(data, head, now);
     stream.endpoint.begin();
     this.isShared = stream.endpoint.http2;
     this.#tried = new Try(stream, this.#policies, now);
@@ -102,12 +105,13 @@ export class Mirror implements EndpointUser, Expiring {
     this.#fail('bad_response');
   }
 
-  onResponseHead(_data: Buffer, head: Head): void {
+  onResponseHead(data: Buffer, head: Head): void {
     const tried = this.#present;
     const now = this.#owner.nowMs();
     this.#status = head.status;
     tried.headMs = now;
-    if (isFailureStatus(head.status)) tried.blame(now);
+    if (this.#grpc.active) this.#grpc.readHead(data, head);
+    if (this.#grpc.isFailure(head.status)) tried.blame(now);
     else tried.answered(now);
     if (head.framing === FRAMING_LENGTH && head.contentLength > ANSWER_BYTES_MAX) this.#cutAnswer();
   }
@@ -121,11 +125,12 @@ export class Mirror implements EndpointUser, Expiring {
     // It was dropped as it came.
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(trailers: Buffer | null): void {
     const tried = this.#present;
-    tried.praise(this.#owner.nowMs());
     tried.release(this.#policies.limits);
-    this.#end('answered', this.#status);
+    if (this.#grpc.active) this.#grpc.readEnd(trailers, this.#status);
+    if (this.#grpc.isFailure(this.#status)) tried.blame(this.#owner.nowMs());
+    this.#endAnswered(tried);
   }
 
   onBadHead(reason: FailureReason): void {
@@ -172,8 +177,14 @@ export class Mirror implements EndpointUser, Expiring {
 
   /** Enough was read: the rest is our own loss. */
   #cutAnswer(): void {
-    this.#tried?.praise(this.#owner.nowMs());
-    this.#end('answered', this.#status);
+    this.#endAnswered(this.#present);
+  }
+
+  /** What the copy was answered says something of the endpoint, unless its caller had given it the time that is over. */
+  #endAnswered(tried: Try): void {
+    const { isOverdue } = this.#grpc;
+    if (!isOverdue) tried.praise(this.#owner.nowMs());
+    this.#end('answered', isOverdue ? 0 : this.#grpc.countedAs(this.#status));
   }
 
   #fail(reason: FailureReason): void {

@@ -150,7 +150,7 @@ export class Mirrors implements MirrorOwner {
     if (!target.backend.mayCopyTo(endpoint)) return 'over_limit';
     const copy = new Mirror(this, service, policies);
     // There is no second try: a connection that may have gone stale is not used.
-    copy.begin(connector.acquire(endpoint, copy, false));
+    copy.begin(connector.acquire(endpoint, copy, false), replay.buffer, head);
     if (!copy.isShared) room.copies++;
     service.copies++;
     this.#running.add(copy);

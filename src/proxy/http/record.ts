@@ -13,7 +13,7 @@ import { countCall } from './count-call.ts';
 import { GrpcCall } from './grpc-call.ts';
 import { nobodys } from './nobodys.ts';
 import type { Replay } from './replay.ts';
-import { isFailureStatus, isIdempotent } from './retry.ts';
+import { isIdempotent } from './retry.ts';
 import type { EndpointStream } from './stream.ts';
 import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
@@ -92,17 +92,13 @@ export class RequestRecord implements Account {
   noteHead(data: Buffer, head: Head): boolean {
     this.status = head.status;
     if (this.grpc.active) this.grpc.readHead(data, head);
-    return this.#isFailed;
+    return this.grpc.isFailure(this.status);
   }
 
   /** It is whole. True as above: of gRPC the trailers have the last word. */
   noteEnd(trailers: Buffer | null): boolean {
     if (this.grpc.active) this.grpc.readEnd(trailers, this.status);
-    return this.#isFailed;
-  }
-
-  get #isFailed(): boolean {
-    return isFailureStatus(this.counted) && !this.isOverdue;
+    return this.grpc.isFailure(this.status);
   }
 
   /** The try that an event of its stream is about. */
