@@ -1,6 +1,7 @@
 /** How a WebSocket ends that its proxy ends: a close frame to both sides, each between two frames. */
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
@@ -30,8 +31,11 @@ async function setUp(
   });
   await proxy.apply([service]);
   const at = { address: service.address, port: service.ports[0]!.port };
-  const caller = await openWebSocket(t, of, at);
-  return { proxy, service, caller, server: await endpoint.next() };
+  const open = async () => {
+    const caller = await openWebSocket(t, of, at);
+    return { caller, server: await endpoint.next() };
+  };
+  return { proxy, service, open, ...(await open()) };
 }
 
 /** The payload of a masked close frame of two bytes. */
@@ -75,6 +79,72 @@ for (const pair of PAIRS) {
     assert.equal(await caller.bytes(7), `ccddee${GOING_AWAY}`);
     proxy.advance(6_000);
     await eventually(() => caller.ended || caller.closed, 'the end');
+  });
+
+  test(`${name}: where a Service is taken away, 1001 is said, too`, async (t) => {
+    const { proxy, service, caller, server } = await setUp(t, pair);
+    await proxy.apply([], { removed: [service.key] });
+    await proxy.advanceUntil(() => caller.received.length === 4, 'the close frame');
+    assert.equal(await caller.bytes(4), GOING_AWAY);
+    assert.equal(unmasked(await server.bytes(8)), '03e9');
+    server.stream.write(Buffer.from(GOING_AWAY, 'hex'));
+    caller.stream.write(Buffer.from('88820000000003e9', 'hex'));
+    await proxy.advanceUntil(() => caller.ended && server.ended, 'the end');
+    caller.stream.end();
+    server.stream.end();
+    await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the last caller');
+    assert.equal(proxy.requests(service, 1), 1);
+  });
+
+  test(`${name}: where both are parting already, the drain says nothing`, async (t) => {
+    const { proxy, service, caller, server, open } = await setUp(t, pair);
+    caller.stream.write(Buffer.from('88820000000003e8', 'hex'));
+    await server.bytes(8);
+    const other = await open();
+    const untilMs = proxy.clock.nowMs() + 4_100;
+    void proxy.server.drain(8_000);
+    await proxy.advanceUntil(() => other.caller.count === 4, 'what another one is told');
+    // By then both were told.
+    proxy.advance(untilMs - proxy.clock.nowMs());
+    server.stream.write(Buffer.from('8101ff880203e8', 'hex'));
+    assert.equal(await caller.bytes(7), '8101ff880203e8');
+    server.stream.end();
+    await eventually(() => caller.ended, 'the end of the endpoint');
+    caller.stream.end();
+    await eventually(() => server.ended, 'the end of the caller');
+    other.server.stream.end();
+    assert.equal(caller.count, 7);
+    assert.equal(server.count, 8);
+    assert.equal(proxy.failures(service, 'draining'), 0);
+  });
+
+  test(`${name}: who is not answered while parting does not hold up the drain`, async (t) => {
+    const { proxy, service, caller, server } = await setUp(t, pair);
+    server.stream.write(Buffer.from('880203e8', 'hex'));
+    await caller.bytes(4);
+    void proxy.server.drain(30_000);
+    await proxy.advanceUntil(() => caller.ended && server.ended, 'the end');
+    assert.equal(caller.count, 4);
+    assert.equal(server.count, 0);
+    caller.stream.end();
+    server.stream.end();
+    await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the last caller');
+    assert.equal(proxy.failures(service, 'draining'), 0);
+  });
+
+  test(`${name}: when both have said goodbye, a reset is an end like any other`, async (t) => {
+    const { proxy, service, caller, server } = await setUp(t, pair);
+    caller.stream.write(Buffer.from('88820000000003e8', 'hex'));
+    await server.bytes(8);
+    server.stream.write(Buffer.from('880203e8', 'hex'));
+    await caller.bytes(4);
+    if (caller.stream instanceof net.Socket) caller.stream.resetAndDestroy();
+    else caller.stream.destroy(new Error('enough'));
+    await proxy.advanceUntil(() => server.ended || server.closed, 'the end');
+    assert.equal(server.error, '');
+    server.stream.end();
+    await proxy.advanceUntil(() => proxy.requests(service, 1) === 1, 'the account');
+    assert.equal(proxy.failures(service, 'caller_gone'), 0);
   });
 
   test(`${name}: a lifetime ends politely, and is counted`, async (t) => {

@@ -23,8 +23,9 @@ export class Piped {
   readonly stream: Duplex;
   /** Head of the request at an endpoint, of the response at a caller. */
   readonly fields: http.IncomingHttpHeaders;
-  received: Buffer = Buffer.alloc(0);
+  #pieces: Buffer[] = [];
   count = 0;
+  #taken = 0;
   ended = false;
   closed = false;
   error = '';
@@ -41,15 +42,23 @@ export class Piped {
 
   #take(data: Buffer): void {
     this.count += data.length;
-    this.received = Buffer.concat([this.received, data]);
+    this.#pieces.push(data);
+  }
+
+  /** What came and was not taken yet. */
+  get received(): Buffer {
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)];
+    return this.#pieces[0] as Buffer;
   }
 
   /** The next so many bytes, as hexadecimal digits. */
   async bytes(count: number): Promise<string> {
-    await eventually(() => this.received.length >= count, `${count} bytes`);
-    const taken = this.received.subarray(0, count);
-    this.received = this.received.subarray(count);
-    return taken.toString('hex');
+    const until = this.#taken + count;
+    await eventually(() => this.count >= until, `${count} bytes`);
+    const { received } = this;
+    this.#taken = until;
+    this.#pieces = [received.subarray(count)];
+    return received.toString('hex', 0, count);
   }
 }
 

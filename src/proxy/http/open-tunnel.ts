@@ -15,7 +15,7 @@ interface TunnelStream {
 }
 
 interface Parts {
-  readonly caller: TunnelStream;
+  readonly caller: TunnelStream & { readonly port: { readonly closed: boolean } };
   readonly endpoint: TunnelStream;
   readonly limits: TimeoutPolicy;
 }
@@ -45,7 +45,7 @@ export function openTunnel(
   caller.switchTo(tunnel);
   if (!isWebSocket && context.spliceBytes < Infinity)
     splice(ends.caller.socket, ends.endpoint.socket);
-  if (context.draining) tunnel.leave();
+  if (context.draining || caller.port.closed) tunnel.leave();
 }
 
 /** Both ways, whenever there is much. */

@@ -73,7 +73,7 @@ export class Tunnel implements Expiring {
     this.#arm(this.#lastActivityMs + this.#idleMs);
   }
 
-  /** The proxy ends soon. What nobody can end politely goes on until then. */
+  /** The proxy ends soon, or the port is gone. What nobody can end politely goes on, until the proxy ends. */
   leave(): void {
     // Nobody knows how to say goodbye here.
   }

@@ -82,7 +82,7 @@ export function newKey(random: Random): string {
 
 /** An Extended CONNECT as HTTP/1.1: what is added to the head, beside `edit`. What is not said there is marked in the head. */
 export function asUpgrade(data: Buffer, head: Head, edit: HeadEdit | null, key: string): HeadEdit {
-  const hasVersion = onlyValue(data, head, VERSION) !== '';
+  const hasVersion = findNamed(data, head, VERSION) >= 0;
   dropProof(data, head);
   const changed = edit ?? new HeadEdit();
   changed.extra = new ExtraFields([

@@ -5,7 +5,7 @@
 
 import type { Random } from '../../base/random.ts';
 import type { FailureReason } from '../../model/failure.ts';
-import type { Socket } from '../net/socket.ts';
+import type { Socket, SocketError } from '../net/socket.ts';
 import { Tunnel } from './tunnel.ts';
 import { FrameTracker } from './websocket-frames.ts';
 
@@ -32,11 +32,11 @@ class Lane {
     return this.tracker.pass(data, start, end, stops);
   }
 
-  /** True once: now nothing may pass any more. False, too, where its sender has said goodbye itself. */
+  /** True once: now nothing may pass any more. */
   takeTurn(): boolean {
     if (this.said || !this.tracker.isBetween) return false;
     this.said = true;
-    return !this.tracker.closed;
+    return true;
   }
 }
 
@@ -45,6 +45,8 @@ export class WebSocketTunnel extends Tunnel {
   readonly #toEndpoint = new Lane();
   /** Both sides are told to go, each as soon as the frame that began has gone by. */
   #leaving = false;
+  /** One of them was about to go by then: they part by themselves. */
+  #parting = false;
   /** Why it ends then: a drain that was polite is no failure. */
   #reason: FailureReason | '' = 'tunnel_lifetime';
 
@@ -62,15 +64,17 @@ export class WebSocketTunnel extends Tunnel {
 
   protected override onDue(nowMs: number): void {
     if (!this.#leaving) return this.#sayGoodbye(nowMs);
-    if (this.#isSaid) this.close(this.#reason);
+    if (this.#isSaid || this.#parting) this.close(this.#reason);
     else this.cut(this.#reason === '' ? 'draining' : this.#reason);
   }
 
   #sayGoodbye(nowMs: number): void {
     this.#leaving = true;
+    this.#parting = this.#toCaller.tracker.closed || this.#toEndpoint.tracker.closed;
     // What is in the middle of a frame during a drain has until its end.
-    this.dueAt(this.#reason === '' ? Infinity : nowMs + FAREWELL_MS);
-    this.#say();
+    const isPatient = this.#reason === '' && !this.#parting;
+    this.dueAt(isPatient ? Infinity : nowMs + FAREWELL_MS);
+    if (!this.#parting) this.#say();
   }
 
   get #isSaid(): boolean {
@@ -97,19 +101,24 @@ export class WebSocketTunnel extends Tunnel {
     if (this.#isSaid && endpointIsDone && callerIsDone) this.close(this.#reason);
   }
 
+  /** What comes passes only to the end of the frame that began. */
+  get #stops(): boolean {
+    return this.#leaving && !this.#parting;
+  }
+
   override onCallerData(data: Buffer | null, start: number, end: number): void {
     const lane = this.#toEndpoint;
-    const to = lane.pass(data, start, end, this.#leaving);
+    const to = lane.pass(data, start, end, this.#stops);
     if (to > start) super.onCallerData(data, start, to);
-    if (this.#leaving) this.#goOn(lane, data, to, end);
+    if (this.#stops) this.#goOn(lane, data, to, end);
     this.#splice(lane, this.ends.caller.socket, this.ends.endpoint.socket);
   }
 
   override onEndpointData(data: Buffer | null, start: number, end: number): void {
     const lane = this.#toCaller;
-    const to = lane.pass(data, start, end, this.#leaving);
+    const to = lane.pass(data, start, end, this.#stops);
     if (to > start) super.onEndpointData(data, start, to);
-    if (this.#leaving) this.#goOn(lane, data, to, end);
+    if (this.#stops) this.#goOn(lane, data, to, end);
     this.#splice(lane, this.ends.endpoint.socket, this.ends.caller.socket);
   }
 
@@ -140,7 +149,22 @@ export class WebSocketTunnel extends Tunnel {
 
   #onEnd(lane: Lane): void {
     lane.said = true;
-    if (this.#leaving) this.#say();
+    if (this.#stops) this.#say();
+  }
+
+  /** Both have said goodbye: however the connection ends then, nothing is missing. */
+  get #hasParted(): boolean {
+    const there = this.#toCaller.tracker;
+    const back = this.#toEndpoint.tracker;
+    return there.closed && there.isBetween && back.closed && back.isBetween;
+  }
+
+  override onCallerClosed(error: SocketError | null): void {
+    super.onCallerClosed(this.#hasParted ? null : error);
+  }
+
+  override onEndpointClosed(error: SocketError | null): void {
+    super.onEndpointClosed(this.#hasParted ? null : error);
   }
 
   override close(failure: FailureReason | '' = this.#leaving ? this.#reason : ''): void {

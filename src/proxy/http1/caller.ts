@@ -297,7 +297,7 @@ class CallerConnection implements RequestHost, TunnelHost, SocketOwner, Expiring
 
   /** The drain began: close when idle, now or soon. */
   drain(): void {
-    if (this.#tunnel !== null && this.#context.draining) this.#tunnel.leave();
+    this.#tunnel?.leave();
     if (!this.idle) return;
     const now = this.#context.wheel.nowMs;
     if (this.#stash === null && now - this.#idleSinceMs >= DRAIN_IDLE_MS) return this.#linger();

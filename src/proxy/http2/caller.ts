@@ -294,12 +294,11 @@ export class CallerSession extends Session implements Caller, RequestSession {
 
   /** Announces the end; requests that are on their way are still taken. */
   drain(): void {
+    for (const stream of this.streams.all()) stream.tunnel?.leave();
     if (this.#draining || this.deaf) return;
     this.#draining = true;
     this.goaway(NUMBER_MAX, NO_ERROR);
     this.#goawayAtMs = this.context.wheel.nowMs + GOAWAY_MS;
-    if (this.context.draining)
-      for (const stream of this.streams.all()) (stream as Http2CallerStream).tunnel?.leave();
     this.#arm();
   }
 

@@ -36,6 +36,9 @@ export interface Gatherer {
   yieldOut(): void;
 }
 
+/** Callers that can be told to go are told so within this time, and within half of a drain: they come back elsewhere. */
+export const FAREWELL_SPREAD_MS = 10_000;
+
 export class NetContext {
   readonly clock: Clock;
   readonly random: Random;
@@ -43,8 +46,8 @@ export class NetContext {
   readonly wheel: DeadlineWheel;
   readonly sockets: Sockets;
   draining = false;
-  /** During a drain: the time over which callers that can be told to go are told so. */
-  farewellMs = 0;
+  /** The time over which callers that can be told to go are told so. */
+  farewellMs = FAREWELL_SPREAD_MS;
   callerConnections = 0;
   readonly room: CallerRoom;
   readonly ownDials: OwnDials;

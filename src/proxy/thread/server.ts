@@ -8,6 +8,7 @@ import { isCarried, type Service } from '../../model/service.ts';
 import { Checker, type CheckShare } from '../check/checker.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { closeQuietly } from '../net/close-quietly.ts';
+import { FAREWELL_SPREAD_MS } from '../net/context.ts';
 import type { Listener } from '../net/listener.ts';
 import { RequestPool } from '../http1/request-pool.ts';
 import { portsWithin } from '../table/listener-share.ts';
@@ -26,8 +27,6 @@ const LISTENS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
-/** Callers that can be told to go are told so within half of the drain, and within this time: they come back elsewhere. */
-const FAREWELL_SPREAD_MS = 10_000;
 const ALL: CheckShare = { thread: 0, threads: 1 };
 
 export class ProxyServer {
