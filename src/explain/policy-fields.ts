@@ -32,9 +32,23 @@ export function policyFacts(service: Service, port: ServicePort | null): PolicyF
     service: service.key,
     port: port === null || port.policies === null ? null : port.port,
     fields: policies.flatMap(([name, policy]) =>
-      fieldsOf(name, policy, (path) => own[path] ?? service.sources[path] ?? null),
+      policy === null
+        ? [
+            {
+              path: name,
+              value: null,
+              source: lifterOf(name, own) ?? lifterOf(name, service.sources),
+            },
+          ]
+        : fieldsOf(name, policy, (path) => own[path] ?? service.sources[path] ?? null),
     ),
   };
+}
+
+/** What says that there is no such policy; null where nobody does. */
+function lifterOf(name: string, sources: Readonly<Record<string, Source>>): Source | null {
+  const path = Object.keys(sources).find((each) => each.startsWith(`${name}.`));
+  return path === undefined ? null : (sources[path] ?? null);
 }
 
 /** What the route has of its own. */

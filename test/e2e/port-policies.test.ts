@@ -98,6 +98,15 @@ test('each port has its own time limits, retries and rate limit, and says so', a
   assert.equal(own.filter((each) => each === 429).length, 16, 'one went before');
   assert.equal(await status(WEB, '/'), 429, 'that of the Service is used up');
 
+  put({
+    [`maesh.dev/port.${SLOW}.ratelimit-average`]: 'none',
+    [`maesh.dev/port.${SLOW}.timeout-request`]: 'none',
+  });
+  await until('no limit of the port', async () => (await status(SLOW, '/')) !== 429);
+  const lifted = await Promise.all(Array.from({ length: 50 }, () => status(SLOW, '/')));
+  assert.deepEqual(new Set(lifted), new Set([200]));
+  assert.equal(await status(WEB, '/'), 429, 'that of the Service holds for the others');
+
   const failures = 'reason="rate_limited"';
   const ofPort = await mesh.metric(
     `maesh_failures_total{service="shop/web",port="${SLOW}",${failures}}`,

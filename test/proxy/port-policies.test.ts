@@ -194,6 +194,26 @@ test('the breaker of a port opens for that port alone, and that of the Service f
   assert.equal(await ask(second), '500', 'the port says nothing more');
 });
 
+test('a port lifts the rate limit of its Service and takes it back while its callers stay connected', async (t) => {
+  const { proxy, endpoint } = await setup(t);
+  const plain = proxy.service({ endpoints: [endpoint], policies: { rateLimit: TWO } });
+  const shared = withPort(plain, null);
+  const lifted = withPort(plain, { rateLimit: null }, ['rateLimit.average']);
+  await proxy.apply([lifted]);
+  const first = await proxy.call(lifted);
+  const second = await callSecond(proxy, lifted);
+  assert.deepEqual(
+    await askTimes(second, 6),
+    Array.from({ length: 6 }, () => '200'),
+  );
+  assert.deepEqual(await askTimes(first, 3), ['200', '200', '429rate_limited']);
+  await proxy.apply([shared]);
+  assert.deepEqual(await askTimes(second, 1), ['429rate_limited']);
+  await proxy.apply([lifted]);
+  assert.deepEqual(await askTimes(second, 2), ['200', '200']);
+  assert.deepEqual(await askTimes(first, 1), ['429rate_limited']);
+});
+
 test('a port begins and stops to say something while its callers stay connected', async (t) => {
   const { proxy, endpoint } = await setup(t);
   const plain = proxy.service({ endpoints: [endpoint] });

@@ -2,6 +2,7 @@
 
 import type { AnnotationRow } from './row.ts';
 import { LEGACY_PREFIXES, SECTIONS } from './table.ts';
+import { NONE } from './value.ts';
 import { ANNOTATION_PREFIX } from '../../model/names.ts';
 
 const INTRODUCTION = `# Annotations
@@ -25,6 +26,9 @@ metadata:
   If several prefixes have different values, the first of \`${ANNOTATION_PREFIX}\`, \`${LEGACY_PREFIXES[0]}\` and \`${LEGACY_PREFIXES[1]}\`
   wins, with a warning.
 - Write times as \`250ms\`, \`10s\`, \`1m30s\` or \`1h\`, sizes in bytes or as \`64Ki\`, \`10Mi\`, shares as \`0.2\` or \`20%\`.
+- \`${NONE}\` turns off what can be off: retries, session affinity, health checks, circuit breaker, rate limit, and each time and
+  limit whose values say so. It lifts nothing that protects the proxy: raise \`limit-connections-per-endpoint\` and
+  \`limit-requests-in-flight\` instead.
 - Policies apply to HTTP ports. Balancing, passive health and connection limits apply to TCP ports too.
 - A port may say otherwise than its Service: see [one port](#one-port).
 
@@ -95,10 +99,14 @@ metadata:
     ${ANNOTATION_PREFIX}timeout-request: 10s
     ${ANNOTATION_PREFIX}retry-attempts: '3'
     ${ANNOTATION_PREFIX}port.8080.timeout-request: 1m
+    ${ANNOTATION_PREFIX}port.9090.timeout-request: none
+    ${ANNOTATION_PREFIX}port.9090.retry-attempts: none
     ${ANNOTATION_PREFIX}port.5432.traffic-type: tcp
 \`\`\`
 
 - Single annotations are overridden, not whole policies: port 8080 has three tries here, too.
+- \`${NONE}\` lifts on the port what the Service says: port 9090 has no time limit and no retries. What it lifts, it lifts whole:
+  \`retry-on\` of the Service means nothing there.
 - A bad value of a port costs what the port says, and never what the Service says. So does one that contradicts what the Service says.
 - A rate limit that the port sets is counted for this port alone, and so are requests in flight where it sets
   \`limit-requests-in-flight\`. Else they are counted together with the rest of the Service, whatever other policies the port has.

@@ -110,6 +110,17 @@ export function guessValue(text: string, choices: readonly string[]): string | n
   return meant ?? nearest(plain, choices, 2)[0] ?? null;
 }
 
+const WORDS_FOR_NONE: ReadonlySet<string> = new Set(
+  '0 - -1 no off false null nil never disable disabled unset unlimited infinite infinity inf max'.split(
+    ' ',
+  ),
+);
+
+/** Whether a text that is no value was most likely meant to lift it. */
+export function meansNone(text: string): boolean {
+  return text === '' || WORDS_FOR_NONE.has(text.toLowerCase());
+}
+
 /** The prefix that a key was meant to have which has none of the mesh; null when it is not for the mesh at all. */
 export function guessPrefix(key: string): string | null {
   const slash = key.indexOf('/');

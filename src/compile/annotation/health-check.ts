@@ -53,6 +53,7 @@ export const HEALTH_CHECK_ROWS: readonly AnnotationRow[] = [
     default: { words: 'no active health checks' },
     text: 'Each node asks the endpoints of the Service how they are, while it has callers there. `http`: a GET. `tcp`: a connection, and nothing is sent. `grpc`: a call of `grpc.health.v1.Health/Check`. `http` speaks the version of HTTP that requests get.',
     example: 'http',
+    lifts: true,
   }),
   row('health-check-path', 'healthCheck', 'path', {
     type: path,

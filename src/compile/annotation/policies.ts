@@ -27,6 +27,8 @@ export interface ServicePolicies {
   readonly policies: Policies;
   readonly sources: Readonly<Record<string, Source>>;
   readonly findings: readonly ObjectProblem[];
+  /** Those among them that say of an annotation that it has no effect. */
+  readonly idle: ReadonlySet<ObjectProblem>;
 }
 
 /** What fields of the Service itself say about policies. */
@@ -64,7 +66,12 @@ const USELESS_IN_CHECKS: Readonly<Record<HealthCheckPolicy['kind'], readonly Che
   tcp: [CHECK_PATH, CHECK_STATUS, CHECK_HOST, CHECK_GRPC_SERVICE],
 };
 
-const PLAIN: ServicePolicies = { policies: DEFAULT_POLICIES, sources: {}, findings: [] };
+const PLAIN: ServicePolicies = {
+  policies: DEFAULT_POLICIES,
+  sources: {},
+  findings: [],
+  idle: new Set(),
+};
 
 /** The policies of a Service; what nobody sets, and what a bad value costs, is the default. */
 export function policiesOf(
@@ -82,6 +89,7 @@ class PolicyReader {
   readonly #ref: ObjectRef;
   readonly #set = new Map<string, Annotation>();
   readonly #findings: ObjectProblem[] = [];
+  readonly #idleFindings = new Set<ObjectProblem>();
   /** Names whose value is not in force. */
   readonly #idle = new Set<string>();
   readonly #traits: SpecTraits;
@@ -100,21 +108,35 @@ class PolicyReader {
 
   read(): ServicePolicies {
     const policies: Policies = {
-      retry: this.#retry(),
+      retry: this.#unlessLifted('retry', () => this.#retry()),
       timeouts: {
         ...DEFAULT_POLICIES.timeouts,
         ...this.#fields<TimeoutPolicy>('timeouts'),
       },
       balance: this.#balance(),
-      affinity: this.#affinity(),
+      affinity: this.#unlessLifted('affinity', () => this.#affinity()),
       ejection: this.#ejection(),
-      healthCheck: this.#healthCheck(),
-      breaker: this.#breaker(),
-      rateLimit: this.#rateLimit(),
+      healthCheck: this.#unlessLifted('healthCheck', () => this.#healthCheck()),
+      breaker: this.#unlessLifted('breaker', () => this.#breaker()),
+      rateLimit: this.#unlessLifted('rateLimit', () => this.#rateLimit()),
       limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
       sourceAffinity: this.#sourceAffinity(),
     };
-    return { policies, sources: this.#sources(), findings: this.#findings };
+    const sources = this.#sources();
+    return { policies, sources, findings: this.#findings, idle: this.#idleFindings };
+  }
+
+  /** `none` for its main annotation is for the whole policy. */
+  #unlessLifted<T>(policy: PolicyName, read: () => T): T | null {
+    const all = [...this.#set.values()].filter(({ row }) => row.policy === policy);
+    const lifted = all.find(({ value }) => value === null);
+    if (lifted === undefined) return read();
+    const { name } = lifted.row;
+    for (const { row } of all) {
+      if (row.name === name) continue;
+      this.#useless(row.name, `${name} is ${lifted.text}`, `remove it, or give ${name} a value`);
+    }
+    return null;
   }
 
   #retry(): RetryPolicy | null {
@@ -291,10 +313,11 @@ class PolicyReader {
     for (const annotation of this.#set.values()) {
       if (annotation.row.policy !== policy) continue;
       this.#idle.add(annotation.row.name);
-      this.#find('error', annotation, {
+      const finding = this.#find('error', annotation, {
         message: `${annotation.row.name} has no effect without ${needed}`,
         remedy: `add maesh.dev/${needed}; until then there is no ${what}`,
       });
+      this.#idleFindings.add(finding);
     }
   }
 
@@ -302,16 +325,19 @@ class PolicyReader {
     const annotation = this.#set.get(name);
     if (annotation === undefined) return;
     this.#idle.add(name);
-    this.#find('warning', annotation, { message: `${name} has no effect: ${because}`, remedy });
+    const message = `${name} has no effect: ${because}`;
+    this.#idleFindings.add(this.#find('warning', annotation, { message, remedy }));
   }
 
   #find(
     severity: 'error' | 'warning',
     annotation: Annotation,
     words: { readonly message: string; readonly remedy: string },
-  ): void {
+  ): ObjectProblem {
     const { field, text } = annotation;
-    this.#findings.push({ severity, ref: this.#ref, field, value: text, ...words });
+    const finding: ObjectProblem = { severity, ref: this.#ref, field, value: text, ...words };
+    this.#findings.push(finding);
+    return finding;
   }
 
   #sources(): Record<string, Source> {

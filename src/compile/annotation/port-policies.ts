@@ -15,6 +15,8 @@ export interface PortPolicies {
   /** What the port itself says. */
   readonly sources: Readonly<Record<string, Source>>;
   readonly findings: readonly ObjectProblem[];
+  /** Fields of the Service that its policies come from, too. */
+  readonly inherited: ReadonlySet<string>;
 }
 
 /** What all ports of a Service start from. */
@@ -25,7 +27,12 @@ export interface OfService {
   readonly policies: ServicePolicies;
 }
 
-const NOTHING: PortPolicies = { policies: null, sources: {}, findings: [] };
+const NOTHING: PortPolicies = {
+  policies: null,
+  sources: {},
+  findings: [],
+  inherited: new Set(),
+};
 
 /** Of what `works` on the port. A policy of the port that does not work out costs what the port says of it, and never what the Service says. */
 export function policiesOfPort(
@@ -49,12 +56,15 @@ export function policiesOfPort(
     }
     const fields = new Set([...own.values()].map(({ field }) => field));
     findings.push(...told.filter(({ field }) => fields.has(field)));
-    const sources = Object.fromEntries(
-      Object.entries(read.sources).filter(([, { field }]) => fields.has(field)),
-    );
+    const all = Object.entries(read.sources);
+    const sources = Object.fromEntries(all.filter(([, { field }]) => fields.has(field)));
     // Names of policies are before a dot; what has none is of the protocol.
     const says = Object.keys(sources).some((path) => path.includes('.'));
-    return { policies: says ? read.policies : null, sources, findings };
+    if (!says) return { ...NOTHING, sources, findings };
+    const inherited = new Set(
+      all.map(([, { field }]) => field).filter((each) => !fields.has(each)),
+    );
+    return { policies: read.policies, sources, findings, inherited };
   }
 }
 

@@ -6,14 +6,15 @@ import type { ObjectRef } from '../../kube/store.ts';
 import type { PolicyName } from '../../model/policy.ts';
 import { ANNOTATION_PREFIX, OWN_NAMES } from '../../model/names.ts';
 import type { ObjectProblem } from '../object-problem.ts';
-import { guessName, guessPrefix, guessValue } from './guess.ts';
+import { guessName, guessPrefix, guessValue, meansNone } from './guess.ts';
 import type { AnnotatedKind, AnnotationRow } from './row.ts';
 import { nearPortKey, portKeyOf, type PortKey, printPortKey } from './port-key.ts';
 import { LEGACY_PREFIXES, ROWS, withoutIt } from './table.ts';
+import { NONE } from './value.ts';
 
 export interface Annotation {
   readonly row: AnnotationRow;
-  /** What `row.type` read. */
+  /** What `row.type` read; null for `none` where that lifts the policy. */
   readonly value: unknown;
   readonly text: string;
   /** `maesh.dev/retry-attempts`. */
@@ -247,6 +248,7 @@ export function remedyFor(row: AnnotationRow, text: string, without = withoutIt(
   const parts = text.split(',').map((part) => part.trim());
   const wrong = parts.find((part) => choices?.includes(part) === false) ?? text;
   const guess = choices === undefined ? null : guessValue(wrong, choices);
-  const hint = guess === null ? '' : `did you mean ${guess}? `;
+  const meant = guess ?? (meansNone(text) && row.type.read(NONE).ok ? NONE : null);
+  const hint = meant === null ? '' : `did you mean ${meant}? `;
   return `${hint}write ${name}; until then ${without}`;
 }

@@ -1,7 +1,7 @@
 /** One row of the table of annotations. */
 
 import type { Policies, PolicyName } from '../../model/policy.ts';
-import type { ValueType } from './value.ts';
+import { orNone, type ValueType } from './value.ts';
 
 export type AnnotatedKind = 'Service' | 'Pod' | 'Namespace';
 
@@ -31,6 +31,8 @@ interface RowText<T> {
   readonly text: string;
   readonly example: string;
   readonly legacy?: true;
+  /** `none` lifts the whole policy: its value is null. */
+  readonly lifts?: true;
 }
 
 type Fields<P extends PolicyName> = NonNullable<Policies[P]>;
@@ -52,7 +54,7 @@ export function plainRow<T>(name: string, field: string, given: RowText<T>): Ann
     on: ['Service'],
     policy: null,
     field,
-    type: given.type,
+    type: given.lifts === true ? orNone(given.type, null) : given.type,
     default: isWords(given.default) ? given.default.words : given.type.print(given.default),
     text: given.text,
     example: given.example,

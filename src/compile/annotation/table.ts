@@ -12,6 +12,7 @@ import {
   flag,
   ipv4,
   listOf,
+  orNone,
   ratio,
   size,
   wholeNumber,
@@ -90,6 +91,7 @@ const RETRY_ROWS: readonly AnnotationRow[] = [
     text: 'Maximum number of tries, the first one included. 1 turns retries off.',
     example: '3',
     legacy: true,
+    lifts: true,
   }),
   row('retry-on', 'retry', 'on', {
     type: listOf(
@@ -218,6 +220,7 @@ const AFFINITY_ROWS: readonly AnnotationRow[] = [
     default: words('no affinity'),
     text: 'Name of a cookie. The proxy sets it to keep a session on its endpoint.',
     example: 'shop-session',
+    lifts: true,
   }),
   row('affinity-max-age', 'affinity', 'maxAgeSeconds', {
     type: durationSeconds(0, 365 * DAY),
@@ -229,13 +232,13 @@ const AFFINITY_ROWS: readonly AnnotationRow[] = [
 
 const EJECTION_ROWS: readonly AnnotationRow[] = [
   row('eject-consecutive-failures', 'ejection', 'consecutiveFailures', {
-    type: wholeNumber(0, 10_000),
+    type: orNone(wholeNumber(0, 10_000), 0),
     default: ejection.consecutiveFailures,
     text: 'Number of consecutive failures that eject an endpoint: it gets no requests for a while. 0 is off. A response that is cut in its body is a failure. A whole response, or one that has lasted 5 s, resets the count.',
     example: '3',
   }),
   row('eject-error-rate', 'ejection', 'errorRate', {
-    type: ratio,
+    type: orNone(ratio, 0),
     default: ejection.errorRate,
     text: 'Error rate over 10 s that ejects an endpoint. 0 is off.',
     example: '0.5',
@@ -273,6 +276,7 @@ const BREAKER_ROWS: readonly AnnotationRow[] = [
     text: "Condition that opens the circuit breaker, in Traefik's expression language.",
     example: 'NetworkErrorRatio() > 0.3 || LatencyAtQuantileMS(50) > 500',
     legacy: true,
+    lifts: true,
   }),
   row('breaker-check-period', 'breaker', 'checkPeriodMs', {
     type: duration(10, HOUR),
@@ -301,6 +305,7 @@ const RATE_ROWS: readonly AnnotationRow[] = [
     text: 'Average number of requests allowed per period.',
     example: '100',
     legacy: true,
+    lifts: true,
   }),
   row('ratelimit-burst', 'rateLimit', 'burst', {
     type: wholeNumber(1, 10_000_000),
@@ -337,7 +342,7 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
     example: '100',
   }),
   row('limit-requests-per-endpoint', 'limits', 'requestsPerEndpoint', {
-    type: wholeNumber(0, 10_000_000),
+    type: orNone(wholeNumber(0, 10_000_000), 0),
     default: limits.requestsPerEndpoint,
     text: 'Maximum number of in-flight requests from one node to one endpoint, however many connections they share. 0 means no limit. In HTTP/1.1 the lower one of this and `limit-connections-per-endpoint` holds.',
     example: '50',
@@ -367,7 +372,7 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
     example: '10m',
   }),
   row('limit-request-body', 'limits', 'requestBodyBytes', {
-    type: size(0, 1_099_511_627_776),
+    type: orNone(size(0, 1_099_511_627_776), 0),
     default: limits.requestBodyBytes,
     text: 'Maximum size of a request body. A larger one gets 413. 0 is unlimited.',
     example: '10Mi',

@@ -47,6 +47,21 @@ export function wholeNumber(min: number, max: number): ValueType<number> {
   };
 }
 
+/** The word that lifts what else would hold. `off` is a boolean to `kubectl`, unless it is in quotes. */
+export const NONE = 'none';
+
+/** The same, or `none` for a value that lifts it. */
+export function orNone<T, N extends T | null>(type: ValueType<T>, lifted: N): ValueType<T | N> {
+  return {
+    ...type,
+    name: `${type.name}, or ${NONE}`,
+    ...(type.choices === undefined ? {} : { choices: [...type.choices, NONE] }),
+    read: (text) => (text === NONE ? good(lifted) : type.read(text)),
+    // One that is a value of the type has a print of its own.
+    print: (value) => (value === null ? NONE : type.print(value)),
+  };
+}
+
 /** A share from 0 to 1, as a decimal or in percent. */
 export const ratio: ValueType<number> = {
   name: 'a share from 0 to 1, as 0.2 or 20%',
@@ -59,12 +74,12 @@ export const ratio: ValueType<number> = {
 
 /** A length of time in milliseconds, written as Go and the Gateway API write it. */
 export function duration(minMs: number, maxMs: number): ValueType<number> {
-  const zero = minMs === 0 ? ', or 0 for off' : '';
+  const zero = minMs === 0 ? `, or 0 or ${NONE} for off` : '';
   return {
     name: `a time such as 250ms, 10s or 1m30s, from ${printDuration(Math.max(1, minMs))} to ${printDuration(maxMs)}${zero}`,
     read(text) {
       if (/^\d+$/.test(text) && Number(text) !== 0) return bad('has no unit');
-      const value = readDuration(text);
+      const value = minMs === 0 && text === NONE ? 0 : readDuration(text);
       if (value === null) return bad('is not a length of time');
       return Number.isInteger(value) ? bounded(value, minMs, maxMs) : bad('is finer than 1ms');
     },

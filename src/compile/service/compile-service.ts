@@ -42,6 +42,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const endpoints = new EndpointReader(context, object);
   const findings: ObjectProblem[] = [];
   const ports: ServicePort[] = [];
+  const inherited = new Set<string>();
   const ofService = policiesOf(annotations, ref, object);
   const shared = { ref, traits: object, annotations, policies: ofService };
   for (const [index, spec] of object.ports.entries()) {
@@ -72,10 +73,15 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       },
     };
     ports.push(port);
+    for (const field of said.inherited) inherited.add(field);
     findings.push(...said.findings, ...notCarriedFindings(at, port, spec, decided.from));
   }
   const numbers = object.ports.map(({ port }) => port);
   findings.push(...idleAnnotations(ref, annotations, numbers, ports));
+  // What only a port makes use of has an effect.
+  const told = ofService.findings.filter(
+    (each) => !ofService.idle.has(each) || !inherited.has(each.field),
+  );
   const key = `${namespace}/${name}`;
   return {
     service: {
@@ -89,7 +95,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       policies: ofService.policies,
       sources: ofService.sources,
     },
-    findings: unique([...findings, ...endpoints.findings, ...ofService.findings]),
+    findings: unique([...findings, ...endpoints.findings, ...told]),
     leadsToMesh: endpoints.leadsToMesh,
     dependencies: endpoints.dependencies,
     endpointsFrom: endpoints.candidates.from,

@@ -35,40 +35,66 @@ export function idleAnnotations(
   numbers: readonly number[],
   ports: readonly Port[],
 ): readonly ObjectProblem[] {
-  const findings: ObjectProblem[] = [];
-  const warn = (annotation: Annotation, message: string, remedy: string): void => {
-    const { field, text: value } = annotation;
-    findings.push({ severity: 'warning', ref, field, value, message, remedy });
-  };
-  for (const [number, own] of annotations.ports) {
-    const same = ports.filter(({ port }) => port === number);
-    for (const annotation of own.values()) {
-      const { name } = annotation.row;
-      if (!numbers.includes(number)) {
-        warn(
-          annotation,
-          `${name} has no effect: the Service has no port ${number}`,
-          portsRemedy(name, number, numbers),
-        );
-        continue;
-      }
-      const [first] = same;
-      if (first === undefined) continue;
-      const why = `port ${number} is carried as ${first.protocol} (${first.because})`;
-      if (isOfHttp(annotation) && !same.some(({ protocol }) => protocol === 'http')) {
-        const remedy = 'remove it, or set traffic-type of the port to http';
-        warn(annotation, `${name} has no effect: ${why}`, remedy);
-      } else if (isOtherType(annotation, same)) {
-        warn(annotation, `${name} has no effect: ${why}`, 'remove it, or write udp');
-      }
+  const ofPorts = [...annotations.ports].flatMap(([number, own]) =>
+    numbers.includes(number)
+      ? idleOnPort([...own.values()], number, ports)
+      : [...own.values()].map((annotation) => ofNoPort(annotation, number, numbers)),
+  );
+  return [...ofPorts, ...idleOnAll([...annotations.values.values()], ports)].map(
+    ({ annotation: { row, field, text }, because, remedy }) => ({
+      severity: 'warning',
+      ref,
+      field,
+      value: text,
+      message: `${row.name} has no effect: ${because}`,
+      remedy,
+    }),
+  );
+}
+
+interface Idle {
+  readonly annotation: Annotation;
+  readonly because: string;
+  readonly remedy: string;
+}
+
+const OR_UDP = 'remove it, or write udp';
+
+function idleOnPort(
+  own: readonly Annotation[],
+  number: number,
+  ports: readonly Port[],
+): readonly Idle[] {
+  const same = ports.filter(({ port }) => port === number);
+  const [first] = same;
+  if (first === undefined) return [];
+  const because = `port ${number} is carried as ${first.protocol} (${first.because})`;
+  return own.flatMap((annotation): Idle[] => {
+    if (isOfHttp(annotation) && !same.some(({ protocol }) => protocol === 'http')) {
+      const remedy = 'remove it, or set traffic-type of the port to http';
+      return [{ annotation, because, remedy }];
     }
-  }
-  const type = annotations.values.get('traffic-type');
-  if (type !== undefined && ports.length > 0 && isOtherType(type, ports)) {
-    const message = 'traffic-type has no effect: all ports of the Service are UDP';
-    warn(type, message, 'remove it, or write udp');
-  }
-  return findings;
+    return isOtherType(annotation, same) ? [{ annotation, because, remedy: OR_UDP }] : [];
+  });
+}
+
+function ofNoPort(annotation: Annotation, number: number, numbers: readonly number[]): Idle {
+  const because = `the Service has no port ${number}`;
+  return { annotation, because, remedy: portsRemedy(annotation.row.name, number, numbers) };
+}
+
+/** What is said of all ports and holds on none of them. */
+function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonly Idle[] {
+  if (ports.length === 0) return [];
+  const isHttp = ports.some(({ protocol }) => protocol === 'http');
+  return said.flatMap((annotation): Idle[] => {
+    if (isOfHttp(annotation) && !isHttp) {
+      const because = 'no port of the Service is carried as http';
+      return [{ annotation, because, remedy: 'remove it, or set traffic-type of a port to http' }];
+    }
+    const because = 'all ports of the Service are UDP';
+    return isOtherType(annotation, ports) ? [{ annotation, because, remedy: OR_UDP }] : [];
+  });
 }
 
 /** The traffic type of TCP for ports that are all UDP. */

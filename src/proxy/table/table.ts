@@ -81,10 +81,9 @@ export class ServiceState {
     this.service = { ...whole.service, policies };
     this.methods = whole.methods;
     this.flight = saysItself(port, 'limits.requestsInFlight') ? this : whole;
-    this.limiter =
-      rateLimit === null || !saysItself(port, 'rateLimit')
-        ? whole.limiter
-        : new RateLimiter(rateLimit, bucketOfService(this.cells), placed.callers);
+    if (!saysItself(port, 'rateLimit')) this.limiter = whole.limiter;
+    else if (rateLimit === null) this.limiter = null;
+    else this.limiter = new RateLimiter(rateLimit, bucketOfService(this.cells), placed.callers);
     this.#setStatus(placed.statusSlot, view);
   }
 
