@@ -95,6 +95,8 @@ class Checked implements Expiring {
 
 interface Asks {
   readonly policy: HealthCheckPolicy;
+  /** The policy as text: two that say the same are the same. */
+  readonly said: string;
   readonly ejection: EjectionPolicy;
   readonly question: Question;
 }
@@ -105,7 +107,8 @@ function asksOf(rules: ServiceState | null): Asks | null {
   const { policies, name, namespace } = rules.service;
   const { healthCheck: policy, ejection } = policies;
   if (policy === null) return null;
-  return { policy, ejection, question: questionOf(policy, `${name}.${namespace}`) };
+  const question = questionOf(policy, `${name}.${namespace}`);
+  return { policy, said: JSON.stringify(policy), ejection, question };
 }
 
 export class Checker implements ProbeOwner {
@@ -162,24 +165,22 @@ export class Checker implements ProbeOwner {
         known.delete(endpoint);
       }
     }
-    for (const checked of known.values()) {
-      this.#end(checked);
-      // Its endpoint may stay, and nothing is known of it by checks any more.
-      forgetChecks(checked.endpoint.cells);
-    }
+    for (const checked of known.values()) this.#forget(checked);
     if (kept.size === 0) this.#services.delete(key);
     else this.#services.set(key, kept);
   }
 
   remove(key: string): void {
-    for (const checked of this.#services.get(key)?.values() ?? []) this.#end(checked);
+    for (const checked of this.#services.get(key)?.values() ?? []) this.#forget(checked);
     this.#services.delete(key);
   }
 
-  /** Ends all checks, for good. */
+  /** Ends all checks, for good; what they found holds. */
   stop(): void {
     this.#isStopped = true;
-    for (const key of this.#services.keys()) this.remove(key);
+    for (const service of this.#services.values())
+      for (const checked of service.values()) this.#end(checked);
+    this.#services.clear();
   }
 
   arm(item: Expiring): void {
@@ -218,17 +219,32 @@ export class Checker implements ProbeOwner {
     service: ServiceState,
     asks: Asks,
   ): Checked {
-    if (before !== undefined) {
-      before.service = service;
-      before.asks = asks;
-      return before;
+    if (before === undefined) {
+      const checked = new Checked(this, endpoint, service, asks);
+      this.#soon(checked);
+      return checked;
     }
-    const checked = new Checked(this, endpoint, service, asks);
+    const isNew = before.asks.said !== asks.said;
+    before.service = service;
+    before.asks = asks;
+    // Who changes what is asked waits for what comes of it; a check that is under way or has its turn goes on.
+    if (isNew && before.cut === null && !this.#queue.has(before)) this.#soon(before);
+    return before;
+  }
+
+  /** Its next check comes at a random time within its interval, if not before. */
+  #soon(checked: Checked): void {
     const { clock, random } = this.#context;
-    const withinMs = Math.min(asks.policy.intervalMs, FIRST_MS_MAX);
-    checked.deadlineMs = clock.nowMs() + withinMs * random.next();
+    const withinMs = Math.min(checked.policy.intervalMs, FIRST_MS_MAX);
+    const firstMs = clock.nowMs() + withinMs * random.next();
+    checked.deadlineMs = Math.min(checked.deadlineMs, firstMs);
     this.arm(checked);
-    return checked;
+  }
+
+  /** Its endpoint may stay or return, and nothing is known of it by checks any more. */
+  #forget(checked: Checked): void {
+    this.#end(checked);
+    forgetChecks(checked.endpoint.cells);
   }
 
   #end(checked: Checked): void {
