@@ -1,5 +1,8 @@
 /** Time as a value that is passed in, so that tests own it. The only file that touches timers and the system clock. */
 
+// As a global it is looked up anew by each call.
+import { performance } from 'node:perf_hooks';
+
 export interface Timer {
   cancel(): void;
 }

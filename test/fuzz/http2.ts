@@ -20,6 +20,8 @@ import {
 } from '../../src/proxy/http2/codec/frame-reader.ts';
 import { writeFrameHeader } from '../../src/proxy/http2/codec/frame-writer.ts';
 import { HpackDecoder } from '../../src/proxy/http2/codec/hpack-decoder.ts';
+import { RecentBlocks } from '../../src/proxy/http2/codec/recent-blocks.ts';
+import { readTrailers } from '../../src/proxy/http2/codec/trailer-fields.ts';
 import { HpackModel, type ModelField } from '../support/hpack-model.ts';
 import { block } from '../support/http2.ts';
 import { FIELDS_TARGET } from './http2-fields.ts';
@@ -33,6 +35,7 @@ const MARGIN = 16;
 const FILLERS = [Buffer.alloc(MARGIN, 0xff), Buffer.from('0123456789abcdef')];
 
 const lists = [new FieldList(LIMITS), new FieldList(LIMITS)] as const;
+const recent = new RecentBlocks(LIMITS);
 const buf = Buffer.alloc(4096 + 2 * MARGIN);
 
 /** What a list must be when the block has these fields. */
@@ -56,6 +59,19 @@ function checkList(list: FieldList, fields: readonly ModelField[]): void {
     }
   }
   invariant(from <= list.end, 'offsets beyond the end');
+}
+
+/** A block that leaves the table as it is comes out the same once more, whatever its reader has made of the list. */
+function checkAgain(decoder: HpackDecoder, bytes: Buffer, expected: readonly ModelField[]): void {
+  for (let time = 0; time < 3; time++) {
+    const { changes } = decoder;
+    const code = recent.decode(decoder, bytes, 0, bytes.length);
+    invariant(code === NO_ERROR, `at time ${time} it has code ${code}`);
+    checkList(recent.list, expected);
+    if (decoder.changes !== changes) return;
+    // It may move lines together.
+    if (time === 1) readTrailers(recent.list);
+  }
 }
 
 /** The blocks of an input: the first byte of each says how long it is. */
@@ -105,6 +121,8 @@ const hpack: FuzzTarget = {
   run(input) {
     const model = new HpackModel(TABLE_BYTES);
     const decoders = lists.map(() => new HpackDecoder(TABLE_BYTES));
+    const third = new HpackDecoder(TABLE_BYTES);
+    recent.forget();
     for (const bytes of blocksOf(input)) {
       const expected = model.decode(bytes);
       const codes = decoders.map((decoder, which) => {
@@ -124,6 +142,7 @@ const hpack: FuzzTarget = {
       );
       if (expected === null) return;
       for (const list of lists) checkList(list, expected);
+      checkAgain(third, bytes, expected);
       for (const { table } of decoders) {
         invariant(table.size === model.tableBytes && table.count === model.table.length, 'table');
         invariant(table.bytes.length <= 4 * TABLE_BYTES + 1024, 'the table grew');

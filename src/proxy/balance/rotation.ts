@@ -27,6 +27,8 @@ const SCAN_PICKS_MIN = 8;
 const SCAN_MS = 10;
 const SCAN_MS_PER_MEMBER = 0.002;
 const DRAWS = 3;
+/** As many ones of them as a number has bits. */
+const BITS = 31;
 
 /** Milliseconds and picks after which a scan over `count` endpoints is due again: it costs at most one look per pick. */
 export function scanEveryMs(count: number): number {
@@ -220,22 +222,27 @@ export class Rotation {
   #drawByScan(avoid: EndpointState | null, other: EndpointState | null): number {
     const { liveCount } = this;
     let total = 0;
+    /** Of the first ones, those that are usable. */
+    let usable = 0;
     for (let i = 0; i < liveCount; i++) {
-      const endpoint = this.endpointAt(i);
-      if (endpoint === null || endpoint === other) continue;
-      if (this.isUsable(endpoint, avoid)) total += this.weightAt(i);
+      if (!this.#isOther(i, avoid, other)) continue;
+      total += this.weightAt(i);
+      if (i < BITS) usable |= 1 << i;
     }
     if (total === 0) return -1;
     let target = this.#random.next() * total;
     let last = -1;
     for (let i = 0; i < liveCount; i++) {
-      const endpoint = this.endpointAt(i);
-      if (endpoint === null || endpoint === other) continue;
-      if (!this.isUsable(endpoint, avoid)) continue;
+      if (i < BITS ? ((usable >> i) & 1) === 0 : !this.#isOther(i, avoid, other)) continue;
       last = i;
       target -= this.weightAt(i);
       if (target < 0) return i;
     }
     return last;
+  }
+
+  #isOther(index: number, avoid: EndpointState | null, other: EndpointState | null): boolean {
+    const endpoint = this.endpointAt(index);
+    return endpoint !== null && endpoint !== other && this.isUsable(endpoint, avoid);
   }
 }

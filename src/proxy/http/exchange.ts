@@ -80,10 +80,10 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** What the request keeps, and what its endpoint has not taken. */
   get waitingBytes(): number {
-    return pinnedBytes(this.replay.buffer) + (this.#stream?.waitingBytes ?? 0);
+    return pinnedBytes(this.replay.buffer) + (this.#stream()?.waitingBytes ?? 0);
   }
 
-  get #stream(): EndpointStream | null {
+  #stream(): EndpointStream | null {
     return this.record.tried === null ? null : this.record.tried.stream;
   }
 
@@ -91,7 +91,7 @@ export class Exchange implements EndpointUser, Expiring {
   // oxlint-disable-next-line max-params -- once per request, without an object
   begin(data: Buffer, head: Head, start: number, end: number, hasBody: boolean): void {
     const { port, source } = this.#caller;
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.nowMs();
     this.#reset(head, now);
     if (head.grpc) this.record.grpc.begin(data, head, now);
     this.replay.begin(data, head, start, end);
@@ -118,7 +118,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** Content of the request; false when nobody wants more of it. */
   onRequestBody(data: Buffer | null, start: number, end: number): boolean {
-    this.replay.feed(data, start, end, this.#stream);
+    this.replay.feed(data, start, end, this.#stream());
     const max = this.#course.policies.limits.requestBodyBytes;
     if (max === 0 || this.replay.bodyBytes <= max) return true;
     this.#fail('body_too_large');
@@ -127,7 +127,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** Where content of the request may go without being seen; null when it must be kept, or there is no such place now. */
   get requestSocket(): Socket | null {
-    return this.replay.isWhole || this.#stream === null ? null : this.#stream.bodySocket;
+    return this.replay.isWhole ? null : (this.#stream()?.bodySocket ?? null);
   }
 
   onRequestEnd(trailers: Buffer | null): void {
@@ -144,7 +144,7 @@ export class Exchange implements EndpointUser, Expiring {
   /** Sends what came. */
   flush(): void {
     const { replay } = this;
-    const stream = this.#stream;
+    const stream = this.#stream();
     if (stream !== null && !replay.send(stream) && !replay.done) this.#caller.pause();
     if (!replay.fed) return;
     replay.fed = false;
@@ -155,7 +155,7 @@ export class Exchange implements EndpointUser, Expiring {
   /** The endpoint has all that there is of the request, or it is on its way; once that is the whole, its time counts. */
   #endpointsTurn(): void {
     if (this.#phase !== WAITING || this.record.tried === null) return;
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.nowMs();
     this.record.tried.startedMs = now;
     if (!this.replay.done) return;
     this.#deadline.requestSent(now);
@@ -192,12 +192,12 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   onInterim(data: Buffer, head: Head): void {
-    if (!this.#caller.sendInterim(data, head)) this.#stream?.pause();
+    if (!this.#caller.sendInterim(data, head)) this.#stream()?.pause();
   }
 
   onResponseHead(data: Buffer, head: Head): void {
     const tried = this.record.present;
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.nowMs();
     tried.headMs = now;
     if (this.record.noteHead(data, head)) tried.blame(now);
     else tried.answered(now);
@@ -220,7 +220,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   onResponseRead(): void {
     if (!this.#caller.flush()) {
-      this.#stream?.pause();
+      this.#stream()?.pause();
       this.#noteWait();
     }
     this.#arm();
@@ -230,7 +230,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.#caller.sendEnd(trailers);
     const tried = this.record.present;
     tried.release(this.#course.policies.limits);
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.nowMs();
     if (this.record.noteEnd(trailers)) tried.blame(now);
     else if (!this.record.isOverdue) tried.praise(now);
     this.#finish(now);
@@ -252,7 +252,7 @@ export class Exchange implements EndpointUser, Expiring {
     // What follows the body of the request is the first of the new protocol, not a part of the body.
     if (!this.#upgrade || !head.upgrade || !this.replay.done || tried.stream === null)
       return this.onBadHead('bad_response', 'upgrade_unasked');
-    tried.switched(this.#context.clock.nowMs());
+    tried.switched(this.#context.nowMs());
     this.#phase = TUNNEL;
     this.#caller.sendSwitch(data, head, from, end);
     this.record.beginTunnel(end - from);
@@ -272,7 +272,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   #sendHead(data: Buffer, head: Head): void {
     const edit = this.#course.editRequest(data, head, this.record, this.#context);
-    this.#stream?.sendHead(data, head, this.#caller, edit);
+    this.#stream()?.sendHead(data, head, this.#caller, edit);
   }
 
   onEndpointDrain(): void {
@@ -285,7 +285,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   onEndpointClosed(error: SocketError | null): void {
-    const stream = this.#stream;
+    const stream = this.#stream();
     if (stream === null) return;
     const isBody = this.#phase === BODY;
     const mayResend = !isBody && this.record.mayResend(stream, this.method);
@@ -315,7 +315,7 @@ export class Exchange implements EndpointUser, Expiring {
   /** The caller can take more. */
   onCallerDrain(): void {
     this.#noteWait();
-    this.#stream?.resume();
+    this.#stream()?.resume();
   }
 
   /** The caller is gone: nobody waits for the rest. */
@@ -327,7 +327,7 @@ export class Exchange implements EndpointUser, Expiring {
     if (this.#phase === IDLE) return;
     const tried = this.record.tried;
     if (tried !== null && nowMs >= tried.steadyAtMs) tried.praise(nowMs);
-    const onTheirWay = this.#caller.bytesOnTheirWay() + (this.#stream?.bytesOnTheirWay() ?? 0);
+    const onTheirWay = this.#caller.bytesOnTheirWay() + (this.#stream()?.bytesOnTheirWay() ?? 0);
     this.#deadline.noteMovement(onTheirWay, nowMs);
     if (this.#caller.hasLeft()) return this.#fail('caller_gone');
     const limit = this.#deadline.expired(nowMs, this.#phase === WAITING);
@@ -335,8 +335,8 @@ export class Exchange implements EndpointUser, Expiring {
     const isBody = this.#phase === BODY;
     const callerTookMost = this.#callerWait.total(nowMs) * 2 > nowMs - this.record.startedMs;
     const waiting = { isBody, requestDone: this.replay.done, callerTookMost };
-    const reason = overdue(limit, waiting, this.#caller, this.#stream);
-    const isTry = !isBody && this.#stream !== null && limit !== 'request';
+    const reason = overdue(limit, waiting, this.#caller, this.#stream());
+    const isTry = !isBody && this.#stream() !== null && limit !== 'request';
     if (isTry && blamesEndpoint(reason))
       this.#tryFailed(this.record.present.timedOut(reason), reason);
     else this.#fail(reason);
@@ -370,7 +370,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.record.tried?.drop();
     endpoint.end();
     const stream = this.#context.connector.dial(endpoint, this);
-    this.#begin(stream, this.#context.clock.nowMs(), this.replay.buffer, head);
+    this.#begin(stream, this.#context.nowMs(), this.replay.buffer, head);
     this.#sendAgain();
   }
 
@@ -380,7 +380,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** Sends all that is kept; a caller that waited for the stream before may go on. */
   #sendAgain(): void {
-    if (this.#stream === null) return;
+    if (this.#stream() === null) return;
     this.#caller.resume();
     this.flush();
   }
@@ -397,7 +397,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** A try ended without a response that may be passed on: another one, or the failure it is. */
   #tryFailed(condition: RetryCondition | null, reason: FailureReason): void {
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.nowMs();
     this.record.tried?.drop();
     if (blamesEndpoint(reason)) this.record.tried?.blame(now);
     if (condition !== null && this.#mayRetry(condition)) this.#retry(now);
@@ -434,7 +434,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #nextTry(): void {
-    this.#startTry(this.#context.clock.nowMs(), this.replay.buffer, this.#headAgain());
+    this.#startTry(this.#context.nowMs(), this.replay.buffer, this.#headAgain());
     this.#sendAgain();
   }
 
@@ -468,12 +468,12 @@ export class Exchange implements EndpointUser, Expiring {
     this.record.failure = reason;
     this.#backoff.cancel();
     this.record.tried?.drop();
-    const now = this.#context.clock.nowMs();
+    const now = this.#context.nowMs();
     if (blamesEndpoint(reason)) this.record.tried?.blame(now);
     this.#finish(now);
   }
 
-  #finish(now = this.#context.clock.nowMs()): void {
+  #finish(now = this.#context.nowMs()): void {
     this.record.finish(this.#context, this.#caller, now);
     this.#phase = IDLE;
     this.#course.end();
@@ -485,7 +485,7 @@ export class Exchange implements EndpointUser, Expiring {
     const caller = this.#caller;
     const steadyAtMs = this.record.tried?.steadyAtMs ?? Infinity;
     const due = Math.min(this.#deadline.due(this.#phase === WAITING), steadyAtMs);
-    const isSlow = caller.paused || caller.waitingBytes + (this.#stream?.waitingBytes ?? 0) > 0;
+    const isSlow = caller.paused || caller.waitingBytes + (this.#stream()?.waitingBytes ?? 0) > 0;
     const lookMs = isSlow ? this.#context.wheel.nowMs + this.#deadline.lookMs : Infinity;
     this.deadlineMs = Math.min(due, lookMs);
     this.#context.wheel.arm(this);

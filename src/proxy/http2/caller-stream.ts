@@ -206,7 +206,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
 
   headAgain(kept: Buffer, headBytes: number): Head {
     const { requestHead } = this.#context;
-    const { list } = this.#shared;
+    const { list } = this.#shared.blocks;
     list.again(kept, 0, headBytes);
     if (readRequest(list, requestHead, !this.#hasBody, true) !== headBytes)
       throw new Defect('the head that was kept is another one than was read');

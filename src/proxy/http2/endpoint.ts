@@ -265,7 +265,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     if (this.deaf) return this.socket.destroy();
     if (nowMs >= this.#oldAtMs) this.leaving = true;
     if (this.streams.size === 0) {
-      if (this.leaving || nowMs >= this.#idleUntilMs) return this.linger();
+      if (this.leaving || nowMs >= this.#idleUntilMs()) return this.linger();
       return this.#arm();
     }
     if (nowMs >= this.#pingedAtMs + PING_ANSWER_MS) {
@@ -273,12 +273,12 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
       // It is busy with what stands before the question, or before the answer.
       this.#pingedAtMs = this.lastReadMs <= this.#pingedAtMs ? nowMs : Infinity;
     }
-    if (this.#pingedAtMs === Infinity && nowMs >= this.#pingDueMs) this.#ping(nowMs);
+    if (this.#pingedAtMs === Infinity && nowMs >= this.#pingDueMs()) this.#ping(nowMs);
     this.#arm();
   }
 
   /** So long it may stand without a request. */
-  get #idleUntilMs(): number {
+  #idleUntilMs(): number {
     return this.#idleSinceMs + this.endpoint.limits.idleConnectionMs;
   }
 
@@ -286,15 +286,15 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     if (this.deaf) return;
     const oldAtMs = this.leaving ? Infinity : this.#oldAtMs;
     let due = 0;
-    if (this.streams.size === 0) due = this.#idleUntilMs;
-    else if (this.#pingedAtMs === Infinity) due = this.#pingDueMs;
+    if (this.streams.size === 0) due = this.#idleUntilMs();
+    else if (this.#pingedAtMs === Infinity) due = this.#pingDueMs();
     else due = this.#pingedAtMs + PING_ANSWER_MS;
     this.deadlineMs = Math.min(due, oldAtMs);
     this.context.wheel.arm(this);
   }
 
   /** When it is to be asked, if it is silent until then: once soon, once more for a request that came later, and then seldom. */
-  get #pingDueMs(): number {
+  #pingDueMs(): number {
     const soon = Math.max(this.lastReadMs, this.#lastStartMs) + PING_AFTER_MS;
     if (this.#pings === 0) return this.lastReadMs + PING_AFTER_MS;
     const seldom = this.#lastPingMs + PING_APART_MS;

@@ -120,7 +120,7 @@ export class SendSide {
 
   /** The stream is over. */
   forget(stream: Stream): void {
-    this.#heldUp.delete(stream);
+    if (this.#heldUp.size > 0) this.#heldUp.delete(stream);
   }
 
   /** The window of the connection grows. False when it grows beyond what there may be. */

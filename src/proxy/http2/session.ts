@@ -149,9 +149,14 @@ export abstract class Session
     this.lastReadMs = this.context.wheel.nowMs;
     this.reads++;
     this.#hasCompleted = false;
-    this.#loop.read(data, start, end);
-    this.#notePartial();
-    this.in.endRead();
+    this.shared.beginRead();
+    try {
+      this.#loop.read(data, start, end);
+      this.#notePartial();
+      this.in.endRead();
+    } finally {
+      this.shared.endRead();
+    }
   }
 
   /** Notes since when the peer owes the rest of a frame or of a block of fields. What it owed before this read may have come. */
@@ -284,11 +289,11 @@ export abstract class Session
 
   // oxlint-disable-next-line max-params -- once per message, without an object
   #decode(data: Buffer, start: number, end: number, id: number, endStream: boolean): void {
-    const { list } = this.shared;
-    const code = this.#decoder.decode(data, start, end, list);
+    const { blocks } = this.shared;
+    const code = blocks.decode(this.#decoder, data, start, end);
     if (code === ENHANCE_YOUR_CALM) return this.fail(ENHANCE_YOUR_CALM, 'flood_head');
     if (code !== NO_ERROR) return this.fail(COMPRESSION_ERROR);
-    this.onFields(id, endStream, list);
+    this.onFields(id, endStream, blocks.list);
   }
 
   #onSettings(data: Buffer, frame: Frame): void {
@@ -356,9 +361,8 @@ export abstract class Session
     if ((frame.flags & FLAG_ACK) !== 0) return this.onPingAck();
     this.onEmptyFrame();
     if (this.deaf) return;
-    const { output } = this;
-    output.reserve(CONTROL_BYTES);
-    output.commit(writePing(output.buffer, output.at, FLAG_ACK, data, frame.start));
+    this.output.reserve(CONTROL_BYTES);
+    this.output.commit(writePing(this.output.buffer, this.output.at, FLAG_ACK, data, frame.start));
   }
 
   onEmptyFrame(): void {

@@ -60,6 +60,8 @@ export class NetContext {
   /** Scratch for what is about to be written. */
   #out: Buffer<ArrayBuffer>;
   #gatherer: Gatherer | null = null;
+  /** When the present read began, if it is for many messages; -1 otherwise. */
+  #readMs = -1;
 
   /** `slackBytes`: room in the write buffer beyond one whole read. */
   constructor(options: NetOptions, slackBytes: number) {
@@ -83,6 +85,20 @@ export class NetContext {
     this.#outBytes = READ_BYTES + slackBytes;
     this.sockets = options.sockets ?? new RuntimeSockets(null);
     this.#out = this.sockets.allocate(this.#outBytes);
+  }
+
+  /** Time of the clock. All messages of one read have come at the same time, and the clock is read once for them. */
+  nowMs(): number {
+    return this.#readMs < 0 ? this.clock.nowMs() : this.#readMs;
+  }
+
+  /** A read for many messages begins. Until `endRead` time stands still. */
+  beginRead(): void {
+    this.#readMs = this.clock.nowMs();
+  }
+
+  endRead(): void {
+    this.#readMs = -1;
   }
 
   /**

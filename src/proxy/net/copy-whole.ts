@@ -20,8 +20,7 @@ export function copyWhole(
 ): number {
   const to = at + end - start;
   if (to > out.length || end > data.length) throw noRoom(to, out.length);
-  data.copy(out, at, start, end);
-  return to;
+  return copy(data, start, end, out, at);
 }
 
 /** Below this a loop beats the call into the runtime. */

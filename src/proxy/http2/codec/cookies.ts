@@ -11,6 +11,7 @@ const COOKIE = Buffer.from('cookie');
 /** Makes one field of all cookies, the last of the list. The lines of the list move together. */
 export function joinCookies(list: FieldList, head: Head): void {
   const { data, fields } = list;
+  list.isAsDecoded = false;
   const size = list.count * FIELD_STRIDE;
   // The list has room for it behind its lines.
   const from = list.end;

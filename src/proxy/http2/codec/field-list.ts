@@ -12,7 +12,7 @@ import { ENTRY_OVERHEAD_BYTES, TABLE_BYTES_MAX } from './hpack-table.ts';
 import { viewOf } from './words.ts';
 import { nameOf, NAME_PATH, NAME_PSEUDO_LAST, NAME_PSEUDO_OTHER, numberOf } from './name.ts';
 
-/** In `fields`, in the place of the kind: the NAME_* of a field, and these. */
+/** In `words`: the NAME_* of a field, and these. */
 export const WORD_NAME = 0xff;
 /** The value has a byte that no value may have. */
 export const WORD_VALUE_BAD = 0x100;
@@ -39,8 +39,10 @@ export class FieldList {
   readonly view: DataView;
   /** Behind the last line. */
   end = 0;
-  /** FIELD_STRIDE numbers per field, as in a head, but with a word instead of its kind. */
+  /** FIELD_STRIDE numbers per field, as in a head; the kinds are up to its reader. */
   fields: Int32Array;
+  /** By field: what it is. */
+  words: Uint16Array;
   count = 0;
   /** By field: the stamp of the entry of a table that it came by, or NO_STAMP. */
   stamps: Float64Array;
@@ -56,6 +58,8 @@ export class FieldList {
   readonly pseudo = new Int32Array(2 * (NAME_PSEUDO_LAST + 1)).fill(-1);
   /** Their stamps. */
   readonly pseudoStamps = new Float64Array(NAME_PSEUDO_LAST + 1);
+  /** Nobody has changed lines or fields, but for the kinds. */
+  isAsDecoded = false;
   #cookies = 0;
   readonly #own: Buffer;
   readonly #bytesMax: number;
@@ -69,6 +73,7 @@ export class FieldList {
     this.view = viewOf(this.#own);
     this.data = this.#own;
     this.fields = new Int32Array(64 * FIELD_STRIDE);
+    this.words = new Uint16Array(64);
     this.stamps = new Float64Array(64);
   }
 
@@ -79,6 +84,7 @@ export class FieldList {
 
   reset(): void {
     this.data = this.#own;
+    this.isAsDecoded = false;
     this.end = 0;
     this.count = 0;
     this.size = 0;
@@ -111,9 +117,9 @@ export class FieldList {
     }
     const at = this.count * FIELD_STRIDE;
     if (at >= this.fields.length) this.#grow();
+    this.words[this.count] = word;
     this.stamps[this.count++] = stamp;
     const { fields } = this;
-    fields[at] = word;
     fields[at + 1] = start;
     fields[at + 2] = start + nameLength;
     fields[at + 3] = value;
@@ -164,6 +170,9 @@ export class FieldList {
     const larger = new Int32Array(this.fields.length * 2);
     larger.set(this.fields);
     this.fields = larger;
+    const words = new Uint16Array(this.words.length * 2);
+    words.set(this.words);
+    this.words = words;
     const stamps = new Float64Array(this.stamps.length * 2);
     stamps.set(this.stamps);
     this.stamps = stamps;

@@ -166,7 +166,7 @@ describe('RFC 7541 appendix C', () => {
 
   it('C.2.3: a field that must not be indexed is marked, and its line, too', () => {
     decode(new HpackDecoder(), hex('1008 7061 7373 776f 7264 0673 6563 7265 74'));
-    assert.equal(list.fields[0], WORD_SENSITIVE);
+    assert.equal(list.words[0], WORD_SENSITIVE);
     assert.equal(list.data.toString('latin1', 0, list.end), 'password:\tsecret\r\n');
   });
 });

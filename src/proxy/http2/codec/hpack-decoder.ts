@@ -44,6 +44,8 @@ const BAD = -1;
 
 export class HpackDecoder {
   readonly table: HpackTable;
+  /** Of the table, and of what it must be: as long as they are as many, the same block is decoded to the same list. */
+  changes = 0;
   /** What we allow the peer: its size updates go up to it. */
   #limit: number;
   /** The next block must begin with a size update, because we allow less than before: RFC 7541 §4.2. */
@@ -72,6 +74,7 @@ export class HpackDecoder {
   /** The peer acknowledged another SETTINGS_HEADER_TABLE_SIZE, up to TABLE_BYTES_MAX. */
   setLimit(bytes: number): void {
     this.#limit = bytes;
+    this.changes++;
     if (bytes < this.table.maxBytes) this.#mustShrink = true;
   }
 
@@ -100,6 +103,7 @@ export class HpackDecoder {
       const bytes = this.#readInteger(block, i, end, 0x1f);
       if (bytes < 0 || bytes > this.#limit || updates === SIZE_UPDATES_MAX) return BAD;
       this.table.setMax(bytes);
+      this.changes++;
       this.#mustShrink = false;
       i = this.#pos;
     }
@@ -162,7 +166,7 @@ export class HpackDecoder {
     if (skipped > 0 || this.#isTooLong) {
       // It is larger than the table, because there is room for all that is not.
       list.skip(word, nameLength + valueLength);
-      if (isIndexing) this.table.clear();
+      if (isIndexing) this.#clear();
       return this.#pos;
     }
     word |= judge(data, value, value + valueLength);
@@ -171,13 +175,30 @@ export class HpackDecoder {
     data[value + valueLength] = CR;
     data[value + valueLength + 1] = LF;
     let stamp = NO_STAMP;
-    if (isIndexing) stamp = this.table.insert(data, line, nameLength, valueLength, word);
+    if (isIndexing) stamp = this.#insert(data, line, nameLength, valueLength, word);
     else if ((first & NEVER_INDEXED) !== 0) {
       word |= WORD_SENSITIVE;
       data[value - 1] = TAB;
     }
     list.add(word, nameLength, valueLength, stamp);
     return this.#pos;
+  }
+
+  // oxlint-disable-next-line max-params -- those of the table
+  #insert(
+    data: Buffer,
+    line: number,
+    nameLength: number,
+    valueLength: number,
+    word: number,
+  ): number {
+    this.changes++;
+    return this.table.insert(data, line, nameLength, valueLength, word);
+  }
+
+  #clear(): void {
+    this.changes++;
+    this.table.clear();
   }
 
   /** Finds the entry of an index. False when there is none. */

@@ -153,11 +153,10 @@ function readPath(data: Buffer, start: number, end: number, head: Head): number 
 
 /** Turns words into kinds, and judges what single fields say. */
 function readFields(list: FieldList, head: Head): number {
-  const { data, fields } = list;
-  const size = list.count * FIELD_STRIDE;
+  const { data, fields, words, count } = list;
   let cookies = 0;
-  for (let at = 0; at < size; at += FIELD_STRIDE) {
-    const kind = kindOf(fields[at] as number, REQUEST_KIND, head);
+  for (let i = 0, at = 0; i < count; i++, at += FIELD_STRIDE) {
+    const kind = kindOf(words[i] as number, REQUEST_KIND, head);
     if (kind === BAD) return BAD;
     fields[at] = kind;
     if (kind === FIELD_OTHER) continue;

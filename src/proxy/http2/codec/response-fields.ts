@@ -83,10 +83,9 @@ function statusOf(data: Buffer, start: number, end: number): number {
 }
 
 function readFields(list: FieldList, head: Head): number {
-  const { data, fields } = list;
-  const size = list.count * FIELD_STRIDE;
-  for (let at = 0; at < size; at += FIELD_STRIDE) {
-    const kind = kindOf(fields[at] as number, RESPONSE_KIND, head);
+  const { data, fields, words, count } = list;
+  for (let i = 0, at = 0; i < count; i++, at += FIELD_STRIDE) {
+    const kind = kindOf(words[i] as number, RESPONSE_KIND, head);
     if (kind === BAD) return BAD;
     fields[at] = kind;
     if (kind === FIELD_DATE) head.dated = true;

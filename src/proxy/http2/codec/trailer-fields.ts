@@ -30,14 +30,14 @@ for (const name of NAMES) {
  * @returns their end, 0 when none passes, or BAD: then `list.broken` is the rule
  */
 export function readTrailers(list: FieldList): number {
-  const { data, fields, pseudo } = list;
+  const { data, fields, words, pseudo } = list;
   if (list.tooLarge !== '') return bad(list, 'trailer_bytes');
   for (let name = 1; name <= NAME_PSEUDO_LAST; name++)
     if ((pseudo[2 * name] as number) >= 0) return bad(list, 'pseudo_late');
   const size = list.count * FIELD_STRIDE;
   let end = 0;
   for (let at = 0; at < size; at += FIELD_STRIDE) {
-    const word = fields[at] as number;
+    const word = words[at / FIELD_STRIDE] as number;
     const start = fields[at + 1] as number;
     const nameEnd = fields[at + 2] as number;
     const lineEnd = (fields[at + 4] as number) + 2;
@@ -46,8 +46,11 @@ export function readTrailers(list: FieldList): number {
       if (rule !== '') return bad(list, rule);
     }
     if (isDropped(data, start, nameEnd, word & WORD_NAME)) continue;
-    data[nameEnd + 1] = SPACE;
-    if (end < start) data.copyWithin(end, start, lineEnd);
+    if (end < start || data[nameEnd + 1] !== SPACE) {
+      list.isAsDecoded = false;
+      data[nameEnd + 1] = SPACE;
+      data.copyWithin(end, start, lineEnd);
+    }
     end += lineEnd - start;
   }
   return end > TRAILER_BYTES_MAX ? bad(list, 'trailer_bytes') : end;
@@ -66,5 +69,6 @@ function isDropped(data: Buffer, start: number, end: number, name: number): bool
 
 function bad(list: FieldList, rule: Rule): typeof BAD {
   list.broken = rule;
+  list.isAsDecoded = false;
   return BAD;
 }
