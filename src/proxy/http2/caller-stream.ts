@@ -58,8 +58,8 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #session: RequestSession;
   #method = METHOD_OTHER;
   #isGrpc = false;
-  /** A response of gRPC is under way that may end anywhere: its status says whether it is whole. */
-  #endsByStatus = false;
+  /** How the caller can still be told that there is no answer, or no more of it: a caller of gRPC by a status. */
+  #untold: 'reset' | 'head' | 'trailers' = 'reset';
   /** It is, or asks to be, a tunnel: what comes is held back until it is one. */
   #waitsForSwitch = false;
   /** The request has content. */
@@ -132,7 +132,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
   #begin(head: Head, endStream: boolean): void {
     this.#method = head.method;
     this.#isGrpc = head.grpc;
-    this.#endsByStatus = false;
+    this.#untold = head.grpc ? 'head' : 'reset';
     this.#hasBody = !endStream;
     this.#isForgotten = false;
     this.untilMs = Infinity;
@@ -261,7 +261,8 @@ export class Http2CallerStream extends Stream implements CallerStream {
   }
 
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
-    this.#endsByStatus = this.#isGrpc && head.contentLength < 0;
+    // One that may end anywhere says by its status whether it is whole.
+    this.#untold = this.#isGrpc && head.contentLength < 0 ? 'trailers' : 'reset';
     const more = (cookie?.length ?? 0) + (extra?.lines.length ?? 0);
     this.#session.out.beginHead(fieldBytes(head) + more, head.count + (extra?.list.length ?? 0));
     const { encoder } = this.#session;
@@ -331,9 +332,11 @@ export class Http2CallerStream extends Stream implements CallerStream {
 
   /** A caller of gRPC is told why, unless that is its own fault, or it does not even take what it has. */
   abort(reason: FailureReason): void {
-    const { blames } = FAILURES[reason];
-    const isTold = this.#endsByStatus && this.queuedBytes === 0 && blames !== 'caller';
-    if (!isTold || reason === 'internal') return this.#session.cancel(this, INTERNAL_ERROR);
+    // After an assertion that failed nothing that we say of it can be trusted.
+    const isQuiet = FAILURES[reason].blames === 'caller' || reason === 'internal';
+    if (this.#untold === 'reset' || this.queuedBytes > 0 || isQuiet)
+      return this.#session.cancel(this, INTERNAL_ERROR);
+    if (this.#untold === 'head') return this.reply(reason, 0);
     this.#session.out.end(this, grpcEnd(reason));
     this.onExchangeDone();
   }

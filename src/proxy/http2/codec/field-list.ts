@@ -5,6 +5,7 @@
  */
 
 import { CR, COLON, TAB } from '../../head/characters.ts';
+import { isGrpcType } from '../../head/grpc-field.ts';
 import { FIELD_STRIDE } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
 import { NO_STAMP } from '../../head/stamp.ts';
@@ -24,6 +25,7 @@ export const WORD_SENSITIVE = 0x400;
 /** Beyond so many times the limit, a list is an attack. */
 const OVERFLOW_FACTOR = 4;
 const NAME_COOKIE = numberOf('cookie');
+const NAME_CONTENT_TYPE = numberOf('content-type');
 
 export interface ListLimits {
   /** As RFC 9113 §6.5.2 counts: name, value and 32 for each field. */
@@ -52,6 +54,8 @@ export class FieldList {
   tooLarge: Rule | '' = '';
   /** It has grown too large with its path. */
   isPathTooLong = false;
+  /** Of a list that is too large: a field behind the last one that is kept says that it is a call of gRPC. */
+  isGrpc = false;
   /** What is wrong with the pseudo-header fields. */
   broken: Rule | '' = '';
   /** By NAME_* of a pseudo-header field: where its value begins and ends; the first is -1 without one. */
@@ -90,6 +94,7 @@ export class FieldList {
     this.size = 0;
     this.tooLarge = '';
     this.isPathTooLong = false;
+    this.isGrpc = false;
     this.broken = '';
     this.#cookies = 0;
     const { pseudo } = this;
@@ -100,10 +105,13 @@ export class FieldList {
   /** The next field, whose line begins at `end`. */
   add(word: number, nameLength: number, valueLength: number, stamp: number): void {
     this.size += nameLength + valueLength + ENTRY_OVERHEAD_BYTES;
-    if (this.size > this.#bytesMax) this.#overflow(word);
     if (this.tooLarge !== '') return;
     const start = this.end;
     const value = start + nameLength + 2;
+    if (this.size > this.#bytesMax) {
+      this.#overflow(word);
+      return this.pass(word, this.data, value, value + valueLength);
+    }
     this.end = value + valueLength + 2;
     const name = word & WORD_NAME;
     if (name > 0 && name <= NAME_PSEUDO_LAST) {
@@ -113,7 +121,7 @@ export class FieldList {
     if (name === NAME_COOKIE) this.#cookies++;
     if (this.count - this.#cookies >= this.#fieldsMax) {
       this.tooLarge = 'head_fields';
-      return;
+      return this.pass(word, this.data, value, value + valueLength);
     }
     const at = this.count * FIELD_STRIDE;
     if (at >= this.fields.length) this.#grow();
@@ -130,6 +138,12 @@ export class FieldList {
   skip(word: number, bytes: number): void {
     this.size += bytes + ENTRY_OVERHEAD_BYTES;
     this.#overflow(word);
+  }
+
+  /** A field of a list that is too large, whose value stands in `data[start, end)`. Some callers say last that they speak gRPC. */
+  // oxlint-disable-next-line max-params -- for each field, without an object
+  pass(word: number, data: Buffer, start: number, end: number): void {
+    if ((word & WORD_NAME) === NAME_CONTENT_TYPE) this.isGrpc = isGrpcType(data, start, end);
   }
 
   #overflow(word: number): void {

@@ -126,6 +126,9 @@ export class HpackDecoder {
       const from = this.#at;
       if (length > WORDS_BYTES) this.#bytes.copy(list.data, list.end, from, from + length);
       else copyWords(this.#view, from, from + length, list.view, list.end);
+    } else {
+      const value = this.#at + nameLength + 2;
+      list.pass(this.#word, this.#bytes, value, value + valueLength);
     }
     list.add(this.#word, nameLength, valueLength, this.#stamp);
     return i;
@@ -180,6 +183,7 @@ export class HpackDecoder {
       word |= WORD_SENSITIVE;
       data[value - 1] = TAB;
     }
+    if (list.tooLarge !== '') list.pass(word, data, value, value + valueLength);
     list.add(word, nameLength, valueLength, stamp);
     return this.#pos;
   }

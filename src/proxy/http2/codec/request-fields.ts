@@ -29,6 +29,7 @@ import {
   METHOD_TRACE,
   refuse,
 } from '../../head/head.ts';
+import { findNamed } from '../../head/named.ts';
 import { methodOf, noteExpect, noteMaxForwards } from '../../head/request-field.ts';
 import { isAuthority, scanPath } from '../../head/target.ts';
 import { joinCookies } from './cookies.ts';
@@ -59,12 +60,25 @@ export function readRequest(
   endStream: boolean,
   extended: boolean,
 ): number {
+  const end = read(list, head, endStream, extended);
+  // Who is answered must be able to read it, though not all fields were read.
+  if (end === BAD && head.failure !== 'bad_request')
+    head.grpc = list.isGrpc || saysGrpc(list, head);
+  return end;
+}
+
+function saysGrpc({ data }: FieldList, head: Head): boolean {
+  const at = findNamed(data, head, 'content-type');
+  return at >= 0 && isGrpcType(data, head.fields[at + 3] as number, head.fields[at + 4] as number);
+}
+
+function read(list: FieldList, head: Head, endStream: boolean, extended: boolean): number {
   head.reset();
+  head.fields = list.fields;
+  head.count = list.count;
   if (list.tooLarge !== '')
     return refuse(head, list.isPathTooLong ? 'target_too_long' : 'head_too_large', list.tooLarge);
   if (list.broken !== '') return malformed(head, list.broken);
-  head.fields = list.fields;
-  head.count = list.count;
   head.stamps = list.stamps;
   head.keepAlive = true;
   if (readPseudo(list, head, extended) === BAD) return BAD;
