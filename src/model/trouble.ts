@@ -80,10 +80,18 @@ const PROBLEM_TEXTS: Readonly<
     severity: 'warning',
     field: 'ejection',
     value: detail,
-    message: 'this endpoint stays ejected, because calls to it keep failing',
-    remedy: `check its Pod: kubectl -n ${service.namespace} get pods -o wide`,
+    message: isChecked(service)
+      ? 'this endpoint stays ejected, because its health checks or calls to it keep failing'
+      : 'this endpoint stays ejected, because calls to it keep failing',
+    remedy: isChecked(service)
+      ? `check its Pod: kubectl -n ${service.namespace} get pods -o wide; what its checks find: ${statusOf(service)}`
+      : `check its Pod: kubectl -n ${service.namespace} get pods -o wide`,
   }),
 };
+
+function isChecked({ policies, ports }: Service): boolean {
+  return policies.healthCheck !== null || ports.some((each) => each.policies?.healthCheck != null);
+}
 
 function breakerText({ policies, ports }: Service, port: string): string {
   const own = ports.find((each) => String(each.port) === port)?.policies;
