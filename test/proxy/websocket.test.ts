@@ -88,6 +88,28 @@ for (const pair of PAIRS) {
   });
 }
 
+test('an answer of HTTP/2 keeps its fields while the request of HTTP/1.1 is read again', async (t) => {
+  const endpoint = await webSocketEndpoint(t, 2, freshAddress());
+  const proxy = new TestProxy(t);
+  const service = proxy.service({ endpoints: [endpoint], http2: true });
+  await proxy.apply([service]);
+  // Requests of both versions share the heads of their thread.
+  const first = await openWebSocket(t, 2, atOf(service));
+  (await endpoint.next()).stream.end();
+  first.stream.end();
+  const caller = await openWebSocket(t, 1, atOf(service));
+  (await endpoint.next()).stream.end();
+  assert.deepEqual(Object.keys(caller.fields).toSorted(), [
+    ':status',
+    'connection',
+    'date',
+    'sec-websocket-accept',
+    'sec-websocket-protocol',
+    'upgrade',
+  ]);
+  assert.equal(caller.fields['sec-websocket-protocol'], 'chat');
+});
+
 const SWITCH = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
 for (const [what, answer, reason, rule] of [
   ['a 101 without proof', `${SWITCH}\r\n`, 'bad_response', 'upgrade_unproved'],

@@ -80,6 +80,8 @@ export const TRAILER_LINES_BYTES_MAX = TRAILER_BYTES_MAX + (TRAILER_BYTES_MAX >>
 export class Head {
   /** FIELD_STRIDE numbers per field; values are without surrounding white space. */
   fields: Int32Array;
+  /** Those of a head of HTTP/2 are of its list, which the next message of either side fills anew. */
+  #own: Int32Array;
   /** Fields. */
   count = 0;
   /** By field: its stamp (`stamp.ts`), NO_STAMP for none. Null where fields have none. */
@@ -161,19 +163,22 @@ export class Head {
 
   /** @param fieldsCount how many fields it has room for at first, above 0 */
   constructor(fieldsCount: number) {
-    this.fields = new Int32Array(fieldsCount * FIELD_STRIDE);
+    this.#own = new Int32Array(fieldsCount * FIELD_STRIDE);
+    this.fields = this.#own;
   }
 
   /** Makes room for more fields, when the bytes of the head are the only bound. Returns the new `fields`. */
   grow(): Int32Array {
     const larger = new Int32Array(this.fields.length * 2);
     larger.set(this.fields);
+    this.#own = larger;
     this.fields = larger;
     return larger;
   }
 
   /** Every parse starts with it. */
   reset(): void {
+    this.fields = this.#own;
     this.count = 0;
     this.stamps = null;
     this.hostStamp = NO_STAMP;
