@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { callInterop } from './interop-client.mjs';
 import { interopServices } from './interop-proto.mjs';
 import { runStreams } from './streams-client.mjs';
+import { callAll as callWebSockets } from './websocket.mjs';
 
 const [name, origin, only] = process.argv.slice(2);
 const require = createRequire(`${process.env.MODULES}/`);
@@ -184,6 +185,10 @@ if (name === 'grpc-interop' || name === 'grpc-streams') {
   const { host } = new URL(origin);
   if (name === 'grpc-streams') await runStreams(grpc, services, host);
   else await callInterop(grpc, services, host, only);
+  process.exit(0);
+}
+if (name === 'ws' || name === 'ws-http2') {
+  await callWebSockets(await load('ws'), origin, name === 'ws' ? 1 : 2, only);
   process.exit(0);
 }
 const call = await CLIENTS[name]();

@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { interopServices } from './interop-proto.mjs';
 import { serveInterop } from './interop-server.mjs';
 import { listener, page, PARTS } from './pages.mjs';
+import { serve as serveWebSockets } from './websocket.mjs';
 
 const TEST_SERVICE = 'grpc.testing.TestService';
 const [name, host, portText] = process.argv.slice(2);
@@ -132,6 +133,8 @@ const SERVERS = {
     });
     await server.start();
   },
+  ws: async () => serveWebSockets(await load('ws'), host, port, 1),
+  'ws-http2': async () => serveWebSockets(await load('ws'), host, port, 2),
 };
 
 await SERVERS[name]();

@@ -73,4 +73,10 @@ def aiohttp():
     asyncio.run(main())
 
 
-{"http.client": http_client, "requests": requests, "urllib3": urllib3, "httpx": httpx, "httpx-http2": lambda: httpx(http2=True), "aiohttp": aiohttp}[NAME]()
+def websockets():
+    import web_sockets
+
+    web_sockets.call(ORIGIN, sys.argv[3] if len(sys.argv) > 3 else "")
+
+
+{"http.client": http_client, "requests": requests, "urllib3": urllib3, "httpx": httpx, "httpx-http2": lambda: httpx(http2=True), "aiohttp": aiohttp, "websockets": websockets}[NAME]()

@@ -4,6 +4,7 @@ import os
 import sys
 
 import pages
+import web_sockets
 
 NAME, HOST, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -172,6 +173,7 @@ SERVERS = {
     "uvicorn-h11": lambda: run("uvicorn", "--host", HOST, "--port", str(PORT), "--http", "h11", "--log-level", "critical", "pages:asgi"),
     "uvicorn-httptools": lambda: run("uvicorn", "--host", HOST, "--port", str(PORT), "--http", "httptools", "--log-level", "critical", "pages:asgi"),
     "hypercorn": lambda: run("hypercorn", "-b", BIND, "--log-level", "critical", "pages:asgi"),
+    "websockets": lambda: web_sockets.serve(HOST, PORT),
     "daphne": lambda: run("daphne", "-b", HOST, "-p", str(PORT), "-v", "0", "pages:asgi"),
     "granian": lambda: run("granian", "--interface", "asgi", "--host", HOST, "--port", str(PORT), "--no-log", "pages:asgi"),
 }
