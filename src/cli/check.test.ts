@@ -80,7 +80,7 @@ test('maesh check tells once what is alike in many objects, with the place of ea
     '12 Services',
     '  error: metadata.annotations["maesh.dev/retry-attempts"] is "many"',
     '    retry-attempts is not a whole number',
-    '    write a whole number from 1 to 10; until then the Service has no retries',
+    '    write a whole number from 1 to 10, or none; until then the Service has no retries',
     ...places,
     '    and 2 more: -o json has all',
   ].join('\n');

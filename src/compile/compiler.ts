@@ -16,7 +16,7 @@ import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/servi
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
 import { readAnnotations } from './annotation/read.ts';
-import { compareProblems, type ObjectProblem, toProblem } from './object-problem.ts';
+import { atMost, compareProblems, type ObjectProblem, toProblem } from './object-problem.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
 import { Dependents, nodeDependency, podDependency } from './index/dependents.ts';
 import { MeshAddresses } from './index/mesh-addresses.ts';
@@ -312,7 +312,7 @@ export class Compiler {
 
   #keep(ref: ObjectRef, findings: readonly ObjectProblem[]): void {
     if (findings.length === 0) this.#findings.delete(describeReference(ref));
-    else this.#findings.set(describeReference(ref), findings);
+    else this.#findings.set(describeReference(ref), atMost(ref, findings));
   }
 
   #serviceAt(key: string): ServiceObject | undefined {

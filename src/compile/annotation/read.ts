@@ -77,11 +77,29 @@ export function readAnnotations(kind: AnnotatedKind, ref: ObjectRef, meta: Meta)
   return reader.read();
 }
 
+/** Reads a single one, which every Service of a Namespace asks for, whatever else is there. */
+export function readAnnotation(
+  kind: AnnotatedKind,
+  ref: ObjectRef,
+  { annotations, ...meta }: Meta,
+  name: string,
+): Annotations {
+  const keys = PREFIXES.map((prefix) => prefix + name).filter((key) =>
+    Object.hasOwn(annotations, key),
+  );
+  const own = Object.fromEntries(keys.map((key) => [key, annotations[key] ?? '']));
+  return readAnnotations(kind, ref, { ...meta, annotations: own });
+}
+
 function prefixOf(key: string): string | null {
   return PREFIXES.find((prefix) => key.startsWith(prefix)) ?? null;
 }
 
+/** Guesses for one object: each of them compares a name with all that there are. */
+const NAME_GUESSES_MAX = 20;
+
 class Reader {
+  #guesses = 0;
   readonly #kind: AnnotatedKind;
   readonly #ref: ObjectRef;
   readonly #written = new Map<AnnotationRow, Written[]>();
@@ -208,6 +226,8 @@ class Reader {
 
   /** The name that another one was meant for, of a port or not. */
   #meant(prefix: string, name: string): string | null {
+    if (this.#guesses >= NAME_GUESSES_MAX) return null;
+    this.#guesses += 1;
     const known = [...ROWS.values()].filter(
       (row) => row.on.includes(this.#kind) && (prefix === ANNOTATION_PREFIX || row.legacy),
     );

@@ -134,18 +134,27 @@ export const flag: ValueType<boolean> = {
   print: String,
 };
 
+const PARTS_MAX = 1_000;
+const PART_LENGTH_MAX = 50;
+
+function shortened(text: string): string {
+  return text.length > PART_LENGTH_MAX ? `${text.slice(0, PART_LENGTH_MAX - 1)}…` : text;
+}
+
 /** Several values with commas between; spaces around them and repetitions do not count. */
 export function listOf<T>(item: ValueType<T>, name: string): ValueType<readonly T[]> {
   return {
     name,
     ...(item.choices === undefined ? {} : { choices: item.choices }),
     read(text) {
+      const parts = text.split(',', PARTS_MAX + 1);
+      if (parts.length > PARTS_MAX) return bad(`has more than ${groupDigits(PARTS_MAX)} parts`);
       const values: T[] = [];
-      for (const part of text.split(',')) {
+      for (const part of parts) {
         const read = item.read(part.trim());
         if (!read.ok) {
           const why = item.choices === undefined ? read.message : 'is not known';
-          return bad(`has a part "${part.trim()}" that ${why}`);
+          return bad(`has a part "${shortened(part.trim())}" that ${why}`);
         }
         if (!values.includes(read.value)) values.push(read.value);
       }

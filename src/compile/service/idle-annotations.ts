@@ -35,10 +35,16 @@ export function idleAnnotations(
   numbers: readonly number[],
   ports: readonly Port[],
 ): readonly ObjectProblem[] {
+  const known = new Set(numbers);
+  const byNumber = Map.groupBy(ports, ({ port }) => port);
+  const portsRemedy = portsRemedies([...known]);
   const ofPorts = [...annotations.ports].flatMap(([number, own]) =>
-    numbers.includes(number)
-      ? idleOnPort([...own.values()], number, ports)
-      : [...own.values()].map((annotation) => ofNoPort(annotation, number, numbers)),
+    known.has(number)
+      ? idleOnPort([...own.values()], number, byNumber.get(number) ?? [])
+      : [...own.values()].map((annotation) => {
+          const remedy = portsRemedy(annotation.row.name, number);
+          return { annotation, because: `the Service has no port ${number}`, remedy };
+        }),
   );
   return [...ofPorts, ...idleOnAll([...annotations.values.values()], ports)].map(
     ({ annotation: { row, field, text }, because, remedy }) => ({
@@ -63,9 +69,8 @@ const OR_UDP = 'remove it, or write udp';
 function idleOnPort(
   own: readonly Annotation[],
   number: number,
-  ports: readonly Port[],
+  same: readonly Port[],
 ): readonly Idle[] {
-  const same = ports.filter(({ port }) => port === number);
   const [first] = same;
   if (first === undefined) return [];
   const because = `port ${number} is carried as ${first.protocol} (${first.because})`;
@@ -76,11 +81,6 @@ function idleOnPort(
     }
     return isOtherType(annotation, same) ? [{ annotation, because, remedy: OR_UDP }] : [];
   });
-}
-
-function ofNoPort(annotation: Annotation, number: number, numbers: readonly number[]): Idle {
-  const because = `the Service has no port ${number}`;
-  return { annotation, because, remedy: portsRemedy(annotation.row.name, number, numbers) };
 }
 
 /** What is said of all ports and holds on none of them. */
@@ -110,15 +110,21 @@ export function worksOn(annotation: Annotation, protocol: ServicePort['protocol'
 }
 
 const PORTS_TOLD = 10;
+/** Guesses for one Service: each of them compares a number with all that there are. */
+const PORT_GUESSES_MAX = 20;
 
-function portsRemedy(name: string, number: number, numbers: readonly number[]): string {
-  const all = [...new Set(numbers)];
-  const [near] = nearest(String(number), all.map(String), 1);
-  const hint = near === undefined ? '' : `did you mean ${key(Number(near), name)}? `;
+/** What to do about numbers that are not among these. */
+function portsRemedies(numbers: readonly number[]): (name: string, number: number) => string {
+  const all = numbers.map(String);
   const more = all.length > PORTS_TOLD ? ', …' : '';
-  return all.length === 0
-    ? 'remove it: the Service has no port that can be used'
-    : `${hint}its ports are ${all.slice(0, PORTS_TOLD).join(', ')}${more}`;
+  const told = `its ports are ${all.slice(0, PORTS_TOLD).join(', ')}${more}`;
+  let guesses = 0;
+  return (name, number) => {
+    if (all.length === 0) return 'remove it: the Service has no port that can be used';
+    guesses += 1;
+    const [near] = guesses > PORT_GUESSES_MAX ? [] : nearest(String(number), all, 1);
+    return near === undefined ? told : `did you mean ${key(Number(near), name)}? ${told}`;
+  };
 }
 
 function key(port: number, name: string): string {

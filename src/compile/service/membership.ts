@@ -9,6 +9,7 @@ import {
   hasAnnotations,
   isForMesh,
   NO_ANNOTATIONS,
+  readAnnotation,
   readAnnotations,
   remedyFor,
 } from '../annotation/read.ts';
@@ -104,8 +105,9 @@ function namespaceWish(store: StoreView, namespace: string): Wish {
   const object = store.get('Namespace', '', namespace);
   if (object === undefined) return null;
   const ref: ObjectRef = { kind: 'Namespace', namespace: '', name: namespace };
-  const annotations = readAnnotations('Namespace', ref, object.meta);
-  return annotatedWish(annotations) ?? labelOf(ref, object.meta).wish;
+  return (
+    annotatedWish(readAnnotation('Namespace', ref, object.meta, 'mesh')) ?? labelWish(object.meta)
+  );
 }
 
 /** What is wrong with the annotations and the label of a Namespace. */
@@ -118,11 +120,16 @@ function annotatedWish(annotations: Annotations): Wish {
   return value === 'enabled' || value === 'disabled' ? value : null;
 }
 
+function labelWish({ labels }: Meta): Wish {
+  const value = labels[MESH_LABEL];
+  return value === 'enabled' || value === 'disabled' ? value : null;
+}
+
 function labelOf(ref: ObjectRef, meta: Meta): { wish: Wish; findings: readonly ObjectProblem[] } {
   const value = meta.labels[MESH_LABEL];
+  const wish = labelWish(meta);
   const findings = idleLabels(ref, meta);
-  if (value === undefined) return { wish: null, findings };
-  if (value === 'enabled' || value === 'disabled') return { wish: value, findings };
+  if (value === undefined || wish !== null) return { wish, findings };
   const row = ROWS.get('mesh');
   const finding: ObjectProblem = {
     severity: 'error',

@@ -49,6 +49,31 @@ export const MANIFESTS_LIMITS: LimitSection = {
     ['Characters of a value shown in a problem', 'It is cut', 'kube/show.ts LENGTH_MAX'],
     ['The same, for problems of the compiler', 'It is cut', 'compile/object-problem.ts VALUE_MAX'],
     [
+      'Problems listed per object of the API',
+      'Errors come first; the last one counts the rest',
+      'compile/object-problem.ts FINDINGS_MAX',
+    ],
+    [
+      'Unknown annotations of an object for which a name is suggested',
+      'Further ones are told without a suggestion',
+      'compile/annotation/read.ts NAME_GUESSES_MAX',
+    ],
+    [
+      'Wrong port numbers of a Service for which another is suggested',
+      'Further ones are told without a suggestion',
+      'compile/service/idle-annotations.ts PORT_GUESSES_MAX',
+    ],
+    [
+      'Parts of an annotation that is a list',
+      'A problem; the value is bad',
+      'compile/annotation/value.ts PARTS_MAX',
+    ],
+    [
+      'Characters shown of a bad part of a list',
+      'It is cut',
+      'compile/annotation/value.ts PART_LENGTH_MAX',
+    ],
+    [
       'Length of a circuit-breaker expression',
       'A problem; the Service has no breaker',
       'compile/expression/token.ts LENGTH_MAX',
