@@ -23,13 +23,22 @@ export interface PeerStream {
   sentEnd: boolean;
   gotEnd: boolean;
   isReset: boolean;
-  /** What came is an answer of the proxy itself. */
+  /** What came is an answer of the proxy itself, or ended by it. */
   isForeign: boolean;
+  /** It is a call of gRPC. */
+  isGrpc: boolean;
+  /** That of gRPC that came, as text; '' without. */
+  grpcStatus: string;
   /** Which try of its request it is, or the response is of; -1 while not known. */
   tried: number;
   window: number;
   /** What the proxy may still send on it. */
   granted: number;
+}
+
+/** The value of a field; '' without one. */
+export function valueOf(fields: readonly Pair[], name: string): string {
+  return fields.find(([each]) => each === name)?.[1] ?? '';
 }
 
 /** Content of request or response `number`: each byte tells whose it is, and where it belongs. */
@@ -63,7 +72,8 @@ export abstract class ScriptedPeer {
     this.#prefaceLeft = isServer ? PREFACE.length : 0;
   }
 
-  abstract onHead(stream: PeerStream, fields: readonly Pair[]): void;
+  /** Fields came, and with them the end of the message if it `ends`. */
+  abstract onHead(stream: PeerStream, fields: readonly Pair[], ends: boolean): void;
   abstract onContent(stream: PeerStream, data: Buffer): void;
   abstract onEnd(stream: PeerStream): void;
 
@@ -89,6 +99,8 @@ export abstract class ScriptedPeer {
       gotEnd: false,
       isReset: false,
       isForeign: false,
+      isGrpc: false,
+      grpcStatus: '',
       tried: -1,
       window: this.initialWindow,
       granted: this.grantedAtFirst,
@@ -191,7 +203,7 @@ export abstract class ScriptedPeer {
     invariant(this.#decoder.decode(block, 0, block.length, list) === 0, 'a block of fields');
     const stream = this.streams.get(id) ?? this.add(id, -1);
     invariant(!stream.gotEnd, 'fields behind the end');
-    if (!stream.isReset) this.onHead(stream, pairsOf(list));
+    if (!stream.isReset) this.onHead(stream, pairsOf(list), this.#endsStream);
     if (this.#endsStream) this.#onEnd(stream);
   }
 

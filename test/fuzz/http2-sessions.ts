@@ -25,138 +25,19 @@ import type { Caller } from '../../src/proxy/net/listener.ts';
 import { add } from '../../src/proxy/http/account.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { type PortState, Table } from '../../src/proxy/table/table.ts';
-import type { Pair } from '../support/http2.ts';
-import { frame, number32, setting } from '../support/http2-peer.ts';
+import { frame, number32 } from '../support/http2-peer.ts';
 import { exampleEndpoint, exampleService } from '../support/model.ts';
-import { content, type PeerStream, ScriptedPeer } from './http2-peers.ts';
+import { CallerPeer, EndpointPeer, Requests } from './http2-calls.ts';
+import type { ScriptedPeer } from './http2-peers.ts';
 import { ScriptedNet, ScriptedSocket } from './scripted-net.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
-const DATE: Pair = ['date', 'Sun, 06 Nov 1994 08:49:37 GMT'];
 const SIZES = [0, 1, 100, 4_095, 4_096, 16_384, 60_000, 200_000];
 const CUTS = [1, 8, 9, 10, 100, 5_000, Infinity, Infinity];
 const TIMES_MS = [0, 20, 100, 1_000, 1_100, 5_000, 11_000, 200_000];
 const CODES = [0, 1, 2, 7, 8];
 const CALLERS = 3;
 const CONNECTIONS_MAX = 2;
-/** What the requests of one input say, by their numbers. */
-class Requests {
-  readonly sent: { bytes: number; hasEnded: boolean }[] = [];
-  readonly answered: { bytes: number; hasEnded: boolean }[][] = [];
-}
-
-class CallerPeer extends ScriptedPeer {
-  readonly session: CallerSession;
-  readonly #requests: Requests;
-  #next = 1;
-  isLeaving = false;
-
-  constructor(socket: ScriptedSocket, session: CallerSession, requests: Requests) {
-    super(socket, false);
-    this.session = session;
-    this.#requests = requests;
-    this.write(frame(4, 0, 0));
-  }
-
-  begin(value: number): void {
-    const number = this.#requests.sent.push({ bytes: 0, hasEnded: false }) - 1;
-    const stream = this.add(this.#next, number);
-    this.#next += 2;
-    const end = (value & 3) === 0;
-    this.#requests.sent[number]!.hasEnded = end;
-    const method = end ? 'GET' : (value & 4) === 0 ? 'PUT' : 'POST';
-    this.head(
-      stream,
-      [
-        [':method', method],
-        [':scheme', 'http'],
-        [':path', `/${number}`],
-        [':authority', 'web'],
-        ['x-long', 'x'.repeat((value & 7) === 7 ? 5_000 : value)],
-      ],
-      end,
-    );
-  }
-
-  more(stream: PeerStream, bytes: number, end: boolean): void {
-    const request = this.#requests.sent[stream.request]!;
-    this.send(stream, stream.request, bytes, end);
-    request.bytes = stream.sent;
-    request.hasEnded ||= end;
-  }
-
-  onHead(stream: PeerStream, fields: readonly Pair[]): void {
-    const status = Number(fields.find(([name]) => name === ':status')?.[1]);
-    if (stream.hasHead || status < 200) return;
-    stream.hasHead = true;
-    const number = fields.find(([name]) => name === 'x-n')?.[1];
-    stream.isForeign = number === undefined;
-    if (number === undefined) return;
-    const [request, tried] = number.split('.');
-    invariant(Number(request) === stream.request, 'the response of another request');
-    stream.tried = Number(tried);
-  }
-
-  onContent(stream: PeerStream, data: Buffer): void {
-    if (stream.isForeign) return;
-    const said = content(stream.request + 1_000 * (1 + stream.tried), stream.got, data.length);
-    invariant(data.equals(said), 'content of a response');
-  }
-
-  onEnd(stream: PeerStream): void {
-    if (stream.isForeign) return;
-    const answer = this.#requests.answered[stream.request]![stream.tried]!;
-    invariant(answer.hasEnded && answer.bytes === stream.got, 'a response that is not whole');
-  }
-}
-
-class EndpointPeer extends ScriptedPeer {
-  readonly #requests: Requests;
-
-  constructor(socket: ScriptedSocket, requests: Requests) {
-    super(socket, true);
-    this.#requests = requests;
-    // As many streams at a time.
-    this.write(frame(4, 0, 0, setting(3, 4)));
-  }
-
-  answer(stream: PeerStream, status: string, end: boolean): void {
-    if (stream.hasHead) return this.more(stream, 100, end);
-    if (status !== '103') stream.hasHead = true;
-    const tries = (this.#requests.answered[stream.request] ??= []);
-    if (stream.tried < 0) stream.tried = tries.push({ bytes: 0, hasEnded: false }) - 1;
-    if (end) tries[stream.tried]!.hasEnded = true;
-    const number: Pair = ['x-n', `${stream.request}.${stream.tried}`];
-    this.head(stream, [[':status', status], DATE, number], end && status !== '103');
-  }
-
-  more(stream: PeerStream, bytes: number, end: boolean): void {
-    const answer = this.#requests.answered[stream.request]?.[stream.tried];
-    if (!stream.hasHead || answer === undefined) return;
-    this.send(stream, stream.request + 1_000 * (1 + stream.tried), bytes, end);
-    answer.bytes = stream.sent;
-    answer.hasEnded ||= end;
-  }
-
-  onHead(stream: PeerStream, fields: readonly Pair[]): void {
-    if (stream.request < 0)
-      stream.request = Number(fields.find(([name]) => name === ':path')?.[1].slice(1));
-    invariant(this.#requests.sent[stream.request] !== undefined, 'a request that nobody sent');
-  }
-
-  onContent(stream: PeerStream, data: Buffer): void {
-    invariant(
-      data.equals(content(stream.request, stream.got, data.length)),
-      'content of a request',
-    );
-  }
-
-  onEnd(stream: PeerStream): void {
-    const { bytes, hasEnded } = this.#requests.sent[stream.request]!;
-    invariant(hasEnded && bytes === stream.got, 'a request that is not whole');
-  }
-}
-
 /** Throws what it catches, at the end of the step that it belongs to. */
 class TellingGuard extends Guard {
   readonly all: unknown[] = [];
@@ -202,7 +83,7 @@ class World {
     const endpoints = ['127.0.0.2', '127.0.0.3'].map((address) => exampleEndpoint(address));
     const retry = {
       ...DEFAULT_RETRY,
-      on: ['connect-failure', 'reset', 'status'] as const,
+      on: ['connect-failure', 'reset', 'status', 'unavailable'] as const,
       // Half of the retries come at once.
       backoffMs: 2,
       budgetMinPerSecond: 1_000_000,
@@ -296,7 +177,7 @@ class World {
         if (peer instanceof CallerPeer && open !== undefined)
           peer.more(open, SIZES[value & 7]!, (value & 24) === 24);
         if (peer instanceof EndpointPeer && open !== undefined)
-          peer.more(open, SIZES[value & 7]!, (value & 24) === 24);
+          peer.more(open, SIZES[value & 7]!, (value & 24) === 24, value >> 5);
         break;
       case 10:
       case 11:
@@ -306,7 +187,7 @@ class World {
           const waiting = endpoint.sendable.filter(({ hasHead }) => !hasHead);
           const next = waiting[(which >> 4) % Math.max(1, waiting.length)];
           const status = value < 200 ? '200' : value < 230 ? '503' : '103';
-          if (next !== undefined) endpoint.answer(next, status, (value & 3) === 0);
+          if (next !== undefined) endpoint.answer(next, status, (value & 3) === 0, value >> 2);
         }
         break;
       case 9:
