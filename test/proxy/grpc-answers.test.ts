@@ -195,9 +195,9 @@ const NOT_HERE: Partial<Record<FailureReason, string>> = {
   denied: 'nothing says it yet',
   caller_gone: 'nobody is there to be told',
   caller_shed: 'its connection is closed',
+  internal: 'a defect ends the stream, or the connection, that it was met on (in-step.test.ts)',
   node_exhausted:
     'it takes a process without descriptors (test/e2e/scarce.test.ts), and is answered as all others are',
-  internal: 'nothing of the stream can be trusted: it is reset',
 };
 
 test('loop: a caller of gRPC is told its status by the mesh that the call came back to', async (t) => {

@@ -148,6 +148,19 @@ test('what the mesh answers itself has its status in the log, and a log of failu
   assert.deepEqual(lines.slice(1), [{ status: 200, grpcStatus: 'INTERNAL', failure: '' }]);
 });
 
+test('a call that is refused by its head is logged with the status that its caller got', async (t) => {
+  const { proxy, caller } = await grpcFor(t, []);
+  const lines = logOf(proxy);
+  const many = { note: 'x'.repeat(40_000) };
+  assert.equal((await caller.call(many)).grpc, '8');
+  assert.equal((await caller.call({ ...many, 'content-type': 'text/plain' })).status, 431);
+  const refused = { status: 431, failure: 'head_too_large' };
+  assert.deepEqual(lines, [
+    { ...refused, grpcStatus: 'RESOURCE_EXHAUSTED' },
+    { ...refused, grpcStatus: '' },
+  ]);
+});
+
 test('endpoints of HTTP/1.1 may say it in trailers, too', async (t: TestContext) => {
   const endpoint = await RawEndpoint.answering(
     t,

@@ -77,8 +77,8 @@ export class AccessWriter {
     this.log.write(record);
   }
 
-  /** What was refused before it became a request has no method or target that could be trusted. */
-  writeRefused(caller: Called, reason: FailureReason, rule: string): void {
+  /** What was refused before it became a request has no method or target that could be trusted. A call of gRPC is told its status. */
+  writeRefused(caller: Called, reason: FailureReason, rule: string, isGrpc = false): void {
     const { status } = FAILURES[reason];
     if (!this.log.wants(status, true, this.#random)) return;
     const record = this.#record;
@@ -88,7 +88,7 @@ export class AccessWriter {
     record.targetCut = false;
     record.protocol = '';
     record.status = status;
-    record.grpcStatus = '';
+    record.grpcStatus = isGrpc ? FAILURES[reason].grpc : '';
     record.failure = reason;
     record.rule = rule;
     record.requestBytes = 0;

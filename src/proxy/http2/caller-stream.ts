@@ -124,7 +124,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
     const { rule } = head;
     this.#begin(head, endStream);
     countRequest(this.port.rules.cells, FAILURES[reason].status, reason);
-    this.#context.accessLog?.writeRefused(this, reason, rule);
+    this.#context.accessLog?.writeRefused(this, reason, rule, head.grpc);
     if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
     this.reply(reason, 0);
   }
