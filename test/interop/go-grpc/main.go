@@ -1,5 +1,5 @@
 // `grpc serve HOST PORT` is the server of the interop cases of gRPC, `grpc call http://HOST:PORT CASE` runs one case: both as grpc-go has
-// them. `grpc cases` prints the names of all cases, one per line. The server ends gracefully at SIGTERM, with GOAWAY; SIGUSR2 turns what its
+// them, and some with compression. `grpc cases` prints the names of all cases, one per line. The server ends gracefully at SIGTERM, with GOAWAY; SIGUSR2 turns what its
 // health service says.
 package main
 
@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
 	grpchealth "google.golang.org/grpc/health"
 	healthgrpc "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
@@ -34,6 +35,13 @@ type client = testgrpc.TestServiceClient
 // One of the functions of grpc-go, each of which ends the process where its case fails.
 func simple(do func(context.Context, client, ...grpc.CallOption)) func(context.Context, channel) {
 	return func(ctx context.Context, conn channel) { do(ctx, testgrpc.NewTestServiceClient(conn)) }
+}
+
+// The same with messages that are compressed; servers of grpc-go then compress their own, too.
+func zipped(do func(context.Context, client, ...grpc.CallOption)) func(context.Context, channel) {
+	return simple(func(ctx context.Context, client client, _ ...grpc.CallOption) {
+		do(ctx, client, grpc.UseCompressor(gzip.Name))
+	})
 }
 
 func soak(ctx context.Context, target string, open func() (channel, func())) {
@@ -57,6 +65,8 @@ var cases = map[string]func(context.Context, channel){
 	"cancel_after_first_response": simple(interop.DoCancelAfterFirstResponse),
 	"timeout_on_sleeping_server":  simple(interop.DoTimeoutOnSleepingServer),
 	"unimplemented_method":        interop.DoUnimplementedMethod,
+	"gzip_unary":                  zipped(interop.DoLargeUnaryCall),
+	"gzip_ping_pong":              zipped(interop.DoPingPong),
 	"orca_per_rpc": func(ctx context.Context, conn channel) {
 		interop.DoORCAPerRPCTest(ctx, testgrpc.NewTestServiceClient(conn))
 	},

@@ -18,8 +18,12 @@ const asks = (size) => ({ response_parameters: [{ size }] });
 /** Runs the cases, or the one of a name, and prints a line of JSON for each: its name, and `ok` or what was wrong. */
 export async function callInterop(grpc, { TestService, UnimplementedService }, address, only) {
   const { status } = grpc;
-  const connect = (Client) => new Client(address, grpc.credentials.createInsecure());
+  const connect = (Client, options = {}) =>
+    new Client(address, grpc.credentials.createInsecure(), options);
   const client = connect(TestService);
+  const zipping = connect(TestService, {
+    'grpc.default_compression_algorithm': grpc.compressionAlgorithms.gzip,
+  });
   const unary = (request, { metadata = new grpc.Metadata(), by = client } = {}) =>
     new Promise((resolve) => {
       const heard = {};
@@ -54,6 +58,18 @@ export async function callInterop(grpc, { TestService, UnimplementedService }, a
         resolve({ sizes, first, code, details, last }),
       );
     });
+  const pingPong = async (by = client) => {
+    const call = by.FullDuplexCall();
+    const next = (i) => {
+      if (i === REQUESTS.length) call.end();
+      else call.write({ ...asks(RESPONSES[i]), payload: payload(REQUESTS[i]) });
+    };
+    const all = collect(call, next);
+    next(0);
+    const { code, details, sizes } = await all;
+    assert.equal(code, status.OK, details);
+    assert.deepEqual(sizes, RESPONSES);
+  };
   const custom = () => {
     const metadata = new grpc.Metadata();
     metadata.set(INITIAL, 'test_initial_metadata_value');
@@ -96,18 +112,7 @@ export async function callInterop(grpc, { TestService, UnimplementedService }, a
       assert.equal(code, status.OK, details);
       assert.deepEqual(sizes, RESPONSES);
     },
-    async ping_pong() {
-      const call = client.FullDuplexCall();
-      const next = (i) => {
-        if (i === REQUESTS.length) call.end();
-        else call.write({ ...asks(RESPONSES[i]), payload: payload(REQUESTS[i]) });
-      };
-      const all = collect(call, next);
-      next(0);
-      const { code, details, sizes } = await all;
-      assert.equal(code, status.OK, details);
-      assert.deepEqual(sizes, RESPONSES);
-    },
+    ping_pong: () => pingPong(),
     async half_duplex() {
       const call = client.HalfDuplexCall();
       const all = collect(call);
@@ -185,6 +190,8 @@ export async function callInterop(grpc, { TestService, UnimplementedService }, a
       assert.equal(code, status.DEADLINE_EXCEEDED, details);
       assert.deepEqual(sizes, [RESPONSES[0]]);
     },
+    gzip_unary: () => large(zipping),
+    gzip_ping_pong: () => pingPong(zipping),
     concurrent_large_unary: () => Promise.all(Array.from({ length: AT_ONCE }, () => large())),
     async rpc_soak() {
       for (let i = 0; i < SOAK; i++) await large();
