@@ -138,6 +138,34 @@ test('a tunnel with a slow and steady reader is not idle', async (t) => {
   await wire.gone();
 });
 
+test('who has taken all of what waited is not idle, however long that took', async (t) => {
+  const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, idleMs: 1_000 } };
+  const { proxy, service, caller, wire } = await tunnel(t, { manual: true, policies });
+  const { room } = proxy.context;
+  const waiting = (): number => {
+    room.sweep();
+    return room.bytes - proxy.context.callerConnections * CONNECTION_BYTES;
+  };
+  caller.socket.pause();
+  caller.discard();
+  let written = 0;
+  for (; waiting() === 0; written += 8_192) {
+    wire.write(Buffer.alloc(8_192, 1));
+    // oxlint-disable-next-line no-await-in-loop -- until the system has no room for more; so the proxy is never far behind
+    for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  proxy.advance(900);
+  caller.socket.resume();
+  await caller.received(SWITCH.length + written);
+  await eventually(() => waiting() === 0, 'the last byte to leave');
+  proxy.advance(200);
+  assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 0);
+  proxy.advance(1_000);
+  assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 1);
+  assert.equal(await caller.gone(), 'reset');
+  await wire.gone();
+});
+
 test('a refused upgrade is an ordinary response, and the next request an ordinary request', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
   const { proxy, service } = await proxyFor(t, [endpoint]);

@@ -34,6 +34,8 @@ export interface TunnelResult {
 
 /** Looks at a slow reader per idle limit. */
 const LOOKS = 4;
+/** Not known: more than before, since a reader has fallen behind. */
+const GROWN = -1;
 
 export interface TunnelEnds {
   readonly caller: TunnelEnd;
@@ -53,6 +55,7 @@ export class Tunnel implements Expiring {
   readonly #idleMs: number;
   readonly #done: (result: TunnelResult) => void;
   #lastActivityMs: number;
+  /** At the last look. */
   #onTheirWay = 0;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -118,13 +121,17 @@ export class Tunnel implements Expiring {
   onCallerData(data: Buffer | null, start: number, end: number): void {
     this.#lastActivityMs = this.context.wheel.nowMs;
     this.#sentBytes += end - start;
-    if (!this.ends.endpoint.write(data, start, end)) this.ends.caller.pause();
+    const { caller, endpoint } = this.ends;
+    if (!endpoint.write(data, start, end)) caller.pause();
+    if (endpoint.waitingBytes > 0) this.#onTheirWay = GROWN;
   }
 
   onEndpointData(data: Buffer | null, start: number, end: number): void {
     this.#lastActivityMs = this.context.wheel.nowMs;
     this.#receivedBytes += end - start;
-    if (!this.ends.caller.write(data, start, end)) this.ends.endpoint.pause();
+    const { caller, endpoint } = this.ends;
+    if (!caller.write(data, start, end)) endpoint.pause();
+    if (caller.waitingBytes > 0) this.#onTheirWay = GROWN;
   }
 
   onCallerEnd(): void {
