@@ -18,7 +18,12 @@ import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
 import { readAnnotations } from './annotation/read.ts';
 import { atMost, compareProblems, type ObjectProblem, toProblem } from './object-problem.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
-import { Dependents, nodeDependency, podDependency } from './index/dependents.ts';
+import {
+  configMapDependency,
+  Dependents,
+  nodeDependency,
+  podDependency,
+} from './index/dependents.ts';
 import { MeshAddresses } from './index/mesh-addresses.ts';
 import { PodIndex } from './index/pod-index.ts';
 import { SelectorIndex } from './index/selector-index.ts';
@@ -180,6 +185,10 @@ export class Compiler {
         break;
       case 'Namespace':
         this.#noteNamespace(ref);
+        break;
+      case 'ConfigMap':
+        for (const service of this.#dependents.of(configMapDependency(key)))
+          this.#dirty.add(service);
         break;
       case 'ServiceAccount':
         // Identities take its name from the Pod, whether or not the object exists.

@@ -15,7 +15,7 @@ import type { Fields } from './fields.ts';
 import { checkBackendFilters, checkRouteFilters } from './filter-wire.ts';
 import type { Pool } from './pool.ts';
 import type { Columns } from './rows.ts';
-import { isScheme, spokenOf } from './scheme.ts';
+import { isScheme, spokenOf, tlsOf } from './scheme.ts';
 import { POLICY_TERMS, TERMS, WORDS } from './vocabulary.ts';
 
 /** What the Services of a part share. */
@@ -68,7 +68,7 @@ function policiesOf(value: unknown, table: readonly Policies[]): Policies {
 }
 
 /** So that all of them have one shape. */
-const BACKEND_SHAPE = { id: '', service: '', protocol: '', tls: false, endpoints: [] };
+const BACKEND_SHAPE = { id: '', service: '', protocol: '', tls: null, endpoints: [] };
 
 function completePort(port: Fields, service: string, tables: PartTables): void {
   textField(port, 'name', '');
@@ -77,7 +77,9 @@ function completePort(port: Fields, service: string, tables: PartTables): void {
   const protocol = textField(port, 'protocol', 'http');
   const { scheme = 'http', ...sent } = asFields(port['backend'], 'backend');
   if (!isScheme(scheme)) throw new MeshError('invalid_input', '"scheme" is not known');
-  const backend: Fields = { ...BACKEND_SHAPE, ...sent, ...spokenOf(scheme, protocol) };
+  const { protocol: spoken, isTls } = spokenOf(scheme, protocol);
+  const tls = isTls ? tlsOf(sent['tls'], service) : null;
+  const backend: Fields = { ...BACKEND_SHAPE, ...sent, protocol: spoken, tls };
   port['backend'] = backend;
   const id = textField(sent, 'id');
   backend['service'] = textField(sent, 'service', service);

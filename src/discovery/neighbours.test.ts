@@ -86,7 +86,7 @@ function completed(service: Service): Service {
     const { source } = port.routes[0] as Route;
     const { scheme, ...rest } = port.backend as unknown as SentBackend;
     assert.equal(scheme, 'http');
-    const backend = { ...rest, protocol: 'http/1.1' as const, tls: false };
+    const backend = { ...rest, protocol: 'http/1.1' as const, tls: null };
     return { ...port, ...PLAIN_PORT, routes: [onlyRoute(backend.id, source)], backend };
   });
   const limits = { ...DEFAULT_POLICIES.limits, ...service.policies.limits };
@@ -635,9 +635,11 @@ test('a field that came later is sent only by who uses it, and needed only where
   assert.deepEqual(terms.later('ignore'), ['port.note']);
 });
 
+const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: 'PEM' } as const;
+
 test('of what is spoken to endpoints, the first version serves plain HTTP/1.1 and nothing else', () => {
   const words = (['http/1.1', 'http/2'] as const).flatMap((protocol) =>
-    [false, true].map((tls) => {
+    [null, TLS].map((tls) => {
       const [port] = WEB.ports;
       const ports = [{ ...port!, backend: { ...port!.backend, protocol, tls } }];
       const change = delta(1, { services: [{ ...WEB, ports }] });

@@ -113,7 +113,7 @@ test('what an older controller leaves out gets its default', () => {
           id: 'shop/web:80',
           service: 'shop/web',
           protocol: 'http/1.1',
-          tls: false,
+          tls: null,
           endpoints: [{ address: '10.0.0.1', port: 1, weight: 100, pod: '', node: '', zone: '' }],
         },
         routes: [

@@ -3,7 +3,15 @@
  * only where the word is `http`, so none of them, however old, speaks plain HTTP/1.1 where something else is asked for.
  */
 
+import { MeshError } from '../base/error.ts';
+import {
+  CA_BYTES_MAX,
+  ENDPOINT_TRUSTS,
+  type EndpointTls,
+  serverNameOf,
+} from '../model/endpoint-tls.ts';
 import type { Backend, EndpointProtocol } from '../model/service.ts';
+import { asFields, textField } from './fields.ts';
 
 const SCHEMES = {
   http: { isHttp2: false, tls: false },
@@ -14,11 +22,11 @@ const SCHEMES = {
 type Scheme = keyof typeof SCHEMES;
 
 /** A backend as it is sent. */
-export type SentBackend = Omit<Backend, 'protocol' | 'tls'> & { readonly scheme: Scheme };
+export type SentBackend = Omit<Backend, 'protocol'> & { readonly scheme: Scheme };
 
-export function sentBackend({ protocol, tls, ...rest }: Backend): SentBackend {
+export function sentBackend({ protocol, ...rest }: Backend): SentBackend {
   const [plain, secure] = protocol === 'http/2' ? (['h2c', 'h2'] as const) : HTTP1;
-  return { ...rest, scheme: tls ? secure : plain };
+  return { ...rest, scheme: rest.tls === null ? plain : secure };
 }
 const HTTP1 = ['http', 'https'] as const;
 
@@ -31,8 +39,28 @@ export function isScheme(word: unknown): word is Scheme {
 export function spokenOf(
   scheme: Scheme,
   portProtocol: string,
-): { readonly protocol: EndpointProtocol; readonly tls: boolean } {
-  const { isHttp2, tls } = SCHEMES[scheme];
-  if (portProtocol !== 'http') return { protocol: portProtocol as EndpointProtocol, tls };
-  return { protocol: isHttp2 ? 'http/2' : 'http/1.1', tls };
+): { readonly protocol: EndpointProtocol; readonly isTls: boolean } {
+  const { isHttp2, tls: isTls } = SCHEMES[scheme];
+  if (portProtocol !== 'http') return { protocol: portProtocol as EndpointProtocol, isTls };
+  return { protocol: isHttp2 ? 'http/2' : 'http/1.1', isTls };
+}
+
+/**
+ * Of a backend that the scheme says is spoken to in TLS; `service` is `namespace/name`. A controller that says no more than that has
+ * none of the settings, and then what is verified most strictly holds.
+ */
+export function tlsOf(value: unknown, service: string): EndpointTls {
+  const cut = Math.max(service.indexOf('/'), 0);
+  const serverName = serverNameOf(service.slice(0, cut), service.slice(cut + 1));
+  if (value === undefined || value === null) return { serverName, trust: 'public', ca: '' };
+  const fields = asFields(value, 'tls');
+  const { trust } = fields;
+  if (!isTrust(trust)) throw new MeshError('invalid_input', '"trust" is not known');
+  const ca = textField(fields, 'ca', undefined, CA_BYTES_MAX);
+  return { serverName: textField(fields, 'serverName'), trust, ca };
+}
+
+/** Others are refused as a scheme is: whom to believe cannot be guessed. */
+export function isTrust(word: unknown): word is EndpointTls['trust'] {
+  return (ENDPOINT_TRUSTS as readonly unknown[]).includes(word);
 }

@@ -85,7 +85,7 @@ export function service(key: string, endpoints: readonly string[] = []): Service
           id,
           service: key,
           protocol: 'http/1.1',
-          tls: false,
+          tls: null,
           endpoints: endpoints.map((address) => ({
             address,
             port: 8080,

@@ -5,7 +5,7 @@
 
 import { isRecord } from '../base/record.ts';
 import { UnknownFilters } from './filter-wire.ts';
-import { isScheme } from './scheme.ts';
+import { isScheme, isTrust } from './scheme.ts';
 import { addUnknownWords, PATH_KINDS, POLICY_TERMS, TERMS } from './vocabulary.ts';
 
 /** What one part says about itself. */
@@ -101,6 +101,7 @@ function addUnknownOfPort(
   if (!isRecord(backend)) return;
   TERMS.backend.addUnknown(backend, ignorable, unknown);
   addUnknownScheme(backend['scheme'], unknown);
+  addUnknownOfTls(backend['tls'], ignorable, unknown);
   const { endpoints } = backend;
   if (!Array.isArray(endpoints)) return;
   for (const endpoint of endpoints) {
@@ -113,6 +114,14 @@ function addUnknownScheme(scheme: unknown, unknown: Set<string>): void {
   if (scheme === undefined || isScheme(scheme)) return;
   const word = typeof scheme === 'string' ? scheme : JSON.stringify(scheme);
   unknown.add(`${TERMS.backend.term('scheme')}=${word}`);
+}
+
+function addUnknownOfTls(tls: unknown, ignorable: ReadonlySet<string>, unknown: Set<string>): void {
+  if (!isRecord(tls)) return;
+  TERMS.endpointTls.addUnknown(tls, ignorable, unknown);
+  const { trust } = tls;
+  if (typeof trust === 'string' && !isTrust(trust))
+    unknown.add(`${TERMS.endpointTls.term('trust')}=${trust}`);
 }
 
 function addUnknownOfMatches(

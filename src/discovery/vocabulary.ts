@@ -14,6 +14,7 @@
  * an error, never a default.
  */
 
+import type { EndpointTls } from '../model/endpoint-tls.ts';
 import { type Endpoint, type Identity, NO_LABELS } from '../model/endpoint.ts';
 import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
 import type {
@@ -105,8 +106,11 @@ const BACKEND: FieldsOf<SentBackend> = {
   id: 'first',
   service: 'first',
   scheme: 'first',
+  // Who does not know it does not carry TLS either, and goes on to serve the other ports. Inside, all of it must be known.
+  tls: { unknown: 'ignore', unused: null },
   endpoints: 'first',
 };
+const ENDPOINT_TLS: FieldsOf<EndpointTls> = { serverName: 'first', trust: 'first', ca: 'first' };
 const ENDPOINT: FieldsOf<Endpoint> = {
   address: 'first',
   port: 'first',
@@ -254,6 +258,7 @@ type ObjectName =
   | 'pathMatch'
   | 'namedMatch'
   | 'backend'
+  | 'endpointTls'
   | 'endpoint'
   | 'policies';
 
@@ -268,6 +273,7 @@ const TABLES: Readonly<Record<ObjectName, Table>> = {
   pathMatch: PATH_MATCH,
   namedMatch: NAMED_MATCH,
   backend: BACKEND,
+  endpointTls: ENDPOINT_TLS,
   endpoint: ENDPOINT,
   policies: POLICIES,
 };
@@ -287,6 +293,7 @@ export const TERMS = {
   pathMatch: termsOf('pathMatch'),
   namedMatch: termsOf('namedMatch'),
   backend: termsOf('backend'),
+  endpointTls: termsOf('endpointTls'),
   endpoint: termsOf('endpoint'),
   policies: termsOf('policies'),
 } as const;
@@ -346,6 +353,7 @@ export function needsOf(service: Service): readonly string[] {
       for (const mirror of route.mirrors) TERMS.routeMirror.addNeeds(mirror, needs);
     }
     TERMS.backend.addNeeds(port.backend, needs);
+    if (port.backend.tls !== null) TERMS.endpointTls.addNeeds(port.backend.tls, needs);
     if (TERMS.endpoint.isFirst) continue;
     for (const endpoint of port.backend.endpoints) TERMS.endpoint.addNeeds(endpoint, needs);
   }

@@ -20,7 +20,7 @@ export function makePort(
     protocol,
     ...PLAIN_PORT,
     routes: [],
-    backend: { id, service: 'any', protocol: 'http/1.1', tls: false, endpoints: [] },
+    backend: { id, service: 'any', protocol: 'http/1.1', tls: null, endpoints: [] },
   };
 }
 

@@ -133,7 +133,7 @@ function spokenTo(
   backendId: string,
 ): Pick<BackendFacts, 'protocol' | 'tls'> {
   const found = service.ports.find(({ backend }) => backend.id === backendId)?.backend;
-  return { protocol: found?.protocol ?? null, tls: found?.tls ?? false };
+  return { protocol: found?.protocol ?? null, tls: found !== undefined && found.tls !== null };
 }
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */

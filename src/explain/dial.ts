@@ -60,7 +60,7 @@ export function dial(input: DialInput, options: DialOptions): Dial {
 }
 
 function spoken({ protocol, backend, passesTls, because }: ServicePort): string {
-  const isPlain = protocol !== 'http' || (backend.protocol === 'http/1.1' && !backend.tls);
+  const isPlain = protocol !== 'http' || (backend.protocol === 'http/1.1' && backend.tls === null);
   const own = passesTls ? `${protocol} with TLS of its callers` : protocol;
   const what = isPlain ? own : `${protocol} with ${spokenTo(backend)} to its endpoints`;
   return because === '' ? what : `${what} (${because})`;

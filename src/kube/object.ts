@@ -1,5 +1,6 @@
 /** All that the mesh reads of Kubernetes: one of the kinds in `kind/`. */
 
+import type { ConfigMapObject } from './kind/config-map.ts';
 import type { EndpointSliceObject } from './kind/endpoint-slice.ts';
 import type { EndpointsObject } from './kind/endpoints.ts';
 import type { NamespaceObject } from './kind/namespace.ts';
@@ -16,7 +17,8 @@ export type KubeObject =
   | PodObject
   | NodeObject
   | NamespaceObject
-  | ServiceAccountObject;
+  | ServiceAccountObject
+  | ConfigMapObject;
 
 export type Kind = KubeObject['kind'];
 

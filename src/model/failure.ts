@@ -195,7 +195,40 @@ export const FAILURES = {
     grpc: 'UNAVAILABLE',
     connection: 'kept',
     blames: 'endpoint',
-    cause: 'the endpoint did not accept the connection in time; a NetworkPolicy may drop it',
+    cause:
+      'the endpoint did not accept the connection, or did not finish its TLS handshake, in time; a NetworkPolicy may drop it',
+  },
+  tls_certificate_expired: {
+    status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
+    blames: 'endpoint',
+    cause:
+      'a certificate of the endpoint, or of its issuer, is expired or not valid yet; nothing was sent. Does something renew it, and is the clock of the node right?',
+  },
+  tls_wrong_name: {
+    status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
+    blames: 'endpoint',
+    cause:
+      'the certificate of the endpoint is for other names; nothing was sent. See the annotation upstream-server-name',
+  },
+  tls_unknown_issuer: {
+    status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
+    blames: 'endpoint',
+    cause:
+      'no CA that is trusted has signed the certificate of the endpoint; nothing was sent. See the annotation upstream-ca',
+  },
+  tls_handshake_failed: {
+    status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
+    blames: 'endpoint',
+    cause:
+      'the endpoint accepted the connection, and no TLS came about; does it speak TLS 1.2 or later on that port, and HTTP/2 where that is asked for?',
   },
   node_exhausted: {
     status: 503,
@@ -347,6 +380,13 @@ export const FAILURES = {
 } as const satisfies Record<string, Failure>;
 
 export type FailureReason = keyof typeof FAILURES;
+
+/** Why a connection to an endpoint that accepted it is not secure. */
+export type TlsFault =
+  | 'tls_certificate_expired'
+  | 'tls_wrong_name'
+  | 'tls_unknown_issuer'
+  | 'tls_handshake_failed';
 
 /** All reasons in the order of the table, which is the order of their counters in shared memory. */
 export const FAILURE_REASONS = Object.keys(FAILURES) as readonly FailureReason[];

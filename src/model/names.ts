@@ -72,6 +72,9 @@ export const SHADOW_ANNOTATION = {
   retiredPorts: 'maesh.dev/retired-ports',
 } as const;
 
+/** On ConfigMaps that have CAs of endpoints: no others are read. The annotation of Services that names one has the same name. */
+export const UPSTREAM_CA_LABEL = 'maesh.dev/upstream-ca';
+
 /** Annotation that gives Pods of manifests their addresses, where no cluster does. */
 export const POD_ADDRESS = 'maesh.dev/address';
 

@@ -1,5 +1,6 @@
 /** The vocabulary of the mesh: what the compiler makes and the proxies run. Immutable plain data. */
 
+import type { EndpointTls } from './endpoint-tls.ts';
 import type { Endpoint, Identity } from './endpoint.ts';
 import type { Policies } from './policy.ts';
 import type { HttpRoute, TcpRoute, UdpRoute } from './route.ts';
@@ -17,8 +18,8 @@ export interface Backend {
   /** `namespace/name` of the Service whose policies apply. */
   readonly service: string;
   readonly protocol: EndpointProtocol;
-  /** The proxy speaks it inside TLS, whatever the caller does. */
-  readonly tls: boolean;
+  /** The proxy speaks it inside TLS, whatever the caller does; null where it does not. */
+  readonly tls: EndpointTls | null;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -155,16 +156,16 @@ export function addressesOf(service: Service): readonly string[] {
 }
 
 /** What this version of the proxy carries, by `carriageOf`. An agent says so to its controller. */
-export const CARRIED: readonly string[] = ['http', 'http+http/2'];
+export const CARRIED: readonly string[] = ['http', 'http+http/2', 'http+http/2+tls', 'http+tls'];
 
 /** What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, with `+http/2` and `+tls` where its endpoints are spoken to so. */
 export function carriageOf({ protocol, backend }: ServicePort): string {
-  return `${protocol}${backend.protocol === 'http/2' ? '+http/2' : ''}${backend.tls ? '+tls' : ''}`;
+  return `${protocol}${backend.protocol === 'http/2' ? '+http/2' : ''}${backend.tls === null ? '' : '+tls'}`;
 }
 
 /** For people: `HTTP/2 over TLS`. */
 export function spokenTo({ protocol, tls }: Backend): string {
-  return `${protocol.toUpperCase()}${tls ? ' over TLS' : ''}`;
+  return `${protocol.toUpperCase()}${tls === null ? '' : ' over TLS'}`;
 }
 
 /** Whether this version of the proxy serves the port. Sending plain HTTP where TLS is asked for would be worse than nothing. */

@@ -63,10 +63,11 @@ function variants(): Service[] {
       },
     }),
   );
+  const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: '' } as const;
   const kinds = [
-    { protocol: 'http', spoken: { protocol: 'http/2', tls: false } },
-    { protocol: 'tcp', spoken: { protocol: 'tcp', tls: true } },
-    { protocol: 'udp', spoken: { protocol: 'udp', tls: false } },
+    { protocol: 'http', spoken: { protocol: 'http/2', tls: TLS } },
+    { protocol: 'tcp', spoken: { protocol: 'tcp', tls: null } },
+    { protocol: 'udp', spoken: { protocol: 'udp', tls: null } },
   ] as const;
   for (const [i, { protocol, spoken }] of kinds.entries()) {
     const service = exampleService(`variant/p${i}`);

@@ -17,6 +17,7 @@ import { giveUp, HIGH_WATER_BYTES } from '../../src/proxy/net/socket.ts';
 const NOTHING = Buffer.alloc(0);
 
 export class ScriptedSocket implements Socket {
+  readonly copies = true;
   connecting: boolean;
   destroyed = false;
   isPaused = false;

@@ -22,6 +22,7 @@ const KINDS: Readonly<Record<Kind, string>> = {
   Pod: 'io.k8s.api.core.v1.Pod',
   ServiceAccount: 'io.k8s.api.core.v1.ServiceAccount',
   Node: 'io.k8s.api.core.v1.Node',
+  ConfigMap: 'io.k8s.api.core.v1.ConfigMap',
 };
 
 export function readApiFields(): ApiFields {

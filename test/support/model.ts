@@ -62,7 +62,7 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
           id,
           service: key,
           protocol: 'http/1.1',
-          tls: false,
+          tls: null,
           endpoints: more.endpoints ?? [],
         },
       };

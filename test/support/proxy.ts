@@ -11,6 +11,7 @@ import { Guard } from '../../src/base/guard.ts';
 import { type Log, silentLog } from '../../src/base/log.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../src/model/failure.ts';
+import type { EndpointTls } from '../../src/model/endpoint-tls.ts';
 import { type Endpoint, endpointKey, type Identity } from '../../src/model/endpoint.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
@@ -68,6 +69,8 @@ export interface ServiceOptions {
   readonly policies?: Partial<Policies>;
   /** The endpoints are spoken to in HTTP/2. */
   readonly http2?: boolean;
+  /** They are spoken to in TLS. */
+  readonly tls?: EndpointTls;
 }
 
 export class TestProxy {
@@ -151,9 +154,9 @@ export class TestProxy {
       endpoints,
       ...(options.policies === undefined ? {} : { policies: options.policies }),
     });
-    const ports = made.ports.map((port) =>
-      options.http2 === true ? { ...port, backend: { ...port.backend, protocol: 'http/2' } } : port,
-    );
+    const protocol = options.http2 === true ? 'http/2' : 'http/1.1';
+    const spoken = { protocol, tls: options.tls ?? null };
+    const ports = made.ports.map((each) => ({ ...each, backend: { ...each.backend, ...spoken } }));
     return { ...made, ports, address: known?.address ?? freshAddress() } as Service;
   }
 

@@ -2,6 +2,7 @@
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../model/policy.ts';
+import { ENDPOINT_TLS_ROWS } from './endpoint-tls.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
 import { type AnnotationRow, plainRow, row } from './row.ts';
@@ -74,9 +75,9 @@ const SERVICE_ROWS: readonly AnnotationRow[] = [
     legacy: true,
   }),
   plainRow('scheme', 'scheme', {
-    type: choice('http', 'h2c', 'https'),
+    type: choice('http', 'h2c', 'https', 'h2'),
     default: words('what the port says, else http'),
-    text: 'What the proxy speaks to the endpoints: HTTP/1.1 (`http`), HTTP/2 (`h2c`), or HTTP/1.1 over TLS (`https`). A port that asks for one that is not carried yet has no mesh name.',
+    text: 'What the proxy speaks to the endpoints: HTTP/1.1 (`http`), HTTP/2 (`h2c`), HTTP/1.1 over TLS (`https`) or HTTP/2 over TLS (`h2`). On a port that says HTTP/2 or gRPC, `https` is `h2`.',
     example: 'h2c',
     legacy: true,
   }),
@@ -389,6 +390,11 @@ export interface AnnotationSection {
 export const SECTIONS: readonly AnnotationSection[] = [
   { title: 'Membership and weight', without: 'the default applies', rows: MESH_ROWS },
   { title: 'Protocol', without: 'the default applies', rows: SERVICE_ROWS },
+  {
+    title: 'TLS to endpoints',
+    without: 'the default applies',
+    rows: ENDPOINT_TLS_ROWS,
+  },
   { title: 'Retries', without: 'the Service has no retries', rows: RETRY_ROWS },
   { title: 'Time limits', without: 'the Service has the default time limits', rows: TIMEOUT_ROWS },
   { title: 'Balancing', without: 'the default balancing applies', rows: BALANCE_ROWS },

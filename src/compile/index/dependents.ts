@@ -32,3 +32,7 @@ export function podDependency(pod: string): string {
 export function nodeDependency(node: string): string {
   return `Node ${node}`;
 }
+
+export function configMapDependency(configMap: string): string {
+  return `ConfigMap ${configMap}`;
+}

@@ -8,6 +8,7 @@ import { policiesOfPort } from '../annotation/port-policies.ts';
 import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
+import { endpointTlsOf } from './endpoint-tls.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { idleAnnotations, worksOn } from './idle-annotations.ts';
 import { notCarriedFindings } from './not-carried.ts';
@@ -28,7 +29,7 @@ export interface ServiceInput {
 export interface CompiledService {
   readonly service: Service;
   readonly findings: readonly ObjectProblem[];
-  /** Pods and Nodes whose change may change it. */
+  /** Pods, Nodes and ConfigMaps whose change may change it. */
   readonly dependencies: ReadonlySet<string>;
   readonly endpointsFrom: Candidates['from'];
   /** Endpoints were left out, since the mesh has their addresses. */
@@ -43,6 +44,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const findings: ObjectProblem[] = [];
   const ports: ServicePort[] = [];
   const inherited = new Set<string>();
+  const dependencies = new Set<string>();
   const ofService = policiesOf(annotations, ref, object);
   const shared = { ref, traits: object, annotations, policies: ofService };
   for (const [index, spec] of object.ports.entries()) {
@@ -52,7 +54,8 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     const { decided, findings: ofProtocol } = decideProtocol(spec, at, here, context.defaultMode);
     findings.push(...ofProtocol);
     if (decided === null) continue;
-    const { protocol, because, passesTls, spoken } = decided;
+    const { protocol, because, passesTls, spoken, isTls } = decided;
+    const tls = isTls ? endpointTlsOf(context.store, ref, here) : null;
     const said = policiesOfPort(spec.port, shared, (each) => worksOn(each, protocol));
     const id = backendId(ref, spec);
     const port: ServicePort = {
@@ -69,11 +72,14 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
         id,
         service: `${namespace}/${name}`,
         ...spoken,
+        tls: tls === null ? null : tls.tls,
         endpoints: endpoints.read(spec, at.field),
       },
     };
     ports.push(port);
     for (const field of said.inherited) inherited.add(field);
+    for (const each of tls?.dependencies ?? []) dependencies.add(each);
+    findings.push(...(tls?.findings ?? []));
     findings.push(...said.findings, ...notCarriedFindings(at, port, spec, decided.from));
   }
   const numbers = object.ports.map(({ port }) => port);
@@ -97,7 +103,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     },
     findings: unique([...findings, ...endpoints.findings, ...told]),
     leadsToMesh: endpoints.leadsToMesh,
-    dependencies: endpoints.dependencies,
+    dependencies: new Set([...endpoints.dependencies, ...dependencies]),
     endpointsFrom: endpoints.candidates.from,
   };
 }

@@ -18,7 +18,9 @@ import {
 /** Of a port. */
 export type Decided = Pick<ServicePort, 'protocol' | 'because' | 'passesTls'> & {
   /** What the proxy speaks to endpoints. */
-  readonly spoken: Pick<Backend, 'protocol' | 'tls'>;
+  readonly spoken: Pick<Backend, 'protocol'>;
+  /** Inside TLS. */
+  readonly isTls: boolean;
   /** Field of the port that decided it; '' for something else. */
   readonly from: Hint['from'];
 };
@@ -36,9 +38,10 @@ interface Place {
 }
 
 const SPOKEN_OF_SCHEME = {
-  http: { protocol: 'http/1.1', tls: false },
-  h2c: { protocol: 'http/2', tls: false },
-  https: { protocol: 'http/1.1', tls: true },
+  http: { protocol: 'http/1.1', isTls: false },
+  h2c: { protocol: 'http/2', isTls: false },
+  https: { protocol: 'http/1.1', isTls: true },
+  h2: { protocol: 'http/2', isTls: true },
 } as const;
 type Scheme = keyof typeof SPOKEN_OF_SCHEME;
 
@@ -120,13 +123,16 @@ function saidBy({ key, text }: Annotation): Why {
 }
 
 function plain(protocol: 'tcp' | 'udp', { because, from }: Why, passesTls: boolean): Decided {
-  return { protocol, because, from, passesTls, spoken: { protocol, tls: false } };
+  return { protocol, because, from, passesTls, spoken: { protocol }, isTls: false };
 }
 
 /** What is spoken to the endpoints: as annotated, else as the port says. */
 function asHttp(scheme: Annotation | undefined, hint: Hint, { because, from }: Why): Decided {
-  const said = SPOKEN_OF_SCHEME[(scheme?.value ?? schemeOf(hint)) as Scheme];
-  return { protocol: 'http', because, from, passesTls: false, spoken: said };
+  const said = (scheme?.value ?? schemeOf(hint)) as Scheme;
+  // Traefik Mesh has no word of its own for it, and agrees with endpoints on HTTP/2 by ALPN.
+  const meant = said === 'https' && hint.kind === 'http2' ? 'h2' : said;
+  const { protocol, isTls } = SPOKEN_OF_SCHEME[meant];
+  return { protocol: 'http', because, from, passesTls: false, spoken: { protocol }, isTls };
 }
 
 function schemeOf({ kind }: Hint): Scheme {

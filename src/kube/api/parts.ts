@@ -95,7 +95,7 @@ function partAt(
     reflector: new Reflector<Picked>({
       client,
       path: resourcePath({ group, version, plural, ...(namespace === null ? {} : { namespace }) }),
-      labelSelector,
+      labelSelector: labelSelector ?? watched.labelSelector,
       fieldSelector: name === null ? selectorOf(watched, without) : `metadata.name=${name}`,
       pick: (raw) => pick(watched, raw, keep),
       sink: feed,

@@ -16,6 +16,8 @@ export interface KindSpec<T extends { readonly kind: string; readonly meta: Meta
   readonly isOptional: boolean;
   /** Leaves out what is not to be sent here. */
   readonly fieldSelector?: string;
+  /** The same by label. */
+  readonly labelSelector?: string;
   /** Of the metadata only these labels are kept, and no annotation: both change with every event. Absent: all, and those of the mesh. */
   readonly keptLabels?: readonly string[];
   /** An object of a later one of the versions as one of the first. */

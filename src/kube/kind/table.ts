@@ -1,6 +1,7 @@
 /** The kinds that are read, a file for each. */
 
 import type { Kind, KubeObject } from '../object.ts';
+import { CONFIG_MAP } from './config-map.ts';
 import { ENDPOINT_SLICE } from './endpoint-slice.ts';
 import { ENDPOINTS } from './endpoints.ts';
 import { NAMESPACE } from './namespace.ts';
@@ -20,6 +21,7 @@ export const KINDS = {
   Node: NODE,
   Namespace: NAMESPACE,
   ServiceAccount: SERVICE_ACCOUNT,
+  ConfigMap: CONFIG_MAP,
 } as const satisfies Readonly<Record<Kind, KubeKind>>;
 
 export const ALL_KINDS: readonly KubeKind[] = Object.values(KINDS);

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert';
 import type { Clock } from '../../base/clock.ts';
+import { isEqual } from '../../base/equal.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
@@ -15,7 +16,7 @@ import type { Cells } from '../ledger/cells.ts';
 import { type SourceTable, sourceKey } from '../ledger/source-table.ts';
 import { noteAsked } from './check-standing.ts';
 import { countEjected, ejectedMax, healthOf, PROBING } from './ejection.ts';
-import { EndpointState } from './endpoint-state.ts';
+import { EndpointState, type Spoken } from './endpoint-state.ts';
 import { type EndpointOdds, nextOddsOf, oddsOf } from './odds.ts';
 import type { PickRequest } from './picker.ts';
 import { type Gate, scanEveryMs, scanEveryPicks } from './rotation.ts';
@@ -79,14 +80,14 @@ export class BackendState {
     sources: SourceTable | null = null,
   ): void {
     const byId = new Map<string, EndpointState>();
-    const http2 = backend.protocol === 'http/2';
+    const spoken: Spoken = { http2: backend.protocol === 'http/2', tls: backend.tls };
     backend.endpoints.forEach((endpoint, i) => {
       const own = cells[i];
       assert(own !== undefined, `no cells for endpoint ${i} of "${backend.id}"`);
       const id = endpointKey(endpoint);
       const known = this.#byId.get(id);
-      const stays = known?.cells.slot === own.slot && known.http2 === http2;
-      const state = stays ? known : new EndpointState(id, endpoint, own, http2);
+      const stays = known?.cells.slot === own.slot && isSpokenSo(known, spoken);
+      const state = stays ? known : new EndpointState(id, endpoint, own, spoken);
       state.endpoint = endpoint;
       state.limits = policies.limits;
       if (!byId.has(id)) byId.set(id, state);
@@ -303,6 +304,11 @@ function weigh(endpoints: readonly EndpointState[]): readonly EndpointState[] {
     state.weight = weighted.length > 0 ? state.endpoint.weight : 1;
   }
   return members;
+}
+
+/** Connections of one that is spoken to, or believed, otherwise from now on are not used for further requests. */
+function isSpokenSo(known: Spoken, { http2, tls }: Spoken): boolean {
+  return known.http2 === http2 && isEqual(known.tls, tls);
 }
 
 function retire(state: EndpointState): void {

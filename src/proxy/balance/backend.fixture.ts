@@ -69,7 +69,7 @@ export class BackendFixture {
       id: BACKEND_ID,
       service: 'shop/web',
       protocol: this.#protocol,
-      tls: false,
+      tls: null,
       endpoints,
     };
     this.state.update(

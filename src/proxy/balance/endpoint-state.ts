@@ -2,6 +2,7 @@
 
 import { hash32 } from '../../base/hash.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
+import type { EndpointTls } from '../../model/endpoint-tls.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { AffinityPolicy, LimitPolicy } from '../../model/policy.ts';
@@ -18,6 +19,13 @@ export interface SharedConnections {
   mayTake(connections: number, max: number): boolean;
 }
 
+/** How an endpoint is spoken to. */
+export interface Spoken {
+  readonly http2: boolean;
+  readonly tls: EndpointTls | null;
+}
+const PLAIN: Spoken = { http2: false, tls: null };
+
 export class EndpointState {
   /** `address:port`. */
   readonly id: string;
@@ -30,6 +38,8 @@ export class EndpointState {
   readonly cells: Cells;
   /** It is spoken to in HTTP/2. */
   readonly http2: boolean;
+  /** It is spoken to in TLS, and believed by this; null without TLS. */
+  readonly tls: EndpointTls | null;
   /** What stands for it in a table of sources; never 0. */
   readonly token: number;
   /** What an affinity cookie says instead of the address, 32 bits; the same on every thread, node and restart. */
@@ -49,15 +59,16 @@ export class EndpointState {
   #affinityPolicy: AffinityPolicy | null = null;
   #affinityLine: Buffer | null = null;
 
-  // oxlint-disable-next-line max-params -- the last one is false but for HTTP/2
-  constructor(id: string, endpoint: Endpoint, cells: Cells, http2 = false) {
+  // oxlint-disable-next-line max-params -- the last one is left out but for HTTP/2 and TLS
+  constructor(id: string, endpoint: Endpoint, cells: Cells, spoken: Spoken = PLAIN) {
     this.id = id;
     this.endpoint = endpoint;
     this.key = endpointKey(endpoint);
     this.address = endpoint.address;
     this.port = endpoint.port;
     this.cells = cells;
-    this.http2 = http2;
+    this.http2 = spoken.http2;
+    this.tls = spoken.tls;
     const hash = hash32(id);
     this.token = hash === 0 ? 1 : hash | 0;
     this.affinityHash = hash;

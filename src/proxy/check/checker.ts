@@ -312,9 +312,11 @@ export class Checker implements ProbeOwner {
     const { endpoint, policy, asks } = checked;
     checked.cut = () => probe.cut();
     // A state of its own: its connection is kept for nobody, and in nobody's figures.
-    const isHttp2 = endpoint.http2 || policy.kind === 'grpc';
+    const http2 = endpoint.http2 || policy.kind === 'grpc';
     const place = { ...endpoint.endpoint, port };
-    const state = new EndpointState(endpoint.id, place, this.#scratch, isHttp2);
+    // In TLS as requests: whatever the port, nothing is sent plain to who is asked for TLS.
+    const spoken = { http2, tls: endpoint.tls };
+    const state = new EndpointState(endpoint.id, place, this.#scratch, spoken);
     state.gone = true;
     try {
       const { head: data, body } = asks.question;

@@ -162,6 +162,6 @@ export function countLoss(
   if (isLocalCause(error)) return 'node_exhausted';
   const { connected, endpoint } = lost;
   add(endpoint.cells, connected ? ENDPOINT_OWN.resets : ENDPOINT_OWN.connectFailures, 1);
-  if (!connected) return 'connect_failed';
+  if (!connected) return error?.tls ?? 'connect_failed';
   return isInBody ? 'endpoint_reset_body' : 'endpoint_reset';
 }

@@ -83,7 +83,7 @@ export class EndpointConnection
     this.#user = user;
     context.room.endpointConnections++;
     endpoint.openConnection();
-    this.#socket = context.sockets.dial(endpoint, this);
+    this.#socket = context.dial(endpoint, this);
     this.#request = new RequestSender(context, this.#socket);
   }
 

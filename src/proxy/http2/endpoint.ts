@@ -90,7 +90,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.peer.maxStreams = STREAMS_AT_FIRST;
     context.room.endpointConnections++;
     endpoint.openConnection();
-    this.attach(context.sockets.dial(endpoint, this));
+    this.attach(context.dial(endpoint, this));
     this.#begin();
   }
 

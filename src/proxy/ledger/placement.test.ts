@@ -18,7 +18,7 @@ function service(
     id: `shop/${name}:80`,
     service: `shop/${name}`,
     protocol: 'http/1.1' as const,
-    tls: false,
+    tls: null,
     endpoints: ports.map((port) => ({
       address: '127.1.0.1',
       port,

@@ -1,5 +1,6 @@
 /** What every connection of one proxy thread shares, whatever it carries: time, buffers, room. */
 
+import { peerProbe } from '../../base/libc.ts';
 import type { Clock } from '../../base/clock.ts';
 import type { Guard } from '../../base/guard.ts';
 import type { Random } from '../../base/random.ts';
@@ -8,8 +9,17 @@ import { CallerRoom } from './caller-room.ts';
 import { wholeUpTo } from './copy-whole.ts';
 import { DeadlineWheel } from './deadline-wheel.ts';
 import { OWN_DIALS_BYTES, OwnDials } from './own-dials.ts';
+import { keepAliveOf } from './keep-alive.ts';
 import { RuntimeSockets } from './runtime/runtime-sockets.ts';
-import { type ByteSink, READ_BYTES, SLAB_BYTES, type Sockets } from './socket.ts';
+import {
+  type ByteSink,
+  type DialOwner,
+  READ_BYTES,
+  SLAB_BYTES,
+  type Socket,
+  type Sockets,
+} from './socket.ts';
+import { type EndpointTarget, isOfTls, TlsDialer } from './tls/tls-dialer.ts';
 
 /** A socket that has to wait anyway gets a copy of less than this, rather than the whole write buffer. */
 const COPY_BYTES_MAX = 16_384;
@@ -55,6 +65,8 @@ export class NetContext {
   acceptFailures = 0;
   /** Bodies of which at least so many bytes are still to come are spliced; Infinity for nothing at all. */
   readonly spliceBytes: number;
+  readonly #options: NetOptions;
+  #tls: TlsDialer | null = null;
   readonly #slabs: Buffer[] = [];
   readonly #outBytes: number;
   /** Scratch for what is about to be written. */
@@ -65,6 +77,7 @@ export class NetContext {
 
   /** `slackBytes`: room in the write buffer beyond one whole read. */
   constructor(options: NetOptions, slackBytes: number) {
+    this.#options = options;
     this.clock = options.clock;
     this.random = options.random;
     this.guard = options.guard;
@@ -101,6 +114,17 @@ export class NetContext {
     this.#readMs = -1;
   }
 
+  /** Opens a connection for requests to an endpoint, in TLS where that is spoken. What fails is told by `onClose`, later. */
+  dial(target: EndpointTarget, owner: DialOwner): Socket {
+    if (!isOfTls(target)) return this.sockets.dial(target, owner);
+    this.#tls ??= new TlsDialer({
+      nowMs: () => this.clock.nowMs(),
+      probe: peerProbe(),
+      keepAlive: keepAliveOf(this.#options.settings),
+    });
+    return this.#tls.dial(target, owner);
+  }
+
   /**
    * The write buffer. Whoever gathers in it over several calls says so by `by`; null is for one write right away. One read of
    * HTTP/2 is for many messages: what another one has gathered leaves first.
@@ -120,7 +144,7 @@ export class NetContext {
   writeOut(socket: ByteSink, length: number): boolean {
     const out = this.#out;
     wholeUpTo(length, out);
-    if (this.sockets.copies) return socket.write(out, 0, length);
+    if (socket.copies) return socket.write(out, 0, length);
     if (length < COPY_BYTES_MAX && (socket.writableLength !== 0 || socket.connecting))
       return socket.write(Buffer.from(out.subarray(0, length)), 0, length);
     const more = socket.write(out, 0, length);

@@ -4,6 +4,7 @@
  */
 
 import { textAt } from '../../base/record.ts';
+import type { TlsFault } from '../../model/failure.ts';
 
 export const SOCKET_KINDS = ['system', 'runtime'] as const;
 export type SocketKind = (typeof SOCKET_KINDS)[number];
@@ -11,6 +12,8 @@ export type SocketKind = (typeof SOCKET_KINDS)[number];
 /** Why a connection ended other than in order; `code` is that of the system. */
 export interface SocketError {
   readonly code?: string;
+  /** Why there is no TLS, where the connection below it stood. */
+  readonly tls?: TlsFault;
 }
 
 /** What a socket tells its owner, and never from within a call of that owner. */
@@ -45,6 +48,8 @@ export interface Ends {
 
 /** The part of a socket that is written to. */
 export interface ByteSink {
+  /** What `write` could not send is copied: the buffer is free again when it returns. */
+  readonly copies: boolean;
   readonly connecting: boolean;
   /** Bytes that were written and that the kernel has not taken yet. */
   readonly writableLength: number;

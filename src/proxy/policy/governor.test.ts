@@ -39,7 +39,7 @@ function service(policies: Partial<Policies>, endpoints: readonly Endpoint[] = [
     id: BACKEND,
     service: KEY,
     protocol: 'http/1.1',
-    tls: false,
+    tls: null,
     endpoints,
   } as const;
   return {

@@ -111,7 +111,7 @@ function service(name: string, policies: Policies, endpoints: readonly Listening
     id: `${key}:0`,
     service: key,
     protocol: 'http/1.1' as const,
-    tls: false,
+    tls: null,
     endpoints: endpoints.map(({ address, port }) => ({
       address,
       port,

@@ -67,14 +67,14 @@ export class RuntimeAccepted implements Accepted {
     const { handlesWork, readBuffer, probe } = this.#sockets;
     const wrapped = handlesWork
       ? wrapHandle(this.#accepted, readBuffer, (length) => {
-          deliver(socket, readBuffer, length);
+          socket.deliver(readBuffer, length);
           return true;
         })
       : null;
     const inner = wrapped ?? this.#accepted;
     const socket: RuntimeSocket = new RuntimeSocket(inner, probe, owner);
-    if (wrapped === null) inner.on('data', (data: Buffer) => deliver(socket, data, data.length));
-    watch(socket, inner);
+    if (wrapped === null) inner.on('data', (data: Buffer) => socket.deliver(data, data.length));
+    socket.watch();
     inner.resume();
     return socket;
   }
@@ -91,25 +91,26 @@ export function dialRuntime(sockets: RuntimeParts, target: Target, owner: DialOw
     onread: {
       buffer: readBuffer,
       callback: (length) => {
-        deliver(socket, readBuffer, length);
+        socket.deliver(readBuffer, length);
         return true;
       },
     },
   });
   const socket: RuntimeSocket = new RuntimeSocket(inner, probe, owner);
-  inner.onWriteFailed = () => guard(socket, () => owner.onWriteFailed());
+  inner.onWriteFailed = () => socket.guard(() => owner.onWriteFailed());
   inner.setNoDelay();
   const { idleSeconds, intervalSeconds, probes } = keepAlive;
   if (idleSeconds > 0)
     inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
   inner.connect({ host: target.address, port: target.port }, () =>
-    guard(socket, () => owner.onConnect()),
+    socket.guard(() => owner.onConnect()),
   );
-  watch(socket, inner);
+  socket.watch();
   return socket;
 }
 
 export class RuntimeSocket implements Socket {
+  readonly copies: boolean = false;
   readonly #inner: net.Socket;
   readonly #probe: PeerProbe | null;
   owner: SocketOwner;
@@ -219,6 +220,42 @@ export class RuntimeSocket implements Socket {
     const descriptor = descriptorOf(this.#inner);
     return this.#probe === null || descriptor < 0 ? 'open' : this.#probe.stateOf(descriptor);
   }
+
+  /** Begins to tell its owner. */
+  watch(): void {
+    const inner = this.#inner;
+    let error: SocketError | null = null;
+    inner.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));
+    inner.on('end', () => this.guard(() => this.ended()));
+    inner.on('drain', () => this.guard(() => this.owner.onDrain()));
+    inner.on('close', () => this.guard(() => this.owner.onClose(this.told(error))));
+  }
+
+  protected ended(): void {
+    this.owner.onEnd();
+  }
+
+  /** What its owner gets to know of what it was closed with. */
+  protected told(error: SocketError | null): SocketError | null {
+    return error;
+  }
+
+  /** `guard` without a closure: the path of every read. */
+  deliver(data: Buffer, length: number): void {
+    try {
+      this.owner.onData(data, length);
+    } catch (error) {
+      giveUp(this, this.owner, error);
+    }
+  }
+
+  guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      giveUp(this, this.owner, error);
+    }
+  }
 }
 
 /** -1 when not known. */
@@ -268,30 +305,5 @@ class PatientSocket extends net.Socket {
     if (this.#failure === null) return super.push(null);
     super.destroy(this.#failure);
     return false;
-  }
-}
-
-function watch(socket: RuntimeSocket, inner: net.Socket): void {
-  let error: SocketError | null = null;
-  inner.on('error', (thrown: NodeJS.ErrnoException) => (error = thrown));
-  inner.on('end', () => guard(socket, () => socket.owner.onEnd()));
-  inner.on('drain', () => guard(socket, () => socket.owner.onDrain()));
-  inner.on('close', () => guard(socket, () => socket.owner.onClose(error)));
-}
-
-/** `guard` without a closure: the path of every read. */
-function deliver(socket: RuntimeSocket, data: Buffer, length: number): void {
-  try {
-    socket.owner.onData(data, length);
-  } catch (error) {
-    giveUp(socket, socket.owner, error);
-  }
-}
-
-function guard(socket: RuntimeSocket, run: () => void): void {
-  try {
-    run();
-  } catch (error) {
-    giveUp(socket, socket.owner, error);
   }
 }

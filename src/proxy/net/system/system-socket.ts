@@ -50,6 +50,7 @@ const READS_MAX = 4;
 const CROWD = 4;
 
 export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
+  readonly copies = true;
   readonly descriptor: number;
   generation = 0;
   remoteAddress: string;

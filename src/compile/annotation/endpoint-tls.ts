@@ -1,0 +1,60 @@
+/** The annotations of TLS toward endpoints, and the values that only they have. */
+
+import { type AnnotationRow, plainRow } from './row.ts';
+import { flag, type ValueType } from './value.ts';
+
+export const DEFAULT_CA_KEY = 'ca.crt';
+
+/** Where CAs are. */
+export interface CaReference {
+  /** Of a ConfigMap beside the Service. */
+  readonly name: string;
+  readonly key: string;
+}
+
+const NAME = /^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/;
+const KEY = /^[-._a-zA-Z0-9]{1,253}$/;
+const HOST =
+  /^(?=.{1,253}$)[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*$/i;
+const ADDRESS = /^[\d.]+$/;
+
+/** What cannot be read is a value, too: it must not lead to another CA than the one that was meant. */
+export const caReference: ValueType<CaReference | null> = {
+  name: 'configmap/NAME or configmap/NAME/KEY',
+  read(text) {
+    const [kind, name = '', key = DEFAULT_CA_KEY, ...rest] = text.split('/');
+    const isGood = kind === 'configmap' && NAME.test(name) && KEY.test(key) && rest.length === 0;
+    return { ok: true, value: isGood ? { name, key } : null };
+  },
+  print: (value) => (value === null ? '' : `configmap/${value.name}/${value.key}`),
+};
+
+const serverName: ValueType<string> = {
+  name: 'a DNS name',
+  read: (text) =>
+    HOST.test(text) && !ADDRESS.test(text)
+      ? { ok: true, value: text.toLowerCase() }
+      : { ok: false, message: 'is not a DNS name' },
+  print: (value) => value,
+};
+
+export const ENDPOINT_TLS_ROWS: readonly AnnotationRow[] = [
+  plainRow('upstream-ca', 'upstreamCa', {
+    type: caReference,
+    default: { words: 'the public CAs that Node.js brings along' },
+    text: 'CAs that the certificates of endpoints must come from, as PEM in a ConfigMap of the same namespace that has the label `maesh.dev/upstream-ca: "true"`. Without a key it is `ca.crt`. As long as it cannot be used, no endpoint is believed and calls get 502.',
+    example: 'configmap/web-ca',
+  }),
+  plainRow('upstream-server-name', 'upstreamServerName', {
+    type: serverName,
+    default: { words: '`NAME.NAMESPACE.svc` of the Service' },
+    text: 'Name that endpoints are asked for (SNI) and that their certificates must have.',
+    example: 'web.example.com',
+  }),
+  plainRow('upstream-verify', 'upstreamVerify', {
+    type: flag,
+    default: true,
+    text: 'Whether certificates of endpoints are verified. `false` encrypts and believes anyone, which is reported as a problem.',
+    example: 'false',
+  }),
+];

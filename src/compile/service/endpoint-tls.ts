@@ -1,0 +1,150 @@
+/** What the proxy takes for a proof of who an endpoint is, from the annotations and the ConfigMap that they name. Never fails open. */
+
+import { X509Certificate } from 'node:crypto';
+import { hasCas } from '../../kube/kind/config-map.ts';
+import type { ObjectRef, StoreView } from '../../kube/store.ts';
+import {
+  CA_BYTES_MAX,
+  CA_CERTIFICATES_MAX,
+  type EndpointTls,
+  serverNameOf,
+} from '../../model/endpoint-tls.ts';
+import { UPSTREAM_CA_LABEL } from '../../model/names.ts';
+import { caReference, type CaReference } from '../annotation/endpoint-tls.ts';
+import type { Annotation, Annotations } from '../annotation/read.ts';
+import { configMapDependency } from '../index/dependents.ts';
+import type { ObjectProblem } from '../object-problem.ts';
+
+export interface DecidedTls {
+  readonly tls: EndpointTls;
+  readonly findings: readonly ObjectProblem[];
+  /** What a change of may change it. */
+  readonly dependencies: readonly string[];
+}
+
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/;
+const UNTIL_THEN = 'until then no endpoint is believed, and calls get 502';
+
+/** Of a port that is spoken to in TLS. `annotations` are those that hold on it. */
+export function endpointTlsOf(
+  store: StoreView,
+  ref: ObjectRef,
+  annotations: Annotations,
+): DecidedTls {
+  const { values } = annotations;
+  const name = values.get('upstream-server-name')?.value;
+  const serverName = typeof name === 'string' ? name : serverNameOf(ref.namespace, ref.name);
+  const ca = values.get('upstream-ca');
+  const verify = values.get('upstream-verify');
+  if (verify?.value === false) {
+    const findings = [unverified(ref, verify), ...(ca === undefined ? [] : [useless(ref, ca)])];
+    return { tls: { serverName, trust: 'anyone', ca: '' }, findings, dependencies: [] };
+  }
+  if (ca === undefined)
+    return { tls: { serverName, trust: 'public', ca: '' }, findings: [], dependencies: [] };
+  const { pem, findings, dependencies } = read(store, ref, ca);
+  return { tls: { serverName, trust: 'given', ca: pem }, findings, dependencies };
+}
+
+interface Found {
+  /** '' when it cannot be used. */
+  readonly pem: string;
+  readonly findings: readonly ObjectProblem[];
+  readonly dependencies: readonly string[];
+}
+
+function read(store: StoreView, ref: ObjectRef, ca: Annotation): Found {
+  const at = ca.value as CaReference | null;
+  const fail = (message: string, remedy: string, dependencies: readonly string[]): Found => ({
+    pem: '',
+    findings: [
+      {
+        severity: 'error',
+        ref,
+        field: ca.field,
+        value: ca.text,
+        message: `${ca.row.name} ${message}`,
+        remedy: `${remedy}; ${UNTIL_THEN}`,
+      },
+    ],
+    dependencies,
+  });
+  if (at === null) return fail('does not name a ConfigMap', `write ${caReference.name}`, []);
+  const { namespace } = ref;
+  const what = `ConfigMap ${namespace}/${at.name}`;
+  const dependencies = [configMapDependency(`${namespace}/${at.name}`)];
+  const object = store.get('ConfigMap', namespace, at.name);
+  const label = `${UPSTREAM_CA_LABEL}: "true"`;
+  if (object === undefined || !hasCas(object))
+    return fail(
+      `names ${what}, which is not there or has no label ${label}`,
+      'create it, and label it so',
+      dependencies,
+    );
+  const text = Object.hasOwn(object.data, at.key) ? object.data[at.key] : undefined;
+  if (text === undefined)
+    return fail(
+      `names ${what}, which has no key "${at.key}" of text`,
+      `write ${caReference.name} with a key that it has`,
+      dependencies,
+    );
+  const pem = certificatesIn(text);
+  return pem.ok
+    ? { pem: pem.text, findings: [], dependencies }
+    : fail(`cannot use "${at.key}" of ${what}: ${pem.message}`, 'write CAs as PEM', dependencies);
+}
+
+type Certificates =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly message: string };
+
+/** The certificates alone, one form for all ways to write them: what is between them travels nowhere. */
+export function certificatesIn(text: string): Certificates {
+  if (PRIVATE_KEY.test(text))
+    return { ok: false, message: 'it has a private key, which belongs in no ConfigMap' };
+  const kept = new Set<string>();
+  for (const [index, block] of (text.match(CERTIFICATE) ?? []).entries()) {
+    try {
+      kept.add(new X509Certificate(block).toString().trim());
+    } catch {
+      return { ok: false, message: `its certificate ${index + 1} cannot be read` };
+    }
+  }
+  if (kept.size === 0) return { ok: false, message: 'it has no certificate' };
+  if (kept.size > CA_CERTIFICATES_MAX)
+    return {
+      ok: false,
+      message: `it has ${kept.size} certificates, and ${CA_CERTIFICATES_MAX} are used at most`,
+    };
+  const pem = `${[...kept].join('\n')}\n`;
+  return pem.length <= CA_BYTES_MAX
+    ? { ok: true, text: pem }
+    : {
+        ok: false,
+        message: `its certificates have ${pem.length} bytes, and ${CA_BYTES_MAX} are used at most`,
+      };
+}
+
+function unverified(ref: ObjectRef, { field, text }: Annotation): ObjectProblem {
+  return {
+    severity: 'warning',
+    ref,
+    field,
+    value: text,
+    message:
+      'certificates of endpoints are not verified: whoever answers at their addresses gets the requests',
+    remedy: 'name the CA of the endpoints by maesh.dev/upstream-ca, and remove this',
+  };
+}
+
+function useless(ref: ObjectRef, { field, text, row }: Annotation): ObjectProblem {
+  return {
+    severity: 'warning',
+    ref,
+    field,
+    value: text,
+    message: `${row.name} has no effect: upstream-verify is false`,
+    remedy: 'remove one of the two',
+  };
+}
