@@ -160,6 +160,13 @@ function withBackendFilters(more: object): unknown {
 }
 
 /** What a later version may say of a Service, and what of it is not known here. */
+const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: 'PEM' } as const;
+
+function withTls(tls: unknown): unknown {
+  const backend = { ...PORT!.backend, scheme: 'https', tls };
+  return { ...SENT, ports: [{ ...PORT, backend }] };
+}
+
 const LATER: readonly (readonly [term: string, service: unknown])[] = [
   ['service.access', { ...SENT, access: { allow: [] } }],
   ['port.tls', { ...SENT, ports: [{ ...PORT, tls: { mode: 'strict' } }] }],
@@ -206,7 +213,8 @@ const LATER: readonly (readonly [term: string, service: unknown])[] = [
       mirrors: [{ backend: 'x', numerator: 1, denominator: 1, invalid: '', compare: [] }],
     }),
   ],
-  ['backend.tls', { ...SENT, ports: [{ ...PORT, backend: { ...PORT!.backend, tls: {} } }] }],
+  ['backend.pool', { ...SENT, ports: [{ ...PORT, backend: { ...PORT!.backend, pool: {} } }] }],
+  ['endpointTls.pins', withTls({ ...TLS, pins: [] })],
   [
     'endpoint.sni',
     {
@@ -635,8 +643,6 @@ test('a field that came later is sent only by who uses it, and needed only where
   assert.deepEqual(terms.later('ignore'), ['port.note']);
 });
 
-const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: 'PEM' } as const;
-
 test('of what is spoken to endpoints, the first version serves plain HTTP/1.1 and nothing else', () => {
   const words = (['http/1.1', 'http/2'] as const).flatMap((protocol) =>
     [null, TLS].map((tls) => {
@@ -668,6 +674,31 @@ test('a word for what is spoken to endpoints that is not known is refused, whate
       assert.deepEqual([part.services, part.refused], [[], [{ key: 'shop/web', unknown }]]);
     }
   }
+});
+
+test('whom to believe is refused where it is not known, and is what is strictest where a controller does not say it', () => {
+  const unknown = ['endpointTls.trust=first-use'];
+  for (const ignorable of [[], unknown]) {
+    const part = later({ services: [withTls({ ...TLS, trust: 'first-use' })], ignorable });
+    assert.deepEqual([part.services, part.refused], [[], [{ key: 'shop/web', unknown }]]);
+  }
+  const strictest = { serverName: 'web.shop.svc', trust: 'public', ca: '' };
+  for (const [sent, tls] of [
+    [TLS, TLS],
+    [undefined, strictest],
+    [null, strictest],
+  ]) {
+    const part = later({ services: [withTls(sent)] });
+    assert.deepEqual(part.services[0]!.ports[0]!.backend.tls, tls);
+  }
+  for (const wrong of [
+    {},
+    { ...TLS, ca: 1 },
+    { ...TLS, serverName: null },
+    { ...TLS, trust: 1 },
+    'TLS',
+  ])
+    assert.throws(() => later({ services: [withTls(wrong)] }), /shop\/web/);
 });
 
 test('what every reader knows needs nothing', () => {

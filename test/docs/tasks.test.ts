@@ -9,6 +9,7 @@ import { SETTINGS } from '../../src/cli/settings.ts';
 import { ROWS } from '../../src/compile/annotation/table.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import type { Problem } from '../../src/model/service.ts';
+import { TestCa } from '../support/certificates.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const PAGES = globSync('docs/tasks/*.md', { cwd: ROOT }).toSorted();
@@ -24,6 +25,12 @@ function manifestsOf(page: string): string[] {
     .filter((block) => block.includes('apiVersion'));
 }
 
+const CONFIG_MAP = `apiVersion: v1
+kind: ConfigMap
+metadata: { name: web-ca, namespace: shop, labels: { maesh.dev/upstream-ca: 'true' } }
+data: { ca.crt: ${JSON.stringify((await TestCa.make()).pem)} }
+`;
+
 /** What `maesh check -f` finds, and how many Services there are. */
 async function check(
   manifest: string,
@@ -32,8 +39,11 @@ async function check(
   try {
     const path = join(folder, 'web.yaml');
     writeFileSync(path, manifest);
+    // What a page names beside its manifest.
+    const cas = join(folder, 'web-ca.yaml');
+    writeFileSync(cas, CONFIG_MAP);
     const { problems, snapshot } = await loadManifests({
-      paths: [path],
+      paths: [path, cas],
       serviceCidr: SETTINGS.serviceCidr.default,
       podCidr: SETTINGS.pods.default,
     });

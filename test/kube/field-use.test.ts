@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { convert } from '../../src/kube/convert.ts';
 import { pathsIn, type Use } from '../../src/kube/field-use.ts';
 import { KINDS } from '../../src/kube/kind/table.ts';
+import { UPSTREAM_CA_LABEL } from '../../src/model/names.ts';
 import type { Kind } from '../../src/kube/object.ts';
 import { readApiFields } from '../support/api-fields.ts';
 import { renderFieldUse } from '../support/field-use-document.ts';
@@ -139,6 +140,7 @@ function filled(
         )
       : (VALUES[path] ?? VALUES[field] ?? plain(inner));
     object[field] = type.startsWith('[]') ? [one] : type.startsWith('{}') ? { x: one } : one;
+    if (path === 'metadata.labels') object[field] = { x: one, [UPSTREAM_CA_LABEL]: 'true' };
   }
   return object;
 }

@@ -5,7 +5,7 @@ import '../../src/authority/reflect.ts';
 import {
   BasicConstraintsExtension,
   SubjectAlternativeNameExtension,
-  X509Certificate,
+  type X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import { webcrypto } from 'node:crypto';

@@ -208,12 +208,9 @@ export class ClusterSource {
     });
   }
 
-  /** All is there that is waited for: not what an optional kind refuses. */
+  /** All is there that is waited for. */
   #areSettled(): boolean {
-    return this.#parts.every(
-      ({ watched, reflector }) =>
-        reflector.synced || (watched.isOptional && reflector.lastError instanceof ApiError),
-    );
+    return this.#parts.every((part) => part.reflector.synced || isDispensed(part));
   }
 
   #synced(): void {
@@ -233,12 +230,14 @@ export class ClusterSource {
   }
 
   /** A collection that is not there any more (v1beta1 after an upgrade, a CRD that was deleted) is looked for anew. */
-  #stateChanged({ watched, reflector: { lastError } }: Part): void {
+  #stateChanged(part: Part): void {
+    const { watched, reflector } = part;
+    const { lastError } = reflector;
     this.#options.onChange();
     if (lastError === null) {
       this.#bringBack();
       this.#options.onBack?.();
-    } else if (watched.isOptional && !this.#isReady) this.#synced();
+    } else if (isDispensed(part) && !this.#isReady) this.#synced();
     if (!(lastError instanceof ApiError) || !lastError.isNotFound) return;
     if (watched.isOptional) void this.#optional.look();
     else if (isEndpoints(watched)) void this.#rediscover();
@@ -322,6 +321,12 @@ export class ClusterSource {
       return false;
     });
   }
+}
+
+/** What is refused is not waited for: an optional kind, or one that the mesh can do without. */
+function isDispensed({ watched, reflector: { lastError } }: Part): boolean {
+  if (!(lastError instanceof ApiError)) return false;
+  return watched.isOptional || (watched.mayBeRefused === true && lastError.isForbidden);
 }
 
 function refused({ kind, plural }: WatchedKind, { detail, status }: ApiError): Problem {

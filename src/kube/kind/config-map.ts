@@ -33,6 +33,7 @@ export const CONFIG_MAP: KindSpec<ConfigMapObject> = {
   plural: 'configmaps',
   isNamespaced: true,
   isOptional: false,
+  mayBeRefused: true,
   labelSelector: `${UPSTREAM_CA_LABEL}=${LABEL_VALUE}`,
   keptLabels: [UPSTREAM_CA_LABEL],
   read: readConfigMap,

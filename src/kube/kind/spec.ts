@@ -14,6 +14,8 @@ export interface KindSpec<T extends { readonly kind: string; readonly meta: Meta
   readonly isNamespaced: boolean;
   /** A CRD that clusters may lack, and that comes and goes. */
   readonly isOptional: boolean;
+  /** Without the right to read it, all else goes on. */
+  readonly mayBeRefused?: true;
   /** Leaves out what is not to be sent here. */
   readonly fieldSelector?: string;
   /** The same by label. */

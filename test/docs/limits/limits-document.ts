@@ -13,11 +13,13 @@ import type { LimitSection } from './limit-section.ts';
 import { MANIFESTS_LIMITS } from './manifests.ts';
 import { ROUTE_LIMITS } from './routes.ts';
 import { STREAM_LIMITS } from './stream.ts';
+import { TLS_LIMITS } from './tls.ts';
 
 export const LIMIT_SECTIONS: readonly LimitSection[] = [
   DATA_PLANE_LIMITS,
   HTTP2_LIMITS,
   ROUTE_LIMITS,
+  TLS_LIMITS,
   HEALTH_CHECK_LIMITS,
   MANIFESTS_LIMITS,
   API_SERVER_LIMITS,

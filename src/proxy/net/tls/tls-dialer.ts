@@ -23,7 +23,7 @@ export function isOfTls(target: EndpointTarget): target is TlsTarget {
 }
 
 /** A session is not resumed for longer: its certificate was verified when it began. */
-export const SESSION_MS = 600_000;
+export const SESSION_MS_MAX = 600_000;
 
 interface KeptSession {
   readonly session: Buffer;
@@ -78,7 +78,7 @@ export class TlsDialer {
       inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
     const socket: TlsSocket = new TlsSocket(inner, probe, owner, http2);
     inner.on('session', (given: Buffer) =>
-      this.#sessions.set(target, { session: given, untilMs: nowMs() + SESSION_MS }),
+      this.#sessions.set(target, { session: given, untilMs: nowMs() + SESSION_MS_MAX }),
     );
     return socket;
   }
