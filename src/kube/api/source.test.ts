@@ -82,7 +82,7 @@ class Bed {
     return this.later(
       () =>
         this.source.status().every(({ lastError }) => lastError === null) &&
-        this.server.watchers >= 6,
+        this.server.watchers >= 7,
     );
   }
 }
@@ -109,6 +109,10 @@ function fill(server: FakeApiServer): void {
   server.set('v1/services', service('web', 'other'));
   server.set('v1/pods', pod('web-1'));
   server.set(SLICES, slice('web-x', 'web'));
+}
+
+function configMap(name: string, labels: Record<string, string>): FakeObject {
+  return { metadata: { name, namespace: 'shop', labels }, data: { 'ca.crt': 'PEM' } };
 }
 
 function node(name: string): FakeObject {
@@ -155,6 +159,25 @@ function within(namespace: string, object: FakeObject): FakeObject {
   return { ...object, metadata: { ...object.metadata, namespace } };
 }
 
+test('without the right to read ConfigMaps all else is served, and a problem says so', async (t) => {
+  const bed = await setUp(t, {}, (server) => {
+    fill(server);
+    server.set('v1/configmaps', configMap('web-ca', { 'maesh.dev/upstream-ca': 'true' }));
+    server.set('v1/configmaps', configMap('other', {}));
+    server.forbidden.add('v1/configmaps');
+  });
+  await bed.source.start();
+  assert.deepEqual(
+    bed.source.problems().map(({ message }) => message),
+    ['Cannot read any ConfigMap: the API server says 403: v1/configmaps is forbidden'],
+  );
+  assert.ok(bed.told[0]!.includes('Service/shop/web'));
+  bed.server.forbidden.clear();
+  await bed.later(() => bed.status('ConfigMap')?.objects === 1);
+  assert.equal(bed.store.get('ConfigMap', 'shop', 'web-ca')?.data['ca.crt'], 'PEM');
+  await bed.later(() => bed.source.problems().length === 0);
+});
+
 test('start() resolves when all is in the store, which was told in one batch', async (t) => {
   const bed = await setUp(t);
   await bed.source.start();
@@ -170,6 +193,7 @@ test('start() resolves when all is in the store, which was told in one batch', a
       'Node true 1',
       'Namespace true 2',
       'ServiceAccount true 1',
+      'ConfigMap true 0',
     ],
   );
   assert.deepEqual(bed.source.problems(), []);
@@ -398,7 +422,7 @@ test('a kind that may not be read is a problem that names it, and start() waits'
   );
   assert.equal(problem.remedy, 'let the service account of maesh get, list and watch pods');
   assert.match(bed.status('Pod')?.lastError ?? '', /403 Forbidden/);
-  await until(() => bed.server.watchers === 5);
+  await until(() => bed.server.watchers === 6);
   assert.equal(isStarted, false);
   assert.deepEqual(bed.told, []);
   bed.server.forbidden.clear();
