@@ -20,6 +20,7 @@ import {
   parseJson,
   SchemaChecker,
 } from '../support/json-schema.ts';
+import { ENDPOINT_TRUSTS, type EndpointTls } from '../../src/model/endpoint-tls.ts';
 import { exampleEndpoint, exampleService, withProtocol } from '../support/model.ts';
 
 const DOCUMENT = object(
@@ -63,9 +64,12 @@ function variants(): Service[] {
       },
     }),
   );
-  const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: '' } as const;
+  const tlsOf = (trust: EndpointTls['trust']) => ({ serverName: 'web.shop.svc', trust, ca: '' });
   const kinds = [
-    { protocol: 'http', spoken: { protocol: 'http/2', tls: TLS } },
+    ...ENDPOINT_TRUSTS.map((trust) => ({
+      protocol: 'http' as const,
+      spoken: { protocol: 'http/2' as const, tls: tlsOf(trust) },
+    })),
     { protocol: 'tcp', spoken: { protocol: 'tcp', tls: null } },
     { protocol: 'udp', spoken: { protocol: 'udp', tls: null } },
   ] as const;
