@@ -95,7 +95,8 @@ export class GrpcCall {
 
   /** The HTTP status that the answer counts as. */
   countedAs(httpStatus: number): number {
-    return GRPC_CODES[this.#said]?.http ?? httpStatus;
+    // An index that an array cannot have is looked up as the name of a property.
+    return this.#said < 0 ? httpStatus : (GRPC_CODES[this.#said]?.http ?? httpStatus);
   }
 
   /** The answer says that the endpoint could not do its work. */
