@@ -85,6 +85,26 @@ test('an endpoint has no more connections than its limit; when all are full it h
   await later.until('ok');
 });
 
+test('requests go together on the oldest connection that has room', async (t) => {
+  const { ask, next, open } = await setUp(t, {}, { settings: setting(3, 2) });
+  const [one, two] = [await ask(), await ask()];
+  const first = await asked(next);
+  await first.next(1, 3);
+  const three = await ask();
+  const second = await asked(next);
+  answer(first, 3);
+  await two.until('ok');
+  answer(second, 1);
+  await three.until('ok');
+  const four = await ask();
+  await first.next(1, 5);
+  assert.equal(open(), 2);
+  answer(first, 5);
+  await four.until('ok');
+  answer(first, 1);
+  await one.until('ok');
+});
+
 test('connections that take no more requests leave room for another one', async (t) => {
   const { ask, next } = await setUp(t, { connectionsPerEndpoint: 1 }, { settings: setting(3, 9) });
   const one = await ask();

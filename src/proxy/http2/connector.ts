@@ -14,9 +14,9 @@ export class Http2Connector implements Connector {
     this.#parts = { shared, tries: new TryPool(shared) };
   }
 
-  /** On the connection with the fewest requests. */
+  /** On the oldest connection that has room: what goes together is sent together, and those that are not needed can end. */
   acquire(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
-    const session = sessionsOf(endpoint)?.emptiest();
+    const session = sessionsOf(endpoint)?.first();
     return session === undefined ? this.#open(endpoint, user) : session.start(user);
   }
 
@@ -52,16 +52,13 @@ class Sessions implements SharedConnections {
     this.#endpoint = endpoint;
   }
 
-  emptiest(): EndpointSession | undefined {
-    let best: EndpointSession | undefined;
-    for (const session of this.all)
-      if (session.hasRoom && (best === undefined || session.streams.size < best.streams.size))
-        best = session;
-    return best;
+  first(): EndpointSession | undefined {
+    for (const session of this.all) if (session.hasRoom) return session;
+    return undefined;
   }
 
   mayTake(connections: number, max: number): boolean {
-    return this.emptiest() !== undefined || this.#mayOpen(connections, max);
+    return this.first() !== undefined || this.#mayOpen(connections, max);
   }
 
   mayOpen(): boolean {
