@@ -62,6 +62,8 @@ export class FieldList {
   readonly pseudo = new Int32Array(2 * (NAME_PSEUDO_LAST + 1)).fill(-1);
   /** Their stamps. */
   readonly pseudoStamps = new Float64Array(NAME_PSEUDO_LAST + 1);
+  /** Of the last authority that was found to be one. */
+  goodAuthority = NO_STAMP;
   /** Nobody has changed lines or fields, but for the kinds. */
   isAsDecoded = false;
   #cookies = 0;

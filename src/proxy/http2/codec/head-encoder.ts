@@ -17,10 +17,8 @@ import { asForwardedHost, newStamp } from '../../head/stamp.ts';
 import { sentTarget } from '../../head/target.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import { NAME_AUTHORITY, NAME_METHOD, NAME_PATH, numberOf } from './name.ts';
+import { STATIC_GET, STATIC_HTTP, STATIC_POST } from './static-table.ts';
 
-const GET = 2;
-const POST = 3;
-const SCHEME_HTTP = 6;
 const NAME_CONTENT_LENGTH = numberOf('content-length');
 const NAME_FORWARDED_HOST = numberOf('x-forwarded-host');
 const FORWARDED_HOST = Buffer.from('x-forwarded-host');
@@ -82,8 +80,8 @@ export function putExtendedConnect(encoder: HpackEncoder): void {
 
 /** Puts the method of a request into the block. */
 export function putMethod(encoder: HpackEncoder, data: Buffer, head: Head): void {
-  if (head.method === METHOD_GET) encoder.entry(GET);
-  else if (head.method === METHOD_POST) encoder.entry(POST);
+  if (head.method === METHOD_GET) encoder.entry(STATIC_GET);
+  else if (head.method === METHOD_POST) encoder.entry(STATIC_POST);
   else encoder.named(NAME_METHOD, data, head.methodStart, head.methodEnd);
 }
 
@@ -100,7 +98,7 @@ export function putRequest(
   fallbackHost: Buffer,
   edit: HeadEdit | null,
 ): void {
-  encoder.entry(SCHEME_HTTP);
+  encoder.entry(STATIC_HTTP);
   const host = edit === null ? null : edit.host;
   if (host !== null) encoder.named(NAME_AUTHORITY, host, 0, host.length);
   else if (head.hostEnd > head.hostStart) {

@@ -30,6 +30,8 @@ import {
   Head,
   METHOD_GET,
   METHOD_OPTIONS,
+  METHOD_POST,
+  METHOD_PUT,
 } from '../../head/head.ts';
 import { parseRequestHead } from '../../http1/codec/request-head.ts';
 import { FieldList } from './field-list.ts';
@@ -486,4 +488,50 @@ describe('requests that are taken', () => {
     assert.deepEqual(fieldsOf(kept, again), before);
     assert.equal(kept.toString('latin1', again.targetStart, again.targetEnd), '/a?b');
   });
+});
+
+/** All of the fields get into the table, and come by index from the second time on. */
+function readTwice(decoder: HpackDecoder, pairs: readonly Pair[]): string[] {
+  const indexes = pairs.map((_, i) => Buffer.from([0x80 | (61 + pairs.length - i)]));
+  return [block(pairs, 0x40), Buffer.concat(indexes), Buffer.concat(indexes)].map((bytes) => {
+    assert.equal(decoder.decode(bytes, 0, bytes.length, list), 0);
+    return readRequest(list, head, true, true) === BAD
+      ? head.rule
+      : slice(head.hostStart, head.hostEnd);
+  });
+}
+
+it('takes an authority that comes by index for what it was found to be, and no other one', () => {
+  const [good, bad, other] = ['web.shop', 'a@b', 'api.shop'].map((authority) =>
+    withPseudo({ ':authority': authority }),
+  ) as [Pair[], Pair[], Pair[]];
+  const [one, two] = [new HpackDecoder(), new HpackDecoder()];
+  for (let time = 0; time < 2; time++) {
+    assert.deepEqual(readTwice(one, good), ['web.shop', 'web.shop', 'web.shop']);
+    assert.deepEqual(readTwice(two, bad), ['host_invalid', 'host_invalid', 'host_invalid']);
+    assert.deepEqual(readTwice(two, other), ['api.shop', 'api.shop', 'api.shop']);
+    assert.deepEqual(readTwice(one, bad), ['host_invalid', 'host_invalid', 'host_invalid']);
+  }
+});
+
+it('knows methods and schemes of the static table, also where others have the same name', () => {
+  const read = (...first: number[]): unknown => {
+    const bytes = Buffer.concat([
+      Buffer.from(first),
+      block([
+        [':authority', 'a'],
+        [':path', '/'],
+      ]),
+    ]);
+    assert.equal(new HpackDecoder().decode(bytes, 0, bytes.length, list), 0);
+    return readRequest(list, head, true, true) === BAD ? head.rule : head.method;
+  };
+  const [get, post, http, https] = [0x82, 0x83, 0x86, 0x87];
+  assert.equal(read(get, http), METHOD_GET);
+  assert.equal(read(post, http), METHOD_POST);
+  assert.equal(read(get, https), METHOD_GET);
+  // Names of the same entries with other values.
+  assert.equal(read(0x02, 3, ...Buffer.from('PUT'), http), METHOD_PUT);
+  assert.equal(read(0x02, 1, ...Buffer.from(' '), http), 'method_character');
+  assert.equal(read(get, 0x06, 3, ...Buffer.from('ftp')), 'scheme_unknown');
 });

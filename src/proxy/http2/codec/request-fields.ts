@@ -26,10 +26,12 @@ import {
   METHOD_CONNECT,
   METHOD_GET,
   METHOD_OPTIONS,
+  METHOD_POST,
   METHOD_TRACE,
   refuse,
 } from '../../head/head.ts';
 import { findNamed } from '../../head/named.ts';
+import { NO_STAMP } from '../../head/stamp.ts';
 import { methodOf, noteExpect, noteMaxForwards } from '../../head/request-field.ts';
 import { isAuthority, scanPath } from '../../head/target.ts';
 import { joinCookies } from './cookies.ts';
@@ -44,6 +46,7 @@ import {
   REQUEST_KIND,
 } from './name.ts';
 import { kindOf } from './refused.ts';
+import { STATIC_GET, STATIC_HTTP, STATIC_POST } from './static-table.ts';
 
 const HTTP_PORT = Buffer.from(':80');
 const HTTPS_PORT = Buffer.from(':443');
@@ -92,30 +95,38 @@ function read(list: FieldList, head: Head, endStream: boolean, extended: boolean
 
 // oxlint-disable-next-line complexity -- every request passes here
 function readPseudo(list: FieldList, head: Head, extended: boolean): number {
-  const { data, pseudo } = list;
+  const { data, pseudo, pseudoStamps } = list;
   if ((pseudo[2 * NAME_STATUS] as number) >= 0) return malformed(head, 'pseudo_unknown');
   const method = pseudo[2 * NAME_METHOD] as number;
   if (method < 0) return malformed(head, 'pseudo_missing');
   const methodEnd = pseudo[2 * NAME_METHOD + 1] as number;
-  if (!isToken(data, method, methodEnd)) return malformed(head, 'method_character');
+  const methodStamp = pseudoStamps[NAME_METHOD] as number;
+  if (methodStamp === STATIC_GET) head.method = METHOD_GET;
+  else if (methodStamp === STATIC_POST) head.method = METHOD_POST;
+  else if (isToken(data, method, methodEnd)) head.method = methodOf(data, method, methodEnd);
+  else return malformed(head, 'method_character');
   head.methodStart = method;
   head.methodEnd = methodEnd;
-  head.method = methodOf(data, method, methodEnd);
   if (readProtocol(list, head, extended) === BAD) return BAD;
   const scheme = pseudo[2 * NAME_SCHEME] as number;
   const path = pseudo[2 * NAME_PATH] as number;
   if (scheme < 0 || path < 0) return malformed(head, 'pseudo_missing');
-  if (!isHttp(data, scheme, pseudo[2 * NAME_SCHEME + 1] as number))
+  const isKnown = (pseudoStamps[NAME_SCHEME] as number) === STATIC_HTTP;
+  if (!isKnown && !isHttp(data, scheme, pseudo[2 * NAME_SCHEME + 1] as number))
     return malformed(head, 'scheme_unknown');
-  head.targetStamp = list.pseudoStamps[NAME_PATH] as number;
+  head.targetStamp = pseudoStamps[NAME_PATH] as number;
   if (readPath(data, path, pseudo[2 * NAME_PATH + 1] as number, head) === BAD) return BAD;
   const authority = pseudo[2 * NAME_AUTHORITY] as number;
   if (authority < 0) return head.upgrade ? malformed(head, 'pseudo_missing') : 0;
   const authorityEnd = pseudo[2 * NAME_AUTHORITY + 1] as number;
-  if (!isAuthority(data, authority, authorityEnd)) return malformed(head, 'host_invalid');
+  const hostStamp = pseudoStamps[NAME_AUTHORITY] as number;
+  if (hostStamp === NO_STAMP || hostStamp !== list.goodAuthority) {
+    if (!isAuthority(data, authority, authorityEnd)) return malformed(head, 'host_invalid');
+    list.goodAuthority = hostStamp;
+  }
   head.hostStart = authority;
   head.hostEnd = authorityEnd;
-  head.hostStamp = list.pseudoStamps[NAME_AUTHORITY] as number;
+  head.hostStamp = hostStamp;
   return 0;
 }
 

@@ -68,6 +68,15 @@ export const STATIC_ENTRIES = [
   'www-authenticate',
 ] as const;
 
+export const STATIC_GET = indexOf(':method: GET');
+export const STATIC_POST = indexOf(':method: POST');
+export const STATIC_HTTP = indexOf(':scheme: http');
+
+/** Also the stamp of who comes by it. */
+function indexOf(entry: (typeof STATIC_ENTRIES)[number]): number {
+  return STATIC_ENTRIES.indexOf(entry) + 1;
+}
+
 /** Indexes above it are of the dynamic table. */
 export const STATIC_COUNT = STATIC_ENTRIES.length;
 
