@@ -156,7 +156,13 @@ export function addressesOf(service: Service): readonly string[] {
 }
 
 /** What this version of the proxy carries, by `carriageOf`. An agent says so to its controller. */
-export const CARRIED: readonly string[] = ['http', 'http+http/2', 'http+http/2+tls', 'http+tls'];
+export const CARRIED: readonly string[] = [
+  'http',
+  'http+http/2',
+  'http+http/2+tls',
+  'http+tls',
+  'tcp',
+];
 
 /** What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, with `+http/2` and `+tls` where its endpoints are spoken to so. */
 export function carriageOf({ protocol, backend }: ServicePort): string {

@@ -73,5 +73,7 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
 /** The port with its backend, as it is when another protocol is spoken there. */
 export function withProtocol(port: ServicePort, protocol: Protocol): ServicePort {
   const source = { object: `Service ${port.backend.service}`, field: 'spec.ports' };
-  return { ...port, protocol, routes: [onlyRoute(port.backend.id, source)] };
+  const spoken = protocol === 'http' ? ('http/1.1' as const) : protocol;
+  const backend = { ...port.backend, protocol: spoken };
+  return { ...port, protocol, backend, routes: [onlyRoute(port.backend.id, source)] };
 }

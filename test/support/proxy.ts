@@ -9,6 +9,7 @@ import type { TestContext } from 'node:test';
 import { type Clock, ManualClock, systemClock } from '../../src/base/clock.ts';
 import { Guard } from '../../src/base/guard.ts';
 import { type Log, silentLog } from '../../src/base/log.ts';
+import { textAt } from '../../src/base/record.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../src/model/failure.ts';
 import type { EndpointTls } from '../../src/model/endpoint-tls.ts';
@@ -32,7 +33,7 @@ import { Ledger } from '../../src/proxy/ledger/ledger.ts';
 import { endpointSlotKey, Placement } from '../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../src/proxy/thread/server.ts';
-import { exampleEndpoint, exampleService } from './model.ts';
+import { exampleEndpoint, exampleService, withProtocol } from './model.ts';
 import { testSockets } from './sockets.ts';
 import { StrictGuard } from './strict-guard.ts';
 import { atEnd, dial, type Dialled, eventually, type RawEndpoint, type Wire } from './wire.ts';
@@ -69,8 +70,13 @@ export interface ServiceOptions {
   readonly policies?: Partial<Policies>;
   /** The endpoints are spoken to in HTTP/2. */
   readonly http2?: boolean;
-  /** They are spoken to in TLS. */
-  readonly tls?: EndpointTls;
+    const protocol = options.http2 === true ? 'http/2' : 'http/1.1';
+    const spoken = { protocol, tls: options.tls ?? null };
+    const ports = made.ports.map((each) =>
+      options.tcp === true
+        ? withProtocol(each, 'tcp')
+        : { ...each, backend: { ...each.backend, ...spoken } },
+    );
 }
 
 export class TestProxy {
@@ -156,7 +162,11 @@ export class TestProxy {
     });
     const protocol = options.http2 === true ? 'http/2' : 'http/1.1';
     const spoken = { protocol, tls: options.tls ?? null };
-    const ports = made.ports.map((each) => ({ ...each, backend: { ...each.backend, ...spoken } }));
+    const ports = made.ports.map((each) =>
+      options.tcp === true
+        ? withProtocol(each, 'tcp')
+        : { ...each, backend: { ...each.backend, ...spoken } },
+    );
     return { ...made, ports, address: known?.address ?? freshAddress() } as Service;
   }
 
@@ -203,8 +213,19 @@ export class TestProxy {
   async call(service: Service, from?: string): Promise<Wire> {
     const to = { address: service.address, port: (service.ports[0] as { port: number }).port };
     const wire = await dial(this.#t, to, from);
+    wire.dropsByReset = service.ports[0]?.protocol === 'tcp';
     this.#callers.push(wire);
     return wire;
+  }
+
+  /** Connects where the proxy may reset the connection at once, and waits until it did. */
+  async callRefused(service: Service): Promise<void> {
+    const isReset = (error: unknown): boolean => textAt(error, 'code') === 'ECONNRESET';
+    const caller = await this.call(service).catch((error: unknown) => {
+      if (!isReset(error)) throw error;
+      return null;
+    });
+    assert.equal(await (caller?.gone() ?? 'reset'), 'reset');
   }
 
   /** Sum over a counter of a Service. */
@@ -262,7 +283,7 @@ export class TestProxy {
 
   async #check(): Promise<void> {
     const keys = [...this.ledger.entries('service').keys()];
-    for (const wire of this.#callers) wire.socket.destroy();
+    for (const wire of this.#callers) wire.drop();
     await this.#settle(() => this.context.callerConnections === 0, 'callers to be gone');
     for (const key of keys) {
       const slot = this.#slot('service', key);

@@ -41,6 +41,8 @@ export class Wire {
   /** `ended` is FIN, `reset` is RST. */
   ending: Ending = 'open';
   bytesReceived = 0;
+  /** At the end of the test: ports of TCP pass an end on, and nobody answers it then. */
+  dropsByReset = false;
   #text = '';
   #keep = true;
   readonly #waiting = new Set<() => void>();
@@ -92,6 +94,12 @@ export class Wire {
   /** RST. */
   reset(): void {
     this.socket.resetAndDestroy();
+  }
+
+  /** The test is over. */
+  drop(): void {
+    if (this.dropsByReset) this.reset();
+    else this.socket.destroy();
   }
 
   /** Drops what arrives from now on and only counts it. */
@@ -191,7 +199,7 @@ export async function dial(t: TestContext, to: Dialled, from?: string): Promise<
     ...(from === undefined ? {} : { localAddress: from }),
   });
   const wire = new Wire(socket);
-  atEnd(t, () => void socket.destroy());
+  atEnd(t, () => wire.drop());
   await new Promise<void>((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);

@@ -9,15 +9,15 @@ import { AccessRecord } from '../telemetry/access-record.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { PortState } from '../table/table.ts';
 import type { Account } from './account.ts';
-import type { Source } from './source.ts';
+import type { Peer } from './peer.ts';
 
 /** Who called what. */
 export interface Called {
-  readonly source: Source;
+  readonly source: Peer;
   readonly port: PortState;
 }
 
-/** Who called what, for the access log. */
+/** Who sent a request, for the access log. */
 export interface AccessCaller extends Called {
   readonly protocol: string;
   /** The target of the head in `kept` as it is sent on. */
@@ -41,6 +41,17 @@ export interface AccessRequest extends Account {
   readonly rule: string;
   /** The last one. */
   readonly tried: { readonly endpoint: EndpointState } | null;
+}
+
+/** A connection without requests that ended, for the access log. */
+export interface AccessConnection {
+  readonly failure: FailureReason | '';
+  readonly startedMs: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly tries: number;
+  /** The last one that was tried. */
+  readonly endpoint: EndpointState | null;
 }
 
 export class AccessWriter {
@@ -83,9 +94,7 @@ export class AccessWriter {
     if (!this.log.wants(status, true, this.#random)) return;
     const record = this.#record;
     this.#begin(caller, 0);
-    record.method = '';
-    record.targetLength = 0;
-    record.targetCut = false;
+    this.#leaveOutRequest();
     record.protocol = '';
     record.status = status;
     record.grpcStatus = isGrpc ? FAILURES[reason].grpc : '';
@@ -96,6 +105,31 @@ export class AccessWriter {
     record.tries = 0;
     record.endpoint = '';
     this.log.write(record);
+  }
+
+  writeConnection(caller: Called, connection: AccessConnection, nowMs: number): void {
+    const { failure, endpoint } = connection;
+    if (!this.log.wants(0, failure !== '', this.#random)) return;
+    const record = this.#record;
+    this.#begin(caller, nowMs - connection.startedMs);
+    this.#leaveOutRequest();
+    record.protocol = 'TCP';
+    record.status = 0;
+    record.failure = failure;
+    record.rule = '';
+    record.requestBytes = connection.requestBytes;
+    record.responseBytes = connection.responseBytes;
+    record.tries = connection.tries;
+    record.endpoint = endpoint === null ? '' : endpoint.key;
+    this.log.write(record);
+  }
+
+  #leaveOutRequest(): void {
+    const record = this.#record;
+    record.method = '';
+    record.targetLength = 0;
+    record.targetCut = false;
+    record.grpcStatus = '';
   }
 
   #begin(caller: Called, durationMs: number): void {

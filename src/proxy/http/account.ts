@@ -86,7 +86,7 @@ function digitOf(status: number): number {
  * Counts how long a request took that was sent to an endpoint, its caller's share of the time included. What the proxy refuses
  * at once is left out: it would hide from a person how slow the Service is.
  */
-function countLatency(cells: Cells, latencyMs: number): void {
+export function countLatency(cells: Cells, latencyMs: number): void {
   add(cells, SERVICE_OWN.latencySumMs, latencyMs);
   add(cells, SERVICE_OWN.buckets + bucketOf(latencyMs, 2, SERVICE_BUCKETS), 1);
 }

@@ -28,15 +28,10 @@ export function admit(
   context: ThreadContext,
 ): Verdict {
   const { rules: service, routes } = port;
-  const { flight } = service;
   const { verdict } = context;
   verdict.target = null;
   verdict.route = null;
-  const { words, w } = flight.cells;
-  const inFlight = words[w + SERVICE_WORD.inFlight] as number;
-  const limit = flight.service.policies.limits.requestsInFlight;
-  const isCrowded = inFlight > limit - keptOf(limit);
-  if (isCrowded && !staysInCrowd(flight, inFlight, source.addressHash, now, context))
+  if (isTurnedAway(service.flight, source.addressHash, now, context))
     return verdict.refuse('overloaded', 0);
   const { limiter } = service;
   if (limiter !== null) {
@@ -53,6 +48,20 @@ export function admit(
   verdict.route = route;
   if (route.redirect !== null) return verdict.allow();
   return admitToRoute(route, head.contentLength, now, context);
+}
+
+/** The Service has nearly as many in flight as it may, this one included, and its source has more than its share. */
+export function isTurnedAway(
+  flight: ServiceState,
+  addressHash: number,
+  now: number,
+  context: ThreadContext,
+): boolean {
+  const { words, w } = flight.cells;
+  const inFlight = words[w + SERVICE_WORD.inFlight] as number;
+  const limit = flight.service.policies.limits.requestsInFlight;
+  const isCrowded = inFlight > limit - keptOf(limit);
+  return isCrowded && !staysInCrowd(flight, inFlight, addressHash, now, context);
 }
 
 function admitToRoute(
@@ -156,7 +165,7 @@ export function noEndpointReason(backend: BackendState, pick: PickRequest): Fail
 }
 
 /** The place of a target by weight, or -1 when none has any. */
-function chooseTarget(route: RouteState, context: ThreadContext): number {
+export function chooseTarget(route: RouteState, context: ThreadContext): number {
   const { targets, weights, totalWeight } = route;
   if (targets.length === 1) return totalWeight > 0 ? 0 : -1;
   let rest = context.random.next() * totalWeight;

@@ -3,8 +3,7 @@
 import type { TimeoutPolicy } from '../../model/policy.ts';
 import type { Head } from '../head/head.ts';
 import type { NetContext } from '../net/context.ts';
-import type { Socket } from '../net/socket.ts';
-import { Tunnel, type TunnelEnd, type TunnelResult } from './tunnel.ts';
+import { Tunnel, type TunnelEnd, type TunnelEnds, type TunnelResult } from './tunnel.ts';
 import { switchesToWebSocket } from './websocket-handshake.ts';
 import { WebSocketTunnel } from './websocket-tunnel.ts';
 
@@ -43,14 +42,15 @@ export function openTunnel(
   tunnel.onFirstBytes(data.subarray(from, end));
   endpoint.switchTo(tunnel);
   caller.switchTo(tunnel);
-  if (!isWebSocket && context.spliceBytes < Infinity)
-    splice(ends.caller.socket, ends.endpoint.socket);
+  if (!isWebSocket) splice(context, ends);
   if (context.draining || caller.port.closed) tunnel.leave();
 }
 
 /** Both ways, whenever there is much. */
-function splice(one: Socket | null, other: Socket | null): void {
-  if (one === null || other === null) return;
+export function splice({ spliceBytes }: NetContext, { caller, endpoint }: TunnelEnds): void {
+  const { socket: one } = caller;
+  const { socket: other } = endpoint;
+  if (one === null || other === null || spliceBytes === Infinity) return;
   one.spliceTo(other, Infinity);
   other.spliceTo(one, Infinity);
 }

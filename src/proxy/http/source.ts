@@ -1,11 +1,7 @@
-/** Who is at the other end of a caller's connection, from the connection alone. Made once per connection. */
+/** What HTTP needs to know of the other end of a caller's connection. Made once per connection. */
 
-import { hash32 } from '../../base/hash.ts';
-import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import { newStamp } from '../head/stamp.ts';
-import type { IdentityTrust } from '../ledger/identity-trust.ts';
-import type { OwnDials } from '../net/own-dials.ts';
-import type { Socket } from '../net/socket.ts';
+import { type CallerKnowledge, Peer } from './peer.ts';
 
 /** What a request says to the endpoint about its caller. */
 export interface Forwarding {
@@ -19,38 +15,19 @@ export interface Forwarding {
   readonly stamp: number;
 }
 
-/** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
-export interface AccessOrigin {
-  readonly identity: Identity | undefined;
-  readonly text: Uint8Array;
-}
-
 /** What the thread knows of callers. */
-export interface CallerKnowledge {
+export interface HttpCallerKnowledge extends CallerKnowledge {
   readonly settings: { readonly forwardedHeaders: boolean; readonly meshAccount: string };
-  readonly identities: ReadonlyMap<string, Identity>;
-  readonly trust: IdentityTrust;
   readonly isTrusted: (address: string) => boolean;
-  readonly ownDials: OwnDials;
-  readonly wheel: { readonly nowMs: number };
 }
 
 const NO_ADDRESS = Buffer.alloc(0);
 
-export class Source {
-  readonly address: string;
-  readonly addressHash: number;
+export class Source extends Peer {
   readonly forwarding: Forwarding;
-  /** Kept by the access log; null until the first line. */
-  accessOrigin: AccessOrigin | null = null;
-  readonly #known: CallerKnowledge;
-  /** Null until the first request. */
-  #isOwnDial: boolean | null = null;
 
-  constructor(address: string, known: CallerKnowledge) {
-    this.address = address;
-    this.addressHash = hash32(address);
-    this.#known = known;
+  constructor(address: string, known: HttpCallerKnowledge) {
+    super(address, known);
     const enabled = known.settings.forwardedHeaders;
     const trusted = known.isTrusted(address);
     this.forwarding = {
@@ -61,26 +38,5 @@ export class Source {
       trusted,
       stamp: newStamp(),
     };
-  }
-
-  /** Who the address probably stands for now, for logs and locality; undefined is nobody. */
-  identify(): Identity | undefined {
-    return this.#known.identities.get(this.address);
-  }
-
-  /** Who the caller is for access rules. */
-  principal(): Identity | undefined {
-    const { wheel, trust } = this.#known;
-    return principalOf(this.identify(), wheel.nowMs, trust.untilMs);
-  }
-
-  /** The other end of `socket`, its connection, is a proxy of the mesh, on this node or another one. */
-  isLoop(socket: Socket): boolean {
-    this.#isOwnDial ??= this.#known.ownDials.has(socket.ends());
-    if (this.#isOwnDial) return true;
-    const { meshAccount } = this.#known.settings;
-    if (meshAccount === '') return false;
-    const caller = this.identify();
-    return caller !== undefined && isAccount(caller, meshAccount);
   }
 }

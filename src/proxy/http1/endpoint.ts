@@ -20,7 +20,7 @@ import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
 import { parseResponseHead } from './codec/response-head.ts';
 import { RequestSender } from './request-sender.ts';
-import { SocketEnd } from './socket-end.ts';
+import { SocketEnd } from '../http/socket-end.ts';
 
 /**
  * A request that must not run twice is not sent on a connection idle for longer: its endpoint may be closing it just now. The

@@ -1,10 +1,10 @@
 /** One HTTP/2 connection of a caller: its streams are requests, each with an exchange. RFC 9113. */
 
 import { FAILURES } from '../../model/failure.ts';
-import type { Called } from '../http/access.ts';
 import { add, countRequest } from '../http/account.ts';
 import { BAD } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
+import type { Leaving } from '../http/later-protocol.ts';
 import type { Source } from '../http/source.ts';
 import { reportRule } from '../http/report-rule.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
@@ -82,7 +82,12 @@ export class CallerSession extends Session implements Caller, RequestSession {
   #hasGaps = false;
 
   /** Takes over a connection whose caller has said the preface. */
-  constructor(socket: Socket, { source, port }: Called, parts: CallerParts, host: CallerHost) {
+  constructor(
+    socket: Socket,
+    { source, port }: Pick<Leaving, 'source' | 'port'>,
+    parts: CallerParts,
+    host: CallerHost,
+  ) {
     super(parts.shared, true);
     this.#pool = parts.requests;
     this.port = port;

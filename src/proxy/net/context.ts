@@ -59,6 +59,8 @@ export class NetContext {
   /** The time over which callers that can be told to go are told so. */
   farewellMs = FAREWELL_SPREAD_MS;
   callerConnections = 0;
+  /** Where this thread listens, as keys of endpoints: who dials there dials the mesh. */
+  readonly places = new Set<string>();
   readonly room: CallerRoom;
   readonly ownDials: OwnDials;
   /** Accepts that the system refused, mostly for want of file descriptors. */

@@ -1,11 +1,14 @@
 /** The listening socket of one port of one Service on one thread, and the callers connected to it. An acceptor knows what they speak. */
 
+import { endpointKey } from '../../model/endpoint.ts';
 import type { Guest } from './caller-room.ts';
 import type { NetContext } from './context.ts';
 import type { Accepted, ListenAt, ListeningSocket, ListenOwner } from './socket.ts';
 
 /** A connection of a caller, whatever it speaks. */
 export interface Caller extends Guest {
+  /** It is known to the listener and to the room: what it does before its first byte it does now. */
+  begin?(): void;
   /** The port closes: what runs is finished, and then the caller is told to go. */
   drain(): void;
   /** The drain is over. */
@@ -46,7 +49,10 @@ export class Listener implements CallerHost, ListenOwner {
   async listen(): Promise<number> {
     const socket = await this.#context.sockets.listen(this.#at, this);
     if (this.#closed) socket.close();
-    else this.#socket = socket;
+    else {
+      this.#socket = socket;
+      this.#context.places.add(endpointKey(this.#at));
+    }
     return socket.port;
   }
 
@@ -64,6 +70,7 @@ export class Listener implements CallerHost, ListenOwner {
   close(done: () => void): void {
     this.#done = done;
     this.#closed = true;
+    if (this.#socket !== null) this.#context.places.delete(endpointKey(this.#at));
     this.#socket?.close();
     this.#socket = null;
     if (this.#connections.size === 0) return done();
@@ -113,5 +120,6 @@ export class Listener implements CallerHost, ListenOwner {
     this.#context.callerConnections++;
     this.#connections.add(connection);
     room.enter(connection);
+    connection.begin?.();
   }
 }

@@ -2,7 +2,8 @@
 
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
-import type { HttpRoute, RoutePolicies } from '../../model/route.ts';
+import type { RateLimitPolicy } from '../../model/policy.ts';
+import type { HttpRoute, OwnPolicies, RoutePolicies, TcpRoute } from '../../model/route.ts';
 import {
   carriageOf,
   isCarried,
@@ -93,10 +94,13 @@ export class ServiceState {
   }
 }
 
-/** A backend and the Service whose policies rule it; `service` is null until that Service is known. */
+/** A backend and the Service whose policies rule it, null until that Service is known. */
 export interface Target {
   readonly backend: BackendState;
+  /** For requests of HTTP: null as well while the backend is that of another kind of port. */
   service: ServiceState | null;
+  /** For connections of TCP, likewise. */
+  tcp: ServiceState | null;
 }
 
 /** Who gets a share of the requests of a route, too. */
@@ -243,8 +247,9 @@ export class Table {
     for (const [index, port] of service.ports.entries()) {
       const target = this.#target(port.backend.id);
       const rules = this.#rulesOf(state, port, placed);
-      // Nobody else's route may lead there either: what is asked for is not plain HTTP/1.1.
-      target.service = isCarried(port) ? rules : null;
+      // Nobody else's route may lead where something else is spoken.
+      target.service = port.protocol === 'http' && isCarried(port) ? rules : null;
+      target.tcp = port.protocol === 'tcp' && isCarried(port) ? rules : null;
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
       target.backend.update(port.backend, rules.service.policies, cells, state.sources);
@@ -341,23 +346,26 @@ export class Table {
       if (users === undefined || users.size > 0) continue;
       this.#users.delete(id);
       // It never came, and nobody asks for it any more.
-      if (this.#targets.get(id)?.service === null) this.#targets.delete(id);
+      const target = this.#targets.get(id);
+      if (target !== undefined && target.service === null && target.tcp === null)
+        this.#targets.delete(id);
     }
   }
 
   #routesOf({ port, placed, rules }: PortState): readonly RouteState[] {
-    if (port.protocol !== 'http') return [];
+    if (port.protocol === 'udp') return [];
     return port.routes.map((each, i) => this.#route(each, placed[i] ?? null, rules.service));
   }
 
-  #route(route: HttpRoute, placed: PlacedRoute | null, service: Service): RouteState {
+  #route(route: HttpRoute | TcpRoute, placed: PlacedRoute | null, service: Service): RouteState {
     const { policies } = service;
+    const own: Partial<OwnPolicies> = route.policies;
     const weights = route.backends.map(({ weight }) => weight);
     return {
       name: route.name,
       matchers: route.matches.map((match) => new Matcher(match)),
-      policies: { ...policies, ...route.policies },
-      limiter: this.#limiterOf(route, placed),
+      policies: { ...policies, ...own },
+      limiter: this.#limiterOf(own.rateLimit ?? null, placed),
       redirect: compileRedirect(route.filters),
       filters: route.backends.map((each) => compileFilters(route.filters, each.filters)),
       targets: route.backends.map(({ backend, invalid }) =>
@@ -369,15 +377,14 @@ export class Table {
     };
   }
 
-  #limiterOf({ policies }: HttpRoute, placed: PlacedRoute | null): RateLimiter | null {
-    const { rateLimit = null } = policies;
+  #limiterOf(rateLimit: RateLimitPolicy | null, placed: PlacedRoute | null): RateLimiter | null {
     if (rateLimit === null || placed === null) return null;
     const { slot, callers } = placed;
     return new RateLimiter(rateLimit, bucketOfRoute(this.#view.cells('route', slot)), callers);
   }
 
   #mirrors(
-    { mirrors, filters }: HttpRoute,
+    { mirrors, filters }: HttpRoute | TcpRoute,
     { name, namespace }: Service,
   ): readonly MirrorState[] | null {
     if (mirrors.length === 0) return null;
@@ -392,7 +399,11 @@ export class Table {
   #target(id: string): Target {
     let target = this.#targets.get(id);
     if (target === undefined) {
-      target = { backend: new BackendState(id, this.#clock, this.#random), service: null };
+      target = {
+        backend: new BackendState(id, this.#clock, this.#random),
+        service: null,
+        tcp: null,
+      };
       this.#targets.set(id, target);
     }
     return target;

@@ -5,6 +5,7 @@ import { http1Acceptor } from '../http1/caller.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
 import { Listener } from '../net/listener.ts';
 import type { PortState } from '../table/table.ts';
+import { tcpAcceptor } from '../tcp/caller.ts';
 
 export function makeListener(
   port: PortState,
@@ -12,6 +13,9 @@ export function makeListener(
   requests: RequestPool,
 ): Listener {
   const { address, number, service } = port;
-  const acceptor = http1Acceptor(port, context, requests);
+  const acceptor =
+    port.port.protocol === 'tcp'
+      ? tcpAcceptor(port, context)
+      : http1Acceptor(port, context, requests);
   return new Listener({ address, port: number }, service.service.key, context, acceptor);
 }

@@ -1,6 +1,6 @@
 /** What the two sides of a tunnel have in common: bytes as they are, on a socket. */
 
-import type { TunnelEnd } from '../http/tunnel.ts';
+import type { TunnelEnd } from './tunnel.ts';
 import type { NetContext } from '../net/context.ts';
 import { copyWhole } from '../net/copy-whole.ts';
 import { READ_BYTES, type Socket } from '../net/socket.ts';

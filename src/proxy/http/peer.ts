@@ -1,0 +1,59 @@
+/** Who is at the other end of a caller's connection, from the connection alone. Made once per connection. */
+
+import { hash32 } from '../../base/hash.ts';
+import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
+import type { IdentityTrust } from '../ledger/identity-trust.ts';
+import type { OwnDials } from '../net/own-dials.ts';
+import type { Socket } from '../net/socket.ts';
+
+/** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
+export interface AccessOrigin {
+  readonly identity: Identity | undefined;
+  readonly text: Uint8Array;
+}
+
+/** What the thread knows of callers. */
+export interface CallerKnowledge {
+  readonly settings: { readonly meshAccount: string };
+  readonly identities: ReadonlyMap<string, Identity>;
+  readonly trust: IdentityTrust;
+  readonly ownDials: OwnDials;
+  readonly wheel: { readonly nowMs: number };
+}
+
+export class Peer {
+  readonly address: string;
+  readonly addressHash: number;
+  /** Kept by the access log; null until the first line. */
+  accessOrigin: AccessOrigin | null = null;
+  readonly #known: CallerKnowledge;
+  /** Null until it was asked for. */
+  #isOwnDial: boolean | null = null;
+
+  constructor(address: string, known: CallerKnowledge) {
+    this.address = address;
+    this.addressHash = hash32(address);
+    this.#known = known;
+  }
+
+  /** Who the address probably stands for now, for logs and locality; undefined is nobody. */
+  identify(): Identity | undefined {
+    return this.#known.identities.get(this.address);
+  }
+
+  /** Who the caller is for access rules. */
+  principal(): Identity | undefined {
+    const { wheel, trust } = this.#known;
+    return principalOf(this.identify(), wheel.nowMs, trust.untilMs);
+  }
+
+  /** The other end of `socket`, its connection, is a proxy of the mesh, on this node or another one. */
+  isLoop(socket: Socket): boolean {
+    this.#isOwnDial ??= this.#known.ownDials.has(socket.ends());
+    if (this.#isOwnDial) return true;
+    const { meshAccount } = this.#known.settings;
+    if (meshAccount === '') return false;
+    const caller = this.identify();
+    return caller !== undefined && isAccount(caller, meshAccount);
+  }
+}

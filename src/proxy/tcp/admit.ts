@@ -1,0 +1,40 @@
+/** The phases between the accept and the first dial: whether a connection may stay, and to which backend it goes. */
+
+import type { PickFacts } from '../http/pick-facts.ts';
+import { chooseTarget, isTurnedAway } from '../http/admit.ts';
+import type { ThreadContext } from '../http/context.ts';
+import type { Verdict } from '../http/verdict.ts';
+import type { PortState, ServiceState, Target } from '../table/table.ts';
+
+/** Connections of the Service → rate limit → backend by weight, in this order. */
+export function admit(
+  port: PortState,
+  addressHash: number,
+  now: number,
+  context: ThreadContext,
+): Verdict {
+  const { verdict } = context;
+  verdict.target = null;
+  verdict.route = null;
+  const { rules } = port;
+  if (isTurnedAway(rules.flight, addressHash, now, context)) return verdict.refuse('overloaded', 0);
+  const { limiter } = rules;
+  const waitMs = limiter === null ? 0 : limiter.take(addressHash, now);
+  if (waitMs > 0) return verdict.refuse('rate_limited', waitMs);
+  // Each takes every connection.
+  const [route] = port.routes;
+  if (route === undefined) return verdict.refuse('no_route', 0);
+  verdict.route = route;
+  const at = chooseTarget(route, context);
+  if (at < 0) return verdict.refuse('no_route', 0);
+  const target = route.targets[at] as Target | null;
+  if (target === null) return verdict.refuse('invalid_backend', 0);
+  verdict.target = target;
+  return target.tcp === null ? verdict.refuse('no_endpoint', 0) : verdict.allow();
+}
+
+/** What the balancer may know of a connection: where it comes from. */
+export function readSource(pick: PickFacts, { service }: ServiceState, addressHash: number): void {
+  if (service.policies.balance.hashKey?.kind === 'source') pick.hash = addressHash;
+  pick.source = addressHash;
+}

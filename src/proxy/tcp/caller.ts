@@ -1,0 +1,331 @@
+/**
+ * One connection of a caller to a port of TCP. Nothing is read from it before its endpoint has accepted: so an endpoint that
+ * cannot be reached costs another try and no byte, and servers may speak first.
+ *
+ *   accepted ──► trying ──► … ──► tunnel ──► leaving ──► closed
+ *       └───────────┴── reset ──► closed       └── reset ──► closed
+ */
+
+import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
+import { streamLimitsOf } from '../../model/stream-limits.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { reportAnswer, reportFailure, reportSuccess } from '../balance/health.ts';
+import type { AccessConnection, Called } from '../http/access.ts';
+import { abandonTry, add, beginRequest, countLoss, endTry } from '../http/account.ts';
+import { noEndpointReason } from '../http/admit.ts';
+import { CallerEnd, type TunnelHost } from '../http/caller-end.ts';
+import type { ThreadContext } from '../http/context.ts';
+import { splice } from '../http/open-tunnel.ts';
+import { Peer } from '../http/peer.ts';
+import { PickFacts } from '../http/pick-facts.ts';
+import { CONNECT_TRIES_MAX } from '../http/retry.ts';
+import { Tunnel, type TunnelResult } from '../http/tunnel.ts';
+import type { Cells } from '../ledger/cells.ts';
+import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
+import { BUSY, type Guest, LEAVING } from '../net/caller-room.ts';
+import { Defect } from '../net/copy-whole.ts';
+import type { Expiring } from '../net/deadline-wheel.ts';
+import { LastBytes } from '../net/last-bytes.ts';
+import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
+import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
+import type { PortState, ServiceState, Target } from '../table/table.ts';
+import { countConnected, countEnded, countRefused, leaveFlight } from './account.ts';
+import { admit, readSource } from './admit.ts';
+import { EndpointConnection, type EndpointUser } from './endpoint.ts';
+
+/** A caller that takes none of the last bytes for this long does not get them. */
+const FINISH_MS = 60_000;
+
+/** Takes the callers of a port in. */
+export function tcpAcceptor(port: PortState, context: ThreadContext): Acceptor {
+  const shared = { port, context, pick: new PickFacts(context.settings.node) };
+  return (accepted, host) => new CallerConnection(accepted, shared, host);
+}
+
+/** What the connections of a port have in common. */
+interface Shared {
+  readonly port: PortState;
+  readonly context: ThreadContext;
+  /** Scratch. */
+  readonly pick: PickFacts;
+}
+
+class CallerConnection
+  implements Caller, Called, AccessConnection, TunnelHost, SocketOwner, EndpointUser, Expiring
+{
+  readonly source: Peer;
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  wheelIndex = 0;
+  asleep = false;
+  failure: FailureReason | '' = '';
+  startedMs = 0;
+  requestBytes = 0;
+  responseBytes = 0;
+  tries = 0;
+  /** The present or last one. */
+  endpoint: EndpointState | null = null;
+  readonly #shared: Shared;
+  readonly #host: CallerHost;
+  readonly #socket: Socket;
+  /** Where it is in flight; null before and after. */
+  #flight: Cells | null = null;
+  #target: Target | null = null;
+  /** The try that is under way. */
+  #dialled: EndpointConnection | null = null;
+  #triedMs = 0;
+  #tunnel: Tunnel | null = null;
+  #last: LastBytes | null = null;
+  #gone = false;
+
+  constructor(accepted: Accepted, shared: Shared, host: CallerHost) {
+    const { context } = shared;
+    this.#shared = shared;
+    this.#host = host;
+    this.source = new Peer(accepted.remoteAddress, context);
+    this.#count(SERVICE_OWN.callerConnectionsOpened, 1);
+    this.#count(SERVICE_OWN.callerConnectionsActive, 1);
+    this.#socket = accepted.adopt(this);
+    this.#socket.pause();
+  }
+
+  get port(): PortState {
+    return this.#shared.port;
+  }
+
+  get address(): string {
+    return this.source.address;
+  }
+
+  get service(): string {
+    return this.port.service.service.key;
+  }
+
+  get crowd(): object {
+    return this.port.rules.flight;
+  }
+
+  get standing(): Guest['standing'] {
+    return this.#flight === null ? LEAVING : BUSY;
+  }
+
+  get heldBytes(): number {
+    return this.#socket.writableLength + (this.#tunnel?.waitingBytes ?? 0);
+  }
+
+  get #context(): ThreadContext {
+    return this.#shared.context;
+  }
+
+  #count(cell: number, amount: number): void {
+    add(this.port.service.cells, cell, amount);
+  }
+
+  begin(): void {
+    const { port, source } = this;
+    const now = this.#context.clock.nowMs();
+    this.startedMs = now;
+    this.#flight = port.rules.flight.cells;
+    beginRequest(this.#flight);
+    if (source.isLoop(this.#socket)) return this.#refuse('loop');
+    const verdict = admit(port, source.addressHash, now, this.#context);
+    if (verdict.failure !== '') return this.#refuse(verdict.failure);
+    this.#target = verdict.target;
+    this.#dial(null, now);
+  }
+
+  /** `avoid` has failed it. */
+  #dial(avoid: EndpointState | null, now: number): void {
+    const { pick } = this.#shared;
+    const { backend, tcp } = this.#target ?? {};
+    // It was removed meanwhile.
+    if (backend === undefined || tcp === undefined || tcp === null)
+      return this.#refuse('no_endpoint');
+    pick.reset(this.source.identify());
+    readSource(pick, tcp, this.source.addressHash);
+    pick.avoid = avoid;
+    const endpoint = backend.pick(pick, now);
+    if (endpoint === null) return this.#refuse(noEndpointReason(backend, pick));
+    // Once a loop is dialled, its front runs on as fast as its end is cut.
+    if (this.#context.places.has(endpoint.key)) return this.#refuse('loop');
+    this.tries++;
+    this.#triedMs = now;
+    this.endpoint = endpoint;
+    endpoint.begin();
+    const { connectMs } = tcp.service.policies.timeouts;
+    this.#dialled = new EndpointConnection(endpoint, this.#context, this);
+    this.deadlineMs = connectMs === 0 ? Infinity : this.#context.wheel.nowMs + connectMs;
+    this.#context.wheel.arm(this);
+  }
+
+  onConnected(): void {
+    const dialled = this.#dialled;
+    const endpoint = this.endpoint;
+    if (dialled === null || endpoint === null) throw new Defect('nobody dialled');
+    const context = this.#context;
+    const now = context.clock.nowMs();
+    const { rules } = this.port;
+    const { policies } = this.#ruling(rules).service;
+    const latencyMs = now - this.#triedMs;
+    countConnected(rules.cells, endpoint, latencyMs, now - this.startedMs);
+    reportAnswer(endpoint, latencyMs, policies, now);
+    reportSuccess(endpoint, policies, now);
+    this.deadlineMs = Infinity;
+    context.wheel.disarm(this);
+    const ends = {
+      caller: new CallerEnd(this.#socket, context, this),
+      endpoint: dialled.tunnelEnd,
+    };
+    const limits = streamLimitsOf(rules.service, this.port.port);
+    const tunnel = new Tunnel(context, ends, limits, (result) => this.#finish(result));
+    this.#tunnel = tunnel;
+    this.#dialled = null;
+    dialled.switchTo(tunnel);
+    splice(context, ends);
+    if (context.draining) tunnel.leave();
+    this.#socket.resume();
+  }
+
+  /** Whose policies rule the try. */
+  #ruling(called: ServiceState): ServiceState {
+    return this.#target?.tcp ?? called;
+  }
+
+  onEndpointClosed(error: SocketError | null): void {
+    const dialled = this.#dialled;
+    if (dialled === null) return;
+    this.#tryFailed(countLoss(dialled, error, false));
+  }
+
+  onDeadline(): void {
+    if (this.#dialled === null || this.endpoint === null) return;
+    add(this.endpoint.cells, ENDPOINT_OWN.timeouts, 1);
+    this.#tryFailed('connect_timeout');
+  }
+
+  #tryFailed(reason: FailureReason): void {
+    const now = this.#context.clock.nowMs();
+    const failed = this.#endTry(reason, now);
+    if (!blamesEndpoint(reason) || this.tries >= CONNECT_TRIES_MAX) return this.#refuse(reason);
+    this.#countRetry();
+    this.#dial(failed, now);
+  }
+
+  #countRetry(): void {
+    add(this.port.rules.cells, SERVICE_OWN.retries, 1);
+  }
+
+  /** The present try is over, without a connection. */
+  #endTry(reason: FailureReason, now: number): EndpointState | null {
+    const { endpoint } = this;
+    const dialled = this.#dialled;
+    if (dialled === null || endpoint === null) return null;
+    this.#dialled = null;
+    dialled.close();
+    if (!blamesEndpoint(reason)) abandonTry(endpoint);
+    else {
+      endTry(endpoint, 0, now - this.#triedMs);
+      reportFailure(endpoint, this.#ruling(this.port.rules).service.policies, now);
+    }
+    return endpoint;
+  }
+
+  /** Ends it before it reached an endpoint: nobody may take that for a server without a word. */
+  #refuse(reason: FailureReason): void {
+    const flight = this.#flight;
+    if (flight === null) return;
+    this.#flight = null;
+    const now = this.#context.clock.nowMs();
+    this.#endTry(reason, now);
+    this.failure = reason;
+    leaveFlight(flight);
+    countRefused(this.port.rules.cells, reason);
+    this.#context.accessLog?.writeConnection(this, this, now);
+    this.#socket.reset();
+  }
+
+  /** The tunnel is over. */
+  #finish(result: TunnelResult): void {
+    const flight = this.#flight;
+    if (flight === null) return;
+    this.#flight = null;
+    this.requestBytes = result.sentBytes;
+    this.responseBytes = result.receivedBytes;
+    this.failure = result.failure;
+    this.endpoint?.end();
+    leaveFlight(flight);
+    countEnded(this.port.rules.cells, result);
+    this.#context.accessLog?.writeConnection(this, this, this.#context.clock.nowMs());
+  }
+
+  onData(data: Buffer, length: number): void {
+    if (this.asleep) this.#context.room.wake(this);
+    this.#tunnel?.onCallerData(data, 0, length);
+  }
+
+  onSpliced(bytes: number): void {
+    this.#tunnel?.onCallerData(null, 0, bytes);
+  }
+
+  onEnd(): void {
+    this.#tunnel?.onCallerEnd();
+  }
+
+  onDrain(): void {
+    this.#tunnel?.onCallerDrain();
+  }
+
+  onClose(error: SocketError | null): void {
+    this.#gone = true;
+    this.#count(SERVICE_OWN.callerConnectionsActive, -1);
+    if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
+    else this.#refuse('caller_gone');
+    this.#last?.stop();
+    this.#context.wheel.disarm(this);
+    this.#host.closed(this);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  leaveTunnel(): void {
+    this.#tunnel = null;
+    this.#socket.destroySoon();
+    if (!this.#gone) this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+  }
+
+  abort(): void {
+    this.#tunnel = null;
+    this.#socket.reset();
+  }
+
+  /** The port closes: what stands may go on until its ends have said all. */
+  drain(): void {
+    if (this.#context.draining) this.#tunnel?.leave();
+  }
+
+  cut(): void {
+    this.#giveUp('draining');
+  }
+
+  shed(): void {
+    this.#giveUp('caller_shed');
+  }
+
+  #giveUp(reason: FailureReason): void {
+    if (this.#tunnel !== null) this.#tunnel.cut(reason);
+    else this.#refuse(reason);
+    this.#socket.reset();
+  }
+
+  onDefect(error: unknown): void {
+    const caller = this.address;
+    this.#context.guard.caught('proxy', error, { service: this.service, caller });
+    this.#giveUp('internal');
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * One connection of TCP to an endpoint: dialled for one caller, and never used again.
+ *
+ *   connecting ──► tunnel ──► closed        connecting ──► closed
+ */
+
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { SocketEnd } from '../http/socket-end.ts';
+import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import type { NetContext } from '../net/context.ts';
+import { Defect } from '../net/copy-whole.ts';
+import { LastBytes } from '../net/last-bytes.ts';
+import type { DialOwner, Socket, SocketError } from '../net/socket.ts';
+
+/** Who dialled. Nothing is told once there is a tunnel, or after `close`. */
+export interface EndpointUser {
+  onConnected(): void;
+  onEndpointClosed(error: SocketError | null): void;
+  onDefect(error: unknown): void;
+}
+
+/** An endpoint that takes none of the last bytes for this long does not get them. */
+const FINISH_MS = 10_000;
+
+export class EndpointConnection implements DialOwner {
+  readonly endpoint: EndpointState;
+  connected = false;
+  readonly #context: NetContext;
+  readonly #socket: Socket;
+  #user: EndpointUser | null;
+  #tunnel: Tunnel | null = null;
+  #ownDial = 0;
+  #last: LastBytes | null = null;
+  #closed = false;
+
+  constructor(endpoint: EndpointState, context: NetContext, user: EndpointUser) {
+    this.endpoint = endpoint;
+    this.#context = context;
+    this.#user = user;
+    context.room.endpointConnections++;
+    endpoint.openConnection();
+    this.#socket = context.sockets.dial(endpoint, this);
+  }
+
+  get tunnelEnd(): TunnelEnd {
+    return new EndpointEnd(this.#socket, this.#context, this);
+  }
+
+  switchTo(tunnel: Tunnel): void {
+    this.#user = null;
+    this.#tunnel = tunnel;
+  }
+
+  /** Gives it up. */
+  close(): void {
+    this.#user = null;
+    // Who has accepted it must not take that for a caller with nothing to say.
+    this.#socket.reset();
+  }
+
+  /** The tunnel is over: what was written still leaves. */
+  leaveTunnel(): void {
+    this.#tunnel = null;
+    if (!this.#closed) this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+  }
+
+  onConnect(): void {
+    this.connected = true;
+    this.#ownDial = this.#context.ownDials.add(this.#socket.ends());
+    this.#user?.onConnected();
+  }
+
+  onData(data: Buffer, length: number): void {
+    if (this.#tunnel === null) throw new Defect('bytes of an endpoint that nobody asked for');
+    this.#tunnel.onEndpointData(data, 0, length);
+  }
+
+  onSpliced(bytes: number): void {
+    this.#tunnel?.onEndpointData(null, 0, bytes);
+  }
+
+  onEnd(): void {
+    this.#tunnel?.onEndpointEnd();
+  }
+
+  onDrain(): void {
+    this.#tunnel?.onEndpointDrain();
+  }
+
+  onWriteFailed(): void {
+    // What it had said before still comes, and then the close.
+  }
+
+  onClose(error: SocketError | null): void {
+    this.#closed = true;
+    this.#context.room.endpointConnections--;
+    if (this.#ownDial !== 0) this.#context.ownDials.remove(this.#ownDial);
+    this.#last?.stop();
+    this.endpoint.closeConnection();
+    const user = this.#user;
+    this.#user = null;
+    if (this.#tunnel !== null) this.#tunnel.onEndpointClosed(error);
+    else user?.onEndpointClosed(error);
+  }
+
+  onDefect(error: unknown): void {
+    const user = this.#user;
+    const tunnel = this.#tunnel;
+    this.close();
+    if (user !== null) return user.onDefect(error);
+    this.#context.guard.caught('proxy', error);
+    tunnel?.onDefect();
+  }
+}
+
+/** The side of a tunnel at an endpoint. */
+class EndpointEnd extends SocketEnd {
+  readonly #connection: EndpointConnection;
+
+  constructor(socket: Socket, context: NetContext, connection: EndpointConnection) {
+    super(socket, context);
+    this.#connection = connection;
+  }
+
+  finish(): void {
+    this.socket.destroySoon();
+    this.#connection.leaveTunnel();
+  }
+
+  abort(): void {
+    this.#connection.leaveTunnel();
+    this.socket.reset();
+  }
+}
