@@ -38,6 +38,7 @@ Examples:
   helm template my-chart | maesh explain http://web.shop.maesh/ -f -
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
   maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
+  maesh explain tcp://db.shop.maesh:5432 --from shop/client -f -
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1
   kubectl maesh explain --http2 http://web.shop.maesh/`;
 
@@ -60,7 +61,7 @@ export function explainCommand(context: CliContext): Command {
     .usage('[options] [METHOD] URL')
     .argument(
       '[URL...]',
-      'URL, http or grpc; a method may come before it (default GET, of grpc POST)',
+      'URL, http, grpc, tcp or tls; a method may come before it (default GET, of grpc POST)',
     )
     .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
@@ -105,7 +106,7 @@ async function answer(
     return askClusterCaller(command, context, about);
   });
   const { services } = mesh;
-  const place = { host: asked.host, port: asked.port };
+  const place = { host: asked.host, port: asked.port, plain: asked.plain };
   const isGrpc = asked.grpc;
   const isHttp2 = isGrpc || command.getOptionValue('http2') === true;
   const plain = {
@@ -131,7 +132,14 @@ interface Asked extends AskedUrl {
   readonly url: string;
 }
 
-const NOWHERE: AskedUrl = { host: '', port: 0, authority: '', target: '', grpc: false };
+const NOWHERE: AskedUrl = {
+  host: '',
+  port: 0,
+  authority: '',
+  target: '',
+  grpc: false,
+  plain: false,
+};
 /** What every call of gRPC says. */
 const GRPC_FIELDS = ['te: trailers', 'content-type: application/grpc'];
 
@@ -152,6 +160,8 @@ function askedOf(words: readonly string[], errors: string[]): Asked {
     errors.push(`Cannot explain "${said}": give a method and one URL`);
   } else if (isGrpc && method !== 'POST') {
     errors.push(`Cannot explain "${said}": calls of gRPC are POST, leave the method out`);
+  } else if (parsed?.plain === true && given !== undefined) {
+    errors.push(`Cannot explain "${said}": a connection has no method, leave it out`);
   } else if (parsed === null) {
     errors.push(`Cannot explain "${url}": ${remedyFor(url)}`);
   }
@@ -162,6 +172,7 @@ function askedOf(words: readonly string[], errors: string[]): Asked {
 function remedyFor(url: string): string {
   if (/^grpc:/i.test(url))
     return 'give package, service and method, as in grpc://stock.shop.maesh/shop.Stock/Count';
+  if (/^t(?:cp|ls):/i.test(url)) return 'give host and port, as in tcp://db.shop.maesh:5432';
   if (/^https:\/\//i.test(url))
     return `mesh names are not served over TLS; give http://${url.slice('https://'.length)}`;
   return 'give a URL, as in http://web.shop.maesh/cart';

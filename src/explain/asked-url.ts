@@ -10,24 +10,29 @@ export interface AskedUrl {
   readonly target: string;
   /** It is a call of gRPC. */
   readonly grpc: boolean;
+  /** It is a connection whose bytes the mesh does not read: TCP, or TLS of the caller. */
+  readonly plain: boolean;
 }
 
 const HTTP_PORT = 80;
-/** The schemes, with the form of their targets: of gRPC it is a service and a method. */
+/** The schemes, with the form of their targets: of gRPC it is a service and a method, of a connection nothing. */
 const FORMS: ReadonlyMap<string, RegExp> = new Map([
   ['http', /^/],
   ['grpc', /^\/[^/?]+\/[^/?]+$/],
+  ['tcp', /^\/$/],
+  ['tls', /^\/$/],
 ]);
 /** Scheme, host, port, path with query; a fragment is not sent. */
 const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
-/** Null for what is no http or grpc URL. The scheme may be left out. */
+/** Null for what is no such URL. The scheme may be left out, and the port for HTTP and gRPC. */
 export function parseAskedUrl(url: string): AskedUrl | null {
   const match = FORM.exec(url);
   if (match === null) return null;
   const [, written = 'http', host = '', portText = '', target = '/'] = match;
-  const port = portText === '' ? HTTP_PORT : Number(portText);
   const scheme = written.toLowerCase();
+  const plain = scheme === 'tcp' || scheme === 'tls';
+  const port = portText === '' && !plain ? HTTP_PORT : Number(portText);
   if (port < 1 || port > 65_535 || !isTarget(scheme, target)) return null;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
@@ -35,6 +40,7 @@ export function parseAskedUrl(url: string): AskedUrl | null {
     authority: port === HTTP_PORT ? host : `${host}:${port}`,
     target: target.startsWith('?') ? `/${target}` : target,
     grpc: scheme === 'grpc',
+    plain,
   };
 }
 

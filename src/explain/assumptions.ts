@@ -11,7 +11,7 @@ export function assumptionsOf(
   head: Head,
   targets: readonly TargetStory[],
 ): readonly string[] {
-  return [...ofState(knowledge, port, targets), ...ofCall(head, targets)];
+  return [...assumptionsOfState(knowledge, port, targets), ...ofCall(head, targets)];
 }
 
 /** A call of gRPC does not say beforehand how long its messages are. */
@@ -23,7 +23,8 @@ function ofCall({ grpc, chunked }: Head, targets: readonly TargetStory[]): reado
   ];
 }
 
-function ofState(
+/** Those that have nothing to do with the request. */
+export function assumptionsOfState(
   knowledge: Knowledge,
   port: PortState,
   targets: readonly TargetStory[],

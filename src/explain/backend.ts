@@ -12,7 +12,7 @@ import { GrpcCall } from '../proxy/http/grpc-call.ts';
 import { PickFacts } from '../proxy/http/pick-facts.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
 import type { ServiceState, Target } from '../proxy/table/table.ts';
-import type { Arrived } from './arrived.ts';
+import type { Arrived, Asked } from './arrived.ts';
 import { changeFacts } from './changes.ts';
 import type { BackendFacts, BreakerFacts, EndpointFacts } from './explanation.ts';
 import { retryFacts } from './retries.ts';
@@ -93,7 +93,7 @@ function callerMsOf({ data, head }: Arrived): number {
 }
 
 /** The request ends here, whatever is known of the backend. */
-function deadEnd(
+export function deadEnd(
   base: Pick<BackendFacts, 'id' | 'weight' | 'odds' | 'changes'>,
   rules: RoutePolicies,
   failure: FailureReason,
@@ -128,7 +128,7 @@ function breakerFacts(
   return { state: state === BREAKER_OPEN ? 'open' : 'recovering', expression, share };
 }
 
-function spokenTo(
+export function spokenTo(
   { service }: ServiceState,
   backendId: string,
 ): Pick<BackendFacts, 'protocol' | 'tls'> {
@@ -137,7 +137,11 @@ function spokenTo(
 }
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */
-function picksBy({ service }: ServiceState, { affinity }: RoutePolicies, pick: PickFacts): string {
+export function picksBy(
+  { service }: ServiceState,
+  { affinity }: Pick<RoutePolicies, 'affinity'>,
+  pick: PickFacts,
+): string {
   const { sourceAffinity, balance } = service.policies;
   const { algorithm, hashKey, locality } = balance;
   const where = locality === 'none' ? 'wherever they are' : locality;
@@ -164,7 +168,7 @@ function nameOf(key: RequestKey): string {
   return key.kind === 'source' ? 'source address' : `${key.kind} "${key.name}"`;
 }
 
-function endpointFacts(odds: EndpointOdds, { knowledge }: Arrived): EndpointFacts {
+export function endpointFacts(odds: EndpointOdds, { knowledge }: Asked): EndpointFacts {
   const state = odds.endpoint;
   const isLive = knowledge !== 'manifests';
   return {
@@ -184,10 +188,10 @@ const REFUSALS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** All endpoints of a backend where none can be picked. */
-function untaken(
+export function untaken(
   { backend }: Target,
   failure: FailureReason | '',
-  arrived: Arrived,
+  arrived: Asked,
   { service }: ServiceState,
 ): EndpointFacts[] {
   const isChecked = service.policies.healthCheck !== null;

@@ -15,6 +15,8 @@ export interface DialInput {
   /** As in a URL, without brackets. */
   readonly host: string;
   readonly port: number;
+  /** Bytes are to pass as they are: a port that reads them is not meant. */
+  readonly plain?: boolean;
 }
 
 export interface DialOptions {
@@ -55,6 +57,9 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   const text = `${because}; port ${number}${name} of it is ${spoken(port)}`;
   if (!isCarried(port)) {
     return { kind: 'nowhere', text: `${text}, which this version does not proxy` };
+  }
+  if (input.plain === true && port.protocol === 'http') {
+    return { kind: 'nowhere', text: `${text}: ask about http://${host}:${number}/` };
   }
   return { kind: 'reached', service: service.key, address: service.address, port: number, text };
 }

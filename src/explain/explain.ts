@@ -1,34 +1,34 @@
 /** What the mesh would do with one request, phase by phase, decided by the functions that the proxies run. */
 
 import { hash32 } from '../base/hash.ts';
-import type { Doubt, Identity } from '../model/endpoint.ts';
-import { isOverloaded, matchRoute, targetOdds } from '../proxy/http/admit.ts';
-import { keptOf } from '../proxy/http/crowd.ts';
+import { matchRoute, targetOdds } from '../proxy/http/admit.ts';
 import { ByteRoom } from '../proxy/head/byte-room.ts';
 import { PathView } from '../proxy/head/path-view.ts';
 import type { Redirector } from '../proxy/head/redirector.ts';
 import type { HeadLimits } from '../proxy/head/head.ts';
-import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
-import type { RateLimiter } from '../proxy/policy/rate-limit.ts';
-import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
+import type { PortState, RouteState } from '../proxy/table/table.ts';
 import { assumptionsOf } from './assumptions.ts';
 import type { Arrived } from './arrived.ts';
 import { explainTarget, type TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
-import type {
-  Explanation,
-  MirrorFacts,
-  PolicyFacts,
-  RouteFacts,
-  ServiceFacts,
-} from './explanation.ts';
+import type { Explanation, MirrorFacts, RouteFacts } from './explanation.ts';
 import { mirrorFacts } from './mirrors.ts';
-import { ownPolicyFields, policyFacts } from './policy-fields.ts';
+import {
+  enterService,
+  type Found,
+  policiesOf,
+  serviceFacts,
+  takesToken,
+  tellCaller,
+  waitMsOf,
+} from './phases.ts';
+import { ownPolicyFields } from './policy-fields.ts';
 import { readBlock, readHead, type ReadHead } from './read-head.ts';
 import { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
-import { count, duration, rateText } from './words.ts';
+import { followTcp } from './tcp.ts';
+import { duration, rateText } from './words.ts';
 
 export interface ExplainInput {
   readonly mesh: DryMesh;
@@ -56,14 +56,22 @@ export function explain(input: ExplainInput): Explanation {
   const port = dial.kind === 'reached' ? mesh.portOf(dial.service, dial.port) : undefined;
   const { bytes, http2 = null, limits } = input;
   const read = http2 === null ? readHead(bytes, limits) : readBlock(bytes, http2.hasBody, limits);
-  const story = new Story(read.isGrpc);
+  const isTcp = port?.port.protocol === 'tcp';
+  const story = new Story(isTcp ? 'tcp' : read.isGrpc ? 'grpc' : 'http');
   const identity = mesh.identities.get(input.source);
-  const found = port === undefined ? nowhere(story, dial) : follow(story, port, input, read);
+  const found =
+    port === undefined
+      ? nowhere(story, dial)
+      : isTcp
+        ? followTcp(story, port, input)
+        : follow(story, port, input, read);
   const outcomes = story.outcomes();
   const { assumptions, ...facts } = found;
   return {
     asked: mesh.asked,
-    request: { method: read.method, url: input.url, target: read.target, host: read.host },
+    request: isTcp
+      ? { method: '', url: input.url, target: '', host: '' }
+      : { method: read.method, url: input.url, target: read.target, host: read.host },
     caller: { address: input.source, identity: identity ?? null },
     forwarded: outcomes.some(({ kind }) => kind === 'forwarded'),
     outcomes,
@@ -72,11 +80,6 @@ export function explain(input: ExplainInput): Explanation {
     assumptions: [...mesh.notes, ...assumptions],
   };
 }
-
-type Found = Pick<
-  Explanation,
-  'service' | 'routes' | 'backends' | 'mirrors' | 'policies' | 'assumptions'
->;
 
 function nowhere(story: Story, { text }: Dial): Found {
   story.tell('accept', 'ended', text);
@@ -122,28 +125,6 @@ function tellHead(story: Story, read: ReadHead): boolean {
   return false;
 }
 
-/** Its address may be another Pod's by now. */
-const DOUBTS: Readonly<Record<Exclude<Doubt, ''>, string>> = {
-  terminating: 'the Pod is being deleted, so for access rules the caller is anonymous',
-  unknown: 'the Pod is no longer reported, so for access rules the caller is anonymous',
-};
-
-function tellCaller(story: Story, source: string, identity: Identity | undefined): void {
-  if (identity === undefined) {
-    return story.tell(
-      'identify',
-      'passed',
-      `${source} is not a Pod of the mesh: the caller is unknown`,
-    );
-  }
-  const { address, namespace, pod, serviceAccount } = identity;
-  const node = identity.node === '' ? 'no known node' : `node ${identity.node}`;
-  const zone = identity.zone === '' ? 'no known zone' : `zone ${identity.zone}`;
-  const where = `service account ${serviceAccount}, ${node}, ${zone}`;
-  const doubt = identity.doubt === '' ? '' : `; ${DOUBTS[identity.doubt]}`;
-  story.tell('identify', 'passed', `${address} is Pod ${namespace}/${pod} (${where})${doubt}`);
-}
-
 /** The route that takes the request, undefined when it ends before. */
 function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState | undefined {
   if (!enterService(story, port.rules)) return undefined;
@@ -157,35 +138,6 @@ function reachRoute(story: Story, port: PortState, arrived: Arrived): RouteState
   return undefined;
 }
 
-function enterService(story: Story, { flight: state }: ServiceState): boolean {
-  const { words, w } = state.cells;
-  const inFlight = words[w + SERVICE_WORD.inFlight] ?? 0;
-  const limit = state.service.policies.limits.requestsInFlight;
-  const isCrowded = inFlight + 1 > limit - keptOf(limit);
-  const shared = isCrowded ? '; callers with more than an equal share may get 503 overloaded' : '';
-  const text = `Service ${state.service.key}, ${inFlight} of at most ${count(limit, 'request')} in flight${shared}`;
-  const isFull = isOverloaded(state, inFlight + 1);
-  story.tell('service', isFull ? 'ended' : 'passed', text);
-  if (isFull) story.answer('overloaded', 1);
-  return !isFull;
-}
-
-function takesToken(story: Story, { limiter }: ServiceState, arrived: Arrived): boolean {
-  if (limiter === null) {
-    story.tell('rate-limit', 'off', 'no rate limit');
-    return true;
-  }
-  const limit = rateText(limiter.policy);
-  const waitMs = waitMsOf(limiter, arrived);
-  if (waitMs > 0) {
-    story.tell('rate-limit', 'ended', `${limit}: the next token comes in ${duration(waitMs)}`);
-    story.answer('rate_limited', 1, waitMs);
-    return false;
-  }
-  story.tell('rate-limit', 'passed', `${limit}: a token is left`);
-  return true;
-}
-
 /** Of the route; where there is one, the phase is told with the backends. */
 function takesOwnToken(story: Story, { name, limiter }: RouteState, arrived: Arrived): boolean {
   const waitMs = waitMsOf(limiter, arrived);
@@ -195,11 +147,6 @@ function takesOwnToken(story: Story, { name, limiter }: RouteState, arrived: Arr
   story.tell('route', 'ended', `${what}: ${rateText(limiter.policy)}: ${next}`);
   story.answer('route_rate_limited', 1, waitMs);
   return false;
-}
-
-/** Milliseconds until there is a token, 0 when there is one or no limit. */
-function waitMsOf(limiter: RateLimiter | null, { addressHash, nowMs }: Arrived): number {
-  return limiter === null ? 0 : limiter.peek(addressHash, nowMs);
 }
 
 function reachTargets(
@@ -255,19 +202,6 @@ function mirrorsOf(
   return mirrorFacts(port.rules, route, mirrors, { arrived, forwarded });
 }
 
-function serviceFacts({ service, port }: PortState): ServiceFacts {
-  const { key, address } = service.service;
-  return {
-    key,
-    address,
-    port: port.port,
-    portName: port.name,
-    protocol: port.protocol,
-    tls: port.passesTls,
-    because: port.because,
-  };
-}
-
 /** `taker` is the route that takes the request, undefined when it comes to none or none matches. */
 function routeFacts(
   port: PortState,
@@ -289,16 +223,4 @@ function routeFacts(
           : `route "${taker?.name ?? ''}" comes first and takes the request`;
     return { name, taken, reason, policies: ownPolicyFields(route), source };
   });
-}
-
-/** Of the Service that was called, then of the others whose backends take a part. */
-function policiesOf({ port, rules }: PortState, targets: readonly TargetStory[]): PolicyFacts[] {
-  const found = new Map<ServiceState, PolicyFacts>([[rules, policyFacts(rules.service, port)]]);
-  for (const { service, facts } of targets) {
-    if (service === null || found.has(service)) continue;
-    const { ports } = service.service;
-    const taking = ports.find(({ backend }) => backend.id === facts.id) ?? null;
-    found.set(service, policyFacts(service.service, taking));
-  }
-  return [...found.values()];
 }

@@ -54,6 +54,13 @@ export type Outcome =
       /** What a caller of gRPC is told, whose `status` is 200; null for others. */
       readonly grpc: GrpcAnswerFacts | null;
     }
+  /** The mesh resets a connection of TCP. */
+  | {
+      readonly kind: 'reset';
+      readonly share: number;
+      readonly text: string;
+      readonly reason: FailureReason;
+    }
   /** The route sends the caller elsewhere. */
   | {
       readonly kind: 'redirected';
@@ -96,6 +103,7 @@ export interface ChangeFacts {
   };
 }
 
+/** All but `url` is '' for a connection of TCP. */
 export interface RequestFacts {
   readonly method: string;
   readonly url: string;
@@ -118,9 +126,9 @@ export interface ServiceFacts {
   readonly port: number;
   /** '' without one. */
   readonly portName: string;
-  /** `http`: the others are not carried yet. */
+  /** `http`, or `tcp`: then it is a connection that is explained, and no request. */
   readonly protocol: Protocol;
-  /** Callers speak TLS with the endpoints, which the mesh would pass on. */
+  /** Callers speak TLS with the endpoints, which the mesh passes on. */
   readonly tls: boolean;
   /** What decided the protocol: `appProtocol: grpc`; '' where that is not known. */
   readonly because: string;

@@ -4,6 +4,7 @@ import type { PolicyName } from '../model/policy.ts';
 import type { Source } from '../model/object-reference.ts';
 import type { HttpRoute } from '../model/route.ts';
 import type { Service, ServicePort } from '../model/service.ts';
+import { streamLimitsOf } from '../model/stream-limits.ts';
 import type { PolicyFacts, PolicyField } from './explanation.ts';
 
 /** In the order of the phases that ask for them. */
@@ -26,7 +27,11 @@ const DERIVED: ReadonlySet<string> = new Set(['breaker.expression']);
 /** `service` has the policies that hold on `port`; those of the Service where the port says nothing. */
 export function policyFacts(service: Service, port: ServicePort | null): PolicyFacts {
   const own = port === null || port.policies === null ? {} : port.sources;
-  const policies = Object.entries(service.policies) as [PolicyName, object | null][];
+  const held =
+    port?.protocol === 'tcp'
+      ? { ...service.policies, timeouts: streamLimitsOf(service, port) }
+      : service.policies;
+  const policies = Object.entries(held) as [PolicyName, object | null][];
   policies.sort(([a], [b]) => ORDER[a] - ORDER[b]);
   return {
     service: service.key,

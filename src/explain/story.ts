@@ -10,14 +10,21 @@ import {
   type PhaseState,
 } from './explanation.ts';
 
+/** Who is told of a refusal, and so how. */
+type Asking = 'http' | 'grpc' | 'tcp';
+
 export class Story {
   readonly #phases = new Map<PhaseName, Phase>();
   readonly #outcomes: Outcome[] = [];
-  readonly #isGrpc: boolean;
+  readonly #asked: Asking;
 
-  /** The answers of the mesh are for a caller of gRPC. */
-  constructor(isGrpc = false) {
-    this.#isGrpc = isGrpc;
+  constructor(asked: Asking) {
+    this.#asked = asked;
+  }
+
+  /** What a caller gets that is refused: `503 overloaded`. */
+  refusal(reason: FailureReason): string {
+    return `${this.#asked === 'tcp' ? 'a reset,' : FAILURES[reason].status} ${reason}`;
   }
 
   tell(name: PhaseName, state: PhaseState, text: string): void {
@@ -31,7 +38,8 @@ export class Story {
 
   /** `share` of the requests is answered by the mesh. Equal answers are added up. */
   answer(reason: FailureReason, share: number, retryAfterMs = 0): void {
-    const isGrpc = this.#isGrpc && reason !== 'bad_request';
+    if (this.#asked === 'tcp') return this.#reset(reason, share);
+    const isGrpc = this.#asked === 'grpc' && reason !== 'bad_request';
     const isLater = retryAfterMs > 0;
     const retryAfterSeconds = isLater && !isGrpc ? Math.ceil(retryAfterMs / 1000) : null;
     const { status, cause, grpc: name } = FAILURES[reason];
@@ -55,6 +63,17 @@ export class Story {
       retryAfterSeconds,
       grpc,
     };
+    if (same < 0) this.#outcomes.push(outcome);
+    else this.#outcomes[same] = outcome;
+  }
+
+  #reset(reason: FailureReason, share: number): void {
+    const same = this.#outcomes.findIndex(
+      (each) => each.kind === 'reset' && each.reason === reason,
+    );
+    const before = this.#outcomes[same]?.share ?? 0;
+    const { cause: text } = FAILURES[reason];
+    const outcome: Outcome = { kind: 'reset', share: before + share, text, reason };
     if (same < 0) this.#outcomes.push(outcome);
     else this.#outcomes[same] = outcome;
   }

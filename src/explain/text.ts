@@ -61,7 +61,7 @@ function heading(explanation: Explanation, paint: Paint): readonly string[] {
   const { request, caller, outcomes } = explanation;
   const { identity, address } = caller;
   const who = identity === null ? address : `${identity.namespace}/${identity.pod} (${address})`;
-  const line = paint('bold', `${request.method} ${request.url} from ${who}`);
+  const line = paint('bold', `${[request.method, request.url].join(' ').trimStart()} from ${who}`);
   const told = explanation.asked === '' ? [] : [`  according to ${explanation.asked}`];
   return [line, ...told, ...outcomes.map((outcome) => `  ${outcomeText(outcome, paint)}`)];
 }
@@ -73,6 +73,8 @@ function outcomeText(outcome: Outcome, paint: Paint): string {
       return `${share}${paint('green', 'forwarded')}: ${outcome.text}`;
     case 'redirected':
       return `${paint('yellow', `redirected with ${outcome.status}`)} to ${outcome.location}: ${outcome.text}`;
+    case 'reset':
+      return `${share}${paint('red', `reset by the mesh, ${outcome.reason}`)}: ${outcome.text}`;
     case 'unreachable':
       return `${paint('red', 'unreachable')}: ${outcome.text}`;
     case 'answered': {

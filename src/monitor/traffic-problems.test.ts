@@ -61,8 +61,8 @@ test('TrafficProblems leaves the Service of the data path to its check', () => {
 
 test('TrafficProblems says nothing of ports that are not carried', () => {
   const service = exampleService('shop/db');
-  const tcp = { ...service, ports: service.ports.map((port) => withProtocol(port, 'tcp')) };
-  const { clock, told } = setUp([tcp]);
+  const udp = { ...service, ports: service.ports.map((port) => withProtocol(port, 'udp')) };
+  const { clock, told } = setUp([udp]);
   told();
   clock.advance(60_000);
   assert.deepEqual(told(), []);

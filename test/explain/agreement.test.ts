@@ -40,6 +40,8 @@ const NEEDED = [
   'a response field removed',
   'a response field added',
   'unreachable',
+  'TCP stands',
+  'TCP cut',
   'retried',
   'least-request',
   'round-robin',
@@ -138,7 +140,15 @@ describe('explain and the mesh', () => {
       'Route',
     ];
     referred.push('Backend', 'Breaker', 'Endpoint', 'Retries', 'NoRetry', 'RetryCondition');
-    referred.push('Policies', 'PolicyField', 'Forwarded', 'Answered', 'Unreachable', 'Explanation');
+    referred.push(
+      'Policies',
+      'PolicyField',
+      'Forwarded',
+      'Answered',
+      'Reset',
+      'Unreachable',
+      'Explanation',
+    );
     referred.push('GrpcAnswer', 'Redirected', 'Changes', 'Field', 'Mirror');
     assert.deepEqual(
       referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),

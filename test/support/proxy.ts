@@ -70,13 +70,10 @@ export interface ServiceOptions {
   readonly policies?: Partial<Policies>;
   /** The endpoints are spoken to in HTTP/2. */
   readonly http2?: boolean;
-    const protocol = options.http2 === true ? 'http/2' : 'http/1.1';
-    const spoken = { protocol, tls: options.tls ?? null };
-    const ports = made.ports.map((each) =>
-      options.tcp === true
-        ? withProtocol(each, 'tcp')
-        : { ...each, backend: { ...each.backend, ...spoken } },
-    );
+  /** They are spoken to in TLS. */
+  readonly tls?: EndpointTls;
+  /** The port is one of TCP. */
+  readonly tcp?: boolean;
 }
 
 export class TestProxy {

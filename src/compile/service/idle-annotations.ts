@@ -1,6 +1,7 @@
 /** Annotations that say something of a port that they cannot be said of, or of a port that is not there. */
 
 import { nearest } from '../../base/nearest.ts';
+import { isRecord } from '../../base/record.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import { ANNOTATION_PREFIX } from '../../model/names.ts';
 import type { PolicyName } from '../../model/policy.ts';
@@ -18,14 +19,22 @@ const HTTP_NAMES: ReadonlySet<string> = new Set([
   'timeout-request',
   'timeout-try',
   'limit-request-body',
-  'limit-requests-in-flight',
   'limit-requests-per-endpoint',
   'limit-idle-connections',
   'idle-connection-time',
+  'connection-age',
 ]);
+/** What TCP has in common with HTTP, and datagrams have not. */
+const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight']);
 
-function isOfHttp({ row }: Annotation): boolean {
-  return HTTP_POLICIES.has(row.policy) || HTTP_NAMES.has(row.name);
+/** Whether it has an effect on ports of this protocol. */
+function isFor(protocol: ServicePort['protocol'], { row, value }: Annotation): boolean {
+  if (protocol === 'http') return true;
+  if (HTTP_POLICIES.has(row.policy) || HTTP_NAMES.has(row.name)) return false;
+  if (protocol === 'udp') return !STREAM_NAMES.has(row.name);
+  if (row.name === 'health-check') return value === 'tcp';
+  // Of a header or cookie nobody knows anything there.
+  return row.name !== 'hash-key' || (isRecord(value) && value['kind'] === 'source');
 }
 
 /** `numbers` are those of all ports in the Service; `ports` those that are not left out. */
@@ -75,7 +84,7 @@ function idleOnPort(
   if (first === undefined) return [];
   const because = `port ${number} is carried as ${first.protocol} (${first.because})`;
   return own.flatMap((annotation): Idle[] => {
-    if (isOfHttp(annotation) && !same.some(({ protocol }) => protocol === 'http')) {
+    if (!same.some(({ protocol }) => isFor(protocol, annotation))) {
       const remedy = 'remove it, or set traffic-type of the port to http';
       return [{ annotation, because, remedy }];
     }
@@ -86,9 +95,8 @@ function idleOnPort(
 /** What is said of all ports and holds on none of them. */
 function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonly Idle[] {
   if (ports.length === 0) return [];
-  const isHttp = ports.some(({ protocol }) => protocol === 'http');
   return said.flatMap((annotation): Idle[] => {
-    if (isOfHttp(annotation) && !isHttp) {
+    if (!ports.some(({ protocol }) => isFor(protocol, annotation))) {
       const because = 'no port of the Service is carried as http';
       return [{ annotation, because, remedy: 'remove it, or set traffic-type of a port to http' }];
     }
@@ -106,7 +114,7 @@ function isOtherType({ row, value }: Annotation, ports: readonly Port[]): boolea
 /** Whether an annotation of a port has an effect there. */
 export function worksOn(annotation: Annotation, protocol: ServicePort['protocol']): boolean {
   if (protocol === 'udp' && annotation.row.name === 'traffic-type') return false;
-  return protocol === 'http' || !isOfHttp(annotation);
+  return isFor(protocol, annotation);
 }
 
 const PORTS_TOLD = 10;

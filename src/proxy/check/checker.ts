@@ -111,6 +111,12 @@ function asksOf(rules: ServiceState | null): Asks | null {
   return { policy, said: JSON.stringify(policy), ejection, question };
 }
 
+/** Of a port of TCP: what else is asked for is a question to its neighbours of HTTP. */
+function asksOfTcp(rules: ServiceState | null): Asks | null {
+  const asks = asksOf(rules);
+  return asks?.policy.kind === 'tcp' ? asks : null;
+}
+
 export class Checker implements ProbeOwner {
   onEvent: ((event: CheckEvent) => void) | undefined;
   readonly #context: ThreadContext;
@@ -156,8 +162,8 @@ export class Checker implements ProbeOwner {
     const { key } = service.service;
     const known = this.#services.get(key) ?? new Map<EndpointState, Checked>();
     const kept = new Map<EndpointState, Checked>();
-    for (const { backend, service: rules } of targets) {
-      const asks = asksOf(rules);
+    for (const { backend, service: rules, tcp } of targets) {
+      const asks = asksOf(rules) ?? asksOfTcp(tcp);
       if (asks === null) continue;
       for (const endpoint of backend.endpoints) {
         if (!this.#isMine(endpoint)) continue;

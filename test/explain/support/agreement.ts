@@ -9,6 +9,7 @@ import type {
   Outcome,
 } from '../../../src/explain/explanation.ts';
 import type { Answer } from './caller.ts';
+import { connectionFault } from './connection.ts';
 import { headFault, redirectFault, responseFault } from './changes.ts';
 import type { Behaviour } from './endpoints.ts';
 
@@ -39,6 +40,7 @@ export function disagreement(said: Explanation, seen: Seen): string | null {
     const isUnreachable = said.outcomes.every(({ kind }) => kind === 'unreachable');
     return isUnreachable ? null : 'no connection was possible, explain says otherwise';
   }
+  if (said.service?.protocol === 'tcp' || answer === 'stands') return tcpFault(said, seen);
   if (answer === 'cut')
     return mayBeCut(said, seen) ? null : 'the mesh cut the connection without an answer';
   if (said.service === null) return 'the mesh answered, explain says that nobody does';
@@ -46,6 +48,12 @@ export function disagreement(said: Explanation, seen: Seen): string | null {
     return `Service ${seen.service}:${seen.port} took it, explain says ${said.service.key}:${said.service.port}`;
   }
   return seen.tried.size === 0 ? refusalFault(said, seen) : forwardFault(said, seen);
+}
+
+function tcpFault(said: Explanation, seen: Seen): string | null {
+  const isSame = said.service?.key === seen.service && said.service.port === seen.port;
+  if (!isSame) return `Service ${seen.service}:${seen.port} took it, explain says another one`;
+  return connectionFault(said, seen);
 }
 
 /** On a port of HTTP/2, what is no head of HTTP/1.1 may be a preface that went wrong: it gets no text. */

@@ -19,8 +19,8 @@ export interface Http2Request {
   readonly body: string;
 }
 
-/** The mesh took no connection, or cut it without an answer. */
-export type Answer = Response | 'refused' | 'cut';
+/** The mesh took no connection, or cut it without an answer; or it is one of TCP, which has an endpoint. */
+export type Answer = Response | 'refused' | 'cut' | 'stands';
 
 /** Stands for what was sent where nothing of it is missing. */
 const WHOLE = Buffer.from('GET / HTTP/1.1\r\nHost: a\r\n\r\n');

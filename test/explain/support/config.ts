@@ -191,7 +191,7 @@ function policyAnnotations(dice: Dice): Readonly<Record<string, string>> {
   if (dice.chance(0.2)) set['limit-connections-per-endpoint'] = String(dice.int(1, 4));
   if (dice.chance(0.2)) set['limit-requests-in-flight'] = String(dice.int(1, 3));
   if (dice.chance(0.1)) set['scheme'] = dice.pick(['h2c', 'https']);
-  if (dice.chance(0.05)) set['traffic-type'] = 'tcp';
+  if (dice.chance(0.1)) set['traffic-type'] = 'tcp';
   if (dice.chance(0.05)) set['timeout-connect'] = 'no time';
   const names = Object.entries(set).map(([name, value]) => [`maesh.dev/${name}`, value] as const);
   return Object.fromEntries(names);

@@ -42,6 +42,7 @@ export const DOMAINS = ['maesh', 'traefik.mesh'];
 const MOMENT_MS = 1_500;
 const HOUR_MS = 3_600_000;
 /** Longer than the limit of a head, and of a try. */
+const CONNECT_STEP_MS = 20;
 const LONG_MS = 10_100;
 /** Then the mesh waits for something that nobody thought of: a request that is lost is a fault too, and has to end. */
 const STALLS_MAX = 500;
@@ -150,6 +151,21 @@ export class LiveMesh {
     return new Map(
       FAILURE_REASONS.map((reason, i) => [reason, this.#sum(key, SERVICE_OWN.failures + i)]),
     );
+  }
+
+  /** Connections of TCP to a Service that an endpoint has accepted, and answers of its class. */
+  standing(key: string): number {
+    return this.#sum(key, SERVICE_OWN.requests + 1);
+  }
+
+  /** Requests and connections of a Service in flight, whatever a test made of the figure that limits act on. */
+  inFlight(key: string): number {
+    return this.#sum(key, SERVICE_OWN.inFlight);
+  }
+
+  /** So that an endpoint that does not accept is given up. */
+  passConnectTime(): void {
+    this.clock.advance(CONNECT_STEP_MS);
   }
 
   retries(key: string): number {

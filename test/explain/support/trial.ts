@@ -12,6 +12,7 @@ import type { HttpMatch, HttpRoute, RouteMirror } from '../../../src/model/route
 import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
 import { disagreement, firstTried, type Seen } from './agreement.ts';
 import type { Answer } from './caller.ts';
+import { connect } from './connection.ts';
 import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
 import { Dice } from './dice.ts';
 import { randomBackendFilters, randomRouteFilters } from './filters.ts';
@@ -138,14 +139,17 @@ export class Trial {
     this.#endpoints.reached.length = 0;
     this.#endpoints.heads.length = 0;
     this.#endpoints.hung = 0;
+    const isTcp = live.dry.portOf(key, port)?.port.protocol === 'tcp';
     const ask = (): Promise<Answer> =>
-      sent.http2 === null
-        ? live.callers.ask(source, { address, port }, bytes)
-        : live.callers.askHttp2(
-            source,
-            { address, port },
-            { ...sent, ...sent.http2, block: sent.head },
-          );
+      isTcp
+        ? connect(live, key, source, { address, port })
+        : sent.http2 === null
+          ? live.callers.ask(source, { address, port }, bytes)
+          : live.callers.askHttp2(
+              source,
+              { address, port },
+              { ...sent, ...sent.http2, block: sent.head },
+            );
     const answer = address === '' ? 'refused' : await ask();
     const failure = [...live.failures(key)].find(([reason, n]) => n > (failures.get(reason) ?? 0));
     const tried = [...live.tries()].map(([id, n]) => [id, n - (tries.get(id) ?? 0)] as const);
@@ -179,6 +183,7 @@ export class Trial {
   #note(said: Explanation, seen: Seen): void {
     if (seen.failure !== '') count(this.occurred, seen.failure);
     if (seen.answer === 'refused') count(this.occurred, 'unreachable');
+    if (said.service?.protocol === 'tcp') count(this.occurred, `TCP ${String(seen.answer)}`);
     if (seen.retries > 0) count(this.occurred, 'retried');
     if (typeof seen.answer !== 'string' && seen.answer.fields.has('grpc-status'))
       count(this.occurred, 'a call of gRPC answered');
