@@ -158,14 +158,18 @@ function askedOf(words: readonly string[], errors: string[]): Asked {
     errors.push('Cannot explain without a URL: give one, as in http://web.shop.maesh/cart');
   } else if (words.length > 2) {
     errors.push(`Cannot explain "${said}": give a method and one URL`);
-  } else if (isGrpc && method !== 'POST') {
-    errors.push(`Cannot explain "${said}": calls of gRPC are POST, leave the method out`);
-  } else if (parsed?.plain === true && given !== undefined) {
-    errors.push(`Cannot explain "${said}": a connection has no method, leave it out`);
+  } else if (given !== undefined && !takesMethod(parsed, given)) {
+    const why = isGrpc ? 'calls of gRPC are POST' : 'a connection has no method';
+    errors.push(`Cannot explain "${said}": ${why}, leave the method out`);
   } else if (parsed === null) {
     errors.push(`Cannot explain "${url}": ${remedyFor(url)}`);
   }
   return { method, url, ...(parsed ?? NOWHERE) };
+}
+
+function takesMethod(parsed: AskedUrl | null, method: string): boolean {
+  if (parsed?.plain === true) return false;
+  return parsed?.grpc !== true || method === 'POST';
 }
 
 /** For what is no URL that can be asked about. */

@@ -22,6 +22,7 @@ const FORMS: ReadonlyMap<string, RegExp> = new Map([
   ['tcp', /^\/$/],
   ['tls', /^\/$/],
 ]);
+const PLAIN: ReadonlySet<string> = new Set(['tcp', 'tls']);
 /** Scheme, host, port, path with query; a fragment is not sent. */
 const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
@@ -31,8 +32,8 @@ export function parseAskedUrl(url: string): AskedUrl | null {
   if (match === null) return null;
   const [, written = 'http', host = '', portText = '', target = '/'] = match;
   const scheme = written.toLowerCase();
-  const plain = scheme === 'tcp' || scheme === 'tls';
-  const port = portText === '' && !plain ? HTTP_PORT : Number(portText);
+  const plain = PLAIN.has(scheme);
+  const port = portOf(portText, plain);
   if (port < 1 || port > 65_535 || !isTarget(scheme, target)) return null;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
@@ -42,6 +43,11 @@ export function parseAskedUrl(url: string): AskedUrl | null {
     grpc: scheme === 'grpc',
     plain,
   };
+}
+
+/** 0 for none. */
+function portOf(text: string, plain: boolean): number {
+  return text === '' && !plain ? HTTP_PORT : Number(text);
 }
 
 function isTarget(scheme: string, target: string): boolean {

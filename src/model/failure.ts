@@ -250,7 +250,7 @@ export const FAILURES = {
     connection: 'reset',
     blames: 'endpoint',
     cause:
-      "the endpoint closed the connection in the middle of the response body; the caller's connection is closed too",
+      "the endpoint closed the connection in the middle of the response body, of a tunnel or of a connection of TCP; the caller's connection is closed too",
   },
   bad_response: {
     status: 502,
@@ -332,21 +332,22 @@ export const FAILURES = {
     grpc: 'DEADLINE_EXCEEDED',
     connection: 'reset',
     blames: 'policy',
-    cause: 'no data moved in a tunnel for longer than the idle limit',
+    cause: 'no data moved in a tunnel or a connection of TCP for longer than the idle limit',
   },
   tunnel_lifetime: {
     status: 0,
     grpc: 'DEADLINE_EXCEEDED',
     connection: 'reset',
     blames: 'policy',
-    cause: 'a tunnel had been open for as long as it may be',
+    cause: 'a tunnel or a connection of TCP had been open for as long as it may be',
   },
   caller_gone: {
     status: 0,
     grpc: 'CANCELLED',
     connection: 'reset',
     blames: 'caller',
-    cause: 'the caller closed the connection before the response was complete',
+    cause:
+      'the caller closed the connection before the response was complete, or reset a connection of TCP',
   },
   loop: {
     status: 508,

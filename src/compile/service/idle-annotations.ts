@@ -32,7 +32,7 @@ function isFor(protocol: ServicePort['protocol'], { row, value }: Annotation): b
   if (protocol === 'http') return true;
   if (HTTP_POLICIES.has(row.policy) || HTTP_NAMES.has(row.name)) return false;
   if (protocol === 'udp') return !STREAM_NAMES.has(row.name);
-  if (row.name === 'health-check') return value === 'tcp';
+  if (row.name === 'health-check') return value === 'tcp' || value === null;
   // Of a header or cookie nobody knows anything there.
   return row.name !== 'hash-key' || (isRecord(value) && value['kind'] === 'source');
 }

@@ -31,14 +31,14 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
-    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md).',
+    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md). A connection of TCP counts once an endpoint has accepted it, as "1xx", or when it is refused, as HTTP would answer it.',
     reading: { kind: 'classes', cell: SERVICE_OWN.requests },
   },
   {
     name: 'maesh_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'Time from the end of the request head to the end of the response, including retries and the time that the caller takes to send and to read; only requests that were sent to an endpoint.',
+    help: 'Time from the end of the request head to the end of the response, including retries and the time that the caller takes to send and to read; only requests that were sent to an endpoint. Of a connection of TCP the time until an endpoint accepted it.',
     reading: {
       kind: 'histogram',
       cell: SERVICE_OWN.buckets,
@@ -83,7 +83,7 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_requests_in_flight',
     type: 'gauge',
-    help: 'Requests in flight.',
+    help: 'Requests in flight, and connections of TCP.',
     reading: { kind: 'word', cell: SERVICE_WORD.inFlight },
   },
   {
@@ -96,13 +96,13 @@ const SERVICE_METRICS: readonly Shape[] = [
   {
     name: 'maesh_request_bytes_total',
     unit: 'bytes',
-    help: 'Bytes of request bodies received from callers.',
+    help: 'Bytes of request bodies, tunnels and connections of TCP received from callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.requestBytes },
   },
   {
     name: 'maesh_response_bytes_total',
     unit: 'bytes',
-    help: 'Bytes of response bodies sent to callers.',
+    help: 'Bytes of response bodies, tunnels and connections of TCP sent to callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.responseBytes },
   },
   {

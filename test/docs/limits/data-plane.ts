@@ -153,6 +153,21 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/http/retry.ts CONNECT_TRIES_MAX',
     ],
     [
+      'Time without a byte of a connection of TCP whose Service says nothing of it',
+      'It is reset',
+      'model/stream-limits.ts STREAM_IDLE_MS',
+    ],
+    [
+      'Time in which a caller of TCP takes none of the last bytes',
+      'Its connection is reset',
+      'proxy/tcp/caller.ts FINISH_MS',
+    ],
+    [
+      'Time in which an endpoint of TCP takes none of the last bytes',
+      'Its connection is reset',
+      'proxy/tcp/endpoint.ts FINISH_MS',
+    ],
+    [
       'Idle time of a connection that a POST or PATCH may take',
       'A new connection is opened, because such a request cannot be sent again',
       'proxy/http1/endpoint.ts FRESH_IDLE_MS_MAX',

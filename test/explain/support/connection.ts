@@ -22,18 +22,16 @@ export async function connect(
   const before = live.inFlight(key);
   const socket = net.connect({ host: to.address, port: to.port, localAddress: from });
   let code = '';
-  let isClosed = false;
   socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code ?? ''));
-  socket.on('close', () => (isClosed = true));
   socket.resume();
-  while (!isClosed && live.standing(key) === stood) {
+  while (!socket.closed && live.standing(key) === stood) {
     // oxlint-disable-next-line no-await-in-loop -- until something happens
     await new Promise((resolve) => setTimeout(resolve, STALL_MS));
     // An endpoint that does not answer costs time.
     if (socket.readyState === 'open') live.passConnectTime();
   }
   const stands = live.standing(key) > stood;
-  if (!isClosed) socket.resetAndDestroy();
+  if (!socket.closed) socket.resetAndDestroy();
   while (live.inFlight(key) > before) {
     // oxlint-disable-next-line no-await-in-loop -- until the mesh has seen the end
     await new Promise((resolve) => setTimeout(resolve, 1));

@@ -183,7 +183,8 @@ export class Trial {
   #note(said: Explanation, seen: Seen): void {
     if (seen.failure !== '') count(this.occurred, seen.failure);
     if (seen.answer === 'refused') count(this.occurred, 'unreachable');
-    if (said.service?.protocol === 'tcp') count(this.occurred, `TCP ${String(seen.answer)}`);
+    if (said.service?.protocol === 'tcp' && typeof seen.answer === 'string')
+      count(this.occurred, `TCP ${seen.answer}`);
     if (seen.retries > 0) count(this.occurred, 'retried');
     if (typeof seen.answer !== 'string' && seen.answer.fields.has('grpc-status'))
       count(this.occurred, 'a call of gRPC answered');
