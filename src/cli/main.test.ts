@@ -150,7 +150,7 @@ test('docs/commands.md has exactly the commands and options there are', async ()
     const offered = command.options
       .map((option) => option.long ?? '')
       .filter((option) => !isSetting(option));
-    const described = [...(sections.get(name) ?? '').matchAll(/^\| `(?:-\w, )?(--[a-z-]+)/gm)];
+    const described = [...(sections.get(name) ?? '').matchAll(/^\| `(?:-\w, )?(--[a-z0-9-]+)/gm)];
     assert.deepEqual(described.map((match) => match[1] ?? '').sort(), offered.sort(), name);
   }
 });
