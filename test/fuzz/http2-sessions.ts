@@ -119,6 +119,7 @@ class World {
   #newCaller(): CallerPeer {
     const { context } = this;
     const host = {
+      isLeaving: false,
       closed: (caller: Caller) => context.room.leave(caller),
       replaced: () => undefined,
     };

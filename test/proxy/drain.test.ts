@@ -16,6 +16,17 @@ async function serving(t: TestContext) {
   return { proxy, service, caller, wire, endpoint };
 }
 
+async function refused(t: TestContext, to: { address: string; port: number }): Promise<void> {
+  const dials = async (): Promise<boolean> =>
+    dial(t, to).then(
+      (wire) => wire.end() === undefined,
+      () => false,
+    );
+  // oxlint-disable-next-line no-await-in-loop -- until nobody listens
+  for (let i = 0; (await dials()) && i < 1_000; i++);
+  await assert.rejects(dial(t, to), { code: 'ECONNREFUSED' });
+}
+
 /** Begins to drain; resolves when nothing listens any more, a few hundred milliseconds later. */
 async function beginDrain(proxy: TestProxy, timeoutMs: number): Promise<{ over: Promise<number> }> {
   const over = proxy.server.drain(timeoutMs);
@@ -33,6 +44,60 @@ test('what runs is finished and told to go; then the drain is over', async (t) =
   caller.end();
   await wire.gone();
   await eventually(() => proxy.context.callerConnections === 0, 'the caller to be gone');
+  proxy.advance(20);
+  assert.equal(await drained, 0);
+});
+
+test('nobody is told to go as long as another thread still accepts', async (t) => {
+  const { proxy, service, caller, wire } = await serving(t);
+  const { promise: othersClosed, resolve: close } = Promise.withResolvers<void>();
+  const drained = proxy.server.drain(10_000, 0, () => othersClosed);
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  await refused(t, to);
+  proxy.advance(2_000);
+  wire.write(OK);
+  assert.doesNotMatch(await caller.until('ok'), /close/i);
+  caller.write(GET);
+  await wire.head();
+  close();
+  await proxy.advanceUntil(() => proxy.server.listeners === 0, 'the end of the wait');
+  wire.write(OK);
+  assert.match(await caller.rest(), /^HTTP\/1\.1 200 OK\r\n[^]*Connection: close\r\n\r\nok$/);
+  caller.end();
+  await wire.gone();
+  await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the caller to be gone');
+  proxy.advance(20);
+  assert.equal(await drained, 0);
+});
+
+test('a thread that never stops accepting holds the farewell up for a quarter of the drain', async (t) => {
+  const { proxy, service, caller } = await serving(t);
+  const drained = proxy.server.drain(10_000, 0, () => new Promise(() => undefined));
+  await refused(t, { address: service.address, port: service.ports[0]?.port ?? 0 });
+  proxy.advance(2_480);
+  assert.equal(proxy.context.draining, false);
+  proxy.advance(40);
+  await eventually(() => proxy.context.draining, 'the farewell');
+  proxy.advance(7_480);
+  assert.equal(await drained, 1);
+  assert.equal(await caller.gone(), 'reset');
+});
+
+test('where callers may still be led here, they are told at once, and served when they come back', async (t) => {
+  const { proxy, service, caller, wire, endpoint } = await serving(t);
+  const drained = proxy.server.drain(10_000, 5_000);
+  wire.write(OK);
+  assert.match(await caller.rest(), /Connection: close\r\n\r\nok$/);
+  caller.end();
+  const again = await proxy.call(service);
+  again.write(GET);
+  const second = await endpoint.next();
+  await second.head();
+  second.write(OK);
+  assert.match(await again.rest(), /Connection: close\r\n\r\nok$/);
+  again.end();
+  await proxy.advanceUntil(() => proxy.server.listeners === 0, 'the listeners to close');
+  await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the callers to be gone');
   proxy.advance(20);
   assert.equal(await drained, 0);
 });

@@ -98,7 +98,7 @@ export class CallerSession extends Session implements Caller, RequestSession {
     this.#begin();
     this.#arm();
     // Nobody else tells it: it came too late to be among those that were told.
-    if (this.context.draining || port.closed) this.drain();
+    if (host.isLeaving) this.drain();
   }
 
   #begin(): void {

@@ -3,9 +3,10 @@
  *
  * The kernel resets the connections that it has accepted for a listening socket and that the process has not taken yet
  * when the socket closes, although another socket of the port (`SO_REUSEPORT`) would have served them. So each socket is
- * closed right after a turn of the event loop that looked for connections and found none. A connection that arrives
- * between that look and the close is still lost: some 10 µs. Only Linux itself can save it, by moving it to another
- * socket of the port: `sysctl net.ipv4.tcp_migrate_req=1` (Linux 5.14).
+ * closed right after a turn of the event loop that looked for connections and found none; sockets of the system look once
+ * more themselves (net/system/system-listener.ts). A connection that arrives between the last look and the close is still
+ * lost. Only Linux itself can save it, by moving it to another socket of the port: `sysctl net.ipv4.tcp_migrate_req=1`
+ * (Linux 5.14). Price and figures: docs/decisions/drain.md.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -15,12 +16,13 @@ import { type Clock, delay } from '../../base/clock.ts';
 interface Accepting {
   readonly accepted: number;
   readonly acceptedAtMs: number;
+  /** Accepts no more. */
+  stop(): void;
 }
 
 /** A socket that accepted nobody for this long is closed without looking. */
 const UNUSED_MS = 5_000;
-/** Callers that are told to go reconnect in a burst, in part to us: the burst is served before anything closes. */
-const BURST_MS = 100;
+const LATE_LOOK_MS = 100;
 /** A turn of at most this length counts as quiet at first; under load the limit doubles every `PATIENCE_TURNS`. */
 const QUIET_TURN_MS = 0.02;
 /** Counted in turns, since a thread that the system does not let run learns nothing as time goes by. */
@@ -32,30 +34,27 @@ const UNUSED_PER_TURN = 64;
 const LED_TO_MS = 500;
 
 /**
- * Calls `close` once for each listener; resolves after the last. Connections accepted meanwhile should be told to go after
- * one request. As long as callers still come, nothing is closed for up to `lateMs`: whatever leads them here has not
- * heard that they should be led elsewhere.
+ * Stops each listener once; resolves after the last. As long as callers still come, nothing is stopped for up to `lateMs`:
+ * whatever leads them here has not heard that they should be led elsewhere.
  */
-export async function closeQuietly<Port>(
-  listeners: ReadonlyMap<Port, Accepting>,
+export async function closeQuietly(
+  listeners: ReadonlyMap<unknown, Accepting>,
   clock: Clock,
-  close: (port: Port) => void,
   lateMs = 0,
 ): Promise<void> {
   if (lateMs > 0) await untilNobodyComes(listeners, clock, lateMs);
   const startMs = clock.nowMs();
-  const busy = new Map<Port, Accepting>();
+  const busy: Accepting[] = [];
   let closed = 0;
-  for (const [port, listener] of listeners) {
-    if (startMs - listener.acceptedAtMs < UNUSED_MS) busy.set(port, listener);
+  for (const listener of listeners.values()) {
+    if (startMs - listener.acceptedAtMs < UNUSED_MS) busy.push(listener);
     else {
-      close(port);
+      listener.stop();
       // oxlint-disable-next-line no-await-in-loop -- in parts on purpose: requests run in between
       if (++closed % UNUSED_PER_TURN === 0) await nextTurn();
     }
   }
-  if (busy.size > 0) await delay(clock, BURST_MS);
-  for (const [port, listener] of busy) {
+  for (const listener of busy) {
     for (let turn = 0; turn < TURNS_MAX; turn++) {
       const { accepted } = listener;
       const turnStartMs = clock.nowMs();
@@ -65,7 +64,7 @@ export async function closeQuietly<Port>(
       const isQuiet = listener.accepted === accepted;
       if (isQuiet && clock.nowMs() - turnStartMs <= limitMs) break;
     }
-    close(port);
+    listener.stop();
   }
 }
 
@@ -80,6 +79,6 @@ async function untilNobodyComes(
     clock.nowMs() - acceptedAtMs < LED_TO_MS;
   do {
     // oxlint-disable-next-line no-await-in-loop -- looked at again and again on purpose
-    await delay(clock, BURST_MS);
+    await delay(clock, LATE_LOOK_MS);
   } while (clock.nowMs() < endMs && [...listeners.values()].some(isLedTo));
 }

@@ -16,6 +16,8 @@ export interface Caller extends Guest {
 }
 
 export interface CallerHost {
+  /** The port closed, and connected callers were told to go: whoever shows up later is to be told, too. */
+  readonly isLeaving: boolean;
   closed(caller: Caller): void;
   /** The connection of `before` belongs to `after` from now on. */
   replaced(before: Caller, after: Caller): void;
@@ -33,6 +35,7 @@ export class Listener implements CallerHost, ListenOwner {
   /** Null until callers can connect. */
   #socket: ListeningSocket | null = null;
   #closed = false;
+  #leaving = false;
   readonly #connections = new Set<Caller>();
   #done: (() => void) | undefined;
   #accepted = 0;
@@ -66,15 +69,30 @@ export class Listener implements CallerHost, ListenOwner {
     return this.#acceptedAtMs;
   }
 
-  /** Stops accepting; connected callers finish what runs and are then told to go. `done` runs when the last one left. */
-  close(done: () => void): void {
-    this.#done = done;
+  get isLeaving(): boolean {
+    return this.#leaving;
+  }
+
+  /** Stops accepting; connected callers hear nothing of it. */
+  stop(): void {
     this.#closed = true;
     if (this.#socket !== null) this.#context.places.delete(endpointKey(this.#at));
     this.#socket?.close();
     this.#socket = null;
-    if (this.#connections.size === 0) return done();
+  }
+
+  /** Connected callers finish what runs and are then told to go. Whoever comes afterwards is not told. */
+  tellToGo(): void {
     for (const connection of this.#connections) connection.drain();
+  }
+
+  /** Stops accepting, and tells connected callers to go. `done` runs when the last one left. */
+  close(done: () => void): void {
+    this.#done = done;
+    this.stop();
+    this.#leaving = true;
+    if (this.#connections.size === 0) return done();
+    this.tellToGo();
   }
 
   /** Cuts what is left. */

@@ -26,6 +26,8 @@ export type ToThread =
   | ({ readonly kind: 'delta' } & DeltaPart)
   /** Stop accepting, finish what runs; cut the rest after `timeoutMs`. */
   | { readonly kind: 'drain'; readonly timeoutMs: number; readonly lateMs: number }
+  /** No thread accepts any more: tell callers to go. */
+  | { readonly kind: 'closed' }
   /** Open log files anew, after they were moved away. */
   | { readonly kind: 'reopen' };
 
@@ -60,6 +62,8 @@ export type FromThread =
       readonly listeners: number;
       readonly failures: readonly ListenFailure[] | null;
     }
+  /** It accepts no more. */
+  | { readonly kind: 'closed' }
   | { readonly kind: 'drained'; readonly cut: number }
   /** Where the thread counts calls of one more method of gRPC: METHOD_CELL. */
   | {

@@ -27,6 +27,8 @@ const LISTENS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
+/** A thread waits for this part of the drain, at most, until the others have closed their listeners. */
+const OTHERS_SHARE = 0.25;
 const ALL: CheckShare = { thread: 0, threads: 1 };
 
 export class ProxyServer {
@@ -120,31 +122,55 @@ export class ProxyServer {
   }
 
   /**
-   * Accepts on for up to `lateMs` while callers still come, then no more. Resolves with the number of connections that had
-   * to be cut after `timeoutMs`.
+   * Accepts on for up to `lateMs` while callers still come, then no more. Callers are told to go once no thread accepts any more
+   * (`othersClosed`): they come back at once, and a listener that closes then would lose them. Resolves with the number of connections
+   * that had to be cut after `timeoutMs`.
    */
-  async drain(timeoutMs: number, lateMs = 0): Promise<number> {
-    this.context.draining = true;
-    this.context.farewellMs = Math.min(FAREWELL_SPREAD_MS, timeoutMs / 2);
+  async drain(
+    timeoutMs: number,
+    lateMs = 0,
+    othersClosed: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<number> {
     this.checker.stop();
-    const end = this.#clock.nowMs() + timeoutMs;
-    await closeQuietly(
-      this.#listeners,
-      this.#clock,
-      (port) => this.#close(port),
-      Math.min(lateMs, timeoutMs),
-    );
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.every(DRAIN_POLL_MS, () => {
-        if (this.context.callerConnections > 0 && this.#clock.nowMs() < end) return;
-        timer.cancel();
-        resolve();
-      });
-    });
+    const startMs = this.#clock.nowMs();
+    const endMs = startMs + timeoutMs;
+    // Who is told, comes back and is led here again, shows that others are led here as well.
+    if (lateMs > 0) {
+      this.#beginFarewell(timeoutMs);
+      for (const listener of this.#listeners.values()) listener.tellToGo();
+    }
+    await closeQuietly(this.#listeners, this.#clock, Math.min(lateMs, timeoutMs));
+    await this.#unless(othersClosed(), startMs + timeoutMs * OTHERS_SHARE);
+    this.#beginFarewell(Math.max(endMs - this.#clock.nowMs(), 0));
+    for (const port of this.#listeners.keys()) this.#close(port);
+    await this.#until(() => this.context.callerConnections === 0, endMs);
     const cut = this.context.callerConnections;
     for (const listener of this.#leaving) listener.abort();
     this.context.mirrors.cut();
     return cut;
+  }
+
+  /** Whoever is told to go from now on is told because of the drain. */
+  #beginFarewell(withinMs: number): void {
+    this.context.draining = true;
+    this.context.farewellMs = Math.min(FAREWELL_SPREAD_MS, withinMs / 2);
+  }
+
+  /** Resolves with `promise`, or at `endMs`. */
+  #unless(promise: Promise<void>, endMs: number): Promise<void> {
+    let isOver = false;
+    void promise.then(() => (isOver = true));
+    return this.#until(() => isOver, endMs);
+  }
+
+  #until(isOver: () => boolean, endMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.every(DRAIN_POLL_MS, () => {
+        if (!isOver() && this.#clock.nowMs() < endMs) return;
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   /** The ports to open. Listeners of a namespace or Service with more than its share are closed when others need their descriptors. */

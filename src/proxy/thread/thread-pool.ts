@@ -43,6 +43,8 @@ const ENTRY = new URL(
 /** Pause before a thread is replaced that died within this time of its start: a defect must not become a busy loop. */
 const YOUNG_MS = 1_000;
 
+type Applied = Extract<FromThread, { kind: 'applied' }>;
+
 interface Thread {
   readonly worker: Worker;
   readonly startedMs: number;
@@ -105,6 +107,8 @@ export class ThreadPool {
   #version = 0;
   #started = false;
   #stopping = false;
+  /** They were told to drain, and still accept. */
+  readonly #accepting = new Set<Thread>();
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
@@ -253,15 +257,14 @@ export class ThreadPool {
   /** Stops accepting, after `lateMs` at most; lets requests finish for up to `timeoutMs`, ends all threads. */
   async drain(timeoutMs: number, lateMs = 0): Promise<void> {
     this.#stopping = true;
-    await Promise.all(
-      this.#living().map(
-        (thread) =>
-          new Promise<void>((resolve) => {
-            thread.drained = resolve;
-            thread.worker.postMessage({ kind: 'drain', timeoutMs, lateMs } satisfies ToThread);
-          }),
-      ),
-    );
+    const drained = this.#living().map((thread) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#accepting.add(thread);
+      thread.drained = resolve;
+      thread.worker.postMessage({ kind: 'drain', timeoutMs, lateMs } satisfies ToThread);
+      return promise;
+    });
+    await Promise.all(drained);
     await this.stop();
   }
 
@@ -353,6 +356,7 @@ export class ThreadPool {
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
     if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
     else if (message.kind === 'taken') this.#sendNext(thread);
+    else if (message.kind === 'closed') this.#onClosed(thread);
     else if (message.kind === 'drained') thread.drained?.();
     else if (message.kind === 'method') {
       // Calls of a Service that left may still end.
@@ -363,15 +367,24 @@ export class ThreadPool {
       const { vitals } = message;
       this.#options.guard.add('proxy', vitals.defects - (thread.vitals?.defects ?? 0));
       thread.vitals = vitals;
-    } else if (message.kind === 'applied') {
-      thread.version = message.version;
-      thread.listeners = message.listeners;
-      if (message.failures !== null) {
-        thread.failures = message.failures;
-        this.#failures = null;
-      }
-      this.#options.onChange();
+    } else this.#onApplied(thread, message);
+  }
+
+  #onApplied(thread: Thread, { version, listeners, failures }: Applied): void {
+    thread.version = version;
+    thread.listeners = listeners;
+    if (failures !== null) {
+      thread.failures = failures;
+      this.#failures = null;
     }
+    this.#options.onChange();
+  }
+
+  /** It accepts no more. Once that is so of all, callers are told to go: not before, or they would come back to the rest. */
+  #onClosed(thread: Thread): void {
+    if (!this.#accepting.delete(thread) || this.#accepting.size > 0) return;
+    for (const { worker } of this.#living())
+      worker.postMessage({ kind: 'closed' } satisfies ToThread);
   }
 
   #onExit(thread: Thread, index: number): void {
@@ -380,6 +393,7 @@ export class ThreadPool {
     this.#failures = null;
     if (thread.vitals !== null) this.#keepCounts(thread.vitals);
     thread.drained?.();
+    this.#onClosed(thread);
     this.#forgetInFlight(index);
     this.methods.endThread(index);
     if (this.#stopping) return;

@@ -60,8 +60,11 @@ const VITALS_MS = 1_000;
 /** Deltas apply strictly one after the other. */
 let queue: Promise<void> = start();
 
+const othersClosed = Promise.withResolvers<void>();
+
 port.on('message', (message: ToThread) => {
   if (message.kind === 'chunks') for (const chunk of message.chunks) view.add(chunk);
+  else if (message.kind === 'closed') othersClosed.resolve();
   else {
     queue = queue.then(() =>
       // Another thread that replaced this one would fail at the same message: what is served stays.
@@ -116,7 +119,7 @@ async function start(): Promise<void> {
   send({ kind: 'started', sockets: sockets.kind, reason, unspliced });
 }
 
-async function handle(message: Exclude<ToThread, { kind: 'chunks' }>): Promise<void> {
+async function handle(message: Exclude<ToThread, { kind: 'chunks' | 'closed' }>): Promise<void> {
   switch (message.kind) {
     case 'delta':
       return apply(message);
@@ -143,7 +146,10 @@ async function apply({ delta, isLast }: DeltaPart): Promise<void> {
 }
 
 async function drain({ timeoutMs, lateMs }: Extract<ToThread, { kind: 'drain' }>): Promise<void> {
-  const cut = await server.drain(timeoutMs, lateMs);
+  const cut = await server.drain(timeoutMs, lateMs, () => {
+    send({ kind: 'closed' });
+    return othersClosed.promise;
+  });
   await context.accessLog?.log.close();
   sendVitals();
   send({ kind: 'drained', cut });

@@ -27,7 +27,7 @@ function listening() {
     hold: () => undefined,
   };
   const accepted: Accepted[] = [];
-  listenOn(
+  const listener = listenOn(
     new ThreadIo(kernel, planner),
     { address: '192.0.2.2', port: 80 },
     {
@@ -38,7 +38,7 @@ function listening() {
       onAcceptFailed: assert.fail,
     },
   );
-  return { kernel, accepted, turn: () => turn() };
+  return { kernel, accepted, listener, turn: () => turn() };
 }
 
 test('callers that come one by one cost one call each', () => {
@@ -69,4 +69,15 @@ test('of many callers at once more and more are taken at a time', () => {
   kernel.knock(new Peer());
   turn();
   assert.equal(kernel.accepts, before + 1, 'it is back at one');
+});
+
+test('who waits when it closes is taken before, and nobody afterwards', () => {
+  const { kernel, accepted, listener, turn } = listening();
+  for (let i = 0; i < 5; i++) kernel.knock(new Peer());
+  listener.close();
+  assert.equal(accepted.length, 5);
+  assert.equal(kernel.accepts, 6);
+  listener.close();
+  turn();
+  assert.equal(kernel.accepts, 6);
 });

@@ -95,11 +95,19 @@ class SystemListener implements ListeningSocket, Watcher {
     this.#owner = owner;
   }
 
+  /** Who waits in the queue is taken before: the kernel would reset them. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#io.loop.forget(this);
-    this.#io.kernel.close(this.descriptor);
+    const { kernel, loop } = this.#io;
+    loop.forget(this);
+    for (let i = 0; i < BACKLOG; i++) {
+      const fd = kernel.accept(this.descriptor);
+      if (fd >= 0) this.#owner.onAccept(this.#accepted(fd, kernel));
+      else if (fd !== -EINTR) break;
+    }
+    // Right behind the last look: whoever comes in between is lost.
+    kernel.close(this.descriptor);
   }
 
   onEvents(): void {
