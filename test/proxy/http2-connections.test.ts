@@ -105,6 +105,22 @@ test('requests go together on the oldest connection that has room', async (t) =>
   await one.until('ok');
 });
 
+test('what an endpoint refuses for want of room goes where there is some, and is no failure of its', async (t) => {
+  const { ask, next, proxy, service, endpoint } = await setUp(t, {}, { settings: NOTHING });
+  const callers = [await ask(), await ask(), await ask()];
+  const first = await asked(next);
+  await Promise.all([first.next(1, 3), first.next(1, 5)]);
+  // It says how many it takes when they are on their way.
+  const refused = [3, 5].map((stream) => frame(3, 0, stream, number32(REFUSED_STREAM)));
+  first.write(frame(4, 0, 0, ONE_AT_A_TIME), ...refused);
+  const others = [await asked(next), await asked(next)];
+  for (const peer of [first, ...others]) answer(peer, 1);
+  await Promise.all(callers.map((caller) => caller.until('ok')));
+  assert.equal(proxy.endpointWord(service, endpoint, ENDPOINT_WORD.consecutiveFailures), 0);
+});
+
+const NOTHING = Buffer.alloc(0);
+
 test('connections that take no more requests leave room for another one', async (t) => {
   const { ask, next } = await setUp(t, { connectionsPerEndpoint: 1 }, { settings: setting(3, 9) });
   const one = await ask();

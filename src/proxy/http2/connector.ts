@@ -34,6 +34,8 @@ export class Http2Connector implements Connector {
     const sessions = sessionsOf(endpoint) ?? new Sessions(endpoint);
     endpoint.shared = sessions;
     const session = new EndpointSession(endpoint, this.#parts, (gone) => sessions.remove(gone));
+    // What it has refused on another one for want of room it would refuse on this one, too.
+    session.peer.maxStreams = Math.min(session.peer.maxStreams, sessions.streamsMax);
     sessions.all.push(session);
     return session.start(user);
   }
@@ -55,6 +57,11 @@ class Sessions implements SharedConnections {
   first(): EndpointSession | undefined {
     for (const session of this.all) if (session.hasRoom) return session;
     return undefined;
+  }
+
+  /** What the endpoint allows on a connection, as far as it has said so on one that stands. */
+  get streamsMax(): number {
+    return this.all.findLast(({ hasSettings }) => hasSettings)?.peer.maxStreams ?? Infinity;
   }
 
   mayTake(connections: number, max: number): boolean {
