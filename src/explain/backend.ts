@@ -1,5 +1,6 @@
 /** One backend that the route may lead to: what its breaker, its limits and its balancing make of the request. */
 
+import { believesNobody, type EndpointTls } from '../model/endpoint-tls.ts';
 import type { FailureReason } from '../model/failure.ts';
 import type { RequestKey } from '../model/policy.ts';
 import type { RouteBackend, RoutePolicies } from '../model/route.ts';
@@ -14,7 +15,7 @@ import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/br
 import type { ServiceState, Target } from '../proxy/table/table.ts';
 import type { Arrived, Asked } from './arrived.ts';
 import { changeFacts } from './changes.ts';
-import type { BackendFacts, BreakerFacts, EndpointFacts } from './explanation.ts';
+import type { BackendFacts, BreakerFacts, EndpointFacts, TlsFacts } from './explanation.ts';
 import { retryFacts } from './retries.ts';
 import { duration } from './words.ts';
 
@@ -103,7 +104,7 @@ export function deadEnd(
     ...base,
     service: '',
     protocol: null,
-    tls: false,
+    tls: null,
     breaker: null,
     picks: why,
     endpoints: [],
@@ -133,7 +134,12 @@ export function spokenTo(
   backendId: string,
 ): Pick<BackendFacts, 'protocol' | 'tls'> {
   const found = service.ports.find(({ backend }) => backend.id === backendId)?.backend;
-  return { protocol: found?.protocol ?? null, tls: found !== undefined && found.tls !== null };
+  return { protocol: found?.protocol ?? null, tls: tlsFacts(found?.tls ?? null) };
+}
+
+function tlsFacts(tls: EndpointTls | null): TlsFacts | null {
+  if (tls === null) return null;
+  return { serverName: tls.serverName, believes: believesNobody(tls) ? 'nobody' : tls.trust };
 }
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */
@@ -185,6 +191,7 @@ export function endpointFacts(odds: EndpointOdds, { knowledge }: Asked): Endpoin
 const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['body_too_large', 'the body is too long'],
   ['deadline_exceeded', 'the call has no time left'],
+  ['tls_unknown_issuer', 'not believed: the CAs of upstream-ca cannot be used'],
 ]);
 
 /** All endpoints of a backend where none can be picked. */

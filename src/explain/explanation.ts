@@ -3,6 +3,7 @@
  * Fields may be added, none is renamed or removed.
  */
 
+import type { EndpointTls } from '../model/endpoint-tls.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { FailureReason } from '../model/failure.ts';
 import type { RetryCondition } from '../model/policy.ts';
@@ -185,6 +186,13 @@ export interface BreakerFacts {
   readonly share: number;
 }
 
+export interface TlsFacts {
+  /** What the certificates of endpoints must be for. */
+  readonly serverName: string;
+  /** `public`: CAs of the runtime. `given`: those of the annotation `upstream-ca`. `anyone`: nothing is verified. `nobody`: the CAs cannot be used. */
+  readonly believes: EndpointTls['trust'] | 'nobody';
+}
+
 export interface BackendFacts {
   /** `namespace/name:port`. */
   readonly id: string;
@@ -195,7 +203,8 @@ export interface BackendFacts {
   readonly odds: number;
   /** What is spoken to its endpoints; null when no Service has it. */
   readonly protocol: EndpointProtocol | null;
-  readonly tls: boolean;
+  /** It is spoken inside TLS; null where it is not. */
+  readonly tls: TlsFacts | null;
   /** Null without one. */
   readonly breaker: BreakerFacts | null;
   /** Null where filters change nothing. */

@@ -2,7 +2,7 @@
 
 import type { RouteState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
-import type { BackendFacts, PhaseState, RetryFacts } from './explanation.ts';
+import type { BackendFacts, PhaseState, RetryFacts, TlsFacts } from './explanation.ts';
 import type { Story } from './story.ts';
 import { count, duration, percent, rateText } from './words.ts';
 
@@ -69,6 +69,9 @@ function endpointText({ facts, failure, service }: TargetStory): string {
   if (failure === 'deadline_exceeded') return 'the call has no time left (grpc-timeout)';
   const all = count(facts.endpoints.length, 'endpoint');
   if (failure === 'no_endpoint') return `${facts.id} has no ready endpoint`;
+  if (failure === 'tls_unknown_issuer') {
+    return `none of ${all} is believed: the CAs of upstream-ca cannot be used`;
+  }
   if (failure !== '') return `none of ${all} can take the request`;
   const possible = facts.endpoints.filter(({ odds }) => odds > 0).length;
   const which =
@@ -83,7 +86,7 @@ function stateOf(shares: readonly number[]): PhaseState {
 }
 
 function forwardText({ facts, rules, callerMs }: TargetStory): string {
-  const { retries, protocol } = facts;
+  const { retries, protocol, tls } = facts;
   const { timeouts } = rules;
   const requestMs = timeouts.requestMs > 0 ? timeouts.requestMs : Infinity;
   const limits = [
@@ -97,7 +100,16 @@ function forwardText({ facts, rules, callerMs }: TargetStory): string {
   const times = limits.flatMap(([what, ms]) =>
     ms > 0 && ms < Infinity ? [`${duration(ms)} for ${what}`] : [],
   );
-  return [(protocol ?? 'http/1.1').toUpperCase(), triesText(retries), ...times].join(', ');
+  const spoken = `${(protocol ?? 'http/1.1').toUpperCase()}${tlsText(tls)}`;
+  return [spoken, triesText(retries), ...times].join(', ');
+}
+
+function tlsText(tls: TlsFacts | null): string {
+  if (tls === null) return '';
+  const { serverName, believes } = tls;
+  if (believes === 'anyone') return ` over TLS with whoever answers as ${serverName}, unverified`;
+  const cas = believes === 'public' ? 'a public CA' : 'a CA of upstream-ca';
+  return ` over TLS with who proves to be ${serverName} by ${cas}`;
 }
 
 function triesText(retries: RetryFacts | null): string {

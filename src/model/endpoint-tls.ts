@@ -19,6 +19,11 @@ export interface EndpointTls {
 export const CA_BYTES_MAX = 65_536;
 export const CA_CERTIFICATES_MAX = 64;
 
+/** No endpoint can prove who it is: none is dialled for a request. */
+export function believesNobody(tls: EndpointTls | null): boolean {
+  return tls !== null && tls.trust === 'given' && tls.ca === '';
+}
+
 /** The name in certificates of a Service, where nobody says another one. */
 export function serverNameOf(namespace: string, name: string): string {
   return `${name}.${namespace}.svc`;

@@ -10,6 +10,7 @@ import { hash32 } from '../../base/hash.ts';
 import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import type { EjectionPolicy, LimitPolicy, Policies } from '../../model/policy.ts';
+import { believesNobody } from '../../model/endpoint-tls.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
@@ -27,6 +28,8 @@ export type { PickRequest } from './picker.ts';
 
 export class BackendState {
   readonly id: string;
+  /** None of its endpoints is ever picked: whatever they prove, there is nothing to believe them by. */
+  believesNobody = false;
   readonly #clock: Clock;
   readonly #random: Random;
   #endpoints: readonly EndpointState[] = [];
@@ -97,7 +100,8 @@ export class BackendState {
     }
     this.#byId = byId;
     this.#endpoints = [...byId.values()];
-    const members = weigh(this.#endpoints);
+    this.believesNobody = believesNobody(backend.tls);
+    const members = this.believesNobody ? [] : weigh(this.#endpoints);
     this.#setPeers(members, policies);
     this.#sources = policies.sourceAffinity === null ? null : sources;
     this.#sourceTimeoutMs = policies.sourceAffinity?.timeoutMs ?? 0;

@@ -161,6 +161,7 @@ export function isBodyTooLarge(service: ServiceState, contentLength: number): bo
 /** Why a backend that gave no endpoint gave none. */
 export function noEndpointReason(backend: BackendState, pick: PickRequest): FailureReason {
   if (backend.size === 0) return 'no_endpoint';
+  if (backend.believesNobody) return 'tls_unknown_issuer';
   return backend.isReachable(pick.node) ? 'no_healthy_endpoint' : 'no_local_endpoint';
 }
 

@@ -3,7 +3,7 @@
 import { RETRY_CONDITIONS } from '../../../src/model/policy.ts';
 import type { Dice } from './dice.ts';
 import type { Behaviour } from './endpoints.ts';
-import { CALLERS, DESERTED, ENDPOINTS } from './ground.ts';
+import { CA, CALLERS, DESERTED, ENDPOINTS } from './ground.ts';
 
 /** What a manifest file has. */
 export interface Manifest {
@@ -32,6 +32,7 @@ export function randomObjects(dice: Dice, endpointPort: number): readonly Manife
     objects.push(pod({ name: `caller-${i}`, namespace: 'shop', address, app: 'caller' }, dice));
   });
   for (const namespace of NAMESPACES) {
+    objects.push(configMap(namespace));
     for (const app of dice.some(APPS, namespace === 'shop' ? 0.8 : 0.3)) {
       objects.push(...serviceObjects(dice, { namespace, app, endpointPort }));
     }
@@ -65,6 +66,12 @@ export function randomBehaviour(dice: Dice): Map<string, Behaviour> {
 function node(name: string, zone: string): Manifest {
   const labels = { 'topology.kubernetes.io/zone': zone };
   return { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } };
+}
+
+function configMap(namespace: string): Manifest {
+  const labels = { 'maesh.dev/upstream-ca': 'true' };
+  const metadata = { name: 'cas', namespace, labels };
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'ca.crt': CA.pem } };
 }
 
 interface Place {
@@ -190,7 +197,8 @@ function policyAnnotations(dice: Dice): Readonly<Record<string, string>> {
   if (dice.chance(0.3)) set['limit-request-body'] = dice.pick(['10', '1000']);
   if (dice.chance(0.2)) set['limit-connections-per-endpoint'] = String(dice.int(1, 4));
   if (dice.chance(0.2)) set['limit-requests-in-flight'] = String(dice.int(1, 3));
-  if (dice.chance(0.1)) set['scheme'] = dice.pick(['h2c', 'https']);
+  if (dice.chance(0.2)) set['scheme'] = dice.pick(['h2c', 'https', 'h2']);
+  if (set['scheme'] !== undefined) addTls(dice, set);
   if (dice.chance(0.1)) set['traffic-type'] = 'tcp';
   if (dice.chance(0.05)) set['timeout-connect'] = 'no time';
   const names = Object.entries(set).map(([name, value]) => [`maesh.dev/${name}`, value] as const);
@@ -203,6 +211,13 @@ function ofSecondPort(dice: Dice, port: number | undefined): Readonly<Record<str
   const said = dice.some(Object.entries(policyAnnotations(dice)), dice.pick([0.3, 1]));
   const [prefix, own] = ['maesh.dev/', `maesh.dev/port.${port}.`];
   return Object.fromEntries(said.map(([key, value]) => [key.replace(prefix, own), value]));
+}
+
+/** Whatever is believed by, the endpoints are in order; a ConfigMap that is not there believes nobody. */
+function addTls(dice: Dice, set: Record<string, string>): void {
+  const ca = dice.pick(['', 'configmap/cas', 'configmap/cas', 'configmap/none']);
+  if (ca !== '') set['upstream-ca'] = ca;
+  if (dice.chance(0.2)) set['upstream-verify'] = 'false';
 }
 
 function addHealthCheck(dice: Dice, set: Record<string, string>): void {

@@ -1,14 +1,18 @@
 /** Real servers on loopback that say who they are, and behave as they are told, in HTTP/1.1 or HTTP/2 as they are spoken to. */
 
 import net from 'node:net';
+import { createServer, type Server, setDefaultCACertificates, TLSSocket } from 'node:tls';
 import { PREFACE } from '../../../src/proxy/http2/codec/frame.ts';
 import type { Pair } from '../../support/http2.ts';
 import { frame, headers, Http2Peer } from '../../support/http2-peer.ts';
+import { CA } from './ground.ts';
 import { Http2Messages, type Message } from './http2-messages.ts';
 
 /** What an endpoint does with a request once it has all of it. `hang` never answers. */
 export type Behaviour = 'ok' | 'reset' | 'hang' | 'garbage' | number;
 
+/** Type of a record of TLS. */
+const HANDSHAKE = 22;
 const DATA = 0;
 const SETTINGS = 4;
 const END_STREAM = 0x1;
@@ -28,10 +32,17 @@ export class Endpoints {
   /** Requests that will never be answered, as far as nobody waited for their end yet. */
   hung = 0;
   readonly #servers: readonly net.Server[];
+  /** Takes connections that begin with TLS. */
+  readonly #tls: Server;
   readonly #sockets = new Set<net.Socket>();
 
-  private constructor(port: number, servers: readonly net.Server[]) {
+  private constructor(port: number, servers: readonly net.Server[], tls: Server) {
     this.port = port;
+    this.#tls = tls;
+    tls.on('secureConnection', (socket: TLSSocket) =>
+      this.#serve(socket, socket.localAddress ?? ''),
+    );
+    tls.on('tlsClientError', () => undefined);
     this.#servers = servers;
     for (const server of servers) {
       const { address } = server.address() as net.AddressInfo;
@@ -40,6 +51,10 @@ export class Endpoints {
   }
 
   static async listen(addresses: readonly string[]): Promise<Endpoints> {
+    // It is as good as a public one here.
+    setDefaultCACertificates([CA.pem]);
+    const names = ['*.shop.svc', '*.bank.svc'];
+    const tls = createServer({ ...(await CA.issue({ names })), ALPNProtocols: ['h2', 'http/1.1'] });
     for (let port = PORT_FIRST + (process.pid % 5_000); port <= PORT_LAST; port++) {
       const servers = addresses.map(() => net.createServer({ noDelay: true }));
       // oxlint-disable-next-line no-await-in-loop -- until one port is free everywhere
@@ -47,7 +62,7 @@ export class Endpoints {
         servers.map((server, i) => listening(server, addresses[i] as string, port)),
       );
       if (results.every(({ status }) => status === 'fulfilled'))
-        return new Endpoints(port, servers);
+        return new Endpoints(port, servers, tls);
       for (const server of servers) server.close();
     }
     throw new Error('no port is free on all addresses of the endpoints');
@@ -63,7 +78,11 @@ export class Endpoints {
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => undefined);
     socket.once('data', (first: Buffer) => {
-      if (first.indexOf(PREFACE) === 0) {
+      if (first[0] === HANDSHAKE) {
+        socket.pause();
+        socket.unshift(first);
+        this.#tls.emit('connection', socket);
+      } else if (first.indexOf(PREFACE) === 0) {
         this.#serveHttp2(socket, address);
         socket.unshift(first.subarray(PREFACE.length));
       } else {
@@ -121,7 +140,7 @@ export class Endpoints {
   #answerHttp2(peer: Http2Peer, address: string, stream: number, head: string): void {
     const behaviour = this.#behaviour(address, head);
     if (behaviour === 'hang') return void this.hung++;
-    if (behaviour === 'reset') return void peer.socket.resetAndDestroy();
+    if (behaviour === 'reset') return cut(peer.socket);
     if (behaviour === 'garbage')
       return peer.write(headers(stream, [[':status', '2OO']], END_STREAM));
     const fields: Pair[] = [
@@ -137,7 +156,7 @@ export class Endpoints {
   #answer(socket: net.Socket, address: string, head: string): void {
     const behaviour = this.#behaviour(address, head);
     if (behaviour === 'hang') return void this.hung++;
-    if (behaviour === 'reset') return void socket.resetAndDestroy();
+    if (behaviour === 'reset') return cut(socket);
     if (behaviour === 'garbage') return void socket.write('HTTP/1.1 2OO OK\r\n\r\n');
     const status = behaviour === 'ok' ? 200 : behaviour;
     const body = head.startsWith('HEAD ') ? '' : 'ok';
@@ -145,6 +164,12 @@ export class Endpoints {
       `HTTP/1.1 ${status} Said\r\nX-Endpoint: ${address}\r\nX-Said: 1\r\nContent-Length: 2\r\n\r\n${body}`,
     );
   }
+}
+
+/** Of TLS, what is below it cannot be reset. */
+function cut(socket: net.Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 function listening(server: net.Server, host: string, port: number): Promise<void> {

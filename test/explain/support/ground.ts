@@ -1,5 +1,10 @@
 /** Addresses of this process alone, all in 127/8: two test processes at a time never want the same one. */
 
+import { TestCa } from '../../support/certificates.ts';
+
+/** Signs certificates of the endpoints. */
+export const CA = await TestCa.make();
+
 const second = 192 + (process.pid % 48);
 const third = 16 * ((process.pid >> 6) % 16);
 

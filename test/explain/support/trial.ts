@@ -211,6 +211,7 @@ export class Trial {
     const version = seen.isHttp2 ? 'HTTP/2' : 'HTTP/1.1';
     const spoken = leg.protocol === 'http/2' ? 'HTTP/2' : 'HTTP/1.1';
     count(this.occurred, `${version} to ${spoken}`);
+    if (leg.tls !== null) count(this.occurred, `over TLS by ${leg.tls.believes}`);
     if (said.phases.some(({ name, text }) => name === 'head' && text.startsWith('gRPC')))
       count(this.occurred, 'a call of gRPC forwarded');
     const algorithm = leg.picks.slice(0, leg.picks.indexOf(','));
