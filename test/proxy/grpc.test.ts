@@ -1,7 +1,10 @@
 /** What a status of gRPC is to the mesh: figures, health, breaker, log. By real calls. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { ServerHttp2Stream } from 'node:http2';
 import { test, type TestContext } from 'node:test';
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import { GRPC_CODES, grpcNumber } from '../../src/model/grpc-status.ts';
 import { AccessWriter } from '../../src/proxy/http/access.ts';
@@ -147,6 +150,42 @@ test('what the mesh answers itself has its status in the log, and a log of failu
   await eventually(() => lines.length > 1, 'the line of the last call');
   assert.deepEqual(lines.slice(1), [{ status: 200, grpcStatus: 'INTERNAL', failure: '' }]);
 });
+
+for (const idleMs of [0, 300_000]) {
+  const title =
+    idleMs === 0
+      ? 'a stream is silent for an hour where no time is set for that'
+      : 'a stream that is silent for longer than it may ends by a status, whatever PINGs its caller sends';
+  test(title, async (t) => {
+    let theirs: ServerHttp2Stream | undefined;
+    const endpoint = await grpcEndpoint(t, (stream) => {
+      theirs = stream;
+      stream.respond(
+        { ':status': 200, 'content-type': 'application/grpc' },
+        { waitForTrailers: true },
+      );
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.write('first');
+    });
+    const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, idleMs } };
+    const { proxy, caller } = await grpcFor(t, [endpoint], { policies, manual: true });
+    const stream = caller.open();
+    const answer = answerOf(stream);
+    await once(stream, 'data');
+    stream.once('end', () => stream.destroy());
+    // In steps within which an endpoint is not taken for silent.
+    for (let passed = 0; passed < (idleMs === 0 ? 3_600_000 : 360_000); passed += 8_000) {
+      proxy.advance(8_000);
+      for (const session of [caller.session, theirs?.session]) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        await new Promise((resolve) => session?.ping(resolve));
+      }
+    }
+    theirs?.end('last');
+    const { grpc, text } = await answer;
+    assert.deepEqual([grpc, text], idleMs === 0 ? ['0', 'firstlast'] : ['4', 'first']);
+  });
+}
 
 test('a call that is refused by its head is logged with the status that its caller got', async (t) => {
   const { proxy, caller } = await grpcFor(t, []);
