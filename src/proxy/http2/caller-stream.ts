@@ -324,7 +324,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
 
   /** Whether the caller has taken something of the response since the last look. What it has no window for can only wait here. */
   hasTaken(): boolean {
-    const unsent = this.sendWindow > 0 ? this.#session.socket.unsentBytes() : 0;
+    const unsent = this.sendWindow > 0 ? this.unsentBytes : 0;
     const before = this.#left;
     this.#left = this.queuedBytes + unsent;
     return this.#left !== before;

@@ -58,7 +58,13 @@ export class SendSide {
     this.#window -= end - start;
     const { output, peer } = this.#host;
     output.data(stream.id, data, start, end, peer.frameBytesMax);
+    this.#noteSent(stream);
     return end;
+  }
+
+  /** So far of all that goes to the socket something is the stream's. */
+  #noteSent(stream: Stream): void {
+    stream.sentUpTo = this.#host.socket.bytesWritten + this.#host.output.gathered;
   }
 
   /** Nothing more follows, but what is queued. */
@@ -97,6 +103,7 @@ export class SendSide {
     const end = this.#endBlock(stream.id, false);
     if (mayEnd) output.commitHeaders(end, stream.id);
     else output.commit(end);
+    this.#noteSent(stream);
   }
 
   #beginBlock(bytes: number, fields: number): void {

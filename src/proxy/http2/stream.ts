@@ -35,6 +35,8 @@ export abstract class Stream {
   delivered = false;
   /** The end is with the output. */
   endSent = false;
+  /** How many bytes the connection had sent behind the last of this stream. */
+  sentUpTo = 0;
   /** Trailers of ours that follow what waits, as lines. */
   trailers: Buffer | null = null;
   /** Content that the windows did not allow. */
@@ -71,6 +73,7 @@ export abstract class Stream {
     this.delivered = false;
     this.localEnded = false;
     this.endSent = false;
+    this.sentUpTo = 0;
     this.trailers = null;
     this.announced = -1;
     this.received = 0;
@@ -104,7 +107,13 @@ export abstract class Stream {
   abstract resume(): void;
 
   bytesOnTheirWay(): number {
-    return this.queuedBytes > 0 ? this.queuedBytes : this.host.socket.unsentBytes();
+    return this.queuedBytes > 0 ? this.queuedBytes : this.unsentBytes;
+  }
+
+  /** Of what went to the socket, what the peer has not acknowledged. What other streams have there says nothing of this one. */
+  protected get unsentBytes(): number {
+    const { socket } = this.host;
+    return Math.max(0, this.sentUpTo - (socket.bytesWritten - socket.unsentBytes()));
   }
 
   /** Content for `onContent`, now or when it is wanted. */
