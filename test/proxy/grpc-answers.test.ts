@@ -195,6 +195,10 @@ const NOT_HERE: Partial<Record<FailureReason, string>> = {
   denied: 'nothing says it yet',
   caller_gone: 'nobody is there to be told',
   caller_shed: 'its connection is closed',
+  tls_certificate_expired: 'answered as a connection that is refused (endpoint-tls.test.ts)',
+  tls_wrong_name: 'likewise',
+  tls_unknown_issuer: 'likewise',
+  tls_handshake_failed: 'likewise',
   internal: 'a defect ends the stream, or the connection, that it was met on (in-step.test.ts)',
   node_exhausted:
     'it takes a process without descriptors (test/e2e/scarce.test.ts), and is answered as all others are',
