@@ -85,6 +85,7 @@ function reachTargets(story: Story, port: PortState, asked: Asked): readonly Tar
   );
   tellTargets(story, route, targets);
   // What is said of requests is not so for connections.
+  story.tell('route', 'passed', `route "${route.name}" takes every connection`);
   if (story.has('breaker')) story.tell('breaker', 'off', 'circuit breakers do not apply to TCP');
   if (story.has('forward')) story.tell('forward', 'passed', forwardText(timeouts));
   return targets;

@@ -150,6 +150,28 @@ test('an endpoint that does not answer costs the connect time, and then another 
   assert.equal(proxy.endpointFigure(service, silent, ENDPOINT_OWN.timeouts), 1);
 });
 
+for (const algorithm of ['least-request', 'consistent-hash', 'round-robin'] as const) {
+  test(`two endpoints that refuse never cost a connection, by ${algorithm}`, async (t) => {
+    const alive = await RawEndpoint.listen(t, freshAddress());
+    const endpoints = [await deaf(t), alive, await deaf(t)];
+    const { balance, ejection } = DEFAULT_POLICIES;
+    const policies = {
+      balance: { ...balance, algorithm, hashKey: { kind: 'source' as const } },
+      // Each connection meets them anew.
+      ejection: { ...ejection, consecutiveFailures: 0 },
+    };
+    const { proxy, service } = await tcpFor(t, endpoints, { policies });
+    for (let i = 1; i <= 24; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await proxy.call(service, `127.0.0.${i}`);
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      await alive.next();
+    }
+    await eventually(() => proxy.requests(service, 1) === 24, 'all to stand');
+    assert.equal(proxy.failures(service, 'connect_failed'), 0);
+  });
+}
+
 test('three endpoints are tried; then the caller gets a reset and no end', async (t) => {
   const endpoints = [await deaf(t), await deaf(t), await deaf(t), await deaf(t)];
   const { proxy, service } = await tcpFor(t, endpoints);
@@ -399,6 +421,23 @@ test('a slow reader holds its sender back, and gets every byte in the end', asyn
   caller.socket.resume();
   await caller.received(total * block.length);
   assert.equal(caller.bytesReceived, total * block.length);
+});
+
+test('a connection of which nothing waits costs the room no looks until something does', async (t) => {
+  const { proxy, service, caller, wire } = await piped(t, { manual: true });
+  const { room } = proxy.context;
+  const [guest] = room.guestsOf(service.key);
+  assert(guest !== undefined);
+  for (const [from, to] of [
+    [caller, wire],
+    [wire, caller],
+  ] as const) {
+    room.sweep();
+    assert.equal(guest.asleep, true);
+    from.write('x');
+    assert.equal(await to.bytes(1), 'x');
+    assert.equal(guest.asleep, false);
+  }
 });
 
 test('a new connection to a port of TCP in a cluster is accepted on the proxy port', async (t) => {

@@ -141,6 +141,25 @@ export class BackendState {
     return this.#pickAny(tiers, request, nowMs);
   }
 
+  /** As `pick`, but none of `tried` while another one may take the request. For what was tried more than once. */
+  pickOther(
+    request: PickRequest,
+    tried: readonly EndpointState[],
+    nowMs: number,
+  ): EndpointState | null {
+    const picked = this.pick(request, nowMs);
+    if (picked === null || !tried.includes(picked)) return picked;
+    const { rotation } = this.#tiers.all;
+    const others = this.#members.filter(
+      (each) =>
+        !tried.includes(each) &&
+        rotation.isUsable(each, null) &&
+        this.#tiers.allows(each, request.node),
+    );
+    const [first] = others.toSorted((a, b) => a.inFlight - b.inFlight);
+    return first ?? picked;
+  }
+
   /**
    * Whether the endpoint, which was picked, may have a copy: half of what it may have in flight is for callers. One that is probed
    * gets nothing from them meanwhile.

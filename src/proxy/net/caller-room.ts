@@ -32,6 +32,8 @@ export interface Guest {
   readonly requests?: number;
   /** Memory that waits for a peer of this connection: a partial head, a kept body, what a slow reader has not taken. */
   readonly heldBytes: number;
+  /** It calls `wake` itself before anything waits, whatever it is doing. */
+  readonly wakes?: true;
   /** Owned by the room: nothing waits, and nothing can until the caller sends a byte; then `wake` must be called. */
   asleep: boolean;
   /** Lets go of the caller at once. */
@@ -216,7 +218,8 @@ export class CallerRoom implements Expiring {
     for (const guest of this.#awake) {
       const { heldBytes, standing } = guest;
       total += heldBytes;
-      if (heldBytes > 0 || (standing !== IDLE && standing !== PARTIAL_HEAD)) continue;
+      const isQuiet = guest.wakes === true || standing === IDLE || standing === PARTIAL_HEAD;
+      if (heldBytes > 0 || !isQuiet) continue;
       guest.asleep = true;
       this.#awake.delete(guest);
     }

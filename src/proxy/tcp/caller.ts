@@ -36,6 +36,8 @@ import { EndpointConnection, type EndpointUser } from './endpoint.ts';
 /** A caller that takes none of the last bytes for this long does not get them. */
 const FINISH_MS = 60_000;
 
+const NONE: readonly EndpointState[] = [];
+
 /** Takes the callers of a port in. */
 export function tcpAcceptor(port: PortState, context: ThreadContext): Acceptor {
   const shared = { port, context, pick: new PickFacts(context.settings.node) };
@@ -58,6 +60,7 @@ class CallerConnection
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
+  readonly wakes = true;
   failure: FailureReason | '' = '';
   startedMs = 0;
   requestBytes = 0;
@@ -74,6 +77,8 @@ class CallerConnection
   /** The try that is under way. */
   #dialled: EndpointConnection | null = null;
   #triedMs = 0;
+  /** Those that did not accept it. */
+  #failed: readonly EndpointState[] = NONE;
   #tunnel: Tunnel | null = null;
   #last: LastBytes | null = null;
   #gone = false;
@@ -131,11 +136,10 @@ class CallerConnection
     const verdict = admit(port, source.addressHash, now, this.#context);
     if (verdict.failure !== '') return this.#refuse(verdict.failure);
     this.#target = verdict.target;
-    this.#dial(null, now);
+    this.#dial(now);
   }
 
-  /** `avoid` has failed it. */
-  #dial(avoid: EndpointState | null, now: number): void {
+  #dial(now: number): void {
     const { pick } = this.#shared;
     const { backend, tcp } = this.#target ?? {};
     // It was removed meanwhile.
@@ -143,8 +147,10 @@ class CallerConnection
       return this.#refuse('no_endpoint');
     pick.reset(this.source.identify());
     readSource(pick, tcp, this.source.addressHash);
-    pick.avoid = avoid;
-    const endpoint = backend.pick(pick, now);
+    const failed = this.#failed;
+    pick.avoid = failed.at(-1) ?? null;
+    const endpoint =
+      failed.length < 2 ? backend.pick(pick, now) : backend.pickOther(pick, failed, now);
     if (endpoint === null) return this.#refuse(noEndpointReason(backend, pick));
     // Once a loop is dialled, its front runs on as fast as its end is cut.
     if (this.#context.places.has(endpoint.key)) return this.#refuse('loop');
@@ -172,8 +178,9 @@ class CallerConnection
     reportSuccess(endpoint, policies, now);
     this.deadlineMs = Infinity;
     context.wheel.disarm(this);
+    this.#failed = NONE;
     const ends = {
-      caller: new CallerEnd(this.#socket, context, this),
+      caller: new TcpCallerEnd(this.#socket, context, this),
       endpoint: dialled.tunnelEnd,
     };
     const limits = streamLimitsOf(rules.service, this.port.port);
@@ -182,7 +189,6 @@ class CallerConnection
     this.#dialled = null;
     dialled.switchTo(tunnel);
     splice(context, ends);
-    if (context.draining) tunnel.leave();
     this.#socket.resume();
   }
 
@@ -205,21 +211,20 @@ class CallerConnection
 
   #tryFailed(reason: FailureReason): void {
     const now = this.#context.clock.nowMs();
-    const failed = this.#endTry(reason, now);
-    if (!blamesEndpoint(reason) || this.tries >= CONNECT_TRIES_MAX) return this.#refuse(reason);
-    this.#countRetry();
-    this.#dial(failed, now);
-  }
-
-  #countRetry(): void {
+    this.#endTry(reason, now);
+    const { endpoint, tries } = this;
+    if (endpoint === null || !blamesEndpoint(reason) || tries >= CONNECT_TRIES_MAX)
+      return this.#refuse(reason);
     add(this.port.rules.cells, SERVICE_OWN.retries, 1);
+    this.#failed = [...this.#failed, endpoint];
+    this.#dial(now);
   }
 
   /** The present try is over, without a connection. */
-  #endTry(reason: FailureReason, now: number): EndpointState | null {
+  #endTry(reason: FailureReason, now: number): void {
     const { endpoint } = this;
     const dialled = this.#dialled;
-    if (dialled === null || endpoint === null) return null;
+    if (dialled === null || endpoint === null) return;
     this.#dialled = null;
     dialled.close();
     if (!blamesEndpoint(reason)) abandonTry(endpoint);
@@ -227,7 +232,6 @@ class CallerConnection
       endTry(endpoint, 0, now - this.#triedMs);
       reportFailure(endpoint, this.#ruling(this.port.rules).service.policies, now);
     }
-    return endpoint;
   }
 
   /** Ends it before it reached an endpoint: nobody may take that for a server without a word. */
@@ -258,12 +262,18 @@ class CallerConnection
     this.#context.accessLog?.writeConnection(this, this, this.#context.clock.nowMs());
   }
 
-  onData(data: Buffer, length: number): void {
+  /** Something may wait from now on. */
+  wake(): void {
     if (this.asleep) this.#context.room.wake(this);
+  }
+
+  onData(data: Buffer, length: number): void {
+    this.wake();
     this.#tunnel?.onCallerData(data, 0, length);
   }
 
   onSpliced(bytes: number): void {
+    this.wake();
     this.#tunnel?.onCallerData(null, 0, bytes);
   }
 
@@ -304,9 +314,8 @@ class CallerConnection
     this.#socket.reset();
   }
 
-  /** The port closes: what stands may go on until its ends have said all. */
   drain(): void {
-    if (this.#context.draining) this.#tunnel?.leave();
+    // What stands goes on until its ends have said all, or the time of the drain is over.
   }
 
   cut(): void {
@@ -327,5 +336,20 @@ class CallerConnection
     const caller = this.address;
     this.#context.guard.caught('proxy', error, { service: this.service, caller });
     this.#giveUp('internal');
+  }
+}
+
+/** The side of a tunnel at a caller. */
+class TcpCallerEnd extends CallerEnd {
+  readonly #caller: CallerConnection;
+
+  constructor(socket: Socket, context: ThreadContext, caller: CallerConnection) {
+    super(socket, context, caller);
+    this.#caller = caller;
+  }
+
+  override write(data: Buffer | null, start: number, end: number): boolean {
+    this.#caller.wake();
+    return super.write(data, start, end);
   }
 }

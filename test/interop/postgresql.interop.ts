@@ -1,0 +1,215 @@
+/** PostgreSQL on ports of TCP: psql and pgbench against two servers, in plain and in TLS, while one of them is killed. */
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Mesh } from '../e2e/support/mesh.ts';
+import { until } from '../e2e/support/until.ts';
+import { freePorts } from '../support/ports.ts';
+import { run } from './tools.ts';
+
+const BIN = newest('/usr/lib/postgresql');
+const SKIP = BIN === '' ? 'PostgreSQL is missing: install it (Debian package postgresql)' : false;
+const ADDRESSES = ['127.97.50.1', '127.97.50.2'];
+const HOST = 'db.interop.svc';
+/** PostgreSQL does not run as root. */
+const NOBODY = 65_534;
+const isRoot = userInfo().uid === 0;
+
+/** The folder of programs of the newest version, '' without one. */
+function newest(folder: string): string {
+  try {
+    const [version] = readdirSync(folder).toSorted((a, b) => Number(b) - Number(a));
+    return version === undefined ? '' : join(folder, version, 'bin');
+  } catch {
+    return '';
+  }
+}
+
+const asNobody = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
+
+function made(program: string, args: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, args, { encoding: 'utf8', ...asNobody });
+  assert.equal(status, 0, stderr);
+}
+
+/** One server with a certificate of its own, on its own data. */
+class Server {
+  readonly address: string;
+  readonly #data: string;
+  readonly #port: number;
+  #child: ChildProcess | null = null;
+  #said = '';
+
+  constructor(folder: string, address: string, port: number) {
+    this.address = address;
+    this.#port = port;
+    this.#data = join(folder, address);
+    mkdirSync(this.#data);
+    if (isRoot) chownSync(this.#data, NOBODY, NOBODY);
+    const auth = ['--auth=trust', '--username=postgres', '--no-sync', '--encoding=UTF8'];
+    made(join(BIN, 'initdb'), ['-D', this.#data, ...auth]);
+    const key = join(this.#data, 'server.key');
+    const name = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`, '-days', '2'];
+    const out = ['-keyout', key, '-out', this.certificate];
+    made('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...name, ...out]);
+    chmodSync(key, 0o600);
+  }
+
+  get certificate(): string {
+    return join(this.#data, 'server.crt');
+  }
+
+  async start(): Promise<void> {
+    const settings = [
+      `listen_addresses=${this.address}`,
+      `port=${this.#port}`,
+      'unix_socket_directories=',
+      'ssl=on',
+      'fsync=off',
+      `application_name=${this.address}`,
+    ];
+    const args = ['-D', this.#data, ...settings.flatMap((setting) => ['-c', setting])];
+    const child = spawn(join(BIN, 'postgres'), args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...asNobody,
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
+    this.#child = child;
+    const at = ['-h', this.address, '-p', String(this.#port)];
+    const isReady = (): boolean => {
+      assert.equal(child.exitCode, null, this.#said);
+      return spawnSync(join(BIN, 'pg_isready'), at).status === 0;
+    };
+    await until(`${this.address} is ready`, isReady, 30_000);
+  }
+
+  /** Its children notice that it is gone, and cut their callers. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    child.kill('SIGQUIT');
+    await until('the server is gone', () => child.exitCode !== null || child.signalCode !== null);
+  }
+}
+
+describe('PostgreSQL', { skip: SKIP }, () => {
+  const manifests = new Folder();
+  const folder = mkdtempSync(join(tmpdir(), 'maesh-postgresql-'));
+  let servers: Server[] = [];
+  let mesh: Mesh;
+  let port = 0;
+  let address = '';
+
+  before(async () => {
+    if (isRoot) chownSync(folder, NOBODY, NOBODY);
+    const [first = 0, second = 0] = await freePorts(2);
+    port = first;
+    servers = ADDRESSES.map((each) => new Server(folder, each, second));
+    await Promise.all(servers.map((server) => server.start()));
+    const spec = { ports: [{ name: 'http', port, appProtocol: 'postgresql' }] };
+    const all = ADDRESSES.map((each) => ({ address: each, port: second }));
+    manifests.put('all.yaml', service('interop/db', port, { spec }), endpoints('interop/db', all));
+    mesh = await Mesh.start({ paths: [manifests.path], cidr: '127.97.51.0/24' });
+    address = await mesh.addressOf('interop/db');
+  });
+
+  after(async () => {
+    await mesh?.stop();
+    await Promise.all(servers.map((server) => server.kill()));
+    manifests.remove();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** What a query says, on a connection of its own. */
+  async function ask(query: string, options = 'sslmode=disable'): Promise<string> {
+    const to = `host=${HOST} hostaddr=${address} port=${port} user=postgres dbname=postgres`;
+    const said = await run('psql', [`${to} ${options}`, '-X', '-A', '-t', '-c', query]);
+    return said.trim();
+  }
+
+  const bench = (...more: string[]): Promise<string> =>
+    run(join(BIN, 'pgbench'), [
+      '-h',
+      address,
+      '-p',
+      String(port),
+      '-U',
+      'postgres',
+      ...more,
+      'postgres',
+    ]);
+
+  test('connections are spread over both servers', async () => {
+    const said = new Set<string>();
+    for (let i = 0; i < 8; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+      said.add(await ask('select inet_server_addr()'));
+    }
+    assert.deepEqual([...said].toSorted(), ADDRESSES);
+  });
+
+  test('TLS of psql is that of the server, which the mesh does not touch', async () => {
+    const bundle = join(folder, 'both.crt');
+    writeFileSync(bundle, servers.map(({ certificate }) => readFileSync(certificate)).join('\n'));
+    const options = `sslmode=verify-full sslrootcert=${bundle}`;
+    const query = 'select ssl from pg_stat_ssl where pid = pg_backend_pid()';
+    for (let i = 0; i < 4; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+      assert.equal(await ask(query, options), 't');
+    }
+  });
+
+  test('results of some megabytes arrive whole', async () => {
+    const said = await ask(
+      "select md5(string_agg(md5(i::text), '')) from generate_series(1, 100000) i",
+    );
+    assert.match(said, /^[0-9a-f]{32}$/);
+    const long = await ask("select repeat(md5('x'), 300000)");
+    assert.equal(long.length, 32 * 300_000);
+  });
+
+  test('pgbench loses no transaction, on connections that stay and on new ones', async () => {
+    const only = join(folder, 'one.sql');
+    writeFileSync(only, 'select 1;');
+    const script = ['-n', '-f', only];
+    const stay = await bench(...script, '-c', '8', '-t', '500');
+    assert.match(stay, /number of transactions actually processed: 4000\/4000/);
+    const anew = await bench(...script, '-C', '-c', '4', '-t', '50');
+    assert.match(anew, /number of transactions actually processed: 200\/200/);
+  });
+
+  test('a server that is killed costs what runs on it, and no new connection', async () => {
+    const [first, second] = servers;
+    assert(first !== undefined && second !== undefined);
+    const only = join(folder, 'one.sql');
+    await first.kill();
+    const anew = await bench('-n', '-f', only, '-C', '-c', '4', '-t', '50');
+    assert.match(anew, /number of transactions actually processed: 200\/200/);
+    assert.equal(await ask('select inet_server_addr()'), second.address);
+    await first.start();
+    const seen = new Set<string>();
+    await until(
+      'both serve again',
+      async () => {
+        seen.add(await ask('select inet_server_addr()'));
+        return seen.size === 2;
+      },
+      30_000,
+    );
+  });
+});
