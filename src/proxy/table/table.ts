@@ -4,13 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { RateLimitPolicy } from '../../model/policy.ts';
 import type { HttpRoute, OwnPolicies, RoutePolicies, TcpRoute } from '../../model/route.ts';
-import {
-  carriageOf,
-  isCarried,
-  saysItself,
-  type Service,
-  type ServicePort,
-} from '../../model/service.ts';
+import { isCarried, saysItself, type Service, type ServicePort } from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
 import {
   compileCopyFilter,
@@ -413,7 +407,8 @@ export class Table {
 /** What a listener cannot change while it is open. In a cluster an address comes later than its port, and may change. */
 function listenerId(service: Service, port: ServicePort): string {
   const place = port.proxyPort === 0 ? `${service.address} ${port.port}` : `*${port.proxyPort}`;
-  return `${place} ${carriageOf(port)}`;
+  // What is spoken to endpoints is nothing to callers: they stay connected when it changes.
+  return `${place} ${port.protocol} ${isCarried(port)}`;
 }
 
 /** Backends that its routes lead to beside its own, each as often as they do. */
