@@ -39,6 +39,7 @@ Examples:
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
   maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
   maesh explain tcp://db.shop.maesh:5432 --from shop/client -f -
+  maesh explain ws://web.shop.maesh/chat -f examples/shop
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1
   kubectl maesh explain --http2 http://web.shop.maesh/`;
 
@@ -61,7 +62,7 @@ export function explainCommand(context: CliContext): Command {
     .usage('[options] [METHOD] URL')
     .argument(
       '[URL...]',
-      'URL, http, grpc, tcp or tls; a method may come before it (default GET, of grpc POST)',
+      'URL, http, ws, grpc, tcp or tls; a method may come before it (default GET, of grpc POST)',
     )
     .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
@@ -115,6 +116,7 @@ async function answer(
     host: asked.authority,
     fields: isGrpc ? [...GRPC_FIELDS, ...fields] : fields,
     bodyBytes,
+    webSocket: asked.webSocket,
   };
   return explain({
     mesh,
@@ -122,7 +124,7 @@ async function answer(
     url: asked.url,
     source: addressOf(from, mesh),
     bytes: isHttp2 ? renderBlock(plain) : renderHead(plain),
-    http2: isHttp2 ? { hasBody: isGrpc || hasBody(plain) } : null,
+    http2: isHttp2 ? { hasBody: isGrpc || asked.webSocket || hasBody(plain) } : null,
     limits: DEFAULT_PROXY_SETTINGS,
   });
 }
@@ -139,6 +141,7 @@ const NOWHERE: AskedUrl = {
   target: '',
   grpc: false,
   plain: false,
+  webSocket: false,
 };
 /** What every call of gRPC says. */
 const GRPC_FIELDS = ['te: trailers', 'content-type: application/grpc'];
@@ -159,8 +162,7 @@ function askedOf(words: readonly string[], errors: string[]): Asked {
   } else if (words.length > 2) {
     errors.push(`Cannot explain "${said}": give a method and one URL`);
   } else if (given !== undefined && !takesMethod(parsed, given)) {
-    const why = isGrpc ? 'calls of gRPC are POST' : 'a connection has no method';
-    errors.push(`Cannot explain "${said}": ${why}, leave the method out`);
+    errors.push(`Cannot explain "${said}": ${whyNoMethod(parsed)}, leave the method out`);
   } else if (parsed === null) {
     errors.push(`Cannot explain "${url}": ${remedyFor(url)}`);
   }
@@ -169,7 +171,13 @@ function askedOf(words: readonly string[], errors: string[]): Asked {
 
 function takesMethod(parsed: AskedUrl | null, method: string): boolean {
   if (parsed?.plain === true) return false;
+  if (parsed?.webSocket === true) return method === 'GET';
   return parsed?.grpc !== true || method === 'POST';
+}
+
+function whyNoMethod(parsed: AskedUrl | null): string {
+  if (parsed?.grpc === true) return 'calls of gRPC are POST';
+  return parsed?.webSocket === true ? 'a WebSocket is opened by GET' : 'a connection has no method';
 }
 
 /** For what is no URL that can be asked about. */
@@ -177,6 +185,8 @@ function remedyFor(url: string): string {
   if (/^grpc:/i.test(url))
     return 'give package, service and method, as in grpc://stock.shop.maesh/shop.Stock/Count';
   if (/^t(?:cp|ls):/i.test(url)) return 'give host and port, as in tcp://db.shop.maesh:5432';
+  if (/^wss:\/\//i.test(url))
+    return `mesh names are not served over TLS; give ws://${url.slice('wss://'.length)}`;
   if (/^https:\/\//i.test(url))
     return `mesh names are not served over TLS; give http://${url.slice('https://'.length)}`;
   return 'give a URL, as in http://web.shop.maesh/cart';

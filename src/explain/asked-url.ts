@@ -12,12 +12,15 @@ export interface AskedUrl {
   readonly grpc: boolean;
   /** It is a connection whose bytes the mesh does not read: TCP, or TLS of the caller. */
   readonly plain: boolean;
+  /** It opens a WebSocket. */
+  readonly webSocket: boolean;
 }
 
 const HTTP_PORT = 80;
 /** The schemes, with the form of their targets: of gRPC it is a service and a method, of a connection nothing. */
 const FORMS: ReadonlyMap<string, RegExp> = new Map([
   ['http', /^/],
+  ['ws', /^/],
   ['grpc', /^\/[^/?]+\/[^/?]+$/],
   ['tcp', /^\/$/],
   ['tls', /^\/$/],
@@ -42,6 +45,7 @@ export function parseAskedUrl(url: string): AskedUrl | null {
     target: target.startsWith('?') ? `/${target}` : target,
     grpc: scheme === 'grpc',
     plain,
+    webSocket: scheme === 'ws',
   };
 }
 

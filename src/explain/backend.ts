@@ -17,6 +17,7 @@ import type { Arrived, Asked } from './arrived.ts';
 import { changeFacts } from './changes.ts';
 import type { BackendFacts, BreakerFacts, EndpointFacts, TlsFacts } from './explanation.ts';
 import { retryFacts } from './retries.ts';
+import { upgradeFact } from './upgrade.ts';
 import { duration } from './words.ts';
 
 export interface TargetStory {
@@ -65,10 +66,12 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
   const refusal = refusalOf(service, arrived, callerMs);
   const canPick = refusal === '' && endpointOdds.length > 0;
   const failure = canPick ? '' : refusal === '' ? noEndpointReason(backend, pick) : refusal;
+  const spoken = spokenTo(service, backend.id);
   const facts: BackendFacts = {
     ...base,
     service: service.service.key,
-    ...spokenTo(service, backend.id),
+    ...spoken,
+    upgrade: upgradeFact(spoken.protocol, arrived.data, arrived.head),
     breaker: breaker === null ? null : breakerFacts(outlook, breaker.text),
     picks: picksBy(service, rules, pick),
     endpoints: canPick
@@ -105,6 +108,7 @@ export function deadEnd(
     service: '',
     protocol: null,
     tls: null,
+    upgrade: null,
     breaker: null,
     picks: why,
     endpoints: [],

@@ -205,6 +205,11 @@ export interface BackendFacts {
   readonly protocol: EndpointProtocol | null;
   /** It is spoken inside TLS; null where it is not. */
   readonly tls: TlsFacts | null;
+  /**
+   * How the endpoint is asked for another protocol: `upgrade` of HTTP/1.1, or `extended-connect` of HTTP/2; `left-out` where it is not,
+   * since HTTP/2 has no such upgrade. Null where the request asks for none, or no Service has the backend.
+   */
+  readonly upgrade: 'upgrade' | 'extended-connect' | 'left-out' | null;
   /** Null without one. */
   readonly breaker: BreakerFacts | null;
   /** Null where filters change nothing. */

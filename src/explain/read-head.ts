@@ -9,6 +9,7 @@ import { HpackDecoder } from '../proxy/http2/codec/hpack-decoder.ts';
 import { readRequest } from '../proxy/http2/codec/request-fields.ts';
 import { RULES } from '../proxy/head/rule.ts';
 import { sentTarget } from '../proxy/head/target.ts';
+import { askedText } from './upgrade.ts';
 import { bytes, count } from './words.ts';
 
 export interface ReadHead {
@@ -56,7 +57,7 @@ export function readHead(data: Buffer, limits: HeadLimits): ReadHead {
     method: text(head.methodStart, head.methodEnd),
     target,
     host,
-    text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head, 'a chunked body')}, ${hostOf(head, host)}${encoded}`,
+    text: `HTTP/1.${head.minor}, ${count(head.count, 'field')}, ${bodyOf(head, 'a chunked body')}, ${hostOf(head, host)}${encoded}${askedText(head)}`,
   };
 }
 
@@ -65,7 +66,7 @@ export function readBlock(block: Buffer, hasBody: boolean, limits: HeadLimits): 
   const list = new FieldList({ bytesMax: limits.headBytesMax, fieldsMax: limits.headFieldsMax });
   const head = new Head(limits.headFieldsMax);
   const code = new HpackDecoder().decode(block, 0, block.length, list);
-  const end = code === NO_ERROR ? readRequest(list, head, !hasBody, false) : BAD;
+  const end = code === NO_ERROR ? readRequest(list, head, !hasBody, true) : BAD;
   const { data } = list;
   const text = (from: number, to: number): string => data.toString('latin1', from, to);
   const method = text(head.methodStart, head.methodEnd);
@@ -91,7 +92,7 @@ export function readBlock(block: Buffer, hasBody: boolean, limits: HeadLimits): 
     method,
     target,
     host,
-    text: `${version}, ${count(head.count, 'field')}, ${body}, ${hostOf(head, host)}`,
+    text: `${version}, ${count(head.count, 'field')}, ${body}, ${hostOf(head, host)}${askedText(head)}`,
   };
 }
 

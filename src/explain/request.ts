@@ -10,6 +10,8 @@ export interface PlainRequest {
   readonly fields: readonly string[];
   /** Becomes Content-Length, unless `fields` say how long the body is; 0 is no body. */
   readonly bodyBytes: number;
+  /** Asks for a WebSocket, as the version of HTTP does. */
+  readonly webSocket?: boolean;
 }
 
 /** The head of the request, HTTP/1.1. */
@@ -17,6 +19,7 @@ export function renderHead(request: PlainRequest): Buffer {
   const { method, target, host, fields, bodyBytes } = request;
   const lines = [`${method} ${target} HTTP/1.1`];
   if (!names(fields).includes('host')) lines.push(`Host: ${host}`);
+  if (request.webSocket === true) lines.push(...HANDSHAKE);
   lines.push(...fields);
   const isFramed = names(fields).some((name) => FRAMING.has(name));
   if (bodyBytes > 0 && !isFramed) lines.push(`Content-Length: ${bodyBytes}`);
@@ -30,7 +33,7 @@ export function renderBlock(request: PlainRequest): Buffer {
   // The first one becomes :authority; what a second one says is for the reader to judge.
   const named = given.find(([name]) => name === 'host');
   const pairs: Pair[] = [
-    [':method', method],
+    ...(request.webSocket === true ? EXTENDED_CONNECT : [[':method', method] as const]),
     [':scheme', 'http'],
     [':authority', named?.[1] ?? host],
     [':path', target],
@@ -42,6 +45,19 @@ export function renderBlock(request: PlainRequest): Buffer {
 }
 
 type Pair = readonly [name: string, value: string];
+
+/** RFC 6455 §4.1; its key is that of the RFC. */
+const HANDSHAKE = [
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+];
+/** RFC 8441 §5. */
+const EXTENDED_CONNECT: readonly Pair[] = [
+  [':method', 'CONNECT'],
+  [':protocol', 'websocket'],
+];
 
 /** Without the colon there is no value; clients drop the space around one. */
 function pairOf(field: string): Pair {

@@ -117,6 +117,7 @@ function explainTarget(
     ...base,
     service: tcp.service.key,
     ...spokenTo(tcp, backend.id),
+    upgrade: null,
     breaker: null,
     picks: picksBy(tcp, rules, pick),
     endpoints: canPick

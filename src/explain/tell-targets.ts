@@ -4,6 +4,7 @@ import type { RouteState } from '../proxy/table/table.ts';
 import type { TargetStory } from './backend.ts';
 import type { BackendFacts, PhaseState, RetryFacts, TlsFacts } from './explanation.ts';
 import type { Story } from './story.ts';
+import { upgradeTexts } from './upgrade.ts';
 import { count, duration, percent, rateText } from './words.ts';
 
 export function tellTargets(story: Story, route: RouteState, all: readonly TargetStory[]): void {
@@ -86,7 +87,7 @@ function stateOf(shares: readonly number[]): PhaseState {
 }
 
 function forwardText({ facts, rules, callerMs }: TargetStory): string {
-  const { retries, protocol, tls } = facts;
+  const { retries, protocol, tls, upgrade } = facts;
   const { timeouts } = rules;
   const requestMs = timeouts.requestMs > 0 ? timeouts.requestMs : Infinity;
   const limits = [
@@ -101,7 +102,7 @@ function forwardText({ facts, rules, callerMs }: TargetStory): string {
     ms > 0 && ms < Infinity ? [`${duration(ms)} for ${what}`] : [],
   );
   const spoken = `${(protocol ?? 'http/1.1').toUpperCase()}${tlsText(tls)}`;
-  return [spoken, triesText(retries), ...times].join(', ');
+  return [spoken, triesText(retries), ...times, ...upgradeTexts(upgrade, timeouts)].join(', ');
 }
 
 function tlsText(tls: TlsFacts | null): string {

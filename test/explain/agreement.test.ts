@@ -12,6 +12,8 @@ import { Endpoints } from './support/endpoints.ts';
 import { ENDPOINTS } from './support/ground.ts';
 import { PERTURBATIONS } from './support/perturb.ts';
 import { Trial } from './support/trial.ts';
+import { explainUpgrade, UPGRADES } from './support/upgrades.ts';
+import { parseJson } from '../support/json-schema.ts';
 
 const SEED = Number(process.env['EXPLAIN_SEED'] ?? 2);
 const MESHES = Number(process.env['EXPLAIN_MESHES'] ?? 130);
@@ -154,6 +156,11 @@ describe('explain and the mesh', () => {
       'Explanation',
     );
     referred.push('GrpcAnswer', 'Redirected', 'Changes', 'Field', 'Mirror');
+    // By chance they are rare: each is proved by a test of its own.
+    for (const { pair, request } of UPGRADES) {
+      const json = parseJson(JSON.stringify(explainUpgrade(pair, request)));
+      assert.deepEqual(trial.schema.check(json, '#/$defs/Explanation'), []);
+    }
     assert.deepEqual(
       referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),
       [],

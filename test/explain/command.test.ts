@@ -53,6 +53,8 @@ test('maesh explain says what is wrong with its use, all together', async () => 
       ['GET', 'grpc://cart.shop.maesh/shop.Cart/Get'],
       /Cannot explain "GET grpc:\/\/cart.*": calls of gRPC are POST, leave the method out/,
     ],
+    [['POST', 'ws://web.shop.maesh/'], /: a WebSocket is opened by GET, leave the method out/],
+    [['wss://web.shop.maesh/'], /not served over TLS; give ws:\/\/web\.shop/],
     ...['grpc://cart.shop.maesh', 'GRPC://cart.shop.maesh/a/b/c', 'grpc://cart/a/b?c'].map(
       (url): [string[], RegExp] => [[url], /": give package, service and method, as in grpc:\/\//],
     ),

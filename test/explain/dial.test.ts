@@ -84,6 +84,8 @@ test('parseAskedUrl() keeps what the parser of the proxy has to judge', () => {
     ['http://[::1]:81/../x', '::1 81 [::1]:81 /../x'],
     ['grpc://web:81/shop.Web/Get', 'web 81 web:81 /shop.Web/Get'],
     ['Grpc://web/shop.Web/Get#a', 'web 80 web /shop.Web/Get'],
+    ['ws://web:81/chat?a', 'web 81 web:81 /chat?a'],
+    ['wss://web', null],
     ['grpc://web', null],
     ['grpc://web/shop.Web', null],
     ['grpc://web//Get', null],
@@ -101,5 +103,6 @@ test('parseAskedUrl() keeps what the parser of the proxy has to judge', () => {
     const { host, port, authority, target } = parsed ?? {};
     assert.equal(parsed && `${host} ${port} ${authority} ${target}`, parts, url);
     assert.equal(parsed?.grpc === true, parts !== null && /^grpc:/i.test(url), url);
+    assert.equal(parsed?.webSocket === true, parts !== null && /^ws:/i.test(url), url);
   }
 });

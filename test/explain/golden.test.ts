@@ -32,6 +32,9 @@ const CASES: Readonly<Record<string, readonly string[]>> = {
   'grpc-call': ['grpc://stock.shop.maesh/shop.Stock/Count', '-H', 'grpc-timeout: 50m'],
   'grpc-call-too-late': ['GRPC://stock.shop.maesh/shop.Stock/Count', '-H', 'grpc-timeout: 0n'],
   'grpc-call-of-a-length': ['grpc://stock.shop.maesh/shop.Stock/Count', '--body-bytes', '70000'],
+  'web-socket': ['ws://web.shop.maesh/chat'],
+  'web-socket-http2': ['--http2', 'ws://web.shop.maesh/chat'],
+  'upgrade-to-h2c': ['http://web.shop.maesh/', '-H', 'Connection: Upgrade', '-H', 'Upgrade: h2c'],
   'unknown-name': ['http://wbe.shop.maesh/'],
   'unknown-port': ['http://web.shop.maesh:8080/'],
 };
