@@ -61,6 +61,14 @@ export class CompiledStore {
 
 /** All refs of a store, in the order that it lists them. */
 export function refsOf(store: Store): ObjectRef[] {
-  const kinds = ['Service', 'EndpointSlice', 'Endpoints', 'Pod', 'Node', 'Namespace'] as const;
+  const kinds = [
+    'Service',
+    'EndpointSlice',
+    'Endpoints',
+    'Pod',
+    'Node',
+    'Namespace',
+    'ConfigMap',
+  ] as const;
   return kinds.flatMap((kind) => [...store.list(kind)].map(refOf));
 }

@@ -10,7 +10,7 @@ import { printPortKey } from '../annotation/port-key.ts';
 import type { Annotation, Annotations } from '../annotation/read.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 
-type Port = Pick<ServicePort, 'port' | 'protocol' | 'because'>;
+type Port = Pick<ServicePort, 'port' | 'protocol' | 'because' | 'backend'>;
 
 /** Policies, and names of others, that only HTTP has. */
 const HTTP_POLICIES: ReadonlySet<PolicyName | null> = new Set(['retry', 'affinity', 'breaker']);
@@ -24,6 +24,12 @@ const HTTP_NAMES: ReadonlySet<string> = new Set([
   'idle-connection-time',
   'connection-age',
 ]);
+/** What only HTTP inside TLS has. */
+const TLS_NAMES: ReadonlySet<string> = new Set([
+  'upstream-ca',
+  'upstream-server-name',
+  'upstream-verify',
+]);
 /** What TCP has in common with HTTP, and datagrams have not. */
 const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight']);
 
@@ -31,6 +37,7 @@ const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight']);
 function isFor(protocol: ServicePort['protocol'], { row, value }: Annotation): boolean {
   if (protocol === 'http') return true;
   if (HTTP_POLICIES.has(row.policy) || HTTP_NAMES.has(row.name)) return false;
+  if (TLS_NAMES.has(row.name)) return false;
   if (protocol === 'udp') return !STREAM_NAMES.has(row.name);
   if (row.name === 'health-check') return value === 'tcp' || value === null;
   // Of a header or cookie nobody knows anything there.
@@ -74,6 +81,7 @@ interface Idle {
 }
 
 const OR_UDP = 'remove it, or write udp';
+const OR_TLS = 'remove it, or set maesh.dev/scheme to https or h2';
 
 function idleOnPort(
   own: readonly Annotation[],
@@ -88,6 +96,10 @@ function idleOnPort(
       const remedy = 'remove it, or set traffic-type of the port to http';
       return [{ annotation, because, remedy }];
     }
+    if (isWithoutTls(annotation, same)) {
+      const plain = `port ${number} is spoken to without TLS`;
+      return [{ annotation, because: plain, remedy: OR_TLS }];
+    }
     return isOtherType(annotation, same) ? [{ annotation, because, remedy: OR_UDP }] : [];
   });
 }
@@ -100,9 +112,17 @@ function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonl
       const because = 'no port of the Service is carried as http';
       return [{ annotation, because, remedy: 'remove it, or set traffic-type of a port to http' }];
     }
+    if (isWithoutTls(annotation, ports)) {
+      const plain = 'no port of the Service is spoken to in TLS';
+      return [{ annotation, because: plain, remedy: OR_TLS }];
+    }
     const because = 'all ports of the Service are UDP';
     return isOtherType(annotation, ports) ? [{ annotation, because, remedy: OR_UDP }] : [];
   });
+}
+
+function isWithoutTls({ row }: Annotation, ports: readonly Port[]): boolean {
+  return TLS_NAMES.has(row.name) && ports.every(({ backend }) => backend.tls === null);
 }
 
 /** The traffic type of TCP for ports that are all UDP. */
