@@ -26,12 +26,14 @@ export interface NearPortKey {
   readonly name: string;
 }
 
-const WITH_NUMBER = /^ports?[._-]?0*([1-9]\d{0,4})[._-](.+)$/is;
-const WITHOUT_NUMBER = /^ports?\.([^.]+)\.(.+)$/is;
+const WITH_NUMBER = /^(?:ports?[._-]?)?0*([1-9]\d{0,4})[._-](.+)$/is;
+const NUMBER_LAST = /^(.+)[.:]0*([1-9]\d{0,4})$/s;
+const WITHOUT_NUMBER = /^ports?\.([^.]*)\.(.+)$/is;
 
-/** `ports.80.mirror`, `port-80-balance`, `port.web.balance`; null for a name that has nothing to do with ports. */
+/** `ports.80.mirror`, `port-80-balance`, `80.balance`, `balance.80`, `port.web.balance`; null for a name that has nothing to do with ports. */
 export function nearPortKey(name: string): NearPortKey | null {
-  const [, digits, ofNumber] = WITH_NUMBER.exec(name) ?? [];
+  const [, first, last] = NUMBER_LAST.exec(name) ?? [];
+  const [, digits = last, ofNumber = first] = WITH_NUMBER.exec(name) ?? [];
   if (digits !== undefined && ofNumber !== undefined && Number(digits) <= LAST_PORT) {
     return { port: Number(digits), name: ofNumber };
   }
