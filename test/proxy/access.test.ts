@@ -1,37 +1,16 @@
 /** What the access log says of requests that were answered, failed, or never became a request. */
 
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import { AccessWriter } from '../../src/proxy/http/access.ts';
-import { AccessLog } from '../../src/proxy/telemetry/access-log.ts';
-import { freshAddress, GET, OK, post, proxyFor, type TestProxy } from '../support/proxy.ts';
+import { test } from 'node:test';
+import { accessLogOf } from '../support/access-log.ts';
+import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { NO_FILTERS, prefix, routed } from '../support/routes.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
-
-/** What the access log of the proxy writes from now on. */
-function logOf(t: TestContext, proxy: TestProxy): { text: string } {
-  const written = { text: '' };
-  const sink = {
-    write(buffer: Buffer, offset: number, length: number, done: (e: null, n: number) => void) {
-      written.text += buffer.toString('latin1', offset, offset + length);
-      done(null, length);
-    },
-    reopen(done: (error: null, isNew: boolean) => void) {
-      done(null, true);
-    },
-    close() {},
-  };
-  const settings = { ...proxy.context.settings.accessLog, format: 'json' as const };
-  const log = new AccessLog(settings, sink, proxy.clock);
-  t.after(() => log.close());
-  proxy.context.accessLog = new AccessWriter(log, proxy.context.clock, proxy.context.random);
-  return written;
-}
 
 test('one line a request: answered, failed, and refused with the rule it breaks', async (t) => {
   const endpoint = await RawEndpoint.answering(t, freshAddress(), () => OK);
   const { proxy, service } = await proxyFor(t, [endpoint]);
-  const log = logOf(t, proxy);
+  const log = accessLogOf(t, proxy);
   // As in a cluster: callers dial the proxy's port, and the log has that of the Service.
   const [port] = service.ports;
   assert(port !== undefined);
@@ -93,7 +72,7 @@ test('a redirect is a line without a failure or a try, and a rewrite one with th
       { filters: { ...NO_FILTERS, rewrite } },
     ]),
   ]);
-  const log = logOf(t, proxy);
+  const log = accessLogOf(t, proxy);
   const caller = await proxy.call(service);
   caller.write('GET /old HTTP/1.1\r\nHost: a\r\n\r\nGET /other HTTP/1.1\r\nHost: a\r\n\r\n');
   await caller.until('ok');

@@ -1,10 +1,8 @@
 /** Connections of TCP: bytes both ways from the first one, to an endpoint that accepts. */
 
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
-import type { Policies } from '../../src/model/policy.ts';
-import { STREAM_IDLE_MS } from '../../src/model/stream-limits.ts';
 import {
   ENDPOINT_OWN,
   ENDPOINT_WORD,
@@ -12,47 +10,9 @@ import {
   SERVICE_WORD,
 } from '../../src/proxy/ledger/layout.ts';
 import { exampleEndpoint, withProtocol } from '../support/model.ts';
-import { freshAddress, GET, OK, type ProxyOptions, TestProxy } from '../support/proxy.ts';
-import { blackHole, dial, eventually, RawEndpoint, settled } from '../support/wire.ts';
-
-type Endpoints = Parameters<TestProxy['service']>[0] extends (infer O) | undefined
-  ? O extends { readonly endpoints?: infer E }
-    ? E
-    : never
-  : never;
-
-async function tcpFor(
-  t: TestContext,
-  endpoints: Endpoints,
-  options: ProxyOptions & { readonly policies?: Partial<Policies> } = {},
-) {
-  const proxy = new TestProxy(t, options);
-  const { policies = {} } = options;
-  const service = proxy.service({
-    tcp: true,
-    policies,
-    ...(endpoints === undefined ? {} : { endpoints }),
-  });
-  await proxy.apply([service]);
-  return { proxy, service };
-}
-
-/** One caller, connected to one endpoint. */
-async function piped(t: TestContext, options: Parameters<typeof tcpFor>[2] = {}) {
-  const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const { proxy, service } = await tcpFor(t, [endpoint], options);
-  const caller = await proxy.call(service);
-  const wire = await endpoint.next();
-  await eventually(() => proxy.requests(service, 1) === 1, 'the connection to stand');
-  return { endpoint, proxy, service, caller, wire };
-}
-
-/** An address where nobody listens. */
-async function deaf(t: TestContext): Promise<RawEndpoint> {
-  const endpoint = await RawEndpoint.listen(t, freshAddress());
-  endpoint.stop();
-  return endpoint;
-}
+import { freshAddress, GET, OK, TestProxy } from '../support/proxy.ts';
+import { deaf, piped, tcpFor } from '../support/tcp.ts';
+import { blackHole, dial, eventually, RawEndpoint } from '../support/wire.ts';
 
 test('a server may speak first, and bytes pass both ways, whatever they look like', async (t) => {
   const { proxy, service, caller, wire, endpoint } = await piped(t);
@@ -252,72 +212,6 @@ test('connections go where there are fewest, and stay by source where that is as
   assert.deepEqual([Math.min(...count()), Math.max(...count())], [5, 11]);
 });
 
-test('what is over a limit is reset at once: connections of the Service, of an endpoint, new ones', async (t) => {
-  const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const { limits } = DEFAULT_POLICIES;
-  const rate = { average: 2, periodMs: 60_000, burst: 2, per: 'service' as const, callersMax: 10 };
-  const cases = [
-    [{ limits: { ...limits, requestsInFlight: 2 } }, 'overloaded'],
-    [{ limits: { ...limits, connectionsPerEndpoint: 2 } }, 'no_healthy_endpoint'],
-    [{ rateLimit: rate }, 'rate_limited'],
-  ] as const;
-  const proxy = new TestProxy(t);
-  for (const [index, [policies, reason]] of cases.entries()) {
-    const service = proxy.service({
-      key: `test/c${index}`,
-      tcp: true,
-      endpoints: [endpoint],
-      policies,
-    });
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
-    await proxy.apply([service]);
-    for (let i = 0; i < 2; i++) {
-      // oxlint-disable-next-line no-await-in-loop -- likewise
-      await proxy.call(service);
-      // oxlint-disable-next-line no-await-in-loop -- likewise
-      await endpoint.next();
-    }
-    // oxlint-disable-next-line no-await-in-loop -- likewise
-    await proxy.callRefused(service);
-    assert.equal(proxy.failures(service, reason), 1);
-    assert.equal(proxy.word(service, SERVICE_WORD.inFlight), 2);
-  }
-  assert.equal(endpoint.wires.length, 6);
-});
-
-test('silence is cut after a day, or when the Service says so, with a reset to both sides', async (t) => {
-  const { proxy, service, caller, wire, endpoint } = await piped(t, { manual: true });
-  proxy.advance(DEFAULT_POLICIES.timeouts.idleMs * 2);
-  wire.write('x');
-  assert.equal(await caller.bytes(1), 'x');
-  const timeouts = { ...DEFAULT_POLICIES.timeouts, idleMs: 2_000 };
-  const sources = { 'timeouts.idleMs': { object: 'Service test/s0', field: 'annotations' } };
-  await proxy.apply([{ ...service, policies: { ...service.policies, timeouts }, sources }]);
-  const short = await proxy.call(service);
-  await eventually(() => proxy.requests(service, 1) === 2, 'the second');
-  proxy.advance(1_900);
-  short.write('x');
-  assert.equal(await (await endpoint.next()).bytes(1), 'x');
-  proxy.advance(1_900);
-  assert.equal(short.ending, 'open');
-  proxy.advance(2_100);
-  assert.equal(await short.gone(), 'reset');
-  assert.equal(proxy.failures(service, 'tunnel_idle_timeout'), 1);
-  assert.equal(caller.ending, 'open');
-  assert.ok(STREAM_IDLE_MS > 2 * DEFAULT_POLICIES.timeouts.idleMs);
-});
-
-test('a lifetime ends what goes on, with a reset to both sides', async (t) => {
-  const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, tunnelMs: 5_000 } };
-  const { proxy, service, caller, wire } = await piped(t, { manual: true, policies });
-  proxy.advance(4_900);
-  assert.equal(caller.ending, 'open');
-  proxy.advance(200);
-  assert.equal(await caller.gone(), 'reset');
-  assert.equal(await wire.gone(), 'reset');
-  assert.equal(proxy.failures(service, 'tunnel_lifetime'), 1);
-});
-
 test('a drain lets connections go on, and cuts what is left with a reset', async (t) => {
   const { proxy, service, caller, wire, endpoint } = await piped(t, { manual: true });
   const other = await proxy.call(service);
@@ -393,51 +287,6 @@ test('a caller that leaves while its endpoint is dialled takes the dial with it'
   caller.reset();
   await proxy.advanceUntil(() => proxy.word(service, SERVICE_WORD.inFlight) === 0, 'the end');
   assert.equal(proxy.endpointWord(service, silent, ENDPOINT_WORD.inFlight), 0);
-});
-
-test('a slow reader holds its sender back, and gets every byte in the end', async (t) => {
-  const { proxy, service, caller, wire } = await piped(t);
-  const block = Buffer.alloc(1 << 20, 'abcdefgh');
-  const total = 24;
-  caller.socket.pause();
-  let sent = 0;
-  const send = (): void => {
-    while (sent < total) {
-      sent++;
-      if (!wire.socket.write(block)) return;
-    }
-    wire.socket.end();
-  };
-  wire.socket.on('drain', send);
-  send();
-  await settled(() => wire.socket.bytesWritten);
-  const held = [...proxy.context.room.guestsOf(service.key)].reduce(
-    (sum, { heldBytes }) => sum + heldBytes,
-    0,
-  );
-  assert.ok(held < 1_000_000, `${held} bytes wait`);
-  assert.ok(sent < total, 'the sender waits');
-  caller.discard();
-  caller.socket.resume();
-  await caller.received(total * block.length);
-  assert.equal(caller.bytesReceived, total * block.length);
-});
-
-test('a connection of which nothing waits costs the room no looks until something does', async (t) => {
-  const { proxy, service, caller, wire } = await piped(t, { manual: true });
-  const { room } = proxy.context;
-  const [guest] = room.guestsOf(service.key);
-  assert(guest !== undefined);
-  for (const [from, to] of [
-    [caller, wire],
-    [wire, caller],
-  ] as const) {
-    room.sweep();
-    assert.equal(guest.asleep, true);
-    from.write('x');
-    assert.equal(await to.bytes(1), 'x');
-    assert.equal(guest.asleep, false);
-  }
 });
 
 test('a new connection to a port of TCP in a cluster is accepted on the proxy port', async (t) => {
