@@ -7,16 +7,30 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { RESTARTS_MAX } from '../../src/base/supervisor.ts';
 import { Cluster } from '../control/support/cluster.ts';
-import { LoadProcess, show, showFailed } from './support/children.ts';
+import { namespace } from '../control/support/objects.ts';
+import { ownRange } from '../support/ranges.ts';
+import { EndpointsProcess } from './support/children.ts';
 import { AGENT_PLACES } from './support/throw-inside.ts';
+import { Loads, openAll, SERVICES } from './support/ways.ts';
 
 const PRELOAD = new URL('./support/throw-inside.ts', import.meta.url).href;
+const PORT = 21_051;
 const AGAIN = 'The main thread failed, and its parts were started again; the proxy threads went on';
 
 test('what the main thread of an agent throws, wherever, loses no request and no part of it', async (t) => {
   const cluster = await Cluster.start({ areProcesses: true });
   t.after(() => cluster.stop());
-  await cluster.deploy('shop/web');
+  cluster.api.set('v1/namespaces', namespace('s'));
+  const servers = new EndpointsProcess();
+  t.after(() => servers.stop());
+  const pods = ownRange();
+  for (const [i, { key, appProtocol, portOffset }] of SERVICES.entries()) {
+    const at = { address: pods.host(i + 1), port: PORT };
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await openAll(servers, [at]);
+    const ports = [{ name: 'http', port: 80, protocol: 'TCP', appProtocol }];
+    cluster.expose(key, { ...at, port: PORT + portOffset }, {}, { ports });
+  }
   const controller = await cluster.controller('c1');
   let child: ChildProcess | null = null;
   const agent = await cluster.agent('a1', {
@@ -25,17 +39,18 @@ test('what the main thread of an agent throws, wherever, loses no request and no
   });
   const fail = (): void => void child?.kill('SIGUSR2');
   await Promise.all([controller.part.ready(), agent.part.ready()]);
-  const { proxyPort } = await cluster.until('it has a name', async () => {
-    return (await agent.lookup('web.shop.maesh')).length > 0 ? cluster.shadow('shop/web') : null;
-  });
-  const load = new LoadProcess({
-    host: '127.0.0.1',
-    port: proxyPort,
+  const load = await Loads.start(t, {
+    at: async (key) => {
+      const name = `${key.slice(2)}.s.maesh`;
+      const { proxyPort } = await cluster.until('it has a name', async () =>
+        (await agent.lookup(name)).length > 0 ? cluster.shadow(key) : null,
+      );
+      return { host: '127.0.0.1', port: proxyPort };
+    },
     keepAlive: 8,
     newPerSecond: 40,
     thinkMs: 2,
   });
-  t.after(() => load.kill());
   /** Touches every part, so that whichever is broken throws. */
   const poke = async (): Promise<void> => {
     const socket = createSocket('udp4');
@@ -44,7 +59,7 @@ test('what the main thread of an agent throws, wherever, loses no request and no
       .connect(agent.dnsPort, '127.0.0.1')
       .on('error', () => undefined)
       .end();
-    cluster.annotate('shop/web', { 'maesh.dev/retry-attempts': String(1 + (pokes++ % 5)) });
+    cluster.annotate('s/web', { 'maesh.dev/retry-attempts': String(1 + (pokes++ % 5)) });
     await agent.part.status('/healthz').catch(() => 0);
   };
   let pokes = 0;
@@ -65,10 +80,8 @@ test('what the main thread of an agent throws, wherever, loses no request and no
     await agent.part.ready();
     // oxlint-enable no-await-in-loop
   }
-  const report = await load.stop();
-  t.diagnostic(`${show(report)}\n${showFailed(report)}`);
-  assert.deepEqual([report.failed.length, report.closedIdle], [0, 0]);
-  assert.ok(report.ok > 100);
+  for (const [{ name }, { closedIdle }] of await load.stopWithoutFailure(t))
+    assert.equal(closedIdle, 0, name);
   const metrics = await agent.part.text('/metrics');
   assert.match(
     metrics,

@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { call } from '../e2e/support/call.ts';
-import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh, run } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
-import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { EndpointsProcess } from './support/children.ts';
+import { Loads, manifestsOf, openAll } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
@@ -23,14 +24,14 @@ async function setUp(
     readonly env?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   },
-): Promise<{ mesh: Mesh; host: string; folder: Folder; load: LoadProcess }> {
+): Promise<{ mesh: Mesh; host: string; folder: Folder; load: Loads }> {
   const { flags = [], env = {}, annotations = {} } = options;
   const folder = new Folder();
   const servers = new EndpointsProcess();
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_004 }));
-  await servers.open(all);
-  folder.put('all.yaml', service('s/web', PORT, { annotations }), endpoints('s/web', all));
+  await openAll(servers, all);
+  folder.put('all.yaml', ...manifestsOf(PORT, all, annotations));
   const mesh = await Mesh.start({
     paths: [folder.path],
     cidr: ownRange().cidr,
@@ -39,9 +40,13 @@ async function setUp(
     env,
   });
   const host = await mesh.addressOf('s/web');
-  const load = new LoadProcess({ host, port: PORT, keepAlive: 8, newPerSecond: 100, thinkMs: 1 });
+  const load = await Loads.start(t, {
+    at: async (key) => ({ host: await mesh.addressOf(key), port: PORT }),
+    keepAlive: 8,
+    newPerSecond: 100,
+    thinkMs: 1,
+  });
   t.after(async () => {
-    load.kill();
     await mesh.stop();
     servers.stop();
     folder.remove();
@@ -59,13 +64,11 @@ function lines(mesh: Mesh, outcome: 'written' | 'dropped'): Promise<number> {
 
 test('an access log that never takes a byte (/dev/full) costs lines, no request', async (t) => {
   const { mesh, load } = await setUp(t, { flags: logFlags('/dev/full') });
-  await until('lines are dropped', async () => (await lines(mesh, 'dropped')) > 0, 30_000);
-  const report = await load.stop();
-  t.diagnostic(show(report));
+  await until('lines are dropped', async () => (await lines(mesh, 'dropped')) > 0, 90_000);
+  await load.stopWithoutFailure(t);
   t.diagnostic(
     `${await lines(mesh, 'dropped')} lines dropped, ${await lines(mesh, 'written')} written`,
   );
-  assert.equal(report.failed.length, 0, showFailed(report));
   const complaints = mesh.stderr.match(/Cannot write the access log: make room on the disk/g) ?? [];
   assert.ok(complaints.length >= 1 && complaints.length <= 2, 'one message for each thread');
 });
@@ -96,10 +99,8 @@ test('an access log goes on when a full disk has room again', async (t) => {
   // What a person would do first; the file is open for appending and goes on at its new end.
   truncateSync(path, 0);
   await until('lines are written again', async () => (await lines(mesh, 'written')) > before);
-  const report = await load.stop();
-  t.diagnostic(show(report));
+  await load.stopWithoutFailure(t);
   t.diagnostic(`${before} lines before the disk was full, ${await lines(mesh, 'dropped')} dropped`);
-  assert.equal(report.failed.length, 0, showFailed(report));
   await until('the file grows', () => statSync(path).size > 0);
   // Rotation: the file is moved away, SIGHUP opens a new one.
   unlinkSync(path);
@@ -138,11 +139,11 @@ test('a wall clock that jumps by a day to and fro changes nothing about the traf
   await until('a change is served', () => mesh.addressOf('s/more').catch(() => null), 1_000);
   assert.equal((await call({ address: host, port: PORT })).status, 200);
   await sleep(2_000);
-  const report = await load.stop();
-  t.diagnostic(show(report));
-  assert.equal(report.failed.length, 0, showFailed(report));
-  assert.equal(report.closedIdle, 0);
-  assert.ok(report.maxMs < 1_000, `${report.maxMs}`);
+  for (const [{ name }, { closedIdle, maxMs }] of await load.stopWithoutFailure(t)) {
+    assert.equal(closedIdle, 0, name);
+    // Less than any limit that could act; a busy machine has pauses of its own.
+    assert.ok(maxMs < 5_000, `${name}: ${maxMs}`);
+  }
   await until('the log is written', () => statSync(log).size > 0);
   const days = new Set(
     [...readFileSync(log, 'utf8').matchAll(/"time":"(\d{4}-\d\d-\d\d)T/g)].map(([, day]) => day),

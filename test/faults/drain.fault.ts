@@ -13,10 +13,11 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Folder } from '../e2e/support/manifests.ts';
 import { Mesh, run } from '../e2e/support/mesh.ts';
-import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
-import type { Failed } from './support/load.ts';
+import { EndpointsProcess } from './support/children.ts';
+import type { Failed } from './support/figures.ts';
+import { Loads, manifestsOf, openAll } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
@@ -39,8 +40,8 @@ test('no request fails while one mesh takes over from another', async (t) => {
   const servers = new EndpointsProcess();
   const pods = ownRange();
   const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_002 }));
-  await servers.open(all);
-  folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
+  await openAll(servers, all);
+  folder.put('all.yaml', ...manifestsOf(PORT, all));
   const options = { paths: [folder.path], cidr: ownRange().cidr, threads: 2 };
   let mesh = await Mesh.start(options);
   t.after(async () => {
@@ -48,20 +49,18 @@ test('no request fails while one mesh takes over from another', async (t) => {
     servers.stop();
     folder.remove();
   });
-  const host = await mesh.addressOf('s/web');
-  const busy = new LoadProcess({
-    host,
-    port: PORT,
+  const first = mesh;
+  const at = async (key: string) => ({ host: await first.addressOf(key), port: PORT });
+  const busy = await Loads.start(t, {
+    at,
     keepAlive: 24,
     newPerSecond: NEW_PER_SECOND,
     thinkMs: 0,
   });
   // Callers with pauses: their connections are idle when the drain begins.
-  const calm = new LoadProcess({ host, port: PORT, keepAlive: 24, newPerSecond: 0, thinkMs: 500 });
-  t.after(() => {
-    busy.kill();
-    calm.kill();
-  });
+  const pausing = { newPerSecond: 0, thinkMs: 500 };
+  const others = { keepAlive: 6, streams: 1, ...pausing };
+  const calm = await Loads.start(t, { at, keepAlive: 24, ...pausing, others });
   await sleep(1_000);
   for (let roll = 0; roll < ROLLS; roll++) {
     const next = await Mesh.start({ ...options, flags: ['--take-over'] });
@@ -74,11 +73,11 @@ test('no request fails while one mesh takes over from another', async (t) => {
   }
   const lost: Failed[] = [];
   for (const load of [busy, calm]) {
-    const report = await load.stop();
-    t.diagnostic(`${show(report)}; ${report.closeAnnounced} told to go`);
-    lost.push(...report.failed);
-    if (report.failed.length > 0) t.diagnostic(showFailed(report));
-    assert.ok(report.closeAnnounced > 0);
+    for (const [{ name }, { failed, closeAnnounced }] of await load.stop(t)) {
+      t.diagnostic(`${name}: ${closeAnnounced} told to go`);
+      lost.push(...failed);
+      assert.ok(closeAnnounced > 0, name);
+    }
   }
   assert.ok(lost.length <= lostMax, `lost ${lost.length}`);
   for (const { what } of lost) assert.equal(what, 'ECONNRESET');
@@ -97,7 +96,7 @@ test('with net.ipv4.tcp_migrate_req not one request fails', async (t) => {
   const env = { [INNER]: '1' };
   const { code, stdout } = await run('unshare', ['-n', 'sh', '-c', again], env);
   for (const line of stdout.split('\n')) {
-    if (/^# (?:\d+ sent|\d+ drains|\d+ ×)/.test(line)) t.diagnostic(line.slice(2));
+    if (/^# (?:HTTP|gRPC|\d+ drains)/.test(line)) t.diagnostic(line.slice(2));
   }
   assert.equal(code, 0, stdout);
   assert.match(stdout, /tcp_migrate_req on/);

@@ -9,7 +9,8 @@ import { RESTARTS_MAX } from '../../src/base/supervisor.ts';
 import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
-import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { EndpointsProcess } from './support/children.ts';
+import { Loads, manifestsOf, openAll } from './support/ways.ts';
 import { PLACES } from './support/throw-inside.ts';
 import { ownRange } from '../support/ranges.ts';
 
@@ -22,8 +23,8 @@ test('what the main thread throws, wherever, loses no request and no part of it'
   const servers = new EndpointsProcess();
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_031 }));
-  await servers.open(all);
-  folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
+  await openAll(servers, all);
+  folder.put('all.yaml', ...manifestsOf(PORT, all));
   const mesh = new Mesh({
     paths: [folder.path],
     cidr: ownRange().cidr,
@@ -37,8 +38,12 @@ test('what the main thread throws, wherever, loses no request and no part of it'
   });
   await mesh.ready();
   const host = await mesh.addressOf('s/web');
-  const load = new LoadProcess({ host, port: PORT, keepAlive: 8, newPerSecond: 40, thinkMs: 2 });
-  t.after(() => load.kill());
+  const load = await Loads.start(t, {
+    at: async (key) => ({ host: await mesh.addressOf(key), port: PORT }),
+    keepAlive: 8,
+    newPerSecond: 40,
+    thinkMs: 2,
+  });
   /** Touches every part, so that whichever is broken throws. */
   const poke = async (): Promise<void> => {
     const socket = createSocket('udp4');
@@ -71,10 +76,8 @@ test('what the main thread throws, wherever, loses no request and no part of it'
     await until('manifests are followed', () => mesh.addressOf(`s/new-${index}`));
     // oxlint-enable no-await-in-loop
   }
-  const report = await load.stop();
-  t.diagnostic(`${show(report)}\n${showFailed(report)}`);
-  assert.deepEqual([report.failed.length, report.closedIdle], [0, 0]);
-  assert.ok(report.ok > 100);
+  for (const [{ name }, { closedIdle }] of await load.stopWithoutFailure(t))
+    assert.equal(closedIdle, 0, name);
   assert.equal(await mesh.metric('maesh_defects_total{part="other"}'), PLACES.length);
   assert.match(mesh.stderr, /thrown inside by a test: udp\\n +at /);
 

@@ -4,68 +4,77 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InProcess } from '../e2e/support/in-process.ts';
-import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { Folder } from '../e2e/support/manifests.ts';
 import { until } from '../e2e/support/until.ts';
-import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
+import { EndpointsProcess } from './support/children.ts';
+import { Loads, manifestsOf, openAll, WAYS } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const THREADS = 3;
 const PORT = 20_001;
 const KILLS = 4;
-const KEEP_ALIVE = 48;
-const NEW_PER_SECOND = 200;
-/** From the death of a thread to the last of its sockets being closed by the system. */
-const DEATH_MS = 250;
+/** Of the callers of HTTP/1.1. */
+const ALONE = { keepAlive: 48, streams: 1, newPerSecond: 200, thinkMs: 0 };
+/** Of the callers of HTTP/2 and gRPC. */
+const OTHERS = { keepAlive: 12, streams: 4, newPerSecond: 30, thinkMs: 2 };
+/** Each to a Service of its own, whose connections are counted. */
+const ASKED = WAYS.filter(({ name }) => !name.includes(' to '));
 
 test('when a thread dies nothing fails but its own open connections', async (t) => {
   const folder = new Folder();
   const servers = new EndpointsProcess();
   const pods = ownRange();
   const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_001 }));
-  await servers.open(all);
-  folder.put('all.yaml', service('s/web', PORT), endpoints('s/web', all));
+  await openAll(servers, all);
+  folder.put('all.yaml', ...manifestsOf(PORT, all));
   const mesh = await InProcess.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 3 });
   t.after(async () => {
     await mesh.stop();
     servers.stop();
     folder.remove();
   });
-  const startMs = performance.now();
-  const load = new LoadProcess({
-    host: mesh.addressOf('s/web'),
-    port: PORT,
-    keepAlive: KEEP_ALIVE,
-    newPerSecond: NEW_PER_SECOND,
-    thinkMs: 0,
+  const load = await Loads.start(t, {
+    at: (key) => ({ host: mesh.addressOf(key), port: PORT }),
+    ...ALONE,
+    others: OTHERS,
+    ways: ASKED,
   });
-  t.after(() => load.kill());
   await sleep(2_000);
-  /** Connections that the dying threads held, as their shared figures say at the moment of the kill. */
-  let held = 0;
-  const killsMs: number[] = [];
+  /** Connections of each Service that the dying threads held, as their shared figures say at the moment of the kill. */
+  const held = new Map(ASKED.map(({ key }) => [key, 0]));
+  /** From the deaths of threads to when others serve in their place: no longer are connections in queues of theirs. */
+  let dyingMs = 0;
   for (let kill = 0; kill < KILLS; kill++) {
     const index = kill % THREADS;
-    held += mesh.callersPerThread(THREADS)[index] ?? 0;
-    killsMs.push(performance.now() - startMs);
+    for (const [key, before] of held)
+      held.set(key, before + (mesh.callersPerThread(THREADS, key)[index] ?? 0));
+    const killedMs = performance.now();
     await mesh.agent.threads.kill(index);
     await until('it is replaced', () => mesh.agent.readiness().ready);
-    t.diagnostic(`thread ${index} served again after ${sinceMs(startMs, killsMs)} ms`);
+    const tookMs = performance.now() - killedMs;
+    dyingMs += tookMs;
+    t.diagnostic(`thread ${index} served again after ${tookMs.toFixed(0)} ms`);
     await sleep(1_500);
   }
-  const report = await load.stop();
-  t.diagnostic(show(report));
-  t.diagnostic(`${KILLS} threads killed, which held ${held} connections; ${showFailed(report)}`);
-  const keepAlive = report.failed.filter(({ kind }) => kind === 'keep-alive');
-  const fresh = report.failed.filter(({ kind }) => kind === 'new');
-  // A connection in a dead thread's hands is lost once: under way or, seldom, between two requests.
-  const lost = keepAlive.length + fresh.length + report.closedIdle;
-  const queued = Math.ceil((NEW_PER_SECOND / THREADS) * (DEATH_MS / 1_000)) * KILLS;
-  t.diagnostic(`lost ${lost}: held ${held}, at most ${queued} more in queues of dying threads`);
-  assert.ok(keepAlive.length <= held, `${keepAlive.length} > ${held}`);
-  assert.ok(lost <= held + queued, `${lost} > ${held} + ${queued}`);
-  for (const { what } of report.failed) assert.match(what, /^(ECONNRESET|EPIPE|closed)$/);
+  for (const [way, { sent, ok, failed, unseen, closedIdle }] of await load.stop(t)) {
+    const { streams, newPerSecond } = way.speaks === 'http1' ? ALONE : OTHERS;
+    const connections = held.get(way.key) ?? 0;
+    const keepAlive = failed.filter(({ kind }) => kind === 'keep-alive');
+    // A connection in a dead thread's hands is lost once, with what is under way on it or, seldom, between two requests.
+    const keptMax = connections * streams;
+    const queued = Math.ceil((newPerSecond / THREADS) * (dyingMs / 1_000));
+    const lost = failed.length + closedIdle;
+    t.diagnostic(
+      `${way.name}: lost ${lost}; ${KILLS} threads held ${connections} connections, and at most ${queued} more in their queues`,
+    );
+    assert.ok(keepAlive.length > 0, `${way.name}: nothing was lost`);
+    assert.ok(keepAlive.length <= keptMax, `${way.name}: ${keepAlive.length} > ${keptMax}`);
+    assert.ok(lost <= keptMax + queued, `${way.name}: ${lost} > ${keptMax} + ${queued}`);
+    for (const { what } of failed)
+      assert.match(what, /^(ECONNRESET|EPIPE|closed|reset with 8)$/, way.name);
+    assert.equal(ok + unseen + failed.length, sent + unsent(failed), way.name);
+  }
   assert.equal(mesh.agent.threads.restarts, KILLS);
-  assert.equal(report.ok + report.failed.length, report.sent + unsent(report.failed));
   const { ledger } = mesh.agent;
   for (const slot of ledger.entries('endpoint').values())
     assert.equal(ledger.word('endpoint', slot, 0), 0, 'requests in flight that nobody has');
@@ -74,8 +83,4 @@ test('when a thread dies nothing fails but its own open connections', async (t) 
 /** Failures of connections that never came to send. */
 function unsent(failed: readonly { readonly what: string }[]): number {
   return failed.filter(({ what }) => what === 'ECONNREFUSED').length;
-}
-
-function sinceMs(startMs: number, killsMs: readonly number[]): string {
-  return (performance.now() - startMs - (killsMs.at(-1) ?? 0)).toFixed(0);
 }

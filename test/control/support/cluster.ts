@@ -74,6 +74,7 @@ export class Cluster {
   readonly #controllers: Controller[] = [];
   readonly #agents: Agent[] = [];
   readonly #endpoints: EndpointServer[] = [];
+  #services = 0;
   readonly #relays: Relay[] = [];
   readonly #areProcesses: boolean;
 
@@ -147,15 +148,24 @@ export class Cluster {
     annotations: Readonly<Record<string, string>> = {},
     spec: Readonly<Record<string, unknown>> = {},
   ) {
-    const [space = '', name = ''] = key.split('/');
-    const number = this.#endpoints.length + 1;
-    const server = await EndpointServer.start(name, `127.1.90.${number}`);
+    const [, name = ''] = key.split('/');
+    const server = await EndpointServer.start(name, `127.1.90.${this.#endpoints.length + 1}`);
     this.#endpoints.push(server);
-    this.api.set('v1/pods', pod(`${space}/${name}-${server.address}`, server.address, NODE));
-    this.api.set('discovery.k8s.io/v1/endpointslices', slice(key, [server], NODE));
-    const object = service(key, `10.97.0.${number}`, annotations);
-    this.api.set('v1/services', { ...object, spec: { ...object.spec, ...spec } });
+    this.expose(key, server, annotations, spec);
     return server;
+  }
+
+  /** A Service in front of a server that is there; as `deploy`. */
+  expose(
+    key: string,
+    at: { readonly address: string; readonly port: number },
+    annotations: Readonly<Record<string, string>> = {},
+    spec: Readonly<Record<string, unknown>> = {},
+  ): void {
+    this.api.set('v1/pods', pod(`${key}-${at.address}`, at.address, NODE));
+    this.api.set('discovery.k8s.io/v1/endpointslices', slice(key, [at], NODE));
+    const object = service(key, `10.97.0.${++this.#services}`, annotations);
+    this.api.set('v1/services', { ...object, spec: { ...object.spec, ...spec } });
   }
 
   /** Writes a Service with these annotations and no others. */

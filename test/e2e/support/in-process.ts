@@ -61,13 +61,13 @@ export class InProcess {
     return found.address;
   }
 
-  /** Open connections of callers, thread by thread. */
-  callersPerThread(threads: number): number[] {
+  /** Open connections of callers, of one Service or of all, thread by thread. */
+  callersPerThread(threads: number, key = ''): number[] {
     const { ledger } = this.agent;
-    const slots = [...ledger.entries('service').values()];
+    const slots = [...ledger.entries('service')].filter(([each]) => key === '' || each === key);
     return Array.from({ length: threads }, (_, thread) =>
       slots.reduce(
-        (total, slot) =>
+        (total, [, slot]) =>
           total + ledger.ownCell('service', slot, SERVICE_OWN.callerConnectionsActive, thread),
         0,
       ),

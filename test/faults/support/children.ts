@@ -2,7 +2,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { EndpointsMessage } from './endpoints.ts';
-import type { LoadOptions, LoadReport } from './load.ts';
+import type { LoadOptions, LoadReport } from './figures.ts';
 
 function start(name: string): ChildProcess {
   return fork(new URL(name, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
@@ -11,14 +11,24 @@ function start(name: string): ChildProcess {
 export class LoadProcess {
   readonly #child = start('./load.ts');
 
-  constructor(options: LoadOptions) {
-    this.#child.send({ start: options });
+  constructor(...loads: readonly LoadOptions[]) {
+    this.#child.send({ start: loads });
   }
 
-  /** Lets what runs finish and resolves with the figures. */
-  stop(): Promise<LoadReport> {
+  /** Of the only load. */
+  async stop(): Promise<LoadReport> {
+    const [report] = await this.stopAll();
+    return report as LoadReport;
+  }
+
+  /** Lets what runs finish and resolves with the figures of each load. */
+  stopAll(): Promise<readonly LoadReport[]> {
     return new Promise((resolve, reject) => {
-      this.#child.once('message', (report) => resolve(report as LoadReport));
+      this.#child.once('message', (reports) => {
+        resolve(reports as readonly LoadReport[]);
+        // Now it ends.
+        this.#child.disconnect();
+      });
       this.#child.once('exit', (code) => reject(new Error(`The load ended with ${code}`)));
       this.#child.send('stop');
     });
@@ -61,7 +71,7 @@ export function show(report: LoadReport): string {
   return (
     `${sent} sent (${(sent / seconds).toFixed(0)}/s for ${seconds.toFixed(1)} s), ${ok} answered, ${failed.length} failed; ` +
     `p50 ${report.p50Ms.toFixed(2)} ms, p99 ${report.p99Ms.toFixed(1)} ms, max ${report.maxMs.toFixed(0)} ms; ` +
-    `${report.opened} connections, ${report.closedIdle} closed while idle`
+    `${report.opened} connections, ${report.closedIdle} closed while idle, ${report.unseen} requests to be sent again`
   );
 }
 

@@ -1,44 +1,131 @@
 /** Many endpoints in one process: answer every request at once, close and open as told. */
 
+import http2 from 'node:http2';
 import net from 'node:net';
+import { framed, MessageReader } from './grpc-message.ts';
+
+export interface EndpointAddress {
+  readonly address: string;
+  readonly port: number;
+  /** Default http1; those of HTTP/2 answer gRPC, too. */
+  readonly speaks?: 'http1' | 'http2';
+}
 
 export interface EndpointsMessage {
-  readonly open?: readonly { readonly address: string; readonly port: number }[];
-  /** Stops listening and closes connections between requests: what a Pod does when its grace period is over. */
+  readonly open?: readonly EndpointAddress[];
+  /** Addresses whose endpoints stop to listen and close what they have: what a Pod does when its grace period is over. */
   readonly close?: readonly string[];
 }
 
-/** One write a request; a request is one read, since callers here send one at a time. */
-const ANSWER =
-  'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!';
+const BODY = 'Hello, world!';
+const ANSWER = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`;
 
-const servers = new Map<string, { server: net.Server; sockets: Set<net.Socket> }>();
+interface Endpoint {
+  readonly address: string;
+  readonly server: net.Server;
+  closeAll(): void;
+}
 
-function open(address: string, port: number): Promise<void> {
+const endpoints = new Set<Endpoint>();
+
+function http1Endpoint(address: string): Endpoint {
   const sockets = new Set<net.Socket>();
   const server = net.createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    socket.on('data', () => socket.write(ANSWER));
+    let text = '';
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      if (!isWhole(text)) return;
+      text = '';
+      socket.write(ANSWER);
+    });
     socket.on('error', () => socket.destroy());
     socket.on('close', () => sockets.delete(socket));
   });
-  servers.set(address, { server, sockets });
+  const closeAll = (): void => {
+    for (const socket of sockets) socket.end();
+  };
+  return { address, server, closeAll };
+}
+
+/** Callers of HTTP/1.1 send no content here, and one request at a time; those of HTTP/2 send some without a length. */
+function isWhole(text: string): boolean {
+  if (!text.includes('\r\n\r\n')) return false;
+  return text.endsWith('0\r\n\r\n') || !/\r\ntransfer-encoding: chunked\r\n/i.test(text);
+}
+
+function http2Endpoint(address: string): Endpoint {
+  const sessions = new Set<http2.ServerHttp2Session>();
+  const server = http2.createServer();
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    session.on('error', () => session.destroy());
+  });
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
+    stream.on('error', () => undefined);
+    if (headers['content-type'] === 'application/grpc') return echo(stream);
+    stream.resume().on('end', () => {
+      if (stream.destroyed) return;
+      stream.respond({ 'content-type': 'text/plain', 'content-length': BODY.length });
+      stream.end(BODY);
+    });
+  });
+  const closeAll = (): void => {
+    for (const session of sessions) session.close();
+  };
+  return { address, server, closeAll };
+}
+
+/** Each message as it comes, and a status of gRPC. */
+function echo(stream: http2.ServerHttp2Stream): void {
+  stream.respond({ 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  const reader = new MessageReader((message) => void stream.write(framed(message)));
+  stream.on('data', (data: Buffer) => reader.read(data));
+  stream.on('end', () => stream.end());
+}
+
+function open({ address, port, speaks }: EndpointAddress): Promise<void> {
+  const endpoint = speaks === 'http2' ? http2Endpoint(address) : http1Endpoint(address);
+  endpoints.add(endpoint);
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host: address, port, backlog: 1_024 }, resolve);
+    endpoint.server.once('error', reject);
+    endpoint.server.listen({ host: address, port, backlog: 1_024 }, resolve);
   });
 }
 
 function close(address: string): void {
-  const found = servers.get(address);
-  servers.delete(address);
-  found?.server.close();
-  for (const socket of found?.sockets ?? []) socket.end();
+  for (const endpoint of endpoints) {
+    if (endpoint.address !== address) continue;
+    endpoints.delete(endpoint);
+    endpoint.server.close();
+    endpoint.closeAll();
+  }
+}
+
+const closing = new Map<string, NodeJS.Timeout>();
+
+/** What came before is read before. */
+function closeSoon(address: string): void {
+  const timer = setTimeout(() => {
+    closing.delete(address);
+    close(address);
+  }, 1);
+  closing.set(address, timer);
+}
+
+/** Whether it is there still, and now stays. */
+function stay(address: string): boolean {
+  clearTimeout(closing.get(address));
+  return closing.delete(address);
 }
 
 process.on('message', (message: EndpointsMessage) => {
-  for (const address of message.close ?? []) close(address);
-  const opening = (message.open ?? []).map(({ address, port }) => open(address, port));
-  if (opening.length > 0) void Promise.all(opening).then(() => process.send?.('open'));
+  for (const address of message.close ?? []) closeSoon(address);
+  const wanted = message.open ?? [];
+  const there = new Set(wanted.map(({ address }) => address).filter(stay));
+  const opening = wanted.filter(({ address }) => !there.has(address)).map((each) => open(each));
+  if (message.open !== undefined) void Promise.all(opening).then(() => process.send?.('open'));
 });
 process.on('disconnect', () => process.exit());

@@ -1,0 +1,88 @@
+/** What a load sent, and what became of it. Every request that fails is kept with what happened; nothing is tried again. */
+
+/** What callers speak. Callers of gRPC make calls of one message and of streams, in turn. */
+export type Spoken = 'http1' | 'http2' | 'grpc';
+
+export interface LoadOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Default http1. */
+  readonly speaks?: Spoken;
+  /** Connections that stay. */
+  readonly keepAlive: number;
+  /** Requests at a time on each of them, where they are of HTTP/2. Default 4. */
+  readonly streams?: number;
+  /** New connections a second, one request each. */
+  readonly newPerSecond: number;
+  /** Pause of a caller between two requests; 0 sends at once. */
+  readonly thinkMs: number;
+}
+
+export interface Failed {
+  readonly kind: 'keep-alive' | 'new';
+  readonly what: string;
+  /** Since the start of the load. */
+  readonly atMs: number;
+}
+
+export interface LoadReport {
+  readonly sent: number;
+  readonly ok: number;
+  readonly failed: readonly Failed[];
+  readonly opened: number;
+  /** Connections that stay which were closed with no request under way, and without a word. */
+  readonly closedIdle: number;
+  /** Answers with `Connection: close`, or GOAWAY, on connections that stay. */
+  readonly closeAnnounced: number;
+  /** Requests of HTTP/2 that came too late for their connection, and that clients send again on another one. */
+  readonly unseen: number;
+  readonly seconds: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+export class Figures {
+  readonly options: LoadOptions;
+  readonly #startMs = performance.now();
+  readonly #latencies: number[] = [];
+  readonly #failed: Failed[] = [];
+  sent = 0;
+  opened = 0;
+  closedIdle = 0;
+  closeAnnounced = 0;
+  unseen = 0;
+  /** Connections, or requests, that are under way. */
+  busy = 0;
+  stopping = false;
+
+  constructor(options: LoadOptions) {
+    this.options = options;
+  }
+
+  answered(tookMs: number): void {
+    this.#latencies.push(tookMs);
+  }
+
+  fail(kind: Failed['kind'], what: string): void {
+    this.#failed.push({ kind, what, atMs: performance.now() - this.#startMs });
+  }
+
+  report(): LoadReport {
+    const latencies = this.#latencies.toSorted((a, b) => a - b);
+    const at = (q: number): number => latencies[Math.floor(q * (latencies.length - 1))] ?? 0;
+    return {
+      sent: this.sent,
+      ok: latencies.length,
+      failed: this.#failed,
+      opened: this.opened,
+      closedIdle: this.closedIdle,
+      closeAnnounced: this.closeAnnounced,
+      unseen: this.unseen,
+      seconds: (performance.now() - this.#startMs) / 1_000,
+      p50Ms: at(0.5),
+      p99Ms: at(0.99),
+      maxMs: at(1),
+    };
+  }
+}

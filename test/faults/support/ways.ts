@@ -1,0 +1,151 @@
+/** The ways that callers and endpoints speak to each other, each under load: a fault is to be survived on all of them. */
+
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { type At, endpoints, service } from '../../e2e/support/manifests.ts';
+import { type EndpointsProcess, LoadProcess, show, showFailed } from './children.ts';
+import type { LoadOptions, LoadReport, Spoken } from './figures.ts';
+
+/** Endpoints of HTTP/2 listen on the port behind that of HTTP/1.1. */
+export const SERVICES = [
+  { key: 's/web', appProtocol: 'http', portOffset: 0 },
+  { key: 's/two', appProtocol: 'kubernetes.io/h2c', portOffset: 1 },
+  { key: 's/grpc', appProtocol: 'grpc', portOffset: 1 },
+] as const;
+
+export interface Way {
+  readonly name: string;
+  /** Of `SERVICES`. */
+  readonly key: string;
+  readonly speaks: Spoken;
+}
+
+export const WAYS: readonly Way[] = [
+  { name: 'HTTP/1.1', key: 's/web', speaks: 'http1' },
+  { name: 'HTTP/2', key: 's/two', speaks: 'http2' },
+  { name: 'HTTP/2 to HTTP/1.1', key: 's/web', speaks: 'http2' },
+  { name: 'HTTP/1.1 to HTTP/2', key: 's/two', speaks: 'http1' },
+  { name: 'gRPC', key: 's/grpc', speaks: 'grpc' },
+];
+
+/** Opens endpoints of both versions at each of these. */
+export function openAll(servers: EndpointsProcess, all: readonly At[]): Promise<void> {
+  return servers.open(
+    all.flatMap(({ address, port }) => [
+      { address, port },
+      { address, port: port + 1, speaks: 'http2' },
+    ]),
+  );
+}
+
+/** The Services, without endpoints. */
+export function servicesOf(
+  port: number,
+  annotations: Readonly<Record<string, string>> = {},
+): readonly object[] {
+  return SERVICES.map(({ key, appProtocol }) =>
+    service(key, port, { annotations, spec: { ports: [{ name: 'http', port, appProtocol }] } }),
+  );
+}
+
+/** The Services, each with endpoints of its own version there. */
+export function manifestsOf(
+  port: number,
+  all: readonly At[],
+  annotations: Readonly<Record<string, string>> = {},
+): readonly object[] {
+  return [
+    ...servicesOf(port, annotations),
+    ...SERVICES.map(({ key, portOffset }) =>
+      endpoints(
+        key,
+        all.map((at) => ({ ...at, port: at.port + portOffset })),
+      ),
+    ),
+  ];
+}
+
+/** EndpointSlices of one endpoint, one for each Service; of none where it is not present. */
+export function slicesOf(index: number, at: At, isPresent: boolean): readonly object[] {
+  return SERVICES.map(({ key, portOffset }) => {
+    const [namespace, name] = key.split('/');
+    return {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: {
+        namespace,
+        name: `${name}-${index}`,
+        labels: { 'kubernetes.io/service-name': name },
+      },
+      addressType: 'IPv4',
+      ports: [{ name: 'http', port: at.port + portOffset }],
+      endpoints: isPresent ? [{ addresses: [at.address], conditions: { ready: true } }] : [],
+    };
+  });
+}
+
+type Destination = Pick<LoadOptions, 'host' | 'port'>;
+type Amount = Omit<LoadOptions, 'host' | 'port' | 'speaks'>;
+
+interface LoadsOptions extends Amount {
+  /** Where a Service is called. */
+  readonly at: (key: string) => Destination | Promise<Destination>;
+  /** Of the others than HTTP/1.1 to HTTP/1.1. Their peers take more of the processor than the mesh does. */
+  readonly others?: Amount;
+  readonly ways?: readonly Way[];
+}
+
+const OTHERS: Amount = { keepAlive: 3, newPerSecond: 15, thinkMs: 4 };
+
+/** A load for each way. */
+export class Loads {
+  readonly #ways: readonly Way[];
+  /** The first way has a process of its own, the others share one. */
+  readonly #processes: readonly LoadProcess[];
+
+  private constructor(ways: readonly Way[], processes: readonly LoadProcess[]) {
+    this.#ways = ways;
+    this.#processes = processes;
+  }
+
+  static async start(t: TestContext, options: LoadsOptions): Promise<Loads> {
+    const { at, others = OTHERS, ways = WAYS, ...amount } = options;
+    const [first, ...rest] = await Promise.all(
+      ways.map(async ({ key, speaks }, i) => ({
+        ...(await at(key)),
+        speaks,
+        ...(i === 0 ? amount : others),
+      })),
+    );
+    const processes = [new LoadProcess(first as LoadOptions), new LoadProcess(...rest)];
+    const loads = new Loads(ways, processes);
+    t.after(() => loads.kill());
+    return loads;
+  }
+
+  /** Lets what runs finish; the figures of each way, which it says. */
+  async stop(t: TestContext): Promise<ReadonlyMap<Way, LoadReport>> {
+    const all = (await Promise.all(this.#processes.map((each) => each.stopAll()))).flat();
+    const reports = this.#ways.map((way, i) => [way, all[i] as LoadReport] as const);
+    for (const [{ name }, report] of reports) {
+      t.diagnostic(`${name}: ${show(report)}`);
+      if (report.failed.length > 0) t.diagnostic(`${name}: ${showFailed(report)}`);
+    }
+    return new Map(reports);
+  }
+
+  /** As `stop`, where none may fail. */
+  async stopWithoutFailure(t: TestContext, okMin = 100): Promise<ReadonlyMap<Way, LoadReport>> {
+    const reports = await this.stop(t);
+    for (const [{ name }, report] of reports) {
+      assert.equal(report.failed.length, 0, `${name}: ${showFailed(report)}`);
+      assert.equal(report.ok + report.unseen, report.sent, name);
+      assert.ok(report.ok >= okMin, `${name}: only ${report.ok} answered`);
+    }
+    return reports;
+  }
+
+  kill(): void {
+    for (const each of this.#processes) each.kill();
+  }
+}
