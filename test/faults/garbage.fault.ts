@@ -174,7 +174,7 @@ test('garbage at controller and agent ends neither', async (t) => {
 
 /** How requests may end that come to the endpoint of garbage. Some of what it says is a response. */
 const LOST =
-  /^(?:status 50[234]: maesh: (?:bad_response|endpoint_reset|try_timeout)|reset with 2|ECONNRESET|closed|no content length|0 bytes|grpc-status (?:14|4|undefined))/;
+  /^(?:status 50[234]: maesh: (?:bad_response|endpoint_reset|try_timeout)|reset with 2|ECONNRESET|closed|no content length|0 bytes|grpc-status (?:13|14|4|undefined))/;
 
 /** Never ejected, so that it is asked all the time. */
 function badManifests(address: string, port: number): readonly object[] {
