@@ -21,6 +21,8 @@ export interface LoadOptions {
 export interface Failed {
   readonly kind: 'keep-alive' | 'new';
   readonly what: string;
+  /** Which one of the load, in the order in which they were opened. */
+  readonly connection: number;
   /** Since the start of the load. */
   readonly atMs: number;
 }
@@ -64,8 +66,8 @@ export class Figures {
     this.#latencies.push(tookMs);
   }
 
-  fail(kind: Failed['kind'], what: string): void {
-    this.#failed.push({ kind, what, atMs: performance.now() - this.#startMs });
+  fail(kind: Failed['kind'], what: string, connection: number): void {
+    this.#failed.push({ kind, what, connection, atMs: performance.now() - this.#startMs });
   }
 
   report(): LoadReport {

@@ -16,7 +16,7 @@ export function callHttp1(load: Figures, kind: Failed['kind']): void {
   let sentMs = 0;
   let done = false;
   load.busy++;
-  load.opened++;
+  const connection = ++load.opened;
   const socket = net.connect({ host, port, noDelay: true });
   const timer = setTimeout(() => end('no answer in time'), ANSWER_MS);
   /** Ends this connection; `what` is how its request failed, '' when none was under way. */
@@ -26,7 +26,7 @@ export function callHttp1(load: Figures, kind: Failed['kind']): void {
     clearTimeout(timer);
     load.busy--;
     socket.destroy();
-    if (what !== '' && sentMs > 0) load.fail(kind, what);
+    if (what !== '' && sentMs > 0) load.fail(kind, what, connection);
     else if (what !== '') load.closedIdle++;
     if (kind === 'keep-alive' && !load.stopping) callHttp1(load, kind);
   };

@@ -128,14 +128,14 @@ export function callHttp2(load: Figures, kind: Failed['kind']): void {
   let done = false;
   let asked = load.opened;
   load.busy++;
-  load.opened++;
+  const connection = ++load.opened;
   const session = http2.connect(`http://${host}:${port}`);
   /** The connection takes no more requests. */
   const leave = (what: string): void => {
     if (leaving) return;
     leaving = true;
     // A request that cannot even be sent has failed too.
-    if (what !== '' && !connected) load.fail(kind, what);
+    if (what !== '' && !connected) load.fail(kind, what, connection);
     else if (what !== '' && running === 0) load.closedIdle++;
     if (kind === 'keep-alive' && !load.stopping) callHttp2(load, kind);
     finish();
@@ -159,7 +159,7 @@ export function callHttp2(load: Figures, kind: Failed['kind']): void {
       running--;
       if (what === '') load.answered(performance.now() - sentMs);
       else if (what === UNSEEN) load.unseen++;
-      else load.fail(kind, what);
+      else load.fail(kind, what, connection);
       if (kind === 'new') break;
       // oxlint-disable-next-line no-await-in-loop -- a pause, which shows to others that the connection is idle
       await new Promise((resolve) => setTimeout(resolve, thinkMs));
