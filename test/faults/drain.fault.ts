@@ -4,8 +4,8 @@
  *
  * Exactly none where Linux moves waiting connections between the sockets of a port (`net.ipv4.tcp_migrate_req`), which
  * is tried in a network namespace of its own. Elsewhere a connection is lost that arrives between the last look into a
- * queue and its close (src/proxy/net/close-quietly.ts): some 30 µs for each thread, more when the system takes the processor
- * away in between. One lost connection a drain is allowed there.
+ * queue and its close, the next system call (src/proxy/net/close-quietly.ts): next to none, unless the system takes the
+ * processor away in between. One lost connection in all drains together is allowed there.
  */
 
 import assert from 'node:assert/strict';
@@ -23,6 +23,8 @@ import { ownRange } from '../support/ranges.ts';
 const PORT = 20_001;
 const ROLLS = 5;
 const NEW_PER_SECOND = 300;
+/** A mesh starts beside callers who want all of the machine. */
+const START_MS = 100_000;
 
 function migrates(): boolean {
   try {
@@ -35,7 +37,7 @@ function migrates(): boolean {
 const INNER = 'MAESH_TEST_IN_NAMESPACE';
 
 test('no request fails while one mesh takes over from another', async (t) => {
-  const lostMax = migrates() ? 0 : ROLLS;
+  const lostMax = migrates() ? 0 : 1;
   const folder = new Folder();
   const servers = new EndpointsProcess();
   const pods = ownRange();
@@ -63,7 +65,7 @@ test('no request fails while one mesh takes over from another', async (t) => {
   const calm = await Loads.start(t, { at, keepAlive: 24, ...pausing, others });
   await sleep(1_000);
   for (let roll = 0; roll < ROLLS; roll++) {
-    const next = await Mesh.start({ ...options, flags: ['--take-over'] });
+    const next = await Mesh.start({ ...options, flags: ['--take-over'] }, START_MS);
     await sleep(300);
     const startMs = performance.now();
     assert.equal(await mesh.stop(), 0, mesh.stderr);

@@ -48,9 +48,9 @@ export class Mesh {
   }
 
   /** A mesh that serves everything it was given. */
-  static async start(options: MeshOptions): Promise<Mesh> {
+  static async start(options: MeshOptions, timeoutMs?: number): Promise<Mesh> {
     const mesh = new Mesh(options);
-    await mesh.ready();
+    await mesh.ready(timeoutMs);
     return mesh;
   }
 

@@ -29,21 +29,26 @@ interface Endpoint {
 const endpoints = new Set<Endpoint>();
 
 function http1Endpoint(address: string): Endpoint {
-  const sockets = new Set<net.Socket>();
+  /** Those that wait for another request, after the first. */
+  const idle = new Set<net.Socket>();
+  let leaving = false;
   const server = net.createServer({ noDelay: true }, (socket) => {
-    sockets.add(socket);
     let text = '';
     socket.on('data', (data) => {
       text += data.toString('latin1');
+      idle.delete(socket);
       if (!isWhole(text)) return;
       text = '';
       socket.write(ANSWER);
+      if (leaving) socket.end();
+      else idle.add(socket);
     });
     socket.on('error', () => socket.destroy());
-    socket.on('close', () => sockets.delete(socket));
+    socket.on('close', () => idle.delete(socket));
   });
   const closeAll = (): void => {
-    for (const socket of sockets) socket.end();
+    leaving = true;
+    for (const socket of idle) socket.end();
   };
   return { address, server, closeAll };
 }
@@ -104,20 +109,20 @@ function close(address: string): void {
   }
 }
 
-const closing = new Map<string, NodeJS.Timeout>();
+const closing = new Set<string>();
 
-/** What came before is read before. */
+/** Who came before is taken, and what came before is read: the event loop looks at all sockets between the two turns. */
 function closeSoon(address: string): void {
-  const timer = setTimeout(() => {
-    closing.delete(address);
-    close(address);
-  }, 1);
-  closing.set(address, timer);
+  closing.add(address);
+  setImmediate(() =>
+    setImmediate(() => {
+      if (closing.delete(address)) close(address);
+    }),
+  );
 }
 
 /** Whether it is there still, and now stays. */
 function stay(address: string): boolean {
-  clearTimeout(closing.get(address));
   return closing.delete(address);
 }
 
