@@ -21,8 +21,7 @@ test('what the main thread of an agent throws, wherever, loses no request and no
   const cluster = await Cluster.start({ areProcesses: true });
   t.after(() => cluster.stop());
   cluster.api.set('v1/namespaces', namespace('s'));
-  const servers = new EndpointsProcess();
-  t.after(() => servers.stop());
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   for (const [i, { key, appProtocol, portOffset }] of SERVICES.entries()) {
     const at = { address: pods.host(i + 1), port: PORT };

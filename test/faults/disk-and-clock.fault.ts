@@ -27,7 +27,7 @@ async function setUp(
 ): Promise<{ mesh: Mesh; host: string; folder: Folder; load: Loads }> {
   const { flags = [], env = {}, annotations = {} } = options;
   const folder = new Folder();
-  const servers = new EndpointsProcess();
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_004 }));
   await openAll(servers, all);
@@ -48,7 +48,6 @@ async function setUp(
   });
   t.after(async () => {
     await mesh.stop();
-    servers.stop();
     folder.remove();
   });
   return { mesh, host, folder, load };

@@ -23,8 +23,6 @@ import { ownRange } from '../support/ranges.ts';
 const PORT = 20_001;
 const ROLLS = 5;
 const NEW_PER_SECOND = 300;
-/** A mesh starts beside callers who want all of the machine. */
-const START_MS = 100_000;
 
 function migrates(): boolean {
   try {
@@ -39,7 +37,7 @@ const INNER = 'MAESH_TEST_IN_NAMESPACE';
 test('no request fails while one mesh takes over from another', async (t) => {
   const lostMax = migrates() ? 0 : 1;
   const folder = new Folder();
-  const servers = new EndpointsProcess();
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_002 }));
   await openAll(servers, all);
@@ -48,7 +46,6 @@ test('no request fails while one mesh takes over from another', async (t) => {
   let mesh = await Mesh.start(options);
   t.after(async () => {
     await mesh.stop();
-    servers.stop();
     folder.remove();
   });
   const first = mesh;
@@ -65,7 +62,7 @@ test('no request fails while one mesh takes over from another', async (t) => {
   const calm = await Loads.start(t, { at, keepAlive: 24, ...pausing, others });
   await sleep(1_000);
   for (let roll = 0; roll < ROLLS; roll++) {
-    const next = await Mesh.start({ ...options, flags: ['--take-over'] }, START_MS);
+    const next = await Mesh.start({ ...options, flags: ['--take-over'] });
     await sleep(300);
     const startMs = performance.now();
     assert.equal(await mesh.stop(), 0, mesh.stderr);

@@ -74,7 +74,7 @@ const HANDSHAKES: Recipe = {
 
 test('garbage at every port of "maesh up" costs nobody else anything', async (t) => {
   const folder = new Folder();
-  const servers = new EndpointsProcess();
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_021 }));
   await openAll(servers, all);
@@ -85,7 +85,6 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   const mesh = new Mesh({ paths: [folder.path], cidr: RANGE.cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
-    servers.stop();
     bad.stop();
     folder.remove();
   });

@@ -20,7 +20,7 @@ const PRELOAD = new URL('./support/throw-inside.ts', import.meta.url).href;
 
 test('what the main thread throws, wherever, loses no request and no part of it', async (t) => {
   const folder = new Folder();
-  const servers = new EndpointsProcess();
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_031 }));
   await openAll(servers, all);
@@ -33,7 +33,6 @@ test('what the main thread throws, wherever, loses no request and no part of it'
   });
   t.after(async () => {
     await mesh.stop('SIGKILL');
-    servers.stop();
     folder.remove();
   });
   await mesh.ready();

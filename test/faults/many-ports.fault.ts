@@ -30,7 +30,7 @@ function many(round: number) {
 
 test('thousands of ports come, change and go while others call: no request fails, and the node stays ready', async (t) => {
   const folder = new Folder();
-  const servers = new EndpointsProcess();
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_041 }));
   await openAll(servers, all);
@@ -38,7 +38,6 @@ test('thousands of ports come, change and go while others call: no request fails
   const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
-    servers.stop();
     folder.remove();
   });
   const unready: string[] = [];

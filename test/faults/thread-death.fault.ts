@@ -22,7 +22,7 @@ const ASKED = WAYS.filter(({ name }) => !name.includes(' to '));
 
 test('when a thread dies nothing fails but its own open connections', async (t) => {
   const folder = new Folder();
-  const servers = new EndpointsProcess();
+  const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_001 }));
   await openAll(servers, all);
@@ -30,7 +30,6 @@ test('when a thread dies nothing fails but its own open connections', async (t) 
   const mesh = await InProcess.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 3 });
   t.after(async () => {
     await mesh.stop();
-    servers.stop();
     folder.remove();
   });
   const load = await Loads.start(t, {

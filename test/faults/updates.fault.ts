@@ -1,7 +1,7 @@
 /** Zero failed requests while endpoints and settings change all the time under full load. */
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type At, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
@@ -61,7 +61,7 @@ async function served(mesh: Mesh): Promise<{ all: Set<string>; some: Set<string>
 
 /** Endpoints that come and go. One changes again only once what its manifests say is served everywhere. */
 class Endpoints {
-  readonly servers = new EndpointsProcess();
+  readonly servers: EndpointsProcess;
   changes = 0;
   slowestMs = 0;
   readonly #folder: Folder;
@@ -71,7 +71,8 @@ class Endpoints {
   readonly #changed = new Map<number, number>();
   #next = 0;
 
-  constructor(folder: Folder) {
+  constructor(t: TestContext, folder: Folder) {
+    this.servers = new EndpointsProcess(t);
     this.#folder = folder;
   }
 
@@ -118,13 +119,12 @@ class Endpoints {
 
 test('no request fails while 100 endpoint changes and 10 updates a second arrive under full load', async (t) => {
   const folder = new Folder();
-  const endpoints = new Endpoints(folder);
+  const endpoints = new Endpoints(t, folder);
   await endpoints.start();
   folder.put('service.yaml', ...servicesOf(PORT, settings(0)));
   const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
-    endpoints.servers.stop();
     folder.remove();
   });
   const load = await Loads.start(t, {

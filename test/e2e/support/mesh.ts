@@ -8,6 +8,9 @@ export const BIN = fileURLToPath(new URL('../../../bin/maesh', import.meta.url))
 /** Ends the mesh when the test process goes, however it goes. */
 const GUARD = new URL('../../../demo/mesh/with-parent.ts', import.meta.url).href;
 
+/** Beside callers who want all of the machine. */
+const START_MS = 100_000;
+
 export interface MeshOptions {
   readonly paths: readonly string[];
   /** A range of its own inside 127.0.0.0/8, so that test files can run side by side. */
@@ -48,9 +51,9 @@ export class Mesh {
   }
 
   /** A mesh that serves everything it was given. */
-  static async start(options: MeshOptions, timeoutMs?: number): Promise<Mesh> {
+  static async start(options: MeshOptions): Promise<Mesh> {
     const mesh = new Mesh(options);
-    await mesh.ready(timeoutMs);
+    await mesh.ready();
     return mesh;
   }
 
@@ -64,7 +67,7 @@ export class Mesh {
     return Number(/^ +dns +\S+:(\d+)/m.exec(this.stdout)?.[1] ?? 0);
   }
 
-  async ready(timeoutMs = 20_000): Promise<void> {
+  async ready(timeoutMs = START_MS): Promise<void> {
     let ended: number | string | null = null;
     void this.exit.then((code) => (ended = code));
     try {

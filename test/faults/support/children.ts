@@ -1,6 +1,7 @@
 /** The load generator and the endpoints as child processes. */
 
 import { type ChildProcess, fork } from 'node:child_process';
+import type { TestContext } from 'node:test';
 import type { EndpointsMessage } from './endpoints.ts';
 import type { LoadOptions, LoadReport } from './figures.ts';
 
@@ -42,6 +43,11 @@ export class LoadProcess {
 export class EndpointsProcess {
   readonly #child = start('./endpoints.ts');
 
+  /** It ends with the test, also with one that fails before it has said what to clean up. */
+  constructor(t?: TestContext) {
+    t?.after(() => this.stop());
+  }
+
   /** Resolves once all of them listen. */
   open(endpoints: Required<EndpointsMessage>['open']): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -61,7 +67,7 @@ export class EndpointsProcess {
   }
 
   stop(): void {
-    this.#child.disconnect();
+    if (this.#child.connected) this.#child.disconnect();
   }
 }
 
