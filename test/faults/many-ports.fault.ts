@@ -85,7 +85,7 @@ test('thousands of ports come, change and go while others call: no request fails
     version = (await mesh.json<{ version: number }>('/api/snapshot')).version;
     t.diagnostic(`${what}: ${tookMs.toFixed(0)} ms`);
     // oxlint-disable-next-line no-await-in-loop -- as above
-    await load.stopWithoutFailure(t, 20);
+    await load.stopWithoutFailure(t);
   }
   assert.deepEqual(unready, []);
 });

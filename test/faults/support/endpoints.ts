@@ -2,6 +2,7 @@
 
 import http2 from 'node:http2';
 import net from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { framed, MessageReader } from './grpc-message.ts';
 
 export interface EndpointAddress {
@@ -23,6 +24,8 @@ const ANSWER = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: $
 interface Endpoint {
   readonly address: string;
   readonly server: net.Server;
+  /** Connections taken so far. */
+  accepted: number;
   closeAll(): void;
 }
 
@@ -50,7 +53,7 @@ function http1Endpoint(address: string): Endpoint {
     leaving = true;
     for (const socket of idle) socket.end();
   };
-  return { address, server, closeAll };
+  return { address, server, accepted: 0, closeAll };
 }
 
 /** Callers of HTTP/1.1 send no content here, and one request at a time; those of HTTP/2 send some without a length. */
@@ -79,7 +82,7 @@ function http2Endpoint(address: string): Endpoint {
   const closeAll = (): void => {
     for (const session of sessions) session.close();
   };
-  return { address, server, closeAll };
+  return { address, server, accepted: 0, closeAll };
 }
 
 /** Each message as it comes, and a status of gRPC. */
@@ -94,6 +97,7 @@ function echo(stream: http2.ServerHttp2Stream): void {
 function open({ address, port, speaks }: EndpointAddress): Promise<void> {
   const endpoint = speaks === 'http2' ? http2Endpoint(address) : http1Endpoint(address);
   endpoints.add(endpoint);
+  endpoint.server.on('connection', () => endpoint.accepted++);
   return new Promise((resolve, reject) => {
     endpoint.server.once('error', reject);
     endpoint.server.listen({ host: address, port, backlog: 1_024 }, resolve);
@@ -111,14 +115,24 @@ function close(address: string): void {
 
 const closing = new Set<string>();
 
-/** Who came before is taken, and what came before is read: the event loop looks at all sockets between the two turns. */
-function closeSoon(address: string): void {
+/**
+ * Who came before is taken, and what came before is read: the event loop looks at all sockets between two turns, and takes one connection
+ * of each server at a look.
+ */
+async function closeSoon(address: string): Promise<void> {
   closing.add(address);
-  setImmediate(() =>
-    setImmediate(() => {
-      if (closing.delete(address)) close(address);
-    }),
-  );
+  const count = (): number =>
+    [...endpoints]
+      .filter((each) => each.address === address)
+      .reduce((sum, { accepted }) => sum + accepted, 0);
+  for (let before = -1; before !== count();) {
+    before = count();
+    // oxlint-disable no-await-in-loop -- until nobody has come
+    await nextTurn();
+    await nextTurn();
+    // oxlint-enable no-await-in-loop
+  }
+  if (closing.delete(address)) close(address);
 }
 
 /** Whether it is there still, and now stays. */
@@ -127,7 +141,7 @@ function stay(address: string): boolean {
 }
 
 process.on('message', (message: EndpointsMessage) => {
-  for (const address of message.close ?? []) closeSoon(address);
+  for (const address of message.close ?? []) void closeSoon(address);
   const wanted = message.open ?? [];
   const there = new Set(wanted.map(({ address }) => address).filter(stay));
   const opening = wanted.filter(({ address }) => !there.has(address)).map((each) => open(each));

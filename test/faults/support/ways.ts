@@ -135,7 +135,7 @@ export class Loads {
   }
 
   /** As `stop`, where none may fail. */
-  async stopWithoutFailure(t: TestContext, okMin = 100): Promise<ReadonlyMap<Way, LoadReport>> {
+  async stopWithoutFailure(t: TestContext, okMin = 20): Promise<ReadonlyMap<Way, LoadReport>> {
     const reports = await this.stop(t);
     for (const [{ name }, report] of reports) {
       assert.equal(report.failed.length, 0, `${name}: ${showFailed(report)}`);
