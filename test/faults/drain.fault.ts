@@ -11,10 +11,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Folder } from '../e2e/support/manifests.ts';
-import { Mesh, run } from '../e2e/support/mesh.ts';
+import { Mesh } from '../e2e/support/mesh.ts';
+import { isInside, runInside } from './support/namespace.ts';
 import { EndpointsProcess } from './support/children.ts';
 import type { Failed } from './support/figures.ts';
 import { Loads, manifestsOf, openAll } from './support/ways.ts';
@@ -31,8 +31,6 @@ function migrates(): boolean {
     return false;
   }
 }
-
-const INNER = 'MAESH_TEST_IN_NAMESPACE';
 
 test('no request fails while one mesh takes over from another', async (t) => {
   const lostMax = migrates() ? 0 : 1;
@@ -89,17 +87,13 @@ test('no request fails while one mesh takes over from another', async (t) => {
 });
 
 test('with net.ipv4.tcp_migrate_req not one request fails', async (t) => {
-  if (process.env[INNER] === '1') return t.skip('this is the namespace');
+  if (isInside()) return t.skip('this is the namespace');
   const set = 'ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_migrate_req';
-  const allowed = await run('unshare', ['-n', 'sh', '-c', set]).catch(() => null);
-  if (allowed?.code !== 0) return t.skip('needs the right to make a network namespace');
-  const self = fileURLToPath(import.meta.url);
-  const again = `unset NODE_TEST_CONTEXT; ${set} && exec "${process.execPath}" --test --test-reporter=tap "${self}"`;
-  const env = { [INNER]: '1' };
-  const { code, stdout } = await run('unshare', ['-n', 'sh', '-c', again], env);
-  for (const line of stdout.split('\n')) {
-    if (/^# (?:HTTP|gRPC|\d+ drains)/.test(line)) t.diagnostic(line.slice(2));
+  const inner = await runInside(import.meta.url, set);
+  if (inner === null) return t.skip('needs the right to make a network namespace');
+  for (const line of inner.stdout.split('\n')) {
+    if (/^# (?:HTTP|gRPC|\d+ (?:drains|connections))/.test(line)) t.diagnostic(line.slice(2));
   }
-  assert.equal(code, 0, stdout);
-  assert.match(stdout, /tcp_migrate_req on/);
+  assert.equal(inner.code, 0, inner.stdout);
+  assert.match(inner.stdout, /tcp_migrate_req on/);
 });

@@ -4,10 +4,9 @@
  */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
 import { openSockets } from '../../src/proxy/net/open-sockets.ts';
 import {
@@ -17,9 +16,8 @@ import {
   type SocketError,
 } from '../../src/proxy/net/socket.ts';
 import { shareMarks } from '../../src/proxy/net/system/thread-marks.ts';
-import { run } from '../e2e/support/mesh.ts';
+import { isInside, Link, runInside } from './support/namespace.ts';
 
-const INNER = 'MAESH_TEST_IN_NAMESPACE';
 const OURS = '10.99.0.1';
 const THEIRS = '10.99.0.2';
 const PORT = 20_080;
@@ -29,16 +27,12 @@ const UNACKNOWLEDGED_MS = 2_000;
 const LATE_MS = 4_000;
 
 test('connections to a peer that vanished end, silent ones and those with bytes under way', async (t) => {
-  if (process.env[INNER] === '1') return t.skip('this is the namespace');
-  const link = 'ip link add here type veth peer name there';
-  const allowed = await run('unshare', ['-n', 'sh', '-c', link]).catch(() => null);
-  if (allowed?.code !== 0) return t.skip('needs the right to make a network namespace');
-  const set = `${link} && ip addr add ${OURS}/24 dev here && ip link set here up && ip link set lo up`;
-  const self = fileURLToPath(import.meta.url);
-  const again = `unset NODE_TEST_CONTEXT; ${set} && exec "${process.execPath}" --test --test-reporter=tap "${self}"`;
-  const { code, stdout } = await run('unshare', ['-n', 'sh', '-c', again], { [INNER]: '1' });
-  for (const line of stdout.split('\n')) if (line.includes(' ended ')) t.diagnostic(line.slice(2));
-  assert.equal(code, 0, stdout);
+  if (isInside()) return t.skip('this is the namespace');
+  const inner = await runInside(import.meta.url, 'ip link set lo up');
+  if (inner === null) return t.skip('needs the right to make a network namespace');
+  for (const line of inner.stdout.split('\n'))
+    if (line.includes(' ended ')) t.diagnostic(line.slice(2));
+  assert.equal(inner.code, 0, inner.stdout);
 });
 
 /** Told that its address is there, it serves on it; told a port, it dials that. */
@@ -106,15 +100,13 @@ class Watched implements DialOwner {
 }
 
 test('inside the namespace', async (t) => {
-  if (process.env[INNER] !== '1') return t.skip('started by the other test');
+  if (!isInside()) return t.skip('started by the other test');
   const peer = spawn('unshare', ['-n', process.execPath, '-e', PEER], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   t.after(() => peer.kill('SIGKILL'));
   await once(peer, 'spawn');
-  execFileSync('ip', ['link', 'set', 'there', 'netns', await namespaceOf(peer)]);
-  inside(peer, ['ip', 'addr', 'add', `${THEIRS}/24`, 'dev', 'there']);
-  inside(peer, ['ip', 'link', 'set', 'there', 'up']);
+  const link = await Link.make(peer, OURS, THEIRS);
   peer.stdin.write('it is there');
   await once(peer.stdout, 'data');
   const waited: { name: string; limitMs: number; watched: Watched; write: (() => void) | null }[] =
@@ -154,7 +146,7 @@ test('inside the namespace', async (t) => {
       );
     }
   }
-  inside(peer, ['ip', 'link', 'set', 'there', 'down']);
+  link.cut(t);
   const sinceMs = performance.now();
   for (const { write } of waited) write?.();
   for (const { name, limitMs, watched } of waited) {
@@ -164,16 +156,3 @@ test('inside the namespace', async (t) => {
     assert(tookMs > limitMs - 1_500 && tookMs < limitMs + LATE_MS, `${name}: ${tookMs} ms`);
   }
 });
-
-/** Once it is one of its own. */
-async function namespaceOf({ pid }: ChildProcess): Promise<string> {
-  const ours = execFileSync('readlink', ['/proc/self/ns/net'], { encoding: 'utf8' });
-  for (;;) {
-    const { stdout } = await run('readlink', [`/proc/${pid}/ns/net`]);
-    if (stdout !== '' && stdout !== ours) return String(pid);
-  }
-}
-
-function inside({ pid }: ChildProcess, command: readonly string[]): void {
-  execFileSync('nsenter', ['-t', String(pid), '-n', ...command]);
-}
