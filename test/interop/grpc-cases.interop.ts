@@ -53,6 +53,7 @@ const CASES: readonly (readonly [string, Lack | null])[] = [
   ['timeout_on_sleeping_server', ANYBODY],
   ['timeout_that_the_server_sees', ONLY_NODE],
   ['concurrent_large_unary', ONLY_NODE],
+  ['huge_unary', ONLY_NODE],
   ['gzip_unary', ANYBODY],
   ['gzip_ping_pong', ANYBODY],
   ['rpc_soak', ANYBODY],

@@ -26,6 +26,7 @@ import (
 )
 
 const soakIterations = 20
+const largest = 64 << 20
 
 var insecurely = grpc.WithTransportCredentials(insecure.NewCredentials())
 
@@ -141,7 +142,7 @@ func serve(address string) {
 		log.Fatal(err)
 	}
 	recorder := orca.NewServerMetricsRecorder()
-	server := grpc.NewServer(orca.CallMetricsServerOption(nil))
+	server := grpc.NewServer(orca.CallMetricsServerOption(nil), grpc.MaxRecvMsgSize(largest))
 	if err := orca.Register(server, orca.ServiceOptions{ServerMetricsProvider: recorder}); err != nil {
 		log.Fatal(err)
 	}

@@ -8,6 +8,7 @@ const LARGE_REQUEST = 271_828;
 const LARGE_RESPONSE = 314_159;
 const REQUESTS = [27_182, 8, 1_828, 45_904];
 const RESPONSES = [31_415, 9, 2_653, 58_979];
+const HUGE = 20_000_000;
 const AT_ONCE = 100;
 const SOAK = 20;
 const SPECIAL = '\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n';
@@ -36,11 +37,11 @@ export async function callInterop(grpc, { TestService, UnimplementedService }, a
         setImmediate(() => resolve({ ...heard, code, details, last }));
       });
     });
-  const large = async (by = client) => {
-    const request = { response_size: LARGE_RESPONSE, payload: payload(LARGE_REQUEST) };
+  const large = async (by = client, sizes = [LARGE_REQUEST, LARGE_RESPONSE]) => {
+    const request = { response_size: sizes[1], payload: payload(sizes[0]) };
     const { code, details, answer } = await unary(request, { by });
     assert.equal(code, status.OK, details);
-    assert.equal(answer.payload.body.length, LARGE_RESPONSE);
+    assert.equal(answer.payload.body.length, sizes[1]);
   };
   /** All that comes of a stream: the sizes of its messages, and how it ends. */
   const collect = (call, onMessage = () => {}) =>
@@ -190,6 +191,8 @@ export async function callInterop(grpc, { TestService, UnimplementedService }, a
       assert.equal(code, status.DEADLINE_EXCEEDED, details);
       assert.deepEqual(sizes, [RESPONSES[0]]);
     },
+    huge_unary: () =>
+      large(connect(TestService, { 'grpc.max_receive_message_length': -1 }), [HUGE, HUGE]),
     gzip_unary: () => large(zipping),
     gzip_ping_pong: () => pingPong(zipping),
     concurrent_large_unary: () => Promise.all(Array.from({ length: AT_ONCE }, () => large())),

@@ -29,7 +29,7 @@ export async function serveInterop(grpc, { TestService, health }, host, port) {
     return { code, details, metadata };
   };
 
-  const server = new grpc.Server();
+  const server = new grpc.Server({ 'grpc.max_receive_message_length': -1 });
   server.addService(TestService.service, {
     EmptyCall: (_call, done) => done(null, {}),
     UnaryCall(call, done) {
