@@ -6,7 +6,8 @@ import { readItems } from '../support/markdown-list.ts';
 import { readTables } from '../support/markdown-table.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const KEPT = /^RFC (91(?:10|12) §[\d.]+): (.+) `([^`]+)`: "([^"]+)"(?:, case `(.+)`)?\.$/;
+const KEPT =
+  /^RFC ((?:9110|9112|9113|6455|8441) §[\d.]+): (.+) `([^`]+)`: "([^"]+)"(?:, case `(.+)`)?\.$/;
 const NOT_KEPT = /^RFC (91(?:10|12) §[\d.]+): (.+) The mesh: (.+) Why: (.+)$/;
 
 const kept = readEntries('## Kept', KEPT);

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { accessLogOf } from '../support/access-log.ts';
 import { freshAddress, GET, OK, post, proxyFor } from '../support/proxy.ts';
 import { NO_FILTERS, prefix, routed } from '../support/routes.ts';
+import { openWebSocket, webSocketEndpoint } from '../support/websocket.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
 
 test('one line a request: answered, failed, and refused with the rule it breaks', async (t) => {
@@ -85,5 +86,30 @@ test('a redirect is a line without a failure or a try, and a rewrite one with th
   assert.deepEqual(facts, [
     ['/old', 307, '', 0],
     ['/other', 200, '', 1],
+  ]);
+});
+
+test('a WebSocket has status 101, and the method that it was asked for by', async (t) => {
+  const endpoint = await webSocketEndpoint(t, 1, freshAddress());
+  const { proxy, service } = await proxyFor(t, [endpoint]);
+  const log = accessLogOf(t, proxy);
+  const at = { address: service.address, port: service.ports[0]!.port };
+  for (const version of [1, 2] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const caller = await openWebSocket(t, version, at);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    (await endpoint.next()).stream.end();
+    caller.stream.end();
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await eventually(() => log.text.split('\n').length === version + 1, 'the line');
+  }
+  const said = log.text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown>)
+    .map(({ method, status, protocol }) => [method, status, protocol]);
+  assert.deepEqual(said, [
+    ['GET', 101, 'HTTP/1.1'],
+    ['CONNECT', 101, 'HTTP/2.0'],
   ]);
 });

@@ -5,11 +5,17 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
+import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import { frame, GET_ROOT, headers, Http2Peer, setting } from '../support/http2-peer.ts';
 import { freshAddress, GET, OK, type ProxyOptions, TestProxy } from '../support/proxy.ts';
-import { type At, connect2, open2, webSocketEndpoint } from '../support/websocket.ts';
+import {
+  type At,
+  connect2,
+  open2,
+  openWebSocket,
+  webSocketEndpoint,
+} from '../support/websocket.ts';
 import { ASK, EXTENDED_CONNECT, switchFor } from '../support/websocket-heads.ts';
 import { atEnd, eventually, RawEndpoint } from '../support/wire.ts';
 
@@ -264,3 +270,42 @@ test('a version that is said twice reaches the endpoint as it came', async (t) =
     ['8', '8'],
   );
 });
+
+for (const [what, fields] of [
+  ['another protocol', 'Upgrade: foo'],
+  ['h2c', 'Upgrade: h2c'],
+  ['a handshake without a key', 'Upgrade: websocket'],
+] as const)
+  test(`an endpoint of HTTP/2 is not asked for ${what}: the rest of the request reaches it`, async (t) => {
+    const endpoint = await Http2Peer.listen(t, freshAddress(), OFFERS);
+    const { proxy, service } = await inFrontOf(t, endpoint, true);
+    const caller = await proxy.call(service);
+    caller.write(
+      `GET / HTTP/1.1\r\nHost: web\r\nConnection: Upgrade\r\n${fields}\r\nx-a: b\r\n\r\n`,
+    );
+    const peer = await endpoint.next();
+    const { payload, stream, flags } = await peer.next(HEADERS);
+    assert(!/upgrade|protocol|CONNECT/.test(payload.toString('latin1')));
+    if ((flags & END_STREAM) === 0) assert.equal((await peer.next(DATA)).flags, END_STREAM);
+    peer.write(headers(stream, [[':status', '204']], END_STREAM));
+    assert.match(await caller.head(), /^HTTP\/1\.1 204 /);
+  });
+
+for (const version of [1, 2] as const)
+  test(`a WebSocket of HTTP/${version} that is refused is tried again, as the GET that it is`, async (t) => {
+    let answers = 0;
+    const endpoint = await RawEndpoint.answering(t, freshAddress(), (head) =>
+      ++answers === 1
+        ? 'HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n'
+        : `${switchFor(head)}\x81\x00`,
+    );
+    const retry = { ...DEFAULT_RETRY, attempts: 2, on: ['status'], statuses: [503] };
+    const { at, proxy, service } = await inFrontOf(t, endpoint, false, { policies: { retry } });
+    const caller = await openWebSocket(t, version, at);
+    assert.equal(await caller.bytes(2), '8100');
+    assert.equal(proxy.figure(service, SERVICE_OWN.retries), 1);
+    assert.match(endpoint.heads[1] ?? '', /^GET /);
+    endpoint.wires[0]?.end();
+    endpoint.wires[1]?.end();
+    caller.stream.end();
+  });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RULE_NAMES } from '../../src/proxy/head/rule.ts';
-import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { ENDPOINT_WORD, SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import type { Service } from '../../src/model/service.ts';
 import {
   freshAddress,
@@ -52,14 +52,14 @@ async function setUp(
     const caller = await openWebSocket(t, of, atOf(service));
     return { caller, server: await endpoint.next() };
   };
-  return { proxy, service, open };
+  return { proxy, service, open, endpoint };
 }
 
 for (const pair of PAIRS) {
   const name = `HTTP/${pair[0]} to HTTP/${pair[1]}`;
 
   test(`${name}: each side gets the handshake of its version, and all bytes`, async (t) => {
-    const { proxy, service, open } = await setUp(t, pair);
+    const { proxy, service, open, endpoint } = await setUp(t, pair);
     const { caller, server } = await open();
     assert.equal(server.fields[':method'], pair[1] === 1 ? 'GET' : 'CONNECT');
     assert.equal(server.fields[':protocol'], pair[1] === 1 ? undefined : 'websocket');
@@ -70,6 +70,8 @@ for (const pair of PAIRS) {
     assert.equal(caller.fields['sec-websocket-protocol'], 'chat');
     if (pair[0] === 2) assert.equal(caller.fields['sec-websocket-accept'], undefined);
     assert.equal(proxy.figure(service, SERVICE_OWN.upgradesActive), 1);
+    assert.equal(proxy.word(service, SERVICE_WORD.inFlight), 1);
+    assert.equal(proxy.endpointWord(service, endpoint, ENDPOINT_WORD.connections), 1);
     caller.stream.write(Buffer.from('8180000000018a', 'hex'));
     assert.equal(await server.bytes(7), '8180000000018a');
     const large = Buffer.alloc(1_000_000, 7);
