@@ -5,8 +5,11 @@ import type { TestContext } from 'node:test';
 import type { EndpointsMessage } from './endpoints.ts';
 import type { LoadOptions, LoadReport } from './figures.ts';
 
-function start(name: string): ChildProcess {
-  return fork(new URL(name, import.meta.url), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+function start(name: string, isApart = false): ChildProcess {
+  return fork(new URL(name, import.meta.url), {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    ...(isApart ? { execPath: 'unshare', execArgv: ['-n', process.execPath] } : {}),
+  });
 }
 
 export class LoadProcess {
@@ -41,11 +44,19 @@ export class LoadProcess {
 }
 
 export class EndpointsProcess {
-  readonly #child = start('./endpoints.ts');
+  readonly #child: ChildProcess;
 
-  /** It ends with the test, also with one that fails before it has said what to clean up. */
-  constructor(t?: TestContext) {
+  /**
+   * It ends with the test, also with one that fails before it has said what to clean up. One that is apart has a network namespace of
+   * its own.
+   */
+  constructor(t?: TestContext, { isApart = false } = {}) {
+    this.#child = start('./endpoints.ts', isApart);
     t?.after(() => this.stop());
+  }
+
+  get child(): ChildProcess {
+    return this.#child;
   }
 
   /** Resolves once all of them listen. */

@@ -1,0 +1,93 @@
+/**
+ * An endpoint that vanishes without FIN or reset, as when its node loses power: the link to it is cut, while callers of every way are
+ * served by it and by another one. The limit of a try and a second try hide that from all but calls whose response has begun.
+ */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Folder } from '../e2e/support/manifests.ts';
+import { Mesh } from '../e2e/support/mesh.ts';
+import { ownRange } from '../support/ranges.ts';
+import { EndpointsProcess } from './support/children.ts';
+import { isInside, Link, runInside } from './support/namespace.ts';
+import { Loads, manifestsOf, openAll } from './support/ways.ts';
+
+const PORT = 20_001;
+const ENDPOINT_PORT = 21_000;
+const OURS = '10.98.0.1';
+const THEIRS = '10.98.0.2';
+const BEFORE_MS = 2_000;
+const AFTER_MS = 15_000;
+/** Of a call of gRPC whose response has begun: when it must have ended. The limit of silence, and what a busy machine adds. */
+const ENDED_MS = 10_000;
+const CALLERS = 3;
+const STREAMS = 2;
+const OK_MIN = 20;
+const TRY_MS = 1_000;
+const TRIED_AGAIN = {
+  'maesh.dev/timeout-connect': '500ms',
+  'maesh.dev/timeout-try': `${TRY_MS}ms`,
+  'maesh.dev/timeout-idle': '2s',
+  'maesh.dev/retry-attempts': '3',
+  'maesh.dev/retry-on': 'connect-failure, reset, timeout',
+  'maesh.dev/retry-non-idempotent': 'true',
+  'maesh.dev/retry-budget-min': '100',
+  'maesh.dev/eject-consecutive-failures': '2',
+  // A probe may be a call that cannot be tried again.
+  'maesh.dev/eject-base': '5m',
+  'maesh.dev/eject-max': '10m',
+};
+
+test('no request fails because of an endpoint that vanished, but for calls in the middle of their response', async (t) => {
+  if (isInside()) return t.skip('this is the namespace');
+  const inner = await runInside(import.meta.url, 'ip link set lo up');
+  if (inner === null) return t.skip('needs the right to make a network namespace');
+  for (const line of inner.stdout.split('\n'))
+    if (/^# (?:HTTP|gRPC)/.test(line)) t.diagnostic(line.slice(2));
+  assert.equal(inner.code, 0, inner.stdout);
+});
+
+test('inside the namespace', async (t) => {
+  if (!isInside()) return t.skip('started by the other test');
+  const folder = new Folder();
+  const near = new EndpointsProcess(t);
+  const far = new EndpointsProcess(t, { isApart: true });
+  const link = await Link.make(far.child, OURS, THEIRS);
+  const all = [
+    { address: ownRange().host(1), port: ENDPOINT_PORT },
+    { address: THEIRS, port: ENDPOINT_PORT },
+  ];
+  await openAll(near, all.slice(0, 1));
+  await openAll(far, all.slice(1));
+  folder.put('all.yaml', ...manifestsOf(PORT, all, TRIED_AGAIN));
+  const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
+  t.after(async () => {
+    await mesh.stop('SIGKILL');
+    folder.remove();
+  });
+  const amount = { keepAlive: CALLERS, streams: STREAMS, newPerSecond: 10, thinkMs: 10 };
+  const load = await Loads.start(t, {
+    at: async (key) => ({ host: await mesh.addressOf(key), port: PORT }),
+    ...amount,
+    others: amount,
+  });
+  await sleep(BEFORE_MS);
+  const startMs = performance.now();
+  link.cut(t);
+  await sleep(AFTER_MS);
+  const tookMs = performance.now() - startMs;
+  let slowestMs = 0;
+  for (const [{ name, speaks }, report] of await load.stop(t)) {
+    const { failed, ok, seconds, maxMs } = report;
+    assert.ok(ok >= OK_MIN, `${name}: ${ok} answered`);
+    slowestMs = Math.max(slowestMs, maxMs);
+    const cutMs = seconds * 1_000 - tookMs;
+    if (speaks !== 'grpc') assert.deepEqual(failed, [], name);
+    for (const { what, atMs } of failed) {
+      assert.match(what, /^grpc-status \d+: maesh/, name);
+      assert.ok(atMs < cutMs + ENDED_MS, `${name}: ${what} after ${(atMs - cutMs).toFixed(0)} ms`);
+    }
+  }
+  assert.ok(slowestMs >= TRY_MS, `${slowestMs} ms: nobody met the one that vanished`);
+});
