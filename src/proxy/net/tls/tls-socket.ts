@@ -38,6 +38,8 @@ export class TlsSocket extends RuntimeSocket {
     this.#http2 = http2;
     inner.on('connect', () => (this.#reached = true));
     inner.on('secureConnect', () => this.guard(() => this.#onSecured()));
+    // What breaks TLS once it stands is told by the runtime, which then leaves the connection open.
+    inner.on('error', () => inner.destroy());
     this.watch();
   }
 
