@@ -56,6 +56,7 @@ export class FieldChanges {
   mark(data: Buffer, head: Head): void {
     // Then the proxy writes none of its own.
     if (this.#changesDate) head.dated = true;
+    head.serial = 0;
     const { fields } = head;
     const last = head.count * FIELD_STRIDE;
     for (let i = 0; i < last; i += FIELD_STRIDE) {

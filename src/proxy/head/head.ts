@@ -91,6 +91,9 @@ export class Head {
   /** Of the target. */
   targetStamp = NO_STAMP;
 
+  /** Other than 0 it stands for all fields of this head and of those that come again in the same read, as they came. */
+  serial = 0;
+
   methodStart = 0;
   methodEnd = 0;
   method = METHOD_OTHER;
@@ -183,6 +186,7 @@ export class Head {
     this.stamps = null;
     this.hostStamp = NO_STAMP;
     this.targetStamp = NO_STAMP;
+    this.serial = 0;
     this.method = METHOD_OTHER;
     this.methodStart = 0;
     this.methodEnd = 0;

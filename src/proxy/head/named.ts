@@ -27,6 +27,7 @@ export function findNamed(data: Buffer, head: Head, lower: string, from = 0): nu
 /** Leaves out all fields of this lower-case name. False when there is none. */
 export function dropNamed(data: Buffer, head: Head, lower: string): boolean {
   const first = findNamed(data, head, lower);
+  head.serial = 0;
   for (let at = first; at >= 0; at = findNamed(data, head, lower, at)) head.fields[at] = FIELD_DROP;
   return first >= 0;
 }

@@ -19,7 +19,7 @@ import type { SocketError } from '../net/socket.ts';
 import { Spares } from '../net/spares.ts';
 import type { PortState } from '../table/table.ts';
 import { INTERNAL_ERROR } from './codec/error-code.ts';
-import { fieldBytes, putResponse } from './codec/head-encoder.ts';
+import { fieldBytes, putResponse, repeatableSerial } from './codec/head-encoder.ts';
 import { grpcEnd, grpcReply, localReply, redirectLine } from './codec/local-reply.ts';
 import { readRequest } from './codec/request-fields.ts';
 import { fieldsOf, type SendHost, type SendSide } from './send-side.ts';
@@ -263,6 +263,14 @@ export class Http2CallerStream extends Stream implements CallerStream {
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
     // One that may end anywhere says by its status whether it is whole.
     this.#untold = this.#isGrpc && head.contentLength < 0 ? 'trailers' : 'reset';
+    const serial = cookie === null && extra === null ? repeatableSerial(head) : 0;
+    const { out } = this.#session;
+    if (out.repeatHead(this, serial)) return;
+    this.#putHead(data, head, cookie, extra);
+    out.endHead(this, serial);
+  }
+
+  #putHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
     const more = (cookie?.length ?? 0) + (extra?.lines.length ?? 0);
     this.#session.out.beginHead(fieldBytes(head) + more, head.count + (extra?.list.length ?? 0));
     const { encoder } = this.#session;
@@ -270,7 +278,6 @@ export class Http2CallerStream extends Stream implements CallerStream {
     if (!head.dated) this.#putLines(this.#context.date.now());
     if (cookie !== null) this.#putLines(cookie);
     if (extra !== null) this.#putLines(extra.lines);
-    this.#session.out.endHead(this);
   }
 
   #putLines(lines: Buffer): void {

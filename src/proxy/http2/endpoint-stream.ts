@@ -21,6 +21,7 @@ import {
   putExtendedConnect,
   putMethod,
   putRequest,
+  repeatableSerial,
 } from './codec/head-encoder.ts';
 import { readResponse } from './codec/response-fields.ts';
 import { readTrailers } from './codec/trailer-fields.ts';
@@ -128,6 +129,8 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     if (!this.#mayBegin(data, head)) return;
     const { out, encoder } = this.#session;
     const { forwarding } = origin.source;
+    const serial = edit === null ? repeatableSerial(head) : 0;
+    if (out.repeatHead(this, serial, !head.grpc)) return;
     const { lines } = this.#shared;
     const { trusted } = forwarding;
     const said = trusted && forwarding.lines !== null;
@@ -141,7 +144,7 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
     putRequest(encoder, data, head, forwarding, origin.port.host, edit);
     if (trusted) encoder.lines(lines, 0, forwarded);
     else putForwarded(encoder, data, head, forwarding);
-    out.endHead(this, !head.grpc);
+    out.endHead(this, serial, !head.grpc);
   }
 
   /** Whether the head can be sent now: one for a WebSocket only where the endpoint has offered it. */

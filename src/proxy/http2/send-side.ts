@@ -5,6 +5,7 @@ import { FRAME_HEADER_BYTES, NUMBER_MAX } from './codec/frame.ts';
 import type { PeerSettings } from './codec/frame-reader.ts';
 import { continuationBytes, writeHeaders } from './codec/frame-writer.ts';
 import { blockBound, type HpackEncoder } from './codec/hpack-encoder.ts';
+import { RepeatedHead } from './codec/repeated-head.ts';
 import type { Output } from './output.ts';
 import type { Stream } from './stream.ts';
 import { CONNECTION_WINDOW_DEFAULT } from './windows.ts';
@@ -34,6 +35,8 @@ export class SendSide {
   readonly #host: SendHost;
   /** That of the connection. */
   #window = CONNECTION_WINDOW_DEFAULT;
+  /** The head that was sent last and may be sent again. */
+  readonly #again = new RepeatedHead();
   /** Streams that the windows hold up, in turns. */
   readonly #heldUp = new Set<Stream>();
 
@@ -96,11 +99,32 @@ export class SendSide {
 
   /**
    * The head of a stream is in the encoder; if it `mayEnd`, the end of the stream may still be put into it. The protocol of gRPC wants
-   * the end of a request in a frame of content, if an empty one, and some of its servers wait for that.
+   * the end of a request in a frame of content, if an empty one, and some of its servers wait for that. `serial` says what head it
+   * is; 0 for one of its own.
    */
-  endHead(stream: Stream, mayEnd = true): void {
-    const { output } = this.#host;
+  endHead(stream: Stream, serial = 0, mayEnd = true): void {
+    const { output, encoder } = this.#host;
+    const { buffer, at } = output;
     const end = this.#endBlock(stream.id, false);
+    if (serial !== 0) this.#again.keep(serial, encoder, buffer, at + FRAME_HEADER_BYTES, end);
+    this.#commitHead(end, stream, mayEnd);
+  }
+
+  /** Sends a head with this serial as it was sent last. False when it must be encoded. */
+  repeatHead(stream: Stream, serial: number, mayEnd = true): boolean {
+    const { output, encoder, peer } = this.#host;
+    const again = this.#again;
+    if (!again.isReady(serial, encoder)) return false;
+    output.reserve(FRAME_HEADER_BYTES + again.length);
+    const { buffer, at } = output;
+    const end = again.write(buffer, at + FRAME_HEADER_BYTES);
+    writeHeaders(buffer, at, end, stream.id, false, peer.frameBytesMax);
+    this.#commitHead(end, stream, mayEnd);
+    return true;
+  }
+
+  #commitHead(end: number, stream: Stream, mayEnd: boolean): void {
+    const { output } = this.#host;
     if (mayEnd) output.commitHeaders(end, stream.id);
     else output.commit(end);
     this.#noteSent(stream);
@@ -110,6 +134,7 @@ export class SendSide {
     const { output, encoder, peer } = this.#host;
     const room = blockBound(bytes, fields);
     output.reserve(room + continuationBytes(room, peer.frameBytesMax));
+    this.#again.begin(encoder);
     encoder.begin(output.buffer, output.at + FRAME_HEADER_BYTES);
   }
 

@@ -57,4 +57,5 @@ export function joinCookies(list: FieldList, head: Head): void {
   head.count = list.count;
   // Fields have changed their places.
   head.stamps = null;
+  head.serial = 0;
 }

@@ -66,6 +66,8 @@ export class FieldList {
   goodAuthority = NO_STAMP;
   /** Nobody has changed lines or fields, but for the kinds. */
   isAsDecoded = false;
+  /** Other than 0 the block has come at least twice, and this stands for it. */
+  serial = 0;
   #cookies = 0;
   readonly #own: Buffer;
   readonly #bytesMax: number;
@@ -91,6 +93,7 @@ export class FieldList {
   reset(): void {
     this.data = this.#own;
     this.isAsDecoded = false;
+    this.serial = 0;
     this.end = 0;
     this.count = 0;
     this.size = 0;

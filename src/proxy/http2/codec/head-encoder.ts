@@ -29,6 +29,12 @@ const PROTOCOL = Buffer.from(':protocol: websocket\r\n');
 const TE_TRAILERS = Buffer.from('te: trailers\r\n');
 const EXPECT = Buffer.from('expect: 100-continue\r\n');
 
+/** What stands for the fields that leave, where they are those that came; 0 where something is said anew. */
+export function repeatableSerial(head: Head): number {
+  const isAnew = head.lengthAnew || head.expectContinue || head.maxForwards >= 0;
+  return isAnew || head.upgrade ? 0 : head.serial;
+}
+
 /** Bytes of all that a head says, at most. */
 export function fieldBytes(head: Head): number {
   const { fields } = head;

@@ -73,6 +73,8 @@ export function blockBound(bytes: number, fields: number): number {
 }
 
 export class HpackEncoder {
+  /** Of the table: as long as they are as many, the same head makes the same block. */
+  changes = 0;
   readonly #table = new HpackTable(TABLE_BYTES_MAX);
   /** By hash: the entry that came last, plus one. They are counted as long as the connection lives. */
   #entries: Float64Array | null = null;
@@ -94,6 +96,7 @@ export class HpackEncoder {
     const size = Math.min(bytes, TABLE_BYTES_MAX);
     if (size === this.#table.maxBytes && this.#least < 0) return;
     this.#table.setMax(size);
+    this.changes++;
     this.#size = size;
     this.#least = this.#least < 0 ? size : Math.min(this.#least, size);
   }
@@ -314,6 +317,7 @@ export class HpackEncoder {
     end: number,
   ): void {
     const table = this.#table;
+    this.changes++;
     const at = table.reserve(nameEnd - nameStart, end - start, hash);
     if (at < 0) return;
     const { bytes } = table;

@@ -7,6 +7,9 @@ import { NO_ERROR } from './error-code.ts';
 import { FieldList, type ListLimits } from './field-list.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
 
+/** So many were given; no number stands for two blocks. */
+let serials = 0;
+
 /** One block, and the list that was made of it. */
 class DecodedBlock {
   readonly list: FieldList;
@@ -34,6 +37,7 @@ class DecodedBlock {
     const before = this.#data;
     const from = this.#start;
     for (let i = 0; i < length; i++) if (before[from + i] !== data[start + i]) return false;
+    if (this.list.serial === 0) this.list.serial = ++serials;
     return true;
   }
 

@@ -83,6 +83,7 @@ function read(list: FieldList, head: Head, endStream: boolean, extended: boolean
     return refuse(head, list.isPathTooLong ? 'target_too_long' : 'head_too_large', list.tooLarge);
   if (list.broken !== '') return malformed(head, list.broken);
   head.stamps = list.stamps;
+  head.serial = list.serial;
   head.keepAlive = true;
   if (readPseudo(list, head, extended) === BAD) return BAD;
   if (readFields(list, head) === BAD) return BAD;

@@ -67,6 +67,7 @@ function readStatus(list: FieldList, head: Head, endStream: boolean): number {
   head.fields = list.fields;
   head.count = list.count;
   head.stamps = list.stamps;
+  head.serial = list.serial;
   head.keepAlive = true;
   return 0;
 }

@@ -1,0 +1,201 @@
+/** Heads that come again and again in one read: each leaves as it would alone, whatever came between them. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { NO_ERROR } from '../../src/proxy/http2/codec/error-code.ts';
+import { FieldList } from '../../src/proxy/http2/codec/field-list.ts';
+import { HpackDecoder } from '../../src/proxy/http2/codec/hpack-decoder.ts';
+import { block, LIST_LIMITS, type Pair, pairsOf } from '../support/http2.ts';
+import { frame, GET_ROOT, Http2Peer } from '../support/http2-peer.ts';
+import { freshAddress, TestProxy } from '../support/proxy.ts';
+import { eventually } from '../support/wire.ts';
+
+const DATA = 0;
+const HEADERS = 1;
+const END_STREAM = 0x1;
+const END_HEADERS = 0x4;
+const INDEXING = 0x40;
+const NEVER_INDEXED = 0x10;
+const BURST_MAX = 30;
+const RUNS = 150;
+const SOME = { minLength: 1, maxLength: 3 };
+
+interface Kind {
+  readonly name: string;
+  readonly block: Buffer;
+  /** Null for a message that is its head. */
+  readonly body: string | null;
+}
+
+function kind(name: string, pairs: readonly Pair[], body: string | null = null, first = 0): Kind {
+  return { name, block: block(pairs, first), body };
+}
+
+function request(method: string, path: string, ...fields: Pair[]): Pair[] {
+  return [
+    [':method', method],
+    [':scheme', 'http'],
+    [':path', path],
+    [':authority', 'web'],
+    ...fields,
+  ];
+}
+
+const EXPECT: Pair = ['expect', '100-continue'];
+const KEPT: readonly Pair[] = [
+  [':path', '/kept'],
+  ['x-kept', '1'],
+];
+
+const REQUESTS: readonly Kind[] = [
+  kind('one', request('GET', '/a')),
+  kind('as long as the one', request('GET', '/b')),
+  kind('without content', request('POST', '/a', EXPECT)),
+  kind('the same with content', request('POST', '/a', EXPECT), 'content'),
+  kind(
+    'cookies in crumbs',
+    request('GET', '/a', ['cookie', 'a=1'], ['x-c', '1'], ['cookie', 'b=2']),
+  ),
+  kind(
+    'gRPC',
+    request('POST', '/S/M', ['content-type', 'application/grpc'], ['te', 'trailers']),
+    '',
+  ),
+  kind('anew at each hop', request('OPTIONS', '/a', ['max-forwards', '5'])),
+  kind('with a length', request('POST', '/a', ['content-length', '2']), 'ok'),
+  kind('never indexed', request('GET', '/a', ['x-secret', '1']), null, NEVER_INDEXED),
+  {
+    name: 'by index',
+    block: Buffer.from([0x82, 0x86, 1, 1, 97, 0x80 | 63, 0x80 | 62]),
+    body: null,
+  },
+];
+
+const DATE: Pair = ['date', 'Sun, 06 Nov 1994 08:49:37 GMT'];
+const ONE: readonly Pair[] = [[':status', '200'], DATE, ['x-a', '1']];
+const RESPONSES: readonly Kind[] = [
+  kind('one', ONE),
+  kind('as long as the one', [[':status', '200'], DATE, ['x-a', '2']]),
+  kind('with content', [[':status', '200'], DATE, ['x-a', '1']], 'ok'),
+  kind('with a length', [[':status', '200'], ['content-length', '2'], DATE], 'ok'),
+  kind('without a date', [
+    [':status', '404'],
+    ['x-a', '1'],
+  ]),
+  kind('bodiless', [[':status', '204'], DATE, ['content-length', '0']]),
+  kind('never indexed', [[':status', '200'], DATE], null, NEVER_INDEXED),
+];
+
+function written(stream: number, { block: bytes, body }: Kind): Buffer {
+  const flags = END_HEADERS | (body === null ? END_STREAM : 0);
+  const head = frame(HEADERS, flags, stream, bytes);
+  if (body === null) return head;
+  return Buffer.concat([head, frame(DATA, END_STREAM, stream, Buffer.from(body))]);
+}
+
+/** What one connection says: heads in their order, as text, by the table of their sender. */
+class Heads {
+  readonly peer: Http2Peer;
+  readonly #decoder = new HpackDecoder();
+  readonly #list = new FieldList(LIST_LIMITS);
+  readonly #new: [stream: number, text: string][] = [];
+
+  constructor(peer: Http2Peer) {
+    this.peer = peer;
+  }
+
+  async next(count: number): Promise<[stream: number, text: string][]> {
+    await eventually(() => this.#read() >= count, `${count} heads`);
+    return this.#new.splice(0, count);
+  }
+
+  #read(): number {
+    for (const { type, stream, payload } of this.peer.seen.splice(0)) {
+      if (type !== HEADERS) continue;
+      assert.equal(this.#decoder.decode(payload, 0, payload.length, this.#list), NO_ERROR);
+      const lines = pairsOf(this.#list).map(([name, value]) =>
+        // The mesh says when it is.
+        name === 'date' && value !== DATE[1] ? 'date: now' : `${name}: ${value}`,
+      );
+      this.#new.push([stream, lines.toSorted().join('\n')]);
+    }
+    return this.#new.length;
+  }
+}
+
+test('requests and responses that come again in one read leave as they would alone', async (t) => {
+  const listening = await Http2Peer.listen(t, freshAddress());
+  const proxy = new TestProxy(t);
+  const service = proxy.service({ endpoints: [listening], http2: true });
+  await proxy.apply([service]);
+  const port = service.ports[0]?.port ?? 0;
+  const caller = new Heads(await Http2Peer.connect(t, { address: service.address ?? '', port }));
+  let stream = 1;
+  let endpoint: Heads | null = null;
+
+  /** One write with all requests, and one with all responses. */
+  const exchange = async (
+    pairs: readonly (readonly [Kind, Kind])[],
+  ): Promise<{ requests: string[]; responses: string[] }> => {
+    const first = stream;
+    stream += 2 * pairs.length;
+    caller.peer.write(...pairs.map(([asked], i) => written(first + 2 * i, asked)));
+    endpoint ??= new Heads(await listening.next());
+    const requests = await endpoint.next(pairs.length);
+    endpoint.peer.write(...requests.map(([on], i) => written(on, pairs[i]![1])));
+    const responses = await caller.next(pairs.length);
+    assert.deepEqual(
+      responses.map(([on]) => on),
+      pairs.map((_, i) => first + 2 * i),
+    );
+    return {
+      requests: requests.map(([, text]) => text),
+      responses: responses.map(([, text]) => text),
+    };
+  };
+
+  await exchange([
+    [
+      kind('for the table', [...GET_ROOT.slice(0, 2), GET_ROOT[3]!, ...KEPT], null, INDEXING),
+      RESPONSES[0]!,
+    ],
+  ]);
+  const alone = new Map<Kind, string>();
+  for (const [i, asked] of REQUESTS.entries()) {
+    const answer = RESPONSES[i % RESPONSES.length]!;
+    // oxlint-disable-next-line no-await-in-loop -- each in a read of its own
+    const { requests, responses } = await exchange([[asked, answer]]);
+    alone.set(asked, requests[0]!).set(answer, responses[0]!);
+  }
+  /** One that never came before: the second time it gets into tables, and moves what is there. */
+  const fresh = (from: Kind, pairs: readonly Pair[], line: string): Kind => {
+    const made = kind('fresh', [...pairs, line.split(': ') as unknown as Pair]);
+    alone.set(made, [...alone.get(from)!.split('\n'), line].toSorted().join('\n'));
+    return made;
+  };
+  let run = 0;
+  const burst = fc
+    .tuple(
+      fc.shuffledSubarray([...REQUESTS], SOME),
+      fc.shuffledSubarray([...RESPONSES], SOME),
+      fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { minLength: 1, maxLength: BURST_MAX }),
+    )
+    .map(([asked, answers, places]) => ({ asked, answers, places }));
+  await fc.assert(
+    fc.asyncProperty(burst, async ({ asked, answers, places }) => {
+      const line = `x-fresh: ${++run}`;
+      const requests = [...asked, fresh(REQUESTS[0]!, request('GET', '/a'), line)];
+      const responses = [...answers, fresh(RESPONSES[0]!, ONE, line)];
+      const pairs = places.map(
+        ([a, b]) => [requests[a % requests.length]!, responses[b % responses.length]!] as const,
+      );
+      const seen = await exchange(pairs);
+      for (const [place, [one, other]] of pairs.entries()) {
+        assert.equal(seen.requests[place], alone.get(one), one.name);
+        assert.equal(seen.responses[place], alone.get(other), other.name);
+      }
+    }),
+    { numRuns: RUNS, endOnFailure: true },
+  );
+});
