@@ -149,8 +149,12 @@ test('explain and check say what decided the protocol, and which policy came fro
   assert.match((await explain(WEB)).stdout, /is http \(default mode http\)[^]*Policies of Service/);
   assert.match(
     (await explain(DATABASE)).stdout,
-    /is tcp \(port name "postgresql"\), which this version does not proxy/,
+    /is tcp \(port name "postgresql"\)\n[^]*circuit breakers do not apply to TCP/,
   );
+  put({ [`maesh.dev/port.${DATABASE}.retry-attempts`]: '2' });
   const { stdout } = await maesh(['check', '-f', folder.path]);
-  assert.match(stdout, /Cannot carry TCP yet \(port name "postgresql"\)/);
+  assert.match(
+    stdout,
+    /retry-attempts has no effect: port 20073 is carried as tcp \(port name "postgresql"\)/,
+  );
 });
