@@ -23,6 +23,7 @@ import {
   Dependents,
   nodeDependency,
   podDependency,
+  serviceDependency,
 } from './index/dependents.ts';
 import { MeshAddresses } from './index/mesh-addresses.ts';
 import { PodIndex } from './index/pod-index.ts';
@@ -171,6 +172,9 @@ export class Compiler {
     const key = `${ref.namespace}/${ref.name}`;
     switch (ref.kind) {
       case 'Service':
+        this.#dirty.add(key);
+        for (const each of this.#dependents.of(serviceDependency(key))) this.#dirty.add(each);
+        break;
       case 'Endpoints':
         this.#dirty.add(key);
         break;

@@ -6,7 +6,12 @@
  */
 
 import { MeshError } from '../base/error.ts';
-import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES, DEFAULT_RETRY } from '../model/defaults.ts';
+import {
+  DEFAULT_FAILOVER,
+  DEFAULT_HEALTH_CHECK,
+  DEFAULT_POLICIES,
+  DEFAULT_RETRY,
+} from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
 import { type Policies, RETRY_CONDITIONS } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
@@ -221,6 +226,7 @@ const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
   affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
   sourceAffinity: { timeoutMs: 10_800_000 },
   healthCheck: { ...DEFAULT_HEALTH_CHECK },
+  failover: { ...DEFAULT_FAILOVER },
   breaker: { text: '', expression: null, checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 },
   rateLimit: { average: 0, periodMs: 1_000, burst: 1, per: 'service', callersMax: 10_000 },
 };

@@ -141,6 +141,8 @@ const POLICIES: FieldsOf<Policies> = {
   ejection: 'first',
   // The same callers reach the same endpoints; one that fails is found out by their requests alone.
   healthCheck: { unknown: 'ignore', unused: null },
+  // Callers get what its own endpoints say, as before there was any.
+  failover: { unknown: 'ignore', unused: null },
   breaker: 'first',
   rateLimit: 'first',
   limits: 'first',
@@ -195,6 +197,7 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     successes: 'first',
     ejects: 'first',
   },
+  failover: { service: 'first', below: 'first', returnMs: 'first' },
   breaker: {
     text: 'first',
     expression: 'first',

@@ -48,7 +48,7 @@ export function assumptionsOfState(
 
 /** What the admin API does not tell. */
 function ofBackend({ service }: ServiceState, breaker: string): string[] {
-  const { balance, sourceAffinity } = service.policies;
+  const { balance, sourceAffinity, failover } = service.policies;
   const found: string[] = [];
   if (breaker === 'open')
     found.push('the breaker is assumed to have just opened, so Retry-After is the longest');
@@ -58,5 +58,6 @@ function ofBackend({ service }: ServiceState, breaker: string): string[] {
     found.push('the latency of each endpoint is assumed to be its median');
   if (sourceAffinity !== null)
     found.push('the source address is assumed new: its endpoint, if it has one, is not known');
+  if (failover !== null) found.push('no requests are assumed to be coming back from the failover');
   return found;
 }

@@ -45,12 +45,15 @@ export interface Leg {
   readonly filters: TargetFilters | null;
   /** Probability that the route leads here. */
   readonly odds: number;
+  /** Id of the backend that it takes over for; '' for none. */
+  readonly instead: string;
 }
 
 export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
   const { called, rules, target, share, odds } = leg;
   const changes = changeFacts(leg.filters, arrived);
-  const base = { id: share.backend, weight: share.weight, odds, changes };
+  const { instead } = leg;
+  const base = { id: share.backend, instead, weight: share.weight, odds, changes };
   const callerMs = callerMsOf(arrived);
   if (target === null) return deadEnd(base, rules, 'invalid_backend', share.invalid);
   const { backend, service } = target;
@@ -98,7 +101,7 @@ function callerMsOf({ data, head }: Arrived): number {
 
 /** The request ends here, whatever is known of the backend. */
 export function deadEnd(
-  base: Pick<BackendFacts, 'id' | 'weight' | 'odds' | 'changes'>,
+  base: Pick<BackendFacts, 'id' | 'instead' | 'weight' | 'odds' | 'changes'>,
   rules: RoutePolicies,
   failure: FailureReason,
   why: string,

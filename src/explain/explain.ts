@@ -26,6 +26,7 @@ import {
 import { ownPolicyFields } from './policy-fields.ts';
 import { readBlock, readHead, type ReadHead } from './read-head.ts';
 import { Story } from './story.ts';
+import { waysOf } from './ways.ts';
 import { tellTargets } from './tell-targets.ts';
 import { followTcp } from './tcp.ts';
 import { duration, rateText } from './words.ts';
@@ -161,18 +162,14 @@ function reachTargets(
   }
   const odds = targetOdds(route);
   const shares = port.port.routes[port.routes.indexOf(route)]?.backends ?? [];
-  const targets = shares.map((share, i) => {
-    const target = route.targets[i] ?? null;
-    const leg = {
-      called: port.rules,
-      rules: route.policies,
-      target,
-      share,
-      filters: route.filters[i] ?? null,
-      odds: odds[i] ?? 0,
-    };
-    return explainTarget(leg, arrived);
-  });
+  const targets = shares
+    .flatMap((share, i) => {
+      const target = route.targets[i] ?? null;
+      const filters = route.filters[i] ?? null;
+      const ways = waysOf({ share, target, odds: odds[i] ?? 0 }, 'service', arrived.nowMs);
+      return ways.map((way) => ({ called: port.rules, rules: route.policies, filters, ...way }));
+    })
+    .map((leg) => explainTarget(leg, arrived));
   tellTargets(story, route, targets);
   return targets;
 }

@@ -196,6 +196,8 @@ export interface TlsFacts {
 export interface BackendFacts {
   /** `namespace/name:port`. */
   readonly id: string;
+  /** The backend that it takes over for, whose endpoints are too few; '' for none. */
+  readonly instead: string;
   /** `namespace/name` of the Service whose policies rule it; '' when there is none. */
   readonly service: string;
   readonly weight: number;

@@ -20,7 +20,10 @@ export function mirrorFacts(
   return (route.mirrors ?? []).map(({ target, share: odds }, i) => {
     const { backend, invalid } = told[i] as RouteMirror;
     const share = { backend, weight: 1, invalid, filters: null };
-    const story = explainTarget({ called, rules, target, share, filters: null, odds }, arrived);
+    const story = explainTarget(
+      { called, rules, target, share, filters: null, odds, instead: '' },
+      arrived,
+    );
     const refusal = never === '' ? refusalOf(story) : never;
     const facts = { backend, service: story.facts.service };
     if (refusal !== '') return { ...facts, share: 0, text: `gets no copy: ${refusal}` };

@@ -17,8 +17,9 @@ const ORDER: Readonly<Record<PolicyName, number>> = {
   sourceAffinity: 5,
   ejection: 6,
   healthCheck: 7,
-  timeouts: 8,
-  retry: 9,
+  failover: 8,
+  timeouts: 9,
+  retry: 10,
 };
 
 /** Parsed from `breaker.text`, which is there too. */

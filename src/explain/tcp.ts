@@ -2,12 +2,12 @@
 
 import { hash32 } from '../base/hash.ts';
 import type { TimeoutPolicy } from '../model/policy.ts';
-import type { RouteBackend, RoutePolicies } from '../model/route.ts';
+import type { RoutePolicies } from '../model/route.ts';
 import { streamLimitsOf } from '../model/stream-limits.ts';
 import { noEndpointReason, targetOdds } from '../proxy/http/admit.ts';
 import { PickFacts } from '../proxy/http/pick-facts.ts';
 import { CONNECT_TRIES_MAX } from '../proxy/http/retry.ts';
-import type { PortState, ServiceState, Target } from '../proxy/table/table.ts';
+import type { PortState, ServiceState } from '../proxy/table/table.ts';
 import { readSource } from '../proxy/tcp/admit.ts';
 import type { Asked } from './arrived.ts';
 import { assumptionsOfState } from './assumptions.ts';
@@ -26,6 +26,7 @@ import {
 import type { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
 import { duration } from './words.ts';
+import { type Way, waysOf } from './ways.ts';
 
 interface TcpQuestion {
   readonly mesh: DryMesh;
@@ -80,9 +81,12 @@ function reachTargets(story: Story, port: PortState, asked: Asked): readonly Tar
   const rules: RoutePolicies = { retry: null, affinity: null, timeouts };
   const odds = targetOdds(route);
   const shares = port.port.routes[0]?.backends ?? [];
-  const targets = shares.map((share, i) =>
-    explainTarget(share, odds[i] ?? 0, { rules, target: route.targets[i] ?? null }, asked),
-  );
+  const targets = shares
+    .flatMap((share, i) => {
+      const named = { share, target: route.targets[i] ?? null, odds: odds[i] ?? 0 };
+      return waysOf(named, 'tcp', asked.nowMs);
+    })
+    .map((way) => explainTarget(way, rules, asked));
   tellTargets(story, route, targets);
   // What is said of requests is not so for connections.
   story.tell('route', 'passed', `route "${route.name}" takes every connection`);
@@ -91,18 +95,12 @@ function reachTargets(story: Story, port: PortState, asked: Asked): readonly Tar
   return targets;
 }
 
-interface Way {
-  readonly rules: RoutePolicies;
-  readonly target: Target | null;
-}
-
 function explainTarget(
-  share: RouteBackend,
-  odds: number,
-  { rules, target }: Way,
+  { share, target, odds, instead }: Way,
+  rules: RoutePolicies,
   asked: Asked,
 ): TargetStory {
-  const base = { id: share.backend, weight: share.weight, odds, changes: null };
+  const base = { id: share.backend, instead, weight: share.weight, odds, changes: null };
   if (target === null) return deadEnd(base, rules, 'invalid_backend', share.invalid);
   const { backend, tcp } = target;
   if (tcp === null) {

@@ -14,7 +14,11 @@ export function tellTargets(story: Story, route: RouteState, all: readonly Targe
     story.tell('backend', 'ended', 'no backend of the route has a weight');
     return story.answer('no_route', 1);
   }
-  const shares = targets.map(({ facts }) => `${facts.id} takes ${percent(facts.odds)}`);
+  const shares = targets.map(({ facts }) => {
+    const instead =
+      facts.instead === '' ? '' : ` for ${facts.instead}, whose endpoints are too few`;
+    return `${facts.id} takes ${percent(facts.odds)}${instead}`;
+  });
   story.tell('backend', 'passed', shares.join(', '));
   tellBreakers(story, targets);
   for (const target of targets) conclude(story, target);

@@ -1,6 +1,6 @@
 /** What a Service gets that says nothing. Safe in the sense of: never worse than kube-proxy. */
 
-import type { HealthCheckPolicy, Policies, RetryPolicy } from './policy.ts';
+import type { FailoverPolicy, HealthCheckPolicy, Policies, RetryPolicy } from './policy.ts';
 
 /** What `retry-attempts` starts from. */
 export const DEFAULT_RETRY: RetryPolicy = {
@@ -29,6 +29,9 @@ export const DEFAULT_HEALTH_CHECK: HealthCheckPolicy = {
   successes: 2,
   ejects: true,
 };
+
+/** What `failover` starts from. */
+export const DEFAULT_FAILOVER: FailoverPolicy = { service: '', below: 0, returnMs: 10_000 };
 
 export const DEFAULT_POLICIES: Policies = {
   retry: null,
@@ -62,4 +65,5 @@ export const DEFAULT_POLICIES: Policies = {
   },
   sourceAffinity: null,
   healthCheck: null,
+  failover: null,
 };

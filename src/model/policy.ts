@@ -127,6 +127,16 @@ export interface HealthCheckPolicy {
   readonly ejects: boolean;
 }
 
+/** Another Service that takes over. */
+export interface FailoverPolicy {
+  /** `namespace/name`. */
+  readonly service: string;
+  /** It takes over when a smaller share of the endpoints is usable, or none is. */
+  readonly below: number;
+  /** Time over which requests come back. */
+  readonly returnMs: number;
+}
+
 /** Traefik's circuit breaker. */
 export interface BreakerPolicy {
   /** The text as the user wrote it. */
@@ -181,6 +191,7 @@ export interface Policies {
   readonly sourceAffinity: SourceAffinityPolicy | null;
   readonly ejection: EjectionPolicy;
   readonly healthCheck: HealthCheckPolicy | null;
+  readonly failover: FailoverPolicy | null;
   readonly breaker: BreakerPolicy | null;
   readonly rateLimit: RateLimitPolicy | null;
   readonly limits: LimitPolicy;

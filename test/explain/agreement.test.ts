@@ -63,6 +63,7 @@ const NEEDED = [
   'no_local_endpoint',
   'ejected, and this request is its probe',
   'ejected by its health checks',
+  'failed over',
   'ejected by failed requests',
   'bad_request',
   'request_timeout_head',

@@ -68,6 +68,7 @@ function web(): Service {
       affinity: { cookie: 'maesh', maxAgeSeconds: 0 },
       sourceAffinity: { timeoutMs: 10_800_000 },
       healthCheck: DEFAULT_HEALTH_CHECK,
+      failover: { service: 'other/web', below: 0.5, returnMs: 10_000 },
     },
   });
   const source = {

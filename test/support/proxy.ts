@@ -66,6 +66,8 @@ export interface ProxyOptions {
 
 export interface ServiceOptions {
   readonly key?: string;
+  /** One of its own by default. */
+  readonly port?: number;
   readonly endpoints?: readonly (RawEndpoint | Endpoint | Dialled)[];
   readonly policies?: Partial<Policies>;
   /** The endpoints are spoken to in HTTP/2. */
@@ -148,7 +150,7 @@ export class TestProxy {
   service(options: ServiceOptions = {}): Service {
     const key = options.key ?? `test/s${this.#services.size}`;
     const known = this.#services.get(key);
-    const port = known?.ports[0]?.port ?? ++lastPort;
+    const port = options.port ?? known?.ports[0]?.port ?? ++lastPort;
     const endpoints = (options.endpoints ?? []).map((endpoint) =>
       'weight' in endpoint ? endpoint : exampleEndpoint(endpoint.address, { port: endpoint.port }),
     );

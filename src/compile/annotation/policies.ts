@@ -1,12 +1,18 @@
 /** From single annotations to whole policies: what goes with what, and what is missing. */
 
 import type { ObjectRef } from '../../kube/store.ts';
-import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
+import {
+  DEFAULT_FAILOVER,
+  DEFAULT_HEALTH_CHECK,
+  DEFAULT_POLICIES,
+  DEFAULT_RETRY,
+} from '../../model/defaults.ts';
 import type {
   AffinityPolicy,
   BalancePolicy,
   BreakerPolicy,
   EjectionPolicy,
+  FailoverPolicy,
   HealthCheckPolicy,
   LimitPolicy,
   Policies,
@@ -117,6 +123,7 @@ class PolicyReader {
       affinity: this.#unlessLifted('affinity', () => this.#affinity()),
       ejection: this.#ejection(),
       healthCheck: this.#unlessLifted('healthCheck', () => this.#healthCheck()),
+      failover: this.#unlessLifted('failover', () => this.#failover()),
       breaker: this.#unlessLifted('breaker', () => this.#breaker()),
       rateLimit: this.#unlessLifted('rateLimit', () => this.#rateLimit()),
       limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
@@ -244,6 +251,21 @@ class PolicyReader {
       delete set[field];
     }
     return { ...DEFAULT_HEALTH_CHECK, ...set, kind };
+  }
+
+  #failover(): FailoverPolicy | null {
+    const set = this.#fields<FailoverPolicy>('failover');
+    if (set.service === undefined) {
+      this.#incomplete('failover', 'failover', 'failover');
+      return null;
+    }
+    const { namespace, name } = this.#ref;
+    const service = set.service.includes('/') ? set.service : `${namespace}/${set.service}`;
+    if (service === `${namespace}/${name}`) {
+      this.#useless('failover', 'it is this Service itself', 'name another one');
+      return this.#drop('failover', null);
+    }
+    return { ...DEFAULT_FAILOVER, ...set, service };
   }
 
   #breaker(): BreakerPolicy | null {

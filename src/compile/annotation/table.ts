@@ -3,6 +3,7 @@
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../model/policy.ts';
 import { ENDPOINT_TLS_ROWS } from './endpoint-tls.ts';
+import { FAILOVER_ROWS } from './failover.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
 import { type AnnotationRow, plainRow, row } from './row.ts';
@@ -405,6 +406,7 @@ export const SECTIONS: readonly AnnotationSection[] = [
     without: 'the Service has no active health checks',
     rows: HEALTH_CHECK_ROWS,
   },
+  { title: 'Failover', without: 'the Service has no failover', rows: FAILOVER_ROWS },
   { title: 'Circuit breaker', without: 'the Service has no circuit breaker', rows: BREAKER_ROWS },
   { title: 'Rate limit', without: 'the Service has no rate limit', rows: RATE_ROWS },
   { title: 'Limits', without: 'the Service has the default limits', rows: LIMIT_ROWS },

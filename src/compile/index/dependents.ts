@@ -29,6 +29,10 @@ export function podDependency(pod: string): string {
   return `Pod ${pod}`;
 }
 
+export function serviceDependency(service: string): string {
+  return `Service ${service}`;
+}
+
 export function nodeDependency(node: string): string {
   return `Node ${node}`;
 }

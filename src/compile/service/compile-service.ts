@@ -10,6 +10,7 @@ import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
 import { endpointTlsOf } from './endpoint-tls.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
+import { failoverFindings } from './failover.ts';
 import { idleAnnotations, worksOn } from './idle-annotations.ts';
 import { notCarriedFindings } from './not-carried.ts';
 import { decideProtocol } from './port.ts';
@@ -29,7 +30,7 @@ export interface ServiceInput {
 export interface CompiledService {
   readonly service: Service;
   readonly findings: readonly ObjectProblem[];
-  /** Pods, Nodes and ConfigMaps whose change may change it. */
+  /** Pods, Nodes, Services and ConfigMaps whose change may change it. */
   readonly dependencies: ReadonlySet<string>;
   readonly endpointsFrom: Candidates['from'];
   /** Endpoints were left out, since the mesh has their addresses. */
@@ -84,6 +85,8 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   }
   const numbers = object.ports.map(({ port }) => port);
   findings.push(...idleAnnotations(ref, annotations, numbers, ports));
+  const failover = failoverFindings(context.store, ref, ofService, ports);
+  findings.push(...failover.findings);
   // What only a port makes use of has an effect.
   const told = ofService.findings.filter(
     (each) => !ofService.idle.has(each) || !inherited.has(each.field),
@@ -103,7 +106,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     },
     findings: unique([...findings, ...endpoints.findings, ...told]),
     leadsToMesh: endpoints.leadsToMesh,
-    dependencies: new Set([...endpoints.dependencies, ...dependencies]),
+    dependencies: new Set([...endpoints.dependencies, ...failover.dependencies, ...dependencies]),
     endpointsFrom: endpoints.candidates.from,
   };
 }

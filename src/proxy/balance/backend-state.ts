@@ -9,15 +9,16 @@ import { isEqual } from '../../base/equal.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
-import type { EjectionPolicy, LimitPolicy, Policies } from '../../model/policy.ts';
+import type { EjectionPolicy, FailoverPolicy, LimitPolicy, Policies } from '../../model/policy.ts';
 import { believesNobody } from '../../model/endpoint-tls.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { type SourceTable, sourceKey } from '../ledger/source-table.ts';
 import { noteAsked } from './check-standing.ts';
-import { countEjected, ejectedMax, healthOf, PROBING } from './ejection.ts';
+import { countEjected, ejectedMax, healthOf, isProbeDue, PROBING } from './ejection.ts';
 import { EndpointState, type Spoken } from './endpoint-state.ts';
+import { isUsable, noteShort, ownShare } from './failover.ts';
 import { type EndpointOdds, nextOddsOf, oddsOf } from './odds.ts';
 import type { PickRequest } from './picker.ts';
 import { type Gate, scanEveryMs, scanEveryPicks } from './rotation.ts';
@@ -45,6 +46,11 @@ export class BackendState {
   #ejection: EjectionPolicy = DEFAULT_POLICIES.ejection;
   #spillOverInFlight = 0;
   readonly #gate: Gate = { limit: 0, slowStartMs: 0, panic: false, checked: false };
+  #failover: FailoverPolicy | null = null;
+  /** As `ownShare`, as of the last scan. */
+  #share = 1;
+  /** No request has used it yet. */
+  #isFresh = false;
   #tiers: Tiers;
   /** Cells of all endpoints that take traffic. */
   #peers: readonly Cells[] = [];
@@ -111,6 +117,7 @@ export class BackendState {
     this.#members = members;
     this.#byAffinity = null;
     this.#ejection = policies.ejection;
+    this.#failover = policies.failover;
     this.#spillOverInFlight = policies.balance.spillOverInFlight;
     this.#gate.limit = inFlightMax(backend, policies.limits);
     this.#gate.slowStartMs = policies.balance.slowStartMs;
@@ -128,10 +135,7 @@ export class BackendState {
 
   /** The endpoint for a request; null when there is none or all are ejected, at their limit or to be avoided. Allocates nothing. */
   pick(request: PickRequest, nowMs: number): EndpointState | null {
-    if (--this.#picksLeft < 0 || nowMs >= this.#nextScanMs) {
-      this.#scan(nowMs);
-      if (this.#gate.checked) noteAsked(this.#peers, nowMs);
-    }
+    this.#look(nowMs);
     const tiers = this.#tiers.near(request.node, request.zone);
     if (request.affinity >= 0) {
       const bound = this.#boundByCookie(request.affinity);
@@ -158,6 +162,44 @@ export class BackendState {
     );
     const [first] = others.toSorted((a, b) => a.inFlight - b.inFlight);
     return first ?? picked;
+  }
+
+  /**
+   * Share of the requests that its endpoints take, where another Service takes the rest: 0 to 1. For a request; `shareNow` is for
+   * a question about one.
+   */
+  ownShare(nowMs: number): number {
+    this.#look(nowMs);
+    if (!this.#isFresh) return this.#share;
+    this.#isFresh = false;
+    if (this.#share === 0) noteShort(this.#peers, nowMs);
+    return this.#isProbeWanted(this.#share, nowMs) ? 1 : this.#share;
+  }
+
+  /** The same as of now. Changes nothing. */
+  shareNow(nowMs: number): number {
+    const share = this.#shareAt(nowMs);
+    return this.#isProbeWanted(share, nowMs) ? 1 : share;
+  }
+
+  /** Whether it has an endpoint that may take over. */
+  isUsable(): boolean {
+    return this.#peers.some(isUsable);
+  }
+
+  /** Somebody may come to need its endpoints: they are checked, where they are. */
+  expect(nowMs: number): void {
+    if (this.#gate.checked) this.#look(nowMs);
+  }
+
+  #shareAt(nowMs: number): number {
+    return this.#failover === null ? 1 : ownShare(this.#peers, this.#failover, nowMs);
+  }
+
+  /** A probe that is due needs a request: nobody else would find out that the endpoint is well. */
+  #isProbeWanted(share: number, nowMs: number): boolean {
+    if (share === 1 || this.#gate.checked) return false;
+    return this.#peers.some((cells) => isProbeDue(cells, nowMs));
   }
 
   /**
@@ -291,9 +333,18 @@ export class BackendState {
     }
   }
 
+  /** Every so many requests, or so often. */
+  #look(nowMs: number): void {
+    if (--this.#picksLeft >= 0 && nowMs < this.#nextScanMs) return;
+    this.#scan(nowMs);
+    if (this.#gate.checked) noteAsked(this.#peers, nowMs);
+  }
+
   #scan(nowMs: number): void {
     const { members } = this.#tiers;
     this.#gate.panic = this.#isPanic();
+    this.#share = this.#shareAt(nowMs);
+    this.#isFresh = true;
     this.#picksLeft = scanEveryPicks(members.length);
     this.#nextScanMs = nowMs + scanEveryMs(members.length);
   }

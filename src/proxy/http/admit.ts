@@ -4,7 +4,8 @@ import type { FailureReason } from '../../model/failure.ts';
 import type { BackendState, PickRequest } from '../balance/backend-state.ts';
 import type { ThreadContext } from './context.ts';
 import { keptOf, staysInCrowd } from './crowd.ts';
-import { SERVICE_WORD } from '../ledger/layout.ts';
+import { add } from './account.ts';
+import { SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
 import type { TargetFilters } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
@@ -73,12 +74,30 @@ function admitToRoute(
   const { verdict } = context;
   const at = chooseTarget(route, context);
   if (at < 0) return verdict.refuse('no_route', 0);
-  const target = route.targets[at] as Target | null;
-  if (target === null) return verdict.refuse('invalid_backend', 0);
+  const named = route.targets[at] as Target | null;
+  if (named === null) return verdict.refuse('invalid_backend', 0);
+  const target = named.failover === null ? named : takerOf(named, 'service', now, context);
   verdict.target = target;
   verdict.filters = route.filters[at] as TargetFilters | null;
   if (target.service === null) return verdict.refuse('no_endpoint', 0);
   return admitToBackend(target.service, contentLength, now, context);
+}
+
+/** Who takes a request, or a connection of TCP, for a backend that has a failover. */
+export function takerOf(
+  named: Target,
+  kind: Carrying,
+  now: number,
+  { random }: ThreadContext,
+): Target {
+  const share = named.backend.ownShare(now);
+  const second = secondOf(named, kind);
+  if (second === null) return named;
+  second.backend.expect(now);
+  if (share >= 1 || !second.backend.isUsable() || random.next() < share) return named;
+  const rules = named[kind];
+  if (rules !== null) add(rules.cells, SERVICE_OWN.failedOver, 1);
+  return second;
 }
 
 /** Takes a token of a route and one of its Service, where they have limits; none of the Service where the route has none left. */
@@ -145,6 +164,26 @@ export function matchRoute(
     }
   }
   return undefined;
+}
+
+/** What of a target carries it: `service` is for requests. */
+export type Carrying = 'service' | 'tcp';
+
+/** The failover of a target; null where there is none, or nobody is there who carries the same. */
+function secondOf({ failover }: Target, kind: Carrying): Target | null {
+  const found = failover === null ? null : failover();
+  return found === null || found[kind] === null ? null : found;
+}
+
+/** Who takes over of a target, null for nobody, and the share of its requests that it takes itself. */
+export function failoverOdds(
+  target: Target,
+  kind: Carrying,
+  now: number,
+): { readonly second: Target | null; readonly own: number } {
+  const second = secondOf(target, kind);
+  if (second === null || !second.backend.isUsable()) return { second: null, own: 1 };
+  return { second, own: target.backend.shareNow(now) };
 }
 
 /** The probability of each target of a route, in their order; all 0 when it leads nowhere. */

@@ -94,7 +94,9 @@ export const SERVICE_OWN = {
   failures: 24,
   /** One counter per entry of CHECK_RESULTS: active health checks of its endpoints. */
   checks: 24 + 48,
-  buckets: 24 + 48 + 16,
+  /** Requests that the Service of its failover took. */
+  failedOver: 24 + 48 + 16,
+  buckets: 24 + 48 + 16 + 1,
 } as const;
 
 export const ENDPOINT_WORD = {
@@ -137,6 +139,8 @@ export const ENDPOINT_FLOAT = {
   askedAtMs: 6,
   /** When its last check ended; 0 before. */
   checkedAtMs: 7,
+  /** When its backend last had too few usable endpoints; kept only where there is a failover. */
+  shortAtMs: 8,
 } as const;
 
 export const ENDPOINT_OWN = {
@@ -178,7 +182,7 @@ export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   },
   endpoint: {
     words: 12,
-    floats: 8,
+    floats: 9,
     own: ENDPOINT_OWN.buckets + ENDPOINT_BUCKETS,
     slotsPerChunk: 1024,
   },
@@ -201,7 +205,7 @@ if (MIRROR_RESULTS.length > SERVICE_OWN.failures - SERVICE_OWN.mirrored) {
   throw new RangeError('more results of mirrors than counters: widen SERVICE_OWN.mirrored');
 }
 
-if (CHECK_RESULTS.length > SERVICE_OWN.buckets - SERVICE_OWN.checks) {
+if (CHECK_RESULTS.length > SERVICE_OWN.failedOver - SERVICE_OWN.checks) {
   throw new RangeError('more results of checks than counters: widen SERVICE_OWN.checks');
 }
 

@@ -95,6 +95,8 @@ export interface Target {
   service: ServiceState | null;
   /** For connections of TCP, likewise. */
   tcp: ServiceState | null;
+  /** Finds who takes over when its endpoints are too few, as long as there is somebody; null where nobody is to. */
+  failover: (() => Target | null) | null;
 }
 
 /** Who gets a share of the requests of a route, too. */
@@ -244,6 +246,7 @@ export class Table {
       // Nobody else's route may lead where something else is spoken.
       target.service = port.protocol === 'http' && isCarried(port) ? rules : null;
       target.tcp = port.protocol === 'tcp' && isCarried(port) ? rules : null;
+      target.failover = this.#failoverOf(port, rules.service);
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
       target.backend.update(port.backend, rules.service.policies, cells, state.sources);
@@ -371,6 +374,13 @@ export class Table {
     };
   }
 
+  /** The port of the same number; it may come and go at any time. */
+  #failoverOf({ port }: ServicePort, { policies }: Service): Target['failover'] {
+    if (policies.failover === null) return null;
+    const id = `${policies.failover.service}:${port}`;
+    return () => this.#targets.get(id) ?? null;
+  }
+
   #limiterOf(rateLimit: RateLimitPolicy | null, placed: PlacedRoute | null): RateLimiter | null {
     if (rateLimit === null || placed === null) return null;
     const { slot, callers } = placed;
@@ -397,6 +407,7 @@ export class Table {
         backend: new BackendState(id, this.#clock, this.#random),
         service: null,
         tcp: null,
+        failover: null,
       };
       this.#targets.set(id, target);
     }

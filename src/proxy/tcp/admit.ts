@@ -1,7 +1,7 @@
 /** The phases between the accept and the first dial: whether a connection may stay, and to which backend it goes. */
 
 import type { PickFacts } from '../http/pick-facts.ts';
-import { chooseTarget, isTurnedAway } from '../http/admit.ts';
+import { chooseTarget, isTurnedAway, takerOf } from '../http/admit.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { Verdict } from '../http/verdict.ts';
 import type { PortState, ServiceState, Target } from '../table/table.ts';
@@ -27,8 +27,9 @@ export function admit(
   verdict.route = route;
   const at = chooseTarget(route, context);
   if (at < 0) return verdict.refuse('no_route', 0);
-  const target = route.targets[at] as Target | null;
-  if (target === null) return verdict.refuse('invalid_backend', 0);
+  const named = route.targets[at] as Target | null;
+  if (named === null) return verdict.refuse('invalid_backend', 0);
+  const target = named.failover === null ? named : takerOf(named, 'tcp', now, context);
   verdict.target = target;
   return target.tcp === null ? verdict.refuse('no_endpoint', 0) : verdict.allow();
 }

@@ -66,6 +66,11 @@ const SERVICE_METRICS: readonly Shape[] = [
     reading: { kind: 'counted', cell: SERVICE_OWN.checks, names: CHECK_RESULTS },
   },
   {
+    name: 'maesh_failed_over_requests_total',
+    help: 'Requests for the Service that the Service of its failover took (docs/tasks/failover.md).',
+    reading: { kind: 'own', cell: SERVICE_OWN.failedOver },
+  },
+  {
     name: 'maesh_redirects_total',
     help: 'Requests that a route redirected; no endpoint was asked.',
     reading: { kind: 'own', cell: SERVICE_OWN.redirects },

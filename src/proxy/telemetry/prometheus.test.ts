@@ -250,6 +250,7 @@ function busyMesh(): MetricsSource {
   ledger.setOwnCell('service', slot, SERVICE_OWN.failures, 0, 1);
   ledger.setOwnCell('service', slot, SERVICE_OWN.mirrored, 0, 1);
   ledger.setOwnCell('service', slot, SERVICE_OWN.checks, 0, 1);
+  ledger.setOwnCell('service', slot, SERVICE_OWN.failedOver, 0, 1);
   const endpoint = ledger.find('endpoint', 'shop/web:80 127.2.0.1:8080') ?? assert.fail();
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.requests + 2, 0, 1);
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.buckets, 0, 1);

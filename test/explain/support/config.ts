@@ -24,6 +24,8 @@ export const SESSION = 'session';
 const PORT_FIRST = 20_000;
 /** Even ones for the first port of a Service, odd ones for the second. */
 const PORT_PAIRS = 4_999;
+/** Of many Services: only a port of the same number takes over for another. */
+const PORT_SHARED = 4_711;
 
 /** Objects of one mesh. All endpoints listen on `endpointPort`. */
 export function randomObjects(dice: Dice, endpointPort: number): readonly Manifest[] {
@@ -108,7 +110,7 @@ function serviceObjects(dice: Dice, place: Place): readonly Manifest[] {
   const { namespace, app, endpointPort } = place;
   const ports = Array.from({ length: dice.int(1, 2) }, (_, i) => ({
     name: `p${i}`,
-    port: PORT_FIRST + 2 * dice.int(0, PORT_PAIRS) + i,
+    port: PORT_FIRST + 2 * dice.pick([PORT_SHARED, dice.int(0, PORT_PAIRS)]) + i,
     targetPort: dice.chance(0.5) ? endpointPort : 'http',
   }));
   const hosts = dice.chance(0.5) ? ENDPOINTS : [...ENDPOINTS, ...DESERTED];
@@ -194,6 +196,11 @@ function policyAnnotations(dice: Dice): Readonly<Record<string, string>> {
   if (dice.chance(0.5)) set['eject-consecutive-failures'] = String(dice.int(1, 3));
   if (dice.chance(0.3)) set['eject-max-ratio'] = dice.pick(['0', '0.5', '1']);
   if (dice.chance(0.4)) addHealthCheck(dice, set);
+  if (dice.chance(0.4)) {
+    set['failover'] = dice.pick(['shop/cart', 'shop/pay', 'web']);
+    set['failover-below'] = dice.pick(['0', '0.6', '1']);
+    set['failover-return'] = dice.pick(['0s', '1s', '1m']);
+  }
   if (dice.chance(0.3)) set['limit-request-body'] = dice.pick(['10', '1000']);
   if (dice.chance(0.2)) set['limit-connections-per-endpoint'] = String(dice.int(1, 4));
   if (dice.chance(0.2)) set['limit-requests-in-flight'] = String(dice.int(1, 3));

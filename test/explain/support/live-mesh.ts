@@ -54,8 +54,8 @@ export class LiveMesh {
   readonly dry: DryMesh;
   /** The same a moment later than it is. */
   readonly later: DryMesh;
-  /** The same without health checks: what they say is still there, and nobody asks for it. */
-  readonly unchecked: DryMesh;
+  /** The same without a policy: what is known by it is still there, and nobody asks for it. */
+  readonly without: Readonly<Record<'healthCheck' | 'failover', DryMesh>>;
   readonly #store = new Store();
   readonly #compiler = new Compiler(this.#store, {
     serviceCidr: SERVICE_CIDR,
@@ -88,7 +88,8 @@ export class LiveMesh {
     this.#server = new ProxyServer(this.#context, this.#view, this.clock, random);
     this.dry = new DryMesh(this.#view, this.clock);
     const nowMs = (): number => this.clock.nowMs() + MOMENT_MS;
-    this.unchecked = new DryMesh(this.#view, this.clock);
+    const mesh = (): DryMesh => new DryMesh(this.#view, this.clock);
+    this.without = { healthCheck: mesh(), failover: mesh() };
     this.later = new DryMesh(this.#view, laterClock(nowMs));
     this.callers = new Callers((bytes, times) => this.#passTime(endpoints, bytes, times));
     this.#context.wheel.start();
@@ -115,7 +116,11 @@ export class LiveMesh {
     assert.deepEqual(this.#server.failures, []);
     this.dry.apply(placed);
     this.later.apply(placed);
-    this.unchecked.apply({ ...placed, services: placed.services.map(withoutChecks) });
+    for (const policy of ['healthCheck', 'failover'] as const)
+      this.without[policy].apply({
+        ...placed,
+        services: placed.services.map((each) => withoutPolicy(each, policy)),
+      });
   }
 
   /** Waits for the health checks that time has begun: what they find is what holds for the next request. */
@@ -277,8 +282,8 @@ export class LiveMesh {
   }
 }
 
-function withoutChecks(placed: PlacedService): PlacedService {
-  const off = (policies: Policies): Policies => ({ ...policies, healthCheck: null });
+function withoutPolicy(placed: PlacedService, policy: 'healthCheck' | 'failover'): PlacedService {
+  const off = (policies: Policies): Policies => ({ ...policies, [policy]: null });
   const { service } = placed;
   const ports = service.ports.map((port) =>
     port.policies === null ? port : { ...port, policies: off(port.policies) },

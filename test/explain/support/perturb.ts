@@ -19,7 +19,9 @@ export const PERTURBATIONS: Readonly<Record<string, Perturbation>> = {
     return explain({ ...input, source: next });
   },
   'asks a moment later': (_, input, live) => explain({ ...input, mesh: live.later }),
-  'overlooks health checks': (_, input, live) => explain({ ...input, mesh: live.unchecked }),
+  'overlooks health checks': (_, input, live) =>
+    explain({ ...input, mesh: live.without.healthCheck }),
+  'overlooks failover': (_, input, live) => explain({ ...input, mesh: live.without.failover }),
   'knows nothing of the present': (_, input, live) => {
     const { services, identities } = input.mesh;
     const config = { services: [...services.values()], identities: [...identities.values()] };

@@ -222,6 +222,7 @@ export class Trial {
     );
     count(this.occurred, `tier ${taken?.tier ?? ''}`);
     count(this.occurred, taken?.reason ?? '');
+    if (leg.instead !== '') count(this.occurred, 'failed over');
     for (const { reason } of leg.endpoints) {
       const [, by] = /^(ejected by .+);/.exec(reason) ?? [];
       if (by !== undefined) count(this.occurred, by);

@@ -1,0 +1,172 @@
+/** Failover by real connections: who takes over, when, and how requests come back. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { DEFAULT_FAILOVER, DEFAULT_POLICIES } from '../../src/model/defaults.ts';
+import type { FailoverPolicy, HealthCheckPolicy, Policies } from '../../src/model/policy.ts';
+import type { Service } from '../../src/model/service.ts';
+import { EJECTED, IN_ROTATION } from '../../src/proxy/balance/ejection.ts';
+import { ENDPOINT_FLOAT, ENDPOINT_WORD, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { App, CHECK, ERROR, GrpcApp, twoApps } from '../support/health-checks.ts';
+import { GET, OK, TestProxy } from '../support/proxy.ts';
+import type { Dialled } from '../support/wire.ts';
+
+const PORT = 30_443;
+const RETURN_MS = 10_000;
+
+interface Bed {
+  readonly proxy: TestProxy;
+  /** The Service that is called, with these endpoints. */
+  web(endpoints: readonly Dialled[]): Service;
+  dr(endpoints: readonly Dialled[], http2?: boolean): Service;
+  /** Answers of so many calls, one after the other. */
+  calls(count: number): Promise<readonly string[]>;
+  /** Requests that the other Service took. */
+  failedOver(): number;
+  until(ready: () => boolean, what: string): Promise<void>;
+}
+
+function bed(
+  t: TestContext,
+  failover: Partial<FailoverPolicy> = {},
+  more: { readonly check?: Partial<HealthCheckPolicy>; readonly policies?: Partial<Policies> } = {},
+): Bed {
+  const proxy = new TestProxy(t, { manual: true });
+  const balance = { ...DEFAULT_POLICIES.balance, algorithm: 'round-robin' } as const;
+  const policies = {
+    balance,
+    ...more.policies,
+    failover: { ...DEFAULT_FAILOVER, service: 'test/dr', returnMs: RETURN_MS, ...failover },
+    healthCheck: more.check === undefined ? null : { ...CHECK, ...more.check },
+  };
+  const web = (endpoints: readonly Dialled[]): Service =>
+    proxy.service({ key: 'test/web', port: PORT, endpoints, policies });
+  return {
+    proxy,
+    web,
+    dr: (endpoints, http2 = false) =>
+      proxy.service({ key: 'test/dr', port: PORT, endpoints, policies: { balance }, http2 }),
+    async calls(count) {
+      const answers: string[] = [];
+      for (let i = 0; i < count; i++) {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other
+        const caller = await proxy.call(web([]));
+        caller.write(GET.replace('Host: a', 'Host: a\r\nConnection: close'));
+        // oxlint-disable-next-line no-await-in-loop -- as above
+        answers.push((await caller.rest()).slice(9, 12));
+      }
+      return answers;
+    },
+    failedOver: () => proxy.figure(web([]), SERVICE_OWN.failedOver),
+    until: (ready, what) => proxy.advanceUntil(ready, what),
+  };
+}
+
+test('without an endpoint another Service takes over, and gives back over a time', async (t) => {
+  const [web, dr] = await twoApps(t);
+  const at = bed(t);
+  await at.proxy.apply([at.web([]), at.dr([dr.endpoint])]);
+  assert.deepEqual(await at.calls(3), ['200', '200', '200']);
+  assert.deepEqual([web.worked, dr.worked, at.failedOver()], [0, 3, 3]);
+  const { proxy } = at;
+  proxy.advance(1_000);
+  await proxy.apply([at.web([web.endpoint])]);
+  proxy.advance(RETURN_MS / 2);
+  await at.calls(40);
+  assert.ok(web.worked > 8 && web.worked < 32, `${web.worked} of 40 came back half way`);
+  proxy.advance(RETURN_MS);
+  const before = dr.worked;
+  await at.calls(10);
+  assert.equal(dr.worked, before, 'all came back');
+});
+
+test('when all endpoints fail their checks another Service takes over; they are asked on, and come back', async (t) => {
+  const [one, two] = await twoApps(t);
+  const dr = await App.start(t);
+  const at = bed(t, {}, { check: { failures: 1, successes: 1 } });
+  await at.proxy.apply([at.web([one.endpoint, two.endpoint]), at.dr([dr.endpoint])]);
+  await at.calls(2);
+  assert.equal(dr.worked, 0);
+  one.health = two.health = ERROR;
+  one.work = two.work = ERROR;
+  await at.until(() => one.checked > 2 && two.checked > 2, 'checks of both');
+  at.proxy.advance(100);
+  const before = one.worked + two.worked;
+  assert.deepEqual(new Set(await at.calls(10)), new Set(['200']));
+  assert.equal(one.worked + two.worked, before);
+  one.health = two.health = OK;
+  one.work = two.work = OK;
+  // Nobody but the checks can find that out.
+  const [slot] = [at.proxy.endpointSlot(at.web([]), one.endpoint)];
+  const shortAtMs = (): number => at.proxy.ledger.float('endpoint', slot, ENDPOINT_FLOAT.shortAtMs);
+  assert.ok(shortAtMs() > 0);
+  const asked = one.checked;
+  await at.until(() => one.checked > asked + 2 && two.checked > asked, 'checks that pass');
+  at.proxy.advance(2 * RETURN_MS);
+  const after = dr.worked;
+  await at.calls(4);
+  assert.equal(dr.worked, after);
+});
+
+test('nobody takes over who is not there, or is not well himself', async (t) => {
+  const [web, dr] = await twoApps(t);
+  const at = bed(t);
+  const { proxy } = at;
+  await proxy.apply([at.web([])]);
+  assert.deepEqual(await at.calls(1), ['503']);
+  await proxy.apply([at.dr([])]);
+  assert.deepEqual(await at.calls(1), ['503']);
+  await proxy.apply([at.dr([dr.endpoint])]);
+  assert.deepEqual(await at.calls(1), ['200']);
+  proxy.ledger.setWord(
+    'endpoint',
+    proxy.endpointSlot(at.dr([]), dr.endpoint),
+    ENDPOINT_WORD.health,
+    EJECTED,
+  );
+  assert.deepEqual(await at.calls(1), ['503']);
+  await proxy.apply([at.web([web.endpoint])], { removed: ['test/dr'] });
+  assert.deepEqual(await at.calls(2), ['200', '200']);
+  assert.equal(web.worked, 2);
+});
+
+test('below a share of usable endpoints another Service takes over, and a probe that is due still goes home', async (t) => {
+  const [one, two] = await twoApps(t);
+  const dr = await App.start(t);
+  const ejection = { ...DEFAULT_POLICIES.ejection, consecutiveFailures: 1, baseMs: 5_000 };
+  const at = bed(t, { below: 0.6, returnMs: 0 }, { policies: { ejection } });
+  await at.proxy.apply([at.web([one.endpoint, two.endpoint]), at.dr([dr.endpoint])]);
+  one.work = ERROR.replace('500', '503');
+  await at.calls(2);
+  const health = (): number =>
+    at.proxy.endpointWord(at.web([]), one.endpoint, ENDPOINT_WORD.health);
+  assert.equal(health(), EJECTED);
+  at.proxy.advance(100);
+  const before = [one.worked, two.worked];
+  await at.calls(6);
+  assert.deepEqual([one.worked, two.worked, dr.worked], [...before, 6]);
+  one.work = OK;
+  at.proxy.advance(5_000);
+  await at.calls(1);
+  assert.equal(one.worked, before[0]! + 1, 'the probe');
+  assert.equal(health(), IN_ROTATION);
+  at.proxy.advance(100);
+  await at.calls(4);
+  assert.equal(dr.worked, 6);
+});
+
+test('who takes over may speak HTTP/2, and have its own breaker and limits', async (t) => {
+  const dr = await GrpcApp.start(t);
+  const at = bed(t);
+  await at.proxy.apply([at.web([]), at.dr([dr], true)]);
+  assert.deepEqual(await at.calls(2), ['200', '200']);
+  assert.equal(at.failedOver(), 2);
+});
+
+test('two Services that name each other do not pass a request on and on', async (t) => {
+  const at = bed(t);
+  const dr = at.dr([]);
+  const failover = { ...DEFAULT_FAILOVER, service: 'test/web' };
+  await at.proxy.apply([at.web([]), { ...dr, policies: { ...dr.policies, failover } }]);
+  assert.deepEqual(await at.calls(2), ['503', '503']);
+});
