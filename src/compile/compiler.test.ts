@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Delta } from '../model/service.ts';
-import { CompiledStore } from './compiled-store.fixture.ts';
+import { CompiledStore, refOf } from './compiled-store.fixture.ts';
 import * as make from './objects.fixture.ts';
 
 function keys(delta: Delta | null): string[] {
@@ -236,4 +236,26 @@ suite('Compiler.update()', () => {
     compiled.update();
     assert.deepEqual(endpoints(), ['10.96.0.7', 'fd00::7']);
   });
+});
+
+test('that nobody is there to take over is told, until somebody is, and again when he is gone', () => {
+  const compiled = new CompiledStore();
+  const annotations = { 'maesh.dev/failover': 'dr' };
+  const told = (): string[] =>
+    compiled
+      .problems()
+      .flatMap(({ field, message }) => (field.includes('failover') ? [message] : []));
+  compiled.set(make.serviceOf('web', { annotations }));
+  compiled.update();
+  assert.deepEqual(told(), ['there is no such Service, so nobody takes over']);
+  const dr = make.serviceOf('dr');
+  compiled.set({ ...dr, ports: dr.ports.map((port) => ({ ...port, port: port.port + 1 })) });
+  compiled.update();
+  assert.match(told().join(), /^it has no port \d+, so nobody takes over there$/);
+  compiled.set(dr);
+  compiled.update();
+  assert.deepEqual(told(), []);
+  compiled.delete(refOf(dr));
+  compiled.update();
+  assert.equal(told().length, 1);
 });

@@ -12,7 +12,7 @@ const LINES_AT_ONCE = 50;
 const LINES_PER_SECOND = 5;
 
 const WORDS: Readonly<Record<CheckChange, string>> = {
-  failing: 'An endpoint fails its health checks; it still gets requests',
+  failing: 'An endpoint fails its health checks and is not ejected',
   ejected: 'An endpoint fails its health checks and is ejected',
   passing: 'An endpoint passes its health checks again',
   readmitted: 'An endpoint passes its health checks and gets requests again',
