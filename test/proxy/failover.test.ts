@@ -8,8 +8,8 @@ import type { Service } from '../../src/model/service.ts';
 import { EJECTED, IN_ROTATION } from '../../src/proxy/balance/ejection.ts';
 import { ENDPOINT_FLOAT, ENDPOINT_WORD, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { App, CHECK, ERROR, GrpcApp, twoApps } from '../support/health-checks.ts';
-import { GET, OK, TestProxy } from '../support/proxy.ts';
-import type { Dialled } from '../support/wire.ts';
+import { freshAddress, GET, OK, TestProxy } from '../support/proxy.ts';
+import { type Dialled, RawEndpoint } from '../support/wire.ts';
 
 const PORT = 30_443;
 const RETURN_MS = 10_000;
@@ -169,4 +169,28 @@ test('two Services that name each other do not pass a request on and on', async 
   const failover = { ...DEFAULT_FAILOVER, service: 'test/web' };
   await at.proxy.apply([at.web([]), { ...dr, policies: { ...dr.policies, failover } }]);
   assert.deepEqual(await at.calls(2), ['503', '503']);
+});
+
+test('connections of TCP fail over, too, and only to a port of TCP', async (t) => {
+  const proxy = new TestProxy(t);
+  const dr = await RawEndpoint.listen(t, freshAddress(), (wire) => wire.write('hello'));
+  const failover = { ...DEFAULT_FAILOVER, service: 'test/dr' };
+  const of = (key: string, endpoints: readonly Dialled[], tcp: boolean): Service =>
+    proxy.service({
+      key,
+      port: PORT,
+      endpoints,
+      tcp,
+      policies: key === 'test/db' ? { failover } : {},
+    });
+  const db = of('test/db', [], true);
+  await proxy.apply([db, of('test/dr', [dr], false)]);
+  // It may be reset before it is seen to stand.
+  const refused = await proxy.call(db).catch(() => null);
+  await refused?.gone();
+  assert.equal(dr.wires.length, 0);
+  await proxy.apply([of('test/dr', [dr], true)]);
+  const caller = await proxy.call(db);
+  assert.equal(await caller.until('hello'), 'hello');
+  assert.equal(proxy.figure(db, SERVICE_OWN.failedOver), 1);
 });

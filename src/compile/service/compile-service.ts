@@ -3,7 +3,7 @@
 import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
-import { policiesOf } from '../annotation/policies.ts';
+import { policiesOf, type ServicePolicies } from '../annotation/policies.ts';
 import { policiesOfPort } from '../annotation/port-policies.ts';
 import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
 import { type ObjectProblem } from '../object-problem.ts';
@@ -80,21 +80,18 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     ports.push(port);
     for (const field of said.inherited) inherited.add(field);
     for (const each of tls?.dependencies ?? []) dependencies.add(each);
-    findings.push(...(tls?.findings ?? []));
-    findings.push(...said.findings, ...notCarriedFindings(at, port, spec, decided.from));
+    findings.push(
+      ...(tls?.findings ?? []),
+      ...said.findings,
+      ...notCarriedFindings(at, port, spec, decided.from),
+    );
   }
   const numbers = object.ports.map(({ port }) => port);
   findings.push(...idleAnnotations(ref, annotations, numbers, ports));
-  const failover = failoverFindings(context.store, ref, ofService, ports);
-  findings.push(...failover.findings);
-  // What only a port makes use of has an effect.
-  const told = ofService.findings.filter(
-    (each) => !ofService.idle.has(each) || !inherited.has(each.field),
-  );
-  const key = `${namespace}/${name}`;
+  findings.push(...failoverFindings(context.store, { ref, ports, ...ofService }, dependencies));
   return {
     service: {
-      key,
+      key: `${namespace}/${name}`,
       namespace,
       name,
       address: input.address,
@@ -104,11 +101,19 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       policies: ofService.policies,
       sources: ofService.sources,
     },
-    findings: unique([...findings, ...endpoints.findings, ...told]),
+    findings: unique([...findings, ...endpoints.findings, ...toldOf(ofService, inherited)]),
     leadsToMesh: endpoints.leadsToMesh,
-    dependencies: new Set([...endpoints.dependencies, ...failover.dependencies, ...dependencies]),
+    dependencies: new Set([...endpoints.dependencies, ...dependencies]),
     endpointsFrom: endpoints.candidates.from,
   };
+}
+
+/** What only a port makes use of has an effect. */
+function toldOf(
+  { findings, idle }: ServicePolicies,
+  inherited: ReadonlySet<string>,
+): readonly ObjectProblem[] {
+  return findings.filter((each) => !idle.has(each) || !inherited.has(each.field));
 }
 
 /** Two ports of one number have the annotations of a port in common. */

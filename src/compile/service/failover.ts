@@ -8,25 +8,20 @@ import { serviceDependency } from '../index/dependents.ts';
 import type { ObjectProblem } from '../object-problem.ts';
 
 interface Said {
+  readonly ref: ObjectRef;
+  readonly ports: readonly ServicePort[];
+  /** What the Service says. */
   readonly policies: Policies;
   readonly sources: Readonly<Record<string, Source>>;
 }
 
-export interface FailoverFindings {
-  readonly findings: readonly ObjectProblem[];
-  /** Services whose change may change them. */
-  readonly dependencies: readonly string[];
-}
-
-/** `whole` is what the Service says. */
+/** Adds to `dependencies` the Services whose change may change them. */
 export function failoverFindings(
   store: StoreView,
-  ref: ObjectRef,
-  whole: Said,
-  ports: readonly ServicePort[],
-): FailoverFindings {
+  { ref, ports, ...whole }: Said,
+  dependencies: Set<string>,
+): readonly ObjectProblem[] {
   const findings: ObjectProblem[] = [];
-  const dependencies = new Set<string>();
   for (const { port, policies, sources } of ports) {
     const { failover } = policies ?? whole.policies;
     const source = sources[FIELD] ?? whole.sources[FIELD];
@@ -49,7 +44,7 @@ export function failoverFindings(
         remedy: `give it the port ${port}, or set maesh.dev/port.${port}.failover`,
       });
   }
-  return { findings, dependencies: [...dependencies] };
+  return findings;
 }
 
 const FIELD = 'failover.service';

@@ -1,18 +1,11 @@
 /** Every metric that maesh exports: name, meaning, labels, and the cell or figure that it is read from. */
 
 import { CHECK_RESULTS } from '../../model/health-check.ts';
-import {
-  ENDPOINT_BUCKETS,
-  ENDPOINT_OWN,
-  ENDPOINT_WORD,
-  MIRROR_RESULTS,
-  SERVICE_BUCKETS,
-  SERVICE_OWN,
-  SERVICE_WORD,
-} from '../ledger/layout.ts';
+import { MIRROR_RESULTS, SERVICE_BUCKETS, SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
 import { SCARCE, STANDINGS } from '../net/caller-room.ts';
+import { ENDPOINT_METRICS } from './endpoint-metrics.ts';
 import { METHOD_METRICS } from './method-metrics.ts';
-import type { Metric, Reading, Sample } from './metric.ts';
+import type { Metric, MetricShape, Reading, Sample } from './metric.ts';
 import type { MetricsSource } from './metrics-source.ts';
 
 /** Values of `code_class`, in the order of the counters: `none` is a request that ended without a response. */
@@ -20,14 +13,11 @@ export const CODE_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const
 
 const BREAKER_STATES = ['closed', 'open', 'recovering'] as const;
 
-type Shape = Pick<Metric, 'name' | 'help' | 'reading'> &
-  Partial<Pick<Metric, 'type' | 'unit' | 'labels'>>;
-
-function metric(scope: Metric['scope'], shape: Shape): Metric {
+function metric(scope: Metric['scope'], shape: MetricShape): Metric {
   return { type: 'counter', unit: '', labels: [], scope, ...shape };
 }
 
-const SERVICE_METRICS: readonly Shape[] = [
+const SERVICE_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
@@ -129,83 +119,13 @@ const SERVICE_METRICS: readonly Shape[] = [
   },
 ];
 
-const ENDPOINT_METRICS: readonly Shape[] = [
-  {
-    name: 'maesh_endpoint_requests_total',
-    labels: ['code_class'],
-    help: 'Finished tries at this endpoint, by first digit of the status, of gRPC as for requests; "none" means no complete response, and the endpoint was to blame.',
-    reading: { kind: 'classes', cell: ENDPOINT_OWN.requests },
-  },
-  {
-    name: 'maesh_endpoint_request_duration_seconds',
-    type: 'histogram',
-    unit: 'seconds',
-    help: 'Time from when the endpoint had the whole request to the head of its response: the latency that breakers and balancing use.',
-    reading: {
-      kind: 'histogram',
-      cell: ENDPOINT_OWN.buckets,
-      buckets: ENDPOINT_BUCKETS,
-      subBits: 0,
-      sumCell: ENDPOINT_OWN.latencySumMs,
-    },
-  },
-  {
-    name: 'maesh_endpoint_errors_total',
-    labels: ['kind'],
-    help: 'Tries that ended without a response: the connection failed or was reset, or the time limit passed.',
-    reading: {
-      kind: 'named',
-      cell: ENDPOINT_OWN.connectFailures,
-      names: ['connect', 'reset', 'timeout'],
-    },
-  },
-  {
-    name: 'maesh_endpoint_failed_total',
-    help: 'Tries that passive health counts as failed.',
-    reading: { kind: 'own', cell: ENDPOINT_OWN.failed },
-  },
-  {
-    name: 'maesh_endpoint_abandoned_total',
-    help: 'Tries that ended early without the endpoint being to blame: the caller left or broke its request, or the proxy stopped.',
-    reading: { kind: 'own', cell: ENDPOINT_OWN.abandoned },
-  },
-  {
-    name: 'maesh_endpoint_ejections_total',
-    help: 'Times that the endpoint was ejected, for failed requests or by its health checks.',
-    reading: { kind: 'word', cell: ENDPOINT_WORD.ejections },
-  },
-  {
-    name: 'maesh_endpoint_healthy',
-    type: 'gauge',
-    help: '1 while the endpoint is in the rotation, 0 while it is ejected.',
-    reading: { kind: 'is-zero', cell: ENDPOINT_WORD.health },
-  },
-  {
-    name: 'maesh_endpoint_requests_in_flight',
-    type: 'gauge',
-    help: 'Tries in flight.',
-    reading: { kind: 'word', cell: ENDPOINT_WORD.inFlight },
-  },
-  {
-    name: 'maesh_endpoint_connections_opened_total',
-    help: 'Connections opened to the endpoint.',
-    reading: { kind: 'own', cell: ENDPOINT_OWN.connectionsOpened },
-  },
-  {
-    name: 'maesh_endpoint_connections',
-    type: 'gauge',
-    help: 'Open connections to the endpoint, busy or idle.',
-    reading: { kind: 'word', cell: ENDPOINT_WORD.connections },
-  },
-];
-
 type Read = (source: MetricsSource) => Iterable<Sample>;
 
 const figure = (read: Read): Reading => ({ kind: 'figure', read });
 const one = (read: (source: MetricsSource) => number): Reading =>
   figure((source) => [{ labels: [], value: read(source) }]);
 
-const PROCESS_METRICS: readonly Shape[] = [
+const PROCESS_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_build_info',
     type: 'gauge',

@@ -56,3 +56,7 @@ export const SCOPE_LABELS: Readonly<Record<Metric['scope'], readonly string[]>> 
   method: ['service', 'method'],
   process: [],
 };
+
+/** What a metric says of itself; the rest is as for most. */
+export type MetricShape = Pick<Metric, 'name' | 'help' | 'reading'> &
+  Partial<Pick<Metric, 'type' | 'unit' | 'labels'>>;
