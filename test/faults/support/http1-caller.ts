@@ -55,7 +55,11 @@ export function callHttp1(load: Figures, kind: Failed['kind']): void {
   };
   // A request that cannot even be sent has failed too.
   sentMs = performance.now();
-  socket.on('connect', send);
+  load.sent++;
+  socket.once('connect', () => {
+    load.sent--;
+    send();
+  });
   socket.on('data', (data) => {
     text += data.toString('latin1');
     const headEnd = text.indexOf('\r\n\r\n') + 4;

@@ -135,8 +135,10 @@ export function callHttp2(load: Figures, kind: Failed['kind']): void {
     if (leaving) return;
     leaving = true;
     // A request that cannot even be sent has failed too.
-    if (what !== '' && !connected) load.fail(kind, what, connection);
-    else if (what !== '' && running === 0) load.closedIdle++;
+    if (what !== '' && !connected) {
+      load.sent++;
+      load.fail(kind, what, connection);
+    } else if (what !== '' && running === 0) load.closedIdle++;
     if (kind === 'keep-alive' && !load.stopping) callHttp2(load, kind);
     finish();
   };
