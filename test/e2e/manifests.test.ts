@@ -40,8 +40,8 @@ before(async () => {
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a' } },
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'x', namespace: 'a' } },
     { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } },
-    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c' } },
-    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'd' } },
+    { apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'c' } },
+    { apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'd' } },
     { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata: { name: 'd' } },
     service('a/plain', 20_001),
     endpoints('a/plain', [one]),
@@ -67,7 +67,7 @@ before(async () => {
       items: [service('a/listed', 20_003), endpoints('a/listed', [inList])],
     }),
   );
-  folder.put('again.yaml', { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'e' } });
+  folder.put('again.yaml', { apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'e' } });
   folder.put('moving.yaml', service('b/moving', 20_010), endpoints('b/moving', [one]));
   folder.put('mends.yaml', service('b/mends', 20_011), endpoints('b/mends', [one]));
   mesh = await Mesh.start({ paths: [folder.path], cidr: CIDR });
@@ -89,7 +89,7 @@ test('maesh up serves Endpoints, EndpointSlices and items of a List in YAML and 
 test('maesh up says once per kind which objects it skips', () => {
   const skipped = mesh.stderr.split('\n').filter((line) => line.includes('Skipped'));
   assert.equal(skipped.length, 2, mesh.stderr);
-  assert.match(mesh.stderr, /kind ConfigMap .*again\.yaml|kind ConfigMap .*many\.yaml/);
+  assert.match(mesh.stderr, /kind LimitRange .*again\.yaml|kind LimitRange .*many\.yaml/);
   assert.match(mesh.stderr, /kind Ingress/);
 });
 
