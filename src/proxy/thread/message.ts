@@ -64,7 +64,7 @@ export type FromThread =
     }
   /** It accepts no more. */
   | { readonly kind: 'closed' }
-  | { readonly kind: 'drained'; readonly cut: number }
+  | { readonly kind: 'drained' }
   /** Where the thread counts calls of one more method of gRPC: METHOD_CELL. */
   | {
       readonly kind: 'method';

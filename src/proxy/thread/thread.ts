@@ -150,9 +150,10 @@ async function drain({ timeoutMs, lateMs }: Extract<ToThread, { kind: 'drain' }>
     send({ kind: 'closed' });
     return othersClosed.promise;
   });
+  if (cut > 0) log.warn('Connections of callers were cut at the end of the drain', { cut });
   await context.accessLog?.log.close();
   sendVitals();
-  send({ kind: 'drained', cut });
+  send({ kind: 'drained' });
 }
 
 function sendVitals(): void {
