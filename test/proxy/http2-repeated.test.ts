@@ -26,10 +26,17 @@ interface Kind {
   readonly block: Buffer;
   /** Null for a message that is its head. */
   readonly body: string | null;
+  /** Behind the body. */
+  readonly trailers?: Buffer;
 }
 
 function kind(name: string, pairs: readonly Pair[], body: string | null = null, first = 0): Kind {
   return { name, block: block(pairs, first), body };
+}
+
+/** Each says in its trailers whose they are. */
+function ending(name: string, pairs: readonly Pair[], body = ''): Kind {
+  return { ...kind(name, pairs, body), trailers: block([['x-end', name]]) };
 }
 
 function request(method: string, path: string, ...fields: Pair[]): Pair[] {
@@ -65,6 +72,9 @@ const REQUESTS: readonly Kind[] = [
   kind('anew at each hop', request('OPTIONS', '/a', ['max-forwards', '5'])),
   kind('with a length', request('POST', '/a', ['content-length', '2']), 'ok'),
   kind('never indexed', request('GET', '/a', ['x-secret', '1']), null, NEVER_INDEXED),
+  ending('with trailers', request('POST', '/a'), 'ok'),
+  ending('with other trailers', request('POST', '/b'), 'ok'),
+  ending('without content, with trailers', request('POST', '/a')),
   {
     name: 'by index',
     block: Buffer.from([0x82, 0x86, 1, 1, 97, 0x80 | 63, 0x80 | 62]),
@@ -85,42 +95,58 @@ const RESPONSES: readonly Kind[] = [
   ]),
   kind('bodiless', [[':status', '204'], DATE, ['content-length', '0']]),
   kind('never indexed', [[':status', '200'], DATE], null, NEVER_INDEXED),
+  ending('with trailers', ONE, 'ok'),
+  ending('with other trailers', ONE, 'ok'),
+  ending('without content, with trailers', ONE),
 ];
 
-function written(stream: number, { block: bytes, body }: Kind): Buffer {
+function written(stream: number, { block: bytes, body, trailers }: Kind): Buffer {
   const flags = END_HEADERS | (body === null ? END_STREAM : 0);
   const head = frame(HEADERS, flags, stream, bytes);
   if (body === null) return head;
-  return Buffer.concat([head, frame(DATA, END_STREAM, stream, Buffer.from(body))]);
+  const ends = trailers === undefined ? END_STREAM : 0;
+  const parts = [head, frame(DATA, ends, stream, Buffer.from(body))];
+  if (trailers !== undefined)
+    parts.push(frame(HEADERS, END_STREAM | END_HEADERS, stream, trailers));
+  return Buffer.concat(parts);
 }
 
-/** What one connection says: heads in their order, as text, by the table of their sender. */
-class Heads {
+/** What one connection says: messages in the order of their heads, as text, by the table of their sender. */
+class Messages {
   readonly peer: Http2Peer;
   readonly #decoder = new HpackDecoder();
   readonly #list = new FieldList(LIST_LIMITS);
-  readonly #new: [stream: number, text: string][] = [];
+  /** By stream: its head, and behind an empty line its trailers. */
+  readonly #new = new Map<number, string>();
+  #ended = 0;
 
   constructor(peer: Http2Peer) {
     this.peer = peer;
   }
 
   async next(count: number): Promise<[stream: number, text: string][]> {
-    await eventually(() => this.#read() >= count, `${count} heads`);
-    return this.#new.splice(0, count);
+    await eventually(() => this.#read() >= count, `${count} messages`);
+    assert.equal(this.#ended, count);
+    const all = [...this.#new];
+    this.#new.clear();
+    this.#ended = 0;
+    return all;
   }
 
   #read(): number {
-    for (const { type, stream, payload } of this.peer.seen.splice(0)) {
+    for (const { type, flags, stream, payload } of this.peer.seen.splice(0)) {
+      if (type <= HEADERS && (flags & END_STREAM) !== 0) this.#ended++;
       if (type !== HEADERS) continue;
       assert.equal(this.#decoder.decode(payload, 0, payload.length, this.#list), NO_ERROR);
       const lines = pairsOf(this.#list).map(([name, value]) =>
         // The mesh says when it is.
         name === 'date' && value !== DATE[1] ? 'date: now' : `${name}: ${value}`,
       );
-      this.#new.push([stream, lines.toSorted().join('\n')]);
+      const text = lines.toSorted().join('\n');
+      const head = this.#new.get(stream);
+      this.#new.set(stream, head === undefined ? text : `${head}\n\n${text}`);
     }
-    return this.#new.length;
+    return this.#ended;
   }
 }
 
@@ -130,9 +156,9 @@ test('requests and responses that come again in one read leave as they would alo
   const service = proxy.service({ endpoints: [listening], http2: true });
   await proxy.apply([service]);
   const port = service.ports[0]?.port ?? 0;
-  const caller = new Heads(await Http2Peer.connect(t, { address: service.address ?? '', port }));
+  const caller = new Messages(await Http2Peer.connect(t, { address: service.address ?? '', port }));
   let stream = 1;
-  let endpoint: Heads | null = null;
+  let endpoint: Messages | null = null;
 
   /** One write with all requests, and one with all responses. */
   const exchange = async (
@@ -141,7 +167,7 @@ test('requests and responses that come again in one read leave as they would alo
     const first = stream;
     stream += 2 * pairs.length;
     caller.peer.write(...pairs.map(([asked], i) => written(first + 2 * i, asked)));
-    endpoint ??= new Heads(await listening.next());
+    endpoint ??= new Messages(await listening.next());
     const requests = await endpoint.next(pairs.length);
     endpoint.peer.write(...requests.map(([on], i) => written(on, pairs[i]![1])));
     const responses = await caller.next(pairs.length);
@@ -167,6 +193,11 @@ test('requests and responses that come again in one read leave as they would alo
     // oxlint-disable-next-line no-await-in-loop -- each in a read of its own
     const { requests, responses } = await exchange([[asked, answer]]);
     alone.set(asked, requests[0]!).set(answer, responses[0]!);
+    for (const [{ name, trailers }, seen] of [
+      [asked, requests[0]!],
+      [answer, responses[0]!],
+    ] as const)
+      assert.equal(seen.split('\n\n')[1], trailers && `x-end: ${name}`);
   }
   /** One that never came before: the second time it gets into tables, and moves what is there. */
   const fresh = (from: Kind, pairs: readonly Pair[], line: string): Kind => {

@@ -80,3 +80,20 @@ test('who gets copies is told once: when the request is whole, or is not kept', 
     assert.deepEqual(told, [isWhole]);
   }
 });
+
+test('every try gets the trailers that came, whatever is read into their place since', () => {
+  const replay = kept(10, 0);
+  const shared = Buffer.from('x-sum: aaa\r\n');
+  replay.finish(shared.subarray(0));
+  shared.fill('!');
+  const ends: string[] = [];
+  const stream = {
+    ...counting().stream,
+    sendEnd: (trailers: Buffer | null) => void ends.push(String(trailers)),
+  } as unknown as EndpointStream;
+  replay.send(stream);
+  replay.rewind();
+  replay.send(stream);
+  replay.copyTo(stream);
+  assert.deepEqual(ends, Array(3).fill('x-sum: aaa\r\n'));
+});

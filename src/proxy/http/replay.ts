@@ -91,10 +91,11 @@ export class Replay implements KeptHead {
     stream.sendBody(data, start, end);
   }
 
+  /** `trailers` may be a view of what is read into again: they are sent later, and again with every other try. */
   finish(trailers: Buffer | null): void {
     this.done = true;
     this.fed = true;
-    this.#trailers = trailers;
+    this.#trailers = trailers === null ? null : Buffer.from(trailers);
   }
 
   /** Sends what came. False when the endpoint has enough. */
