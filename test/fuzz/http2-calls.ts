@@ -33,9 +33,13 @@ const GRPC_FIELDS: readonly Pair[] = [
 ];
 /** What the requests of one input say, by their numbers. */
 export class Requests {
-  readonly sent: { bytes: number; hasEnded: boolean }[] = [];
-  readonly answered: { bytes: number; hasEnded: boolean; grpcStatus: string }[][] = [];
+  readonly sent: { bytes: number; hasEnded: boolean; trailer: string }[] = [];
+  readonly answered: { bytes: number; hasEnded: boolean; trailer: string; grpcStatus: string }[][] =
+    [];
 }
+
+/** The field of trailers that says whose they are. */
+const WHOSE = 'x-end';
 
 export class CallerPeer extends ScriptedPeer {
   readonly session: CallerSession;
@@ -51,7 +55,7 @@ export class CallerPeer extends ScriptedPeer {
   }
 
   begin(value: number): void {
-    const number = this.#requests.sent.push({ bytes: 0, hasEnded: false }) - 1;
+    const number = this.#requests.sent.push({ bytes: 0, hasEnded: false, trailer: '' }) - 1;
     const stream = this.add(this.#next, number);
     this.#next += 2;
     const end = (value & 3) === 0;
@@ -76,9 +80,14 @@ export class CallerPeer extends ScriptedPeer {
 
   more(stream: PeerStream, bytes: number, end: boolean): void {
     const request = this.#requests.sent[stream.request]!;
-    this.send(stream, stream.request, bytes, end);
+    // Every other one has trailers.
+    const trailer = end && stream.request % 2 === 1 ? String(stream.request) : '';
+    this.send(stream, stream.request, bytes, end && trailer === '');
     request.bytes = stream.sent;
     request.hasEnded ||= end;
+    if (trailer === '') return;
+    request.trailer = trailer;
+    this.head(stream, [[WHOSE, trailer]], true);
   }
 
   onHead(stream: PeerStream, fields: readonly Pair[]): void {
@@ -86,6 +95,7 @@ export class CallerPeer extends ScriptedPeer {
     if (Number(status) >= 100 && Number(status) < 200) return;
     invariant(stream.hasHead === (status === ''), 'a head, then trailers');
     if (stream.isGrpc) this.#noteGrpc(stream, fields);
+    if (stream.hasHead) stream.trailer = valueOf(fields, WHOSE);
     if (stream.hasHead) return;
     stream.hasHead = true;
     const number = valueOf(fields, 'x-n');
@@ -116,6 +126,7 @@ export class CallerPeer extends ScriptedPeer {
     const answer = this.#requests.answered[stream.request]![stream.tried]!;
     invariant(answer.hasEnded && answer.bytes === stream.got, 'a response that is not whole');
     invariant(stream.grpcStatus === answer.grpcStatus, 'the status of a call');
+    invariant(stream.trailer === answer.trailer, 'the trailers of another response');
   }
 }
 
@@ -136,7 +147,7 @@ export class EndpointPeer extends ScriptedPeer {
     if (isFinal) stream.hasHead = true;
     const tries = (this.#requests.answered[stream.request] ??= []);
     if (stream.tried < 0)
-      stream.tried = tries.push({ bytes: 0, hasEnded: false, grpcStatus: '' }) - 1;
+      stream.tried = tries.push({ bytes: 0, hasEnded: false, trailer: '', grpcStatus: '' }) - 1;
     const ends = end && isFinal;
     if (ends) tries[stream.tried]!.hasEnded = true;
     const number: Pair = ['x-n', `${stream.request}.${stream.tried}`];
@@ -147,7 +158,7 @@ export class EndpointPeer extends ScriptedPeer {
   more(stream: PeerStream, bytes: number, end: boolean, value = 0): void {
     const answer = this.#requests.answered[stream.request]?.[stream.tried];
     if (!stream.hasHead || answer === undefined) return;
-    const trailers = stream.isGrpc && end ? this.#last(stream, value) : [];
+    const trailers = end ? this.#trailers(stream, value) : [];
     this.send(
       stream,
       stream.request + 1_000 * (1 + stream.tried),
@@ -159,6 +170,14 @@ export class EndpointPeer extends ScriptedPeer {
     if (trailers.length > 0) this.head(stream, trailers, true);
   }
 
+  #trailers(stream: PeerStream, value: number): readonly Pair[] {
+    const fields = stream.isGrpc ? this.#last(stream, value) : [];
+    if (fields.length === 0 && value % 2 === 0) return [];
+    const trailer = `${stream.request}.${stream.tried}`;
+    this.#requests.answered[stream.request]![stream.tried]!.trailer = trailer;
+    return [...fields, [WHOSE, trailer]];
+  }
+
   #last(stream: PeerStream, value: number): readonly Pair[] {
     const fields = GRPC_ENDS[value % GRPC_ENDS.length]!;
     const answer = this.#requests.answered[stream.request]![stream.tried]!;
@@ -167,7 +186,11 @@ export class EndpointPeer extends ScriptedPeer {
   }
 
   onHead(stream: PeerStream, fields: readonly Pair[], ends: boolean): void {
-    if (stream.request >= 0) return;
+    if (stream.request >= 0) {
+      invariant(ends, 'trailers that are no end');
+      stream.trailer = valueOf(fields, WHOSE);
+      return;
+    }
     stream.request = Number(valueOf(fields, ':path').slice(1));
     invariant(this.#requests.sent[stream.request] !== undefined, 'a request that nobody sent');
     stream.isGrpc = valueOf(fields, 'content-type') === 'application/grpc';
@@ -187,7 +210,8 @@ export class EndpointPeer extends ScriptedPeer {
   }
 
   onEnd(stream: PeerStream): void {
-    const { bytes, hasEnded } = this.#requests.sent[stream.request]!;
+    const { bytes, hasEnded, trailer } = this.#requests.sent[stream.request]!;
     invariant(hasEnded && bytes === stream.got, 'a request that is not whole');
+    invariant(stream.trailer === trailer, 'the trailers of another request');
   }
 }

@@ -29,6 +29,8 @@ export interface PeerStream {
   isGrpc: boolean;
   /** That of gRPC that came, as text; '' without. */
   grpcStatus: string;
+  /** What the trailers that came say of whose they are; '' without any. */
+  trailer: string;
   /** Which try of its request it is, or the response is of; -1 while not known. */
   tried: number;
   window: number;
@@ -101,6 +103,7 @@ export abstract class ScriptedPeer {
       isForeign: false,
       isGrpc: false,
       grpcStatus: '',
+      trailer: '',
       tried: -1,
       window: this.initialWindow,
       granted: this.grantedAtFirst,
