@@ -145,19 +145,28 @@ const lastAnswer: Answer = (_, response) => {
   response.end('ok');
 };
 
-test('a session is no longer resumed when its certificate was verified too long ago', async (t) => {
-  const endpoint = await endpointOf(t, { ...good, answer: lastAnswer });
-  const { proxy, service } = await mesh(t, [endpoint], {}, { manual: true });
-  for (const [waitMs, how] of [
-    [0, 'whole'],
-    [SESSION_MS_MAX - 1_000, 'resumed'],
-    [SESSION_MS_MAX, 'whole'],
-  ] as const) {
-    proxy.advance(waitMs);
-    assert.equal(await ask(proxy, service, GET), '200 ok');
-    assert.equal(endpoint.connections.at(-1)!.split(' ').at(-1), how);
-  }
-});
+for (const [renews, maxVersion] of [
+  [false, 'TLSv1.3'],
+  [true, 'TLSv1.3'],
+  [true, 'TLSv1.2'],
+] as const)
+  test(`a session${renews ? ', renewed each time,' : ''} is no longer resumed when its certificate was verified too long ago (${maxVersion})`, async (t) => {
+    const endpoint = await endpointOf(t, { ...good, answer: lastAnswer, renews, maxVersion });
+    const { proxy, service } = await mesh(t, [endpoint], {}, { manual: true });
+    for (const [waitMs, how] of [
+      [0, 'whole'],
+      [SESSION_MS_MAX - 1_000, 'resumed'],
+      // The session that came last is young: its certificate was verified with the first one.
+      [2_000, 'whole'],
+      [SESSION_MS_MAX / 2, 'resumed'],
+      [SESSION_MS_MAX / 2 - 1_000, 'resumed'],
+      [1_000, 'whole'],
+    ] as const) {
+      proxy.advance(waitMs);
+      assert.equal(await ask(proxy, service, GET), '200 ok');
+      assert.equal(endpoint.connections.at(-1)!.split(' ').at(-1), how);
+    }
+  });
 
 test('where nothing is verified, anyone is believed, and still in TLS', async (t) => {
   const endpoint = await endpointOf(t, await other.issue({ names: ['else'], lastsMs: -1_000 }));

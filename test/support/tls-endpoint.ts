@@ -1,5 +1,6 @@
 /** An endpoint that speaks TLS: what it was asked, and how each connection came about. */
 
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
@@ -24,6 +25,8 @@ export interface TlsEndpoint extends Dialled {
 export interface TlsEndpointOptions extends TlsOptions {
   readonly http2?: boolean;
   readonly answer?: Answer | undefined;
+  /** Gives another session to who resumes one, as most servers do. */
+  readonly renews?: boolean;
 }
 
 const OK: Answer = (_request, response) => void response.end('ok');
@@ -31,7 +34,7 @@ const OK: Answer = (_request, response) => void response.end('ok');
 export async function tlsEndpoint(
   t: TestContext,
   address: string,
-  { http2 = false, answer = OK, ...options }: TlsEndpointOptions,
+  { http2 = false, answer = OK, renews = false, ...options }: TlsEndpointOptions,
 ): Promise<TlsEndpoint> {
   const requests: string[] = [];
   const connections: string[] = [];
@@ -43,6 +46,7 @@ export async function tlsEndpoint(
   const server = http2
     ? (createSecureServer(options, take as never) as unknown as Server)
     : createServer(options, take);
+  if (renews) renewSessions(server);
   const open = new Set<{ destroy(): void }>();
   server.on('connection', (socket) => {
     accepted++;
@@ -65,4 +69,18 @@ export async function tlsEndpoint(
   });
   const { port } = server.address() as AddressInfo;
   return { address, port, server, requests, connections, accepted: () => accepted };
+}
+
+/** What the runtime keeps for itself of a context. */
+interface Context {
+  enableTicketKeyCallback(): void;
+  onticketkeycallback(name: Buffer, iv: Buffer, isNew: boolean): unknown;
+}
+
+function renewSessions(server: Server): void {
+  const { context } = (server as unknown as { _sharedCreds: { context: Context } })._sharedCreds;
+  const [hmacKey, aesKey] = [randomBytes(16), randomBytes(16)];
+  context.onticketkeycallback = (_name, _iv, isNew) =>
+    isNew ? [1, hmacKey, aesKey, Buffer.alloc(16), randomBytes(16)] : [2, hmacKey, aesKey];
+  context.enableTicketKeyCallback();
 }

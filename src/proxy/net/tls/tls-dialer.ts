@@ -22,7 +22,7 @@ export function isOfTls(target: EndpointTarget): target is TlsTarget {
   return target.tls !== null;
 }
 
-/** A session is not resumed for longer: its certificate was verified when it began. */
+/** A session is not resumed for longer: its certificate was verified when it began, and not when it was resumed. */
 export const SESSION_MS_MAX = 600_000;
 
 interface KeptSession {
@@ -52,7 +52,7 @@ export class TlsDialer {
   dial(target: TlsTarget, owner: DialOwner): Socket {
     const { tls, http2 } = target;
     const { nowMs, probe, keepAlive } = this.#parts;
-    const session = this.#sessionOf(target);
+    const kept = this.#sessionOf(target);
     // The types of TLS leave out what it hands on to the socket.
     const options = {
       host: target.address,
@@ -62,7 +62,7 @@ export class TlsDialer {
       servername: tls.serverName,
       rejectUnauthorized: tls.trust !== 'anyone',
       ALPNProtocols: [http2 ? 'h2' : 'http/1.1'],
-      ...(session === null ? {} : { session }),
+      ...(kept === null ? {} : { session: kept.session }),
       onread: {
         buffer: this.#readBuffer,
         callback: (length: number) => {
@@ -77,14 +77,17 @@ export class TlsDialer {
     if (idleSeconds > 0)
       inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
     const socket: TlsSocket = new TlsSocket(inner, probe, owner, http2);
-    inner.on('session', (given: Buffer) =>
-      this.#sessions.set(target, { session: given, untilMs: nowMs() + SESSION_MS_MAX }),
-    );
+    inner.on('session', (session: Buffer) => {
+      // What an endpoint gives instead of one that is resumed is no younger.
+      const untilMs =
+        kept !== null && inner.isSessionReused() ? kept.untilMs : nowMs() + SESSION_MS_MAX;
+      this.#sessions.set(target, { session, untilMs });
+    });
     return socket;
   }
 
-  #sessionOf(target: Target): Buffer | null {
+  #sessionOf(target: Target): KeptSession | null {
     const kept = this.#sessions.get(target);
-    return kept === undefined || kept.untilMs <= this.#parts.nowMs() ? null : kept.session;
+    return kept === undefined || kept.untilMs <= this.#parts.nowMs() ? null : kept;
   }
 }
