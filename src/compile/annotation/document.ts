@@ -19,7 +19,8 @@ metadata:
     ${ANNOTATION_PREFIX}timeout-request: 10s
 \`\`\`
 
-- A bad value disables only that policy, or resets it to its default. The Service is still served. \`maesh check\` and
+- A bad value disables only that policy, or resets it to its default; a bad \`scheme\` or \`upstream-verify\` is taken for the strict one,
+  which is TLS, and verified. The Service is still served. \`maesh check\` and
   \`/api/problems\` name the object, the annotation, the value and a valid value.
 - A name that is not listed here is a problem of severity warning. The message suggests the nearest name.
 - Annotations marked _legacy_ are also read as \`${LEGACY_PREFIXES[0]}NAME\` and \`${LEGACY_PREFIXES[1]}NAME\`, as in Traefik Mesh.
@@ -108,6 +109,7 @@ metadata:
 - \`${NONE}\` lifts on the port what the Service says: port 9090 has no time limit and no retries. What it lifts, it lifts whole:
   \`retry-on\` of the Service means nothing there.
 - A bad value of a port costs what the port says, and never what the Service says. So does one that contradicts what the Service says.
+  A bad \`scheme\` or \`upstream-verify\` is taken for the strict one there, too.
 - A rate limit that the port sets is counted for this port alone, and so are requests in flight where it sets
   \`limit-requests-in-flight\`. Else they are counted together with the rest of the Service, whatever other policies the port has.
 - A port with policies of its own has its own circuit breaker and retry budget, even if the Service sets their annotations. Its

@@ -1,7 +1,7 @@
 /** The annotations of TLS toward endpoints, and the values that only they have. */
 
-import { type AnnotationRow, plainRow } from './row.ts';
-import { flag, type ValueType } from './value.ts';
+import { type AnnotationRow, plainRow, type Strict } from './row.ts';
+import { choice, flag, type ValueType } from './value.ts';
 
 export const DEFAULT_CA_KEY = 'ca.crt';
 
@@ -38,6 +38,16 @@ const serverName: ValueType<string> = {
   print: (value) => value,
 };
 
+type Scheme = 'http' | 'h2c' | 'https' | 'h2';
+export const scheme = choice<Scheme>('http', 'h2c', 'https', 'h2');
+
+/** Only one that says `http` or `h2c` in other letters is plainly meant to be without TLS. */
+export function strictScheme(text: string): Strict<Scheme> {
+  const meant = scheme.read(text.toLowerCase());
+  const value = meant.ok ? meant.value : 'https';
+  return { value, until: `it is taken for ${value}` };
+}
+
 export const ENDPOINT_TLS_ROWS: readonly AnnotationRow[] = [
   plainRow('upstream-ca', 'upstreamCa', {
     type: caReference,
@@ -54,7 +64,8 @@ export const ENDPOINT_TLS_ROWS: readonly AnnotationRow[] = [
   plainRow('upstream-verify', 'upstreamVerify', {
     type: flag,
     default: true,
-    text: 'Whether certificates of endpoints are verified. `false` encrypts and believes anyone, which is reported as a problem.',
+    strict: () => ({ value: true, until: 'certificates are verified' }),
+    text: 'Whether certificates of endpoints are verified. `false` encrypts and believes anyone, which is reported as a problem. A value that cannot be read means `true`, on a port too.',
     example: 'false',
   }),
 ];

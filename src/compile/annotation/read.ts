@@ -26,11 +26,11 @@ export interface Annotation {
 }
 
 export interface Annotations {
-  /** By name without prefix; only good ones. */
+  /** By name without prefix; good ones, and what bad ones are taken for. */
   readonly values: ReadonlyMap<string, Annotation>;
   /** Bad values by name, with the policy that each of them costs. */
   readonly bad: ReadonlyMap<string, PolicyName>;
-  /** What is said of single ports, by number and name; only good ones. */
+  /** What is said of single ports, by number and name, likewise. */
   readonly ports: ReadonlyMap<number, ReadonlyMap<string, Annotation>>;
   readonly findings: readonly ObjectProblem[];
 }
@@ -151,8 +151,8 @@ class Reader {
       return this.#warn(key, given, `has no effect: ${name} is ${where}`, remedy);
     }
     const text = given.trim();
-    const read = row.type.read(text);
-    if (!read.ok) return this.#bad(row, { key, text, message: read.message }, AS_THE_SERVICE);
+    const read = this.#value(row, key, text, AS_THE_SERVICE);
+    if (read === null) return;
     const values = this.#ports.get(port) ?? new Map<string, Annotation>();
     const field = annotationField(key);
     values.set(name, { row, value: read.value, text, key, field, port });
@@ -176,32 +176,35 @@ class Reader {
     for (const [row, written] of this.#written) {
       const { prefix, text } = this.#choose(row, written);
       const key = prefix + row.name;
-      const read = row.type.read(text);
-      if (read.ok) {
-        const field = annotationField(key);
-        values.set(row.name, { row, value: read.value, text, key, field, port: null });
-        continue;
-      }
-      if (row.policy !== null) bad.set(row.name, row.policy);
-      this.#bad(row, { key, text, message: read.message }, withoutIt(row));
+      const read = this.#value(row, key, text, withoutIt(row));
+      if (read === null && row.policy !== null) bad.set(row.name, row.policy);
+      if (read === null) continue;
+      const field = annotationField(key);
+      values.set(row.name, { row, value: read.value, text, key, field, port: null });
     }
     return { values, bad, ports: this.#ports, findings: this.#findings };
   }
 
-  #bad(
+  /** What is written, or what it stands for as long as it cannot be read; null for nothing. What cannot be read is told. */
+  // oxlint-disable-next-line max-params -- of a private function
+  #value(
     row: AnnotationRow,
-    given: { readonly key: string; readonly text: string; readonly message: string },
+    key: string,
+    text: string,
     without: string,
-  ): void {
-    const { key, text, message } = given;
+  ): { readonly value: unknown } | null {
+    const read = row.type.read(text);
+    if (read.ok) return read;
+    const strict = row.strict?.(text) ?? null;
     this.#findings.push({
       severity: 'error',
       ref: this.#ref,
       field: annotationField(key),
       value: text,
-      message: `${row.name} ${message}`,
-      remedy: remedyFor(row, text, without),
+      message: `${row.name} ${read.message}`,
+      remedy: remedyFor(row, text, strict?.until ?? without),
     });
+    return strict;
   }
 
   /** The first prefix wins; one that says something else deserves a word. */

@@ -18,10 +18,18 @@ export interface AnnotationRow {
   readonly default: string;
   readonly text: string;
   readonly example: string;
+  /** What is meant by a value that cannot be read, where to do without it would be less strict than what was asked for. */
+  readonly strict: ((text: string) => Strict<unknown>) | null;
   /** It is read with the prefixes of Traefik Mesh too. */
   readonly legacy: boolean;
   /** It may be said of one port, too. */
   readonly perPort: boolean;
+}
+
+export interface Strict<T> {
+  readonly value: T;
+  /** To follow "until then". */
+  readonly until: string;
 }
 
 interface RowText<T> {
@@ -30,6 +38,7 @@ interface RowText<T> {
   readonly default: T | { readonly words: string };
   readonly text: string;
   readonly example: string;
+  readonly strict?: (text: string) => Strict<T>;
   readonly legacy?: true;
   /** `none` lifts the whole policy: its value is null. */
   readonly lifts?: true;
@@ -58,6 +67,7 @@ export function plainRow<T>(name: string, field: string, given: RowText<T>): Ann
     default: isWords(given.default) ? given.default.words : given.type.print(given.default),
     text: given.text,
     example: given.example,
+    strict: given.strict ?? null,
     legacy: given.legacy === true,
     perPort: true,
   };

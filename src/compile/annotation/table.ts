@@ -2,7 +2,7 @@
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../model/policy.ts';
-import { ENDPOINT_TLS_ROWS } from './endpoint-tls.ts';
+import { ENDPOINT_TLS_ROWS, scheme, strictScheme } from './endpoint-tls.ts';
 import { FAILOVER_ROWS } from './failover.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
@@ -76,9 +76,10 @@ const SERVICE_ROWS: readonly AnnotationRow[] = [
     legacy: true,
   }),
   plainRow('scheme', 'scheme', {
-    type: choice('http', 'h2c', 'https', 'h2'),
+    type: scheme,
     default: words('what the port says, else http'),
-    text: 'What the proxy speaks to the endpoints: HTTP/1.1 (`http`), HTTP/2 (`h2c`), HTTP/1.1 over TLS (`https`) or HTTP/2 over TLS (`h2`). On a port that says HTTP/2 or gRPC, `https` is `h2`.',
+    strict: strictScheme,
+    text: 'What the proxy speaks to the endpoints: HTTP/1.1 (`http`), HTTP/2 (`h2c`), HTTP/1.1 over TLS (`https`) or HTTP/2 over TLS (`h2`). On a port that says HTTP/2 or gRPC, `https` is `h2`. A value that cannot be read is an error, and means `https`: what TLS was meant for does not leave without it.',
     example: 'h2c',
     legacy: true,
   }),

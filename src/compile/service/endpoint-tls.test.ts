@@ -188,6 +188,50 @@ test('to verify nothing has to be written, and is told for as long as it is', ()
   }
 });
 
+test('what cannot be read is an error, and never less strict than what was meant', () => {
+  const isPublic = { serverName: 'web.shop.svc', trust: 'public', ca: '' };
+  for (const [text, first, second] of [
+    ['htps', ['http/1.1', isPublic], ['http/2', isPublic]],
+    ['HTTPS', ['http/1.1', isPublic], ['http/2', isPublic]],
+    ['H2', ['http/2', isPublic], ['http/2', isPublic]],
+    ['https, please', ['http/1.1', isPublic], ['http/2', isPublic]],
+    ['', ['http/1.1', isPublic], ['http/2', isPublic]],
+    ['Http', ['http/1.1', null], ['http/1.1', null]],
+    ['H2C', ['http/2', null], ['http/2', null]],
+  ] as const) {
+    for (const annotations of [
+      { 'maesh.dev/scheme': text },
+      { 'mesh.traefik.io/scheme': text },
+      {
+        'maesh.dev/scheme': 'http',
+        'maesh.dev/port.80.scheme': text,
+        'maesh.dev/port.81.scheme': text,
+      },
+    ]) {
+      const { backends, problems } = compiled(annotations);
+      assert.deepEqual(
+        backends.map(({ protocol, tls }) => [protocol, tls]),
+        [first, second],
+        JSON.stringify(annotations),
+      );
+      assert.ok(problems.length > 0 && problems.every((each) => each.startsWith('error ')), text);
+    }
+  }
+  for (const text of ['ture', 'no', 'False', '']) {
+    const { backends, problems } = compiled({
+      ...HTTPS,
+      'maesh.dev/upstream-verify': 'false',
+      'maesh.dev/port.80.upstream-verify': text,
+    });
+    assert.deepEqual(
+      backends.map(({ tls }) => tls?.trust),
+      ['public', 'anyone'],
+      text,
+    );
+    assert.match(problems[0]!, /^error port\.80\.upstream-verify: /);
+  }
+});
+
 test('a server name that is none is an error, and the default is asked for', () => {
   for (const value of [
     '10.0.0.1',
