@@ -6,7 +6,7 @@ import { CA_BYTES_MAX, CA_CERTIFICATES_MAX } from '../../model/endpoint-tls.ts';
 import type { Backend } from '../../model/service.ts';
 import { CompiledStore, refOf } from '../compiled-store.fixture.ts';
 import * as make from '../objects.fixture.ts';
-import { certificatesIn } from './endpoint-tls.ts';
+import { certificatesIn, certificatesOf } from './endpoint-tls.ts';
 
 const ca = await TestCa.make();
 const other = await TestCa.make('another CA');
@@ -172,6 +172,25 @@ test('CAs are bounded in number', async () => {
   assert.equal(certificatesIn(pems.slice(1).join('\n')).ok, true);
   assert.equal(certificatesIn(pems.join('\n')).ok, false);
   assert.ok(pems.slice(1).join('\n').length < CA_BYTES_MAX);
+});
+
+test('CAs are counted before they are parsed', () => {
+  const bad = Array.from({ length: CA_CERTIFICATES_MAX + 1 }, (_, i) =>
+    ca.pem.replace('MII', `M${i}`),
+  );
+  const found = certificatesIn(bad.join('\n'));
+  assert.ok(!found.ok && found.message.startsWith('it has 65 certificates'), JSON.stringify(found));
+});
+
+test('CAs of a ConfigMap are parsed once, whoever names it', () => {
+  const object = configMap({ 'ca.crt': ca.pem, 'bad.crt': 'none' });
+  for (const key of ['ca.crt', 'bad.crt']) {
+    const found = certificatesOf(object, key);
+    assert.ok(found !== null);
+    assert.equal(certificatesOf(object, key), found);
+    assert.notEqual(certificatesOf(configMap({ [key]: ca.pem }), key), found);
+  }
+  assert.equal(certificatesOf(object, '__proto__'), null);
 });
 
 test('to verify nothing has to be written, and is told for as long as it is', () => {

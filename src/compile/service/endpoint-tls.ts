@@ -1,7 +1,7 @@
 /** What the proxy takes for a proof of who an endpoint is, from the annotations and the ConfigMap that they name. Never fails open. */
 
 import { X509Certificate } from 'node:crypto';
-import { hasCas } from '../../kube/kind/config-map.ts';
+import { type ConfigMapObject, hasCas } from '../../kube/kind/config-map.ts';
 import type { ObjectRef, StoreView } from '../../kube/store.ts';
 import {
   CA_BYTES_MAX,
@@ -82,14 +82,13 @@ function read(store: StoreView, ref: ObjectRef, ca: Annotation): Found {
       'create it, and label it so',
       dependencies,
     );
-  const text = Object.hasOwn(object.data, at.key) ? object.data[at.key] : undefined;
-  if (text === undefined)
+  const pem = certificatesOf(object, at.key);
+  if (pem === null)
     return fail(
       `names ${what}, which has no key "${at.key}" of text`,
       `write ${caReference.name} with a key that it has`,
       dependencies,
     );
-  const pem = certificatesIn(text);
   return pem.ok
     ? { pem: pem.text, findings: [], dependencies }
     : fail(`cannot use "${at.key}" of ${what}: ${pem.message}`, 'write CAs as PEM', dependencies);
@@ -99,12 +98,33 @@ type Certificates =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly message: string };
 
+/** Of an object that is there once for all ports that name it, and until it is replaced. */
+const READ = new WeakMap<ConfigMapObject, Map<string, Certificates>>();
+
+/** Those under a key of a ConfigMap; null without such a key. */
+export function certificatesOf(object: ConfigMapObject, key: string): Certificates | null {
+  const text = Object.hasOwn(object.data, key) ? object.data[key] : undefined;
+  if (text === undefined) return null;
+  const known = READ.get(object) ?? new Map<string, Certificates>();
+  READ.set(object, known);
+  const found = known.get(key) ?? certificatesIn(text);
+  known.set(key, found);
+  return found;
+}
+
 /** The certificates alone, one form for all ways to write them: what is between them travels nowhere. */
 export function certificatesIn(text: string): Certificates {
   if (PRIVATE_KEY.test(text))
     return { ok: false, message: 'it has a private key, which belongs in no ConfigMap' };
+  const blocks = [...new Set(text.replaceAll('\r', '').match(CERTIFICATE))];
+  // Before the first of them is parsed: whoever may write a ConfigMap may write many.
+  if (blocks.length > CA_CERTIFICATES_MAX)
+    return {
+      ok: false,
+      message: `it has ${blocks.length} certificates, and ${CA_CERTIFICATES_MAX} are used at most`,
+    };
   const kept = new Set<string>();
-  for (const [index, block] of (text.match(CERTIFICATE) ?? []).entries()) {
+  for (const [index, block] of blocks.entries()) {
     try {
       kept.add(new X509Certificate(block).toString().trim());
     } catch {
@@ -112,11 +132,6 @@ export function certificatesIn(text: string): Certificates {
     }
   }
   if (kept.size === 0) return { ok: false, message: 'it has no certificate' };
-  if (kept.size > CA_CERTIFICATES_MAX)
-    return {
-      ok: false,
-      message: `it has ${kept.size} certificates, and ${CA_CERTIFICATES_MAX} are used at most`,
-    };
   const pem = `${[...kept].join('\n')}\n`;
   return pem.length <= CA_BYTES_MAX
     ? { ok: true, text: pem }
