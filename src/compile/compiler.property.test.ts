@@ -35,6 +35,8 @@ const service = fc
       meshWish,
       fc.constantFrom<Record<string, string>>(
         { 'maesh.dev/retry-attempts': '3' },
+        { 'maesh.dev/failover': 'shop/a' },
+        { 'maesh.dev/failover': 'bank/b', 'maesh.dev/traffic-type': 'tcp' },
         { 'maesh.dev/retry-attempts': 'many', 'mesh.traefik.io/traffic-type': 'tcp' },
         { 'maesh.dev/hash-key': 'source', 'maesh.dev/nonsense': '1' },
       ),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import type { KubeObject } from '../kube/object.ts';
 import type { Delta } from '../model/service.ts';
-import { CompiledStore, refOf } from './compiled-store.fixture.ts';
+import { CompiledStore, refOf, TEST_OPTIONS } from './compiled-store.fixture.ts';
 import * as make from './objects.fixture.ts';
 
 function keys(delta: Delta | null): string[] {
@@ -258,4 +259,78 @@ test('that nobody is there to take over is told, until somebody is, and again wh
   compiled.delete(refOf(dr));
   compiled.update();
   assert.equal(told().length, 1);
+});
+
+test('a failover that can never happen is told, and what makes it possible is seen', () => {
+  const compiled = new CompiledStore();
+  const told = (): string[] =>
+    compiled
+      .problems()
+      .flatMap(({ field, message }) => (field.includes('failover') ? [message] : []));
+  const dr = make.serviceOf('dr');
+  const bank = { ...dr, meta: make.metaOf('dr', 'bank') };
+  const change = (...objects: readonly KubeObject[]): string => {
+    compiled.set(...objects);
+    compiled.update();
+    return told().join();
+  };
+  const web = (service: string) =>
+    make.serviceOf('web', { annotations: { 'maesh.dev/failover': service } });
+  const port = dr.ports[0]?.port;
+  assert.equal(change(web('dr'), dr), '');
+  const out = make.serviceOf('dr', { annotations: { 'maesh.dev/mesh': 'disabled' } });
+  const outside = 'it is not part of the mesh, so nobody takes over: maesh.dev/mesh is "disabled"';
+  assert.equal(change(out), `${outside} on the Service`);
+  assert.equal(change(dr), '');
+  assert.match(
+    change({ ...dr, type: 'ExternalName' }),
+    /^it is not part of the mesh.*ExternalName/,
+  );
+  const tcp = make.serviceOf('dr', { annotations: { 'maesh.dev/traffic-type': 'tcp' } });
+  assert.equal(
+    change(tcp),
+    `its port ${port} is tcp (maesh.dev/traffic-type: tcp), and this one http (default mode http), so nobody takes over there`,
+  );
+  const own = { [`maesh.dev/port.${port}.traffic-type`]: 'http' };
+  assert.equal(change({ ...tcp, meta: make.metaOf('dr', 'shop', { annotations: own }) }), '');
+  const udp = { ...dr, ports: dr.ports.map((each) => ({ ...each, protocol: 'UDP' })) };
+  assert.equal(change(udp), `its port ${port} is UDP, so nobody takes over there`);
+  assert.equal(change({ ...dr, ports: [...udp.ports, ...dr.ports] }), '', 'TCP beside UDP');
+  assert.equal(change(web('bank/dr'), bank), '');
+  const disabled = make.namespaceOf('bank', { labels: { 'maesh.dev/mesh': 'disabled' } });
+  assert.equal(change(disabled), `${outside} on its Namespace`);
+  assert.equal(change(make.namespaceOf('bank')), '');
+  const optIn = new CompiledStore({
+    ...TEST_OPTIONS,
+    scope: { watchNamespaces: [], ignoreNamespaces: [], isOptIn: true },
+  });
+  const asked = { 'maesh.dev/failover': 'bank/dr', 'maesh.dev/mesh': 'enabled' };
+  optIn.set(make.serviceOf('web', { annotations: asked }), bank, disabled);
+  optIn.update();
+  assert.match(
+    optIn
+      .problems()
+      .map(({ message }) => message)
+      .join(),
+    /"disabled" on its Namespace/,
+  );
+  optIn.set(make.namespaceOf('bank'));
+  optIn.update();
+  assert.match(
+    optIn
+      .problems()
+      .map(({ message }) => message)
+      .join(),
+    /opt-in mode: neither/,
+  );
+});
+
+test('a failover of a port of UDP, which is not carried, is not said to lack anybody', () => {
+  const compiled = new CompiledStore();
+  const annotations = { 'maesh.dev/failover': 'dr' };
+  const web = make.serviceOf('web', { annotations });
+  const dns = make.portOf({ name: 'dns', port: 53, protocol: 'UDP' });
+  compiled.set({ ...web, ports: [...web.ports, dns] }, make.serviceOf('dr'));
+  compiled.update();
+  assert.ok(!compiled.problems().some(({ field }) => field.includes('failover')));
 });

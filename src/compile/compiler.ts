@@ -173,7 +173,7 @@ export class Compiler {
     switch (ref.kind) {
       case 'Service':
         this.#dirty.add(key);
-        for (const each of this.#dependents.of(serviceDependency(key))) this.#dirty.add(each);
+        this.#noteNamed(key);
         break;
       case 'Endpoints':
         this.#dirty.add(key);
@@ -198,6 +198,11 @@ export class Compiler {
         // Identities take its name from the Pod, whether or not the object exists.
         break;
     }
+  }
+
+  /** Those that name the Service. */
+  #noteNamed(key: string): void {
+    for (const each of this.#dependents.of(serviceDependency(key))) this.#dirty.add(each);
   }
 
   #noteSlice(ref: ObjectRef, key: string): void {
@@ -247,6 +252,8 @@ export class Compiler {
       // One of type ExternalName is never a member: whether it is told so hangs on the Namespace.
       const isChanged = isMember !== this.#services.has(key) || service.type === 'ExternalName';
       if (isChanged) this.#dirty.add(key);
+      // They tell why it is no member, too.
+      this.#noteNamed(key);
     }
   }
 
@@ -282,6 +289,7 @@ export class Compiler {
         pods: this.#pods,
         cidr: this.#cidr,
         mesh: this.#mesh,
+        scope: this.#scope,
         defaultMode: this.#defaultMode,
       },
       { object, annotations: membership.annotations, address },

@@ -12,12 +12,14 @@ import { endpointTlsOf } from './endpoint-tls.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { failoverFindings } from './failover.ts';
 import { idleAnnotations, worksOn } from './idle-annotations.ts';
+import type { Scope } from './membership.ts';
 import { notCarriedFindings } from './not-carried.ts';
 import { decideProtocol } from './port.ts';
 import { describeReference } from '../../model/object-reference.ts';
 import { onlyRoute } from '../../model/route.ts';
 
 export interface ServiceContext extends EndpointContext {
+  readonly scope: Scope;
   readonly defaultMode: Protocol;
 }
 
@@ -88,7 +90,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   }
   const numbers = object.ports.map(({ port }) => port);
   findings.push(...idleAnnotations(ref, annotations, numbers, ports));
-  findings.push(...failoverFindings(context.store, { ref, ports, ...ofService }, dependencies));
+  findings.push(...failoverFindings(context, { ref, ports, ...ofService }, dependencies));
   return {
     service: {
       key: `${namespace}/${name}`,
