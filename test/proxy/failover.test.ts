@@ -80,6 +80,43 @@ test('without an endpoint another Service takes over, and gives back over a time
   assert.equal(dr.worked, before, 'all came back');
 });
 
+test('the same endpoint that left and comes back gets its requests back over a time', async (t) => {
+  const [web, dr] = await twoApps(t);
+  const at = bed(t);
+  const { proxy } = at;
+  await proxy.apply([at.web([web.endpoint]), at.dr([dr.endpoint])]);
+  await at.calls(2);
+  proxy.advance(60_000);
+  await proxy.apply([at.web([])]);
+  await at.calls(2);
+  assert.deepEqual([web.worked, dr.worked], [2, 2]);
+  await proxy.apply([at.web([web.endpoint])]);
+  proxy.advance(1_000);
+  await at.calls(40);
+  assert.ok(web.worked < 22, `${web.worked - 2} of 40 came back after a tenth of the time`);
+  proxy.advance(RETURN_MS);
+  const before = dr.worked;
+  await at.calls(10);
+  assert.equal(dr.worked, before, 'all came back');
+});
+
+test('an update that replaces the one endpoint sends nothing to the other Service', async (t) => {
+  const [web, dr] = await twoApps(t);
+  const at = bed(t);
+  const { proxy } = at;
+  const next = await App.start(t);
+  await proxy.apply([at.web([web.endpoint]), at.dr([dr.endpoint])]);
+  await at.calls(2);
+  proxy.advance(60_000);
+  await proxy.apply([at.web([next.endpoint])]);
+  await at.calls(10);
+  await proxy.apply([at.web([next.endpoint, web.endpoint])]);
+  proxy.advance(1_000);
+  await proxy.apply([at.web([web.endpoint])]);
+  await at.calls(10);
+  assert.deepEqual([web.worked, next.worked, dr.worked], [12, 10, 0]);
+});
+
 test('when all endpoints fail their checks another Service takes over; they are asked on, and come back', async (t) => {
   const [one, two] = await twoApps(t);
   const dr = await App.start(t);

@@ -212,7 +212,7 @@ const BALANCE_ROWS: readonly AnnotationRow[] = [
   row('slow-start', 'balance', 'slowStartMs', {
     type: duration(0, HOUR),
     default: balance.slowStartMs,
-    text: 'A new endpoint starts with a tenth of its share and reaches its full share after this time.',
+    text: 'An endpoint that is new, or back, starts with a tenth of its share and reaches its full share after this time.',
     example: '30s',
   }),
 ];

@@ -65,10 +65,10 @@ test('requests come back over a time, from when they were last short', () => {
   assert.equal(ownShare(all, { ...POLICY, returnMs: 0 }, 5_001), 1);
 });
 
-test('requests come back over a time, too, where there was no endpoint that could remember it', () => {
+test('one that joined says nothing of the rest: what counts is when they were short', () => {
   const [first, second] = [cells(), cells()];
-  first.floats[ENDPOINT_FLOAT.addedAtMs] = 5_000;
-  second.floats[ENDPOINT_FLOAT.addedAtMs] = 5_100;
-  assert.equal(ownShare([first, second], POLICY, 5_500), 0.5);
-  assert.equal(ownShare([cells(), second], POLICY, 5_500), 1, 'one of them was there before');
+  first.floats[ENDPOINT_FLOAT.addedAtMs] = second.floats[ENDPOINT_FLOAT.addedAtMs] = 5_000;
+  assert.equal(ownShare([first, second], POLICY, 5_100), 1);
+  second.floats[ENDPOINT_FLOAT.shortAtMs] = 4_600;
+  assert.equal(ownShare([first, second], POLICY, 5_100), 0.5);
 });

@@ -1,7 +1,7 @@
 /**
  * When the endpoints of a backend are too few, and how many of its requests they take then. All that it depends on is in shared
- * memory, so threads agree, and `maesh explain` knows. Where there is no endpoint at all, there is nothing to remember: those that
- * come then are new, which says the same.
+ * memory, so threads agree, and `maesh explain` knows. Where there is no endpoint that could remember it, those that come are told
+ * by whoever gives them their memory.
  */
 
 import { CHECK_FAILING } from './check-standing.ts';
@@ -43,10 +43,7 @@ export function ownShare(peers: readonly Cells[], policy: FailoverPolicy, nowMs:
 /** Since when they take requests again; 0 when they always did. */
 function backSince(peers: readonly Cells[]): number {
   let shortAtMs = 0;
-  let oldestMs = Infinity;
-  for (const { floats, f } of peers) {
+  for (const { floats, f } of peers)
     shortAtMs = Math.max(shortAtMs, floats[f + ENDPOINT_FLOAT.shortAtMs] ?? 0);
-    oldestMs = Math.min(oldestMs, floats[f + ENDPOINT_FLOAT.addedAtMs] ?? 0);
-  }
-  return Math.max(shortAtMs, oldestMs);
+  return shortAtMs;
 }

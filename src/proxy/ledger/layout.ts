@@ -130,7 +130,7 @@ export const ENDPOINT_FLOAT = {
   ejectedUntilMs: 0,
   ewmaMs: 1,
   ewmaAtMs: 2,
-  /** When it joined, for slow start; 0 when it was there from the beginning. */
+  /** When it last joined, for slow start; 0 when it was there from the beginning. */
   addedAtMs: 3,
   /** Load that its failures add, and when that was written. */
   penalty: 4,
@@ -139,7 +139,7 @@ export const ENDPOINT_FLOAT = {
   askedAtMs: 6,
   /** When its last check ended; 0 before. */
   checkedAtMs: 7,
-  /** When its backend last had too few usable endpoints; kept only where there is a failover. */
+  /** When its backend last had none, before it joined, or, where there is a failover, too few that are usable; 0 for never. */
   shortAtMs: 8,
 } as const;
 

@@ -109,6 +109,102 @@ test('place() marks endpoints that join later for slow start, not those of the b
   assert.equal(ledger.float('endpoint', joined ?? 0, ENDPOINT_FLOAT.addedAtMs), clock.nowMs());
 });
 
+test('place() marks for slow start what comes back, too: another Pod may have its address', () => {
+  const { clock, ledger, placement } = setup();
+  placement.place(delta([service('web', [1, 2])]));
+  placement.place(delta([service('web', [1])]));
+  clock.advance(5_000);
+  const [, back] =
+    placement.place(delta([service('web', [1, 2])])).services[0]?.endpointSlots[0] ?? [];
+  assert.equal(ledger.float('endpoint', back ?? 0, ENDPOINT_FLOAT.addedAtMs), clock.nowMs());
+});
+
+/** When each of the endpoints says that its backend was short, after these sets of them, a second apart. */
+function shortAt(
+  sets: readonly (readonly number[] | null)[],
+  during: (ledger: Ledger, slots: readonly number[]) => void = () => undefined,
+): { readonly nowMs: number; readonly shortAtMs: readonly number[] } {
+  const { clock, ledger, placement } = setup();
+  placement.place(delta([]));
+  let slots: readonly number[] = [];
+  for (const set of sets) {
+    clock.advance(1_000);
+    const placed = placement.place(
+      set === null ? delta([], ['shop/web']) : delta([service('web', set)]),
+    );
+    slots = placed.services[0]?.endpointSlots[0] ?? [];
+    if (set !== sets.at(-1)) during(ledger, slots);
+  }
+  return {
+    nowMs: clock.nowMs(),
+    shortAtMs: slots.map((slot) => ledger.float('endpoint', slot, ENDPOINT_FLOAT.shortAtMs)),
+  };
+}
+
+test('place() tells endpoints that join where nobody was that their backend was short until now', () => {
+  for (const sets of [
+    [[], [1, 2]],
+    [[1], [], [1, 2]],
+    [[1, 2], [], [], [2, 1]],
+    [null, [], [1, 2]],
+  ]) {
+    const { nowMs, shortAtMs } = shortAt(sets);
+    assert.deepEqual(shortAtMs, [nowMs, nowMs], JSON.stringify(sets));
+  }
+});
+
+test('place() does not take an update, or a Service that is new, for a backend that was short', () => {
+  for (const sets of [
+    [[1]],
+    [[1], [2]],
+    [[1], [1, 2], [2]],
+    [
+      [1, 2],
+      [2, 3],
+      [3, 4],
+      [4, 1],
+    ],
+    [[1], null, [1]],
+    [[1], null, [2]],
+  ]) {
+    const { shortAtMs } = shortAt(sets);
+    assert.deepEqual(new Set(shortAtMs), new Set([0]), JSON.stringify(sets));
+  }
+});
+
+test('place() tells endpoints that join when the others were short', () => {
+  for (const [sets, wanted] of [
+    [[[1, 2], [3]], [500]],
+    [
+      [
+        [1, 2],
+        [2, 3, 1],
+      ],
+      [0, 500, 500],
+    ],
+  ] as const) {
+    const { shortAtMs } = shortAt(sets, (ledger, [first]) =>
+      ledger.setFloat('endpoint', first ?? 0, ENDPOINT_FLOAT.shortAtMs, 500),
+    );
+    assert.deepEqual(shortAtMs, wanted);
+  }
+});
+
+test('place() knows by backend who was short: a port that is new never was', () => {
+  const { clock, ledger, placement } = setup();
+  const web = service('web', [1]);
+  const [port] = web.ports;
+  assert(port?.protocol === 'http');
+  const second = { ...port, port: 81, backend: { ...port.backend, id: 'shop/web:81' } };
+  placement.place(delta([service('web', [])]));
+  clock.advance(1_000);
+  const placed = placement.place(delta([{ ...web, ports: [port, second] }])).services[0];
+  const shortAtMs = placed?.endpointSlots.map(([slot]) =>
+    ledger.float('endpoint', slot ?? 0, ENDPOINT_FLOAT.shortAtMs),
+  );
+  assert.deepEqual(shortAtMs, [clock.nowMs(), 0]);
+});
+
 test('place() keeps the callers of a rate limit until their number changes', () => {
   const { placement } = setup();
   const place = (policies: Partial<Policies>): SharedArrayBuffer | null | undefined =>

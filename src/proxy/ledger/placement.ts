@@ -15,6 +15,7 @@ import {
 import type { Identity } from '../../model/endpoint.ts';
 import { callerTableBytes } from './caller-table.ts';
 import { ENDPOINT_FLOAT, type SlotKind } from './layout.ts';
+import { Leaving } from './leaving.ts';
 import type { Ledger } from './ledger.ts';
 import { SOURCE_TABLE_BYTES } from './source-table.ts';
 
@@ -70,9 +71,6 @@ export function routeSlotKey(backend: string, route: string): string {
   return `${backend} ${route}`;
 }
 
-/** How long the slot of something that left is kept: longer than any request that may still count on it. */
-const QUARANTINE_MS = 600_000;
-
 /** Buckets of callers, and how many callers they were made for. */
 interface CallerTable {
   readonly memory: SharedArrayBuffer;
@@ -80,7 +78,8 @@ interface CallerTable {
 }
 
 interface Held {
-  readonly endpoints: Set<string>;
+  /** Slot keys of the endpoints of each backend, by its id. */
+  endpoints: Map<string, Set<string>>;
   /** By slot key: routes with a rate limit of their own. */
   routes: Map<string, CallerTable | null>;
   /** Ports that say otherwise, by the id of their backend. */
@@ -96,20 +95,20 @@ export class Placement {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #services = new Map<string, Held>();
-  /** By kind and key, in the order in which they left. */
-  readonly #leaving = new Map<string, { kind: SlotKind; key: string; at: number }>();
+  readonly #leaving: Leaving;
   #started = false;
 
   constructor(ledger: Ledger, clock: Clock) {
     this.#ledger = ledger;
     this.#clock = clock;
+    this.#leaving = new Leaving(ledger, clock);
   }
 
   place(delta: Delta): PlacedDelta {
     const services = delta.services.map((service) => this.#placeService(service));
     for (const key of delta.removedServices) this.#removeService(key);
     this.#started = true;
-    this.#sweep();
+    this.#leaving.sweep();
     return {
       version: delta.version,
       services,
@@ -121,19 +120,23 @@ export class Placement {
 
   #placeService(service: Service): PlacedService {
     const held = this.#services.get(service.key) ?? {
-      endpoints: new Set<string>(),
+      endpoints: new Map<string, Set<string>>(),
       routes: new Map<string, CallerTable | null>(),
       ports: new Map<string, CallerTable | null>(),
       callers: null,
       sources: null,
     };
     this.#services.set(service.key, held);
-    const before = new Set(held.endpoints);
-    held.endpoints.clear();
-    const endpointSlots = service.ports.map((port) =>
-      this.#placeEndpoints(port.backend, held, before),
+    const before = held.endpoints;
+    held.endpoints = new Map();
+    const endpointSlots = service.ports.map(({ backend }) =>
+      this.#placeEndpoints(backend, held, before.get(backend.id) ?? null),
     );
-    for (const key of before) this.#leave('endpoint', key);
+    for (const [backend, keys] of before) {
+      const present = held.endpoints.get(backend);
+      for (const key of keys)
+        if (present?.has(key) !== true) this.#leaving.add('endpoint', key, service.key);
+    }
     const { breaker, rateLimit, sourceAffinity } = service.policies;
     held.callers = callersOf(rateLimit, held.callers);
     if (sourceAffinity === null) held.sources = null;
@@ -157,7 +160,7 @@ export class Placement {
     for (const scope of scopesOf(service)) {
       if (scope.port !== null) placed.set(scope.key, this.#placePort(scope, held, before));
     }
-    for (const key of before.keys()) if (!held.ports.has(key)) this.#leaveBoth(key);
+    for (const key of before.keys()) if (!held.ports.has(key)) this.#leaveBoth(key, service.key);
     return placed.size === 0 ? NO_PORTS : placed;
   }
 
@@ -180,7 +183,8 @@ export class Placement {
         ? all.map((route) => this.#placeRoute(route, backend.id, held, before))
         : [],
     );
-    for (const key of before.keys()) if (!held.routes.has(key)) this.#leave('route', key);
+    for (const key of before.keys())
+      if (!held.routes.has(key)) this.#leaving.add('route', key, service.key);
     return held.routes.size === 0 ? NO_ROUTES : routes;
   }
 
@@ -197,51 +201,61 @@ export class Placement {
     return { slot: this.#claim('route', key), callers: callers?.memory ?? null };
   }
 
-  #placeEndpoints(backend: Backend, held: Held, before: Set<string>): number[] {
+  /** `before` are the slot keys of those that it had, null when it is new itself. */
+  #placeEndpoints(backend: Backend, held: Held, before: ReadonlySet<string> | null): number[] {
+    const present = held.endpoints.get(backend.id) ?? new Set();
+    held.endpoints.set(backend.id, present);
     return backend.endpoints.map((endpoint) => {
       const key = endpointSlotKey(backend.id, endpoint);
-      const isNew = this.#ledger.find('endpoint', key) === undefined;
       const slot = this.#claim('endpoint', key);
-      held.endpoints.add(key);
-      before.delete(key);
-      if (isNew && this.#started) {
-        this.#ledger.setFloat('endpoint', slot, ENDPOINT_FLOAT.addedAtMs, this.#clock.nowMs());
-      }
+      present.add(key);
+      if (before?.has(key) !== true) this.#noteJoined(slot, before);
       return slot;
     });
+  }
+
+  /**
+   * It may have been here before, or another Pod with its address, and its slot remember that. What it joins was short until now when
+   * nobody was there, else as the others say.
+   */
+  #noteJoined(slot: number, before: ReadonlySet<string> | null): void {
+    const nowMs = this.#clock.nowMs();
+    const { addedAtMs, shortAtMs } = ENDPOINT_FLOAT;
+    if (this.#started) this.#ledger.setFloat('endpoint', slot, addedAtMs, nowMs);
+    if (before === null) return;
+    const since = before.size === 0 ? nowMs : this.#shortAtMs(before);
+    this.#ledger.setFloat('endpoint', slot, shortAtMs, since);
+  }
+
+  #shortAtMs(keys: ReadonlySet<string>): number {
+    let last = 0;
+    for (const key of keys) {
+      const slot = this.#ledger.find('endpoint', key);
+      if (slot === undefined) continue;
+      last = Math.max(last, this.#ledger.float('endpoint', slot, ENDPOINT_FLOAT.shortAtMs));
+    }
+    return last;
   }
 
   #removeService(key: string): void {
     const held = this.#services.get(key);
     if (held === undefined) return;
     this.#services.delete(key);
-    for (const endpoint of held.endpoints) this.#leave('endpoint', endpoint);
-    for (const route of held.routes.keys()) this.#leave('route', route);
-    for (const port of held.ports.keys()) this.#leaveBoth(port);
-    this.#leaveBoth(key);
+    for (const endpoints of held.endpoints.values())
+      for (const endpoint of endpoints) this.#leaving.add('endpoint', endpoint, key);
+    for (const route of held.routes.keys()) this.#leaving.add('route', route, key);
+    for (const port of held.ports.keys()) this.#leaveBoth(port, key);
+    this.#leaveBoth(key, key);
   }
 
-  #leaveBoth(key: string): void {
-    this.#leave('service', key);
-    this.#leave('status', key);
+  #leaveBoth(key: string, service: string): void {
+    this.#leaving.add('service', key, service);
+    this.#leaving.add('status', key, service);
   }
 
   #claim(kind: SlotKind, key: string): number {
-    this.#leaving.delete(`${kind} ${key}`);
+    this.#leaving.remove(kind, key);
     return this.#ledger.allocate(kind, key);
-  }
-
-  #leave(kind: SlotKind, key: string): void {
-    this.#leaving.set(`${kind} ${key}`, { kind, key, at: this.#clock.nowMs() + QUARANTINE_MS });
-  }
-
-  #sweep(): void {
-    const now = this.#clock.nowMs();
-    for (const [id, left] of this.#leaving) {
-      if (left.at > now) return;
-      this.#leaving.delete(id);
-      this.#ledger.release(left.kind, left.key);
-    }
   }
 }
 

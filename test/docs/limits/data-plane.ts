@@ -299,8 +299,8 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     ],
     [
       'Slots kept for Services, endpoints and limited routes that left',
-      'Their counters start at 0 when they come back later',
-      'proxy/ledger/placement.ts QUARANTINE_MS',
+      'Those that a request or connection still counts on are kept for as long again; what they count starts at 0 when their owner comes back later',
+      'proxy/ledger/leaving.ts QUARANTINE_MS',
     ],
     [
       'Turns of the event loop for which a closing port waits for a short one',

@@ -52,6 +52,7 @@ function disturbEndpoint(dice: Dice, cells: Cells, now: number): void {
   floats[f + ENDPOINT_FLOAT.penalty] = dice.pick([0, 0, 1, 3]);
   floats[f + ENDPOINT_FLOAT.penaltyAtMs] = now - dice.int(0, 10_000);
   if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.addedAtMs] = now - dice.int(0, 20_000);
+  if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.shortAtMs] = now - dice.int(0, 20_000);
   if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.ewmaMs] = dice.int(1, 50);
   if (dice.chance(0.3)) floats[f + ENDPOINT_FLOAT.ewmaAtMs] = now;
 }
