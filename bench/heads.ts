@@ -127,14 +127,7 @@ function encoding(ms: number, pairs: readonly Pair[], isRepeated: boolean): [num
     for (let i = FIELD_STRIDE; i < head.count * FIELD_STRIDE; i += FIELD_STRIDE) {
       if (fields[i] === FIELD_DROP) continue;
       const [nameStart, nameEnd] = [fields[i + 1] as number, fields[i + 2] as number];
-      encoder.field(
-        data,
-        nameStart,
-        nameEnd,
-        fields[i + 3] as number,
-        fields[i + 4] as number,
-        false,
-      );
+      encoder.field(data, nameStart, nameEnd, fields[i + 3] as number, fields[i + 4] as number);
     }
     size = encoder.end();
     return size;

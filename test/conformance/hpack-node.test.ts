@@ -99,7 +99,7 @@ async function exchange(
     encoder.named(NAME_PATH, path, 0, path.length);
     for (const [name, value] of pairs) {
       const data = Buffer.from(name.toUpperCase() + value);
-      encoder.field(data, 0, name.length, name.length, data.length, false);
+      encoder.field(data, 0, name.length, name.length, data.length);
     }
     const end = writeHeaders(out, 0, encoder.end(), 2 * begun + 1, true, FRAME_BYTES_MIN);
     begun++;

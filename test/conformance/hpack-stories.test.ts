@@ -25,7 +25,7 @@ function encode(encoder: HpackEncoder, pairs: readonly Pair[]): Buffer {
   for (const [name, value] of pairs) {
     const data = Buffer.from(name + value);
     const nameEnd = Buffer.byteLength(name);
-    encoder.field(data, 0, nameEnd, nameEnd, data.length, false);
+    encoder.field(data, 0, nameEnd, nameEnd, data.length);
   }
   return Buffer.from(out.subarray(0, encoder.end()));
 }

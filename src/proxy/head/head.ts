@@ -37,12 +37,10 @@ export const FIELD_RETRY_AFTER = 17;
 export const FIELD_FORWARDING = 18;
 /** Max-Forwards of OPTIONS or TRACE: written anew. */
 export const FIELD_MAX_FORWARDS = 19;
-/** Must never be put into a table of HTTP/2 by anybody (RFC 7541 §6.2.3); forwarded as it is. */
-export const FIELD_SENSITIVE = 20;
 /** Of a request of HTTP/2; forwarded as it is. */
-export const FIELD_CONTENT_TYPE = 21;
+export const FIELD_CONTENT_TYPE = 20;
 /** How many kinds there are. */
-export const FIELD_KINDS = 22;
+export const FIELD_KINDS = 21;
 
 export const METHOD_OTHER = 0;
 export const METHOD_GET = 1;

@@ -3,7 +3,7 @@
  * HTTP, since it is what the other side may believe.
  */
 
-import { COMMA, SPACE, writeLineEnd } from '../head/characters.ts';
+import { COMMA, SPACE, TAB, writeLineEnd } from '../head/characters.ts';
 import {
   FIELD_CONNECTION,
   FIELD_DROP,
@@ -82,9 +82,11 @@ export function writeForwarded(
     return writeLineEnd(out, copy(data, head.hostStart, head.hostEnd, out, at));
   }
   at += FORWARDED_FOR.copy(out, at);
+  mark(data, head, FIELD_X_FORWARDED_FOR, out, at);
   at = joinValues(data, head, FIELD_X_FORWARDED_FOR, out, at);
   at = writeLineEnd(out, at + forwarding.address.copy(out, at));
   at += FORWARDED_PROTO.copy(out, at);
+  mark(data, head, FIELD_X_FORWARDED_PROTO, out, at);
   const proto = findField(head, FIELD_X_FORWARDED_PROTO);
   at = writeLineEnd(
     out,
@@ -93,6 +95,7 @@ export function writeForwarded(
   const host = findField(head, FIELD_X_FORWARDED_HOST);
   if (host < 0 && head.hostEnd === head.hostStart) return at;
   at += FORWARDED_HOST.copy(out, at);
+  mark(data, head, FIELD_X_FORWARDED_HOST, out, at);
   at =
     host < 0
       ? copy(data, head.hostStart, head.hostEnd, out, at)
@@ -105,6 +108,14 @@ function findField(head: Head, kind: number): number {
   const last = head.count * FIELD_STRIDE;
   for (let i = 0; i < last; i += FIELD_STRIDE) if (head.fields[i] === kind) return i;
   return -1;
+}
+
+/** A value that stands behind a tab keeps it: no table of HTTP/2 may have it (RFC 7541 §6.2.3). Ours begins at `at`. */
+function mark(data: Buffer, head: Head, kind: number, out: Buffer, at: number): void {
+  const last = head.count * FIELD_STRIDE;
+  for (let i = 0; i < last; i += FIELD_STRIDE)
+    if (head.fields[i] === kind && data[(head.fields[i + 3] as number) - 1] === TAB)
+      out[at - 1] = TAB;
 }
 
 function copyValue(data: Buffer, head: Head, field: number, out: Buffer, at: number): number {

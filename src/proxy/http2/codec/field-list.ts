@@ -1,10 +1,11 @@
 /**
  * What a block of fields was decoded to. Each field is a line, `name: value` and a line end, as HTTP/1.1 would have it, so that
- * what passes from HTTP/2 to HTTP/1.1 is copied in long runs. A field that must never be in a table has a tab for the space.
+ * what passes from HTTP/2 to HTTP/1.1 is copied in long runs. A field that must never be in a table of anybody (RFC 7541 §6.2.3) has a
+ * tab for the space.
  * The lines of pseudo-header fields come first, and are not in `fields`. One list serves a whole thread.
  */
 
-import { CR, COLON, TAB } from '../../head/characters.ts';
+import { CR, COLON } from '../../head/characters.ts';
 import { isGrpcType } from '../../head/grpc-field.ts';
 import { FIELD_STRIDE } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
@@ -19,8 +20,6 @@ export const WORD_NAME = 0xff;
 export const WORD_VALUE_BAD = 0x100;
 /** It begins or ends with white space. */
 export const WORD_VALUE_SPACE = 0x200;
-/** The field must not be put into a table by anybody: RFC 7541 §6.2.3. */
-export const WORD_SENSITIVE = 0x400;
 
 /** Beyond so many times the limit, a list is an attack. */
 const OVERFLOW_FACTOR = 4;
@@ -167,11 +166,9 @@ export class FieldList {
       let i = line + 1;
       while (i < end && buf[i] !== COLON) i++;
       const nameLength = i - line;
-      const isSensitive = buf[i + 1] === TAB;
       i += 2;
       while (i < end && buf[i] !== CR) i++;
-      const word = nameOf(buf, line, nameLength) | (isSensitive ? WORD_SENSITIVE : 0);
-      this.add(word, nameLength, i - line - nameLength - 2, NO_STAMP);
+      this.add(nameOf(buf, line, nameLength), nameLength, i - line - nameLength - 2, NO_STAMP);
       if (this.tooLarge !== '') return;
     }
   }

@@ -6,13 +6,7 @@
 import type { HeadEdit } from '../../head/filter.ts';
 import { leftOut, NOT_IN_RESPONSE } from '../../http/passed-on.ts';
 import type { Forwarding } from '../../http/source.ts';
-import {
-  FIELD_SENSITIVE,
-  FIELD_STRIDE,
-  type Head,
-  METHOD_GET,
-  METHOD_POST,
-} from '../../head/head.ts';
+import { FIELD_STRIDE, type Head, METHOD_GET, METHOD_POST } from '../../head/head.ts';
 import { asForwardedHost, newStamp } from '../../head/stamp.ts';
 import { sentTarget } from '../../head/target.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
@@ -68,7 +62,6 @@ function putFields(encoder: HpackEncoder, data: Buffer, head: Head, skip: Uint8A
       fields[at + 2] as number,
       fields[at + 3] as number,
       fields[at + 4] as number,
-      kind === FIELD_SENSITIVE,
     );
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '../../../../test/support/http2.ts';
 import { COMPRESSION_ERROR, ENHANCE_YOUR_CALM, NO_ERROR } from './error-code.ts';
 import { FIELD_STRIDE } from '../../head/head.ts';
-import { FieldList, WORD_SENSITIVE } from './field-list.ts';
+import { FieldList } from './field-list.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { encodeHuffman } from './huffman.ts';
 import { STATIC_ENTRIES } from './static-table.ts';
@@ -164,9 +164,8 @@ describe('RFC 7541 appendix C', () => {
     assert.deepEqual(pairsOf(list), [['if-range', '']]);
   });
 
-  it('C.2.3: a field that must not be indexed is marked, and its line, too', () => {
+  it('C.2.3: a field that must not be indexed has a mark in its line', () => {
     decode(new HpackDecoder(), hex('1008 7061 7373 776f 7264 0673 6563 7265 74'));
-    assert.equal(list.words[0], WORD_SENSITIVE);
     assert.equal(list.data.toString('latin1', 0, list.end), 'password:\tsecret\r\n');
   });
 });

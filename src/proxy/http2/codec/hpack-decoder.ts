@@ -4,13 +4,7 @@
  */
 
 import { COMPRESSION_ERROR, ENHANCE_YOUR_CALM, NO_ERROR } from './error-code.ts';
-import {
-  type FieldList,
-  WORD_NAME,
-  WORD_SENSITIVE,
-  WORD_VALUE_BAD,
-  WORD_VALUE_SPACE,
-} from './field-list.ts';
+import { type FieldList, WORD_NAME, WORD_VALUE_BAD, WORD_VALUE_SPACE } from './field-list.ts';
 import { copy } from '../../net/copy-whole.ts';
 import { isBlank, VALUE } from '../../head/grammar.ts';
 import { NO_STAMP } from '../../head/stamp.ts';
@@ -179,10 +173,7 @@ export class HpackDecoder {
     data[value + valueLength + 1] = LF;
     let stamp = NO_STAMP;
     if (isIndexing) stamp = this.#insert(data, line, nameLength, valueLength, word);
-    else if ((first & NEVER_INDEXED) !== 0) {
-      word |= WORD_SENSITIVE;
-      data[value - 1] = TAB;
-    }
+    else if ((first & NEVER_INDEXED) !== 0) data[value - 1] = TAB;
     if (list.tooLarge !== '') list.pass(word, data, value, value + valueLength);
     list.add(word, nameLength, valueLength, stamp);
     return this.#pos;

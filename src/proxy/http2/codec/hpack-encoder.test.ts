@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import * as fc from 'fast-check';
 import { LIST_LIMITS, type Pair, pairsOf } from '../../../../test/support/http2.ts';
 import { FIELD_STRIDE } from '../../head/head.ts';
@@ -7,6 +7,7 @@ import { Defect } from '../../net/copy-whole.ts';
 import { FieldList } from './field-list.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { blockBound, HpackEncoder } from './hpack-encoder.ts';
+import { RepeatedHead } from './repeated-head.ts';
 import { knownName, NAME_AUTHORITY, NAME_PATH, NAME_STATUS } from './name.ts';
 import { STATIC_BYTES, STATIC_ENTRIES, STATIC_INDEX } from './static-table.ts';
 
@@ -19,13 +20,13 @@ function encode(encoder: HpackEncoder, pairs: readonly Pair[], isSensitive = fal
   let bytes = 0;
   for (const [name, value] of pairs) {
     bytes += name.length + value.length;
-    const data = Buffer.from(`<${name}|${value}>`, 'latin1');
+    const data = Buffer.from(`<${name}${isSensitive ? '\t' : '|'}${value}>`, 'latin1');
     const valueStart = name.length + 2;
     const valueEnd = data.length - 1;
     if (name === ':status') encoder.status(Number(value));
     else if (name.startsWith(':'))
       encoder.named(knownName(data, 1, name.length, 0), data, valueStart, valueEnd);
-    else encoder.field(data, 1, name.length + 1, valueStart, valueEnd, isSensitive);
+    else encoder.field(data, 1, name.length + 1, valueStart, valueEnd);
   }
   const end = encoder.end();
   assert.ok(end - 3 <= blockBound(bytes, pairs.length));
@@ -149,7 +150,7 @@ describe('an encoder', () => {
     for (const value of ['x'.repeat(10), 'x'.repeat(40)]) {
       const data = Buffer.from(`name${value}`);
       encoder.begin(small, 10);
-      encoder.field(data, 0, 4, 4, data.length, false);
+      encoder.field(data, 0, 4, 4, data.length);
       assert.throws(() => encoder.end(), Defect);
     }
   });
@@ -199,6 +200,25 @@ describe('an encoder', () => {
   });
 });
 
+test('a block that tells of another size of the table is not sent once more', () => {
+  const encoder = new HpackEncoder();
+  const again = new RepeatedHead();
+  const send = (): boolean => {
+    again.begin(encoder);
+    encoder.begin(out, 0);
+    encoder.entry(2);
+    again.keep(7, encoder, out, 0, encoder.end());
+    return again.isReady(7, encoder);
+  };
+  assert.equal(send(), true);
+  encoder.setMax(0);
+  encoder.setMax(4_096);
+  assert.equal(again.isReady(7, encoder), false);
+  assert.equal(send(), false);
+  assert.equal(send(), true);
+  assert.equal(again.length, 1);
+});
+
 describe('fields that came from a table', () => {
   /** Passes on what `list` has, as the proxy does. */
   function passOn(encoder: HpackEncoder): Buffer {
@@ -207,7 +227,7 @@ describe('fields that came from a table', () => {
       const at = i * FIELD_STRIDE;
       const [nameStart, nameEnd, start, end] = list.fields.subarray(at + 1, at + FIELD_STRIDE);
       if (encoder.known(list.stamps[i]!)) continue;
-      encoder.field(list.data, nameStart!, nameEnd!, start!, end!, false);
+      encoder.field(list.data, nameStart!, nameEnd!, start!, end!);
     }
     return Buffer.from(out.subarray(0, encoder.end()));
   }

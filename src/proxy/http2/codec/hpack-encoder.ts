@@ -6,7 +6,7 @@
 
 import { copy, wholeUpTo } from '../../net/copy-whole.ts';
 import { NO_STAMP, STAMP_FIRST } from '../../head/stamp.ts';
-import { CR, COLON, writeLineEnd } from '../../head/characters.ts';
+import { CR, COLON, TAB, writeLineEnd } from '../../head/characters.ts';
 import {
   ENTRY_OVERHEAD_BYTES,
   HpackTable,
@@ -111,6 +111,8 @@ export class HpackEncoder {
     this.#integer(SIZE_UPDATE, 0x1f, this.#size);
     this.#least = -1;
     this.#size = -1;
+    // The block says it, and is to be sent only once.
+    this.changes++;
   }
 
   /** Where the block ends. @throws Defect when it did not fit */
@@ -175,7 +177,7 @@ export class HpackEncoder {
     const index = STATIC_INDEX[name] as number;
     const at = STATIC_AT[index] as number;
     this.#names = STATIC_BYTES;
-    this.#put(name, at, at + (STATIC_NAME_LENGTH[index] as number), data, start, end, false);
+    this.#put(name, at, at + (STATIC_NAME_LENGTH[index] as number), data, start, end);
   }
 
   /** Any other field. The name is a token, in whatever letters; they leave as small ones. */
@@ -186,18 +188,17 @@ export class HpackEncoder {
     nameEnd: number,
     valueStart: number,
     valueEnd: number,
-    isSensitive: boolean,
   ): void {
     const name = knownName(data, nameStart, nameEnd - nameStart, 0x20);
     this.#names = data;
-    this.#put(name, nameStart, nameEnd, data, valueStart, valueEnd, isSensitive);
+    this.#put(name, nameStart, nameEnd, data, valueStart, valueEnd);
   }
 
   /** A field whose name, a known one in small letters, stands elsewhere. */
   // oxlint-disable-next-line max-params -- once per field: an options object would be an allocation
   pair(name: number, names: Buffer, data: Buffer, start: number, end: number): void {
     this.#names = names;
-    this.#put(name, 0, names.length, data, start, end, false);
+    this.#put(name, 0, names.length, data, start, end);
   }
 
   /** All fields of `data[start, end)`, which are lines: `name: value` with a line end. */
@@ -212,11 +213,11 @@ export class HpackEncoder {
     while (nameEnd < end && data[nameEnd] !== COLON) nameEnd++;
     let valueEnd = nameEnd + 2;
     while (valueEnd < end && data[valueEnd] !== CR) valueEnd++;
-    this.field(data, line, nameEnd, nameEnd + 2, valueEnd, false);
+    this.field(data, line, nameEnd, nameEnd + 2, valueEnd);
     return valueEnd + 2;
   }
 
-  /** The name stands in `#names`. */
+  /** The name stands in `#names`. A tab before the value says that the field came so: RFC 7541 §6.2.3. */
   // oxlint-disable-next-line max-params -- once per field: an options object would be an allocation
   #put(
     name: number,
@@ -225,7 +226,6 @@ export class HpackEncoder {
     data: Buffer,
     start: number,
     end: number,
-    isSensitive: boolean,
   ): void {
     const size = nameEnd - nameStart + end - start + ENTRY_OVERHEAD_BYTES;
     const policy = POLICY[name] as number;
@@ -233,7 +233,7 @@ export class HpackEncoder {
     let mask = 0x0f;
     let hash = 0;
     if (
-      isSensitive ||
+      (start > 0 && data[start - 1] === TAB) ||
       policy === NEVER ||
       (policy === COOKIES && end - start < COOKIE_GUESSED_BYTES)
     )

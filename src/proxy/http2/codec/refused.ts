@@ -1,8 +1,8 @@
 /** What a field of HTTP/2 is, and why no message may have it: RFC 9113 §8.2. */
 
-import { FIELD_OTHER, FIELD_SENSITIVE, type Head, malformed } from '../../head/head.ts';
+import { type Head, malformed } from '../../head/head.ts';
 import type { Rule } from '../../head/rule.ts';
-import { WORD_NAME, WORD_SENSITIVE, WORD_VALUE_BAD, WORD_VALUE_SPACE } from './field-list.ts';
+import { WORD_NAME, WORD_VALUE_BAD, WORD_VALUE_SPACE } from './field-list.ts';
 import { NAME_BAD, NAME_EMPTY, NAME_UPPER, REFUSED, REQUEST_KIND } from './name.ts';
 
 /** The rule that a field with this word breaks, or nothing. */
@@ -21,7 +21,5 @@ export function whyRefused(word: number): Rule | '' {
 export function kindOf(word: number, kinds: Uint8Array, head: Head): number {
   const kind = kinds[word & WORD_NAME] as number;
   if (kind !== REFUSED && word <= WORD_NAME) return kind;
-  const rule = whyRefused(word);
-  if (rule !== '') return malformed(head, rule);
-  return kind === FIELD_OTHER && (word & WORD_SENSITIVE) !== 0 ? FIELD_SENSITIVE : kind;
+  return malformed(head, whyRefused(word) as Rule);
 }

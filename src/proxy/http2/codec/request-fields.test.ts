@@ -18,7 +18,6 @@ import {
   FIELD_HOST,
   FIELD_MAX_FORWARDS,
   FIELD_OTHER,
-  FIELD_SENSITIVE,
   FIELD_TRACEPARENT,
   FIELD_TRAILER,
   FIELD_X_FORWARDED_FOR,
@@ -411,9 +410,10 @@ describe('requests that are taken', () => {
   it('a field that must not be indexed keeps its mark', () => {
     assert.equal(read(withPseudo({}, ['x-key', 'a'], ['cookie', 'b']), { first: 0x10 }), 'ok');
     assert.deepEqual(fieldsOf(list.data, head), [
-      [FIELD_SENSITIVE, 'x-key', 'a'],
+      [FIELD_OTHER, 'x-key', 'a'],
       [FIELD_COOKIE, 'cookie', 'b'],
     ]);
+    assert.ok(list.data.toString('latin1', 0, list.end).endsWith('x-key:\ta\r\ncookie:\tb\r\n'));
   });
 
   it('cookies are one field, wherever they stood, and everything else is as it was', () => {

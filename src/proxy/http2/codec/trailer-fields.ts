@@ -1,6 +1,6 @@
 /** From decoded fields to the lines of a trailer section: RFC 9113 §8.1, with what must not stand there left out. */
 
-import { HYPHEN, SPACE } from '../../head/characters.ts';
+import { HYPHEN } from '../../head/characters.ts';
 import { BAD, FIELD_STRIDE, TRAILER_BYTES_MAX } from '../../head/head.ts';
 import { isPunctuation } from '../../head/grammar.ts';
 import type { Rule } from '../../head/rule.ts';
@@ -26,7 +26,7 @@ for (const name of NAMES) {
 }
 
 /**
- * Moves the lines that pass together at the start of `list.data`, each `name: value` with its line end.
+ * Moves the lines that pass together at the start of `list.data`, as they stand in it.
  * @returns their end, 0 when none passes, or BAD: then `list.broken` is the rule
  */
 export function readTrailers(list: FieldList): number {
@@ -46,9 +46,8 @@ export function readTrailers(list: FieldList): number {
       if (rule !== '') return bad(list, rule);
     }
     if (isDropped(data, start, nameEnd, word & WORD_NAME)) continue;
-    if (end < start || data[nameEnd + 1] !== SPACE) {
+    if (end < start) {
       list.isAsDecoded = false;
-      data[nameEnd + 1] = SPACE;
       data.copyWithin(end, start, lineEnd);
     }
     end += lineEnd - start;
