@@ -79,7 +79,7 @@ export function explainTarget(leg: Leg, arrived: Arrived): TargetStory {
     picks: picksBy(service, rules, pick),
     endpoints: canPick
       ? endpointOdds.map((each) => endpointFacts(each, arrived))
-      : untaken(target, failure, arrived, service),
+      : untaken(target, failure, arrived),
     retries: canPick ? retryFacts(rules, called, arrived) : null,
   };
   const breakerWaitMs = breaker === null ? 0 : outlook.waitMs;
@@ -206,13 +206,13 @@ export function untaken(
   { backend }: Target,
   failure: FailureReason | '',
   arrived: Asked,
-  { service }: ServiceState,
 ): EndpointFacts[] {
-  const isChecked = service.policies.healthCheck !== null;
   return backend.endpoints.map((endpoint) => {
     const isOut = healthOf(endpoint.cells) !== IN_ROTATION;
     const isElsewhere = failure === 'no_local_endpoint';
-    const state = isOut ? whyOut(endpoint, isChecked) : 'at its limit of connections or requests';
+    const state = isOut
+      ? whyOut(endpoint, backend.check !== null)
+      : 'at its limit of connections or requests';
     const place = isElsewhere ? 'on another node than the caller' : state;
     const own = endpoint.weight === 0 ? 'weight 0' : place;
     const reason = REFUSALS.get(failure) ?? own;

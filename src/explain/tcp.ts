@@ -120,7 +120,7 @@ function explainTarget(
     picks: picksBy(tcp, rules, pick),
     endpoints: canPick
       ? endpointOdds.map((each) => endpointFacts(each, asked))
-      : untaken(target, failure, asked, tcp),
+      : untaken(target, failure, asked),
     retries: canPick ? RETRIES : null,
   };
   return { facts, service: tcp, rules, breakerWaitMs: 0, failure, callerMs: Infinity };

@@ -1,4 +1,19 @@
-/** What an active health check of an endpoint found, for figures, logs and people. */
+/** Which active health checks are made of endpoints, and what one of them found, for figures, logs and people. */
+
+import type { HealthCheckPolicy, Policies } from './policy.ts';
+import type { EndpointProtocol } from './service.ts';
+
+/**
+ * The check of endpoints to which this is spoken; null where none is made. On a port of TCP nothing is asked: a check that asks is for
+ * the ports of HTTP beside it.
+ */
+export function checkOn(
+  { healthCheck }: Policies,
+  protocol: EndpointProtocol,
+): HealthCheckPolicy | null {
+  if (protocol === 'udp') return null;
+  return protocol === 'tcp' && healthCheck?.kind !== 'tcp' ? null : healthCheck;
+}
 
 /** Results in the order of their counters and of their numbers in shared memory. */
 export const CHECK_RESULTS = [

@@ -2,6 +2,7 @@
 
 import { textAt } from '../base/record.ts';
 import { FAILURES, type FailureReason } from './failure.ts';
+import { checkOn } from './health-check.ts';
 import { isCarried, type Problem, type Service } from './service.ts';
 import { aboutObject } from './object-reference.ts';
 
@@ -90,7 +91,9 @@ const PROBLEM_TEXTS: Readonly<
 };
 
 function isChecked({ policies, ports }: Service): boolean {
-  return policies.healthCheck !== null || ports.some((each) => each.policies?.healthCheck != null);
+  return ports.some(
+    ({ policies: own, backend }) => checkOn(own ?? policies, backend.protocol) !== null,
+  );
 }
 
 function breakerText({ policies, ports }: Service, port: string): string {

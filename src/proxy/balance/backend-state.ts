@@ -9,6 +9,7 @@ import { isEqual } from '../../base/equal.ts';
 import { hash32 } from '../../base/hash.ts';
 import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
+import { checkOn } from '../../model/health-check.ts';
 import type { EjectionPolicy, FailoverPolicy, LimitPolicy, Policies } from '../../model/policy.ts';
 import { believesNobody } from '../../model/endpoint-tls.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
@@ -31,6 +32,8 @@ export class BackendState {
   readonly id: string;
   /** None of its endpoints is ever picked: whatever they prove, there is nothing to believe them by. */
   believesNobody = false;
+  /** That of its endpoints; null where none is made. */
+  check: Policies['healthCheck'] = null;
   readonly #clock: Clock;
   readonly #random: Random;
   #endpoints: readonly EndpointState[] = [];
@@ -121,7 +124,8 @@ export class BackendState {
     this.#spillOverInFlight = policies.balance.spillOverInFlight;
     this.#gate.limit = inFlightMax(backend, policies.limits);
     this.#gate.slowStartMs = policies.balance.slowStartMs;
-    this.#gate.checked = policies.healthCheck !== null;
+    this.check = checkOn(policies, backend.protocol);
+    this.#gate.checked = this.check !== null;
     this.#tiers = this.#makeTiers(members, policies);
     this.#scan(this.#clock.nowMs());
     // The next pick is to tell that there are callers.

@@ -102,19 +102,14 @@ interface Asks {
 }
 
 /** Null where nothing is checked. */
-function asksOf(rules: ServiceState | null): Asks | null {
+function asksOf({ backend, service, tcp }: Target): Asks | null {
+  const rules = service ?? tcp;
   if (rules === null) return null;
-  const { policies, name, namespace } = rules.service;
-  const { healthCheck: policy, ejection } = policies;
+  const { check: policy } = backend;
   if (policy === null) return null;
+  const { policies, name, namespace } = rules.service;
   const question = questionOf(policy, `${name}.${namespace}`);
-  return { policy, said: JSON.stringify(policy), ejection, question };
-}
-
-/** Of a port of TCP: what else is asked for is a question to its neighbours of HTTP. */
-function asksOfTcp(rules: ServiceState | null): Asks | null {
-  const asks = asksOf(rules);
-  return asks?.policy.kind === 'tcp' ? asks : null;
+  return { policy, said: JSON.stringify(policy), ejection: policies.ejection, question };
 }
 
 export class Checker implements ProbeOwner {
@@ -162,10 +157,10 @@ export class Checker implements ProbeOwner {
     const { key } = service.service;
     const known = this.#services.get(key) ?? new Map<EndpointState, Checked>();
     const kept = new Map<EndpointState, Checked>();
-    for (const { backend, service: rules, tcp } of targets) {
-      const asks = asksOf(rules) ?? asksOfTcp(tcp);
+    for (const target of targets) {
+      const asks = asksOf(target);
       if (asks === null) continue;
-      for (const endpoint of backend.endpoints) {
+      for (const endpoint of target.backend.endpoints) {
         if (!this.#isMine(endpoint)) continue;
         kept.set(endpoint, this.#keep(known.get(endpoint), endpoint, service, asks));
         known.delete(endpoint);
