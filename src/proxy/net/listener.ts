@@ -26,10 +26,19 @@ export interface CallerHost {
 /** Takes a caller in, in the protocol of the port. From then on the connection ends by its own `onClose`, which tells the host. */
 export type Acceptor = (accepted: Accepted, host: CallerHost) => Caller;
 
+/** What it is there for. */
+export interface ListenFor {
+  /** Key of the Service. */
+  readonly service: string;
+  /** An end would mean something to callers: who is not let in gets a reset. */
+  readonly resets: boolean;
+}
+
 export class Listener implements CallerHost, ListenOwner {
   readonly #at: ListenAt;
   /** Key of the Service. */
   readonly #service: string;
+  readonly resets: boolean;
   readonly #accept: Acceptor;
   readonly #context: NetContext;
   /** Null until callers can connect. */
@@ -41,9 +50,10 @@ export class Listener implements CallerHost, ListenOwner {
   #accepted = 0;
   #acceptedAtMs = -Infinity;
 
-  constructor(at: ListenAt, service: string, context: NetContext, accept: Acceptor) {
+  constructor(at: ListenAt, of: ListenFor, context: NetContext, accept: Acceptor) {
     this.#at = at;
-    this.#service = service;
+    this.#service = of.service;
+    this.resets = of.resets;
     this.#context = context;
     this.#accept = accept;
   }
@@ -119,7 +129,7 @@ export class Listener implements CallerHost, ListenOwner {
       this.#enter(accepted);
     } catch (error) {
       this.#context.guard.caught('proxy', error);
-      accepted.destroy();
+      this.#refuse(accepted);
     }
   }
 
@@ -127,12 +137,17 @@ export class Listener implements CallerHost, ListenOwner {
     this.#context.acceptFailures++;
   }
 
+  #refuse(accepted: Accepted): void {
+    if (this.resets) accepted.reset();
+    else accepted.destroy();
+  }
+
   #enter(accepted: Accepted): void {
     this.#accepted++;
     this.#acceptedAtMs = this.#context.wheel.nowMs;
     const { room } = this.#context;
     const { remoteAddress, descriptor } = accepted;
-    if (!room.admits(remoteAddress, this.#service, descriptor)) return accepted.destroy();
+    if (!room.admits(remoteAddress, this.#service, descriptor)) return this.#refuse(accepted);
     // From here on it ends by its own `onClose`, which takes back what is counted here.
     const connection = this.#accept(accepted, this);
     this.#context.callerConnections++;

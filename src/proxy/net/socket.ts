@@ -94,7 +94,10 @@ export interface Socket extends ByteSink {
   mayHaveMore(): boolean;
   /** Bytes on their way that the peer has not taken, as far as anybody can tell: they shrink while it reads. */
   unsentBytes(): number;
-  /** What is known of the peer without reading: `closing` after a FIN, also one behind bytes that nobody has read. */
+  /**
+   * What is known of the peer without reading: `closing` after a FIN, also one behind bytes that nobody has read; `gone` after a
+   * reset.
+   */
   peerState(): 'open' | 'closing' | 'gone';
 }
 
@@ -106,9 +109,13 @@ export interface Accepted {
   /** Starts to read. */
   adopt(owner: SocketOwner): Socket;
   destroy(): void;
+  /** As that of a socket. */
+  reset(): void;
 }
 
 export interface ListenOwner {
+  /** Who is not let in is to see a reset, and no end. */
+  readonly resets?: boolean;
   onAccept(accepted: Accepted): void;
   /** The system refused an accept, mostly for want of file descriptors; later ones may do. */
   onAcceptFailed(): void;

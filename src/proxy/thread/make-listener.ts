@@ -13,9 +13,8 @@ export function makeListener(
   requests: RequestPool,
 ): Listener {
   const { address, number, service } = port;
-  const acceptor =
-    port.port.protocol === 'tcp'
-      ? tcpAcceptor(port, context)
-      : http1Acceptor(port, context, requests);
-  return new Listener({ address, port: number }, service.service.key, context, acceptor);
+  const isTcp = port.port.protocol === 'tcp';
+  const acceptor = isTcp ? tcpAcceptor(port, context) : http1Acceptor(port, context, requests);
+  const of = { service: service.service.key, resets: isTcp };
+  return new Listener({ address, port: number }, of, context, acceptor);
 }

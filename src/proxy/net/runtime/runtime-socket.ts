@@ -82,6 +82,10 @@ export class RuntimeAccepted implements Accepted {
   destroy(): void {
     this.#accepted.destroy();
   }
+
+  reset(): void {
+    this.#accepted.resetAndDestroy();
+  }
 }
 
 export function dialRuntime(sockets: RuntimeParts, target: Target, owner: DialOwner): Socket {
@@ -218,7 +222,8 @@ export class RuntimeSocket implements Socket {
 
   peerState(): 'open' | 'closing' | 'gone' {
     const descriptor = descriptorOf(this.#inner);
-    return this.#probe === null || descriptor < 0 ? 'open' : this.#probe.stateOf(descriptor);
+    if (this.#probe === null || descriptor < 0) return 'open';
+    return this.#probe.stateOf(descriptor, this.#inner.writableEnded);
   }
 
   /** Begins to tell its owner. */

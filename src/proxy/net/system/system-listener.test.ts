@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Accepted } from '../socket.ts';
+import { EMFILE } from './errno.ts';
 import type { Planner } from './event-loop.ts';
 import { Peer, ScriptedKernel } from './scripted-kernel.fixture.ts';
 import { listenOn } from './system-listener.ts';
@@ -8,14 +9,21 @@ import { ThreadIo } from './thread-io.ts';
 
 class CountingKernel extends ScriptedKernel {
   accepts = 0;
+  /** Nothing more can be opened, until some other descriptor is closed. */
+  full = false;
 
   override accept(fd: number): number {
     this.accepts++;
-    return super.accept(fd);
+    return this.full ? -EMFILE : super.accept(fd);
+  }
+
+  override close(fd: number): number {
+    this.full = false;
+    return super.close(fd);
   }
 }
 
-function listening() {
+function listening(onAcceptFailed: () => void = assert.fail, resets = false) {
   const kernel = new CountingKernel();
   let turn: () => void = assert.fail;
   const planner: Planner = {
@@ -35,7 +43,8 @@ function listening() {
         accepted.push(each);
         each.destroy();
       },
-      onAcceptFailed: assert.fail,
+      resets,
+      onAcceptFailed,
     },
   );
   return { kernel, accepted, listener, turn: () => turn() };
@@ -80,4 +89,19 @@ test('who waits when it closes is taken before, and nobody afterwards', () => {
   listener.close();
   turn();
   assert.equal(kernel.accepts, 6);
+});
+
+test('who cannot be accepted for want of descriptors gets a reset where an end would mean something', () => {
+  for (const resets of [true, false]) {
+    let failures = 0;
+    const { kernel, accepted, turn } = listening(() => failures++, resets);
+    const peers = [new Peer(), new Peer(), new Peer()];
+    for (const peer of peers) kernel.knock(peer);
+    kernel.full = true;
+    turn();
+    assert.equal(failures, 1);
+    assert.equal(accepted.length, 0);
+    const seen = new Set(peers.map(({ ourEnd }) => ourEnd));
+    assert.deepEqual([...seen], [resets ? 'reset' : 'closed']);
+  }
 });

@@ -154,8 +154,10 @@ class SystemListener implements ListeningSocket, Watcher {
     this.#io.withSpare(() => {
       for (let i = 0; i < BACKLOG; i++) {
         const fd = kernel.accept(this.descriptor);
-        if (fd >= 0) kernel.close(fd);
-        else if (fd !== -EINTR) return;
+        if (fd >= 0) {
+          if (this.#owner.resets === true) kernel.setReset(fd);
+          kernel.close(fd);
+        } else if (fd !== -EINTR) return;
       }
     });
   }
