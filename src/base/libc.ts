@@ -74,8 +74,11 @@ export function forgoCoreDumps(): void {
 
 /** What the kernel knows of a TCP connection without reading from it. */
 export interface PeerProbe {
-  /** `closing` after a FIN, also one behind bytes that nobody has read; `gone` after a reset. */
-  stateOf(descriptor: number): 'open' | 'closing' | 'gone';
+  /**
+   * `closing` after a FIN, also one behind bytes that nobody has read; `gone` after a reset. `finished` is whether our own half is
+   * closed.
+   */
+  stateOf(descriptor: number, finished: boolean): 'open' | 'closing' | 'gone';
   /** Bytes that the peer has not acknowledged; 0 when it cannot be told. */
   unacknowledged(descriptor: number): number;
 }
@@ -98,13 +101,15 @@ export function peerProbe(wanted = isTuned): PeerProbe | null {
     const poll = Buffer.alloc(8);
     const count = Buffer.alloc(4);
     probe = {
-      stateOf(descriptor) {
+      stateOf(descriptor, finished) {
         poll.writeInt32LE(descriptor, 0);
         poll.writeUInt16LE(POLLRDHUP, 4);
         poll.writeUInt16LE(0, 6);
         if (functions.poll(poll, 1n, 0) <= 0) return 'open';
         const seen = poll.readUInt16LE(6);
-        if ((seen & (POLLERR | POLLHUP)) !== 0) return 'gone';
+        if ((seen & POLLERR) !== 0) return 'gone';
+        // Both halves are closed: in order, where ours is.
+        if ((seen & POLLHUP) !== 0) return finished ? 'closing' : 'gone';
         return (seen & POLLRDHUP) === 0 ? 'open' : 'closing';
       },
       unacknowledged(descriptor) {

@@ -281,12 +281,16 @@ test('a loop ends before it begins', async (t) => {
 
 test('a caller that leaves while its endpoint is dialled takes the dial with it', async (t) => {
   const silent = await blackHole(t, freshAddress());
-  const { proxy, service } = await tcpFor(t, [silent], { manual: true });
+  // Without a time limit that would end it, too.
+  const policies = { timeouts: { ...DEFAULT_POLICIES.timeouts, connectMs: 0 } };
+  const { proxy, service } = await tcpFor(t, [silent], { manual: true, policies });
   const caller = await proxy.call(service);
   await eventually(() => proxy.word(service, SERVICE_WORD.inFlight) === 1, 'the dial');
   caller.reset();
   await proxy.advanceUntil(() => proxy.word(service, SERVICE_WORD.inFlight) === 0, 'the end');
+  assert.equal(proxy.failures(service, 'caller_gone'), 1);
   assert.equal(proxy.endpointWord(service, silent, ENDPOINT_WORD.inFlight), 0);
+  assert.equal(proxy.endpointFigure(service, silent, ENDPOINT_OWN.failed), 0, 'nobody is blamed');
 });
 
 test('a new connection to a port of TCP in a cluster is accepted on the proxy port', async (t) => {

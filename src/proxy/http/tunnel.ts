@@ -34,6 +34,8 @@ export interface TunnelResult {
 
 /** Looks at a slow reader per idle limit. */
 const LOOKS = 4;
+/** And at a caller of whom nothing is read, or no end can come any more: that it has reset the connection tells no event. */
+const CALLER_LOOK_MS = 2_000;
 /** Not known: more than before, since a reader has fallen behind. */
 const GROWN = -1;
 
@@ -59,6 +61,8 @@ export class Tunnel implements Expiring {
   #onTheirWay = 0;
   #sentBytes = 0;
   #receivedBytes = 0;
+  /** Its endpoint has enough: nothing is read from the caller. */
+  #holdsCaller = false;
   #closed = false;
 
   constructor(
@@ -110,19 +114,34 @@ export class Tunnel implements Expiring {
   onDeadline(nowMs: number): void {
     if (nowMs >= this.dueAtMs) this.onDue(nowMs);
     if (this.#closed) return;
+    const isBlind = this.#holdsCaller || this.callerEnded;
+    if (isBlind && this.ends.caller.socket?.peerState() === 'gone') return this.cut('caller_gone');
     const waiting = this.ends.caller.bytesOnTheirWay() + this.ends.endpoint.bytesOnTheirWay();
     if (waiting !== this.#onTheirWay) this.#lastActivityMs = nowMs;
     this.#onTheirWay = waiting;
     const idleAtMs = this.#lastActivityMs + this.#idleMs;
     if (nowMs >= idleAtMs) return this.cut('tunnel_idle_timeout');
-    this.#arm(waiting === 0 ? idleAtMs : Math.min(idleAtMs, nowMs + this.#idleMs / LOOKS));
+    const lookMs = Math.min(
+      waiting === 0 ? Infinity : this.#idleMs / LOOKS,
+      isBlind ? CALLER_LOOK_MS : Infinity,
+    );
+    this.#arm(Math.min(idleAtMs, nowMs + lookMs));
+  }
+
+  #watchCaller(): void {
+    const lookAtMs = this.context.wheel.nowMs + CALLER_LOOK_MS;
+    if (lookAtMs < this.deadlineMs) this.#arm(lookAtMs);
   }
 
   onCallerData(data: Buffer | null, start: number, end: number): void {
     this.#lastActivityMs = this.context.wheel.nowMs;
     this.#sentBytes += end - start;
     const { caller, endpoint } = this.ends;
-    if (!endpoint.write(data, start, end)) caller.pause();
+    if (!endpoint.write(data, start, end)) {
+      caller.pause();
+      this.#holdsCaller = true;
+      this.#watchCaller();
+    }
     if (endpoint.waitingBytes > 0) this.#onTheirWay = GROWN;
   }
 
@@ -138,6 +157,7 @@ export class Tunnel implements Expiring {
     this.callerEnded = true;
     this.ends.endpoint.endWriting();
     if (this.endpointEnded) this.close();
+    else this.#watchCaller();
   }
 
   onEndpointEnd(): void {
@@ -151,6 +171,7 @@ export class Tunnel implements Expiring {
   }
 
   onEndpointDrain(): void {
+    this.#holdsCaller = false;
     this.ends.caller.resume();
   }
 

@@ -33,6 +33,8 @@ import { countConnected, countEnded, countRefused, leaveFlight } from './account
 import { admit, readSource } from './admit.ts';
 import { EndpointConnection, type EndpointUser } from './endpoint.ts';
 
+/** While a caller waits for an endpoint nothing is read from it. So often somebody looks whether it is still there. */
+const LOOK_MS = 500;
 /** A caller that takes none of the last bytes for this long does not get them. */
 const FINISH_MS = 60_000;
 
@@ -77,6 +79,7 @@ class CallerConnection
   /** The try that is under way. */
   #dialled: EndpointConnection | null = null;
   #triedMs = 0;
+  #connectUntilMs = Infinity;
   /** Those that did not accept it. */
   #failed: readonly EndpointState[] = NONE;
   #tunnel: Tunnel | null = null;
@@ -158,9 +161,16 @@ class CallerConnection
     this.#triedMs = now;
     this.endpoint = endpoint;
     endpoint.begin();
-    const { connectMs } = tcp.service.policies.timeouts;
+    // Those of the called Service, whoever takes over for it.
+    const { connectMs } = this.port.rules.service.policies.timeouts;
     this.#dialled = new EndpointConnection(endpoint, this.#context, this);
-    this.deadlineMs = connectMs === 0 ? Infinity : this.#context.wheel.nowMs + connectMs;
+    const { nowMs } = this.#context.wheel;
+    this.#connectUntilMs = connectMs === 0 ? Infinity : nowMs + connectMs;
+    this.#watchDial(nowMs);
+  }
+
+  #watchDial(nowMs: number): void {
+    this.deadlineMs = Math.min(this.#connectUntilMs, nowMs + LOOK_MS);
     this.#context.wheel.arm(this);
   }
 
@@ -203,8 +213,11 @@ class CallerConnection
     this.#tryFailed(countLoss(dialled, error, false));
   }
 
-  onDeadline(): void {
+  onDeadline(nowMs: number): void {
     if (this.#dialled === null || this.endpoint === null) return;
+    // Before a time limit blames an endpoint.
+    if (this.#socket.peerState() === 'gone') return this.#refuse('caller_gone');
+    if (nowMs < this.#connectUntilMs) return this.#watchDial(nowMs);
     add(this.endpoint.cells, ENDPOINT_OWN.timeouts, 1);
     this.#tryFailed('connect_timeout');
   }

@@ -235,7 +235,9 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   }
 
   peerState(): 'open' | 'closing' | 'gone' {
-    if (this.destroyed || this.#isDead()) return 'gone';
+    // Once both halves are closed in order, the kernel says "hung up" as well.
+    const dead = this.#finished ? EPOLLERR : EPOLLERR | EPOLLHUP;
+    if (this.destroyed || (this.#hangUp & dead) !== 0) return 'gone';
     return this.#hangUp === 0 ? 'open' : 'closing';
   }
 

@@ -1,0 +1,146 @@
+/** How connections of TCP end where no byte tells it, and who is blamed. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import {
+  DEFAULT_FAILOVER,
+  DEFAULT_HEALTH_CHECK,
+  DEFAULT_POLICIES,
+} from '../../src/model/defaults.ts';
+import { EJECTED, IN_ROTATION } from '../../src/proxy/balance/ejection.ts';
+import { ENDPOINT_OWN, ENDPOINT_WORD } from '../../src/proxy/ledger/layout.ts';
+import { freshAddress, TestProxy } from '../support/proxy.ts';
+import { piped, tcpFor } from '../support/tcp.ts';
+import { blackHole, eventually, RawEndpoint, settled } from '../support/wire.ts';
+
+for (const kind of ['http', 'grpc'] as const) {
+  test(`an ejected endpoint comes back by a probe where the Service asks for checks by ${kind}`, async (t) => {
+    const [sick, well] = [
+      await RawEndpoint.listen(t, freshAddress()),
+      await RawEndpoint.listen(t, freshAddress()),
+    ];
+    sick.stop();
+    const { ejection, balance } = DEFAULT_POLICIES;
+    const policies = {
+      healthCheck: { ...DEFAULT_HEALTH_CHECK, kind },
+      balance: { ...balance, algorithm: 'round-robin' as const },
+      ejection: { ...ejection, consecutiveFailures: 1, maxEjectedRatio: 0.5 },
+    };
+    const { proxy, service } = await tcpFor(t, [sick, well], { manual: true, policies });
+    const healthOf = (): number => proxy.endpointWord(service, sick, ENDPOINT_WORD.health);
+    const call = async (): Promise<void> => {
+      const caller = await proxy.call(service);
+      caller.reset();
+    };
+    for (let i = 0; i < 4; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await call();
+    }
+    await eventually(() => healthOf() === EJECTED, 'the ejection');
+    await sick.open();
+    proxy.advance(ejection.baseMs * 4);
+    await proxy.call(service);
+    const probe = await sick.next();
+    probe.write('hello');
+    await eventually(() => healthOf() === IN_ROTATION, 'the return');
+  });
+}
+
+test('a caller that resets while its endpoint does not read is noticed, and nobody else is blamed', async (t) => {
+  const { proxy, service, caller, wire } = await piped(t, { manual: true });
+  wire.socket.pause();
+  const block = Buffer.alloc(16 << 20, 'x');
+  caller.socket.write(block);
+  await settled(() => caller.socket.bytesWritten);
+  caller.reset();
+  await within(proxy, 5_000, () => proxy.failures(service, 'caller_gone') === 1);
+  wire.discard();
+  wire.socket.resume();
+  assert.equal(await wire.gone(), 'reset');
+});
+
+test('a caller that has closed its half, and then resets, is noticed while its endpoint is silent', async (t) => {
+  const { proxy, service, caller, wire } = await piped(t, { manual: true });
+  caller.end();
+  assert.equal(await wire.rest(), '');
+  proxy.advance(60_000);
+  assert.equal(wire.ending, 'ended', 'a closed half alone is no reason');
+  caller.reset();
+  await within(proxy, 5_000, () => proxy.failures(service, 'caller_gone') === 1);
+  // It has read the end before, so nothing but a write tells it.
+  wire.write('x');
+  await eventually(() => wire.ending === 'reset', 'the endpoint to hear of it');
+});
+
+test('two closed halves with bytes between them are no caller that is gone', async (t) => {
+  const { proxy, service, caller, wire } = await piped(t, { manual: true });
+  wire.end();
+  assert.equal(await caller.rest(), '');
+  wire.socket.pause();
+  const block = Buffer.alloc(16 << 20, 'y');
+  caller.socket.end(block);
+  await settled(() => wire.bytesReceived + 1);
+  for (let i = 0; i < 100; i++) {
+    proxy.advance(500);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await turn();
+  }
+  assert.equal(proxy.failures(service, 'caller_gone'), 0);
+  wire.discard();
+  wire.socket.resume();
+  await wire.received(block.length);
+});
+
+test('a connection for which there is no room is reset, as all that the mesh ends', async (t) => {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const { proxy, service } = await tcpFor(t, [endpoint], { settings: { callerConnectionsMax: 1 } });
+  await proxy.call(service);
+  await endpoint.next();
+  await proxy.callRefused(service);
+  assert.equal(proxy.context.room.count('connections', 'refused'), 1);
+});
+
+test('after a failover the connect time is that of the Service that is called', async (t) => {
+  const silent = await blackHole(t, freshAddress());
+  const proxy = new TestProxy(t, { manual: true });
+  const { timeouts } = DEFAULT_POLICIES;
+  const port = 30_444;
+  const called = proxy.service({
+    key: 'test/db',
+    tcp: true,
+    port,
+    policies: {
+      timeouts: { ...timeouts, connectMs: 1_000 },
+      failover: { ...DEFAULT_FAILOVER, service: 'test/other' },
+    },
+  });
+  const other = proxy.service({
+    key: 'test/other',
+    tcp: true,
+    port,
+    endpoints: [silent],
+    policies: { timeouts: { ...timeouts, connectMs: 3_600_000 } },
+  });
+  await proxy.apply([other, called]);
+  const caller = await proxy.call(called);
+  await eventually(
+    () => proxy.endpointWord(other, silent, ENDPOINT_WORD.inFlight) === 1,
+    'the dial',
+  );
+  proxy.advance(4_000);
+  assert.equal(await caller.gone(), 'reset');
+  assert.equal(proxy.failures(called, 'connect_timeout'), 1);
+  assert.ok(proxy.endpointFigure(other, silent, ENDPOINT_OWN.timeouts) > 0);
+});
+
+/** It comes true before so much time has passed. */
+async function within(proxy: TestProxy, ms: number, ready: () => boolean): Promise<void> {
+  const stepMs = 50;
+  for (let left = ms; left > 0 && !ready(); left -= stepMs) {
+    proxy.advance(stepMs);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await turn();
+  }
+  assert.ok(ready(), `not within ${ms} ms`);
+}
