@@ -100,6 +100,32 @@ test('the same endpoint that left and comes back gets its requests back over a t
   assert.equal(dr.worked, before, 'all came back');
 });
 
+test('endpoints that were all ejected and are in rotation again get their requests back over a time', async (t) => {
+  const [web, dr] = await twoApps(t);
+  const at = bed(t);
+  const { proxy } = at;
+  await proxy.apply([at.web([web.endpoint]), at.dr([dr.endpoint])]);
+  await at.calls(2);
+  const slot = proxy.endpointSlot(at.web([]), web.endpoint);
+  const untilMs = proxy.clock.nowMs() + 120_000;
+  proxy.ledger.setFloat('endpoint', slot, ENDPOINT_FLOAT.ejectedUntilMs, untilMs);
+  proxy.ledger.setWord('endpoint', slot, ENDPOINT_WORD.health, EJECTED);
+  for (let i = 0; i < 3; i++) {
+    proxy.advance(20_000);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await at.calls(5);
+  }
+  assert.deepEqual([web.worked, dr.worked], [2, 15]);
+  proxy.ledger.setWord('endpoint', slot, ENDPOINT_WORD.health, IN_ROTATION);
+  proxy.advance(1_000);
+  await at.calls(40);
+  assert.ok(web.worked < 22, `${web.worked - 2} of 40 came back after a tenth of the time`);
+  proxy.advance(RETURN_MS);
+  const before = dr.worked;
+  await at.calls(10);
+  assert.equal(dr.worked, before, 'all came back');
+});
+
 test('an update that replaces the one endpoint sends nothing to the other Service', async (t) => {
   const [web, dr] = await twoApps(t);
   const at = bed(t);
