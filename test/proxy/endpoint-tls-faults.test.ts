@@ -147,6 +147,26 @@ test('an endpoint that speaks while nobody asked is not believed in what it says
   assert.equal(connections(), 2);
 });
 
+test("what stands behind a response in a record of its own is nobody's", async (t) => {
+  const forged = `${HEAD}Content-Length: 4\r\n\r\nevil`;
+  let answered = 0;
+  const { call, connections } = await mesh(t, (socket, below) => {
+    if (answered++ > 0) return void socket.write(`${HEAD}Content-Length: 2\r\n\r\nok`);
+    // All records arrive together.
+    below.cork();
+    for (const each of [`${HEAD}Content-Length: 2\r\n\r\nok`, forged, forged]) socket.write(each);
+    void eventually(() => below.writableLength > 3 * HEAD.length, 'all of it').then(() =>
+      below.uncork(),
+    );
+  });
+  const caller = await call();
+  // The connection would be used again at once.
+  caller.write(GET);
+  await caller.until('ok');
+  assert.ok((await caller.until('ok')).endsWith('\r\n\r\nok'));
+  assert.equal(connections(), 2);
+});
+
 test('a chain of certificates without end is a handshake that fails, soon', async (t) => {
   const chain = await Promise.all(Array.from({ length: 400 }, () => ca.issue({ names: [NAME] })));
   const cert = [good.cert, ...chain.map((each) => each.cert)].join('\n');

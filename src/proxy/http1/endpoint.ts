@@ -15,7 +15,13 @@ import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import { asUpgrade, isExtendedConnect, newKey, provesKey } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { type DialOwner, READ_BYTES, type Socket, type SocketError } from '../net/socket.ts';
+import {
+  type DialOwner,
+  READ_BYTES,
+  type Socket,
+  type SocketError,
+  type Turn,
+} from '../net/socket.ts';
 import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
 import { parseResponseHead } from './codec/response-head.ts';
@@ -37,7 +43,7 @@ export const QUIET_MS = 500;
 const FINISH_MS = 10_000;
 
 export class EndpointConnection
-  implements EndpointStream, BodySink, DialOwner, IdleConnection, Expiring
+  implements EndpointStream, BodySink, DialOwner, IdleConnection, Expiring, Turn
 {
   readonly endpoint: EndpointState;
   deadlineMs = Infinity;
@@ -177,7 +183,23 @@ export class EndpointConnection
     this.#context.wheel.arm(this);
     // Below those that may be taken, and above those in doubt that came later: the last one tells for all.
     if (this.#inDoubt) idle.unshift(this);
-    else idle.push(this);
+    else if (this.endpoint.tls === null) idle.push(this);
+    else {
+      // What came in one read is told record by record: what stands behind the response may be told next.
+      this.#usableFromMs = Infinity;
+      idle.unshift(this);
+      this.#context.sockets.later(this);
+    }
+  }
+
+  /** All that came together with the response was told. */
+  onTurn(): void {
+    const { idle } = this.endpoint;
+    const index = idle.indexOf(this);
+    if (index < 0) return;
+    idle.splice(index, 1);
+    idle.push(this);
+    this.#usableFromMs = this.#idleSinceMs;
   }
 
   #isReusable(): boolean {
