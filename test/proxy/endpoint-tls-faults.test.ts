@@ -9,6 +9,7 @@ import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES } from '../../src/model/defaults
 import type { EndpointTls } from '../../src/model/endpoint-tls.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
+import type { DialOwner } from '../../src/proxy/net/socket.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../../src/proxy/ledger/layout.ts';
 import { TestCa } from '../support/certificates.ts';
 import { freshAddress, GET, post, TestProxy } from '../support/proxy.ts';
@@ -165,6 +166,31 @@ test("what stands behind a response in a record of its own is nobody's", async (
   await caller.until('ok');
   assert.ok((await caller.until('ok')).endsWith('\r\n\r\nok'));
   assert.equal(connections(), 2);
+});
+
+test('what was written before the handshake was done goes before what is written then', async (t) => {
+  const server = createServer(good);
+  let text = '';
+  server.on('secureConnection', (socket) => {
+    socket.on('data', (data: Buffer) => (text += data.toString('latin1')));
+    socket.on('error', () => undefined);
+    atEnd(t, () => void socket.destroy());
+  });
+  server.listen(0, freshAddress());
+  await once(server, 'listening');
+  atEnd(t, () => void server.close());
+  const target = { ...(server.address() as net.AddressInfo), tls: TLS, http2: false };
+  const { context } = new TestProxy(t);
+  const say = (what: string): unknown => socket.write(Buffer.from(what), 0, what.length);
+  const owner = {
+    onConnect: () => void say('then'),
+    onClose: () => undefined,
+  } as unknown as DialOwner;
+  const socket = context.dial(target, owner);
+  atEnd(t, () => void socket.destroy());
+  say('first ');
+  await eventually(() => text.length >= 10, 'all of it');
+  assert.equal(text, 'first then');
 });
 
 test('a chain of certificates without end is a handshake that fails, soon', async (t) => {

@@ -102,11 +102,12 @@ export class TlsSocket extends RuntimeSocket {
       return this.destroy();
     }
     this.#secured = true;
-    this.#dialOwner.onConnect();
-    if (this.destroyed) return;
+    // Before its owner writes more.
     const held = this.#held;
     this.#dropHeld();
     for (const each of held) this.#inner.write(each);
+    this.#dialOwner.onConnect();
+    if (this.destroyed) return;
     if (this.#then === 'end') super.end();
     else if (this.#then === 'destroySoon') super.destroySoon();
     else this.#drainIfDue();
