@@ -8,7 +8,7 @@ import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import { GRPC_CODES, grpcNumber } from '../../src/model/grpc-status.ts';
 import { AccessWriter } from '../../src/proxy/http/access.ts';
-import { ENDPOINT_OWN, STATUS_MIN } from '../../src/proxy/ledger/layout.ts';
+import { ENDPOINT_OWN, SERVICE_OWN, STATUS_MIN } from '../../src/proxy/ledger/layout.ts';
 import type { AccessLog, AccessRecord } from '../../src/proxy/telemetry/access-log.ts';
 import {
   answerOf,
@@ -70,6 +70,28 @@ for (const [where, make] of WAYS) {
     // oxlint-enable no-await-in-loop
   });
 }
+
+test('a path that something else than gRPC answers is no method, whatever it says', async (t) => {
+  const web =
+    (more: Record<string, string>): Serve =>
+    (stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'text/html', ...more });
+      stream.end('<p>');
+    };
+  const untyped: Serve = (stream) => {
+    stream.respond({ ':status': 200, 'grpc-status': '0' });
+    stream.end('<p>');
+  };
+  const all = [web({}), web({ 'grpc-status': '0' }), untyped, status(5), status(0), message({})];
+  const endpoint = await grpcEndpoint(t, inTurn(...all));
+  const { proxy, service, caller } = await grpcFor(t, [endpoint]);
+  const methods: string[] = [];
+  proxy.context.methods.onMethod = (_, method) => void methods.push(method);
+  // oxlint-disable-next-line no-await-in-loop -- one after the other
+  for (const i of all.keys()) await caller.call({ ':path': `/made.Up/M${i}` });
+  await eventually(() => proxy.figure(service, SERVICE_OWN.inFlight) === 0, 'their end');
+  assert.deepEqual(methods, ['other', 'made.Up/M4', 'made.Up/M5']);
+});
 
 test('an answer without a status, or with one that is none, is UNKNOWN, as callers take it', async (t) => {
   const odd = [{}, { 'grpc-status': '17' }, { 'grpc-status': 'OK' }, { 'grpc-status': '-1' }];

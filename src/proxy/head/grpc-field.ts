@@ -7,6 +7,7 @@ import type { Head } from './head.ts';
 import { findNamed, isNamed } from './named.ts';
 
 const TYPE = 'application/grpc';
+const CONTENT_TYPE = 'content-type';
 const STATUS = 'grpc-status';
 /** Of a number of the protocol, at most. */
 const DIGITS = 8;
@@ -23,6 +24,12 @@ export function isGrpcType(data: Buffer, start: number, end: number): boolean {
   const stop = start + TYPE.length;
   if (stop > end || !isWord(data, start, stop, TYPE)) return false;
   return stop === end || data[stop] === PLUS || data[stop] === SEMICOLON;
+}
+
+/** Whether the content of a response is of gRPC. */
+export function saysGrpc(data: Buffer, head: Head): boolean {
+  const at = findNamed(data, head, CONTENT_TYPE);
+  return at >= 0 && isGrpcType(data, head.fields[at + 3] as number, head.fields[at + 4] as number);
 }
 
 /** The number of up to eight digits that is the whole range, or -1. */

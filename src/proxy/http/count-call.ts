@@ -6,9 +6,14 @@ import type { ServiceState } from '../table/table.ts';
 import type { KeptHead } from './access.ts';
 import type { Account } from './account.ts';
 
+type Call = Account & {
+  readonly service: ServiceState;
+  readonly grpc: { readonly isSpoken: boolean };
+};
+
 /** `endMs` is when it ended. */
 export function countCall(
-  call: Account & { readonly service: ServiceState },
+  call: Call,
   { buffer, targetStart, targetEnd }: KeptHead,
   room: MethodRoom,
   endMs: number,
@@ -22,9 +27,12 @@ export function countCall(
   add(cells, METHOD_CELL.buckets + bucketOf(latencyMs, 0, ENDPOINT_BUCKETS), 1);
 }
 
-/** A method that is there answered: with OK, or with messages until somebody had enough. */
-function isSuccess({ grpcStatus, status, responseBytes }: Account): boolean {
-  return grpcStatus === 0 || (status === 200 && responseBytes > 0);
+/**
+ * A method that is there answered: with OK, or with messages until somebody had enough. What answers any path in something else than
+ * gRPC says nothing of methods.
+ */
+function isSuccess({ grpc, grpcStatus, status, responseBytes }: Call): boolean {
+  return grpc.isSpoken && (grpcStatus === 0 || (status === 200 && responseBytes > 0));
 }
 
 function add(cells: MethodCells, cell: number, amount: number): void {

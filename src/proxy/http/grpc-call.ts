@@ -14,6 +14,7 @@ import {
   PUSHBACK_NEVER,
   PUSHBACK_NONE,
   pushbackMs,
+  saysGrpc,
   statusOfHead,
   statusOfLines,
   TIMEOUT_BAD,
@@ -38,6 +39,8 @@ export class GrpcCall {
   seen = 0;
   /** The number of the status that the endpoint gave; -1 as long as there is none. */
   #said = -1;
+  /** The endpoint answered in gRPC. */
+  isSpoken = false;
   /** What is read is all of the answer: nothing of it was passed on. */
   #isWhole = false;
   #timeoutMs = 0;
@@ -52,6 +55,7 @@ export class GrpcCall {
     this.active = false;
     this.deadlineMs = Infinity;
     this.#said = -1;
+    this.isSpoken = false;
   }
 
   begin(data: Buffer, head: Head, now: number): void {
@@ -72,6 +76,7 @@ export class GrpcCall {
   /** The head of an answer came. */
   readHead(data: Buffer, head: Head): void {
     this.#said = statusOfHead(data, head);
+    this.isSpoken = saysGrpc(data, head);
     this.#isWhole = head.framing === FRAMING_NONE;
     this.#pushbackMs = pushbackMs(data, head);
   }
@@ -86,6 +91,7 @@ export class GrpcCall {
   /** The answer is dropped: another try follows. */
   dropAnswer(): void {
     this.#said = -1;
+    this.isSpoken = false;
   }
 
   /** The number of the status that the caller makes of what the endpoint answered. */

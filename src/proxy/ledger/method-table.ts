@@ -1,7 +1,7 @@
 /**
  * What calls of gRPC are counted by, of one Service on one thread: their method, which callers choose. So a method has figures of its
- * own only from its first success on: nobody can make one up, fill the table and keep others out. All else, and what comes when the
- * table is full, shares the figures of `OTHER_METHOD`.
+ * own only from its first success on: where endpoints know their methods, nobody can make one up, fill the table and keep others out.
+ * All else, and what comes when the table is full, shares the figures of `OTHER_METHOD`.
  */
 
 import { METHOD_CELLS } from './layout.ts';
