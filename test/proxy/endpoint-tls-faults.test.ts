@@ -152,10 +152,14 @@ test("what stands behind a response in a record of its own is nobody's", async (
   const forged = `${HEAD}Content-Length: 4\r\n\r\nevil`;
   let answered = 0;
   const { call, connections } = await mesh(t, (socket, below) => {
-    if (answered++ > 0) return void socket.write(`${HEAD}Content-Length: 2\r\n\r\nok`);
+    const first = `${HEAD}Content-Length: 2\r\n\r\nok`;
+    if (answered++ > 0) {
+      socket.write(first);
+      return;
+    }
     // All records arrive together.
     below.cork();
-    for (const each of [`${HEAD}Content-Length: 2\r\n\r\nok`, forged, forged]) socket.write(each);
+    for (const each of [first, forged, forged]) socket.write(each);
     void eventually(() => below.writableLength > 3 * HEAD.length, 'all of it').then(() =>
       below.uncork(),
     );
@@ -187,7 +191,7 @@ test('what was written before the handshake was done goes before what is written
     onClose: () => undefined,
   } as unknown as DialOwner;
   const socket = context.dial(target, owner);
-  atEnd(t, () => void socket.destroy());
+  atEnd(t, () => socket.destroy());
   say('first ');
   await eventually(() => text.length >= 10, 'all of it');
   assert.equal(text, 'first then');

@@ -242,6 +242,20 @@ for (const pair of PAIRS) {
     assert.equal(proxy.failures(service, 'caller_gone'), 0);
   });
 
+  test(`${name}: a drain does not make it longer than its lifetime`, async (t) => {
+    const { proxy, service, caller, server } = await setUp(t, pair, 30_000);
+    // A frame that never ends.
+    server.stream.write(Buffer.from('8205aabb', 'hex'));
+    assert.equal(await caller.bytes(4), '8205aabb');
+    void proxy.server.drain(200_000);
+    await proxy.advanceUntil(() => server.received.length === 8, 'what the endpoint is told');
+    proxy.advance(10_000);
+    assert.equal(proxy.failures(service, 'tunnel_lifetime'), 0);
+    proxy.advance(20_000);
+    await eventually(() => proxy.failures(service, 'tunnel_lifetime') === 1, 'the account');
+    await eventually(() => caller.ended || caller.closed, 'the end');
+  });
+
   test(`${name}: a lifetime ends politely, and is counted`, async (t) => {
     const { proxy, service, caller, server } = await setUp(t, pair, 4_000);
     proxy.advance(3_500);

@@ -47,6 +47,8 @@ export class WebSocketTunnel extends Tunnel {
   #leaving = false;
   /** One of them was about to go by then: they part by themselves. */
   #parting = false;
+  /** When it has stood for as long as it may, whatever else is due before. */
+  readonly #lifetimeMs = this.dueAtMs;
   /** Why it ends then: a drain that was polite is no failure. */
   #reason: FailureReason | '' = 'tunnel_lifetime';
 
@@ -65,15 +67,15 @@ export class WebSocketTunnel extends Tunnel {
   protected override onDue(nowMs: number): void {
     if (!this.#leaving) return this.#sayGoodbye(nowMs);
     if (this.#isSaid || this.#parting) this.close(this.#reason);
-    else this.cut(this.#reason === '' ? 'draining' : this.#reason);
+    else this.cut('tunnel_lifetime');
   }
 
   #sayGoodbye(nowMs: number): void {
     this.#leaving = true;
     this.#parting = this.#toCaller.tracker.closed || this.#toEndpoint.tracker.closed;
-    // What is in the middle of a frame during a drain has until its end.
+    // What is in the middle of a frame during a drain has until its end, or that of the tunnel.
     const isPatient = this.#reason === '' && !this.#parting;
-    this.dueAt(isPatient ? Infinity : nowMs + FAREWELL_MS);
+    this.dueAt(Math.max(isPatient ? this.#lifetimeMs : 0, nowMs + FAREWELL_MS));
     if (!this.#parting) this.#say();
   }
 

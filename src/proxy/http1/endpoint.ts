@@ -176,6 +176,11 @@ export class EndpointConnection
     const isPaused = this.#socket.isPaused;
     if (!isClean || this.#closed || gone || isFull || this.#context.draining || isPaused)
       return this.close();
+    this.#rest(limits);
+  }
+
+  #rest(limits: LimitPolicy): void {
+    const { idle } = this.endpoint;
     const now = this.#context.wheel.nowMs;
     this.#idleSinceMs = now;
     this.#usableFromMs = this.#inDoubt ? now + QUIET_MS : now;
