@@ -177,6 +177,19 @@ test('where nothing is verified, anyone is believed, and still in TLS', async (t
   assert.deepEqual(endpoint.connections, [`${NAME} http/1.1 TLSv1.3 whole`]);
 });
 
+for (const http2 of [false, true])
+  test(`what cannot be dialled at all is a defect, and leaves nothing behind (HTTP/${http2 ? '2' : '1.1'})`, async (t) => {
+    const endpoint = await endpointOf(t, { ...good, http2 });
+    // No context of OpenSSL can be made of it.
+    const tls = believes(7 as unknown as string);
+    const { proxy, service, ask } = await mesh(t, [endpoint], { http2, tls }, { defects: true });
+    for (let i = 0; i < 3; i++) assert.match(await ask(), /^500 /);
+    assert.equal(proxy.failures(service, 'internal'), 3);
+    assert.equal(proxy.context.room.endpointConnections, 0);
+    for (const word of [ENDPOINT_WORD.connections, ENDPOINT_WORD.inFlight])
+      assert.equal(proxy.endpointWord(service, endpoint, word), 0);
+  });
+
 suite('a CA that is replaced', () => {
   test('holds for new connections, and none of the old ones takes another request', async (t) => {
     const first = await endpointOf(t, good);

@@ -87,9 +87,10 @@ export class EndpointConnection
     this.endpoint = endpoint;
     this.#context = context;
     this.#user = user;
+    this.#socket = context.dial(endpoint, this);
+    // Nobody would take back what is counted of one that could not be dialled at all.
     context.room.endpointConnections++;
     endpoint.openConnection();
-    this.#socket = context.dial(endpoint, this);
     this.#request = new RequestSender(context, this.#socket);
   }
 

@@ -88,9 +88,10 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#idleSinceMs = context.wheel.nowMs;
     this.#oldAtMs = this.#idleSinceMs + lifeMs(endpoint.limits, context.random);
     this.peer.maxStreams = STREAMS_AT_FIRST;
+    this.attach(context.dial(endpoint, this));
+    // As in HTTP/1.1.
     context.room.endpointConnections++;
     endpoint.openConnection();
-    this.attach(context.dial(endpoint, this));
     this.#begin();
   }
 
