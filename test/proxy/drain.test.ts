@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { freshAddress, GET, OK, proxyFor, type TestProxy } from '../support/proxy.ts';
 import { CONNECTION_BYTES } from '../../src/proxy/net/caller-room.ts';
 import { dial, type Dialled, eventually, RawEndpoint } from '../support/wire.ts';
@@ -77,6 +78,23 @@ test('a thread that never stops accepting holds the farewell up for a quarter of
   proxy.advance(7_480);
   assert.equal(await drained, 1);
   assert.equal(await caller.gone(), 'reset');
+});
+
+test('other threads have their time after the last callers that are led here, not beside them', async (t) => {
+  const { proxy } = await serving(t);
+  // A quarter of the drain is over before the late callers are.
+  const drained = proxy.server.drain(1_000, 400, () => new Promise(() => undefined));
+  await proxy.advanceUntil(() => proxy.context.places.size === 0, 'nobody to listen');
+  for (let ms = 0; ms < 200; ms += 20) {
+    proxy.advance(20);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await turn();
+  }
+  assert.equal(proxy.server.listeners, 1, 'the others have not closed yet');
+  proxy.advance(100);
+  await eventually(() => proxy.server.listeners === 0, 'the end of their time');
+  proxy.advance(1_000);
+  assert.equal(await drained, 1);
 });
 
 test('where callers may still be led here, they are told at once, and served when they come back', async (t) => {

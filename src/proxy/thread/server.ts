@@ -27,7 +27,7 @@ const LISTENS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 256;
 const RETRY_LISTEN_MS = 1_000;
 const DRAIN_POLL_MS = 20;
-/** A thread waits for this part of the drain, at most, until the others have closed their listeners. */
+/** Once its listeners are closed, a thread waits for this part of the drain, at most, until the others have closed theirs. */
 const OTHERS_SHARE = 0.25;
 const ALL: CheckShare = { thread: 0, threads: 1 };
 
@@ -140,7 +140,8 @@ export class ProxyServer {
       for (const listener of this.#listeners.values()) listener.tellToGo();
     }
     await closeQuietly(this.#listeners, this.#clock, Math.min(lateMs, timeoutMs));
-    await this.#unless(othersClosed(), startMs + timeoutMs * OTHERS_SHARE);
+    const patienceMs = this.#clock.nowMs() + timeoutMs * OTHERS_SHARE;
+    await this.#unless(othersClosed(), Math.min(endMs, patienceMs));
     this.#beginFarewell(Math.max(endMs - this.#clock.nowMs(), 0));
     for (const port of this.#listeners.keys()) this.#close(port);
     await this.#until(() => this.context.callerConnections === 0, endMs);
