@@ -9,6 +9,7 @@ import {
   DEFAULT_POLICIES,
 } from '../../src/model/defaults.ts';
 import { EJECTED, IN_ROTATION } from '../../src/proxy/balance/ejection.ts';
+import { STEADY_MS } from '../../src/proxy/balance/health.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD } from '../../src/proxy/ledger/layout.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
 import { piped, tcpFor } from '../support/tcp.ts';
@@ -132,6 +133,101 @@ test('after a failover the connect time is that of the Service that is called', 
   assert.equal(await caller.gone(), 'reset');
   assert.equal(proxy.failures(called, 'connect_timeout'), 1);
   assert.ok(proxy.endpointFigure(other, silent, ENDPOINT_OWN.timeouts) > 0);
+});
+
+test('an endpoint that resets what it has accepted, before its first byte, is ejected', async (t) => {
+  const sick = await RawEndpoint.listen(t, freshAddress(), async (wire) => {
+    await wire.bytes(1);
+    wire.reset();
+  });
+  const well = await RawEndpoint.listen(t, freshAddress(), async (wire) => {
+    await wire.bytes(1);
+    wire.write('hello');
+  });
+  const { proxy, service } = await tcpFor(t, [sick, well]);
+  const isOut = (): boolean => proxy.endpointWord(service, sick, ENDPOINT_WORD.health) === EJECTED;
+  const ask = async (): Promise<string> => {
+    const caller = await proxy.call(service);
+    caller.write('x');
+    return caller.bytes(5).catch(() => 'nothing');
+  };
+  const said: string[] = [];
+  for (let i = 0; i < 40 && !isOut(); i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    said.push(await ask());
+  }
+  assert.ok(isOut(), `it attracts everybody: ${said.join(' ')}`);
+  assert.equal(proxy.endpointFigure(service, sick, ENDPOINT_OWN.resets), 5);
+  assert.equal(proxy.endpointWord(service, well, ENDPOINT_WORD.consecutiveFailures), 0);
+  assert.deepEqual([await ask(), await ask(), await ask()], ['hello', 'hello', 'hello']);
+});
+
+test('what an endpoint has said, or how long it has stood, ends a row of failures; a reset afterwards is none', async (t) => {
+  const { proxy, service, caller, wire, endpoint } = await piped(t, { manual: true });
+  const row = (): number =>
+    proxy.endpointWord(service, endpoint, ENDPOINT_WORD.consecutiveFailures);
+  const connect = async () => {
+    const before = proxy.requests(service, 1);
+    const next = await proxy.call(service);
+    const theirs = await endpoint.next();
+    await eventually(() => proxy.requests(service, 1) === before + 1, 'it to stand');
+    return { caller: next, wire: theirs };
+  };
+  const fail = async (): Promise<void> => {
+    const before = row();
+    const { wire: sick } = await connect();
+    sick.reset();
+    await eventually(() => row() === before + 1, 'the failure');
+  };
+  await fail();
+  await fail();
+  wire.write('x');
+  assert.equal(await caller.bytes(1), 'x');
+  assert.equal(row(), 0, 'it has said something');
+  wire.reset();
+  await eventually(() => proxy.failures(service, 'endpoint_reset_body') === 3, 'the third reset');
+  assert.equal(row(), 0);
+  await fail();
+  const silent = await connect();
+  proxy.advance(STEADY_MS - 100);
+  assert.equal(row(), 1);
+  proxy.advance(200);
+  assert.equal(row(), 0, 'it has stood');
+  silent.wire.reset();
+  await eventually(() => proxy.failures(service, 'endpoint_reset_body') === 5, 'the last reset');
+  assert.equal(row(), 0);
+  await fail();
+  // A caller that leaves says nothing of an endpoint.
+  const left = await connect();
+  left.caller.reset();
+  await eventually(() => proxy.failures(service, 'caller_gone') === 1, 'it to go');
+  assert.equal(row(), 1);
+});
+
+test('last bytes that are given up leave nothing behind', async (t) => {
+  const { proxy, service, caller, wire } = await piped(t, {
+    manual: true,
+    settings: { callerMemoryBytes: 20_000 },
+  });
+  const [guest] = proxy.context.room.guestsOf(service.key);
+  assert(guest !== undefined);
+  wire.end();
+  assert.equal(await caller.rest(), '');
+  wire.socket.pause();
+  const block = Buffer.alloc(32_768, 'z');
+  while (guest.heldBytes === 0) {
+    const passed = new Promise((resolve) => caller.socket.write(block, resolve));
+    // oxlint-disable-next-line no-await-in-loop -- one after the other, so that the last one alone waits
+    await passed;
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await turn();
+  }
+  caller.end();
+  await eventually(() => proxy.context.callerConnections === 0, 'the tunnel to end');
+  proxy.advance(100);
+  await eventually(() => proxy.context.room.endpointConnections === 0, 'the endpoint to be left');
+  assert.equal(proxy.context.room.count('memory', 'leaving'), 1);
+  assert.equal(proxy.context.wheel.size, 0);
 });
 
 /** It comes true before so much time has passed. */

@@ -9,7 +9,7 @@
 import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
 import { streamLimitsOf } from '../../model/stream-limits.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { reportAnswer, reportFailure, reportSuccess } from '../balance/health.ts';
+import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
 import type { AccessConnection, Called } from '../http/access.ts';
 import { abandonTry, add, beginRequest, countLoss, endTry } from '../http/account.ts';
 import { noEndpointReason } from '../http/admit.ts';
@@ -84,7 +84,8 @@ class CallerConnection
   #failed: readonly EndpointState[] = NONE;
   #tunnel: Tunnel | null = null;
   #last: LastBytes | null = null;
-  #gone = false;
+  /** Whether its endpoint does as it should is known. */
+  #judged = false;
 
   constructor(accepted: Accepted, shared: Shared, host: CallerHost) {
     const { context } = shared;
@@ -185,9 +186,9 @@ class CallerConnection
     const latencyMs = now - this.#triedMs;
     countConnected(rules.cells, endpoint, latencyMs, now - this.startedMs);
     reportAnswer(endpoint, latencyMs, policies, now);
-    reportSuccess(endpoint, policies, now);
-    this.deadlineMs = Infinity;
-    context.wheel.disarm(this);
+    this.#judged = false;
+    this.deadlineMs = context.wheel.nowMs + STEADY_MS;
+    context.wheel.arm(this);
     this.#failed = NONE;
     const ends = {
       caller: new TcpCallerEnd(this.#socket, context, this),
@@ -213,7 +214,17 @@ class CallerConnection
     this.#tryFailed(countLoss(dialled, error, false));
   }
 
+  /** Its endpoint has said something, or has stood for long enough. To accept is not enough: some reset at once what they accept. */
+  praise(): void {
+    if (this.#judged || this.endpoint === null) return;
+    this.#judged = true;
+    this.#context.wheel.disarm(this);
+    const { policies } = this.#ruling(this.port.rules).service;
+    reportSuccess(this.endpoint, policies, this.#context.clock.nowMs());
+  }
+
   onDeadline(nowMs: number): void {
+    if (this.#tunnel !== null) return this.praise();
     if (this.#dialled === null || this.endpoint === null) return;
     // Before a time limit blames an endpoint.
     if (this.#socket.peerState() === 'gone') return this.#refuse('caller_gone');
@@ -270,9 +281,21 @@ class CallerConnection
     this.responseBytes = result.receivedBytes;
     this.failure = result.failure;
     this.endpoint?.end();
+    this.#judge(result.failure);
     leaveFlight(flight);
     countEnded(this.port.rules.cells, result);
     this.#context.accessLog?.writeConnection(this, this, this.#context.clock.nowMs());
+  }
+
+  #judge(failure: FailureReason | ''): void {
+    const { endpoint } = this;
+    if (failure === '') return this.praise();
+    this.#context.wheel.disarm(this);
+    if (this.#judged || endpoint === null || !blamesEndpoint(failure)) return;
+    this.#judged = true;
+    add(endpoint.cells, ENDPOINT_OWN.resets, 1);
+    const { policies } = this.#ruling(this.port.rules).service;
+    reportFailure(endpoint, policies, this.#context.clock.nowMs());
   }
 
   /** Something may wait from now on. */
@@ -299,7 +322,6 @@ class CallerConnection
   }
 
   onClose(error: SocketError | null): void {
-    this.#gone = true;
     this.#count(SERVICE_OWN.callerConnectionsActive, -1);
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
     else this.#refuse('caller_gone');
@@ -319,7 +341,8 @@ class CallerConnection
   leaveTunnel(): void {
     this.#tunnel = null;
     this.#socket.destroySoon();
-    if (!this.#gone) this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+    if (this.#socket.destroyed) return;
+    this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
   }
 
   abort(): void {
@@ -363,6 +386,7 @@ class TcpCallerEnd extends CallerEnd {
 
   override write(data: Buffer | null, start: number, end: number): boolean {
     this.#caller.wake();
+    this.#caller.praise();
     return super.write(data, start, end);
   }
 }

@@ -31,7 +31,6 @@ export class EndpointConnection implements DialOwner {
   #tunnel: Tunnel | null = null;
   #ownDial = 0;
   #last: LastBytes | null = null;
-  #closed = false;
 
   constructor(endpoint: EndpointState, context: NetContext, user: EndpointUser) {
     this.endpoint = endpoint;
@@ -59,9 +58,17 @@ export class EndpointConnection implements DialOwner {
   }
 
   /** The tunnel is over: what was written still leaves. */
-  leaveTunnel(): void {
+  finish(): void {
     this.#tunnel = null;
-    if (!this.#closed) this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+    this.#socket.destroySoon();
+    if (this.#socket.destroyed) return;
+    this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+  }
+
+  /** The tunnel is over, or what it has left is given up. */
+  abort(): void {
+    this.#tunnel = null;
+    this.#socket.reset();
   }
 
   onConnect(): void {
@@ -92,7 +99,6 @@ export class EndpointConnection implements DialOwner {
   }
 
   onClose(error: SocketError | null): void {
-    this.#closed = true;
     this.#context.room.endpointConnections--;
     if (this.#ownDial !== 0) this.#context.ownDials.remove(this.#ownDial);
     this.#last?.stop();
@@ -123,12 +129,10 @@ class EndpointEnd extends SocketEnd {
   }
 
   finish(): void {
-    this.socket.destroySoon();
-    this.#connection.leaveTunnel();
+    this.#connection.finish();
   }
 
   abort(): void {
-    this.#connection.leaveTunnel();
-    this.socket.reset();
+    this.#connection.abort();
   }
 }
