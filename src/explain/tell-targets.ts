@@ -77,7 +77,7 @@ function endpointText({ facts, failure, service }: TargetStory): string {
   if (failure === 'tls_unknown_issuer') {
     return `none of ${all} is believed: the CAs of upstream-ca cannot be used`;
   }
-  if (failure !== '') return `none of ${all} can take the request`;
+  if (failure !== '') return `none of ${all} can be picked`;
   const possible = facts.endpoints.filter(({ odds }) => odds > 0).length;
   const which =
     possible === facts.endpoints.length ? `one of ${all}` : `${possible} of ${all} possible`;
