@@ -3,16 +3,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { NO_ERROR } from '../../src/proxy/http2/codec/error-code.ts';
+import { NO_ERROR, REFUSED_STREAM } from '../../src/proxy/http2/codec/error-code.ts';
 import { FieldList } from '../../src/proxy/http2/codec/field-list.ts';
 import { HpackDecoder } from '../../src/proxy/http2/codec/hpack-decoder.ts';
 import { block, LIST_LIMITS, type Pair, pairsOf } from '../support/http2.ts';
-import { frame, GET_ROOT, Http2Peer } from '../support/http2-peer.ts';
+import { frame, GET_ROOT, Http2Peer, number32 } from '../support/http2-peer.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
-import { eventually } from '../support/wire.ts';
+import { eventually, RawEndpoint } from '../support/wire.ts';
 
 const DATA = 0;
 const HEADERS = 1;
+const RST_STREAM = 3;
 const END_STREAM = 0x1;
 const END_HEADERS = 0x4;
 const INDEXING = 0x40;
@@ -229,4 +230,48 @@ test('requests and responses that come again in one read leave as they would alo
     }),
     { numRuns: RUNS, endOnFailure: true },
   );
+});
+
+const SUM: Kind = {
+  ...kind('with a sum', request('POST', '/sum'), 'ok'),
+  trailers: block([['x-sum', 'aaa']]),
+};
+/** As many as there are lists. */
+const OTHERS = [1, 2, 3].map((i) => kind('another', request('GET', `/${'other'.repeat(10)}${i}`)));
+
+test('trailers reach an endpoint of HTTP/1.1 as they came, whatever came behind them in one read', async (t) => {
+  const listening = await RawEndpoint.listen(t, freshAddress());
+  const proxy = new TestProxy(t);
+  const service = proxy.service({ endpoints: [listening] });
+  await proxy.apply([service]);
+  const to = { address: service.address ?? '', port: service.ports[0]?.port ?? 0 };
+  const caller = await Http2Peer.connect(t, to);
+  caller.write(written(1, SUM), ...OTHERS.map((other, i) => written(3 + 2 * i, other)));
+  for (let i = 0; i <= OTHERS.length; i++) {
+    // oxlint-disable no-await-in-loop -- one connection after the other
+    const wire = await listening.next();
+    if (!(await wire.head()).startsWith('POST /sum ')) continue;
+    assert.equal(await wire.until('\r\n\r\n'), '00002\r\nok\r\n0\r\nx-sum: aaa\r\n\r\n');
+    assert.equal(wire.pending, '');
+    // oxlint-enable no-await-in-loop
+  }
+});
+
+test('a request that is refused is sent again with its trailers, whoever came in between', async (t) => {
+  const listening = await Http2Peer.listen(t, freshAddress());
+  const proxy = new TestProxy(t);
+  const service = proxy.service({ endpoints: [listening], http2: true });
+  await proxy.apply([service]);
+  const to = { address: service.address ?? '', port: service.ports[0]?.port ?? 0 };
+  const [caller, another] = [await Http2Peer.connect(t, to), await Http2Peer.connect(t, to)];
+  caller.write(written(1, SUM));
+  const endpoint = new Messages(await listening.next());
+  const [[on, text]] = (await endpoint.next(1)) as [[number, string]];
+  another.write(...OTHERS.map((other, i) => written(1 + 2 * i, other)));
+  await endpoint.next(OTHERS.length);
+  endpoint.peer.write(frame(RST_STREAM, 0, on, number32(REFUSED_STREAM)));
+  // On a connection of its own.
+  const [[, again]] = (await new Messages(await listening.next()).next(1)) as [[number, string]];
+  assert.equal(again, text);
+  assert.equal(again.split('\n\n')[1], 'x-sum: aaa');
 });
