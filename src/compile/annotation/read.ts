@@ -21,6 +21,8 @@ export interface Annotation {
   readonly key: string;
   /** `metadata.annotations["maesh.dev/retry-attempts"]`. */
   readonly field: string;
+  /** `text` cannot be read: `value` is what it stands for. */
+  readonly isGuess: boolean;
   /** The port that it is for; null for all of the object. */
   readonly port: number | null;
 }
@@ -155,7 +157,7 @@ class Reader {
     if (read === null) return;
     const values = this.#ports.get(port) ?? new Map<string, Annotation>();
     const field = annotationField(key);
-    values.set(name, { row, value: read.value, text, key, field, port });
+    values.set(name, { row, ...read, text, key, field, port });
     this.#ports.set(port, values);
   }
 
@@ -180,7 +182,7 @@ class Reader {
       if (read === null && row.policy !== null) bad.set(row.name, row.policy);
       if (read === null) continue;
       const field = annotationField(key);
-      values.set(row.name, { row, value: read.value, text, key, field, port: null });
+      values.set(row.name, { row, ...read, text, key, field, port: null });
     }
     return { values, bad, ports: this.#ports, findings: this.#findings };
   }
@@ -192,9 +194,9 @@ class Reader {
     key: string,
     text: string,
     without: string,
-  ): { readonly value: unknown } | null {
+  ): Pick<Annotation, 'value' | 'isGuess'> | null {
     const read = row.type.read(text);
-    if (read.ok) return read;
+    if (read.ok) return { value: read.value, isGuess: false };
     const strict = row.strict?.(text) ?? null;
     this.#findings.push({
       severity: 'error',
@@ -204,7 +206,7 @@ class Reader {
       message: `${row.name} ${read.message}`,
       remedy: remedyFor(row, text, strict?.until ?? without),
     });
-    return strict;
+    return strict === null ? null : { value: strict.value, isGuess: true };
   }
 
   /** The first prefix wins; one that says something else deserves a word. */

@@ -251,6 +251,32 @@ test('what cannot be read is an error, and never less strict than what was meant
   }
 });
 
+test('a scheme that cannot be read does not make a port of TCP one of HTTP', () => {
+  const ports = [
+    make.portOf({ name: 'a', port: 80, appProtocol: 'https' }),
+    make.portOf({ name: 'tls-b', port: 81 }),
+    make.portOf({ name: 'postgres', port: 82 }),
+  ];
+  for (const annotations of [
+    { 'maesh.dev/scheme': 'tcp' },
+    { 'maesh.dev/scheme': '' },
+    Object.fromEntries([80, 81, 82].map((port) => [`maesh.dev/port.${port}.scheme`, 'tls'])),
+  ]) {
+    const store = new CompiledStore();
+    store.set(
+      make.serviceOf('web', { annotations, ports }),
+      make.podOf('web-1', 'web', '127.1.0.1'),
+    );
+    store.update();
+    const { backends, problems } = resultOf(store);
+    assert.deepEqual(
+      backends.map(({ protocol, tls }) => [protocol, tls]),
+      ports.map(() => ['tcp', null]),
+    );
+    assert.ok(problems.some((each) => each.startsWith('error ')));
+  }
+});
+
 test('a server name that is none is an error, and the default is asked for', () => {
   for (const value of [
     '10.0.0.1',

@@ -91,8 +91,8 @@ function decideTcp(question: Question): Decision {
   const scheme = annotations.values.get('scheme');
   const isInTls = hint.kind === 'https' || hint.kind === 'tls';
   if (annotated !== undefined) return asAnnotated(question, annotated, isInTls);
-  // Only for HTTP there is a scheme.
-  if (scheme !== undefined && (scheme.port !== null || isInTls)) {
+  // Only for HTTP there is a scheme. One that cannot be read says how HTTP is spoken, and not that it is.
+  if (scheme !== undefined && !scheme.isGuess && (scheme.port !== null || isInTls)) {
     return { decided: asHttp(scheme, hint, saidBy(scheme)), findings: [] };
   }
   if (hint.kind === 'http' || hint.kind === 'http2') {

@@ -114,8 +114,9 @@ export class Tunnel implements Expiring {
   onDeadline(nowMs: number): void {
     if (nowMs >= this.dueAtMs) this.onDue(nowMs);
     if (this.#closed) return;
-    const isBlind = this.#holdsCaller || this.callerEnded;
-    if (isBlind && this.ends.caller.socket?.peerState() === 'gone') return this.cut('caller_gone');
+    const { socket } = this.ends.caller;
+    const isBlind = socket !== null && (this.#holdsCaller || this.callerEnded);
+    if (isBlind && socket.peerState() === 'gone') return this.cut('caller_gone');
     const waiting = this.ends.caller.bytesOnTheirWay() + this.ends.endpoint.bytesOnTheirWay();
     if (waiting !== this.#onTheirWay) this.#lastActivityMs = nowMs;
     this.#onTheirWay = waiting;
@@ -129,6 +130,8 @@ export class Tunnel implements Expiring {
   }
 
   #watchCaller(): void {
+    // Of a stream its session tells.
+    if (this.ends.caller.socket === null) return;
     const lookAtMs = this.context.wheel.nowMs + CALLER_LOOK_MS;
     if (lookAtMs < this.deadlineMs) this.#arm(lookAtMs);
   }

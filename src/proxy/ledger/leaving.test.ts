@@ -79,6 +79,23 @@ test('a Service is kept while it has requests, callers or tunnels, with its port
   assert.deepEqual(pass(), []);
 });
 
+test('what ends by an endpoint that left before is kept with it', () => {
+  const clock = new ManualClock();
+  const ledger = new Ledger(1);
+  const leaving = new Leaving(ledger, clock);
+  const at = ledger.allocate('endpoint', ENDPOINT);
+  leaving.add('endpoint', ENDPOINT, WEB);
+  ledger.setWord('endpoint', at, ENDPOINT_WORD.connections, 1);
+  clock.advance(60_000);
+  ledger.allocate('status', WEB);
+  leaving.add('status', WEB, WEB);
+  clock.advance(QUARANTINE_MS - 60_000);
+  leaving.sweep();
+  clock.advance(60_000);
+  leaving.sweep();
+  assert.ok(ledger.find('status', WEB) !== undefined);
+});
+
 test('what is kept holds up nothing else, and one that leaves again waits anew', () => {
   const clock = new ManualClock();
   const ledger = new Ledger(1);

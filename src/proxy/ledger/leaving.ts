@@ -43,8 +43,11 @@ export class Leaving {
       if (left.dueMs > nowMs) break;
       due.push(left);
     }
+    if (due.length === 0) return;
+    // Also by what is due later: what belongs together may have left at different times.
     const used = new Set<string>();
-    for (const left of due) if (this.#isCounting(left.kind, left.key)) used.add(left.service);
+    for (const { kind, key, service } of this.#left.values())
+      if (this.#isCounting(kind, key)) used.add(service);
     for (const left of due) {
       this.remove(left.kind, left.key);
       if (this.#isUsed(left, used)) this.#put({ ...left, dueMs: nowMs + QUARANTINE_MS });

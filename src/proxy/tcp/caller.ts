@@ -161,10 +161,10 @@ class CallerConnection
     this.tries++;
     this.#triedMs = now;
     this.endpoint = endpoint;
+    this.#dialled = new EndpointConnection(endpoint, this.#context, this);
     endpoint.begin();
     // Those of the called Service, whoever takes over for it.
     const { connectMs } = this.port.rules.service.policies.timeouts;
-    this.#dialled = new EndpointConnection(endpoint, this.#context, this);
     const { nowMs } = this.#context.wheel;
     this.#connectUntilMs = connectMs === 0 ? Infinity : nowMs + connectMs;
     this.#watchDial(nowMs);
@@ -291,9 +291,10 @@ class CallerConnection
     const { endpoint } = this;
     if (failure === '') return this.praise();
     this.#context.wheel.disarm(this);
-    if (this.#judged || endpoint === null || !blamesEndpoint(failure)) return;
-    this.#judged = true;
+    if (endpoint === null || !blamesEndpoint(failure)) return;
     add(endpoint.cells, ENDPOINT_OWN.resets, 1);
+    if (this.#judged) return;
+    this.#judged = true;
     const { policies } = this.#ruling(this.port.rules).service;
     reportFailure(endpoint, policies, this.#context.clock.nowMs());
   }

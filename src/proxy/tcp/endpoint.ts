@@ -36,9 +36,9 @@ export class EndpointConnection implements DialOwner {
     this.endpoint = endpoint;
     this.#context = context;
     this.#user = user;
+    this.#socket = context.sockets.dial(endpoint, this);
     context.room.endpointConnections++;
     endpoint.openConnection();
-    this.#socket = context.sockets.dial(endpoint, this);
   }
 
   get tunnelEnd(): TunnelEnd {

@@ -71,6 +71,7 @@ export class TlsDialer {
         },
       },
     };
+    const dialledMs = nowMs();
     const inner = connect(options as ConnectionOptions);
     inner.setNoDelay();
     const { idleSeconds, intervalSeconds, probes } = keepAlive;
@@ -78,9 +79,9 @@ export class TlsDialer {
       inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
     const socket: TlsSocket = new TlsSocket(inner, probe, owner, http2);
     inner.on('session', (session: Buffer) => {
-      // What an endpoint gives instead of one that is resumed is no younger.
+      // However late an endpoint gives it, or instead of one that is resumed: the certificate was verified when it was.
       const untilMs =
-        kept !== null && inner.isSessionReused() ? kept.untilMs : nowMs() + SESSION_MS_MAX;
+        kept !== null && inner.isSessionReused() ? kept.untilMs : dialledMs + SESSION_MS_MAX;
       this.#sessions.set(target, { session, untilMs });
     });
     return socket;
