@@ -28,6 +28,8 @@ export class FakeApi implements ShadowApi {
   idleWrites = 0;
   /** Fields that this server drops from the spec of what it is given. */
   drops: readonly string[] = [];
+  /** So many times an address that is asked for is not free yet. */
+  lateReleases = 0;
   /** Called before a write by maesh takes effect. */
   onWrite: (name: string, before: Json | null, after: Json | null) => void = () => undefined;
   onRemovedByHand: (name: string, before: Json) => void = () => undefined;
@@ -149,7 +151,9 @@ export class FakeApi implements ShadowApi {
     const wanted = (spec['clusterIPs'] ?? []) as readonly string[];
     const families = (spec['ipFamilies'] ?? ['IPv4']) as readonly string[];
     const used = new Set([...this.objects.values()].flatMap(addressesOf));
-    if (wanted.some((address) => used.has(address))) throw refusal(422, 'Invalid');
+    const isLate = wanted.length > 0 && this.lateReleases > 0;
+    if (isLate) this.lateReleases--;
+    if (isLate || wanted.some((address) => used.has(address))) throw refusal(422, 'Invalid');
     const clusterIPs = wanted.length > 0 ? wanted : families.map((family) => this.#give(family));
     if (portsOf(asked).length === 0) throw refusal(422, 'Invalid');
     this.#uid += 1;

@@ -30,6 +30,8 @@ const RETRY: BackoffBounds = { firstMs: 400, lastMs: 30_000 };
 const FOREIGN_RETRY_MS = 30_000;
 /** Failures in a row of which nothing is told: conflicts and short outages go by. */
 const QUIET_FAILURES = 2;
+/** So often in a row the address of before is asked for: an API server says that an object is gone before it frees its address. */
+const ADDRESS_TRIES = 3;
 const WRITES_PER_SECOND = 200;
 
 export interface ReconcilerParts {
@@ -273,7 +275,7 @@ export class Reconciler {
     const askedMs = api?.retryAfterMs ?? 0;
     // A plain no: nothing was done.
     if (api !== null && api.status < 500) entry.attempt = null;
-    if (isOfAddress(api, entry)) {
+    if (isAddressLost(api, entry)) {
       // It went to somebody else: the name moves to a new one.
       entry.clusterIPs = [];
       this.#queue.soon(entry.name);
@@ -357,8 +359,11 @@ export class Reconciler {
   }
 }
 
-/** Whether what was refused asked for the cluster IP that an object before had. */
-function isOfAddress(error: ApiError | null, { object, clusterIPs }: LedgerEntry): boolean {
-  if (error?.status !== 422 || clusterIPs.length === 0) return false;
+/** Whether what was refused, again and again, asked for the cluster IP that an object before had. */
+function isAddressLost(
+  error: ApiError | null,
+  { object, clusterIPs, failures }: LedgerEntry,
+): boolean {
+  if (error?.status !== 422 || clusterIPs.length === 0 || failures < ADDRESS_TRIES) return false;
   return object === null || object.clusterIPs.length === 0;
 }

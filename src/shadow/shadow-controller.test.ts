@@ -185,12 +185,24 @@ test('a shadow that is deleted while nobody leads is made again, published as it
   assert.deepEqual(after.ports, before?.ports);
 });
 
+test('a shadow keeps its address, though the API server frees it only after it has told of the deletion', async () => {
+  const world = await published();
+  const before = world.shadowOf('shop/web')?.clusterIPs;
+  world.api.lateReleases = 2;
+  world.api.removeByHand(NAME);
+  await world.converge(2_000);
+  assert.equal(world.api.lateReleases, 0);
+  assert.equal(world.shadowOf('shop/web')?.state, 'published');
+  assert.deepEqual(world.shadowOf('shop/web')?.clusterIPs, before);
+  assert.match(world.first.controller.problems()[0]?.message ?? '', /the same address/);
+});
+
 test('a shadow whose address somebody else took gets a new one', async () => {
   const world = await published();
   const address = world.shadowOf('shop/web')?.clusterIPs[0];
   world.api.removeByHand(NAME);
   world.api.createByHand('thief', { spec: { clusterIPs: [address], ports: [{ port: 1 }] } });
-  await world.converge(1_000);
+  await world.converge(2_000);
   const after = world.shadowOf('shop/web');
   assert.equal(after?.state, 'published');
   assert.notEqual(after.clusterIPs[0], address);
