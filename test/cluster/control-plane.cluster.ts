@@ -107,6 +107,11 @@ test(
   'a killed container is restarted, and a killed kube-proxy leaves its rules',
   { skip },
   async () => {
+    // The rules that are left must be those of a whole cluster: the DNS may have been on a node that was cut off.
+    await bed.waitFor('an answer', async () => {
+      const [answer] = await bed.fetch(`${NS}/caller`, 'http://web.shop/');
+      return answer?.status === 200;
+    });
     await local.node('n1').kubeProxy.kill();
     const [pod] = await bed.pods(NS, 'app=web');
     await bed.killProcess(`${NS}/${pod?.metadata.name}`, 'SIGKILL');
