@@ -401,14 +401,17 @@ async function endJob(api: ApiServer, condition: 'Complete' | 'Failed'): Promise
 /** Waits for a Job that has not ended: a failed one of the last try is replaced first. */
 async function untilNew(api: ApiServer): Promise<void> {
   for (;;) {
-    await api.kubectl([
+    const waited = await api.try(
       'wait',
       '--for=create',
       'job/maesh-uninstall',
       '-n',
       'maesh',
       '--timeout=30s',
-    ]);
+    );
+    // kubectl finds the failed one, and then it is gone: the next one is still to come.
+    if (waited.code !== 0 && waited.err.includes('NotFound')) continue;
+    assert.equal(waited.code, 0, waited.err);
     const shown = await api.try(
       'get',
       'job',
