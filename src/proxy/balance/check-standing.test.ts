@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES } from '../../model/defaults.ts';
 import { CHECK_RESULTS, type CheckOutcome, checkReason } from '../../model/health-check.ts';
-import type { Cells } from '../ledger/cells.ts';
-import { ENDPOINT_FLOAT, ENDPOINT_WORD, SHAPES } from '../ledger/layout.ts';
+import { type Cells, looseCells } from '../ledger/cells.ts';
+import { ENDPOINT_FLOAT, ENDPOINT_WORD } from '../ledger/layout.ts';
 import {
   CHECK_FAILING,
   CHECK_PASSING,
@@ -21,18 +21,7 @@ const BAD: CheckOutcome = { result: 'bad_status', detail: 500 };
 const NOT_MADE: CheckOutcome = { result: 'not_made', detail: 0 };
 const { ejection } = DEFAULT_POLICIES;
 
-function cells(slot: number): Cells {
-  const { words, floats, own } = SHAPES.endpoint;
-  return {
-    slot,
-    words: new Int32Array(words),
-    w: 0,
-    floats: new Float64Array(floats),
-    f: 0,
-    own: new Float64Array(own),
-    o: 0,
-  };
-}
+const cells = (slot: number): Cells => looseCells('endpoint', slot);
 
 const word = (each: Cells, cell: number): number => each.words[cell] ?? 0;
 

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FailoverPolicy } from '../../model/policy.ts';
-import type { Cells } from '../ledger/cells.ts';
-import { ENDPOINT_FLOAT, ENDPOINT_WORD, SHAPES } from '../ledger/layout.ts';
+import { type Cells, looseCells } from '../ledger/cells.ts';
+import { ENDPOINT_FLOAT, ENDPOINT_WORD } from '../ledger/layout.ts';
 import { CHECK_FAILING } from './check-standing.ts';
 import { EJECTED, IN_ROTATION, PROBING } from './ejection.ts';
 import { isShort, isUsable, noteShort, ownShare } from './failover.ts';
 
 const POLICY: FailoverPolicy = { service: 'shop/dr', below: 0, returnMs: 1_000 };
 
-function cells(): Cells {
-  const { words, floats, own } = SHAPES.endpoint;
-  return {
-    slot: 0,
-    words: new Int32Array(words),
-    w: 0,
-    floats: new Float64Array(floats),
-    f: 0,
-    own: new Float64Array(own),
-    o: 0,
-  };
-}
+const cells = (): Cells => looseCells('endpoint', 0);
 
 const set = (each: Cells, health: number): void => void (each.words[ENDPOINT_WORD.health] = health);
 

@@ -16,8 +16,8 @@ import { NO_STAMP } from '../head/stamp.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { add } from '../http/account.ts';
 import { parseRequestHead } from '../http1/codec/request-head.ts';
-import type { Cells } from '../ledger/cells.ts';
-import { ENDPOINT_FLOAT, SERVICE_OWN, SHAPES } from '../ledger/layout.ts';
+import { looseCells } from '../ledger/cells.ts';
+import { ENDPOINT_FLOAT, SERVICE_OWN } from '../ledger/layout.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import type { ServiceState, Target } from '../table/table.ts';
 import { ConnectProbe, type ProbeOwner, RequestProbe } from './probe.ts';
@@ -123,7 +123,7 @@ export class Checker implements ProbeOwner {
   readonly #runningMax: number;
   readonly #head: Head;
   /** Counts what connections of checks do; nobody looks there. */
-  readonly #scratch = scratchCells();
+  readonly #scratch = looseCells('endpoint');
   #running = 0;
   #isStopped = false;
   /** Looks at the queue again. */
@@ -361,17 +361,4 @@ function waitOf({ endpoint, policy }: Checked): number {
 
 function count({ cells }: ServiceState, result: CheckResult): void {
   add(cells, SERVICE_OWN.checks + CHECK_RESULTS.indexOf(result), 1);
-}
-
-function scratchCells(): Cells {
-  const { words, floats, own } = SHAPES.endpoint;
-  return {
-    slot: -1,
-    words: new Int32Array(words),
-    w: 0,
-    floats: new Float64Array(floats),
-    f: 0,
-    own: new Float64Array(own),
-    o: 0,
-  };
 }

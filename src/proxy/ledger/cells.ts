@@ -15,6 +15,20 @@ export interface Cells {
   readonly o: number;
 }
 
+/** Of no slot: what is counted there nobody sees. */
+export function looseCells(kind: SlotKind, slot = -1): Cells {
+  const { words, floats, own } = SHAPES[kind];
+  return {
+    slot,
+    words: new Int32Array(words),
+    w: 0,
+    floats: new Float64Array(floats),
+    f: 0,
+    own: new Float64Array(own),
+    o: 0,
+  };
+}
+
 interface View {
   readonly words: Int32Array;
   readonly floats: Float64Array;
