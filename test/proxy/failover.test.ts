@@ -62,6 +62,14 @@ function bed(
   };
 }
 
+/** Once the time of the return is over. */
+async function allCameBack(at: Bed, dr: App): Promise<void> {
+  at.proxy.advance(RETURN_MS);
+  const before = dr.worked;
+  await at.calls(10);
+  assert.equal(dr.worked, before, 'all came back');
+}
+
 test('without an endpoint another Service takes over, and gives back over a time', async (t) => {
   const [web, dr] = await twoApps(t);
   const at = bed(t);
@@ -74,10 +82,7 @@ test('without an endpoint another Service takes over, and gives back over a time
   proxy.advance(RETURN_MS / 2);
   await at.calls(40);
   assert.ok(web.worked > 8 && web.worked < 32, `${web.worked} of 40 came back half way`);
-  proxy.advance(RETURN_MS);
-  const before = dr.worked;
-  await at.calls(10);
-  assert.equal(dr.worked, before, 'all came back');
+  await allCameBack(at, dr);
 });
 
 test('the same endpoint that left and comes back gets its requests back over a time', async (t) => {
@@ -94,10 +99,7 @@ test('the same endpoint that left and comes back gets its requests back over a t
   proxy.advance(1_000);
   await at.calls(40);
   assert.ok(web.worked < 22, `${web.worked - 2} of 40 came back after a tenth of the time`);
-  proxy.advance(RETURN_MS);
-  const before = dr.worked;
-  await at.calls(10);
-  assert.equal(dr.worked, before, 'all came back');
+  await allCameBack(at, dr);
 });
 
 test('endpoints that were all ejected and are in rotation again get their requests back over a time', async (t) => {
@@ -120,10 +122,7 @@ test('endpoints that were all ejected and are in rotation again get their reques
   proxy.advance(1_000);
   await at.calls(40);
   assert.ok(web.worked < 22, `${web.worked - 2} of 40 came back after a tenth of the time`);
-  proxy.advance(RETURN_MS);
-  const before = dr.worked;
-  await at.calls(10);
-  assert.equal(dr.worked, before, 'all came back');
+  await allCameBack(at, dr);
 });
 
 test('an update that replaces the one endpoint sends nothing to the other Service', async (t) => {
