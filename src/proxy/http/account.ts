@@ -65,6 +65,11 @@ const CALLER_CLASS = 4;
 /** Counts a request that ended with `status` (0: without a response), and by which `failure` if the proxy ended it. */
 export function countRequest(cells: Cells, status: number, failure: FailureReason | ''): void {
   add(cells, SERVICE_OWN.requests + classOf(status, failure), 1);
+  countFailure(cells, failure);
+}
+
+/** Counts by what the proxy ended a request or a connection; '' is by nothing. */
+export function countFailure(cells: Cells, failure: FailureReason | ''): void {
   if (failure !== '') add(cells, SERVICE_OWN.failures + (FAILURE_INDEX.get(failure) as number), 1);
 }
 
@@ -91,16 +96,21 @@ export function countLatency(cells: Cells, latencyMs: number): void {
   add(cells, SERVICE_OWN.buckets + bucketOf(latencyMs, 2, SERVICE_BUCKETS), 1);
 }
 
-/** A request came in: in flight until `endRequest`. */
+/** A request or a connection came in: in flight until `leaveFlight`. */
 export function beginRequest(cells: Cells): void {
   add(cells, SERVICE_OWN.inFlight, 1);
   Atomics.add(cells.words, cells.w + SERVICE_WORD.inFlight, 1);
 }
 
-/** Counts all that is known of a request that ended, `endMs` is when; `flight` is where it began. */
-export function endRequest(request: Account, flight: Cells, cells: Cells, endMs: number): void {
+/** It is in flight no more. `flight` is where it began. */
+export function leaveFlight(flight: Cells): void {
   add(flight, SERVICE_OWN.inFlight, -1);
   Atomics.sub(flight.words, flight.w + SERVICE_WORD.inFlight, 1);
+}
+
+/** Counts all that is known of a request that ended, `endMs` is when; `flight` is where it began. */
+export function endRequest(request: Account, flight: Cells, cells: Cells, endMs: number): void {
+  leaveFlight(flight);
   countRequest(cells, request.counted, request.failure);
   if (request.tries > 0) countLatency(cells, endMs - request.startedMs);
   add(cells, SERVICE_OWN.requestBytes, request.requestBytes);

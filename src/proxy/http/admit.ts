@@ -71,16 +71,28 @@ function admitToRoute(
   now: number,
   context: ThreadContext,
 ): Verdict {
+  const verdict = admitToTarget(route, 'service', now, context);
+  const service = verdict.target?.service ?? null;
+  if (verdict.failure !== '' || service === null) return verdict;
+  return admitToBackend(service, contentLength, now, context);
+}
+
+/** Chooses a backend of the route, by weight, and who takes over for it; refused where nobody carries what is of this kind. */
+export function admitToTarget(
+  route: RouteState,
+  kind: Carrying,
+  now: number,
+  context: ThreadContext,
+): Verdict {
   const { verdict } = context;
   const at = chooseTarget(route, context);
   if (at < 0) return verdict.refuse('no_route', 0);
   const named = route.targets[at] as Target | null;
   if (named === null) return verdict.refuse('invalid_backend', 0);
-  const target = named.failover === null ? named : takerOf(named, 'service', now, context);
+  const target = named.failover === null ? named : takerOf(named, kind, now, context);
   verdict.target = target;
   verdict.filters = route.filters[at] as TargetFilters | null;
-  if (target.service === null) return verdict.refuse('no_endpoint', 0);
-  return admitToBackend(target.service, contentLength, now, context);
+  return target[kind] === null ? verdict.refuse('no_endpoint', 0) : verdict.allow();
 }
 
 /** Who takes a request, or a connection of TCP, for a backend that has a failover. */

@@ -2,38 +2,27 @@
 
 import type { NetContext } from '../net/context.ts';
 import type { Socket } from '../net/socket.ts';
-import { SocketEnd } from './socket-end.ts';
+import { SocketEnd, type TunnelHost } from './socket-end.ts';
 
-/** The connection that the tunnel runs on. */
-export interface TunnelHost {
+/** The connection of the caller that the tunnel runs on. */
+export interface CallerTunnelHost extends TunnelHost {
   pause(): void;
   resume(): void;
-  /** The tunnel is over: what was written still leaves. */
-  leaveTunnel(): void;
-  abort(): void;
 }
 
 export class CallerEnd extends SocketEnd {
-  readonly #connection: TunnelHost;
+  readonly #caller: CallerTunnelHost;
 
-  constructor(socket: Socket, context: NetContext, connection: TunnelHost) {
-    super(socket, context);
-    this.#connection = connection;
+  constructor(socket: Socket, context: NetContext, caller: CallerTunnelHost) {
+    super(socket, context, caller);
+    this.#caller = caller;
   }
 
   override pause(): void {
-    this.#connection.pause();
+    this.#caller.pause();
   }
 
   override resume(): void {
-    this.#connection.resume();
-  }
-
-  finish(): void {
-    this.#connection.leaveTunnel();
-  }
-
-  abort(): void {
-    this.#connection.abort();
+    this.#caller.resume();
   }
 }

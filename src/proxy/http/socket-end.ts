@@ -5,17 +5,32 @@ import type { NetContext } from '../net/context.ts';
 import { copyWhole } from '../net/copy-whole.ts';
 import { READ_BYTES, type Socket } from '../net/socket.ts';
 
-export abstract class SocketEnd implements TunnelEnd {
+/** The connection that the tunnel runs on. */
+export interface TunnelHost {
+  /** The tunnel is over: what was written still leaves. */
+  leaveTunnel(): void;
+  /** The tunnel is over, or what it has left is given up. */
+  abort(): void;
+}
+
+export class SocketEnd implements TunnelEnd {
   readonly socket: Socket;
   readonly #context: NetContext;
+  readonly #host: TunnelHost;
 
-  constructor(socket: Socket, context: NetContext) {
+  constructor(socket: Socket, context: NetContext, host: TunnelHost) {
     this.socket = socket;
     this.#context = context;
+    this.#host = host;
   }
 
-  abstract finish(): void;
-  abstract abort(): void;
+  finish(): void {
+    this.#host.leaveTunnel();
+  }
+
+  abort(): void {
+    this.#host.abort();
+  }
 
   write(data: Buffer | null, start: number, end: number): boolean {
     if (data === null) return !this.socket.writableNeedDrain;

@@ -25,7 +25,7 @@ import type { CallerRequest, RequestHost } from './caller-request.ts';
 import { CR, LF } from '../head/characters.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import type { RequestPool } from './request-pool.ts';
-import { CallerEnd, type TunnelHost } from '../http/caller-end.ts';
+import { CallerEnd, type CallerTunnelHost } from '../http/caller-end.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
 const LINGER_MS = 1_000;
@@ -53,7 +53,7 @@ interface Shared {
   readonly requests: RequestPool;
 }
 
-class CallerConnection implements RequestHost, TunnelHost, SocketOwner, Expiring, Caller {
+class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Expiring, Caller {
   readonly port: PortState;
   readonly socket: Socket;
   readonly source: Source;

@@ -26,7 +26,7 @@ import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
 import { parseResponseHead } from './codec/response-head.ts';
 import { RequestSender } from './request-sender.ts';
-import { SocketEnd } from '../http/socket-end.ts';
+import { SocketEnd, type TunnelHost } from '../http/socket-end.ts';
 
 /**
  * A request that must not run twice is not sent on a connection idle for longer: its endpoint may be closing it just now. The
@@ -43,7 +43,7 @@ export const QUIET_MS = 500;
 const FINISH_MS = 10_000;
 
 export class EndpointConnection
-  implements EndpointStream, BodySink, DialOwner, IdleConnection, Expiring, Turn
+  implements EndpointStream, BodySink, DialOwner, IdleConnection, TunnelHost, Expiring, Turn
 {
   readonly endpoint: EndpointState;
   deadlineMs = Infinity;
@@ -230,7 +230,7 @@ export class EndpointConnection
   }
 
   get tunnelEnd(): TunnelEnd {
-    return new EndpointEnd(this.#socket, this.#context, this);
+    return new SocketEnd(this.#socket, this.#context, this);
   }
 
   switchTo(tunnel: Tunnel): void {
@@ -240,11 +240,17 @@ export class EndpointConnection
 
   /** The tunnel lets go of it; it closes when what was written has left, or is cut when nothing leaves for a while. */
   leaveTunnel(): void {
+    this.#socket.destroySoon();
     this.#tunnel = null;
     if (this.#closed) return;
     this.#bytesLeft = this.#socket.unsentBytes();
     this.deadlineMs = this.#context.wheel.nowMs + FINISH_MS;
     this.#context.wheel.arm(this);
+  }
+
+  abort(): void {
+    this.#tunnel = null;
+    this.#socket.reset();
   }
 
   onConnect(): void {
@@ -420,26 +426,6 @@ export class EndpointConnection
     if (user !== null) return user.onDefect(error);
     this.#context.guard.caught('proxy', error);
     tunnel?.onDefect();
-  }
-}
-
-/** The side of a tunnel at an endpoint. */
-class EndpointEnd extends SocketEnd {
-  readonly #connection: EndpointConnection;
-
-  constructor(socket: Socket, context: ThreadContext, connection: EndpointConnection) {
-    super(socket, context);
-    this.#connection = connection;
-  }
-
-  finish(): void {
-    this.socket.destroySoon();
-    this.#connection.leaveTunnel();
-  }
-
-  abort(): void {
-    this.#connection.leaveTunnel();
-    this.socket.reset();
   }
 }
 

@@ -3,6 +3,16 @@
 import type { DeadlineWheel, Expiring } from './deadline-wheel.ts';
 import type { Socket } from './socket.ts';
 
+/** Closes `socket` behind what was written; null when nothing is left. Call `stop` when it is closed. */
+export function closeBehind(
+  socket: Socket,
+  wheel: DeadlineWheel,
+  patienceMs: number,
+): LastBytes | null {
+  socket.destroySoon();
+  return socket.destroyed ? null : new LastBytes(wheel, socket, patienceMs);
+}
+
 export class LastBytes implements Expiring {
   deadlineMs: number;
   wheelTick = 0;
@@ -12,7 +22,6 @@ export class LastBytes implements Expiring {
   readonly #patienceMs: number;
   #left: number;
 
-  /** `socket` was told to close behind what was written. Call `stop` when it is closed. */
   constructor(wheel: DeadlineWheel, socket: Socket, patienceMs: number) {
     this.#wheel = wheel;
     this.#socket = socket;

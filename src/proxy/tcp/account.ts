@@ -1,26 +1,14 @@
 /** Phase "account": what a connection of TCP adds to the figures of its Service and endpoint. */
 
-import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../model/failure.ts';
+import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { add, countLatency, countRequest } from '../http/account.ts';
+import { add, countFailure, countLatency, countRequest } from '../http/account.ts';
 import type { TunnelResult } from '../http/tunnel.ts';
 import type { Cells } from '../ledger/cells.ts';
-import {
-  bucketOf,
-  ENDPOINT_BUCKETS,
-  ENDPOINT_OWN,
-  SERVICE_OWN,
-  SERVICE_WORD,
-} from '../ledger/layout.ts';
+import { bucketOf, ENDPOINT_BUCKETS, ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 
 /** What a connection that stands is counted as: its figures are those of an upgrade, which was answered when it opened. */
 const STANDS = 101;
-
-/** It is in flight no more. `flight` is where it began. */
-export function leaveFlight(flight: Cells): void {
-  add(flight, SERVICE_OWN.inFlight, -1);
-  Atomics.sub(flight.words, flight.w + SERVICE_WORD.inFlight, 1);
-}
 
 /** An endpoint accepted it, `latencyMs` after it was dialled and `waitedMs` after the caller came. */
 export function countConnected(
@@ -49,5 +37,5 @@ export function countEnded(
 ): void {
   add(cells, SERVICE_OWN.requestBytes, sentBytes);
   add(cells, SERVICE_OWN.responseBytes, receivedBytes);
-  if (failure !== '') add(cells, SERVICE_OWN.failures + FAILURE_REASONS.indexOf(failure), 1);
+  countFailure(cells, failure);
 }

@@ -1,10 +1,10 @@
 /** The phases between the accept and the first dial: whether a connection may stay, and to which backend it goes. */
 
 import type { PickFacts } from '../http/pick-facts.ts';
-import { chooseTarget, isTurnedAway, takerOf } from '../http/admit.ts';
+import { admitToTarget, isTurnedAway } from '../http/admit.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { Verdict } from '../http/verdict.ts';
-import type { PortState, ServiceState, Target } from '../table/table.ts';
+import type { PortState, ServiceState } from '../table/table.ts';
 
 /** Connections of the Service → rate limit → backend by weight, in this order. */
 export function admit(
@@ -25,13 +25,7 @@ export function admit(
   const [route] = port.routes;
   if (route === undefined) return verdict.refuse('no_route', 0);
   verdict.route = route;
-  const at = chooseTarget(route, context);
-  if (at < 0) return verdict.refuse('no_route', 0);
-  const named = route.targets[at] as Target | null;
-  if (named === null) return verdict.refuse('invalid_backend', 0);
-  const target = named.failover === null ? named : takerOf(named, 'tcp', now, context);
-  verdict.target = target;
-  return target.tcp === null ? verdict.refuse('no_endpoint', 0) : verdict.allow();
+  return admitToTarget(route, 'tcp', now, context);
 }
 
 /** What the balancer may know of a connection: where it comes from. */

@@ -7,13 +7,14 @@
  */
 
 import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
+import type { Policies } from '../../model/policy.ts';
 import { streamLimitsOf } from '../../model/stream-limits.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
 import type { AccessConnection, Called } from '../http/access.ts';
-import { abandonTry, add, beginRequest, countLoss, endTry } from '../http/account.ts';
+import { abandonTry, add, beginRequest, countLoss, endTry, leaveFlight } from '../http/account.ts';
 import { noEndpointReason } from '../http/admit.ts';
-import { CallerEnd, type TunnelHost } from '../http/caller-end.ts';
+import { CallerEnd, type CallerTunnelHost } from '../http/caller-end.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { splice } from '../http/open-tunnel.ts';
 import { Peer } from '../http/peer.ts';
@@ -25,11 +26,11 @@ import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, LEAVING } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { LastBytes } from '../net/last-bytes.ts';
+import { closeBehind, type LastBytes } from '../net/last-bytes.ts';
 import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
-import type { PortState, ServiceState, Target } from '../table/table.ts';
-import { countConnected, countEnded, countRefused, leaveFlight } from './account.ts';
+import type { PortState, Target } from '../table/table.ts';
+import { countConnected, countEnded, countRefused } from './account.ts';
 import { admit, readSource } from './admit.ts';
 import { EndpointConnection, type EndpointUser } from './endpoint.ts';
 
@@ -55,7 +56,14 @@ interface Shared {
 }
 
 class CallerConnection
-  implements Caller, Called, AccessConnection, TunnelHost, SocketOwner, EndpointUser, Expiring
+  implements
+    Caller,
+    Called,
+    AccessConnection,
+    CallerTunnelHost,
+    SocketOwner,
+    EndpointUser,
+    Expiring
 {
   readonly source: Peer;
   deadlineMs = Infinity;
@@ -182,10 +190,9 @@ class CallerConnection
     const context = this.#context;
     const now = context.clock.nowMs();
     const { rules } = this.port;
-    const { policies } = this.#ruling(rules).service;
     const latencyMs = now - this.#triedMs;
     countConnected(rules.cells, endpoint, latencyMs, now - this.startedMs);
-    reportAnswer(endpoint, latencyMs, policies, now);
+    reportAnswer(endpoint, latencyMs, this.#policies, now);
     this.#judged = false;
     this.deadlineMs = context.wheel.nowMs + STEADY_MS;
     context.wheel.arm(this);
@@ -203,9 +210,9 @@ class CallerConnection
     this.#socket.resume();
   }
 
-  /** Whose policies rule the try. */
-  #ruling(called: ServiceState): ServiceState {
-    return this.#target?.tcp ?? called;
+  /** Those of the Service that the try went to. */
+  get #policies(): Policies {
+    return (this.#target?.tcp ?? this.port.rules).service.policies;
   }
 
   onEndpointClosed(error: SocketError | null): void {
@@ -219,8 +226,7 @@ class CallerConnection
     if (this.#judged || this.endpoint === null) return;
     this.#judged = true;
     this.#context.wheel.disarm(this);
-    const { policies } = this.#ruling(this.port.rules).service;
-    reportSuccess(this.endpoint, policies, this.#context.clock.nowMs());
+    reportSuccess(this.endpoint, this.#policies, this.#context.clock.nowMs());
   }
 
   onDeadline(nowMs: number): void {
@@ -254,7 +260,7 @@ class CallerConnection
     if (!blamesEndpoint(reason)) abandonTry(endpoint);
     else {
       endTry(endpoint, 0, now - this.#triedMs);
-      reportFailure(endpoint, this.#ruling(this.port.rules).service.policies, now);
+      reportFailure(endpoint, this.#policies, now);
     }
   }
 
@@ -295,8 +301,7 @@ class CallerConnection
     add(endpoint.cells, ENDPOINT_OWN.resets, 1);
     if (this.#judged) return;
     this.#judged = true;
-    const { policies } = this.#ruling(this.port.rules).service;
-    reportFailure(endpoint, policies, this.#context.clock.nowMs());
+    reportFailure(endpoint, this.#policies, this.#context.clock.nowMs());
   }
 
   /** Something may wait from now on. */
@@ -341,9 +346,7 @@ class CallerConnection
 
   leaveTunnel(): void {
     this.#tunnel = null;
-    this.#socket.destroySoon();
-    if (this.#socket.destroyed) return;
-    this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+    this.#last = closeBehind(this.#socket, this.#context.wheel, FINISH_MS);
   }
 
   abort(): void {

@@ -5,11 +5,11 @@
  */
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { SocketEnd } from '../http/socket-end.ts';
+import { SocketEnd, type TunnelHost } from '../http/socket-end.ts';
 import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
 import type { NetContext } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { LastBytes } from '../net/last-bytes.ts';
+import { closeBehind, type LastBytes } from '../net/last-bytes.ts';
 import type { DialOwner, Socket, SocketError } from '../net/socket.ts';
 
 /** Who dialled. Nothing is told once there is a tunnel, or after `close`. */
@@ -22,7 +22,7 @@ export interface EndpointUser {
 /** An endpoint that takes none of the last bytes for this long does not get them. */
 const FINISH_MS = 10_000;
 
-export class EndpointConnection implements DialOwner {
+export class EndpointConnection implements DialOwner, TunnelHost {
   readonly endpoint: EndpointState;
   connected = false;
   readonly #context: NetContext;
@@ -42,7 +42,7 @@ export class EndpointConnection implements DialOwner {
   }
 
   get tunnelEnd(): TunnelEnd {
-    return new EndpointEnd(this.#socket, this.#context, this);
+    return new SocketEnd(this.#socket, this.#context, this);
   }
 
   switchTo(tunnel: Tunnel): void {
@@ -57,15 +57,11 @@ export class EndpointConnection implements DialOwner {
     this.#socket.reset();
   }
 
-  /** The tunnel is over: what was written still leaves. */
-  finish(): void {
+  leaveTunnel(): void {
     this.#tunnel = null;
-    this.#socket.destroySoon();
-    if (this.#socket.destroyed) return;
-    this.#last = new LastBytes(this.#context.wheel, this.#socket, FINISH_MS);
+    this.#last = closeBehind(this.#socket, this.#context.wheel, FINISH_MS);
   }
 
-  /** The tunnel is over, or what it has left is given up. */
   abort(): void {
     this.#tunnel = null;
     this.#socket.reset();
@@ -116,23 +112,5 @@ export class EndpointConnection implements DialOwner {
     if (user !== null) return user.onDefect(error);
     this.#context.guard.caught('proxy', error);
     tunnel?.onDefect();
-  }
-}
-
-/** The side of a tunnel at an endpoint. */
-class EndpointEnd extends SocketEnd {
-  readonly #connection: EndpointConnection;
-
-  constructor(socket: Socket, context: NetContext, connection: EndpointConnection) {
-    super(socket, context);
-    this.#connection = connection;
-  }
-
-  finish(): void {
-    this.#connection.finish();
-  }
-
-  abort(): void {
-    this.#connection.abort();
   }
 }
