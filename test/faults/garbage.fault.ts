@@ -116,7 +116,8 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   for (const report of await lost.stopAll()) {
     t.diagnostic(`to the endpoint of garbage: ${show(report)}\n${showFailed(report)}`);
     assert.equal(report.ok + report.unseen + report.failed.length, report.sent);
-    assert.ok(report.failed.length > 20, 'little came to the endpoint of garbage');
+    // A client of gRPC waits for a second or more before it dials anew: how often it calls is its own affair.
+    assert.ok(report.failed.length >= amount.keepAlive, 'little came to the endpoint of garbage');
     for (const { what } of report.failed) assert.match(what, LOST);
   }
   t.diagnostic(`the endpoint said ${bad.said} things`);
