@@ -8,9 +8,11 @@ import type { TargetFilters } from '../proxy/head/filter.ts';
 import type { EndpointOdds } from '../proxy/balance/backend-state.ts';
 import { whyOut } from '../proxy/balance/odds.ts';
 import { healthOf, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
-import { isBodyTooLarge, noEndpointReason } from '../proxy/http/admit.ts';
+import { noEndpointReason } from '../proxy/call/admit.ts';
+import { isBodyTooLarge } from '../proxy/http/admit.ts';
 import { GrpcCall } from '../proxy/http/grpc-call.ts';
-import { PickFacts } from '../proxy/http/pick-facts.ts';
+import { PickFacts } from '../proxy/call/pick-facts.ts';
+import { readKeys } from '../proxy/http/request-key.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
 import type { ServiceState, Target } from '../proxy/table/table.ts';
 import type { Arrived, Asked } from './arrived.ts';
@@ -124,7 +126,7 @@ function pickFactsOf(service: ServiceState, rules: RoutePolicies, arrived: Arriv
   const pick = new PickFacts(arrived.ownNode);
   pick.reset(arrived.identity);
   const { data, head, addressHash } = arrived;
-  pick.read(rules, service.service.policies, data, head, addressHash);
+  readKeys(pick, rules, service.service.policies, data, head, addressHash);
   return pick;
 }
 

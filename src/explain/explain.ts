@@ -1,7 +1,8 @@
 /** What the mesh would do with one request, phase by phase, decided by the functions that the proxies run. */
 
 import { hash32 } from '../base/hash.ts';
-import { matchRoute, targetOdds } from '../proxy/http/admit.ts';
+import { targetOdds } from '../proxy/call/admit.ts';
+import { matchRoute } from '../proxy/http/admit.ts';
 import { ByteRoom } from '../proxy/head/byte-room.ts';
 import { PathView } from '../proxy/head/path-view.ts';
 import type { Redirector } from '../proxy/head/redirector.ts';

@@ -1,8 +1,8 @@
 /** What is said of requests and of connections of TCP alike. */
 
 import type { Doubt, Identity } from '../model/endpoint.ts';
-import { isOverloaded } from '../proxy/http/admit.ts';
-import { keptOf } from '../proxy/http/crowd.ts';
+import { isOverloaded } from '../proxy/call/admit.ts';
+import { keptOf } from '../proxy/call/crowd.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { RateLimiter } from '../proxy/policy/rate-limit.ts';
 import type { PortState, ServiceState } from '../proxy/table/table.ts';

@@ -3,14 +3,10 @@
 import { GRPC_CONDITIONS } from '../model/grpc-status.ts';
 import { RETRY_CONDITIONS, type RetryCondition, type RetryPolicy } from '../model/policy.ts';
 import type { RoutePolicies } from '../model/route.ts';
+import { CONNECT_TRIES_MAX } from '../proxy/call/admit.ts';
 import { SLAB_BYTES } from '../proxy/net/socket.ts';
 import type { Head } from '../proxy/head/head.ts';
-import {
-  CONNECT_TRIES_MAX,
-  isIdempotent,
-  isRetryable,
-  type TryFacts,
-} from '../proxy/http/retry.ts';
+import { isIdempotent, isRetryable, type TryFacts } from '../proxy/http/retry.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { ServiceState } from '../proxy/table/table.ts';
 import type { Arrived } from './arrived.ts';

@@ -4,11 +4,9 @@ import { hash32 } from '../base/hash.ts';
 import type { TimeoutPolicy } from '../model/policy.ts';
 import type { RoutePolicies } from '../model/route.ts';
 import { streamLimitsOf } from '../model/stream-limits.ts';
-import { noEndpointReason, targetOdds } from '../proxy/http/admit.ts';
-import { PickFacts } from '../proxy/http/pick-facts.ts';
-import { CONNECT_TRIES_MAX } from '../proxy/http/retry.ts';
+import { CONNECT_TRIES_MAX, noEndpointReason, targetOdds } from '../proxy/call/admit.ts';
+import { PickFacts } from '../proxy/call/pick-facts.ts';
 import type { PortState, ServiceState } from '../proxy/table/table.ts';
-import { readSource } from '../proxy/tcp/admit.ts';
 import type { Asked } from './arrived.ts';
 import { assumptionsOfState } from './assumptions.ts';
 import { deadEnd, endpointFacts, picksBy, spokenTo, type TargetStory, untaken } from './backend.ts';
@@ -129,7 +127,7 @@ function explainTarget(
 function pickFactsOf(service: ServiceState, asked: Asked): PickFacts {
   const pick = new PickFacts(asked.ownNode);
   pick.reset(asked.identity);
-  readSource(pick, service, asked.addressHash);
+  pick.readSource(service.service.policies, asked.addressHash);
   return pick;
 }
 

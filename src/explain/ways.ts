@@ -1,7 +1,7 @@
 /** Where a backend of a route leads: to itself, and to who takes over of it. */
 
 import type { RouteBackend } from '../model/route.ts';
-import { type Carrying, failoverOdds } from '../proxy/http/admit.ts';
+import { type Carrying, failoverOdds } from '../proxy/call/admit.ts';
 import type { Target } from '../proxy/table/table.ts';
 
 export interface Way {

@@ -22,7 +22,7 @@ import { Ledger } from '../../src/proxy/ledger/ledger.ts';
 import { Placement } from '../../src/proxy/ledger/placement.ts';
 import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
 import type { Caller } from '../../src/proxy/net/listener.ts';
-import { add } from '../../src/proxy/http/account.ts';
+import { add } from '../../src/proxy/call/account.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { type PortState, Table } from '../../src/proxy/table/table.ts';
 import { frame, number32 } from '../support/http2-peer.ts';

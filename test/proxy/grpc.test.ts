@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { FAILURES } from '../../src/model/failure.ts';
 import { GRPC_CODES, grpcNumber } from '../../src/model/grpc-status.ts';
-import { AccessWriter } from '../../src/proxy/http/access.ts';
+import { AccessWriter } from '../../src/proxy/call/access.ts';
 import { ENDPOINT_OWN, SERVICE_OWN, STATUS_MIN } from '../../src/proxy/ledger/layout.ts';
 import type { AccessLog, AccessRecord } from '../../src/proxy/telemetry/access-log.ts';
 import {

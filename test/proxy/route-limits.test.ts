@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import type { RateLimitPolicy } from '../../src/model/policy.ts';
 import type { HttpRoute } from '../../src/model/route.ts';
 import type { Service } from '../../src/model/service.ts';
-import { AccessWriter } from '../../src/proxy/http/access.ts';
+import { AccessWriter } from '../../src/proxy/call/access.ts';
 import type { AccessLog, AccessRecord } from '../../src/proxy/telemetry/access-log.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
 import { RawEndpoint, type Wire } from '../support/wire.ts';

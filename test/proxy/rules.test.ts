@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
-import type { AccessWriter } from '../../src/proxy/http/access.ts';
+import type { AccessWriter } from '../../src/proxy/call/access.ts';
 import { type Rule, RULE_NAMES } from '../../src/proxy/head/rule.ts';
 import type { BrokenRule } from '../../src/proxy/http/broken-rules.ts';
 import { DATE, freshAddress, GET, proxyFor } from '../support/proxy.ts';

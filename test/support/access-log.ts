@@ -1,7 +1,7 @@
 /** The access log of a proxy inside the test process. */
 
 import type { TestContext } from 'node:test';
-import { AccessWriter } from '../../src/proxy/http/access.ts';
+import { AccessWriter } from '../../src/proxy/call/access.ts';
 import { AccessLog } from '../../src/proxy/telemetry/access-log.ts';
 import type { TestProxy } from './proxy.ts';
 

@@ -14,7 +14,7 @@ import { EndpointState } from '../balance/endpoint-state.ts';
 import { Head } from '../head/head.ts';
 import { NO_STAMP } from '../head/stamp.ts';
 import type { ThreadContext } from '../http/context.ts';
-import { add } from '../http/account.ts';
+import { add } from '../call/account.ts';
 import { parseRequestHead } from '../http1/codec/request-head.ts';
 import { looseCells } from '../ledger/cells.ts';
 import { ENDPOINT_FLOAT, SERVICE_OWN } from '../ledger/layout.ts';

@@ -1,13 +1,9 @@
-/** What all HTTP on one proxy thread shares beyond its connections: settings, identities, the parsed heads, the logs. */
+/** What all HTTP on one proxy thread shares beyond its calls: the parsed heads, and what is spoken to endpoints. */
 
-import type { Identity } from '../../model/endpoint.ts';
-import type { ProxySettings } from '../../model/settings.ts';
-import { IdentityTrust } from '../ledger/identity-trust.ts';
+import { CallContext, type CallOptions } from '../call/context.ts';
 import { MethodRoom } from '../ledger/method-table.ts';
-import { NetContext, type NetOptions } from '../net/context.ts';
 import { READ_BYTES } from '../net/socket.ts';
 import { listenersMax } from '../table/listener-share.ts';
-import type { AccessWriter } from './access.ts';
 import { BrokenRules } from './broken-rules.ts';
 import { DateLine } from './date-line.ts';
 import { Mirrors } from './mirrors.ts';
@@ -22,7 +18,6 @@ import { ByteRoom } from '../head/byte-room.ts';
 import { HeadEdit } from '../head/filter.ts';
 import { Head, TRAILER_LINES_BYTES_MAX } from '../head/head.ts';
 import { PathView } from '../head/path-view.ts';
-import { Verdict } from './verdict.ts';
 
 /** What the filters of a route and of a backend add to a head; each byte of a path may be percent-encoded. */
 const FILTER_BYTES = 2 * FIELD_LINES_BYTES_MAX + 3 * PATH_CHANGE_BYTES_MAX + HOST_CHANGE_BYTES_MAX;
@@ -37,25 +32,16 @@ function writeSlack(headBytesMax: number): number {
   return Math.max(2 * headBytesMax, 3 * headBytesMax - READ_BYTES) + WRITE_SLACK_BYTES;
 }
 
-export interface ThreadOptions extends NetOptions {
-  readonly isTrusted: (address: string) => boolean;
+export interface ThreadOptions extends CallOptions {
   readonly protocols: (context: ThreadContext) => Protocols;
-  /** By default identities are believed without end. */
-  readonly trust?: IdentityTrust;
 }
 
-export class ThreadContext extends NetContext {
-  readonly settings: ProxySettings;
-  readonly identities = new Map<string, Identity>();
-  readonly trust: IdentityTrust;
-  /** CIDR check of `trustedSources`, by source address. */
-  readonly isTrusted: (address: string) => boolean;
+export class ThreadContext extends CallContext {
   readonly rules: BrokenRules;
   /** Of gRPC, of all Services. */
   readonly methods: MethodRoom;
   /** For responses without a Date. */
   readonly date: DateLine;
-  readonly verdict = new Verdict();
   readonly path = new PathView();
   readonly edit = new HeadEdit();
   /** Where a redirect leads. */
@@ -65,8 +51,6 @@ export class ThreadContext extends NetContext {
   /** Opens streams to endpoints. */
   readonly connector: Connector;
   readonly mirrors: Mirrors;
-  /** Null while the access log is off. */
-  accessLog: AccessWriter | null = null;
   /** HTTP/2; null where it is not served. */
   readonly http2: LaterProtocol | null;
   /** Listening sockets that this thread may have. */
@@ -75,9 +59,6 @@ export class ThreadContext extends NetContext {
   constructor(options: ThreadOptions) {
     const { headBytesMax, headFieldsMax, grpcMethodsMax } = options.settings;
     super(options, writeSlack(headBytesMax));
-    this.settings = options.settings;
-    this.isTrusted = options.isTrusted;
-    this.trust = options.trust ?? new IdentityTrust();
     this.listenersMax = listenersMax(options.descriptors ?? Infinity, options.threads ?? 1);
     this.rules = new BrokenRules(options.clock);
     this.methods = new MethodRoom(grpcMethodsMax);

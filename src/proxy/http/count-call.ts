@@ -3,8 +3,8 @@
 import { bucketOf, ENDPOINT_BUCKETS, METHOD_CELL } from '../ledger/layout.ts';
 import type { MethodCells, MethodRoom } from '../ledger/method-table.ts';
 import type { ServiceState } from '../table/table.ts';
-import type { KeptHead } from './access.ts';
-import type { Account } from './account.ts';
+import type { KeptHead } from '../call/access.ts';
+import type { Account } from '../call/account.ts';
 
 type Call = Account & {
   readonly service: ServiceState;

@@ -14,7 +14,7 @@ import type { ThreadContext } from './context.ts';
 import { nobodys } from './nobodys.ts';
 import type { RequestRecord } from './record.ts';
 import { mayRetry } from './retry.ts';
-import type { Verdict } from './verdict.ts';
+import type { Verdict } from '../call/verdict.ts';
 
 const NOBODYS = nobodys<Policies>('a request without a caller');
 

@@ -27,7 +27,7 @@ import type { HeadEdit } from '../head/filter.ts';
 import { Head, METHOD_GET, METHOD_POST } from '../head/head.ts';
 import { Source } from './source.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
-import type { TunnelEnd } from './tunnel.ts';
+import type { TunnelEnd } from '../net/tunnel.ts';
 
 const NO_END: TunnelEnd = {
   socket: null,

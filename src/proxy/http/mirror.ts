@@ -10,7 +10,7 @@ import { ENDPOINT_OWN, type MirrorResult } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import type { ServiceState } from '../table/table.ts';
-import { add, countLoss } from './account.ts';
+import { add, countLoss } from '../call/account.ts';
 import { GrpcCall } from './grpc-call.ts';
 import type { EndpointStream, EndpointUser } from './stream.ts';
 import { Try } from './try.ts';

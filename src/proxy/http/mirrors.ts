@@ -15,9 +15,10 @@ import type { CallerRoom } from '../net/caller-room.ts';
 import type { DeadlineWheel } from '../net/deadline-wheel.ts';
 import { breakerAdmits } from '../policy/breaker.ts';
 import type { MirrorState, ServiceState } from '../table/table.ts';
-import { add } from './account.ts';
+import { add } from '../call/account.ts';
 import { Mirror, type MirrorOwner } from './mirror.ts';
-import { PickFacts } from './pick-facts.ts';
+import { PickFacts } from '../call/pick-facts.ts';
+import { readKeys } from './request-key.ts';
 import type { CopyTaker, Replay } from './replay.ts';
 import type { CallerStream, Connector } from './stream.ts';
 
@@ -144,7 +145,7 @@ export class Mirrors implements MirrorOwner {
     head.expectContinue = false;
     const pick = this.#pick;
     pick.reset(caller.source.identify());
-    pick.read(NO_AFFINITY, policies, replay.buffer, head, caller.source.addressHash);
+    readKeys(pick, NO_AFFINITY, policies, replay.buffer, head, caller.source.addressHash);
     const endpoint = target.backend.pick(pick, this.nowMs());
     if (endpoint === null) return 'no_endpoint';
     if (!target.backend.mayCopyTo(endpoint)) return 'over_limit';

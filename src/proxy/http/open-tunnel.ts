@@ -3,7 +3,7 @@
 import type { TimeoutPolicy } from '../../model/policy.ts';
 import type { Head } from '../head/head.ts';
 import type { NetContext } from '../net/context.ts';
-import { Tunnel, type TunnelEnd, type TunnelEnds, type TunnelResult } from './tunnel.ts';
+import { spliceBoth, Tunnel, type TunnelEnd, type TunnelResult } from '../net/tunnel.ts';
 import { switchesToWebSocket } from './websocket-handshake.ts';
 import { WebSocketTunnel } from './websocket-tunnel.ts';
 
@@ -42,15 +42,6 @@ export function openTunnel(
   tunnel.onFirstBytes(data.subarray(from, end));
   endpoint.switchTo(tunnel);
   caller.switchTo(tunnel);
-  if (!isWebSocket) splice(context, ends);
+  if (!isWebSocket) spliceBoth(context, ends);
   if (context.draining || caller.port.closed) tunnel.leave();
-}
-
-/** Both ways, whenever there is much. */
-export function splice({ spliceBytes }: NetContext, { caller, endpoint }: TunnelEnds): void {
-  const { socket: one } = caller;
-  const { socket: other } = endpoint;
-  if (one === null || other === null || spliceBytes === Infinity) return;
-  one.spliceTo(other, Infinity);
-  other.spliceTo(one, Infinity);
 }

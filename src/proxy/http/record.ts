@@ -3,11 +3,11 @@
 import { type FailureReason, grpcNumberOfFailure } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ServiceState } from '../table/table.ts';
-import type { AccessCaller } from './access.ts';
+import type { AccessCaller } from '../call/access.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { type Account, add, endLastTry, endRequest } from './account.ts';
+import { type Account, add, endLastTry, endRequest } from '../call/account.ts';
 import type { ThreadContext } from './context.ts';
 import { countCall } from './count-call.ts';
 import { GrpcCall } from './grpc-call.ts';
@@ -18,7 +18,7 @@ import type { EndpointStream } from './stream.ts';
 import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import { reportRule } from './report-rule.ts';
-import type { TunnelResult } from './tunnel.ts';
+import type { TunnelResult } from '../net/tunnel.ts';
 import type { Try } from './try.ts';
 
 const NOBODYS = nobodys<ServiceState>('a request without a caller');

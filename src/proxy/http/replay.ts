@@ -6,7 +6,7 @@
 import type { NetContext } from '../net/context.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import { SLAB_BYTES } from '../net/socket.ts';
-import type { KeptHead } from './access.ts';
+import type { KeptHead } from '../call/access.ts';
 import type { Head } from '../head/head.ts';
 import type { EndpointStream } from './stream.ts';
 

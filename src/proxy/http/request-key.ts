@@ -1,8 +1,10 @@
 /** What of a request picks its endpoint: the hash of a header, cookie or source, and the affinity cookie. */
 
 import { mix32 } from '../../base/hash.ts';
-import type { AffinityPolicy, RequestKey } from '../../model/policy.ts';
+import type { AffinityPolicy, Policies, RequestKey } from '../../model/policy.ts';
+import type { RoutePolicies } from '../../model/route.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import type { PickFacts } from '../call/pick-facts.ts';
 import { EQUALS, HEX, SEMICOLON, SPACE } from '../head/characters.ts';
 import { FIELD_COOKIE, FIELD_STRIDE, type Head } from '../head/head.ts';
 import { isNamed } from '../head/named.ts';
@@ -11,6 +13,22 @@ const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 /** Of an `affinityToken`. */
 const TOKEN_DIGITS = 8;
+
+/** Reads the affinity cookie, where the route wants it, and the hash key, where the backend does. */
+// oxlint-disable-next-line max-params -- once per request, without an object
+export function readKeys(
+  pick: PickFacts,
+  { affinity }: Pick<RoutePolicies, 'affinity'>,
+  { balance }: Policies,
+  data: Buffer,
+  head: Head,
+  addressHash: number,
+): void {
+  const { hashKey } = balance;
+  if (hashKey !== null) pick.hash = hashOf(hashKey, data, head, addressHash);
+  if (affinity !== null) pick.affinity = affinityOf(affinity.cookie, data, head);
+  pick.source = addressHash;
+}
 
 /** Unsigned 32-bit hash of what `key` names, or -1 when the request does not have it. */
 export function hashOf(key: RequestKey, data: Buffer, head: Head, addressHash: number): number {

@@ -5,7 +5,8 @@ import type { RetryCondition, RetryPolicy } from '../../model/policy.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { takeRetry } from '../policy/retry-budget.ts';
-import { add } from './account.ts';
+import { add } from '../call/account.ts';
+import { CONNECT_TRIES_MAX } from '../call/admit.ts';
 import {
   METHOD_DELETE,
   METHOD_GET,
@@ -23,9 +24,6 @@ const WHATEVER_METHOD: ReadonlySet<RetryCondition> = new Set([
   'connect-failure',
   ...GRPC_CONDITIONS,
 ]);
-
-/** Without a retry policy, this many endpoints are tried until one accepts the connection. */
-export const CONNECT_TRIES_MAX = 3;
 
 export interface TryFacts {
   /** Tries so far. */

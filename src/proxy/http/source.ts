@@ -1,7 +1,7 @@
 /** What HTTP needs to know of the other end of a caller's connection. Made once per connection. */
 
 import { newStamp } from '../head/stamp.ts';
-import { type CallerKnowledge, Peer } from './peer.ts';
+import { type CallerKnowledge, Peer } from '../call/peer.ts';
 
 /** What a request says to the endpoint about its caller. */
 export interface Forwarding {

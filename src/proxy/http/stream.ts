@@ -14,7 +14,7 @@ import type { HeadEdit } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import type { Forwarding, Source } from './source.ts';
-import type { Tunnel, TunnelEnd } from './tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 
 /** What is said to the endpoint of where a request comes from. */
 export interface RequestOrigin {

@@ -6,7 +6,7 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
 import { ENDPOINT_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { abandonTry, add, endTry } from './account.ts';
+import { abandonTry, add, endTry } from '../call/account.ts';
 import type { EndpointStream } from './stream.ts';
 
 export class Try {

@@ -6,7 +6,7 @@
 import type { Random } from '../../base/random.ts';
 import type { FailureReason } from '../../model/failure.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
-import { Tunnel } from './tunnel.ts';
+import { Tunnel } from '../net/tunnel.ts';
 import { FrameTracker } from './websocket-frames.ts';
 
 /** Both sides are told to go, and have this long to say goodbye. */

@@ -11,7 +11,7 @@ import { nobodys } from '../http/nobodys.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { reportRule } from '../http/report-rule.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { READ_BYTES, type Socket } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';

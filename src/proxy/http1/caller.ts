@@ -6,14 +6,14 @@
  */
 
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
-import { add, countRequest } from '../http/account.ts';
+import { add, countRequest } from '../call/account.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { Exchange } from '../http/exchange.ts';
 import { BAD, INCOMPLETE } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import { Source } from '../http/source.ts';
 import { reportRule } from '../http/report-rule.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE, LEAVING, PARTIAL_HEAD, pinnedBytes } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
@@ -25,7 +25,7 @@ import type { CallerRequest, RequestHost } from './caller-request.ts';
 import { CR, LF } from '../head/characters.ts';
 import { parseRequestHead } from './codec/request-head.ts';
 import type { RequestPool } from './request-pool.ts';
-import { CallerEnd, type CallerTunnelHost } from '../http/caller-end.ts';
+import { CallerEnd, type CallerTunnelHost } from '../net/caller-end.ts';
 
 /** After the last response the caller may stay silent this long before we close; what it still sends is dropped … */
 const LINGER_MS = 1_000;

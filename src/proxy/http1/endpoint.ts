@@ -11,7 +11,7 @@ import type { ThreadContext } from '../http/context.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { BAD, FRAMING_NONE, type Head, INCOMPLETE, METHOD_OTHER } from '../head/head.ts';
 import type { Connector, EndpointStream, EndpointUser, RequestOrigin } from '../http/stream.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import { asUpgrade, isExtendedConnect, newKey, provesKey } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
@@ -26,7 +26,7 @@ import { BodyReader, type BodySink } from './codec/body-reader.ts';
 import { namedByConnection } from './codec/connection-names.ts';
 import { parseResponseHead } from './codec/response-head.ts';
 import { RequestSender } from './request-sender.ts';
-import { SocketEnd, type TunnelHost } from '../http/socket-end.ts';
+import { SocketEnd, type TunnelHost } from '../net/socket-end.ts';
 
 /**
  * A request that must not run twice is not sent on a connection idle for longer: its endpoint may be closing it just now. The

@@ -1,7 +1,7 @@
 /** A request of a caller on a stream: its exchange, and the response as frames. */
 
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
-import { countRequest } from '../http/account.ts';
+import { countRequest } from '../call/account.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
 import { type Head, METHOD_HEAD, METHOD_OTHER } from '../head/head.ts';
@@ -12,7 +12,7 @@ import type { ExtraFields } from '../head/field-changes.ts';
 import type { Source } from '../http/source.ts';
 import type { CallerStream } from '../http/stream.ts';
 import { reportRule } from '../http/report-rule.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import { dropProof } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { SocketError } from '../net/socket.ts';

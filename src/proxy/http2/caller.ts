@@ -1,7 +1,7 @@
 /** One HTTP/2 connection of a caller: its streams are requests, each with an exchange. RFC 9113. */
 
 import { FAILURES } from '../../model/failure.ts';
-import { add, countRequest } from '../http/account.ts';
+import { add, countRequest } from '../call/account.ts';
 import { BAD } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import type { Leaving } from '../http/later-protocol.ts';

@@ -6,7 +6,7 @@ import type { Rule } from '../head/rule.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { nobodys } from '../http/nobodys.ts';
 import type { EndpointStream, EndpointUser, RequestOrigin } from '../http/stream.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import { asksForWebSocket, dropProof } from '../http/websocket-handshake.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { SocketError } from '../net/socket.ts';

@@ -1,6 +1,6 @@
 /** The side of a tunnel on a stream: content in both directions, and END_STREAM for a half that is closed (RFC 8441 §5). */
 
-import type { TunnelEnd } from '../http/tunnel.ts';
+import type { TunnelEnd } from '../net/tunnel.ts';
 import type { NetContext } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';

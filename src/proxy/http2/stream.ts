@@ -1,6 +1,6 @@
 /** What both sides of HTTP/2 have of a stream: its windows, what waits in either direction, and how far it has ended. RFC 9113 §5. */
 
-import type { Tunnel } from '../http/tunnel.ts';
+import type { Tunnel } from '../net/tunnel.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
 

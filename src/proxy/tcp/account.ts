@@ -2,8 +2,8 @@
 
 import { FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { add, countFailure, countLatency, countRequest } from '../http/account.ts';
-import type { TunnelResult } from '../http/tunnel.ts';
+import { add, countFailure, countLatency, countRequest } from '../call/account.ts';
+import type { TunnelResult } from '../net/tunnel.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { bucketOf, ENDPOINT_BUCKETS, ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 

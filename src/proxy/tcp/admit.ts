@@ -1,17 +1,16 @@
 /** The phases between the accept and the first dial: whether a connection may stay, and to which backend it goes. */
 
-import type { PickFacts } from '../http/pick-facts.ts';
-import { admitToTarget, isTurnedAway } from '../http/admit.ts';
-import type { ThreadContext } from '../http/context.ts';
-import type { Verdict } from '../http/verdict.ts';
-import type { PortState, ServiceState } from '../table/table.ts';
+import { admitToTarget, isTurnedAway } from '../call/admit.ts';
+import type { CallContext } from '../call/context.ts';
+import type { Verdict } from '../call/verdict.ts';
+import type { PortState } from '../table/table.ts';
 
 /** Connections of the Service → rate limit → backend by weight, in this order. */
 export function admit(
   port: PortState,
   addressHash: number,
   now: number,
-  context: ThreadContext,
+  context: CallContext,
 ): Verdict {
   const { verdict } = context;
   verdict.target = null;
@@ -26,10 +25,4 @@ export function admit(
   if (route === undefined) return verdict.refuse('no_route', 0);
   verdict.route = route;
   return admitToTarget(route, 'tcp', now, context);
-}
-
-/** What the balancer may know of a connection: where it comes from. */
-export function readSource(pick: PickFacts, { service }: ServiceState, addressHash: number): void {
-  if (service.policies.balance.hashKey?.kind === 'source') pick.hash = addressHash;
-  pick.source = addressHash;
 }

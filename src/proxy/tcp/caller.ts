@@ -11,16 +11,14 @@ import type { Policies } from '../../model/policy.ts';
 import { streamLimitsOf } from '../../model/stream-limits.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
-import type { AccessConnection, Called } from '../http/access.ts';
-import { abandonTry, add, beginRequest, countLoss, endTry, leaveFlight } from '../http/account.ts';
-import { noEndpointReason } from '../http/admit.ts';
-import { CallerEnd, type CallerTunnelHost } from '../http/caller-end.ts';
-import type { ThreadContext } from '../http/context.ts';
-import { splice } from '../http/open-tunnel.ts';
-import { Peer } from '../http/peer.ts';
-import { PickFacts } from '../http/pick-facts.ts';
-import { CONNECT_TRIES_MAX } from '../http/retry.ts';
-import { Tunnel, type TunnelResult } from '../http/tunnel.ts';
+import type { AccessConnection, Called } from '../call/access.ts';
+import { abandonTry, add, beginRequest, countLoss, endTry, leaveFlight } from '../call/account.ts';
+import { CONNECT_TRIES_MAX, noEndpointReason } from '../call/admit.ts';
+import { CallerEnd, type CallerTunnelHost } from '../net/caller-end.ts';
+import type { CallContext } from '../call/context.ts';
+import { Peer } from '../call/peer.ts';
+import { PickFacts } from '../call/pick-facts.ts';
+import { spliceBoth, Tunnel, type TunnelResult } from '../net/tunnel.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, LEAVING } from '../net/caller-room.ts';
@@ -31,7 +29,7 @@ import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState, Target } from '../table/table.ts';
 import { countConnected, countEnded, countRefused } from './account.ts';
-import { admit, readSource } from './admit.ts';
+import { admit } from './admit.ts';
 import { EndpointConnection, type EndpointUser } from './endpoint.ts';
 
 /** While a caller waits for an endpoint nothing is read from it. So often somebody looks whether it is still there. */
@@ -42,7 +40,7 @@ const FINISH_MS = 60_000;
 const NONE: readonly EndpointState[] = [];
 
 /** Takes the callers of a port in. */
-export function tcpAcceptor(port: PortState, context: ThreadContext): Acceptor {
+export function tcpAcceptor(port: PortState, context: CallContext): Acceptor {
   const shared = { port, context, pick: new PickFacts(context.settings.node) };
   return (accepted, host) => new CallerConnection(accepted, shared, host);
 }
@@ -50,7 +48,7 @@ export function tcpAcceptor(port: PortState, context: ThreadContext): Acceptor {
 /** What the connections of a port have in common. */
 interface Shared {
   readonly port: PortState;
-  readonly context: ThreadContext;
+  readonly context: CallContext;
   /** Scratch. */
   readonly pick: PickFacts;
 }
@@ -130,7 +128,7 @@ class CallerConnection
     return this.#socket.writableLength + (this.#tunnel?.waitingBytes ?? 0);
   }
 
-  get #context(): ThreadContext {
+  get #context(): CallContext {
     return this.#shared.context;
   }
 
@@ -158,7 +156,7 @@ class CallerConnection
     if (backend === undefined || tcp === undefined || tcp === null)
       return this.#refuse('no_endpoint');
     pick.reset(this.source.identify());
-    readSource(pick, tcp, this.source.addressHash);
+    pick.readSource(tcp.service.policies, this.source.addressHash);
     const failed = this.#failed;
     pick.avoid = failed.at(-1) ?? null;
     const endpoint =
@@ -206,7 +204,7 @@ class CallerConnection
     this.#tunnel = tunnel;
     this.#dialled = null;
     dialled.switchTo(tunnel);
-    splice(context, ends);
+    spliceBoth(context, ends);
     this.#socket.resume();
   }
 
@@ -383,7 +381,7 @@ class CallerConnection
 class TcpCallerEnd extends CallerEnd {
   readonly #caller: CallerConnection;
 
-  constructor(socket: Socket, context: ThreadContext, caller: CallerConnection) {
+  constructor(socket: Socket, context: CallContext, caller: CallerConnection) {
     super(socket, context, caller);
     this.#caller = caller;
   }

@@ -5,8 +5,8 @@
  */
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { SocketEnd, type TunnelHost } from '../http/socket-end.ts';
-import type { Tunnel, TunnelEnd } from '../http/tunnel.ts';
+import { SocketEnd, type TunnelHost } from '../net/socket-end.ts';
+import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import type { NetContext } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
 import { closeBehind, type LastBytes } from '../net/last-bytes.ts';

@@ -11,7 +11,7 @@ import { CheckLog } from '../check/check-log.ts';
 import { Guard } from '../../base/guard.ts';
 import { describeError, type Log } from '../../base/log.ts';
 import { ThreadContext } from '../http/context.ts';
-import { AccessWriter } from '../http/access.ts';
+import { AccessWriter } from '../call/access.ts';
 import { RULES } from '../head/rule.ts';
 import { protocols } from './protocols.ts';
 import { LedgerView } from '../ledger/cells.ts';

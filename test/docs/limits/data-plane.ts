@@ -150,7 +150,7 @@ export const DATA_PLANE_LIMITS: LimitSection = {
     [
       'Endpoints tried for a connection without a retry policy',
       '502 `connect_failed`',
-      'proxy/http/retry.ts CONNECT_TRIES_MAX',
+      'proxy/call/admit.ts CONNECT_TRIES_MAX',
     ],
     [
       'Time without a byte of a connection of TCP whose Service says nothing of it',

@@ -2,7 +2,7 @@
 
 import net from 'node:net';
 import type { Explanation } from '../../../src/explain/explanation.ts';
-import { CONNECT_TRIES_MAX } from '../../../src/proxy/http/retry.ts';
+import { CONNECT_TRIES_MAX } from '../../../src/proxy/call/admit.ts';
 import type { Seen } from './agreement.ts';
 import type { LiveMesh } from './live-mesh.ts';
 

@@ -1,7 +1,7 @@
 /** The side of a tunnel at a caller. */
 
-import type { NetContext } from '../net/context.ts';
-import type { Socket } from '../net/socket.ts';
+import type { NetContext } from './context.ts';
+import type { Socket } from './socket.ts';
 import { SocketEnd, type TunnelHost } from './socket-end.ts';
 
 /** The connection of the caller that the tunnel runs on. */

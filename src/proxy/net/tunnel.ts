@@ -1,10 +1,10 @@
-/** Bytes both ways after a 101 (WebSocket and other upgrades), until both sides closed or nothing moved for too long. */
+/** Bytes both ways, after an upgrade or from the start, until both sides closed or nothing moved for too long. */
 
 import type { FailureReason } from '../../model/failure.ts';
 import type { TimeoutPolicy } from '../../model/policy.ts';
-import type { NetContext } from '../net/context.ts';
-import type { Socket, SocketError } from '../net/socket.ts';
-import type { Expiring } from '../net/deadline-wheel.ts';
+import type { NetContext } from './context.ts';
+import type { Socket, SocketError } from './socket.ts';
+import type { Expiring } from './deadline-wheel.ts';
 
 /** One side of a tunnel. */
 export interface TunnelEnd {
@@ -226,4 +226,13 @@ export class Tunnel implements Expiring {
     this.context.wheel.disarm(this);
     this.#done({ sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes, failure });
   }
+}
+
+/** Both ways, whenever there is much. */
+export function spliceBoth({ spliceBytes }: NetContext, { caller, endpoint }: TunnelEnds): void {
+  const { socket: one } = caller;
+  const { socket: other } = endpoint;
+  if (one === null || other === null || spliceBytes === Infinity) return;
+  one.spliceTo(other, Infinity);
+  other.spliceTo(one, Infinity);
 }

@@ -1,12 +1,9 @@
-/** What the balancer asks of a request: where it comes from, what it hashes to, whom it must avoid. */
+/** What the balancer asks of a call: where it comes from, what it hashes to, whom it must avoid. */
 
 import type { Identity } from '../../model/endpoint.ts';
 import type { Policies } from '../../model/policy.ts';
-import type { RoutePolicies } from '../../model/route.ts';
 import type { PickRequest } from '../balance/backend-state.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { Head } from '../head/head.ts';
-import { affinityOf, hashOf } from './request-key.ts';
 
 export class PickFacts implements PickRequest {
   hash = -1;
@@ -34,18 +31,9 @@ export class PickFacts implements PickRequest {
     this.source = 0;
   }
 
-  /** Reads the affinity cookie, where the route wants it, and the hash key, where the backend does. */
-  // oxlint-disable-next-line max-params -- once per request, without an object
-  read(
-    { affinity }: Pick<RoutePolicies, 'affinity'>,
-    { balance }: Policies,
-    data: Buffer,
-    head: Head,
-    addressHash: number,
-  ): void {
-    const { hashKey } = balance;
-    if (hashKey !== null) this.hash = hashOf(hashKey, data, head, addressHash);
-    if (affinity !== null) this.affinity = affinityOf(affinity.cookie, data, head);
+  /** What may be known of a call that nobody reads. */
+  readSource({ balance }: Policies, addressHash: number): void {
+    if (balance.hashKey?.kind === 'source') this.hash = addressHash;
     this.source = addressHash;
   }
 }

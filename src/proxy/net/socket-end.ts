@@ -1,9 +1,9 @@
 /** What the two sides of a tunnel have in common: bytes as they are, on a socket. */
 
 import type { TunnelEnd } from './tunnel.ts';
-import type { NetContext } from '../net/context.ts';
-import { copyWhole } from '../net/copy-whole.ts';
-import { READ_BYTES, type Socket } from '../net/socket.ts';
+import type { NetContext } from './context.ts';
+import { copyWhole } from './copy-whole.ts';
+import { READ_BYTES, type Socket } from './socket.ts';
 
 /** The connection that the tunnel runs on. */
 export interface TunnelHost {
