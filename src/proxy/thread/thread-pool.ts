@@ -333,7 +333,7 @@ export class ThreadPool {
         this.#options.log.error('Proxy thread failed; it is replaced', { thread: index, error });
       });
       worker.on('exit', () => {
-        reclaim(marks);
+        reclaim(marks, !this.#stopping);
         resolve(null);
         this.#onExit(thread, index);
       });

@@ -1,4 +1,4 @@
-/** A thread that opens a listening socket, tells its port, and is ended by the test without a chance to close it. */
+/** A thread that opens a listening socket, tells its port and whom it accepts, and is ended by the test without a chance to close it. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { openKernel } from './kernel.ts';
@@ -10,6 +10,6 @@ const io = new ThreadIo(openKernel(marksOf(workerData as SharedArrayBuffer)));
 const { port } = listenOn(
   io,
   { address: '127.0.0.1', port: 0 },
-  { onAccept: () => undefined, onAcceptFailed: () => undefined },
+  { onAccept: () => parentPort?.postMessage('accepted'), onAcceptFailed: () => undefined },
 );
 parentPort?.postMessage(port);

@@ -34,6 +34,7 @@ export const SET_UP = {
 export const TEAR_DOWN = {
   close: { arguments: [I], return: I },
   munmap: { arguments: ['uint64', 'uint64'], return: I },
+  setsockopt: { arguments: [I, I, I, I, I], return: I },
 } as const;
 
 /** PROT_READ | PROT_WRITE. */

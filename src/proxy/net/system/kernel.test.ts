@@ -223,12 +223,29 @@ test('what a thread had open when it died is closed by whoever reclaims it', asy
   const lost = net.connect(port, '127.0.0.1');
   await once(lost, 'connect');
   const reset = once(lost, 'error');
-  reclaim(marks);
+  reclaim(marks, false);
   await reset;
   await assert.rejects(once(net.connect(port, '127.0.0.1'), 'connect'), { code: 'ECONNREFUSED' });
   assert.equal(marksOf(marks).open.indexOf(1), -1);
-  reclaim(marks);
+  reclaim(marks, false);
 });
+
+for (const resets of [true, false]) {
+  test(`connections of a thread that is gone are ${resets ? 'reset' : 'closed'}`, async () => {
+    const marks = shareMarks();
+    const file = new URL('./abandoned-listener.fixture.ts', import.meta.url);
+    const worker = new Worker(file, { workerData: marks });
+    const [port] = (await once(worker, 'message')) as [number];
+    const caller = net.connect(port, '127.0.0.1');
+    // It is accepted then.
+    await once(worker, 'message');
+    await worker.terminate();
+    const ended = resets ? once(caller, 'error') : once(caller.resume(), 'end');
+    reclaim(marks, resets);
+    const [error] = (await ended) as [NodeJS.ErrnoException | undefined];
+    assert.equal(error?.code, resets ? 'ECONNRESET' : undefined);
+  });
+}
 
 function listening(kernel: Kernel): number {
   const fd = kernel.socket(AF_INET);

@@ -25,6 +25,7 @@ import {
   SHUT_WR,
   SIOCINQ,
   SIOCOUTQ,
+  SO_LINGER,
   SOCK_FLAGS,
   SOCK_STREAM,
   SPLICE_FLAGS,
@@ -41,12 +42,14 @@ import {
   METRICS_AT,
   OPTION_AT,
   REGION_BYTES,
+  SOL_SOCKET,
 } from './kernel-interface.ts';
 import { marksOf, type ThreadMarks, UNMAP_AT } from './thread-marks.ts';
 
 /** Where MAP_32BIT does not exist: places below 2 GiB that are mostly free. */
 const HINTS = [0x10000000, 0x20000000, 0x30000000, 0x40000000, 0x50000000, 0x60000000];
 const LOW_END = 2 ** 31;
+const LINGER_BYTES = 8;
 
 type Ffi = typeof Ffi;
 export type Calls = Record<keyof typeof CALLS, (...args: readonly number[]) => number>;
@@ -88,14 +91,23 @@ export function openSystemCalls(marks: ThreadMarks, between: Between): SystemCal
   });
 }
 
-/** Closes and unmaps what a thread has left that is gone. */
-export function reclaim(shared: SharedArrayBuffer): void {
+/**
+ * Closes and unmaps what a thread has left that is gone. `resets` its connections: what a thread leaves that died was cut, and its
+ * peers may not take that for an end.
+ */
+export function reclaim(shared: SharedArrayBuffer, resets: boolean): void {
   const { words, open } = marksOf(shared);
   const base = words[UNMAP_AT] as number;
   if (base === 0) return;
-  const { functions } = process.getBuiltinModule('node:ffi').dlopen(null, TEAR_DOWN);
+  const ffi = process.getBuiltinModule('node:ffi');
+  const { functions } = ffi.dlopen(null, TEAR_DOWN);
+  // `struct linger`: on, and for no time. Nobody else uses the region now.
+  const linger = new Int32Array(ffi.toArrayBuffer(BigInt(base + OPTION_AT), LINGER_BYTES, false));
+  linger.set([1, 0]);
   for (let fd = open.indexOf(1); fd >= 0; fd = open.indexOf(1, fd + 1)) {
     open[fd] = 0;
+    // Refused where it is no socket.
+    if (resets) functions.setsockopt(fd, SOL_SOCKET, SO_LINGER, base + OPTION_AT, LINGER_BYTES);
     functions.close(fd);
   }
   words[UNMAP_AT] = 0;
