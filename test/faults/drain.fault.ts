@@ -10,19 +10,24 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Folder } from '../e2e/support/manifests.ts';
-import { Mesh } from '../e2e/support/mesh.ts';
+import { Mesh, type MeshOptions } from '../e2e/support/mesh.ts';
 import { isInside, runInside } from './support/namespace.ts';
 import { EndpointsProcess } from './support/children.ts';
 import type { Failed } from './support/figures.ts';
-import { Loads, manifestsOf, openAll } from './support/ways.ts';
+import { HTTP_WAYS, Loads, manifestsOf, openAll, TCP_WAY } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
 const ROLLS = 5;
 const NEW_PER_SECOND = 300;
+const TCP_ROLLS = 2;
+const TCP_KEPT = 24;
+const TCP_DRAIN_MS = 3_000;
+/** What the clocks of two processes may differ by. */
+const EARLY_MS = 300;
 
 function migrates(): boolean {
   try {
@@ -32,50 +37,87 @@ function migrates(): boolean {
   }
 }
 
+/** A mesh that is replaced again and again by the next one, on the same ports. */
+class Rolled {
+  readonly #options: MeshOptions;
+  readonly #first: Mesh;
+  #mesh: Mesh;
+
+  private constructor(options: MeshOptions, mesh: Mesh) {
+    this.#options = options;
+    this.#first = mesh;
+    this.#mesh = mesh;
+  }
+
+  static async start(t: TestContext, ...flags: readonly string[]): Promise<Rolled> {
+    const folder = new Folder();
+    const servers = new EndpointsProcess(t);
+    const pods = ownRange();
+    const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_002 }));
+    await openAll(servers, all);
+    folder.put('all.yaml', ...manifestsOf(PORT, all));
+    const options = { paths: [folder.path], cidr: ownRange().cidr, threads: 2, flags };
+    const rolled = new Rolled(options, await Mesh.start(options));
+    t.after(async () => {
+      await rolled.#mesh.stop();
+      folder.remove();
+    });
+    return rolled;
+  }
+
+  readonly at = async (key: string): Promise<{ host: string; port: number }> => ({
+    host: await this.#first.addressOf(key),
+    port: PORT,
+  });
+
+  /** Resolves once the one before has ended, with when it was told to, by `performance.now`. */
+  async roll(t: TestContext): Promise<number> {
+    const flags = [...(this.#options.flags ?? []), '--take-over'];
+    const next = await Mesh.start({ ...this.#options, flags });
+    await sleep(300);
+    const startMs = performance.now();
+    assert.equal(await this.#mesh.stop(), 0, this.#mesh.stderr);
+    t.diagnostic(`drained in ${(performance.now() - startMs).toFixed(0)} ms`);
+    this.#mesh = next;
+    await sleep(300);
+    return startMs;
+  }
+}
+
 test('no request fails while one mesh takes over from another', async (t) => {
   const lostMax = migrates() ? 0 : 1;
-  const folder = new Folder();
-  const servers = new EndpointsProcess(t);
-  const pods = ownRange();
-  const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_002 }));
-  await openAll(servers, all);
-  folder.put('all.yaml', ...manifestsOf(PORT, all));
-  const options = { paths: [folder.path], cidr: ownRange().cidr, threads: 2 };
-  let mesh = await Mesh.start(options);
-  t.after(async () => {
-    await mesh.stop();
-    folder.remove();
-  });
-  const first = mesh;
-  const at = async (key: string) => ({ host: await first.addressOf(key), port: PORT });
+  const rolled = await Rolled.start(t);
+  const { at } = rolled;
   const busy = await Loads.start(t, {
     at,
     keepAlive: 24,
     newPerSecond: NEW_PER_SECOND,
     thinkMs: 0,
+    ways: HTTP_WAYS,
   });
   // Callers with pauses: their connections are idle when the drain begins.
   const pausing = { newPerSecond: 0, thinkMs: 500 };
   const others = { keepAlive: 6, streams: 1, ...pausing };
-  const calm = await Loads.start(t, { at, keepAlive: 24, ...pausing, others });
+  const calm = await Loads.start(t, { at, keepAlive: 24, ...pausing, others, ways: HTTP_WAYS });
+  // Connections of TCP that stay would hold up each drain to its end, and are for the next test.
+  const short = await Loads.start(t, {
+    at,
+    keepAlive: 0,
+    newPerSecond: NEW_PER_SECOND / 3,
+    thinkMs: 0,
+    ways: [TCP_WAY],
+  });
   await sleep(1_000);
-  for (let roll = 0; roll < ROLLS; roll++) {
-    const next = await Mesh.start({ ...options, flags: ['--take-over'] });
-    await sleep(300);
-    const startMs = performance.now();
-    assert.equal(await mesh.stop(), 0, mesh.stderr);
-    t.diagnostic(`drained in ${(performance.now() - startMs).toFixed(0)} ms`);
-    mesh = next;
-    await sleep(300);
-  }
+  // oxlint-disable-next-line no-await-in-loop -- one after the other
+  for (let roll = 0; roll < ROLLS; roll++) await rolled.roll(t);
   const failures: Failed[] = [];
   let lost = 0;
-  for (const load of [busy, calm]) {
-    for (const [{ name }, { failed, closeAnnounced }] of await load.stop(t)) {
+  for (const load of [busy, calm, short]) {
+    for (const [{ name, speaks }, { failed, closeAnnounced }] of await load.stop(t)) {
       t.diagnostic(`${name}: ${closeAnnounced} told to go`);
       failures.push(...failed);
       lost += new Set(failed.map(({ connection }) => connection)).size;
-      assert.ok(closeAnnounced > 0, name);
+      if (speaks !== 'tcp') assert.ok(closeAnnounced > 0, name);
     }
   }
   t.diagnostic(`${lost} connections lost`);
@@ -86,13 +128,49 @@ test('no request fails while one mesh takes over from another', async (t) => {
   );
 });
 
+test('connections of TCP go on while their mesh drains, are reset at the end of it, and no new one is lost', async (t) => {
+  const lostMax = migrates() ? 0 : 1;
+  const rolled = await Rolled.start(t, '--drain-timeout', `${TCP_DRAIN_MS}ms`);
+  const load = await Loads.start(t, {
+    at: rolled.at,
+    keepAlive: TCP_KEPT,
+    newPerSecond: NEW_PER_SECOND / 3,
+    thinkMs: 2,
+    ways: [TCP_WAY],
+  });
+  await sleep(1_000);
+  const toldMs: number[] = [];
+  // oxlint-disable-next-line no-await-in-loop -- one after the other
+  for (let roll = 0; roll < TCP_ROLLS; roll++) toldMs.push(await rolled.roll(t));
+  const [report] = (await load.stop(t)).values();
+  assert(report !== undefined);
+  const { failed, closedIdle, seconds } = report;
+  const startMs = performance.now() - seconds * 1_000;
+  const isKept = ({ kind }: Failed): boolean => kind === 'keep-alive';
+  // All that stayed were on the mesh that ended: nobody had come to the next one before.
+  assert.equal(failed.filter(isKept).length + closedIdle, TCP_KEPT * TCP_ROLLS);
+  for (const { what, atMs } of failed.filter(isKept)) {
+    assert.equal(what, 'ECONNRESET');
+    const lastedMs = Math.min(
+      ...toldMs.map((each) => startMs + atMs - each).filter((ms) => ms > 0),
+    );
+    assert.ok(
+      lastedMs > TCP_DRAIN_MS - EARLY_MS,
+      `cut ${lastedMs} ms after its mesh was told to end`,
+    );
+  }
+  const lost = failed.filter((each) => !isKept(each)).length;
+  t.diagnostic(`${lost} new connections lost`);
+  assert.ok(lost <= lostMax, `${lost} new connections lost`);
+});
+
 test('with net.ipv4.tcp_migrate_req not one request fails', async (t) => {
   if (isInside()) return t.skip('this is the namespace');
   const set = 'ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_migrate_req';
   const inner = await runInside(import.meta.url, set);
   if (inner === null) return t.skip('needs the right to make a network namespace');
   for (const line of inner.stdout.split('\n')) {
-    if (/^# (?:HTTP|gRPC|\d+ (?:drains|connections))/.test(line)) t.diagnostic(line.slice(2));
+    if (/^# (?:HTTP|gRPC|TCP|\d+ (?:drains|connections))/.test(line)) t.diagnostic(line.slice(2));
   }
   assert.equal(inner.code, 0, inner.stdout);
   assert.match(inner.stdout, /tcp_migrate_req on/);

@@ -97,6 +97,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   const badAt = await at('s/bad');
   const lost = new LoadProcess(
     ...(['http1', 'http2', 'grpc'] as const).map((speaks) => ({ ...amount, speaks, ...badAt })),
+    { ...amount, speaks: 'tcp', ...(await at('s/bad-tcp')) },
   );
   t.after(() => lost.kill());
   const garbage = new Garbage(SEED);
@@ -106,6 +107,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   garbage.tcp({ port: mesh.dnsPort, ...STREAM });
   garbage.tcp({ port: Number(new URL(mesh.admin).port), ...ADMIN });
   garbage.tcp({ host, port: PORT, ...REQUESTS });
+  garbage.tcp({ ...(await at('s/tcp')), ...REQUESTS });
   for (const key of ['s/web', 's/grpc']) {
     // oxlint-disable-next-line no-await-in-loop -- it is known
     garbage.tcp({ ...(await at(key)), greeting: HTTP2_HELLO, ...HTTP2_FRAMES });
@@ -174,7 +176,7 @@ test('garbage at controller and agent ends neither', async (t) => {
 
 /** How requests may end that come to the endpoint of garbage. Some of what it says is a response. */
 const LOST =
-  /^(?:status 50[234]: maesh: (?:bad_response|endpoint_reset|try_timeout)|reset with 2|ECONNRESET|closed|no content length|0 bytes|grpc-status (?:13|14|4|undefined))/;
+  /^(?:status 50[234]: maesh: (?:bad_response|endpoint_reset|try_timeout)|reset with 2|ECONNRESET|closed|said |no content length|0 bytes|grpc-status (?:13|14|4|undefined))/;
 
 /** Never ejected, so that it is asked all the time. */
 function badManifests(address: string, port: number): readonly object[] {
@@ -183,9 +185,14 @@ function badManifests(address: string, port: number): readonly object[] {
     'maesh.dev/timeout-try': '500ms',
   };
   const ports = [{ name: 'http', port: PORT, appProtocol: 'kubernetes.io/h2c' }];
+  // Who waits for a line that never ends is cut.
+  const silent = { ...annotations, 'maesh.dev/timeout-idle': '300ms' };
+  const tcp = [{ name: 'http', port: PORT, appProtocol: 'redis' }];
   return [
     service('s/bad', PORT, { annotations, spec: { ports } }),
     endpoints('s/bad', [{ address, port }]),
+    service('s/bad-tcp', PORT, { annotations: silent, spec: { ports: tcp } }),
+    endpoints('s/bad-tcp', [{ address, port }]),
   ];
 }
 

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type At, Folder, service } from '../e2e/support/manifests.ts';
+import { type At, endpoints as endpointsOf, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
-import { EndpointsProcess } from './support/children.ts';
+import { EndpointsProcess, LoadProcess, show } from './support/children.ts';
 import { Loads, openAll, servicesOf, slicesOf, WAYS } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
@@ -18,6 +18,9 @@ const ENDPOINTS = 100;
 const PORT = 20_001;
 const ENDPOINT_PORT = 21_000;
 const PODS = ownRange();
+/** Its endpoints stay, and so do connections to it, whatever changes. */
+const STILL = 's/still';
+const STILL_CALLERS = 8;
 
 function at(index: number): At {
   return { address: PODS.host(index + 1), port: ENDPOINT_PORT };
@@ -31,6 +34,11 @@ function settings(round: number) {
     'maesh.dev/timeout-request': `${20 + (round % 7)}s`,
     'maesh.dev/limit-idle-connections-per-endpoint': String(16 + (round % 16)),
   };
+}
+
+function still(round: number): object {
+  const ports = [{ name: 'http', port: PORT, appProtocol: 'redis' }];
+  return service(STILL, PORT, { annotations: settings(round), spec: { ports } });
 }
 
 interface Snapshot {
@@ -121,7 +129,10 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
   const folder = new Folder();
   const endpoints = new Endpoints(t, folder);
   await endpoints.start();
-  folder.put('service.yaml', ...servicesOf(PORT, settings(0)));
+  const stay = [201, 202].map((last) => ({ address: PODS.host(last), port: ENDPOINT_PORT }));
+  await endpoints.servers.open(stay.map((each) => ({ ...each, speaks: 'tcp' })));
+  folder.put('still.yaml', endpointsOf(STILL, stay));
+  folder.put('service.yaml', ...servicesOf(PORT, settings(0)), still(0));
   const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
@@ -133,6 +144,15 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
     newPerSecond: 200,
     thinkMs: 0,
   });
+  const untouched = new LoadProcess({
+    host: await mesh.addressOf(STILL),
+    port: PORT,
+    speaks: 'tcp',
+    keepAlive: STILL_CALLERS,
+    newPerSecond: 0,
+    thinkMs: 5,
+  });
+  t.after(() => untouched.kill());
 
   let updates = 0;
   let settling: Promise<void> | null = null;
@@ -144,7 +164,7 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
     settling ??= endpoints.settle(mesh).then(() => void (settling = null));
     while (endpoints.changes < elapsedMs / 10) if (!(await endpoints.change())) break;
     for (; updates < elapsedMs / 100; updates++) {
-      folder.put('service.yaml', ...servicesOf(PORT, settings(updates)));
+      folder.put('service.yaml', ...servicesOf(PORT, settings(updates)), still(updates));
       if (updates % 2 === 0) folder.put('other.yaml', service('s/other', 20_002));
       else folder.put('other.yaml', service('s/another', 20_003));
     }
@@ -158,6 +178,10 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
   t.diagnostic(
     `${changes} endpoint changes in ${seconds.toFixed(1)} s, the slowest of them served after ${slowestMs.toFixed(0)} ms; ${updates} updates, ${version} versions served`,
   );
+  const report = await untouched.stop();
+  t.diagnostic(`connections of TCP to endpoints that stay: ${show(report)}`);
+  assert.deepEqual(report.failed, []);
+  assert.deepEqual([report.opened, report.ok], [STILL_CALLERS, report.sent]);
   await load.stopWithoutFailure(t);
   assert.ok(changes >= CHANGES_MIN, `${changes} changes`);
   // Changes that come within 15 ms are served as one version.

@@ -4,12 +4,13 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { framed, MessageReader } from './grpc-message.ts';
+import { BYE } from './tcp-caller.ts';
 
 export interface EndpointAddress {
   readonly address: string;
   readonly port: number;
   /** Default http1; those of HTTP/2 answer gRPC, too. */
-  readonly speaks?: 'http1' | 'http2';
+  readonly speaks?: 'http1' | 'http2' | 'tcp';
 }
 
 export interface EndpointsMessage {
@@ -94,8 +95,45 @@ function echo(stream: http2.ServerHttp2Stream): void {
   stream.on('end', () => stream.end());
 }
 
-function open({ address, port, speaks }: EndpointAddress): Promise<void> {
-  const endpoint = speaks === 'http2' ? http2Endpoint(address) : http1Endpoint(address);
+/**
+ * Speaks first, and says who it is. Says every line back. When it leaves it says goodbye behind an answer: who has sent more knows that
+ * it was not seen.
+ */
+function tcpEndpoint(address: string): Endpoint {
+  /** Those that were answered. */
+  const used = new Set<net.Socket>();
+  let leaving = false;
+  const sayGoodbye = (socket: net.Socket): void => {
+    if (!socket.writableEnded) socket.end(`${BYE}\n`);
+  };
+  const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    let rest = '';
+    socket.write(`${address}\n`);
+    socket.on('data', (data) => {
+      if (socket.writableEnded) return;
+      const text = rest + data.toString('latin1');
+      const end = text.lastIndexOf('\n') + 1;
+      rest = text.slice(end);
+      if (end === 0) return;
+      socket.write(text.slice(0, end), 'latin1');
+      if (leaving) sayGoodbye(socket);
+      else used.add(socket);
+    });
+    socket.on('end', () => socket.end());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => used.delete(socket));
+  });
+  const closeAll = (): void => {
+    leaving = true;
+    for (const socket of used) sayGoodbye(socket);
+  };
+  return { address, server, accepted: 0, closeAll };
+}
+
+const KINDS = { http1: http1Endpoint, http2: http2Endpoint, tcp: tcpEndpoint } as const;
+
+function open({ address, port, speaks = 'http1' }: EndpointAddress): Promise<void> {
+  const endpoint = KINDS[speaks](address);
   endpoints.add(endpoint);
   endpoint.server.on('connection', () => endpoint.accepted++);
   return new Promise((resolve, reject) => {

@@ -1,7 +1,10 @@
 /** What a load sent, and what became of it. Every request that fails is kept with what happened; nothing is tried again. */
 
-/** What callers speak. Callers of gRPC make calls of one message and of streams, in turn. */
-export type Spoken = 'http1' | 'http2' | 'grpc';
+/**
+ * What callers speak. Callers of gRPC make calls of one message and of streams, in turn; those of TCP send lines, which come back, and
+ * each line is a request.
+ */
+export type Spoken = 'http1' | 'http2' | 'grpc' | 'tcp';
 
 export interface LoadOptions {
   readonly host: string;
@@ -23,6 +26,8 @@ export interface Failed {
   readonly what: string;
   /** Which one of the load, in the order in which they were opened. */
   readonly connection: number;
+  /** Who had it, where endpoints say that: those of TCP do at once. Else ''. */
+  readonly endpoint: string;
   /** Since the start of the load. */
   readonly atMs: number;
 }
@@ -32,11 +37,13 @@ export interface LoadReport {
   readonly ok: number;
   readonly failed: readonly Failed[];
   readonly opened: number;
+  /** Those that stay, by the endpoint that said its name. */
+  readonly keptBy: Readonly<Record<string, number>>;
   /** Connections that stay which were closed with no request under way, and without a word. */
   readonly closedIdle: number;
-  /** Answers with `Connection: close`, or GOAWAY, on connections that stay. */
+  /** Answers with `Connection: close`, GOAWAY, or a goodbye, on connections that stay. */
   readonly closeAnnounced: number;
-  /** Requests of HTTP/2 that came too late for their connection, and that clients send again on another one. */
+  /** Requests of HTTP/2 and TCP that came too late for their connection, and that clients send again on another one. */
   readonly unseen: number;
   readonly seconds: number;
   readonly p50Ms: number;
@@ -49,6 +56,7 @@ export class Figures {
   readonly #startMs = performance.now();
   readonly #latencies: number[] = [];
   readonly #failed: Failed[] = [];
+  readonly #keptBy: Record<string, number> = {};
   sent = 0;
   opened = 0;
   closedIdle = 0;
@@ -66,8 +74,14 @@ export class Figures {
     this.#latencies.push(tookMs);
   }
 
-  fail(kind: Failed['kind'], what: string, connection: number): void {
-    this.#failed.push({ kind, what, connection, atMs: performance.now() - this.#startMs });
+  fail(kind: Failed['kind'], what: string, connection: number, endpoint = ''): void {
+    const atMs = performance.now() - this.#startMs;
+    this.#failed.push({ kind, what, connection, endpoint, atMs });
+  }
+
+  /** A connection that stays is there. */
+  kept(endpoint: string): void {
+    this.#keptBy[endpoint] = (this.#keptBy[endpoint] ?? 0) + 1;
   }
 
   report(): LoadReport {
@@ -78,6 +92,7 @@ export class Figures {
       ok: latencies.length,
       failed: this.#failed,
       opened: this.opened,
+      keptBy: this.#keptBy,
       closedIdle: this.closedIdle,
       closeAnnounced: this.closeAnnounced,
       unseen: this.unseen,

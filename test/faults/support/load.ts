@@ -3,6 +3,9 @@
 import { Figures, type LoadOptions, type LoadReport } from './figures.ts';
 import { callHttp1 } from './http1-caller.ts';
 import { callHttp2 } from './http2-caller.ts';
+import { callTcp } from './tcp-caller.ts';
+
+const CALLERS = { http1: callHttp1, http2: callHttp2, grpc: callHttp2, tcp: callTcp } as const;
 
 class Load {
   readonly #figures: Figures;
@@ -11,7 +14,7 @@ class Load {
   constructor(options: LoadOptions) {
     const figures = new Figures(options);
     this.#figures = figures;
-    const call = (options.speaks ?? 'http1') === 'http1' ? callHttp1 : callHttp2;
+    const call = CALLERS[options.speaks ?? 'http1'];
     for (let i = 0; i < options.keepAlive; i++) call(figures, 'keep-alive');
     let due = 0;
     const startMs = performance.now();

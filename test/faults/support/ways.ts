@@ -6,11 +6,12 @@ import { type At, endpoints, service } from '../../e2e/support/manifests.ts';
 import { type EndpointsProcess, LoadProcess, show, showFailed } from './children.ts';
 import type { LoadOptions, LoadReport, Spoken } from './figures.ts';
 
-/** Endpoints of HTTP/2 listen on the port behind that of HTTP/1.1. */
+/** Endpoints of HTTP/2 listen on the port behind that of HTTP/1.1, and those of TCP on the next one. */
 export const SERVICES = [
   { key: 's/web', appProtocol: 'http', portOffset: 0 },
   { key: 's/two', appProtocol: 'kubernetes.io/h2c', portOffset: 1 },
   { key: 's/grpc', appProtocol: 'grpc', portOffset: 1 },
+  { key: 's/tcp', appProtocol: 'redis', portOffset: 2 },
 ] as const;
 
 export interface Way {
@@ -20,7 +21,8 @@ export interface Way {
   readonly speaks: Spoken;
 }
 
-export const WAYS: readonly Way[] = [
+/** With requests that a proxy reads: it may tell callers to go between two of them. */
+export const HTTP_WAYS: readonly Way[] = [
   { name: 'HTTP/1.1', key: 's/web', speaks: 'http1' },
   { name: 'HTTP/2', key: 's/two', speaks: 'http2' },
   { name: 'HTTP/2 to HTTP/1.1', key: 's/web', speaks: 'http2' },
@@ -28,12 +30,17 @@ export const WAYS: readonly Way[] = [
   { name: 'gRPC', key: 's/grpc', speaks: 'grpc' },
 ];
 
-/** Opens endpoints of both versions at each of these. */
+export const TCP_WAY: Way = { name: 'TCP', key: 's/tcp', speaks: 'tcp' };
+
+export const WAYS: readonly Way[] = [...HTTP_WAYS, TCP_WAY];
+
+/** Opens endpoints of all kinds at each of these. */
 export function openAll(servers: EndpointsProcess, all: readonly At[]): Promise<void> {
   return servers.open(
     all.flatMap(({ address, port }) => [
       { address, port },
       { address, port: port + 1, speaks: 'http2' },
+      { address, port: port + 2, speaks: 'tcp' },
     ]),
   );
 }
@@ -48,7 +55,7 @@ export function servicesOf(
   );
 }
 
-/** The Services, each with endpoints of its own version there. */
+/** The Services, each with endpoints of its own kind there. */
 export function manifestsOf(
   port: number,
   all: readonly At[],
@@ -117,7 +124,8 @@ export class Loads {
         ...(i === 0 ? amount : others),
       })),
     );
-    const processes = [new LoadProcess(first as LoadOptions), new LoadProcess(...rest)];
+    const processes = [new LoadProcess(first as LoadOptions)];
+    if (rest.length > 0) processes.push(new LoadProcess(...rest));
     const loads = new Loads(ways, processes);
     t.after(() => loads.kill());
     return loads;
