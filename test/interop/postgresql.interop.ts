@@ -15,7 +15,7 @@ import {
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { type At, endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { freePorts } from '../support/ports.ts';
@@ -25,6 +25,8 @@ const BIN = newest('/usr/lib/postgresql');
 const SKIP = BIN === '' ? 'PostgreSQL is missing: install it (Debian package postgresql)' : false;
 const ADDRESSES = ['127.97.50.1', '127.97.50.2'];
 const HOST = 'db.interop.svc';
+const WHO = 'select inet_server_addr()';
+const CIDR = '127.97.51.0/24';
 /** PostgreSQL does not run as root. */
 const NOBODY = 65_534;
 const isRoot = userInfo().uid === 0;
@@ -113,7 +115,14 @@ describe('PostgreSQL', { skip: SKIP }, () => {
   let servers: Server[] = [];
   let mesh: Mesh;
   let port = 0;
+  let serverPort = 0;
   let address = '';
+
+  /** Makes these servers the endpoints. */
+  function serve(addresses: readonly string[]): void {
+    const all = addresses.map((each) => ({ address: each, port: serverPort }));
+    manifests.put('endpoints.yaml', endpoints('interop/db', all));
+  }
 
   before(async () => {
     if (isRoot) chownSync(folder, NOBODY, NOBODY);
@@ -121,10 +130,11 @@ describe('PostgreSQL', { skip: SKIP }, () => {
     port = first;
     servers = ADDRESSES.map((each) => new Server(folder, each, second));
     await Promise.all(servers.map((server) => server.start()));
+    serverPort = second;
     const spec = { ports: [{ name: 'http', port, appProtocol: 'postgresql' }] };
-    const all = ADDRESSES.map((each) => ({ address: each, port: second }));
-    manifests.put('all.yaml', service('interop/db', port, { spec }), endpoints('interop/db', all));
-    mesh = await Mesh.start({ paths: [manifests.path], cidr: '127.97.51.0/24' });
+    manifests.put('service.yaml', service('interop/db', port, { spec }));
+    serve(ADDRESSES);
+    mesh = await Mesh.start({ paths: [manifests.path], cidr: CIDR });
     address = await mesh.addressOf('interop/db');
   });
 
@@ -136,10 +146,31 @@ describe('PostgreSQL', { skip: SKIP }, () => {
   });
 
   /** What a query says, on a connection of its own. */
-  async function ask(query: string, options = 'sslmode=disable'): Promise<string> {
-    const to = `host=${HOST} hostaddr=${address} port=${port} user=postgres dbname=postgres`;
+  function ask(query: string, options = 'sslmode=disable'): Promise<string> {
+    return askAt({ address, port }, query, options);
+  }
+
+  async function askAt(at: At, query: string, options = 'sslmode=disable'): Promise<string> {
+    const to = `host=${HOST} hostaddr=${at.address} port=${at.port} user=postgres dbname=postgres`;
     const said = await run('psql', [`${to} ${options}`, '-X', '-A', '-t', '-c', query]);
     return said.trim();
+  }
+
+  /** Clients of pgbench that each server has, once all of them are there. */
+  async function clients(count: number): Promise<readonly number[]> {
+    const query = "select count(*) from pg_stat_activity where application_name = 'pgbench'";
+    return await until<readonly number[] | null>('all clients are there', async () => {
+      const each = ADDRESSES.map((at) => askAt({ address: at, port: serverPort }, query));
+      const counts = (await Promise.all(each)).map(Number);
+      return counts.reduce((sum, one) => sum + one, 0) === count ? counts : null;
+    });
+  }
+
+  /** A script whose transactions take some time, so that each client is in one nearly always. */
+  function slow(): readonly string[] {
+    const file = join(folder, 'slow.sql');
+    writeFileSync(file, 'select pg_sleep(0.02);');
+    return ['-n', '-f', file];
   }
 
   const bench = (...more: string[]): Promise<string> =>
@@ -158,7 +189,7 @@ describe('PostgreSQL', { skip: SKIP }, () => {
     const said = new Set<string>();
     for (let i = 0; i < 8; i++) {
       // oxlint-disable-next-line no-await-in-loop -- one connection after the other
-      said.add(await ask('select inet_server_addr()'));
+      said.add(await ask(WHO));
     }
     assert.deepEqual([...said].toSorted(), ADDRESSES);
   });
@@ -200,16 +231,65 @@ describe('PostgreSQL', { skip: SKIP }, () => {
     await first.kill();
     const anew = await bench('-n', '-f', only, '-C', '-c', '4', '-t', '50');
     assert.match(anew, /number of transactions actually processed: 200\/200/);
-    assert.equal(await ask('select inet_server_addr()'), second.address);
+    assert.equal(await ask(WHO), second.address);
     await first.start();
     const seen = new Set<string>();
     await until(
       'both serve again',
       async () => {
-        seen.add(await ask('select inet_server_addr()'));
+        seen.add(await ask(WHO));
         return seen.size === 2;
       },
       30_000,
     );
+  });
+
+  test('a server that is killed under load costs exactly the clients that it has', async (t) => {
+    const [first] = servers;
+    assert(first !== undefined);
+    const load = bench(...slow(), '-c', '8', '-T', '6').then(
+      () => assert.fail('nobody noticed'),
+      (error: unknown) => String(error),
+    );
+    const [had = 0] = await clients(8);
+    t.diagnostic(`the killed server has ${had} of 8 clients`);
+    assert.ok(had > 0 && had < 8);
+    await first.kill();
+    const said = await load;
+    assert.equal(said.match(/client \d+ (?:script \d+ )?aborted/g)?.length, had, said);
+    await first.start();
+  });
+
+  test('a server that leaves the Service keeps its clients, and gets no new ones', async () => {
+    const [, second] = ADDRESSES;
+    assert(second !== undefined);
+    const load = bench(...slow(), '-c', '8', '-T', '4');
+    const [before = 0] = await clients(8);
+    assert.ok(before > 0);
+    serve([second]);
+    await until('it has left', async () => {
+      const said = [await ask(WHO), await ask(WHO), await ask(WHO), await ask(WHO)];
+      return said.every((each) => each === second);
+    });
+    assert.deepEqual(await clients(8), [before, 8 - before]);
+    assert.match(await load, /number of failed transactions: 0 /);
+    serve(ADDRESSES);
+  });
+
+  test('a mesh that ends under load lets clients finish, and the next one has the new ones', async (t) => {
+    const stay = bench(...slow(), '-c', '6', '-T', '4');
+    const anew = bench(...slow(), '-C', '-c', '1', '-T', '4');
+    const next = await Mesh.start({
+      paths: [manifests.path],
+      cidr: CIDR,
+      flags: ['--take-over'],
+    });
+    const before = mesh;
+    mesh = next;
+    const startMs = performance.now();
+    assert.equal(await before.stop(), 0, before.stderr);
+    t.diagnostic(`drained in ${Math.round(performance.now() - startMs)} ms`);
+    for (const said of await Promise.all([stay, anew]))
+      assert.match(said, /number of failed transactions: 0 /);
   });
 });

@@ -93,7 +93,7 @@ export class ServerProcess {
   }
 }
 
-function accepts({ address, port }: { address: string; port: number }): Promise<boolean> {
+export function accepts({ address, port }: { address: string; port: number }): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, address);
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
@@ -117,10 +117,16 @@ export function runClient(
   return run(program, args).then((out) => out.trim().split('\n'));
 }
 
-/** What a program printed; rejects when it fails. */
-export function run(program: string, args: readonly string[]): Promise<string> {
+/** What a program printed that reads `input`; rejects when it fails. */
+export function run(
+  program: string,
+  args: readonly string[],
+  input: string | Buffer = '',
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000 });
+    // It may end before it has read all.
+    child.stdin.on('error', () => undefined).end(input);
     let out = '';
     let err = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
