@@ -38,9 +38,16 @@ export function figuresLine(figures: Figures | null): string {
     ...(figures.rateLimitedPerSecond === 0
       ? []
       : [`${perSecond(figures.rateLimitedPerSecond)} × 429/s`]),
+    ...failedOver(figures),
     `${inFlight} in flight`,
   ];
   return parts.join(', ');
+}
+
+/** `4.0 failed over/s`, of a Service that another one takes requests for just now. */
+export function failedOver(figures: Figures | null): readonly string[] {
+  const rate = figures?.failedOverPerSecond ?? 0;
+  return rate === 0 ? [] : [`${perSecond(rate)} failed over/s`];
 }
 
 export function breakerCell(breaker: BreakerState | 'none' | null): Cell {

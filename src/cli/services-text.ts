@@ -5,7 +5,14 @@ import type { ServiceStatus } from '../install/service-status.ts';
 import type { ServiceRow, ServicesStatus } from '../install/services-status.ts';
 import type { EndpointTraffic } from '../install/traffic.ts';
 import { endpointKey } from '../model/endpoint.ts';
-import { breakerCell, FIGURE_HEADER, figureCells, figuresLine, UNKNOWN } from './figures-text.ts';
+import {
+  breakerCell,
+  failedOver,
+  FIGURE_HEADER,
+  figureCells,
+  figuresLine,
+  UNKNOWN,
+} from './figures-text.ts';
 import { endText } from './status-text.ts';
 import { cell, type Cell, labelled, type Row, right, tableLines, wrapped } from './table.ts';
 
@@ -59,13 +66,14 @@ export function servicesText(status: ServicesStatus, isColored: boolean): string
 
 function serviceRow(row: ServiceRow, name: string): Row {
   const { figures, breaker, endpoints, problems } = row;
-  const note =
-    problems === 0
-      ? ''
-      : `${problems} ${problems === 1 ? 'problem' : 'problems'}: maesh status ${row.service}`;
+  const words = problems === 1 ? 'problem' : 'problems';
+  const notes = [
+    ...failedOver(figures),
+    ...(problems === 0 ? [] : [`${problems} ${words}: maesh status ${row.service}`]),
+  ];
   return {
     cells: [cell(name), ...figureCells(figures), breakerCell(breaker), healthCell(endpoints)],
-    note,
+    note: notes.join('; '),
   };
 }
 
@@ -158,7 +166,9 @@ function nodeLines({ nodes }: ServiceStatus, isColored: boolean): readonly strin
     (a, b) => (b.figures?.requestsPerSecond ?? -1) - (a.figures?.requestsPerSecond ?? -1),
   );
   const rows = busy.slice(0, NODES_SHOWN).map(({ node, figures, breaker, note }): Row => {
-    return { cells: [cell(node), ...figureCells(figures), breakerCell(breaker)], note };
+    const notes = [...failedOver(figures), ...(note === '' ? [] : [note])];
+    const cells = [cell(node), ...figureCells(figures), breakerCell(breaker)];
+    return { cells, note: notes.join('; ') };
   });
   const left = nodes.length - NODES_SHOWN;
   return [

@@ -259,6 +259,22 @@ test('maesh status of a Service shows its endpoints and nodes, and no line is wi
   assert.throws(() => serviceStatus(lookedAt(), 'shop/wbe'), /Cannot find Service "shop\/wbe"/);
 });
 
+test('maesh status says that another Service takes requests, and on which node', () => {
+  const told = [{ key: 'shop/web', endpoints: { total: 2 }, ports: [] }];
+  const stats = [
+    answerOf('n1', statsOf('shop/web', 20, { failedOverPerSecond: 12.5 })),
+    // One of an older version.
+    answerOf('n2', statsOf('shop/web', 20)),
+  ];
+  const looked = lookedAt(healthy(), { services: told, stats });
+  const one = serviceText(serviceStatus(looked, 'shop/web'), false);
+  assert.match(one, /^Traffic: .* 12\.5 failed over\/s, 0 in\s+flight$/m);
+  assert.match(one, /^n1 .* {2}12\.5 failed over\/s$/m);
+  assert.match(one, /^n2 .*-$/m);
+  const all = servicesText(servicesStatus(looked, 'shop'), false);
+  assert.match(all, /^web .* {2}12\.5 failed over\/s$/m);
+});
+
 test('maesh status of a Service says what health checks found, where, and that a failing endpoint may get requests', () => {
   const bad = (state: string, ejected: boolean, reason = 'status 503') => ({
     ...statsOf('', 1),

@@ -19,6 +19,7 @@ export function statsOf(key: string, requests: number, over: object = {}): objec
     requestsPerSecond: requests,
     retriesPerSecond: 0,
     rateLimitedPerSecond: 0,
+    failedOverPerSecond: 0,
     inFlight: 0,
     breaker: 'none',
     endpoints: [],

@@ -75,6 +75,7 @@ const NO_TRAFFIC: Figures = {
   p99Ms: null,
   retriesPerSecond: 0,
   rateLimitedPerSecond: 0,
+  failedOverPerSecond: 0,
   inFlight: 0,
 };
 

@@ -17,6 +17,8 @@ export interface Figures {
   readonly retriesPerSecond: number;
   /** Requests per second that got 429. */
   readonly rateLimitedPerSecond: number;
+  /** Requests per second that the Service of `maesh.dev/failover` took. */
+  readonly failedOverPerSecond: number;
   readonly inFlight: number;
 }
 
@@ -127,6 +129,7 @@ function figuresOf(parts: readonly unknown[]): Figures {
     p99Ms: quantileMs(latency, 0.99),
     retriesPerSecond: sum('retriesPerSecond'),
     rateLimitedPerSecond: sum('rateLimitedPerSecond'),
+    failedOverPerSecond: sum('failedOverPerSecond'),
     inFlight: sum('inFlight'),
   };
 }

@@ -29,6 +29,8 @@ export interface ServiceStats extends WindowCounts {
   readonly p99Ms: number | null;
   readonly retriesPerSecond: number;
   readonly rateLimitedPerSecond: number;
+  /** Those that another Service took, since too few endpoints are usable here. */
+  readonly failedOverPerSecond: number;
   readonly breaker: BreakerState;
   readonly inFlight: number;
 }

@@ -119,6 +119,7 @@ export class ExampleView implements AdminView {
       p99Ms: 3.5,
       retriesPerSecond: 0.5,
       rateLimitedPerSecond: 0,
+      failedOverPerSecond: 0,
       breaker: 'open',
       inFlight: 2,
     }),

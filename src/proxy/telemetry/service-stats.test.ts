@@ -55,6 +55,7 @@ test('of() gives rates, ratio and quantiles over the window, all threads togethe
   bump(slot, SERVICE_OWN.retries, 20);
   bump(slot, SERVICE_OWN.failures + FAILURE_REASONS.indexOf('rate_limited'), 4);
   bump(slot, SERVICE_OWN.failures + FAILURE_REASONS.indexOf('route_rate_limited'), 2);
+  bump(slot, SERVICE_OWN.failedOver, 5);
   ledger.setWord('service', slot, SERVICE_WORD.inFlight, 3);
   ledger.setWord('service', slot, SERVICE_WORD.breakerState, 1);
   step(2_000);
@@ -64,6 +65,7 @@ test('of() gives rates, ratio and quantiles over the window, all threads togethe
   assert.equal(stats.successRatio, 0.9);
   assert.equal(stats.retriesPerSecond, 10);
   assert.equal(stats.rateLimitedPerSecond, 3);
+  assert.equal(stats.failedOverPerSecond, 2.5);
   assert.equal(stats.breaker, 'open');
   assert.equal(stats.inFlight, 3);
   assert.ok(

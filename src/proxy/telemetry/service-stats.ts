@@ -120,6 +120,7 @@ export class StatsSampler {
         RATE_LIMITED.reduce((sum, cell) => sum + (cells[cell] ?? 0), 0),
         windowMs,
       ),
+      failedOverPerSecond: perSecond(cells[SERVICE_OWN.failedOver] ?? 0, windowMs),
       breaker: slot === undefined ? 'closed' : breakerOf(this.#ledger, slot),
       inFlight,
     };

@@ -36,6 +36,7 @@ const UNKNOWN_SERVICE = {
   p99Ms: null,
   retriesPerSecond: 0,
   rateLimitedPerSecond: 0,
+  failedOverPerSecond: 0,
   breaker: 'closed',
 } as const;
 
