@@ -69,6 +69,7 @@ export function refsOf(store: Store): ObjectRef[] {
     'Node',
     'Namespace',
     'ConfigMap',
+    'Secret',
   ] as const;
   return kinds.flatMap((kind) => [...store.list(kind)].map(refOf));
 }

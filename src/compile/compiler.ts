@@ -13,16 +13,19 @@ import { isEqual } from '../base/equal.ts';
 import type { ServiceObject } from '../kube/kind/service.ts';
 import type { ObjectRef, StoreView } from '../kube/store.ts';
 import type { Delta, Problem, Protocol, Service, Snapshot } from '../model/service.ts';
+import type { CredentialChange } from '../model/credential.ts';
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
 import { readAnnotations } from './annotation/read.ts';
 import { atMost, compareProblems, type ObjectProblem, toProblem } from './object-problem.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
+import { CredentialBook } from './index/credential-book.ts';
 import {
   configMapDependency,
   Dependents,
   nodeDependency,
   podDependency,
+  secretDependency,
   serviceDependency,
 } from './index/dependents.ts';
 import { MeshAddresses } from './index/mesh-addresses.ts';
@@ -49,6 +52,8 @@ export interface CompileOptions {
   readonly scope?: Scope;
   /** `namespace/name` of the ServiceAccount of agents; absent or '' in `maesh up`, where the mesh is no Pod. */
   readonly meshAccount?: string;
+  /** Namespaces whose Secrets may be read; absent: all of them, as in manifests. */
+  readonly secretNamespaces?: readonly string[];
   /** Labels of Pods that rules about callers name; identities have these alone. No rule can name one yet, so there are none. */
   readonly callerLabels?: readonly string[];
 }
@@ -76,6 +81,8 @@ export class Compiler {
   readonly #serviceOfSlice = new Map<string, string>();
   readonly #zoneOfNode = new Map<string, string>();
   readonly #dirty = new Set<string>();
+  readonly #credentials = new CredentialBook();
+  readonly #secretNamespaces: ReadonlySet<string> | null;
   #version = 0;
   #compiledServices = 0;
 
@@ -86,6 +93,8 @@ export class Compiler {
     this.#scope = options.scope ?? EVERYTHING;
     this.#mesh = new MeshAddresses(options.meshAccount ?? '');
     this.#defaultMode = options.defaultMode;
+    const { secretNamespaces } = options;
+    this.#secretNamespaces = secretNamespaces === undefined ? null : new Set(secretNamespaces);
     this.#addresses = this.#cidr === null ? null : new AddressBook(this.#cidr);
     this.#identities = new IdentityIndex(store, this.#findings, options.callerLabels ?? []);
   }
@@ -125,6 +134,14 @@ export class Compiler {
       identities,
       removedIdentities,
     };
+  }
+
+  /**
+   * What became of certificates and keys since it was last asked, with the updates that there were; null for nothing. No delta, snapshot or
+   * problem has any of it.
+   */
+  takeCredentials(): CredentialChange | null {
+    return this.#credentials.take();
   }
 
   /** A Service of the mesh itself, by its name, has these cluster IPs now; none when it is gone. Counts with the next update. */
@@ -193,6 +210,9 @@ export class Compiler {
       case 'ConfigMap':
         for (const service of this.#dependents.of(configMapDependency(key)))
           this.#dirty.add(service);
+        break;
+      case 'Secret':
+        for (const service of this.#dependents.of(secretDependency(key))) this.#dirty.add(service);
         break;
       case 'ServiceAccount':
         // Identities take its name from the Pod, whether or not the object exists.
@@ -291,10 +311,12 @@ export class Compiler {
         mesh: this.#mesh,
         scope: this.#scope,
         defaultMode: this.#defaultMode,
+        secretNamespaces: this.#secretNamespaces,
       },
       { object, annotations: membership.annotations, address },
     );
     this.#dependents.set(key, compiled.dependencies);
+    this.#credentials.set(key, compiled.credentials);
     this.#mesh.setLeading(key, compiled.leadsToMesh);
     if (compiled.endpointsFrom === 'pods' && object.selector !== null) {
       this.#selectors.set(key, object.meta.namespace, object.selector);
@@ -326,6 +348,7 @@ export class Compiler {
     const [namespace, name] = [key.slice(0, slash), key.slice(slash + 1)];
     this.#keep({ kind: 'Service', namespace, name }, findings);
     this.#dependents.set(key, new Set());
+    this.#credentials.set(key, []);
     this.#selectors.delete(key);
     this.#mesh.setLeading(key, false);
     if (this.#services.delete(key)) changes.removed.push(key);

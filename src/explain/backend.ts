@@ -201,6 +201,7 @@ const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['body_too_large', 'the body is too long'],
   ['deadline_exceeded', 'the call has no time left'],
   ['tls_unknown_issuer', 'not believed: the CAs of upstream-ca cannot be used'],
+  ['tls_no_client_certificate', 'not dialled: the Secret of upstream-client-secret cannot be used'],
 ]);
 
 /** All endpoints of a backend where none can be picked. */

@@ -77,6 +77,9 @@ function endpointText({ facts, failure, service }: TargetStory): string {
   if (failure === 'tls_unknown_issuer') {
     return `none of ${all} is believed: the CAs of upstream-ca cannot be used`;
   }
+  if (failure === 'tls_no_client_certificate') {
+    return `none of ${all} is dialled: the Secret of upstream-client-secret cannot be used`;
+  }
   if (failure !== '') return `none of ${all} can be picked`;
   const possible = facts.endpoints.filter(({ odds }) => odds > 0).length;
   const which =

@@ -30,8 +30,17 @@ export function convert(known: KubeKind, value: Readonly<Record<string, unknown>
       : referenceAsWritten(apiVersion, known.kind, value),
     object: findings.lost ? null : object,
     refused: findings.lost && isNamed ? object : null,
-    findings: findings.all,
+    findings: withoutSecrets(known, findings.all),
   };
+}
+
+/** What is found in a Secret, without what it says there. */
+export function withoutSecrets(
+  { isSecret }: KubeKind,
+  findings: readonly FieldProblem[],
+): readonly FieldProblem[] {
+  if (isSecret !== true) return findings;
+  return findings.map((finding) => ({ ...finding, value: undefined }));
 }
 
 /** What is written of an object, shortened; null when there is no name. */

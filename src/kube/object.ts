@@ -6,6 +6,7 @@ import type { EndpointsObject } from './kind/endpoints.ts';
 import type { NamespaceObject } from './kind/namespace.ts';
 import type { NodeObject } from './kind/node.ts';
 import type { PodObject } from './kind/pod.ts';
+import type { SecretObject } from './kind/secret.ts';
 import type { ServiceAccountObject } from './kind/service-account.ts';
 import type { ServiceObject } from './kind/service.ts';
 import type { Meta } from './meta.ts';
@@ -18,7 +19,8 @@ export type KubeObject =
   | NodeObject
   | NamespaceObject
   | ServiceAccountObject
-  | ConfigMapObject;
+  | ConfigMapObject
+  | SecretObject;
 
 export type Kind = KubeObject['kind'];
 

@@ -1,7 +1,7 @@
 /** The objects and problems of one document, with offsets in its text instead of lines: it stays true when lines before it change. */
 
 import type { Problem } from '../model/service.ts';
-import { convert, referenceAsWritten } from './convert.ts';
+import { convert, referenceAsWritten, withoutSecrets } from './convert.ts';
 import { formatPath } from './fields.ts';
 import type { FieldProblem, Step } from './fields.ts';
 import { misspeltKind } from './misspelt-kind.ts';
@@ -133,7 +133,8 @@ class PieceBuilder {
   #convert(kind: KubeKind, value: Readonly<Record<string, unknown>>, path: readonly Step[]): void {
     const { ref, object, refused, findings } = convert(kind, value);
     for (const finding of findings) this.#finding(ref, path, finding);
-    for (const finding of unknownFields(kind, value)) this.#finding(ref, path, finding);
+    for (const finding of withoutSecrets(kind, unknownFields(kind, value)))
+      this.#finding(ref, path, finding);
     if (object !== null) this.#push(object, path);
     if (refused !== null) this.piece.refused.push(this.#found(refused, path));
   }

@@ -1,4 +1,7 @@
-/** TLS that the proxy makes toward endpoints: what it takes for a proof of who they are. */
+/** TLS that the proxy makes toward endpoints: what it takes for a proof of who they are, and what it proves itself with. */
+
+import type { Certificate } from './credential.ts';
+import type { TlsFault } from './failure.ts';
 
 /**
  * `public`: a chain to a CA that the runtime brings along. `given`: a chain to one of `ca`. `anyone`: nothing is verified, as
@@ -13,6 +16,8 @@ export interface EndpointTls {
   readonly trust: (typeof ENDPOINT_TRUSTS)[number];
   /** Certificates as PEM, for `given`; '' is believed by nobody, so that nothing is sent. Else ''. */
   readonly ca: string;
+  /** What the proxy proves itself with to endpoints that ask for it; null for nothing. */
+  readonly client: Certificate | null;
 }
 
 /** What one `ca` may have: it travels with its Service, with every change of it. */
@@ -22,6 +27,12 @@ export const CA_CERTIFICATES_MAX = 64;
 /** No endpoint can prove who it is: none is dialled for a request. */
 export function believesNobody(tls: EndpointTls | null): boolean {
   return tls !== null && tls.trust === 'given' && tls.ca === '';
+}
+
+/** Why no endpoint is dialled for a request, whatever it would do; null for no such reason. */
+export function settingFault(tls: EndpointTls | null): TlsFault | null {
+  if (believesNobody(tls)) return 'tls_unknown_issuer';
+  return tls !== null && tls.client?.digest === '' ? 'tls_no_client_certificate' : null;
 }
 
 /** The name in certificates of a Service, where nobody says another one. */

@@ -230,6 +230,14 @@ export const FAILURES = {
     cause:
       'the endpoint accepted the connection, and no TLS came about; does it speak TLS 1.2 or later on that port, and HTTP/2 where that is asked for?',
   },
+  tls_no_client_certificate: {
+    status: 502,
+    grpc: 'UNAVAILABLE',
+    connection: 'kept',
+    blames: 'mesh',
+    cause:
+      'the Secret with the client certificate for the endpoints is not here or cannot be used, so none was dialled; see the annotation upstream-client-secret',
+  },
   node_exhausted: {
     status: 503,
     grpc: 'UNAVAILABLE',
@@ -387,7 +395,8 @@ export type TlsFault =
   | 'tls_certificate_expired'
   | 'tls_wrong_name'
   | 'tls_unknown_issuer'
-  | 'tls_handshake_failed';
+  | 'tls_handshake_failed'
+  | 'tls_no_client_certificate';
 
 /** All reasons in the order of the table, which is the order of their counters in shared memory. */
 export const FAILURE_REASONS = Object.keys(FAILURES) as readonly FailureReason[];

@@ -12,6 +12,8 @@ export const PROBE_SERVICE = 'maesh-probe';
 export const DNS_BACKUP = 'maesh-dns-backup';
 /** Secret with the CA, and ConfigMap with the certificates that agents trust. */
 export const CA = 'maesh-ca';
+/** Role and RoleBinding by which controllers may read the Secrets of a namespace. */
+export const SECRETS_ROLE = 'maesh-controller-secrets';
 /** PEM certificates in that ConfigMap. */
 export const CA_KEY = 'ca.crt';
 

@@ -1,5 +1,6 @@
 /** The vocabulary of the mesh: what the compiler makes and the proxies run. Immutable plain data. */
 
+import type { CallerTls } from './credential.ts';
 import type { EndpointTls } from './endpoint-tls.ts';
 import type { Endpoint, Identity } from './endpoint.ts';
 import type { Policies } from './policy.ts';
@@ -35,6 +36,8 @@ interface PortBase {
   readonly because: string;
   /** Callers speak TLS with the endpoints, and the mesh touches none of it. Only where `protocol` is `tcp`. */
   readonly passesTls: boolean;
+  /** Callers speak TLS with the proxy, which shows these certificates; null where they do not. */
+  readonly callerTls: CallerTls | null;
   /** All that holds on this port, where it says otherwise than its Service; null where it does not. */
   readonly policies: Policies | null;
   /**
@@ -45,7 +48,13 @@ interface PortBase {
 }
 
 /** Of a port that says nothing of all that. */
-export const PLAIN_PORT = { because: '', passesTls: false, policies: null, sources: {} } as const;
+export const PLAIN_PORT = {
+  because: '',
+  passesTls: false,
+  callerTls: null,
+  policies: null,
+  sources: {},
+} as const;
 
 export interface HttpPort extends PortBase {
   readonly protocol: 'http';
@@ -67,7 +76,7 @@ export type ServicePort = HttpPort | TcpPort | UdpPort;
 
 /**
  * It goes to every agent, into the last good copy on its disk, and to whoever asks the admin API: no byte of a Secret may ever be in it.
- * What needs a Secret says its name here, and no more.
+ * What needs a Secret says its name here, and of its certificate what everybody may know (`credential.ts`).
  */
 export interface Service {
   /** `namespace/name`. */
@@ -164,9 +173,13 @@ export const CARRIED: readonly string[] = [
   'tcp',
 ];
 
-/** What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, with `+http/2` and `+tls` where its endpoints are spoken to so. */
-export function carriageOf({ protocol, backend }: ServicePort): string {
-  return `${protocol}${backend.protocol === 'http/2' ? '+http/2' : ''}${backend.tls === null ? '' : '+tls'}`;
+/**
+ * What a proxy has to be able to carry to serve the port: `http`, `tcp`, `udp`, with `+http/2` and `+tls` where its endpoints are spoken
+ * to so, and `+caller-tls` where its callers speak TLS with the proxy.
+ */
+export function carriageOf({ protocol, backend, callerTls }: ServicePort): string {
+  const toEndpoints = `${backend.protocol === 'http/2' ? '+http/2' : ''}${backend.tls === null ? '' : '+tls'}`;
+  return `${protocol}${toEndpoints}${callerTls === null ? '' : '+caller-tls'}`;
 }
 
 /** For people: `HTTP/2 over TLS`. */

@@ -1,5 +1,6 @@
 /** The annotations of TLS toward endpoints, and the values that only they have. */
 
+import { CLIENT_SECRET_ROW } from './caller-tls.ts';
 import { type AnnotationRow, plainRow, type Strict } from './row.ts';
 import { choice, flag, type ValueType } from './value.ts';
 
@@ -7,7 +8,8 @@ export const DEFAULT_CA_KEY = 'ca.crt';
 
 /** Where CAs are. */
 export interface CaReference {
-  /** Of a ConfigMap beside the Service. */
+  readonly kind: 'configmap' | 'secret';
+  /** Of an object beside the Service. */
   readonly name: string;
   readonly key: string;
 }
@@ -18,15 +20,21 @@ const HOST =
   /^(?=.{1,253}$)[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?)*$/i;
 const ADDRESS = /^[\d.]+$/;
 
+/** Keys of a Secret that have CAs: in the second one, where a server has signed its certificate itself. */
+const SECRET_KEYS: ReadonlySet<string> = new Set([DEFAULT_CA_KEY, 'tls.crt']);
+const NO_CA = { ok: true, value: null } as const;
+
 /** What cannot be read is a value, too: it must not lead to another CA than the one that was meant. */
 export const caReference: ValueType<CaReference | null> = {
-  name: 'configmap/NAME or configmap/NAME/KEY',
+  name: 'configmap/NAME, configmap/NAME/KEY or secret/NAME',
   read(text) {
     const [kind, name = '', key = DEFAULT_CA_KEY, ...rest] = text.split('/');
-    const isGood = kind === 'configmap' && NAME.test(name) && KEY.test(key) && rest.length === 0;
-    return { ok: true, value: isGood ? { name, key } : null };
+    if (rest.length > 0 || !NAME.test(name)) return NO_CA;
+    if (kind === 'configmap' && KEY.test(key)) return { ok: true, value: { kind, name, key } };
+    const isCa = kind === 'secret' && SECRET_KEYS.has(key);
+    return isCa ? { ok: true, value: { kind, name, key } } : NO_CA;
   },
-  print: (value) => (value === null ? '' : `configmap/${value.name}/${value.key}`),
+  print: (value) => (value === null ? '' : `${value.kind}/${value.name}/${value.key}`),
 };
 
 const serverName: ValueType<string> = {
@@ -52,7 +60,7 @@ export const ENDPOINT_TLS_ROWS: readonly AnnotationRow[] = [
   plainRow('upstream-ca', 'upstreamCa', {
     type: caReference,
     default: { words: 'the public CAs that Node.js brings along' },
-    text: 'CAs that the certificates of endpoints must come from, as PEM in a ConfigMap of the same namespace that has the label `maesh.dev/upstream-ca: "true"`. Without a key it is `ca.crt`. As long as it cannot be used, no endpoint is believed and calls get 502.',
+    text: 'CAs that the certificates of endpoints must come from, as PEM in a ConfigMap of the same namespace that has the label `maesh.dev/upstream-ca: "true"`, or in a Secret of type `kubernetes.io/tls`. Without a key it is `ca.crt`; of a Secret it may be `tls.crt` too. As long as it cannot be used, no endpoint is believed and calls get 502.',
     example: 'configmap/web-ca',
   }),
   plainRow('upstream-server-name', 'upstreamServerName', {
@@ -68,4 +76,5 @@ export const ENDPOINT_TLS_ROWS: readonly AnnotationRow[] = [
     text: 'Whether certificates of endpoints are verified. `false` encrypts and believes anyone, which is reported as a problem. A value that cannot be read means `true`, on a port too.',
     example: 'false',
   }),
+  CLIENT_SECRET_ROW,
 ];

@@ -2,6 +2,7 @@
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../model/policy.ts';
+import { CALLER_TLS_ROWS } from './caller-tls.ts';
 import { ENDPOINT_TLS_ROWS, scheme, strictScheme } from './endpoint-tls.ts';
 import { FAILOVER_ROWS } from './failover.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
@@ -397,6 +398,7 @@ export const SECTIONS: readonly AnnotationSection[] = [
     without: 'the default applies',
     rows: ENDPOINT_TLS_ROWS,
   },
+  { title: 'TLS from callers', without: 'the default applies', rows: CALLER_TLS_ROWS },
   { title: 'Retries', without: 'the Service has no retries', rows: RETRY_ROWS },
   { title: 'Time limits', without: 'the Service has the default time limits', rows: TIMEOUT_ROWS },
   { title: 'Balancing', without: 'the default balancing applies', rows: BALANCE_ROWS },

@@ -37,6 +37,10 @@ export function nodeDependency(node: string): string {
   return `Node ${node}`;
 }
 
+export function secretDependency(secret: string): string {
+  return `Secret ${secret}`;
+}
+
 export function configMapDependency(configMap: string): string {
   return `ConfigMap ${configMap}`;
 }

@@ -2,12 +2,14 @@
 
 import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
+import type { Credential } from '../../model/credential.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf, type ServicePolicies } from '../annotation/policies.ts';
 import { policiesOfPort } from '../annotation/port-policies.ts';
 import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
+import { callerTlsOf } from './credentials.ts';
 import { endpointTlsOf } from './endpoint-tls.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { failoverFindings } from './failover.ts';
@@ -21,6 +23,8 @@ import { onlyRoute } from '../../model/route.ts';
 export interface ServiceContext extends EndpointContext {
   readonly scope: Scope;
   readonly defaultMode: Protocol;
+  /** As in `SecretContext`. */
+  readonly secretNamespaces: ReadonlySet<string> | null;
 }
 
 export interface ServiceInput {
@@ -31,8 +35,10 @@ export interface ServiceInput {
 
 export interface CompiledService {
   readonly service: Service;
+  /** That its ports name. */
+  readonly credentials: readonly Credential[];
   readonly findings: readonly ObjectProblem[];
-  /** Pods, Nodes, Services and ConfigMaps whose change may change it. */
+  /** Pods, Nodes, Services, ConfigMaps and Secrets whose change may change it. */
   readonly dependencies: ReadonlySet<string>;
   readonly endpointsFrom: Candidates['from'];
   /** Endpoints were left out, since the mesh has their addresses. */
@@ -46,6 +52,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const endpoints = new EndpointReader(context, object);
   const findings: ObjectProblem[] = [];
   const ports: ServicePort[] = [];
+  const credentials: Credential[] = [];
   const inherited = new Set<string>();
   const dependencies = new Set<string>();
   const ofService = policiesOf(annotations, ref, object);
@@ -57,8 +64,10 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     const { decided, findings: ofProtocol } = decideProtocol(spec, at, here, context.defaultMode);
     findings.push(...ofProtocol);
     if (decided === null) continue;
-    const { protocol, because, passesTls, spoken, isTls } = decided;
-    const tls = isTls ? endpointTlsOf(context.store, ref, here) : null;
+    const { protocol, because, spoken, isTls } = decided;
+    const tls = isTls ? endpointTlsOf(context, ref, here) : null;
+    const callers = protocol === 'udp' ? null : callerTlsOf(context, ref, here);
+    const callerTls = callers?.callerTls ?? null;
     const said = policiesOfPort(spec.port, shared, (each) => worksOn(each, protocol));
     const id = backendId(ref, spec);
     const port: ServicePort = {
@@ -67,7 +76,8 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       proxyPort: 0,
       protocol,
       because,
-      passesTls,
+      passesTls: decided.passesTls && callerTls === null,
+      callerTls,
       policies: said.policies,
       sources: said.sources,
       routes: [onlyRoute(id, { object: describeReference(ref), field: at.field })],
@@ -81,9 +91,12 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     };
     ports.push(port);
     for (const field of said.inherited) inherited.add(field);
-    for (const each of tls?.dependencies ?? []) dependencies.add(each);
+    for (const made of [tls, callers]) {
+      for (const each of made?.dependencies ?? []) dependencies.add(each);
+      credentials.push(...(made?.credentials ?? []));
+      findings.push(...(made?.findings ?? []));
+    }
     findings.push(
-      ...(tls?.findings ?? []),
       ...said.findings,
       ...notCarriedFindings(at, port, spec, decided.from),
     );
@@ -103,6 +116,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       policies: ofService.policies,
       sources: ofService.sources,
     },
+    credentials,
     findings: unique([...findings, ...endpoints.findings, ...toldOf(ofService, inherited)]),
     leadsToMesh: endpoints.leadsToMesh,
     dependencies: new Set([...endpoints.dependencies, ...dependencies]),

@@ -29,9 +29,10 @@ const TLS_NAMES: ReadonlySet<string> = new Set([
   'upstream-ca',
   'upstream-server-name',
   'upstream-verify',
+  'upstream-client-secret',
 ]);
 /** What TCP has in common with HTTP, and datagrams have not. */
-const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight']);
+const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight', 'tls-secret']);
 
 /** Whether it has an effect on ports of this protocol. */
 function isFor(protocol: ServicePort['protocol'], { row, value }: Annotation): boolean {

@@ -91,6 +91,9 @@ function decideTcp(question: Question): Decision {
   const scheme = annotations.values.get('scheme');
   const isInTls = hint.kind === 'https' || hint.kind === 'tls';
   if (annotated !== undefined) return asAnnotated(question, annotated, isInTls);
+  const ended = endsTls(annotations);
+  if (ended !== null && isInTls && (scheme === undefined || scheme.isGuess))
+    return { decided: asHttp(scheme, hint, saidBy(ended)), findings: [] };
   // Only for HTTP there is a scheme. One that cannot be read says how HTTP is spoken, and not that it is.
   if (scheme !== undefined && !scheme.isGuess && (scheme.port !== null || isInTls)) {
     return { decided: asHttp(scheme, hint, saidBy(scheme)), findings: [] };
@@ -112,8 +115,16 @@ function asAnnotated(question: Question, annotated: Annotation, isInTls: boolean
   if (annotated.value === 'tcp') return { decided: plain('tcp', why, isInTls), findings: [] };
   const scheme = annotations.values.get('scheme');
   const decided = asHttp(scheme, hint, why);
-  const findings = isInTls && scheme === undefined ? [inDoubt(question, annotated)] : [];
+  const isDoubtful = isInTls && scheme === undefined && endsTls(annotations) === null;
+  const findings = isDoubtful ? [inDoubt(question, annotated)] : [];
   return { decided, findings };
+}
+
+/** What says that callers speak TLS with the mesh; null where they do not. */
+function endsTls({ values }: Annotations): Annotation | null {
+  const said = values.get('tls-secret');
+  const lifts = Array.isArray(said?.value) && said.value.length === 0;
+  return said === undefined || lifts ? null : said;
 }
 
 type Why = Pick<Hint, 'because' | 'from'>;

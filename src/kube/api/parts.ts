@@ -18,6 +18,8 @@ export interface PartOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log?: Log;
+  /** Namespaces whose Secrets may be read; absent or empty: of none. */
+  readonly secretNamespaces?: readonly string[];
   /** Only objects of these namespaces; absent or empty: of all. What has no namespace is always watched. */
   readonly namespaces?: readonly string[];
   /** Namespaces of which no Services and endpoints are read. */
@@ -39,6 +41,8 @@ export interface PartHooks {
 /** One collection of one place. */
 export interface Part {
   readonly watched: WatchedKind;
+  /** null: all of them, or the kind has none. */
+  readonly namespace: string | null;
   readonly feed: KindFeed;
   readonly reflector: Reflector<Picked>;
 }
@@ -57,7 +61,12 @@ export function partsOf(watched: WatchedKind, options: PartOptions, hooks: PartH
 }
 
 function placesOf(watched: WatchedKind, options: PartOptions): readonly Place[] {
-  const { namespaces = [], extra } = options;
+  const { namespaces = [], secretNamespaces = [], extra } = options;
+  if (watched.isSecret === true) {
+    const isWatched = (name: string): boolean => namespaces.length === 0 || namespaces.includes(name);
+    const named = [...new Set(secretNamespaces)].filter(isWatched);
+    return named.map((namespace) => ({ namespace, name: null }));
+  }
   const places = placesIn(watched, [...new Set(namespaces)]);
   if (extra === undefined || namespaces.includes(extra.namespace)) return places;
   if (watched.kind === 'EndpointSlice') {
@@ -91,6 +100,7 @@ function partAt(
   const { group, version, plural } = watched;
   const part: Part = {
     watched,
+    namespace,
     feed,
     reflector: new Reflector<Picked>({
       client,

@@ -5,6 +5,7 @@ import { MeshError } from '../../base/error.ts';
 import { silentLog } from '../../base/log.ts';
 import type { Log } from '../../base/log.ts';
 import { Backoff } from '../../base/backoff.ts';
+import { SECRETS_ROLE } from '../../model/names.ts';
 import { aboutText } from '../../model/object-reference.ts';
 import type { Problem } from '../../model/service.ts';
 import { ALL_KINDS, type KubeKind } from '../kind/table.ts';
@@ -80,11 +81,17 @@ export class ClusterSource {
   #goneTimer: Timer | null = null;
 
   constructor(options: ClusterSourceOptions) {
-    const { namespaces = [] } = options;
+    const { namespaces = [], secretNamespaces = [] } = options;
     if (namespaces.length > NAMESPACES_MAX) {
       throw new MeshError(
         'invalid_setting',
         `Cannot watch ${namespaces.length} namespaces one by one: name at most ${NAMESPACES_MAX}, or none to watch all`,
+      );
+    }
+    if (secretNamespaces.length > NAMESPACES_MAX) {
+      throw new MeshError(
+        'invalid_setting',
+        `Cannot watch Secrets of ${secretNamespaces.length} namespaces: name at most ${NAMESPACES_MAX}`,
       );
     }
     this.#options = options;
@@ -133,12 +140,12 @@ export class ClusterSource {
       count += 1;
       if (count < PROBLEMS_MAX) problems.push(problem);
     };
-    for (const { feed, reflector, watched } of this.#parts) {
-      const error = reflector.lastError;
+    for (const part of this.#parts) {
+      const error = part.reflector.lastError;
       if (error instanceof ApiError && (error.isForbidden || error.isUnauthorized)) {
-        add(refused(watched, error));
+        add(refused(part, error));
       }
-      for (const ofObject of feed.problems()) ofObject.forEach(add);
+      for (const ofObject of part.feed.problems()) ofObject.forEach(add);
     }
     if (count >= PROBLEMS_MAX) problems.push(uncounted(count - problems.length));
     return problems;
@@ -148,7 +155,9 @@ export class ClusterSource {
     const kinds = Map.groupBy(this.#parts, ({ watched }) => watched.kind);
     return [...kinds].map(([kind, parts]) => ({
       kind,
-      isOptional: parts.every(({ watched }) => watched.isOptional),
+      isOptional: parts.some(isDispensed)
+        ? parts.every((part) => part.reflector.synced || isDispensed(part))
+        : parts.every(({ watched }) => watched.isOptional),
       synced: parts.every(({ reflector }) => reflector.synced),
       lastError:
         parts.find(({ reflector }) => reflector.lastError !== null)?.reflector.lastError?.message ??
@@ -329,15 +338,22 @@ function isDispensed({ watched, reflector: { lastError } }: Part): boolean {
   return watched.isOptional || (watched.mayBeRefused === true && lastError.isForbidden);
 }
 
-function refused({ kind, plural }: WatchedKind, { detail, status }: ApiError): Problem {
+function refused({ watched, namespace }: Part, { detail, status }: ApiError): Problem {
+  const { kind, plural, isSecret } = watched;
+  const said = `the API server says ${status}${detail === '' ? '' : `: ${detail}`}`;
+  const plain = { severity: 'error', field: '', value: '', location: '' } as const;
+  if (isSecret === true)
+    return {
+      ...plain,
+      ...aboutText(`all ${plural} of namespace ${namespace ?? ''}`),
+      message: `Cannot read any ${kind} of namespace ${namespace ?? ''}: ${said}`,
+      remedy: `its Role and RoleBinding ${SECRETS_ROLE} are missing: the chart makes them for each namespace of controller.secretNamespaces`,
+    };
   return {
-    severity: 'error',
+    ...plain,
     ...aboutText(`all ${plural}`),
-    field: '',
-    value: '',
-    message: `Cannot read any ${kind}: the API server says ${status}${detail === '' ? '' : `: ${detail}`}`,
+    message: `Cannot read any ${kind}: ${said}`,
     remedy: `let the service account of maesh get, list and watch ${plural}`,
-    location: '',
   };
 }
 

@@ -16,6 +16,8 @@ export interface KindSpec<T extends { readonly kind: string; readonly meta: Meta
   readonly isOptional: boolean;
   /** Without the right to read it, all else goes on. */
   readonly mayBeRefused?: true;
+  /** No value of it is in a finding, and it is watched in the namespaces alone that are named for it. */
+  readonly isSecret?: true;
   /** Leaves out what is not to be sent here. */
   readonly fieldSelector?: string;
   /** The same by label. */

@@ -7,6 +7,7 @@ import { ENDPOINTS } from './endpoints.ts';
 import { NAMESPACE } from './namespace.ts';
 import { NODE } from './node.ts';
 import { POD } from './pod.ts';
+import { SECRET } from './secret.ts';
 import { SERVICE_ACCOUNT } from './service-account.ts';
 import { SERVICE } from './service.ts';
 import type { KindSpec } from './spec.ts';
@@ -22,6 +23,7 @@ export const KINDS = {
   Namespace: NAMESPACE,
   ServiceAccount: SERVICE_ACCOUNT,
   ConfigMap: CONFIG_MAP,
+  Secret: SECRET,
 } as const satisfies Readonly<Record<Kind, KubeKind>>;
 
 export const ALL_KINDS: readonly KubeKind[] = Object.values(KINDS);

@@ -11,7 +11,8 @@ import type { Random } from '../../base/random.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import { checkOn } from '../../model/health-check.ts';
 import type { EjectionPolicy, FailoverPolicy, LimitPolicy, Policies } from '../../model/policy.ts';
-import { believesNobody } from '../../model/endpoint-tls.ts';
+import { settingFault } from '../../model/endpoint-tls.ts';
+import type { TlsFault } from '../../model/failure.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { Backend } from '../../model/service.ts';
 import type { Cells } from '../ledger/cells.ts';
@@ -30,8 +31,8 @@ export type { PickRequest } from './picker.ts';
 
 export class BackendState {
   readonly id: string;
-  /** None of its endpoints is ever picked: whatever they prove, there is nothing to believe them by. */
-  believesNobody = false;
+  /** Why none of its endpoints is ever picked: there is nothing to believe them by, or to prove ourselves with. Null for most. */
+  settingFault: TlsFault | null = null;
   /** That of its endpoints; null where none is made. */
   check: Policies['healthCheck'] = null;
   readonly #clock: Clock;
@@ -109,8 +110,8 @@ export class BackendState {
     }
     this.#byId = byId;
     this.#endpoints = [...byId.values()];
-    this.believesNobody = believesNobody(backend.tls);
-    const members = this.believesNobody ? [] : weigh(this.#endpoints);
+    this.settingFault = settingFault(backend.tls);
+    const members = this.settingFault === null ? weigh(this.#endpoints) : [];
     this.#setPeers(members, policies);
     this.#sources = policies.sourceAffinity === null ? null : sources;
     this.#sourceTimeoutMs = policies.sourceAffinity?.timeoutMs ?? 0;

@@ -170,7 +170,11 @@ export function countLoss(
   isInBody: boolean,
 ): FailureReason {
   if (isLocalCause(error)) return 'node_exhausted';
-  const { connected, endpoint } = lost;
+  // Nobody was dialled.
+  if (error?.tls === 'tls_no_client_certificate') return error.tls;
+  const { endpoint } = lost;
+  // An endpoint of TLS 1.3 says only afterwards that it does not take our certificate.
+  const connected = lost.connected && (isInBody || error?.tls === undefined);
   add(endpoint.cells, connected ? ENDPOINT_OWN.resets : ENDPOINT_OWN.connectFailures, 1);
   if (!connected) return error?.tls ?? 'connect_failed';
   return isInBody ? 'endpoint_reset_body' : 'endpoint_reset';

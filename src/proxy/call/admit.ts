@@ -97,7 +97,7 @@ export function targetOdds({ weights, totalWeight }: RouteState): number[] {
 /** Why a backend that gave no endpoint gave none. */
 export function noEndpointReason(backend: BackendState, pick: PickRequest): FailureReason {
   if (backend.size === 0) return 'no_endpoint';
-  if (backend.believesNobody) return 'tls_unknown_issuer';
+  if (backend.settingFault !== null) return backend.settingFault;
   return backend.isReachable(pick.node) ? 'no_healthy_endpoint' : 'no_local_endpoint';
 }
 

@@ -19,6 +19,7 @@ import {
   type Socket,
   type Sockets,
 } from './socket.ts';
+import { Credentials } from './tls/credentials.ts';
 import { type EndpointTarget, isOfTls, TlsDialer } from './tls/tls-dialer.ts';
 
 /** A socket that has to wait anyway gets a copy of less than this, rather than the whole write buffer. */
@@ -63,6 +64,7 @@ export class NetContext {
   readonly places = new Set<string>();
   readonly room: CallerRoom;
   readonly ownDials: OwnDials;
+  readonly credentials = new Credentials();
   /** Accepts that the system refused, mostly for want of file descriptors. */
   acceptFailures = 0;
   /** Bodies of which at least so many bytes are still to come are spliced; Infinity for nothing at all. */
@@ -123,6 +125,7 @@ export class NetContext {
       nowMs: () => this.clock.nowMs(),
       probe: peerProbe(),
       keepAlive: keepAliveOf(this.#options.settings),
+      credentials: this.credentials,
     });
     return this.#tls.dial(target, owner);
   }

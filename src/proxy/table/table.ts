@@ -419,7 +419,7 @@ export class Table {
 function listenerId(service: Service, port: ServicePort): string {
   const place = port.proxyPort === 0 ? `${service.address} ${port.port}` : `*${port.proxyPort}`;
   // What is spoken to endpoints is nothing to callers: they stay connected when it changes.
-  return `${place} ${port.protocol} ${isCarried(port)}`;
+  return `${place} ${port.protocol} ${isCarried(port)} ${port.callerTls !== null}`;
 }
 
 /** Backends that its routes lead to beside its own, each as often as they do. */

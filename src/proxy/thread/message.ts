@@ -3,6 +3,7 @@
 import type { ProxySettings } from '../../model/settings.ts';
 import type { ChunkMessage } from '../ledger/ledger.ts';
 import type { SocketKind } from '../net/socket.ts';
+import type { SentCredentials } from '../net/tls/credentials.ts';
 import type { DeltaPart } from './delta-parts.ts';
 
 export interface ThreadData {
@@ -24,6 +25,8 @@ export type ToThread =
   | { readonly kind: 'chunks'; readonly chunks: readonly ChunkMessage[] }
   /** The next part comes when this one was taken. */
   | ({ readonly kind: 'delta' } & DeltaPart)
+  /** Certificates with keys, in their order among the deltas; likewise. */
+  | ({ readonly kind: 'credentials' } & SentCredentials)
   /** Stop accepting, finish what runs; cut the rest after `timeoutMs`. */
   | { readonly kind: 'drain'; readonly timeoutMs: number; readonly lateMs: number }
   /** No thread accepts any more: tell callers to go. */
@@ -33,6 +36,8 @@ export type ToThread =
 
 /** Instead of a code of the system: maesh itself is at fault, and the log has more. */
 export const DEFECT = 'DEFECT';
+/** Likewise: callers of the port speak TLS, and none of its certificates is here. */
+export const NO_CERTIFICATE = 'NO_CERTIFICATE';
 
 /** A port that a thread does not serve. */
 export interface ListenFailure {
@@ -53,7 +58,7 @@ export type FromThread =
       /** Why it cannot splice although its sockets are `system`; '' otherwise. */
       readonly unspliced: string;
     }
-  /** A part of a delta was applied, or met a defect. */
+  /** A part of a delta, or credentials, were applied, or met a defect. */
   | { readonly kind: 'taken' }
   /** Everything up to `version` is served, but for `failures`, which are all that stand now; null for the same as the last time. */
   | {

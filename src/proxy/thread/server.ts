@@ -7,6 +7,7 @@ import { textAt } from '../../base/record.ts';
 import { isCarried, type Service } from '../../model/service.ts';
 import { Checker, type CheckShare } from '../check/checker.ts';
 import type { ThreadContext } from '../http/context.ts';
+import type { SentCredentials } from '../net/tls/credentials.ts';
 import { closeQuietly } from '../net/close-quietly.ts';
 import { FAREWELL_SPREAD_MS } from '../net/context.ts';
 import type { Listener } from '../net/listener.ts';
@@ -16,7 +17,7 @@ import type { LedgerView } from '../ledger/cells.ts';
 import type { PlacedDelta } from '../ledger/placement.ts';
 import { ListenFailures } from './listen-failures.ts';
 import { makeListener } from './make-listener.ts';
-import { DEFECT, type ListenFailure } from './message.ts';
+import { DEFECT, NO_CERTIFICATE, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from '../table/table.ts';
 
 /** Services whose ports are opened together: bounds how long the first of them waits for the last. */
@@ -85,6 +86,33 @@ export class ProxyServer {
     }
   }
 
+  /** Opens the ports whose certificates came, and closes those whose last one went: for them nobody is to be had. */
+  async applyCredentials(change: SentCredentials): Promise<void> {
+    this.context.credentials.apply(change);
+    const secrets = new Set([...change.changed.map(({ key }) => key), ...change.removed]);
+    const named = [...this.#wanted].filter((port) =>
+      port.port.callerTls?.certificates.some(({ secret }) => secrets.has(secret)),
+    );
+    await this.#review(named, new Turns(this.#clock));
+  }
+
+  /** Of ports that stay: whether they have a certificate may be different. */
+  async #review(ports: readonly PortState[], turns: Turns): Promise<void> {
+    for (const port of ports) if (!this.#hasCertificate(port)) this.#withhold(port);
+    await this.#open(ports, turns);
+  }
+
+  #hasCertificate({ port: { callerTls } }: PortState): boolean {
+    return callerTls === null || this.context.credentials.usable(callerTls).length > 0;
+  }
+
+  /** Not listened on until a certificate is there. That a Secret cannot be used is told where it was found out. */
+  #withhold(port: PortState): void {
+    this.#shut(port);
+    const { certificates = [] } = port.port.callerTls ?? {};
+    if (certificates.some(({ digest }) => digest !== '')) this.#failures.fail(port, NO_CERTIFICATE);
+  }
+
   async #identify({ identities, removedIdentities }: PlacedDelta, turns: Turns): Promise<void> {
     const known = this.context.identities;
     for (const [i, identity] of identities.entries()) {
@@ -119,6 +147,10 @@ export class ProxyServer {
       if (turns.isOver) await turns.next();
     }
     await this.#open(this.#within(change), turns);
+    const changed = new Set(services.map(({ service }) => service.key));
+    const isChanged = ({ service, port }: PortState): boolean =>
+      port.callerTls !== null && changed.has(service.service.key);
+    await this.#review([...this.#wanted].filter(isChanged), turns);
   }
 
   /**
@@ -209,6 +241,7 @@ export class ProxyServer {
     if (port.closed || this.#failures.isDenied(port) || !isCarried(port.port)) return;
     // Ports that failed are tried again while others are applied.
     if (this.#listeners.has(port)) return;
+    if (!this.#hasCertificate(port)) return this.#withhold(port);
     let listener: Listener | null = null;
     try {
       listener = makeListener(port, this.context, this.requests);

@@ -5,6 +5,7 @@ import { type Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import type { Guard } from '../../base/guard.ts';
 import type { Log } from '../../base/log.ts';
+import type { Credential, CredentialChange } from '../../model/credential.ts';
 import type { Identity } from '../../model/endpoint.ts';
 import { MethodCounts } from '../telemetry/method-counts.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
@@ -18,6 +19,7 @@ import {
   SLOT_KINDS,
   type SlotKind,
 } from '../ledger/layout.ts';
+import { sentCredential } from '../net/tls/credentials.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
 import type { SocketKind } from '../net/socket.ts';
 import { reclaim } from '../net/system/system-calls.ts';
@@ -25,7 +27,7 @@ import { shareMarks } from '../net/system/thread-marks.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
-import { type DeltaPart, deltaParts } from './delta-parts.ts';
+import { deltaParts } from './delta-parts.ts';
 import { eachOnce } from './listen-failures.ts';
 import type {
   FromThread,
@@ -45,6 +47,9 @@ const YOUNG_MS = 1_000;
 
 type Applied = Extract<FromThread, { kind: 'applied' }>;
 
+/** What a thread takes one after the other. */
+type Update = Extract<ToThread, { kind: 'delta' | 'credentials' }>;
+
 interface Thread {
   readonly worker: Worker;
   readonly startedMs: number;
@@ -59,7 +64,7 @@ interface Thread {
   /** Warm; until then it has nothing, and then it gets everything. */
   started: boolean;
   /** What it is still to get; the first one may be sent in part. */
-  readonly unsent: Generator<DeltaPart, void, undefined>[];
+  readonly unsent: Iterator<Update, void, undefined>[];
   /** When the part was sent that it has not taken yet; null when it has taken all. */
   sentMs: number | null;
 }
@@ -96,6 +101,7 @@ export class ThreadPool {
   readonly #threads: (Thread | null)[];
   readonly #services = new Map<string, PlacedService>();
   readonly #identities = new Map<string, Identity>();
+  readonly #credentials = new Map<string, Credential>();
   readonly #lostLog = { written: 0, dropped: 0 };
   readonly #lostShed: number[] = [];
   #lostSplicedBytes = 0;
@@ -235,6 +241,13 @@ export class ThreadPool {
     });
   }
 
+  /** Behind what was published before, and before what is published next. */
+  publishCredentials(change: CredentialChange): void {
+    for (const credential of change.changed) this.#credentials.set(credential.key, credential);
+    for (const key of change.removed) this.#credentials.delete(key);
+    for (const thread of this.#living()) if (thread.started) this.#postCredentials(thread, change);
+  }
+
   reopenLogs(): void {
     for (const { worker } of this.#living())
       worker.postMessage({ kind: 'reopen' } satisfies ToThread);
@@ -318,6 +331,8 @@ export class ThreadPool {
         if (message.kind === 'started') {
           thread.started = true;
           this.#noteSockets(thread, message);
+          const changed = [...this.#credentials.values()];
+          if (changed.length > 0) this.#postCredentials(thread, { changed, removed: [] });
           if (this.#version > 0) this.#post(thread, index, this.#everything());
           resolve(null);
         } else this.#onMessage(thread, message);
@@ -451,7 +466,16 @@ export class ThreadPool {
       return Array.from({ length: to - from }, (_, i) => ledger.chunk(kind, from + i, index));
     });
     if (chunks.length > 0) thread.worker.postMessage({ kind: 'chunks', chunks } satisfies ToThread);
-    thread.unsent.push(deltaParts(delta));
+    this.#enqueue(thread, deltaMessages(delta));
+  }
+
+  #postCredentials(thread: Thread, { changed, removed }: CredentialChange): void {
+    const sent = { changed: changed.map(sentCredential), removed };
+    this.#enqueue(thread, [{ kind: 'credentials', ...sent } as const].values());
+  }
+
+  #enqueue(thread: Thread, updates: Thread['unsent'][number]): void {
+    thread.unsent.push(updates);
     if (thread.sentMs === null) this.#sendNext(thread);
   }
 
@@ -465,10 +489,14 @@ export class ThreadPool {
       if (value === undefined) thread.unsent.shift();
       else {
         thread.sentMs = this.#options.clock.nowMs();
-        return thread.worker.postMessage({ kind: 'delta', ...value } satisfies ToThread);
+        return thread.worker.postMessage(value satisfies ToThread);
       }
     }
   }
+}
+
+function* deltaMessages(delta: PlacedDelta): Generator<Update, void, undefined> {
+  for (const part of deltaParts(delta)) yield { kind: 'delta', ...part };
 }
 
 function addTo(sums: number[], more: readonly number[] = []): void {

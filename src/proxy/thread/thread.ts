@@ -123,6 +123,8 @@ async function handle(message: Exclude<ToThread, { kind: 'chunks' | 'closed' }>)
   switch (message.kind) {
     case 'delta':
       return apply(message);
+    case 'credentials':
+      return take(message);
     case 'drain':
       return drain(message);
     case 'reopen':
@@ -143,6 +145,16 @@ async function apply({ delta, isLast }: DeltaPart): Promise<void> {
   if (!isLast || delta.version === lost) return;
   version = delta.version;
   report();
+}
+
+async function take(message: Extract<ToThread, { kind: 'credentials' }>): Promise<void> {
+  try {
+    await server.applyCredentials(message);
+  } finally {
+    send({ kind: 'taken' });
+  }
+  // Before the first delta there is nothing to tell of.
+  if (version > 0) report();
 }
 
 async function drain({ timeoutMs, lateMs }: Extract<ToThread, { kind: 'drain' }>): Promise<void> {

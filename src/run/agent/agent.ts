@@ -10,11 +10,13 @@ import type { ListenAddress } from '../../base/wildcard.ts';
 import { ServiceView } from '../../dns/view.ts';
 import { type DnsEvent, DnsServer } from '../../dns/server.ts';
 import { aboutKey } from '../../model/object-reference.ts';
+import type { CredentialChange } from '../../model/credential.ts';
 import type { Delta, Problem } from '../../model/service.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import { Ledger } from '../../proxy/ledger/ledger.ts';
 import { Placement } from '../../proxy/ledger/placement.ts';
 import { Governor } from '../../proxy/policy/governor.ts';
+import { NO_CERTIFICATE } from '../../proxy/thread/message.ts';
 import { ThreadPool } from '../../proxy/thread/thread-pool.ts';
 
 export interface AgentOptions {
@@ -109,6 +111,11 @@ export class Agent {
     this.threads.publish(placed);
   }
 
+  /** What comes is to be told before the delta that names it, and what goes behind the one that does not. */
+  applyCredentials(change: CredentialChange): void {
+    this.threads.publishCredentials(change);
+  }
+
   /** Resolves once every thread serves `version`. */
   served(version: number): Promise<void> {
     if (this.threads.servedVersion >= version) return Promise.resolve();
@@ -145,7 +152,9 @@ export class Agent {
   }
 
   #isMostlyClosed(): boolean {
-    return this.threads.failures.length > this.threads.listeners;
+    const { failures, listeners } = this.threads;
+    // Where a certificate is missing all else is served: a node without a controller must not stay away for it.
+    return failures.filter(({ code }) => code !== NO_CERTIFICATE).length > listeners;
   }
 
   /** Ports that cannot be listened on, as problems with a way out. */
@@ -238,6 +247,7 @@ const LISTEN_CAUSES: Readonly<Record<string, string>> = {
   EMFILE: 'the process has too many open files',
   ENFILE: 'the system has too many open files',
   DEFECT: 'a defect in maesh keeps the Service from being served',
+  NO_CERTIFICATE: 'its callers speak TLS, and the certificate of its Secret is not here',
 };
 
 const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
@@ -247,5 +257,7 @@ const LISTEN_REMEDIES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'use a --service-cidr inside 127.0.0.0/8 on Linux',
   EMFILE: 'raise the limit of open files: "ulimit -n"',
   ENFILE: 'raise fs.file-max',
+  NO_CERTIFICATE:
+    'keys are kept nowhere: they come with the next controller that this node is connected to',
   DEFECT: 'report the defect as the log shows it; the Service is tried again when it changes',
 };

@@ -5,6 +5,7 @@ import type { PeerProbe } from '../../../base/libc.ts';
 import type { EndpointTls } from '../../../model/endpoint-tls.ts';
 import type { KeepAlive } from '../keep-alive.ts';
 import { type DialOwner, READ_BYTES, type Socket, type Target } from '../socket.ts';
+import type { Credentials } from './credentials.ts';
 import { TlsSocket } from './tls-socket.ts';
 import { TrustStore } from './trust-store.ts';
 
@@ -34,6 +35,7 @@ export interface TlsParts {
   readonly nowMs: () => number;
   readonly probe: PeerProbe | null;
   readonly keepAlive: KeepAlive;
+  readonly credentials: Credentials;
 }
 
 export class TlsDialer {
@@ -51,14 +53,15 @@ export class TlsDialer {
   /** As `Sockets.dial`. `onConnect` comes when the endpoint has proved who it is, and not a byte leaves before. */
   dial(target: TlsTarget, owner: DialOwner): Socket {
     const { tls, http2 } = target;
-    const { nowMs, probe, keepAlive } = this.#parts;
+    const { nowMs, probe, keepAlive, credentials } = this.#parts;
+    const client = tls.client === null ? null : credentials.of(tls.client);
     const kept = this.#sessionOf(target);
     // The types of TLS leave out what it hands on to the socket.
     const options = {
       host: target.address,
       port: target.port,
       allowHalfOpen: true,
-      secureContext: this.#trust.contextOf(tls),
+      secureContext: this.#trust.contextOf(tls, client),
       servername: tls.serverName,
       rejectUnauthorized: tls.trust !== 'anyone',
       ALPNProtocols: [http2 ? 'h2' : 'http/1.1'],
@@ -78,6 +81,8 @@ export class TlsDialer {
     if (idleSeconds > 0)
       inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
     const socket: TlsSocket = new TlsSocket(inner, probe, owner, http2);
+    // It would be another caller for the endpoint than the one that was meant.
+    if (tls.client !== null && client === null) socket.refuse();
     inner.on('session', (session: Buffer) => {
       // However late an endpoint gives it, or instead of one that is resumed: the certificate was verified when it was.
       const untilMs =

@@ -94,6 +94,12 @@ export class TlsSocket extends RuntimeSocket {
     this.destroy();
   }
 
+  /** There is nothing to prove ourselves with: not a byte is sent. */
+  refuse(): void {
+    this.#error = { code: NO_CREDENTIAL, tls: 'tls_no_client_certificate' };
+    this.destroy();
+  }
+
   #onSecured(): void {
     if (this.destroyed) return;
     // What was not agreed on is not spoken: RFC 9113 §3.2, RFC 7301 §3.2.
@@ -131,10 +137,15 @@ export class TlsSocket extends RuntimeSocket {
 
   protected override told(error: SocketError | null): SocketError | null {
     if (this.#error !== null) return this.#error;
-    if (error === null || this.#secured || !this.#reached) return error;
+    if (error === null || !this.#reached) return error;
+    if (this.#secured && !REFUSES_US.test(error.code ?? '')) return error;
     return { code: error.code ?? '', tls: tlsFaultOf(error) };
   }
 }
 
+/** Alerts by which an endpoint of TLS 1.3 says, once the connection stands, that it does not take our certificate, or wants one. */
+const REFUSES_US = /^ERR_SSL_.*ALERT_(?:.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)/;
+/** The Secret of the client certificate is not here. */
+const NO_CREDENTIAL = 'ERR_NO_CLIENT_CERTIFICATE';
 /** The endpoint has not agreed to speak HTTP/2. */
 const NO_HTTP2 = 'ERR_NO_HTTP2_BY_ALPN';
