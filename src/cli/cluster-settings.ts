@@ -52,6 +52,12 @@ const CONTROLLER = {
     '',
     "Never mesh this namespace, whatever its annotations; repeatable. `kube-system` and the mesh's own namespace are always ignored.",
   ]),
+  secretNamespaces: list('Cluster', [
+    'secret-namespace',
+    LABEL_NAME,
+    '',
+    'Read TLS Secrets of this namespace, for Services that name them; repeatable. Needs a Role there. Default: none.',
+  ]),
   proxyPorts: one('Cluster', [
     'proxy-ports',
     PORT_RANGE,
@@ -168,6 +174,7 @@ export function readControllerSettings(reader: SettingReader, env: Env): Control
       ignoreNamespaces: [...reader.list(CONTROLLER.ignoreNamespaces), namespace],
       isOptIn: reader.one(CONTROLLER.meshDefault) === 'opt-in',
     },
+    secretNamespaces: reader.list(CONTROLLER.secretNamespaces),
     defaultMode: reader.one(defaultMode),
     proxyPorts: reader.one(CONTROLLER.proxyPorts),
     discovery: reader.one(CONTROLLER.discovery),

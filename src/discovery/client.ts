@@ -15,6 +15,7 @@ import { type Clock, delay, type Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import type { CredentialChange } from '../model/credential.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
 import type { Trouble } from '../model/trouble.ts';
 import { Backoff, type BackoffBounds } from '../base/backoff.ts';
@@ -30,6 +31,7 @@ import {
   type Welcome,
 } from './hello.ts';
 import { CopyWriter } from './copy-writer.ts';
+import { CredentialState } from './credential-state.ts';
 import { Link, type Committed } from './link.ts';
 import { isEqual } from '../base/equal.ts';
 import type { Shortcomings } from './message.ts';
@@ -74,6 +76,8 @@ export interface DiscoveryClientOptions {
   readonly log: Log;
   /** The first one has everything, be it nothing; versions grow by one. */
   readonly onDelta: (delta: Delta) => void;
+  /** What comes is told before the delta that names it, and what goes behind the one that does not. */
+  readonly onCredentials?: (change: CredentialChange) => void;
   readonly onState?: (state: DiscoveryState) => void;
   /** Other Services are refused now, see `refused()`. */
   readonly onRefused?: () => void;
@@ -98,6 +102,7 @@ export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions;
   readonly #addresses: readonly Address[];
   readonly #meshState = new MeshState();
+  readonly #credentialState: CredentialState;
   readonly #pool = new Pool();
   readonly #versions = new Versions();
   readonly #backoff: Backoff;
@@ -128,6 +133,7 @@ export class DiscoveryClient {
     this.#options = options;
     this.#addresses = 'host' in address ? [address] : address;
     this.#backoff = new Backoff(random, RECONNECT);
+    this.#credentialState = new CredentialState((change) => options.onCredentials?.(change));
     this.#sinceMs = clock.nowMs();
     this.#copyWriter =
       stateDir === null
@@ -297,6 +303,7 @@ export class DiscoveryClient {
       keepFrames: this.#copyWriter !== null,
       clock: this.#options.clock,
       onCommitted: (committed) => this.#onCommitted(committed),
+      onCredentials: (message) => this.#credentialState.take(message),
       onGoAway: ({ reason, detail }) => {
         this.#options.log.info('The controller sends this agent to another one', {
           reason,
@@ -312,6 +319,7 @@ export class DiscoveryClient {
     this.#acknowledged = null;
     this.#reported = [];
     this.#meshState.abort();
+    this.#credentialState.abort();
     old?.close();
     this.#options.log.info('Connected to a controller', {
       server: link.remote,
@@ -331,6 +339,7 @@ export class DiscoveryClient {
     this.#versions.add(this.#meshState.version, position.version);
     this.#tellRefused();
     if (delta !== null) this.#options.onDelta(delta);
+    this.#credentialState.committed();
     this.#updateState();
     this.#acknowledge();
     this.#report();
@@ -388,6 +397,7 @@ export class DiscoveryClient {
     if (link !== this.#link) return;
     this.#link = null;
     this.#meshState.abort();
+    this.#credentialState.abort();
     if (this.#options.clock.nowMs() - link.syncedAtMs >= STEADY_MS) this.#backoff.reset();
     if (this.#abort.signal.aborted) return;
     this.#onFailure(

@@ -15,6 +15,7 @@ import {
 import type { Identity } from '../model/endpoint.ts';
 import { type Policies, RETRY_CONDITIONS } from '../model/policy.ts';
 import type { Service } from '../model/service.ts';
+import { readCallerTls } from './certificate-fields.ts';
 import { asFields, countField, flagField, listField, portField, textField } from './fields.ts';
 import type { Fields } from './fields.ts';
 import { checkBackendFilters, checkRouteFilters } from './filter-wire.ts';
@@ -95,6 +96,7 @@ function completePort(port: Fields, service: string, tables: PartTables): void {
   TERMS.port.complete(port);
   textField(port, 'because');
   flagField(port, 'passesTls', false);
+  port['callerTls'] = readCallerTls(port['callerTls']);
   const { policies } = port;
   port['policies'] = policies === null ? null : policiesOf(policies, tables.policies);
   asFields(port['sources'], 'sources');

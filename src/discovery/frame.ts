@@ -25,6 +25,7 @@ export const FRAME_TYPE = {
   askToken: 9,
   token: 10,
   report: 11,
+  credentials: 12,
 } as const;
 
 export const FLAG = {

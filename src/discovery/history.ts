@@ -62,6 +62,11 @@ export class History {
     return this.archive.version;
   }
 
+  /** The latest version that was published; it may take a moment before it can be sent. */
+  get published(): number {
+    return this.#published;
+  }
+
   /** At the latest version that can be sent; the maps are live. */
   snapshot(): Snapshot {
     return { version: this.version, services: this.#services, identities: this.#identities };

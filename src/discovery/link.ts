@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { MeshError } from '../base/error.ts';
 import type { Trouble } from '../model/trouble.ts';
 import type { Delta } from '../model/service.ts';
+import { type CredentialMessage, readCredentials } from './credential-wire.ts';
 import { encodeFrame, FRAME_TYPE, type Frame } from './frame.ts';
 import type { Position, Welcome } from './hello.ts';
 import {
@@ -41,6 +42,8 @@ export interface LinkOptions {
   readonly keepFrames: boolean;
   readonly clock: Clock;
   readonly onCommitted: (committed: Committed) => void;
+  /** Certificates with keys came. */
+  readonly onCredentials: (message: CredentialMessage) => void;
   readonly onGoAway: (goAway: GoAway) => void;
   readonly onAskToken: () => void;
   readonly onEnd: (error: MeshError | null) => void;
@@ -123,6 +126,9 @@ export class Link {
         return;
       case FRAME_TYPE.commit:
         this.#commit(frame);
+        return;
+      case FRAME_TYPE.credentials:
+        this.#options.onCredentials(readCredentials(frame));
         return;
       case FRAME_TYPE.goAway:
         this.isLeaving = true;

@@ -11,7 +11,7 @@ import { DEFAULT_POLICIES } from '../model/defaults.ts';
 import type { Identity } from '../model/endpoint.ts';
 import type { Policies } from '../model/policy.ts';
 import type { Route } from '../model/route.ts';
-import type { Service } from '../model/service.ts';
+import type { Backend, Service } from '../model/service.ts';
 import { completeIdentity, completePolicies, completeService, keyOfService } from './defaults.ts';
 import { FLAG, FRAME_TYPE, type Frame } from './frame.ts';
 import { asFields, listField, type Fields } from './fields.ts';
@@ -27,7 +27,7 @@ import {
   SHARED_COLUMNS,
   TextTable,
 } from './rows.ts';
-import { sentBackend } from './scheme.ts';
+import { type SentBackend, sentBackend } from './scheme.ts';
 import { unknownColumns, unknownOfPolicies, unknownOfService } from './understanding.ts';
 import type { PartTerms, Refused } from './understanding.ts';
 import { IGNORABLE, needsOf, POLICY_TERMS, TERMS } from './vocabulary.ts';
@@ -127,7 +127,7 @@ class PartText {
         ...(port.policies === null ? {} : { policies: this.#placeOf(port.policies, added) }),
         routes: port.routes.map(leanRoute),
         backend: {
-          ...TERMS.backend.lean(sentBackend(port.backend)),
+          ...leanBackend(port.backend),
           endpoints: port.backend.endpoints.map((endpoint) =>
             endpointRow(endpoint, this.#table, this.#endpointColumns),
           ),
@@ -202,6 +202,12 @@ const OTHER_COLUMNS = [
   `"identityColumns":${JSON.stringify(IDENTITY_COLUMNS)}`,
   `"sharedColumns":${JSON.stringify(SHARED_COLUMNS)}`,
 ].join(',');
+
+function leanBackend(backend: Backend): SentBackend {
+  const lean = TERMS.backend.lean(sentBackend(backend));
+  const { tls } = backend;
+  return tls === null ? lean : { ...lean, tls: TERMS.endpointTls.lean(tls) };
+}
 
 function leanRoute(route: Route): Route {
   const policies = TERMS.routePolicies.lean(route.policies);

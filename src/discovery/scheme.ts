@@ -11,6 +11,7 @@ import {
   serverNameOf,
 } from '../model/endpoint-tls.ts';
 import type { Backend, EndpointProtocol } from '../model/service.ts';
+import { readClient } from './certificate-fields.ts';
 import { asFields, textField } from './fields.ts';
 
 const SCHEMES = {
@@ -52,12 +53,14 @@ export function spokenOf(
 export function tlsOf(value: unknown, service: string): EndpointTls {
   const cut = Math.max(service.indexOf('/'), 0);
   const serverName = serverNameOf(service.slice(0, cut), service.slice(cut + 1));
-  if (value === undefined || value === null) return { serverName, trust: 'public', ca: '' };
+  if (value === undefined || value === null)
+    return { serverName, trust: 'public', ca: '', client: null };
   const fields = asFields(value, 'tls');
   const { trust } = fields;
   if (!isTrust(trust)) throw new MeshError('invalid_input', '"trust" is not known');
   const ca = textField(fields, 'ca', undefined, CA_BYTES_MAX);
-  return { serverName: textField(fields, 'serverName'), trust, ca };
+  const client = readClient(fields['client']);
+  return { serverName: textField(fields, 'serverName'), trust, ca, client };
 }
 
 /** Others are refused as a scheme is: whom to believe cannot be guessed. */

@@ -10,6 +10,7 @@ import { hash32 } from '../base/hash.ts';
 import { Guard } from '../base/guard.ts';
 import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
+import type { Credential, CredentialChange } from '../model/credential.ts';
 import type { Delta, Snapshot } from '../model/service.ts';
 import { abilitiesOf, type Abilities } from './abilities.ts';
 import { agentLog } from './agent-log.ts';
@@ -73,6 +74,8 @@ export class DiscoveryServer {
   readonly #limits: DiscoveryLimits;
   readonly #history: History;
   readonly #sessions = new Map<string, Session>();
+  /** For callers and endpoints of Services; not what this server proves itself with. */
+  readonly #held = new Map<string, Credential>();
   /** Connections before their proof, oldest first, by `address:port`. */
   readonly #unauthenticated = new Map<string, Visitor>();
   readonly #refusals: LogThrottle;
@@ -171,6 +174,15 @@ export class DiscoveryServer {
   /** Tells all agents, in time. The version must follow the last one; the first delta has everything. */
   publish(delta: Delta): void {
     this.#history.publish(delta);
+  }
+
+  /** What came is told before what is published next, and what went behind what was published before. */
+  publishCredentials(change: CredentialChange): void {
+    for (const credential of change.changed) this.#held.set(credential.key, credential);
+    for (const key of change.removed) this.#held.delete(key);
+    for (const session of this.#sessions.values())
+      session.credentialsChanged(change, this.#history.published);
+    this.#pumpAll();
   }
 
   /** The latest version that can be sent; 0 before the first, when nobody is taken in. A large delta takes a moment. */
@@ -328,6 +340,7 @@ export class DiscoveryServer {
       format: refusal,
       resume: hello.resume?.epoch === epoch ? hello.resume.version : 0,
       history: this.#history,
+      credentials: this.#held,
       authenticate,
       ageMs,
       clock,

@@ -9,6 +9,8 @@ import type { Log } from '../base/log.ts';
 import type { Random } from '../base/random.ts';
 import type { Trouble } from '../model/trouble.ts';
 import type { AbleAgent } from './abilities.ts';
+import type { Credential, CredentialChange } from '../model/credential.ts';
+import { CredentialCursor } from './credential-wire.ts';
 import { Cursor } from './cursor.ts';
 import { FRAME_TYPE, type Frame } from './frame.ts';
 import type { Hello } from './hello.ts';
@@ -79,6 +81,8 @@ export interface SessionOptions {
   /** Version of this very stream that the agent has; 0 for nothing. */
   readonly resume: number;
   readonly history: History;
+  /** By key, as they are now. */
+  readonly credentials: ReadonlyMap<string, Credential>;
   readonly authenticate: Authenticate;
   /** For how long the controller has not heard of Pods. */
   readonly ageMs: () => number;
@@ -103,6 +107,7 @@ export class Session {
   readonly #wire: Wire;
   readonly #understanding: Understanding;
   readonly #cursor: Cursor;
+  readonly #credentials: CredentialCursor;
   readonly #connectedAtMs: number;
   #servedVersion = 0;
   #shortcomings: Shortcomings = { failures: [], refused: [] };
@@ -117,6 +122,7 @@ export class Session {
     this.#wire = wire;
     this.#understanding = new Set(options.hello.understands);
     this.#cursor = new Cursor(history.archive, options.resume, this.#understanding);
+    this.#credentials = new CredentialCursor(options.credentials, this.#understanding);
     this.#connectedAtMs = clock.nowMs();
     this.#token = this.#askLater();
     wire.payloadBytesMax = MESSAGE_BYTES_MAX;
@@ -165,10 +171,19 @@ export class Session {
   /** Sends what is new, as far as there is room; goes on by itself once there is. */
   pump(): void {
     while (this.#wire.isOpen && this.#wire.unsentBytes < UNSENT_BYTES_MAX) {
-      const frames = this.#cursor.next();
+      const frames =
+        this.#credentials.next() ??
+        this.#cursor.next() ??
+        this.#credentials.last(this.#cursor.sentVersion);
       if (frames === null) return;
       this.#wire.send(...frames);
     }
+  }
+
+  /** `after` is the version that names none of the removed any more. To be followed by `pump`. */
+  credentialsChanged({ changed, removed }: CredentialChange, after: number): void {
+    for (const { key } of changed) this.#credentials.changed(key);
+    for (const key of removed) this.#credentials.removed(key, after);
   }
 
   /** To be called every `HEARTBEAT_MS`. */

@@ -97,6 +97,7 @@ function addUnknownOfPort(
       TERMS.routeMirror.addUnknown(mirror, ignorable, unknown);
     }
   }
+  addUnknownOfCallerTls(port['callerTls'], ignorable, unknown);
   const { backend } = port;
   if (!isRecord(backend)) return;
   TERMS.backend.addUnknown(backend, ignorable, unknown);
@@ -119,9 +120,29 @@ function addUnknownScheme(scheme: unknown, unknown: Set<string>): void {
 function addUnknownOfTls(tls: unknown, ignorable: ReadonlySet<string>, unknown: Set<string>): void {
   if (!isRecord(tls)) return;
   TERMS.endpointTls.addUnknown(tls, ignorable, unknown);
+  addUnknownOfCertificate(tls['client'], ignorable, unknown);
   const { trust } = tls;
   if (typeof trust === 'string' && !isTrust(trust))
     unknown.add(`${TERMS.endpointTls.term('trust')}=${trust}`);
+}
+
+function addUnknownOfCallerTls(
+  callerTls: unknown,
+  ignorable: ReadonlySet<string>,
+  unknown: Set<string>,
+): void {
+  if (!isRecord(callerTls)) return;
+  TERMS.callerTls.addUnknown(callerTls, ignorable, unknown);
+  for (const each of recordsOf(callerTls['certificates']))
+    addUnknownOfCertificate(each, ignorable, unknown);
+}
+
+function addUnknownOfCertificate(
+  certificate: unknown,
+  ignorable: ReadonlySet<string>,
+  unknown: Set<string>,
+): void {
+  if (isRecord(certificate)) TERMS.certificate.addUnknown(certificate, ignorable, unknown);
 }
 
 function addUnknownOfMatches(

@@ -14,6 +14,7 @@
  * an error, never a default.
  */
 
+import type { CallerTls, Certificate } from '../model/credential.ts';
 import type { EndpointTls } from '../model/endpoint-tls.ts';
 import { type Endpoint, type Identity, NO_LABELS } from '../model/endpoint.ts';
 import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
@@ -57,6 +58,8 @@ const PORT: FieldsOf<ServicePort> = {
   because: { unknown: 'ignore', unused: '' },
   // Bytes that are passed on are passed on, whatever they are.
   passesTls: { unknown: 'ignore', unused: false },
+  // Without it callers would be served plain HTTP.
+  callerTls: { unknown: 'refuse', unused: null },
   // A limit of the port would be missing.
   policies: { unknown: 'refuse', unused: null },
   // Who knows `policies` knows these.
@@ -110,7 +113,21 @@ const BACKEND: FieldsOf<SentBackend> = {
   tls: { unknown: 'ignore', unused: null },
   endpoints: 'first',
 };
-const ENDPOINT_TLS: FieldsOf<EndpointTls> = { serverName: 'first', trust: 'first', ca: 'first' };
+const ENDPOINT_TLS: FieldsOf<EndpointTls> = {
+  serverName: 'first',
+  trust: 'first',
+  ca: 'first',
+  // Endpoints that want none would take calls of nobody.
+  client: { unknown: 'refuse', unused: null },
+};
+const CALLER_TLS: FieldsOf<CallerTls> = { certificates: 'first' };
+const CERTIFICATE: FieldsOf<Certificate> = {
+  secret: 'first',
+  digest: 'first',
+  names: 'first',
+  notBeforeMs: 'first',
+  notAfterMs: 'first',
+};
 const ENDPOINT: FieldsOf<Endpoint> = {
   address: 'first',
   port: 'first',
@@ -262,6 +279,8 @@ type ObjectName =
   | 'namedMatch'
   | 'backend'
   | 'endpointTls'
+  | 'callerTls'
+  | 'certificate'
   | 'endpoint'
   | 'policies';
 
@@ -277,6 +296,8 @@ const TABLES: Readonly<Record<ObjectName, Table>> = {
   namedMatch: NAMED_MATCH,
   backend: BACKEND,
   endpointTls: ENDPOINT_TLS,
+  callerTls: CALLER_TLS,
+  certificate: CERTIFICATE,
   endpoint: ENDPOINT,
   policies: POLICIES,
 };
@@ -297,6 +318,8 @@ export const TERMS = {
   namedMatch: termsOf('namedMatch'),
   backend: termsOf('backend'),
   endpointTls: termsOf('endpointTls'),
+  callerTls: termsOf('callerTls'),
+  certificate: termsOf('certificate'),
   endpoint: termsOf('endpoint'),
   policies: termsOf('policies'),
 } as const;

@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import { Turns } from '../../base/turns.ts';
 import { textAt } from '../../base/record.ts';
-import { isCarried, type Service } from '../../model/service.ts';
+import { isCarried, type Service, type ServicePort } from '../../model/service.ts';
 import { Checker, type CheckShare } from '../check/checker.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { SentCredentials } from '../net/tls/credentials.ts';
@@ -147,10 +147,11 @@ export class ProxyServer {
       if (turns.isOver) await turns.next();
     }
     await this.#open(this.#within(change), turns);
-    const changed = new Set(services.map(({ service }) => service.key));
-    const isChanged = ({ service, port }: PortState): boolean =>
-      port.callerTls !== null && changed.has(service.service.key);
-    await this.#review([...this.#wanted].filter(isChanged), turns);
+    const secured = services.filter(({ service }) => service.ports.some(hasCallerTls));
+    if (secured.length === 0) return;
+    const keys = new Set(secured.map(({ service }) => service.key));
+    const changed = [...this.#wanted].filter(({ service }) => keys.has(service.service.key));
+    await this.#review(changed, turns);
   }
 
   /**
@@ -308,4 +309,8 @@ export class ProxyServer {
 
   /** Called after failed ports were tried again; the thread reports what is left. */
   onRetried: () => void = () => undefined;
+}
+
+function hasCallerTls({ callerTls }: ServicePort): boolean {
+  return callerTls !== null;
 }

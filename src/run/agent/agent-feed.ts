@@ -64,6 +64,7 @@ export class AgentFeed {
       random: systemRandom,
       log,
       onDelta: (delta) => agent.apply(delta),
+      onCredentials: (change) => agent.applyCredentials(change),
       // What changed is told to the controller even when nothing changes for the proxies.
       onRefused: () => this.acknowledge(),
     });

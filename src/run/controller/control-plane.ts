@@ -17,6 +17,7 @@ import { type Observable, Signal } from '../../base/signal.ts';
 import { readVersion } from '../../base/version.ts';
 import { isForMesh } from '../../compile/annotation/read.ts';
 import { Compiler } from '../../compile/compiler.ts';
+import { certificateProblems } from '../../compile/expiring.ts';
 import { DiscoveryServer } from '../../discovery/server.ts';
 import type { AgentStatus } from '../../discovery/session.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
@@ -90,6 +91,7 @@ export class ControlPlane {
         ...(isProbed ? { always: `${namespace}/${PROBE_SERVICE}` } : {}),
       },
       meshAccount: `${settings.namespace}/${AGENT}`,
+      secretNamespaces: settings.secretNamespaces,
     });
     this.source = new ClusterSource({
       keepAnnotation: isForMesh,
@@ -100,6 +102,7 @@ export class ControlPlane {
       log,
       namespaces: settings.scope.watchNamespaces,
       ignoreNamespaces: settings.scope.ignoreNamespaces,
+      secretNamespaces: settings.secretNamespaces,
       ...(isProbed ? { extra: { namespace, name: PROBE_SERVICE } } : {}),
       onNotice: (text) => log.info(text),
       onChange: () => this.#podsAge.update(),
@@ -218,6 +221,10 @@ export class ControlPlane {
     return [
       ...this.source.problems(),
       ...this.#compiler.problems(),
+      ...certificateProblems(
+        this.#compiler.snapshot().services.values(),
+        this.#options.clock.wallMs(),
+      ),
       ...this.shadows.problems(),
       ...notServedProblems(this.agents()),
       ...this.#authority.problems(),
@@ -312,7 +319,11 @@ export class ControlPlane {
 
   #compile(changed: readonly ObjectRef[]): void {
     const services = changed.filter(isService).map(({ namespace, name }) => `${namespace}/${name}`);
-    this.shadows.compiled(this.#compiler.update(changed), services);
+    const delta = this.#compiler.update(changed);
+    const { changed: came = [], removed = [] } = this.#compiler.takeCredentials() ?? {};
+    if (came.length > 0) this.discovery.publishCredentials({ changed: came, removed: [] });
+    this.shadows.compiled(delta, services);
+    if (removed.length > 0) this.discovery.publishCredentials({ changed: [], removed });
   }
 
   /** Endpoints may be addresses of the mesh now, or none of it any more. Before the first compile that sees to it itself. */

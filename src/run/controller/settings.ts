@@ -13,6 +13,8 @@ export interface ControllerSettings extends LogSettings {
   /** Name of this replica, unlike that of any other: the Pod's. */
   readonly identity: string;
   readonly scope: Scope;
+  /** Namespaces whose Secrets may be read: none that is not here. */
+  readonly secretNamespaces: readonly string[];
   readonly defaultMode: Protocol;
   readonly proxyPorts: { readonly from: number; readonly to: number };
   readonly discovery: ListenAddress;

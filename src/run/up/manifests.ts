@@ -5,6 +5,8 @@ import { PodAddresses } from '../../compile/address/pod-addresses.ts';
 import { Compiler, type CompileOptions } from '../../compile/compiler.ts';
 import { FolderSource } from '../../kube/folder.ts';
 import { Store } from '../../kube/store.ts';
+import { certificateProblems } from '../../compile/expiring.ts';
+import type { CredentialChange } from '../../model/credential.ts';
 import type { Delta, Problem, Snapshot } from '../../model/service.ts';
 
 export interface ManifestsOptions extends CompileOptions {
@@ -14,6 +16,8 @@ export interface ManifestsOptions extends CompileOptions {
   readonly clock: Clock;
   readonly onNotice: (text: string) => void;
   readonly onDelta: (delta: Delta) => void;
+  /** As `Agent.applyCredentials`. */
+  readonly onCredentials: (change: CredentialChange) => void;
   /** Problems may have changed: of files, or of what they say. */
   readonly onProblems: () => void;
 }
@@ -76,12 +80,21 @@ export class Manifests {
   }
 
   problems(): readonly Problem[] {
-    return [...this.#fileProblems, ...this.#compiler.problems()];
+    const expiring = certificateProblems(
+      this.#compiler.snapshot().services.values(),
+      this.#options.clock.wallMs(),
+    );
+    return [...this.#fileProblems, ...this.#compiler.problems(), ...expiring];
   }
 
   #compile(changed: Parameters<Compiler['update']>[0]): void {
     const delta = this.#compiler.update(changed);
-    if (delta !== null) this.#options.onDelta(delta);
+    const credentials = this.#compiler.takeCredentials();
+    const { changed: came = [], removed = [] } = credentials ?? {};
+    const { onCredentials, onDelta } = this.#options;
+    if (came.length > 0) onCredentials({ changed: came, removed: [] });
+    if (delta !== null) onDelta(delta);
+    if (removed.length > 0) onCredentials({ changed: [], removed });
     this.#options.onProblems();
   }
 }

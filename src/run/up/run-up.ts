@@ -31,6 +31,7 @@ export async function runUp(settings: UpSettings, io: CommandIo, command: string
     clock,
     onNotice: (text) => log.info(text),
     onDelta: (delta) => agent.apply(delta),
+    onCredentials: (change) => agent.applyCredentials(change),
     onProblems: () => problemLog.show(problems()),
   });
   agent.changes.subscribe(() => problemLog.show(problems()));
