@@ -16,6 +16,7 @@ test('readControllerSettings() needs nothing to be said, and leaves the mesh its
     namespace: 'maesh',
     identity: 'maesh-controller-1',
     scope: { watchNamespaces: [], ignoreNamespaces: ['maesh'], isOptIn: false },
+    secretNamespaces: [],
     defaultMode: 'http',
     proxyPorts: { from: 10_000, to: 29_999 },
     discovery: { host: '::', port: 9_443 },
@@ -35,6 +36,7 @@ test('readControllerSettings() takes what the chart says', () => {
     MAESH_MESH_DEFAULT: 'opt-in',
     MAESH_WATCH_NAMESPACE: 'shop, bank',
     MAESH_IGNORE_NAMESPACE: 'batch',
+    MAESH_SECRET_NAMESPACE: 'shop,bank',
     MAESH_PROXY_PORTS: '20000-20099',
     MAESH_ADMIN: '[::]:9000',
     MAESH_ADMIN_ALLOW_REMOTE: 'true',
@@ -46,6 +48,7 @@ test('readControllerSettings() takes what the chart says', () => {
     ignoreNamespaces: ['batch', 'mesh'],
     isOptIn: true,
   });
+  assert.deepEqual(settings.secretNamespaces, ['shop', 'bank']);
   assert.deepEqual(settings.proxyPorts, { from: 20_000, to: 20_099 });
   assert.deepEqual([settings.admin.host, settings.dnsMode], ['::', 'manual']);
 });

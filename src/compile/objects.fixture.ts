@@ -1,10 +1,12 @@
 /** Objects for tests, with defaults for what a test does not care about. */
 
+import { SecretText } from '../base/secret-text.ts';
 import type { EndpointAddress, EndpointSliceObject } from '../kube/kind/endpoint-slice.ts';
 import type { EndpointsObject } from '../kube/kind/endpoints.ts';
 import type { NamespaceObject } from '../kube/kind/namespace.ts';
 import type { NodeObject } from '../kube/kind/node.ts';
 import type { PodObject } from '../kube/kind/pod.ts';
+import type { SecretObject } from '../kube/kind/secret.ts';
 import type { ServiceObject, ServicePortSpec } from '../kube/kind/service.ts';
 import type { Meta } from '../kube/meta.ts';
 
@@ -101,4 +103,27 @@ export function nodeOf(name: string, zone: string): NodeObject {
 
 export function namespaceOf(name: string, over: Partial<Meta> = {}): NamespaceObject {
   return { kind: 'Namespace', meta: metaOf(name, '', over) };
+}
+
+/** A Secret `shop/NAME` of type kubernetes.io/tls. */
+export function secretOf(
+  name: string,
+  given: {
+    readonly certificate?: string;
+    readonly key?: string;
+    readonly ca?: string;
+    readonly type?: string;
+    readonly namespace?: string;
+  },
+): SecretObject {
+  const { certificate = '', key = '', ca = '', type = 'kubernetes.io/tls', namespace = 'shop' } = given;
+  return {
+    kind: 'Secret',
+    meta: metaOf(name, namespace),
+    type,
+    certificate,
+    ca,
+    privateKey: key === '' ? null : new SecretText(key),
+    faults: {},
+  };
 }

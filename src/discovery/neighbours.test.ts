@@ -160,7 +160,7 @@ function withBackendFilters(more: object): unknown {
 }
 
 /** What a later version may say of a Service, and what of it is not known here. */
-const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: 'PEM' } as const;
+const TLS = { serverName: 'web.shop.svc', trust: 'given', ca: 'PEM', client: null } as const;
 
 function withTls(tls: unknown): unknown {
   const backend = { ...PORT!.backend, scheme: 'https', tls };
@@ -682,7 +682,7 @@ test('whom to believe is refused where it is not known, and is what is strictest
     const part = later({ services: [withTls({ ...TLS, trust: 'first-use' })], ignorable });
     assert.deepEqual([part.services, part.refused], [[], [{ key: 'shop/web', unknown }]]);
   }
-  const strictest = { serverName: 'web.shop.svc', trust: 'public', ca: '' };
+  const strictest = { serverName: 'web.shop.svc', trust: 'public', ca: '', client: null };
   for (const [sent, tls] of [
     [TLS, TLS],
     [undefined, strictest],

@@ -19,7 +19,7 @@ import { atEnd, type Dialled, eventually, type Wire } from '../support/wire.ts';
 const NAME = 'web.shop.svc';
 const ca = await TestCa.make();
 const good = await ca.issue({ names: [NAME] });
-const TLS: EndpointTls = { serverName: NAME, trust: 'given', ca: ca.pem };
+const TLS: EndpointTls = { serverName: NAME, trust: 'given', ca: ca.pem, client: null };
 const HEAD = 'HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n';
 
 interface Setting {

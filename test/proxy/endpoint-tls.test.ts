@@ -31,6 +31,7 @@ const believes = (pem: string, serverName = NAME): EndpointTls => ({
   serverName,
   trust: 'given',
   ca: pem,
+  client: null,
 });
 
 interface Setting {
@@ -171,7 +172,7 @@ for (const [renews, maxVersion] of [
 test('where nothing is verified, anyone is believed, and still in TLS', async (t) => {
   const endpoint = await endpointOf(t, await other.issue({ names: ['else'], lastsMs: -1_000 }));
   const { ask } = await mesh(t, [endpoint], {
-    tls: { serverName: NAME, trust: 'anyone', ca: '' },
+    tls: { serverName: NAME, trust: 'anyone', ca: '', client: null },
   });
   assert.equal(await ask(), '200 ok');
   assert.deepEqual(endpoint.connections, [`${NAME} http/1.1 TLSv1.3 whole`]);
@@ -278,7 +279,7 @@ suite('an endpoint that does not prove who it is gets nothing', () => {
       'is of no public CA, where none is given',
       'tls_unknown_issuer',
       async () => good,
-      { tls: { serverName: NAME, trust: 'public', ca: '' } },
+      { tls: { serverName: NAME, trust: 'public', ca: '', client: null } },
     ],
     [
       'is in order, where the CA cannot be used',

@@ -245,7 +245,7 @@ test('endpoints that ask for TLS or HTTP/2 get no plain HTTP/1.1, by their own p
   const crossed = routes.map(({ source }) => onlyRoute(backend.id, source));
   const other = { ...plain, ports: plain.ports.map((port) => ({ ...port, routes: crossed })) };
   await proxy.apply([other]);
-  const TLS = { serverName: 'a', trust: 'anyone', ca: '' } as const;
+  const TLS = { serverName: 'a', trust: 'anyone', ca: '', client: null } as const;
   for (const [spoken, status] of [
     [{ protocol: 'http/1.1', tls: null }, 200],
     // It gets a handshake, and waits for a head.

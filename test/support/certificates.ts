@@ -4,6 +4,7 @@ import '../../src/authority/reflect.ts';
 
 import {
   BasicConstraintsExtension,
+  ExtendedKeyUsageExtension,
   SubjectAlternativeNameExtension,
   type X509Certificate,
   X509CertificateGenerator,
@@ -11,6 +12,12 @@ import {
 import { webcrypto } from 'node:crypto';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  publicExponent: new Uint8Array([1, 0, 1]),
+  hash: 'SHA-256',
+};
+type RsaAlgorithm = typeof RSA & { readonly modulusLength: number };
 const DAY_MS = 86_400_000;
 
 export interface ServerCertificate {
@@ -26,6 +33,8 @@ interface Wanted {
   readonly lastsMs?: number;
   /** From now. Default: a day ago. */
   readonly beginsMs?: number;
+  /** OIDs of extended key usage; any by default. */
+  readonly purposes?: readonly string[];
 }
 
 type Keys = webcrypto.CryptoKeyPair;
@@ -69,23 +78,35 @@ export class TestCa {
     return new TestCa(certificate, keys, `${certificate.toString('pem')}\n${this.#chain}`);
   }
 
+  /** A certificate of nobody else; of RSA with so many bits, where they are given. */
+  static async selfSigned(names: readonly string[], rsaBits = 0): Promise<ServerCertificate> {
+    const algorithm = rsaBits === 0 ? ALGORITHM : { ...RSA, modulusLength: rsaBits };
+    const keys = await newKeys(algorithm);
+    const certificate = await X509CertificateGenerator.createSelfSigned({
+      serialNumber: newSerial(),
+      name: 'CN=test server',
+      notBefore: new Date(Date.now() - DAY_MS),
+      notAfter: new Date(Date.now() + DAY_MS),
+      keys,
+      signingAlgorithm: algorithm,
+      extensions: [namesExtension(names)],
+    });
+    return { cert: certificate.toString('pem'), key: await pemOf(keys) };
+  }
+
   async issue(wanted: Wanted): Promise<ServerCertificate> {
     const keys = await newKeys();
     const certificate = await X509CertificateGenerator.create({
       ...this.#signed(keys, wanted),
       subject: 'CN=test server',
       extensions: [
-        new SubjectAlternativeNameExtension(
-          wanted.names.map((value) => ({ type: 'dns' as const, value })),
-        ),
+        namesExtension(wanted.names),
+        ...(wanted.purposes === undefined
+          ? []
+          : [new ExtendedKeyUsageExtension([...wanted.purposes])]),
       ],
     });
-    const key = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-    const lines = Buffer.from(key).toString('base64').replace(/.{64}/g, '$&\n');
-    return {
-      cert: `${certificate.toString('pem')}\n${this.#chain}`,
-      key: `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`,
-    };
+    return { cert: `${certificate.toString('pem')}\n${this.#chain}`, key: await pemOf(keys) };
   }
 
   #signed({ publicKey }: Keys, { lastsMs = DAY_MS, beginsMs = -DAY_MS }: Wanted) {
@@ -101,8 +122,20 @@ export class TestCa {
   }
 }
 
-async function newKeys(): Promise<Keys> {
-  return await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+async function newKeys(algorithm: typeof ALGORITHM | RsaAlgorithm = ALGORITHM): Promise<Keys> {
+  return (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as Keys;
+}
+
+function namesExtension(names: readonly string[]): SubjectAlternativeNameExtension {
+  return new SubjectAlternativeNameExtension(
+    names.map((value) => ({ type: 'dns' as const, value })),
+  );
+}
+
+async function pemOf({ privateKey }: Keys): Promise<string> {
+  const key = await webcrypto.subtle.exportKey('pkcs8', privateKey);
+  const lines = Buffer.from(key).toString('base64').replace(/.{64}/g, '$&\n');
+  return `-----BEGIN PRIVATE KEY-----\n${lines}\n-----END PRIVATE KEY-----\n`;
 }
 
 let lastSerial = 0;

@@ -55,7 +55,7 @@ function resultOf(store: CompiledStore): Compiled {
 
 test('what is spoken, who is asked for, and who is believed come from the annotations', () => {
   const serverName = 'web.shop.svc';
-  const isPublic = { serverName, trust: 'public', ca: '' };
+  const isPublic = { serverName, trust: 'public', ca: '', client: null };
   for (const [annotations, first, second] of [
     [{}, ['http/1.1', null], ['http/2', null]],
     [HTTPS, ['http/1.1', isPublic], ['http/2', isPublic]],
@@ -137,7 +137,8 @@ suite('a CA that cannot be used believes nobody, and is an error', () => {
       ],
     ],
     ['does not name a ConfigMap', 'web-ca', [configMap({ 'ca.crt': ca.pem })]],
-    ['does not name a ConfigMap', 'secret/web-ca', [configMap({ 'ca.crt': ca.pem })]],
+    ['which is not there, or not of type', 'secret/web-ca', [configMap({ 'ca.crt': ca.pem })]],
+    ['does not name a ConfigMap or Secret', 'secret/web-ca/tls.key', []],
     [
       'does not name a ConfigMap',
       'configmap/other/web-ca/ca.crt',
@@ -195,7 +196,7 @@ test('CAs of a ConfigMap are parsed once, whoever names it', () => {
 
 test('to verify nothing has to be written, and is told for as long as it is', () => {
   const { backends, problems } = compiled({ ...CAS, 'maesh.dev/upstream-verify': 'false' });
-  assert.deepEqual(backends[0]!.tls, { serverName: 'web.shop.svc', trust: 'anyone', ca: '' });
+  assert.deepEqual(backends[0]!.tls, { serverName: 'web.shop.svc', trust: 'anyone', ca: '', client: null });
   assert.deepEqual(problems, [
     'warning upstream-ca: upstream-ca has no effect: upstream-verify is false',
     'warning upstream-verify: certificates of endpoints are not verified: whoever answers at their addresses gets the requests',
@@ -208,7 +209,7 @@ test('to verify nothing has to be written, and is told for as long as it is', ()
 });
 
 test('what cannot be read is an error, and never less strict than what was meant', () => {
-  const isPublic = { serverName: 'web.shop.svc', trust: 'public', ca: '' };
+  const isPublic = { serverName: 'web.shop.svc', trust: 'public', ca: '', client: null };
   for (const [text, first, second] of [
     ['htps', ['http/1.1', isPublic], ['http/2', isPublic]],
     ['HTTPS', ['http/1.1', isPublic], ['http/2', isPublic]],

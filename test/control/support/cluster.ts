@@ -284,6 +284,7 @@ export class Cluster {
       namespace: MESH,
       identity,
       scope: { watchNamespaces: [], ignoreNamespaces: [MESH], isOptIn: false },
+      secretNamespaces: [],
       defaultMode: 'http',
       proxyPorts: { from, to: from + PORTS_EACH - 1 },
       discovery: { host: '127.0.0.1', port: 0 },

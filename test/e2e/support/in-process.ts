@@ -38,6 +38,7 @@ export class InProcess {
       clock,
       onNotice: () => undefined,
       onDelta: (delta) => this.agent.apply(delta),
+      onCredentials: (change) => this.agent.applyCredentials(change),
       onProblems: () => undefined,
     });
   }
