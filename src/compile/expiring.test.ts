@@ -7,7 +7,13 @@ import { certificateProblems } from './expiring.ts';
 const DAY = 86_400_000;
 
 function told(certificate: Partial<Certificate>, wallMs: number): string[] {
-  const made = { secret: 's/web-tls', digest: 'd', names: [], notBeforeMs: 0, notAfterMs: 90 * DAY };
+  const made = {
+    secret: 's/web-tls',
+    digest: 'd',
+    names: [],
+    notBeforeMs: 0,
+    notAfterMs: 90 * DAY,
+  };
   const service = exampleService('s/web', { ports: [80, 81] });
   const callerTls = { certificates: [{ ...made, ...certificate }] };
   const ports = service.ports.map((port) => ({ ...port, callerTls }));

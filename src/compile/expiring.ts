@@ -36,7 +36,10 @@ interface Standing {
 
 function standingOf({ notBeforeMs, notAfterMs }: Certificate, wallMs: number): Standing | null {
   if (wallMs >= notAfterMs)
-    return { severity: 'error', message: `expired at ${timeOf(notAfterMs)}: it is not believed any more` };
+    return {
+      severity: 'error',
+      message: `expired at ${timeOf(notAfterMs)}: it is not believed any more`,
+    };
   if (wallMs < notBeforeMs)
     return { severity: 'error', message: `is not valid before ${timeOf(notBeforeMs)}` };
   const warnMs = Math.min(WARN_MS_MAX, (notAfterMs - notBeforeMs) * WARN_SHARE);

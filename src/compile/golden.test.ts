@@ -58,10 +58,11 @@ function showService({ key, address, headless, ports, policies, sources }: Servi
 }
 
 /** Without what it says nothing of. */
-function showPort({ policies, passesTls, sources, ...port }: ServicePort): object {
+function showPort({ policies, passesTls, callerTls, sources, ...port }: ServicePort): object {
   return {
     ...port,
     ...(passesTls ? { passesTls } : {}),
+    ...(callerTls === null ? {} : { callerTls }),
     ...(policies === null ? {} : { policies: different(policies) }),
     ...(Object.keys(sources).length === 0 ? {} : { sources }),
   };

@@ -116,7 +116,13 @@ export function secretOf(
     readonly namespace?: string;
   },
 ): SecretObject {
-  const { certificate = '', key = '', ca = '', type = 'kubernetes.io/tls', namespace = 'shop' } = given;
+  const {
+    certificate = '',
+    key = '',
+    ca = '',
+    type = 'kubernetes.io/tls',
+    namespace = 'shop',
+  } = given;
   return {
     kind: 'Secret',
     meta: metaOf(name, namespace),

@@ -4,11 +4,7 @@
  */
 
 import { SecretText } from '../base/secret-text.ts';
-import {
-  CHAIN_BYTES_MAX,
-  type Credential,
-  PRIVATE_KEY_BYTES_MAX,
-} from '../model/credential.ts';
+import { CHAIN_BYTES_MAX, type Credential, PRIVATE_KEY_BYTES_MAX } from '../model/credential.ts';
 import { asFields, flagField, listField, textField } from './fields.ts';
 import { FRAME_TYPE, type Frame } from './frame.ts';
 import { readPlain, valueFrame } from './payload.ts';
@@ -29,7 +25,10 @@ export interface CredentialMessage {
 const KEY_LENGTH_MAX = 2 * PRIVATE_KEY_BYTES_MAX;
 
 export function credentialFrame({ isWhole, changed, removed }: CredentialMessage): Buffer {
-  const sent = changed.map(({ privateKey, ...rest }) => ({ ...rest, privateKey: privateKey.reveal() }));
+  const sent = changed.map(({ privateKey, ...rest }) => ({
+    ...rest,
+    privateKey: privateKey.reveal(),
+  }));
   const head = { type: FRAME_TYPE.credentials, flags: 0, version: 0 };
   return valueFrame(head, { whole: isWhole, changed: sent, removed });
 }
@@ -90,8 +89,7 @@ export class CredentialCursor {
     for (const key of this.#due) {
       this.#due.delete(key);
       const credential = this.#current.get(key);
-      if (credential !== undefined)
-        return [credentialFrame({ ...NOTHING, changed: [credential] })];
+      if (credential !== undefined) return [credentialFrame({ ...NOTHING, changed: [credential] })];
     }
     return null;
   }

@@ -30,7 +30,12 @@ import { commitFrame, snapshotFrame } from './message.ts';
 const KEY = 'bGV0IG5vYm9keSBzZWUgdGhpcw';
 
 function credential(name: string, digest = 'd1'): Credential {
-  return { key: `s/${name}`, chain: `PEM ${name}`, privateKey: new SecretText(`${KEY} ${digest}`), digest };
+  return {
+    key: `s/${name}`,
+    chain: `PEM ${name}`,
+    privateKey: new SecretText(`${KEY} ${digest}`),
+    digest,
+  };
 }
 
 function secured(key: string, ...secrets: readonly string[]): Service {
@@ -49,12 +54,26 @@ function secured(key: string, ...secrets: readonly string[]): Service {
 /** Everything that an agent is told, in order. */
 function listen(events: string[]) {
   return {
-    onDelta: ({ services, removedServices }: { services: readonly Service[]; removedServices: readonly string[] }) =>
+    onDelta: ({
+      services,
+      removedServices,
+    }: {
+      services: readonly Service[];
+      removedServices: readonly string[];
+    }) =>
       void events.push(
-        ...services.map(({ key, ports }) => `${key} ${ports[0]!.callerTls === null ? 'plain' : 'tls'}`),
+        ...services.map(
+          ({ key, ports }) => `${key} ${ports[0]!.callerTls === null ? 'plain' : 'tls'}`,
+        ),
         ...removedServices.map((key) => `-${key}`),
       ),
-    onCredentials: ({ changed, removed }: { changed: readonly Credential[]; removed: readonly string[] }) =>
+    onCredentials: ({
+      changed,
+      removed,
+    }: {
+      changed: readonly Credential[];
+      removed: readonly string[];
+    }) =>
       void events.push(
         ...changed.map(({ key, digest, privateKey }) => {
           assert.ok(privateKey.reveal().startsWith(KEY));
@@ -132,10 +151,7 @@ test('an agent that comes back gets them anew, keeps what is the same, and drops
 
 test('another controller that has fewer takes the rest away, behind its first change', async (t) => {
   const events: string[] = [];
-  const controllers = [
-    [credential('a'), credential('b')],
-    [credential('b')],
-  ];
+  const controllers = [[credential('a'), credential('b')], [credential('b')]];
   const at = await rawController(t, (peer) => {
     const changed = controllers.shift() ?? [];
     const epoch = `epoch-${controllers.length}`;
@@ -187,7 +203,10 @@ test('nobody gets one who has not proved who they are', async (t: TestContext) =
   server.publish(delta(1, { services: [secured('s/web', 's/a')] }));
   const silent = await rawAgent(t, at);
   const refused = await rawAgent(t, at);
-  refused.send({ type: FRAME_TYPE.hello, flags: FLAG.mustUnderstand }, { ...HELLO, token: 'bad', ...CAPABILITIES });
+  refused.send(
+    { type: FRAME_TYPE.hello, flags: FLAG.mustUnderstand },
+    { ...HELLO, token: 'bad', ...CAPABILITIES },
+  );
   await refused.closed();
   server.publishCredentials(only('b'));
   assert.deepEqual([silent.frames, refused.frames], [[], []]);
@@ -206,7 +225,11 @@ test('no key is on the disk, in a frame of a change, in a log, or in what is sho
   const raw = await rawAgent(t, at);
   raw.send({ type: FRAME_TYPE.hello, flags: FLAG.mustUnderstand }, { ...HELLO, ...CAPABILITIES });
   await raw.until(() => raw.frames.some(({ type }) => type === FRAME_TYPE.commit));
-  assert.ok(raw.frames.some(({ type, payload }) => type === FRAME_TYPE.credentials && payload.includes(KEY)));
+  assert.ok(
+    raw.frames.some(
+      ({ type, payload }) => type === FRAME_TYPE.credentials && payload.includes(KEY),
+    ),
+  );
   for (const { type, payload } of raw.frames)
     if (type !== FRAME_TYPE.credentials) assert.ok(!payload.includes(KEY), String(type));
   await agent.client.stop();
@@ -214,7 +237,12 @@ test('no key is on the disk, in a frame of a change, in a log, or in what is sho
   assert.ok(files.length > 0);
   for (const file of files) assert.ok(!file.includes(KEY) && !file.includes('PEM a'));
   const { services } = agent.client.snapshot();
-  const told = JSON.stringify([lines, server.agents(), [...services.values()], agent.client.status()]);
+  const told = JSON.stringify([
+    lines,
+    server.agents(),
+    [...services.values()],
+    agent.client.status(),
+  ]);
   assert.ok(!told.includes(KEY));
 });
 

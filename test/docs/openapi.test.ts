@@ -64,7 +64,12 @@ function variants(): Service[] {
       },
     }),
   );
-  const tlsOf = (trust: EndpointTls['trust']) => ({ serverName: 'web.shop.svc', trust, ca: '' });
+  const tlsOf = (trust: EndpointTls['trust']) => ({
+    serverName: 'web.shop.svc',
+    trust,
+    ca: '',
+    client: null,
+  });
   const kinds = [
     ...ENDPOINT_TRUSTS.map((trust) => ({
       protocol: 'http' as const,
@@ -81,6 +86,22 @@ function variants(): Service[] {
     }));
     services.push({ ...service, ports });
   }
+  const certificate = {
+    secret: 'variant/tls',
+    digest: 'abc',
+    names: ['a.example'],
+    notBeforeMs: 1,
+    notAfterMs: 2,
+  };
+  const secured = exampleService('variant/secured');
+  services.push({
+    ...secured,
+    ports: secured.ports.map((port) => ({
+      ...port,
+      callerTls: { certificates: [certificate] },
+      backend: { ...port.backend, tls: { ...tlsOf('public'), client: certificate } },
+    })),
+  } as Service);
   services.push(withRoutes(exampleService('variant/routes')));
   return services;
 }

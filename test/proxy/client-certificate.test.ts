@@ -65,7 +65,12 @@ async function ask(proxy: TestProxy, service: Service): Promise<string> {
   return `${head.split(' ')[1]} ${body}`;
 }
 
-async function mesh(t: TestContext, endpoint: TlsEndpoint, client: Certificate | null, http2 = false) {
+async function mesh(
+  t: TestContext,
+  endpoint: TlsEndpoint,
+  client: Certificate | null,
+  http2 = false,
+) {
   const proxy = new TestProxy(t);
   const service = proxy.service({ endpoints: [endpoint], tls: tls(client), http2 });
   return { proxy, service, apply: () => proxy.apply([service]) };
@@ -83,6 +88,7 @@ for (const http2 of [false, true])
   });
 
 suite('a certificate that the endpoint does not take', () => {
+  // A server of Node hangs up without an alert once it has looked, which TLS 1.3 leaves until after the handshake.
   const cases: readonly [what: string, made: () => Promise<ServerCertificate> | null][] = [
     ['of another issuer', () => strangers.issue({ names: ['proxy'] })],
     ['that expired', () => clients.issue({ names: ['proxy'], lastsMs: -1_000 })],
@@ -98,9 +104,11 @@ suite('a certificate that the endpoint does not take', () => {
         if (shown !== null)
           await proxy.server.applyCredentials({ changed: [credential(shown, 'd1')], removed: [] });
         await apply();
-        assert.match(await ask(proxy, service), /^502 .*tls_handshake_failed/s);
+        const isLate = maxVersion === 'TLSv1.3' && shown !== null;
+        const reason = isLate ? 'endpoint_reset' : 'tls_handshake_failed';
+        assert.match(await ask(proxy, service), new RegExp(`^502 .*${reason}`, 's'));
         assert.deepEqual(endpoint.requests, []);
-        assert.equal(proxy.failures(service, 'tls_handshake_failed'), 1);
+        assert.equal(proxy.failures(service, reason), 1);
       });
 });
 
@@ -148,7 +156,11 @@ test('a rotation closes no request, and new connections show the new one', async
   slow.write(GET.replace('GET / ', 'GET /slow '));
   while (waiting.length === 0) await new Promise((resolve) => setImmediate(resolve));
   await proxy.server.applyCredentials({ changed: [credential(after, 'd2')], removed: [] });
-  const rotated = proxy.service({ key: service.key, endpoints: [endpoint], tls: tls(certificate('d2')) });
+  const rotated = proxy.service({
+    key: service.key,
+    endpoints: [endpoint],
+    tls: tls(certificate('d2')),
+  });
   await proxy.apply([rotated]);
   assert.equal(await ask(proxy, rotated), '200 ok');
   for (const answer of waiting) answer();

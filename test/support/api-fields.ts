@@ -23,6 +23,7 @@ const KINDS: Readonly<Record<Kind, string>> = {
   ServiceAccount: 'io.k8s.api.core.v1.ServiceAccount',
   Node: 'io.k8s.api.core.v1.Node',
   ConfigMap: 'io.k8s.api.core.v1.ConfigMap',
+  Secret: 'io.k8s.api.core.v1.Secret',
 };
 
 export function readApiFields(): ApiFields {

@@ -60,7 +60,7 @@ export const ENDPOINT_TLS_ROWS: readonly AnnotationRow[] = [
   plainRow('upstream-ca', 'upstreamCa', {
     type: caReference,
     default: { words: 'the public CAs that Node.js brings along' },
-    text: 'CAs that the certificates of endpoints must come from, as PEM in a ConfigMap of the same namespace that has the label `maesh.dev/upstream-ca: "true"`, or in a Secret of type `kubernetes.io/tls`. Without a key it is `ca.crt`; of a Secret it may be `tls.crt` too. As long as it cannot be used, no endpoint is believed and calls get 502.',
+    text: 'CAs that the certificates of endpoints must come from, as PEM in a ConfigMap or Secret of the same namespace. A ConfigMap needs the label `maesh.dev/upstream-ca: "true"`, a Secret the type `kubernetes.io/tls`. Without a key it is `ca.crt`; of a Secret it may be `tls.crt` too. As long as it cannot be used, no endpoint is believed and calls get 502.',
     example: 'configmap/web-ca',
   }),
   plainRow('upstream-server-name', 'upstreamServerName', {

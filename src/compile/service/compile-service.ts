@@ -96,10 +96,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       credentials.push(...(made?.credentials ?? []));
       findings.push(...(made?.findings ?? []));
     }
-    findings.push(
-      ...said.findings,
-      ...notCarriedFindings(at, port, spec, decided.from),
-    );
+    findings.push(...said.findings, ...notCarriedFindings(at, port, spec, decided.from));
   }
   const numbers = object.ports.map(({ port }) => port);
   findings.push(...idleAnnotations(ref, annotations, numbers, ports));

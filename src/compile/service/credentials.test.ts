@@ -120,10 +120,7 @@ test('a port says otherwise than its Service', () => {
   );
   assert.equal(update().changed.length, 2);
   const [a, b] = ports();
-  assert.deepEqual(
-    [a!.callerTls?.certificates.length, a!.backend.tls?.client],
-    [1, null],
-  );
+  assert.deepEqual([a!.callerTls?.certificates.length, a!.backend.tls?.client], [1, null]);
   assert.deepEqual([b!.callerTls, b!.backend.tls?.client?.secret], [null, 'shop/web-client']);
 });
 
@@ -157,14 +154,18 @@ test('a port that only says TLS is ended where there is a Secret, and TLS is spo
 suite('what cannot be used is an error, and leads to nothing else', () => {
   const cases: readonly [why: string, value: string, objects: readonly KubeObject[]][] = [
     ['which is not there, or not of type kubernetes.io/tls', 'web-tls', []],
-    ['which is not of type kubernetes.io/tls', 'web-tls', [secret('web-tls', first, { type: 'Opaque' })]],
     [
-      'which is not there',
+      'which is not of type kubernetes.io/tls',
       'web-tls',
-      [secret('web-tls', first, { namespace: 'bank' })],
+      [secret('web-tls', first, { type: 'Opaque' })],
     ],
+    ['which is not there', 'web-tls', [secret('web-tls', first, { namespace: 'bank' })]],
     ['it has no tls.key', 'web-tls', [make.secretOf('web-tls', { certificate: first.cert })]],
-    ['its tls.key does not belong', 'web-tls', [make.secretOf('web-tls', { certificate: first.cert, key: second.key })]],
+    [
+      'its tls.key does not belong',
+      'web-tls',
+      [make.secretOf('web-tls', { certificate: first.cert, key: second.key })],
+    ],
     ['does not name a Secret', 'bank/web-tls', []],
     ['does not name a Secret', '', []],
     ['does not name a Secret', 'a,,b', []],
@@ -183,7 +184,10 @@ suite('what cannot be used is an error, and leads to nothing else', () => {
       }
       for (const { callerTls, protocol } of callers.ports()) {
         assert.equal(protocol, 'http');
-        assert.deepEqual(callerTls?.certificates.map(({ digest }) => digest), ['']);
+        assert.deepEqual(
+          callerTls?.certificates.map(({ digest }) => digest),
+          [''],
+        );
       }
       for (const { backend } of clients.ports()) assert.equal(backend.tls?.client?.digest, '');
     });
@@ -192,13 +196,19 @@ suite('what cannot be used is an error, and leads to nothing else', () => {
 test('without the right to its namespace, the Role that is missing is told, and the Secret not looked at', () => {
   const annotations = { ...TLS, ...CLIENT, 'maesh.dev/upstream-ca': 'secret/web-tls' };
   const objects = [secret('web-tls'), secret('web-client')];
-  const { store, update } = bed(annotations, objects, { ...TEST_OPTIONS, secretNamespaces: ['bank'] });
+  const { store, update } = bed(annotations, objects, {
+    ...TEST_OPTIONS,
+    secretNamespaces: ['bank'],
+  });
   assert.deepEqual(update(), { changed: [], removed: [] });
   const told = store.problems().filter(({ severity }) => severity === 'error');
   assert.equal(told.length, 3);
   for (const { message, remedy } of told) {
     assert.match(message, /no right to read Secrets of namespace shop$/);
-    assert.match(remedy, /Role maesh-controller-secrets there: add shop to controller\.secretNamespaces/);
+    assert.match(
+      remedy,
+      /Role maesh-controller-secrets there: add shop to controller\.secretNamespaces/,
+    );
   }
   const given = bed(annotations, objects, { ...TEST_OPTIONS, secretNamespaces: ['shop'] });
   assert.equal(given.update().changed.length, 2);
@@ -220,7 +230,10 @@ test('CAs come from a Secret, too', () => {
   assert.deepEqual(problems(), []);
   store.set(make.secretOf('web-ca', { ca: `${ca.pem}\n${first.key}` }));
   update();
-  assert.deepEqual(ports().map(({ backend }) => backend.tls?.ca), ['', '']);
+  assert.deepEqual(
+    ports().map(({ backend }) => backend.tls?.ca),
+    ['', ''],
+  );
   assert.equal(problems().length, 2);
   assert.ok(!problems().join().includes(first.key.split('\n')[1]!));
 });

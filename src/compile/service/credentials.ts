@@ -47,7 +47,11 @@ export function callerTlsOf(
     read(context, { ref, said, until, purpose: SERVER_PURPOSE, of: 'callers' }, name),
   );
   if (all.length === 0)
-    all.push({ ...NOTHING, certificate: missingCertificate(''), findings: [unreadable(ref, said, until)] });
+    all.push({
+      ...NOTHING,
+      certificate: missingCertificate(''),
+      findings: [unreadable(ref, said, until)],
+    });
   return { ...joined(all), callerTls: { certificates: all.map(({ certificate }) => certificate) } };
 }
 
@@ -100,14 +104,24 @@ function read(
   const dependencies = [secretDependency(key)];
   if ('message' in found) {
     const problem = finding(naming, 'error', found.message, `${found.remedy}; ${naming.until}`);
-    return { credentials: [], findings: [problem], dependencies, certificate: missingCertificate(key) };
+    return {
+      credentials: [],
+      findings: [problem],
+      dependencies,
+      certificate: missingCertificate(key),
+    };
   }
   const pair = keyPairOf(found.object);
   if (!pair.ok) {
     const message = `cannot use Secret ${key}: ${pair.message}`;
     const remedy = `write a certificate and its key as PEM, not encrypted; ${naming.until}`;
     const problem = finding(naming, 'error', message, remedy);
-    return { credentials: [], findings: [problem], dependencies, certificate: missingCertificate(key) };
+    return {
+      credentials: [],
+      findings: [problem],
+      dependencies,
+      certificate: missingCertificate(key),
+    };
   }
   const { certificate, credential } = pair.pair;
   const findings = oddities(naming, key, pair.pair);

@@ -196,7 +196,12 @@ test('CAs of a ConfigMap are parsed once, whoever names it', () => {
 
 test('to verify nothing has to be written, and is told for as long as it is', () => {
   const { backends, problems } = compiled({ ...CAS, 'maesh.dev/upstream-verify': 'false' });
-  assert.deepEqual(backends[0]!.tls, { serverName: 'web.shop.svc', trust: 'anyone', ca: '', client: null });
+  assert.deepEqual(backends[0]!.tls, {
+    serverName: 'web.shop.svc',
+    trust: 'anyone',
+    ca: '',
+    client: null,
+  });
   assert.deepEqual(problems, [
     'warning upstream-ca: upstream-ca has no effect: upstream-verify is false',
     'warning upstream-verify: certificates of endpoints are not verified: whoever answers at their addresses gets the requests',

@@ -68,7 +68,8 @@ test('one that has signed itself is a chain', async () => {
 test('keys of all kinds that TLS uses are taken, in the forms that there are', () => {
   const key = createPrivateKey(good.key);
   const sec1 = key.export({ type: 'sec1', format: 'pem' }).toString();
-  const parameters = '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n';
+  const parameters =
+    '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n';
   const { credential } = usable(good.cert, `${parameters}${sec1}`);
   assert.match(credential.privateKey.reveal(), /^-----BEGIN PRIVATE KEY-----\n/);
 });
@@ -81,7 +82,12 @@ suite('what cannot be used', () => {
     passphrase: 'hunter2',
   });
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey;
-  const legacy = rsa.export({ type: 'pkcs1', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'a' });
+  const legacy = rsa.export({
+    type: 'pkcs1',
+    format: 'pem',
+    cipher: 'aes-128-cbc',
+    passphrase: 'a',
+  });
   const many = Array.from({ length: CHAIN_CERTIFICATES_MAX + 1 }, (_, i) =>
     good.cert.replace('MII', `M${String(i).padStart(2, '0')}`),
   );
@@ -102,7 +108,9 @@ suite('what cannot be used', () => {
     test(why, () => {
       const found = read(certificate, key);
       assert.ok(!found.ok && found.message.includes(why), JSON.stringify(found));
-      for (const line of key.split('\n').filter((each) => each.length > 20 && !each.startsWith('-')))
+      for (const line of key
+        .split('\n')
+        .filter((each) => each.length > 20 && !each.startsWith('-')))
         assert.ok(!JSON.stringify(found).includes(line));
     });
 });

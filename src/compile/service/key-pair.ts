@@ -31,7 +31,8 @@ export type ReadKeyPair =
 
 const BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 const ENCRYPTED = /BEGIN ENCRYPTED PRIVATE KEY|Proc-Type:\s*4,\s*ENCRYPTED/;
-const PRIVATE_KEY = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[^-]+-----END (?:[A-Z]+ )?PRIVATE KEY-----/;
+const PRIVATE_KEY =
+  /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[^-]+-----END (?:[A-Z]+ )?PRIVATE KEY-----/;
 
 /** Of an object that is there once for all ports that name it, and until it is replaced. */
 const READ = new WeakMap<SecretObject, ReadKeyPair>();
@@ -59,7 +60,8 @@ function readKeyPair({ meta, certificate, privateKey, faults }: SecretObject): R
     return bad(`its tls.crt has ${pem.length} bytes, and ${CHAIN_BYTES_MAX} are used at most`);
   const secret = `${meta.namespace}/${meta.name}`;
   const kept = new SecretText(key.export({ type: 'pkcs8', format: 'pem' }).toString());
-  if (!isUsable(pem, kept)) return bad('its key or certificate is too weak, or of a kind that TLS does not use');
+  if (!isUsable(pem, kept))
+    return bad('its key or certificate is too weak, or of a kind that TLS does not use');
   const names = namesOf(leaf);
   const digest = sha256(pem);
   return {
@@ -91,7 +93,9 @@ function bad(message: string): ReadKeyPair {
 
 function odditiesOf(names: number, isWhole: boolean): readonly string[] {
   return [
-    ...(isWhole ? [] : ['has certificates in tls.crt that are no issuers of the first: they are left out']),
+    ...(isWhole
+      ? []
+      : ['has certificates in tls.crt that are no issuers of the first: they are left out']),
     ...(names <= CERTIFICATE_NAMES_MAX
       ? []
       : [`has ${names} names, and the first ${CERTIFICATE_NAMES_MAX} are chosen by`]),
@@ -101,7 +105,8 @@ function odditiesOf(names: number, isWhole: boolean): readonly string[] {
 /** A key, or what is wrong. What OpenSSL says of it is not told: nobody knows what it quotes. */
 function readKey(privateKey: SecretText): KeyObject | string {
   const text = privateKey.reveal().replaceAll('\r', '');
-  if (ENCRYPTED.test(text)) return 'its tls.key is encrypted, and nobody gives the mesh its password';
+  if (ENCRYPTED.test(text))
+    return 'its tls.key is encrypted, and nobody gives the mesh its password';
   const [block] = PRIVATE_KEY.exec(text) ?? [];
   if (block === undefined) return 'its tls.key is no private key as PEM';
   try {
@@ -139,7 +144,7 @@ function inOrder(
   const chain = [leaf];
   const rest = new Set(all);
   rest.delete(leaf);
-  for (let last = leaf; ; ) {
+  for (let last = leaf; ;) {
     const issuer = [...rest].find((each) => issued(each, last));
     if (issuer === undefined) return { chain, isWhole: rest.size === 0 };
     rest.delete(issuer);

@@ -31,7 +31,8 @@ export function notCarriedFindings(
 }
 
 function describe({ protocol, passesTls, callerTls, backend }: ServicePort): string {
-  if (callerTls !== null) return `TLS of callers that the mesh ends, with ${protocol.toUpperCase()} in it`;
+  if (callerTls !== null)
+    return `TLS of callers that the mesh ends, with ${protocol.toUpperCase()} in it`;
   if (protocol === 'http') return `${spokenTo(backend)} to endpoints`;
   return passesTls ? 'TLS of callers' : protocol.toUpperCase();
 }

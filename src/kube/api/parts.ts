@@ -63,7 +63,8 @@ export function partsOf(watched: WatchedKind, options: PartOptions, hooks: PartH
 function placesOf(watched: WatchedKind, options: PartOptions): readonly Place[] {
   const { namespaces = [], secretNamespaces = [], extra } = options;
   if (watched.isSecret === true) {
-    const isWatched = (name: string): boolean => namespaces.length === 0 || namespaces.includes(name);
+    const isWatched = (name: string): boolean =>
+      namespaces.length === 0 || namespaces.includes(name);
     const named = [...new Set(secretNamespaces)].filter(isWatched);
     return named.map((namespace) => ({ namespace, name: null }));
   }

@@ -15,7 +15,11 @@ import type { KindSpec } from './spec.ts';
 
 export const TLS_SECRET_TYPE = 'kubernetes.io/tls';
 
-const KEYS = { 'tls.crt': CHAIN_BYTES_MAX, 'tls.key': PRIVATE_KEY_BYTES_MAX, 'ca.crt': CA_BYTES_MAX };
+const KEYS = {
+  'tls.crt': CHAIN_BYTES_MAX,
+  'tls.key': PRIVATE_KEY_BYTES_MAX,
+  'ca.crt': CA_BYTES_MAX,
+};
 export type SecretKey = keyof typeof KEYS;
 
 export interface SecretObject {
@@ -35,7 +39,11 @@ export interface SecretObject {
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 function readSecret(object: Fields): SecretObject {
-  const { labels: _labels, annotations: _annotations, ...meta } = readMeta(object, SUBDOMAIN, 'namespaced');
+  const {
+    labels: _labels,
+    annotations: _annotations,
+    ...meta
+  } = readMeta(object, SUBDOMAIN, 'namespaced');
   const type = textOf(object.raw('type')) ?? 'Opaque';
   const reader = new DataReader(object);
   const isTls = type === TLS_SECRET_TYPE;

@@ -3,12 +3,13 @@
 import type { LimitSection } from './limit-section.ts';
 
 /** What becomes of CAs that are over one of them. */
+const NO_CERTIFICATE = 'The Secret is not used, with a problem';
 const UNUSED = 'The CAs are not used, with a problem: no endpoint is believed';
 
 export const TLS_LIMITS: LimitSection = {
-  title: 'TLS to endpoints',
+  title: 'TLS',
   intro:
-    'Of what one Service or port trusts ([how](decisions/tls.md)). Sessions to resume: one for each endpoint and thread.',
+    'Of what one Service or port trusts ([how](decisions/tls.md)) and shows ([how](decisions/credentials.md)). Sessions to resume: one per endpoint and thread.',
   rows: [
     [
       'Size of the CAs that `maesh.dev/upstream-ca` names',
@@ -16,6 +17,25 @@ export const TLS_LIMITS: LimitSection = {
       'model/endpoint-tls.ts CA_BYTES_MAX',
     ],
     ['CAs that it names', UNUSED, 'model/endpoint-tls.ts CA_CERTIFICATES_MAX'],
+    ['Size of a chain in a Secret', NO_CERTIFICATE, 'model/credential.ts CHAIN_BYTES_MAX'],
+    ['Certificates in it', NO_CERTIFICATE, 'model/credential.ts CHAIN_CERTIFICATES_MAX'],
+    ['Size of a private key', NO_CERTIFICATE, 'model/credential.ts PRIVATE_KEY_BYTES_MAX'],
+    [
+      'Names of a certificate that callers may ask for',
+      'The others are not chosen by, with a problem',
+      'model/credential.ts CERTIFICATE_NAMES_MAX',
+    ],
+    ['Length of such a name', 'It is not chosen by', 'compile/service/key-pair.ts NAME_LENGTH_MAX'],
+    [
+      'Secrets that `maesh.dev/tls-secret` names',
+      'None is used, with a problem: callers cannot connect',
+      'model/credential.ts CALLER_CERTIFICATES_MAX',
+    ],
+    [
+      'Length of the type of a Secret',
+      'It is cut; such a Secret is not used',
+      'kube/kind/secret.ts TYPE_LENGTH_MAX',
+    ],
     [
       'Time for which a session is resumed',
       'The next connection makes a whole handshake, with all that is verified in it',

@@ -12,7 +12,10 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 export class TrustStore {
   /** By its CAs, as PEM (those of the runtime by ''), and the digest of the chain that is shown. */
   readonly #contexts = new Map<string, WeakRef<SecureContext>>();
-  readonly #byTls = new WeakMap<EndpointTls, { client: Credential | null; context: SecureContext }>();
+  readonly #byTls = new WeakMap<
+    EndpointTls,
+    { client: Credential | null; context: SecureContext }
+  >();
 
   /** `client` is what the proxy proves itself with; null for nothing. */
   contextOf(tls: EndpointTls, client: Credential | null): SecureContext {
