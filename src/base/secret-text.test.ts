@@ -9,7 +9,7 @@ test('nothing that writes a structure writes the text', () => {
   const told = [
     JSON.stringify({ secret }),
     inspect({ secret }, { depth: null, showHidden: true }),
-    `${String(secret)}`,
+    String(secret),
     JSON.stringify(structuredClone({ secret })),
     JSON.stringify(Object.entries(secret)),
     new Error(String(secret)).stack ?? '',

@@ -101,7 +101,7 @@ function variants(): Service[] {
       callerTls: { certificates: [certificate] },
       backend: { ...port.backend, tls: { ...tlsOf('public'), client: certificate } },
     })),
-  } as Service);
+  });
   services.push(withRoutes(exampleService('variant/routes')));
   return services;
 }

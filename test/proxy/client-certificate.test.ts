@@ -1,6 +1,7 @@
 /** What the proxy proves itself with to endpoints that ask for it: real certificates, real servers, and a rotation under load. */
 
 import assert from 'node:assert/strict';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { suite, test, type TestContext } from 'node:test';
 import type { Certificate } from '../../src/model/credential.ts';
@@ -50,7 +51,7 @@ async function peer(t: TestContext, options: object = {}): Promise<Peer> {
   });
   const issuers: string[] = [];
   endpoint.server.on('secureConnection', (socket: TLSSocket) => {
-    issuers.push(String(socket.getPeerCertificate().fingerprint256));
+    issuers.push(socket.getPeerCertificate().fingerprint256);
   });
   return { ...endpoint, issuers };
 }
@@ -139,7 +140,7 @@ test('as long as its Secret cannot be used, nothing is dialled, whatever there w
 test('a rotation closes no request, and new connections show the new one', async (t) => {
   const waiting: (() => void)[] = [];
   const endpoint = await peer(t, {
-    answer: (request: { url?: string }, response: import('node:http').ServerResponse) => {
+    answer: (request: IncomingMessage, response: ServerResponse) => {
       response.setHeader('Content-Length', 2);
       if (request.url === '/slow') waiting.push(() => void response.end('ok'));
       else response.end('ok');

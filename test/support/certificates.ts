@@ -123,7 +123,7 @@ export class TestCa {
 }
 
 async function newKeys(algorithm: typeof ALGORITHM | RsaAlgorithm = ALGORITHM): Promise<Keys> {
-  return (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as Keys;
+  return await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 }
 
 function namesExtension(names: readonly string[]): SubjectAlternativeNameExtension {

@@ -76,3 +76,10 @@ export function plainRow<T>(name: string, field: string, given: RowText<T>): Ann
 function isWords(value: unknown): value is { readonly words: string } {
   return typeof value === 'object' && value !== null && 'words' in value;
 }
+
+export interface AnnotationSection {
+  readonly title: string;
+  /** What a bad value in this section costs, to follow "until then". */
+  readonly without: string;
+  readonly rows: readonly AnnotationRow[];
+}

@@ -7,7 +7,7 @@ import { ENDPOINT_TLS_ROWS, scheme, strictScheme } from './endpoint-tls.ts';
 import { FAILOVER_ROWS } from './failover.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
 import { breakerExpression, cookieName, requestKey } from './request-key.ts';
-import { type AnnotationRow, plainRow, row } from './row.ts';
+import { type AnnotationRow, type AnnotationSection, plainRow, row } from './row.ts';
 import {
   choice,
   duration,
@@ -382,13 +382,6 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
     example: '10Mi',
   }),
 ];
-
-export interface AnnotationSection {
-  readonly title: string;
-  /** What a bad value in this section costs, to follow "until then". */
-  readonly without: string;
-  readonly rows: readonly AnnotationRow[];
-}
 
 export const SECTIONS: readonly AnnotationSection[] = [
   { title: 'Membership and weight', without: 'the default applies', rows: MESH_ROWS },

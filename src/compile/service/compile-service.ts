@@ -2,21 +2,22 @@
 
 import type { ServiceObject, ServicePortSpec } from '../../kube/kind/service.ts';
 import type { ObjectRef } from '../../kube/store.ts';
-import type { Credential } from '../../model/credential.ts';
+import type { CallerTls, Credential } from '../../model/credential.ts';
+import type { EndpointTls } from '../../model/endpoint-tls.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf, type ServicePolicies } from '../annotation/policies.ts';
 import { policiesOfPort } from '../annotation/port-policies.ts';
 import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
-import { callerTlsOf } from './credentials.ts';
+import { callerTlsOf, type FromSecrets, joined, NO_SECRETS } from './credentials.ts';
 import { endpointTlsOf } from './endpoint-tls.ts';
 import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { failoverFindings } from './failover.ts';
 import { idleAnnotations, worksOn } from './idle-annotations.ts';
 import type { Scope } from './membership.ts';
 import { notCarriedFindings } from './not-carried.ts';
-import { decideProtocol } from './port.ts';
+import { type Decided, decideProtocol } from './port.ts';
 import { describeReference } from '../../model/object-reference.ts';
 import { onlyRoute } from '../../model/route.ts';
 
@@ -64,10 +65,8 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     const { decided, findings: ofProtocol } = decideProtocol(spec, at, here, context.defaultMode);
     findings.push(...ofProtocol);
     if (decided === null) continue;
-    const { protocol, because, spoken, isTls } = decided;
-    const tls = isTls ? endpointTlsOf(context, ref, here) : null;
-    const callers = protocol === 'udp' ? null : callerTlsOf(context, ref, here);
-    const callerTls = callers?.callerTls ?? null;
+    const { protocol, because, spoken } = decided;
+    const { tls, callerTls, passesTls, ...secrets } = tlsOfPort(context, ref, here, decided);
     const said = policiesOfPort(spec.port, shared, (each) => worksOn(each, protocol));
     const id = backendId(ref, spec);
     const port: ServicePort = {
@@ -76,7 +75,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
       proxyPort: 0,
       protocol,
       because,
-      passesTls: decided.passesTls && callerTls === null,
+      passesTls,
       callerTls,
       policies: said.policies,
       sources: said.sources,
@@ -85,21 +84,18 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
         id,
         service: `${namespace}/${name}`,
         ...spoken,
-        tls: tls === null ? null : tls.tls,
+        tls,
         endpoints: endpoints.read(spec, at.field),
       },
     };
     ports.push(port);
     for (const field of said.inherited) inherited.add(field);
-    for (const made of [tls, callers]) {
-      for (const each of made?.dependencies ?? []) dependencies.add(each);
-      credentials.push(...(made?.credentials ?? []));
-      findings.push(...(made?.findings ?? []));
-    }
-    findings.push(...said.findings, ...notCarriedFindings(at, port, spec, decided.from));
+    for (const each of secrets.dependencies) dependencies.add(each);
+    credentials.push(...secrets.credentials);
+    findings.push(...secrets.findings, ...said.findings);
+    findings.push(...notCarriedFindings(at, port, spec, decided.from));
   }
-  const numbers = object.ports.map(({ port }) => port);
-  findings.push(...idleAnnotations(ref, annotations, numbers, ports));
+  findings.push(...idleAnnotations(ref, annotations, numbersOf(object), ports));
   findings.push(...failoverFindings(context, { ref, ports, ...ofService }, dependencies));
   return {
     service: {
@@ -118,6 +114,35 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     leadsToMesh: endpoints.leadsToMesh,
     dependencies: new Set([...endpoints.dependencies, ...dependencies]),
     endpointsFrom: endpoints.candidates.from,
+  };
+}
+
+function numbersOf({ ports }: ServiceObject): readonly number[] {
+  return ports.map(({ port }) => port);
+}
+
+interface SecuredPort extends FromSecrets {
+  readonly tls: EndpointTls | null;
+  readonly callerTls: CallerTls | null;
+  readonly passesTls: boolean;
+}
+
+/** TLS on both sides of a port. */
+// oxlint-disable-next-line max-params -- of a private function
+function tlsOfPort(
+  context: ServiceContext,
+  ref: ObjectRef,
+  annotations: Annotations,
+  { protocol, isTls, passesTls }: Decided,
+): SecuredPort {
+  const endpoints = isTls ? endpointTlsOf(context, ref, annotations) : null;
+  const callers = protocol === 'udp' ? null : callerTlsOf(context, ref, annotations);
+  const callerTls = callers?.callerTls ?? null;
+  return {
+    ...joined([endpoints ?? NO_SECRETS, callers ?? NO_SECRETS]),
+    tls: endpoints?.tls ?? null,
+    callerTls,
+    passesTls: passesTls && callerTls === null,
   };
 }
 

@@ -29,7 +29,7 @@ export interface FromSecrets {
   readonly dependencies: readonly string[];
 }
 
-const NOTHING: FromSecrets = { credentials: [], findings: [], dependencies: [] };
+export const NO_SECRETS: FromSecrets = { credentials: [], findings: [], dependencies: [] };
 const SERVER_PURPOSE = '1.3.6.1.5.5.7.3.1';
 const CLIENT_PURPOSE = '1.3.6.1.5.5.7.3.2';
 
@@ -41,14 +41,14 @@ export function callerTlsOf(
 ): FromSecrets & { readonly callerTls: CallerTls | null } {
   const said = annotations.values.get('tls-secret');
   const names = said?.value as SecretNames | undefined;
-  if (said === undefined || names?.length === 0) return { ...NOTHING, callerTls: null };
+  if (said === undefined || names?.length === 0) return { ...NO_SECRETS, callerTls: null };
   const until = 'until then callers cannot connect to the port';
   const all = (names ?? []).map((name) =>
     read(context, { ref, said, until, purpose: SERVER_PURPOSE, of: 'callers' }, name),
   );
   if (all.length === 0)
     all.push({
-      ...NOTHING,
+      ...NO_SECRETS,
       certificate: missingCertificate(''),
       findings: [unreadable(ref, said, until)],
     });
@@ -63,11 +63,15 @@ export function clientCertificateOf(
 ): FromSecrets & { readonly client: Certificate | null } {
   const said = annotations.values.get('upstream-client-secret');
   const names = said?.value as SecretNames | undefined;
-  if (said === undefined || names?.length === 0) return { ...NOTHING, client: null };
+  if (said === undefined || names?.length === 0) return { ...NO_SECRETS, client: null };
   const until = 'until then no endpoint is dialled, and calls get 502';
   const [name] = names ?? [];
   if (name === undefined)
-    return { ...NOTHING, client: missingCertificate(''), findings: [unreadable(ref, said, until)] };
+    return {
+      ...NO_SECRETS,
+      client: missingCertificate(''),
+      findings: [unreadable(ref, said, until)],
+    };
   const { certificate, ...rest } = read(
     context,
     { ref, said, until, purpose: CLIENT_PURPOSE, of: 'clients' },
@@ -76,7 +80,7 @@ export function clientCertificateOf(
   return { ...rest, client: certificate };
 }
 
-function joined(all: readonly FromSecrets[]): FromSecrets {
+export function joined(all: readonly FromSecrets[]): FromSecrets {
   return {
     credentials: all.flatMap(({ credentials }) => credentials),
     findings: all.flatMap(({ findings }) => findings),

@@ -67,7 +67,7 @@ test('one that has signed itself is a chain', async () => {
 
 test('keys of all kinds that TLS uses are taken, in the forms that there are', () => {
   const key = createPrivateKey(good.key);
-  const sec1 = key.export({ type: 'sec1', format: 'pem' }).toString();
+  const sec1 = key.export({ type: 'sec1', format: 'pem' });
   const parameters =
     '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n';
   const { credential } = usable(good.cert, `${parameters}${sec1}`);
@@ -96,8 +96,8 @@ suite('what cannot be used', () => {
     ['has no tls.key', good.cert, ''],
     ['has no certificate as PEM', 'no PEM', good.key],
     ['is no private key as PEM', good.cert, good.cert],
-    ['is encrypted', good.cert, encrypted.toString()],
-    ['is encrypted', good.cert, legacy.toString()],
+    ['is encrypted', good.cert, encrypted],
+    ['is encrypted', good.cert, legacy],
     ['cannot be read', good.cert, good.key.replace(/\n.{20}/, '\nAAAAAAAAAAAAAAAAAAAA')],
     ['certificate 1 of its tls.crt cannot be read', good.cert.replace('MII', 'AAA'), good.key],
     ['does not belong to its tls.crt', good.cert, other.key],

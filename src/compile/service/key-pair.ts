@@ -59,7 +59,7 @@ function readKeyPair({ meta, certificate, privateKey, faults }: SecretObject): R
   if (pem.length > CHAIN_BYTES_MAX)
     return bad(`its tls.crt has ${pem.length} bytes, and ${CHAIN_BYTES_MAX} are used at most`);
   const secret = `${meta.namespace}/${meta.name}`;
-  const kept = new SecretText(key.export({ type: 'pkcs8', format: 'pem' }).toString());
+  const kept = new SecretText(key.export({ type: 'pkcs8', format: 'pem' }));
   if (!isUsable(pem, kept))
     return bad('its key or certificate is too weak, or of a kind that TLS does not use');
   const names = namesOf(leaf);

@@ -91,13 +91,8 @@ function decideTcp(question: Question): Decision {
   const scheme = annotations.values.get('scheme');
   const isInTls = hint.kind === 'https' || hint.kind === 'tls';
   if (annotated !== undefined) return asAnnotated(question, annotated, isInTls);
-  const ended = endsTls(annotations);
-  if (ended !== null && isInTls && (scheme === undefined || scheme.isGuess))
-    return { decided: asHttp(scheme, hint, saidBy(ended)), findings: [] };
-  // Only for HTTP there is a scheme. One that cannot be read says how HTTP is spoken, and not that it is.
-  if (scheme !== undefined && !scheme.isGuess && (scheme.port !== null || isInTls)) {
-    return { decided: asHttp(scheme, hint, saidBy(scheme)), findings: [] };
-  }
+  const asked = asksForHttp(annotations, isInTls);
+  if (asked !== null) return { decided: asHttp(scheme, hint, saidBy(asked)), findings: [] };
   if (hint.kind === 'http' || hint.kind === 'http2') {
     return { decided: asHttp(scheme, hint, hint), findings: [] };
   }
@@ -118,6 +113,14 @@ function asAnnotated(question: Question, annotated: Annotation, isInTls: boolean
   const isDoubtful = isInTls && scheme === undefined && endsTls(annotations) === null;
   const findings = isDoubtful ? [inDoubt(question, annotated)] : [];
   return { decided, findings };
+}
+
+/** What says that a port has HTTP, whatever it says itself; null for nothing. `isInTls`: it says TLS. */
+function asksForHttp(annotations: Annotations, isInTls: boolean): Annotation | null {
+  const scheme = annotations.values.get('scheme');
+  // Only for HTTP there is a scheme. One that cannot be read says how HTTP is spoken, and not that it is.
+  if (scheme !== undefined && !scheme.isGuess && (scheme.port !== null || isInTls)) return scheme;
+  return isInTls ? endsTls(annotations) : null;
 }
 
 /** What says that callers speak TLS with the mesh; null where they do not. */

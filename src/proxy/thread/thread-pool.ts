@@ -19,7 +19,6 @@ import {
   SLOT_KINDS,
   type SlotKind,
 } from '../ledger/layout.ts';
-import { sentCredential } from '../net/tls/credentials.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
 import type { SocketKind } from '../net/socket.ts';
 import { reclaim } from '../net/system/system-calls.ts';
@@ -27,7 +26,6 @@ import { shareMarks } from '../net/system/thread-marks.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
 import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
-import { deltaParts } from './delta-parts.ts';
 import { eachOnce } from './listen-failures.ts';
 import type {
   FromThread,
@@ -37,6 +35,7 @@ import type {
   ThreadVitals,
   ToThread,
 } from './message.ts';
+import { UpdateQueue } from './update-queue.ts';
 
 const ENTRY = new URL(
   import.meta.url.endsWith('.ts') ? './thread.ts' : './thread.js',
@@ -46,9 +45,6 @@ const ENTRY = new URL(
 const YOUNG_MS = 1_000;
 
 type Applied = Extract<FromThread, { kind: 'applied' }>;
-
-/** What a thread takes one after the other. */
-type Update = Extract<ToThread, { kind: 'delta' | 'credentials' }>;
 
 interface Thread {
   readonly worker: Worker;
@@ -63,10 +59,8 @@ interface Thread {
   socketsReason: string;
   /** Warm; until then it has nothing, and then it gets everything. */
   started: boolean;
-  /** What it is still to get; the first one may be sent in part. */
-  readonly unsent: Iterator<Update, void, undefined>[];
-  /** When the part was sent that it has not taken yet; null when it has taken all. */
-  sentMs: number | null;
+  /** What it is still to get. */
+  readonly updates: UpdateQueue;
 }
 
 /** One thread as the admin API shows it. */
@@ -245,7 +239,7 @@ export class ThreadPool {
   publishCredentials(change: CredentialChange): void {
     for (const credential of change.changed) this.#credentials.set(credential.key, credential);
     for (const key of change.removed) this.#credentials.delete(key);
-    for (const thread of this.#living()) if (thread.started) this.#postCredentials(thread, change);
+    for (const { started, updates } of this.#living()) if (started) updates.pushCredentials(change);
   }
 
   reopenLogs(): void {
@@ -258,7 +252,7 @@ export class ThreadPool {
     const nowMs = this.#options.clock.nowMs();
     return Math.max(
       0,
-      ...this.#living().map(({ sentMs }) => (sentMs === null ? 0 : nowMs - sentMs)),
+      ...this.#living().map(({ updates: { sentMs } }) => (sentMs === null ? 0 : nowMs - sentMs)),
     );
   }
 
@@ -270,6 +264,7 @@ export class ThreadPool {
   /** Stops accepting, after `lateMs` at most; lets requests finish for up to `timeoutMs`, ends all threads. */
   async drain(timeoutMs: number, lateMs = 0): Promise<void> {
     this.#stopping = true;
+    for (const { updates } of this.#living()) updates.close();
     const drained = this.#living().map((thread) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#accepting.add(thread);
@@ -283,6 +278,7 @@ export class ThreadPool {
 
   async stop(): Promise<void> {
     this.#stopping = true;
+    for (const { updates } of this.#living()) updates.close();
     await Promise.all(this.#living().map(({ worker }) => worker.terminate()));
   }
 
@@ -322,8 +318,7 @@ export class ThreadPool {
       sockets: 'unknown',
       socketsReason: '',
       started: false,
-      unsent: [],
-      sentMs: null,
+      updates: new UpdateQueue(clock, (update) => worker.postMessage(update satisfies ToThread)),
     };
     this.#threads[index] = thread;
     return new Promise((resolve) => {
@@ -332,7 +327,7 @@ export class ThreadPool {
           thread.started = true;
           this.#noteSockets(thread, message);
           const changed = [...this.#credentials.values()];
-          if (changed.length > 0) this.#postCredentials(thread, { changed, removed: [] });
+          if (changed.length > 0) thread.updates.pushCredentials({ changed, removed: [] });
           if (this.#version > 0) this.#post(thread, index, this.#everything());
           resolve(null);
         } else this.#onMessage(thread, message);
@@ -370,7 +365,7 @@ export class ThreadPool {
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {
     if (message.kind === 'log') this.#options.log[message.level](message.message, message.fields);
-    else if (message.kind === 'taken') this.#sendNext(thread);
+    else if (message.kind === 'taken') thread.updates.taken();
     else if (message.kind === 'closed') this.#onClosed(thread);
     else if (message.kind === 'drained') thread.drained?.();
     else if (message.kind === 'method') {
@@ -466,37 +461,8 @@ export class ThreadPool {
       return Array.from({ length: to - from }, (_, i) => ledger.chunk(kind, from + i, index));
     });
     if (chunks.length > 0) thread.worker.postMessage({ kind: 'chunks', chunks } satisfies ToThread);
-    this.#enqueue(thread, deltaMessages(delta));
+    thread.updates.pushDelta(delta);
   }
-
-  #postCredentials(thread: Thread, { changed, removed }: CredentialChange): void {
-    const sent = { changed: changed.map(sentCredential), removed };
-    this.#enqueue(thread, [{ kind: 'credentials', ...sent } as const].values());
-  }
-
-  #enqueue(thread: Thread, updates: Thread['unsent'][number]): void {
-    thread.unsent.push(updates);
-    if (thread.sentMs === null) this.#sendNext(thread);
-  }
-
-  /** One part at a time: a thread reads all messages that wait in one turn, in which it answers nobody. */
-  #sendNext(thread: Thread): void {
-    thread.sentMs = null;
-    // Behind the word to drain nothing is to be opened.
-    if (this.#stopping) return;
-    while (thread.unsent[0] !== undefined) {
-      const { value } = thread.unsent[0].next();
-      if (value === undefined) thread.unsent.shift();
-      else {
-        thread.sentMs = this.#options.clock.nowMs();
-        return thread.worker.postMessage(value satisfies ToThread);
-      }
-    }
-  }
-}
-
-function* deltaMessages(delta: PlacedDelta): Generator<Update, void, undefined> {
-  for (const part of deltaParts(delta)) yield { kind: 'delta', ...part };
 }
 
 function addTo(sums: number[], more: readonly number[] = []): void {
