@@ -5,6 +5,12 @@
 
 import { textAt } from '../../base/record.ts';
 import type { TlsFault } from '../../model/failure.ts';
+import type {
+  DatagramListener,
+  DatagramListenOwner,
+  DatagramOwner,
+  DatagramSocket,
+} from './datagram.ts';
 
 export const SOCKET_KINDS = ['system', 'runtime'] as const;
 export type SocketKind = (typeof SOCKET_KINDS)[number];
@@ -159,6 +165,10 @@ export interface Sockets {
   listen(at: ListenAt, owner: ListenOwner): Promise<ListeningSocket>;
   /** Opens a connection. What fails is told by `onClose`, later. */
   dial(target: Target, owner: DialOwner): Socket;
+  /** Resolves once datagrams come; rejects with the system's error. All threads share the port. */
+  listenDatagrams(at: ListenAt, owner: DatagramListenOwner): Promise<DatagramListener>;
+  /** What fails is told by `onFailed`, later. */
+  dialDatagrams(target: Target, owner: DatagramOwner): DatagramSocket;
   /** Calls `onTurn`, which throws nothing, when all that came together was handed to its owners. */
   later(task: Turn): void;
 }
