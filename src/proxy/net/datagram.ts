@@ -10,13 +10,16 @@ import type { Ends, SocketError } from './socket.ts';
 /** Of a datagram over IPv4. IPv6 has room for 20 more. */
 export const DATAGRAM_BYTES_MAX = 65_507;
 
+/** What a listener asks the kernel for, which gives twice as much as `net.core.rmem_max` at most. */
+export const RECEIVE_BUFFER_BYTES = 4_194_304;
+
 /** What a listener tells its owner, and never from within a call of that owner. */
 export interface DatagramListenOwner {
   /**
-   * `data[start, start + length)` came from `peer`. Both are valid only during the call: `peer` is the same object for each
-   * datagram; `keep` makes one to keep.
+   * `data[0, length)` came from `peer`. Both are valid only during the call: `peer` is the same object for each datagram, and
+   * its `keep` makes one to keep.
    */
-  onDatagram(data: Buffer, start: number, length: number, peer: Peer): void;
+  onDatagram(data: Buffer, length: number, peer: Peer): void;
   /** Answers could not be sent. It goes on; told once for many of a kind. */
   onError(error: SocketError): void;
   /** One of the others threw. The listener goes on. */
@@ -40,8 +43,8 @@ export interface DatagramListener {
 
 /** What a socket to an endpoint tells its owner, and never from within a call of that owner. */
 export interface DatagramOwner {
-  /** Valid only during the call. */
-  onDatagram(data: Buffer, start: number, length: number): void;
+  /** `data` is valid only during the call. */
+  onDatagram(data: Buffer, length: number): void;
   /**
    * The network or the system reports: ECONNREFUSED when nobody listens there, EHOSTUNREACH and its like, EMSGSIZE for a
    * datagram larger than the path takes. The socket goes on; told once for many of a kind.
@@ -57,6 +60,8 @@ export interface DatagramOwner {
 export interface DatagramSocket {
   /** Datagrams that were given to `send` and never left. */
   readonly unsent: number;
+  /** As that of a listener. */
+  readonly overflowed: number;
   /** Known at once; the local port is 0 when it could not be opened. */
   ends(): Ends;
   /**
@@ -71,4 +76,16 @@ export interface DatagramSocket {
 /** Whether the system says so because of this datagram alone: no endpoint can be blamed for it. */
 export function isOfDatagram({ code }: SocketError): boolean {
   return code === 'EMSGSIZE' || code === 'EINVAL';
+}
+
+/** Every way out of an event: nothing that a peer can cause may end the thread. */
+export function reportDefect(
+  owner: Pick<DatagramOwner | DatagramListenOwner, 'onDefect'>,
+  error: unknown,
+): void {
+  try {
+    owner.onDefect(error);
+  } catch {
+    // The first error is the one that was logged.
+  }
 }

@@ -70,6 +70,13 @@ export class Peer {
     return (this.local0 | this.local1 | this.local2 | this.local3) !== 0;
   }
 
+  setLocalOf(other: Peer): void {
+    this.local0 = other.local0;
+    this.local1 = other.local1;
+    this.local2 = other.local2;
+    this.local3 = other.local3;
+  }
+
   setAddress(address: string): void {
     putIp(scratch, address, 0);
     this.address0 = words[0] as number;

@@ -2,6 +2,12 @@
 
 import net from 'node:net';
 import type { PeerProbe } from '../../../base/libc.ts';
+import type {
+  DatagramListener,
+  DatagramListenOwner,
+  DatagramOwner,
+  DatagramSocket,
+} from '../datagram.ts';
 import { type KeepAlive, NO_KEEP_ALIVE } from '../keep-alive.ts';
 import {
   BACKLOG,
@@ -16,6 +22,8 @@ import {
   type Target,
   type Turn,
 } from '../socket.ts';
+import { listenForRuntimeDatagrams } from './runtime-datagram-listener.ts';
+import { dialRuntimeDatagrams } from './runtime-datagram-socket.ts';
 import {
   dialRuntime,
   keepAcceptedAlive,
@@ -57,6 +65,14 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
 
   dial(target: Target, owner: DialOwner): Socket {
     return dialRuntime(this, target, owner);
+  }
+
+  listenDatagrams(at: ListenAt, owner: DatagramListenOwner): Promise<DatagramListener> {
+    return listenForRuntimeDatagrams(at, owner);
+  }
+
+  dialDatagrams(target: Target, owner: DatagramOwner): DatagramSocket {
+    return dialRuntimeDatagrams(target, owner);
   }
 
   later(task: Turn): void {

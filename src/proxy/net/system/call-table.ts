@@ -16,6 +16,8 @@ export const CALLS = {
   listen: { arguments: [I, I], return: I },
   pipe2: { arguments: [I, I], return: I },
   read: { arguments: [I, I, I], return: I },
+  recvmmsg: { arguments: [I, I, I, I, I], return: I },
+  sendmmsg: { arguments: [I, I, I, I], return: I },
   setsockopt: { arguments: [I, I, I, I, I], return: I },
   shutdown: { arguments: [I, I], return: I },
   socket: { arguments: [I, I, I], return: I },
@@ -45,6 +47,7 @@ export const MAP_32BIT = 0x40;
 export const MAP_FIXED_NOREPLACE = 0x100000;
 
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 /** SOCK_NONBLOCK | SOCK_CLOEXEC. */
 export const SOCK_FLAGS = 0x80800;
 export const EPOLL_CLOEXEC = 0x80000;
@@ -57,3 +60,5 @@ export const PIPE_FLAGS = 0x80800;
 export const F_SETPIPE_SZ = 1031;
 /** SPLICE_F_MOVE | SPLICE_F_NONBLOCK. */
 export const SPLICE_FLAGS = 0x3;
+export const SO_MEMINFO = 55;
+export const MSG_ERRQUEUE = 0x2000;

@@ -11,7 +11,9 @@ export const {
   EINTR,
   EISCONN,
   EMFILE,
+  EMSGSIZE,
   ENFILE,
+  ENOBUFS,
   ENOMEM,
   EPIPE,
 } = constants.errno;

@@ -65,6 +65,8 @@ export class EventLoop {
   #later: Turn[] = [];
   #spare: Turn[] = [];
   #running = false;
+  /** Events and turns since the last visit of the runtime, and what they said they were worth. */
+  #work = 0;
   /** The last look found an event of the runtime. */
   #isRuntimesTurn = false;
   /** As of the last time that this thread could have waited. */
@@ -130,6 +132,11 @@ export class EventLoop {
     this.#start();
   }
 
+  /** An event was as much work as so many more. */
+  spend(events: number): void {
+    this.#work += events;
+  }
+
   #start(): void {
     if (this.#running) return;
     this.#running = true;
@@ -140,8 +147,8 @@ export class EventLoop {
 
   #run(): void {
     const next = this.#planner.plan(this.#turn);
-    let work = this.#runLater();
-    const isFresh = work > 0;
+    this.#work = this.#runLater();
+    const isFresh = this.#work > 0;
     if (this.#watched === 0 && this.#later.length === 0) {
       this.#planner.cancel(next);
       this.#running = false;
@@ -152,9 +159,10 @@ export class EventLoop {
     let count = isFresh ? this.#look(0) : this.#wait(next);
     for (let round = 1; ; round++) {
       if (count > 0) this.#dispatch(count);
-      work += count + this.#runLater();
+      this.#work += count + this.#runLater();
       this.#idle = count === 0;
-      if (count === 0 || this.#isRuntimesTurn || round >= ROUNDS_MAX || work >= WORK_MAX) break;
+      if (count === 0 || this.#isRuntimesTurn || round >= ROUNDS_MAX) break;
+      if (this.#work >= WORK_MAX) break;
       count = this.#look(0);
     }
     this.#isRuntimesTurn = false;

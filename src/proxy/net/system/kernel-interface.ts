@@ -51,6 +51,40 @@ export interface Kernel {
   /** Closes our half. */
   shutdown(fd: number): number;
   close(fd: number): number;
+  readonly datagrams: DatagramKernel;
+}
+
+/**
+ * Datagrams, in places of the region: the address of the peer, control data and the datagram itself stand one behind the other,
+ * DATAGRAM_CONTROL and DATAGRAM_DATA bytes from the first.
+ */
+export interface DatagramKernel {
+  /** A UDP socket that never blocks. */
+  socket(family: number): number;
+  /** One datagram of a connected socket; 0 is an empty one. An error that had come before is left to `receiveErrors`. */
+  receive(fd: number, at: number, length: number): number;
+  /** One datagram of a connected socket, whatever error had come before. */
+  send(fd: number, at: number, length: number): number;
+  /** From now on, those of the next two come to DATAGRAMS_MAX places from there on, DATAGRAM_STRIDE bytes apart. */
+  receiveAt(at: number): void;
+  /** How many have come. */
+  receiveMany(fd: number): number;
+  /** How many errors have come; their data stands where a datagram has its control data. */
+  receiveErrors(fd: number): number;
+  bytes(index: number): number;
+  controlBytes(index: number): number;
+  /** What `sendMany` sends as its message of that number, from its place. */
+  put(message: number, at: number, sizes: MessageSizes): void;
+  /** How many have left, of so many from the first on. */
+  sendMany(fd: number, first: number, count: number): number;
+  /** Datagrams that came to this socket while it was full; negative when the kernel does not tell. */
+  overflowed(fd: number): number;
+}
+
+export interface MessageSizes {
+  readonly address: number;
+  readonly control: number;
+  readonly data: number;
 }
 
 /** Opened by this thread alone, one for all its sockets. */
@@ -67,6 +101,9 @@ export const EVENT_AT = 160;
 /** Those that came from it. */
 export const EVENTS_AT = 8_192;
 export const EVENTS_MAX = 256;
+/** `SO_MEMINFO`. */
+export const MEMINFO_AT = 4_608;
+export const MEMINFO_BYTES = 36;
 /** Behind it everything is the callers'. */
 export const FREE_AT = 16_384;
 
@@ -95,3 +132,22 @@ export const TCP_KEEPCNT = 6;
 export const TCP_USER_TIMEOUT = 18;
 export const IPPROTO_IPV6 = 41;
 export const IPV6_V6ONLY = 26;
+export const IPV6_RECVERR = 25;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
+export const IPPROTO_IP = 0;
+export const IP_PKTINFO = 8;
+export const IP_RECVERR = 11;
+export const SO_RCVBUF = 8;
+
+/** At most so many come by one call … */
+export const DATAGRAMS_MAX = 32;
+/** … and leave by one. */
+export const MESSAGES_MAX = 64;
+/** Within the place of a datagram. */
+export const DATAGRAM_CONTROL = 32;
+export const DATAGRAM_DATA = 128;
+/** No datagram is as long as that. */
+export const DATAGRAM_ROOM = 65_536;
+/** Not a power of two: all first bytes would share few lines of the processor's cache. */
+export const DATAGRAM_STRIDE = DATAGRAM_DATA + DATAGRAM_ROOM + 128;

@@ -18,6 +18,7 @@ import {
   endsConnections,
   EPIPE,
 } from './errno.ts';
+import { SystemDatagramKernel } from './datagram-kernel.ts';
 import { EVENT_AT, EVENTS_AT, type Kernel, OPTION_AT, SOL_SOCKET } from './kernel-interface.ts';
 import { type Between, openSystemCalls, type SystemCalls } from './system-calls.ts';
 import type { ThreadMarks } from './thread-marks.ts';
@@ -41,6 +42,7 @@ class SystemKernel implements Kernel {
   readonly backend: number;
   readonly backendTimeout: () => number;
   readonly backendEvents: () => number;
+  readonly datagrams: SystemDatagramKernel;
   readonly #calls: SystemCalls;
   readonly #words: Int32Array;
   /** `struct epoll_event` is packed on x86-64 and has a gap elsewhere. Both in words. */
@@ -52,6 +54,7 @@ class SystemKernel implements Kernel {
     this.backend = calls.backend;
     this.backendTimeout = calls.backendTimeout;
     this.backendEvents = calls.backendEvents;
+    this.datagrams = new SystemDatagramKernel(calls);
     this.#calls = calls;
     this.#words = calls.words;
     const isX64 = arch() === 'x64';

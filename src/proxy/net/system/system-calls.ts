@@ -20,12 +20,15 @@ import {
   MAP_FIXED_NOREPLACE,
   MAP_FLAGS,
   MAP_PROTECTION,
+  MSG_ERRQUEUE,
   PIPE_FLAGS,
   SET_UP,
   SHUT_WR,
   SIOCINQ,
   SIOCOUTQ,
   SO_LINGER,
+  SO_MEMINFO,
+  SOCK_DGRAM,
   SOCK_FLAGS,
   SOCK_STREAM,
   SPLICE_FLAGS,
@@ -35,10 +38,19 @@ import { EMFILE } from './errno.ts';
 import {
   ADDRESS_AT,
   ADDRESS_ROOM,
+  DATAGRAM_CONTROL,
+  DATAGRAM_DATA,
+  DATAGRAM_ROOM,
+  DATAGRAM_STRIDE,
+  DATAGRAMS_MAX,
   EVENT_AT,
   EVENTS_AT,
   EVENTS_MAX,
   LENGTH_AT,
+  MEMINFO_AT,
+  MEMINFO_BYTES,
+  MESSAGES_MAX,
+  type MessageSizes,
   METRICS_AT,
   OPTION_AT,
   REGION_BYTES,
@@ -50,6 +62,16 @@ import { marksOf, type ThreadMarks, UNMAP_AT } from './thread-marks.ts';
 const HINTS = [0x10000000, 0x20000000, 0x30000000, 0x40000000, 0x50000000, 0x60000000];
 const LOW_END = 2 ** 31;
 const LINGER_BYTES = 8;
+/** `struct mmsghdr` and `struct iovec`, in words, and what of them is written or read. */
+const HEADER = 16;
+const VECTOR = 4;
+const NAME_LENGTH = 2;
+const CONTROL_LENGTH = 10;
+const MESSAGE_LENGTH = 14;
+/** The headers of messages, first those that come, then those that leave, and then a vector for each. They hold addresses. */
+const HEADERS = DATAGRAMS_MAX + MESSAGES_MAX;
+const TABLE_WORDS = HEADERS * (HEADER + VECTOR);
+const MAP_BYTES = REGION_BYTES + TABLE_WORDS * 4;
 
 type Ffi = typeof Ffi;
 export type Calls = Record<keyof typeof CALLS, (...args: readonly number[]) => number>;
@@ -69,9 +91,13 @@ export function openSystemCalls(marks: ThreadMarks, between: Between): SystemCal
   if (ffi === undefined) throw new NoSystemCalls('the runtime has no node:ffi');
   const { functions: once } = ffi.dlopen(null, SET_UP);
   const base = mapLow((at, flags) =>
-    Number(once.mmap(at, BigInt(REGION_BYTES), MAP_PROTECTION, MAP_FLAGS | flags, -1, 0n)),
+    Number(once.mmap(at, BigInt(MAP_BYTES), MAP_PROTECTION, MAP_FLAGS | flags, -1, 0n)),
   );
   const memory = Buffer.from(ffi.toArrayBuffer(BigInt(base), REGION_BYTES, false));
+  // Of its own, behind the region: nobody else can write to it.
+  const table = new Int32Array(
+    ffi.toArrayBuffer(BigInt(base + REGION_BYTES), TABLE_WORDS * 4, false),
+  );
   const errno = new Int32Array(ffi.toArrayBuffer(once.__errno_location(), 4, false));
   const loop = ffi.getCurrentEventLoop();
   const metrics = BigInt(base + METRICS_AT);
@@ -80,6 +106,7 @@ export function openSystemCalls(marks: ThreadMarks, between: Between): SystemCal
     calls: between(ffi.dlopen(null, CALLS).functions, errno),
     base,
     memory,
+    table,
     errno,
     open: marks.open,
     backend: once.uv_backend_fd(loop),
@@ -111,7 +138,7 @@ export function reclaim(shared: SharedArrayBuffer, resets: boolean): void {
     functions.close(fd);
   }
   words[UNMAP_AT] = 0;
-  functions.munmap(BigInt(base), BigInt(REGION_BYTES));
+  functions.munmap(BigInt(base), BigInt(MAP_BYTES));
 }
 
 function mapLow(map: (at: bigint, flags: number) => number): number {
@@ -119,7 +146,7 @@ function mapLow(map: (at: bigint, flags: number) => number): number {
   if (arch() === 'x64') tries.unshift([0, MAP_32BIT]);
   for (const [at, flags] of tries) {
     const base = map(BigInt(at), flags);
-    if (base > 0 && base + REGION_BYTES <= LOW_END) return base;
+    if (base > 0 && base + MAP_BYTES <= LOW_END) return base;
     // An address above is of no use: old kernels take the hint for a wish. It stays mapped, and untouched costs nothing.
   }
   throw new NoSystemCalls('no memory below 2 GiB');
@@ -144,6 +171,7 @@ interface Parts {
   readonly calls: Calls;
   readonly base: number;
   readonly memory: Buffer<ArrayBuffer>;
+  readonly table: Int32Array;
   readonly errno: Int32Array;
   /** 1 for each descriptor that was opened here and not closed. */
   readonly open: Uint8Array;
@@ -162,8 +190,11 @@ export class SystemCalls {
   readonly #calls: Calls;
   readonly #directCalls: readonly DirectCall[];
   readonly #base: number;
+  readonly #table: Int32Array;
   readonly #errno: Int32Array;
   readonly #open: Uint8Array;
+  /** Datagrams that came by the last call. */
+  #came = 0;
 
   constructor(parts: Parts) {
     const { memory } = parts;
@@ -175,6 +206,7 @@ export class SystemCalls {
     this.#calls = parts.calls;
     this.#directCalls = directCalls(parts.calls);
     this.#base = parts.base;
+    this.#table = parts.table;
     this.#errno = parts.errno;
     this.#open = parts.open;
   }
@@ -293,6 +325,85 @@ export class SystemCalls {
     return this.#result(this.#direct(WRITE, this.#own(fd), this.#base + at, length));
   }
 
+  datagramSocket(family: number): number {
+    return this.#opened(this.#calls.socket(family, SOCK_DGRAM | SOCK_FLAGS, 0));
+  }
+
+  /** Where `receiveMany` leaves datagrams. */
+  receiveAt(at: number): void {
+    this.#within(at, DATAGRAMS_MAX * DATAGRAM_STRIDE);
+    const sizes = { address: 0, control: 0, data: DATAGRAM_ROOM };
+    for (let i = 0; i < DATAGRAMS_MAX; i++) this.#place(i, at + i * DATAGRAM_STRIDE, sizes);
+    this.#came = DATAGRAMS_MAX;
+  }
+
+  receiveMany(fd: number, isErrors: boolean): number {
+    const table = this.#table;
+    // What came before has left its own lengths there.
+    for (let i = 0; i < this.#came; i++) {
+      table[i * HEADER + NAME_LENGTH] = DATAGRAM_CONTROL;
+      table[i * HEADER + CONTROL_LENGTH] = DATAGRAM_DATA - DATAGRAM_CONTROL;
+    }
+    const at = this.#base + REGION_BYTES;
+    const flags = isErrors ? MSG_ERRQUEUE : 0;
+    const count = this.#calls.recvmmsg(this.#own(fd), at, DATAGRAMS_MAX, flags, 0);
+    const result = this.#result(count);
+    this.#came = Math.max(count, 1);
+    return result;
+  }
+
+  /** Of one that has come. */
+  messageBytes(index: number): number {
+    return this.#table[index * HEADER + MESSAGE_LENGTH] as number;
+  }
+
+  controlBytes(index: number): number {
+    return this.#table[index * HEADER + CONTROL_LENGTH] as number;
+  }
+
+  /** One that is to leave. */
+  putMessage(message: number, at: number, sizes: MessageSizes): void {
+    this.#within(at, sizes.address);
+    this.#within(at + DATAGRAM_CONTROL, sizes.control);
+    this.#within(at + DATAGRAM_DATA, sizes.data);
+    this.#messages(message, 1);
+    this.#place(DATAGRAMS_MAX + message, at, sizes);
+  }
+
+  sendMany(fd: number, first: number, count: number): number {
+    this.#messages(first, count);
+    const at = this.#base + REGION_BYTES + (DATAGRAMS_MAX + first) * HEADER * 4;
+    return this.#result(this.#calls.sendmmsg(this.#own(fd), at, count, 0));
+  }
+
+  #place(header: number, at: number, sizes: MessageSizes): void {
+    const [table, address] = [this.#table, this.#base + at];
+    const [word, vector] = [header * HEADER, HEADERS * HEADER + header * VECTOR];
+    table[word] = address;
+    table[word + NAME_LENGTH] = sizes.address;
+    table[word + 4] = this.#base + REGION_BYTES + vector * 4;
+    table[word + 6] = 1;
+    table[word + 8] = address + DATAGRAM_CONTROL;
+    table[word + CONTROL_LENGTH] = sizes.control;
+    table[vector] = address + DATAGRAM_DATA;
+    table[vector + 2] = sizes.data;
+  }
+
+  /** Leaves words at MEMINFO_AT. */
+  memoryInfo(fd: number): number {
+    this.words[LENGTH_AT >> 2] = MEMINFO_BYTES;
+    const base = this.#base;
+    return this.#result(
+      this.#calls.getsockopt(
+        this.#own(fd),
+        SOL_SOCKET,
+        SO_MEMINFO,
+        base + MEMINFO_AT,
+        base + LENGTH_AT,
+      ),
+    );
+  }
+
   shutdown(fd: number): number {
     return this.#result(this.#calls.shutdown(this.#own(fd), SHUT_WR));
   }
@@ -327,6 +438,12 @@ export class SystemCalls {
   #own(fd: number): number {
     if (this.#open[fd] !== 1) throw new Defect(`descriptor ${fd} is not open here`);
     return fd;
+  }
+
+  /** No fraction passes, which would be another place in the table. */
+  #messages(first: number, count: number): void {
+    if (first >>> 0 === first && count >>> 0 === count && first + count <= MESSAGES_MAX) return;
+    throw new Defect(`${count} messages from ${first} on are not in the table`);
   }
 
   /** Written so that NaN does not pass. */

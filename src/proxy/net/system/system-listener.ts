@@ -7,6 +7,7 @@ import {
   type ListeningSocket,
   type ListenOwner,
 } from '../socket.ts';
+import { BatchSize } from './batch-size.ts';
 import { EAGAIN, EINTR, EMFILE, ENFILE, systemError } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
 import {
@@ -27,8 +28,6 @@ import type { ThreadIo } from './thread-io.ts';
 
 /** Callers taken per event; the others stay in the queue for the next look. */
 const ACCEPTS_MAX = 64;
-/** Looks in a row that found as many callers as were taken, before more are. */
-const FULL_LOOKS = 4;
 
 /** @throws the error of the system */
 export function listenOn(
@@ -36,12 +35,17 @@ export function listenOn(
   { address, port }: ListenAt,
   owner: ListenOwner,
 ): ListeningSocket {
-  if (address !== '') return open(io, { address, port }, owner);
+  return onEvery(address, (each) => open(io, { address: each, port }, owner));
+}
+
+/** Opens on this address, or, of '', on every address that there is. */
+export function onEvery<T>(address: string, open: (address: string) => T): T {
+  if (address !== '') return open(address);
   try {
-    return open(io, { address: '::', port }, owner);
+    return open('::');
   } catch (error) {
     if (!isWithoutIpv6(error)) throw error;
-    return open(io, { address: '0.0.0.0', port }, owner);
+    return open('0.0.0.0');
   }
 }
 
@@ -68,7 +72,7 @@ function open(io: ThreadIo, at: ListenAt, owner: ListenOwner): ListeningSocket {
   }
 }
 
-function must(result: number, call: string): number {
+export function must(result: number, call: string): number {
   if (result < 0) throw systemError(-result, call);
   return result;
 }
@@ -80,13 +84,8 @@ class SystemListener implements ListeningSocket, Watcher {
   readonly #io: ThreadIo;
   readonly #owner: ListenOwner;
   #closed = false;
-  /**
-   * Callers to take at the next event. To ask for one who is not there costs the kernel ten times as much as a look (it makes the
-   * socket first), and while somebody waits each look tells so.
-   */
-  #wanted = 1;
-  #fullLooks = 0;
-  #lastLook = 0;
+  /** To ask for a caller who is not there costs the kernel ten times as much as a look: it makes the socket first. */
+  readonly #batch = new BatchSize(ACCEPTS_MAX);
 
   constructor(io: ThreadIo, descriptor: number, port: number, owner: ListenOwner) {
     this.#io = io;
@@ -112,31 +111,17 @@ class SystemListener implements ListeningSocket, Watcher {
 
   onEvents(): void {
     const { kernel } = this.#io;
-    for (let i = 0; i < this.#wanted && !this.#closed; i++) {
+    const wanted = this.#batch.size;
+    for (let i = 0; i < wanted && !this.#closed; i++) {
       const fd = kernel.accept(this.descriptor);
-      if (fd === -EAGAIN) return this.#want(i);
+      if (fd === -EAGAIN) return this.#batch.short(i);
       if (fd >= 0) this.#owner.onAccept(this.#accepted(fd, kernel));
       else if (fd !== -EINTR) {
         this.#owner.onAcceptFailed();
         return this.#refuse(-fd);
       }
     }
-    this.#wantMore();
-  }
-
-  /** So many were there, and no more. */
-  #want(callers: number): void {
-    this.#wanted = Math.max(callers, 1);
-    this.#fullLooks = 0;
-  }
-
-  #wantMore(): void {
-    const { looks } = this.#io.loop;
-    this.#fullLooks = looks === this.#lastLook + 1 ? this.#fullLooks + 1 : 0;
-    this.#lastLook = looks;
-    if (this.#fullLooks < FULL_LOOKS) return;
-    this.#fullLooks = 0;
-    this.#wanted = Math.min(this.#wanted * 2, ACCEPTS_MAX);
+    this.#batch.full(this.#io.loop.looks);
   }
 
   onTurn(): void {

@@ -1,6 +1,14 @@
 /** The sockets of one thread that calls the kernel itself. */
 
 import type {
+  DatagramListener,
+  DatagramListenOwner,
+  DatagramOwner,
+  DatagramSocket,
+} from '../datagram.ts';
+import { dialRuntimeDatagrams } from '../runtime/runtime-datagram-socket.ts';
+import { listenForRuntimeDatagrams } from '../runtime/runtime-datagram-listener.ts';
+import type {
   DialOwner,
   ListenAt,
   ListeningSocket,
@@ -10,6 +18,9 @@ import type {
   Target,
   Turn,
 } from '../socket.ts';
+import { DatagramIo } from './datagram-io.ts';
+import { listenForDatagrams } from './datagram-listener.ts';
+import { SystemDatagramSocket } from './datagram-socket.ts';
 import { listenOn } from './system-listener.ts';
 import { SystemSocket } from './system-socket.ts';
 import type { ThreadIo } from './thread-io.ts';
@@ -19,10 +30,15 @@ export class SystemSockets implements Sockets {
   readonly copies = true;
   readonly io: ThreadIo;
   readonly readBuffer: Buffer<ArrayBuffer>;
+  readonly #hasDatagrams: boolean;
+  /** Made when the first datagram may come: most threads have none. */
+  #datagrams: DatagramIo | null = null;
 
-  constructor(io: ThreadIo) {
+  /** `hasDatagrams`: these are the system's, too, and not the runtime's. */
+  constructor(io: ThreadIo, hasDatagrams = true) {
     this.io = io;
     this.readBuffer = io.region.readBuffer;
+    this.#hasDatagrams = hasDatagrams;
   }
 
   get splicedBytes(): number {
@@ -40,6 +56,21 @@ export class SystemSockets implements Sockets {
 
   dial(target: Target, owner: DialOwner): Socket {
     return SystemSocket.dial(this.io, target, owner);
+  }
+
+  async listenDatagrams(at: ListenAt, owner: DatagramListenOwner): Promise<DatagramListener> {
+    if (!this.#hasDatagrams) return await listenForRuntimeDatagrams(at, owner);
+    return listenForDatagrams(this.#datagramIo(), at, owner);
+  }
+
+  dialDatagrams(target: Target, owner: DatagramOwner): DatagramSocket {
+    if (!this.#hasDatagrams) return dialRuntimeDatagrams(target, owner);
+    return new SystemDatagramSocket(this.#datagramIo(), target, owner);
+  }
+
+  #datagramIo(): DatagramIo {
+    this.#datagrams ??= new DatagramIo(this.io);
+    return this.#datagrams;
   }
 
   later(task: Turn): void {
