@@ -195,6 +195,12 @@ export class ScriptedNet implements Sockets {
     this.dialled.push(socket);
     return socket;
   }
+  listenDatagrams(): Promise<never> {
+    return Promise.reject(new Error('nothing listens here'));
+  }
+  dialDatagrams(): never {
+    throw new Error('nothing goes there');
+  }
   later(task: Turn): void {
     this.#turns.push(task);
   }

@@ -5,6 +5,7 @@ import type { ProxySettings } from '../../model/settings.ts';
 import { type KeepAlive, keepAliveOf } from './keep-alive.ts';
 import { probeHandles, RuntimeSockets } from './runtime/runtime-sockets.ts';
 import type { Sockets } from './socket.ts';
+import { testDatagrams } from './system/datagram-self-test.ts';
 import { openKernel } from './system/kernel.ts';
 import { selfTest } from './system/self-test.ts';
 import { SystemSockets } from './system/system-sockets.ts';
@@ -17,6 +18,8 @@ export interface Opened {
   readonly reason: string;
   /** Why bodies cannot be spliced although it is `system`; '' otherwise. */
   readonly unspliced: string;
+  /** Why datagrams go through the runtime although it is `system`; '' otherwise. */
+  readonly runtimeDatagrams: string;
 }
 
 export type OpenSettings = Pick<
@@ -30,13 +33,13 @@ export function openSockets(settings: OpenSettings, marks: SharedArrayBuffer): O
   const keepAlive = keepAliveOf(settings);
   // A process that `bin/maesh` has not started would be told by the runtime that this is an experiment.
   const isWanted = choice === 'system' || (choice === 'auto' && isTuned);
-  if (!isWanted) return { sockets: runtime(keepAlive), reason: '', unspliced: '' };
+  if (!isWanted) return runtime(keepAlive, '');
   try {
     return system(marks, keepAlive);
   } catch (error) {
     if (choice === 'system') throw error;
     const reason = error instanceof Error ? error.message : String(error);
-    return { sockets: runtime(keepAlive), reason, unspliced: '' };
+    return runtime(keepAlive, reason);
   }
 }
 
@@ -44,13 +47,16 @@ export function openSockets(settings: OpenSettings, marks: SharedArrayBuffer): O
 function system(marks: SharedArrayBuffer, keepAlive: KeepAlive): Opened {
   const kernel = openKernel(marksOf(marks));
   const unspliced = selfTest(kernel);
+  const runtimeDatagrams = testDatagrams(kernel);
   const io = new ThreadIo(kernel, undefined, keepAlive);
   if (unspliced !== '') io.pipes.switchOff();
-  return { sockets: new SystemSockets(io), reason: '', unspliced };
+  const sockets = new SystemSockets(io, runtimeDatagrams === '');
+  return { sockets, reason: '', unspliced, runtimeDatagrams };
 }
 
-function runtime(keepAlive: KeepAlive): RuntimeSockets {
-  return new RuntimeSockets(peerProbe(), keepAlive);
+function runtime(keepAlive: KeepAlive, reason: string): Opened {
+  const sockets = new RuntimeSockets(peerProbe(), keepAlive);
+  return { sockets, reason, unspliced: '', runtimeDatagrams: '' };
 }
 
 /** Call once before listening. */

@@ -57,6 +57,8 @@ export type FromThread =
       readonly reason: string;
       /** Why it cannot splice although its sockets are `system`; '' otherwise. */
       readonly unspliced: string;
+      /** Why datagrams go through the runtime although its sockets are `system`; '' otherwise. */
+      readonly runtimeDatagrams: string;
     }
   /** A part of a delta, or credentials, were applied, or met a defect. */
   | { readonly kind: 'taken' }

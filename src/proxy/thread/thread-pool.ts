@@ -351,16 +351,19 @@ export class ThreadPool {
   }
 
   /** Told by the first thread for all: what a self-test finds is the same on each, but for chance. */
-  #noteSockets(thread: Thread, { sockets, reason, unspliced }: StartedMessage): void {
+  #noteSockets(thread: Thread, started: StartedMessage): void {
+    const { sockets, reason, unspliced, runtimeDatagrams } = started;
     thread.sockets = sockets;
     thread.socketsReason = reason;
-    const told = `${sockets} ${reason} ${unspliced}`;
+    const told = `${sockets} ${reason} ${unspliced} ${runtimeDatagrams}`;
     if (this.#toldSockets.has(told)) return;
     this.#toldSockets.add(told);
     const { log } = this.#options;
     if (reason === '') log.debug('Sockets', { sockets });
     else log.warn('Sockets of the runtime are used, since the self-test failed', { reason });
     if (unspliced !== '') log.warn('Long bodies are copied', { reason: unspliced });
+    if (runtimeDatagrams !== '')
+      log.warn('Datagrams go through the runtime', { reason: runtimeDatagrams });
   }
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {

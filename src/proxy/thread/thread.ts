@@ -115,8 +115,8 @@ async function start(): Promise<void> {
     );
   }
   systemClock.every(VITALS_MS, sendVitals);
-  const { sockets, reason, unspliced } = opened;
-  send({ kind: 'started', sockets: sockets.kind, reason, unspliced });
+  const { sockets, ...told } = opened;
+  send({ kind: 'started', sockets: sockets.kind, ...told });
 }
 
 async function handle(message: Exclude<ToThread, { kind: 'chunks' | 'closed' }>): Promise<void> {

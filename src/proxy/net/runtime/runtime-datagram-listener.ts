@@ -61,6 +61,7 @@ class RuntimeDatagramListener implements DatagramListener {
   readonly #ears = new Map<string, Ear>();
   readonly #zones = new Map<string, number>();
   #strays = 0;
+  #isOpening = false;
   #closed = false;
 
   constructor(owner: DatagramListenOwner) {
@@ -88,11 +89,14 @@ class RuntimeDatagramListener implements DatagramListener {
 
   /** A socket for each address that has none yet. One that cannot be had is that of the wildcard socket. */
   async openAll(): Promise<void> {
+    if (this.#isOpening) return;
+    this.#isOpening = true;
     const missing = Object.values(networkInterfaces())
       .flatMap((addresses) => addresses ?? [])
       .filter(({ address, scopeid }) => !this.#ears.has(address) && (scopeid ?? 0) === 0)
       .slice(0, ADDRESSES_MAX - this.#ears.size);
     await Promise.allSettled(missing.map(({ address }) => this.open(address, this.port)));
+    this.#isOpening = false;
   }
 
   send(peer: Peer, data: Buffer, start: number, end: number): void {

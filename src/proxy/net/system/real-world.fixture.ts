@@ -43,6 +43,7 @@ class FaultyKernel implements Kernel {
   readonly backendEvents = (): number => 0;
   readonly backendTimeout = (): number => this.timeoutMs;
   readonly faults: Fault[] = [];
+  readonly datagrams: Kernel['datagrams'];
   timeoutMs = 0;
   /** Dials that left. */
   dials = 0;
@@ -51,6 +52,7 @@ class FaultyKernel implements Kernel {
   readonly #real: Kernel;
 
   constructor(real: Kernel) {
+    this.datagrams = real.datagrams;
     this.#real = real;
     this.memory = real.memory;
     this.backend = real.backend;

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import {
   ADDRESS_AT,
+  type DatagramKernel,
   EPOLLERR,
   EPOLLHUP,
   EPOLLIN,
@@ -53,11 +54,15 @@ interface Open {
   lingers: boolean;
 }
 
+/** Connections only. */
+const NO_DATAGRAMS = {} as DatagramKernel;
+
 export class ScriptedKernel implements Kernel {
   readonly memory = Buffer.alloc(MEMORY_BYTES);
   readonly backend = FDS_MAX;
   readonly backendTimeout = (): number => 0;
   readonly backendEvents = (): number => 0;
+  readonly datagrams = NO_DATAGRAMS;
   /** The next calls of these names fail so. */
   readonly faults: { call: string; errno: number }[] = [];
   /** What was dialled, in order. */

@@ -24,7 +24,7 @@ import { addressIn, AF_INET, portIn, putAddress } from './socket-address.ts';
 
 const HOST = '127.0.0.1';
 const WORD = Buffer.from('self-test');
-const GENERATION = 0x12345678;
+export const GENERATION = 0x12345678;
 const WAIT_MS = 1_000;
 const KEEP_ALIVE = { idleSeconds: 77, intervalSeconds: 7, probes: 3, unacknowledgedMs: 0 };
 
@@ -112,7 +112,7 @@ function trySplice(kernel: Kernel, epoll: number, ends: { ours: number; theirs: 
   }
 }
 
-function awaitEvent(kernel: Kernel, epoll: number, fd: number): void {
+export function awaitEvent(kernel: Kernel, epoll: number, fd: number): void {
   for (let tries = 0; tries < 100; tries++) {
     const count = check(kernel.wait(epoll, WAIT_MS), 'epoll_wait');
     for (let i = 0; i < count; i++)
@@ -123,12 +123,12 @@ function awaitEvent(kernel: Kernel, epoll: number, fd: number): void {
   throw new Error('epoll_wait told of no event');
 }
 
-function expect(result: number, wanted: number, call: string): void {
+export function expect(result: number, wanted: number, call: string): void {
   if (result === wanted) return;
   throw new Error(`${call} gave ${result < 0 ? (errorOf(-result).code ?? '') : result}`);
 }
 
-function check(result: number, call: string): number {
+export function check(result: number, call: string): number {
   if (result < 0) throw new Error(`${call} failed with ${errorOf(-result).code ?? ''}`);
   return result;
 }
