@@ -23,7 +23,7 @@ interface Entry<T> {
 export class PeerMap<T> {
   /** Two per word, and one on its own. */
   readonly #keys: Int32Array;
-  #chains: (Entry<T> | null)[] = new Array<null>(CHAINS_MIN).fill(null);
+  #chains: (Entry<T> | null)[] = emptyChains(CHAINS_MIN);
   /** Bits of a hash beyond the number of its chain. */
   #shift = 32 - Math.log2(CHAINS_MIN);
   #size = 0;
@@ -35,6 +35,15 @@ export class PeerMap<T> {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** For tests: what the slowest look-up costs. */
+  get longestChain(): number {
+    return this.#chains.reduce((longest, first) => {
+      let length = 0;
+      for (let entry = first; entry !== null; entry = entry.next) length++;
+      return Math.max(longest, length);
+    }, 0);
   }
 
   get(peer: Peer): T | undefined {
@@ -76,7 +85,7 @@ export class PeerMap<T> {
   }
 
   #grow(): void {
-    const chains = new Array<Entry<T> | null>(this.#chains.length * 2).fill(null);
+    const chains = emptyChains<Entry<T>>(this.#chains.length * 2);
     this.#shift--;
     for (const first of this.#chains)
       for (let entry = first; entry !== null;) {
@@ -91,25 +100,31 @@ export class PeerMap<T> {
 
   #hash(peer: Peer): number {
     return (
-      (this.#keys[2 * WORDS] as number) +
-      this.#part(0, peer.address3) +
-      this.#part(2, peer.port) +
-      this.#part(4, peer.local3) +
-      this.#part(6, peer.address0) +
-      this.#part(8, peer.address1) +
-      this.#part(10, peer.address2) +
-      this.#part(12, peer.scope) +
-      this.#part(14, peer.local0) +
-      this.#part(16, peer.local1) +
-      this.#part(18, peer.local2)
-    ) | 0;
+      ((this.#keys[2 * WORDS] as number) +
+        this.#part(0, peer.address3) +
+        this.#part(2, peer.port) +
+        this.#part(4, peer.local3) +
+        this.#part(6, peer.address0) +
+        this.#part(8, peer.address1) +
+        this.#part(10, peer.address2) +
+        this.#part(12, peer.scope) +
+        this.#part(14, peer.local0) +
+        this.#part(16, peer.local1) +
+        this.#part(18, peer.local2)) |
+      0
+    );
   }
 
   #part(key: number, word: number): number {
     const keys = this.#keys;
     return (
-      Math.imul(keys[key] as number, word & 0xffff) +
-      Math.imul(keys[key + 1] as number, word >>> 16)
-    ) | 0;
+      (Math.imul(keys[key] as number, word & 0xffff) +
+        Math.imul(keys[key + 1] as number, word >>> 16)) |
+      0
+    );
   }
+}
+
+function emptyChains<T>(length: number): (T | null)[] {
+  return Array.from({ length }, () => null);
 }

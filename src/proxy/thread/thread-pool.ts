@@ -35,6 +35,7 @@ import type {
   ThreadVitals,
   ToThread,
 } from './message.ts';
+import { NotedSockets } from './noted-sockets.ts';
 import { UpdateQueue } from './update-queue.ts';
 
 const ENTRY = new URL(
@@ -101,7 +102,7 @@ export class ThreadPool {
   #lostSplicedBytes = 0;
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
-  readonly #toldSockets = new Set<string>();
+  readonly #notedSockets: NotedSockets;
   /** null: to be found anew. There may be thousands, and they are asked for with each change. */
   #failures: readonly ListenFailure[] | null = null;
   #version = 0;
@@ -112,6 +113,7 @@ export class ThreadPool {
 
   constructor(options: ThreadPoolOptions) {
     this.#options = options;
+    this.#notedSockets = new NotedSockets(options.log);
     this.methods = new MethodCounts(options.settings.grpcMethodsMax);
     this.#threads = Array.from({ length: options.count }, () => null);
   }
@@ -352,18 +354,9 @@ export class ThreadPool {
 
   /** Told by the first thread for all: what a self-test finds is the same on each, but for chance. */
   #noteSockets(thread: Thread, started: StartedMessage): void {
-    const { sockets, reason, unspliced, runtimeDatagrams } = started;
-    thread.sockets = sockets;
-    thread.socketsReason = reason;
-    const told = `${sockets} ${reason} ${unspliced} ${runtimeDatagrams}`;
-    if (this.#toldSockets.has(told)) return;
-    this.#toldSockets.add(told);
-    const { log } = this.#options;
-    if (reason === '') log.debug('Sockets', { sockets });
-    else log.warn('Sockets of the runtime are used, since the self-test failed', { reason });
-    if (unspliced !== '') log.warn('Long bodies are copied', { reason: unspliced });
-    if (runtimeDatagrams !== '')
-      log.warn('Datagrams go through the runtime', { reason: runtimeDatagrams });
+    thread.sockets = started.sockets;
+    thread.socketsReason = started.reason;
+    this.#notedSockets.note(started);
   }
 
   #onMessage(thread: Thread, message: Exclude<FromThread, { kind: 'started' }>): void {

@@ -45,20 +45,24 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
 
   /** Whatever goes wrong is told later. */
   constructor(io: DatagramIo, target: Target, owner: DatagramOwner) {
-    const { kernel, loop } = io;
+    const { kernel } = io;
     this.#io = io;
     this.#owner = owner;
     this.#target = target;
     const family = familyOf(target.address);
     this.#isV6 = family === AF_INET6;
     this.descriptor = kernel.datagrams.socket(family);
-    if (this.descriptor < 0) return this.#fail(-this.descriptor);
+    const result = this.descriptor < 0 ? this.descriptor : this.#connect();
+    if (result < 0) this.#fail(-result);
+  }
+
+  #connect(): number {
+    const { kernel, loop } = this.#io;
+    const { address, port } = this.#target;
     // Without it the kernel tells of few errors.
     this.#keepErrors(1);
-    const address = putAddress(kernel.memory, target.address, target.port);
-    const connected = kernel.connect(this.descriptor, address);
-    const result = connected < 0 ? connected : loop.watch(this, EPOLLIN);
-    if (result < 0) this.#fail(-result);
+    const connected = kernel.connect(this.descriptor, putAddress(kernel.memory, address, port));
+    return connected < 0 ? connected : loop.watch(this, EPOLLIN);
   }
 
   get overflowed(): number {

@@ -19,7 +19,8 @@ import { PIPE_BYTES } from './pipes.ts';
 import { READ_AT } from './region.ts';
 import { selfTest } from './self-test.ts';
 import { AF_INET, portIn, putAddress } from './socket-address.ts';
-import { type Calls, reclaim } from './system-calls.ts';
+import { spoiling } from './spoiling.fixture.ts';
+import { reclaim } from './system-calls.ts';
 import { marksOf, shareMarks } from './thread-marks.ts';
 
 const { EADDRINUSE, ENOENT, ENOTCONN, ETIMEDOUT } = constants.errno;
@@ -190,28 +191,6 @@ test('an error number that the runtime wrote over in between is not believed', a
   for (const fd of [listener, second, accepted, cut, output, input])
     assert.equal(spoilt.close(fd), 0);
 });
-
-/** Writes over the error number of each failed call but the next of the same kind. */
-function spoiling(
-  calls: Calls,
-  errno: Int32Array,
-  spoiler: { readonly errno: number; spoilt: number },
-): Calls {
-  const made: Partial<Record<keyof Calls, Calls[keyof Calls]>> = {};
-  for (const [name, call] of Object.entries(calls) as [keyof Calls, Calls[keyof Calls]][]) {
-    let isSpoilt = false;
-    made[name] = (...args) => {
-      const result = call(...args);
-      isSpoilt = result < 0 && !isSpoilt;
-      if (isSpoilt) {
-        errno[0] = spoiler.errno;
-        spoiler.spoilt++;
-      }
-      return result;
-    };
-  }
-  return made as Calls;
-}
 
 test('what a thread had open when it died is closed by whoever reclaims it', async () => {
   const marks = shareMarks();
