@@ -73,11 +73,6 @@ export interface DatagramSocket {
   close(): void;
 }
 
-/** Whether the system says so because of this datagram alone: no endpoint can be blamed for it. */
-export function isOfDatagram({ code }: SocketError): boolean {
-  return code === 'EMSGSIZE' || code === 'EINVAL';
-}
-
 /** Every way out of an event: nothing that a peer can cause may end the thread. */
 export function reportDefect(
   owner: Pick<DatagramOwner | DatagramListenOwner, 'onDefect'>,
