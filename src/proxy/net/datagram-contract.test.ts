@@ -7,7 +7,7 @@ import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { DEFAULT_PROXY_SETTINGS } from '../../model/settings.ts';
 import { Echo, Near } from './datagram.fixture.ts';
-import { DATAGRAM_BYTES_MAX } from './datagram.ts';
+import { DATAGRAM_BYTES_MAX, isOfDatagram } from './datagram.ts';
 import { openSockets } from './open-sockets.ts';
 import { SOCKET_KINDS, type Sockets } from './socket.ts';
 import { shareMarks } from './system/thread-marks.ts';
@@ -189,6 +189,7 @@ contract('a datagram that is too long for any is dropped and told', async (socke
   assert.equal(socket.send(long, 0, 70_000), false);
   assert.deepEqual(near.told, []);
   await near.until('error EMSGSIZE');
+  assert(isOfDatagram({ code: 'EMSGSIZE' }) && !isOfDatagram({ code: 'ECONNREFUSED' }));
   assert.equal(socket.unsent, 1);
   socket.send(long, 0, 1);
   await near.until('datagram 1');

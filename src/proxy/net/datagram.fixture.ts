@@ -1,8 +1,8 @@
 /** Both ends of datagrams for tests: what they were told, and when it is enough. */
 
 import type { DatagramListener, DatagramListenOwner, DatagramOwner } from './datagram.ts';
+import type { SocketError } from './ends.ts';
 import type { Peer } from './peer.ts';
-import type { SocketError } from './socket.ts';
 
 class Told {
   readonly told: string[] = [];

@@ -4,8 +4,8 @@
  * and counted, as a network would.
  */
 
+import type { Ends, SocketError } from './ends.ts';
 import type { Peer } from './peer.ts';
-import type { Ends, SocketError } from './socket.ts';
 
 /** Of a datagram over IPv4. IPv6 has room for 20 more. */
 export const DATAGRAM_BYTES_MAX = 65_507;
@@ -71,6 +71,11 @@ export interface DatagramSocket {
   send(data: Buffer, start: number, end: number): boolean;
   /** Nothing is told any more. */
   close(): void;
+}
+
+/** Whether the system says so because of this datagram alone: no endpoint can be blamed for it. */
+export function isOfDatagram({ code }: SocketError): boolean {
+  return code === 'EMSGSIZE' || code === 'EINVAL';
 }
 
 /** Every way out of an event: nothing that a peer can cause may end the thread. */

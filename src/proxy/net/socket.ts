@@ -4,23 +4,18 @@
  */
 
 import { textAt } from '../../base/record.ts';
-import type { TlsFault } from '../../model/failure.ts';
 import type {
   DatagramListener,
   DatagramListenOwner,
   DatagramOwner,
   DatagramSocket,
 } from './datagram.ts';
+import type { Ends, SocketError } from './ends.ts';
+
+export type { Ends, SocketError } from './ends.ts';
 
 export const SOCKET_KINDS = ['system', 'runtime'] as const;
 export type SocketKind = (typeof SOCKET_KINDS)[number];
-
-/** Why a connection ended other than in order; `code` is that of the system. */
-export interface SocketError {
-  readonly code?: string;
-  /** Why there is no TLS, where the connection below it stood. */
-  readonly tls?: TlsFault;
-}
 
 /** What a socket tells its owner, and never from within a call of that owner. */
 export interface SocketOwner {
@@ -42,14 +37,6 @@ export interface DialOwner extends SocketOwner {
   onConnect(): void;
   /** Nothing can be sent any more; what the peer had sent before still comes, and then `onClose` with the error. */
   onWriteFailed(): void;
-}
-
-/** The ends of a connection. */
-export interface Ends {
-  readonly localAddress: string;
-  readonly localPort: number;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
 }
 
 /** The part of a socket that is written to. */

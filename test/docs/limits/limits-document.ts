@@ -6,6 +6,7 @@ import { showBound } from './bounds.ts';
 import { CONTROLLER_LIMITS } from './controller.ts';
 import { DATA_PATH_LIMITS } from './data-path.ts';
 import { DATA_PLANE_LIMITS } from './data-plane.ts';
+import { DATAGRAM_LIMITS } from './datagrams.ts';
 import { EDGES_LIMITS } from './edges.ts';
 import { HEALTH_CHECK_LIMITS } from './health-checks.ts';
 import { HTTP2_LIMITS } from './http2.ts';
@@ -20,6 +21,7 @@ export const LIMIT_SECTIONS: readonly LimitSection[] = [
   HTTP2_LIMITS,
   ROUTE_LIMITS,
   TLS_LIMITS,
+  DATAGRAM_LIMITS,
   HEALTH_CHECK_LIMITS,
   MANIFESTS_LIMITS,
   API_SERVER_LIMITS,
