@@ -14,6 +14,7 @@ import {
 } from './ground.ts';
 import { readSample } from './mesh/admin.ts';
 import { startMesh, type RunningMesh } from './mesh/mesh.ts';
+import type { Speaks } from './shop/behaviour.ts';
 import { readShop, type Shop, type ShopService } from './shop/manifest.ts';
 import { startShop, type RunningShop } from './shop/shop.ts';
 import type { MeshSample } from './stats.ts';
@@ -46,7 +47,7 @@ const EXAMPLES = fileURLToPath(new URL('../examples/shop', import.meta.url));
 const CALLER = 'client';
 const DOMAIN = 'maesh';
 
-/** Requests per second to each service, 220 in all: enough for steady figures, too few to warm a fan. In the order of a tour. */
+/** Requests per second to each service, 250 in all: enough for steady figures, too few to warm a fan. In the order of a tour. */
 const RATES: Readonly<Record<string, number>> = {
   web: 60,
   catalog: 45,
@@ -55,6 +56,15 @@ const RATES: Readonly<Record<string, number>> = {
   recommend: 20,
   ads: 20,
   stock: 15,
+  price: 20,
+  orders: 10,
+};
+
+/** What callers speak, by what the port of a Service says. */
+const SPEAKS: Readonly<Record<string, Speaks>> = {
+  'kubernetes.io/h2c': 'http2',
+  grpc: 'grpc',
+  postgresql: 'lines',
 };
 
 /** Starts everything or nothing. Rejects with a `DemoError` where a person can do something about it. */
@@ -136,6 +146,7 @@ async function targets(shop: Shop, mesh: RunningMesh): Promise<Target[]> {
         address,
         port: service.port,
         host: service.port === 80 ? host : `${host}:${service.port}`,
+        speaks: SPEAKS[service.appProtocol] ?? 'http',
         requestsPerSecond: RATES[service.name] ?? 10,
         source: source(shop),
       };

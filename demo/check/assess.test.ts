@@ -50,8 +50,13 @@ const GOOD: CheckFigures = {
     catalog: outcome(450, { pods: { 'catalog-v1-a': 200, 'catalog-v1-b': 200, 'catalog-v2': 50 } }),
     cart: outcome(300, { pods: { 'cart-1': 150, 'cart-2': 150 } }),
     stock: outcome(200, { pods: { 'stock-1': 200 } }),
+    price: outcome(200),
+    orders: outcome(100, { pods: { 'orders-1': 50, 'orders-2': 50 } }),
   },
-  replicas: { 'payment-2': { requests: 150, failed: 30 } },
+  replicas: {
+    'payment-2': { requests: 150, failed: 30 },
+    'price-2': { requests: 100, failed: 20 },
+  },
   mesh: {
     atMs: 10_000,
     services: [
@@ -62,6 +67,8 @@ const GOOD: CheckFigures = {
       counted('catalog', 450),
       counted('cart', 300),
       counted('stock', 200),
+      counted('price', 200, 20),
+      counted('orders', 100),
     ],
   },
   web: { pod: 'web-2', brokenMs: 1_500, ejectedMs: 1_700, healedMs: 4_000, restoredMs: 5_000 },
@@ -116,7 +123,22 @@ const BAD: readonly { figures: CheckFigures; fails: readonly string[] }[] = [
   },
   {
     figures: { ...GOOD, replicas: {} },
-    fails: ['payment: failures are retried elsewhere'],
+    fails: [
+      'payment: failures are retried elsewhere',
+      'price: failures of gRPC are retried elsewhere',
+    ],
+  },
+  {
+    figures: withCaller('price', { statuses: { 200: 199, 'grpc 14': 1 } }),
+    fails: ['price: failures of gRPC are retried elsewhere'],
+  },
+  {
+    figures: withCaller('orders', { statuses: { 200: 99, error: 1 } }),
+    fails: ['orders: connections of TCP are balanced, and their server speaks first'],
+  },
+  {
+    figures: withCaller('orders', { pods: { 'orders-1': 100 } }),
+    fails: ['orders: connections of TCP are balanced, and their server speaks first'],
   },
   {
     figures: {

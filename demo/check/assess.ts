@@ -69,6 +69,8 @@ const CHECKS: readonly Check[] = [
   canaryGetsItsShare,
   cartsStay,
   nearTakesAll,
+  callsAreRetried,
+  serverSpeaksFirst,
   booksAgree,
   nothingIsLeft,
 ];
@@ -199,7 +201,7 @@ function canaryGetsItsShare({ callers, canaryShare }: CheckFigures): CheckLine {
     isGood: canary > 0 && Math.abs(share - canaryShare) <= slack,
     expected: `${percent(canaryShare)} ± ${percent(slack)} of requests to v2`,
     measured: `${percent(share)} (${canary} of ${outcome.sent})`,
-    why: 'weights 100 + 100 + 25; the slack is four standard deviations of a fair draw',
+    why: 'weights 100 + 100 + 25, for each request of one connection of HTTP/2; the slack is four standard deviations of a fair draw',
   };
 }
 
@@ -224,6 +226,34 @@ function nearTakesAll({ callers }: CheckFigures): CheckLine {
     expected: 'all requests to stock-1',
     measured: `${near} of ${sent}`,
     why: 'stock-1 runs on the caller’s own Node, is healthy and is not overloaded',
+  };
+}
+
+function callsAreRetried({ callers, replicas, mesh }: CheckFigures): CheckLine {
+  const outcome = of(callers, 'price');
+  const failed = replicas['price-2']?.failed ?? 0;
+  const retries = service(mesh, 'price')?.retries ?? 0;
+  const good = outcome.statuses['200'] ?? 0;
+  return {
+    name: 'price: failures of gRPC are retried elsewhere',
+    isGood: failed > 0 && good === outcome.sent && retries >= failed && retries <= failed * 1.2 + 2,
+    expected: `all calls end with OK, with a retry for each of the ${failed} failures`,
+    measured: `${good} of ${outcome.sent}, ${retries} retries`,
+    why: 'price-2 answers every fifth call with UNAVAILABLE, in HTTP 200; the mesh reads the status of gRPC',
+  };
+}
+
+function serverSpeaksFirst({ callers }: CheckFigures): CheckLine {
+  const { sent, statuses, pods } = of(callers, 'orders');
+  const good = statuses['200'] ?? 0;
+  const used = Object.keys(pods).length;
+  return {
+    name: 'orders: connections of TCP are balanced, and their server speaks first',
+    isGood: sent > 0 && good === sent && used === 2,
+    expected:
+      'each connection hears a greeting before it says anything, and gets its answer; both replicas are used',
+    measured: `${good} of ${sent} answered, ${used} replicas used`,
+    why: 'nothing is read before a replica has accepted, so nobody waits for anybody',
   };
 }
 

@@ -1,6 +1,11 @@
 /** What a replica of the shop does by nature, from the arguments of its container. */
 
+/** `lines` is a protocol of its own over TCP, whose server speaks first. */
+export const SPEAKS = ['http', 'http2', 'grpc', 'lines'] as const;
+export type Speaks = (typeof SPEAKS)[number];
+
 export interface Behaviour {
+  readonly speaks: Speaks;
   /** Mean time to an answer; each answer takes 0.7 to 1.3 of it. */
   readonly answerMs: number;
   /** Every n-th request gets 503; 0 never. */
@@ -14,6 +19,7 @@ export interface Behaviour {
 }
 
 const CALM: Behaviour = {
+  speaks: 'http',
   answerMs: 1,
   failEvery: 0,
   slowMs: 0,
@@ -29,6 +35,7 @@ const READERS: Readonly<Record<string, (value: string) => Partial<Behaviour>>> =
   '--slow-every': (value) => ({ slowEveryMs: duration(value) }),
   '--slow-for': (value) => ({ slowForMs: duration(value) }),
   '--release': (value) => ({ release: value }),
+  '--speaks': (value) => ({ speaks: speaks(value) }),
 };
 
 /** Throws for an argument it does not know. */
@@ -48,6 +55,13 @@ export function isSlow(behaviour: Behaviour, sinceStartMs: number): boolean {
   const { slowMs, slowEveryMs, slowForMs } = behaviour;
   if (slowMs === 0 || slowEveryMs === 0 || sinceStartMs < slowEveryMs) return false;
   return sinceStartMs % slowEveryMs < slowForMs;
+}
+
+function speaks(text: string): Speaks {
+  const known = SPEAKS.find((word) => word === text);
+  if (known === undefined)
+    throw new Error(`Cannot start a replica that speaks "${text}": write ${SPEAKS.join(', ')}`);
+  return known;
 }
 
 function duration(text: string): number {

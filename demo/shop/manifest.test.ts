@@ -16,7 +16,9 @@ test('readShop() finds Pods and the Services that select them', () => {
       'ads 80 2',
       'cart 80 2',
       'catalog 80 3',
+      'orders 5432 2',
       'payment 80 2',
+      'price 80 2',
       'recommend 80 2',
       'stock 80 2',
       'web 80 3',
@@ -37,5 +39,5 @@ test('maesh check has nothing to say about the examples', async () => {
   const run = promisify(execFile);
   const bin = fileURLToPath(new URL('../../bin/maesh', import.meta.url));
   const { stdout } = await run(bin, ['check', '-f', `${EXAMPLES}/shop`, '-f', `${EXAMPLES}/first`]);
-  assert.match(stdout, /No problems in 8 Services/);
+  assert.match(stdout, /No problems in 10 Services/);
 });

@@ -19,6 +19,8 @@ export interface ShopService {
   readonly name: string;
   readonly namespace: string;
   readonly port: number;
+  /** What its first port says it speaks, or ''. */
+  readonly appProtocol: string;
   readonly annotations: Readonly<Record<string, string>>;
   readonly pods: readonly ShopPod[];
 }
@@ -39,7 +41,7 @@ interface RawObject {
   };
   readonly spec?: {
     readonly selector?: Record<string, string>;
-    readonly ports?: readonly { readonly port?: number }[];
+    readonly ports?: readonly { readonly port?: number; readonly appProtocol?: string }[];
     readonly containers?: readonly {
       readonly args?: readonly string[];
       readonly ports?: readonly { readonly containerPort?: number }[];
@@ -86,6 +88,7 @@ function toService(object: RawObject, pods: readonly ShopPod[]): ShopService {
     name: object.metadata?.name ?? '',
     namespace,
     port: object.spec?.ports?.[0]?.port ?? 0,
+    appProtocol: object.spec?.ports?.[0]?.appProtocol ?? '',
     annotations: object.metadata?.annotations ?? {},
     pods: pods.filter(
       (pod) =>

@@ -1,10 +1,10 @@
-/** One replica of one service: a real HTTP server on the Pod's address that can be broken and healed. */
+/** One replica of one service: a real server on the Pod's address that can be broken and healed. */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Clock } from '../../src/base/clock.ts';
 import type { Random } from '../../src/base/random.ts';
 import { behaviourOf, isSlow, type Behaviour } from './behaviour.ts';
 import type { ShopPod } from './manifest.ts';
+import { type Answer, openServer, type ReplicaServer } from './servers.ts';
 
 /**
  * `refuse` stops listening and cuts what is open, `fail` answers 503, `hang` takes requests and never answers,
@@ -14,7 +14,7 @@ export type Mode = 'well' | 'refuse' | 'fail' | 'hang' | 'slow';
 
 export interface ReplicaCounts {
   readonly requests: number;
-  /** Answered with 503. */
+  /** Answered with 503, or what is that in another protocol. */
   readonly failed: number;
 }
 
@@ -31,7 +31,7 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #behaviour: Behaviour;
   readonly #startedMs: number;
-  #server: Server | undefined;
+  #server: ReplicaServer | undefined;
   #mode: Mode = 'well';
   #requests = 0;
   #failed = 0;
@@ -49,8 +49,16 @@ export class Replica {
 
   /** Rejects with the system error when the address cannot be bound. */
   async listen(): Promise<void> {
-    const server = createServer((request, response) => this.#answer(request, response));
-    server.keepAliveTimeout = 300_000;
+    const { name, labels } = this.pod;
+    const { release, speaks } = this.#behaviour;
+    const opened = openServer(speaks, {
+      app: labels['app'] ?? name,
+      name,
+      release,
+      clock: this.#options.clock,
+      next: () => this.#next(),
+    });
+    const { server } = opened;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(this.pod.port, this.pod.ip, 1024, () => {
@@ -58,7 +66,7 @@ export class Replica {
         resolve();
       });
     });
-    this.#server = server;
+    this.#server = opened;
   }
 
   /** Does nothing when it is closed already. */
@@ -67,8 +75,8 @@ export class Replica {
     if (server === undefined) return;
     this.#server = undefined;
     await new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
+      server.server.close(() => resolve());
+      server.cut();
     });
   }
 
@@ -78,15 +86,14 @@ export class Replica {
     else if (this.#server === undefined) await this.listen();
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
-    request.resume();
+  #next(): Answer | null {
     this.#requests++;
-    if (this.#mode === 'hang') return;
+    if (this.#mode === 'hang') return null;
     const { failEvery } = this.#behaviour;
     const isByNature = failEvery > 0 && this.#requests % failEvery === 0;
-    const status = this.#mode === 'fail' || isByNature ? 503 : 200;
-    if (status === 503) this.#failed++;
-    this.#options.clock.after(this.#answerMs(), () => this.#send(response, status));
+    const isGood = this.#mode !== 'fail' && !isByNature;
+    if (!isGood) this.#failed++;
+    return { isGood, afterMs: this.#answerMs() };
   }
 
   #answerMs(): number {
@@ -95,20 +102,5 @@ export class Replica {
     const mean =
       this.#mode === 'slow' || isSpell ? this.#behaviour.slowMs || 600 : this.#behaviour.answerMs;
     return mean * (0.7 + 0.6 * random.next());
-  }
-
-  #send(response: ServerResponse, status: number): void {
-    if (response.destroyed) return;
-    const { name, labels } = this.pod;
-    const { release } = this.#behaviour;
-    const says = release === '' ? name : `${name} (${release})`;
-    const text =
-      status === 200 ? `${labels['app'] ?? name}: hello from ${says}\n` : `${says}: no\n`;
-    response.writeHead(status, {
-      'content-type': 'text/plain',
-      'content-length': Buffer.byteLength(text),
-      'x-served-by': name,
-    });
-    response.end(text);
   }
 }

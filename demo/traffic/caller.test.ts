@@ -23,6 +23,7 @@ async function callTen(answer: Answer): Promise<{ outcome: Outcome; sources: Set
     address: '127.1.99.4',
     port,
     host: 'web.shop.maesh',
+    speaks: 'http',
     requestsPerSecond: 10,
     source: '127.1.99.5',
     clock,

@@ -1,19 +1,12 @@
 /** One caller of one service at a steady rate, counting what it sees: it knows nothing of the mesh. */
 
-import { Agent, request, type IncomingMessage } from 'node:http';
 import type { Clock, Timer } from '../../src/base/clock.ts';
+import type { Speaks } from '../shop/behaviour.ts';
+import { type Asked, IN_FLIGHT_MAX, type Place, type Speaker, speakerFor } from './speakers.ts';
 
-export interface CallerOptions {
-  /** Name of the service, for the counts. */
-  readonly service: string;
-  /** Where the mesh listens for it. */
-  readonly address: string;
-  readonly port: number;
-  /** `web.shop.maesh`, sent as Host. */
-  readonly host: string;
+export interface CallerOptions extends Place {
+  readonly speaks: Speaks;
   readonly requestsPerSecond: number;
-  /** The caller's own address, by which the mesh knows it. */
-  readonly source: string;
   readonly clock: Clock;
 }
 
@@ -43,14 +36,11 @@ export interface Outcome {
 }
 
 const USERS = 40;
-const IN_FLIGHT_MAX = 100;
 const TICK_MS = 5;
-/** No caller of the demo waits longer; far beyond every limit that the mesh keeps. */
-const GIVE_UP_MS = 10_000;
 
 export class Caller {
   readonly #options: CallerOptions;
-  readonly #agent: Agent;
+  readonly #speaker: Speaker;
   readonly #statuses: Record<string, number> = {};
   readonly #errors: Record<string, number> = {};
   readonly #pods: Record<string, number> = {};
@@ -71,7 +61,7 @@ export class Caller {
 
   constructor(options: CallerOptions) {
     this.#options = options;
-    this.#agent = new Agent({ keepAlive: true, maxSockets: IN_FLIGHT_MAX, maxFreeSockets: 8 });
+    this.#speaker = speakerFor(options.speaks, options);
   }
 
   start(): void {
@@ -84,7 +74,7 @@ export class Caller {
   async stop(): Promise<void> {
     this.#timer?.cancel();
     if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
-    this.#agent.destroy();
+    this.#speaker.close();
   }
 
   outcome(): Outcome {
@@ -118,54 +108,27 @@ export class Caller {
   }
 
   #send(now: number): void {
-    const { address, port, host, source, service } = this.#options;
     const user = this.#sent % USERS;
     this.#sent++;
     this.#inFlight++;
     if (this.#firstMs === 0) this.#firstMs = now;
     this.#lastMs = now;
-    const call = request({
-      agent: this.#agent,
-      host: address,
-      port,
-      path: `/${service}`,
-      localAddress: source,
-      timeout: GIVE_UP_MS,
-      headers: { host, 'x-user': String(user) },
+    void this.#speaker.ask(user).then((asked) => {
+      if (asked.error === '') this.#account(asked, user, now);
+      this.#end(asked.error, now);
     });
-    let isOver = false;
-    const finish = (error: string): void => {
-      if (isOver) return;
-      isOver = true;
-      this.#end(error, now);
-    };
-    call.on('timeout', () =>
-      call.destroy(Object.assign(new Error('gave up'), { code: 'GAVE_UP' })),
-    );
-    call.on('error', (error) => finish('code' in error ? String(error.code) : error.message));
-    call.on('response', (response) => {
-      response.resume();
-      response.on('end', () => {
-        if (response.complete) this.#account(response, user, now);
-        finish(response.complete ? '' : 'CUT_SHORT');
-      });
-      response.on('error', () => finish('CUT_SHORT'));
-    });
-    call.end();
   }
 
-  #account(response: IncomingMessage, user: number, sentMs: number): void {
-    const status = response.statusCode ?? 0;
+  #account({ status, pod, hasHint }: Asked, user: number, sentMs: number): void {
     this.#statuses[status] = (this.#statuses[status] ?? 0) + 1;
-    const pod = response.headers['x-served-by'];
-    if (typeof pod === 'string') {
+    if (pod !== '') {
       this.#pods[pod] = (this.#pods[pod] ?? 0) + 1;
-      if (status === 200) this.#podsOfUser[user]?.add(pod);
+      if (status === '200') this.#podsOfUser[user]?.add(pod);
       return;
     }
-    if (status !== 429 && status !== 503) return;
-    if (response.headers['retry-after'] === undefined) this.#withoutHint++;
-    else if (status === 503) {
+    if (status !== '429' && status !== '503') return;
+    if (!hasHint) this.#withoutHint++;
+    else if (status === '503') {
       this.#withHint++;
       this.#refusedMs += this.#options.clock.nowMs() - sentMs;
     }
