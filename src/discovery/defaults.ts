@@ -230,6 +230,7 @@ const OPTIONAL: Readonly<Record<string, Readonly<Fields>>> = {
   healthCheck: { ...DEFAULT_HEALTH_CHECK },
   failover: { ...DEFAULT_FAILOVER },
   breaker: { text: '', expression: null, checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 },
+  grpcWeb: { origins: [] },
   rateLimit: { average: 0, periodMs: 1_000, burst: 1, per: 'service', callersMax: 10_000 },
 };
 /** Words of the fields that have a closed set: another one is as if it were not there. */
@@ -276,6 +277,11 @@ function dropUnknown(policies: Fields): void {
   dropUnknownConditions(policies);
   if (policies['healthCheck'] !== null && !isHealthCheck(asFields(policies['healthCheck'], '')))
     policies['healthCheck'] = null;
+  if (policies['grpcWeb'] !== null) {
+    const { origins } = asFields(policies['grpcWeb'], 'grpcWeb');
+    if (!(origins as unknown[]).every((each) => typeof each === 'string'))
+      policies['grpcWeb'] = null;
+  }
   if (policies['breaker'] !== null) {
     const { expression } = asFields(policies['breaker'], 'breaker');
     if (!isExpression(expression, 0)) policies['breaker'] = null;

@@ -163,6 +163,8 @@ const POLICIES: FieldsOf<Policies> = {
   breaker: 'first',
   rateLimit: 'first',
   limits: 'first',
+  // The endpoint gets what it does not read, and nobody gets more than was asked for.
+  grpcWeb: { unknown: 'ignore', unused: null },
 };
 const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
   retry: {
@@ -240,6 +242,7 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     connectionAgeMs: { unknown: 'ignore', unused: 3_600_000 },
     requestBodyBytes: 'first',
   },
+  grpcWeb: { origins: 'first' },
 };
 
 const ALGORITHMS: WordsOf<BalancePolicy['algorithm']> = {

@@ -3,6 +3,7 @@
 import { hash32 } from '../base/hash.ts';
 import { targetOdds } from '../proxy/call/admit.ts';
 import { matchRoute } from '../proxy/http/admit.ts';
+import { webCallOf } from '../proxy/http/web-call.ts';
 import { ByteRoom } from '../proxy/head/byte-room.ts';
 import { PathView } from '../proxy/head/path-view.ts';
 import type { Redirector } from '../proxy/head/redirector.ts';
@@ -59,14 +60,15 @@ export function explain(input: ExplainInput): Explanation {
   const { bytes, http2 = null, limits } = input;
   const read = http2 === null ? readHead(bytes, limits) : readBlock(bytes, http2.hasBody, limits);
   const isTcp = port?.port.protocol === 'tcp';
-  const story = new Story(isTcp ? 'tcp' : read.isGrpc ? 'grpc' : 'http');
+  const web = isTcp ? null : webOf(port, read);
+  const story = new Story(isTcp ? 'tcp' : isOfGrpc(read, web) ? 'grpc' : 'http');
   const identity = mesh.identities.get(input.source);
   const found =
     port === undefined
       ? nowhere(story, dial)
       : isTcp
         ? followTcp(story, port, input)
-        : follow(story, port, input, read);
+        : follow(story, port, input, { ...read, web });
   const outcomes = story.outcomes();
   const { assumptions, ...facts } = found;
   return {
@@ -89,7 +91,19 @@ function nowhere(story: Story, { text }: Dial): Found {
   return { service: null, routes: [], backends: [], mirrors: [], policies: [], assumptions: [] };
 }
 
-function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHead): Found {
+type Web = ReturnType<typeof webCallOf>;
+type ReadRequest = ReadHead & { readonly web: Web };
+
+function webOf(port: PortState | undefined, { data, head, failure }: ReadHead): Web {
+  const origins = port === undefined || failure !== '' ? null : port.rules.web;
+  return origins === null ? null : webCallOf(origins, data, head);
+}
+
+function isOfGrpc({ isGrpc }: ReadHead, web: Web): boolean {
+  return isGrpc || (web !== null && web.isCall);
+}
+
+function follow(story: Story, port: PortState, input: ExplainInput, read: ReadRequest): Found {
   const { mesh, source } = input;
   const identity = mesh.identities.get(source);
   const arrived: Arrived = {
@@ -120,11 +134,23 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadHe
 }
 
 /** False when the request ends here, as below. */
-function tellHead(story: Story, read: ReadHead): boolean {
-  story.tell('head', read.failure === '' ? 'passed' : 'ended', read.text);
-  if (read.failure === '') return true;
-  story.answer(read.failure, 1);
-  return false;
+function tellHead(story: Story, read: ReadRequest): boolean {
+  const { failure, text, web } = read;
+  const isDenied = web !== null && web.origin === null;
+  const isPreflight = web !== null && !web.isCall;
+  const ends = failure !== '' || isDenied || isPreflight;
+  story.tell('head', ends ? 'ended' : 'passed', web === null ? text : `${text}, ${webText(web)}`);
+  if (failure !== '') story.answer(failure, 1);
+  else if (isDenied) story.answer('origin_denied', 1);
+  else if (isPreflight) story.preflight(web.status);
+  return !ends;
+}
+
+function webText(web: NonNullable<Web>): string {
+  if (web.origin === null) return 'gRPC-Web from an origin that grpc-web does not name';
+  if (!web.isCall) return 'a preflight of gRPC-Web';
+  const form = web.decoder === null ? 'binary' : 'text';
+  return `a call of gRPC-Web (${form}), which is translated to gRPC and back`;
 }
 
 /** The route that takes the request, undefined when it ends before. */

@@ -72,6 +72,13 @@ export type Outcome =
       /** Fields that the route adds to the answer. */
       readonly added: readonly FieldFacts[];
     }
+  /** The mesh tells a browser that pages of its origin may call in gRPC-Web. */
+  | {
+      readonly kind: 'preflight';
+      readonly share: 1;
+      readonly text: string;
+      readonly status: number;
+    }
   /** No mesh port takes such a connection. */
   | { readonly kind: 'unreachable'; readonly share: 1; readonly text: string };
 

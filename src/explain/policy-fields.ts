@@ -18,8 +18,9 @@ const ORDER: Readonly<Record<PolicyName, number>> = {
   ejection: 6,
   healthCheck: 7,
   failover: 8,
-  timeouts: 9,
-  retry: 10,
+  grpcWeb: 9,
+  timeouts: 10,
+  retry: 11,
 };
 
 /** Parsed from `breaker.text`, which is there too. */

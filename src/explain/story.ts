@@ -88,6 +88,11 @@ export class Story {
     this.#outcomes.push({ kind: 'redirected', share: 1, text, ...answer });
   }
 
+  preflight(status: number): void {
+    const text = 'pages of this origin may call in gRPC-Web, and no endpoint is asked';
+    this.#outcomes.push({ kind: 'preflight', share: 1, text, status });
+  }
+
   unreachable(text: string): void {
     this.#outcomes.push({ kind: 'unreachable', share: 1, text });
   }

@@ -73,6 +73,8 @@ function outcomeText(outcome: Outcome, paint: Paint): string {
       return `${share}${paint('green', 'forwarded')}: ${outcome.text}`;
     case 'redirected':
       return `${paint('yellow', `redirected with ${outcome.status}`)} to ${outcome.location}: ${outcome.text}`;
+    case 'preflight':
+      return `${paint('yellow', `answered by the mesh with ${outcome.status}`)}: ${outcome.text}`;
     case 'reset':
       return `${share}${paint('red', `reset by the mesh, ${outcome.reason}`)}: ${outcome.text}`;
     case 'unreachable':

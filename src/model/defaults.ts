@@ -66,4 +66,5 @@ export const DEFAULT_POLICIES: Policies = {
   sourceAffinity: null,
   healthCheck: null,
   failover: null,
+  grpcWeb: null,
 };

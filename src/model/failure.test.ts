@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { blamesEndpoint, FAILURE_REASONS, FAILURES, type Failure } from './failure.ts';
+import type { Failure } from './failure-facts.ts';
+import { blamesEndpoint, FAILURE_REASONS, FAILURES } from './failure.ts';
 
 /** RFC 9110 and 9112 ask for these in answer to faults of a caller. */
 const CALLER_5XX = new Set([501, 505]);

@@ -137,6 +137,12 @@ export interface FailoverPolicy {
   readonly returnMs: number;
 }
 
+/** Calls of gRPC-Web go on as gRPC. */
+export interface GrpcWebPolicy {
+  /** As browsers say them, `*` for all: pages of others may not call. Empty for nobody. */
+  readonly origins: readonly string[];
+}
+
 /** Traefik's circuit breaker. */
 export interface BreakerPolicy {
   /** The text as the user wrote it. */
@@ -195,6 +201,7 @@ export interface Policies {
   readonly breaker: BreakerPolicy | null;
   readonly rateLimit: RateLimitPolicy | null;
   readonly limits: LimitPolicy;
+  readonly grpcWeb: GrpcWebPolicy | null;
 }
 
 export type PolicyName = keyof Policies;

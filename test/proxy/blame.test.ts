@@ -7,12 +7,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
-import {
-  type Blame,
-  FAILURE_REASONS,
-  FAILURES,
-  type FailureReason,
-} from '../../src/model/failure.ts';
+import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../src/model/failure.ts';
+import type { Blame } from '../../src/model/failure-facts.ts';
 import type { Policies } from '../../src/model/policy.ts';
 import { CONNECTION_BYTES } from '../../src/proxy/net/caller-room.ts';
 import {
@@ -133,6 +129,8 @@ const BY_TRAFFIC: Partial<Record<FailureReason, Provocation>> = {
 const ELSEWHERE: Partial<Record<FailureReason, string>> = {
   target_too_long: 'limits.test.ts',
   denied: '',
+  origin_denied: 'grpc-web.test.ts',
+  call_idle_timeout: 'grpc-answers.test.ts',
   rate_limited: 'policies.test.ts',
   route_rate_limited: 'route-limits.test.ts',
   no_route: 'routes.test.ts',

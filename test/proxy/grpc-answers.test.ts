@@ -78,7 +78,13 @@ const isRunning = async ({ proxy, service }: Parts): Promise<void> =>
 const BY_TRAFFIC: Partial<Record<FailureReason, Provocation>> = {
   // RFC 9113 §8.1.1: what is malformed is an error of its stream, and libraries of gRPC read it as INTERNAL.
   bad_request: { fields: { ':path': 'no-slash' }, reset: constants.NGHTTP2_PROTOCOL_ERROR },
-  request_body_timeout: { body: null, policies: timeouts({ idleMs: 2_000 }), waits: true },
+  request_body_timeout: { body: null, policies: timeouts({ requestMs: 2_000 }), waits: true },
+  call_idle_timeout: {
+    serve: half,
+    policies: timeouts({ idleMs: 2_000 }),
+    waits: true,
+    text: 'half',
+  },
   body_too_large: { policies: limits({ requestBodyBytes: 1 }) },
   target_too_long: { fields: { ':path': `/${'x'.repeat(40_000)}` } },
   head_too_large: { fields: { note: 'x'.repeat(40_000) } },
@@ -151,12 +157,7 @@ const BY_TRAFFIC: Partial<Record<FailureReason, Provocation>> = {
   try_timeout: { policies: timeouts({ tryMs: 1_000 }), waits: true },
   request_timeout: { policies: timeouts({ requestMs: 1_000 }), waits: true },
   deadline_exceeded: { fields: { 'grpc-timeout': '1S' }, waits: true },
-  response_idle_timeout: {
-    serve: half,
-    policies: timeouts({ idleMs: 2_000 }),
-    waits: true,
-    text: 'half',
-  },
+  response_idle_timeout: { policies: timeouts({ idleMs: 2_000 }), waits: true },
   request_write_timeout: {
     serve: (stream) => void stream.pause(),
     policies: timeouts({ idleMs: 1_000 }),
@@ -193,6 +194,7 @@ const NOT_HERE: Partial<Record<FailureReason, string>> = {
   tunnel_idle_timeout: 'a tunnel is no call',
   tunnel_lifetime: 'a tunnel is no call',
   denied: 'nothing says it yet',
+  origin_denied: 'a call of gRPC is none of gRPC-Web (grpc-web.test.ts)',
   caller_gone: 'nobody is there to be told',
   caller_shed: 'its connection is closed',
   tls_certificate_expired: 'answered as a connection that is refused (endpoint-tls.test.ts)',

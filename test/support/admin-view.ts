@@ -69,6 +69,7 @@ function web(): Service {
       sourceAffinity: { timeoutMs: 10_800_000 },
       healthCheck: DEFAULT_HEALTH_CHECK,
       failover: { service: 'other/web', below: 0.5, returnMs: 10_000 },
+      grpcWeb: { origins: ['https://app.example'] },
     },
   });
   const source = {

@@ -13,6 +13,7 @@ import type {
   BreakerPolicy,
   EjectionPolicy,
   FailoverPolicy,
+  GrpcWebPolicy,
   HealthCheckPolicy,
   LimitPolicy,
   Policies,
@@ -26,7 +27,8 @@ import type { Source } from '../../model/object-reference.ts';
 import { parseBreaker } from '../expression/breaker.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Annotation, Annotations } from './read.ts';
-import { DEFAULT_BREAKER, DEFAULT_RATE } from './table.ts';
+import { DEFAULT_BREAKER } from './breaker.ts';
+import { DEFAULT_RATE } from './table.ts';
 import { describeReference } from '../../model/object-reference.ts';
 
 export interface ServicePolicies {
@@ -128,6 +130,7 @@ class PolicyReader {
       rateLimit: this.#unlessLifted('rateLimit', () => this.#rateLimit()),
       limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
       sourceAffinity: this.#sourceAffinity(),
+      grpcWeb: this.#unlessLifted('grpcWeb', () => this.#grpcWeb()),
     };
     const sources = this.#sources();
     return { policies, sources, findings: this.#findings, idle: this.#idleFindings };
@@ -266,6 +269,11 @@ class PolicyReader {
       return this.#drop('failover', null);
     }
     return { ...DEFAULT_FAILOVER, ...set, service };
+  }
+
+  #grpcWeb(): GrpcWebPolicy | null {
+    const { origins } = this.#fields<GrpcWebPolicy>('grpcWeb');
+    return origins === undefined ? null : { origins };
   }
 
   #breaker(): BreakerPolicy | null {

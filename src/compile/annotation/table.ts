@@ -2,11 +2,13 @@
 
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../model/policy.ts';
+import { BREAKER_ROWS } from './breaker.ts';
 import { CALLER_TLS_ROWS } from './caller-tls.ts';
 import { ENDPOINT_TLS_ROWS, scheme, strictScheme } from './endpoint-tls.ts';
 import { FAILOVER_ROWS } from './failover.ts';
+import { GRPC_WEB_ROWS } from './grpc-web.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
-import { breakerExpression, cookieName, requestKey } from './request-key.ts';
+import { cookieName, requestKey } from './request-key.ts';
 import { type AnnotationRow, type AnnotationSection, plainRow, row } from './row.ts';
 import {
   choice,
@@ -24,8 +26,6 @@ import {
 /** Prefixes in the order in which they win. */
 export const LEGACY_PREFIXES = ['mesh.traefik.io/', 'maesh.containo.us/'] as const;
 
-/** Values of `BreakerPolicy` where only the expression is given; Traefik's own. */
-export const DEFAULT_BREAKER = { checkPeriodMs: 100, openMs: 10_000, recoveryMs: 10_000 } as const;
 /** Values of `RateLimitPolicy` where only the average is given. */
 export const DEFAULT_RATE = { periodMs: 1_000, per: 'service', callersMax: 10_000 } as const;
 
@@ -273,35 +273,6 @@ const EJECTION_ROWS: readonly AnnotationRow[] = [
   }),
 ];
 
-const BREAKER_ROWS: readonly AnnotationRow[] = [
-  row('circuit-breaker-expression', 'breaker', 'text', {
-    type: breakerExpression,
-    default: words('no circuit breaker'),
-    text: "Condition that opens the circuit breaker, in Traefik's expression language.",
-    example: 'NetworkErrorRatio() > 0.3 || LatencyAtQuantileMS(50) > 500',
-    legacy: true,
-    lifts: true,
-  }),
-  row('breaker-check-period', 'breaker', 'checkPeriodMs', {
-    type: duration(10, HOUR),
-    default: DEFAULT_BREAKER.checkPeriodMs,
-    text: 'How often the expression is evaluated.',
-    example: '1s',
-  }),
-  row('breaker-open', 'breaker', 'openMs', {
-    type: duration(1, HOUR),
-    default: DEFAULT_BREAKER.openMs,
-    text: 'How long the breaker stays open before it recovers.',
-    example: '30s',
-  }),
-  row('breaker-recovery', 'breaker', 'recoveryMs', {
-    type: duration(1, HOUR),
-    default: DEFAULT_BREAKER.recoveryMs,
-    text: 'Duration of the recovery. During it, the share of requests that pass grows from none to all.',
-    example: '5s',
-  }),
-];
-
 const RATE_ROWS: readonly AnnotationRow[] = [
   row('ratelimit-average', 'rateLimit', 'average', {
     type: wholeNumber(1, 10_000_000),
@@ -392,6 +363,7 @@ export const SECTIONS: readonly AnnotationSection[] = [
     rows: ENDPOINT_TLS_ROWS,
   },
   { title: 'TLS from callers', without: 'the default applies', rows: CALLER_TLS_ROWS },
+  { title: 'gRPC-Web', without: 'no page may call', rows: GRPC_WEB_ROWS },
   { title: 'Retries', without: 'the Service has no retries', rows: RETRY_ROWS },
   { title: 'Time limits', without: 'the Service has the default time limits', rows: TIMEOUT_ROWS },
   { title: 'Balancing', without: 'the default balancing applies', rows: BALANCE_ROWS },

@@ -13,7 +13,12 @@ import type { ObjectProblem } from '../object-problem.ts';
 type Port = Pick<ServicePort, 'port' | 'protocol' | 'because' | 'backend'>;
 
 /** Policies, and names of others, that only HTTP has. */
-const HTTP_POLICIES: ReadonlySet<PolicyName | null> = new Set(['retry', 'affinity', 'breaker']);
+const HTTP_POLICIES: ReadonlySet<PolicyName | null> = new Set([
+  'retry',
+  'affinity',
+  'breaker',
+  'grpcWeb',
+]);
 const HTTP_NAMES: ReadonlySet<string> = new Set([
   'scheme',
   'timeout-request',

@@ -12,6 +12,7 @@ const TESTS = [
   '../../../test/proxy/http2-abuse.test.ts',
   '../../../test/proxy/rules.test.ts',
   '../../../test/proxy/websocket.test.ts',
+  '../../../test/proxy/grpc-web.test.ts',
 ];
 
 it('every rule is broken by an example in the tests', () => {

@@ -75,6 +75,8 @@ export const RULES = {
   chunk_extension: 'a chunk extension does not follow the grammar',
   chunk_extension_bytes: 'the chunk extensions of one body have more bytes than the limit',
   chunk_end: 'chunk data is not followed by CRLF',
+  web_base64: 'the content of a call of gRPC-Web in its text form is not base64',
+  web_message: 'the answer to a call of gRPC-Web is not made of whole messages of gRPC',
   trailer_bytes: 'the trailer section has more bytes than the limit',
 } as const satisfies Record<string, string>;
 

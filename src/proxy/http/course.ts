@@ -5,6 +5,7 @@ import type { Policies, RetryCondition } from '../../model/policy.ts';
 import type { RoutePolicies } from '../../model/route.ts';
 import type { Service } from '../../model/service.ts';
 import type { BackendState } from '../balance/backend-state.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { ExtraFields } from '../head/field-changes.ts';
 import type { HeadEdit, TargetFilters } from '../head/filter.ts';
 import type { Head } from '../head/head.ts';
@@ -12,8 +13,10 @@ import { Defect } from '../net/copy-whole.ts';
 import { retryDelayMs } from '../policy/backoff.ts';
 import type { ThreadContext } from './context.ts';
 import { nobodys } from './nobodys.ts';
+import type { PickFacts } from '../call/pick-facts.ts';
 import type { RequestRecord } from './record.ts';
-import { mayRetry } from './retry.ts';
+import { affinityCookie, readKeys } from './request-key.ts';
+import { isIdempotent, mayRetry } from './retry.ts';
 import type { Verdict } from '../call/verdict.ts';
 
 const NOBODYS = nobodys<Policies>('a request without a caller');
@@ -72,15 +75,25 @@ export class Course {
 
   /** Whether another try may follow: takes a token of the retry budget then. */
   mayRetry(
-    condition: RetryCondition,
-    { tries, service, grpc }: RequestRecord,
-    replayable: boolean,
-    idempotent: boolean,
+    condition: RetryCondition | null,
+    { tries, service, grpc, isReplayable: replayable }: RequestRecord,
+    method: number,
   ): boolean {
-    const facts = { tries, replayable, idempotent, condition };
+    if (condition === null) return false;
+    const facts = { tries, replayable, idempotent: isIdempotent(method), condition };
     const may = mayRetry(this.rules.retry, facts, service.cells);
     if (may && condition !== 'connect-failure') grpc.seen++;
     return may;
+  }
+
+  /** What a request says of where it wants to go. */
+  readKeys(pick: PickFacts, data: Buffer, head: Head, addressHash: number): void {
+    readKeys(pick, this.rules, this.policies, data, head, addressHash);
+  }
+
+  /** The line that binds the session of the caller to an endpoint; null for none. */
+  cookie(endpoint: EndpointState, { affinity }: PickFacts): Buffer | null {
+    return affinityCookie(this.rules.affinity, endpoint, affinity);
   }
 
   /** The condition for another try that an answer meets, when there is so much time left; '' for none. */
@@ -105,11 +118,12 @@ export class Course {
   editRequest(
     data: Buffer,
     head: Head,
-    { grpc, present }: RequestRecord,
+    { grpc, present, web }: RequestRecord,
     context: ThreadContext,
   ): HeadEdit | null {
-    const edit = this.#applyFilters(data, head, context);
-    if (!grpc.active) return edit;
+    const filtered = this.#applyFilters(data, head, context);
+    if (!grpc.active) return filtered;
+    const edit = web === null ? filtered : web.editRequest(data, head, filtered, context.edit);
     return grpc.edit(data, head, { edit, spare: context.edit }, present.startedMs);
   }
 
@@ -121,10 +135,11 @@ export class Course {
   }
 
   /** Marks what of a final response stays behind. Returns what is added, null for nothing. */
-  editResponse(data: Buffer, head: Head): ExtraFields | null {
+  editResponse(data: Buffer, head: Head, { web }: RequestRecord): ExtraFields | null {
     const filters = this.#filters;
-    if (filters === null || filters.response === null) return null;
-    filters.response.mark(data, head);
-    return filters.response.extra;
+    const response = filters === null ? null : filters.response;
+    if (response !== null) response.mark(data, head);
+    const extra = response === null ? null : response.extra;
+    return web === null ? extra : web.editResponse(data, head, extra);
   }
 }

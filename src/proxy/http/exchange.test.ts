@@ -101,6 +101,9 @@ class Caller implements CallerStream {
     const location = bytes.toString('latin1', 0, length);
     this.told.push(`redirect ${status} to ${location}${namesOf(extra)}`);
   }
+  answer(status: number): void {
+    this.told.push(`answer ${status}`);
+  }
   onExchangeDone(): void {
     this.told.push('done');
   }
@@ -126,6 +129,7 @@ class Stream implements EndpointStream {
   readonly tunnelEnd = NO_END;
   readonly bodySocket = null;
   readonly deaf = false;
+  readonly isDoubtful = false;
   connected = true;
   unseen = false;
   mayBeStale = false;

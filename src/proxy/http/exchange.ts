@@ -9,16 +9,17 @@
 import { blamesEndpoint, FAILURES, type FailureReason } from '../../model/failure.ts';
 import type { RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import { pinnedBytes } from '../net/caller-room.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { beginRequest, countLoss } from '../call/account.ts';
+import { countLoss } from '../call/account.ts';
 import { noEndpointReason } from '../call/admit.ts';
 import { admit } from './admit.ts';
+import { abort, flush, locationOf, reply, sendBody, sendEnd } from './answer.ts';
 import { BackoffWait } from './backoff-wait.ts';
 import { CallerWait } from './caller-wait.ts';
 import type { ThreadContext } from './context.ts';
 import { Course } from './course.ts';
+import { enter } from './enter.ts';
 import { ExchangeDeadline } from './exchange-deadline.ts';
 import { type Head, METHOD_OTHER } from '../head/head.ts';
 import type { Redirector } from '../head/redirector.ts';
@@ -26,12 +27,12 @@ import { PickFacts } from '../call/pick-facts.ts';
 import { overdue } from './overdue.ts';
 import { RequestRecord } from './record.ts';
 import { Replay } from './replay.ts';
-import { affinityCookie, readKeys } from './request-key.ts';
 import { isIdempotent } from './retry.ts';
 import type { Rule } from '../head/rule.ts';
 import type { CallerStream, EndpointStream, EndpointUser } from './stream.ts';
 import { Try } from './try.ts';
 import { openTunnel } from './open-tunnel.ts';
+import type { WebPreflight } from './web-call.ts';
 
 const IDLE = 0;
 /** The response head has not come yet. */
@@ -81,11 +82,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** What the request keeps, and what its endpoint has not taken. */
   get waitingBytes(): number {
-    return pinnedBytes(this.replay.buffer) + (this.#stream()?.waitingBytes ?? 0);
-  }
-
-  #stream(): EndpointStream | null {
-    return this.record.tried === null ? null : this.record.tried.stream;
+    return this.replay.pinnedBytes + (this.record.stream?.waitingBytes ?? 0);
   }
 
   /** Starts a request whose head stands in `data[start, end)`. Then comes its body, if it `hasBody`; call `flush` afterwards. */
@@ -94,11 +91,12 @@ export class Exchange implements EndpointUser, Expiring {
     const { port, source } = this.#caller;
     const now = this.#context.nowMs();
     this.#reset(head, now);
-    if (head.grpc) this.record.grpc.begin(data, head, now);
     this.replay.begin(data, head, start, end);
     this.replay.done = !hasBody;
-    beginRequest(this.record.flight);
-    if (this.#caller.isLoop) return this.#fail('loop');
+    const entry = enter(this.#caller, this.replay, data, head);
+    this.record.begin(data, head, now);
+    if (typeof entry === 'string') return this.#fail(entry);
+    if (entry !== null) return this.#answerPreflight(entry, data, head);
     const verdict = admit(port, data, head, source, now, this.#context);
     this.record.ruling = verdict.target === null ? null : verdict.target.service;
     if (verdict.failure !== '') return this.#fail(verdict.failure, verdict.retryAfterMs);
@@ -107,19 +105,21 @@ export class Exchange implements EndpointUser, Expiring {
     this.#course.take(verdict, this.#context.path.matched);
     if (mirrors !== null)
       this.replay.copies = this.#context.mirrors.draw(mirrors, head, this.#caller);
-    const { rules, policies } = this.#course;
-    this.replay.bodyMax = rules.retry?.bodyBytes ?? 0;
+    this.replay.bodyMax = this.#course.rules.retry?.bodyBytes ?? 0;
     const { grpc } = this.record;
-    grpc.untilMs = this.#deadline.setRequest(now, rules.timeouts, grpc.deadlineMs);
+    grpc.untilMs = this.#deadline.setRequest(now, this.#course.rules.timeouts, grpc.deadlineMs);
     if (grpc.untilMs <= now) return this.#fail('deadline_exceeded');
-    readKeys(this.pick, rules, policies, data, head, source.addressHash);
+    this.#course.readKeys(this.pick, data, head, source.addressHash);
     this.#noteWait();
     this.#startTry(now, data, head);
   }
 
   /** Content of the request; false when nobody wants more of it. */
   onRequestBody(data: Buffer | null, start: number, end: number): boolean {
-    this.replay.feed(data, start, end, this.#stream());
+    if (!this.replay.take(data, start, end, this.record.stream)) {
+      this.onBadRequest('web_base64');
+      return false;
+    }
     const max = this.#course.policies.limits.requestBodyBytes;
     if (max === 0 || this.replay.bodyBytes <= max) return true;
     this.#fail('body_too_large');
@@ -128,10 +128,11 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** Where content of the request may go without being seen; null when it must be kept, or there is no such place now. */
   get requestSocket(): Socket | null {
-    return this.replay.isWhole ? null : (this.#stream()?.bodySocket ?? null);
+    return this.replay.isSeen ? null : (this.record.stream?.bodySocket ?? null);
   }
 
   onRequestEnd(trailers: Buffer | null): void {
+    if (!this.replay.mayEnd) return this.onBadRequest('web_base64');
     this.replay.finish(trailers);
     this.#noteWait();
   }
@@ -145,7 +146,7 @@ export class Exchange implements EndpointUser, Expiring {
   /** Sends what came. */
   flush(): void {
     const { replay } = this;
-    const stream = this.#stream();
+    const stream = this.record.stream;
     if (stream !== null && !replay.send(stream) && !replay.done) this.#caller.pause();
     if (!replay.fed) return;
     replay.fed = false;
@@ -193,7 +194,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   onInterim(data: Buffer, head: Head): void {
-    if (!this.#caller.sendInterim(data, head)) this.#stream()?.pause();
+    if (!this.#caller.sendInterim(data, head)) this.record.stream?.pause();
   }
 
   onResponseHead(data: Buffer, head: Head): void {
@@ -203,32 +204,32 @@ export class Exchange implements EndpointUser, Expiring {
     if (this.record.noteHead(data, head)) tried.blame(now);
     else tried.answered(now);
     if (this.#retriesAnswer(tried, now)) return;
-    const cookie = affinityCookie(this.#course.rules.affinity, tried.endpoint, this.pick.affinity);
+    const cookie = this.#course.cookie(tried.endpoint, this.pick);
     this.#phase = BODY;
     this.#callerWait.end(this.#context.wheel.nowMs);
     tried.watchBody(now);
-    this.#caller.sendHead(data, head, cookie, this.#course.editResponse(data, head));
+    this.#caller.sendHead(data, head, cookie, this.#course.editResponse(data, head, this.record));
   }
 
   onResponseBody(data: Buffer | null, start: number, end: number): void {
     this.record.responseBytes += end - start;
-    this.#caller.sendBody(data, start, end);
+    if (!sendBody(this.#caller, this.replay.web, data, start, end)) this.onBadBody('web_message');
   }
 
   get responseSocket(): Socket | null {
-    return this.#caller.bodySocket;
+    return this.replay.web === null ? this.#caller.bodySocket : null;
   }
 
   onResponseRead(): void {
-    if (!this.#caller.flush()) {
-      this.#stream()?.pause();
+    if (!flush(this.#caller, this.replay.web)) {
+      this.record.stream?.pause();
       this.#noteWait();
     }
     this.#arm();
   }
 
   onResponseEnd(trailers: Buffer | null): void {
-    this.#caller.sendEnd(trailers);
+    if (!sendEnd(this.#caller, this.replay.web, trailers)) return this.onBadBody('web_message');
     const tried = this.record.present;
     tried.release(this.#course.policies.limits);
     const now = this.#context.nowMs();
@@ -273,7 +274,7 @@ export class Exchange implements EndpointUser, Expiring {
 
   #sendHead(data: Buffer, head: Head): void {
     const edit = this.#course.editRequest(data, head, this.record, this.#context);
-    this.#stream()?.sendHead(data, head, this.#caller, edit);
+    this.record.stream?.sendHead(data, head, this.#caller, edit);
   }
 
   onEndpointDrain(): void {
@@ -286,7 +287,7 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   onEndpointClosed(error: SocketError | null): void {
-    const stream = this.#stream();
+    const stream = this.record.stream;
     if (stream === null) return;
     const isBody = this.#phase === BODY;
     const mayResend = !isBody && this.record.mayResend(stream, this.method);
@@ -300,23 +301,18 @@ export class Exchange implements EndpointUser, Expiring {
     this.#caller.onDefect(error);
   }
 
-  /** The drain is over: what runs is cut. */
-  onDrainOver(): void {
-    this.#fail('draining');
-  }
-
   /**
-   * Others need the room that the caller takes; or an assertion failed somewhere on the way of this request, and neither
-   * connection can be trusted with another one.
+   * The drain is over; others need the room that the caller takes; or an assertion failed somewhere on the way of this request, and
+   * neither connection can be trusted with another one.
    */
-  giveUp(reason: 'caller_shed' | 'internal'): void {
+  giveUp(reason: 'draining' | 'caller_shed' | 'internal'): void {
     this.#fail(reason);
   }
 
   /** The caller can take more. */
   onCallerDrain(): void {
     this.#noteWait();
-    this.#stream()?.resume();
+    this.record.stream?.resume();
   }
 
   /** The caller is gone: nobody waits for the rest. */
@@ -328,16 +324,17 @@ export class Exchange implements EndpointUser, Expiring {
     if (this.#phase === IDLE) return;
     const tried = this.record.tried;
     if (tried !== null && nowMs >= tried.steadyAtMs) tried.praise(nowMs);
-    const onTheirWay = this.#caller.bytesOnTheirWay() + (this.#stream()?.bytesOnTheirWay() ?? 0);
+    const onTheirWay =
+      this.#caller.bytesOnTheirWay() + (this.record.stream?.bytesOnTheirWay() ?? 0);
     this.#deadline.noteMovement(onTheirWay, nowMs);
     if (this.#caller.hasLeft()) return this.#fail('caller_gone');
     const limit = this.#deadline.expired(nowMs, this.#phase === WAITING);
     if (limit === '') return this.#arm();
     const isBody = this.#phase === BODY;
     const callerTookMost = this.#callerWait.total(nowMs) * 2 > nowMs - this.record.startedMs;
-    const waiting = { isBody, requestDone: this.replay.done, callerTookMost };
-    const reason = overdue(limit, waiting, this.#caller, this.#stream());
-    const isTry = !isBody && this.#stream() !== null && limit !== 'request';
+    const waiting = { isBody, callerTookMost, request: this.record };
+    const reason = overdue(limit, waiting, this.#caller, this.record.stream);
+    const isTry = !isBody && this.record.stream !== null && limit !== 'request';
     if (isTry && blamesEndpoint(reason))
       this.#tryFailed(this.record.present.timedOut(reason), reason);
     else this.#fail(reason);
@@ -360,8 +357,7 @@ export class Exchange implements EndpointUser, Expiring {
     const endpoint = backend.pick(this.pick, now);
     if (endpoint === null) return this.#fail(noEndpointReason(backend, this.pick));
     this.record.tries++;
-    const { connector } = this.#context;
-    const stream = connector.acquire(endpoint, this, isIdempotent(this.method));
+    const stream = this.#context.connector.acquire(endpoint, this, isIdempotent(this.method));
     this.#begin(stream, now, data, head);
   }
 
@@ -376,12 +372,12 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #headAgain(): Head {
-    return this.#caller.headAgain(this.replay.buffer, this.replay.headBytes);
+    return this.replay.mark(this.#caller.headAgain(this.replay.buffer, this.replay.headBytes));
   }
 
   /** Sends all that is kept; a caller that waited for the stream before may go on. */
   #sendAgain(): void {
-    if (this.#stream() === null) return;
+    if (this.record.stream === null) return;
     this.#caller.resume();
     this.flush();
   }
@@ -401,24 +397,20 @@ export class Exchange implements EndpointUser, Expiring {
     const now = this.#context.nowMs();
     this.record.tried?.drop();
     if (blamesEndpoint(reason)) this.record.tried?.blame(now);
-    if (condition !== null && this.#mayRetry(condition)) this.#retry(now);
+    if (this.#course.mayRetry(condition, this.record, this.method)) this.#retry(now);
     else this.#fail(reason);
   }
 
   /** True when the answer is one to retry: then it is dropped. */
   #retriesAnswer(tried: Try, now: number): boolean {
     const condition = this.#course.conditionOf(this.record, this.#deadline.leftMs(now));
-    if (condition === '' || !this.#mayRetry(condition)) return false;
+    if (condition === '' || !this.#course.mayRetry(condition, this.record, this.method))
+      return false;
     // The rest of it is our own loss.
     if (!this.record.isOverdue) tried.praise(now);
     tried.drop();
     this.#retry(now);
     return true;
-  }
-
-  #mayRetry(condition: RetryCondition): boolean {
-    const idempotent = isIdempotent(this.method);
-    return this.#course.mayRetry(condition, this.record, this.replay.isWhole, idempotent);
   }
 
   #retry(now: number): void {
@@ -429,9 +421,9 @@ export class Exchange implements EndpointUser, Expiring {
     this.#arm();
     // Nobody takes the body meanwhile; without one, a caller that leaves should be noticed.
     if (!this.replay.done) this.#caller.pause();
-    const { clock } = this.#context;
     const next = (): void => this.#nextTry();
-    this.#backoff.begin(clock, delayMs, next, (error) => this.#caller.onDefect(error));
+    const onDefect = (error: unknown): void => this.#caller.onDefect(error);
+    this.#backoff.begin(this.#context.clock, delayMs, next, onDefect);
   }
 
   #nextTry(): void {
@@ -441,28 +433,34 @@ export class Exchange implements EndpointUser, Expiring {
 
   /** The route sends the caller elsewhere. */
   #redirect(redirect: Redirector, data: Buffer, head: Head): void {
-    const { location, path } = this.#context;
-    const { port, source } = this.#caller;
-    const { trusted } = source.forwarding;
-    redirect.write(location, data, head, path.read(data, head), port, trusted);
+    const location = locationOf(redirect, this.#caller, { data, head }, this.#context);
     this.record.redirect(redirect.status);
     this.#finish();
     this.#caller.redirect(redirect.status, location, redirect.extra);
   }
 
+  #answerPreflight(web: WebPreflight, data: Buffer, head: Head): void {
+    this.record.status = web.status;
+    this.#finish();
+    web.answer(this.#caller, data, head);
+  }
+
   #fail(reason: FailureReason, retryAfterMs = 0): void {
     const { status, connection } = FAILURES[reason];
     if (this.#phase !== WAITING || connection === 'reset') return this.#cut(reason);
+    const { web } = this.replay;
     this.record.status = status;
     this.#end(reason);
-    this.#caller.reply(reason, retryAfterMs);
+    reply(this.#caller, web, reason, retryAfterMs);
   }
 
   /** Ends the request without an answer of ours. */
   #cut(reason: FailureReason): void {
-    if (this.#phase === WAITING) this.record.status = 0;
+    const { web } = this.replay;
+    const isAnswered = this.#phase !== WAITING;
+    if (!isAnswered) this.record.status = 0;
     this.#end(reason);
-    this.#caller.abort(reason);
+    abort(this.#caller, web, reason, isAnswered);
   }
 
   #end(reason: FailureReason): void {
@@ -486,7 +484,8 @@ export class Exchange implements EndpointUser, Expiring {
     const caller = this.#caller;
     const steadyAtMs = this.record.tried?.steadyAtMs ?? Infinity;
     const due = Math.min(this.#deadline.due(this.#phase === WAITING), steadyAtMs);
-    const isSlow = caller.paused || caller.waitingBytes + (this.#stream()?.waitingBytes ?? 0) > 0;
+    const isSlow =
+      caller.paused || caller.waitingBytes + (this.record.stream?.waitingBytes ?? 0) > 0;
     const lookMs = isSlow ? this.#context.wheel.nowMs + this.#deadline.lookMs : Infinity;
     this.deadlineMs = Math.min(due, lookMs);
     this.#context.wheel.arm(this);

@@ -141,7 +141,7 @@ export class Mirrors implements MirrorOwner {
     const refusal = this.#refusal(service, ruling, replay);
     if (refusal !== '') return refusal;
     // Other heads were read since, maybe; and what is sent on at once needs no 100 before it.
-    const head = caller.headAgain(replay.buffer, replay.headBytes);
+    const head = replay.mark(caller.headAgain(replay.buffer, replay.headBytes));
     head.expectContinue = false;
     const pick = this.#pick;
     pick.reset(caller.source.identify());
@@ -183,7 +183,8 @@ export class Mirrors implements MirrorOwner {
     const { path, edit } = this.#thread;
     if (stream === null) return;
     try {
-      const edited = filter.apply(replay.buffer, head, path, edit);
+      const filtered = filter.apply(replay.buffer, head, path, edit);
+      const edited = replay.web?.editRequest(replay.buffer, head, filtered, edit) ?? filtered;
       stream.sendHead(replay.buffer, head, caller, edited);
       replay.copyTo(stream);
       this.onMoved(copy);

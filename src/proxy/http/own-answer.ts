@@ -1,6 +1,11 @@
 /** What the proxy says when it answers itself, in every version of HTTP. Made once: a storm of refusals makes no strings. */
 
-import { FAILURE_REASONS, FAILURES, type FailureReason } from '../../model/failure.ts';
+import {
+  FAILURE_REASONS,
+  FAILURES,
+  type FailureReason,
+  grpcNumberOfFailure,
+} from '../../model/failure.ts';
 
 export interface OwnAnswer {
   readonly status: number;
@@ -22,6 +27,17 @@ const ANSWERS: ReadonlyMap<FailureReason, OwnAnswer> = new Map(
 /** Reason and cause, as a caller reads them. */
 export function sentenceOf(reason: FailureReason): string {
   return `maesh: ${reason}: ${FAILURES[reason].cause}`;
+}
+
+/** What a caller of gRPC is told of it: fields, or trailers, as lines. */
+export function grpcStatusLines(reason: FailureReason): string {
+  const message = percentEncoded(sentenceOf(reason));
+  return `grpc-status: ${grpcNumberOfFailure(reason)}\r\ngrpc-message: ${message}\r\n`;
+}
+
+/** As the protocol of gRPC wants its messages. */
+function percentEncoded(text: string): string {
+  return text.replaceAll(/[^ -$&-~]/g, (character) => encodeURIComponent(character));
 }
 
 export function ownAnswer(reason: FailureReason): OwnAnswer {

@@ -7,7 +7,7 @@ import type { AccessCaller } from '../call/access.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { type Account, add, endLastTry, endRequest } from '../call/account.ts';
+import { type Account, add, beginRequest, endLastTry, endRequest } from '../call/account.ts';
 import type { ThreadContext } from './context.ts';
 import { countCall } from './count-call.ts';
 import { GrpcCall } from './grpc-call.ts';
@@ -20,6 +20,7 @@ import type { Rule } from '../head/rule.ts';
 import { reportRule } from './report-rule.ts';
 import type { TunnelResult } from '../net/tunnel.ts';
 import type { Try } from './try.ts';
+import type { WebCall } from './web-call.ts';
 
 const NOBODYS = nobodys<ServiceState>('a request without a caller');
 const NOBODYS_CELLS = nobodys<Cells>('a request without a caller');
@@ -57,6 +58,21 @@ export class RequestRecord implements Account {
     return this.#replay.bodyBytes;
   }
 
+  /** It came whole. */
+  get isComplete(): boolean {
+    return this.#replay.done;
+  }
+
+  /** All of it that came so far is kept. */
+  get isReplayable(): boolean {
+    return this.#replay.isWhole;
+  }
+
+  /** Null for a request that is no call of gRPC-Web, and once it is over. */
+  get web(): WebCall | null {
+    return this.#replay.web;
+  }
+
   reset(service: ServiceState, now: number): void {
     this.service = service;
     this.flight = service.flight.cells;
@@ -71,6 +87,17 @@ export class RequestRecord implements Account {
     this.responseBytes = 0;
     this.tried = null;
     this.grpc.reset();
+  }
+
+  /** It is in flight. */
+  begin(data: Buffer, head: Head, now: number): void {
+    if (head.grpc) this.grpc.begin(data, head, now);
+    beginRequest(this.flight);
+  }
+
+  /** Of the present try; null when there is none, or its stream belongs to somebody else. */
+  get stream(): EndpointStream | null {
+    return this.tried === null ? null : this.tried.stream;
   }
 
   get counted(): number {

@@ -3,11 +3,13 @@
  * its body, in one buffer. What is longer streams through and makes the request final.
  */
 
+import { pinnedBytes } from '../net/caller-room.ts';
 import type { NetContext } from '../net/context.ts';
 import { copyWhole, Defect } from '../net/copy-whole.ts';
 import { SLAB_BYTES } from '../net/socket.ts';
 import type { KeptHead } from '../call/access.ts';
 import type { Head } from '../head/head.ts';
+import type { WebCall } from './web-call.ts';
 import type { EndpointStream } from './stream.ts';
 
 /** Who gets copies of a request that is kept whole. */
@@ -40,6 +42,8 @@ export class Replay implements KeptHead {
   bodyMax = 0;
   /** Null for most. */
   copies: CopyTaker | null = null;
+  /** It came as gRPC-Web: what is kept and sent on is gRPC. Null for most. */
+  web: WebCall | null = null;
   /** How far of the buffer was sent in the present try. */
   #sent = 0;
   #trailers: Buffer | null = null;
@@ -68,8 +72,40 @@ export class Replay implements KeptHead {
     this.end = copyWhole(data, start, end, this.buffer, 0);
     this.isWhole = true;
     this.bodyMax = 0;
+    this.web = null;
     this.#trailers = null;
     this.rewind();
+  }
+
+  /** Memory that it takes. */
+  get pinnedBytes(): number {
+    return pinnedBytes(this.buffer);
+  }
+
+  /** The head once more: what it asks of the mesh does not stand in its bytes alone. */
+  mark(head: Head): Head {
+    if (this.web !== null) this.web.mark(head);
+    return head;
+  }
+
+  /** Somebody must see its content. */
+  get isSeen(): boolean {
+    return this.isWhole || (this.web !== null && this.web.decoder !== null);
+  }
+
+  /** Takes content as it came; the same as `feed`. False where it cannot be read. */
+  take(data: Buffer | null, start: number, end: number, stream: EndpointStream | null): boolean {
+    const decoder = this.web === null ? null : this.web.decoder;
+    if (decoder === null || data === null) {
+      this.feed(data, start, end, stream);
+      return true;
+    }
+    let at = start;
+    while (at >= 0 && at < end) {
+      at = decoder.read(data, at, end, decoded);
+      if (decoder.written > 0) this.feed(decoded, 0, decoder.written, stream);
+    }
+    return at >= 0;
   }
 
   /**
@@ -89,6 +125,11 @@ export class Replay implements KeptHead {
     if (stream === null) throw new Defect('content came that has no place to go');
     this.#sendKept(stream);
     stream.sendBody(data, start, end);
+  }
+
+  /** Its content may end here. */
+  get mayEnd(): boolean {
+    return this.web === null || this.web.decoder === null || this.web.decoder.isWhole;
   }
 
   /** `trailers` may be a view of what is read into again: they are sent later, and again with every other try. */
@@ -133,6 +174,7 @@ export class Replay implements KeptHead {
     this.#context.giveSlab(this.buffer);
     this.buffer = NOTHING;
     this.copies = null;
+    this.web = null;
     this.#trailers = null;
   }
 
@@ -169,3 +211,5 @@ export function isKept(headBytes: number, bodyBytes: number, bodyMax: number): b
 }
 
 const NOTHING = Buffer.alloc(0);
+/** Of all requests of a thread: what is in it is kept or sent on before anything else happens. */
+const decoded = Buffer.allocUnsafeSlow(SLAB_BYTES);

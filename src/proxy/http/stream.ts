@@ -64,6 +64,11 @@ export interface CallerStream {
   reply(reason: FailureReason, retryAfterMs: number): void;
   /** The same, with a redirect to `location`. @throws Defect as `sendEnd` */
   redirect(status: number, location: ByteRoom, extra: ExtraFields): void;
+  /**
+   * The same, with an answer of the proxy that has no content: `lines` are all of its fields but Date. `isKept` as a failure says it
+   * of its connection. @throws Defect as `sendEnd`
+   */
+  answer(status: number, lines: Buffer, isKept: boolean): void;
   /** The exchange is over, and its response whole. */
   onExchangeDone(): void;
   /** Cuts the response: the caller must not take what it has for a whole one. */
@@ -86,6 +91,8 @@ export interface EndpointStream {
   readonly connected: boolean;
   /** An earlier request used the connection, and not a byte came since: it may have gone stale. */
   readonly mayBeStale: boolean;
+  /** It was asked whether it is there, and has not answered. */
+  readonly isDoubtful: boolean;
   /** The endpoint has said that it did nothing with the request: it may be sent again, whatever it is. */
   readonly unseen: boolean;
   /** Takes no more bytes; the response may still come. */

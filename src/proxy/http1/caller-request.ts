@@ -257,6 +257,15 @@ export class CallerRequest implements CallerStream, BodySink {
     this.#endAnswer();
   }
 
+  answer(status: number, lines: Buffer, isKept: boolean): void {
+    this.#response.answer(this.#answered, {
+      status,
+      lines,
+      close: this.#closesAfterAnswer(isKept),
+    });
+    this.#endAnswer();
+  }
+
   get #answered(): Answered {
     return { method: this.#method, http10: this.#http10 };
   }

@@ -51,6 +51,7 @@ export class EndpointConnection
   wheelIndex = 0;
   connected = false;
   readonly unseen = false;
+  readonly isDoubtful = false;
   readonly #context: ThreadContext;
   readonly #socket: Socket;
   readonly #request: RequestSender;

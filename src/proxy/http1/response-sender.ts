@@ -17,7 +17,12 @@ import {
   type ResponseFraming,
   writeResponseHead,
 } from './codec/head-writer.ts';
-import { type Answered, writeLocalReply, writeRedirect } from './codec/local-reply.ts';
+import {
+  type Answered,
+  writeBareAnswer,
+  writeLocalReply,
+  writeRedirect,
+} from './codec/local-reply.ts';
 import { SentCount } from './sent-count.ts';
 
 const NOBODY = nobodys<Socket>('a response without a connection');
@@ -170,6 +175,12 @@ export class ResponseSender implements Gatherer {
     const { date } = this.#context;
     const out = this.#context.claimOut(this);
     this.#answer(writeRedirect(out, request, redirect, date));
+  }
+
+  /** As above; `lines` are all fields but Date. */
+  answer(request: Answered, answer: { status: number; lines: Buffer; close: boolean }): void {
+    const out = this.#context.claimOut(this);
+    this.#answer(writeBareAnswer(out, request, answer, this.#context.date));
   }
 
   /** Sends what stands in the write buffer as the whole answer. */

@@ -196,7 +196,7 @@ export class Http2CallerStream extends Stream implements CallerStream {
   /** The drain is over. */
   cut(): void {
     if (this.tunnel !== null) this.tunnel.cut('draining');
-    else if (this.exchange.active) this.exchange.onDrainOver();
+    else if (this.exchange.active) this.exchange.giveUp('draining');
   }
 
   shed(): void {
@@ -307,6 +307,10 @@ export class Http2CallerStream extends Stream implements CallerStream {
   redirect(status: number, location: ByteRoom, extra: ExtraFields): void {
     const line = redirectLine(location);
     this.#answer(status, Buffer.concat([line, extra.lines]), NOTHING);
+  }
+
+  answer(status: number, lines: Buffer): void {
+    this.#answer(status, lines, NOTHING);
   }
 
   /** An answer of the proxy itself; `lines` are its fields but for Date. */

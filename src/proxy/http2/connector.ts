@@ -14,9 +14,13 @@ export class Http2Connector implements Connector {
     this.#parts = { shared, tries: new TryPool(shared) };
   }
 
-  /** On the oldest connection that has room: what goes together is sent together, and those that are not needed can end. */
+  /**
+   * On the oldest connection that has room: what goes together is sent together, and those that are not needed can end. On one that
+   * may be dead only where there may be no other.
+   */
   acquire(endpoint: EndpointState, user: EndpointUser): Http2EndpointStream {
-    const session = sessionsOf(endpoint)?.first();
+    const sessions = sessionsOf(endpoint);
+    const session = sessions?.best();
     return session === undefined ? this.#open(endpoint, user) : session.start(user);
   }
 
@@ -57,6 +61,14 @@ class Sessions implements SharedConnections {
   first(): EndpointSession | undefined {
     for (const session of this.all) if (session.hasRoom) return session;
     return undefined;
+  }
+
+  /** The first one that is not doubtful; undefined when there may be a new one instead. */
+  best(): EndpointSession | undefined {
+    const first = this.first();
+    if (first === undefined || !first.isDoubtful) return first;
+    const other = this.all.find((session) => session.hasRoom && !session.isDoubtful);
+    return other ?? (this.mayOpen() ? undefined : first);
   }
 
   /** What the endpoint allows on a connection, as far as it has said so on one that stands. */

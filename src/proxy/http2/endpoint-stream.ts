@@ -42,6 +42,8 @@ const RESET: SocketError = { code: 'ECONNRESET' };
 export interface TrySession extends SendHost, StreamHost {
   readonly endpoint: EndpointState;
   readonly connected: boolean;
+  /** It was asked, and has not answered. */
+  readonly isDoubtful: boolean;
   /** The endpoint has said what it can. */
   readonly hasSettings: boolean;
   /** Reads that brought something. */
@@ -113,6 +115,10 @@ export class Http2EndpointStream extends Stream implements EndpointStream {
 
   get mayBeStale(): boolean {
     return this.#readsBefore > 0 && this.#session.reads === this.#readsBefore;
+  }
+
+  get isDoubtful(): boolean {
+    return this.#session.isDoubtful;
   }
 
   onConnected(): void {

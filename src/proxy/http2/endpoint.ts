@@ -36,6 +36,12 @@ const PING_ANSWER_MS = 5_000;
  * pings within five minutes of the one before, if they have sent nothing on a stream in between.
  */
 const PING_APART_MS = 305_000;
+/** One that is used again after so long a silence is asked along with the request: it may be dead, and others must know soon. */
+const ASK_AFTER_MS = 1_000;
+/** As long as this it may think about that; so long it has when it is not asked early. */
+const EARLY_ANSWER_MS = PING_AFTER_MS + PING_ANSWER_MS;
+/** A connection that has not answered for so long gets no more requests while there may be another one. */
+const DOUBT_MS = 1_000;
 const PING_BYTES = FRAME_HEADER_BYTES + 8;
 /** The last bytes to an endpoint may take so long. */
 const CLOSE_MS = 5_000;
@@ -58,6 +64,10 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   leaving = false;
   #nextStream = 1;
   #pingedAtMs = Infinity;
+  /** How long the answer to that may take. */
+  #answerMs = PING_ANSWER_MS;
+  /** Since when requests wait without a break. */
+  #busySinceMs = 0;
   /** What the endpoint had taken by then. */
   #takenBytes = 0;
   /** Since it said something on a stream last. */
@@ -128,15 +138,30 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     const stream = this.#tries.take(this, user);
     stream.begin(this.#nextStream, this.peer.initialWindow);
     this.#nextStream += 2;
+    const now = this.context.wheel.nowMs;
     if (this.streams.size === 0) {
       this.#leaveIdle();
-      this.lastReadMs = this.context.wheel.nowMs;
+      this.#busySinceMs = now;
     }
-    this.#lastStartMs = this.context.wheel.nowMs;
+    this.#lastStartMs = now;
     this.#hasLater = true;
     this.open(stream);
+    if (this.#isAskedEarly(now)) this.#ping(now, EARLY_ANSWER_MS);
     this.#arm();
     return stream;
+  }
+
+  /** Only the first question since it said something on a stream: more of them are more than servers of gRPC take. */
+  #isAskedEarly(now: number): boolean {
+    return (
+      this.#pings === 0 && this.#pingedAtMs === Infinity && now >= this.lastReadMs + ASK_AFTER_MS
+    );
+  }
+
+  /** It was asked, and has been silent since for longer than a connection that lives. */
+  get isDoubtful(): boolean {
+    const { nowMs } = this.context.wheel;
+    return nowMs >= this.#pingedAtMs + DOUBT_MS && this.lastReadMs <= this.#pingedAtMs;
   }
 
   #leaveIdle(): void {
@@ -269,12 +294,13 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
       if (this.leaving || nowMs >= this.#idleUntilMs()) return this.linger();
       return this.#arm();
     }
-    if (nowMs >= this.#pingedAtMs + PING_ANSWER_MS) {
+    if (nowMs >= this.#pingedAtMs + this.#answerMs) {
       if (this.lastReadMs <= this.#pingedAtMs && !this.#hasTaken()) return this.socket.destroy();
       // It is busy with what stands before the question, or before the answer.
       this.#pingedAtMs = this.lastReadMs <= this.#pingedAtMs ? nowMs : Infinity;
     }
-    if (this.#pingedAtMs === Infinity && nowMs >= this.#pingDueMs()) this.#ping(nowMs);
+    if (this.#pingedAtMs === Infinity && nowMs >= this.#pingDueMs())
+      this.#ping(nowMs, PING_ANSWER_MS);
     this.#arm();
   }
 
@@ -289,7 +315,7 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     let due = 0;
     if (this.streams.size === 0) due = this.#idleUntilMs();
     else if (this.#pingedAtMs === Infinity) due = this.#pingDueMs();
-    else due = this.#pingedAtMs + PING_ANSWER_MS;
+    else due = this.#pingedAtMs + this.#answerMs;
     this.deadlineMs = Math.min(due, oldAtMs);
     this.context.wheel.arm(this);
   }
@@ -297,14 +323,15 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
   /** When it is to be asked, if it is silent until then: once soon, once more for a request that came later, and then seldom. */
   #pingDueMs(): number {
     const soon = Math.max(this.lastReadMs, this.#lastStartMs) + PING_AFTER_MS;
-    if (this.#pings === 0) return this.lastReadMs + PING_AFTER_MS;
+    if (this.#pings === 0) return Math.max(this.lastReadMs, this.#busySinceMs) + PING_AFTER_MS;
     const seldom = this.#lastPingMs + PING_APART_MS;
     return this.#pings === 1 && this.#hasLater ? Math.min(soon, seldom) : seldom;
   }
 
-  #ping(nowMs: number): void {
+  #ping(nowMs: number, answerMs: number): void {
     if (!this.connected) return;
     this.#pingedAtMs = nowMs;
+    this.#answerMs = answerMs;
     this.#lastPingMs = nowMs;
     this.#hasLater = false;
     this.#pings++;

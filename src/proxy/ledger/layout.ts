@@ -93,10 +93,10 @@ export const SERVICE_OWN = {
   /** One counter per entry of FAILURE_REASONS. */
   failures: 24,
   /** One counter per entry of CHECK_RESULTS: active health checks of its endpoints. */
-  checks: 24 + 48,
+  checks: 24 + 64,
   /** Requests that the Service of its failover took. */
-  failedOver: 24 + 48 + 16,
-  buckets: 24 + 48 + 16 + 1,
+  failedOver: 24 + 64 + 16,
+  buckets: 24 + 64 + 16 + 1,
 } as const;
 
 export const ENDPOINT_WORD = {

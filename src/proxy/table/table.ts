@@ -19,6 +19,7 @@ import type { Cells, LedgerView } from '../ledger/cells.ts';
 import { MethodTable } from '../ledger/method-table.ts';
 import type { PlacedDelta, PlacedPort, PlacedRoute, PlacedService } from '../ledger/placement.ts';
 import { SourceTable } from '../ledger/source-table.ts';
+import { WebOrigins } from '../grpc-web/web-origins.ts';
 import { bucketOfRoute, bucketOfService, RateLimiter } from '../policy/rate-limit.ts';
 
 /** Requests in flight of one Service on this thread, by the hash of their source address. */
@@ -44,6 +45,8 @@ export class ServiceState {
   crowd: CrowdCount | null = null;
   /** Of gRPC; those of the Service, where it is a port. */
   methods: MethodTable;
+  /** Null where calls of gRPC-Web are nothing special. */
+  web: WebOrigins | null = null;
   /** Copies of its requests for mirrors, of this thread, on their way. */
   copies = 0;
   #sourceMemory: SharedArrayBuffer | null = null;
@@ -57,7 +60,8 @@ export class ServiceState {
 
   update(placed: PlacedService, view: LedgerView): void {
     this.service = placed.service;
-    const { rateLimit } = placed.service.policies;
+    const { rateLimit, grpcWeb } = placed.service.policies;
+    this.web = grpcWeb === null ? null : new WebOrigins(grpcWeb);
     this.limiter =
       rateLimit === null
         ? null
@@ -72,8 +76,9 @@ export class ServiceState {
   /** As a port of `whole`: what the port does not say is counted there. */
   updatePort(whole: ServiceState, port: ServicePort, placed: PlacedPort, view: LedgerView): void {
     const policies = port.policies ?? whole.service.policies;
-    const { rateLimit } = policies;
+    const { rateLimit, grpcWeb } = policies;
     this.service = { ...whole.service, policies };
+    this.web = grpcWeb === null ? null : new WebOrigins(grpcWeb);
     this.methods = whole.methods;
     this.flight = saysItself(port, 'limits.requestsInFlight') ? this : whole;
     if (!saysItself(port, 'rateLimit')) this.limiter = whole.limiter;

@@ -273,6 +273,21 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/http/mirrors.ts MIRROR_BYTES_MAX',
     ],
     [
+      'Bytes of the names of fields that a preflight of gRPC-Web asks for',
+      'The answer allows none of them',
+      'proxy/grpc-web/preflight.ts FIELDS_BYTES_MAX',
+    ],
+    [
+      'Bytes of the origin of a call of gRPC-Web',
+      'It may not call',
+      'proxy/grpc-web/web-origins.ts ORIGIN_BYTES_MAX',
+    ],
+    [
+      'Bytes of the message format in a content type of gRPC-Web, as +proto',
+      'The request is passed on as it comes',
+      'proxy/grpc-web/web-type.ts FORMAT_BYTES_MAX',
+    ],
+    [
       'Time for a copy, from when it is sent to the end of its answer',
       'It is given up as `timed_out`; an answer that had begun is not read on',
       'proxy/http/mirror.ts MIRROR_MS',

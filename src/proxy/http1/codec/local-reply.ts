@@ -10,6 +10,8 @@ import { METHOD_HEAD } from '../../head/head.ts';
 import { copyWhole, wholeUpTo } from '../../net/copy-whole.ts';
 
 const REASON_PHRASES: Readonly<Record<number, string>> = {
+  200: 'OK',
+  204: 'No Content',
   301: 'Moved Permanently',
   302: 'Found',
   303: 'See Other',
@@ -48,8 +50,8 @@ function lineOf(status: number): Buffer {
   return Buffer.from(`HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? 'Error'}\r\n`);
 }
 
-const REDIRECT_LINES: ReadonlyMap<number, Buffer> = new Map(
-  [301, 302, 303, 307, 308].map((status) => [status, lineOf(status)]),
+const BARE_LINES: ReadonlyMap<number, Buffer> = new Map(
+  [200, 204, 301, 302, 303, 307, 308].map((status) => [status, lineOf(status)]),
 );
 
 /** What an answer of the proxy must know of the request; a head that was refused tells as much as was read of it. */
@@ -97,13 +99,30 @@ export function writeRedirect(
   date: DateLine,
 ): number {
   const { status, location, extra, close } = redirect;
-  let at = append(REDIRECT_LINES.get(status) as Buffer, out, 0);
+  let at = append(BARE_LINES.get(status) as Buffer, out, 0);
   at = append(date.now(), out, at);
   at = append(LOCATION, out, at);
   at = copyWhole(location.bytes, 0, location.length, out, at);
   at = append(LINE_END, out, at);
   at = append(extra.lines, out, at);
   at = append(NO_CONTENT, out, at);
+  return endHead(out, at, request, close);
+}
+
+/** Writes an answer without content to `out` and returns its length; `lines` are all of its fields but Date. */
+export function writeBareAnswer(
+  out: Buffer,
+  request: Answered,
+  {
+    status,
+    lines,
+    close,
+  }: { readonly status: number; readonly lines: Buffer; readonly close: boolean },
+  date: DateLine,
+): number {
+  let at = append(BARE_LINES.get(status) as Buffer, out, 0);
+  at = append(date.now(), out, at);
+  at = append(lines, out, at);
   return endHead(out, at, request, close);
 }
 

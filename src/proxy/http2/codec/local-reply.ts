@@ -1,11 +1,7 @@
 /** The answers that the proxy gives itself, as fields: the same as in HTTP/1.1, but for what belongs to its connections. */
 
-import {
-  FAILURE_REASONS,
-  type FailureReason,
-  grpcNumberOfFailure,
-} from '../../../model/failure.ts';
-import { ownAnswer, sentenceOf } from '../../http/own-answer.ts';
+import { FAILURE_REASONS, type FailureReason } from '../../../model/failure.ts';
+import { grpcStatusLines, ownAnswer } from '../../http/own-answer.ts';
 import type { ByteRoom } from '../../head/byte-room.ts';
 
 export interface LocalReply {
@@ -34,16 +30,6 @@ const GRPC_ENDS: ReadonlyMap<FailureReason, Buffer> = new Map(
 
 export function grpcEnd(reason: FailureReason): Buffer {
   return GRPC_ENDS.get(reason) as Buffer;
-}
-
-function grpcStatusLines(reason: FailureReason): string {
-  const message = percentEncoded(sentenceOf(reason));
-  return `grpc-status: ${grpcNumberOfFailure(reason)}\r\ngrpc-message: ${message}\r\n`;
-}
-
-/** As the protocol of gRPC wants its messages. */
-function percentEncoded(text: string): string {
-  return text.replaceAll(/[^ -$&-~]/g, (character) => encodeURIComponent(character));
 }
 
 /** As `localReply`. When to try again is said in the words of gRPC (proposal A6). */
