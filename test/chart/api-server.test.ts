@@ -46,6 +46,8 @@ const MAY: Readonly<Record<string, readonly Question[]>> = {
     ['update', 'leases.coordination.k8s.io', 'maesh', 'maesh-controller'],
     ['patch', 'leases.coordination.k8s.io', 'maesh', 'maesh-controller-1'],
     ['create', 'secrets', 'maesh'],
+    ['list', 'secrets', 'shop'],
+    ['watch', 'secrets', 'shop'],
     ['get', 'secrets', 'maesh', 'maesh-ca'],
     ['patch', 'configmaps', 'maesh', 'maesh-ca'],
     ['patch', 'configmaps', 'maesh', 'maesh-dns-backup'],
@@ -84,6 +86,10 @@ const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {
     ['get', 'secrets', 'maesh', 'other'],
     ['list', 'secrets', 'maesh'],
     ['list', 'secrets', ''],
+    ['list', 'secrets', 'bank'],
+    ['list', 'secrets', 'kube-system'],
+    ['update', 'secrets', 'shop', 'web-tls'],
+    ['delete', 'secrets', 'shop', 'web-tls'],
     ['get', 'configmaps', 'shop', 'x'],
     ['patch', 'configmaps', 'shop', 'x'],
     ['patch', 'configmaps', 'kube-system', 'kubeadm-config'],
@@ -124,7 +130,8 @@ const MAY_NOT: Readonly<Record<string, readonly Question[]>> = {
 };
 
 /** Who may use the command line. */
-const VIEWER = 'view: { subjects: [{ kind: ServiceAccount, name: viewer, namespace: maesh }] }';
+const VIEWER =
+  'view: { subjects: [{ kind: ServiceAccount, name: viewer, namespace: maesh }] }\ncontroller: { secretNamespaces: [shop] }';
 
 function review(account: string, [verb, resource, namespace, name = '']: Question): object {
   const [path = '', subresource = ''] = resource.split('/');
@@ -154,7 +161,7 @@ describe(
 
     before(async () => {
       api = await ApiServer.start();
-      for (const namespace of ['maesh', 'shop']) {
+      for (const namespace of ['maesh', 'shop', 'bank']) {
         await api.kubectl(['create', 'namespace', namespace]);
         await api.kubectl(['label', 'namespace', namespace, ...RESTRICTED]);
       }

@@ -28,6 +28,7 @@ const EVERYTHING = {
   controller: {
     replicas: 1,
     affinity: { nodeAffinity: {} },
+    secretNamespaces: ['shop', 'blog'],
     podAnnotations: { a: 'b' },
     extraArgs: ['--x'],
     extraEnv: [{ name: 'MAESH_DNS_TTL', value: '9s' }],
@@ -192,6 +193,34 @@ describe('helm template', { skip: skipWithout('helm') }, () => {
     }
   });
 
+  test('the right to read Secrets is given in the namespaces that are named, and in no other', async () => {
+    const rolesIn = async (values: string): Promise<string[]> => {
+      const manifests = await render(values);
+      const rules = manifests.filter(
+        ({ kind, rules = [] }) =>
+          kind.endsWith('Role') &&
+          rules.some(
+            ({ resources, resourceNames, verbs }) =>
+              resources.includes('secrets') &&
+              resourceNames === undefined &&
+              !verbs.every((verb) => verb === 'create'),
+          ),
+      );
+      return rules.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`);
+    };
+    assert.deepEqual(await rolesIn('{}'), []);
+    const values = 'controller: { secretNamespaces: [shop, bank] }';
+    assert.deepEqual(await rolesIn(values), [
+      'Role shop/maesh-controller-secrets',
+      'Role bank/maesh-controller-secrets',
+    ]);
+    const manifests = await render(values);
+    const controller = environment(find(manifests, 'Deployment', 'maesh-controller'));
+    assert.equal(controller.get('MAESH_SECRET_NAMESPACE'), 'shop,bank');
+    const none = environment(find(await render('{}'), 'Deployment', 'maesh-controller'));
+    assert.equal(none.get('MAESH_SECRET_NAMESPACE'), undefined);
+  });
+
   test('an unquoted off is off', async () => {
     const manifests = await render('dns: { mode: off }\naccessLog: { format: off }');
     const controller = environment(find(manifests, 'Deployment', 'maesh-controller'));
@@ -276,6 +305,7 @@ describe('values.schema.json', { skip: skipWithout('helm') }, () => {
     ['mesh: { domains: [] }', /'\/mesh\/domains'/],
     ['mesh: { domains: [.maesh] }', /'\/mesh\/domains\/0'/],
     ['mesh: { watchNamespaces: [Shop] }', /'\/mesh\/watchNamespaces\/0'/],
+    ['controller: { secretNamespaces: [Shop] }', /'\/controller\/secretNamespaces\/0'/],
     ['dns: { mode: maybe }', /'\/dns\/mode'.*'auto', 'manual', 'off'/],
     ['image: { digest: "sha256:12" }', /'\/image\/digest'/],
     ['accessLog: { statusMin: 50 }', /'\/accessLog\/statusMin'/],

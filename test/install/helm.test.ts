@@ -43,6 +43,7 @@ const SETS: Readonly<Record<string, { readonly values: unknown; readonly kube?: 
       accessLog: { format: 'json', sample: 0.25, statusMin: 500, query: true },
       controller: {
         replicas: 3,
+        secretNamespaces: ['shop', 'off'],
         priorityClassName: 'system-cluster-critical',
         tolerations: [{ key: 'control-plane', operator: 'Exists', effect: 'NoSchedule' }],
         affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } },

@@ -52,12 +52,17 @@ export async function missingRights(
   }
 }
 
-/** The rules of the Roles of this version, for the DNS mode that is installed. */
+/** The rules of the Roles of this version, for the DNS mode and the namespaces of Secrets that are installed. */
 async function rightsOfChart(facts: ClusterFacts): Promise<readonly Right[]> {
   const chart = await Chart.load();
   const workload = facts.controller.ok ? facts.controller.value : null;
   const mode = workload?.env.get('MAESH_DNS_MODE') ?? '';
-  const values = chart.values(mode === '' ? {} : { dns: { mode } });
+  const named = workload?.env.get('MAESH_SECRET_NAMESPACE') ?? '';
+  const secretNamespaces = named.split(',').filter((each) => each !== '');
+  const values = chart.values({
+    controller: { secretNamespaces },
+    ...(mode === '' ? {} : { dns: { mode } }),
+  });
   const kubeVersion = facts.version.ok ? facts.version.value : '';
   return rightsOf(chart.objects(values, { namespace: facts.namespace, kubeVersion }));
 }

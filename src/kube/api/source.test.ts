@@ -178,6 +178,70 @@ test('without the right to read ConfigMaps all else is served, and a problem say
   await bed.later(() => bed.source.problems().length === 0);
 });
 
+function tlsSecret(name: string, namespace: string, type = 'kubernetes.io/tls'): FakeObject {
+  const data = { 'tls.crt': 'UEVN', 'tls.key': 'S0VZ' };
+  return { metadata: { name, namespace }, type, data };
+}
+
+test('Secrets are watched in the namespaces that are named, those of TLS alone, and nowhere by default', async (t) => {
+  const prepare = (server: FakeApiServer): void => {
+    fill(server);
+    for (const namespace of ['shop', 'other', 'bank'])
+      server.set('v1/secrets', tlsSecret('web-tls', namespace));
+    server.set('v1/secrets', tlsSecret('token', 'shop', 'Opaque'));
+  };
+  const none = await setUp(t, {}, prepare);
+  await none.source.start();
+  assert.deepEqual([...none.store.list('Secret')], []);
+  assert.ok(none.server.requests.every(({ path }) => !path.includes('secrets')));
+
+  const bed = await setUp(t, { secretNamespaces: ['shop', 'bank', 'shop'] }, prepare);
+  await bed.source.start();
+  const names = [...bed.store.list('Secret')].map(({ meta }) => `${meta.namespace}/${meta.name}`);
+  assert.deepEqual(names.toSorted(), ['bank/web-tls', 'shop/web-tls']);
+  const asked = bed.server.requests.filter(({ path }) => path.includes('secrets'));
+  assert.ok(asked.length >= 2);
+  for (const { path, query } of asked) {
+    assert.match(path, /^\/api\/v1\/namespaces\/(shop|bank)\/secrets$/);
+    assert.equal(query.get('fieldSelector'), 'type=kubernetes.io/tls');
+  }
+  bed.server.remove('v1/secrets', 'shop', 'web-tls');
+  bed.server.set('v1/secrets', tlsSecret('api-tls', 'shop'));
+  await bed.later(
+    () => bed.has('Secret', 'shop', 'api-tls') && !bed.has('Secret', 'shop', 'web-tls'),
+  );
+
+  const watched = await setUp(
+    t,
+    { namespaces: ['shop'], secretNamespaces: ['shop', 'bank'] },
+    prepare,
+  );
+  await watched.source.start();
+  assert.deepEqual(
+    [...watched.store.list('Secret')].map(({ meta }) => meta.namespace),
+    ['shop'],
+  );
+});
+
+test('without the right to Secrets all else is served, nothing waits, and the Role that is missing is told', async (t) => {
+  const bed = await setUp(t, { secretNamespaces: ['shop'] }, (server) => {
+    fill(server);
+    server.set('v1/secrets', tlsSecret('web-tls', 'shop'));
+    server.forbidden.add('v1/secrets');
+  });
+  await bed.source.start();
+  const [problem] = bed.source.problems();
+  assert.match(
+    problem!.message,
+    /^Cannot read any Secret of namespace shop: the API server says 403/,
+  );
+  assert.match(problem!.remedy, /RoleBinding maesh-controller-secrets are missing/);
+  const waited = bed.source.status().filter(({ synced, isOptional }) => !synced && !isOptional);
+  assert.deepEqual(waited, []);
+  bed.server.forbidden.clear();
+  await bed.later(() => bed.has('Secret', 'shop', 'web-tls') && bed.source.problems().length === 0);
+});
+
 test('start() resolves when all is in the store, which was told in one batch', async (t) => {
   const bed = await setUp(t);
   await bed.source.start();

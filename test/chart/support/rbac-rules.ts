@@ -19,7 +19,7 @@ export function rbacRules(rendered: string): Map<string, DescribedRule[]> {
   for (const document of parseAllDocuments(rendered)) {
     const kind = document.get('kind');
     if (kind !== 'Role' && kind !== 'ClusterRole') continue;
-    const name = String(document.getIn(['metadata', 'name'])).replace(/-dns$/, '');
+    const name = String(document.getIn(['metadata', 'name'])).replace(/-(dns|secrets)$/, '');
     const list = rules.get(name) ?? [];
     rules.set(name, [...list, ...rulesOf(document, whereOf(document))]);
   }

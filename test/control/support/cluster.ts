@@ -40,6 +40,8 @@ export interface AgentOptions extends ProcessOptions {
 export interface ClusterOptions {
   /** Parts are children of `bin/maesh`; their time is real then. */
   readonly areProcesses?: boolean;
+  /** Namespaces whose Secrets controllers may read. */
+  readonly secretNamespaces?: readonly string[];
 }
 
 /** A shadow Service, as far as tests look at it. */
@@ -70,22 +72,25 @@ export class Cluster {
   #rate = 1;
   /** The Service in front of the controllers. */
   readonly discovery: Relay;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'maesh-control-'));
+  /** What the parts write to disk is below it. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'maesh-control-'));
   readonly #controllers: Controller[] = [];
   readonly #agents: Agent[] = [];
   readonly #endpoints: EndpointServer[] = [];
   #services = 0;
   readonly #relays: Relay[] = [];
   readonly #areProcesses: boolean;
+  readonly #secretNamespaces: readonly string[];
 
   private constructor(
     api: FakeApiServer,
     discovery: Relay,
-    { areProcesses = false }: ClusterOptions,
+    { areProcesses = false, secretNamespaces = [] }: ClusterOptions,
   ) {
     this.api = api;
     this.discovery = discovery;
     this.#areProcesses = areProcesses;
+    this.#secretNamespaces = secretNamespaces;
     api.served.add('events.k8s.io/v1/events');
     api.set('v1/namespaces', namespace('shop'));
     api.set('v1/nodes', node(NODE));
@@ -124,9 +129,9 @@ export class Cluster {
   ): Promise<Agent> {
     const relay = await this.#wayToApi();
     if (token === TOKEN) this.api.reviews.set(token, reviewOf(name));
-    const stateDir = join(this.#folder, state);
+    const stateDir = join(this.folder, state);
     mkdirSync(stateDir, { recursive: true });
-    const tokenFile = join(this.#folder, `${name}.token`);
+    const tokenFile = join(this.folder, `${name}.token`);
     writeFileSync(tokenFile, `${token}\n`);
     const kubeconfig = this.#kubeconfig(name, relay);
     const settings = this.#agentSettings(name, { kubeconfig, stateDir, tokenFile });
@@ -274,7 +279,7 @@ export class Cluster {
     for (const server of this.#endpoints) server.stop();
     await Promise.all([this.discovery, ...this.#relays].map((relay) => relay.stop()));
     await this.api.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   #controllerSettings(identity: string, kubeconfig: string): ControllerSettings {
@@ -284,7 +289,7 @@ export class Cluster {
       namespace: MESH,
       identity,
       scope: { watchNamespaces: [], ignoreNamespaces: [MESH], isOptIn: false },
-      secretNamespaces: [],
+      secretNamespaces: this.#secretNamespaces,
       defaultMode: 'http',
       proxyPorts: { from, to: from + PORTS_EACH - 1 },
       discovery: { host: '127.0.0.1', port: 0 },
@@ -346,7 +351,7 @@ export class Cluster {
   }
 
   #kubeconfig(name: string, relay: Relay): string {
-    const file = join(this.#folder, `${name}.kubeconfig`);
+    const file = join(this.folder, `${name}.kubeconfig`);
     const config = {
       'current-context': 'test',
       contexts: [{ name: 'test', context: { cluster: 'test' } }],
