@@ -57,7 +57,13 @@ const REQUESTS: Readonly<Record<string, readonly Pair[]>> = {
 };
 
 const LIMITS = { headBytesMax: 30_000, headFieldsMax: 100 };
-const FORWARDING = { trusted: true, lines: null, address: Buffer.alloc(0), stamp: 0 };
+const FORWARDING = {
+  trusted: true,
+  secure: false,
+  lines: null,
+  address: Buffer.alloc(0),
+  stamp: 0,
+};
 
 const out = Buffer.alloc(65_536);
 

@@ -208,7 +208,8 @@ function tellRedirect(
   { data, head, path }: Arrived,
 ): void {
   const room = new ByteRoom();
-  redirect.write(room, data, head, path.read(data, head), port, false);
+  const by = { trusted: false, secure: port.port.callerTls !== null };
+  redirect.write(room, data, head, path.read(data, head), port, by);
   const location = room.bytes.toString('latin1', 0, room.length);
   const { status, extra } = redirect;
   story.tell('route', 'ended', `route "${name}" takes the request and redirects it`);

@@ -1,5 +1,6 @@
 /** Every way in which the proxy itself ends a request: one table for status, blame, log, metric, documentation. */
 
+import { CALLER_TLS_FAILURES } from './caller-tls-failures.ts';
 import type { Failure } from './failure-facts.ts';
 import { grpcNumber } from './grpc-status.ts';
 
@@ -27,6 +28,7 @@ export const FAILURES = {
     cause:
       'neither side of a call of gRPC has said anything for longer than the idle limit; whose turn it was, the mesh cannot know',
   },
+  ...CALLER_TLS_FAILURES,
   request_body_timeout: {
     status: 408,
     grpc: 'DEADLINE_EXCEEDED',

@@ -167,10 +167,15 @@ export function addressesOf(service: Service): readonly string[] {
 /** What this version of the proxy carries, by `carriageOf`. An agent says so to its controller. */
 export const CARRIED: readonly string[] = [
   'http',
+  'http+caller-tls',
   'http+http/2',
+  'http+http/2+caller-tls',
   'http+http/2+tls',
+  'http+http/2+tls+caller-tls',
   'http+tls',
+  'http+tls+caller-tls',
   'tcp',
+  'tcp+caller-tls',
 ];
 
 /**

@@ -127,7 +127,7 @@ function blockOf(input: Buffer): Buffer {
   );
 }
 
-const KEPT = { trusted: true, lines: null, address: Buffer.alloc(0), stamp: 0 };
+const KEPT = { trusted: true, secure: false, lines: null, address: Buffer.alloc(0), stamp: 0 };
 const H1_LIMITS = { headBytesMax: 16_384, headFieldsMax: 200 };
 const ANEW = new Set([
   FIELD_DROP,

@@ -35,17 +35,19 @@ const first = new Head(LIMITS.headFieldsMax);
 const second = new Head(WIDE.headFieldsMax);
 const out = Buffer.alloc(requestHeadBound(LIMITS.headBytesMax, LIMITS.headBytesMax) + 64);
 const FORWARDINGS = [
-  { lines: null, address: Buffer.from('127.1.0.5'), trusted: false, stamp: 0 },
+  { lines: null, address: Buffer.from('127.1.0.5'), trusted: false, secure: false, stamp: 0 },
   {
     lines: Buffer.from('X-Forwarded-For: 127.1.0.5\r\nX-Forwarded-Proto: http\r\n'),
     address: Buffer.from('127.1.0.5'),
     trusted: false,
+    secure: false,
     stamp: 0,
   },
   {
     lines: Buffer.from('X-Forwarded-For: 127.1.0.5\r\nX-Forwarded-Proto: http\r\n'),
     address: Buffer.from('127.1.0.5'),
     trusted: true,
+    secure: false,
     stamp: 0,
   },
 ];
@@ -123,7 +125,7 @@ function checkFiltered(input: Buffer, end: number): void {
   const called = { host: HOST, port: { port: 8080 } };
   path.read(input, first).matched = 0;
   if (MATCHER.takes(input, first, path, false)) path.matched = MATCHER.matchedBytes(path);
-  REDIRECT.write(location, input, first, path, called, true);
+  REDIRECT.write(location, input, first, path, called, { trusted: true, secure: false });
   const uri = location.bytes.toString('latin1', 0, location.length);
   invariant(/^https?:\/\/[!-"$-~]+$/.test(uri), `a redirect leads to one URI: ${uri}`);
   const edit = FILTERS?.request?.apply(input, first, path, new HeadEdit()) ?? null;

@@ -73,6 +73,10 @@ export class ScriptedSocket implements Socket {
   ends(): Ends {
     return { localAddress: '127.0.0.1', localPort: 1, remoteAddress: '127.0.0.2', remotePort: 2 };
   }
+  release(): null {
+    return null;
+  }
+
   handOver(owner: SocketOwner): void {
     this.#owner = owner;
   }

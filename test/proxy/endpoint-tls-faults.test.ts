@@ -183,7 +183,12 @@ test('what was written before the handshake was done goes before what is written
   server.listen(0, freshAddress());
   await once(server, 'listening');
   atEnd(t, () => void server.close());
-  const target = { ...(server.address() as net.AddressInfo), tls: TLS, http2: false };
+  const target = {
+    ...(server.address() as net.AddressInfo),
+    tls: TLS,
+    http2: false,
+    onHandshake: () => undefined,
+  };
   const { context } = new TestProxy(t);
   const say = (what: string): unknown => socket.write(Buffer.from(what), 0, what.length);
   const owner = {

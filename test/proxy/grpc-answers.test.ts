@@ -201,6 +201,12 @@ const NOT_HERE: Partial<Record<FailureReason, string>> = {
   tls_wrong_name: 'likewise',
   tls_unknown_issuer: 'likewise',
   tls_handshake_failed: 'likewise',
+  tls_no_client_certificate: 'likewise (client-certificate.test.ts)',
+  tls_expected: 'without TLS there is no call',
+  tls_unexpected: 'likewise',
+  caller_tls_failed: 'likewise',
+  caller_tls_timeout: 'likewise',
+  tls_no_certificate: 'likewise',
   internal: 'a defect ends the stream, or the connection, that it was met on (in-step.test.ts)',
   node_exhausted:
     'it takes a process without descriptors (test/e2e/scarce.test.ts), and is answered as all others are',

@@ -98,7 +98,7 @@ export class TestCa {
     const keys = await newKeys();
     const certificate = await X509CertificateGenerator.create({
       ...this.#signed(keys, wanted),
-      subject: 'CN=test server',
+      subject: `CN=${wanted.names[0] ?? 'test server'}`,
       extensions: [
         namesExtension(wanted.names),
         ...(wanted.purposes === undefined

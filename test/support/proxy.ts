@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { BlockList } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Clock, ManualClock, systemClock } from '../../src/base/clock.ts';
@@ -12,6 +13,7 @@ import { type Log, silentLog } from '../../src/base/log.ts';
 import { textAt } from '../../src/base/record.ts';
 import { type Random, seededRandom } from '../../src/base/random.ts';
 import { FAILURE_REASONS, type FailureReason } from '../../src/model/failure.ts';
+import type { Certificate } from '../../src/model/credential.ts';
 import type { EndpointTls } from '../../src/model/endpoint-tls.ts';
 import { type Endpoint, endpointKey, type Identity } from '../../src/model/endpoint.ts';
 import type { Policies } from '../../src/model/policy.ts';
@@ -20,6 +22,7 @@ import { DEFAULT_PROXY_SETTINGS, type ProxySettings } from '../../src/model/sett
 import { ThreadContext } from '../../src/proxy/http/context.ts';
 import { protocols } from '../../src/proxy/thread/protocols.ts';
 import { DEADLINE_TICK_MS } from '../../src/proxy/net/deadline-wheel.ts';
+import { shareTicketKeys } from '../../src/proxy/net/tls/ticket-keys.ts';
 import { LedgerView } from '../../src/proxy/ledger/cells.ts';
 import {
   ENDPOINT_OWN,
@@ -33,6 +36,7 @@ import { Ledger } from '../../src/proxy/ledger/ledger.ts';
 import { endpointSlotKey, Placement } from '../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../src/proxy/thread/server.ts';
+import type { ServerCertificate } from './certificates.ts';
 import { exampleEndpoint, exampleService, withProtocol } from './model.ts';
 import { testSockets } from './sockets.ts';
 import { StrictGuard } from './strict-guard.ts';
@@ -76,6 +80,8 @@ export interface ServiceOptions {
   readonly tls?: EndpointTls;
   /** The port is one of TCP. */
   readonly tcp?: boolean;
+  /** Callers speak TLS, and are shown these: see `TestProxy.certify`. */
+  readonly certificates?: readonly Certificate[];
 }
 
 export class TestProxy {
@@ -85,6 +91,7 @@ export class TestProxy {
   log: Log = silentLog;
   readonly context: ThreadContext;
   readonly server: ProxyServer;
+  readonly ticketKeys = shareTicketKeys();
   readonly ledger = new Ledger(1);
   readonly governor: Governor;
   readonly #view = new LedgerView();
@@ -122,6 +129,7 @@ export class TestProxy {
       isTrusted,
       descriptors,
       sockets: testSockets(),
+      ticketKeys: this.ticketKeys,
       protocols,
     });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
@@ -161,12 +169,27 @@ export class TestProxy {
     });
     const protocol = options.http2 === true ? 'http/2' : 'http/1.1';
     const spoken = { protocol, tls: options.tls ?? null };
-    const ports = made.ports.map((each) =>
-      options.tcp === true
+    const certificates = options.certificates ?? [];
+    const callerTls = certificates.length === 0 ? null : { certificates };
+    const ports = made.ports.map((each) => ({
+      ...(options.tcp === true
         ? withProtocol(each, 'tcp')
-        : { ...each, backend: { ...each.backend, ...spoken } },
-    );
+        : { ...each, backend: { ...each.backend, ...spoken } }),
+      callerTls,
+    }));
     return { ...made, ports, address: known?.address ?? freshAddress() } as Service;
+  }
+
+  /** Gives the thread a certificate with its key, as the Secret `secret`; what a Service says of it. */
+  async certify(
+    secret: string,
+    { cert, key }: ServerCertificate,
+    names: readonly string[],
+  ): Promise<Certificate> {
+    const digest = createHash('sha256').update(cert).digest('hex');
+    const changed = [{ key: secret, chain: cert, privateKey: key, digest }];
+    await this.server.applyCredentials({ changed, removed: [] });
+    return { secret, digest, names, notBeforeMs: 0, notAfterMs: 0 };
   }
 
   /** Serves these Services beside the ones there are; resolves when callers can connect. */

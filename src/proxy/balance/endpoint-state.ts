@@ -6,7 +6,7 @@ import type { EndpointTls } from '../../model/endpoint-tls.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { DEFAULT_POLICIES } from '../../model/defaults.ts';
 import type { AffinityPolicy, LimitPolicy } from '../../model/policy.ts';
-import { ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
+import { ENDPOINT_OWN, ENDPOINT_WORD, handshakeResult } from '../ledger/layout.ts';
 
 /** What the pool keeps here; the balancer never looks inside. */
 export interface IdleConnection {
@@ -117,6 +117,13 @@ export class EndpointState {
     own[o + ENDPOINT_OWN.connections] = (own[o + ENDPOINT_OWN.connections] as number) + 1;
     own[o + ENDPOINT_OWN.connectionsOpened] =
       (own[o + ENDPOINT_OWN.connectionsOpened] as number) + 1;
+  }
+
+  /** A TLS handshake with it is over; null is one that failed. */
+  onHandshake(done: Parameters<typeof handshakeResult>[0]): void {
+    const { own, o } = this.cells;
+    const at = o + ENDPOINT_OWN.handshakes + handshakeResult(done);
+    own[at] = (own[at] as number) + 1;
   }
 
   /** It is gone. */

@@ -56,7 +56,13 @@ export interface CheckShare {
 
 const NOTHING = Buffer.alloc(0);
 /** What a request says of its caller: there is none. */
-const FORWARDING = { lines: null, address: NOTHING, trusted: false, stamp: NO_STAMP };
+const FORWARDING = {
+  lines: null,
+  address: NOTHING,
+  trusted: false,
+  secure: false,
+  stamp: NO_STAMP,
+};
 const ORIGIN = { source: { forwarding: FORWARDING }, port: { host: NOTHING } };
 
 /** One endpoint of a checked Service. */

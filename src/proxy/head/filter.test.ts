@@ -18,7 +18,13 @@ const LIMITS = { headBytesMax: 60_000, headFieldsMax: 100 };
 const CALLED = { host: Buffer.from('web.shop'), port: { port: 8080 } };
 const view = new PathView();
 const edit = new HeadEdit();
-const forwarding = { lines: null, address: Buffer.alloc(0), trusted: true, stamp: 0 };
+const forwarding = {
+  lines: null,
+  address: Buffer.alloc(0),
+  trusted: true,
+  secure: false,
+  stamp: 0,
+};
 
 function prefix(value: string): HttpMatch {
   return { ...ANY, path: { kind: 'prefix', value } };
@@ -204,7 +210,10 @@ function location(
   const made = compileRedirect({ ...NONE, redirect: { ...REDIRECT, ...redirect } });
   match({ data, head }, matches);
   const room = new ByteRoom();
-  made?.write(room, data, head, view.read(data, head), CALLED, isTrusted);
+  made?.write(room, data, head, view.read(data, head), CALLED, {
+    trusted: isTrusted,
+    secure: false,
+  });
   return room.bytes.toString('latin1', 0, room.length);
 }
 

@@ -53,7 +53,10 @@ export class Redirector {
     this.#path = path === null ? null : new PathChanger(path);
   }
 
-  /** Writes the URI. `path` is that of the request, in its normal form. The caller `isTrusted` to say what it was called with itself. */
+  /**
+   * Writes the URI. `path` is that of the request, in its normal form. `by` speaks TLS with the proxy or not, and is trusted to say what
+   * it was called with itself.
+   */
   // oxlint-disable-next-line max-params -- once per redirect
   write(
     to: ByteRoom,
@@ -61,10 +64,10 @@ export class Redirector {
     head: Head,
     path: PathView,
     called: Called,
-    isTrusted: boolean,
+    by: { readonly trusted: boolean; readonly secure: boolean },
   ): void {
-    const isSecure = isTrusted && saysHttps(data, head);
-    const scheme = this.#scheme ?? SCHEMES[isSecure ? 'https' : 'http'];
+    const said = by.trusted ? saidScheme(data, head) : null;
+    const scheme = this.#scheme ?? SCHEMES[said ?? (by.secure ? 'https' : 'http')];
     const { hostStart, hostEnd } = head;
     const nameEnd = endOfName(data, hostStart, hostEnd);
     const names = this.#host.length + called.host.length + hostEnd - hostStart;
@@ -74,7 +77,7 @@ export class Redirector {
     else if (hostEnd > hostStart) to.append(data, hostStart, nameEnd);
     else to.append(called.host);
     // Without a scheme of its own the redirect stays on the port that was called: by a proxy in front, not by its caller.
-    const calledPort = isSecure ? scheme.usualPort : called.port.port;
+    const calledPort = said === 'https' ? scheme.usualPort : called.port.port;
     const port = this.#port || numberAt(data, nameEnd + 1, hostEnd) || calledPort;
     if (port !== scheme.usualPort) to.length += to.bytes.write(`:${port}`, to.length, 'latin1');
     this.#appendPath(to, data, head, path);
@@ -93,17 +96,17 @@ export class Redirector {
   }
 }
 
-/** Whether the first X-Forwarded-Proto is `https`: the first of its list is what the first proxy was called with. */
-function saysHttps(data: Buffer, { fields, count }: Head): boolean {
+/** What the first X-Forwarded-Proto says, null where there is none: the first of its list is what the first proxy was called with. */
+function saidScheme(data: Buffer, { fields, count }: Head): 'http' | 'https' | null {
   for (let i = 0; i < count * FIELD_STRIDE; i += FIELD_STRIDE) {
     if (fields[i] !== FIELD_X_FORWARDED_PROTO) continue;
     const start = fields[i + 3] as number;
     const end = start + SECURE.length;
     const last = fields[i + 4] as number;
-    if (last < end || (last > end && data[end] !== COMMA)) return false;
-    return isNamed(data, start, end, SECURE);
+    if (last < end || (last > end && data[end] !== COMMA)) return 'http';
+    return isNamed(data, start, end, SECURE) ? 'https' : 'http';
   }
-  return false;
+  return null;
 }
 
 /** Where the name or address of a valid authority ends, before the colon of its port. */

@@ -67,7 +67,6 @@ export function locationOf(
   { data, head }: { readonly data: Buffer; readonly head: Head },
   { location, path }: ThreadContext,
 ): ByteRoom {
-  const { trusted } = source.forwarding;
-  redirect.write(location, data, head, path.read(data, head), port, trusted);
+  redirect.write(location, data, head, path.read(data, head), port, source.forwarding);
   return location;
 }

@@ -24,6 +24,7 @@ import { copy } from '../net/copy-whole.ts';
 import type { Forwarding } from './source.ts';
 
 const HTTP = Buffer.from('http');
+const HTTPS = Buffer.from('https');
 const FORWARDED_FOR = Buffer.from('X-Forwarded-For: ');
 const FORWARDED_PROTO = Buffer.from('X-Forwarded-Proto: ');
 const FORWARDED_HOST = Buffer.from('X-Forwarded-Host: ');
@@ -90,7 +91,9 @@ export function writeForwarded(
   const proto = findField(head, FIELD_X_FORWARDED_PROTO);
   at = writeLineEnd(
     out,
-    proto < 0 ? at + HTTP.copy(out, at) : copyValue(data, head, proto, out, at),
+    proto < 0
+      ? at + (forwarding.secure ? HTTPS : HTTP).copy(out, at)
+      : copyValue(data, head, proto, out, at),
   );
   const host = findField(head, FIELD_X_FORWARDED_HOST);
   if (host < 0 && head.hostEnd === head.hostStart) return at;

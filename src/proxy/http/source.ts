@@ -5,12 +5,14 @@ import { type CallerKnowledge, Peer } from '../call/peer.ts';
 
 /** What a request says to the endpoint about its caller. */
 export interface Forwarding {
-  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: http\r\n`, or null when the setting is off. */
+  /** `X-Forwarded-For: ADDRESS\r\nX-Forwarded-Proto: SCHEME\r\n`, or null when the setting is off. */
   readonly lines: Buffer | null;
   /** To be added to what a trusted caller says; empty for others. */
   readonly address: Buffer;
   /** Keep what the caller says about where its request comes from, and add to it. */
   readonly trusted: boolean;
+  /** The caller speaks TLS with the proxy. */
+  readonly secure: boolean;
   /** Of the field `X-Forwarded-For` in `lines`. */
   readonly stamp: number;
 }
@@ -26,17 +28,24 @@ const NO_ADDRESS = Buffer.alloc(0);
 export class Source extends Peer {
   readonly forwarding: Forwarding;
 
-  constructor(address: string, known: HttpCallerKnowledge) {
+  constructor(address: string, known: HttpCallerKnowledge, secure = false) {
     super(address, known);
     const enabled = known.settings.forwardedHeaders;
     const trusted = known.isTrusted(address);
     this.forwarding = {
       lines: enabled
-        ? Buffer.from(`X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\n`)
+        ? Buffer.from(
+            `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${secure ? 'https' : 'http'}\r\n`,
+          )
         : null,
       address: trusted ? Buffer.from(address) : NO_ADDRESS,
       trusted,
+      secure,
       stamp: newStamp(),
     };
+  }
+
+  get isSecure(): boolean {
+    return this.forwarding.secure;
   }
 }

@@ -32,6 +32,8 @@ export interface RequestHost {
   readonly socket: Socket;
   readonly source: Source;
   readonly paused: boolean;
+  /** No request is to follow the present one: the port closes, or the thread. */
+  readonly isLeaving: boolean;
   readonly tunnelEnd: TunnelEnd;
   pause(): void;
   resume(): void;
@@ -288,7 +290,7 @@ export class CallerRequest implements CallerStream, BodySink {
   }
 
   get #mayKeep(): boolean {
-    return this.#keepAlive && !this.#context.draining && !this.port.closed;
+    return this.#keepAlive && !this.#host.isLeaving;
   }
 
   onExchangeDone(): void {

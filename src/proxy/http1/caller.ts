@@ -20,6 +20,7 @@ import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
+import { isHandshake } from '../net/tls/hello-watch.ts';
 import type { PortState } from '../table/table.ts';
 import type { CallerRequest, RequestHost } from './caller-request.ts';
 import { CR, LF } from '../head/characters.ts';
@@ -33,6 +34,9 @@ const LINGER_MS = 1_000;
 const LINGER_MS_MAX = 30_000;
 /** A connection idle this long when the drain begins is closed at once; a younger one may have a request under way. */
 export const DRAIN_IDLE_MS = 2_000;
+/** Words of ALPN. */
+const HTTP1 = 'http/1.1';
+const HTTP2 = 'h2';
 /** A connection idle for longer keeps nothing that only a request needs. */
 const SPARE_MS = 1_000;
 
@@ -83,13 +87,16 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   #gone = false;
   /** No request has come yet. */
   #isFirst = true;
+  /** What was agreed on in TLS. */
+  readonly #alpn: string;
 
   constructor(accepted: Accepted, { port, context, requests }: Shared, host: CallerHost) {
     this.port = port;
     this.#context = context;
     this.#requests = requests;
     this.#host = host;
-    this.source = new Source(accepted.remoteAddress, context);
+    this.#alpn = accepted.alpn ?? '';
+    this.source = new Source(accepted.remoteAddress, context, accepted.alpn !== undefined);
     this.#idleSinceMs = context.wheel.nowMs;
     this.#headSinceMs = context.wheel.nowMs;
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
@@ -221,6 +228,10 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     this.#request?.exchange.onCallerPaused();
   }
 
+  get isLeaving(): boolean {
+    return this.#context.draining || this.port.closed || this.#host.isLeaving;
+  }
+
   get paused(): boolean {
     return this.#paused;
   }
@@ -341,9 +352,9 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   #keepRest(data: Buffer, pos: number, end: number): void {
     if (this.#lingering || this.#gone) return;
     if (this.#tunnel !== null) return this.#tunnel.onCallerData(data, pos, end);
-    // The buffer of the thread must be copied before the next read; a stash is ours already.
-    const isOurs = data !== this.#context.sockets.readBuffer;
-    this.#stash = isOurs ? data.subarray(pos, end) : Buffer.from(data.subarray(pos, end));
+    // A stash is ours already.
+    const isShared = this.#context.isShared(data);
+    this.#stash = isShared ? Buffer.from(data.subarray(pos, end)) : data.subarray(pos, end);
     if (this.#active !== null || this.socket.writableNeedDrain) this.pause();
   }
 
@@ -356,15 +367,18 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   #startRequest(data: Buffer, pos: number, end: number): number {
     const { settings, requestHead, wheel } = this.#context;
     if (this.#headSinceMs === 0) this.#headSinceMs = wheel.nowMs;
-    const next = parseRequestHead(data, pos, end, requestHead, settings);
+    // The caller has agreed to speak it: RFC 9113 §3.2.
+    const isAgreed = this.#alpn === HTTP2 && this.#isFirst;
+    const next = isAgreed ? BAD : parseRequestHead(data, pos, end, requestHead, settings);
     if (next === INCOMPLETE) {
       this.#closeAt(this.#headSinceMs + settings.headTimeoutMs);
       return -1;
     }
     if (next === BAD) {
       if (this.#isHttp2(data, pos, end)) return -1;
-      const { failure, rule } = requestHead;
-      this.#refuse(failure === '' ? 'bad_request' : failure, rule);
+      if (isAgreed) this.#refuse('bad_request', 'frame_broken');
+      else if (this.#isTls(data, pos)) this.#refuse('tls_unexpected', '');
+      else this.#refuse(requestHead.failure || 'bad_request', requestHead.rule);
       return -1;
     }
     this.deadlineMs = Infinity;
@@ -376,10 +390,14 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     return next;
   }
 
+  #isTls(data: Buffer, pos: number): boolean {
+    return this.#isFirst && isHandshake(data, pos);
+  }
+
   /** What is no request may be the preface of HTTP/2: then the rest of the connection is read as that. */
   #isHttp2(data: Buffer, pos: number, end: number): boolean {
     const { http2, settings, wheel } = this.#context;
-    if (http2 === null || !this.#isFirst) return false;
+    if (http2 === null || !this.#isFirst || this.#alpn === HTTP1) return false;
     const length = http2.match(data, pos, end);
     if (length === 0) this.#closeAt(this.#headSinceMs + settings.headTimeoutMs);
     if (length <= 0) return length === 0;
@@ -416,7 +434,8 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     if (rule !== '') reportRule(this.#context.rules, this, { rule, reason, endpoint: null });
     const { requestHead } = this.#context;
     // Who calls such a port speaks HTTP/2, and would read an answer as frames.
-    const isMute = this.#isFirst && this.port.port.backend.protocol === 'http/2';
+    const isMute =
+      this.#alpn === HTTP2 || (this.#isFirst && this.port.port.backend.protocol === 'http/2');
     if (!isMute || reason !== 'bad_request') request.refuse(requestHead, reason);
     this.#linger();
   }
@@ -471,8 +490,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     const now = this.#context.wheel.nowMs;
     // A fresh connection owes its first request within the head time.
     const allowed = this.#headSinceMs !== 0 ? headTimeoutMs : callerIdleMs;
-    const isLast = this.#context.draining || this.port.closed;
-    this.#closeAt(now + (isLast ? DRAIN_IDLE_MS : allowed));
+    this.#closeAt(now + (this.isLeaving ? DRAIN_IDLE_MS : allowed));
     if (this.#request === null || this.#headSinceMs !== 0) return;
     this.deadlineMs = Math.min(this.deadlineMs, now + SPARE_MS);
     this.#context.wheel.arm(this);

@@ -73,6 +73,25 @@ export const MIRROR_RESULTS = [
 ] as const;
 export type MirrorResult = (typeof MIRROR_RESULTS)[number];
 
+/** What came of a TLS handshake, and the version that was agreed on where it is known. */
+export const HANDSHAKE_RESULTS = [
+  ['full', '1.3'],
+  ['resumed', '1.3'],
+  ['full', '1.2'],
+  ['resumed', '1.2'],
+  ['failed', ''],
+  ['timed_out', ''],
+] as const;
+export const HANDSHAKE_TIMED_OUT = 5;
+
+/** The place in HANDSHAKE_RESULTS of one that is over; null is one that failed. */
+export function handshakeResult(
+  done: { readonly isResumed: boolean; readonly version: string } | null,
+): number {
+  if (done === null) return 4;
+  return (done.version === 'TLSv1.2' ? 2 : 0) + (done.isResumed ? 1 : 0);
+}
+
 export const SERVICE_OWN = {
   /** Six counters: responses by first digit of the status; 0 counts requests that ended without a response. */
   requests: 0,
@@ -96,7 +115,11 @@ export const SERVICE_OWN = {
   checks: 24 + 64,
   /** Requests that the Service of its failover took. */
   failedOver: 24 + 64 + 16,
-  buckets: 24 + 64 + 16 + 1,
+  /** One counter per entry of HANDSHAKE_RESULTS: TLS of its callers. */
+  handshakes: 24 + 64 + 16 + 1,
+  handshakeSumMs: 24 + 64 + 16 + 1 + 8,
+  handshakeBuckets: 24 + 64 + 16 + 1 + 8 + 1,
+  buckets: 24 + 64 + 16 + 1 + 8 + 1 + 22,
 } as const;
 
 export const ENDPOINT_WORD = {
@@ -156,7 +179,9 @@ export const ENDPOINT_OWN = {
   failed: 13,
   /** Tries that ended by no fault of the endpoint, and say nothing about it. */
   abandoned: 14,
-  buckets: 16,
+  /** One counter per entry of HANDSHAKE_RESULTS. */
+  handshakes: 16,
+  buckets: 24,
 } as const;
 
 /** What calls of one method of gRPC are counted by, on one thread; they are in no slot (`MethodTable`). */
@@ -207,6 +232,14 @@ if (MIRROR_RESULTS.length > SERVICE_OWN.failures - SERVICE_OWN.mirrored) {
 
 if (CHECK_RESULTS.length > SERVICE_OWN.failedOver - SERVICE_OWN.checks) {
   throw new RangeError('more results of checks than counters: widen SERVICE_OWN.checks');
+}
+
+if (HANDSHAKE_RESULTS.length > SERVICE_OWN.handshakeSumMs - SERVICE_OWN.handshakes) {
+  throw new RangeError('more results of handshakes than counters: widen SERVICE_OWN.handshakes');
+}
+
+if (HANDSHAKE_RESULTS.length > ENDPOINT_OWN.buckets - ENDPOINT_OWN.handshakes) {
+  throw new RangeError('more results of handshakes than counters: widen ENDPOINT_OWN.handshakes');
 }
 
 if (FAILURE_REASONS.length > SERVICE_OWN.checks - SERVICE_OWN.failures) {

@@ -20,6 +20,10 @@ import {
   type Sockets,
 } from './socket.ts';
 import { Credentials } from './tls/credentials.ts';
+import type { TlsThread } from './tls/tls-thread.ts';
+import { HandshakeGate } from './tls/handshake-gate.ts';
+import { ServerContexts } from './tls/server-contexts.ts';
+import { TicketKeys } from './tls/ticket-keys.ts';
 import { type EndpointTarget, isOfTls, TlsDialer } from './tls/tls-dialer.ts';
 
 /** A socket that has to wait anyway gets a copy of less than this, rather than the whole write buffer. */
@@ -39,6 +43,8 @@ export interface NetOptions {
   readonly descriptors?: number;
   /** By default those of the runtime. */
   readonly sockets?: Sockets;
+  /** Shared with the other threads of the process: what tickets of callers are sealed with. */
+  readonly ticketKeys?: SharedArrayBuffer;
 }
 
 /** Who gathers in the write buffer of the thread. */
@@ -64,6 +70,7 @@ export class NetContext {
   readonly places = new Set<string>();
   readonly room: CallerRoom;
   readonly ownDials: OwnDials;
+  /** What callers are shown. */
   readonly credentials = new Credentials();
   /** Accepts that the system refused, mostly for want of file descriptors. */
   acceptFailures = 0;
@@ -71,6 +78,7 @@ export class NetContext {
   readonly spliceBytes: number;
   readonly #options: NetOptions;
   #tls: TlsDialer | null = null;
+  #callerTls: TlsThread | null = null;
   readonly #slabs: Buffer[] = [];
   readonly #outBytes: number;
   /** Scratch for what is about to be written. */
@@ -128,6 +136,24 @@ export class NetContext {
       credentials: this.credentials,
     });
     return this.#tls.dial(target, owner);
+  }
+
+  /** What handshakes with callers need. */
+  get callerTls(): TlsThread {
+    const { credentials, guard, sockets } = this;
+    this.#callerTls ??= {
+      timeoutMs: this.#options.settings.headTimeoutMs,
+      contexts: new ServerContexts(credentials, new TicketKeys(this.#options.ticketKeys), guard),
+      gate: new HandshakeGate((task) => sockets.later(task), guard),
+      probe: peerProbe(),
+      readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    };
+    return this.#callerTls;
+  }
+
+  /** Whether what was read is to be copied before the next read: it stands in a buffer that all connections share. */
+  isShared(data: Buffer): boolean {
+    return data === this.sockets.readBuffer || data === this.#callerTls?.readBuffer;
   }
 
   /**

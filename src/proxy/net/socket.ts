@@ -39,6 +39,13 @@ export interface DialOwner extends SocketOwner {
   onWriteFailed(): void;
 }
 
+/** What the runtime has of a connection. It shows it to nobody, so only what is used here is said of it. */
+export interface RuntimeHandle {
+  close(done: () => void): unknown;
+  /** Closes with a reset; not 0 where it cannot. */
+  reset?(done: () => void): number;
+}
+
 /** The part of a socket that is written to. */
 export interface ByteSink {
   /** What `write` could not send is copied: the buffer is free again when it returns. */
@@ -67,6 +74,11 @@ export interface Socket extends ByteSink {
   ends(): Ends;
   /** From now on it tells another owner. */
   handOver(owner: SocketOwner): void;
+  /**
+   * Gives the connection to the runtime, which closes it from then on: its handle there, or null where that cannot be. Nothing may
+   * wait to be written. Nothing more is told, and nothing may be asked.
+   */
+  release(): RuntimeHandle | null;
   /** Closes our half, behind all that was written. */
   end(): void;
   /** Closes, behind all that was written. */
@@ -97,6 +109,8 @@ export interface Socket extends ByteSink {
 /** A caller that was accepted, and is not read from until somebody takes it. */
 export interface Accepted {
   readonly remoteAddress: string;
+  /** It speaks TLS, and this was agreed on by ALPN: `h2`, `http/1.1` or '' for nothing. Not there where it is plain. */
+  readonly alpn?: string;
   /** Number of its file descriptor; 0 when not known. */
   readonly descriptor: number;
   /** Starts to read. */

@@ -1,6 +1,11 @@
 /** What is counted for each endpoint. */
 
-import { ENDPOINT_BUCKETS, ENDPOINT_OWN, ENDPOINT_WORD } from '../ledger/layout.ts';
+import {
+  ENDPOINT_BUCKETS,
+  ENDPOINT_OWN,
+  ENDPOINT_WORD,
+  HANDSHAKE_RESULTS,
+} from '../ledger/layout.ts';
 import type { MetricShape } from './metric.ts';
 
 export const ENDPOINT_METRICS: readonly MetricShape[] = [
@@ -32,6 +37,12 @@ export const ENDPOINT_METRICS: readonly MetricShape[] = [
       cell: ENDPOINT_OWN.connectFailures,
       names: ['connect', 'reset', 'timeout'],
     },
+  },
+  {
+    name: 'maesh_endpoint_tls_handshakes_total',
+    labels: ['result', 'version'],
+    help: 'TLS handshakes with this endpoint, by result (full, resumed or failed) and version; only where the mesh speaks TLS with it.',
+    reading: { kind: 'counted', cell: ENDPOINT_OWN.handshakes, names: HANDSHAKE_RESULTS },
   },
   {
     name: 'maesh_endpoint_failed_total',

@@ -1,7 +1,14 @@
 /** Every metric that maesh exports: name, meaning, labels, and the cell or figure that it is read from. */
 
 import { CHECK_RESULTS } from '../../model/health-check.ts';
-import { MIRROR_RESULTS, SERVICE_BUCKETS, SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
+import {
+  ENDPOINT_BUCKETS,
+  HANDSHAKE_RESULTS,
+  MIRROR_RESULTS,
+  SERVICE_BUCKETS,
+  SERVICE_OWN,
+  SERVICE_WORD,
+} from '../ledger/layout.ts';
 import { SCARCE, STANDINGS } from '../net/caller-room.ts';
 import { ENDPOINT_METRICS } from './endpoint-metrics.ts';
 import { METHOD_METRICS } from './method-metrics.ts';
@@ -110,6 +117,25 @@ const SERVICE_METRICS: readonly MetricShape[] = [
     type: 'gauge',
     help: 'Open connections from callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.callerConnectionsActive },
+  },
+  {
+    name: 'maesh_tls_handshakes_total',
+    labels: ['result', 'version'],
+    help: 'TLS handshakes with callers, by result (full, resumed, failed or timed_out) and version; only Services with a certificate (docs/tasks/tls.md).',
+    reading: { kind: 'counted', cell: SERVICE_OWN.handshakes, names: HANDSHAKE_RESULTS },
+  },
+  {
+    name: 'maesh_tls_handshake_duration_seconds',
+    type: 'histogram',
+    unit: 'seconds',
+    help: 'Time from the first byte of a caller to the end of its TLS handshake; only handshakes that succeeded.',
+    reading: {
+      kind: 'histogram',
+      cell: SERVICE_OWN.handshakeBuckets,
+      buckets: ENDPOINT_BUCKETS,
+      subBits: 0,
+      sumCell: SERVICE_OWN.handshakeSumMs,
+    },
   },
   {
     name: 'maesh_upgrades',

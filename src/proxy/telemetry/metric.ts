@@ -14,8 +14,12 @@ export type Reading =
   | { readonly kind: 'failures'; readonly cell: number }
   /** Own cells, one per entry of `names`. */
   | { readonly kind: 'named'; readonly cell: number; readonly names: readonly string[] }
-  /** As `named`; what never happened is left out. */
-  | { readonly kind: 'counted'; readonly cell: number; readonly names: readonly string[] }
+  /** As `named`, with one value per label where there are several; what never happened is left out. */
+  | {
+      readonly kind: 'counted';
+      readonly cell: number;
+      readonly names: readonly (string | readonly string[])[];
+    }
   | {
       readonly kind: 'histogram';
       readonly cell: number;

@@ -251,7 +251,10 @@ function busyMesh(): MetricsSource {
   ledger.setOwnCell('service', slot, SERVICE_OWN.mirrored, 0, 1);
   ledger.setOwnCell('service', slot, SERVICE_OWN.checks, 0, 1);
   ledger.setOwnCell('service', slot, SERVICE_OWN.failedOver, 0, 1);
+  ledger.setOwnCell('service', slot, SERVICE_OWN.handshakes, 0, 1);
+  ledger.setOwnCell('service', slot, SERVICE_OWN.handshakeBuckets, 0, 1);
   const endpoint = ledger.find('endpoint', 'shop/web:80 127.2.0.1:8080') ?? assert.fail();
+  ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.handshakes, 0, 1);
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.requests + 2, 0, 1);
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.buckets, 0, 1);
   const cells = new Float64Array(METHOD_CELLS).fill(1);

@@ -123,7 +123,7 @@ interface CellsOptions {
 function cellsText(
   metric: Metric,
   cell: number,
-  values: readonly string[],
+  values: readonly LabelValues[],
   { scope, source, keepZero }: CellsOptions,
 ): (row: Row) => string {
   const cells = new Float64Array(values.length);
@@ -134,12 +134,20 @@ function cellsText(
   };
 }
 
+/** One value, or one per label. */
+type LabelValues = string | readonly string[];
+
+function labelsText({ labels }: Metric, values: LabelValues): string {
+  const each = typeof values === 'string' ? [values] : values;
+  return each.map((value, i) => `,${labels[i]}="${value}"`).join('');
+}
+
 function namedText(
   metric: Metric,
-  values: readonly string[],
+  values: readonly LabelValues[],
   keepZero: boolean,
 ): (labels: string, cells: Float64Array) => string {
-  const tails = values.map((value) => `,${metric.labels[0]}="${value}"} `);
+  const tails = values.map((value) => `${labelsText(metric, value)}} `);
   return (labels, cells) => {
     let text = '';
     for (let i = 0; i < cells.length; i++) {

@@ -3,9 +3,11 @@
 import type { ThreadContext } from '../http/context.ts';
 import { http1Acceptor } from '../http1/caller.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
-import { Listener } from '../net/listener.ts';
+import { type Acceptor, Listener } from '../net/listener.ts';
+import { tlsAcceptor } from '../net/tls/handshake.ts';
 import type { PortState } from '../table/table.ts';
 import { tcpAcceptor } from '../tcp/caller.ts';
+import { CallerTlsPort } from './caller-tls.ts';
 
 export function makeListener(
   port: PortState,
@@ -14,7 +16,17 @@ export function makeListener(
 ): Listener {
   const { address, number, service } = port;
   const isTcp = port.port.protocol === 'tcp';
-  const acceptor = isTcp ? tcpAcceptor(port, context) : http1Acceptor(port, context, requests);
+  const plain = isTcp ? tcpAcceptor(port, context) : http1Acceptor(port, context, requests);
   const of = { service: service.service.key, resets: isTcp };
-  return new Listener({ address, port: number }, of, context, acceptor);
+  return new Listener({ address, port: number }, of, context, orTls(port, context, plain));
+}
+
+/** A port may begin or cease to speak TLS while callers are connected: each connection goes on as it has begun. */
+function orTls(port: PortState, context: ThreadContext, plain: Acceptor): Acceptor {
+  let secure: Acceptor | null = null;
+  return (accepted, host) => {
+    if (port.port.callerTls === null) return plain(accepted, host);
+    secure ??= tlsAcceptor(new CallerTlsPort(port, context), context, context.callerTls, plain);
+    return secure(accepted, host);
+  };
 }

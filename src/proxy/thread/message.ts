@@ -13,6 +13,8 @@ export interface ThreadData {
   readonly threads: number;
   /** Memory of `OwnDials`. */
   readonly ownDials: SharedArrayBuffer;
+  /** Of `TicketKeys`. */
+  readonly ticketKeys: SharedArrayBuffer;
   readonly settings: ProxySettings;
   /** Of the `IdentityTrust` of all threads. */
   readonly trust: SharedArrayBuffer;

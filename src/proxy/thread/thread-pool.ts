@@ -1,7 +1,7 @@
 /** The main thread's side of the proxy threads: starts them, feeds them deltas, replaces the dead, drains the living. */
 
 import { Worker } from 'node:worker_threads';
-import { type Clock } from '../../base/clock.ts';
+import type { Clock } from '../../base/clock.ts';
 import { MeshError } from '../../base/error.ts';
 import type { Guard } from '../../base/guard.ts';
 import type { Log } from '../../base/log.ts';
@@ -20,6 +20,7 @@ import {
   type SlotKind,
 } from '../ledger/layout.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
+import { TicketSecrets } from '../net/tls/ticket-keys.ts';
 import type { SocketKind } from '../net/socket.ts';
 import { reclaim } from '../net/system/system-calls.ts';
 import { shareMarks } from '../net/system/thread-marks.ts';
@@ -103,6 +104,7 @@ export class ThreadPool {
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
   readonly #notedSockets: NotedSockets;
+  readonly #tickets: TicketSecrets;
   /** null: to be found anew. There may be thousands, and they are asked for with each change. */
   #failures: readonly ListenFailure[] | null = null;
   #version = 0;
@@ -116,6 +118,7 @@ export class ThreadPool {
     this.#notedSockets = new NotedSockets(options.log);
     this.methods = new MethodCounts(options.settings.grpcMethodsMax);
     this.#threads = Array.from({ length: options.count }, () => null);
+    this.#tickets = new TicketSecrets(options.clock);
   }
 
   get alive(): number {
@@ -281,6 +284,7 @@ export class ThreadPool {
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const { updates } of this.#living()) updates.close();
+    this.#tickets.stop();
     await Promise.all(this.#living().map(({ worker }) => worker.terminate()));
   }
 
@@ -303,6 +307,7 @@ export class ThreadPool {
         settings,
         threads: this.#options.count,
         ownDials: this.#ownDials,
+        ticketKeys: this.#tickets.shared,
         trust: this.trust.buffer,
         marks,
       } satisfies ThreadData,

@@ -28,7 +28,7 @@ import { EventLoopMonitor } from '../telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { index, settings, threads, ownDials, trust, marks } = workerData as ThreadData;
+const { index, settings, threads, ownDials, ticketKeys, trust, marks } = workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
@@ -44,6 +44,7 @@ const context = new ThreadContext({
   isTrusted: trustCheck(settings.trustedSources),
   threads,
   ownDials,
+  ticketKeys,
   descriptors: descriptorLimit(),
   trust: new IdentityTrust(trust),
   sockets: opened.sockets,

@@ -1,4 +1,4 @@
-/** Limits of the section "TLS to endpoints" of docs/limits-full.md. */
+/** Limits of the section "TLS" of docs/limits-full.md. */
 
 import type { LimitSection } from './limit-section.ts';
 
@@ -35,6 +35,17 @@ export const TLS_LIMITS: LimitSection = {
       'Length of the type of a Secret',
       'It is cut; such a Secret is not used',
       'kube/kind/secret.ts TYPE_LENGTH_MAX',
+    ],
+    [
+      'First message of a caller (ClientHello)',
+      'TLS refuses it',
+      'proxy/net/tls/hello-watch.ts HELLO_BYTES_MAX',
+    ],
+    ['One record of it', 'TLS refuses it', 'proxy/net/tls/hello-watch.ts RECORD_MAX'],
+    [
+      'Handshakes with callers under way, per thread',
+      'Others wait, within their time limit; the source with most gives way to those with fewer',
+      'proxy/net/tls/handshake-gate.ts UNDER_WAY_MAX',
     ],
     [
       'Time for which a session is resumed',

@@ -11,13 +11,13 @@ import { asForwardedHost, newStamp } from '../../head/stamp.ts';
 import { sentTarget } from '../../head/target.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import { NAME_AUTHORITY, NAME_METHOD, NAME_PATH, numberOf } from './name.ts';
-import { STATIC_GET, STATIC_HTTP, STATIC_POST } from './static-table.ts';
+import { STATIC_GET, STATIC_HTTP, STATIC_HTTPS, STATIC_POST } from './static-table.ts';
 
 const NAME_CONTENT_LENGTH = numberOf('content-length');
 const NAME_FORWARDED_HOST = numberOf('x-forwarded-host');
 const FORWARDED_HOST = Buffer.from('x-forwarded-host');
-const FORWARDED_PROTO = Buffer.from('x-forwarded-proto: http\r\n');
-const PROTO_STAMP = newStamp();
+const PLAIN = { line: Buffer.from('x-forwarded-proto: http\r\n'), stamp: newStamp() };
+const SECURE = { line: Buffer.from('x-forwarded-proto: https\r\n'), stamp: newStamp() };
 const CONNECT = Buffer.from('CONNECT');
 const PROTOCOL = Buffer.from(':protocol: websocket\r\n');
 const TE_TRAILERS = Buffer.from('te: trailers\r\n');
@@ -97,7 +97,7 @@ export function putRequest(
   fallbackHost: Buffer,
   edit: HeadEdit | null,
 ): void {
-  encoder.entry(STATIC_HTTP);
+  encoder.entry(forwarding.secure ? STATIC_HTTPS : STATIC_HTTP);
   const host = edit === null ? null : edit.host;
   if (host !== null) encoder.named(NAME_AUTHORITY, host, 0, host.length);
   else if (head.hostEnd > head.hostStart) {
@@ -142,11 +142,12 @@ export function putForwarded(
   encoder: HpackEncoder,
   data: Buffer,
   head: Head,
-  { lines, stamp }: Forwarding,
+  { lines, stamp, secure }: Forwarding,
 ): void {
   if (lines === null) return;
   if (!encoder.known(stamp)) encoder.line(lines, 0, lines.length);
-  if (!encoder.known(PROTO_STAMP)) putLines(encoder, FORWARDED_PROTO);
+  const proto = secure ? SECURE : PLAIN;
+  if (!encoder.known(proto.stamp)) putLines(encoder, proto.line);
   if (head.hostEnd === head.hostStart) return;
   if (encoder.known(asForwardedHost(head.hostStamp))) return;
   encoder.pair(NAME_FORWARDED_HOST, FORWARDED_HOST, data, head.hostStart, head.hostEnd);

@@ -71,6 +71,7 @@ export const STATIC_ENTRIES = [
 export const STATIC_GET = indexOf(':method: GET');
 export const STATIC_POST = indexOf(':method: POST');
 export const STATIC_HTTP = indexOf(':scheme: http');
+export const STATIC_HTTPS = indexOf(':scheme: https');
 
 /** Also the stamp of who comes by it. */
 function indexOf(entry: (typeof STATIC_ENTRIES)[number]): number {

@@ -16,6 +16,7 @@ import {
   type Ends,
   giveUp,
   isOfDead,
+  type RuntimeHandle,
   type Socket,
   type SocketError,
   type SocketOwner,
@@ -33,11 +34,13 @@ export interface RuntimeParts {
 }
 
 interface HandleHolder {
-  _handle?: {
-    readonly fd?: number;
-    readonly writeQueueSize?: number;
-    setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
-  } | null;
+  _handle?:
+    | (RuntimeHandle & {
+        readonly fd?: number;
+        readonly writeQueueSize?: number;
+        setKeepAlive?(on: boolean, idle: number, interval: number, count: number): number;
+      })
+    | null;
 }
 
 /** Accepted sockets have it from their listener. The runtime has no name for it there. */
@@ -127,6 +130,17 @@ export class RuntimeSocket implements Socket {
 
   handOver(owner: SocketOwner): void {
     this.owner = owner;
+  }
+
+  release(): RuntimeHandle | null {
+    const inner = this.#inner;
+    const handle = handleOf(inner);
+    // What the runtime has read already would be lost with it.
+    if (handle === null || inner.destroyed || inner.readableLength > 0) return null;
+    inner.pause();
+    inner.removeAllListeners();
+    (inner as HandleHolder)._handle = null;
+    return handle;
   }
 
   get connecting(): boolean {
@@ -261,6 +275,20 @@ export class RuntimeSocket implements Socket {
       giveUp(this, this.owner, error);
     }
   }
+}
+
+/** A handle of the runtime for a connection that it has not opened. @throws where the runtime does not take it */
+export function openDescriptor(fd: number): RuntimeHandle | null {
+  // The types leave out what keeps it from reading at once.
+  const socket = new net.Socket({ fd, allowHalfOpen: true, manualStart: true } as object);
+  const handle = handleOf(socket);
+  (socket as HandleHolder)._handle = null;
+  return handle;
+}
+
+/** Null where it has none any more. */
+function handleOf(socket: net.Socket): RuntimeHandle | null {
+  return (socket as HandleHolder)._handle ?? null;
 }
 
 /** -1 when not known. */

@@ -7,7 +7,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { Turn } from '../socket.ts';
 import { EINTR } from './errno.ts';
-import { EPOLL_ADD, EPOLL_MOD, EPOLLIN, type Kernel } from './kernel-interface.ts';
+import { EPOLL_ADD, EPOLL_DEL, EPOLL_MOD, EPOLLIN, type Kernel } from './kernel-interface.ts';
 
 /** Somebody who waits for events of a descriptor. */
 export interface Watcher extends Turn {
@@ -124,6 +124,12 @@ export class EventLoop {
     if (this.#watchers[watcher.descriptor] !== watcher) return;
     this.#watchers[watcher.descriptor] = undefined;
     this.#watched--;
+  }
+
+  /** As `forget`, of a descriptor that stays open. */
+  release(watcher: Watcher): void {
+    this.forget(watcher);
+    this.kernel.control(this.#epoll, EPOLL_DEL, watcher.descriptor, 0, 0);
   }
 
   /** Calls `onTurn` when what runs now is over. */

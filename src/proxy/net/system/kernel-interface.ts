@@ -51,6 +51,8 @@ export interface Kernel {
   /** Closes our half. */
   shutdown(fd: number): number;
   close(fd: number): number;
+  /** Somebody else closes it from now on. */
+  disown(fd: number): void;
   readonly datagrams: DatagramKernel;
 }
 
@@ -108,6 +110,7 @@ export const MEMINFO_BYTES = 36;
 export const FREE_AT = 16_384;
 
 export const EPOLL_ADD = 1;
+export const EPOLL_DEL = 2;
 export const EPOLL_MOD = 3;
 export const EPOLLIN = 0x1;
 /** Urgent data. */

@@ -222,4 +222,8 @@ class SystemKernel implements Kernel {
   close(fd: number): number {
     return this.#calls.close(fd);
   }
+
+  disown(fd: number): void {
+    this.#calls.disown(fd);
+  }
 }

@@ -176,6 +176,10 @@ class FaultyKernel implements Kernel {
     return this.#real.close(fd);
   }
 
+  disown(fd: number): void {
+    this.#real.disown(fd);
+  }
+
   #opened(fd: number): number {
     if (fd >= 0) this.open++;
     return fd;

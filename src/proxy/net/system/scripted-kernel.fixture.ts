@@ -280,6 +280,10 @@ export class ScriptedKernel implements Kernel {
     return 0;
   }
 
+  disown(): void {
+    throw new Error('nothing here gives a connection away');
+  }
+
   close(fd: number): number {
     const { peer, lingers } = this.#at(fd);
     if (peer !== null) peer.ourEnd = lingers || peer.inbound.length > 0 ? 'reset' : 'closed';

@@ -2,7 +2,7 @@
 
 import { isIPv6 } from 'node:net';
 import { ipAt, ipv4At, putIpv4, putIpv6 } from '../ip-bytes.ts';
-import { ADDRESS_AT } from './kernel-interface.ts';
+import { ADDRESS_AT, type Kernel } from './kernel-interface.ts';
 
 export const AF_INET = 2;
 export const AF_INET6 = 10;
@@ -41,4 +41,15 @@ export function portIn(memory: Buffer): number {
 export function addressIn(memory: Buffer): string {
   if (memory[ADDRESS_AT] === AF_INET) return ipv4At(memory, ADDRESS_AT + HOST_AT);
   return ipAt(memory, ADDRESS_AT + HOST6_AT);
+}
+
+/** Where a connection ends here; not known of one that is closed (below 0). */
+export function localEnd(
+  kernel: Kernel,
+  descriptor: number,
+): { readonly localAddress: string; readonly localPort: number } {
+  if (descriptor < 0 || kernel.localAddress(descriptor) < 0)
+    return { localAddress: '', localPort: 0 };
+  const { memory } = kernel;
+  return { localAddress: addressIn(memory), localPort: portIn(memory) };
 }

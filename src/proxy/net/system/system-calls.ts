@@ -414,6 +414,11 @@ export class SystemCalls {
     return this.#result(this.#calls.close(fd));
   }
 
+  /** It stays open, and from now on it is for somebody else to close it. */
+  disown(fd: number): void {
+    this.#open[this.#own(fd)] = 0;
+  }
+
   #direct(which: number, fd: number, address: number, length: number): number {
     return (this.#directCalls[which] as DirectCall)(fd, address, length);
   }

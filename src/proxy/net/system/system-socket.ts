@@ -6,6 +6,7 @@
  *   accepted ────────────────┴──► open ──► our half closed, their half closed ──► destroyed ──► onClose
  */
 
+import { openDescriptor } from '../runtime/runtime-socket.ts';
 import {
   type Accepted,
   type DialOwner,
@@ -14,6 +15,7 @@ import {
   HIGH_WATER_BYTES,
   isOfDead,
   READ_BYTES,
+  type RuntimeHandle,
   type Socket,
   type SocketError,
   type SocketOwner,
@@ -37,7 +39,7 @@ import {
 } from './kernel-interface.ts';
 import type { Pipe } from './pipes.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
-import { addressIn, familyOf, portIn, putAddress } from './socket-address.ts';
+import { familyOf, localEnd, putAddress } from './socket-address.ts';
 import { type SpliceSink, Splicing } from './splicing.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Waiting } from './waiting.ts';
@@ -117,6 +119,16 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     this.#owner = owner;
   }
 
+  release(): RuntimeHandle | null {
+    if (this.destroyed || this.connecting || this.writableLength > 0) return null;
+    // Before anything of it is let go of: it throws where the runtime does not take it.
+    const handle = openDescriptor(this.descriptor);
+    this.#io.release(this);
+    this.destroyed = true;
+    this.#owner = null;
+    return handle;
+  }
+
   adopt(owner: SocketOwner): Socket {
     this.#owner = owner;
     this.#watch(READS);
@@ -129,16 +141,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
 
   ends(): Ends {
     const { remoteAddress, remotePort } = this;
-    const { kernel } = this.#io;
-    if (this.destroyed || kernel.localAddress(this.descriptor) < 0)
-      return { localAddress: '', localPort: 0, remoteAddress, remotePort };
-    const { memory } = kernel;
-    return {
-      localAddress: addressIn(memory),
-      localPort: portIn(memory),
-      remoteAddress,
-      remotePort,
-    };
+    const local = localEnd(this.#io.kernel, this.destroyed ? -1 : this.descriptor);
+    return { ...local, remoteAddress, remotePort };
   }
 
   write(data: Buffer, start: number, end: number): boolean {

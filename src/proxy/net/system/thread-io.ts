@@ -1,7 +1,7 @@
 /** What all sockets of a thread share: its kernel, its memory, its event loop. */
 
 import { type KeepAlive, NO_KEEP_ALIVE } from '../keep-alive.ts';
-import { EventLoop, type Planner } from './event-loop.ts';
+import { EventLoop, type Planner, type Watcher } from './event-loop.ts';
 import type { Kernel } from './kernel-interface.ts';
 import { Pipes } from './pipes.ts';
 import { Region } from './region.ts';
@@ -24,6 +24,12 @@ export class ThreadIo {
     this.pipes = new Pipes(kernel);
     this.loop = new EventLoop(kernel, planner);
     this.#spare = kernel.socket(AF_INET);
+  }
+
+  /** What it has open is for somebody else to watch and to close from now on. */
+  release(watcher: Watcher): void {
+    this.loop.release(watcher);
+    this.kernel.disown(watcher.descriptor);
   }
 
   /** Runs while one descriptor more than usual is free; not at all when there is none to free. */

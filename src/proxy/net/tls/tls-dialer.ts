@@ -1,6 +1,6 @@
 /** Opens TLS connections to endpoints, whatever kind of sockets the thread has otherwise. */
 
-import { connect, type ConnectionOptions } from 'node:tls';
+import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { PeerProbe } from '../../../base/libc.ts';
 import type { EndpointTls } from '../../../model/endpoint-tls.ts';
 import type { KeepAlive } from '../keep-alive.ts';
@@ -15,6 +15,14 @@ export interface EndpointTarget extends Target {
   readonly tls: EndpointTls | null;
   /** In TLS it is agreed on by ALPN: nothing else is taken then. */
   readonly http2: boolean;
+  /** A TLS handshake with it is over; null is one that failed once the connection below it stood. */
+  onHandshake(done: Handshaken | null): void;
+}
+
+export interface Handshaken {
+  readonly isResumed: boolean;
+  /** `TLSv1.3`. */
+  readonly version: string;
 }
 
 type TlsTarget = EndpointTarget & { readonly tls: EndpointTls };
@@ -83,6 +91,7 @@ export class TlsDialer {
     const socket: TlsSocket = new TlsSocket(inner, probe, owner, http2);
     // It would be another caller for the endpoint than the one that was meant.
     if (tls.client !== null && client === null) socket.refuse();
+    watch(inner, target);
     inner.on('session', (session: Buffer) => {
       // However late an endpoint gives it, or instead of one that is resumed: the certificate was verified when it was.
       const untilMs =
@@ -96,4 +105,19 @@ export class TlsDialer {
     const kept = this.#sessions.get(target);
     return kept === undefined || kept.untilMs <= this.#parts.nowMs() ? null : kept;
   }
+}
+
+function watch(inner: TLSSocket, target: TlsTarget): void {
+  let state: 'dialled' | 'reached' | 'secured' = 'dialled';
+  inner.once('connect', () => (state = 'reached'));
+  inner.once('secureConnect', () => {
+    state = 'secured';
+    target.onHandshake({
+      isResumed: inner.isSessionReused(),
+      version: inner.getProtocol() ?? '',
+    });
+  });
+  inner.once('close', () => {
+    if (state === 'reached') target.onHandshake(null);
+  });
 }
