@@ -39,6 +39,7 @@ Examples:
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
   maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
   maesh explain tcp://db.shop.maesh:5432 --from shop/client -f -
+  maesh explain tls://a.example@web.shop.maesh:8443 --alpn h2,http/1.1 -f -
   maesh explain ws://web.shop.maesh/chat -f examples/shop
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1
   kubectl maesh explain --http2 http://web.shop.maesh/`;
@@ -68,6 +69,7 @@ export function explainCommand(context: CliContext): Command {
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
     .option('--body-bytes <N>', 'length of the request body')
     .option('--http2', 'the caller speaks HTTP/2 (prior knowledge), as for a grpc:// URL')
+    .option('--alpn <LIST>', 'protocols that the caller of a tls:// URL offers, as in h2,http/1.1')
     .option('--all', 'also print policy fields that are not set')
     .addHelpText('after', EXAMPLES)
     .action(async (words: readonly string[]) => {
@@ -124,9 +126,18 @@ async function answer(
     url: asked.url,
     source: addressOf(from, mesh),
     bytes: isHttp2 ? renderBlock(plain) : renderHead(plain),
+    hello:
+      asked.serverName === null
+        ? null
+        : { serverName: asked.serverName, protocols: protocolsOf(command.getOptionValue('alpn')) },
     http2: isHttp2 ? { hasBody: isGrpc || asked.webSocket || hasBody(plain) } : null,
     limits: DEFAULT_PROXY_SETTINGS,
   });
+}
+
+function protocolsOf(given: unknown): readonly string[] {
+  const list = typeof given === 'string' ? given.split(',').map((each) => each.trim()) : [];
+  return list.filter((each) => each !== '');
 }
 
 interface Asked extends AskedUrl {
@@ -141,6 +152,7 @@ const NOWHERE: AskedUrl = {
   target: '',
   grpc: false,
   plain: false,
+  serverName: null,
   webSocket: false,
 };
 /** What every call of gRPC says. */
@@ -184,7 +196,9 @@ function whyNoMethod(parsed: AskedUrl | null): string {
 function remedyFor(url: string): string {
   if (/^grpc:/i.test(url))
     return 'give package, service and method, as in grpc://stock.shop.maesh/shop.Stock/Count';
-  if (/^t(?:cp|ls):/i.test(url)) return 'give host and port, as in tcp://db.shop.maesh:5432';
+  if (/^tcp:/i.test(url)) return 'give host and port, as in tcp://db.shop.maesh:5432';
+  if (/^tls:/i.test(url))
+    return 'give host and port, and the server name if it is another one, as in tls://a.example@web.shop.maesh:443';
   if (/^wss:\/\//i.test(url))
     return `mesh names are not served over TLS; give ws://${url.slice('wss://'.length)}`;
   if (/^https:\/\//i.test(url))

@@ -22,6 +22,7 @@ import { checkBackendFilters, checkRouteFilters } from './filter-wire.ts';
 import type { Pool } from './pool.ts';
 import type { Columns } from './rows.ts';
 import { isScheme, spokenOf, tlsOf } from './scheme.ts';
+import { checkRule } from './tls-rule.ts';
 import { POLICY_TERMS, TERMS, WORDS } from './vocabulary.ts';
 
 /** What the Services of a part share. */
@@ -101,18 +102,19 @@ function completePort(port: Fields, service: string, tables: PartTables): void {
   port['policies'] = policies === null ? null : policiesOf(policies, tables.policies);
   asFields(port['sources'], 'sources');
   const routes = listField(port, 'routes');
-  for (const route of routes) completeRoute(asFields(route, 'routes'), port['protocol'] === 'http');
+  for (const route of routes) completeRoute(asFields(route, 'routes'), protocol);
   if (routes.length > 0) return;
   const route: Fields = { name: 'default', backends: [{ backend: id, weight: 1 }] };
-  completeRoute(route, false);
+  completeRoute(route, protocol);
   port['routes'] = [route];
 }
 
-function completeRoute(route: Fields, isHttp: boolean): void {
+function completeRoute(route: Fields, protocol: string): void {
   textField(route, 'name', '');
   TERMS.route.complete(route);
   const matches = listField(route, 'matches');
-  for (const match of matches) checkMatch(asFields(match, 'matches'));
+  const check = protocol === 'tcp' ? checkTlsMatch : checkMatch;
+  for (const match of matches) check(asFields(match, 'matches'));
   checkRouteFilters(route['filters']);
   const policies = asFields(route['policies'], 'policies');
   for (const [name, policy] of Object.entries(policies)) {
@@ -122,7 +124,7 @@ function completeRoute(route: Fields, isHttp: boolean): void {
   const backends = listField(route, 'backends').map((each) => asFields(each, 'backends'));
   for (const backend of backends) completeRouteBackend(backend);
   for (const mirror of listField(route, 'mirrors')) checkMirror(asFields(mirror, 'mirrors'));
-  if (!isHttp) checkPlain(route, backends);
+  if (protocol !== 'http') checkPlain(route, backends, protocol);
   const source = (route['source'] ??= {});
   textField(asFields(source, 'source'), 'object', '');
   textField(asFields(source, 'source'), 'field', '');
@@ -137,9 +139,10 @@ function completeRouteBackend(backend: Fields): void {
 }
 
 /** @throws MeshError when there is something that only a route of HTTP has */
-function checkPlain(route: Fields, backends: readonly Fields[]): void {
+function checkPlain(route: Fields, backends: readonly Fields[], protocol: string): void {
   const hasFilters = [route, ...backends].some(({ filters }) => filters !== null);
-  const lists = ['matches', 'mirrors'].filter((name) => listField(route, name).length > 0);
+  const names = protocol === 'tcp' ? ['mirrors'] : ['matches', 'mirrors'];
+  const lists = names.filter((name) => listField(route, name).length > 0);
   const [name] = hasFilters ? ['filters'] : lists;
   if (name === undefined) return;
   throw new MeshError('invalid_input', `"${name}" are of a port that is not HTTP`);
@@ -152,6 +155,10 @@ function checkMirror(mirror: Fields): void {
   const denominator = countField(mirror, 'denominator');
   if (denominator > 0 && countField(mirror, 'numerator') <= denominator) return;
   throw new MeshError('invalid_input', '"numerator" of "denominator" is not a share');
+}
+
+function checkTlsMatch(match: Fields): void {
+  checkRule(match['rule']);
 }
 
 /** A match that lacks something would take more than was meant: all of it must be there. */

@@ -375,11 +375,68 @@ test('a match that lacks a part is an error: without it, the route would take mo
   for (const match of [pathless, { ...MATCH, method: 1 }, { ...MATCH, headers: undefined }, {}]) {
     assert.throws(() => later({ services: [withMatch(match)] }), { code: 'invalid_input' });
   }
-  const tcp = {
-    ...WEB,
-    ports: [{ ...PORT, protocol: 'tcp', routes: [{ ...ROUTE, matches: [MATCH] }] }],
+  const udp = {
+    ...SENT,
+    ports: [{ ...PORT, protocol: 'udp', routes: [{ ...ROUTE, matches: [MATCH] }] }],
   };
-  assert.throws(() => later({ services: [tcp] }), /not HTTP/);
+  assert.throws(() => later({ services: [udp] }), /not HTTP/);
+});
+
+function withRule(rule: unknown): unknown {
+  return {
+    ...SENT,
+    ports: [{ ...PORT, protocol: 'tcp', routes: [{ ...ROUTE, matches: [{ rule }] }] }],
+  };
+}
+
+const NAMED = { kind: 'sni', name: 'a.example' } as const;
+
+test('rules of TLS go only to who knows them, and come as they were sent', () => {
+  const rule = {
+    kind: 'any',
+    of: [
+      { kind: 'not', of: NAMED },
+      { kind: 'all', of: [{ kind: 'alpn', protocol: 'h2' }] },
+    ],
+  } as const;
+  const [port] = WEB.ports;
+  const route = { ...onlyRoute('shop/web:80', { object: '', field: '' }), matches: [{ rule }] };
+  const backend = { ...port!.backend, protocol: 'tcp' } as const;
+  const own: ServicePort = { ...port!, protocol: 'tcp', backend, routes: [route] };
+  const value: Service = { ...WEB, ports: [own] };
+  assert.deepEqual(partOf(delta(1, { services: [value] })).services, [value]);
+  assert.deepEqual(needsOf(value), ['route.matches', 'tlsMatch.rule']);
+  const [part] = [
+    ...encodeParts(delta(1, { services: [value] }), 1, { onTooLong: () => assert.fail() }),
+  ];
+  // Who knows matches of HTTP alone gets a Service less.
+  assert.deepEqual(part!.needs?.terms, ['route.matches', 'tlsMatch.rule']);
+});
+
+test('a rule of TLS with a part that is not known costs the Service; one that lacks a part is an error', () => {
+  const unknown = (rule: unknown): unknown => later({ services: [withRule(rule)] }).refused;
+  const cost = (term: string): unknown => [{ key: 'shop/web', unknown: [term] }];
+  assert.deepEqual(unknown({ kind: 'ja4', of: [] }), cost('tlsMatch.rule=ja4'));
+  assert.deepEqual(unknown({ kind: 'not', of: { kind: 'ja4' } }), cost('tlsMatch.rule=ja4'));
+  assert.deepEqual(unknown({ ...NAMED, port: 1 }), cost('tlsMatch.rule.port'));
+  let deep: unknown = NAMED;
+  for (let i = 0; i < 300; i++) deep = { kind: 'not', of: deep };
+  const wrong = [
+    null,
+    undefined,
+    [],
+    { kind: 'sni' },
+    { kind: 'sni', name: 1 },
+    { kind: 'alpn' },
+    { kind: 'not' },
+    { kind: 'all' },
+    { kind: 'any', of: NAMED },
+    { kind: 'any', of: [1] },
+    {},
+    deep,
+  ];
+  for (const rule of wrong)
+    assert.throws(() => later({ services: [withRule(rule)] }), { code: 'invalid_input' });
 });
 
 test('a filter that lacks a part is an error: without it, the route would change less', () => {

@@ -209,7 +209,8 @@ function leanBackend(backend: Backend): SentBackend {
   return tls === null ? lean : { ...lean, tls: TERMS.endpointTls.lean(tls) };
 }
 
-function leanRoute(route: Route): Route {
+/** As it is sent. */
+function leanRoute(route: Route): object {
   const policies = TERMS.routePolicies.lean(route.policies);
   const lean = TERMS.route.lean({ ...route, policies });
   if (TERMS.routeBackend.isFirst) return lean;

@@ -6,6 +6,7 @@
 import { isRecord } from '../base/record.ts';
 import { UnknownFilters } from './filter-wire.ts';
 import { isScheme, isTrust } from './scheme.ts';
+import { addUnknownOfRule } from './tls-rule.ts';
 import { addUnknownWords, PATH_KINDS, POLICY_TERMS, TERMS } from './vocabulary.ts';
 
 /** What one part says about itself. */
@@ -86,7 +87,8 @@ function addUnknownOfPort(
   const filters = new UnknownFilters(ignorable, unknown);
   for (const route of recordsOf(port['routes'])) {
     TERMS.route.addUnknown(route, ignorable, unknown);
-    addUnknownOfMatches(route, ignorable, unknown);
+    if (port['protocol'] === 'tcp') addUnknownOfTlsMatches(route, ignorable, unknown);
+    else addUnknownOfMatches(route, ignorable, unknown);
     addUnknownOfOwnPolicies(route['policies'], ignorable, unknown);
     filters.addOfRoute(route['filters']);
     for (const backend of recordsOf(route['backends'])) {
@@ -143,6 +145,17 @@ function addUnknownOfCertificate(
   unknown: Set<string>,
 ): void {
   if (isRecord(certificate)) TERMS.certificate.addUnknown(certificate, ignorable, unknown);
+}
+
+function addUnknownOfTlsMatches(
+  route: Readonly<Record<string, unknown>>,
+  ignorable: ReadonlySet<string>,
+  unknown: Set<string>,
+): void {
+  for (const match of recordsOf(route['matches'])) {
+    TERMS.tlsMatch.addUnknown(match, ignorable, unknown);
+    addUnknownOfRule(match['rule'], TERMS.tlsMatch.term('rule'), unknown);
+  }
 }
 
 function addUnknownOfMatches(

@@ -26,6 +26,7 @@ import type {
   Route,
   RouteBackend,
   RouteMirror,
+  TlsMatch,
 } from '../model/route.ts';
 import type { Service, ServicePort } from '../model/service.ts';
 import { FILTER_TERMS } from './filter-wire.ts';
@@ -96,6 +97,10 @@ const HTTP_MATCH: FieldsOf<HttpMatch> = {
   method: 'first',
   headers: 'first',
   query: 'first',
+};
+/** Older readers know matches of HTTP alone. */
+const TLS_MATCH: FieldsOf<TlsMatch> = {
+  rule: { unknown: 'refuse', unused: { kind: 'all', of: [] } },
 };
 const PATH_MATCH: FieldsOf<PathMatch> = { kind: 'first', value: 'first' };
 const NAMED_MATCH: FieldsOf<NamedMatch> = { name: 'first', value: 'first' };
@@ -278,6 +283,7 @@ type ObjectName =
   | 'routeMirror'
   | 'routePolicies'
   | 'httpMatch'
+  | 'tlsMatch'
   | 'pathMatch'
   | 'namedMatch'
   | 'backend'
@@ -295,6 +301,7 @@ const TABLES: Readonly<Record<ObjectName, Table>> = {
   routeMirror: ROUTE_MIRROR,
   routePolicies: ROUTE_POLICIES,
   httpMatch: HTTP_MATCH,
+  tlsMatch: TLS_MATCH,
   pathMatch: PATH_MATCH,
   namedMatch: NAMED_MATCH,
   backend: BACKEND,
@@ -317,6 +324,7 @@ export const TERMS = {
   routeMirror: termsOf('routeMirror'),
   routePolicies: termsOf('routePolicies'),
   httpMatch: termsOf('httpMatch'),
+  tlsMatch: termsOf('tlsMatch'),
   pathMatch: termsOf('pathMatch'),
   namedMatch: termsOf('namedMatch'),
   backend: termsOf('backend'),
@@ -375,18 +383,24 @@ export function needsOf(service: Service): readonly string[] {
   for (const port of service.ports) {
     TERMS.port.addNeeds(port, needs);
     if (port.policies !== null) addPolicyNeeds(port.policies, needs);
-    for (const route of port.routes) {
-      TERMS.route.addNeeds(route, needs);
-      TERMS.routePolicies.addNeeds({ rateLimit: null, ...route.policies }, needs);
-      for (const backend of route.backends) TERMS.routeBackend.addNeeds(backend, needs);
-      for (const mirror of route.mirrors) TERMS.routeMirror.addNeeds(mirror, needs);
-    }
+    addRouteNeeds(port, needs);
     TERMS.backend.addNeeds(port.backend, needs);
     if (port.backend.tls !== null) TERMS.endpointTls.addNeeds(port.backend.tls, needs);
     if (TERMS.endpoint.isFirst) continue;
     for (const endpoint of port.backend.endpoints) TERMS.endpoint.addNeeds(endpoint, needs);
   }
   return needs.size === 0 ? NOTHING : [...needs].toSorted();
+}
+
+function addRouteNeeds({ protocol, routes }: ServicePort, needs: Set<string>): void {
+  for (const route of routes) {
+    TERMS.route.addNeeds(route, needs);
+    if (protocol === 'tcp')
+      for (const match of route.matches) TERMS.tlsMatch.addNeeds(match, needs);
+    TERMS.routePolicies.addNeeds({ rateLimit: null, ...route.policies }, needs);
+    for (const backend of route.backends) TERMS.routeBackend.addNeeds(backend, needs);
+    for (const mirror of route.mirrors) TERMS.routeMirror.addNeeds(mirror, needs);
+  }
 }
 
 function addPolicyNeeds(policies: Policies, needs: Set<string>): void {

@@ -1,5 +1,9 @@
 /** The URL that somebody asks about, taken apart as it is written: what the parser refuses must not be mended before. */
 
+import { isIP } from 'node:net';
+
+import { normalServerName } from '../model/server-name.ts';
+
 export interface AskedUrl {
   /** Without brackets. */
   readonly host: string;
@@ -12,6 +16,8 @@ export interface AskedUrl {
   readonly grpc: boolean;
   /** It is a connection whose bytes the mesh does not read: TCP, or TLS of the caller. */
   readonly plain: boolean;
+  /** The server that the caller asks for in its TLS, '' for none; null where it speaks no TLS. */
+  readonly serverName: string | null;
   /** It opens a WebSocket. */
   readonly webSocket: boolean;
 }
@@ -27,17 +33,23 @@ const FORMS: ReadonlyMap<string, RegExp> = new Map([
 ]);
 const PLAIN: ReadonlySet<string> = new Set(['tcp', 'tls']);
 /** Scheme, host, port, path with query; a fragment is not sent. */
-const FORM = /^(?:([a-z]+):\/\/)?(\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
+const FORM =
+  /^(?:([a-z]+):\/\/)?((?:[^:/?#[\]]*@)?\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
 
-/** Null for what is no such URL. The scheme may be left out, and the port for HTTP and gRPC. */
+/**
+ * Null for what is no such URL. The scheme may be left out, and the port for HTTP and gRPC. The server name of TLS may stand before
+ * the host, as in `tls://a.example@web.shop.maesh:443`; without it, it is the host, as clients have it.
+ */
 export function parseAskedUrl(url: string): AskedUrl | null {
   const match = FORM.exec(url);
   if (match === null) return null;
-  const [, written = 'http', host = '', portText = '', target = '/'] = match;
+  const [, written = 'http', whole = '', portText = '', target = '/'] = match;
   const scheme = written.toLowerCase();
+  const asked = scheme === 'tls' ? splitName(whole) : { host: whole, serverName: null };
   const plain = PLAIN.has(scheme);
   const port = portOf(portText, plain);
-  if (port < 1 || port > 65_535 || !isTarget(scheme, target)) return null;
+  if (asked === null || port === 0 || !isTarget(scheme, target)) return null;
+  const { host, serverName } = asked;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
     port,
@@ -45,13 +57,26 @@ export function parseAskedUrl(url: string): AskedUrl | null {
     target: target.startsWith('?') ? `/${target}` : target,
     grpc: scheme === 'grpc',
     plain,
+    serverName,
     webSocket: scheme === 'ws',
   };
 }
 
+/** Null where the name is none. */
+function splitName(whole: string): Pick<AskedUrl, 'host' | 'serverName'> | null {
+  const at = whole.lastIndexOf('@');
+  const host = whole.slice(at + 1);
+  const said = at < 0 ? host : whole.slice(0, at);
+  // An address is not sent as a name.
+  const isNone = said === '' || (at < 0 && isIP(host.replaceAll(/[[\]]/g, '')) !== 0);
+  const serverName = isNone ? '' : normalServerName(said);
+  return serverName === null ? null : { host, serverName };
+}
+
 /** 0 for none. */
 function portOf(text: string, plain: boolean): number {
-  return text === '' && !plain ? HTTP_PORT : Number(text);
+  const port = text === '' && !plain ? HTTP_PORT : Number(text);
+  return port <= 65_535 ? port : 0;
 }
 
 function isTarget(scheme: string, target: string): boolean {

@@ -8,13 +8,14 @@ import { ByteRoom } from '../proxy/head/byte-room.ts';
 import { PathView } from '../proxy/head/path-view.ts';
 import type { Redirector } from '../proxy/head/redirector.ts';
 import type { HeadLimits } from '../proxy/head/head.ts';
+import type { ClientHello } from '../proxy/hello/client-hello.ts';
 import type { PortState, RouteState } from '../proxy/table/table.ts';
 import { assumptionsOf } from './assumptions.ts';
 import type { Arrived } from './arrived.ts';
 import { explainTarget, type TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
-import type { Explanation, MirrorFacts, RouteFacts } from './explanation.ts';
+import type { Explanation, MirrorFacts, RequestFacts, RouteFacts } from './explanation.ts';
 import { mirrorFacts } from './mirrors.ts';
 import {
   enterService,
@@ -50,6 +51,8 @@ export interface ExplainInput {
     /** Content follows the fields. */
     readonly hasBody: boolean;
   } | null;
+  /** What the caller says first in its TLS; null or left out for one that speaks none. */
+  readonly hello?: ClientHello | null;
   readonly limits: HeadLimits;
 }
 
@@ -74,7 +77,7 @@ export function explain(input: ExplainInput): Explanation {
   return {
     asked: mesh.asked,
     request: isTcp
-      ? { method: '', url: input.url, target: '', host: '' }
+      ? connectionFacts(input)
       : { method: read.method, url: input.url, target: read.target, host: read.host },
     caller: { address: input.source, identity: identity ?? null },
     forwarded: outcomes.some(({ kind }) => kind === 'forwarded'),
@@ -83,6 +86,10 @@ export function explain(input: ExplainInput): Explanation {
     ...facts,
     assumptions: [...mesh.notes, ...assumptions],
   };
+}
+
+function connectionFacts({ url, hello = null }: ExplainInput): RequestFacts {
+  return { method: '', url, target: '', host: hello === null ? '' : hello.serverName };
 }
 
 function nowhere(story: Story, { text }: Dial): Found {

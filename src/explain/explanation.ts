@@ -111,7 +111,7 @@ export interface ChangeFacts {
   };
 }
 
-/** All but `url` is '' for a connection of TCP. */
+/** All but `url` is '' for a connection of TCP; of TLS, `host` is the server name that it asks for. */
 export interface RequestFacts {
   readonly method: string;
   readonly url: string;

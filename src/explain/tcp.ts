@@ -2,11 +2,14 @@
 
 import { hash32 } from '../base/hash.ts';
 import type { TimeoutPolicy } from '../model/policy.ts';
-import type { RoutePolicies } from '../model/route.ts';
+import type { Route, RoutePolicies } from '../model/route.ts';
+import type { TlsRule } from '../model/rule.ts';
 import { streamLimitsOf } from '../model/stream-limits.ts';
 import { CONNECT_TRIES_MAX, noEndpointReason, targetOdds } from '../proxy/call/admit.ts';
 import { PickFacts } from '../proxy/call/pick-facts.ts';
-import type { PortState, ServiceState } from '../proxy/table/table.ts';
+import type { ClientHello } from '../proxy/hello/client-hello.ts';
+import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
+import { routeOf } from '../proxy/tcp/admit.ts';
 import type { Asked } from './arrived.ts';
 import { assumptionsOfState } from './assumptions.ts';
 import { deadEnd, endpointFacts, picksBy, spokenTo, type TargetStory, untaken } from './backend.ts';
@@ -21,6 +24,7 @@ import {
   takesToken,
   tellCaller,
 } from './phases.ts';
+import { ruleText } from './rule-text.ts';
 import type { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
 import { duration } from './words.ts';
@@ -30,6 +34,8 @@ interface TcpQuestion {
   readonly mesh: DryMesh;
   readonly dial: Dial;
   readonly source: string;
+  /** Null for a caller that speaks no TLS. */
+  readonly hello?: ClientHello | null;
 }
 
 /** An endpoint that does not accept costs another try, and nothing else does. */
@@ -42,7 +48,7 @@ const RETRIES: RetryFacts = {
 };
 
 export function followTcp(story: Story, port: PortState, question: TcpQuestion): Found {
-  const { mesh, dial, source } = question;
+  const { mesh, dial, source, hello = null } = question;
   const asked: Asked = {
     addressHash: hash32(source),
     identity: mesh.identities.get(source),
@@ -51,16 +57,20 @@ export function followTcp(story: Story, port: PortState, question: TcpQuestion):
     knowledge: mesh.knowledge,
   };
   story.tell('accept', 'passed', dial.text);
+  const isRouted = port.hellos !== null;
   const inside = port.port.passesTls ? ', TLS of callers too' : '';
-  story.tell('head', 'off', `nothing is read: bytes pass as they come, both ways${inside}`);
+  if (!isRouted)
+    story.tell('head', 'off', `nothing is read: bytes pass as they come, both ways${inside}`);
   tellCaller(story, source, asked.identity);
   const isIn = enterService(story, port.rules, 'connection');
   if (isIn) story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
-  const goesOn = isIn && takesToken(story, port.rules, asked);
-  const targets = goesOn ? reachTargets(story, port, asked) : [];
+  const hasToken = isIn && takesToken(story, port.rules, asked);
+  const goesOn = hasToken && (!isRouted || tellHello(story, hello));
+  const route = goesOn ? routeOf(port, hello) : undefined;
+  const targets = goesOn ? reachTargets(story, port, route, asked) : [];
   return {
     service: serviceFacts(port),
-    routes: routeFacts(port, goesOn),
+    routes: routeFacts(port, route, goesOn),
     backends: targets.map(({ facts }) => facts),
     mirrors: [],
     policies: policiesOf(port, targets),
@@ -68,17 +78,38 @@ export function followTcp(story: Story, port: PortState, question: TcpQuestion):
   };
 }
 
-function reachTargets(story: Story, port: PortState, asked: Asked): readonly TargetStory[] {
-  const [route] = port.routes;
+/** False when the connection ends here, as below. */
+function tellHello(story: Story, hello: ClientHello | null): boolean {
+  if (hello === null) {
+    const how = 'ask about tls://NAME@HOST:PORT';
+    story.tell('head', 'ended', `the port routes TLS by what callers say first: ${how}`);
+    story.answer('bad_hello', 1);
+    return false;
+  }
+  const { serverName, protocols } = hello;
+  const server = serverName === '' ? 'no server by its name' : `the server ${serverName}`;
+  const offers = protocols.length === 0 ? 'no protocol' : protocols.join(', ');
+  const rest = 'it is read and passed on as it is, with all that follows';
+  story.tell('head', 'passed', `the ClientHello asks for ${server} and offers ${offers}; ${rest}`);
+  return true;
+}
+
+function reachTargets(
+  story: Story,
+  port: PortState,
+  route: RouteState | undefined,
+  asked: Asked,
+): readonly TargetStory[] {
   if (route === undefined) {
-    story.tell('route', 'ended', 'the port has no route');
+    story.tell('route', 'ended', 'no route of the port takes the connection');
     story.answer('no_route', 1);
     return [];
   }
   const timeouts = streamLimitsOf(port.rules.service, port.port);
   const rules: RoutePolicies = { retry: null, affinity: null, timeouts };
   const odds = targetOdds(route);
-  const shares = port.port.routes[0]?.backends ?? [];
+  const said = port.port.routes[port.routes.indexOf(route)];
+  const shares = said?.backends ?? [];
   const targets = shares
     .flatMap((share, i) => {
       const named = { share, target: route.targets[i] ?? null, odds: odds[i] ?? 0 };
@@ -87,7 +118,9 @@ function reachTargets(story: Story, port: PortState, asked: Asked): readonly Tar
     .map((way) => explainTarget(way, rules, asked));
   tellTargets(story, route, targets);
   // What is said of requests is not so for connections.
-  story.tell('route', 'passed', `route "${route.name}" takes every connection`);
+  const [match] = rulesOf(port, said);
+  const what = match === undefined ? 'every connection' : `the connection by ${ruleText(match)}`;
+  story.tell('route', 'passed', `route "${route.name}" takes ${what}`);
   if (story.has('breaker')) story.tell('breaker', 'off', 'circuit breakers do not apply to TCP');
   if (story.has('forward')) story.tell('forward', 'passed', forwardText(timeouts));
   return targets;
@@ -141,12 +174,30 @@ function forwardText({ connectMs, idleMs, tunnelMs }: TimeoutPolicy): string {
   return `TCP, ${limits.join(', ')}`;
 }
 
-function routeFacts({ port }: PortState, isReached: boolean): readonly RouteFacts[] {
+function rulesOf({ port }: PortState, route: Route | undefined): readonly TlsRule[] {
+  const found = port.protocol === 'tcp' ? port.routes.find((each) => each === route) : undefined;
+  return found === undefined ? [] : found.matches.map(({ rule }) => rule);
+}
+
+/** `taker` is the route that takes the connection, undefined for none. */
+function routeFacts(
+  { port, routes }: PortState,
+  taker: RouteState | undefined,
+  isReached: boolean,
+): readonly RouteFacts[] {
   if (port.protocol !== 'tcp') return [];
-  return port.routes.map(({ name, source }, i) => {
-    const taken = isReached && i === 0;
-    const why = isReached ? 'another one comes first' : 'the connection does not reach the routes';
-    const reason = taken ? 'it takes every connection' : why;
+  const takerAt = taker === undefined ? routes.length : routes.indexOf(taker);
+  return port.routes.map(({ name, source, matches }, i) => {
+    const taken = i === takerAt;
+    const asks = matches.map(({ rule }) => ruleText(rule)).join(' || ');
+    const what = matches.length === 0 ? 'it takes every connection' : asks;
+    const reason = !isReached
+      ? 'the connection does not reach the routes'
+      : taken
+        ? what
+        : i < takerAt
+          ? `it takes ${asks}`
+          : 'another one comes first';
     return { name, taken, reason, policies: [], source };
   });
 }

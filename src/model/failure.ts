@@ -3,6 +3,7 @@
 import { CALLER_TLS_FAILURES } from './caller-tls-failures.ts';
 import type { Failure } from './failure-facts.ts';
 import { grpcNumber } from './grpc-status.ts';
+import { HELLO_FAILURES } from './hello-failures.ts';
 
 export const FAILURES = {
   bad_request: {
@@ -94,6 +95,7 @@ export const FAILURES = {
     blames: 'caller',
     cause: 'the Expect field asks for something other than 100-continue',
   },
+  ...HELLO_FAILURES,
   denied: {
     status: 403,
     grpc: 'PERMISSION_DENIED',
@@ -128,7 +130,7 @@ export const FAILURES = {
     grpc: 'UNIMPLEMENTED',
     connection: 'kept',
     blames: 'policy',
-    cause: 'the Service has routes and none matches this request',
+    cause: 'the Service has routes and none matches this request or connection',
   },
   invalid_backend: {
     status: 500,

@@ -2,6 +2,7 @@
 
 import type { BackendFilters, RouteFilters } from './filter.ts';
 import type { Policies } from './policy.ts';
+import type { TlsRule } from './rule.ts';
 import type { Source } from './object-reference.ts';
 
 /** A share of what takes a route. */
@@ -80,8 +81,16 @@ export type OwnPolicies = RoutePolicies & Pick<Policies, 'rateLimit'>;
 /** The first route of a port that takes a request has it; what none takes gets 404 (`no_route`). */
 export type HttpRoute = RouteOf<HttpMatch, Partial<OwnPolicies>, RouteFilters, RouteMirror>;
 
-/** Takes every connection. */
-export type TcpRoute = RouteOf<never, Readonly<Record<string, never>>, never, never>;
+/** Of the TLS of callers, which is passed on as it is. */
+export interface TlsMatch {
+  readonly rule: TlsRule;
+}
+
+/**
+ * As routes of HTTP; what none takes is reset. On a port of which no route has a match nothing is read before an endpoint has
+ * accepted; on the others callers must speak TLS.
+ */
+export type TcpRoute = RouteOf<TlsMatch, Readonly<Record<string, never>>, never, never>;
 
 /** Takes every datagram. */
 export type UdpRoute = RouteOf<never, Readonly<Record<string, never>>, never, never>;

@@ -48,6 +48,8 @@ const NEEDED = [
   'unreachable',
   'TCP stands',
   'TCP cut',
+  'TCP by server name',
+  'bad_hello',
   'retried',
   'least-request',
   'round-robin',

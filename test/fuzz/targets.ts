@@ -6,6 +6,7 @@ import { HTTP2_TARGETS } from './http2.ts';
 import { responseRewriteTarget, rewriteTarget } from './rewrite.ts';
 import { SOCKET_TARGETS } from './sockets.ts';
 import type { FuzzTarget } from './target.ts';
+import { TLS_TARGETS } from './tls.ts';
 
 export const TARGETS: readonly FuzzTarget[] = [
   ...HTTP1_TARGETS,
@@ -15,4 +16,5 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...CONFIG_TARGETS,
   ...DISCOVERY_TARGETS,
   ...SOCKET_TARGETS,
+  ...TLS_TARGETS,
 ];

@@ -128,6 +128,8 @@ const BY_TRAFFIC: Partial<Record<FailureReason, Provocation>> = {
 /** What needs more than one request, and the test that provokes it; `denied` has nothing yet that says it. */
 const ELSEWHERE: Partial<Record<FailureReason, string>> = {
   target_too_long: 'limits.test.ts',
+  bad_hello: 'sni.test.ts',
+  hello_timeout: 'sni.test.ts',
   denied: '',
   origin_denied: 'grpc-web.test.ts',
   call_idle_timeout: 'grpc-answers.test.ts',

@@ -6,7 +6,8 @@ import { duration, ratio, type ValueType } from './value.ts';
 
 const HOUR = 3_600_000;
 /** A name of Kubernetes, with or without a namespace before it. */
-const SERVICE = /^(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
+export const SERVICE =
+  /^(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 
 const service: ValueType<string> = {
   name: 'the name of a Service, such as web-dr or shop/web-dr',

@@ -258,6 +258,12 @@ class Reader {
 /** What holds on a port as long as a value of its own is bad. */
 export const AS_THE_SERVICE = 'what the Service says holds';
 
+/** What holds on the port of this number. */
+export function annotationsOn(annotations: Annotations, port: number): Annotations {
+  const own = annotations.ports.get(port);
+  return own === undefined ? annotations : annotationsOfPort(annotations, own);
+}
+
 /** What holds on a port: what is said of it, else what is said of the Service. */
 export function annotationsOfPort(
   annotations: Annotations,

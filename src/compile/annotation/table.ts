@@ -9,6 +9,7 @@ import { FAILOVER_ROWS } from './failover.ts';
 import { GRPC_WEB_ROWS } from './grpc-web.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
 import { cookieName, requestKey } from './request-key.ts';
+import { ROUTES_ROWS } from './routes.ts';
 import { type AnnotationRow, type AnnotationSection, plainRow, row } from './row.ts';
 import {
   choice,
@@ -357,11 +358,8 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
 export const SECTIONS: readonly AnnotationSection[] = [
   { title: 'Membership and weight', without: 'the default applies', rows: MESH_ROWS },
   { title: 'Protocol', without: 'the default applies', rows: SERVICE_ROWS },
-  {
-    title: 'TLS to endpoints',
-    without: 'the default applies',
-    rows: ENDPOINT_TLS_ROWS,
-  },
+  { title: 'Routes', without: 'all connections are reset', rows: ROUTES_ROWS },
+  { title: 'TLS to endpoints', without: 'the default applies', rows: ENDPOINT_TLS_ROWS },
   { title: 'TLS from callers', without: 'the default applies', rows: CALLER_TLS_ROWS },
   { title: 'gRPC-Web', without: 'no page may call', rows: GRPC_WEB_ROWS },
   { title: 'Retries', without: 'the Service has no retries', rows: RETRY_ROWS },

@@ -7,7 +7,7 @@ import type { EndpointTls } from '../../model/endpoint-tls.ts';
 import type { Protocol, Service, ServicePort } from '../../model/service.ts';
 import { policiesOf, type ServicePolicies } from '../annotation/policies.ts';
 import { policiesOfPort } from '../annotation/port-policies.ts';
-import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
+import { type Annotations, annotationsOn } from '../annotation/read.ts';
 import { type ObjectProblem } from '../object-problem.ts';
 import type { Candidates } from './candidate.ts';
 import { callerTlsOf, type FromSecrets, joined, NO_SECRETS } from './credentials.ts';
@@ -18,6 +18,7 @@ import { idleAnnotations, worksOn } from './idle-annotations.ts';
 import type { Scope } from './membership.ts';
 import { notCarriedFindings } from './not-carried.ts';
 import { type Decided, decideProtocol } from './port.ts';
+import { RouteCompiler } from './routes.ts';
 import { describeReference } from '../../model/object-reference.ts';
 import { onlyRoute } from '../../model/route.ts';
 
@@ -58,10 +59,10 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
   const dependencies = new Set<string>();
   const ofService = policiesOf(annotations, ref, object);
   const shared = { ref, traits: object, annotations, policies: ofService };
+  const routing = new RouteCompiler(context, object, { dependencies, findings });
   for (const [index, spec] of object.ports.entries()) {
     const at = { ref, field: `spec.ports[${index}]` };
-    const own = annotations.ports.get(spec.port);
-    const here = own === undefined ? annotations : annotationsOfPort(annotations, own);
+    const here = annotationsOn(annotations, spec.port);
     const { decided, findings: ofProtocol } = decideProtocol(spec, at, here, context.defaultMode);
     findings.push(...ofProtocol);
     if (decided === null) continue;
@@ -88,7 +89,7 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
         endpoints: endpoints.read(spec, at.field),
       },
     };
-    ports.push(port);
+    ports.push(routing.routed(port, here));
     for (const field of said.inherited) inherited.add(field);
     for (const each of secrets.dependencies) dependencies.add(each);
     credentials.push(...secrets.credentials);

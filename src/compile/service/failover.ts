@@ -1,15 +1,12 @@
 /** Whether the Service that is to take over is there, takes part, and has the ports for it. */
 
-import type { ServiceObject } from '../../kube/kind/service.ts';
-import type { ObjectRef, StoreView } from '../../kube/store.ts';
+import type { ObjectRef } from '../../kube/store.ts';
 import type { Policies } from '../../model/policy.ts';
 import type { Source } from '../../model/object-reference.ts';
-import { isCarried, type Protocol, type ServicePort } from '../../model/service.ts';
-import { type Annotations, annotationsOfPort } from '../annotation/read.ts';
+import { isCarried, type ServicePort } from '../../model/service.ts';
 import { serviceDependency } from '../index/dependents.ts';
 import type { ObjectProblem } from '../object-problem.ts';
-import { membershipOf, type Scope } from './membership.ts';
-import { decideProtocol } from './port.ts';
+import { type Around, otherPort } from './other-port.ts';
 
 interface Said {
   readonly ref: ObjectRef;
@@ -17,12 +14,6 @@ interface Said {
   /** What the Service says. */
   readonly policies: Policies;
   readonly sources: Readonly<Record<string, Source>>;
-}
-
-interface Around {
-  readonly store: StoreView;
-  readonly scope: Scope;
-  readonly defaultMode: Protocol;
 }
 
 type Wrong = Pick<ObjectProblem, 'message' | 'remedy'>;
@@ -50,50 +41,38 @@ export function failoverFindings(
 const FIELD = 'failover.service';
 
 /** Why a Service cannot take over what is sent to the port; null where it can. */
-function wrongWith(around: Around, service: string, port: ServicePort): Wrong | null {
-  const [namespace = '', name = ''] = service.split('/');
-  const found = around.store.get('Service', namespace, name);
-  if (found === undefined)
+function wrongWith(
+  around: Around,
+  service: string,
+  { port, protocol, because }: ServicePort,
+): Wrong | null {
+  const or = `, or set maesh.dev/port.${port}.failover`;
+  const other = otherPort(around, service, port);
+  if (other.kind === 'no-service')
     return {
       message: 'there is no such Service, so nobody takes over',
       remedy: 'correct the name, or create the Service',
     };
-  const { isMember, reason, annotations } = membershipOf(around.store, found, around.scope);
-  if (!isMember)
+  if (other.kind === 'no-member')
     return {
-      message: `it is not part of the mesh, so nobody takes over: ${reason}`,
+      message: `it is not part of the mesh, so nobody takes over: ${other.reason}`,
       remedy: 'name a Service that is part of the mesh, or make it part',
     };
-  return wrongWithPort(around.defaultMode, found, annotations, port);
-}
-
-function wrongWithPort(
-  defaultMode: Protocol,
-  { meta, ports }: ServiceObject,
-  annotations: Annotations,
-  { port, protocol, because }: ServicePort,
-): Wrong | null {
-  const or = `, or set maesh.dev/port.${port}.failover`;
-  const same = ports.filter((each) => each.port === port);
-  const spec = same.find((each) => each.protocol === 'TCP') ?? same[0];
-  if (spec === undefined)
+  if (other.kind === 'no-port')
     return {
       message: `it has no port ${port}, so nobody takes over there`,
       remedy: `give it the port ${port}${or}`,
     };
-  if (spec.protocol !== 'TCP')
+  if (other.kind === 'other-transport')
     return {
-      message: `its port ${port} is ${spec.protocol}, so nobody takes over there`,
+      message: `its port ${port} is ${other.transport}, so nobody takes over there`,
       remedy: `give it the port ${port} of TCP${or}`,
     };
-  const ref: ObjectRef = { kind: 'Service', namespace: meta.namespace, name: meta.name };
-  const own = annotations.ports.get(port);
-  const here = own === undefined ? annotations : annotationsOfPort(annotations, own);
-  const { decided } = decideProtocol(spec, { ref, field: '' }, here, defaultMode);
+  const { decided } = other;
   if (decided?.protocol === protocol) return null;
-  const other = decided === null ? 'left out' : `${decided.protocol} (${decided.because})`;
+  const what = decided === null ? 'left out' : `${decided.protocol} (${decided.because})`;
   return {
-    message: `its port ${port} is ${other}, and this one ${protocol} (${because}), so nobody takes over there`,
+    message: `its port ${port} is ${what}, and this one ${protocol} (${because}), so nobody takes over there`,
     remedy: `set maesh.dev/port.${port}.traffic-type to the same on both${or}`,
   };
 }

@@ -36,11 +36,14 @@ const TLS_NAMES: ReadonlySet<string> = new Set([
   'upstream-verify',
   'upstream-client-secret',
 ]);
+/** What only TCP has. */
+const TCP_NAMES: ReadonlySet<string> = new Set(['routes']);
 /** What TCP has in common with HTTP, and datagrams have not. */
 const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight', 'tls-secret']);
 
 /** Whether it has an effect on ports of this protocol. */
 function isFor(protocol: ServicePort['protocol'], { row, value }: Annotation): boolean {
+  if (TCP_NAMES.has(row.name)) return protocol === 'tcp';
   if (protocol === 'http') return true;
   if (HTTP_POLICIES.has(row.policy) || HTTP_NAMES.has(row.name)) return false;
   if (TLS_NAMES.has(row.name)) return false;
@@ -99,7 +102,7 @@ function idleOnPort(
   const because = `port ${number} is carried as ${first.protocol} (${first.because})`;
   return own.flatMap((annotation): Idle[] => {
     if (!same.some(({ protocol }) => isFor(protocol, annotation))) {
-      const remedy = 'remove it, or set traffic-type of the port to http';
+      const remedy = `remove it, or set traffic-type of the port to ${carrierOf(annotation)}`;
       return [{ annotation, because, remedy }];
     }
     if (isWithoutTls(annotation, same)) {
@@ -115,8 +118,10 @@ function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonl
   if (ports.length === 0) return [];
   return said.flatMap((annotation): Idle[] => {
     if (!ports.some(({ protocol }) => isFor(protocol, annotation))) {
-      const because = 'no port of the Service is carried as http';
-      return [{ annotation, because, remedy: 'remove it, or set traffic-type of a port to http' }];
+      const carrier = carrierOf(annotation);
+      const because = `no port of the Service is carried as ${carrier}`;
+      const remedy = `remove it, or set traffic-type of a port to ${carrier}`;
+      return [{ annotation, because, remedy }];
     }
     if (isWithoutTls(annotation, ports)) {
       const plain = 'no port of the Service is spoken to in TLS';
@@ -125,6 +130,11 @@ function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonl
     const because = 'all ports of the Service are UDP';
     return isOtherType(annotation, ports) ? [{ annotation, because, remedy: OR_UDP }] : [];
   });
+}
+
+/** The protocol that an annotation is for, which has no effect on others. */
+function carrierOf({ row }: Annotation): 'http' | 'tcp' {
+  return TCP_NAMES.has(row.name) ? 'tcp' : 'http';
 }
 
 function isWithoutTls({ row }: Annotation, ports: readonly Port[]): boolean {

@@ -49,6 +49,8 @@ export interface AccessConnection {
   readonly startedMs: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
+  /** That the caller asked for in its TLS; '' where nobody has read it. */
+  readonly serverName: string;
   readonly tries: number;
   /** The last one that was tried. */
   readonly endpoint: EndpointState | null;
@@ -113,6 +115,11 @@ export class AccessWriter {
     const record = this.#record;
     this.#begin(caller, nowMs - connection.startedMs);
     this.#leaveOutRequest();
+    const { serverName } = connection;
+    if (serverName !== '') {
+      const bytes = Buffer.from(serverName, 'latin1');
+      record.setTarget(bytes, 0, bytes.length);
+    }
     record.protocol = 'TCP';
     record.status = 0;
     record.failure = failure;

@@ -15,6 +15,7 @@ import {
 } from '../head/filter.ts';
 import { Matcher } from '../head/match.ts';
 import type { Redirector } from '../head/redirector.ts';
+import { HelloRoutes } from '../hello/hello-routes.ts';
 import type { Cells, LedgerView } from '../ledger/cells.ts';
 import { MethodTable } from '../ledger/method-table.ts';
 import type { PlacedDelta, PlacedPort, PlacedRoute, PlacedService } from '../ledger/placement.ts';
@@ -145,6 +146,8 @@ export class PortState {
   readonly host: Buffer;
   port: ServicePort;
   routes: readonly RouteState[] = [];
+  /** Of TCP: finds the route of a connection by its ClientHello; null where no route asks for one, and none is read. */
+  hellos: HelloRoutes | null = null;
   /** As in `PlacedService`. */
   placed: PlacedService['routes'][number] = [];
   /** Some route has a rate limit of its own. */
@@ -333,6 +336,7 @@ export class Table {
 
   #lead(port: PortState): void {
     port.routes = this.#routesOf(port);
+    port.hellos = hellosOf(port.port);
     port.limitsRoutes = port.routes.some(({ limiter }) => limiter !== null);
     for (const id of othersOf(port)) {
       const users = this.#users.get(id);
@@ -356,7 +360,13 @@ export class Table {
 
   #routesOf({ port, placed, rules }: PortState): readonly RouteState[] {
     if (port.protocol === 'udp') return [];
-    return port.routes.map((each, i) => this.#route(each, placed[i] ?? null, rules.service));
+    // Matches of TCP are those of all routes together.
+    if (port.protocol === 'tcp')
+      return port.routes.map((each) => this.#route(each, null, rules.service));
+    return port.routes.map((each, i) => {
+      const matchers = each.matches.map((match) => new Matcher(match));
+      return { ...this.#route(each, placed[i] ?? null, rules.service), matchers };
+    });
   }
 
   #route(route: HttpRoute | TcpRoute, placed: PlacedRoute | null, service: Service): RouteState {
@@ -365,7 +375,7 @@ export class Table {
     const weights = route.backends.map(({ weight }) => weight);
     return {
       name: route.name,
-      matchers: route.matches.map((match) => new Matcher(match)),
+      matchers: NO_MATCHERS,
       policies: { ...policies, ...own },
       limiter: this.#limiterOf(own.rateLimit ?? null, placed),
       redirect: compileRedirect(route.filters),
@@ -418,6 +428,13 @@ export class Table {
     }
     return target;
   }
+}
+
+const NO_MATCHERS: readonly Matcher[] = [];
+
+function hellosOf({ protocol, routes }: ServicePort): HelloRoutes | null {
+  if (protocol !== 'tcp' || routes.every(({ matches }) => matches.length === 0)) return null;
+  return new HelloRoutes(routes.map(({ matches }) => matches));
 }
 
 /** What a listener cannot change while it is open. In a cluster an address comes later than its port, and may change. */

@@ -3,9 +3,10 @@
 import { admitToTarget, isTurnedAway } from '../call/admit.ts';
 import type { CallContext } from '../call/context.ts';
 import type { Verdict } from '../call/verdict.ts';
-import type { PortState } from '../table/table.ts';
+import type { ClientHello } from '../hello/client-hello.ts';
+import type { PortState, RouteState } from '../table/table.ts';
 
-/** Connections of the Service → rate limit → backend by weight, in this order. */
+/** Connections of the Service → rate limit, in this order; before anything is read. */
 export function admit(
   port: PortState,
   addressHash: number,
@@ -19,10 +20,25 @@ export function admit(
   if (isTurnedAway(rules.flight, addressHash, now, context)) return verdict.refuse('overloaded', 0);
   const { limiter } = rules;
   const waitMs = limiter === null ? 0 : limiter.take(addressHash, now);
-  if (waitMs > 0) return verdict.refuse('rate_limited', waitMs);
-  // Each takes every connection.
-  const [route] = port.routes;
+  return waitMs > 0 ? verdict.refuse('rate_limited', waitMs) : verdict.allow();
+}
+
+/** Route → backend by weight. */
+export function lead(
+  port: PortState,
+  hello: ClientHello | null,
+  now: number,
+  context: CallContext,
+): Verdict {
+  const { verdict } = context;
+  const route = routeOf(port, hello);
   if (route === undefined) return verdict.refuse('no_route', 0);
   verdict.route = route;
   return admitToTarget(route, 'tcp', now, context);
+}
+
+/** The first one that takes it; undefined for none. Without a hello only a port that asks for none has one. */
+export function routeOf(port: PortState, hello: ClientHello | null): RouteState | undefined {
+  if (port.hellos === null) return port.routes[0];
+  return hello === null ? undefined : port.routes[port.hellos.find(hello)];
 }

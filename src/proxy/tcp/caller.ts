@@ -1,8 +1,8 @@
 /**
- * One connection of a caller to a port of TCP. Nothing is read from it before its endpoint has accepted: so an endpoint that
- * cannot be reached costs another try and no byte, and servers may speak first.
+ * One connection of a caller to a port of TCP. Nothing is read from it before its endpoint has accepted, so that an endpoint that
+ * cannot be reached costs another try and no byte, and servers may speak first; but for a hello where routes ask for one.
  *
- *   accepted ──► trying ──► … ──► tunnel ──► leaving ──► closed
+ *   accepted ──► (hello) ──► trying ──► … ──► tunnel ──► leaving ──► closed
  *       └───────────┴── reset ──► closed       └── reset ──► closed
  */
 
@@ -14,14 +14,14 @@ import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balanc
 import type { AccessConnection, Called } from '../call/access.ts';
 import { abandonTry, add, beginRequest, countLoss, endTry, leaveFlight } from '../call/account.ts';
 import { CONNECT_TRIES_MAX, noEndpointReason } from '../call/admit.ts';
-import { CallerEnd, type CallerTunnelHost } from '../net/caller-end.ts';
 import type { CallContext } from '../call/context.ts';
 import { Peer } from '../call/peer.ts';
 import { PickFacts } from '../call/pick-facts.ts';
 import { spliceBoth, Tunnel, type TunnelResult } from '../net/tunnel.ts';
+import type { ClientHello } from '../hello/client-hello.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
-import { BUSY, type Guest, LEAVING } from '../net/caller-room.ts';
+import { BUSY, type Guest, LEAVING, PARTIAL_HEAD } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { closeBehind, type LastBytes } from '../net/last-bytes.ts';
@@ -29,8 +29,10 @@ import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState, Target } from '../table/table.ts';
 import { countConnected, countEnded, countRefused } from './account.ts';
-import { admit } from './admit.ts';
+import { admit, lead } from './admit.ts';
 import { EndpointConnection, type EndpointUser } from './endpoint.ts';
+import { type HelloUser, HelloWait } from './hello-wait.ts';
+import { PraisingEnd, type PraisingHost } from './praising-end.ts';
 
 /** While a caller waits for an endpoint nothing is read from it. So often somebody looks whether it is still there. */
 const LOOK_MS = 500;
@@ -58,7 +60,8 @@ class CallerConnection
     Caller,
     Called,
     AccessConnection,
-    CallerTunnelHost,
+    PraisingHost,
+    HelloUser,
     SocketOwner,
     EndpointUser,
     Expiring
@@ -73,6 +76,7 @@ class CallerConnection
   startedMs = 0;
   requestBytes = 0;
   responseBytes = 0;
+  serverName = '';
   tries = 0;
   /** The present or last one. */
   endpoint: EndpointState | null = null;
@@ -82,6 +86,8 @@ class CallerConnection
   /** Where it is in flight; null before and after. */
   #flight: Cells | null = null;
   #target: Target | null = null;
+  /** What came before there is a tunnel; null where nothing is read. */
+  #hello: HelloWait | null = null;
   /** The try that is under way. */
   #dialled: EndpointConnection | null = null;
   #triedMs = 0;
@@ -121,11 +127,13 @@ class CallerConnection
   }
 
   get standing(): Guest['standing'] {
-    return this.#flight === null ? LEAVING : BUSY;
+    if (this.#flight === null) return LEAVING;
+    return this.#hello?.isReading === true ? PARTIAL_HEAD : BUSY;
   }
 
   get heldBytes(): number {
-    return this.#socket.writableLength + (this.#tunnel?.waitingBytes ?? 0);
+    const waiting = this.#tunnel?.waitingBytes ?? this.#hello?.heldBytes ?? 0;
+    return this.#socket.writableLength + waiting;
   }
 
   get #context(): CallContext {
@@ -142,9 +150,17 @@ class CallerConnection
     this.startedMs = now;
     this.#flight = port.rules.flight.cells;
     beginRequest(this.#flight);
-    if (source.isLoop(this.#socket)) return this.#refuse('loop');
+    if (source.isLoop(this.#socket)) return this.refuse('loop');
     const verdict = admit(port, source.addressHash, now, this.#context);
-    if (verdict.failure !== '') return this.#refuse(verdict.failure);
+    if (verdict.failure !== '') return this.refuse(verdict.failure);
+    if (port.hellos === null) return this.lead(null, now);
+    this.#hello = new HelloWait(this.#socket, this.#context, this);
+  }
+
+  lead(hello: ClientHello | null, now = this.#context.clock.nowMs()): void {
+    if (hello !== null) this.serverName = hello.serverName;
+    const verdict = lead(this.port, hello, now, this.#context);
+    if (verdict.failure !== '') return this.refuse(verdict.failure);
     this.#target = verdict.target;
     this.#dial(now);
   }
@@ -154,20 +170,21 @@ class CallerConnection
     const { backend, tcp } = this.#target ?? {};
     // It was removed meanwhile.
     if (backend === undefined || tcp === undefined || tcp === null)
-      return this.#refuse('no_endpoint');
+      return this.refuse('no_endpoint');
     pick.reset(this.source.identify());
     pick.readSource(tcp.service.policies, this.source.addressHash);
     const failed = this.#failed;
     pick.avoid = failed.at(-1) ?? null;
     const endpoint =
       failed.length < 2 ? backend.pick(pick, now) : backend.pickOther(pick, failed, now);
-    if (endpoint === null) return this.#refuse(noEndpointReason(backend, pick));
+    if (endpoint === null) return this.refuse(noEndpointReason(backend, pick));
     // Once a loop is dialled, its front runs on as fast as its end is cut.
-    if (this.#context.places.has(endpoint.key)) return this.#refuse('loop');
+    if (this.#context.places.has(endpoint.key)) return this.refuse('loop');
     this.tries++;
     this.#triedMs = now;
     this.endpoint = endpoint;
-    this.#dialled = new EndpointConnection(endpoint, this.#context, this);
+    const asks = this.#hello?.asksForTls === true;
+    this.#dialled = new EndpointConnection(endpoint, this.#context, this, asks);
     endpoint.begin();
     // Those of the called Service, whoever takes over for it.
     const { connectMs } = this.port.rules.service.policies.timeouts;
@@ -196,7 +213,7 @@ class CallerConnection
     context.wheel.arm(this);
     this.#failed = NONE;
     const ends = {
-      caller: new TcpCallerEnd(this.#socket, context, this),
+      caller: new PraisingEnd(this.#socket, context, this),
       endpoint: dialled.tunnelEnd,
     };
     const limits = streamLimitsOf(rules.service, this.port.port);
@@ -204,8 +221,10 @@ class CallerConnection
     this.#tunnel = tunnel;
     this.#dialled = null;
     dialled.switchTo(tunnel);
-    spliceBoth(context, ends);
     this.#socket.resume();
+    this.#hello?.passOn(tunnel);
+    this.#hello = null;
+    spliceBoth(context, ends);
   }
 
   /** Those of the Service that the try went to. */
@@ -231,7 +250,7 @@ class CallerConnection
     if (this.#tunnel !== null) return this.praise();
     if (this.#dialled === null || this.endpoint === null) return;
     // Before a time limit blames an endpoint.
-    if (this.#socket.peerState() === 'gone') return this.#refuse('caller_gone');
+    if (this.#socket.peerState() === 'gone') return this.refuse('caller_gone');
     if (nowMs < this.#connectUntilMs) return this.#watchDial(nowMs);
     add(this.endpoint.cells, ENDPOINT_OWN.timeouts, 1);
     this.#tryFailed('connect_timeout');
@@ -242,7 +261,7 @@ class CallerConnection
     this.#endTry(reason, now);
     const { endpoint, tries } = this;
     if (endpoint === null || !blamesEndpoint(reason) || tries >= CONNECT_TRIES_MAX)
-      return this.#refuse(reason);
+      return this.refuse(reason);
     add(this.port.rules.cells, SERVICE_OWN.retries, 1);
     this.#failed = [...this.#failed, endpoint];
     this.#dial(now);
@@ -263,10 +282,12 @@ class CallerConnection
   }
 
   /** Ends it before it reached an endpoint: nobody may take that for a server without a word. */
-  #refuse(reason: FailureReason): void {
+  refuse(reason: FailureReason): void {
     const flight = this.#flight;
     if (flight === null) return;
     this.#flight = null;
+    this.#hello?.stop();
+    this.#hello = null;
     const now = this.#context.clock.nowMs();
     this.#endTry(reason, now);
     this.failure = reason;
@@ -309,7 +330,8 @@ class CallerConnection
 
   onData(data: Buffer, length: number): void {
     this.wake();
-    this.#tunnel?.onCallerData(data, 0, length);
+    if (this.#tunnel !== null) this.#tunnel.onCallerData(data, 0, length);
+    else this.#hello?.onData(data, length);
   }
 
   onSpliced(bytes: number): void {
@@ -318,7 +340,8 @@ class CallerConnection
   }
 
   onEnd(): void {
-    this.#tunnel?.onCallerEnd();
+    if (this.#tunnel !== null) this.#tunnel.onCallerEnd();
+    else this.#hello?.onEnd();
   }
 
   onDrain(): void {
@@ -328,7 +351,7 @@ class CallerConnection
   onClose(error: SocketError | null): void {
     this.#count(SERVICE_OWN.callerConnectionsActive, -1);
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
-    else this.#refuse('caller_gone');
+    else this.refuse('caller_gone');
     this.#last?.stop();
     this.#context.wheel.disarm(this);
     this.#host.closed(this);
@@ -366,7 +389,7 @@ class CallerConnection
 
   #giveUp(reason: FailureReason): void {
     if (this.#tunnel !== null) this.#tunnel.cut(reason);
-    else this.#refuse(reason);
+    else this.refuse(reason);
     this.#socket.reset();
   }
 
@@ -374,21 +397,5 @@ class CallerConnection
     const caller = this.address;
     this.#context.guard.caught('proxy', error, { service: this.service, caller });
     this.#giveUp('internal');
-  }
-}
-
-/** The side of a tunnel at a caller. */
-class TcpCallerEnd extends CallerEnd {
-  readonly #caller: CallerConnection;
-
-  constructor(socket: Socket, context: CallContext, caller: CallerConnection) {
-    super(socket, context, caller);
-    this.#caller = caller;
-  }
-
-  override write(data: Buffer | null, start: number, end: number): boolean {
-    this.#caller.wake();
-    this.#caller.praise();
-    return super.write(data, start, end);
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { EndpointState } from '../balance/endpoint-state.ts';
+import { SSL_REQUEST, WILLING } from '../hello/postgresql.ts';
 import { SocketEnd, type TunnelHost } from '../net/socket-end.ts';
 import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import type { NetContext } from '../net/context.ts';
@@ -21,6 +22,7 @@ export interface EndpointUser {
 
 /** An endpoint that takes none of the last bytes for this long does not get them. */
 const FINISH_MS = 10_000;
+const NO_ANSWER = Buffer.alloc(0);
 
 export class EndpointConnection implements DialOwner, TunnelHost {
   readonly endpoint: EndpointState;
@@ -31,8 +33,11 @@ export class EndpointConnection implements DialOwner, TunnelHost {
   #tunnel: Tunnel | null = null;
   #ownDial = 0;
   #last: LastBytes | null = null;
+  /** It is asked, in the way of PostgreSQL, to speak TLS: as its caller has asked the mesh. */
+  #asks: boolean;
 
-  constructor(endpoint: EndpointState, context: NetContext, user: EndpointUser) {
+  constructor(endpoint: EndpointState, context: NetContext, user: EndpointUser, asks: boolean) {
+    this.#asks = asks;
     this.endpoint = endpoint;
     this.#context = context;
     this.#user = user;
@@ -68,12 +73,28 @@ export class EndpointConnection implements DialOwner, TunnelHost {
   }
 
   onConnect(): void {
-    this.connected = true;
     this.#ownDial = this.#context.ownDials.add(this.#socket.ends());
+    if (!this.#asks) return this.#stands();
+    const length = SSL_REQUEST.copy(this.#context.claimOut(null));
+    this.#context.writeOut(this.#socket, length);
+  }
+
+  #stands(): void {
+    this.#asks = false;
+    this.connected = true;
     this.#user?.onConnected();
   }
 
+  /** What it says before there is a tunnel: that it speaks TLS, and not a byte more, which nobody could have encrypted. */
+  #onAnswer(data: Buffer, length: number): void {
+    if (length === 1 && data[0] === WILLING) return this.#stands();
+    const user = this.#user;
+    this.close();
+    user?.onEndpointClosed({ tls: 'tls_handshake_failed' });
+  }
+
   onData(data: Buffer, length: number): void {
+    if (this.#asks) return this.#onAnswer(data, length);
     if (this.#tunnel === null) throw new Defect('bytes of an endpoint that nobody asked for');
     this.#tunnel.onEndpointData(data, 0, length);
   }
@@ -83,6 +104,7 @@ export class EndpointConnection implements DialOwner, TunnelHost {
   }
 
   onEnd(): void {
+    if (this.#asks) return this.#onAnswer(NO_ANSWER, 0);
     this.#tunnel?.onEndpointEnd();
   }
 

@@ -7,7 +7,8 @@ const REFUSED = 'The filter is refused, with its problem';
 
 export const ROUTE_LIMITS: LimitSection = {
   title: 'Routes',
-  intro: 'Of what a [route](decisions/routes.md) or one of its backends changes.',
+  intro:
+    'Of what a [route](decisions/routes.md) or one of its backends changes, and of [routes of TLS](tasks/sni.md).',
   rows: [
     [
       'Changes of request fields, and of response fields',
@@ -27,5 +28,30 @@ export const ROUTE_LIMITS: LimitSection = {
       'model/filter-check.ts PATH_CHANGE_BYTES_MAX',
     ],
     ['Host that replaces another one', REFUSED, 'model/filter-check.ts HOST_CHANGE_BYTES_MAX'],
+    [
+      'Bytes in which the hello of a caller of TLS must end, where it is routed by it',
+      'The connection is reset (`bad_hello`)',
+      'proxy/hello/hello-reader.ts HELLO_BYTES_MAX',
+    ],
+    [
+      'Characters of `maesh.dev/routes`',
+      'The list counts as unreadable, with its problem: connections of its ports are reset',
+      'compile/annotation/read-routes.ts ROUTES_LENGTH_MAX',
+    ],
+    [
+      'Problems told of one list of routes',
+      'The others are counted',
+      'compile/annotation/read-routes.ts FAULTS_TOLD',
+    ],
+    [
+      'Routes and backends of routes of TLS in a Service, over all its ports',
+      'Connections of the port that has no room are reset, with a problem',
+      'compile/service/routes.ts ROUTES_MAX',
+    ],
+    [
+      'Depth of a rule that comes over the stream',
+      'The stream ends with an error; nobody can write one that deep',
+      'model/rule.ts RULE_DEPTH_MAX',
+    ],
   ],
 };

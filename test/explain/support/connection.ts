@@ -16,7 +16,7 @@ export async function connect(
   live: LiveMesh,
   key: string,
   from: string,
-  to: { readonly address: string; readonly port: number },
+  to: { readonly address: string; readonly port: number; readonly first: Buffer },
 ): Promise<Connected> {
   const stood = live.standing(key);
   const before = live.inFlight(key);
@@ -24,6 +24,10 @@ export async function connect(
   let code = '';
   socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code ?? ''));
   socket.resume();
+  // Half of it now: what it says follows from all of it.
+  const half = to.first.length >> 1;
+  socket.write(to.first.subarray(0, half));
+  socket.once('connect', () => setImmediate(() => socket.write(to.first.subarray(half))));
   while (!socket.closed && live.standing(key) === stood) {
     // oxlint-disable-next-line no-await-in-loop -- until something happens
     await new Promise((resolve) => setTimeout(resolve, STALL_MS));

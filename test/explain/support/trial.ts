@@ -17,11 +17,13 @@ import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
 import { Dice } from './dice.ts';
 import { randomBackendFilters, randomRouteFilters } from './filters.ts';
 import { disturb } from './disturb.ts';
+import type { ClientHello } from '../../../src/proxy/hello/client-hello.ts';
 import type { Endpoints } from './endpoints.ts';
 import { CALLERS, DESERTED } from './ground.ts';
 import { DOMAINS, LiveMesh } from './live-mesh.ts';
 import { OddsSum } from './odds-sum.ts';
 import { PERTURBATIONS } from './perturb.ts';
+import { firstBytes, randomHello, randomTlsRoutes } from './tls-routes.ts';
 import { LIMITS, randomHttp2Request, randomRequest, type Sent } from './request.ts';
 
 export const EXPLANATION = '#/$defs/Explanation';
@@ -43,6 +45,8 @@ export class Trial {
   /** Has seen every explanation, one of them as of a mesh that just started. */
   readonly schema = new SchemaChecker(schemaDocument());
   readonly #endpoints: Endpoints;
+  /** For all that is of TLS of callers. */
+  #tls = new Dice(0);
 
   constructor(endpoints: Endpoints) {
     this.#endpoints = endpoints;
@@ -63,14 +67,15 @@ export class Trial {
 
   async #askAll(seed: number, live: LiveMesh): Promise<void> {
     const dice = new Dice(seed);
+    this.#tls = new Dice(-seed);
     let objects = randomObjects(dice, this.#endpoints.port);
-    await live.apply(objects, reroute(dice));
+    await live.apply(objects, reroute(dice, this.#tls));
     this.#sicken(dice);
     for (let i = 0; i < REQUESTS_PER_MESH; i++) {
       if (i === REQUESTS_PER_MESH / 2) {
         objects = changedObjects(dice, objects, this.#endpoints.port);
         // oxlint-disable-next-line no-await-in-loop -- one request after the other
-        await live.apply(objects, reroute(dice));
+        await live.apply(objects, reroute(dice, this.#tls));
         this.#sicken(dice);
       }
       // oxlint-disable-next-line no-await-in-loop -- one request after the other
@@ -97,6 +102,7 @@ export class Trial {
     const sent = random(dice, `${host}:${port}`, tokens);
     const input: ExplainInput = {
       mesh: live.dry,
+      hello: randomHello(this.#tls),
       dial: dial({ host, port }, { services: live.dry.services, domains: DOMAINS }),
       url: `http://${host}:${port}/`,
       source: dice.pick(CALLERS),
@@ -115,7 +121,8 @@ export class Trial {
     }
     assert.deepEqual(live.memory(), before, `${title}: asking changed something`);
     const bytes = Buffer.concat([sent.head, Buffer.from(sent.body)]);
-    const seen = await this.#call(live, { host, port, source: input.source, bytes, sent });
+    const { source, hello = null } = input;
+    const seen = await this.#call(live, { host, port, source, bytes, sent, hello });
     this.requests++;
     const fault = disagreement(said, seen);
     if (fault !== null) this.faults.push(describe(title, fault, { said, seen, bytes }));
@@ -127,9 +134,16 @@ export class Trial {
 
   async #call(
     live: LiveMesh,
-    asked: { host: string; port: number; source: string; bytes: Buffer; sent: Sent },
+    asked: {
+      host: string;
+      port: number;
+      source: string;
+      bytes: Buffer;
+      sent: Sent;
+      hello: ClientHello | null;
+    },
   ): Promise<Seen> {
-    const { host, port, source, bytes, sent } = asked;
+    const { host, port, source, bytes, sent, hello } = asked;
     const address = live.resolve(host) ?? '';
     const service = [...live.dry.services.values()].find((each) => each.address === address);
     const key = service?.key ?? '';
@@ -142,7 +156,7 @@ export class Trial {
     const isTcp = live.dry.portOf(key, port)?.port.protocol === 'tcp';
     const ask = (): Promise<Answer> =>
       isTcp
-        ? connect(live, key, source, { address, port })
+        ? connect(live, key, source, { address, port, first: firstBytes(hello) })
         : sent.http2 === null
           ? live.callers.ask(source, { address, port }, bytes)
           : live.callers.askHttp2(
@@ -185,6 +199,10 @@ export class Trial {
     if (seen.answer === 'refused') count(this.occurred, 'unreachable');
     if (said.service?.protocol === 'tcp' && typeof seen.answer === 'string')
       count(this.occurred, `TCP ${seen.answer}`);
+    if (
+      said.phases.some(({ name, text }) => name === 'route' && text.includes('the connection by'))
+    )
+      count(this.occurred, 'TCP by server name');
     if (seen.retries > 0) count(this.occurred, 'retried');
     if (typeof seen.answer !== 'string' && seen.answer.fields.has('grpc-status'))
       count(this.occurred, 'a call of gRPC answered');
@@ -289,7 +307,7 @@ function tokensAt(live: LiveMesh, host: string, port: number): readonly string[]
 }
 
 /** Splits traffic over backends of several Services, as no reader of manifests does yet. */
-function reroute(dice: Dice): (delta: Delta) => Delta {
+function reroute(dice: Dice, tls: Dice): (delta: Delta) => Delta {
   const isSplit = dice.chance(0.6);
   return (delta) => {
     if (!isSplit) return delta;
@@ -304,8 +322,10 @@ function reroute(dice: Dice): (delta: Delta) => Delta {
         invalid: dice.chance(0.07) ? 'it may not be used' : '',
         filters: dice.chance(0.3) ? randomBackendFilters(dice) : null,
       }));
+      if (each.protocol === 'tcp') return { ...each, routes: randomTlsRoutes(tls, each, backends) };
+      if (each.protocol !== 'http') return each;
       const [first] = each.routes;
-      return first === undefined || each.protocol !== 'http'
+      return first === undefined
         ? each
         : {
             ...each,

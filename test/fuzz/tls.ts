@@ -1,0 +1,42 @@
+/** Fuzz target of the ClientHello: two readers, and every way to cut it, must agree. */
+
+import { isDeepStrictEqual } from 'node:util';
+import { HelloReader } from '../../src/proxy/hello/hello-reader.ts';
+import { clientHello, extension, GREASE, tellHello } from '../support/client-hello.ts';
+import { type FuzzTarget, invariant } from './target.ts';
+
+function readIn(input: Buffer, step: number): HelloReader {
+  const reader = new HelloReader();
+  for (let at = 0; at < input.length; at += step)
+    reader.push(input, at, Math.min(at + step, input.length));
+  return reader;
+}
+
+function told(reader: HelloReader): unknown {
+  return reader.fault === null ? (reader.hello ?? 'more') : 'bad';
+}
+
+const hello: FuzzTarget = {
+  name: 'client-hello',
+  seeds: [
+    clientHello(),
+    clientHello({ protocols: ['h2', 'http/1.1'], extensions: GREASE }),
+    clientHello({ name: null, recordBytes: 3 }),
+    clientHello({ name: '127.0.0.1', recordBytes: 1 }),
+    clientHello({ isBare: true, version: 0x0301 }),
+    clientHello({ extensions: [extension(51, Buffer.alloc(1_200, 1))], recordBytes: 700 }),
+  ],
+  dictionary: ['\x16\x03\x01', '\x00\x00\x00\x08', '\x00\x10', '\x01\x00\x00', 'a.example', '\x00'],
+  run(input) {
+    const wanted = tellHello(input);
+    const step = 1 + ((input[input.length >> 1] ?? 0) % 40);
+    for (const each of [Math.max(input.length, 1), step]) {
+      const reader = readIn(input, each);
+      const seen = told(reader);
+      invariant(isDeepStrictEqual(seen, wanted), `${JSON.stringify([seen, wanted])} by ${each}`);
+      invariant(reader.kept.equals(input), 'bytes were changed');
+    }
+  },
+};
+
+export const TLS_TARGETS: readonly FuzzTarget[] = [hello];
