@@ -1,6 +1,10 @@
-/** Fuzz targets of the sockets that call the kernel themselves: operations and faults on the scripted kernel, and on the real one. */
+/**
+ * Fuzz targets of the sockets that call the kernel themselves: operations and faults on the scripted kernel, and on the real one;
+ * for datagrams on the real one.
+ */
 
 import { seededRandom } from '../../src/base/random.ts';
+import { DatagramModel } from '../../src/proxy/net/system/datagram-model.fuzz.ts';
 import type { World } from '../../src/proxy/net/system/model-world.fixture.ts';
 import { RealWorld } from '../../src/proxy/net/system/real-world.fixture.ts';
 import { ScriptedWorld } from '../../src/proxy/net/system/scripted-world.fixture.ts';
@@ -36,7 +40,30 @@ function target(name: string, makeWorld: () => World): FuzzTarget {
   };
 }
 
+function datagrams(): FuzzTarget {
+  let model: DatagramModel | null = null;
+  return {
+    name: 'datagrams-real',
+    seeds: [1, 2, 3, 4].map(operations),
+    // A listener, a socket, one that is sent, a turn, a fault, a close, a late answer.
+    dictionary: [
+      '\x00\x00',
+      '\x01\x00',
+      '\x02\x00',
+      '\x0c\x00',
+      '\x05\x00',
+      '\x06\x00',
+      '\x07\x00',
+    ],
+    run(input) {
+      model ??= new DatagramModel();
+      model.run(input);
+    },
+  };
+}
+
 export const SOCKET_TARGETS: readonly FuzzTarget[] = [
   target('sockets', () => new ScriptedWorld()),
   target('sockets-real', () => new RealWorld()),
+  datagrams(),
 ];
