@@ -223,19 +223,19 @@ contract('after a close nothing is told, also when it is in a call', async (sock
   let got = 0;
   const near = Object.assign(new Near(), {
     onDatagram: () => {
-      got++;
-      socket.close();
+      // Many are there; by then several are read at a time.
+      if (++got === 17) socket.close();
     },
   });
   const socket = sockets.dialDatagrams({ address: HOST, port }, near);
-  for (let i = 0; i < 20; i++) socket.send(Buffer.from('x'), 0, 1);
-  await far.until('datagram', 20);
+  for (let i = 0; i < 60; i++) socket.send(Buffer.from('x'), 0, 1);
+  await far.until('datagram', 60);
   const other = new Near();
   const last = sockets.dialDatagrams({ address: HOST, port }, other);
   t.after(() => last.close());
   last.send(Buffer.from('x'), 0, 1);
   await other.until('datagram');
-  assert.deepEqual([told, got], [1, 1]);
+  assert.deepEqual([told, got], [1, 17]);
   assert.equal(socket.send(Buffer.from('x'), 0, 1), false);
 });
 
