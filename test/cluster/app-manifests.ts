@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { LoadResult, LoadSpec } from './app.ts';
 import type { Bed } from './bed/bed.ts';
 import type { PodName } from './bed/ground.ts';
-import { kubernetesMinor } from './bed/tools.ts';
+import { APP_FILES, kubernetesMinor } from './bed/tools.ts';
 
 export interface AppOptions {
   readonly namespace: string;
@@ -23,10 +23,15 @@ export interface AppOptions {
   /** Fields of the Service's spec that go over the default: `trafficDistribution`, `clusterIP: None`. */
   readonly service?: object;
   readonly serviceAccount?: string;
+  /** The Service has a port for HTTP/2 and gRPC as well (81), and its other one (90) is TCP in the mesh, too. */
+  readonly hasWays?: boolean;
 }
 
 export const APP_PORT = 8_080;
+const HTTP2_PORT = 8_081;
 export const TCP_PORT = 9_090;
+/** Ports of a Service with all ways. */
+export const WAY_PORTS = { http2Port: 81, tcpPort: 90 } as const;
 
 const EXTERNAL = process.env['MAESH_TEST_EXTERNAL'] === '1';
 /** Where there is no image of the test app, Node's own with the app from a ConfigMap does. */
@@ -55,12 +60,12 @@ export function namespaceObjects(
   name: string,
   labels: Readonly<Record<string, string>> = {},
 ): readonly object[] {
-  const script = readFileSync(join(import.meta.dirname, 'app.ts'), 'utf8');
+  const script = (file: string): string => readFileSync(join(import.meta.dirname, file), 'utf8');
   const config = {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: CONFIG_MAP, namespace: name },
-    data: { 'app.ts': script },
+    data: Object.fromEntries(APP_FILES.map((file) => [file, script(file)])),
   };
   return [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } },
@@ -68,9 +73,17 @@ export function namespaceObjects(
   ];
 }
 
-/** A Deployment and a Service with ports `http` (80) and `tcp` (90). */
+const HTTP2 = {
+  name: 'http2',
+  port: WAY_PORTS.http2Port,
+  targetPort: 'http2',
+  appProtocol: 'kubernetes.io/h2c',
+} as const;
+
+/** A Deployment and a Service with ports `http` (80) and `echo` (90). */
 export function appObjects(options: AppOptions): readonly object[] {
   const { namespace, name, replicas = 1, labels = {}, serviceAnnotations = {} } = options;
+  const { hasWays = false } = options;
   const selector = { app: name };
   return [
     {
@@ -105,7 +118,8 @@ export function appObjects(options: AppOptions): readonly object[] {
         selector,
         ports: [
           { name: 'http', port: 80, targetPort: 'http' },
-          { name: 'echo', port: 90, targetPort: 'tcp' },
+          { name: 'echo', port: 90, targetPort: 'tcp', ...(hasWays ? { appProtocol: 'tcp' } : {}) },
+          ...(hasWays ? [HTTP2] : []),
         ],
         ...options.service,
       },
@@ -156,6 +170,7 @@ function podSpec(options: AppOptions, ...args: readonly string[]): object {
         ],
         ports: [
           { name: 'http', containerPort: APP_PORT },
+          { name: 'http2', containerPort: HTTP2_PORT },
           { name: 'tcp', containerPort: TCP_PORT },
         ],
         ...(args[0] === 'serve'

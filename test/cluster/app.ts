@@ -1,10 +1,11 @@
 /**
  * The app of the tests, for pods: `serve` (default) answers, `call JSON` calls a few times, `load JSON` calls all the
- * time and counts. One file without imports but Node's, so that it runs wherever Node runs.
+ * time and counts, `hold JSON` holds what has no end. Nothing but Node is needed, so it runs wherever Node runs.
  */
 
 import http from 'node:http';
-import net from 'node:net';
+import { holdWays, loadWay, serveWays, type WayName, type WayResult, WAYS } from './app-ways.ts';
+import type { WaySpec } from './app-ways.ts';
 
 interface Behaviour {
   /** Of 100 requests, so many are answered with `status`. */
@@ -52,6 +53,8 @@ export interface LoadSpec extends CallSpec {
   readonly thinkMs?: number;
   /** Default: until SIGTERM. */
   readonly seconds?: number;
+  /** Calls in the other ways, too, one connection each. */
+  readonly ways?: WaySpec;
 }
 
 /** Last line of what a load generator writes. */
@@ -67,6 +70,8 @@ export interface LoadResult {
   readonly maxMs: number;
   /** Unix time of each failure with its reason, the first hundred. */
   readonly failures: readonly { readonly at: string; readonly reason: string }[];
+  /** Empty without the other ways. */
+  readonly ways: Readonly<Partial<Record<WayName, WayResult>>>;
 }
 
 const env = process.env;
@@ -129,20 +134,19 @@ function serve(): void {
     if (behaviour.refuse) socket.resetAndDestroy();
   });
   server.listen(Number(env['PORT'] ?? 8_080), '::');
-  const greeting = `${env['POD_NAME'] ?? ''}\n`;
-  // Says who it is, and then says everything back.
-  const echo = net.createServer((socket) => {
-    socket.write(greeting);
-    socket.on('error', () => socket.destroy()).pipe(socket);
+  const ways = serveWays({
+    name: env['POD_NAME'] ?? '',
+    http2Port: Number(env['HTTP2_PORT'] ?? 8_081),
+    tcpPort: Number(env['TCP_PORT'] ?? 9_090),
+    delayMs: behaviour.delayMs,
   });
-  echo.listen(Number(env['TCP_PORT'] ?? 9_090), '::');
   process.on('SIGTERM', () => {
     draining = true;
     const drainMs = Number(env['DRAIN_MS'] ?? 0);
     setTimeout(() => {
-      echo.close();
-      server.close(() => process.exit(0));
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
+      void Promise.all([closed, ways.close()]).then(() => process.exit(0));
       setTimeout(() => process.exit(0), 10_000).unref();
     }, drainMs);
   });
@@ -239,7 +243,11 @@ async function load(spec: LoadSpec): Promise<void> {
       agent.destroy();
     }
   };
+  const { ways } = spec;
+  const others =
+    ways === undefined ? [] : WAYS.map((way) => loadWay(way, ways, () => state.stopped));
   await Promise.all(Array.from({ length: connections }, worker));
+  const counts = await Promise.all(others);
   clearInterval(tick);
   times.sort((a, b) => a - b);
   const at = (share: number): number => times[Math.floor((times.length - 1) * share)] ?? 0;
@@ -253,6 +261,7 @@ async function load(spec: LoadSpec): Promise<void> {
     p99Ms: at(0.99),
     maxMs: at(1),
     failures,
+    ways: Object.fromEntries(counts.map((count, i) => [WAYS[i], count])),
   };
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
@@ -262,5 +271,7 @@ if (import.meta.main) {
   if (mode === 'serve') serve();
   else if (mode === 'call') await call(JSON.parse(spec) as CallSpec);
   else if (mode === 'load') await load(JSON.parse(spec) as LoadSpec);
-  else throw new Error(`usage: app.ts serve|call JSON|load JSON, not "${mode}"`);
+  else if (mode === 'hold') {
+    process.stdout.write(`${JSON.stringify(await holdWays(JSON.parse(spec) as WaySpec))}\n`);
+  } else throw new Error(`usage: app.ts serve|call JSON|load JSON|hold JSON, not "${mode}"`);
 }

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, type TestContext, test } from 'node:test';
 import { COREFILE } from './bed/coredns.ts';
 import { FaultBed, isNothing, isOther, isWeb, NS, PLAIN_WEB } from './mesh/fault-bed.ts';
-import { assertNoneLost, CONNECTIONS, Loads, THINK_MS } from './mesh/loads.ts';
+import { assertNoneLost, assertWays, CONNECTIONS, Loads, THINK_MS } from './mesh/loads.ts';
 import { MESH, type MeshBed, sumOf } from './mesh/mesh.ts';
 
 const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'faults are made in the bed only';
@@ -35,6 +35,12 @@ before(async () => {
 after(async () => {
   if (skip === false) await faults.stop();
 });
+
+/** What callers of the other ways may hear where a name is gone for a while. */
+function unnamed(max: number): Parameters<typeof assertWays>[1] {
+  const none = { ends: /^(?:ENOTFOUND|EAI_AGAIN)$/, max };
+  return { http2: none, grpc: none, tcp: none };
+}
 
 async function follower(): Promise<string> {
   const leader = await mesh.leader();
@@ -134,12 +140,14 @@ test('an agent that starts without a controller serves its last good copy', { sk
     await during().finally(() => scale(2));
     await faults.updates(t, 'after-none');
   };
-  const { kept, fresh } = await faults.loaded(t, body, { nodes: ['n1'] });
+  const counts = await faults.loaded(t, body, { nodes: ['n1'] });
+  const { kept, fresh } = counts;
   assert.deepEqual(kept.reasons, {});
   // A question about a name that the process had taken when it was killed has no answer: at most one of each caller.
   const { ENOTFOUND: unanswered = 0, ...others } = fresh.reasons;
   assert.deepEqual(others, {});
   assert.ok(unanswered <= CONNECTIONS, `${unanswered} questions without an answer`);
+  assertWays(counts, unnamed(1));
   await faults.allIsWell();
 });
 
@@ -185,9 +193,11 @@ test(
       await mesh.bed.rolledOut('kube-system', 'deployment/coredns');
     };
     const beside = await Loads.start(t, mesh.bed, { namespace: NS, url: PLAIN_WEB });
-    const { kept, fresh } = await faults.loaded(t, roll);
+    const counts = await faults.loaded(t, roll);
+    const { kept, fresh } = counts;
     const plain = await beside.stop();
     assert.deepEqual(kept.reasons, {});
+    assertWays(counts, unnamed(plain.fresh.failed));
     assert.ok(fresh.failed <= plain.fresh.failed, `${fresh.failed}, ${plain.fresh.failed} failed`);
     await faults.allIsWell();
   },
@@ -210,7 +220,7 @@ test(
       assert.ok(tookMs < REPAIRED_MS, `${tookMs} ms`);
     };
     let betweenMs = 0;
-    const { kept, fresh } = await faults.loaded(t, async (loads) => {
+    const counts = await faults.loaded(t, async (loads) => {
       const edited = logging('error');
       await back(COREFILE, meshed);
       const pausedMs = performance.now();
@@ -226,7 +236,9 @@ test(
       await faults.replaceCorefile(meshed);
       await loads.more(100);
     });
+    const { kept, fresh } = counts;
     assert.deepEqual(kept.reasons, {});
+    assertWays(counts, unnamed(Number.POSITIVE_INFINITY));
     // A name that is gone is the only thing that can be seen of it.
     assert.equal(fresh.failed, fresh.reasons['ENOTFOUND'] ?? 0);
     assert.ok(fresh.failingMs < DNS_GONE_MS + betweenMs, `${fresh.failingMs} ms`);
@@ -262,7 +274,7 @@ test(
       const body = JSON.stringify({ spec });
       await mesh.bed.kubectl(['-n', MESH, 'patch', 'service', name, '--type=merge', '-p', body]);
     };
-    const { kept, fresh } = await faults.loaded(t, async (loads) => {
+    const counts = await faults.loaded(t, async (loads) => {
       await repaired('deleted', () => mesh.bed.kubectl(['-n', MESH, 'delete', 'service', name]));
       assert.notEqual((await mesh.published(`${NS}/web`)).metadata.uid, old.metadata.uid);
       await loads.more(50);
@@ -273,7 +285,10 @@ test(
       await repaired('selector', () => patch({ selector: { app: 'nobody' } }));
       await loads.more(50);
     });
+    const { kept, fresh } = counts;
     assert.deepEqual(kept.reasons, {});
+    const refused = { ends: /^ECONNREFUSED$/, max: Number.POSITIVE_INFINITY };
+    assertWays(counts, { http2: refused, grpc: refused, tcp: refused });
     // kube-proxy writes its rules once a second: an edit that it has seen is in force until the next time, or until the
     // repair where that takes longer. Whoever is refused comes again after the pause between two requests.
     const bound = (2 * CONNECTIONS * refusedMs) / THINK_MS;

@@ -7,10 +7,19 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test, type TestContext } from 'node:test';
 import type { FormatRange } from '../../src/discovery/hello.ts';
-import { appObjects } from './app-manifests.ts';
+import { appObjects, WAY_PORTS } from './app-manifests.ts';
+import type { Held } from './app-ways.ts';
 import type { Bed } from './bed/bed.ts';
 import { FaultBed, NS, PLAIN_WEB, WEB } from './mesh/fault-bed.ts';
-import { assertNoneLost, CONNECTIONS, type Counts, type LoadPlan, Loads } from './mesh/loads.ts';
+import {
+  assertNoneLost,
+  assertWays,
+  CONNECTIONS,
+  type Counts,
+  type LoadPlan,
+  Loads,
+  WAY_THINK_MS,
+} from './mesh/loads.ts';
 import { MESH, type MeshBed } from './mesh/mesh.ts';
 import { agentsOfVersion, otherVersion, OWN_VERSION } from './mesh/skew.ts';
 
@@ -56,6 +65,15 @@ function reasons({ kept, fresh }: Counts): readonly string[] {
   return [...new Set([kept, fresh].flatMap((count) => Object.keys(count.reasons)))];
 }
 
+/** A stream of gRPC and a connection of TCP that have no end, from this pod. */
+async function holdOn(caller: string): Promise<readonly Held[]> {
+  const spec = { host: new URL(WEB).hostname, ...WAY_PORTS };
+  const argv = ['node', '/app/app.ts', 'hold', JSON.stringify(spec)];
+  const { code, stdout, stderr } = await bed.exec(`${NS}/${caller}`, argv, { timeoutMs: 300_000 });
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as readonly Held[];
+}
+
 test('an agent is told to end: the other node carries its callers', { skip }, async (t) => {
   const counts = await under(t, async () => {
     const [, name = ''] = (await mesh.agentOn('n1')).split('/');
@@ -66,26 +84,53 @@ test('an agent is told to end: the other node carries its callers', { skip }, as
   assertNoneLost(counts);
 });
 
-test('agents are rolled by helm upgrade: nothing is lost', { skip }, async (t) => {
-  const before = (await mesh.agents()).map(({ metadata }) => metadata.name);
-  const counts = await under(t, async () => {
-    await mesh.upgrade('--set-string', 'agent.podAnnotations.rolled=1');
-    await mesh.ready();
-    const names = new Set((await mesh.agents()).map(({ metadata }) => metadata.name));
-    assert.ok(before.every((name) => !names.has(name)));
-  });
-  assertNoneLost(counts);
-  await faults.allIsWell();
-});
+/** `agent.drainSeconds` of the chart, and what a busy machine may take from it. */
+const DRAIN_MS = 30_000;
+const EARLY_MS = 5_000;
 
-test('controllers are rolled by kubectl: nothing is lost', { skip }, async (t) => {
-  const counts = await under(t, async () => {
-    await bed.kubectl(['-n', MESH, 'rollout', 'restart', 'deployment/maesh-controller']);
-    await mesh.ready();
-  });
-  assertNoneLost(counts);
-  await faults.allIsWell();
-});
+test(
+  'agents are rolled by helm upgrade: nothing is lost but streams without end',
+  { skip },
+  async (t) => {
+    const before = (await mesh.agents()).map(({ metadata }) => metadata.name);
+    const held = holdOn('caller-1');
+    const counts = await under(t, async () => {
+      await mesh.upgrade('--set-string', 'agent.podAnnotations.rolled=1');
+      await mesh.ready();
+      const names = new Set((await mesh.agents()).map(({ metadata }) => metadata.name));
+      assert.ok(before.every((name) => !names.has(name)));
+    });
+    const [grpc, tcp] = await held;
+    assert(grpc !== undefined && tcp !== undefined);
+    for (const { way, toldAt, endedAt, how, answers } of [grpc, tcp]) {
+      const after = toldAt === 0 ? 'told nothing' : `told to go ${endedAt - toldAt} ms before`;
+      t.diagnostic(`${way} without end: ${answers} answers, ${after}, then ${how}`);
+    }
+    // Both are cut at the end of the drain; who speaks gRPC has been told when it began.
+    assert.ok(grpc.toldAt > 0 && grpc.endedAt - grpc.toldAt > DRAIN_MS - EARLY_MS);
+    assert.ok(Math.abs(tcp.endedAt - grpc.endedAt) < EARLY_MS);
+    assert.match(grpc.how, /^reset with \d+$/);
+    assert.equal(tcp.how, 'ECONNRESET');
+    assertNoneLost(counts);
+    await faults.allIsWell();
+  },
+);
+
+test(
+  'controllers are rolled while a kube-proxy is killed: nothing is lost',
+  { skip },
+  async (t) => {
+    const { kubeProxy } = bed.onlyLocal.node('n2');
+    const counts = await under(t, async () => {
+      await kubeProxy.kill();
+      await bed.kubectl(['-n', MESH, 'rollout', 'restart', 'deployment/maesh-controller']);
+      await mesh.ready();
+      await kubeProxy.start();
+    });
+    assertNoneLost(counts);
+    await faults.allIsWell();
+  },
+);
 
 /**
  * No agent can take leave when it is killed: the system resets its connections, and refuses new ones on its node until
@@ -100,7 +145,8 @@ const NODE_STARTS = 60;
 const KILLED_PACE: Partial<LoadPlan> = { nodes: ['n1'], connections: 2, thinkMs: 60 };
 
 test('an agent is killed: its node has failures, for two seconds at most', { skip }, async (t) => {
-  const beside = await Loads.start(t, bed, { namespace: NS, url: WEB, nodes: ['n2'] });
+  const others = { namespace: NS, url: WEB, nodes: ['n2'], hasWays: true };
+  const beside = await Loads.start(t, bed, others);
   let startMs = 0;
   const counts = await under(
     t,
@@ -115,22 +161,36 @@ test('an agent is killed: its node has failures, for two seconds at most', { ski
   );
   const limitMs = Math.max(KILLED_MS, NODE_STARTS * startMs);
   t.diagnostic(`Node starts in ${startMs} ms: failures for at most ${limitMs} ms`);
-  for (const { failingMs } of [counts.kept, counts.fresh])
+  for (const { failingMs } of [counts.kept, counts.fresh, ...Object.values(counts.ways)])
     assert.ok(failingMs < limitMs, `${failingMs} ms`);
+  // Whoever has no answer comes again after the pause between two requests. The system ends what a killed process had as it likes.
+  const max = Math.ceil(limitMs / WAY_THINK_MS) + 1;
+  const ends = /^(?:ECONNRESET|ECONNREFUSED|EPIPE|closed|reset with 8)$/;
+  assertWays(counts, { http2: { ends, max }, grpc: { ends, max }, tcp: { ends, max } });
   for (const reason of reasons(counts)) assert.match(reason, /^(ECONNRESET|ECONNREFUSED|EPIPE)/);
   // Connections of another node do not notice.
-  assert.deepEqual((await beside.stop()).kept.reasons, {});
+  const untouched = await beside.stop();
+  assert.deepEqual(untouched.kept.reasons, {});
+  assertWays(untouched, {});
 });
 
-test('the app is rolled at full load: nothing is lost by the mesh name', { skip }, async (t) => {
-  await Loads.start(t, bed, { ...FULL, namespace: NS, url: PLAIN_WEB });
-  const counts = await under(t, async () => {
-    await bed.kubectl(['-n', NS, 'rollout', 'restart', 'deployment/web']);
-    await bed.rolledOut(NS, 'deployment/web');
-    await bed.readyPods(NS, 'app=web', 4);
-  });
-  assertNoneLost(counts);
-});
+test(
+  'the app is rolled, and its node drained: nothing is lost by the mesh name',
+  { skip },
+  async (t) => {
+    await Loads.start(t, bed, { ...FULL, namespace: NS, url: PLAIN_WEB });
+    const counts = await under(t, async () => {
+      await bed.kubectl(['-n', NS, 'rollout', 'restart', 'deployment/web']);
+      await bed.rolledOut(NS, 'deployment/web');
+      await bed.readyPods(NS, 'app=web', 4);
+      // Callers are Pods, too, and stay.
+      await bed.kubectl(['drain', 'n2', '--ignore-daemonsets', '--pod-selector=app=web']);
+      await bed.kubectl(['uncordon', 'n2']);
+      await bed.readyPods(NS, 'app=web', 4);
+    });
+    assertNoneLost(counts);
+  },
+);
 
 /** Lets agents of the chart run on one node only, or again on all. */
 async function agentsOn(node: string | null): Promise<void> {
@@ -159,7 +219,8 @@ test(
   'pods of the app are killed: with retries nothing is lost, without them what was in flight',
   { skip },
   async (t) => {
-    const fragile = { namespace: NS, name: 'fragile', replicas: 4, env: { DELAY_MS: '20' } };
+    const env = { DELAY_MS: '20' };
+    const fragile = { namespace: NS, name: 'fragile', replicas: 4, env, hasWays: true };
     await bed.apply(...appObjects(fragile));
     await bed.readyPods(NS, 'app=fragile', 4);
     const url = 'http://fragile.shop.maesh/';
@@ -178,9 +239,18 @@ test(
       reasons(without).filter((reason) => reason !== 'status 502'),
       [],
     );
+    // One of each way on each node, in flight once for each pod that is killed.
+    const max = 2 * KILLS;
+    const grpc = { ends: /^(?:grpc-status 14|reset with 8)$/, max };
+    const tcp = { ends: /^(?:closed|ECONNRESET|EPIPE)$/, max };
+    assertWays(without, { http2: { ends: /^status 502$/, max }, grpc, tcp });
     await bed.kubectl(['-n', NS, 'annotate', 'service', 'fragile', 'maesh.dev/retry-attempts=3']);
     await told(`${NS}/fragile`, ({ policies }) => policies.retry?.attempts === 3);
-    assertNoneLost(await under(t, kill, { url }));
+    const { kept, fresh, ways } = await under(t, kill, { url });
+    const { http2, ...streams } = ways;
+    assertNoneLost({ kept, fresh, ways: http2 === undefined ? {} : { http2 } });
+    // Nobody can try again a stream that has begun, or a connection.
+    assertWays({ kept, fresh, ways: streams }, { grpc, tcp });
     await bed.kubectl(['-n', NS, 'delete', 'deployment,service', 'fragile']);
   },
 );
@@ -208,7 +278,8 @@ async function told(key: string, isSo: (service: ToldService) => boolean): Promi
 async function cutOff(t: TestContext, name: string, annotations: object = {}): Promise<Counts> {
   await clusterDnsOn('n1');
   const serviceAnnotations = { 'maesh.dev/locality': 'none', ...annotations };
-  await bed.apply(...appObjects({ namespace: NS, name, replicas: 4, serviceAnnotations }));
+  const app = { namespace: NS, name, replicas: 4, serviceAnnotations, hasWays: true };
+  await bed.apply(...appObjects(app));
   await bed.readyPods(NS, `app=${name}`, 4);
   await mesh.published(`${NS}/${name}`);
   const cut = async (): Promise<void> => {
@@ -239,11 +310,18 @@ async function clusterDnsOn(node: string | null): Promise<void> {
   await bed.rolledOut('kube-system', 'deployment/coredns');
 }
 
+/** What callers of streams hear of a peer that vanished, and how often one of them may meet it. */
+const SILENT = /^(?:timeout|ECONNRESET|grpc-status (?:4|14)|status 50[234]|reset with \d+)$/;
+const SILENT_MAX = 8;
+
 test('a node is cut off: what was in flight to it is lost', { skip }, async (t) => {
   const counts = await cutOff(t, 'far');
   // What callers wait for, and each kept connection to one of two pods once more: whoever is given one waits in vain
   // until it gives up, which ends the connection. New ones fail in time for another pod.
   assert.ok(failed(counts) <= 2 * OF_A_NODE);
+  // The same for the other ways; they give up after five seconds, and so may meet each of the two pods.
+  const all = { ends: SILENT, max: SILENT_MAX };
+  assertWays(counts, { http2: all, grpc: all, tcp: all });
 });
 
 test(
@@ -256,7 +334,11 @@ test(
       'maesh.dev/timeout-try': '1s',
       'maesh.dev/timeout-connect': '500ms',
     });
-    assertNoneLost(counts);
+    const { http2, ...streams } = counts.ways;
+    assertNoneLost({ ...counts, ways: http2 === undefined ? {} : { http2 } });
+    // Those that had begun.
+    const some = { ends: SILENT, max: 2 };
+    assertWays({ ...counts, ways: streams }, { grpc: some, tcp: some });
   },
 );
 
@@ -325,10 +407,14 @@ test(
   'uninstalled while callers run: plain names go on, mesh names until there are none',
   { skip },
   async (t) => {
-    const meshed = await Loads.start(t, bed, { ...FULL, namespace: NS, url: WEB });
+    const all = { ...FULL, namespace: NS, url: WEB, hasWays: true };
+    const meshed = await Loads.start(t, bed, all);
     assertNoneLost(await under(t, () => mesh.uninstall(), { url: PLAIN_WEB }));
     // For a caller a name that is gone is the end; until then nothing else may fail.
-    assert.deepEqual(reasons(await meshed.stop()), ['ENOTFOUND']);
+    const counts = await meshed.stop();
+    assert.deepEqual(reasons(counts), ['ENOTFOUND']);
+    const gone = { ends: /^ENOTFOUND$/, max: Number.POSITIVE_INFINITY };
+    assertWays(counts, { http2: gone, grpc: gone, tcp: gone });
     await mesh.install();
     await faults.allIsWell();
   },

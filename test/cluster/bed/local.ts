@@ -37,7 +37,7 @@ import {
   POD_CIDR,
   POD_CIDR6,
 } from './netns.ts';
-import { findTools, kubernetesMinor, ROOT, type Tools } from './tools.ts';
+import { APP_FILES, findTools, kubernetesMinor, ROOT, type Tools } from './tools.ts';
 import { startWatchdog } from './watchdog.ts';
 
 const NODES_MAX = 3;
@@ -229,7 +229,10 @@ export class LocalGround implements Ground {
 
   #ownImages(): Images {
     const node = { from: process.execPath, to: '/app/node' };
-    const app = { from: join(ROOT, 'test/cluster/app.ts'), to: '/app/app.ts' };
+    const app = APP_FILES.map((file) => ({
+      from: join(ROOT, 'test/cluster', file),
+      to: `/app/${file}`,
+    }));
     return {
       [COREDNS_IMAGE]: {
         binds: [{ from: this.#tools.coredns, to: '/coredns' }],
@@ -238,7 +241,7 @@ export class LocalGround implements Ground {
         group: 65_532,
       },
       'test/app:': {
-        binds: [node, app],
+        binds: [node, ...app],
         entrypoint: ['/app/node', '/app/app.ts'],
         env: { PATH: '/app:/usr/bin:/bin' },
         user: 65_532,

@@ -17,6 +17,8 @@ export interface Tools {
 }
 
 export const ROOT = join(import.meta.dirname, '../../..');
+/** Of the test app, in test/cluster. */
+export const APP_FILES = ['app.ts', 'app-ways.ts'] as const;
 
 /** The script is the only place that knows the versions. */
 function versionOf(variable: string): string {

@@ -33,7 +33,7 @@ export class FaultBed {
     const faults = new FaultBed(mesh);
     await mesh.bed.apply(
       ...namespaceObjects(NS),
-      ...appObjects({ namespace: NS, name: 'web', replicas: 4 }),
+      ...appObjects({ namespace: NS, name: 'web', replicas: 4, hasWays: true }),
       ...appObjects({ namespace: NS, name: 'other', replicas: 2 }),
       callerPod({ namespace: NS, name: 'caller-1', node: 'n1' }),
       callerPod({ namespace: NS, name: 'caller-2', node: 'n2' }),
@@ -77,15 +77,16 @@ export class FaultBed {
       assert.equal(headers['x-forwarded-for'], pod?.status.podIP);
   }
 
-  /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else. Callers of both nodes know a mesh name then. */
+  /** `underLoad()` of `web` by its mesh name, where `plan` has nothing else. By a mesh name callers call in all ways, and know it on both nodes. */
   async loaded(
     t: TestContext,
     body: (loads: Loads) => Promise<void>,
     plan: Partial<LoadPlan> = {},
   ): Promise<Counts> {
     const { hostname } = new URL(plan.url ?? WEB);
-    if (hostname.endsWith('.maesh')) await this.#named(hostname);
-    return await underLoad(t, this.bed, { namespace: NS, url: WEB, ...plan }, body);
+    const hasWays = hostname.endsWith('.maesh');
+    if (hasWays) await this.#named(hostname);
+    return await underLoad(t, this.bed, { namespace: NS, url: WEB, hasWays, ...plan }, body);
   }
 
   /** What `caller` is answered, asked once: the name of the pod, or why there is none. */

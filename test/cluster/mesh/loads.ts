@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { LoadResult, LoadSpec } from '../app.ts';
-import { Load } from '../app-manifests.ts';
+import { type WayName, WAYS } from '../app-ways.ts';
+import { Load, WAY_PORTS } from '../app-manifests.ts';
 import type { Bed } from '../bed/bed.ts';
 
 export interface LoadPlan {
@@ -15,6 +16,8 @@ export interface LoadPlan {
   readonly connections?: number;
   /** Between two requests of a connection, also when the first one failed; default THINK_MS. */
   readonly thinkMs?: number;
+  /** Those that stay call by HTTP/2, gRPC and TCP, too: one connection for each, which lives for some seconds. */
+  readonly hasWays?: boolean;
 }
 
 export interface Count {
@@ -31,6 +34,8 @@ export interface Counts {
   readonly kept: Count;
   /** A few requests on a connection, then the name is looked up anew: they notice DNS and kube-proxy too. */
   readonly fresh: Count;
+  /** Empty without the other ways. */
+  readonly ways: Readonly<Partial<Record<WayName, Count>>>;
 }
 
 export const CONNECTIONS = 4;
@@ -40,6 +45,10 @@ const PER_CONNECTION = 3;
 /** Answers of each load before and after what is done under it. */
 const BEFORE = 20;
 const AFTER = 100;
+/** Of each of the other ways, in all: a call of gRPC takes a fifth of a second. */
+const WAY_OK_MIN = 8;
+export const WAY_THINK_MS = 100;
+const WAY_TIMEOUT_MS = 5_000;
 
 type Pace = Pick<LoadSpec, 'connections'> & { readonly thinkMs: number };
 
@@ -75,7 +84,12 @@ export class Loads {
       });
       return await Promise.all(loads);
     };
-    const kinds = [start('kept', {}), start('fresh', { perConnection: PER_CONNECTION })];
+    const { hostname: host } = new URL(url);
+    const ways = { host, ...WAY_PORTS, thinkMs: WAY_THINK_MS, timeoutMs: WAY_TIMEOUT_MS };
+    const kinds = [
+      start('kept', plan.hasWays === true ? { ways } : {}),
+      start('fresh', { perConnection: PER_CONNECTION }),
+    ];
     return new Loads(t, url, { connections, thinkMs }, await Promise.all(kinds));
   }
 
@@ -91,19 +105,33 @@ export class Loads {
   }
 
   async #stop(): Promise<Counts> {
-    const count = async (loads: readonly Load[]): Promise<Count> =>
-      sum(await Promise.all(loads.map((load) => load.stop())), this.#pace);
-    const [kept, fresh] = await Promise.all([count(this.#kept), count(this.#fresh)]);
-    for (const [kind, { ok, failed, reasons, failingMs, slowestMs }] of Object.entries({
-      kept,
-      fresh,
-    })) {
+    const stop = (loads: readonly Load[]): Promise<readonly LoadResult[]> =>
+      Promise.all(loads.map((load) => load.stop()));
+    const [ofKept, ofFresh] = await Promise.all([stop(this.#kept), stop(this.#fresh)]);
+    const counts = {
+      kept: sum(ofKept, this.#pace),
+      fresh: sum(ofFresh, this.#pace),
+      ways: sumWays(ofKept),
+    };
+    const { ways, ...kinds } = counts;
+    for (const [kind, count] of Object.entries({ ...kinds, ...ways })) {
+      const { ok, failed, reasons, failingMs, slowestMs } = count;
       const why = failed === 0 ? '' : ` within ${failingMs} ms: ${JSON.stringify(reasons)}`;
       const what = `${this.#url} ${kind}: ${ok} ok, ${failed} failed${why}`;
       this.#t.diagnostic(`${what}; slowest ${slowestMs} ms`);
     }
-    return { kept, fresh };
+    return counts;
   }
+}
+
+/** Each of the other ways, of all pods. */
+function sumWays(results: readonly LoadResult[]): Counts['ways'] {
+  const pace = { connections: 1, thinkMs: WAY_THINK_MS };
+  const counts = WAYS.flatMap((way) => {
+    const all = results.flatMap(({ ways }) => ways[way] ?? []);
+    return all.length === 0 ? [] : [[way, sum(all, pace)] as const];
+  });
+  return Object.fromEntries(counts);
 }
 
 /** Does something while callers call, and waits until they all have had answers after it. */
@@ -120,12 +148,29 @@ export async function underLoad(
   return await loads.stop();
 }
 
-export function assertNoneLost({ kept, fresh }: Counts): void {
+export function assertNoneLost(counts: Counts): void {
+  const { kept, fresh } = counts;
   assert.deepEqual([kept.reasons, fresh.reasons], [{}, {}]);
   assert.ok(kept.ok > AFTER && fresh.ok > AFTER);
+  assertWays(counts, {});
 }
 
-function sum(results: readonly LoadResult[], pace: Pace): Count {
+/** How requests of the other ways may have ended, and how many of each; where nothing is said, none. */
+export function assertWays(
+  { ways }: Counts,
+  allowed: Readonly<Partial<Record<WayName, { readonly ends: RegExp; readonly max: number }>>>,
+): void {
+  for (const [way, { ok, failed, reasons }] of Object.entries(ways)) {
+    const { ends, max } = allowed[way as WayName] ?? { ends: /^$/, max: 0 };
+    for (const reason of Object.keys(reasons)) assert.match(reason, ends, way);
+    assert.ok(failed <= max, `${way}: ${failed} of at most ${max} failed`);
+    assert.ok(ok >= WAY_OK_MIN, `${way}: ${ok} answered`);
+  }
+}
+
+type Counted = Pick<LoadResult, 'ok' | 'failed' | 'reasons' | 'maxMs' | 'failures'>;
+
+function sum(results: readonly Counted[], pace: Pace): Count {
   const reasons: Record<string, number> = {};
   let [ok, failed, firstMs, lastMs, slowestMs] = [0, 0, Number.POSITIVE_INFINITY, 0, 0];
   for (const result of results) {
