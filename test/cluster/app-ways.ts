@@ -181,9 +181,10 @@ class Http2Connection implements WayConnection {
     stream.on('trailers', (trailers) => (fields = { ...fields, ...trailers }));
     stream.on('data', (data: Buffer) => (length += data.length));
     stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_HTTP2_STREAM_ERROR') return resolve(ended(stream.rstCode));
       // The reason is that of the connection, if that is what has ended.
-      if (error.code === 'ERR_HTTP2_STREAM_ERROR') resolve(ended(stream.rstCode));
-      else resolve(error.code ?? error.message);
+      const { code, message } = (error.cause ?? error) as NodeJS.ErrnoException;
+      resolve(code ?? message);
     });
     stream.on('close', () => {
       clearTimeout(timer);

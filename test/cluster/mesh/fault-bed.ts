@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { answerOf, answersOf, tell } from '../answer.ts';
-import { APP_PORT, appObjects, callerPod, namespaceObjects } from '../app-manifests.ts';
+import { APP_PORT, appObjects, callerPod, namespaceObjects, WAY_PORTS } from '../app-manifests.ts';
 import type { Bed, Fetched, PodObject } from '../bed/bed.ts';
 import { type Counts, type LoadPlan, type Loads, underLoad } from './loads.ts';
 import { MeshBed } from './mesh.ts';
@@ -16,6 +16,15 @@ export const PLAIN_WEB = 'http://web.shop/';
 /** A Service that no load calls, so that its requests can be counted one by one. */
 const QUIET_HOST = 'other.shop.maesh';
 const QUIET = `http://${QUIET_HOST}/`;
+/** Runs in a pod: ends with 0 once all ports of a host have accepted. */
+const CONNECT = `
+const net = require('node:net');
+const [host, ...ports] = process.argv.slice(1);
+for (const port of ports) {
+  const socket = net.connect({ host, port: Number(port) }, () => socket.destroy());
+  socket.on('error', (error) => { console.log(port, error.code); process.exitCode = 1; });
+}
+`;
 const CALLERS = { n1: 'caller-1', n2: 'caller-2' } as const;
 export type NodeName = keyof typeof CALLERS;
 export class FaultBed {
@@ -53,7 +62,18 @@ export class FaultBed {
     await this.mesh.ready();
     await this.#named(HOST, QUIET_HOST);
     await this.untilAll(WEB, isWeb);
+    await Promise.all(Object.values(CALLERS).map((caller) => this.#connects(caller)));
     for (const node of ['n1', 'n2'] as const) await this.carriedBy(node, node);
+  }
+
+  /** Waits until the other ports of `web` accept: a name is there with its first port, and kube-proxy writes once a second. */
+  async #connects(caller: string): Promise<void> {
+    const argv = ['node', '-e', CONNECT, HOST, ...Object.values(WAY_PORTS).map(String)];
+    await this.bed.waitFor(`${caller} to reach all ports of ${HOST}`, async () => {
+      const { code, stdout, stderr } = await this.bed.exec(`${NS}/${caller}`, argv);
+      if (code !== 0) throw new Error(`${stdout}${stderr}`.trim());
+      return true;
+    });
   }
 
   /** Waits until callers of both nodes are told these names by whoever they ask. */
