@@ -331,6 +331,8 @@ test(
     const counts = await cutOff(t, 'far-retries', {
       'maesh.dev/retry-attempts': '3',
       'maesh.dev/retry-on': 'connect-failure,reset,timeout',
+      // Calls of gRPC are POSTs.
+      'maesh.dev/retry-non-idempotent': 'true',
       'maesh.dev/timeout-try': '1s',
       'maesh.dev/timeout-connect': '500ms',
     });
