@@ -165,13 +165,16 @@ test('an agent is killed: its node has failures, for two seconds at most', { ski
     assert.ok(failingMs < limitMs, `${failingMs} ms`);
   // Whoever has no answer comes again after the pause between two requests. The system ends what a killed process had as it likes.
   const max = Math.ceil(limitMs / WAY_THINK_MS) + 1;
-  const ends = /^(?:ECONNRESET|ECONNREFUSED|EPIPE|closed|reset with 8)$/;
+  const ends = /^(?:ECONNRESET|ECONNREFUSED|EPIPE|ENOTFOUND|closed|reset with 8)$/;
   assertWays(counts, { http2: { ends, max }, grpc: { ends, max }, tcp: { ends, max } });
-  for (const reason of reasons(counts)) assert.match(reason, /^(ECONNRESET|ECONNREFUSED|EPIPE)/);
+  // A question about a name that the process had taken has no answer.
+  for (const reason of reasons(counts))
+    assert.match(reason, /^(ECONNRESET|ECONNREFUSED|EPIPE|ENOTFOUND)/);
   // Connections of another node do not notice.
   const untouched = await beside.stop();
   assert.deepEqual(untouched.kept.reasons, {});
-  assertWays(untouched, {});
+  const unanswered = { ends: /^ENOTFOUND$/, max: 1 };
+  assertWays(untouched, { http2: unanswered, grpc: unanswered, tcp: unanswered });
 });
 
 test(
