@@ -7,8 +7,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test, type TestContext } from 'node:test';
 import type { FormatRange } from '../../src/discovery/hello.ts';
-import { appObjects, WAY_PORTS } from './app-manifests.ts';
-import type { Held } from './app-ways.ts';
+import { appObjects } from './app-manifests.ts';
 import type { Bed } from './bed/bed.ts';
 import { FaultBed, NS, PLAIN_WEB, WEB } from './mesh/fault-bed.ts';
 import {
@@ -65,15 +64,6 @@ function reasons({ kept, fresh }: Counts): readonly string[] {
   return [...new Set([kept, fresh].flatMap((count) => Object.keys(count.reasons)))];
 }
 
-/** A stream of gRPC and a connection of TCP that have no end, from this pod. */
-async function holdOn(caller: string): Promise<readonly Held[]> {
-  const spec = { host: new URL(WEB).hostname, ...WAY_PORTS };
-  const argv = ['node', '/app/app.ts', 'hold', JSON.stringify(spec)];
-  const { code, stdout, stderr } = await bed.exec(`${NS}/${caller}`, argv, { timeoutMs: 300_000 });
-  assert.equal(code, 0, stderr);
-  return JSON.parse(stdout) as readonly Held[];
-}
-
 test('an agent is told to end: the other node carries its callers', { skip }, async (t) => {
   const counts = await under(t, async () => {
     const [, name = ''] = (await mesh.agentOn('n1')).split('/');
@@ -93,7 +83,7 @@ test(
   { skip },
   async (t) => {
     const before = (await mesh.agents()).map(({ metadata }) => metadata.name);
-    const held = holdOn('caller-1');
+    const held = faults.hold('caller-1');
     const counts = await under(t, async () => {
       await mesh.upgrade('--set-string', 'agent.podAnnotations.rolled=1');
       await mesh.ready();
@@ -248,7 +238,7 @@ test(
     const tcp = { ends: /^(?:closed|ECONNRESET|EPIPE)$/, max };
     assertWays(without, { http2: { ends: /^status 502$/, max }, grpc, tcp });
     await bed.kubectl(['-n', NS, 'annotate', 'service', 'fragile', 'maesh.dev/retry-attempts=3']);
-    await told(`${NS}/fragile`, ({ policies }) => policies.retry?.attempts === 3);
+    await faults.told(`${NS}/fragile`, ({ policies }) => policies.retry?.attempts === 3);
     const { kept, fresh, ways } = await under(t, kill, { url });
     const { http2, ...streams } = ways;
     assertNoneLost({ kept, fresh, ways: http2 === undefined ? {} : { http2 } });
@@ -257,25 +247,6 @@ test(
     await bed.kubectl(['-n', NS, 'delete', 'deployment,service', 'fragile']);
   },
 );
-
-interface ToldService {
-  readonly key: string;
-  readonly policies: { readonly retry: { readonly attempts: number } | null };
-}
-
-/** Waits until all agents serve this of a Service. */
-async function told(key: string, isSo: (service: ToldService) => boolean): Promise<void> {
-  await bed.waitFor(`the agents to be told of ${key}`, async () => {
-    for (const { metadata } of await mesh.agents()) {
-      const path = `/api/snapshot?service=${key}`;
-      const pod = `${MESH}/${metadata.name}`;
-      const { services } = await mesh.admin<{ services: ToldService[] }>(pod, path);
-      const found = services.find((service) => service.key === key);
-      if (found === undefined || !isSo(found)) return false;
-    }
-    return true;
-  });
-}
 
 /** Cuts n2 off while n1 calls a Service of both nodes, until all is well again. */
 async function cutOff(t: TestContext, name: string, annotations: object = {}): Promise<Counts> {

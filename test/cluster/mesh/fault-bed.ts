@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { answerOf, answersOf, tell } from '../answer.ts';
 import { APP_PORT, appObjects, callerPod, namespaceObjects, WAY_PORTS } from '../app-manifests.ts';
+import type { Held } from '../app-ways.ts';
 import type { Bed, Fetched, PodObject } from '../bed/bed.ts';
 import { type Counts, type LoadPlan, type Loads, underLoad } from './loads.ts';
-import { MeshBed } from './mesh.ts';
+import { MESH, MeshBed } from './mesh.ts';
 
 export const NS = 'shop';
 const HOST = 'web.shop.maesh';
@@ -27,6 +28,12 @@ for (const port of ports) {
 `;
 const CALLERS = { n1: 'caller-1', n2: 'caller-2' } as const;
 export type NodeName = keyof typeof CALLERS;
+
+export interface ToldService {
+  readonly key: string;
+  readonly policies: { readonly retry: { readonly attempts: number } | null };
+}
+
 export class FaultBed {
   readonly mesh: MeshBed;
   readonly bed: Bed;
@@ -201,6 +208,29 @@ export class FaultBed {
     await this.removeService(name);
     const gone = await this.untilAll(url, isNothing, timeoutMs);
     t.diagnostic(`${name}: named in ${made} ms, changed in ${changed} ms, gone in ${gone} ms`);
+  }
+
+  /** A stream of gRPC and a connection of TCP that have no end, from this pod: how each of them went. */
+  async hold(caller: string): Promise<readonly Held[]> {
+    const argv = ['node', '/app/app.ts', 'hold', JSON.stringify({ host: HOST, ...WAY_PORTS })];
+    const pod = `${NS}/${caller}` as const;
+    const { code, stdout, stderr } = await this.bed.exec(pod, argv, { timeoutMs: 300_000 });
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout) as readonly Held[];
+  }
+
+  /** Waits until all agents serve this of a Service. */
+  async told(key: string, isSo: (service: ToldService) => boolean): Promise<void> {
+    await this.bed.waitFor(`the agents to be told of ${key}`, async () => {
+      for (const { metadata } of await this.mesh.agents()) {
+        const path = `/api/snapshot?service=${key}`;
+        const pod = `${MESH}/${metadata.name}`;
+        const { services } = await this.mesh.admin<{ services: ToldService[] }>(pod, path);
+        const found = services.find((service) => service.key === key);
+        if (found === undefined || !isSo(found)) return false;
+      }
+      return true;
+    });
   }
 
   /** Containers of the mesh that were started again. */
