@@ -322,7 +322,7 @@ test(
       readonly remedy: string;
     }
     const inUse = (await publishedShadows()).reduce((all, { spec }) => all + spec.ports.length, 0);
-    const counts = await faults.loaded(t, async (loads) => {
+    const body = async (loads: Loads): Promise<void> => {
       await setProxyPorts(10_000, 10_000 + inUse - 1);
       await mesh.bed.waitFor('all to have ports of the new range', async () =>
         (await publishedShadows()).every(({ spec }) =>
@@ -347,7 +347,9 @@ test(
       await loads.more(50);
       await setProxyPorts(10_000, 10_099);
       await faults.untilAll('http://starved.shop.maesh/', isWeb);
-    });
+    };
+    // All ports move, and the namespace may have three quarters of the range: which of its ports get none is not the question.
+    const counts = await faults.loaded(t, body, { hasWays: false });
     assertNoneLost(counts);
     await faults.removeService('starved');
     await setProxyPorts(10_000, 29_999);
