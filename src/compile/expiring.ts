@@ -1,6 +1,7 @@
 /** Certificates of Secrets that are over, not yet good, or over soon. The compiler has no clock: whoever shows problems asks for these. */
 
-import type { Certificate } from '../model/credential.ts';
+import { certificatesOf } from '../model/certificates.ts';
+import { type Certificate, timeOf } from '../model/credential.ts';
 import { aboutKey } from '../model/object-reference.ts';
 import type { Problem, Service } from '../model/service.ts';
 
@@ -14,16 +15,9 @@ const WARN_SHARE = 0.25;
 export function certificateProblems(services: Iterable<Service>, wallMs: number): Problem[] {
   const problems: Problem[] = [];
   for (const { key, ports } of services) {
-    const told = new Set<string>();
-    for (const { callerTls, backend } of ports) {
-      const client = backend.tls?.client ?? null;
-      const named = [...(callerTls?.certificates ?? []), ...(client === null ? [] : [client])];
-      for (const certificate of named) {
-        if (told.has(certificate.secret) || certificate.digest === '') continue;
-        told.add(certificate.secret);
-        const what = standingOf(certificate, wallMs);
-        if (what !== null) problems.push(problemOf(key, certificate, what));
-      }
+    for (const certificate of certificatesOf(ports)) {
+      const what = standingOf(certificate, wallMs);
+      if (what !== null) problems.push(problemOf(key, certificate, what));
     }
   }
   return problems;
@@ -57,9 +51,4 @@ function problemOf(service: string, { secret }: Certificate, what: Standing): Pr
     remedy: 'put a new certificate and key into the Secret: they are used at once',
     location: '',
   };
-}
-
-/** `2026-11-30T12:00:00Z`. */
-export function timeOf(ms: number): string {
-  return new Date(ms).toISOString().replace('.000', '');
 }

@@ -1,5 +1,6 @@
 /** One backend that the route may lead to: what its breaker, its limits and its balancing make of the request. */
 
+import { timeOf } from '../model/credential.ts';
 import { believesNobody, type EndpointTls } from '../model/endpoint-tls.ts';
 import type { FailureReason } from '../model/failure.ts';
 import type { RequestKey } from '../model/policy.ts';
@@ -148,7 +149,12 @@ export function spokenTo(
 
 function tlsFacts(tls: EndpointTls | null): TlsFacts | null {
   if (tls === null) return null;
-  return { serverName: tls.serverName, believes: believesNobody(tls) ? 'nobody' : tls.trust };
+  const { serverName, trust, client } = tls;
+  return {
+    serverName,
+    believes: believesNobody(tls) ? 'nobody' : trust,
+    client: client === null ? null : { secret: client.secret, expires: timeOf(client.notAfterMs) },
+  };
 }
 
 /** What picks the endpoint: the affinity cookie, the hash, or the algorithm alone. */

@@ -193,11 +193,21 @@ export interface BreakerFacts {
   readonly share: number;
 }
 
+/** A certificate that the mesh shows. */
+export interface CertificateFacts {
+  /** `namespace/name` of its Secret. */
+  readonly secret: string;
+  /** When it is over; '' while it cannot be used. */
+  readonly expires: string;
+}
+
 export interface TlsFacts {
   /** What the certificates of endpoints must be for. */
   readonly serverName: string;
   /** `public`: CAs of the runtime. `given`: those of the annotation `upstream-ca`. `anyone`: nothing is verified. `nobody`: the CAs cannot be used. */
   readonly believes: EndpointTls['trust'] | 'nobody';
+  /** What the proxy proves itself with; null for nothing. */
+  readonly client: CertificateFacts | null;
 }
 
 export interface BackendFacts {

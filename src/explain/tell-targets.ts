@@ -114,10 +114,13 @@ function forwardText({ facts, rules, callerMs }: TargetStory): string {
 
 function tlsText(tls: TlsFacts | null): string {
   if (tls === null) return '';
-  const { serverName, believes } = tls;
-  if (believes === 'anyone') return ` over TLS with whoever answers as ${serverName}, unverified`;
+  const { serverName, believes, client } = tls;
+  const own = client === null ? '' : `, by the certificate of Secret ${client.secret}`;
+  const until = (client?.expires ?? '') === '' ? '' : ` (until ${client?.expires})`;
+  if (believes === 'anyone')
+    return ` over TLS with whoever answers as ${serverName}, unverified${own}${until}`;
   const cas = believes === 'public' ? 'a public CA' : 'a CA of upstream-ca';
-  return ` over TLS with who proves to be ${serverName} by ${cas}`;
+  return ` over TLS with who proves to be ${serverName} by ${cas}${own}${until}`;
 }
 
 function triesText(retries: RetryFacts | null): string {

@@ -55,3 +55,8 @@ export const CALLER_CERTIFICATES_MAX = 20;
 export function missingCertificate(secret: string): Certificate {
   return { secret, digest: '', names: [], notBeforeMs: 0, notAfterMs: 0 };
 }
+
+/** `2026-11-30T12:00:00Z`; '' for 0. */
+export function timeOf(ms: number): string {
+  return ms === 0 ? '' : new Date(ms).toISOString().replace('.000', '');
+}

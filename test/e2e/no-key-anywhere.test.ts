@@ -158,5 +158,15 @@ test('no answer, log line, output or error of a real run has a byte of a key', a
   await mesh.stop();
   told['stdout'] = mesh.stdout;
   told['stderr'] = mesh.stderr;
+  const explained =
+    Object.entries(told).find(([name]) => name.startsWith('explain http'))?.[1] ?? '';
+  assert.match(
+    explained,
+    /by the certificate of Secret s\/web-client|the Secret of upstream-client-secret/,
+  );
+  assert.match(
+    Object.values(told).join('\n'),
+    /maesh_certificate_expiry_timestamp_seconds\{service="s\/web",secret="s\/web-client"\} 1\d{9}/,
+  );
   for (const key of keys) key.assertInNone(told);
 });

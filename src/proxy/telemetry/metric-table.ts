@@ -10,6 +10,7 @@ import {
   SERVICE_WORD,
 } from '../ledger/layout.ts';
 import { SCARCE, STANDINGS } from '../net/caller-room.ts';
+import { CERTIFICATE_METRICS } from './certificate-metrics.ts';
 import { ENDPOINT_METRICS } from './endpoint-metrics.ts';
 import { METHOD_METRICS } from './method-metrics.ts';
 import type { Metric, MetricShape, Reading, Sample } from './metric.ts';
@@ -360,5 +361,5 @@ export const METRICS: readonly Metric[] = [
   ...SERVICE_METRICS.map((shape) => metric('service', shape)),
   ...ENDPOINT_METRICS.map((shape) => metric('endpoint', shape)),
   ...METHOD_METRICS,
-  ...PROCESS_METRICS.map((shape) => metric('process', shape)),
+  ...[...PROCESS_METRICS, ...CERTIFICATE_METRICS].map((shape) => metric('process', shape)),
 ].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -258,8 +258,31 @@ function busyMesh(): MetricsSource {
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.requests + 2, 0, 1);
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.buckets, 0, 1);
   const cells = new Float64Array(METHOD_CELLS).fill(1);
-  return { ...source, methods: () => [{ method: 'a.B/C', cells }] };
+  const services = (): Service[] => [...source.services()].map(secured);
+  return { ...source, services, methods: () => [{ method: 'a.B/C', cells }] };
 }
+
+/** Both its ports name the same Secret. */
+function secured(service: Service): Service {
+  const certificate = {
+    secret: 'shop/tls',
+    digest: 'd',
+    names: [],
+    notBeforeMs: 0,
+    notAfterMs: 5_000,
+  };
+  const callerTls = {
+    certificates: [certificate, { ...certificate, secret: 'shop/bad', digest: '' }],
+  };
+  return { ...service, ports: service.ports.map((port) => ({ ...port, callerTls })) };
+}
+
+test('renderMetrics() says when certificates are over, of each Secret that can be used once', async () => {
+  const families = parseMetrics(await render(busyMesh()));
+  const found = values(families.get('maesh_certificate_expiry_timestamp_seconds'));
+  const ofTls = Object.entries(found).map(([labels, value]) => [labels.split(' ').at(-1), value]);
+  assert.deepEqual(Object.fromEntries(ofTls), { 'shop/tls': 5 });
+});
 
 test('renderMetrics() shows every metric of the table with its type, labels and help', async () => {
   const source = busyMesh();
