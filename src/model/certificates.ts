@@ -3,23 +3,23 @@
 import type { Certificate } from './credential.ts';
 import type { ServicePort } from './service.ts';
 
+type Port = Pick<ServicePort, 'callerTls' | 'backend'>;
+
 const NONE: readonly Certificate[] = [];
 
 /** Those that ports of one Service name and that can be used, each once. */
-export function certificatesOf(
-  ports: readonly Pick<ServicePort, 'callerTls' | 'backend'>[],
-): readonly Certificate[] {
-  let found: Map<string, Certificate> | null = null;
-  for (const { callerTls, backend } of ports) {
-    const client = backend.tls?.client ?? null;
-    // Most Services name none, and there are thousands of them.
-    if (callerTls === null && client === null) continue;
-    found ??= new Map();
-    for (const each of [
-      ...(callerTls?.certificates ?? NONE),
-      ...(client === null ? NONE : [client]),
-    ])
-      if (each.digest !== '') found.set(each.secret, each);
-  }
-  return found === null ? NONE : [...found.values()];
+export function certificatesOf(ports: readonly Port[]): readonly Certificate[] {
+  // Most Services name none, and there are thousands of them.
+  if (!ports.some(namesSome)) return NONE;
+  const usable = ports.flatMap(namedBy).filter(({ digest }) => digest !== '');
+  return [...new Map(usable.map((each) => [each.secret, each])).values()];
+}
+
+function namesSome({ callerTls, backend }: Port): boolean {
+  return callerTls !== null || (backend.tls !== null && backend.tls.client !== null);
+}
+
+function namedBy({ callerTls, backend }: Port): readonly Certificate[] {
+  const client = backend.tls?.client ?? null;
+  return [...(callerTls?.certificates ?? NONE), ...(client === null ? NONE : [client])];
 }
