@@ -5,7 +5,7 @@ import type { ThreadContext } from '../http/context.ts';
 import { Exchange } from '../http/exchange.ts';
 import type { ByteRoom } from '../head/byte-room.ts';
 import type { ExtraFields } from '../head/field-changes.ts';
-import { type Head, METHOD_OTHER } from '../head/head.ts';
+import { FRAMING_NONE, type Head, METHOD_HEAD, METHOD_OTHER } from '../head/head.ts';
 import type { Rule } from '../head/rule.ts';
 import { nobodys } from '../http/nobodys.ts';
 import type { Source } from '../http/source.ts';
@@ -226,6 +226,7 @@ export class CallerRequest implements CallerStream, BodySink {
   }
 
   sendHead(data: Buffer, head: Head, cookie: Buffer | null, extra: ExtraFields | null): void {
+    if (this.#method !== METHOD_HEAD) sayEmpty(head);
     const endsByClose = ResponseSender.endsByClose(head, this.#http10);
     this.#close = !this.#mayKeep || !this.#body.done || endsByClose;
     this.#response.begin(data, head, this.#close, this.#http10, cookie, extra);
@@ -355,6 +356,14 @@ export class CallerRequest implements CallerStream, BodySink {
     if (done) this.stopDiscarding(false);
     return pos;
   }
+}
+
+/** A response of HTTP/2 may be over with its head, without a word on its length: here, that would be content up to the close. */
+function sayEmpty(head: Head): void {
+  const { framing, contentLength, status } = head;
+  if (framing !== FRAMING_NONE || contentLength >= 0 || status === 204 || status === 304) return;
+  head.contentLength = 0;
+  head.lengthAnew = true;
 }
 
 /** Who has a request that nobody has. */
