@@ -1,6 +1,7 @@
 /** `grpc-timeout`: how long a call may take, all tries and waits together, and what endpoints are told of it. */
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
@@ -54,6 +55,37 @@ test('a call that takes longer than its caller allows ends with DEADLINE_EXCEEDE
   const figure = (cell: number): number => proxy.endpointFigure(service, endpoint, cell);
   assert.deepEqual([figure(ENDPOINT_OWN.failed), figure(ENDPOINT_OWN.abandoned)], [0, 1]);
 });
+
+for (const isBegun of [false, true])
+  test(`an endpoint that resets the stream when the time is over is not blamed${isBegun ? ', in the middle of its answer either' : ''}`, async (t) => {
+    let reset: () => void = () => undefined;
+    const endpoint = await grpcEndpoint(t, (stream) => {
+      reset = () => void stream.destroy(new Error('its time is over'));
+      if (!isBegun) return;
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+      stream.write('half');
+    });
+    const { proxy, service, caller } = await grpcFor(t, [endpoint], { manual: true });
+    for (const [ms, reason, failed] of [
+      [400, isBegun ? 'endpoint_reset_body' : 'endpoint_reset', 1],
+      [499, 'deadline_exceeded', 0],
+    ] as const) {
+      const before = proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed);
+      const calls = endpoint.calls.length;
+      const stream = caller.open({ 'grpc-timeout': '500m' }).end('x');
+      const answer = answerOf(stream);
+      // oxlint-disable no-await-in-loop -- one after the other
+      if (isBegun) await once(stream, 'response');
+      else await eventually(() => endpoint.calls.length > calls, 'the call');
+      proxy.advance(ms);
+      reset();
+      await answer;
+      // oxlint-enable no-await-in-loop
+      assert.equal(proxy.failures(service, reason), 1);
+      const after = proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed);
+      assert.equal(after - before, failed);
+    }
+  });
 
 for (const [asked, limit, reason] of [
   ['1S', 3_000, 'deadline_exceeded'],

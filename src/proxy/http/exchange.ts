@@ -11,7 +11,6 @@ import type { RetryCondition } from '../../model/policy.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { countLoss } from '../call/account.ts';
 import { noEndpointReason } from '../call/admit.ts';
 import { admit } from './admit.ts';
 import { abort, flush, locationOf, reply, sendBody, sendEnd } from './answer.ts';
@@ -292,7 +291,7 @@ export class Exchange implements EndpointUser, Expiring {
     const isBody = this.#phase === BODY;
     const mayResend = !isBody && this.record.mayResend(stream, this.method);
     if (mayResend) return this.#resend(stream.endpoint);
-    const reason = countLoss(stream, error, isBody);
+    const reason = this.record.lossOf(stream, error, isBody, this.#context.nowMs());
     if (isBody) this.#fail(reason);
     else this.#tryFailed(stream.connected ? 'reset' : 'connect-failure', reason);
   }

@@ -27,6 +27,8 @@ import { isFailureStatus } from './retry.ts';
 
 const TIMEOUT = 'grpc-timeout';
 const ATTEMPTS = 'grpc-previous-rpc-attempts';
+/** What an endpoint is told is rounded down, and so is what its clock says of it. */
+const EARLY_MS = 2;
 
 export class GrpcCall {
   /** The request is one. */
@@ -113,6 +115,11 @@ export class GrpcCall {
   /** The endpoint gave up when the caller would have: that says nothing about the endpoint. */
   get isOverdue(): boolean {
     return this.#said === GRPC_DEADLINE_EXCEEDED && this.deadlineMs !== Infinity;
+  }
+
+  /** Its time is over, as far as the endpoint can tell that was told so. */
+  isOver(now: number): boolean {
+    return this.active && now >= this.deadlineMs - EARLY_MS;
   }
 
   /** The answer is one of gRPC, and other statuses do not count. */

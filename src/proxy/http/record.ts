@@ -7,7 +7,15 @@ import type { AccessCaller } from '../call/access.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { SERVICE_OWN } from '../ledger/layout.ts';
 import { Defect } from '../net/copy-whole.ts';
-import { type Account, add, beginRequest, endLastTry, endRequest } from '../call/account.ts';
+import type { SocketError } from '../net/socket.ts';
+import {
+  type Account,
+  add,
+  beginRequest,
+  countLoss,
+  endLastTry,
+  endRequest,
+} from '../call/account.ts';
 import type { ThreadContext } from './context.ts';
 import { countCall } from './count-call.ts';
 import { GrpcCall } from './grpc-call.ts';
@@ -155,6 +163,17 @@ export class RequestRecord implements Account {
     const isFirst = !this.#wasUnseen;
     this.#wasUnseen = true;
     return isFirst;
+  }
+
+  /** Why the request ends with the stream of its endpoint. One that gives up when the caller does is at no fault: some reset the stream then. */
+  lossOf(
+    stream: EndpointStream,
+    error: SocketError | null,
+    isInBody: boolean,
+    now: number,
+  ): FailureReason {
+    const isOver = stream.connected && this.grpc.isOver(now);
+    return isOver ? 'deadline_exceeded' : countLoss(stream, error, isInBody);
   }
 
   /** Between two callers. */

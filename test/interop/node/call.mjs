@@ -6,6 +6,7 @@ import http2 from 'node:http2';
 import { createRequire } from 'node:module';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
+import { callWeb } from './grpc-web-client.mjs';
 import { callInterop } from './interop-client.mjs';
 import { interopServices } from './interop-proto.mjs';
 import { runStreams } from './streams-client.mjs';
@@ -185,6 +186,11 @@ if (name === 'grpc-interop' || name === 'grpc-streams') {
   const { host } = new URL(origin);
   if (name === 'grpc-streams') await runStreams(grpc, services, host);
   else await callInterop(grpc, services, host, only);
+  process.exit(0);
+}
+const WEB = ['connect-web', 'grpc-web-text', 'grpc-web-binary'];
+if (WEB.includes(name)) {
+  await callWeb(name, origin, load);
   process.exit(0);
 }
 if (name === 'ws' || name === 'ws-http2') {
