@@ -1,7 +1,13 @@
 /** The answers of `/api/…`, each made from the snapshot of the moment and the figures of the present. */
 
 import { readVersion } from '../base/version.ts';
-import { isCarried, type Problem, scopesOf, type Service } from '../model/service.ts';
+import {
+  isCarried,
+  type Problem,
+  type Protocol,
+  scopesOf,
+  type Service,
+} from '../model/service.ts';
 import type { BreakerState, EndpointStats } from '../model/stats.ts';
 import { type Answer, json, jsonLists } from './answer.ts';
 import { type Filter, keepsIdentity, keepsProblem, keepsService } from './query.ts';
@@ -88,12 +94,13 @@ export function endpointsAnswer(view: AdminView, filter: Filter): Answer {
     {
       *endpoints() {
         for (const service of kept(services.values(), (each) => keepsService(filter, each))) {
-          for (const { port: servicePort, backend } of service.ports) {
+          for (const { port: servicePort, protocol, backend } of service.ports) {
             for (const endpoint of backend.endpoints) {
               const { address, port, weight, pod, node, zone } = endpoint;
               const at = {
                 service: service.key,
                 servicePort,
+                protocol,
                 address,
                 port,
                 weight,
@@ -160,11 +167,12 @@ function isActive({ requests, inFlight, health }: EndpointStats): boolean {
 }
 
 function endpointStats(view: AdminView, service: Service): EndpointStats[] {
-  return service.ports.filter(isCarried).flatMap(({ port: servicePort, backend }) =>
+  return service.ports.filter(isCarried).flatMap(({ port: servicePort, protocol, backend }) =>
     backend.endpoints.map((endpoint) => {
       const { address, port, pod } = endpoint;
       return {
         servicePort,
+        protocol,
         address,
         port,
         pod,
@@ -182,6 +190,7 @@ function portStats(
   readonly id: string;
   readonly shown: {
     readonly port: number;
+    readonly protocol: Protocol;
     readonly breaker: BreakerState | 'none';
     readonly inFlight: number;
   };
@@ -194,6 +203,7 @@ function portStats(
             id: key,
             shown: {
               port: port.port,
+              protocol: port.protocol,
               breaker: policies.breaker === null ? 'none' : figures.breaker(key),
               inFlight: figures.inFlight(key),
             },

@@ -40,6 +40,7 @@ Examples:
   maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
   maesh explain tcp://db.shop.maesh:5432 --from shop/client -f -
   maesh explain tls://a.example@web.shop.maesh:8443 --alpn h2,http/1.1 -f -
+  maesh explain udp://dns.shop.maesh:53 --from shop/client -f -
   maesh explain ws://web.shop.maesh/chat -f examples/shop
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1
   kubectl maesh explain --http2 http://web.shop.maesh/`;
@@ -63,7 +64,7 @@ export function explainCommand(context: CliContext): Command {
     .usage('[options] [METHOD] URL')
     .argument(
       '[URL...]',
-      'URL, http, ws, grpc, tcp or tls; a method may come before it (default GET, of grpc POST)',
+      'URL, http, ws, grpc, tcp, tls or udp; a method may come before it (default GET, of grpc POST)',
     )
     .option('--from <NAMESPACE/POD>', 'the caller: a pod or a source address')
     .option('-H, --header <FIELD>', 'header field, as in "x-user: 7"; repeatable', collect)
@@ -109,7 +110,7 @@ async function answer(
     return askClusterCaller(command, context, about);
   });
   const { services } = mesh;
-  const place = { host: asked.host, port: asked.port, plain: asked.plain };
+  const place = { host: asked.host, port: asked.port, plain: asked.plain, udp: asked.udp };
   const isGrpc = asked.grpc;
   const isHttp2 = isGrpc || command.getOptionValue('http2') === true;
   const plain = {
@@ -153,6 +154,7 @@ const NOWHERE: AskedUrl = {
   grpc: false,
   plain: false,
   serverName: null,
+  udp: false,
   webSocket: false,
 };
 /** What every call of gRPC says. */
@@ -189,6 +191,7 @@ function takesMethod(parsed: AskedUrl | null, method: string): boolean {
 
 function whyNoMethod(parsed: AskedUrl | null): string {
   if (parsed?.grpc === true) return 'calls of gRPC are POST';
+  if (parsed?.udp === true) return 'a datagram has no method';
   return parsed?.webSocket === true ? 'a WebSocket is opened by GET' : 'a connection has no method';
 }
 
@@ -199,6 +202,7 @@ function remedyFor(url: string): string {
   if (/^tcp:/i.test(url)) return 'give host and port, as in tcp://db.shop.maesh:5432';
   if (/^tls:/i.test(url))
     return 'give host and port, and the server name if it is another one, as in tls://a.example@web.shop.maesh:443';
+  if (/^udp:/i.test(url)) return 'give host and port, as in udp://dns.shop.maesh:53';
   if (/^wss:\/\//i.test(url))
     return `mesh names are not served over TLS; give ws://${url.slice('wss://'.length)}`;
   if (/^https:\/\//i.test(url))

@@ -112,11 +112,11 @@ function endpointLines(
   const asked = nodes.filter(({ figures }) => figures !== null).length;
   const namespace = service.slice(0, service.indexOf('/') + 1);
   const rows = endpoints.map((endpoint): Row => {
-    const { servicePort, pod, figures } = endpoint;
+    const { servicePort, protocol, pod, figures } = endpoint;
     const [rate, success, p50, , p99] = figureCells(figures);
     return {
       cells: [
-        right(String(servicePort)),
+        right(protocol === 'udp' ? `${servicePort}/udp` : String(servicePort)),
         cell(endpointKey(endpoint)),
         // Almost always of the same namespace as the Service.
         cell(pod.startsWith(namespace) ? pod.slice(namespace.length) : pod),

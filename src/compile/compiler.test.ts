@@ -325,12 +325,23 @@ test('a failover that can never happen is told, and what makes it possible is se
   );
 });
 
-test('a failover of a port of UDP, which is not carried, is not said to lack anybody', () => {
+test('a port of UDP fails over to one of UDP', () => {
   const compiled = new CompiledStore();
   const annotations = { 'maesh.dev/failover': 'dr' };
   const web = make.serviceOf('web', { annotations });
   const dns = make.portOf({ name: 'dns', port: 53, protocol: 'UDP' });
-  compiled.set({ ...web, ports: [...web.ports, dns] }, make.serviceOf('dr'));
-  compiled.update();
-  assert.ok(!compiled.problems().some(({ field }) => field.includes('failover')));
+  const dr = make.serviceOf('dr');
+  const told = (...ports: (typeof dns)[]): string => {
+    compiled.set({ ...web, ports: [...web.ports, dns] }, { ...dr, ports: [...dr.ports, ...ports] });
+    compiled.update();
+    const found = compiled.problems().filter(({ field }) => field.includes('failover'));
+    return found.map(({ message, remedy }) => `${message}; ${remedy}`).join();
+  };
+  const or = 'or set maesh.dev/port.53.failover';
+  assert.equal(told(), `it has no port 53, so nobody takes over there; give it the port 53, ${or}`);
+  assert.equal(
+    told({ ...dns, protocol: 'TCP' }),
+    `its port 53 is TCP, so nobody takes over there; give it the port 53 of UDP, ${or}`,
+  );
+  assert.equal(told(dns, { ...dns, name: 'tcp', protocol: 'TCP' }), '');
 });

@@ -18,6 +18,8 @@ export interface AskedUrl {
   readonly plain: boolean;
   /** The server that the caller asks for in its TLS, '' for none; null where it speaks no TLS. */
   readonly serverName: string | null;
+  /** It is about datagrams, which the mesh does not read either. */
+  readonly udp: boolean;
   /** It opens a WebSocket. */
   readonly webSocket: boolean;
 }
@@ -30,8 +32,9 @@ const FORMS: ReadonlyMap<string, RegExp> = new Map([
   ['grpc', /^\/[^/?]+\/[^/?]+$/],
   ['tcp', /^\/$/],
   ['tls', /^\/$/],
+  ['udp', /^\/$/],
 ]);
-const PLAIN: ReadonlySet<string> = new Set(['tcp', 'tls']);
+const PLAIN: ReadonlySet<string> = new Set(['tcp', 'tls', 'udp']);
 /** Scheme, host, port, path with query; a fragment is not sent. */
 const FORM =
   /^(?:([a-z]+):\/\/)?((?:[^:/?#[\]]*@)?\[[^\]/?#]*\]|[^:/?#]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/i;
@@ -58,6 +61,7 @@ export function parseAskedUrl(url: string): AskedUrl | null {
     grpc: scheme === 'grpc',
     plain,
     serverName,
+    udp: scheme === 'udp',
     webSocket: scheme === 'ws',
   };
 }

@@ -17,6 +17,8 @@ export interface DialInput {
   readonly port: number;
   /** Bytes are to pass as they are: a port that reads them is not meant. */
   readonly plain?: boolean;
+  /** It is about datagrams. */
+  readonly udp?: boolean;
 }
 
 export interface DialOptions {
@@ -35,22 +37,27 @@ export type Dial =
       readonly service: string;
       readonly address: string;
       readonly port: number;
+      /** The port is one of UDP. */
+      readonly udp: boolean;
       readonly text: string;
     }
   | { readonly kind: 'nowhere'; readonly text: string };
 
 export function dial(input: DialInput, options: DialOptions): Dial {
-  const { host, port: number } = input;
+  const { host, port: number, udp = false } = input;
   const found = isIP(host) === 0 ? byName(host, options) : byAddress(host, options);
   if (typeof found === 'string') return { kind: 'nowhere', text: found };
   const { service, because } = found;
-  const port = service.ports.find((each) => each.port === number && each.protocol !== 'udp');
+  const port = service.ports.find(
+    (each) => each.port === number && (each.protocol === 'udp') === udp,
+  );
   if (port === undefined) {
     const ports = service.ports.map(describePort).join(', ');
     const hint = ports === '' ? 'it has none' : `it has ${ports}`;
+    const what = udp ? 'datagrams' : 'connections';
     return {
       kind: 'nowhere',
-      text: `${because}, which has no port ${number} for connections: ${hint}`,
+      text: `${because}, which has no port ${number} for ${what}: ${hint}`,
     };
   }
   const name = port.name === '' ? '' : ` ("${port.name}")`;
@@ -61,7 +68,8 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   if (input.plain === true && port.protocol === 'http') {
     return { kind: 'nowhere', text: `${text}: ask about http://${host}:${number}/` };
   }
-  return { kind: 'reached', service: service.key, address: service.address, port: number, text };
+  const { key, address } = service;
+  return { kind: 'reached', service: key, address, port: number, udp, text };
 }
 
 function spoken({ protocol, backend, passesTls, because }: ServicePort): string {

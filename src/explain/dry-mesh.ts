@@ -13,6 +13,7 @@ import { Ledger } from '../proxy/ledger/ledger.ts';
 import { type PlacedDelta, Placement } from '../proxy/ledger/placement.ts';
 import { Governor } from '../proxy/policy/governor.ts';
 import { type PortState, Table } from '../proxy/table/table.ts';
+import type { Dial } from './dial.ts';
 
 /** How much is known of the mesh: its manifests, what the admin API tells, or all that its proxies know. */
 export type Knowledge = 'manifests' | 'admin' | 'memory';
@@ -60,17 +61,24 @@ export class DryMesh {
   apply(placed: PlacedDelta): void {
     const change = this.#table.apply(placed.services, placed.removedServices);
     for (const port of change.closed) this.#ports.delete(port);
-    for (const port of change.opened) if (port.port.protocol !== 'udp') this.#ports.add(port);
+    for (const port of change.opened) this.#ports.add(port);
     for (const key of placed.removedServices) this.services.delete(key);
     for (const { service } of placed.services) this.services.set(service.key, service);
     for (const identity of placed.identities) this.identities.set(identity.address, identity);
     for (const address of placed.removedIdentities) this.identities.delete(address);
   }
 
-  /** The TCP port `number` of a Service (`namespace/name`), wherever its listener is: in a cluster on a proxy port. */
-  portOf(service: string, number: number): PortState | undefined {
-    for (const port of this.#ports) {
-      if (port.service.service.key === service && port.port.port === number) return port;
+  /** Where a dial leads; undefined for nowhere. */
+  dialled(dial: Dial): PortState | undefined {
+    return dial.kind === 'reached' ? this.portOf(dial.service, dial.port, dial.udp) : undefined;
+  }
+
+  /** Port `number` of a Service (`namespace/name`), over TCP or UDP, wherever its listener is: in a cluster on a proxy port. */
+  portOf(service: string, number: number, udp = false): PortState | undefined {
+    for (const state of this.#ports) {
+      const { port, protocol } = state.port;
+      const isIt = port === number && (protocol === 'udp') === udp;
+      if (isIt && state.service.service.key === service) return state;
     }
     return undefined;
   }

@@ -32,6 +32,7 @@ import { Story } from './story.ts';
 import { waysOf } from './ways.ts';
 import { tellTargets } from './tell-targets.ts';
 import { followTcp } from './tcp.ts';
+import { followUdp } from './udp.ts';
 import { duration, rateText } from './words.ts';
 
 export interface ExplainInput {
@@ -59,24 +60,25 @@ export interface ExplainInput {
 /** The same question to the same mesh at the same time gets the same answer; nothing changes by asking. */
 export function explain(input: ExplainInput): Explanation {
   const { mesh, dial } = input;
-  const port = dial.kind === 'reached' ? mesh.portOf(dial.service, dial.port) : undefined;
+  const port = mesh.dialled(dial);
   const { bytes, http2 = null, limits } = input;
   const read = http2 === null ? readHead(bytes, limits) : readBlock(bytes, http2.hasBody, limits);
-  const isTcp = port?.port.protocol === 'tcp';
-  const web = isTcp ? null : webOf(port, read);
-  const story = new Story(isTcp ? 'tcp' : isOfGrpc(read, web) ? 'grpc' : 'http');
+  const protocol = port?.port.protocol ?? 'http';
+  const isPlain = protocol !== 'http';
+  const web = isPlain ? null : webOf(port, read);
+  const story = new Story(isPlain ? protocol : isOfGrpc(read, web) ? 'grpc' : 'http');
   const identity = mesh.identities.get(input.source);
   const found =
     port === undefined
       ? nowhere(story, dial)
-      : isTcp
-        ? followTcp(story, port, input)
+      : isPlain
+        ? followPlain(story, port, input)
         : follow(story, port, input, { ...read, web });
   const outcomes = story.outcomes();
   const { assumptions, ...facts } = found;
   return {
     asked: mesh.asked,
-    request: isTcp
+    request: isPlain
       ? connectionFacts(input)
       : { method: read.method, url: input.url, target: read.target, host: read.host },
     caller: { address: input.source, identity: identity ?? null },
@@ -90,6 +92,12 @@ export function explain(input: ExplainInput): Explanation {
 
 function connectionFacts({ url, hello = null }: ExplainInput): RequestFacts {
   return { method: '', url, target: '', host: hello === null ? '' : hello.serverName };
+}
+
+/** What the mesh does not read. */
+function followPlain(story: Story, port: PortState, input: ExplainInput): Found {
+  const isUdp = port.port.protocol === 'udp';
+  return isUdp ? followUdp(story, port, input) : followTcp(story, port, input);
 }
 
 function nowhere(story: Story, { text }: Dial): Found {

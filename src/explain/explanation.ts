@@ -62,6 +62,13 @@ export type Outcome =
       readonly text: string;
       readonly reason: FailureReason;
     }
+  /** The mesh drops a datagram of UDP. */
+  | {
+      readonly kind: 'dropped';
+      readonly share: number;
+      readonly text: string;
+      readonly reason: FailureReason;
+    }
   /** The route sends the caller elsewhere. */
   | {
       readonly kind: 'redirected';
@@ -111,7 +118,7 @@ export interface ChangeFacts {
   };
 }
 
-/** All but `url` is '' for a connection of TCP; of TLS, `host` is the server name that it asks for. */
+/** All but `url` is '' for a connection of TCP and a datagram of UDP; of TLS, `host` is the server name that it asks for. */
 export interface RequestFacts {
   readonly method: string;
   readonly url: string;
@@ -134,7 +141,7 @@ export interface ServiceFacts {
   readonly port: number;
   /** '' without one. */
   readonly portName: string;
-  /** `http`, or `tcp`: then it is a connection that is explained, and no request. */
+  /** `http`, or `tcp` or `udp`: then it is a connection or a datagram that is explained, and no request. */
   readonly protocol: Protocol;
   /** Callers speak TLS with the endpoints, which the mesh passes on. */
   readonly tls: boolean;

@@ -1,6 +1,7 @@
 /** Puts what the admin API of a running mesh tells of the present into the memory of a dry mesh. */
 
 import { CHECK_STATES, type CheckFacts } from '../model/health-check.ts';
+import { portText, type Protocol, type ServicePort } from '../model/service.ts';
 import { packCheck } from '../proxy/balance/check-standing.ts';
 import { EJECTED, IN_ROTATION, PROBING } from '../proxy/balance/ejection.ts';
 import type { EndpointState } from '../proxy/balance/endpoint-state.ts';
@@ -23,15 +24,23 @@ export interface LiveService {
   readonly inFlight: number;
   readonly endpoints: readonly LiveEndpoint[];
   /** Those with policies of their own. Agents of before there were any do not have it. */
-  readonly ports?: readonly (LiveState & { readonly port: number })[];
+  readonly ports?: readonly (LiveState & LivePort)[];
   /** The Service without them. */
   readonly rest?: LiveState;
+}
+
+interface LivePort {
+  readonly port: number;
+  /** Agents of before there was UDP do not say it. */
+  readonly protocol?: Protocol;
 }
 
 type LiveState = Pick<LiveService, 'breaker' | 'inFlight'>;
 
 export interface LiveEndpoint {
   readonly servicePort: number;
+  /** That of the Service port, as there. */
+  readonly protocol?: Protocol;
   readonly address: string;
   readonly port: number;
   readonly health: 'healthy' | 'ejected' | 'probing';
@@ -54,13 +63,13 @@ export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
     const live = byKey.get(port.service.service.key);
     if (live === undefined) continue;
     putService(port.service, live.rest ?? live, nowMs);
-    const ofPort = live.ports?.find((each) => each.port === port.port.port);
+    const ofPort = live.ports?.find((each) => isOf(each, port.port));
     if (port.rules !== port.service && ofPort !== undefined) putService(port.rules, ofPort, nowMs);
-    const endpoints = new Map(live.endpoints.map((each) => [keyOf(each.servicePort, each), each]));
+    const endpoints = new Map(live.endpoints.map((each) => [keyOf(liveText(each), each), each]));
     for (const target of port.routes.flatMap(({ targets }) => targets)) {
       if (target?.backend.id !== port.port.backend.id) continue;
       for (const endpoint of target.backend.endpoints) {
-        const known = endpoints.get(keyOf(port.port.port, endpoint));
+        const known = endpoints.get(keyOf(portText(port.port), endpoint));
         if (known !== undefined) putEndpoint(endpoint, known, nowMs);
       }
     }
@@ -68,7 +77,15 @@ export function putLive(mesh: DryMesh, services: readonly LiveService[]): void {
   mesh.knowledge = 'admin';
 }
 
-function keyOf(servicePort: number, endpoint: { address: string; port: number }): string {
+function isOf({ port, protocol = 'http' }: LivePort, known: ServicePort): boolean {
+  return portText({ port, protocol }) === portText(known);
+}
+
+function liveText({ servicePort, protocol = 'http' }: LiveEndpoint): string {
+  return portText({ port: servicePort, protocol });
+}
+
+function keyOf(servicePort: string, endpoint: { address: string; port: number }): string {
   return `${servicePort} ${endpoint.address} ${endpoint.port}`;
 }
 

@@ -30,7 +30,7 @@ const DERIVED: ReadonlySet<string> = new Set(['breaker.expression']);
 export function policyFacts(service: Service, port: ServicePort | null): PolicyFacts {
   const own = port === null || port.policies === null ? {} : port.sources;
   const held =
-    port?.protocol === 'tcp'
+    port !== null && port.protocol !== 'http'
       ? { ...service.policies, timeouts: streamLimitsOf(service, port) }
       : service.policies;
   const policies = Object.entries(held) as [PolicyName, object | null][];

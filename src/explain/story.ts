@@ -11,7 +11,13 @@ import {
 } from './explanation.ts';
 
 /** Who is told of a refusal, and so how. */
-type Asking = 'http' | 'grpc' | 'tcp';
+type Asking = 'http' | 'grpc' | 'tcp' | 'udp';
+
+/** What becomes of a caller that cannot be answered. */
+const CUTS = {
+  tcp: { kind: 'reset', text: 'a reset,' },
+  udp: { kind: 'dropped', text: 'no answer,' },
+} as const;
 
 export class Story {
   readonly #phases = new Map<PhaseName, Phase>();
@@ -24,7 +30,8 @@ export class Story {
 
   /** What a caller gets that is refused: `503 overloaded`. */
   refusal(reason: FailureReason): string {
-    return `${this.#asked === 'tcp' ? 'a reset,' : FAILURES[reason].status} ${reason}`;
+    const cut = this.#cut;
+    return `${cut === null ? FAILURES[reason].status : cut.text} ${reason}`;
   }
 
   tell(name: PhaseName, state: PhaseState, text: string): void {
@@ -38,7 +45,7 @@ export class Story {
 
   /** `share` of the requests is answered by the mesh. Equal answers are added up. */
   answer(reason: FailureReason, share: number, retryAfterMs = 0): void {
-    if (this.#asked === 'tcp') return this.#reset(reason, share);
+    if (this.#cut !== null) return this.#refuse(this.#cut.kind, reason, share);
     const isGrpc = this.#asked === 'grpc' && reason !== 'bad_request';
     const isLater = retryAfterMs > 0;
     const retryAfterSeconds = isLater && !isGrpc ? Math.ceil(retryAfterMs / 1000) : null;
@@ -67,13 +74,16 @@ export class Story {
     else this.#outcomes[same] = outcome;
   }
 
-  #reset(reason: FailureReason, share: number): void {
-    const same = this.#outcomes.findIndex(
-      (each) => each.kind === 'reset' && each.reason === reason,
-    );
+  get #cut(): (typeof CUTS)[keyof typeof CUTS] | null {
+    const asked = this.#asked;
+    return asked === 'tcp' || asked === 'udp' ? CUTS[asked] : null;
+  }
+
+  #refuse(kind: 'reset' | 'dropped', reason: FailureReason, share: number): void {
+    const same = this.#outcomes.findIndex((each) => each.kind === kind && each.reason === reason);
     const before = this.#outcomes[same]?.share ?? 0;
     const { cause: text } = FAILURES[reason];
-    const outcome: Outcome = { kind: 'reset', share: before + share, text, reason };
+    const outcome: Outcome = { kind, share: before + share, text, reason };
     if (same < 0) this.#outcomes.push(outcome);
     else this.#outcomes[same] = outcome;
   }

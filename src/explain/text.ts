@@ -77,6 +77,8 @@ function outcomeText(outcome: Outcome, paint: Paint): string {
       return `${paint('yellow', `answered by the mesh with ${outcome.status}`)}: ${outcome.text}`;
     case 'reset':
       return `${share}${paint('red', `reset by the mesh, ${outcome.reason}`)}: ${outcome.text}`;
+    case 'dropped':
+      return `${share}${paint('red', `dropped by the mesh, ${outcome.reason}`)}: ${outcome.text}`;
     case 'unreachable':
       return `${paint('red', 'unreachable')}: ${outcome.text}`;
     case 'answered': {

@@ -24,6 +24,8 @@ export interface Figures {
 
 export interface EndpointTraffic {
   readonly servicePort: number;
+  /** Of the Service port; '' where agents of before there was UDP do not say it. */
+  readonly protocol: string;
   readonly address: string;
   readonly port: number;
   /** `namespace/name`, or ''. */
@@ -78,7 +80,12 @@ export function totalOf(answers: readonly Answered[]): Figures {
 function serviceTraffic(parts: readonly Part[]): ServiceTraffic {
   const all = parts.flatMap(({ raw, node }) => partsIn(raw, 'endpoints', node));
   const endpoints = Map.groupBy(all, ({ raw }) =>
-    JSON.stringify([numberAt(raw, 'servicePort'), textAt(raw, 'address'), numberAt(raw, 'port')]),
+    JSON.stringify([
+      numberAt(raw, 'servicePort'),
+      textAt(raw, 'protocol') === 'udp',
+      textAt(raw, 'address'),
+      numberAt(raw, 'port'),
+    ]),
   );
   return {
     figures: figuresOf(parts.map(({ raw }) => raw)),
@@ -100,6 +107,7 @@ function endpointTraffic(parts: readonly Part[]): EndpointTraffic {
   const isOut = ({ raw }: Part): boolean => (textAt(raw, 'health') as EndpointHealth) !== 'healthy';
   return {
     servicePort: numberAt(first, 'servicePort'),
+    protocol: textAt(first, 'protocol'),
     address: textAt(first, 'address'),
     port: numberAt(first, 'port'),
     pod: textAt(first, 'pod'),

@@ -176,6 +176,7 @@ export const CARRIED: readonly string[] = [
   'http+tls+caller-tls',
   'tcp',
   'tcp+caller-tls',
+  'udp',
 ];
 
 /**
@@ -190,6 +191,11 @@ export function carriageOf({ protocol, backend, callerTls }: ServicePort): strin
 /** For people: `HTTP/2 over TLS`. */
 export function spokenTo({ protocol, tls }: Backend): string {
   return `${protocol.toUpperCase()}${tls === null ? '' : ' over TLS'}`;
+}
+
+/** Of a port among those of its Service: `53`, or `53/udp`, as a port of TCP may have the same number. */
+export function portText({ port, protocol }: Pick<ServicePort, 'port' | 'protocol'>): string {
+  return protocol === 'udp' ? `${port}/udp` : String(port);
 }
 
 /** Whether this version of the proxy serves the port. Sending plain HTTP where TLS is asked for would be worse than nothing. */

@@ -3,7 +3,7 @@
 import { textAt } from '../base/record.ts';
 import { FAILURES, type FailureReason } from './failure.ts';
 import { checkOn } from './health-check.ts';
-import { isCarried, type Problem, type Service } from './service.ts';
+import { isCarried, portText, type Problem, type Service } from './service.ts';
 import { aboutObject } from './object-reference.ts';
 
 export const TROUBLE_KINDS = [
@@ -151,7 +151,7 @@ export function noEndpointProblem(service: Service): Problem | null {
     severity: 'warning',
     ...aboutObject('Service', service.namespace, service.name),
     field: 'ready endpoints',
-    value: isWhole ? '0' : `0 for port ${bare.map(({ port }) => port).join(', ')}`,
+    value: isWhole ? '0' : `0 for port ${bare.map(portText).join(', ')}`,
     message: 'calls get 503',
     remedy: endpointsRemedy(service),
     location: '',

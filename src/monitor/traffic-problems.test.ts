@@ -61,8 +61,10 @@ test('TrafficProblems leaves the Service of the data path to its check', () => {
 
 test('TrafficProblems says nothing of ports that are not carried', () => {
   const service = exampleService('shop/db');
-  const udp = { ...service, ports: service.ports.map((port) => withProtocol(port, 'udp')) };
-  const { clock, told } = setUp([udp]);
+  const tls = { serverName: 'a.example', trust: 'public', ca: '', client: null } as const;
+  const ports = service.ports.map((port) => withProtocol(port, 'tcp'));
+  const later = ports.map((port) => ({ ...port, backend: { ...port.backend, tls } }));
+  const { clock, told } = setUp([{ ...service, ports: later }]);
   told();
   clock.advance(60_000);
   assert.deepEqual(told(), []);

@@ -74,6 +74,8 @@ export function exampleService(key: string, more: ExampleService = {}): Service 
 export function withProtocol(port: ServicePort, protocol: Protocol): ServicePort {
   const source = { object: `Service ${port.backend.service}`, field: 'spec.ports' };
   const spoken = protocol === 'http' ? ('http/1.1' as const) : protocol;
-  const backend = { ...port.backend, protocol: spoken };
-  return { ...port, protocol, backend, routes: [onlyRoute(port.backend.id, source)] };
+  const plain = port.backend.id.replace(/\/udp$/, '');
+  const id = protocol === 'udp' ? `${plain}/udp` : plain;
+  const backend = { ...port.backend, id, protocol: spoken };
+  return { ...port, protocol, backend, routes: [onlyRoute(id, source)] };
 }

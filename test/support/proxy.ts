@@ -82,6 +82,8 @@ export interface ServiceOptions {
   readonly tcp?: boolean;
   /** Callers speak TLS, and are shown these: see `TestProxy.certify`. */
   readonly certificates?: readonly Certificate[];
+  /** It is one of UDP. */
+  readonly udp?: boolean;
 }
 
 export class TestProxy {
@@ -102,6 +104,7 @@ export class TestProxy {
   readonly #callers: Wire[] = [];
   readonly #t: TestContext;
   #version = 0;
+  #hasUdp = false;
 
   constructor(t: TestContext, options: ProxyOptions = {}) {
     this.#t = t;
@@ -171,9 +174,10 @@ export class TestProxy {
     const spoken = { protocol, tls: options.tls ?? null };
     const certificates = options.certificates ?? [];
     const callerTls = certificates.length === 0 ? null : { certificates };
+    const plain = options.tcp === true ? 'tcp' : options.udp === true ? 'udp' : null;
     const ports = made.ports.map((each) => ({
-      ...(options.tcp === true
-        ? withProtocol(each, 'tcp')
+      ...(plain !== null
+        ? withProtocol(each, plain)
         : { ...each, backend: { ...each.backend, ...spoken } }),
       callerTls,
     }));
@@ -203,7 +207,10 @@ export class TestProxy {
     } = {},
   ): Promise<void> {
     const removed = more.removed ?? [];
-    for (const service of services) this.#services.set(service.key, service);
+    for (const service of services) {
+      this.#services.set(service.key, service);
+      this.#hasUdp ||= service.ports.some(({ protocol }) => protocol === 'udp');
+    }
     for (const key of removed) this.#services.delete(key);
     const placed = this.#placement.place({
       version: ++this.#version,
@@ -306,6 +313,7 @@ export class TestProxy {
   async #check(): Promise<void> {
     const keys = [...this.ledger.entries('service').keys()];
     for (const wire of this.#callers) wire.drop();
+    if (this.#hasUdp) await this.#endSessions();
     await this.#settle(() => this.context.callerConnections === 0, 'callers to be gone');
     for (const key of keys) {
       const slot = this.#slot('service', key);
@@ -314,8 +322,10 @@ export class TestProxy {
         own: this.ledger.sum('service', slot, SERVICE_OWN.inFlight),
         connections: this.ledger.sum('service', slot, SERVICE_OWN.callerConnectionsActive),
         upgrades: this.ledger.sum('service', slot, SERVICE_OWN.upgradesActive),
+        sessions: this.ledger.sum('service', slot, SERVICE_OWN.sessionsActive),
       };
-      assert.deepEqual(left, { inFlight: 0, own: 0, connections: 0, upgrades: 0 }, key);
+      const none = { inFlight: 0, own: 0, connections: 0, upgrades: 0, sessions: 0 };
+      assert.deepEqual(left, none, key);
     }
     await this.apply([], { removed: [...this.#services.keys()] });
     const connected = (): string[] =>
@@ -332,6 +342,13 @@ export class TestProxy {
       assert.deepEqual(left, { inFlight: 0, own: 0, connections: 0 }, key);
     }
     assert.equal(this.context.wheel.size, 0, 'closed connections in the deadline wheel');
+  }
+
+  /** Callers of UDP never say that they left: all ports close. */
+  async #endSessions(): Promise<void> {
+    let isOver = false;
+    void this.server.drain(0).then(() => (isOver = true));
+    await this.#settle(() => isOver, 'sessions to be cut');
   }
 
   #settle(ready: () => boolean, what: string): Promise<void> {

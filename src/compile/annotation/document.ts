@@ -30,7 +30,8 @@ metadata:
 - \`${NONE}\` turns off what can be off: retries, session affinity, health checks, circuit breaker, rate limit, and each time and
   limit whose values say so. It lifts nothing that protects the proxy: raise \`limit-connections-per-endpoint\` and
   \`limit-requests-in-flight\` instead.
-- Policies apply to HTTP ports. [Some apply to TCP ports, too](tasks/tcp.md#what-holds-for-connections).
+- Policies apply to HTTP ports. Some apply to [TCP ports](tasks/tcp.md#what-holds-for-connections) and to
+  [UDP ports](tasks/udp.md#what-holds-for-sessions), too.
 - A port may say otherwise than its Service: see [one port](#one-port).
 
 This file is written by \`UPDATE=1 node --test src/compile/annotation/document.test.ts\`; edit the table instead.

@@ -175,13 +175,13 @@ const TIMEOUT_ROWS: readonly AnnotationRow[] = [
   row('timeout-idle', 'timeouts', 'idleMs', {
     type: duration(0, DAY),
     default: timeouts.idleMs,
-    text: 'Maximum time without a byte to or from either side while a request, a tunnel or a connection of a TCP port is open. A slow but steady reader is not idle. The default for TCP ports is `24h`.',
+    text: 'Maximum time without a byte to or from either side while a request, a tunnel, a connection of a TCP port or a session of a UDP port is open. A slow but steady reader is not idle. The default for TCP ports is `24h`, for UDP ports `1m`.',
     example: '1m30s',
   }),
   row('timeout-tunnel', 'timeouts', 'tunnelMs', {
     type: duration(0, DAY),
     default: timeouts.tunnelMs,
-    text: 'Maximum time that a WebSocket, another tunnel or a connection of a TCP port stays open. A WebSocket is closed with 1001, the others are cut.',
+    text: 'Maximum time that a WebSocket, another tunnel, a connection of a TCP port or a session of a UDP port stays open. A WebSocket is closed with 1001, the others are cut.',
     example: '1h',
   }),
 ];
@@ -314,7 +314,7 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
   row('limit-connections-per-endpoint', 'limits', 'connectionsPerEndpoint', {
     type: wholeNumber(1, 1_000_000),
     default: limits.connectionsPerEndpoint,
-    text: 'Maximum number of connections from one node to one endpoint. In TCP all count, and in HTTP/1.1 those in use, one for each in-flight request. In HTTP/2 those that take requests count, and each proxy thread may have at least one.',
+    text: 'Maximum number of connections from one node to one endpoint. In TCP all count, in UDP sessions, and in HTTP/1.1 those in use, one for each in-flight request. In HTTP/2 those that take requests count, and each proxy thread may have at least one.',
     example: '100',
   }),
   row('limit-requests-per-endpoint', 'limits', 'requestsPerEndpoint', {
@@ -326,7 +326,7 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
   row('limit-requests-in-flight', 'limits', 'requestsInFlight', {
     type: wholeNumber(1, 10_000_000),
     default: limits.requestsInFlight,
-    text: 'Maximum number of in-flight requests from one node to the Service. Further requests get 503 at once. On TCP ports each connection counts, and further ones are reset. Callers share it: who has more than an equal share makes room for others first.',
+    text: 'Maximum number of in-flight requests from one node to the Service. Further requests get 503 at once. On TCP ports each connection counts, and further ones are reset. On UDP ports each session counts, and the most silent one makes room. Callers share it: who has more than an equal share makes room for others first.',
     example: '500',
   }),
   row('limit-idle-connections', 'limits', 'idleConnectionsPerEndpoint', {

@@ -47,7 +47,8 @@ function wrongWith(
   { port, protocol, because }: ServicePort,
 ): Wrong | null {
   const or = `, or set maesh.dev/port.${port}.failover`;
-  const other = otherPort(around, service, port);
+  const transport = protocol === 'udp' ? 'UDP' : 'TCP';
+  const other = otherPort(around, service, port, transport);
   if (other.kind === 'no-service')
     return {
       message: 'there is no such Service, so nobody takes over',
@@ -66,7 +67,7 @@ function wrongWith(
   if (other.kind === 'other-transport')
     return {
       message: `its port ${port} is ${other.transport}, so nobody takes over there`,
-      remedy: `give it the port ${port} of TCP${or}`,
+      remedy: `give it the port ${port} of ${transport}${or}`,
     };
   const { decided } = other;
   if (decided?.protocol === protocol) return null;

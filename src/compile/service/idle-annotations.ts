@@ -38,16 +38,24 @@ const TLS_NAMES: ReadonlySet<string> = new Set([
 ]);
 /** What only TCP has. */
 const TCP_NAMES: ReadonlySet<string> = new Set(['routes']);
-/** What TCP has in common with HTTP, and datagrams have not. */
-const STREAM_NAMES: ReadonlySet<string> = new Set(['limit-requests-in-flight', 'tls-secret']);
+/** What TCP has in common with HTTP, and datagrams have not: nothing accepts them, and no check tells. */
+const STREAM_NAMES: ReadonlySet<string> = new Set(['timeout-connect', 'tls-secret']);
+/** Active checks are not made on a port of UDP. */
+const CHECK_POLICY: PolicyName = 'healthCheck';
+
+function isOfHttp({ policy, name }: Annotation['row']): boolean {
+  return HTTP_POLICIES.has(policy) || HTTP_NAMES.has(name) || TLS_NAMES.has(name);
+}
+
+function isOfStreams({ policy, name }: Annotation['row']): boolean {
+  return STREAM_NAMES.has(name) || policy === CHECK_POLICY;
+}
 
 /** Whether it has an effect on ports of this protocol. */
 function isFor(protocol: ServicePort['protocol'], { row, value }: Annotation): boolean {
   if (TCP_NAMES.has(row.name)) return protocol === 'tcp';
   if (protocol === 'http') return true;
-  if (HTTP_POLICIES.has(row.policy) || HTTP_NAMES.has(row.name)) return false;
-  if (TLS_NAMES.has(row.name)) return false;
-  if (protocol === 'udp') return !STREAM_NAMES.has(row.name);
+  if (isOfHttp(row) || (protocol === 'udp' && isOfStreams(row))) return false;
   if (row.name === 'health-check') return value === 'tcp' || value === null;
   // Of a header or cookie nobody knows anything there.
   return row.name !== 'hash-key' || (isRecord(value) && value['kind'] === 'source');

@@ -20,17 +20,22 @@ export type OtherPort =
   /** Null: it is left out. */
   | { readonly kind: 'found'; readonly decided: Decided | null };
 
-/** `service` is `namespace/name`. */
-export function otherPort(around: Around, service: string, number: number): OtherPort {
+/** `service` is `namespace/name`; `transport` is that of the port. */
+export function otherPort(
+  around: Around,
+  service: string,
+  number: number,
+  transport: 'TCP' | 'UDP' = 'TCP',
+): OtherPort {
   const [namespace = '', name = ''] = service.split('/');
   const object = around.store.get('Service', namespace, name);
   if (object === undefined) return { kind: 'no-service' };
   const { isMember, reason, annotations } = membershipOf(around.store, object, around.scope);
   if (!isMember) return { kind: 'no-member', reason };
   const same = object.ports.filter(({ port }) => port === number);
-  const spec = same.find(({ protocol }) => protocol === 'TCP') ?? same[0];
+  const spec = same.find(({ protocol }) => protocol === transport) ?? same[0];
   if (spec === undefined) return { kind: 'no-port' };
-  if (spec.protocol !== 'TCP') return { kind: 'other-transport', transport: spec.protocol };
+  if (spec.protocol !== transport) return { kind: 'other-transport', transport: spec.protocol };
   const ref: ObjectRef = { kind: 'Service', namespace, name };
   const here = annotationsOn(annotations, number);
   const { decided } = decideProtocol(spec, { ref, field: '' }, here, around.defaultMode);

@@ -371,7 +371,7 @@ export class BackendState {
 
 /** Requests in flight from which on an endpoint is skipped: in HTTP/2 they share connections, else each needs one of its own. */
 function inFlightMax({ protocol }: Backend, limits: LimitPolicy): number {
-  if (protocol === 'tcp') return limits.connectionsPerEndpoint;
+  if (protocol === 'tcp' || protocol === 'udp') return limits.connectionsPerEndpoint;
   const requests = limits.requestsPerEndpoint === 0 ? Infinity : limits.requestsPerEndpoint;
   return protocol === 'http/2' ? requests : Math.min(limits.connectionsPerEndpoint, requests);
 }

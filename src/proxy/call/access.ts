@@ -43,7 +43,7 @@ export interface AccessRequest extends Account {
   readonly tried: { readonly endpoint: EndpointState } | null;
 }
 
-/** A connection without requests that ended, for the access log. */
+/** A connection without requests, or a session of UDP, that ended, for the access log. */
 export interface AccessConnection {
   readonly failure: FailureReason | '';
   readonly startedMs: number;
@@ -120,7 +120,7 @@ export class AccessWriter {
       const bytes = Buffer.from(serverName, 'latin1');
       record.setTarget(bytes, 0, bytes.length);
     }
-    record.protocol = 'TCP';
+    record.protocol = caller.port.port.protocol.toUpperCase();
     record.status = 0;
     record.failure = failure;
     record.rule = '';

@@ -45,7 +45,7 @@ export function admitToTarget(
   return target[kind] === null ? verdict.refuse('no_endpoint', 0) : verdict.allow();
 }
 
-/** Who takes a request, or a connection of TCP, for a backend that has a failover. */
+/** Who takes a request, a connection of TCP or a session of UDP for a backend that has a failover. */
 export function takerOf(
   named: Target,
   kind: Carrying,
@@ -70,7 +70,7 @@ export function isOverloaded(service: ServiceState, inFlight: number): boolean {
 }
 
 /** What of a target carries it: `service` is for requests. */
-export type Carrying = 'service' | 'tcp';
+export type Carrying = 'service' | 'tcp' | 'udp';
 
 /** The failover of a target; null where there is none, or nobody is there who carries the same. */
 function secondOf({ failover }: Target, kind: Carrying): Target | null {

@@ -48,7 +48,7 @@ export class Peer {
   }
 
   /** The other end of `socket`, its connection, is a proxy of the mesh, on this node or another one. */
-  isLoop(socket: Socket): boolean {
+  isLoop(socket: Pick<Socket, 'ends'>): boolean {
     this.#isOwnDial ??= this.#known.ownDials.has(socket.ends());
     if (this.#isOwnDial) return true;
     const { meshAccount } = this.#known.settings;

@@ -92,6 +92,43 @@ export function handshakeResult(
   return (done.version === 'TLSv1.2' ? 2 : 0) + (done.isResumed ? 1 : 0);
 }
 
+/** Why a session of UDP ended. */
+export const SESSION_ENDS = [
+  /** It was silent for the idle limit. */
+  'idle',
+  /** It stood for as long as it may. */
+  'lifetime',
+  /** A new one took its place at a limit of the Service or of an endpoint. */
+  'replaced',
+  /** The node ran short of room. */
+  'shed',
+  /** The proxy, or the port, ended before it. */
+  'draining',
+  /** By a defect. */
+  'failed',
+] as const;
+export type SessionEnd = (typeof SESSION_ENDS)[number];
+
+/** Why a datagram was lost in the proxy, as far as it knows. */
+export const DATAGRAM_DROPS = [
+  /** Of a caller that gets no session, or whose session gets no endpoint. */
+  'refused',
+  /** The network said that the endpoint cannot be reached: at least one. */
+  'unreachable',
+  /** Larger than the way to the endpoint takes. */
+  'too_large',
+  /** To the endpoint: the system did not take it. */
+  'unsent',
+  /** To the caller, likewise. */
+  'unsent_answer',
+  /** Of callers or endpoints: the thread did not read them in time. */
+  'overflow',
+] as const;
+export type DatagramDrop = (typeof DATAGRAM_DROPS)[number];
+
+/** In the order of their counters: of callers to endpoints, and back. */
+export const DATAGRAM_WAYS = ['received', 'sent'] as const;
+
 export const SERVICE_OWN = {
   /** Six counters: responses by first digit of the status; 0 counts requests that ended without a response. */
   requests: 0,
@@ -119,7 +156,16 @@ export const SERVICE_OWN = {
   handshakes: 24 + 64 + 16 + 1,
   handshakeSumMs: 24 + 64 + 16 + 1 + 8,
   handshakeBuckets: 24 + 64 + 16 + 1 + 8 + 1,
-  buckets: 24 + 64 + 16 + 1 + 8 + 1 + 22,
+  /** Sessions of UDP. */
+  sessionsOpened: 24 + 64 + 16 + 32 + 1,
+  sessionsActive: 24 + 64 + 16 + 32 + 2,
+  /** One counter per entry of SESSION_ENDS. */
+  sessionsEnded: 24 + 64 + 16 + 32 + 3,
+  /** One counter per entry of DATAGRAM_WAYS. */
+  datagrams: 24 + 64 + 16 + 32 + 3 + 8,
+  /** One counter per entry of DATAGRAM_DROPS. */
+  datagramsDropped: 24 + 64 + 16 + 32 + 3 + 8 + 2,
+  buckets: 24 + 64 + 16 + 32 + 3 + 8 + 2 + 8,
 } as const;
 
 export const ENDPOINT_WORD = {
@@ -240,6 +286,14 @@ if (HANDSHAKE_RESULTS.length > SERVICE_OWN.handshakeSumMs - SERVICE_OWN.handshak
 
 if (HANDSHAKE_RESULTS.length > ENDPOINT_OWN.buckets - ENDPOINT_OWN.handshakes) {
   throw new RangeError('more results of handshakes than counters: widen ENDPOINT_OWN.handshakes');
+}
+
+if (SESSION_ENDS.length > SERVICE_OWN.datagrams - SERVICE_OWN.sessionsEnded) {
+  throw new RangeError('more ends of sessions than counters: widen SERVICE_OWN.sessionsEnded');
+}
+
+if (DATAGRAM_DROPS.length > SERVICE_OWN.buckets - SERVICE_OWN.datagramsDropped) {
+  throw new RangeError('more kinds of drops than counters: widen SERVICE_OWN.datagramsDropped');
 }
 
 if (FAILURE_REASONS.length > SERVICE_OWN.checks - SERVICE_OWN.failures) {

@@ -104,6 +104,8 @@ export class CallerRoom implements Expiring {
   endpointConnections = 0;
   /** Of these, the ones that carry nothing but a copy for a mirror: no caller will use them soon. */
   copies = 0;
+  /** Sessions of UDP among the guests: a connection to an endpoint is all that each has. */
+  sessions = 0;
   /** Of the last new caller: about so many descriptors are in use. */
   #lastDescriptor = 0;
   readonly #limits: RoomLimits;
@@ -148,6 +150,12 @@ export class CallerRoom implements Expiring {
     const connections = this.#sources.get(address)?.guests.size ?? 0;
     this.onEvent?.({ scarce, source: address, connections, closed: 0 });
     return false;
+  }
+
+  /** As `admits`, for a session of UDP. No number tells how many descriptors are in use, so they are counted. */
+  admitsSession(address: string, service: string): boolean {
+    const used = this.#size - this.sessions + this.endpointConnections;
+    return this.admits(address, service, used * this.#limits.threads);
   }
 
   /** How often this became of a connection because that ran out. */

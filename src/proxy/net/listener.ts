@@ -34,7 +34,24 @@ export interface ListenFor {
   readonly resets: boolean;
 }
 
-export class Listener implements CallerHost, ListenOwner {
+/** The listener of a port, whatever is carried there. */
+export interface PortListener {
+  /** Callers that were let in so far, and when the last one was: clock milliseconds, -Infinity before the first. */
+  readonly accepted: number;
+  readonly acceptedAtMs: number;
+  /** Resolves with the port once callers can reach it; rejects with the system's error. All threads share the port. */
+  listen(): Promise<number>;
+  /** Lets nobody in any more, where that is possible without a loss for those who are. */
+  stop(): void;
+  /** Callers that can be told to go are told so. */
+  tellToGo(): void;
+  /** The port is over. `done` runs when the last caller left. */
+  close(done: () => void): void;
+  /** Cuts what is left. */
+  abort(): void;
+}
+
+export class Listener implements PortListener, CallerHost, ListenOwner {
   readonly #at: ListenAt;
   /** Key of the Service. */
   readonly #service: string;

@@ -3,8 +3,14 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { RateLimitPolicy } from '../../model/policy.ts';
-import type { HttpRoute, OwnPolicies, RoutePolicies, TcpRoute } from '../../model/route.ts';
-import { isCarried, saysItself, type Service, type ServicePort } from '../../model/service.ts';
+import type { OwnPolicies, Route, RoutePolicies } from '../../model/route.ts';
+import {
+  isCarried,
+  portText,
+  saysItself,
+  type Service,
+  type ServicePort,
+} from '../../model/service.ts';
 import { BackendState } from '../balance/backend-state.ts';
 import {
   compileCopyFilter,
@@ -101,6 +107,8 @@ export interface Target {
   service: ServiceState | null;
   /** For connections of TCP, likewise. */
   tcp: ServiceState | null;
+  /** For sessions of UDP, likewise. */
+  udp: ServiceState | null;
   /** Finds who takes over when its endpoints are too few, as long as there is somebody; null where nobody is to. */
   failover: (() => Target | null) | null;
 }
@@ -254,6 +262,7 @@ export class Table {
       // Nobody else's route may lead where something else is spoken.
       target.service = port.protocol === 'http' && isCarried(port) ? rules : null;
       target.tcp = port.protocol === 'tcp' && isCarried(port) ? rules : null;
+      target.udp = port.protocol === 'udp' && isCarried(port) ? rules : null;
       target.failover = this.#failoverOf(port, rules.service);
       const slots = placed.endpointSlots[index] ?? [];
       const cells = slots.map((slot) => this.#view.cells('endpoint', slot));
@@ -353,15 +362,13 @@ export class Table {
       this.#users.delete(id);
       // It never came, and nobody asks for it any more.
       const target = this.#targets.get(id);
-      if (target !== undefined && target.service === null && target.tcp === null)
-        this.#targets.delete(id);
+      if (target !== undefined && isOfNobody(target)) this.#targets.delete(id);
     }
   }
 
   #routesOf({ port, placed, rules }: PortState): readonly RouteState[] {
-    if (port.protocol === 'udp') return [];
     // Matches of TCP are those of all routes together.
-    if (port.protocol === 'tcp')
+    if (port.protocol !== 'http')
       return port.routes.map((each) => this.#route(each, null, rules.service));
     return port.routes.map((each, i) => {
       const matchers = each.matches.map((match) => new Matcher(match));
@@ -369,7 +376,7 @@ export class Table {
     });
   }
 
-  #route(route: HttpRoute | TcpRoute, placed: PlacedRoute | null, service: Service): RouteState {
+  #route(route: Route, placed: PlacedRoute | null, service: Service): RouteState {
     const { policies } = service;
     const own: Partial<OwnPolicies> = route.policies;
     const weights = route.backends.map(({ weight }) => weight);
@@ -389,10 +396,10 @@ export class Table {
     };
   }
 
-  /** The port of the same number; it may come and go at any time. */
-  #failoverOf({ port }: ServicePort, { policies }: Service): Target['failover'] {
+  /** The port of the same number, for the same transport; it may come and go at any time. */
+  #failoverOf(port: ServicePort, { policies }: Service): Target['failover'] {
     if (policies.failover === null) return null;
-    const id = `${policies.failover.service}:${port}`;
+    const id = `${policies.failover.service}:${portText(port)}`;
     return () => this.#targets.get(id) ?? null;
   }
 
@@ -403,7 +410,7 @@ export class Table {
   }
 
   #mirrors(
-    { mirrors, filters }: HttpRoute | TcpRoute,
+    { mirrors, filters }: Route,
     { name, namespace }: Service,
   ): readonly MirrorState[] | null {
     if (mirrors.length === 0) return null;
@@ -422,6 +429,7 @@ export class Table {
         backend: new BackendState(id, this.#clock, this.#random),
         service: null,
         tcp: null,
+        udp: null,
         failover: null,
       };
       this.#targets.set(id, target);
@@ -435,6 +443,11 @@ const NO_MATCHERS: readonly Matcher[] = [];
 function hellosOf({ protocol, routes }: ServicePort): HelloRoutes | null {
   if (protocol !== 'tcp' || routes.every(({ matches }) => matches.length === 0)) return null;
   return new HelloRoutes(routes.map(({ matches }) => matches));
+}
+
+/** No Service has it. */
+function isOfNobody({ service, tcp, udp }: Target): boolean {
+  return service === null && tcp === null && udp === null;
 }
 
 /** What a listener cannot change while it is open. In a cluster an address comes later than its port, and may change. */

@@ -2,7 +2,13 @@
 
 import type { Endpoint } from '../../model/endpoint.ts';
 import { endpointKey } from '../../model/endpoint.ts';
-import { type PolicyScope, scopesOf, type Service, type ServicePort } from '../../model/service.ts';
+import {
+  type PolicyScope,
+  portText,
+  scopesOf,
+  type Service,
+  type ServicePort,
+} from '../../model/service.ts';
 import { ENDPOINT_OWN, ENDPOINT_WORD, SERVICE_OWN, SERVICE_WORD } from '../ledger/layout.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { endpointSlotKey } from '../ledger/placement.ts';
@@ -73,7 +79,7 @@ export class MetricRows {
       this.omittedServices += 1;
       return;
     }
-    const ofPort = port === null ? '' : `,port="${port.port}"`;
+    const ofPort = port === null ? '' : `,port="${portText(port)}"`;
     const labels = `service="${escapeLabel(key)}"${ofPort}`;
     this.services.push({ slot, labels, hasBreaker: policies.breaker !== null });
   }
@@ -95,7 +101,7 @@ export class MetricRows {
     }
     const service = escapeLabel(port.backend.service);
     const address = escapeLabel(endpointKey(endpoint));
-    const labels = `service="${service}",port="${port.port}",endpoint="${address}"`;
+    const labels = `service="${service}",port="${portText(port)}",endpoint="${address}"`;
     this.endpoints.push({ slot, labels, hasBreaker: false });
   }
 }

@@ -15,6 +15,7 @@ import { ENDPOINT_METRICS } from './endpoint-metrics.ts';
 import { METHOD_METRICS } from './method-metrics.ts';
 import type { Metric, MetricShape, Reading, Sample } from './metric.ts';
 import type { MetricsSource } from './metrics-source.ts';
+import { UDP_METRICS } from './udp-metrics.ts';
 
 /** Values of `code_class`, in the order of the counters: `none` is a request that ended without a response. */
 export const CODE_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx'] as const;
@@ -29,14 +30,14 @@ const SERVICE_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
-    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md). A connection of TCP counts once an endpoint has accepted it, as "1xx", or when it is refused, as HTTP would answer it.',
+    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md). A connection of TCP counts once an endpoint has accepted it, as "1xx", or when it is refused, as HTTP would answer it. A session of UDP counts when it begins, as "1xx"; a datagram that begins none counts as refused.',
     reading: { kind: 'classes', cell: SERVICE_OWN.requests },
   },
   {
     name: 'maesh_request_duration_seconds',
     type: 'histogram',
     unit: 'seconds',
-    help: 'Time from the end of the request head to the end of the response, including retries and the time that the caller takes to send and to read; only requests that were sent to an endpoint. Of a connection of TCP the time until an endpoint accepted it.',
+    help: 'Time from the end of the request head to the end of the response, including retries and the time that the caller takes to send and to read; only requests that were sent to an endpoint. Of a connection of TCP the time until an endpoint accepted it, of a session of UDP the time until its first answer.',
     reading: {
       kind: 'histogram',
       cell: SERVICE_OWN.buckets,
@@ -86,7 +87,7 @@ const SERVICE_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_requests_in_flight',
     type: 'gauge',
-    help: 'Requests in flight, and connections of TCP.',
+    help: 'Requests in flight, connections of TCP and sessions of UDP.',
     reading: { kind: 'word', cell: SERVICE_WORD.inFlight },
   },
   {
@@ -99,13 +100,13 @@ const SERVICE_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_request_bytes_total',
     unit: 'bytes',
-    help: 'Bytes of request bodies, tunnels and connections of TCP received from callers.',
+    help: 'Bytes of request bodies, tunnels, connections of TCP and datagrams received from callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.requestBytes },
   },
   {
     name: 'maesh_response_bytes_total',
     unit: 'bytes',
-    help: 'Bytes of response bodies, tunnels and connections of TCP sent to callers.',
+    help: 'Bytes of response bodies, tunnels, connections of TCP and datagrams sent to callers.',
     reading: { kind: 'own', cell: SERVICE_OWN.responseBytes },
   },
   {
@@ -144,6 +145,7 @@ const SERVICE_METRICS: readonly MetricShape[] = [
     help: 'Open upgraded connections (WebSocket and the like).',
     reading: { kind: 'own', cell: SERVICE_OWN.upgradesActive },
   },
+  ...UDP_METRICS,
 ];
 
 type Read = (source: MetricsSource) => Iterable<Sample>;

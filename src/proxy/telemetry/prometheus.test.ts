@@ -253,6 +253,8 @@ function busyMesh(): MetricsSource {
   ledger.setOwnCell('service', slot, SERVICE_OWN.failedOver, 0, 1);
   ledger.setOwnCell('service', slot, SERVICE_OWN.handshakes, 0, 1);
   ledger.setOwnCell('service', slot, SERVICE_OWN.handshakeBuckets, 0, 1);
+  for (const cell of ['sessionsEnded', 'datagrams', 'datagramsDropped'] as const)
+    ledger.setOwnCell('service', slot, SERVICE_OWN[cell], 0, 1);
   const endpoint = ledger.find('endpoint', 'shop/web:80 127.2.0.1:8080') ?? assert.fail();
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.handshakes, 0, 1);
   ledger.setOwnCell('endpoint', endpoint, ENDPOINT_OWN.requests + 2, 0, 1);

@@ -3,17 +3,22 @@
 import type { ThreadContext } from '../http/context.ts';
 import { http1Acceptor } from '../http1/caller.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
-import { type Acceptor, Listener } from '../net/listener.ts';
+import { type Acceptor, Listener, type PortListener } from '../net/listener.ts';
 import { tlsAcceptor } from '../net/tls/handshake.ts';
 import type { PortState } from '../table/table.ts';
 import { tcpAcceptor } from '../tcp/caller.ts';
+import { UdpListener } from '../udp/listener.ts';
+import type { UdpThread } from '../udp/thread.ts';
 import { CallerTlsPort } from './caller-tls.ts';
 
+// oxlint-disable-next-line max-params -- all that a thread has for each kind of port
 export function makeListener(
   port: PortState,
   context: ThreadContext,
   requests: RequestPool,
-): Listener {
+  udp: UdpThread,
+): PortListener {
+  if (port.port.protocol === 'udp') return new UdpListener(port, udp);
   const { address, number, service } = port;
   const isTcp = port.port.protocol === 'tcp';
   const plain = isTcp ? tcpAcceptor(port, context) : http1Acceptor(port, context, requests);

@@ -10,7 +10,7 @@ import type { ThreadContext } from '../http/context.ts';
 import type { SentCredentials } from '../net/tls/credentials.ts';
 import { closeQuietly } from '../net/close-quietly.ts';
 import { FAREWELL_SPREAD_MS } from '../net/context.ts';
-import type { Listener } from '../net/listener.ts';
+import type { PortListener } from '../net/listener.ts';
 import { RequestPool } from '../http1/request-pool.ts';
 import { portsWithin } from '../table/listener-share.ts';
 import type { LedgerView } from '../ledger/cells.ts';
@@ -19,6 +19,7 @@ import { ListenFailures } from './listen-failures.ts';
 import { makeListener } from './make-listener.ts';
 import { DEFECT, NO_CERTIFICATE, type ListenFailure } from './message.ts';
 import { type PortState, Table, type TableChange } from '../table/table.ts';
+import { UdpThread } from '../udp/thread.ts';
 
 /** Services whose ports are opened together: bounds how long the first of them waits for the last. */
 const SERVICES_AT_ONCE = 64;
@@ -39,9 +40,10 @@ export class ProxyServer {
   readonly checker: Checker;
   readonly #clock: Clock;
   readonly #table: Table;
-  readonly #listeners = new Map<PortState, Listener>();
+  readonly #udp: UdpThread;
+  readonly #listeners = new Map<PortState, PortListener>();
   /** Closed, with callers that still finish. */
-  readonly #leaving = new Set<Listener>();
+  readonly #leaving = new Set<PortListener>();
   readonly #failures = new ListenFailures();
   /** All that are to be listened on. */
   readonly #wanted = new Set<PortState>();
@@ -58,6 +60,7 @@ export class ProxyServer {
     this.context = context;
     this.checker = new Checker(context, share);
     this.requests = new RequestPool(context);
+    this.#udp = new UdpThread(context);
     this.#clock = clock;
     this.#table = new Table(view, clock, random);
   }
@@ -243,9 +246,9 @@ export class ProxyServer {
     // Ports that failed are tried again while others are applied.
     if (this.#listeners.has(port)) return;
     if (!this.#hasCertificate(port)) return this.#withhold(port);
-    let listener: Listener | null = null;
+    let listener: PortListener | null = null;
     try {
-      listener = makeListener(port, this.context, this.requests);
+      listener = makeListener(port, this.context, this.requests, this.#udp);
       this.#listeners.set(port, listener);
       await listener.listen();
       this.#failures.mend(port);

@@ -440,6 +440,7 @@ export class ThreadPool {
     for (const slot of ledger.entries('service').values()) {
       ledger.setOwnCell('service', slot, SERVICE_OWN.callerConnectionsActive, index, 0);
       ledger.setOwnCell('service', slot, SERVICE_OWN.upgradesActive, index, 0);
+      ledger.setOwnCell('service', slot, SERVICE_OWN.sessionsActive, index, 0);
     }
   }
 

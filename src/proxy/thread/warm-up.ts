@@ -11,12 +11,13 @@ import { onlyRoute } from '../../model/route.ts';
 import { PLAIN_PORT, type Service } from '../../model/service.ts';
 import type { ThreadContext } from '../http/context.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
-import type { Listener } from '../net/listener.ts';
+import type { PortListener } from '../net/listener.ts';
 import { LedgerView } from '../ledger/cells.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { SLOT_KINDS } from '../ledger/layout.ts';
 import { Placement } from '../ledger/placement.ts';
 import { Table } from '../table/table.ts';
+import { UdpThread } from '../udp/thread.ts';
 import { makeListener } from './make-listener.ts';
 import { BODY_END, REQUESTS, RESPONSE_HEAD, RESPONSES } from './warm-up-messages.ts';
 
@@ -58,9 +59,10 @@ export async function warmUp(context: ThreadContext, requests: RequestPool): Pro
   for (const kind of SLOT_KINDS) {
     if (ledger.chunkCount(kind) > 0) view.add(ledger.chunk(kind, 0, 0));
   }
+  const udp = new UdpThread(context);
   const listeners = table
     .apply(services, [])
-    .opened.map((port) => makeListener(port, context, requests));
+    .opened.map((port) => makeListener(port, context, requests, udp));
   try {
     const ports = await Promise.all(listeners.map((listener) => listener.listen()));
     await call(ports, context);
@@ -77,7 +79,7 @@ export async function warmUp(context: ThreadContext, requests: RequestPool): Pro
 }
 
 /** Resolves when the connections are gone; the callers have left, so there is nothing to wait for. */
-function stop(listener: Listener): Promise<void> {
+function stop(listener: PortListener): Promise<void> {
   return new Promise((resolve) => {
     listener.close(resolve);
     listener.abort();

@@ -3,7 +3,13 @@
 import type { Clock, Timer } from '../../base/clock.ts';
 import { endpointKey } from '../../model/endpoint.ts';
 import { FAILURE_REASONS, FAILURES } from '../../model/failure.ts';
-import { isCarried, scopesOf, type Service, type ServicePort } from '../../model/service.ts';
+import {
+  isCarried,
+  portText,
+  scopesOf,
+  type Service,
+  type ServicePort,
+} from '../../model/service.ts';
 import { type Trouble, TROUBLE_KINDS } from '../../model/trouble.ts';
 import { SERVICE_OWN } from '../../proxy/ledger/layout.ts';
 import type { Ledger } from '../../proxy/ledger/ledger.ts';
@@ -104,7 +110,7 @@ export class TroubleWatch {
       const slot = ledger.find('service', scope.key);
       if (scope.policies.breaker === null || slot === undefined) continue;
       if (breakerOf(ledger, slot) === 'closed') continue;
-      const detail = port === null ? '' : String(port.port);
+      const detail = port === null ? '' : portText(port);
       this.#see({ service: key, kind: 'breaker-open', detail }, nowMs);
     }
     const { calls, trouble } = this.#callsOf(key, ofPorts, nowMs);
@@ -144,11 +150,12 @@ export class TroubleWatch {
 
   #judgePort(
     service: string,
-    { port, backend }: ServicePort,
+    port: ServicePort,
     nowMs: number,
     ejected: Map<string, number>,
   ): void {
     const { ledger } = this.#options;
+    const { backend } = port;
     let out = 0;
     for (const endpoint of backend.endpoints) {
       const key = endpointSlotKey(backend.id, endpoint);
@@ -163,7 +170,7 @@ export class TroubleWatch {
     if (out === 0) return;
     this.#ejecting.add(service);
     if (out === backend.endpoints.length) {
-      this.#see({ service, kind: 'all-ejected', detail: String(port) }, nowMs);
+      this.#see({ service, kind: 'all-ejected', detail: portText(port) }, nowMs);
     }
   }
 

@@ -15,10 +15,12 @@ import { MANIFESTS_LIMITS } from './manifests.ts';
 import { ROUTE_LIMITS } from './routes.ts';
 import { STREAM_LIMITS } from './stream.ts';
 import { TLS_LIMITS } from './tls.ts';
+import { UDP_LIMITS } from './udp.ts';
 
 export const LIMIT_SECTIONS: readonly LimitSection[] = [
   DATA_PLANE_LIMITS,
   HTTP2_LIMITS,
+  UDP_LIMITS,
   ROUTE_LIMITS,
   TLS_LIMITS,
   DATAGRAM_LIMITS,

@@ -1,0 +1,167 @@
+/** A port of UDP of one Service on one thread: who gets a session, and what becomes of them when the port closes. */
+
+import type { FailureReason } from '../../model/failure.ts';
+import type { AccessConnection } from '../call/access.ts';
+import { Peer as Caller } from '../call/peer.ts';
+import type { PortListener } from '../net/listener.ts';
+import type { Peer } from '../net/peer.ts';
+import type { PortState } from '../table/table.ts';
+import { countRefused } from './account.ts';
+import { isFull, takesToken } from './admit.ts';
+import type { Place } from './place.ts';
+import { Session, type SessionHost } from './session.ts';
+import { endsOfUdp } from './shared.ts';
+import type { UdpThread } from './thread.ts';
+
+export class UdpListener implements PortListener, SessionHost {
+  readonly port: PortState;
+  readonly #thread: UdpThread;
+  readonly #sessions = new Set<Session>();
+  /** Null until datagrams come. */
+  #place: Place | null = null;
+  #closed = false;
+  #leaving = false;
+  #done: (() => void) | undefined;
+  /** Sessions from before it began to leave. */
+  #waited = 0;
+  #accepted = 0;
+  #acceptedAtMs = -Infinity;
+
+  constructor(port: PortState, thread: UdpThread) {
+    this.port = port;
+    this.#thread = thread;
+  }
+
+  /** Sessions begun so far. */
+  get accepted(): number {
+    return this.#accepted;
+  }
+
+  get acceptedAtMs(): number {
+    return this.#acceptedAtMs;
+  }
+
+  /** Sessions end sooner. */
+  get isLeaving(): boolean {
+    return this.#leaving;
+  }
+
+  async listen(): Promise<number> {
+    const { address, number } = this.port;
+    const place = await this.#thread.openPlace({ address, port: number });
+    if (this.#closed) place.closeUnused();
+    else {
+      this.#place = place;
+      place.taker = this;
+    }
+    return place.port;
+  }
+
+  /**
+   * Nothing yet: as long as there is a socket the system gives it a part of the new callers, and with it the sessions would lose their
+   * callers.
+   */
+  stop(): void {
+    // See `close`.
+  }
+
+  /** Nobody can be told: there is no end in UDP. */
+  tellToGo(): void {
+    // As above.
+  }
+
+  /** In a drain, new callers are served for as long as sessions of before go on, and not waited for; else they are dropped. */
+  close(done: () => void): void {
+    this.#done = done;
+    this.#closed = true;
+    this.#leaving = true;
+    this.#waited = this.#sessions.size;
+    const place = this.#place;
+    const goesOn = this.#thread.context.draining && this.#waited > 0;
+    if (place?.taker === this && !goesOn) place.taker = null;
+    for (const session of this.#sessions) session.hurry();
+    if (this.#waited === 0) this.#leave();
+  }
+
+  abort(): void {
+    for (const session of this.#sessions) session.end('draining', 'draining');
+  }
+
+  /** A session for a new caller; null when it gets none. */
+  begin(peer: Peer, place: Place): Session | null {
+    const { context } = this.#thread;
+    const source = new Caller(peer.address, context);
+    const isLoop = source.isLoop({
+      ends: () =>
+        endsOfUdp({
+          localAddress: peer.isLocalKnown ? peer.localAddress : this.port.address,
+          localPort: place.port,
+          remoteAddress: source.address,
+          remotePort: peer.port,
+        }),
+    });
+    const session = new Session({ peer, source, host: this, place, shared: this.#thread });
+    const failure = isLoop ? 'loop' : this.#admit(session);
+    if (failure !== '') {
+      this.#refuse(session, failure);
+      return null;
+    }
+    this.#accepted++;
+    this.#acceptedAtMs = context.wheel.nowMs;
+    this.#sessions.add(session);
+    return session;
+  }
+
+  ended(session: Session): void {
+    this.#sessions.delete(session);
+    if (!this.#leaving || this.#done === undefined) return;
+    if (!session.isLate) this.#waited--;
+    if (this.#waited <= 0) this.#leave();
+  }
+
+  #admit(session: Session): FailureReason | '' {
+    const { context } = this.#thread;
+    const { source, port } = session;
+    const { rules } = port;
+    const nowMs = context.clock.nowMs();
+    const giver = isFull(rules.flight)
+      ? this.#thread.roomOf(rules.flight).giver(source.address, context.wheel.nowMs)
+      : undefined;
+    if (giver === null) return 'overloaded';
+    if (!takesToken(port, source.addressHash, nowMs)) return 'rate_limited';
+    // Nobody makes room for a caller that gets no endpoint anyway.
+    const failure = session.aim();
+    if (failure !== '') return failure;
+    if (!context.room.admitsSession(source.address, session.service)) return 'caller_shed';
+    giver?.giveWay();
+    session.begin();
+    return '';
+  }
+
+  #refuse(session: Session, failure: FailureReason): void {
+    const { context } = this.#thread;
+    countRefused(this.port.rules.cells, failure);
+    const refused: AccessConnection = { ...NOTHING, startedMs: session.startedMs, failure };
+    context.accessLog?.writeConnection(session, refused, session.startedMs);
+  }
+
+  #leave(): void {
+    const done = this.#done;
+    this.#done = undefined;
+    if (done === undefined) return;
+    const place = this.#place;
+    this.#place = null;
+    if (place?.taker === this) place.taker = null;
+    this.abort();
+    place?.closeUnused();
+    done();
+  }
+}
+
+const NOTHING = {
+  serverName: '',
+  requestBytes: 0,
+  responseBytes: 0,
+  tries: 0,
+  endpoint: null,
+} as const;

@@ -1,0 +1,111 @@
+/**
+ * The socket of one port of UDP on one thread, and the sessions on it. It stays while somebody listens there or a session goes on,
+ * whichever Service the port belongs to by then: a second socket of the same port would get a part of the datagrams of the first.
+ */
+
+import type { DatagramListener, DatagramListenOwner } from '../net/datagram.ts';
+import type { Peer } from '../net/peer.ts';
+import { PeerMap } from '../net/peer-map.ts';
+import type { ListenAt } from '../net/socket.ts';
+import { countDrop, countReceived } from './account.ts';
+import type { PortState } from '../table/table.ts';
+import type { Session, SessionPlace } from './session.ts';
+import type { UdpShared } from './shared.ts';
+
+/** Who takes new callers. */
+interface Taker {
+  readonly port: PortState;
+  /** A session for a caller; null when it gets none. */
+  begin(peer: Peer, place: Place): Session | null;
+}
+
+export class Place implements DatagramListenOwner, SessionPlace {
+  readonly at: ListenAt;
+  /** Null for nobody. */
+  taker: Taker | null = null;
+  readonly #shared: UdpShared;
+  readonly #onClosed: () => void;
+  readonly #sessions: PeerMap<Session>;
+  #socket: DatagramListener | null = null;
+  /** What was counted of the figures of the socket. */
+  #unsent = 0;
+  #overflowed = 0;
+
+  private constructor(at: ListenAt, shared: UdpShared, onClosed: () => void) {
+    this.at = at;
+    this.#shared = shared;
+    this.#onClosed = onClosed;
+    this.#sessions = new PeerMap(shared.context.random);
+  }
+
+  /** Rejects with the system's error. */
+  static async open(at: ListenAt, shared: UdpShared, onClosed: () => void): Promise<Place> {
+    const place = new Place(at, shared, onClosed);
+    place.#socket = await shared.context.sockets.listenDatagrams(at, place);
+    return place;
+  }
+
+  get port(): number {
+    return this.#socket?.port ?? this.at.port;
+  }
+
+  onDatagram(data: Buffer, length: number, peer: Peer): void {
+    this.#countLost();
+    const session = this.#sessions.get(peer) ?? this.#begin(peer);
+    if (session !== null) session.take(data, length);
+    else if (this.taker !== null) countReceived(this.taker.port.rules.cells, length);
+  }
+
+  /** The socket counts what did not leave. */
+  onError(): void {
+    this.#countLost();
+  }
+
+  onDefect(error: unknown): void {
+    const service = this.taker?.port.service.service.key ?? '';
+    this.#shared.context.guard.caught('proxy', error, { service });
+  }
+
+  /** False for a caller that wants no answer: RFC 768 has port 0 for that. */
+  answer(peer: Peer, data: Buffer, length: number): boolean {
+    if (peer.port === 0) return false;
+    this.#socket?.send(peer, data, 0, length);
+    return true;
+  }
+
+  ended(session: Session): void {
+    this.#sessions.delete(session.peer);
+    session.host.ended(session);
+    this.closeUnused();
+  }
+
+  /** Nobody listens any more, and no session goes on. */
+  closeUnused(): void {
+    if (this.taker === null && this.#sessions.size === 0) this.close();
+  }
+
+  close(): void {
+    this.#countLost();
+    this.#socket?.close();
+    this.#socket = null;
+    this.#onClosed();
+  }
+
+  #begin(peer: Peer): Session | null {
+    const session = this.taker?.begin(peer.keep(), this) ?? null;
+    if (session !== null) this.#sessions.set(session.peer, session);
+    return session;
+  }
+
+  /** What the socket lost belongs to whoever listens. */
+  #countLost(): void {
+    if (this.#socket === null || this.taker === null) return;
+    const { unsent, overflowed } = this.#socket;
+    if (unsent === this.#unsent && overflowed === this.#overflowed) return;
+    const { cells } = this.taker.port.rules;
+    countDrop(cells, 'unsent_answer', unsent - this.#unsent);
+    countDrop(cells, 'overflow', overflowed - this.#overflowed);
+    this.#unsent = unsent;
+    this.#overflowed = overflowed;
+  }
+}

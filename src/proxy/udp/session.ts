@@ -1,0 +1,399 @@
+/**
+ * One session of UDP: the datagrams between one port of a caller and one of our addresses, and their endpoint. It has no end but
+ * silence. An endpoint that cannot be reached, or has left, is exchanged for another one by the next datagram of the caller.
+ */
+
+import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
+import type { Policies } from '../../model/policy.ts';
+import { streamLimitsOf } from '../../model/stream-limits.ts';
+import type { BackendState } from '../balance/backend-state.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
+import { reportAnswer, reportFailure, reportSuccess, STEADY_MS } from '../balance/health.ts';
+import type { AccessConnection, Called } from '../call/access.ts';
+import { add, beginRequest, countFailure, countLatency, leaveFlight } from '../call/account.ts';
+import { noEndpointReason } from '../call/admit.ts';
+import type { Peer as Caller } from '../call/peer.ts';
+import type { Cells } from '../ledger/cells.ts';
+import { type DatagramDrop, ENDPOINT_OWN, SERVICE_OWN, type SessionEnd } from '../ledger/layout.ts';
+import { BUSY, type Guest, IDLE } from '../net/caller-room.ts';
+import type { DatagramOwner, DatagramSocket } from '../net/datagram.ts';
+import type { Expiring } from '../net/deadline-wheel.ts';
+import { isLocalCause } from '../net/local-cause.ts';
+import type { Peer } from '../net/peer.ts';
+import type { SocketError } from '../net/socket.ts';
+import type { PortState, Target } from '../table/table.ts';
+import {
+  countAnswer,
+  countBegun,
+  countDrop,
+  countEnd,
+  countReceived,
+  countSent,
+  countTaken,
+} from './account.ts';
+import { isAtLimit, readSource, route } from './admit.ts';
+import { Stand } from './line.ts';
+import type { SessionRoom, Sitter } from './session-room.ts';
+import { endsOfUdp, placeKey, type UdpShared } from './shared.ts';
+
+/** Whoever got no answer yet may still get one: such a session makes no room for others for this long. */
+const WAIT_MS = 1_000;
+/** Once its port closes, a session that is silent for this long is over. */
+export const LEAVING_IDLE_MS = 5_000;
+
+/** What the system says because of one datagram alone: no endpoint can be blamed for it. */
+const OF_DATAGRAM: ReadonlySet<string | undefined> = new Set(['EMSGSIZE', 'EINVAL']);
+
+/** Whose port it is. */
+export interface SessionHost {
+  readonly port: PortState;
+  /** The port is about to close: sessions end sooner. */
+  readonly isLeaving: boolean;
+  ended(session: Session): void;
+}
+
+/** The socket that its caller knows. */
+export interface SessionPlace {
+  /** False where no answer can go. */
+  answer(peer: Peer, data: Buffer, length: number): boolean;
+  ended(session: Session): void;
+}
+
+export interface SessionOf {
+  /** The caller's end and ours. */
+  readonly peer: Peer;
+  readonly source: Caller;
+  readonly host: SessionHost;
+  readonly place: SessionPlace;
+  readonly shared: UdpShared;
+}
+
+export class Session implements DatagramOwner, Guest, Called, AccessConnection, Expiring, Sitter {
+  readonly peer: Peer;
+  readonly source: Caller;
+  readonly host: SessionHost;
+  /** It began when its port was about to close: nobody waits for its end. */
+  readonly isLate: boolean;
+  readonly inRoom: Stand<Sitter> = new Stand<Sitter>(this);
+  readonly inSource: Stand<Sitter> = new Stand<Sitter>(this);
+  readonly startedMs: number;
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  wheelIndex = 0;
+  asleep = false;
+  readonly wakes = true;
+  readonly heldBytes = 0;
+  readonly serverName = '';
+  failure: FailureReason | '' = '';
+  requestBytes = 0;
+  responseBytes = 0;
+  tries = 0;
+  /** The present or last one. */
+  endpoint: EndpointState | null = null;
+  readonly #place: SessionPlace;
+  readonly #shared: UdpShared;
+  readonly #room: SessionRoom;
+  readonly #flight: Cells;
+  #socket: DatagramSocket | null = null;
+  #ownDial = 0;
+  #target: Target | null = null;
+  /** The endpoint that it turns to next. */
+  #next: EndpointState | null = null;
+  /** Of its endpoint: the next datagram goes to another one. */
+  #failed = false;
+  /** Whether its endpoint does as it should is known. */
+  #judged = false;
+  #wasAnswered = false;
+  /** When the first datagram went to the present endpoint, of the clock. */
+  #aimedMs = 0;
+  /** When the last datagram came, of the wheel. */
+  #lastMs: number;
+  /** The last one was an answer. */
+  #isAnswered = false;
+  #isOver = false;
+
+  constructor({ peer, source, host, place, shared }: SessionOf) {
+    this.peer = peer;
+    this.source = source;
+    this.host = host;
+    this.isLate = host.isLeaving;
+    this.#place = place;
+    this.#shared = shared;
+    this.startedMs = shared.context.clock.nowMs();
+    this.#lastMs = shared.context.wheel.nowMs;
+    const { flight } = host.port.rules;
+    this.#flight = flight.cells;
+    this.#room = shared.roomOf(flight);
+  }
+
+  get port(): PortState {
+    return this.host.port;
+  }
+
+  get address(): string {
+    return this.source.address;
+  }
+
+  get service(): string {
+    return this.port.service.service.key;
+  }
+
+  get crowd(): object {
+    return this.port.rules.flight;
+  }
+
+  get standing(): Guest['standing'] {
+    return this.isQuiet(this.#shared.context.wheel.nowMs) ? IDLE : BUSY;
+  }
+
+  /** Whether nothing that is under way is lost with it, as far as anybody can tell. */
+  isQuiet(nowMs: number): boolean {
+    return this.#isAnswered || nowMs - this.#lastMs >= WAIT_MS;
+  }
+
+  /** Before it begins: '' when there is an endpoint for it. */
+  aim(): FailureReason | '' {
+    return this.#aim(this.startedMs);
+  }
+
+  begin(): void {
+    const { context } = this.#shared;
+    const { rules, service } = this.port;
+    this.#open();
+    beginRequest(this.#flight);
+    countBegun(rules.cells, service.cells);
+    if (!this.isLate) context.callerConnections++;
+    this.#room.enter(this);
+    context.room.enter(this);
+    context.room.sessions++;
+    this.#arm();
+  }
+
+  /** One of the caller. */
+  take(data: Buffer, length: number): void {
+    this.#note(false);
+    this.requestBytes += length;
+    countReceived(this.port.rules.cells, length);
+    // A Pod that left says nothing of it, and nobody else would: what goes there is lost.
+    if ((this.#failed || this.endpoint?.gone === true) && !this.#move()) return;
+    if (this.#socket?.send(data, 0, length) !== true) this.#drop('unsent');
+  }
+
+  onDatagram(data: Buffer, length: number): void {
+    this.#note(true);
+    if (!this.#judged) this.#praise(true);
+    if (!this.#place.answer(this.peer, data, length)) return this.#drop('unsent_answer');
+    this.responseBytes += length;
+    countSent(this.port.rules.cells, length);
+  }
+
+  onError(error: SocketError): void {
+    if (OF_DATAGRAM.has(error.code)) return this.#drop('too_large');
+    // What did not leave for want of something here is counted already.
+    if (isLocalCause(error)) return;
+    this.#drop('unreachable');
+    this.#fail('connect_failed');
+  }
+
+  onFailed(error: SocketError): void {
+    this.#socket = null;
+    this.#drop('unsent');
+    this.#fail(isLocalCause(error) ? 'node_exhausted' : 'connect_failed');
+  }
+
+  onDefect(error: unknown): void {
+    const { guard } = this.#shared.context;
+    guard.caught('proxy', error, { service: this.service, caller: this.address });
+    this.end('failed', 'internal');
+  }
+
+  onDeadline(nowMs: number): void {
+    if (!this.#judged && nowMs >= this.#aimedMs + STEADY_MS) this.#praise(false);
+    const { silentMs, oldMs } = this.#limits();
+    if (nowMs >= silentMs) this.end('idle', '');
+    else if (nowMs >= oldMs) this.end('lifetime', '');
+    else this.#arm();
+  }
+
+  /** Its port closes. */
+  hurry(): void {
+    this.#arm();
+  }
+
+  shed(): void {
+    this.end('shed', 'caller_shed');
+  }
+
+  giveWay(): void {
+    this.end('replaced', '');
+  }
+
+  end(why: SessionEnd, failure: FailureReason | ''): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { context } = this.#shared;
+    const { rules, service } = this.port;
+    this.failure = failure;
+    this.#leave();
+    context.wheel.disarm(this);
+    context.room.leave(this);
+    context.room.sessions--;
+    this.#room.leave(this);
+    if (!this.isLate) context.callerConnections--;
+    leaveFlight(this.#flight);
+    countEnd(service.cells, why);
+    countFailure(rules.cells, failure);
+    context.accessLog?.writeConnection(this, this, context.clock.nowMs());
+    this.#place.ended(this);
+  }
+
+  /** When it is over by silence, and whatever comes. */
+  #limits(): { readonly silentMs: number; readonly oldMs: number } {
+    const { rules, port } = this.port;
+    const { idleMs, tunnelMs } = streamLimitsOf(rules.service, port);
+    const idle = idleMs === 0 ? Infinity : idleMs;
+    return {
+      silentMs: this.#lastMs + (this.host.isLeaving ? Math.min(idle, LEAVING_IDLE_MS) : idle),
+      oldMs: tunnelMs === 0 ? Infinity : this.startedMs + tunnelMs,
+    };
+  }
+
+  #arm(): void {
+    const { silentMs, oldMs } = this.#limits();
+    const steadyMs = this.#judged ? Infinity : this.#aimedMs + STEADY_MS;
+    this.deadlineMs = Math.min(silentMs, oldMs, steadyMs);
+    this.#shared.context.wheel.arm(this);
+  }
+
+  /** A datagram came; of the endpoint, or of the caller. */
+  #note(isAnswer: boolean): void {
+    const { context } = this.#shared;
+    this.#lastMs = context.wheel.nowMs;
+    this.#isAnswered = isAnswer;
+    this.#room.touch(this);
+    if (this.asleep) context.room.wake(this);
+  }
+
+  /** False when there is none to go to. */
+  #move(): boolean {
+    const now = this.#shared.context.clock.nowMs();
+    const failure = this.#aim(now);
+    if (failure === '') {
+      this.#open();
+      this.#arm();
+      return true;
+    }
+    this.#drop('refused');
+    countFailure(this.port.rules.cells, failure);
+    return false;
+  }
+
+  /** Chooses an endpoint, another one than the present one if it may be. '' when there is one. */
+  #aim(now: number): FailureReason | '' {
+    const { context } = this.#shared;
+    const { target, failure } = route(this.port, now, context);
+    if (failure !== '') return failure;
+    if (target?.udp === null || target?.udp === undefined) return 'no_endpoint';
+    const endpoint = this.#pick(target, now);
+    if (typeof endpoint === 'string') return endpoint;
+    if (context.places.has(placeKey(endpoint))) return 'loop';
+    this.#target = target;
+    this.#next = endpoint;
+    this.#aimedMs = now;
+    return '';
+  }
+
+  /** Turns to the endpoint that was chosen. */
+  #open(): void {
+    const { context } = this.#shared;
+    const endpoint = this.#next;
+    const before = this.endpoint;
+    this.#failed = false;
+    this.#judged = false;
+    if (endpoint === null || (endpoint === before && this.#socket !== null)) return;
+    this.#leave();
+    if (this.tries > 0) add(this.port.rules.cells, SERVICE_OWN.retries, 1);
+    this.tries++;
+    this.endpoint = endpoint;
+    endpoint.begin();
+    endpoint.openConnection();
+    context.room.endpointConnections++;
+    this.#socket = context.sockets.dialDatagrams(endpoint, this);
+    this.#ownDial = context.ownDials.add(endsOfUdp(this.#socket.ends()));
+  }
+
+  #pick({ backend, udp }: Target, now: number): EndpointState | FailureReason {
+    const { pick } = this.#shared;
+    pick.reset(this.source.identify());
+    if (udp !== null) readSource(pick, udp, this.source.addressHash);
+    pick.avoid = this.#failed ? this.endpoint : null;
+    const endpoint = backend.pick(pick, now);
+    if (endpoint !== null) return endpoint;
+    return this.#pickInTurn(backend, now) ?? noEndpointReason(backend, pick);
+  }
+
+  /** Where endpoints are at their limits, whoever is silent for longest makes room. */
+  #pickInTurn(backend: BackendState, now: number): EndpointState | null {
+    if (!backend.endpoints.some(isAtLimit)) return null;
+    const { pick, context } = this.#shared;
+    const giver = this.#room.giver(this.address, context.wheel.nowMs);
+    if (giver === null || giver === this) return null;
+    giver.giveWay();
+    return backend.pick(pick, now);
+  }
+
+  /** Lets go of its endpoint. */
+  #leave(): void {
+    const { endpoint } = this;
+    if (endpoint === null || this.#ownDial === 0) return;
+    const { context } = this.#shared;
+    if (this.#socket !== null && this.#socket.overflowed > 0)
+      countDrop(this.port.rules.cells, 'overflow', this.#socket.overflowed);
+    this.#socket?.close();
+    this.#socket = null;
+    context.ownDials.remove(this.#ownDial);
+    this.#ownDial = 0;
+    context.room.endpointConnections--;
+    endpoint.closeConnection();
+    endpoint.end();
+  }
+
+  /** Its endpoint has answered, or was not unreachable for long enough: some never answer. */
+  #praise(isAnswer: boolean): void {
+    const { endpoint } = this;
+    if (endpoint === null) return;
+    this.#judged = true;
+    const now = this.#shared.context.clock.nowMs();
+    countTaken(endpoint, true);
+    if (isAnswer) {
+      const latencyMs = now - this.#aimedMs;
+      countAnswer(endpoint, latencyMs);
+      if (!this.#wasAnswered) countLatency(this.port.rules.cells, now - this.startedMs);
+      this.#wasAnswered = true;
+      reportAnswer(endpoint, latencyMs, this.#policies, now);
+    }
+    reportSuccess(endpoint, this.#policies, now);
+  }
+
+  #fail(reason: FailureReason): void {
+    const { endpoint } = this;
+    // The other datagrams that were on their way meet the same.
+    if (this.#failed) return;
+    countFailure(this.port.rules.cells, reason);
+    this.#failed = true;
+    if (endpoint === null || !blamesEndpoint(reason)) return;
+    if (!this.#judged) countTaken(endpoint, false);
+    this.#judged = true;
+    add(endpoint.cells, ENDPOINT_OWN.connectFailures, 1);
+    reportFailure(endpoint, this.#policies, this.#shared.context.clock.nowMs());
+  }
+
+  /** Those of the Service that the datagrams go to. */
+  get #policies(): Policies {
+    return (this.#target?.udp ?? this.port.rules).service.policies;
+  }
+
+  #drop(why: DatagramDrop): void {
+    countDrop(this.port.rules.cells, why);
+  }
+}

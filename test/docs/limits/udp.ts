@@ -1,0 +1,30 @@
+/** Limits of the section "UDP" of docs/limits-full.md. */
+
+import type { LimitSection } from './limit-section.ts';
+
+export const UDP_LIMITS: LimitSection = {
+  title: 'UDP',
+  intro: 'How many [sessions](tasks/udp.md) there may be, the Service says.',
+  rows: [
+    [
+      'Time without a datagram of a session whose Service says nothing of it',
+      'It is over; the next datagram begins another one',
+      'model/stream-limits.ts SESSION_IDLE_MS',
+    ],
+    [
+      'Time for which a session that waits for an answer is not given up for another one',
+      'It may be given up',
+      'proxy/udp/session.ts WAIT_MS',
+    ],
+    [
+      'Time without a datagram of a session whose port closes',
+      'It is over',
+      'proxy/udp/session.ts LEAVING_IDLE_MS',
+    ],
+    [
+      'Sessions that are looked at to find one that can be given up',
+      'The new session is refused (`overloaded`)',
+      'proxy/udp/session-room.ts LOOKS_MAX',
+    ],
+  ],
+};

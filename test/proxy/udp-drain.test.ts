@@ -1,0 +1,106 @@
+/** What becomes of sessions of UDP when their port, or the proxy, comes to an end. */
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SERVICE_OWN, SESSION_ENDS } from '../../src/proxy/ledger/layout.ts';
+import { ask, caller, echo, placeOf, udpFor } from '../support/udp.ts';
+
+const DRAINING = SERVICE_OWN.sessionsEnded + SESSION_ENDS.indexOf('draining');
+const IDLE = SERVICE_OWN.sessionsEnded + SESSION_ENDS.indexOf('idle');
+
+test('sessions of a Service that leaves go on until they are silent for 5 s; new callers get nothing', async (t) => {
+  const endpoint = await echo(t);
+  const { proxy, service, at } = await udpFor(t, [endpoint], { manual: true });
+  const [from, late] = [await caller(t), await caller(t)];
+  await ask(from, at, 'a');
+  const active = (): number => proxy.figure(service, SERVICE_OWN.sessionsActive);
+  await proxy.apply([], { removed: [service.key] });
+  assert.equal(await ask(from, at, 'b'), `${endpoint.address} b`);
+  late.send('x', at);
+  proxy.advance(4_900);
+  assert.equal(active(), 1);
+  proxy.advance(200);
+  assert.equal(active(), 0);
+  assert.equal(proxy.figure(service, IDLE), 1);
+  assert.equal(late.came.length, 0);
+  assert.equal(proxy.context.callerConnections, 0);
+});
+
+test('a port that comes back while its sessions go on takes new callers on the same socket', async (t) => {
+  const endpoint = await echo(t);
+  const { proxy, service, at } = await udpFor(t, [endpoint]);
+  const from = await caller(t);
+  await ask(from, at, 'a');
+  await proxy.apply([], { removed: [service.key] });
+  const again = { ...service, key: 'test/again' };
+  await proxy.apply([again]);
+  for (let i = 0; i < 20; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await ask(await caller(t), at, 'b'), `${endpoint.address} b`);
+  }
+  assert.equal(proxy.figure(again, SERVICE_OWN.sessionsOpened), 20, 'two sockets would share them');
+  await proxy.apply([], { removed: [again.key] });
+});
+
+test('a drain lets sessions go on, serves new callers meanwhile, and waits for none of these', async (t) => {
+  const endpoint = await echo(t);
+  const { proxy, service, at } = await udpFor(t, [endpoint], { manual: true });
+  const from = await caller(t);
+  await ask(from, at, 'a');
+  let cut = -1;
+  void proxy.server.drain(60_000).then((count) => (cut = count));
+  // The listeners are closed in turns of the event loop.
+  await proxy.advanceUntil(() => proxy.context.draining, 'the drain');
+  proxy.advance(100);
+  for (let i = 0; i < 3; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await ask(from, at, 'b'), `${endpoint.address} b`);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    assert.equal(await ask(await caller(t), at, 'new'), `${endpoint.address} new`);
+    proxy.advance(4_000);
+    assert.equal(cut, -1);
+  }
+  const newest = await caller(t);
+  for (let i = 0; i < 2; i++) {
+    newest.send('still here', at);
+    proxy.advance(2_000);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await proxy.advanceUntil(() => cut >= 0, 'its end');
+  assert.equal(cut, 0, 'those that it waited for had ended');
+  assert.equal(proxy.figure(service, SERVICE_OWN.sessionsActive), 0);
+  newest.send('x', at);
+  proxy.advance(100);
+  assert.equal(proxy.figure(service, SERVICE_OWN.sessionsActive), 0, 'nobody listens');
+});
+
+test('what goes on at the end of a drain is cut and counted', async (t) => {
+  const endpoint = await echo(t);
+  const { proxy, service, at } = await udpFor(t, [endpoint], { manual: true });
+  const from = await caller(t);
+  await ask(from, at, 'a');
+  let cut = -1;
+  void proxy.server.drain(3_000).then((count) => (cut = count));
+  await proxy.advanceUntil(() => cut >= 0, 'its end');
+  assert.equal(cut, 1);
+  assert.equal(proxy.figure(service, DRAINING), 1);
+  assert.equal(proxy.failures(service, 'draining'), 1);
+});
+
+test('a port that moves to another Service leaves sessions with theirs', async (t) => {
+  const [one, two] = [await echo(t), await echo(t)];
+  const { proxy, service, at } = await udpFor(t, [one]);
+  const from = await caller(t);
+  await ask(from, at, 'a');
+  const made = proxy.service({ key: 'test/taker', udp: true, endpoints: [two] });
+  const taker = {
+    ...made,
+    address: service.address,
+    ports: made.ports.map((port) => ({ ...port, port: at.port })),
+  } as typeof made;
+  await proxy.apply([taker], { removed: [service.key] });
+  assert.equal(await ask(await caller(t), placeOf(taker), 'b'), `${two.address} b`);
+  assert.equal(await ask(from, at, 'c'), `${one.address} c`);
+  assert.equal(proxy.figure(taker, SERVICE_OWN.sessionsOpened), 1);
+});
