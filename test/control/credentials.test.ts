@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { connect } from 'node:tls';
 import { PATHS } from '../../src/admin/paths.ts';
 import type { Problem } from '../../src/model/service.ts';
 import { type ServerCertificate, TestCa } from '../support/certificates.ts';
@@ -45,6 +46,7 @@ before(async () => {
   await Promise.all([controller.part.ready(), agent.part.ready()]);
   cluster.expose('shop/web', app, ANNOTATIONS);
   cluster.expose('bank/web', app, ANNOTATIONS);
+  await cluster.deploy('shop/callers', { 'maesh.dev/tls-secret': 'web-client' });
   await cluster.deploy('shop/plain');
   for (const name of [WEB, 'plain.shop.maesh'])
     // oxlint-disable-next-line no-await-in-loop -- one after the other
@@ -88,6 +90,22 @@ test('without its Secret nothing is dialled; one that comes is used at once', as
     (await problems()).filter(({ object }) => object === 'Service shop/web'),
     [],
   );
+});
+
+/** The code of what ends a handshake with the port of `shop/callers`, or '' when it came about. */
+async function shake(): Promise<string> {
+  const port = cluster.shadow('shop/callers')?.proxyPort ?? 0;
+  const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false });
+  const { promise, resolve } = Promise.withResolvers<string>();
+  socket.once('secureConnect', () => resolve(''));
+  socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  const code = await promise;
+  socket.destroy();
+  return code;
+}
+
+test('its certificate is shown to callers of a Service that names it for them', async () => {
+  await cluster.until('callers can connect', async () => (await shake()) === '');
 });
 
 test('a rotation loses no call', async () => {
@@ -155,8 +173,14 @@ test('an agent that starts without a controller has no key: all else is served, 
   assert.equal(answer.status, 502);
   assert.match(answer.body, /tls_no_client_certificate/);
   assert.equal(app.accepted(), accepted);
+  assert.equal(await shake(), 'ECONNREFUSED');
+  const [missing] = (await problems(agent)).filter(
+    ({ object }) => object === 'Service shop/callers',
+  );
+  assert.match(missing!.message, /the certificate of its Secret is not here$/);
   controller = await cluster.controller('c2');
   await cluster.until('the key is there again', async () => (await status()) === 200);
+  await cluster.until('callers can connect again', async () => (await shake()) === '');
 });
 
 test('a Secret that goes takes its key away; a type that is not for TLS counts as none', async () => {
