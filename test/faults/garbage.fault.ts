@@ -5,13 +5,15 @@ import { Resolver } from 'node:dns/promises';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encode } from 'dns-packet';
+import { seededRandom } from '../../src/base/random.ts';
 import { frame } from '../../src/dns/framing.ts';
 import { CAPABILITIES, helloFrame } from '../../src/discovery/hello.ts';
 import { Cluster } from '../control/support/cluster.ts';
-import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
+import { type At, endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { DISCOVERY_TARGETS } from '../fuzz/discovery.ts';
+import { oneOf } from '../fuzz/mutate.ts';
 import { HTTP1_TARGETS } from '../fuzz/http1.ts';
 import { HTTP2_TARGETS } from '../fuzz/http2.ts';
 import { PREFACE } from '../../src/proxy/http2/codec/frame.ts';
@@ -21,6 +23,7 @@ import { Garbage, type Recipe } from './support/garbage.ts';
 import { GarbageEndpoint } from './support/garbage-endpoint.ts';
 import { Loads, manifestsOf, openAll } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
+import { caller, Datagrams } from '../support/udp.ts';
 
 const SECONDS = Number(process.env['GARBAGE_SECONDS'] ?? 6);
 const SEED = Number(process.env['GARBAGE_SEED'] ?? Date.now() % 1_000_000);
@@ -81,6 +84,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   folder.put('all.yaml', ...manifestsOf(PORT, all));
   const bad = new GarbageEndpoint(SEED, HTTP2_FRAMES);
   const badPort = await bad.listen(pods.host(3));
+  folder.put('udp.yaml', ...udpManifests(await oddEndpoint(t, pods.host(4)), pods.host(5)));
   folder.put('bad.yaml', ...badManifests(pods.host(3), badPort));
   const mesh = new Mesh({ paths: [folder.path], cidr: RANGE.cidr, threads: 2 });
   t.after(async () => {
@@ -92,6 +96,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   const at = async (key: string) => ({ host: await mesh.addressOf(key), port: PORT });
   const { host } = await at('s/web');
   const load = await Loads.start(t, { at, keepAlive: 4, newPerSecond: 20, thinkMs: 5 });
+  const udp = await udpUnder(t, (await at('s/udp')).host);
   // These may fail, each in its own way, but all of them end.
   const amount = { keepAlive: 4, streams: 1, newPerSecond: 0, thinkMs: 1 };
   const badAt = await at('s/bad');
@@ -104,6 +109,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   t.after(() => garbage.stop());
   const missing = garbage.udp(mesh.dnsPort, DATAGRAMS);
   if (missing !== '') t.diagnostic(missing);
+  garbage.udp(PORT, DATAGRAMS, (await at('s/udp')).host);
   garbage.tcp({ port: mesh.dnsPort, ...STREAM });
   garbage.tcp({ port: Number(new URL(mesh.admin).port), ...ADMIN });
   garbage.tcp({ host, port: PORT, ...REQUESTS });
@@ -115,6 +121,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   await throwFor(t, garbage);
   assert.equal(mesh.child.exitCode, null, mesh.stderr);
   await load.stopWithoutFailure(t);
+  udp.stop();
   for (const report of await lost.stopAll()) {
     t.diagnostic(`to the endpoint of garbage: ${show(report)}\n${showFailed(report)}`);
     assert.equal(report.ok + report.unseen + report.failed.length, report.sent);
@@ -173,6 +180,49 @@ test('garbage at controller and agent ends neither', async (t) => {
     'garbage behind a token that holds',
   );
 });
+
+/** Answers each datagram with its text, and with some that nobody has asked for: none, empty ones, the longest. */
+async function oddEndpoint(t: TestContext, address: string): Promise<At> {
+  const endpoint = await Datagrams.bind(t, address);
+  const random = seededRandom(SEED);
+  endpoint.onDatagram = (data, from) => {
+    endpoint.socket.send(data, from.port, from.address);
+    if (random.next() > 0.2) return;
+    const odd = Buffer.alloc(oneOf(random, [0, 1, 9_000, 65_507]), 0xff);
+    endpoint.socket.send(odd, from.port, from.address);
+  };
+  return { address, port: endpoint.port };
+}
+
+/** That endpoint, and one where nobody listens: each datagram to it meets an ICMP error. */
+function udpManifests({ address, port }: At, deserted: string): readonly object[] {
+  const metadata = { namespace: 's', name: 'udp' };
+  const ports = [{ name: 'udp', protocol: 'UDP', port: PORT }];
+  const to = [{ name: 'udp', protocol: 'UDP', port }];
+  const addresses = [address, deserted].map((ip) => ({ ip }));
+  return [
+    { apiVersion: 'v1', kind: 'Service', metadata, spec: { ports } },
+    { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses, ports: to }] },
+  ];
+}
+
+/** Callers that ask once in a while and wait for their answers; beside a flood some may be lost, as in any network. */
+async function udpUnder(t: TestContext, address: string): Promise<{ stop(): void }> {
+  const from = await caller(t);
+  let sent = 0;
+  const answered = new Set<string>();
+  from.onDatagram = (data) => void answered.add(data.toString('latin1'));
+  const timer = setInterval(() => from.send(`question ${sent++}`, { address, port: PORT }), 20);
+  t.after(() => clearInterval(timer));
+  return {
+    stop() {
+      clearInterval(timer);
+      const own = [...answered].filter((text) => text.startsWith('question ')).length;
+      t.diagnostic(`${own} of ${sent} questions over UDP were answered`);
+      assert.ok(own > 0.5 * sent, `${own} of ${sent}`);
+    },
+  };
+}
 
 /** How requests may end that come to the endpoint of garbage. Some of what it says is a response. */
 const LOST =

@@ -49,7 +49,7 @@ export class Garbage {
   }
 
   /** Datagrams from ordinary sockets, and from odd ports where a raw socket can be had; says so when it cannot. */
-  udp(port: number, recipe: Recipe): string {
+  udp(port: number, recipe: Recipe, host = '127.0.0.1'): string {
     const random = seededRandom(this.#seed + this.#running.length);
     const raw = openRawUdp();
     const socket = createSocket('udp4');
@@ -57,9 +57,8 @@ export class Garbage {
     const send = async (): Promise<void> => {
       for (let i = 0; i < DATAGRAMS_AT_A_TIME; i++) {
         const datagram = mutate(random, recipe.seeds, recipe.dictionary);
-        if (typeof raw === 'string' || random.next() < 0.5)
-          socket.send(datagram, port, '127.0.0.1');
-        else raw.send(datagram, oneOf(random, ODD_PORTS), port);
+        if (typeof raw === 'string' || random.next() < 0.5) socket.send(datagram, port, host);
+        else raw.send(datagram, oneOf(random, ODD_PORTS), port, host);
       }
       this.sent += DATAGRAMS_AT_A_TIME - 1;
       await sleep(2);
