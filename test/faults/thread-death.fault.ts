@@ -8,7 +8,7 @@ import { InProcess } from '../e2e/support/in-process.ts';
 import { Folder } from '../e2e/support/manifests.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess } from './support/children.ts';
-import { Loads, manifestsOf, openAll, WAYS } from './support/ways.ts';
+import { Loads, manifestsOf, openAll, type Way, WAYS } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const THREADS = 3;
@@ -16,10 +16,12 @@ const PORT = 20_001;
 const KILLS = 4;
 /** Of the callers of HTTP/1.1. */
 const ALONE = { keepAlive: 48, streams: 1, newPerSecond: 200, thinkMs: 0 };
-/** Of the callers of HTTP/2, gRPC and TCP. */
+/** Of the other callers. */
 const OTHERS = { keepAlive: 12, streams: 4, newPerSecond: 30, thinkMs: 2 };
 /** Each to a Service of its own, whose connections are counted. */
 const ASKED = WAYS.filter(({ name }) => !name.includes(' to '));
+/** One line at a time on each connection. */
+const isOfLines = ({ speaks }: Way): boolean => speaks === 'tcp' || speaks === 'websocket';
 const LOST = /^(ECONNRESET|EPIPE|closed|reset with 8)$/;
 
 for (const sockets of SOCKET_KINDS) {
@@ -72,7 +74,7 @@ async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
     const connections = held.get(way.key) ?? 0;
     const keepAlive = failed.filter(({ kind }) => kind === 'keep-alive');
     // A connection in a dead thread's hands is lost once, with what is under way on it or, seldom, between two requests.
-    const keptMax = connections * (way.speaks === 'tcp' ? 1 : streams);
+    const keptMax = connections * (isOfLines(way) ? 1 : streams);
     const queued = Math.ceil((newPerSecond / THREADS) * (dyingMs / 1_000));
     const lost = failed.length + closedIdle;
     t.diagnostic(
@@ -82,7 +84,7 @@ async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
     assert.ok(keepAlive.length <= keptMax, `${way.name}: ${keepAlive.length} > ${keptMax}`);
     assert.ok(lost <= keptMax + queued, `${way.name}: ${lost} > ${keptMax} + ${queued}`);
     // Where nothing says how long an answer is, a FIN would be the end of one. The runtime closes what it had so.
-    const isReset = way.speaks === 'tcp' && sockets === 'system';
+    const isReset = isOfLines(way) && sockets === 'system';
     const ends = isReset ? /^(ECONNRESET|EPIPE)$/ : LOST;
     for (const { what } of failed) assert.match(what, ends, way.name);
     assert.equal(ok + unseen + failed.length, sent, way.name);

@@ -31,6 +31,7 @@ const ENDS = {
   http2: null,
   grpc: /^grpc-status \d+: maesh/,
   tcp: /^ECONNRESET$/,
+  websocket: /^(ECONNRESET|closed)$/,
 } as const;
 const TRY_MS = 1_000;
 const TRIED_AGAIN = {
@@ -52,7 +53,7 @@ test('no request fails because of an endpoint that vanished, but for calls in th
   const inner = await runInside(import.meta.url, 'ip link set lo up');
   if (inner === null) return t.skip('needs the right to make a network namespace');
   for (const line of inner.stdout.split('\n'))
-    if (/^# (?:HTTP|gRPC|TCP)/.test(line)) t.diagnostic(line.slice(2));
+    if (/^# (?:HTTP|gRPC|TCP|WebSocket)/.test(line)) t.diagnostic(line.slice(2));
   assert.equal(inner.code, 0, inner.stdout);
 });
 
@@ -94,7 +95,8 @@ test('inside the namespace', async (t) => {
     const lost = ENDS[speaks];
     if (lost === null) assert.deepEqual(failed, [], name);
     // Those that stay, and what was under way on others.
-    if (speaks === 'tcp') assert.ok(failed.length <= CALLERS + 2, `${name}: ${failed.length}`);
+    if (speaks === 'tcp' || speaks === 'websocket')
+      assert.ok(failed.length <= CALLERS + 2, `${name}: ${failed.length}`);
     for (const { what, atMs } of failed) {
       assert.match(what, lost ?? /^$/, name);
       assert.ok(atMs < cutMs + ENDED_MS, `${name}: ${what} after ${(atMs - cutMs).toFixed(0)} ms`);

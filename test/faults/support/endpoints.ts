@@ -4,13 +4,13 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { framed, MessageReader } from './grpc-message.ts';
-import { BYE } from './tcp-caller.ts';
+import { BYE, Frames, HeadReader, TextLines, upgradeAnswer } from './lines.ts';
 
 export interface EndpointAddress {
   readonly address: string;
   readonly port: number;
   /** Default http1; those of HTTP/2 answer gRPC, too. */
-  readonly speaks?: 'http1' | 'http2' | 'tcp';
+  readonly speaks?: 'http1' | 'http2' | 'tcp' | 'websocket';
 }
 
 export interface EndpointsMessage {
@@ -96,28 +96,54 @@ function echo(stream: http2.ServerHttp2Stream): void {
 }
 
 /**
- * Speaks first, and says who it is. Says every line back. When it leaves it says goodbye behind an answer: who has sent more knows that
- * it was not seen.
+ * Of TCP and of WebSocket: speaks first, and says who it is. Says every line back. When it leaves it says goodbye behind an answer: who
+ * has sent more knows that it was not seen.
  */
-function tcpEndpoint(address: string): Endpoint {
-  /** Those that were answered. */
-  const used = new Set<net.Socket>();
+function lineEndpoint(address: string, isWebSocket: boolean): Endpoint {
+  /** How to say goodbye to those that were answered. */
+  const used = new Map<net.Socket, () => void>();
   let leaving = false;
-  const sayGoodbye = (socket: net.Socket): void => {
-    if (!socket.writableEnded) socket.end(`${BYE}\n`);
-  };
   const server = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-    let rest = '';
-    socket.write(`${address}\n`);
-    socket.on('data', (data) => {
+    const codec = isWebSocket ? new Frames(false) : new TextLines();
+    let head = isWebSocket ? new HeadReader() : null;
+    let hasSaidGoodbye = false;
+    const say = (line: string): void => void socket.write(codec.encode(line));
+    const sayGoodbye = (): void => {
+      if (socket.writableEnded || hasSaidGoodbye) return;
+      hasSaidGoodbye = true;
+      say(BYE);
+      // Of WebSocket the other side says so, too, and then it is over.
+      if (!isWebSocket) socket.end();
+    };
+    const onLine = (line: string): void => {
+      if (isWebSocket && line === BYE) {
+        sayGoodbye();
+        socket.end();
+        return;
+      }
+      if (hasSaidGoodbye) return;
+      say(line);
+      if (leaving) sayGoodbye();
+      else used.set(socket, sayGoodbye);
+    };
+    if (!isWebSocket) say(address);
+    socket.on('data', (data: Buffer) => {
       if (socket.writableEnded) return;
-      const text = rest + data.toString('latin1');
-      const end = text.lastIndexOf('\n') + 1;
-      rest = text.slice(end);
-      if (end === 0) return;
-      socket.write(text.slice(0, end), 'latin1');
-      if (leaving) sayGoodbye(socket);
-      else used.add(socket);
+      let bytes: Buffer = data;
+      if (head !== null) {
+        const request = head.read(data);
+        if (request === null) return;
+        head = null;
+        const answer = upgradeAnswer(request.head);
+        if (answer === '') {
+          socket.destroy();
+          return;
+        }
+        socket.write(answer);
+        say(address);
+        bytes = request.rest;
+      }
+      for (const line of codec.read(bytes)) onLine(line);
     });
     socket.on('end', () => socket.end());
     socket.on('error', () => socket.destroy());
@@ -125,12 +151,17 @@ function tcpEndpoint(address: string): Endpoint {
   });
   const closeAll = (): void => {
     leaving = true;
-    for (const socket of used) sayGoodbye(socket);
+    for (const sayGoodbye of used.values()) sayGoodbye();
   };
   return { address, server, accepted: 0, closeAll };
 }
 
-const KINDS = { http1: http1Endpoint, http2: http2Endpoint, tcp: tcpEndpoint } as const;
+const KINDS = {
+  http1: http1Endpoint,
+  http2: http2Endpoint,
+  tcp: (address: string) => lineEndpoint(address, false),
+  websocket: (address: string) => lineEndpoint(address, true),
+} as const;
 
 function open({ address, port, speaks = 'http1' }: EndpointAddress): Promise<void> {
   const endpoint = KINDS[speaks](address);

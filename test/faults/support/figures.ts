@@ -1,10 +1,10 @@
 /** What a load sent, and what became of it. Every request that fails is kept with what happened; nothing is tried again. */
 
 /**
- * What callers speak. Callers of gRPC make calls of one message and of streams, in turn; those of TCP send lines, which come back, and
- * each line is a request.
+ * What callers speak. Callers of gRPC make calls of one message and of streams, in turn; those of TCP and WebSocket send lines, which come
+ * back, and each line is a request.
  */
-export type Spoken = 'http1' | 'http2' | 'grpc' | 'tcp';
+export type Spoken = 'http1' | 'http2' | 'grpc' | 'tcp' | 'websocket';
 
 export interface LoadOptions {
   readonly host: string;

@@ -3,9 +3,15 @@
 import { Figures, type LoadOptions, type LoadReport } from './figures.ts';
 import { callHttp1 } from './http1-caller.ts';
 import { callHttp2 } from './http2-caller.ts';
-import { callTcp } from './tcp-caller.ts';
+import { callLines } from './line-caller.ts';
 
-const CALLERS = { http1: callHttp1, http2: callHttp2, grpc: callHttp2, tcp: callTcp } as const;
+const CALLERS = {
+  http1: callHttp1,
+  http2: callHttp2,
+  grpc: callHttp2,
+  tcp: callLines,
+  websocket: callLines,
+} as const;
 
 class Load {
   readonly #figures: Figures;

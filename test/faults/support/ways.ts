@@ -6,12 +6,13 @@ import { type At, endpoints, service } from '../../e2e/support/manifests.ts';
 import { type EndpointsProcess, LoadProcess, show, showFailed } from './children.ts';
 import type { LoadOptions, LoadReport, Spoken } from './figures.ts';
 
-/** Endpoints of HTTP/2 listen on the port behind that of HTTP/1.1, and those of TCP on the next one. */
+/** Endpoints of HTTP/2 listen on the port behind that of HTTP/1.1, those of TCP and WebSocket on the next ones. */
 export const SERVICES = [
   { key: 's/web', appProtocol: 'http', portOffset: 0 },
   { key: 's/two', appProtocol: 'kubernetes.io/h2c', portOffset: 1 },
   { key: 's/grpc', appProtocol: 'grpc', portOffset: 1 },
   { key: 's/tcp', appProtocol: 'redis', portOffset: 2 },
+  { key: 's/ws', appProtocol: 'kubernetes.io/ws', portOffset: 3 },
 ] as const;
 
 export interface Way {
@@ -32,7 +33,9 @@ export const HTTP_WAYS: readonly Way[] = [
 
 export const TCP_WAY: Way = { name: 'TCP', key: 's/tcp', speaks: 'tcp' };
 
-export const WAYS: readonly Way[] = [...HTTP_WAYS, TCP_WAY];
+export const WEBSOCKET_WAY: Way = { name: 'WebSocket', key: 's/ws', speaks: 'websocket' };
+
+export const WAYS: readonly Way[] = [...HTTP_WAYS, TCP_WAY, WEBSOCKET_WAY];
 
 /** Opens endpoints of all kinds at each of these. */
 export function openAll(servers: EndpointsProcess, all: readonly At[]): Promise<void> {
@@ -41,6 +44,7 @@ export function openAll(servers: EndpointsProcess, all: readonly At[]): Promise<
       { address, port },
       { address, port: port + 1, speaks: 'http2' },
       { address, port: port + 2, speaks: 'tcp' },
+      { address, port: port + 3, speaks: 'websocket' },
     ]),
   );
 }
