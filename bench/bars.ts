@@ -54,6 +54,10 @@ export const BARS: readonly Bar[] = [
   againstHaproxy('CPU per request of HTTP/2 to endpoints of HTTP/1.1 against HAProxy', 'h2-h1', {}),
   http2AgainstEnvoy('CPU per request of HTTP/2, 4 × 20 streams, against Envoy', 'h2-20'),
   http2AgainstEnvoy('CPU per request of HTTP/2, 4 × 100 streams, against Envoy', 'h2-100'),
+  atMost('CPU per datagram against nginx', 0.8, {
+    unit: '×',
+    value: (f) => ratio(f.udp, { subject: 'maesh', base: 'nginx' }, 'cpuMicros'),
+  }),
   atMost('Cost of all features together', 15, {
     unit: '%',
     value: (f) => percentOver(ratio(f.features, { subject: 'all', base: 'plain' }, 'cpuMicros')),

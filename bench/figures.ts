@@ -4,7 +4,7 @@ import type { Machine } from './host.ts';
 
 const HTTP2_STAGES = ['h2-20', 'h2-100', 'h2-h1', 'grpc'] as const;
 /** Stages whose load is as much as fits. */
-export const CLOSED_LOOPS = ['small', '10k', '1m', 'churn', ...HTTP2_STAGES] as const;
+export const CLOSED_LOOPS = ['small', '10k', '1m', 'churn', ...HTTP2_STAGES, 'udp'] as const;
 export const STAGES = [
   ...CLOSED_LOOPS,
   'rate',

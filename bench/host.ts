@@ -12,8 +12,11 @@ interface Tool {
 }
 
 type ToolName = 'haproxy' | 'nginx' | 'envoy' | 'wrk' | 'hey' | 'taskset';
-/** What not every machine has is null where it is not there: Traefik is built from its sources, the others are of nghttp2. */
-type OptionalTool = 'traefik' | 'h2load' | 'nghttpd';
+/**
+ * What not every machine has is null where it is not there: Traefik is built from its sources, the module of nginx is a package of
+ * its own (its path is '' where nginx has it built in), and the others are of nghttp2.
+ */
+type OptionalTool = 'traefik' | 'h2load' | 'nghttpd' | 'nginxStream';
 export type Tools = Readonly<Record<ToolName, Tool>> & Readonly<Record<OptionalTool, Tool | null>>;
 
 export interface Machine {
@@ -69,6 +72,7 @@ export function findTools():
     traefik: findTraefik(),
     h2load: findOptional('h2load', /nghttp2\/(\S+)/),
     nghttpd: findOptional('nghttpd', /nghttp2\/(\S+)/),
+    nginxStream: findNginxStream(),
   };
   return missing.length === 0 ? { ok: true, tools } : { ok: false, missing };
 }
@@ -121,6 +125,17 @@ function findEnvoy(): string | null {
 function findOptional(name: string, version: RegExp): Tool | null {
   const path = inPath(name);
   return path === null ? null : { path, version: firstMatch(path, ['--version'], version) };
+}
+
+/** The module that proxies datagrams; none with another version than nginx is loaded. */
+function findNginxStream(): Tool | null {
+  const nginx = inPath('nginx');
+  if (nginx === null) return null;
+  const version = firstMatch(nginx, ['-v'], /nginx\/(\S+)/);
+  if (firstMatch(nginx, ['-V'], /(--with-stream)(?: |$)/) !== 'unknown')
+    return { path: '', version };
+  const path = '/usr/lib/nginx/modules/ngx_stream_module.so';
+  return existsSync(path) ? { path, version } : null;
 }
 
 /** The newest that scripts/bench-tools.sh built. */

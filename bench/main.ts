@@ -29,6 +29,7 @@ import { scale } from './stages/scale.ts';
 import type { MeasureStage, Pace } from './stages/stage.ts';
 import { start } from './stages/start.ts';
 import { threads } from './stages/threads.ts';
+import { udp } from './stages/udp.ts';
 import { plainTable } from './text.ts';
 import { startUpstream } from './upstream.ts';
 
@@ -41,6 +42,7 @@ const MEASURES: Readonly<Record<StageName, MeasureStage>> = {
   'h2-100': http2('h2-100'),
   'h2-h1': http2('h2-h1'),
   grpc: http2('grpc'),
+  udp,
   rate,
   features,
   start,

@@ -8,11 +8,14 @@ export interface ServiceShape {
   /** IP addresses of ready endpoints, all on `targetPort`. */
   readonly endpoints: readonly string[];
   readonly targetPort: number;
+  /** TCP when missing. */
+  readonly protocol?: 'UDP';
 }
 
 /** A Service without a selector and its EndpointSlices, at most 100 endpoints each, as the API server has them. */
 export function serviceObjects(shape: ServiceShape): object[] {
-  const { namespace, name } = shape;
+  const { namespace, name, protocol = 'TCP' } = shape;
+  const portName = protocol === 'UDP' ? 'udp' : 'http';
   const slices = [];
   for (let from = 0; from < shape.endpoints.length; from += 100) {
     slices.push({
@@ -24,7 +27,7 @@ export function serviceObjects(shape: ServiceShape): object[] {
         labels: { 'kubernetes.io/service-name': name },
       },
       addressType: 'IPv4',
-      ports: [{ name: 'http', port: shape.targetPort, protocol: 'TCP' }],
+      ports: [{ name: portName, port: shape.targetPort, protocol }],
       endpoints: shape.endpoints
         .slice(from, from + 100)
         .map((address) => ({ addresses: [address], conditions: { ready: true } })),
@@ -36,7 +39,7 @@ export function serviceObjects(shape: ServiceShape): object[] {
       kind: 'Service',
       metadata: { name, namespace, annotations: shape.annotations },
       spec: {
-        ports: [{ name: 'http', port: shape.port, targetPort: shape.targetPort, protocol: 'TCP' }],
+        ports: [{ name: portName, port: shape.port, targetPort: shape.targetPort, protocol }],
       },
     },
     ...slices,

@@ -88,6 +88,18 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
     columns: STREAMS,
     ratio: AGAINST_HAPROXY,
   },
+  udp: {
+    title: 'Datagrams (64 bytes there and back, 64 callers with one in flight each)',
+    columns: [
+      { ...CPU, title: 'CPU µs/datagram and answer' },
+      { ...REQUESTS, title: 'answers/s' },
+      P50,
+      P99,
+      FAILED,
+      FOREIGN,
+    ],
+    ratio: { figure: 'cpuMicros', base: 'nginx', title: '× nginx' },
+  },
   rate: {
     title: 'Latency at a fixed 5,000 requests/s (64 connections, open loop)',
     columns: [

@@ -13,6 +13,8 @@ export interface Upstream {
   readonly port: number;
   /** What it speaks. */
   readonly version: HttpVersion;
+  /** TCP when missing. */
+  readonly transport?: 'udp';
   readonly pids: readonly number[];
   stop(): Promise<void>;
 }

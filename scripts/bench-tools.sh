@@ -27,6 +27,7 @@ for tool in haproxy nginx wrk hey; do
 done
 has h2load || packages="$packages nghttp2-client"
 has nghttpd || packages="$packages nghttp2-server"
+[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || packages="$packages libnginx-mod-stream"
 has taskset || packages="$packages util-linux"
 has python3 || packages="$packages python3 python3-venv"
 

@@ -14,6 +14,8 @@ import { traefik } from './traefik.ts';
  * have, and else only as a proxy of gRPC.
  */
 export function peersFor(tools: Tools, stage: StageName): readonly Peer[] {
+  // HAProxy has none for datagrams.
+  if (stage === 'udp') return [maesh, nginx];
   const peers = [maesh, haproxy, nginx, envoy, ...(tools.traefik === null ? [] : [traefik])];
   if (stage === 'h2-20' || stage === 'h2-100') return peers.filter((peer) => peer !== nginx);
   return stage === 'small' ? [...peers, envoyLean, maeshAll] : peers;

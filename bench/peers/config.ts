@@ -2,6 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { untilEchoes } from '../datagrams.ts';
 import type { Lab } from '../lab.ts';
 import { freePorts } from '../../test/support/ports.ts';
 import { untilAnswers } from '../probe.ts';
@@ -36,14 +37,11 @@ export async function startConfigured(
     args: peer.args(path, port, dir),
     ...(peer.env === undefined ? {} : { env: peer.env }),
   });
-  const answeredAt = await untilAnswers({
-    host,
-    port,
-    path: '/small',
-    version: lab.callers,
-    child,
-    timeoutMs: 10_000,
-  });
+  const awaited = { host, port, child, timeoutMs: 10_000 };
+  const answeredAt =
+    lab.upstream.transport === 'udp'
+      ? await untilEchoes(awaited)
+      : await untilAnswers({ ...awaited, path: '/small', version: lab.callers });
   return {
     child,
     host,

@@ -111,12 +111,15 @@ export function benchService(
   name: string,
   annotations: Readonly<Record<string, string>>,
 ): ServiceShape {
+  const isUdp = lab.upstream.transport === 'udp';
+  const isH2 = lab.upstream.version === 'h2';
   return {
     namespace: 'bench',
     name,
     port: SERVICE_PORT,
-    annotations:
-      lab.upstream.version === 'h2' ? { ...annotations, ...ENDPOINTS_OF_HTTP2 } : annotations,
+    // Those policies are of requests.
+    annotations: isUdp ? {} : isH2 ? { ...annotations, ...ENDPOINTS_OF_HTTP2 } : annotations,
+    ...(isUdp && { protocol: 'UDP' }),
     endpoints: lab.upstream.addresses,
     targetPort: lab.upstream.port,
   };

@@ -1,6 +1,6 @@
 /**
  * nginx, keep-alive to the upstream, buffering without temporary files. Its way to endpoints of HTTP/2 is the one that it has
- * for gRPC: one request at a time on each connection.
+ * for gRPC: one request at a time on each connection. Datagrams go through its `stream` module.
  */
 
 import { join } from 'node:path';
@@ -48,6 +48,7 @@ interface Place {
 }
 
 function nginxConfig(lab: Lab, { port, dir, size }: Place): string {
+  if (lab.upstream.transport === 'udp') return streamConfig(lab, { port, dir, size });
   const { addresses, port: upstreamPort } = lab.upstream;
   return `daemon off;
 pid ${dir}/nginx.pid;
@@ -77,6 +78,29 @@ ${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n'
     location / {
 ${(lab.upstream.version === 'h2' ? GRPC_PASS : PROXY_PASS).join('\n')}
     }
+  }
+}
+`;
+}
+
+function streamConfig(lab: Lab, { port, dir, size }: Place): string {
+  const { addresses, port: upstreamPort } = lab.upstream;
+  const module = lab.tools.nginxStream?.path ?? '';
+  return `${module === '' ? '' : `load_module ${module};\n`}daemon off;
+pid ${dir}/nginx.pid;
+error_log ${dir}/error.log warn;
+${nginxUser()}worker_processes ${size.threads};
+worker_rlimit_nofile 20000;
+events { worker_connections 16000; }
+stream {
+  upstream app {
+    least_conn;
+${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n')}
+  }
+  server {
+    listen 127.0.0.1:${port} udp reuseport;
+    proxy_timeout 60s;
+    proxy_pass app;
   }
 }
 `;

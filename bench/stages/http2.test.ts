@@ -14,6 +14,7 @@ const all: Tools = {
   taskset: tool,
   traefik: null,
   h2load: tool,
+  nginxStream: tool,
   nghttpd: tool,
 };
 
@@ -21,9 +22,10 @@ function leftOut(tools: Tools): string[] {
   return STAGES.filter((stage) => lacking(tools, stage) !== null);
 }
 
-test('only stages of HTTP/2 are left out where nghttp2 is not there, with a sentence', () => {
+test('only stages that need a tool are left out where it is not there, with a sentence', () => {
   assert.deepEqual(leftOut(all), []);
   assert.deepEqual(leftOut({ ...all, h2load: null }), GROUPS['h2']);
+  assert.deepEqual(leftOut({ ...all, nginxStream: null }), ['udp']);
   assert.deepEqual(leftOut({ ...all, nghttpd: null }), ['h2-20', 'h2-100', 'grpc']);
   assert.equal(
     lacking({ ...all, h2load: null, nghttpd: null }, 'grpc'),

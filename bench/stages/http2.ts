@@ -58,6 +58,8 @@ function workloadOf({ name, streams, call }: Scene): Workload {
 
 /** Why a stage cannot be measured here; null when it can. */
 export function lacking(tools: Tools, stage: StageName): string | null {
+  if (stage === 'udp' && tools.nginxStream === null)
+    return 'udp is left out: it needs the stream module of nginx (Debian package libnginx-mod-stream); "scripts/bench-tools.sh" installs that';
   const scene = Object.values<Scene>(SCENES).find(({ name }) => name === stage);
   if (scene === undefined) return null;
   const missing = [
