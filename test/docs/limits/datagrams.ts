@@ -33,6 +33,11 @@ export const DATAGRAM_LIMITS: LimitSection = {
       'proxy/net/system/datagram-socket.ts VAIN_MAX',
     ],
     [
+      'Bytes that a socket reads before it asks how many datagrams the kernel has dropped',
+      'It asks; each datagram counts for 512 more',
+      'proxy/net/system/datagram-io.ts UNASKED_MAX',
+    ],
+    [
       'Addresses with a socket of their own, with sockets of the runtime and a wildcard address',
       'The others share one, which answers from the address that the kernel chooses',
       'proxy/net/runtime/runtime-datagram-listener.ts ADDRESSES_MAX',

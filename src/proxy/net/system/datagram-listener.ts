@@ -85,7 +85,9 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
   /** Its address is our end of each datagram; only where it is one. */
   readonly #local = new Peer();
   readonly #owed = new OwedErrors();
-  #overflowed = 0;
+  overflowed = 0;
+  /** What was read since the kernel was last asked for that. */
+  #unasked = 0;
   #closed = false;
 
   /** Its own address stands at ADDRESS_AT. */
@@ -104,11 +106,6 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
     if (!isEvery) this.#local.setLocal(addressIn(io.kernel.memory));
   }
 
-  get overflowed(): number {
-    if (!this.#closed) this.#overflowed = this.#io.overflowed(this.descriptor);
-    return this.#overflowed;
-  }
-
   send(peer: Peer, data: Buffer, start: number, end: number): void {
     if (this.#closed) return;
     if (end - start > DATAGRAM_BYTES_MAX) return this.lost(EMSGSIZE);
@@ -125,7 +122,7 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
   close(): void {
     if (this.#closed) return;
     this.#io.answers.flush();
-    this.#overflowed = this.#io.overflowed(this.descriptor);
+    this.overflowed = this.#io.overflowed(this.descriptor);
     this.#closed = true;
     this.#io.loop.forget(this);
     this.#io.kernel.close(this.descriptor);
@@ -140,7 +137,9 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
     if (count <= 0) return;
     loop.spend(count / DATAGRAMS_PER_EVENT);
     const { peer } = space;
+    let bytes = 0;
     for (let i = 0; i < count && !this.#closed; i++) {
+      bytes += datagrams.bytes(i);
       space.readPeer(i, this.isEvery ? datagrams.controlBytes(i) : 0);
       if (!this.isEvery) peer.setLocalOf(this.#local);
       try {
@@ -149,6 +148,14 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
         reportDefect(this.#owner, error);
       }
     }
+    if (!this.#closed) this.#hasRead(bytes, count);
+  }
+
+  #hasRead(bytes: number, count: number): void {
+    this.#unasked += this.#io.weightOf(bytes, count);
+    if (!this.#io.isToAsk(this.#unasked)) return;
+    this.#unasked = 0;
+    this.overflowed = this.#io.overflowed(this.descriptor);
   }
 
   onTurn(): void {

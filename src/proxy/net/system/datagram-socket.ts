@@ -37,7 +37,8 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
   readonly #batch = new BatchSize(DATAGRAMS_MAX);
   readonly #isV6: boolean;
   #owed: OwedErrors | null = null;
-  #overflowed = 0;
+  overflowed = 0;
+  #unasked = 0;
   #closed = false;
   /** It could not be opened. */
   #failed = 0;
@@ -63,11 +64,6 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
     this.#keepErrors(1);
     const connected = kernel.connect(this.descriptor, putAddress(kernel.memory, address, port));
     return connected < 0 ? connected : loop.watch(this, EPOLLIN);
-  }
-
-  get overflowed(): number {
-    if (this.#isOpen()) this.#overflowed = this.#io.overflowed(this.descriptor);
-    return this.#overflowed;
   }
 
   ends(): Ends {
@@ -104,7 +100,6 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
   close(): void {
     if (this.#closed) return;
     const isOpen = this.#isOpen();
-    if (isOpen) this.#overflowed = this.#io.overflowed(this.descriptor);
     this.#closed = true;
     if (isOpen) this.#release();
   }
@@ -140,6 +135,7 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
         return;
       }
       if (reads > 0) loop.spend(1);
+      this.#hasRead(got);
       try {
         this.#owner.onDatagram(region.readBuffer, got);
       } catch (error) {
@@ -147,6 +143,14 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
       }
     }
     this.#batch.full(loop.looks);
+  }
+
+  /** As that of a listener. */
+  #hasRead(bytes: number): void {
+    this.#unasked += this.#io.weightOf(bytes, 1);
+    if (!this.#io.isToAsk(this.#unasked)) return;
+    this.#unasked = 0;
+    this.overflowed = this.#io.overflowed(this.descriptor);
   }
 
   #readErrors(): void {
