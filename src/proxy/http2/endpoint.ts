@@ -143,7 +143,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
       this.#leaveIdle();
       this.#busySinceMs = now;
     }
-    this.#lastStartMs = now;
+    // Those that follow do not put the question off.
+    if (!this.#hasLater) this.#lastStartMs = now;
     this.#hasLater = true;
     this.open(stream);
     if (this.#isAskedEarly(now)) this.#ping(now, EARLY_ANSWER_MS);
