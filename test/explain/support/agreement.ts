@@ -74,6 +74,8 @@ function refusalFault(said: Explanation, seen: Seen): string | null {
   const { answer, failure } = seen;
   if (typeof answer === 'string') return 'an answer from nowhere';
   const redirected = said.outcomes.find(({ kind }) => kind === 'redirected');
+  const preflight = said.outcomes.find(({ kind }) => kind === 'preflight');
+  if (failure === '' && preflight !== undefined) return preflightFault(answer);
   if (failure === '') return redirectFault(redirected, answer);
   if (redirected !== undefined) return 'it was refused, explain says that it is redirected';
   const retryAfter = answer.fields.get('retry-after');
@@ -87,6 +89,11 @@ function refusalFault(said: Explanation, seen: Seen): string | null {
     textOf(outcome.grpc?.pushbackMs) === answer.fields.get('grpc-retry-pushback-ms');
   if (said.outcomes.some(fits)) return null;
   return `refused with ${answer.status} ${failure}, Retry-After ${retryAfter ?? 'none'}, explain has no such outcome`;
+}
+
+function preflightFault({ status, fields }: Exclude<Seen['answer'], string>): string | null {
+  const isAllowed = fields.get('access-control-allow-methods') === 'POST';
+  return status === 204 && isAllowed ? null : `${status}, explain says that it is a preflight`;
 }
 
 function textOf(number: number | null | undefined): string | undefined {

@@ -177,6 +177,7 @@ function policyAnnotations(dice: Dice): Readonly<Record<string, string>> {
   };
   const hash = dice.pick(['', 'source', 'header:X-User', 'cookie:user']);
   if (set['balance'] === 'consistent-hash' && hash !== '') set['hash-key'] = hash;
+  if (dice.chance(0.4)) set['grpc-web'] = dice.pick(['*', 'https://app.example', 'nobody']);
   if (dice.chance(0.25)) set['affinity-cookie'] = SESSION;
   if (dice.chance(0.5)) set['locality'] = dice.pick(['none', 'prefer-node', 'prefer-zone']);
   if (dice.chance(0.3)) set['spill-over'] = String(dice.int(1, 4));

@@ -27,10 +27,13 @@ export function randomRequest(dice: Dice, host: string, tokens: readonly string[
   if (dice.chance(0.05)) fields.push(...Array.from({ length: 30 }, (_, i) => `x-${i}: y`));
   if (dice.chance(0.03)) fields.push(`x-long: ${'z'.repeat(2_000)}`);
   if (dice.chance(0.1)) fields.push(...bad(dice));
+  const web = dice.chance(0.15) ? webFields(dice) : null;
+  if (web !== null) fields.push(...web.fields);
   const isChunked = dice.chance(0.05);
   if (isChunked) fields.push('Transfer-Encoding: chunked');
   if (dice.chance(0.04)) fields.push(`Host: ${dice.pick(['other', 'a b', ''])}`);
-  const method = dice.pick(['GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'BREW']);
+  const plainMethod = dice.pick(['GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'BREW']);
+  const method = web?.method ?? plainMethod;
   const target = dice.pick([
     '/',
     '/cart?x=1',
@@ -73,9 +76,12 @@ export function randomHttp2Request(dice: Dice, host: string, tokens: readonly st
   if (dice.chance(0.6)) fields.push(`cookie: ${cookies(dice, tokens)}`);
   if (dice.chance(0.05)) fields.push(...Array.from({ length: 30 }, (_, i) => `x-${i}: y`));
   if (dice.chance(0.03)) fields.push(`x-long: ${'z'.repeat(2_000)}`);
+  const web = !isGrpc && dice.chance(0.2) ? webFields(dice) : null;
+  if (web !== null) fields.push(...web.fields);
   const isBad = dice.chance(0.15);
   if (isBad) fields.push(...dice.pick(BAD_HTTP2_FIELDS));
-  const method = isGrpc ? 'POST' : dice.pick(['GET', 'GET', 'HEAD', 'POST', 'PUT', 'BREW']);
+  const plainMethod = dice.pick(['GET', 'GET', 'HEAD', 'POST', 'PUT', 'BREW']);
+  const method = isGrpc ? 'POST' : (web?.method ?? plainMethod);
   const target = dice.pick(['/', '/cart?x=1', '/a/b', '/?q={z}', '/shop.Stock/Count', 'a', '*']);
   const length = dice.chance(0.3) ? dice.pick([1, 10, 11, 900, 20_000]) : 0;
   const hasBody = isGrpc || length > 0;
@@ -84,6 +90,32 @@ export function randomHttp2Request(dice: Dice, host: string, tokens: readonly st
   const plain = { method, target, host, fields, bodyBytes: isSaid ? length : 0 };
   const body = isSaid ? 'b'.repeat(length) : hasBody ? 'b' : '';
   return { head: renderBlock(plain), http2: { hasBody }, body };
+}
+
+/** A call of gRPC-Web, in its binary form, which takes any content; or a preflight. */
+function webFields(dice: Dice): { readonly method: string; readonly fields: readonly string[] } {
+  const origin = dice.pick([
+    'https://app.example',
+    'https://app.example',
+    'https://evil.example',
+    '',
+  ]);
+  const from = origin === '' ? [] : [`origin: ${origin}`];
+  if (dice.chance(0.3)) {
+    const asks = [
+      'access-control-request-method: POST',
+      'access-control-request-headers: x-a, x-b',
+    ];
+    return { method: 'OPTIONS', fields: [...from, ...asks] };
+  }
+  const type = dice.pick([
+    'application/grpc-web',
+    'application/grpc-web+proto',
+    'application/grpc-webs',
+  ]);
+  const until = dice.chance(0.1) ? ['grpc-timeout: 0n'] : [];
+  const method = dice.chance(0.9) ? 'POST' : 'PUT';
+  return { method, fields: [...from, ...until, `content-type: ${type}`] };
 }
 
 function cookies(dice: Dice, tokens: readonly string[]): string {

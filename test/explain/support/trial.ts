@@ -208,6 +208,7 @@ export class Trial {
       count(this.occurred, 'a call of gRPC answered');
     for (const outcome of said.outcomes) {
       if (outcome.kind === 'redirected') count(this.occurred, `redirected ${outcome.status}`);
+      if (outcome.kind === 'preflight') count(this.occurred, 'a preflight answered');
     }
     const passing = said.outcomes.find(({ kind }) => kind === 'forwarded')?.share ?? 0;
     if (passing > 0 && passing < 1 && said.backends.length === 1) {
@@ -230,6 +231,8 @@ export class Trial {
     const spoken = leg.protocol === 'http/2' ? 'HTTP/2' : 'HTTP/1.1';
     count(this.occurred, `${version} to ${spoken}`);
     if (leg.tls !== null) count(this.occurred, `over TLS by ${leg.tls.believes}`);
+    if (said.phases.some(({ name, text }) => name === 'head' && text.includes('of gRPC-Web')))
+      count(this.occurred, 'a call of gRPC-Web forwarded');
     if (said.phases.some(({ name, text }) => name === 'head' && text.startsWith('gRPC')))
       count(this.occurred, 'a call of gRPC forwarded');
     const algorithm = leg.picks.slice(0, leg.picks.indexOf(','));
