@@ -190,6 +190,7 @@ test('an endpoint that cannot be reached is blamed, and the session goes to anot
   const failed = proxy.endpointFigure(service, dead, ENDPOINT_OWN.connectFailures);
   assert.ok(failed > 0, 'it was tried');
   assert.equal(proxy.failures(service, 'connect_failed'), failed);
+  assert.equal(proxy.requests(service, 5), failed, 'as HTTP would answer it');
   assert.ok(drops(proxy, service, 'unreachable') >= failed);
   assert.equal(proxy.figure(service, SERVICE_OWN.retries), failed, 'each moved one session');
   assert.equal(proxy.figure(service, SERVICE_OWN.sessionsOpened), 6, 'none began anew');

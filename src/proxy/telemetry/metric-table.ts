@@ -30,7 +30,7 @@ const SERVICE_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_requests_total',
     labels: ['code_class'],
-    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md). A connection of TCP counts once an endpoint has accepted it, as "1xx", or when it is refused, as HTTP would answer it. A session of UDP counts when it begins, as "1xx"; a datagram that begins none counts as refused.',
+    help: 'Finished requests, by first digit of the status; "none" means no complete response; requests that the caller itself broke are "4xx". A call of gRPC counts as the HTTP status of its code (docs/tasks/grpc.md). A connection of TCP counts once an endpoint has accepted it, as "1xx", or when it is refused, as HTTP would answer it. A session of UDP counts when it begins, as "1xx"; a datagram that gets no endpoint counts as HTTP would answer it.',
     reading: { kind: 'classes', cell: SERVICE_OWN.requests },
   },
   {

@@ -25,9 +25,14 @@ export function countBegun(cells: Cells, service: Cells): void {
   add(service, SERVICE_OWN.sessionsActive, 1);
 }
 
-/** None begins: it counts as the request that HTTP would answer so. */
-export function countRefused(cells: Cells, reason: FailureReason): void {
+/** A datagram did not reach an endpoint: it counts as the request that HTTP would answer so. */
+export function countLost(cells: Cells, reason: FailureReason): void {
   countRequest(cells, FAILURES[reason].status, reason);
+}
+
+/** Nor did it leave. */
+export function countRefused(cells: Cells, reason: FailureReason): void {
+  countLost(cells, reason);
   countDrop(cells, 'refused');
 }
 

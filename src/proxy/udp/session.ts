@@ -27,7 +27,9 @@ import {
   countBegun,
   countDrop,
   countEnd,
+  countLost,
   countReceived,
+  countRefused,
   countSent,
   countTaken,
 } from './account.ts';
@@ -271,7 +273,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#lastMs = context.wheel.nowMs;
     this.#isAnswered = isAnswer;
     this.#room.touch(this);
-    if (this.asleep) context.room.wake(this);
+    // Silence may have been without end until now.
+    if (this.wheelTick === 0) this.#arm();
   }
 
   /** False when there is none to go to. */
@@ -283,8 +286,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
       this.#arm();
       return true;
     }
-    this.#drop('refused');
-    countFailure(this.port.rules.cells, failure);
+    countRefused(this.port.rules.cells, failure);
     return false;
   }
 
@@ -379,7 +381,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const { endpoint } = this;
     // The other datagrams that were on their way meet the same.
     if (this.#failed) return;
-    countFailure(this.port.rules.cells, reason);
+    countLost(this.port.rules.cells, reason);
     this.#failed = true;
     if (endpoint === null || !blamesEndpoint(reason)) return;
     if (!this.#judged) countTaken(endpoint, false);
