@@ -17,7 +17,12 @@
 import type { CallerTls, Certificate } from '../model/credential.ts';
 import type { EndpointTls } from '../model/endpoint-tls.ts';
 import { type Endpoint, type Identity, NO_LABELS } from '../model/endpoint.ts';
-import type { BalancePolicy, Policies, RateLimitPolicy } from '../model/policy.ts';
+import type {
+  BalancePolicy,
+  Policies,
+  ProxyProtocolPolicy,
+  RateLimitPolicy,
+} from '../model/policy.ts';
 import type {
   HttpMatch,
   NamedMatch,
@@ -170,6 +175,8 @@ const POLICIES: FieldsOf<Policies> = {
   limits: 'first',
   // The endpoint gets what it does not read, and nobody gets more than was asked for.
   grpcWeb: { unknown: 'ignore', unused: null },
+  // Endpoints would wait for a header that does not come, or take one for what the caller says.
+  proxyProtocol: { unknown: 'refuse', unused: { send: 'none', accept: false } },
 };
 const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
   retry: {
@@ -190,6 +197,11 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     idleMs: 'first',
     // Tunnels stand for longer.
     tunnelMs: { unknown: 'ignore', unused: 0 },
+    // Connections of an endpoint that left go on until it ends them.
+    drainMs: { unknown: 'ignore', unused: 0 },
+    // Peers that vanished are noticed after another time.
+    peerMs: { unknown: 'ignore', unused: null },
+    unacknowledgedMs: { unknown: 'ignore', unused: null },
   },
   balance: {
     algorithm: 'first',
@@ -245,9 +257,12 @@ const POLICY: { readonly [Name in keyof Policies]: PolicyFields<Name> } = {
     idleConnectionMs: 'first',
     // The same requests get the same answers, on connections that live as long as before.
     connectionAgeMs: { unknown: 'ignore', unused: 3_600_000 },
+    // One caller might take all there are.
+    connectionsPerCaller: { unknown: 'refuse', unused: 0 },
     requestBodyBytes: 'first',
   },
   grpcWeb: { origins: 'first' },
+  proxyProtocol: { send: 'first', accept: 'first' },
 };
 
 const ALGORITHMS: WordsOf<BalancePolicy['algorithm']> = {
@@ -263,17 +278,23 @@ const LOCALITIES: WordsOf<BalancePolicy['locality']> = {
   'prefer-zone': 'first',
   'require-node': 'refuse',
 };
+const PROXY_PROTOCOLS: WordsOf<ProxyProtocolPolicy['send']> = {
+  none: 'first',
+  v1: 'first',
+  v2: 'first',
+};
 const RATE_LIMIT_KEYS: WordsOf<RateLimitPolicy['per']> = { service: 'first', caller: 'first' };
 
 /** Fields of policies that have a closed set of words. */
 export const WORDS = {
   balance: { algorithm: ALGORITHMS, locality: LOCALITIES },
   rateLimit: { per: RATE_LIMIT_KEYS },
+  proxyProtocol: { send: PROXY_PROTOCOLS },
 } as const;
 /** How the value of a `pathMatch` is compared; of another kind a Service is refused. */
 export const PATH_KINDS: WordsOf<PathMatch['kind']> = { exact: 'first', prefix: 'first' };
 /** Of these an unknown word is refused as an unknown field is; of the others it costs the field, which has its default then. */
-const STRICT_WORDS: ReadonlySet<string> = new Set(['balance.locality']);
+const STRICT_WORDS: ReadonlySet<string> = new Set(['balance.locality', 'proxyProtocol.send']);
 
 type ObjectName =
   | 'service'

@@ -43,7 +43,7 @@ export function tellCaller(story: Story, source: string, identity: Identity | un
 /** `what` is counted; false when it ends here, as below. */
 export function enterService(
   story: Story,
-  { flight: state }: ServiceState,
+  { flight: state, callers }: ServiceState,
   what = 'request',
 ): boolean {
   const { words, w } = state.cells;
@@ -53,7 +53,9 @@ export function enterService(
   const shared = isCrowded
     ? `; callers with more than an equal share may get ${story.refusal('overloaded')}`
     : '';
-  const text = `Service ${state.service.key}, ${inFlight} of at most ${count(limit, what)} in flight${shared}`;
+  const most = what === 'connection' ? callers.service.policies.limits.connectionsPerCaller : 0;
+  const ofOne = most > 0 ? `, at most ${count(most, what)} of one caller` : '';
+  const text = `Service ${state.service.key}, ${inFlight} of at most ${count(limit, what)} in flight${ofOne}${shared}`;
   const isFull = isOverloaded(state, inFlight + 1);
   story.tell('service', isFull ? 'ended' : 'passed', text);
   if (isFull) story.answer('overloaded', 1);

@@ -21,6 +21,7 @@ const ORDER: Readonly<Record<PolicyName, number>> = {
   grpcWeb: 9,
   timeouts: 10,
   retry: 11,
+  proxyProtocol: 12,
 };
 
 /** Parsed from `breaker.text`, which is there too. */

@@ -59,8 +59,16 @@ export function followTcp(story: Story, port: PortState, question: TcpQuestion):
   story.tell('accept', 'passed', dial.text);
   const isRouted = port.hellos !== null;
   const inside = port.port.passesTls ? ', TLS of callers too' : '';
+  const { proxyProtocol } = port.rules.service.policies;
+  const first = proxyProtocol.accept
+    ? ', but a header of the PROXY protocol from trusted sources'
+    : '';
   if (!isRouted)
-    story.tell('head', 'off', `nothing is read: bytes pass as they come, both ways${inside}`);
+    story.tell(
+      'head',
+      'off',
+      `nothing is read${first}: bytes pass as they come, both ways${inside}`,
+    );
   tellCaller(story, source, asked.identity);
   const isIn = enterService(story, port.rules, 'connection');
   if (isIn) story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
@@ -122,7 +130,8 @@ function reachTargets(
   const what = match === undefined ? 'every connection' : `the connection by ${ruleText(match)}`;
   story.tell('route', 'passed', `route "${route.name}" takes ${what}`);
   if (story.has('breaker')) story.tell('breaker', 'off', 'circuit breakers do not apply to TCP');
-  if (story.has('forward')) story.tell('forward', 'passed', forwardText(timeouts));
+  const told = targets.map(({ service }) => service?.service.policies.proxyProtocol.send ?? 'none');
+  if (story.has('forward')) story.tell('forward', 'passed', forwardText(timeouts, told));
   return targets;
 }
 
@@ -164,14 +173,20 @@ function pickFactsOf(service: ServiceState, asked: Asked): PickFacts {
   return pick;
 }
 
-function forwardText({ connectMs, idleMs, tunnelMs }: TimeoutPolicy): string {
+function forwardText(
+  { connectMs, idleMs, tunnelMs, drainMs }: TimeoutPolicy,
+  told: readonly string[],
+): string {
+  const versions = [...new Set(told)].filter((each) => each !== 'none');
   const limits = [
     `up to ${CONNECT_TRIES_MAX} tries until an endpoint accepts`,
     ...(connectMs > 0 ? [`${duration(connectMs)} for connect`] : []),
     ...(idleMs > 0 ? [`${duration(idleMs)} without a byte`] : []),
     ...(tunnelMs > 0 ? [`${duration(tunnelMs)} in all`] : []),
+    ...(drainMs > 0 ? [`${duration(drainMs)} once its endpoint has left`] : []),
   ];
-  return `TCP, ${limits.join(', ')}`;
+  const first = versions.length > 0 ? ` behind a header of PROXY ${versions.join(' or ')}` : '';
+  return `TCP${first}, ${limits.join(', ')}`;
 }
 
 function rulesOf({ port }: PortState, route: Route | undefined): readonly TlsRule[] {

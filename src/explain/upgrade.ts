@@ -28,7 +28,7 @@ export function askedText(head: Head): string {
 /** How the endpoint is asked, and what then ends the tunnel. */
 export function upgradeTexts(
   upgrade: BackendFacts['upgrade'],
-  { idleMs, tunnelMs }: TimeoutPolicy,
+  { idleMs, tunnelMs, drainMs }: TimeoutPolicy,
 ): readonly string[] {
   if (upgrade === null) return [];
   if (upgrade === 'left-out') return ['without the Upgrade, which HTTP/2 does not have'];
@@ -39,6 +39,7 @@ export function upgradeTexts(
   const limits = [
     ...(idleMs > 0 ? [`${duration(idleMs)} without a byte`] : []),
     ...(tunnelMs > 0 ? [`${duration(tunnelMs)} in all`] : []),
+    ...(drainMs > 0 ? [`${duration(drainMs)} once its endpoint has left`] : []),
   ];
   const ends = limits.length === 0 ? 'without a time limit' : `for up to ${limits.join(', ')}`;
   return [asked, `then bytes both ways ${ends}`];

@@ -35,7 +35,16 @@ export const DEFAULT_FAILOVER: FailoverPolicy = { service: '', below: 0, returnM
 
 export const DEFAULT_POLICIES: Policies = {
   retry: null,
-  timeouts: { connectMs: 2_000, requestMs: 0, tryMs: 0, idleMs: 300_000, tunnelMs: 0 },
+  timeouts: {
+    connectMs: 2_000,
+    requestMs: 0,
+    tryMs: 0,
+    idleMs: 300_000,
+    tunnelMs: 0,
+    drainMs: 0,
+    peerMs: null,
+    unacknowledgedMs: null,
+  },
   balance: {
     algorithm: 'least-request',
     hashKey: null,
@@ -62,9 +71,11 @@ export const DEFAULT_POLICIES: Policies = {
     requestBodyBytes: 0,
     requestsPerEndpoint: 0,
     connectionAgeMs: 3_600_000,
+    connectionsPerCaller: 0,
   },
   sourceAffinity: null,
   healthCheck: null,
   failover: null,
   grpcWeb: null,
+  proxyProtocol: { send: 'none', accept: false },
 };

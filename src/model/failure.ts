@@ -4,6 +4,7 @@ import { CALLER_TLS_FAILURES } from './caller-tls-failures.ts';
 import type { Failure } from './failure-facts.ts';
 import { grpcNumber } from './grpc-status.ts';
 import { HELLO_FAILURES } from './hello-failures.ts';
+import { TCP_FAILURES } from './tcp-failures.ts';
 
 export const FAILURES = {
   bad_request: {
@@ -30,6 +31,7 @@ export const FAILURES = {
       'neither side of a call of gRPC has said anything for longer than the idle limit; whose turn it was, the mesh cannot know',
   },
   ...CALLER_TLS_FAILURES,
+  ...TCP_FAILURES,
   request_body_timeout: {
     status: 408,
     grpc: 'DEADLINE_EXCEEDED',

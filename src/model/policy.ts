@@ -49,6 +49,12 @@ export interface TimeoutPolicy {
   readonly idleMs: number;
   /** From the 101, or the answer to Extended CONNECT, to the end of the tunnel. */
   readonly tunnelMs: number;
+  /** From when an endpoint left to the end of the tunnels and connections of TCP that it still has. */
+  readonly drainMs: number;
+  /** A peer that does not answer the kernel for this long is gone; null is as the proxy has it for all. */
+  readonly peerMs: number | null;
+  /** A peer that takes nothing for this long, though bytes wait for it, is gone; null likewise. */
+  readonly unacknowledgedMs: number | null;
 }
 
 export type BalanceAlgorithm =
@@ -178,6 +184,8 @@ export interface LimitPolicy {
   readonly requestsPerEndpoint: number;
   /** Requests in flight to one Service from one node; more get 503 at once. */
   readonly requestsInFlight: number;
+  /** Connections of TCP from one source address to one Service on one node; 0 is unlimited. */
+  readonly connectionsPerCaller: number;
   /** Idle connections kept per endpoint and thread. */
   readonly idleConnectionsPerEndpoint: number;
   /** An idle connection is closed after this time. */
@@ -186,6 +194,14 @@ export interface LimitPolicy {
   readonly connectionAgeMs: number;
   /** Largest request body; 0 is unlimited. */
   readonly requestBodyBytes: number;
+}
+
+/** The PROXY protocol of HAProxy: who a connection is for, said in front of its bytes. */
+export interface ProxyProtocolPolicy {
+  /** To endpoints, of callers of TCP. */
+  readonly send: 'none' | 'v1' | 'v2';
+  /** From callers that are trusted sources: each of their connections begins with it. */
+  readonly accept: boolean;
 }
 
 export interface Policies {
@@ -202,6 +218,7 @@ export interface Policies {
   readonly rateLimit: RateLimitPolicy | null;
   readonly limits: LimitPolicy;
   readonly grpcWeb: GrpcWebPolicy | null;
+  readonly proxyProtocol: ProxyProtocolPolicy;
 }
 
 export type PolicyName = keyof Policies;

@@ -123,7 +123,10 @@ class World {
       closed: (caller: Caller) => context.room.leave(caller),
       replaced: () => undefined,
     };
-    const called = { source: new Source('127.0.0.1', context), port: this.#port };
+    const called = {
+      source: new Source({ remoteAddress: '127.0.0.1' }, context),
+      port: this.#port,
+    };
     const parts = { shared: this.#shared, requests: this.#pool };
     const nobody = { onClose: () => undefined } as unknown as Caller & ScriptedSocket;
     const socket = new ScriptedSocket(nobody as never, false);

@@ -44,6 +44,10 @@ export class ScriptedSocket implements Socket {
     this.connecting = connecting;
   }
 
+  watchPeer(): void {
+    // Nobody vanishes here.
+  }
+
   get writableLength(): number {
     return this.#waiting.reduce((sum, { length }) => sum + length, 0);
   }

@@ -3,6 +3,7 @@ import { CONFIG_TARGETS } from './config.ts';
 import { DISCOVERY_TARGETS } from './discovery.ts';
 import { HTTP1_TARGETS } from './http1.ts';
 import { HTTP2_TARGETS } from './http2.ts';
+import { PROXY_PROTOCOL_TARGETS } from './proxy-protocol.ts';
 import { responseRewriteTarget, rewriteTarget } from './rewrite.ts';
 import { SOCKET_TARGETS } from './sockets.ts';
 import type { FuzzTarget } from './target.ts';
@@ -13,6 +14,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...HTTP1_TARGETS.filter(({ name }) => name === 'request-head').map(rewriteTarget),
   ...HTTP1_TARGETS.filter(({ name }) => name === 'response-head').map(responseRewriteTarget),
   ...HTTP2_TARGETS,
+  ...PROXY_PROTOCOL_TARGETS,
   ...CONFIG_TARGETS,
   ...DISCOVERY_TARGETS,
   ...SOCKET_TARGETS,

@@ -137,6 +137,7 @@ test('one line of the access log a connection, when it is over: what passed, or 
   assert.ok(typeof time === 'string' && typeof durationMs === 'number');
   assert.equal(callerAddress, '127.0.0.1');
   assert.deepEqual(rest, {
+    originAddress: '',
     caller: '',
     service: service.key,
     port: service.ports[0]?.port,

@@ -9,7 +9,7 @@ import type {
 } from '../../src/admin/view.ts';
 import type { EndpointHealth } from '../../src/model/stats.ts';
 import type { Endpoint } from '../../src/model/endpoint.ts';
-import { DEFAULT_HEALTH_CHECK, DEFAULT_RETRY } from '../../src/model/defaults.ts';
+import { DEFAULT_HEALTH_CHECK, DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import { RETRY_CONDITIONS } from '../../src/model/policy.ts';
 import type { Expression } from '../../src/model/expression.ts';
 import type { Identity } from '../../src/model/endpoint.ts';
@@ -70,6 +70,7 @@ function web(): Service {
       healthCheck: DEFAULT_HEALTH_CHECK,
       failover: { service: 'other/web', below: 0.5, returnMs: 10_000 },
       grpcWeb: { origins: ['https://app.example'] },
+      timeouts: { ...DEFAULT_POLICIES.timeouts, peerMs: 60_000, unacknowledgedMs: 30_000 },
     },
   });
   const source = {
@@ -88,9 +89,19 @@ export class ExampleView implements AdminView {
   domains: readonly string[] = ['maesh', 'traefik.mesh'];
   services: readonly Service[] = [
     web(),
-    exampleService('shop/api', { policies: { breaker: breaker(NETWORK), healthCheck: TCP_CHECK } }),
+    exampleService('shop/api', {
+      policies: {
+        breaker: breaker(NETWORK),
+        healthCheck: TCP_CHECK,
+        proxyProtocol: { send: 'v1', accept: true },
+      },
+    }),
     exampleService('other/web', {
-      policies: { breaker: breaker(LATENCY), healthCheck: GRPC_CHECK },
+      policies: {
+        breaker: breaker(LATENCY),
+        healthCheck: GRPC_CHECK,
+        proxyProtocol: { send: 'v2', accept: false },
+      },
     }),
   ];
   #stopped: (() => void) | null = null;

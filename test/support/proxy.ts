@@ -248,9 +248,9 @@ export class TestProxy {
   }
 
   /** Connects where the proxy may reset the connection at once, and waits until it did. */
-  async callRefused(service: Service): Promise<void> {
+  async callRefused(service: Service, from?: string): Promise<void> {
     const isReset = (error: unknown): boolean => textAt(error, 'code') === 'ECONNRESET';
-    const caller = await this.call(service).catch((error: unknown) => {
+    const caller = await this.call(service, from).catch((error: unknown) => {
       if (!isReset(error)) throw error;
       return null;
     });

@@ -18,6 +18,7 @@ import type {
   LimitPolicy,
   Policies,
   PolicyName,
+  ProxyProtocolPolicy,
   RateLimitPolicy,
   RetryPolicy,
   SourceAffinityPolicy,
@@ -131,6 +132,10 @@ class PolicyReader {
       limits: { ...DEFAULT_POLICIES.limits, ...this.#fields<LimitPolicy>('limits') },
       sourceAffinity: this.#sourceAffinity(),
       grpcWeb: this.#unlessLifted('grpcWeb', () => this.#grpcWeb()),
+      proxyProtocol: {
+        ...DEFAULT_POLICIES.proxyProtocol,
+        ...this.#fields<ProxyProtocolPolicy>('proxyProtocol'),
+      },
     };
     const sources = this.#sources();
     return { policies, sources, findings: this.#findings, idle: this.#idleFindings };

@@ -7,10 +7,12 @@ import type { Problem, Service } from '../../model/service.ts';
 import { CompiledStore, TEST_OPTIONS } from '../compiled-store.fixture.ts';
 import * as make from '../objects.fixture.ts';
 import { nearPortKey, portKeyOf, printPortKey } from './port-key.ts';
+import { TCP_NAMES } from '../service/idle-annotations.ts';
 import { ROWS } from './table.ts';
 import { NONE } from './value.ts';
 
-const PORT_ROWS = [...ROWS.values()].filter(({ perPort }) => perPort);
+/** The ports are of HTTP. */
+const PORT_ROWS = [...ROWS.values()].filter(({ perPort, name }) => perPort && !TCP_NAMES.has(name));
 
 /** Good values of annotations, by name: their examples, and others beside them. */
 const OTHERS: Readonly<Record<string, readonly string[]>> = {

@@ -8,9 +8,11 @@ import { ENDPOINT_TLS_ROWS, scheme, strictScheme } from './endpoint-tls.ts';
 import { FAILOVER_ROWS } from './failover.ts';
 import { GRPC_WEB_ROWS } from './grpc-web.ts';
 import { HEALTH_CHECK_ROWS } from './health-check.ts';
+import { PROXY_PROTOCOL_ROWS } from './proxy-protocol.ts';
 import { cookieName, requestKey } from './request-key.ts';
 import { ROUTES_ROWS } from './routes.ts';
 import { type AnnotationRow, type AnnotationSection, plainRow, row } from './row.ts';
+import { TIMEOUT_ROWS } from './timeouts.ts';
 import {
   choice,
   duration,
@@ -151,40 +153,7 @@ const RETRY_ROWS: readonly AnnotationRow[] = [
   }),
 ];
 
-const { timeouts, balance, ejection, limits } = DEFAULT_POLICIES;
-
-const TIMEOUT_ROWS: readonly AnnotationRow[] = [
-  row('timeout-connect', 'timeouts', 'connectMs', {
-    type: duration(0, HOUR),
-    default: timeouts.connectMs,
-    text: 'Maximum time to connect to an endpoint.',
-    example: '500ms',
-  }),
-  row('timeout-request', 'timeouts', 'requestMs', {
-    type: duration(0, DAY),
-    default: timeouts.requestMs,
-    text: 'Maximum time from the end of the request head to the end of the response, retries included.',
-    example: '30s',
-  }),
-  row('timeout-try', 'timeouts', 'tryMs', {
-    type: duration(0, DAY),
-    default: timeouts.tryMs,
-    text: 'Maximum time of each try, from the end of the request (the endpoint has all of it) to the head of the response.',
-    example: '2s',
-  }),
-  row('timeout-idle', 'timeouts', 'idleMs', {
-    type: duration(0, DAY),
-    default: timeouts.idleMs,
-    text: 'Maximum time without a byte to or from either side while a request, a tunnel, a connection of a TCP port or a session of a UDP port is open. A slow but steady reader is not idle. The default for TCP ports is `24h`, for UDP ports `1m`.',
-    example: '1m30s',
-  }),
-  row('timeout-tunnel', 'timeouts', 'tunnelMs', {
-    type: duration(0, DAY),
-    default: timeouts.tunnelMs,
-    text: 'Maximum time that a WebSocket, another tunnel, a connection of a TCP port or a session of a UDP port stays open. A WebSocket is closed with 1001, the others are cut.',
-    example: '1h',
-  }),
-];
+const { balance, ejection, limits } = DEFAULT_POLICIES;
 
 const BALANCE_ROWS: readonly AnnotationRow[] = [
   row('balance', 'balance', 'algorithm', {
@@ -329,6 +298,12 @@ const LIMIT_ROWS: readonly AnnotationRow[] = [
     text: 'Maximum number of in-flight requests from one node to the Service. Further requests get 503 at once. On TCP ports each connection counts, and further ones are reset. On UDP ports each session counts, and the most silent one makes room. Callers share it: who has more than an equal share makes room for others first.',
     example: '500',
   }),
+  row('limit-connections-per-caller', 'limits', 'connectionsPerCaller', {
+    type: orNone(wholeNumber(0, 1_000_000), 0),
+    default: limits.connectionsPerCaller,
+    text: 'Maximum number of connections from one source address to the TCP ports of the Service, on one node. Further ones are reset. 0 means no limit.',
+    example: '20',
+  }),
   row('limit-idle-connections', 'limits', 'idleConnectionsPerEndpoint', {
     type: wholeNumber(0, 100_000),
     default: limits.idleConnectionsPerEndpoint,
@@ -376,6 +351,7 @@ export const SECTIONS: readonly AnnotationSection[] = [
   { title: 'Circuit breaker', without: 'the Service has no circuit breaker', rows: BREAKER_ROWS },
   { title: 'Rate limit', without: 'the Service has no rate limit', rows: RATE_ROWS },
   { title: 'Limits', without: 'the Service has the default limits', rows: LIMIT_ROWS },
+  { title: 'PROXY protocol', without: 'the default applies', rows: PROXY_PROTOCOL_ROWS },
 ];
 
 export const ROWS: ReadonlyMap<string, AnnotationRow> = new Map(

@@ -36,10 +36,21 @@ const TLS_NAMES: ReadonlySet<string> = new Set([
   'upstream-verify',
   'upstream-client-secret',
 ]);
-/** What only TCP has. */
-const TCP_NAMES: ReadonlySet<string> = new Set(['routes']);
+/** What only TCP has: connections to endpoints of HTTP are of several callers, and X-Forwarded-For names them. */
+export const TCP_NAMES: ReadonlySet<string> = new Set([
+  'routes',
+  'proxy-protocol',
+  'limit-connections-per-caller',
+  'timeout-peer',
+  'timeout-unacknowledged',
+]);
 /** What TCP has in common with HTTP, and datagrams have not: nothing accepts them, and no check tells. */
-const STREAM_NAMES: ReadonlySet<string> = new Set(['timeout-connect', 'tls-secret']);
+const STREAM_NAMES: ReadonlySet<string> = new Set([
+  'timeout-connect',
+  'tls-secret',
+  'accept-proxy-protocol',
+  'timeout-drain',
+]);
 /** Active checks are not made on a port of UDP. */
 const CHECK_POLICY: PolicyName = 'healthCheck';
 

@@ -49,6 +49,7 @@ export class BackendState {
   readonly #hash: number;
   #ejection: EjectionPolicy = DEFAULT_POLICIES.ejection;
   #spillOverInFlight = 0;
+  #drainMs = 0;
   readonly #gate: Gate = { limit: 0, slowStartMs: 0, panic: false, checked: false };
   #failover: FailoverPolicy | null = null;
   /** As `ownShare`, as of the last scan. */
@@ -92,6 +93,7 @@ export class BackendState {
     cells: readonly Cells[],
     sources: SourceTable | null = null,
   ): void {
+    this.#drainMs = policies.timeouts.drainMs;
     const byId = new Map<string, EndpointState>();
     const spoken: Spoken = { http2: backend.protocol === 'http/2', tls: backend.tls };
     backend.endpoints.forEach((endpoint, i) => {
@@ -106,7 +108,8 @@ export class BackendState {
       if (!byId.has(id)) byId.set(id, state);
     });
     for (const state of this.#byId.values()) {
-      if (byId.get(state.id) !== state) retire(state);
+      // What is only spoken to otherwise has not left.
+      if (byId.get(state.id) !== state) state.retire(byId.has(state.id) ? 0 : this.#drainMs);
     }
     this.#byId = byId;
     this.#endpoints = [...byId.values()];
@@ -135,7 +138,7 @@ export class BackendState {
 
   /** The backend left the configuration: requests on connections that stand may still use it, none idles. */
   retire(): void {
-    for (const state of this.#endpoints) retire(state);
+    for (const state of this.#endpoints) state.retire(this.#drainMs);
   }
 
   /** The endpoint for a request; null when there is none or all are ejected, at their limit or to be avoided. Allocates nothing. */
@@ -389,9 +392,4 @@ function weigh(endpoints: readonly EndpointState[]): readonly EndpointState[] {
 /** Connections of one that is spoken to, or believed, otherwise from now on are not used for further requests. */
 function isSpokenSo(known: Spoken, { http2, tls }: Spoken): boolean {
   return known.http2 === http2 && isEqual(known.tls, tls);
-}
-
-function retire(state: EndpointState): void {
-  state.gone = true;
-  for (const connection of state.idle.splice(0)) connection.close();
 }

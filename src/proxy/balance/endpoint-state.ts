@@ -19,6 +19,12 @@ export interface SharedConnections {
   mayTake(connections: number, max: number): boolean;
 }
 
+/** What stays with an endpoint for long: a tunnel, or a connection of TCP. */
+export interface Tenant {
+  /** The endpoint left, and what stays with it has so long to go. */
+  endpointLeft(drainMs: number): void;
+}
+
 /** How an endpoint is spoken to. */
 export interface Spoken {
   readonly http2: boolean;
@@ -56,6 +62,10 @@ export class EndpointState {
   limits: LimitPolicy = DEFAULT_POLICIES.limits;
   /** True once the endpoint left the backend: finish what runs, keep nothing idle. */
   gone = false;
+  /** How long what stays may go on once it is gone; 0 is for ever. */
+  #drainMs = 0;
+  /** Null before the first. */
+  #tenants: Set<Tenant> | null = null;
   #affinityPolicy: AffinityPolicy | null = null;
   #affinityLine: Buffer | null = null;
 
@@ -108,6 +118,26 @@ export class EndpointState {
     const { words, w, own, o } = this.cells;
     Atomics.add(words, w + ENDPOINT_WORD.inFlight, 1);
     own[o + ENDPOINT_OWN.inFlight] = (own[o + ENDPOINT_OWN.inFlight] ?? 0) + 1;
+  }
+
+  /** From now on until `leave` it is told when the endpoint leaves. */
+  enter(tenant: Tenant): void {
+    this.#tenants ??= new Set();
+    this.#tenants.add(tenant);
+    if (this.#drainMs > 0) tenant.endpointLeft(this.#drainMs);
+  }
+
+  leave(tenant: Tenant): void {
+    this.#tenants?.delete(tenant);
+  }
+
+  /** It left the backend: nothing idles with it. What stays has `drainMs`; with 0 it may stay. */
+  retire(drainMs: number): void {
+    this.gone = true;
+    for (const connection of this.idle.splice(0)) connection.close();
+    if (drainMs === 0) return;
+    this.#drainMs = drainMs;
+    for (const tenant of this.#tenants ?? []) tenant.endpointLeft(drainMs);
   }
 
   /** A connection to it is dialled. */

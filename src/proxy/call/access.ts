@@ -148,6 +148,7 @@ export class AccessWriter {
     let { accessOrigin } = source;
     if (accessOrigin === null || accessOrigin.identity !== identity) {
       record.callerAddress = source.address;
+      record.originAddress = source.origin === null ? '' : source.origin.address;
       record.caller = identity === undefined ? '' : `${identity.namespace}/${identity.pod}`;
       record.service = caller.port.service.service.key;
       record.port = caller.port.port.port;

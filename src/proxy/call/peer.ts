@@ -4,7 +4,8 @@ import { hash32 } from '../../base/hash.ts';
 import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import type { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { OwnDials } from '../net/own-dials.ts';
-import type { Socket } from '../net/socket.ts';
+import type { Origin } from '../net/proxy-protocol/header.ts';
+import type { Accepted, Socket } from '../net/socket.ts';
 
 /** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
 export interface AccessOrigin {
@@ -21,18 +22,23 @@ export interface CallerKnowledge {
   readonly wheel: { readonly nowMs: number };
 }
 
+type Of = Pick<Accepted, 'remoteAddress' | 'origin'>;
+
 export class Peer {
   readonly address: string;
   readonly addressHash: number;
+  /** Whom it says that it is there for: to be told and logged, and nothing else. */
+  readonly origin: Origin | null;
   /** Kept by the access log; null until the first line. */
   accessOrigin: AccessOrigin | null = null;
   readonly #known: CallerKnowledge;
   /** Null until it was asked for. */
   #isOwnDial: boolean | null = null;
 
-  constructor(address: string, known: CallerKnowledge) {
-    this.address = address;
-    this.addressHash = hash32(address);
+  constructor({ remoteAddress, origin = null }: Of, known: CallerKnowledge) {
+    this.address = remoteAddress;
+    this.addressHash = hash32(remoteAddress);
+    this.origin = origin;
     this.#known = known;
   }
 

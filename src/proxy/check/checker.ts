@@ -16,6 +16,7 @@ import { NO_STAMP } from '../head/stamp.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { add } from '../call/account.ts';
 import { parseRequestHead } from '../http1/codec/request-head.ts';
+import { ownHeader } from '../net/proxy-protocol/header.ts';
 import { looseCells } from '../ledger/cells.ts';
 import { ENDPOINT_FLOAT, SERVICE_OWN } from '../ledger/layout.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
@@ -105,6 +106,8 @@ interface Asks {
   readonly said: string;
   readonly ejection: EjectionPolicy;
   readonly question: Question;
+  /** What a connection of TCP begins with; null for nothing. */
+  readonly greeting: Uint8Array | null;
 }
 
 /** Null where nothing is checked. */
@@ -114,8 +117,16 @@ function asksOf({ backend, service, tcp }: Target): Asks | null {
   const { check: policy } = backend;
   if (policy === null) return null;
   const { policies, name, namespace } = rules.service;
+  const { send } = policies.proxyProtocol;
   const question = questionOf(policy, `${name}.${namespace}`);
-  return { policy, said: JSON.stringify(policy), ejection: policies.ejection, question };
+  return {
+    policy,
+    said: JSON.stringify(policy),
+    ejection: policies.ejection,
+    question,
+    // What listens on a port of its own for checks speaks something of its own.
+    greeting: tcp === null || send === 'none' || policy.port !== 0 ? null : ownHeader(send),
+  };
 }
 
 export class Checker implements ProbeOwner {
@@ -309,7 +320,8 @@ export class Checker implements ProbeOwner {
     checked.cut = () => probe.cut();
     try {
       const { address } = checked.endpoint;
-      probe.begin(this.#context.sockets.dial({ address, port }, probe));
+      const { greeting } = checked.asks;
+      probe.begin(this.#context.sockets.dial({ address, port }, probe), greeting);
     } catch (error) {
       probe.onDefect(error);
     }

@@ -199,12 +199,14 @@ export class RequestProbe extends Probe implements EndpointUser {
   }
 }
 
-/** A connection that stands is all that is asked for; nothing is sent. */
+/** A connection that stands is all that is asked for. Nothing is sent but the greeting that the endpoint waits for before all else. */
 export class ConnectProbe extends Probe implements DialOwner {
   #socket: Socket | null = null;
+  #greeting: Uint8Array | null = null;
 
-  begin(socket: Socket): void {
+  begin(socket: Socket, greeting: Uint8Array | null): void {
     this.#socket = socket;
+    this.#greeting = greeting;
   }
 
   protected override letGo(): void {
@@ -214,6 +216,8 @@ export class ConnectProbe extends Probe implements DialOwner {
   }
 
   onConnect(): void {
+    const greeting = this.#greeting;
+    if (greeting !== null) this.#socket?.write(Buffer.from(greeting), 0, greeting.length);
     this.end('passed');
   }
 

@@ -56,7 +56,7 @@ class Caller implements CallerStream {
 
   constructor(port: PortState, context: ThreadContext) {
     this.port = port;
-    this.source = new Source('127.0.0.1', context);
+    this.source = new Source({ remoteAddress: '127.0.0.1' }, context);
   }
 
   headAgain(kept: Buffer, headBytes: number): Head {

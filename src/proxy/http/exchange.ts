@@ -258,7 +258,7 @@ export class Exchange implements EndpointUser, Expiring {
     this.#caller.sendSwitch(data, head, from, end);
     this.record.beginTunnel(end - from);
     const limits = this.#course.rules.timeouts;
-    const parts = { caller: this.#caller, endpoint: tried.stream, limits };
+    const parts = { caller: this.#caller, endpoint: tried.stream, limits, home: tried.endpoint };
     tried.stream = null;
     this.#context.wheel.disarm(this);
     openTunnel(this.#context, parts, { data, head, from, end }, (result) => {

@@ -123,7 +123,7 @@ function setUp() {
   const port = new Table(view, clock, random).apply(placed.services, []).opened[0] as PortState;
   const caller = {
     port,
-    source: new Source('127.0.0.1', context),
+    source: new Source({ remoteAddress: '127.0.0.1' }, context),
     headAgain: () => head(),
   } as unknown as CallerStream;
   /** A request with so long a body, whole. */

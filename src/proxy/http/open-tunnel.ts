@@ -3,7 +3,7 @@
 import type { TimeoutPolicy } from '../../model/policy.ts';
 import type { Head } from '../head/head.ts';
 import type { NetContext } from '../net/context.ts';
-import { spliceBoth, Tunnel, type TunnelEnd, type TunnelResult } from '../net/tunnel.ts';
+import { Tunnel, type TunnelEnd, type TunnelHome, type TunnelResult } from '../net/tunnel.ts';
 import { switchesToWebSocket } from './websocket-handshake.ts';
 import { WebSocketTunnel } from './websocket-tunnel.ts';
 
@@ -17,6 +17,8 @@ interface Parts {
   readonly caller: TunnelStream & { readonly port: { readonly closed: boolean } };
   readonly endpoint: TunnelStream;
   readonly limits: TimeoutPolicy;
+  /** Where `endpoint` leads to. */
+  readonly home: TunnelHome;
 }
 
 /** A 101; what the endpoint said right behind it is `data[from, end)`, and the caller has it. */
@@ -30,18 +32,19 @@ interface Switch {
 /** From now on the bytes of both streams belong to a tunnel. */
 export function openTunnel(
   context: NetContext,
-  { caller, endpoint, limits }: Parts,
+  { caller, endpoint, limits, home }: Parts,
   { data, head, from, end }: Switch,
   done: (result: TunnelResult) => void,
 ): void {
   const ends = { caller: caller.tunnelEnd, endpoint: endpoint.tunnelEnd };
+  const user = { endpoint: home, onTunnelEnd: done };
   const isWebSocket = switchesToWebSocket(data, head);
   const tunnel = isWebSocket
-    ? new WebSocketTunnel(context, ends, limits, done)
-    : new Tunnel(context, ends, limits, done);
+    ? new WebSocketTunnel(context, ends, limits, user)
+    : new Tunnel(context, ends, limits, user);
   tunnel.onFirstBytes(data.subarray(from, end));
   endpoint.switchTo(tunnel);
   caller.switchTo(tunnel);
-  if (!isWebSocket) spliceBoth(context, ends);
+  if (!isWebSocket) tunnel.maySplice();
   if (context.draining || caller.port.closed) tunnel.leave();
 }

@@ -2,6 +2,7 @@
 
 import { newStamp } from '../head/stamp.ts';
 import { type CallerKnowledge, Peer } from '../call/peer.ts';
+import type { Accepted } from '../net/socket.ts';
 
 /** What a request says to the endpoint about its caller. */
 export interface Forwarding {
@@ -28,8 +29,14 @@ const NO_ADDRESS = Buffer.alloc(0);
 export class Source extends Peer {
   readonly forwarding: Forwarding;
 
-  constructor(address: string, known: HttpCallerKnowledge, secure = false) {
-    super(address, known);
+  constructor(
+    accepted: Pick<Accepted, 'remoteAddress' | 'origin'>,
+    known: HttpCallerKnowledge,
+    secure = false,
+  ) {
+    super(accepted, known);
+    // What the bytes say is said by who sent them.
+    const address = this.origin === null ? this.address : this.origin.address;
     const enabled = known.settings.forwardedHeaders;
     const trusted = known.isTrusted(address);
     this.forwarding = {

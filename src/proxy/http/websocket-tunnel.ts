@@ -67,7 +67,12 @@ export class WebSocketTunnel extends Tunnel {
   protected override onDue(nowMs: number): void {
     if (!this.#leaving) return this.#sayGoodbye(nowMs);
     if (this.#isSaid || this.#parting) this.close(this.#reason);
-    else this.cut('tunnel_lifetime');
+    else this.cut(this.#reason === '' ? 'tunnel_lifetime' : this.#reason);
+  }
+
+  override part(nowMs: number): void {
+    this.#reason = 'endpoint_removed';
+    this.#sayGoodbye(nowMs);
   }
 
   #sayGoodbye(nowMs: number): void {

@@ -96,7 +96,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     this.#requests = requests;
     this.#host = host;
     this.#alpn = accepted.alpn ?? '';
-    this.source = new Source(accepted.remoteAddress, context, accepted.alpn !== undefined);
+    this.source = new Source(accepted, context, accepted.alpn !== undefined);
     this.#idleSinceMs = context.wheel.nowMs;
     this.#headSinceMs = context.wheel.nowMs;
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);

@@ -23,14 +23,27 @@ export const NO_KEEP_ALIVE: KeepAlive = {
   unacknowledgedMs: 0,
 };
 
+type PeerTimes = Pick<ProxySettings, 'peerTimeoutMs' | 'unacknowledgedTimeoutMs'>;
+
+/** What a Service says otherwise; null is nothing. */
+interface Said {
+  readonly peerMs: number | null;
+  readonly unacknowledgedMs: number | null;
+}
+
+/** As the proxy has it for all, but for what a Service says. */
+export function keepAliveFor(settings: PeerTimes, { peerMs, unacknowledgedMs }: Said): KeepAlive {
+  return keepAliveOf({
+    peerTimeoutMs: peerMs ?? settings.peerTimeoutMs,
+    unacknowledgedTimeoutMs: unacknowledgedMs ?? settings.unacknowledgedTimeoutMs,
+  });
+}
+
 const PROBES = 4;
 /** The first half of the time is silence, the other one are questions. */
 const INTERVAL_PART = 2 * PROBES;
 
-export function keepAliveOf({
-  peerTimeoutMs,
-  unacknowledgedTimeoutMs,
-}: Pick<ProxySettings, 'peerTimeoutMs' | 'unacknowledgedTimeoutMs'>): KeepAlive {
+export function keepAliveOf({ peerTimeoutMs, unacknowledgedTimeoutMs }: PeerTimes): KeepAlive {
   const seconds = Math.floor(peerTimeoutMs / 1_000);
   const intervalSeconds = Math.max(Math.floor(seconds / INTERVAL_PART), 1);
   // At least a second is left for the silence.

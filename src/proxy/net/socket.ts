@@ -11,6 +11,8 @@ import type {
   DatagramSocket,
 } from './datagram.ts';
 import type { Ends, SocketError } from './ends.ts';
+import type { KeepAlive } from './keep-alive.ts';
+import type { Origin } from './proxy-protocol/header.ts';
 
 export type { Ends, SocketError } from './ends.ts';
 
@@ -79,6 +81,8 @@ export interface Socket extends ByteSink {
    * wait to be written. Nothing more is told, and nothing may be asked.
    */
   release(): RuntimeHandle | null;
+  /** From now on a peer that is gone without a word is noticed so. */
+  watchPeer(keepAlive: KeepAlive): void;
   /** Closes our half, behind all that was written. */
   end(): void;
   /** Closes, behind all that was written. */
@@ -111,6 +115,8 @@ export interface Accepted {
   readonly remoteAddress: string;
   /** It speaks TLS, and this was agreed on by ALPN: `h2`, `http/1.1` or '' for nothing. Not there where it is plain. */
   readonly alpn?: string;
+  /** Whom a trusted caller says that it is there for; null or missing where it does not. */
+  readonly origin?: Origin | null;
   /** Number of its file descriptor; 0 when not known. */
   readonly descriptor: number;
   /** Starts to read. */
@@ -164,8 +170,11 @@ export interface Sockets {
   allocate(bytes: number): Buffer<ArrayBuffer>;
   /** Resolves once callers can connect; rejects with the system's error. All threads share the port. */
   listen(at: ListenAt, owner: ListenOwner): Promise<ListeningSocket>;
-  /** Opens a connection. What fails is told by `onClose`, later. */
-  dial(target: Target, owner: DialOwner): Socket;
+  /**
+   * Opens a connection. What fails is told by `onClose`, later. With `unwatched`, that its peer is gone without a word is not noticed
+   * before `watchPeer`: most connections are over before anybody could, and it costs four calls.
+   */
+  dial(target: Target, owner: DialOwner, unwatched?: boolean): Socket;
   /** Resolves once datagrams come; rejects with the system's error. All threads share the port. */
   listenDatagrams(at: ListenAt, owner: DatagramListenOwner): Promise<DatagramListener>;
   /** What fails is told by `onFailed`, later. */

@@ -3,8 +3,8 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { TimeoutPolicy } from '../../model/policy.ts';
 import type { NetContext } from './context.ts';
-import type { Socket, SocketError } from './socket.ts';
-import type { Expiring } from './deadline-wheel.ts';
+import { READ_BYTES, type Socket, type SocketError } from './socket.ts';
+import type { DeadlineWheel, Expiring } from './deadline-wheel.ts';
 
 /** One side of a tunnel. */
 export interface TunnelEnd {
@@ -32,6 +32,19 @@ export interface TunnelResult {
   readonly failure: FailureReason | '';
 }
 
+/** Where a tunnel stays for as long as it stands, and who tells it when that is over. */
+export interface TunnelHome {
+  enter(tunnel: Tunnel): void;
+  leave(tunnel: Tunnel): void;
+}
+
+/** Whom a tunnel is for. */
+export interface TunnelUser {
+  /** The one that `ends.endpoint` leads to. */
+  readonly endpoint: TunnelHome | null;
+  onTunnelEnd(result: TunnelResult): void;
+}
+
 /** Looks at a slow reader per idle limit. */
 const LOOKS = 4;
 /** And at a caller of whom nothing is read, or no end can come any more: that it has reset the connection tells no event. */
@@ -55,7 +68,9 @@ export class Tunnel implements Expiring {
   /** When it has stood for as long as it may, or something else is due. */
   protected dueAtMs: number;
   readonly #idleMs: number;
-  readonly #done: (result: TunnelResult) => void;
+  readonly #user: TunnelUser;
+  /** Null while its endpoint stays, or may be stayed with. */
+  #parting: Parting | null = null;
   #lastActivityMs: number;
   /** At the last look. */
   #onTheirWay = 0;
@@ -64,20 +79,35 @@ export class Tunnel implements Expiring {
   /** Its endpoint has enough: nothing is read from the caller. */
   #holdsCaller = false;
   #closed = false;
+  #maySplice = false;
 
   constructor(
     context: NetContext,
     ends: TunnelEnds,
     { idleMs, tunnelMs }: TimeoutPolicy,
-    done: (result: TunnelResult) => void,
+    user: TunnelUser,
   ) {
     this.context = context;
     this.ends = ends;
     this.#idleMs = idleMs === 0 ? Infinity : idleMs;
-    this.#done = done;
+    this.#user = user;
     this.#lastActivityMs = context.wheel.nowMs;
     this.dueAtMs = tunnelMs > 0 ? this.#lastActivityMs + tunnelMs : Infinity;
     this.#arm(this.#lastActivityMs + this.#idleMs);
+    user.endpoint?.enter(this);
+  }
+
+  /** Its endpoint is none any more. Who stayed with it comes back elsewhere, and not all at once. */
+  endpointLeft(drainMs: number): void {
+    const { wheel, random } = this.context;
+    this.#parting?.stop();
+    const patienceMs = drainMs * (1 - PARTING_SPREAD * random.next());
+    this.#parting = new Parting(this, wheel, patienceMs);
+  }
+
+  /** The time that it had with an endpoint that left is over. */
+  part(_nowMs: number): void {
+    this.cut('endpoint_removed');
   }
 
   /** The proxy ends soon, or the port is gone. What nobody can end politely goes on, until the proxy ends. */
@@ -136,10 +166,20 @@ export class Tunnel implements Expiring {
     if (lookAtMs < this.deadlineMs) this.#arm(lookAtMs);
   }
 
+  /** What comes may go to the other side unseen, both ways, once there is much of it: few tunnels of many ever have that. */
+  maySplice(): void {
+    this.#maySplice = this.context.spliceBytes !== Infinity;
+  }
+
+  #splice(from: Socket | null, to: Socket | null): void {
+    if (from !== null && to !== null) from.spliceTo(to, Infinity);
+  }
+
   onCallerData(data: Buffer | null, start: number, end: number): void {
     this.#lastActivityMs = this.context.wheel.nowMs;
     this.#sentBytes += end - start;
     const { caller, endpoint } = this.ends;
+    if (this.#maySplice && isMuch(data, start, end)) this.#splice(caller.socket, endpoint.socket);
     if (!endpoint.write(data, start, end)) {
       caller.pause();
       this.#holdsCaller = true;
@@ -152,6 +192,7 @@ export class Tunnel implements Expiring {
     this.#lastActivityMs = this.context.wheel.nowMs;
     this.#receivedBytes += end - start;
     const { caller, endpoint } = this.ends;
+    if (this.#maySplice && isMuch(data, start, end)) this.#splice(endpoint.socket, caller.socket);
     if (!caller.write(data, start, end)) endpoint.pause();
     if (caller.waitingBytes > 0) this.#onTheirWay = GROWN;
   }
@@ -224,15 +265,48 @@ export class Tunnel implements Expiring {
 
   #end(failure: FailureReason | ''): void {
     this.context.wheel.disarm(this);
-    this.#done({ sentBytes: this.#sentBytes, receivedBytes: this.#receivedBytes, failure });
+    this.#parting?.stop();
+    this.#user.endpoint?.leave(this);
+    this.#user.onTunnelEnd({
+      sentBytes: this.#sentBytes,
+      receivedBytes: this.#receivedBytes,
+      failure,
+    });
   }
 }
 
-/** Both ways, whenever there is much. */
-export function spliceBoth({ spliceBytes }: NetContext, { caller, endpoint }: TunnelEnds): void {
-  const { socket: one } = caller;
-  const { socket: other } = endpoint;
-  if (one === null || other === null || spliceBytes === Infinity) return;
-  one.spliceTo(other, Infinity);
-  other.spliceTo(one, Infinity);
+/** A read that was filled. */
+function isMuch(data: Buffer | null, start: number, end: number): boolean {
+  return data !== null && end - start >= READ_BYTES;
+}
+
+/** The last part of the time with an endpoint that left, over which tunnels part. */
+const PARTING_SPREAD = 0.1;
+
+/** The time that a tunnel has with an endpoint that left. */
+class Parting implements Expiring {
+  deadlineMs: number;
+  wheelTick = 0;
+  wheelIndex = 0;
+  readonly #tunnel: Tunnel;
+  readonly #wheel: DeadlineWheel;
+
+  constructor(tunnel: Tunnel, wheel: DeadlineWheel, patienceMs: number) {
+    this.#tunnel = tunnel;
+    this.#wheel = wheel;
+    this.deadlineMs = wheel.nowMs + patienceMs;
+    wheel.arm(this);
+  }
+
+  stop(): void {
+    this.#wheel.disarm(this);
+  }
+
+  onDeadline(nowMs: number): void {
+    this.#tunnel.part(nowMs);
+  }
+
+  onDefect(): void {
+    this.#tunnel.onDefect();
+  }
 }

@@ -45,6 +45,8 @@ export class ServiceState {
   readonly cells: Cells;
   /** Where its requests in flight are counted: its own, or the Service of a port that has no such limit of its own. */
   flight: ServiceState;
+  /** Where the connections of each of its callers are counted, likewise. */
+  callers: ServiceState;
   statusCells: Cells | null = null;
   limiter: RateLimiter | null = null;
   sources: SourceTable | null = null;
@@ -62,6 +64,7 @@ export class ServiceState {
     this.service = service;
     this.cells = cells;
     this.flight = this;
+    this.callers = this;
     this.methods = new MethodTable(service.key);
   }
 
@@ -88,6 +91,7 @@ export class ServiceState {
     this.web = grpcWeb === null ? null : new WebOrigins(grpcWeb);
     this.methods = whole.methods;
     this.flight = saysItself(port, 'limits.requestsInFlight') ? this : whole;
+    this.callers = saysItself(port, 'limits.connectionsPerCaller') ? this : whole;
     if (!saysItself(port, 'rateLimit')) this.limiter = whole.limiter;
     else if (rateLimit === null) this.limiter = null;
     else this.limiter = new RateLimiter(rateLimit, bucketOfService(this.cells), placed.callers);

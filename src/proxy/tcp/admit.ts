@@ -4,7 +4,17 @@ import { admitToTarget, isTurnedAway } from '../call/admit.ts';
 import type { CallContext } from '../call/context.ts';
 import type { Verdict } from '../call/verdict.ts';
 import type { ClientHello } from '../hello/client-hello.ts';
-import type { PortState, RouteState } from '../table/table.ts';
+import type { PortState, RouteState, ServiceState } from '../table/table.ts';
+
+/** Where a connection is counted among those of its source; NO_SEAT where that has as many as it may. */
+export function seatOf(
+  { callers }: ServiceState,
+  addressHash: number,
+  { seats }: CallContext,
+): number {
+  const max = callers.service.policies.limits.connectionsPerCaller;
+  return max === 0 ? 0 : seats.take(addressHash, callers.cells.slot, max);
+}
 
 /** Connections of the Service → rate limit, in this order; before anything is read. */
 export function admit(

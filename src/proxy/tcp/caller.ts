@@ -17,20 +17,23 @@ import { CONNECT_TRIES_MAX, noEndpointReason } from '../call/admit.ts';
 import type { CallContext } from '../call/context.ts';
 import { Peer } from '../call/peer.ts';
 import { PickFacts } from '../call/pick-facts.ts';
-import { spliceBoth, Tunnel, type TunnelResult } from '../net/tunnel.ts';
+import { Tunnel, type TunnelResult, type TunnelUser } from '../net/tunnel.ts';
 import type { ClientHello } from '../hello/client-hello.ts';
+import { NO_SEAT } from '../ledger/caller-seats.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { ENDPOINT_OWN, SERVICE_OWN } from '../ledger/layout.ts';
 import { BUSY, type Guest, LEAVING, PARTIAL_HEAD } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { closeBehind, type LastBytes } from '../net/last-bytes.ts';
+import { keepAliveFor } from '../net/keep-alive.ts';
 import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../net/socket.ts';
 import type { PortState, Target } from '../table/table.ts';
 import { countConnected, countEnded, countRefused } from './account.ts';
-import { admit, lead } from './admit.ts';
+import { admit, lead, seatOf } from './admit.ts';
 import { EndpointConnection, type EndpointUser } from './endpoint.ts';
+import { greetingOf } from './greeting.ts';
 import { type HelloUser, HelloWait } from './hello-wait.ts';
 import { PraisingEnd, type PraisingHost } from './praising-end.ts';
 
@@ -62,6 +65,7 @@ class CallerConnection
     AccessConnection,
     PraisingHost,
     HelloUser,
+    TunnelUser,
     SocketOwner,
     EndpointUser,
     Expiring
@@ -95,7 +99,13 @@ class CallerConnection
   /** Those that did not accept it. */
   #failed: readonly EndpointState[] = NONE;
   #tunnel: Tunnel | null = null;
+  /** What was read before there is a tunnel; null where nothing was. */
+  #early: Buffer | null = null;
+  /** Among the connections of its source; 0 where nobody counts them. */
+  #seat = 0;
   #last: LastBytes | null = null;
+  /** Its endpoint, until somebody watches whether that vanishes. */
+  #reached: EndpointConnection | null = null;
   /** Whether its endpoint does as it should is known. */
   #judged = false;
 
@@ -103,7 +113,7 @@ class CallerConnection
     const { context } = shared;
     this.#shared = shared;
     this.#host = host;
-    this.source = new Peer(accepted.remoteAddress, context);
+    this.source = new Peer(accepted, context);
     this.#count(SERVICE_OWN.callerConnectionsOpened, 1);
     this.#count(SERVICE_OWN.callerConnectionsActive, 1);
     this.#socket = accepted.adopt(this);
@@ -132,8 +142,8 @@ class CallerConnection
   }
 
   get heldBytes(): number {
-    const waiting = this.#tunnel?.waitingBytes ?? this.#hello?.heldBytes ?? 0;
-    return this.#socket.writableLength + waiting;
+    const held = this.#hello?.heldBytes ?? this.#early?.length ?? 0;
+    return this.#socket.writableLength + (this.#tunnel?.waitingBytes ?? held);
   }
 
   get #context(): CallContext {
@@ -151,6 +161,8 @@ class CallerConnection
     this.#flight = port.rules.flight.cells;
     beginRequest(this.#flight);
     if (source.isLoop(this.#socket)) return this.refuse('loop');
+    this.#seat = seatOf(port.rules, source.addressHash, this.#context);
+    if (this.#seat === NO_SEAT) return this.refuse('caller_connections');
     const verdict = admit(port, source.addressHash, now, this.#context);
     if (verdict.failure !== '') return this.refuse(verdict.failure);
     if (port.hellos === null) return this.lead(null, now);
@@ -183,8 +195,9 @@ class CallerConnection
     this.tries++;
     this.#triedMs = now;
     this.endpoint = endpoint;
-    const asks = this.#hello?.asksForTls === true;
-    this.#dialled = new EndpointConnection(endpoint, this.#context, this, asks);
+    const greeting = greetingOf(tcp, this.port, this.source, this.#socket);
+    const first = { greeting, asksForTls: this.#hello?.asksForTls === true };
+    this.#dialled = new EndpointConnection(endpoint, this.#context, this, first);
     endpoint.begin();
     // Those of the called Service, whoever takes over for it.
     const { connectMs } = this.port.rules.service.policies.timeouts;
@@ -217,14 +230,18 @@ class CallerConnection
       endpoint: dialled.tunnelEnd,
     };
     const limits = streamLimitsOf(rules.service, this.port.port);
-    const tunnel = new Tunnel(context, ends, limits, (result) => this.#finish(result));
+    const tunnel = new Tunnel(context, ends, limits, this);
     this.#tunnel = tunnel;
     this.#dialled = null;
+    this.#reached = dialled;
     dialled.switchTo(tunnel);
+    const early = this.#early;
+    this.#early = null;
+    if (early !== null) tunnel.onCallerData(early, 0, early.length);
     this.#socket.resume();
     this.#hello?.passOn(tunnel);
     this.#hello = null;
-    spliceBoth(context, ends);
+    tunnel.maySplice();
   }
 
   /** Those of the Service that the try went to. */
@@ -242,12 +259,23 @@ class CallerConnection
   praise(): void {
     if (this.#judged || this.endpoint === null) return;
     this.#judged = true;
-    this.#context.wheel.disarm(this);
     reportSuccess(this.endpoint, this.#policies, this.#context.clock.nowMs());
   }
 
+  /** Most connections are over by now. */
+  #onSteady(): void {
+    this.praise();
+    const { timeouts } = this.#policies;
+    const keepAlive = keepAliveFor(this.#context.settings, timeouts);
+    this.#reached?.watchPeer(keepAlive);
+    this.#reached = null;
+    // What the proxy has for all it has from its listener.
+    const { peerMs, unacknowledgedMs } = timeouts;
+    if (peerMs !== null || unacknowledgedMs !== null) this.#socket.watchPeer(keepAlive);
+  }
+
   onDeadline(nowMs: number): void {
-    if (this.#tunnel !== null) return this.praise();
+    if (this.#tunnel !== null) return this.#onSteady();
     if (this.#dialled === null || this.endpoint === null) return;
     // Before a time limit blames an endpoint.
     if (this.#socket.peerState() === 'gone') return this.refuse('caller_gone');
@@ -297,8 +325,7 @@ class CallerConnection
     this.#socket.reset();
   }
 
-  /** The tunnel is over. */
-  #finish(result: TunnelResult): void {
+  onTunnelEnd(result: TunnelResult): void {
     const flight = this.#flight;
     if (flight === null) return;
     this.#flight = null;
@@ -314,8 +341,9 @@ class CallerConnection
 
   #judge(failure: FailureReason | ''): void {
     const { endpoint } = this;
-    if (failure === '') return this.praise();
     this.#context.wheel.disarm(this);
+    this.#reached = null;
+    if (failure === '') return this.praise();
     if (endpoint === null || !blamesEndpoint(failure)) return;
     add(endpoint.cells, ENDPOINT_OWN.resets, 1);
     if (this.#judged) return;
@@ -331,7 +359,8 @@ class CallerConnection
   onData(data: Buffer, length: number): void {
     this.wake();
     if (this.#tunnel !== null) this.#tunnel.onCallerData(data, 0, length);
-    else this.#hello?.onData(data, length);
+    else if (this.#hello !== null) this.#hello.onData(data, length);
+    else if (this.#flight !== null) this.#early = Buffer.from(data.subarray(0, length));
   }
 
   onSpliced(bytes: number): void {
@@ -350,6 +379,7 @@ class CallerConnection
 
   onClose(error: SocketError | null): void {
     this.#count(SERVICE_OWN.callerConnectionsActive, -1);
+    this.#context.seats.leave(this.#seat);
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);
     else this.refuse('caller_gone');
     this.#last?.stop();

@@ -10,6 +10,7 @@ import { SocketEnd, type TunnelHost } from '../net/socket-end.ts';
 import type { Tunnel, TunnelEnd } from '../net/tunnel.ts';
 import type { NetContext } from '../net/context.ts';
 import { Defect } from '../net/copy-whole.ts';
+import type { KeepAlive } from '../net/keep-alive.ts';
 import { closeBehind, type LastBytes } from '../net/last-bytes.ts';
 import type { DialOwner, Socket, SocketError } from '../net/socket.ts';
 
@@ -18,6 +19,14 @@ export interface EndpointUser {
   onConnected(): void;
   onEndpointClosed(error: SocketError | null): void;
   onDefect(error: unknown): void;
+}
+
+/** What an endpoint is told before there is a tunnel, in this order. */
+interface First {
+  /** Null for nothing. */
+  readonly greeting: Uint8Array | null;
+  /** As its caller has asked the mesh, in the way of PostgreSQL. */
+  readonly asksForTls: boolean;
 }
 
 /** An endpoint that takes none of the last bytes for this long does not get them. */
@@ -32,16 +41,19 @@ export class EndpointConnection implements DialOwner, TunnelHost {
   #user: EndpointUser | null;
   #tunnel: Tunnel | null = null;
   #ownDial = 0;
+  /** What it is told before all else; null for nothing. */
+  #greeting: Uint8Array | null;
   #last: LastBytes | null = null;
   /** It is asked, in the way of PostgreSQL, to speak TLS: as its caller has asked the mesh. */
   #asks: boolean;
 
-  constructor(endpoint: EndpointState, context: NetContext, user: EndpointUser, asks: boolean) {
-    this.#asks = asks;
+  constructor(endpoint: EndpointState, context: NetContext, user: EndpointUser, first: First) {
+    this.#asks = first.asksForTls;
     this.endpoint = endpoint;
+    this.#greeting = first.greeting;
     this.#context = context;
     this.#user = user;
-    this.#socket = context.sockets.dial(endpoint, this);
+    this.#socket = context.sockets.dial(endpoint, this, true);
     context.room.endpointConnections++;
     endpoint.openConnection();
   }
@@ -53,6 +65,11 @@ export class EndpointConnection implements DialOwner, TunnelHost {
   switchTo(tunnel: Tunnel): void {
     this.#user = null;
     this.#tunnel = tunnel;
+  }
+
+  /** The connection goes on for a while: its peer may vanish. */
+  watchPeer(keepAlive: KeepAlive): void {
+    this.#socket.watchPeer(keepAlive);
   }
 
   /** Gives it up. */
@@ -74,6 +91,7 @@ export class EndpointConnection implements DialOwner, TunnelHost {
 
   onConnect(): void {
     this.#ownDial = this.#context.ownDials.add(this.#socket.ends());
+    this.#greet();
     if (!this.#asks) return this.#stands();
     const length = SSL_REQUEST.copy(this.#context.claimOut(null));
     this.#context.writeOut(this.#socket, length);
@@ -91,6 +109,12 @@ export class EndpointConnection implements DialOwner, TunnelHost {
     const user = this.#user;
     this.close();
     user?.onEndpointClosed({ tls: 'tls_handshake_failed' });
+  }
+
+  #greet(): void {
+    const greeting = this.#greeting;
+    this.#greeting = null;
+    if (greeting !== null) this.#socket.write(Buffer.from(greeting), 0, greeting.length);
   }
 
   onData(data: Buffer, length: number): void {

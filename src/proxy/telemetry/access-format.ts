@@ -10,14 +10,15 @@ const LAST_STATUS = 599;
 const QUESTION_MARK = 0x3f;
 const DASH = 0x2d;
 
-/** No line is longer, whatever the record holds: two names, six short texts, a target, a word of gRPC, numbers and punctuation. */
+/** No line is longer, whatever the record holds: two names, seven short texts, a target, a word of gRPC, numbers and punctuation. */
 export const LINE_BYTES_MAX =
-  BYTES_PER_CHAR_MAX * (2 * NAME_CHARS + 6 * SHORT_CHARS) + 3 * 2_048 + 1_024;
+  BYTES_PER_CHAR_MAX * (2 * NAME_CHARS + 7 * SHORT_CHARS) + 3 * 2_048 + 1_024;
 
 /** Names of the fields of a JSON line, in their order. */
 export const ACCESS_FIELDS = [
   'time',
   'callerAddress',
+  'originAddress',
   'caller',
   'service',
   'port',
@@ -78,7 +79,8 @@ export class AccessFormat {
 
   #writeOrigin(to: LineWriter, record: AccessRecord): void {
     if (this.#common) {
-      to.text(record.callerAddress, SHORT_CHARS);
+      const { callerAddress, originAddress } = record;
+      to.text(originAddress === '' ? callerAddress : originAddress, SHORT_CHARS);
       to.ascii(' - ');
       if (record.caller === '') to.byte(DASH);
       else to.text(record.caller, NAME_CHARS);
@@ -86,6 +88,8 @@ export class AccessFormat {
     }
     to.ascii('Z","callerAddress":"');
     to.text(record.callerAddress, SHORT_CHARS);
+    to.ascii('","originAddress":"');
+    to.text(record.originAddress, SHORT_CHARS);
     to.ascii('","caller":"');
     to.text(record.caller, NAME_CHARS);
     to.ascii('","service":"');

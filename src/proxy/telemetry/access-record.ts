@@ -7,13 +7,15 @@ export class AccessRecord {
   startWallMs = 0;
   /** Source address of the connection. */
   callerAddress = '';
+  /** Address that the caller says its connection is for, by the PROXY protocol; '' when it says none. */
+  originAddress = '';
   /** `namespace/pod` of the caller, '' when the address stands for nobody. */
   caller = '';
   /** `namespace/name` of the Service. */
   service = '';
   /** Number of the Service port. */
   port = 0;
-  /** The four above as the format of the log writes them (`AccessFormat.origin`); null when nobody kept that. */
+  /** The five above as the format of the log writes them (`AccessFormat.origin`); null when nobody kept that. */
   origin: Uint8Array | null = null;
   method = '';
   /** The request target as it was on the wire: `target.length` bytes at most, the rest is cut. */

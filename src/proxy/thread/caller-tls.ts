@@ -63,7 +63,10 @@ export class CallerTlsPort implements TlsPort {
     const result = reason === 'caller_tls_timeout' ? HANDSHAKE_TIMED_OUT : handshakeResult(null);
     add(service.cells, SERVICE_OWN.handshakes + result, 1);
     countRequest(rules.cells, FAILURES[reason].status, reason);
-    const called = { source: new Peer(address, this.#context), port: this.#port };
+    const called = {
+      source: new Peer({ remoteAddress: address }, this.#context),
+      port: this.#port,
+    };
     this.#context.accessLog?.writeRefused(called, reason, '');
   }
 }

@@ -1,5 +1,6 @@
 /** The listener of a port, with the acceptor for what its callers speak. */
 
+import { afterHeader } from '../call/header-reader.ts';
 import type { ThreadContext } from '../http/context.ts';
 import { http1Acceptor } from '../http1/caller.ts';
 import type { RequestPool } from '../http1/request-pool.ts';
@@ -23,7 +24,8 @@ export function makeListener(
   const isTcp = port.port.protocol === 'tcp';
   const plain = isTcp ? tcpAcceptor(port, context) : http1Acceptor(port, context, requests);
   const of = { service: service.service.key, resets: isTcp };
-  return new Listener({ address, port: number }, of, context, orTls(port, context, plain));
+  const acceptor = afterHeader(port, context, orTls(port, context, plain));
+  return new Listener({ address, port: number }, of, context, acceptor);
 }
 
 /** A port may begin or cease to speak TLS while callers are connected: each connection goes on as it has begun. */

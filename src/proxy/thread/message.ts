@@ -15,6 +15,8 @@ export interface ThreadData {
   readonly ownDials: SharedArrayBuffer;
   /** Of `TicketKeys`. */
   readonly ticketKeys: SharedArrayBuffer;
+  /** Connections by caller. */
+  readonly seats: SharedArrayBuffer;
   readonly settings: ProxySettings;
   /** Of the `IdentityTrust` of all threads. */
   readonly trust: SharedArrayBuffer;

@@ -8,17 +8,12 @@ import type { Log } from '../../base/log.ts';
 import type { Credential, CredentialChange } from '../../model/credential.ts';
 import type { Identity } from '../../model/endpoint.ts';
 import { MethodCounts } from '../telemetry/method-counts.ts';
+import { CallerSeats, callerSeatsBytes } from '../ledger/caller-seats.ts';
+import { forgetThread } from '../ledger/forget-thread.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { ProxySettings } from '../../model/settings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import {
-  ENDPOINT_OWN,
-  ENDPOINT_WORD,
-  SERVICE_OWN,
-  SERVICE_WORD,
-  SLOT_KINDS,
-  type SlotKind,
-} from '../ledger/layout.ts';
+import { SLOT_KINDS, type SlotKind } from '../ledger/layout.ts';
 import { OWN_DIALS_BYTES } from '../net/own-dials.ts';
 import { TicketSecrets } from '../net/tls/ticket-keys.ts';
 import type { SocketKind } from '../net/socket.ts';
@@ -103,6 +98,7 @@ export class ThreadPool {
   #lostSplicedBytes = 0;
   readonly #lostBrokenRules: number[] = [];
   readonly #ownDials = new SharedArrayBuffer(OWN_DIALS_BYTES);
+  readonly #seats: SharedArrayBuffer;
   readonly #notedSockets: NotedSockets;
   readonly #tickets: TicketSecrets;
   /** null: to be found anew. There may be thousands, and they are asked for with each change. */
@@ -119,6 +115,7 @@ export class ThreadPool {
     this.methods = new MethodCounts(options.settings.grpcMethodsMax);
     this.#threads = Array.from({ length: options.count }, () => null);
     this.#tickets = new TicketSecrets(options.clock);
+    this.#seats = new SharedArrayBuffer(callerSeatsBytes(options.count));
   }
 
   get alive(): number {
@@ -308,6 +305,7 @@ export class ThreadPool {
         threads: this.#options.count,
         ownDials: this.#ownDials,
         ticketKeys: this.#tickets.shared,
+        seats: this.#seats,
         trust: this.trust.buffer,
         marks,
       } satisfies ThreadData,
@@ -405,7 +403,9 @@ export class ThreadPool {
     if (thread.vitals !== null) this.#keepCounts(thread.vitals);
     thread.drained?.();
     this.#onClosed(thread);
-    this.#forgetInFlight(index);
+    const { ledger, count } = this.#options;
+    forgetThread(ledger, index);
+    new CallerSeats(this.#seats, index, count).forget(index);
     this.methods.endThread(index);
     if (this.#stopping) return;
     this.restarts++;
@@ -422,26 +422,6 @@ export class ThreadPool {
     this.#lostSplicedBytes += splicedBytes;
     addTo(this.#lostShed, shed);
     addTo(this.#lostBrokenRules, brokenRules);
-  }
-
-  /** What a dead thread had in flight is over: takes it out of the figures that all threads share. */
-  #forgetInFlight(index: number): void {
-    const { ledger } = this.#options;
-    const settle = (kind: SlotKind, own: number, word: number): void => {
-      for (const slot of ledger.entries(kind).values()) {
-        const count = ledger.ownCell(kind, slot, own, index);
-        if (count !== 0) ledger.addWord(kind, slot, word, -count);
-        ledger.setOwnCell(kind, slot, own, index, 0);
-      }
-    };
-    settle('service', SERVICE_OWN.inFlight, SERVICE_WORD.inFlight);
-    settle('endpoint', ENDPOINT_OWN.inFlight, ENDPOINT_WORD.inFlight);
-    settle('endpoint', ENDPOINT_OWN.connections, ENDPOINT_WORD.connections);
-    for (const slot of ledger.entries('service').values()) {
-      ledger.setOwnCell('service', slot, SERVICE_OWN.callerConnectionsActive, index, 0);
-      ledger.setOwnCell('service', slot, SERVICE_OWN.upgradesActive, index, 0);
-      ledger.setOwnCell('service', slot, SERVICE_OWN.sessionsActive, index, 0);
-    }
   }
 
   #everything(): PlacedDelta {

@@ -15,6 +15,7 @@ import { AccessWriter } from '../call/access.ts';
 import { RULES } from '../head/rule.ts';
 import { protocols } from './protocols.ts';
 import { LedgerView } from '../ledger/cells.ts';
+import { CallerSeats } from '../ledger/caller-seats.ts';
 import { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { DeltaPart } from './delta-parts.ts';
 import type { FromThread, ListenFailure, ThreadData, ToThread } from './message.ts';
@@ -28,7 +29,8 @@ import { EventLoopMonitor } from '../telemetry/process-figures.ts';
 
 assert(parentPort !== null, 'thread.ts runs as a worker thread');
 const port = parentPort;
-const { index, settings, threads, ownDials, ticketKeys, trust, marks } = workerData as ThreadData;
+const { index, settings, threads, ownDials, ticketKeys, seats, trust, marks } =
+  workerData as ThreadData;
 const view = new LedgerView();
 const log = relayedLog();
 const guard = new Guard(systemClock, log);
@@ -47,6 +49,7 @@ const context = new ThreadContext({
   ticketKeys,
   descriptors: descriptorLimit(),
   trust: new IdentityTrust(trust),
+  seats: new CallerSeats(seats, index, threads),
   sockets: opened.sockets,
 });
 const share = { thread: index, threads };

@@ -90,7 +90,7 @@ export class UdpListener implements PortListener, SessionHost {
   /** A session for a new caller; null when it gets none. */
   begin(peer: Peer, place: Place): Session | null {
     const { context } = this.#thread;
-    const source = new Caller(peer.address, context);
+    const source = new Caller({ remoteAddress: peer.address }, context);
     const isLoop = source.isLoop({
       ends: () =>
         endsOfUdp({

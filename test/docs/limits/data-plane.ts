@@ -158,6 +158,11 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'model/stream-limits.ts STREAM_IDLE_MS',
     ],
     [
+      'Length of a header of the PROXY protocol, what it says in TLVs included',
+      'The connection is reset, `bad_proxy_header`',
+      'proxy/net/proxy-protocol/parse.ts PROXY_HEADER_BYTES_MAX',
+    ],
+    [
       'Time in which a caller of TCP takes none of the last bytes',
       'Its connection is reset',
       'proxy/tcp/caller.ts FINISH_MS',

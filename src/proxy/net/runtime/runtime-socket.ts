@@ -185,6 +185,13 @@ export class RuntimeSocket implements Socket {
     return this.#inner.write(data.subarray(start, end));
   }
 
+  /** The runtime knows no limit for bytes that a peer does not take. */
+  watchPeer({ idleSeconds, intervalSeconds, probes }: KeepAlive): void {
+    const inner = this.#inner;
+    if (idleSeconds === 0) inner.setKeepAlive(false);
+    else inner.setKeepAlive(true, idleSeconds * 1_000, intervalSeconds * 1_000, probes);
+  }
+
   end(): void {
     this.#inner.end();
   }

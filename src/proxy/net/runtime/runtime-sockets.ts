@@ -63,6 +63,7 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
     }
   }
 
+  /** Nothing is saved by `unwatched` here. */
   dial(target: Target, owner: DialOwner): Socket {
     return dialRuntime(this, target, owner);
   }

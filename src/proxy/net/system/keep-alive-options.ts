@@ -12,6 +12,13 @@ import {
   TCP_USER_TIMEOUT,
 } from './kernel-interface.ts';
 
+/** Instead of what there was. What the kernel refuses stays as it was. */
+export function changeKeepAlive(kernel: Kernel, fd: number, keepAlive: KeepAlive): void {
+  if (keepAlive.unacknowledgedMs === 0) kernel.setOption(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+  if (keepAlive.idleSeconds === 0) kernel.setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+  setKeepAlive(kernel, fd, keepAlive);
+}
+
 /** Negative when the kernel refuses one of them. */
 export function setKeepAlive(kernel: Kernel, fd: number, keepAlive: KeepAlive): number {
   const { idleSeconds, intervalSeconds, probes, unacknowledgedMs } = keepAlive;

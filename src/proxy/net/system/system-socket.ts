@@ -23,7 +23,8 @@ import {
 } from '../socket.ts';
 import { EAGAIN, ECONNRESET, EINPROGRESS, EINTR, EPIPE, errorOf } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
-import { setKeepAlive } from './keep-alive-options.ts';
+import type { KeepAlive } from '../keep-alive.ts';
+import { changeKeepAlive, setKeepAlive } from './keep-alive-options.ts';
 import {
   EPOLLERR,
   EPOLLET,
@@ -41,6 +42,7 @@ import type { Pipe } from './pipes.ts';
 import { READ_AT, STAGE_AT } from './region.ts';
 import { familyOf, localEnd, putAddress } from './socket-address.ts';
 import { type SpliceSink, Splicing } from './splicing.ts';
+import { TELL_CONNECT, TELL_DRAIN, TELL_END, TELL_SPLICED, TELL_WRITE_FAILED } from './tells.ts';
 import type { ThreadIo } from './thread-io.ts';
 import { Waiting } from './waiting.ts';
 
@@ -96,7 +98,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   }
 
   /** Opens a connection; whatever goes wrong is told later. */
-  static dial(io: ThreadIo, target: Target, owner: DialOwner): SystemSocket {
+  static dial(io: ThreadIo, target: Target, owner: DialOwner, unwatched = false): SystemSocket {
     const { kernel } = io;
     const fd = kernel.socket(familyOf(target.address));
     const socket = new SystemSocket(io, fd, target.address, target.port);
@@ -108,7 +110,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
       return socket;
     }
     kernel.setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    setKeepAlive(kernel, fd, io.keepAlive);
+    if (!unwatched) setKeepAlive(kernel, fd, io.keepAlive);
     const result = kernel.connect(fd, putAddress(kernel.memory, target.address, target.port));
     if (result < 0 && result !== -EINPROGRESS && result !== -EINTR) socket.#fail(-result);
     else socket.#watch(BOTH);
@@ -140,9 +142,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   }
 
   ends(): Ends {
-    const { remoteAddress, remotePort } = this;
     const local = localEnd(this.#io.kernel, this.destroyed ? -1 : this.descriptor);
-    return { ...local, remoteAddress, remotePort };
+    return { ...local, remoteAddress: this.remoteAddress, remotePort: this.remotePort };
   }
 
   write(data: Buffer, start: number, end: number): boolean {
@@ -160,6 +161,10 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     if (this.#waiting.bytes >= HIGH_WATER_BYTES) this.writableNeedDrain = true;
     if (!this.#watchesWrites) this.#watchWrites();
     return !this.writableNeedDrain;
+  }
+
+  watchPeer(keepAlive: KeepAlive): void {
+    if (!this.destroyed) changeKeepAlive(this.#io.kernel, this.descriptor, keepAlive);
   }
 
   end(): void {
@@ -182,10 +187,9 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     this.#waiting?.drop();
     this.#waiting = null;
     this.#splicing?.end();
-    const { loop, kernel } = this.#io;
     if (this.descriptor >= 0) {
-      loop.forget(this);
-      kernel.close(this.descriptor);
+      this.#io.loop.forget(this);
+      this.#io.kernel.close(this.descriptor);
     }
     this.#takeTurn();
   }
@@ -307,7 +311,9 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   /** False when it does not stand, or not yet. */
   #connected(mask: number): boolean {
     if ((mask & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return false;
-    const errno = this.#io.kernel.option(this.descriptor, SOL_SOCKET, SO_ERROR);
+    // Where there is no error, nobody need ask for its number.
+    const isWell = (mask & (EPOLLERR | EPOLLHUP)) === 0;
+    const errno = isWell ? 0 : this.#io.kernel.option(this.descriptor, SOL_SOCKET, SO_ERROR);
     if (errno !== 0) {
       this.#fail(Math.abs(errno));
       return false;
@@ -422,10 +428,12 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   }
 
   #finish(): void {
+    this.#finished = true;
+    // All of the peer was read: to close says the same as to end our half first.
+    if (this.#ended) return this.destroy();
     // That the peer has reset it meanwhile is told by the next read.
     this.#io.kernel.shutdown(this.descriptor);
-    this.#finished = true;
-    if (this.#ended || this.#closesWhenFinished) this.destroy();
+    if (this.#closesWhenFinished) this.destroy();
   }
 
   #cannotWrite(errno: number): void {
@@ -468,9 +476,3 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     }
   }
 }
-
-const TELL_END = 0;
-const TELL_DRAIN = 1;
-const TELL_CONNECT = 2;
-const TELL_WRITE_FAILED = 3;
-const TELL_SPLICED = 4;

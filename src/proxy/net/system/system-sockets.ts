@@ -54,8 +54,8 @@ export class SystemSockets implements Sockets {
     return listenOn(this.io, at, owner);
   }
 
-  dial(target: Target, owner: DialOwner): Socket {
-    return SystemSocket.dial(this.io, target, owner);
+  dial(target: Target, owner: DialOwner, unwatched = false): Socket {
+    return SystemSocket.dial(this.io, target, owner, unwatched);
   }
 
   async listenDatagrams(at: ListenAt, owner: DatagramListenOwner): Promise<DatagramListener> {

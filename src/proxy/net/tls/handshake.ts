@@ -15,6 +15,7 @@ import type { NetContext } from '../context.ts';
 import { Defect } from '../copy-whole.ts';
 import type { Expiring } from '../deadline-wheel.ts';
 import type { Acceptor, Caller, CallerHost } from '../listener.ts';
+import type { Origin } from '../proxy-protocol/header.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../socket.ts';
 import { CallerSocket, type CallerSocketParts, type SecuredOwner } from './caller-socket.ts';
 import type { Shaker } from './handshake-gate.ts';
@@ -69,6 +70,8 @@ interface Shared {
 
 class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   readonly address: string;
+  /** As the accepted one has it. */
+  readonly #origin: Origin | null;
   deadlineMs: number;
   wheelTick = 0;
   wheelIndex = 0;
@@ -89,6 +92,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   constructor(accepted: Accepted, shared: Shared, host: CallerHost) {
     const { wheel } = shared.context;
     this.address = accepted.remoteAddress;
+    this.#origin = accepted.origin ?? null;
     this.#shared = shared;
     this.#host = host;
     this.#socket = accepted.adopt(this);
@@ -176,7 +180,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
 
   #handOn(secure: CallerSocket, inside: Acceptor): Caller {
     try {
-      return inside(new SecuredCaller(this.address, secure), this.#host);
+      return inside(new SecuredCaller(this.address, this.#origin, secure), this.#host);
     } catch (error) {
       // Who has it half taken does not end it.
       secure.handOver(this);
@@ -276,12 +280,14 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
 /** What the acceptor inside takes in. */
 class SecuredCaller implements Accepted {
   readonly remoteAddress: string;
+  readonly origin: Origin | null;
   readonly descriptor = 0;
   readonly alpn: string;
   readonly #socket: CallerSocket;
 
-  constructor(address: string, socket: CallerSocket) {
+  constructor(address: string, origin: Origin | null, socket: CallerSocket) {
     this.remoteAddress = address;
+    this.origin = origin;
     this.alpn = socket.alpn;
     this.#socket = socket;
   }
