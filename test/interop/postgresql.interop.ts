@@ -23,10 +23,13 @@ import { run } from './tools.ts';
 
 const BIN = newest('/usr/lib/postgresql');
 const SKIP = BIN === '' ? 'PostgreSQL is missing: install it (Debian package postgresql)' : false;
-const ADDRESSES = ['127.97.50.1', '127.97.50.2'];
+const ADDRESSES = ['127.97.50.1', '127.97.50.2'] as const;
 const HOST = 'db.interop.svc';
 const WHO = 'select inet_server_addr()';
 const CIDR = '127.97.51.0/24';
+/** That only one of the servers has. */
+const ownName = (address: string): string =>
+  `s${ADDRESSES.findIndex((each) => each === address)}.interop.svc`;
 /** PostgreSQL does not run as root. */
 const NOBODY = 65_534;
 const isRoot = userInfo().uid === 0;
@@ -65,7 +68,8 @@ class Server {
     const auth = ['--auth=trust', '--username=postgres', '--no-sync', '--encoding=UTF8'];
     made(join(BIN, 'initdb'), ['-D', this.#data, ...auth]);
     const key = join(this.#data, 'server.key');
-    const name = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`, '-days', '2'];
+    const names = `subjectAltName=DNS:${HOST},DNS:${ownName(address)}`;
+    const name = ['-subj', `/CN=${HOST}`, '-addext', names, '-days', '2'];
     const out = ['-keyout', key, '-out', this.certificate];
     made('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...name, ...out]);
     chmodSync(key, 0o600);
@@ -203,6 +207,60 @@ describe('PostgreSQL', { skip: SKIP }, () => {
       // oxlint-disable-next-line no-await-in-loop -- one connection after the other
       assert.equal(await ask(query, options), 't');
     }
+  });
+
+  test('psql asks for a server by name before TLS, and reaches it alone', async () => {
+    const own = ADDRESSES.map((each, i) => {
+      const key = `interop/own${i}`;
+      const spec = { ports: [{ name: 'http', port, appProtocol: 'postgresql' }] };
+      const at = [{ address: each, port: serverPort }];
+      return [service(key, port, { spec }), endpoints(key, at)];
+    });
+    const routes = ADDRESSES.map((each, i) => ({
+      match: `HostSNI(\`${ownName(each)}\`)`,
+      to: [{ service: `own${i}` }],
+    }));
+    const annotations = { 'maesh.dev/routes': JSON.stringify(routes) };
+    const spec = { ports: [{ name: 'http', port, appProtocol: 'postgresql' }] };
+    manifests.put(
+      'named.yaml',
+      ...own.flat(),
+      service('interop/named', port, { spec, annotations }),
+    );
+    const named = await until<string | null>('it is there', () =>
+      mesh.addressOf('interop/named').catch(() => null),
+    );
+    const at = { address: named ?? '', port };
+    await until('all are served', async () => {
+      const all = ADDRESSES.map((each) => askAt(at, WHO, `sslmode=require host=${ownName(each)}`));
+      return Promise.all(all).then(
+        () => true,
+        () => false,
+      );
+    });
+    const bundle = join(folder, 'named.crt');
+    writeFileSync(bundle, servers.map(({ certificate }) => readFileSync(certificate)).join('\n'));
+    const verified = `sslmode=verify-full sslrootcert=${bundle}`;
+    for (const each of [...ADDRESSES, ...ADDRESSES]) {
+      // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+      assert.equal(await askAt(at, WHO, `${verified} host=${ownName(each)}`), each);
+    }
+    await assert.rejects(askAt(at, WHO, `${verified} host=${HOST}`));
+    await assert.rejects(askAt(at, WHO, 'sslmode=disable'));
+    // Without TLS a second time, where the first one failed.
+    await assert.rejects(askAt(at, WHO, `sslmode=prefer host=${HOST}`));
+    const bench = ['-h', ownName(ADDRESSES[0]), '-p', String(port), '-U', 'postgres'];
+    const only = join(folder, 'named.sql');
+    writeFileSync(only, 'select 1;');
+    const load = [...bench, '-n', '-f', only, '-C', '-c', '4', '-t', '25'];
+    const env = { PGHOSTADDR: at.address, PGSSLMODE: 'verify-full', PGSSLROOTCERT: bundle };
+    const program = [
+      '-u',
+      'PGHOST',
+      ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    ];
+    const said = await run('env', [...program, join(BIN, 'pgbench'), ...load, 'postgres']);
+    assert.match(said, /number of transactions actually processed: 100\/100/);
   });
 
   test('results of some megabytes arrive whole', async () => {

@@ -273,6 +273,19 @@ test('a hello may take its time, and no longer: not by single bytes either', asy
   assert.equal(steady.ending, 'open');
 });
 
+test('the time that a caller takes for its hello is not that of the Service', async (t) => {
+  const { proxy, called, endpoint } = await raw(t, { manual: true });
+  const hello = clientHello().toString('latin1');
+  const caller = await proxy.call(called);
+  caller.write(hello.slice(0, 30));
+  await eventually(() => proxy.word(called, SERVICE_WORD.inFlight) === 1, 'it');
+  proxy.advance(5_000);
+  caller.write(hello.slice(30));
+  await endpoint.next();
+  await eventually(() => proxy.requests(called, 1) === 1, 'it to stand');
+  assert.ok(proxy.figure(called, SERVICE_OWN.latencySumMs) < 1_000);
+});
+
 test('a route that cannot be read takes what comes to it, and leads nowhere', async (t) => {
   const { proxy, called, one, endpoint } = await raw(t);
   const routes = sniRouted(called, [

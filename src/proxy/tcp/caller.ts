@@ -95,6 +95,8 @@ class CallerConnection
   /** The try that is under way. */
   #dialled: EndpointConnection | null = null;
   #triedMs = 0;
+  /** When it had said all that a route asks for. */
+  #askedMs = 0;
   #connectUntilMs = Infinity;
   /** Those that did not accept it. */
   #failed: readonly EndpointState[] = NONE;
@@ -171,6 +173,7 @@ class CallerConnection
 
   lead(hello: ClientHello | null, now = this.#context.clock.nowMs()): void {
     if (hello !== null) this.serverName = hello.serverName;
+    this.#askedMs = now;
     const verdict = lead(this.port, hello, now, this.#context);
     if (verdict.failure !== '') return this.refuse(verdict.failure);
     this.#target = verdict.target;
@@ -219,7 +222,7 @@ class CallerConnection
     const now = context.clock.nowMs();
     const { rules } = this.port;
     const latencyMs = now - this.#triedMs;
-    countConnected(rules.cells, endpoint, latencyMs, now - this.startedMs);
+    countConnected(rules.cells, endpoint, latencyMs, now - this.#askedMs);
     reportAnswer(endpoint, latencyMs, this.#policies, now);
     this.#judged = false;
     this.deadlineMs = context.wheel.nowMs + STEADY_MS;
