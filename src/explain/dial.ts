@@ -1,5 +1,6 @@
 /** From the host and port of a URL to the address that a caller connects to: what the mesh DNS and the Service say. */
 
+import { type CallerTls, timeOf } from '../model/credential.ts';
 import { isIP } from 'node:net';
 
 import { nearest } from '../base/nearest.ts';
@@ -72,11 +73,20 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   return { kind: 'reached', service: key, address, port: number, udp, text };
 }
 
-function spoken({ protocol, backend, passesTls, because }: ServicePort): string {
+function spoken({ protocol, backend, passesTls, callerTls, because }: ServicePort): string {
   const isPlain = protocol !== 'http' || (backend.protocol === 'http/1.1' && backend.tls === null);
   const own = passesTls ? `${protocol} with TLS of its callers` : protocol;
   const what = isPlain ? own : `${protocol} with ${spokenTo(backend)} to its endpoints`;
-  return because === '' ? what : `${what} (${because})`;
+  const why = because === '' ? what : `${what} (${because})`;
+  return callerTls === null ? why : `${why}, in TLS of its callers ${shown(callerTls)}`;
+}
+
+/** Certificates by which callers are served. */
+function shown({ certificates }: CallerTls): string {
+  const usable = certificates.filter(({ digest }) => digest !== '');
+  if (usable.length === 0) return 'and no Secret with a certificate that can be used';
+  const each = usable.map(({ secret, notAfterMs }) => `${secret} (until ${timeOf(notAfterMs)})`);
+  return `by the certificate${usable.length === 1 ? '' : 's'} of Secret ${each.join(', ')}`;
 }
 
 interface Found {

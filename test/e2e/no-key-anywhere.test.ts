@@ -168,5 +168,9 @@ test('no answer, log line, output or error of a real run has a byte of a key', a
     Object.values(told).join('\n'),
     /maesh_certificate_expiry_timestamp_seconds\{service="s\/web",secret="s\/web-client"\} 1\d{9}/,
   );
+  assert.match(
+    Object.values(told).join('\n'),
+    /in TLS of its callers by the certificate of Secret s\/web-tls \(until 20\d\d-/,
+  );
   for (const key of keys) key.assertInNone(told);
 });
