@@ -58,6 +58,8 @@ test('the default profile allows what a proxy needs', () => {
     epoll_pwait: 281,
     accept4: 288,
     eventfd2: 290,
+    recvmmsg: 299,
+    sendmmsg: 307,
     epoll_create1: 291,
     pipe2: 293,
     sched_setattr: 314,
