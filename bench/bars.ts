@@ -26,6 +26,8 @@ export const HAPROXY_LIMITS = {
   'h2-20': 0.8,
   'h2-100': 0.8,
   'h2-h1': 1.1,
+  'tcp-bulk': 0.65,
+  'tcp-churn': 1.4,
   rate: 1.05,
 } as const;
 
@@ -54,6 +56,8 @@ export const BARS: readonly Bar[] = [
   againstHaproxy('CPU per request of HTTP/2 to endpoints of HTTP/1.1 against HAProxy', 'h2-h1', {}),
   http2AgainstEnvoy('CPU per request of HTTP/2, 4 × 20 streams, against Envoy', 'h2-20'),
   http2AgainstEnvoy('CPU per request of HTTP/2, 4 × 100 streams, against Envoy', 'h2-100'),
+  againstHaproxy('CPU per GB of TCP against HAProxy', 'tcp-bulk', {}),
+  againstHaproxy('CPU per new connection of TCP against HAProxy', 'tcp-churn', { aim: 1.2 }),
   atMost('CPU per datagram against nginx', 0.8, {
     unit: '×',
     value: (f) => ratio(f.udp, { subject: 'maesh', base: 'nginx' }, 'cpuMicros'),
@@ -72,6 +76,10 @@ export const BARS: readonly Bar[] = [
     aim: 1,
     unit: 'kB',
     value: (f) => median(f.memory, 'maesh', 'idleConnectionKb'),
+  }),
+  atMost('Memory of an idle connection of TCP', 2.5, {
+    unit: 'kB',
+    value: (f) => median(f['tcp-memory'], 'maesh', 'idleConnectionKb'),
   }),
   {
     label: 'Requests/s of two threads on two cores against one on one',

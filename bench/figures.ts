@@ -3,21 +3,34 @@
 import type { Machine } from './host.ts';
 
 const HTTP2_STAGES = ['h2-20', 'h2-100', 'h2-h1', 'grpc'] as const;
+const TCP_LOOPS = ['tcp-bulk', 'tcp-churn'] as const;
 /** Stages whose load is as much as fits. */
-export const CLOSED_LOOPS = ['small', '10k', '1m', 'churn', ...HTTP2_STAGES, 'udp'] as const;
+export const CLOSED_LOOPS = [
+  'small',
+  '10k',
+  '1m',
+  'churn',
+  ...HTTP2_STAGES,
+  ...TCP_LOOPS,
+  'udp',
+] as const;
 export const STAGES = [
   ...CLOSED_LOOPS,
   'rate',
   'features',
   'start',
   'memory',
+  'tcp-memory',
   'threads',
   'scale',
 ] as const;
 export type StageName = (typeof STAGES)[number];
 
 /** Stages that go by one name on the command line. */
-export const GROUPS: Readonly<Record<string, readonly StageName[]>> = { h2: HTTP2_STAGES };
+export const GROUPS: Readonly<Record<string, readonly StageName[]>> = {
+  h2: HTTP2_STAGES,
+  tcp: [...TCP_LOOPS, 'tcp-memory'],
+};
 
 export interface Sample {
   /** `maesh`, `haproxy`, …, or the variant of a feature. */

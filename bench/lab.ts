@@ -23,6 +23,8 @@ export interface Lab {
   readonly upstream: Upstream;
   /** What callers speak; `upstream` says what the endpoints do. */
   readonly callers: HttpVersion;
+  /** What the proxies take it for. */
+  readonly carries: 'http' | 'tcp';
   /** Who is measured in a stage, in the order of its table. */
   peersFor(stage: StageName): readonly Peer[];
   progress(text: string): void;

@@ -28,6 +28,7 @@ import { rate } from './stages/rate.ts';
 import { scale } from './stages/scale.ts';
 import type { MeasureStage, Pace } from './stages/stage.ts';
 import { start } from './stages/start.ts';
+import { tcp } from './stages/tcp.ts';
 import { threads } from './stages/threads.ts';
 import { udp } from './stages/udp.ts';
 import { plainTable } from './text.ts';
@@ -42,11 +43,14 @@ const MEASURES: Readonly<Record<StageName, MeasureStage>> = {
   'h2-100': http2('h2-100'),
   'h2-h1': http2('h2-h1'),
   grpc: http2('grpc'),
+  'tcp-bulk': tcp('tcp-bulk'),
+  'tcp-churn': tcp('tcp-churn'),
   udp,
   rate,
   features,
   start,
-  memory,
+  memory: memory('memory'),
+  'tcp-memory': tcp('tcp-memory'),
   threads,
   scale,
 };
@@ -129,6 +133,7 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Measured> {
       loadCore,
       upstream: await startUpstream({ children, tools, dir, cores: [loadCore], endpoints: 3 }),
       callers: 'http1',
+      carries: 'http',
       progress,
       maesh: newer.command,
       root: ROOT,

@@ -159,6 +159,8 @@ const DRAWINGS: readonly Drawing[] = [
   drawing('h2-100', 'CPU per request of HTTP/2, 4 × 100 streams', 'cpuMicros', MICROS),
   drawing('h2-h1', 'CPU per request of HTTP/2 to HTTP/1.1', 'cpuMicros', MICROS),
   drawing('grpc', 'CPU per unary call of gRPC', 'cpuMicros', MICROS),
+  drawing('tcp-bulk', 'CPU per 64 MiB of TCP', 'cpuMicros', { digits: 0, unit: 'µs' }),
+  drawing('tcp-churn', 'CPU per new connection of TCP', 'cpuMicros', MICROS),
   drawing('udp', 'CPU per datagram and its answer', 'cpuMicros', MICROS),
   drawing('rate', 'p99 at 5,000 requests/s', 'p99Micros', { digits: 0, unit: 'µs' }),
   drawing('features', 'CPU per request with each feature', 'cpuMicros', MICROS),

@@ -88,6 +88,28 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
     columns: STREAMS,
     ratio: AGAINST_HAPROXY,
   },
+  'tcp-bulk': {
+    title: 'TCP, a bulk transfer (4 connections, 64 MiB at a time, as fast as it goes)',
+    columns: [
+      { title: 'CPU ms/GB', figure: 'cpuMicros', digits: 0, factor: 1e6 / 67_108_864 },
+      { title: 'transfers/s', figure: 'requestsPerSecond', digits: 1 },
+      FAILED,
+      FOREIGN,
+    ],
+    ratio: AGAINST_HAPROXY,
+  },
+  'tcp-churn': {
+    title: 'TCP, new connections (one small exchange each, 32 at a time)',
+    columns: [
+      { ...CPU, title: 'CPU µs/connection' },
+      { ...REQUESTS, title: 'connections/s' },
+      P50,
+      P99,
+      FAILED,
+      FOREIGN,
+    ],
+    ratio: AGAINST_HAPROXY,
+  },
   udp: {
     title: 'Datagrams (64 bytes there and back, 64 callers with one in flight each)',
     columns: [
@@ -144,6 +166,14 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
       { title: 'RSS after load MB', figure: 'loadedRssMb', digits: 1 },
       { title: 'peak RSS MB', figure: 'peakRssMb', digits: 1 },
       { title: 'PSS after load MB', figure: 'loadedPssMb', digits: 1 },
+      { title: 'kB per idle connection', figure: 'idleConnectionKb', digits: 1 },
+    ],
+    ratio: null,
+  },
+  'tcp-memory': {
+    title: 'TCP, memory (maesh: one thread, 1,000 Services)',
+    columns: [
+      { title: 'RSS after load MB', figure: 'loadedRssMb', digits: 1 },
       { title: 'kB per idle connection', figure: 'idleConnectionKb', digits: 1 },
     ],
     ratio: null,

@@ -20,7 +20,7 @@ export interface Upstream {
 }
 
 /** Bodies by path; `/who` answers the address that was dialled. */
-const BODIES = { '/small': 13, '/10k': 10_240, '/1m': 1_048_576 } as const;
+const BODIES = { '/small': 13, '/10k': 10_240, '/1m': 1_048_576, '/64m': 67_108_864 } as const;
 
 export interface UpstreamOptions {
   readonly children: Children;
@@ -41,6 +41,7 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, '10k'), Buffer.alloc(BODIES['/10k'], 'x'));
   writeFileSync(join(dir, '1m'), Buffer.alloc(BODIES['/1m'], 'x'));
+  writeFileSync(join(dir, '64m'), Buffer.alloc(BODIES['/64m'], 'x'));
   const config = join(dir, 'nginx.conf');
   writeFileSync(config, upstreamConfig(dir, { addresses, port, workers }));
   const child: Child = options.children.spawn({

@@ -17,6 +17,8 @@ export function peersFor(tools: Tools, stage: StageName): readonly Peer[] {
   // HAProxy has none for datagrams.
   if (stage === 'udp') return [maesh, nginx];
   const peers = [maesh, haproxy, nginx, envoy, ...(tools.traefik === null ? [] : [traefik])];
+  if (stage.startsWith('tcp-'))
+    return [maesh, haproxy, ...(tools.nginxStream === null ? [] : [nginx]), envoy];
   if (stage === 'h2-20' || stage === 'h2-100') return peers.filter((peer) => peer !== nginx);
   return stage === 'small' ? [...peers, envoyLean, maeshAll] : peers;
 }

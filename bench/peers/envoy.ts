@@ -45,7 +45,9 @@ function envoyConfig(lab: Lab, port: number, purpose: Purpose): object {
           name: 'web',
           address: socketAddress('127.0.0.1', port),
           per_connection_buffer_limit_bytes: 32_768,
-          filter_chains: [{ filters: [connectionManager(lab, purpose)] }],
+          filter_chains: [
+            { filters: [lab.carries === 'tcp' ? tcpProxy() : connectionManager(lab, purpose)] },
+          ],
         },
       ],
       clusters: [cluster(lab, purpose)],
@@ -119,6 +121,19 @@ function connectionManager(lab: Lab, purpose: Purpose): object {
       http_filters: [
         { name: 'router', typed_config: { '@type': `${type}.http.router.v3.Router` } },
       ],
+    },
+  };
+}
+
+function tcpProxy(): object {
+  const type = 'type.googleapis.com/envoy.extensions.filters';
+  return {
+    name: 'tcp',
+    typed_config: {
+      '@type': `${type}.network.tcp_proxy.v3.TcpProxy`,
+      stat_prefix: 'web',
+      cluster: 'app',
+      idle_timeout: '3600s',
     },
   };
 }

@@ -12,7 +12,8 @@ export const haproxy: Peer = {
       name: 'haproxy',
       command: lab.tools.haproxy.path,
       fileName: 'haproxy.cfg',
-      config: (port) => haproxyConfig(lab, port, size),
+      config: (port) =>
+        lab.carries === 'tcp' ? tcpConfig(lab, port, size) : haproxyConfig(lab, port, size),
       args: (path) => ['-db', '-f', path],
     }),
 };
@@ -44,6 +45,30 @@ frontend web
 backend app
   balance leastconn
 ${servers.join('\n')}
+`;
+}
+
+/** Spliced, as its manual advises for long transfers. */
+function tcpConfig(lab: Lab, port: number, { threads }: Size): string {
+  const { addresses, port: upstreamPort } = lab.upstream;
+  return `global
+  nbthread ${threads}
+  maxconn 8000
+defaults
+  mode tcp
+  no log
+  option splice-auto
+  retries 2
+  option redispatch
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+frontend web
+  bind 127.0.0.1:${port} backlog 4096
+  default_backend app
+backend app
+  balance leastconn
+${addresses.map((address, i) => `  server s${i} ${address}:${upstreamPort} check`).join('\n')}
 `;
 }
 

@@ -25,6 +25,7 @@ export const RATE_LIMIT = {
   [`${PREFIX}/ratelimit-burst`]: '1000000',
 };
 const ENDPOINTS_OF_HTTP2 = { 'maesh.dev/scheme': 'h2c' };
+const AS_TCP = { 'maesh.dev/traffic-type': 'tcp' };
 export const AFFINITY = { 'maesh.dev/affinity-cookie': 'maesh' };
 
 export interface MaeshOptions {
@@ -118,7 +119,13 @@ export function benchService(
     name,
     port: SERVICE_PORT,
     // Those policies are of requests.
-    annotations: isUdp ? {} : isH2 ? { ...annotations, ...ENDPOINTS_OF_HTTP2 } : annotations,
+    annotations: isUdp
+      ? {}
+      : {
+          ...annotations,
+          ...(isH2 ? ENDPOINTS_OF_HTTP2 : {}),
+          ...(lab.carries === 'tcp' ? AS_TCP : {}),
+        },
     ...(isUdp && { protocol: 'UDP' }),
     endpoints: lab.upstream.addresses,
     targetPort: lab.upstream.port,

@@ -16,7 +16,10 @@ export const nginx: Peer = {
       name: 'nginx',
       command: lab.tools.nginx.path,
       fileName: 'nginx.conf',
-      config: (port, dir) => nginxConfig(lab, { port, dir, size }),
+      config: (port, dir) =>
+        lab.carries === 'tcp'
+          ? tcpConfig(lab, { port, dir, size })
+          : nginxConfig(lab, { port, dir, size }),
       args: (path, _, dir) => ['-p', dir, '-e', join(dir, 'error.log'), '-c', path],
     }),
 };
@@ -45,6 +48,30 @@ interface Place {
   readonly port: number;
   readonly dir: string;
   readonly size: Size;
+}
+
+function tcpConfig(lab: Lab, { port, dir, size }: Place): string {
+  const { addresses, port: upstreamPort } = lab.upstream;
+  return `${loadStream(lab)}daemon off;
+pid ${dir}/nginx.pid;
+error_log ${dir}/error.log warn;
+${nginxUser()}worker_processes ${size.threads};
+worker_rlimit_nofile 20000;
+events { worker_connections 16000; }
+stream {
+  tcp_nodelay on;
+  upstream app {
+    least_conn;
+${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n')}
+  }
+  server {
+    listen 127.0.0.1:${port} backlog=4096 reuseport;
+    proxy_pass app;
+    proxy_connect_timeout 2s;
+    proxy_timeout 1h;
+  }
+}
+`;
 }
 
 function nginxConfig(lab: Lab, { port, dir, size }: Place): string {
@@ -85,8 +112,7 @@ ${(lab.upstream.version === 'h2' ? GRPC_PASS : PROXY_PASS).join('\n')}
 
 function streamConfig(lab: Lab, { port, dir, size }: Place): string {
   const { addresses, port: upstreamPort } = lab.upstream;
-  const module = lab.tools.nginxStream?.path ?? '';
-  return `${module === '' ? '' : `load_module ${module};\n`}daemon off;
+  return `${loadStream(lab)}daemon off;
 pid ${dir}/nginx.pid;
 error_log ${dir}/error.log warn;
 ${nginxUser()}worker_processes ${size.threads};
@@ -104,4 +130,9 @@ ${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n'
   }
 }
 `;
+}
+
+function loadStream({ tools }: Lab): string {
+  const module = tools.nginxStream?.path ?? '';
+  return module === '' ? '' : `load_module ${module};\n`;
 }

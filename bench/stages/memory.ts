@@ -1,25 +1,29 @@
 /** Resident memory after start, after load, and per idle connection; it varies little, so a third of the rounds will do. */
 
-import type { Sample } from '../figures.ts';
+import type { Sample, StageName } from '../figures.ts';
 import type { Lab } from '../lab.ts';
 import { LoadConnection } from '../load-connection.ts';
 import { oneCore, type Peer, type RunningPeer } from '../peers/peer.ts';
 import { memory as memoryOf } from '../sampling.ts';
 import { formatNumber } from '../text.ts';
 import { wrk } from '../workload.ts';
-import { roundOrder, type Pace } from './stage.ts';
+import { type MeasureStage, roundOrder, type Pace } from './stage.ts';
 
 const IDLE_CONNECTIONS = 5_000;
 
-export async function memory(lab: Lab, pace: Pace): Promise<Sample[]> {
+export function memory(name: 'memory' | 'tcp-memory'): MeasureStage {
+  return (lab, pace) => measureAll(lab, pace, name);
+}
+
+async function measureAll(lab: Lab, pace: Pace, name: StageName): Promise<Sample[]> {
   const samples: Sample[] = [];
-  const peers = lab.peersFor('memory');
+  const peers = lab.peersFor(name);
   const rounds = Math.ceil(pace.rounds / 3);
   for (const [round, peer] of inRounds(peers, rounds)) {
     const figures = await measure(lab, pace, peer);
     samples.push({ subject: peer.name, round, figures });
     lab.progress(
-      `memory ${round}/${rounds} ${peer.name}: ${formatNumber(figures['loadedRssMb'], 1)} MB after load, ${formatNumber(figures['idleConnectionKb'], 1)} kB per idle connection`,
+      `${name} ${round}/${rounds} ${peer.name}: ${formatNumber(figures['loadedRssMb'], 1)} MB after load, ${formatNumber(figures['idleConnectionKb'], 1)} kB per idle connection`,
     );
   }
   return samples;
