@@ -78,5 +78,6 @@ test('no bar passes without figures, and every aim is beyond its bar', () => {
   }
   const http1 = { small: 1, '10k': 0.95, '1m': 0.5, churn: 1.4, rate: 1.05 };
   const http2 = { 'h2-20': 0.8, 'h2-100': 0.8, 'h2-h1': 1.1 };
-  assert.deepEqual(HAPROXY_LIMITS, { ...http1, ...http2 });
+  const tcp = { 'tcp-bulk': 0.65, 'tcp-churn': 1.4 };
+  assert.deepEqual(HAPROXY_LIMITS, { ...http1, ...http2, ...tcp });
 });

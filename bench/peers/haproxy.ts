@@ -53,7 +53,7 @@ function tcpConfig(lab: Lab, port: number, { threads }: Size): string {
   const { addresses, port: upstreamPort } = lab.upstream;
   return `global
   nbthread ${threads}
-  maxconn 8000
+  maxconn 6000
 defaults
   mode tcp
   no log
