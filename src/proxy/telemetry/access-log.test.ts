@@ -117,6 +117,7 @@ test('write() makes one JSON line with the documented fields, without the query'
   assert.deepEqual(line, {
     time: '2026-11-22T05:05:04.007Z',
     callerAddress: '127.1.0.5',
+    originAddress: '',
     caller: 'shop/client',
     service: 'shop/web',
     port: 80,
@@ -145,10 +146,13 @@ test('write() makes common log format lines, with the query when asked', (t) => 
   record.status = 0;
   setTarget(record, '/a"b\\c d\u0001é');
   access.write(record);
+  record.originAddress = '203.0.113.9';
+  access.write(record);
   clock.advance(FLUSH_MS);
   assert.deepEqual(sink.text.split('\n'), [
     '127.1.0.5 - shop/client [22/Nov/2026:05:05:04 +0000] "GET /cart?token=hunter2 HTTP/1.1" 200 1234',
     '127.1.0.5 - - [22/Nov/2026:05:05:04 +0000] "GET /a\\"b\\\\c%20d%01%C3%A9 HTTP/1.1" - 1234',
+    '203.0.113.9 - - [22/Nov/2026:05:05:04 +0000] "GET /a\\"b\\\\c%20d%01%C3%A9 HTTP/1.1" - 1234',
     '',
   ]);
 });
@@ -178,6 +182,7 @@ test('write() escapes whatever bytes a caller sends', (t) => {
           requestBytes: number,
           protocol: short,
           callerAddress: short,
+          originAddress: short,
         });
         sink.text = '';
         access.write(record);
