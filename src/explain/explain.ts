@@ -110,7 +110,7 @@ type Web = ReturnType<typeof webCallOf>;
 type ReadRequest = ReadHead & { readonly web: Web };
 
 function webOf(port: PortState | undefined, { data, head, failure }: ReadHead): Web {
-  const origins = port === undefined || failure !== '' ? null : port.rules.web;
+  const origins = port === undefined || failure !== '' ? null : port.web;
   return origins === null ? null : webCallOf(origins, data, head);
 }
 

@@ -109,6 +109,7 @@ interface Idle {
 }
 
 const OR_UDP = 'remove it, or write udp';
+const OR_HTTP2 = 'remove it, or set appProtocol of the port to grpc';
 const OR_TLS = 'remove it, or set maesh.dev/scheme to https or h2';
 
 function idleOnPort(
@@ -128,6 +129,10 @@ function idleOnPort(
       const plain = `port ${number} is spoken to without TLS`;
       return [{ annotation, because: plain, remedy: OR_TLS }];
     }
+    if (isWithoutHttp2(annotation, same)) {
+      const old = `port ${number} is spoken to in HTTP/1.1`;
+      return [{ annotation, because: old, remedy: OR_HTTP2 }];
+    }
     return isOtherType(annotation, same) ? [{ annotation, because, remedy: OR_UDP }] : [];
   });
 }
@@ -146,6 +151,10 @@ function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonl
       const plain = 'no port of the Service is spoken to in TLS';
       return [{ annotation, because: plain, remedy: OR_TLS }];
     }
+    if (isWithoutHttp2(annotation, ports)) {
+      const old = 'no port of the Service is spoken to in HTTP/2';
+      return [{ annotation, because: old, remedy: OR_HTTP2 }];
+    }
     const because = 'all ports of the Service are UDP';
     return isOtherType(annotation, ports) ? [{ annotation, because, remedy: OR_UDP }] : [];
   });
@@ -158,6 +167,12 @@ function carrierOf({ row }: Annotation): 'http' | 'tcp' {
 
 function isWithoutTls({ row }: Annotation, ports: readonly Port[]): boolean {
   return TLS_NAMES.has(row.name) && ports.every(({ backend }) => backend.tls === null);
+}
+
+/** gRPC needs it. */
+function isWithoutHttp2({ row, value }: Annotation, ports: readonly Port[]): boolean {
+  if (row.policy !== 'grpcWeb' || value === null) return false;
+  return ports.every(({ backend }) => backend.protocol !== 'http/2');
 }
 
 /** The traffic type of TCP for ports that are all UDP. */

@@ -13,7 +13,7 @@ export function enter(
   data: Buffer,
   head: Head,
 ): FailureReason | WebPreflight | null {
-  const { web: origins } = port.rules;
+  const { web: origins } = port;
   const web = origins === null ? null : webCallOf(origins, data, head);
   if (web !== null && web.isCall) replay.web = web;
   if (isLoop) return 'loop';

@@ -176,6 +176,11 @@ export class PortState {
     this.host = Buffer.from(`${service.service.name}.${service.service.namespace}`);
     this.port = port;
   }
+
+  /** Null where calls of gRPC-Web are nothing special, as on a port whose endpoints do not speak what gRPC needs. */
+  get web(): WebOrigins | null {
+    return this.port.backend.protocol === 'http/2' ? this.rules.web : null;
+  }
 }
 
 export interface TableChange {
