@@ -17,6 +17,7 @@ const IMAGE = process.env['MAESH_TEST_IMAGE'] ?? '';
 export interface ServicePort {
   readonly port: number;
   readonly targetPort: number;
+  readonly protocol: string;
 }
 
 interface KubeService {
