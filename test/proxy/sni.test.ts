@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import tls from 'node:tls';
+import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import { HELLO_BYTES_MAX } from '../../src/proxy/hello/hello-reader.ts';
 import type { Service } from '../../src/model/service.ts';
@@ -429,4 +430,45 @@ test('the access log has the server name', async (t) => {
     { protocol: 'TCP', target: 'a.example', failure: 'caller_gone', tries: 1 },
     { protocol: 'TCP', target: 'b.example', failure: 'no_route', tries: 0 },
   ]);
+});
+
+/** The caller is one that may say for whom it calls, and the endpoint wants to know. */
+async function behindGateway(t: TestContext) {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const proxy = new TestProxy(t, { settings: { trustedSources: ['127.77.0.0/16'] } });
+  const proxyProtocol = { ...DEFAULT_POLICIES.proxyProtocol, send: 'v1', accept: true } as const;
+  const policies = { proxyProtocol };
+  const one = proxy.service({ key: 'test/a', endpoints: [endpoint], tcp: true, policies });
+  const web = proxy.service({ key: 'test/web', tcp: true, policies });
+  const called = sniRouted(web, [[sni('a.example'), one]]);
+  await proxy.apply([one, called]);
+  return { proxy, called, endpoint, caller: await proxy.call(called, '127.77.0.1') };
+}
+
+const HEADER = 'PROXY TCP4 203.0.113.9 198.51.100.1 40000 443\r\n';
+
+for (const isCut of [false, true]) {
+  test(`a hello behind a header of the PROXY protocol is read, ${isCut ? 'cut' : 'whole'}`, async (t) => {
+    const { endpoint, caller } = await behindGateway(t);
+    const hello = clientHello().toString('latin1');
+    const all = `${HEADER}${hello}`;
+    if (isCut) await caller.trickle(all);
+    else caller.write(all);
+    const wire = await endpoint.next();
+    assert.equal(await wire.bytes(all.length), all);
+    wire.write('hi');
+    assert.equal(await caller.bytes(2), 'hi');
+  });
+}
+
+test('an endpoint is told the caller first, and then asked for TLS', async (t) => {
+  const { endpoint, caller } = await behindGateway(t);
+  const hello = clientHello().toString('latin1');
+  caller.write(HEADER + SSL);
+  assert.equal(await caller.bytes(1), 'S');
+  caller.write(hello);
+  const wire = await endpoint.next();
+  assert.equal(await wire.bytes(HEADER.length + SSL.length), HEADER + SSL);
+  wire.write('S');
+  assert.equal(await wire.bytes(hello.length), hello);
 });
