@@ -125,7 +125,7 @@ export const SETTINGS = {
     'head-timeout',
     duration('100ms', '10m'),
     '10s',
-    'Maximum time from the first byte of a request, or from accepting the connection, to the end of the request head (else 408).',
+    'Maximum time from the first byte of a request, or from accepting the connection, to the end of the request head (else 408). Also of the hello of TLS, where a port routes by it.',
   ]),
   callerIdleTimeout: one('Proxy', [
     'caller-idle-timeout',
