@@ -21,12 +21,12 @@ export class DatagramIo {
   readonly space: DatagramSpace;
   readonly answers: Answers;
 
-  /** @throws when the region is full */
-  constructor({ kernel, loop, region }: ThreadIo) {
+  /** @throws when the region has no room for it */
+  constructor({ kernel, loop, region, datagramSpace }: ThreadIo) {
     this.kernel = kernel;
     this.loop = loop;
     this.region = region;
-    this.space = new DatagramSpace(kernel, region);
+    this.space = new DatagramSpace(kernel, datagramSpace);
     this.answers = new Answers(kernel.datagrams, this.space, loop);
   }
 

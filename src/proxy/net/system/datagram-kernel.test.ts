@@ -217,3 +217,21 @@ test('a socket whose error is never found asks the kernel to keep none', async (
   }
   assert.deepEqual(near.told, []);
 });
+
+test('datagrams have their memory when everything else of the thread has filled the rest', async (t) => {
+  const sockets = socketsOver((calls) => calls);
+  const { region } = sockets.io;
+  while (region.offsetOf(sockets.allocate(1_048_576)) >= 0);
+  while (region.offsetOf(region.takeSlab()) >= 0);
+  const echo = new Echo();
+  const listener = await sockets.listenDatagrams({ address: HOST, port: 0 }, echo);
+  echo.listener = listener;
+  const near = new Near();
+  const socket = sockets.dialDatagrams({ address: HOST, port: listener.port }, near);
+  t.after(() => {
+    listener.close();
+    socket.close();
+  });
+  socket.send(Buffer.from('x'), 0, 1);
+  await near.until('datagram 1');
+});

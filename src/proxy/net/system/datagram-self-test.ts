@@ -1,7 +1,7 @@
 /** Tries every call for datagrams over loopback, before anything depends on it. */
 
 import { constants } from 'node:os';
-import { DatagramSpace } from './datagram-space.ts';
+import { DatagramSpace, reserveSpace } from './datagram-space.ts';
 import { EAGAIN } from './errno.ts';
 import {
   DATAGRAM_DATA,
@@ -40,7 +40,7 @@ export function testDatagrams(kernel: Kernel): string {
 function tryAll(kernel: Kernel, opened: (fd: number, call: string) => number): void {
   const { datagrams, memory } = kernel;
   // Of the region's memory, as yet nobody's: what is asked for later takes the same.
-  const space = new DatagramSpace(kernel, new Region(memory));
+  const space = new DatagramSpace(kernel, reserveSpace(new Region(memory)));
   const epoll = opened(kernel.createEpoll(), 'epoll_create1');
   const listener = opened(datagrams.socket(AF_INET), 'socket');
   check(kernel.setOption(listener, SOL_SOCKET, SO_REUSEPORT, 1), 'SO_REUSEPORT');

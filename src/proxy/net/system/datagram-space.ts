@@ -38,6 +38,17 @@ const ORIGIN_BYTE = 4;
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
 
+export interface ReservedSpace {
+  readonly places: number;
+  readonly answers: number;
+}
+
+/** Before others fill the region: it is used by few threads, and costs nothing until then. */
+export function reserveSpace(region: Region): ReservedSpace {
+  const places = region.reserve(DATAGRAMS_MAX * DATAGRAM_STRIDE);
+  return { places, answers: region.reserve(ANSWERS_BYTES) };
+}
+
 export class DatagramSpace {
   /** Who sent the datagram of which a listener tells. */
   readonly peer = new Peer();
@@ -50,11 +61,11 @@ export class DatagramSpace {
   readonly #words: Int32Array;
   readonly #at: number;
 
-  /** @throws when the region is full */
-  constructor(kernel: Kernel, region: Region) {
+  /** @throws when nothing was reserved */
+  constructor(kernel: Kernel, { places, answers }: ReservedSpace) {
     const { memory } = kernel;
-    const places = allocate(region, DATAGRAMS_MAX * DATAGRAM_STRIDE);
-    this.answersAt = allocate(region, ANSWERS_BYTES);
+    if (places < 0 || answers < 0) throw systemError(constants.errno.ENOMEM, 'recvmmsg');
+    this.answersAt = answers;
     this.answersEnd = this.answersAt + ANSWERS_BYTES;
     this.memory = memory;
     this.#words = new Int32Array(memory.buffer, memory.byteOffset, memory.length >> 2);
@@ -188,10 +199,4 @@ export class DatagramSpace {
 /** Of the first word of an address: fe80::/10. */
 function isLinkLocal(word: number): boolean {
   return (word & 0xc0ff) === 0x80fe;
-}
-
-function allocate(region: Region, bytes: number): number {
-  const at = region.offsetOf(region.allocate(bytes));
-  if (at < 0) throw systemError(constants.errno.ENOMEM, 'recvmmsg');
-  return at;
 }

@@ -32,10 +32,17 @@ export class Region {
   }
 
   allocate(bytes: number): Buffer<ArrayBuffer> {
-    const start = this.#end;
-    if (start + bytes > this.memory.length) return Buffer.allocUnsafeSlow(bytes);
-    this.#end = Math.ceil((start + bytes) / ALIGNMENT) * ALIGNMENT;
+    const start = this.reserve(bytes);
+    if (start < 0) return Buffer.allocUnsafeSlow(bytes);
     return this.memory.subarray(start, start + bytes);
+  }
+
+  /** Offset of memory of the region, and of nothing else; -1 when that is full. */
+  reserve(bytes: number): number {
+    const start = this.#end;
+    if (start + bytes > this.memory.length) return -1;
+    this.#end = Math.ceil((start + bytes) / ALIGNMENT) * ALIGNMENT;
+    return start;
   }
 
   takeSlab(): Buffer<ArrayBuffer> {

@@ -1,6 +1,7 @@
 /** What all sockets of a thread share: its kernel, its memory, its event loop. */
 
 import { type KeepAlive, NO_KEEP_ALIVE } from '../keep-alive.ts';
+import { type ReservedSpace, reserveSpace } from './datagram-space.ts';
 import { EventLoop, type Planner, type Watcher } from './event-loop.ts';
 import type { Kernel } from './kernel-interface.ts';
 import { Pipes } from './pipes.ts';
@@ -13,6 +14,7 @@ export class ThreadIo {
   readonly loop: EventLoop;
   readonly keepAlive: KeepAlive;
   readonly pipes: Pipes;
+  readonly datagramSpace: ReservedSpace;
   /** Negative while there is none. */
   #spare: number;
 
@@ -21,6 +23,7 @@ export class ThreadIo {
     this.keepAlive = keepAlive;
     this.kernel = kernel;
     this.region = new Region(kernel.memory);
+    this.datagramSpace = reserveSpace(this.region);
     this.pipes = new Pipes(kernel);
     this.loop = new EventLoop(kernel, planner);
     this.#spare = kernel.socket(AF_INET);
