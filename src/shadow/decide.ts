@@ -38,8 +38,10 @@ export interface Situation {
   readonly now: string;
   /** Whether the quarantine that began then is over. */
   readonly isOver: (retiredAt: string) => boolean;
-  /** Whether the proxy port is this Service's port, and no other one's. */
+  /** Whether the proxy port is this Service's port, and no other one's, and may stay. */
   readonly holds: (port: ShadowPort) => boolean;
+  /** The same, also of a proxy port that it has to leave. */
+  readonly owns: (port: ShadowPort) => boolean;
   /** A port for `80/TCP` that nobody claims and that is not taken, or why there is none. */
   readonly choose: (port: string, taken: ReadonlySet<number>) => number | Shortage;
 }
@@ -159,16 +161,21 @@ function adapt(base: Allocation, situation: Situation): Decision {
       open.push({ ...present, name: port.name });
       continue;
     }
+    const before = leadsNow(base, present, port);
     const proxyPort = room > 0 ? proxyPortFor(port) : 'service';
     if (typeof proxyPort !== 'number') {
       starved.push({ ...port, want: proxyPort });
+      // It cannot move for now: callers are served where they are.
+      const own = before.slice(0, room).filter(situation.owns);
+      room -= own.length;
+      open.push(...own);
       continue;
     }
     room -= 1;
     taken.add(proxyPort);
     (isDirect ? open : announced).push({ ...port, proxyPort });
     // It leads to another Service now; until there is a better one, that changes nothing.
-    if (present !== undefined && !isDirect) open.push({ ...present, name: port.name });
+    open.push(...before);
   }
   if (open.length === 0 && announced.length === 0) {
     const isNew = base.ports.length === 0;
@@ -186,6 +193,15 @@ function adapt(base: Allocation, situation: Situation): Decision {
     ),
   };
   return { allocation, starved };
+}
+
+/** Where callers of a port are led now, if they are. */
+function leadsNow(
+  { state }: Allocation,
+  present: ShadowPort | undefined,
+  { name }: WantedPort,
+): readonly ShadowPort[] {
+  return state !== 'published' || present === undefined ? [] : [{ ...present, name }];
 }
 
 /** An object must have a port: the last old ones stay until new ones can take over. */

@@ -89,6 +89,7 @@ test('decide() looks at each wanted port and at each of its record a few times',
     now: 't',
     isOver: () => false,
     holds: () => true,
+    owns: () => true,
     choose: () => 'namespace',
   };
   for (const holds of [() => true, () => false]) {
@@ -109,6 +110,7 @@ test('decide() asks for a proxy port no more once the share of the namespace is 
     now: 't',
     isOver: () => false,
     holds: () => true,
+    owns: () => true,
     choose: () => {
       asked += 1;
       return asked <= 10 ? 10_000 + asked : 'namespace';
@@ -116,6 +118,34 @@ test('decide() asks for a proxy port no more once the share of the namespace is 
   });
   assert.deepEqual([asked, starved.length], [11, PORTS - 10]);
   assert.ok(starved.every(({ want }) => want === 'namespace'));
+});
+
+test("a port that has to move stays where it is as long as there is none for it, unless that is another Service's", () => {
+  const [moves = null, stays = null, lost = null] = shadowPorts(3);
+  assert(moves !== null && stays !== null && lost !== null);
+  const { allocation, starved } = decide({
+    record: recordOf({ ports: [moves, stays, lost] }),
+    service: 'shop/web',
+    wanted: wanted(3),
+    isServed: true,
+    now: 't',
+    isOver: () => false,
+    holds: ({ port }) => port === stays.port,
+    owns: ({ port }) => port !== lost.port,
+    choose: () => 'range',
+  });
+  assert.deepEqual(
+    starved.map(({ port }) => port),
+    [moves.port, lost.port],
+  );
+  assert.deepEqual(
+    allocation?.ports.map(({ proxyPort }) => proxyPort),
+    [moves.proxyPort, stays.proxyPort],
+  );
+  assert.deepEqual(
+    allocation?.retiredPorts.map(({ proxyPort }) => proxyPort),
+    [lost.proxyPort],
+  );
 });
 
 test('choose() finds what only a port itself still claims where no other is free, and nothing else', () => {

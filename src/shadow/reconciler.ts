@@ -149,6 +149,7 @@ export class Reconciler {
       now: this.#quarantine.now(),
       isOver: (time) => this.#quarantine.isOver(time),
       holds: (port) => pool.holds(entry.name, port) && pool.includes(port.proxyPort),
+      owns: (port) => pool.holds(entry.name, port),
       choose: (port, taken) =>
         pool.choose({ owner: entry.name, namespace: namespaceOf(entry.service), port }, taken),
     });
