@@ -79,7 +79,7 @@ export class UdpListener implements PortListener, SessionHost {
     const place = this.#place;
     const goesOn = this.#thread.context.draining && this.#waited > 0;
     if (place?.taker === this && !goesOn) place.taker = null;
-    for (const session of this.#sessions) session.hurry();
+    for (const session of this.#sessions) session.arm();
     if (this.#waited === 0) this.#leave();
   }
 

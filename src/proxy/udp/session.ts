@@ -168,7 +168,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#room.enter(this);
     context.room.enter(this);
     context.room.sessions++;
-    this.#arm();
+    this.arm();
   }
 
   /** One of the caller. */
@@ -214,12 +214,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const { silentMs, oldMs } = this.#limits();
     if (nowMs >= silentMs) this.end('idle', '');
     else if (nowMs >= oldMs) this.end('lifetime', '');
-    else this.#arm();
-  }
-
-  /** Its port closes. */
-  hurry(): void {
-    this.#arm();
+    else this.arm();
   }
 
   shed(): void {
@@ -245,8 +240,9 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     leaveFlight(this.#flight);
     countEnd(service.cells, why);
     countFailure(rules.cells, failure);
-    context.accessLog?.writeConnection(this, this, context.clock.nowMs());
     this.#place.ended(this);
+    // Last: a defect there must leave nothing behind.
+    context.accessLog?.writeConnection(this, this, context.clock.nowMs());
   }
 
   /** When it is over by silence, and whatever comes. */
@@ -260,7 +256,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     };
   }
 
-  #arm(): void {
+  /** When it is looked at next; call it when something is otherwise, as when its port closes. */
+  arm(): void {
     const { silentMs, oldMs } = this.#limits();
     const steadyMs = this.#judged ? Infinity : this.#aimedMs + STEADY_MS;
     this.deadlineMs = Math.min(silentMs, oldMs, steadyMs);
@@ -274,7 +271,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#isAnswered = isAnswer;
     this.#room.touch(this);
     // Silence may have been without end until now.
-    if (this.wheelTick === 0) this.#arm();
+    if (this.wheelTick === 0) this.arm();
   }
 
   /** False when there is none to go to. */
@@ -283,7 +280,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const failure = this.#aim(now);
     if (failure === '') {
       this.#open();
-      this.#arm();
+      this.arm();
       return true;
     }
     countRefused(this.port.rules.cells, failure);
@@ -317,11 +314,11 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     if (this.tries > 0) add(this.port.rules.cells, SERVICE_OWN.retries, 1);
     this.tries++;
     this.endpoint = endpoint;
+    this.#socket = context.sockets.dialDatagrams(endpoint, this);
+    this.#ownDial = context.ownDials.add(endsOfUdp(this.#socket.ends()));
     endpoint.begin();
     endpoint.openConnection();
     context.room.endpointConnections++;
-    this.#socket = context.sockets.dialDatagrams(endpoint, this);
-    this.#ownDial = context.ownDials.add(endsOfUdp(this.#socket.ends()));
   }
 
   #pick({ backend, udp }: Target, now: number): EndpointState | FailureReason {
