@@ -38,6 +38,19 @@ test('the first call has the port of the Service', () => {
   assert.equal(offered(shadow('s/b', [8080, 80])), '  curl http://b.s.mesh.local/');
 });
 
+test('the first call goes to no port of UDP', () => {
+  const of = (service: string, ...ports: readonly object[]) => ({
+    ...shadow(service),
+    spec: { ports },
+  });
+  const udp = { port: 53, protocol: 'UDP' };
+  const dns = of('a/dns', udp);
+  assert.match(firstCall([dns], INSTALLED), /No Service has a mesh name yet/);
+  const both = of('s/b', udp, { port: 8080, protocol: 'TCP' });
+  const lines = firstCall([dns, both], INSTALLED).split('\n');
+  assert.equal(lines[1], '  curl http://b.s.mesh.local:8080/');
+});
+
 test('where no Service has a name, it says how to give one', () => {
   const probe = [shadow('maesh/maesh-probe')];
   assert.deepEqual(firstCall(probe, INSTALLED).split('\n'), [

@@ -33,17 +33,29 @@ function serviceOf(shadow: Raw): string {
   return textAt(shadow, 'metadata', 'annotations', SHADOW_ANNOTATION.service);
 }
 
-/** Neither the mesh's own nor one of Kubernetes; its name resolves. */
+/** Neither the mesh's own nor one of Kubernetes; its name resolves, and a connection is possible. */
 function isOfUser(shadow: Raw, namespace: string): boolean {
   const service = serviceOf(shadow);
   const isOther = service.startsWith(`${namespace}/`) || service.startsWith('kube-');
   const state = textAt(shadow, 'metadata', 'annotations', SHADOW_ANNOTATION.state);
-  return service !== '' && service !== API_SERVER && !isOther && state === 'published';
+  return (
+    service !== '' &&
+    service !== API_SERVER &&
+    !isOther &&
+    state === 'published' &&
+    portsOf(shadow).length > 0
+  );
+}
+
+/** Those of connections: curl speaks no UDP. */
+function portsOf(shadow: Raw): readonly number[] {
+  const ports = listAt(shadow, 'spec', 'ports');
+  return ports.filter((port) => textAt(port, 'protocol') !== 'UDP').map((port) => portOf(port));
 }
 
 function callOf(shadow: Raw, domain: string): readonly string[] {
   const [namespace = '', name = ''] = serviceOf(shadow).split('/');
-  const ports = listAt(shadow, 'spec', 'ports').map((port) => portOf(port));
+  const ports = portsOf(shadow);
   const [port = HTTP_PORT] = ports.includes(HTTP_PORT) ? [HTTP_PORT] : ports;
   return [
     'The mesh is running. Call a Service through it, from any Pod:',
