@@ -9,6 +9,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
 import { Endpoints } from './support/endpoints.ts';
+import { Story } from '../../src/explain/story.ts';
 import { ENDPOINTS } from './support/ground.ts';
 import { PERTURBATIONS } from './support/perturb.ts';
 import { Trial } from './support/trial.ts';
@@ -167,6 +168,11 @@ describe('explain and the mesh', () => {
       const json = parseJson(JSON.stringify(explainUpgrade(pair, request)));
       assert.deepEqual(trial.schema.check(json, '#/$defs/Explanation'), []);
     }
+    // Datagrams have a trial of their own (udp-agreement.test.ts).
+    const dropped = new Story('udp');
+    dropped.answer('no_endpoint', 1);
+    const [outcome] = dropped.outcomes();
+    assert.deepEqual(trial.schema.check(parseJson(JSON.stringify(outcome)), '#/$defs/Outcome'), []);
     assert.deepEqual(
       referred.flatMap((name) => trial.schema.unseen(`#/$defs/${name}`)),
       [],
