@@ -1,7 +1,6 @@
 /** Callers that speak TLS with the proxy. */
 
 import { once } from 'node:events';
-import net from 'node:net';
 import type { TestContext } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { atEnd, type Dialled, Wire } from './wire.ts';
@@ -24,22 +23,38 @@ export async function secureDial(
   { address, port }: Dialled,
   { from, ...options }: SecureOptions = {},
 ): Promise<SecureWire> {
-  const raw = net.connect({
+  // Its types leave out what it hands on to the connection. A connection that is given, and closed below it, may crash the runtime.
+  const dialled = {
     host: address,
     port,
     allowHalfOpen: true,
     noDelay: true,
+    rejectUnauthorized: false,
     ...(from === undefined ? {} : { localAddress: from }),
-  });
-  const tls = connect({ socket: raw, rejectUnauthorized: false, ...options });
+    ...options,
+  };
+  const tls = connect(dialled as ConnectionOptions);
   const wire = new Wire(tls);
-  wire.below = raw;
-  atEnd(t, () => void raw.destroy());
+  wire.resets = () => resetBelow(tls);
+  atEnd(t, () => wire.drop());
   await once(tls, 'secureConnect');
   const { subject } = tls.getPeerCertificate();
   const alpn = typeof tls.alpnProtocol === 'string' ? tls.alpnProtocol : '-';
   const how = tls.isSessionReused() ? 'resumed' : 'whole';
   return { wire, tls, seen: `${String(subject?.CN ?? '-')} ${alpn} ${tls.getProtocol()} ${how}` };
+}
+
+interface Handle {
+  close(done: () => void): unknown;
+  reset(done: () => void): number;
+}
+
+/** RST of the connection that carries it. */
+function resetBelow(tls: TLSSocket): void {
+  const handle = (tls as unknown as { readonly _handle: { readonly _parent: Handle } | null })
+    ._handle;
+  if (handle !== null) handle._parent.close = (done) => handle._parent.reset(done);
+  tls.destroy();
 }
 
 /** The code of the error that ends a handshake. */

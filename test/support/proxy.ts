@@ -36,7 +36,8 @@ import { Ledger } from '../../src/proxy/ledger/ledger.ts';
 import { endpointSlotKey, Placement } from '../../src/proxy/ledger/placement.ts';
 import { Governor } from '../../src/proxy/policy/governor.ts';
 import { ProxyServer } from '../../src/proxy/thread/server.ts';
-import type { ServerCertificate } from './certificates.ts';
+import { secureDial } from './caller-tls.ts';
+import { type ServerCertificate, TestCa } from './certificates.ts';
 import { exampleEndpoint, exampleService, withProtocol } from './model.ts';
 import { testSockets } from './sockets.ts';
 import { StrictGuard } from './strict-guard.ts';
@@ -50,6 +51,33 @@ export function freshAddress(): string {
   lastHost++;
   const third = Math.floor(process.pid / 64) % 256;
   return `127.${128 + (process.pid % 64)}.${third}.${(lastHost % 250) + 1}`;
+}
+
+/**
+ * With `MAESH_CALLERS=tls` every port has a certificate, and `call` speaks TLS:
+ *
+ *   MAESH_CALLERS=tls node --test test/proxy/*.test.ts
+ */
+const CREDENTIAL =
+  process.env['MAESH_CALLERS'] === 'tls'
+    ? credentialOf('test/callers', await (await TestCa.make()).issue({ names: ['test'] }))
+    : null;
+const SHOWN: readonly Certificate[] =
+  CREDENTIAL === null
+    ? []
+    : [
+        {
+          secret: CREDENTIAL.key,
+          digest: CREDENTIAL.digest,
+          names: ['test'],
+          notBeforeMs: 0,
+          notAfterMs: 0,
+        },
+      ];
+
+function credentialOf(secret: string, { cert, key }: ServerCertificate) {
+  const digest = createHash('sha256').update(cert).digest('hex');
+  return { key: secret, chain: cert, privateKey: key, digest };
 }
 
 const PORT_FIRST = 20_000;
@@ -135,6 +163,7 @@ export class TestProxy {
       ticketKeys: this.ticketKeys,
       protocols,
     });
+    if (CREDENTIAL !== null) this.context.credentials.apply({ changed: [CREDENTIAL], removed: [] });
     this.server = new ProxyServer(this.context, this.#view, this.clock, random);
     this.#placement = new Placement(this.ledger, this.clock);
     this.governor = new Governor(this.ledger, this.clock);
@@ -172,7 +201,7 @@ export class TestProxy {
     });
     const protocol = options.http2 === true ? 'http/2' : 'http/1.1';
     const spoken = { protocol, tls: options.tls ?? null };
-    const certificates = options.certificates ?? [];
+    const certificates = options.certificates ?? SHOWN;
     const callerTls = certificates.length === 0 ? null : { certificates };
     const plain = options.tcp === true ? 'tcp' : options.udp === true ? 'udp' : null;
     const ports = made.ports.map((each) => ({
@@ -187,13 +216,12 @@ export class TestProxy {
   /** Gives the thread a certificate with its key, as the Secret `secret`; what a Service says of it. */
   async certify(
     secret: string,
-    { cert, key }: ServerCertificate,
+    issued: ServerCertificate,
     names: readonly string[],
   ): Promise<Certificate> {
-    const digest = createHash('sha256').update(cert).digest('hex');
-    const changed = [{ key: secret, chain: cert, privateKey: key, digest }];
-    await this.server.applyCredentials({ changed, removed: [] });
-    return { secret, digest, names, notBeforeMs: 0, notAfterMs: 0 };
+    const credential = credentialOf(secret, issued);
+    await this.server.applyCredentials({ changed: [credential], removed: [] });
+    return { secret, digest: credential.digest, names, notBeforeMs: 0, notAfterMs: 0 };
   }
 
   /** Serves these Services beside the ones there are; resolves when callers can connect. */
@@ -241,7 +269,10 @@ export class TestProxy {
   /** Connects to the first port of a Service. */
   async call(service: Service, from?: string): Promise<Wire> {
     const to = { address: service.address, port: (service.ports[0] as { port: number }).port };
-    const wire = await dial(this.#t, to, from);
+    const wire =
+      SHOWN.length === 0
+        ? await dial(this.#t, to, from)
+        : (await secureDial(this.#t, to, from === undefined ? {} : { from })).wire;
     wire.dropsByReset = service.ports[0]?.protocol === 'tcp';
     this.#callers.push(wire);
     return wire;

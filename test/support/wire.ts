@@ -38,8 +38,8 @@ export type Ending = 'open' | 'ended' | 'closed' | 'reset';
 /** One end of a connection. Bytes are latin1 text, so that every byte is one character. */
 export class Wire {
   readonly socket: net.Socket;
-  /** The connection that carries its TLS; null where there is none. */
-  below: net.Socket | null = null;
+  /** How it is reset. */
+  resets: () => void = () => this.socket.resetAndDestroy();
   /** `ended` is FIN, `reset` is RST. */
   ending: Ending = 'open';
   bytesReceived = 0;
@@ -95,7 +95,7 @@ export class Wire {
 
   /** RST. */
   reset(): void {
-    (this.below ?? this.socket).resetAndDestroy();
+    this.resets();
   }
 
   /** The test is over. */

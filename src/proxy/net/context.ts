@@ -145,7 +145,8 @@ export class NetContext {
       timeoutMs: this.#options.settings.headTimeoutMs,
       contexts: new ServerContexts(credentials, new TicketKeys(this.#options.ticketKeys), guard),
       gate: new HandshakeGate((task) => sockets.later(task), guard),
-      probe: peerProbe(),
+      // Who makes system calls asks about peers, too.
+      probe: sockets instanceof RuntimeSockets ? sockets.probe : peerProbe(true),
       readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),
     };
     return this.#callerTls;
