@@ -149,7 +149,10 @@ function cluster(lab: Lab, purpose: Purpose): object {
     per_connection_buffer_limit_bytes: 32_768,
     lb_policy: 'LEAST_REQUEST',
     ...(version === 'h2' ? { typed_extension_protocol_options: endpointsOfHttp2() } : {}),
-    ...(purpose === 'production' ? {} : { circuit_breakers: { thresholds: [UNBOUNDED] } }),
+    // Its default is 1,024 connections, fewer than are idle at a time.
+    ...(purpose === 'production' && lab.carries === 'http'
+      ? {}
+      : { circuit_breakers: { thresholds: [UNBOUNDED] } }),
     load_assignment: {
       cluster_name: 'app',
       endpoints: [

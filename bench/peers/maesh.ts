@@ -25,7 +25,11 @@ export const RATE_LIMIT = {
   [`${PREFIX}/ratelimit-burst`]: '1000000',
 };
 const ENDPOINTS_OF_HTTP2 = { 'maesh.dev/scheme': 'h2c' };
-const AS_TCP = { 'maesh.dev/traffic-type': 'tcp' };
+/** Idle connections count, too. */
+const AS_TCP = {
+  'maesh.dev/traffic-type': 'tcp',
+  'maesh.dev/limit-connections-per-endpoint': '100000',
+};
 export const AFFINITY = { 'maesh.dev/affinity-cookie': 'maesh' };
 
 export interface MaeshOptions {
