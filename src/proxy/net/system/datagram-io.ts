@@ -11,7 +11,7 @@ import type { ThreadIo } from './thread-io.ts';
  * So much was read, with what the kernel needs for each datagram: its count of those that it dropped is read again. It drops when
  * more than that waits, and this is read afterwards: no drop is missed, and few datagrams cost a call.
  */
-const UNASKED_MAX = 65_536;
+const UNASKED_MAX = 32_768;
 const DATAGRAM_EXTRA = 512;
 
 export class DatagramIo {

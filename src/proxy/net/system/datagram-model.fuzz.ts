@@ -61,8 +61,8 @@ const FAULTS: readonly (readonly [keyof Calls, number, 1 | 2])[] = [
 /** One that is under way. */
 interface Sent {
   readonly data: Buffer;
-  /** Who may get it: a listener by its port, a socket by its own. */
-  readonly to: number;
+  /** Who is to get it; null when nobody was there any more: ports are given anew. */
+  readonly to: ModelSocket | ModelListener | null;
 }
 
 class ModelListener implements DatagramListenOwner {
@@ -188,7 +188,7 @@ export class DatagramModel {
 
   heard(by: ModelListener, data: Buffer, peer: Peer): void {
     const port = by.listener?.port ?? 0;
-    this.#take(data, port);
+    this.#take(data, by);
     const from = this.#sockets.find(({ local }) => local === peer.port);
     if (from !== undefined && from.port === port)
       assert.deepEqual([peer.address, peer.localAddress], [sourceOf(from.address), from.address]);
@@ -201,7 +201,7 @@ export class DatagramModel {
   }
 
   answered(by: ModelSocket, data: Buffer): void {
-    this.#take(data, by.local);
+    this.#take(data, by);
     const unruly = this.#unruly;
     this.#unruly = 0;
     if (unruly % 4 === 1) this.#send(by, unruly);
@@ -278,16 +278,26 @@ export class DatagramModel {
     const isCopied = memory !== data && data.length <= memory.length;
     if (isCopied) data.copy(memory);
     // Whoever is told of it may be told within a turn alone.
-    if (from.socket.send(isCopied ? memory : data, 0, data.length)) this.#put(id, data, from.port);
+    if (from.socket.send(isCopied ? memory : data, 0, data.length))
+      this.#put(id, data, this.#listenerAt(from.port));
     if (memory !== data) this.#thread.region.giveSlab(memory);
   }
 
   #answer(by: ModelListener, peer: Peer, value: number): void {
     if (by.closed) return;
     const { data, id } = this.#make(value);
-    this.#put(id, data, peer.port);
+    // Another one may have its port by now, and listen to another address of ours.
+    const to = this.#sockets.find(
+      ({ local, port, address }) =>
+        local === peer.port && port === by.listener?.port && address === peer.localAddress,
+    );
+    this.#put(id, data, to ?? null);
     by.listener?.send(peer, data, 0, data.length);
     data.fill(0xee);
+  }
+
+  #listenerAt(port: number): ModelListener | null {
+    return this.#listeners.find(({ listener }) => listener?.port === port) ?? null;
   }
 
   #close(value: number): void {
@@ -301,12 +311,11 @@ export class DatagramModel {
 
   #end(gone: ModelSocket | ModelListener): void {
     gone.close();
-    const port = portOf(gone);
     const counts = gone instanceof ModelSocket ? gone.socket : gone.listener;
     // What was sent by a socket and did not leave is known at once.
     if (gone instanceof ModelListener) this.#counted += gone.listener?.unsent ?? 0;
     this.#counted += counts?.overflowed ?? 0;
-    for (const [id, { to }] of this.#underWay) if (to === port) this.#underWay.delete(id);
+    for (const [id, { to }] of this.#underWay) if (to === gone) this.#underWay.delete(id);
   }
 
   /** The first bytes tell it from all others; one that is shorter is told by nothing. */
@@ -317,11 +326,11 @@ export class DatagramModel {
     return { data, id };
   }
 
-  #put(id: number, data: Buffer, to: number): void {
+  #put(id: number, data: Buffer, to: Sent['to']): void {
     if (data.length >= ID_BYTES) this.#underWay.set(id, { data: Buffer.from(data), to });
   }
 
-  #take(data: Buffer, to: number): void {
+  #take(data: Buffer, by: ModelSocket | ModelListener): void {
     this.arrived++;
     if (data.length < ID_BYTES) {
       assert(SIZES.includes(data.length as 0), 'none is cut off, and no two are one');
@@ -330,7 +339,7 @@ export class DatagramModel {
     const id = data.readUInt32LE();
     const sent = this.#underWay.get(id);
     assert(sent !== undefined, `${id} comes once`);
-    assert.equal(sent.to, to, 'to whom it was sent');
+    assert(sent.to === null || sent.to === by, 'to whom it was sent');
     assert(sent.data.equals(data), 'as it was sent');
     this.#underWay.delete(id);
   }
@@ -366,9 +375,7 @@ export class DatagramModel {
 
   /** Under way to somebody who is there. */
   #missing(): number {
-    const ends = [...this.#listeners, ...this.#sockets];
-    const ports = new Set(ends.map((end) => portOf(end)));
-    return [...this.#underWay.values()].filter(({ to }) => ports.has(to)).length;
+    return [...this.#underWay.values()].filter(({ to }) => to !== null && !to.closed).length;
   }
 
   #accounted(): number {
@@ -395,10 +402,6 @@ export class DatagramModel {
       };
     return made as Calls;
   }
-}
-
-function portOf(end: ModelSocket | ModelListener): number {
-  return end instanceof ModelSocket ? end.local : (end.listener?.port ?? 0);
 }
 
 /** From where the kernel sends to an address of loopback. */
