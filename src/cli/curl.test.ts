@@ -106,7 +106,7 @@ suite('against a running admin API', { skip: skipWithoutPrograms('curl') }, () =
       [
         ['https://web.shop.maesh/'],
         1,
-        /^maesh: Cannot reach port 443 .*; mesh names are not served over TLS, use http:\/\/$/,
+        /^maesh: Cannot reach port 443 .*; use http:\/\/, or the port that has a certificate$/,
       ],
       [
         ['--from', 'shop/clinet', origin],

@@ -219,7 +219,7 @@ function checkPort(service: NamedService, target: CurlTarget): void {
   if (target.port === 0 || service.ports.some((port) => port.port === target.port)) return;
   const ports = service.ports.map((port) => `${port.port} (${port.protocol})`).join(', ');
   const hint =
-    target.port === HTTPS_PORT ? '; mesh names are not served over TLS, use http://' : '';
+    target.port === HTTPS_PORT ? '; use http://, or the port that has a certificate' : '';
   throw new MeshError(
     'not_found',
     `Cannot reach port ${target.port} of "${target.host}": the Service has ${ports === '' ? 'no ports' : ports}${hint}`,

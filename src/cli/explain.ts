@@ -125,6 +125,7 @@ async function answer(
     mesh,
     dial: dial(place, { services, domains, outside }),
     url: asked.url,
+    secure: asked.secure,
     source: addressOf(from, mesh),
     bytes: isHttp2 ? renderBlock(plain) : renderHead(plain),
     hello:
@@ -156,6 +157,7 @@ const NOWHERE: AskedUrl = {
   serverName: null,
   udp: false,
   webSocket: false,
+  secure: null,
 };
 /** What every call of gRPC says. */
 const GRPC_FIELDS = ['te: trailers', 'content-type: application/grpc'];
@@ -203,10 +205,6 @@ function remedyFor(url: string): string {
   if (/^tls:/i.test(url))
     return 'give host and port, and the server name if it is another one, as in tls://a.example@web.shop.maesh:443';
   if (/^udp:/i.test(url)) return 'give host and port, as in udp://dns.shop.maesh:53';
-  if (/^wss:\/\//i.test(url))
-    return `mesh names are not served over TLS; give ws://${url.slice('wss://'.length)}`;
-  if (/^https:\/\//i.test(url))
-    return `mesh names are not served over TLS; give http://${url.slice('https://'.length)}`;
   return 'give a URL, as in http://web.shop.maesh/cart';
 }
 

@@ -55,8 +55,8 @@ test('maesh explain says what a URL is, and which scheme', async () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
     [[], 'Cannot explain without a URL: give one, as in http://web.shop.maesh/cart'],
     [
-      ['https://web.shop.maesh/a'],
-      'Cannot explain "https://web.shop.maesh/a": mesh names are not served over TLS; give http://web.shop.maesh/a',
+      ['ftp://web.shop.maesh/a'],
+      'Cannot explain "ftp://web.shop.maesh/a": give a URL, as in http://web.shop.maesh/cart',
     ],
   ];
   for (const [args, sentence] of cases) {

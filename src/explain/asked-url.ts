@@ -22,13 +22,22 @@ export interface AskedUrl {
   readonly udp: boolean;
   /** It opens a WebSocket. */
   readonly webSocket: boolean;
+  /** The caller speaks TLS with the proxy, or does not; null where the scheme leaves that open. */
+  readonly secure: boolean | null;
 }
 
 const HTTP_PORT = 80;
+const HTTPS_PORT = 443;
+const SECURE: ReadonlySet<string> = new Set(['https', 'wss']);
+const WEB_SOCKET: ReadonlySet<string> = new Set(['ws', 'wss']);
+/** They leave open whether the caller speaks TLS. */
+const OPEN: ReadonlySet<string> = new Set(['', 'grpc', 'tcp', 'tls', 'udp']);
 /** The schemes, with the form of their targets: of gRPC it is a service and a method, of a connection nothing. */
 const FORMS: ReadonlyMap<string, RegExp> = new Map([
   ['http', /^/],
+  ['https', /^/],
   ['ws', /^/],
+  ['wss', /^/],
   ['grpc', /^\/[^/?]+\/[^/?]+$/],
   ['tcp', /^\/$/],
   ['tls', /^\/$/],
@@ -50,19 +59,21 @@ export function parseAskedUrl(url: string): AskedUrl | null {
   const scheme = written.toLowerCase();
   const asked = scheme === 'tls' ? splitName(whole) : { host: whole, serverName: null };
   const plain = PLAIN.has(scheme);
-  const port = portOf(portText, plain);
+  const usualPort = usualPortOf(scheme);
+  const port = portOf(portText, plain, usualPort);
   if (asked === null || port === 0 || !isTarget(scheme, target)) return null;
   const { host, serverName } = asked;
   return {
     host: host.replaceAll(/[[\]]/g, ''),
     port,
-    authority: port === HTTP_PORT ? host : `${host}:${port}`,
+    authority: port === usualPort ? host : `${host}:${port}`,
     target: target.startsWith('?') ? `/${target}` : target,
     grpc: scheme === 'grpc',
     plain,
     serverName,
     udp: scheme === 'udp',
-    webSocket: scheme === 'ws',
+    webSocket: WEB_SOCKET.has(scheme),
+    secure: isSecure(match[1]),
   };
 }
 
@@ -78,9 +89,18 @@ function splitName(whole: string): Pick<AskedUrl, 'host' | 'serverName'> | null 
 }
 
 /** 0 for none. */
-function portOf(text: string, plain: boolean): number {
-  const port = text === '' && !plain ? HTTP_PORT : Number(text);
+function portOf(text: string, plain: boolean, usual: number): number {
+  const port = text === '' && !plain ? usual : Number(text);
   return port <= 65_535 ? port : 0;
+}
+
+function usualPortOf(scheme: string): number {
+  return SECURE.has(scheme) ? HTTPS_PORT : HTTP_PORT;
+}
+
+function isSecure(written = ''): boolean | null {
+  const scheme = written.toLowerCase();
+  return OPEN.has(scheme) ? null : SECURE.has(scheme);
 }
 
 function isTarget(scheme: string, target: string): boolean {

@@ -40,6 +40,8 @@ export interface ExplainInput {
   readonly dial: Dial;
   /** As the user wrote it, for the record. */
   readonly url: string;
+  /** Whether the caller speaks TLS with the proxy; null, the default, for what the port speaks. */
+  readonly secure?: boolean | null;
   /** Address that the caller connects from. */
   readonly source: string;
   /**
@@ -132,8 +134,7 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadRe
     nowMs: mesh.clock.nowMs(),
     knowledge: mesh.knowledge,
   };
-  story.tell('accept', 'passed', input.dial.text);
-  const isValid = tellHead(story, read);
+  const isValid = tellTls(story, port, input) && tellHead(story, read);
   if (isValid) tellCaller(story, source, identity);
   const route = isValid ? reachRoute(story, port, arrived) : undefined;
   const goesOn = route !== undefined && takesOwnToken(story, route, arrived);
@@ -146,6 +147,20 @@ function follow(story: Story, port: PortState, input: ExplainInput, read: ReadRe
     policies: policiesOf(port, targets),
     assumptions: assumptionsOf(mesh.knowledge, port, read.head, targets),
   };
+}
+
+/** False when the caller and the port do not speak of the same thing. */
+function tellTls(
+  story: Story,
+  { port }: PortState,
+  { dial, secure = null }: Pick<ExplainInput, 'dial' | 'secure'>,
+): boolean {
+  const isSecure = port.callerTls !== null;
+  const fits = secure === null || secure === isSecure;
+  const spoken = isSecure ? ', which speaks TLS with callers' : '';
+  story.tell('accept', fits ? 'passed' : 'ended', `${dial.text}${spoken}`);
+  if (!fits) story.answer(isSecure ? 'tls_expected' : 'tls_unexpected', 1);
+  return fits;
 }
 
 /** False when the request ends here, as below. */

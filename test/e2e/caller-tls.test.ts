@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { connect } from 'node:tls';
+import { maesh } from '../../src/cli/maesh.fixture.ts';
 import { FAILURE_REASONS } from '../../src/model/failure.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { type ServerCertificate, TestCa } from '../support/certificates.ts';
@@ -199,6 +200,28 @@ for (const sockets of ['system', 'runtime'] as const) {
     await until('calls go on', async () => (await askOnce(address, ca.pem).catch(() => '')) !== '');
   });
 }
+
+test('maesh explain knows which of its ports speak TLS', async (t) => {
+  const folder = new Folder();
+  t.after(() => folder.remove());
+  const app = { address: freshAddress(), port: 8_080 };
+  const annotations = { 'maesh.dev/tls-secret': 'web-tls' };
+  folder.put('web.yaml', service('s/web', PORT, { annotations }), endpoints('s/web', [app]));
+  folder.put('plain.yaml', service('s/plain', PORT), endpoints('s/plain', [app]));
+  folder.put('secret.yaml', secret(await (await TestCa.make()).issue({ names: [NAME] })));
+  for (const [url, expected, text] of [
+    [`https://web.s.maesh:${PORT}/`, 0, /speaks TLS with callers/],
+    [`wss://web.s.maesh:${PORT}/`, 0, /speaks TLS with callers/],
+    [`http://web.s.maesh:${PORT}/`, 1, /400 tls_expected/],
+    [`https://plain.s.maesh:${PORT}/`, 1, /400 tls_unexpected/],
+    [`web.s.maesh:${PORT}/`, 0, /forwarded/],
+  ] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { code, out } = await maesh(['explain', '-f', folder.path, url]);
+    assert.match(out, text, url);
+    assert.equal(code, expected, url);
+  }
+});
 
 /** A verified request on a connection of its own: the names in the certificate. */
 function askOnce(address: string, ca: string): Promise<string> {
