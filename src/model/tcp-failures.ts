@@ -6,14 +6,14 @@ export const TCP_FAILURES = {
   bad_proxy_header: {
     status: 400,
     grpc: 'INTERNAL',
-    connection: 'reset',
+    connection: 'closed',
     blames: 'caller',
     cause: 'a trusted source did not begin with the PROXY protocol (accept-proxy-protocol)',
   },
   caller_connections: {
     status: 429,
     grpc: 'RESOURCE_EXHAUSTED',
-    connection: 'reset',
+    connection: 'closed',
     blames: 'policy',
     cause: 'the caller has as many connections as it may (limit-connections-per-caller)',
   },

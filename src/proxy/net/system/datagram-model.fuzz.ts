@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
 import { constants } from 'node:os';
 import type {
   DatagramListener,
@@ -153,7 +154,9 @@ export class DatagramModel {
   #sockets: ModelSocket[] = [];
   /** Datagrams that the sockets that are closed have counted as lost. */
   #counted = 0;
-  #ids = 0;
+  /** Ports are given again: what another process sends to one that was somebody else's a moment ago has numbers of its own. */
+  readonly #before = randomInt(2 ** 31);
+  #ids = this.#before;
   #timeoutMs = 0;
   /** What the next datagram that comes makes its owner do. */
   #unruly = 0;
@@ -188,7 +191,7 @@ export class DatagramModel {
 
   heard(by: ModelListener, data: Buffer, peer: Peer): void {
     const port = by.listener?.port ?? 0;
-    this.#take(data, by);
+    if (!this.#take(data, by)) return;
     const from = this.#sockets.find(({ local }) => local === peer.port);
     if (from !== undefined && from.port === port)
       assert.deepEqual([peer.address, peer.localAddress], [sourceOf(from.address), from.address]);
@@ -201,7 +204,7 @@ export class DatagramModel {
   }
 
   answered(by: ModelSocket, data: Buffer): void {
-    this.#take(data, by);
+    if (!this.#take(data, by)) return;
     const unruly = this.#unruly;
     this.#unruly = 0;
     if (unruly % 4 === 1) this.#send(by, unruly);
@@ -330,18 +333,22 @@ export class DatagramModel {
     if (data.length >= ID_BYTES) this.#underWay.set(id, { data: Buffer.from(data), to });
   }
 
-  #take(data: Buffer, by: ModelSocket | ModelListener): void {
-    this.arrived++;
+  /** False for one that is nobody's here. */
+  #take(data: Buffer, by: ModelSocket | ModelListener): boolean {
     if (data.length < ID_BYTES) {
+      this.arrived++;
       assert(SIZES.includes(data.length as 0), 'none is cut off, and no two are one');
-      return;
+      return true;
     }
     const id = data.readUInt32LE();
+    if (id <= this.#before || id > this.#ids) return false;
+    this.arrived++;
     const sent = this.#underWay.get(id);
     assert(sent !== undefined, `${id} comes once`);
     assert(sent.to === null || sent.to === by, 'to whom it was sent');
     assert(sent.data.equals(data), 'as it was sent');
     this.#underWay.delete(id);
+    return true;
   }
 
   /** All that is under way comes, or is counted. */
