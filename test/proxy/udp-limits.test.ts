@@ -1,6 +1,7 @@
 /** Limits of sessions of UDP: who gives way to whom, and who is refused. */
 
 import assert from 'node:assert/strict';
+import { networkInterfaces } from 'node:os';
 import { test } from 'node:test';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { LimitPolicy, RateLimitPolicy } from '../../src/model/policy.ts';
@@ -12,6 +13,7 @@ import {
   SESSION_ENDS,
   type SessionEnd,
 } from '../../src/proxy/ledger/layout.ts';
+import { placeKey, UdpShared } from '../../src/proxy/udp/shared.ts';
 import { freshAddress, TestProxy } from '../support/proxy.ts';
 import { openRawUdp } from '../support/raw-datagram.ts';
 import { ask, caller, Datagrams, drops, echo, placeOf, udpFor } from '../support/udp.ts';
@@ -198,6 +200,46 @@ test('a loop is seen before it is dialled: an endpoint that is a port of UDP of 
   const beside = proxy.service({ key: 'test/beside', udp: true, endpoints: [endpoint] });
   await proxy.apply([tcp, beside]);
   assert.equal(await ask(await caller(t), placeOf(beside), 'x'), `${tcp.address} x`, 'no loop');
+});
+
+test('a datagram as if from another port of the mesh makes no loop of answers', async (t) => {
+  const proxy = new TestProxy(t);
+  const endpoint = await echo(t);
+  const back = proxy.service({ key: 'test/back', udp: true, endpoints: [endpoint] });
+  const front = proxy.service({ key: 'test/front', udp: true, endpoints: [endpoint] });
+  await proxy.apply([back, front]);
+  const raw = openRawUdp(back.address);
+  if (typeof raw === 'string') return t.skip(raw);
+  const at = placeOf(front);
+  raw.send(Buffer.from('x'), placeOf(back).port, at.port, at.address);
+  raw.close();
+  await eventually(() => proxy.figure(front, SERVICE_OWN.datagrams) > 0, 'it');
+  assert.equal(proxy.failures(front, 'loop'), 1);
+  assert.equal(proxy.figure(front, SERVICE_OWN.sessionsOpened), 0);
+  assert.equal(endpoint.came.length, 0);
+});
+
+test('a port of the mesh on every address is one on each of them', async (t) => {
+  const proxy = new TestProxy(t);
+  const shared = new UdpShared(proxy.context);
+  const port = 53;
+  proxy.context.places.add(placeKey({ address: '0.0.0.0', port }));
+  assert.ok(shared.isPlace({ address: '127.0.0.9', port }));
+  assert.ok(!shared.isPlace({ address: '127.0.0.9', port: 54 }));
+  assert.ok(!shared.isPlace({ address: '203.0.113.9', port }), 'of somebody else');
+  const [own] = Object.values(networkInterfaces()).flatMap((of) => of ?? []);
+  if (own !== undefined) assert.ok(shared.isPlace({ address: own.address, port }));
+});
+
+test('an endpoint that calls from its own port does not become its own endpoint', async (t) => {
+  const endpoint = await Datagrams.bind(t, freshAddress());
+  const { proxy, service, at } = await udpFor(t, [endpoint]);
+  endpoint.send('x', at);
+  await eventually(() => proxy.failures(service, 'loop') === 1, 'its refusal');
+  assert.equal(endpoint.came.length, 0);
+  const other = await caller(t, endpoint.address);
+  other.send('y', at);
+  assert.equal(await endpoint.text(), 'y', 'another port of it');
 });
 
 test('a caller that is an agent of the mesh is a loop', async (t) => {

@@ -91,17 +91,8 @@ export class UdpListener implements PortListener, SessionHost {
   begin(peer: Peer, place: Place): Session | null {
     const { context } = this.#thread;
     const source = new Caller({ remoteAddress: peer.address }, context);
-    const isLoop = source.isLoop({
-      ends: () =>
-        endsOfUdp({
-          localAddress: peer.isLocalKnown ? peer.localAddress : this.port.address,
-          localPort: place.port,
-          remoteAddress: source.address,
-          remotePort: peer.port,
-        }),
-    });
     const session = new Session({ peer, source, host: this, place, shared: this.#thread });
-    const failure = isLoop ? 'loop' : this.#admit(session);
+    const failure = this.#isLoop(session, place) ? 'loop' : this.#admit(session);
     if (failure !== '') {
       this.#refuse(session, failure);
       return null;
@@ -117,6 +108,22 @@ export class UdpListener implements PortListener, SessionHost {
     if (!this.#leaving || this.#done === undefined) return;
     if (!session.isLate) this.#waited--;
     if (this.#waited <= 0) this.#leave();
+  }
+
+  /** It comes from the mesh itself: from a session, or as if from a port. */
+  #isLoop({ peer, source }: Session, place: Place): boolean {
+    const { address } = source;
+    const { port } = peer;
+    if (this.#thread.isPlace({ address, port })) return true;
+    return source.isLoop({
+      ends: () =>
+        endsOfUdp({
+          localAddress: peer.isLocalKnown ? peer.localAddress : this.port.address,
+          localPort: place.port,
+          remoteAddress: address,
+          remotePort: port,
+        }),
+    });
   }
 
   #admit(session: Session): FailureReason | '' {

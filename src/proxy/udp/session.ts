@@ -36,7 +36,7 @@ import {
 import { isAtLimit, readSource, route } from './admit.ts';
 import { Stand } from './line.ts';
 import type { SessionRoom, Sitter } from './session-room.ts';
-import { endsOfUdp, placeKey, type UdpShared } from './shared.ts';
+import { endsOfUdp, type UdpShared } from './shared.ts';
 
 /** Whoever got no answer yet may still get one: such a session makes no room for others for this long. */
 const WAIT_MS = 1_000;
@@ -295,7 +295,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     if (target?.udp === null || target?.udp === undefined) return 'no_endpoint';
     const endpoint = this.#pick(target, now);
     if (typeof endpoint === 'string') return endpoint;
-    if (context.places.has(placeKey(endpoint))) return 'loop';
+    if (this.#shared.comesBack(endpoint, this.address, this.peer.port)) return 'loop';
     this.#target = target;
     this.#next = endpoint;
     this.#aimedMs = now;
