@@ -14,6 +14,7 @@ import {
   trailersOnly,
 } from '../support/grpc.ts';
 import { callWeb, frame, unpack, VERSIONS, WEB_TEXT_CALL } from '../support/grpc-web.ts';
+import { accessLogOf } from '../support/access-log.ts';
 import { mirrored, mirrorTo } from '../support/mirrored.ts';
 import { TestProxy } from '../support/proxy.ts';
 import { heldFor } from '../support/slow-reader.ts';
@@ -156,4 +157,43 @@ test('a connection of HTTP/1.1 serves calls, preflights, refusals and other requ
     assert.match(other, /content-type: application\/grpc\r\n/);
   }
   assert.equal(proxy.failures(service, 'origin_denied'), 3);
+});
+
+test('a call that ends with the drain, between two messages, takes its connection of HTTP/1.1 with it', async (t) => {
+  const endpoint = await grpcEndpoint(t, (stream) => {
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+    stream.write(frame('hello'));
+  });
+  const options = { policies: { grpcWeb }, manual: true };
+  const { proxy, service } = await grpcFor(t, [endpoint], options);
+  const caller = await proxy.call(service);
+  const call = `POST /a/B HTTP/1.1\r\nHost: a\r\n${TEXT}Content-Length: 8\r\n\r\nAAAAAAA=`;
+  caller.write(call);
+  await caller.until(frame('hello').toString('base64'));
+  // One waits behind it.
+  caller.write(call);
+  const over = proxy.server.drain(1_000);
+  await proxy.advanceUntil(() => proxy.failures(service, 'draining') === 1, 'the end of the drain');
+  assert.equal(await over, 1);
+  // Behind the end of the first chunk, and the length of the second.
+  const rest = (await caller.rest()).split('\r\n')[2] ?? '';
+  assert.equal(unpack(Buffer.from(rest), true).trailers?.['grpc-status'], '14');
+  assert.equal(endpoint.calls.length, 1);
+  assert.equal(proxy.requests(service, 0), 1);
+});
+
+test('a preflight is answered from its own head, with a log that reads it once more, too', async (t) => {
+  const endpoint = await grpcEndpoint(t, OK);
+  const { proxy, service } = await grpcFor(t, [endpoint], { policies: { grpcWeb } });
+  const log = accessLogOf(t, proxy);
+  const caller = await proxy.call(service);
+  const ask = (path: string, name: string): string =>
+    `OPTIONS ${path} HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,${name}\r\n\r\n`;
+  // Targets that leave in another form than they came make the log read the head again, from where it is kept.
+  caller.write(
+    Buffer.from(ask('/a', 'x-of-the-first') + ask('/\xE9', 'x-of-the-second'), 'latin1'),
+  );
+  assert.match(await caller.head(), /allow-headers: content-type,x-of-the-first\r\n/);
+  assert.match(await caller.head(), /allow-headers: content-type,x-of-the-second\r\n/);
+  await eventually(() => log.text.includes('/%E9'), 'the second in the log');
 });

@@ -439,9 +439,11 @@ export class Exchange implements EndpointUser, Expiring {
   }
 
   #answerPreflight(web: WebPreflight, data: Buffer, head: Head): void {
+    // The access log may read the head anew.
+    const lines = web.lines(data, head);
     this.record.status = web.status;
     this.#finish();
-    web.answer(this.#caller, data, head);
+    this.#caller.answer(web.status, lines, true);
   }
 
   #fail(reason: FailureReason, retryAfterMs = 0): void {

@@ -62,9 +62,9 @@ export class WebPreflight {
     this.origin = origin;
   }
 
-  answer(caller: CallerStream, data: Buffer, head: Head): void {
-    const lines = preflightLines(data, head, this.origin?.allows ?? NO_LINES);
-    caller.answer(this.status, lines, true);
+  /** Of the answer. */
+  lines(data: Buffer, head: Head): Buffer {
+    return preflightLines(data, head, this.origin?.allows ?? NO_LINES);
   }
 }
 

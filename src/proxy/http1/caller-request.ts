@@ -337,6 +337,12 @@ export class CallerRequest implements CallerStream, BodySink {
     this.exchange.onCallerClosed();
   }
 
+  /** The drain is over: no other request follows, even where the answer to this one has an end. */
+  cut(): void {
+    this.#close = true;
+    this.exchange.giveUp('draining');
+  }
+
   stopDiscarding(close: boolean): void {
     this.#discarding = false;
     this.#close ||= close;

@@ -295,7 +295,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   /** The drain is over. */
   cut(): void {
     if (this.#tunnel !== null) this.#tunnel.cut('draining');
-    else if (this.#active !== null) this.#active.giveUp('draining');
+    else if (this.#request?.exchange.active === true) this.#request.cut();
     else if (this.#request?.discarding === true) this.#request.stopDiscarding(true);
     else this.#close();
   }
