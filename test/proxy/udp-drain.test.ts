@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SERVICE_OWN, SESSION_ENDS } from '../../src/proxy/ledger/layout.ts';
+import type { Service } from '../../src/model/service.ts';
+import { freshAddress, type TestProxy } from '../support/proxy.ts';
 import { ask, caller, echo, placeOf, udpFor } from '../support/udp.ts';
 
 const DRAINING = SERVICE_OWN.sessionsEnded + SESSION_ENDS.indexOf('draining');
@@ -24,6 +26,48 @@ test('sessions of a Service that leaves go on until they are silent for 5 s; new
   assert.equal(proxy.figure(service, IDLE), 1);
   assert.equal(late.came.length, 0);
   assert.equal(proxy.context.callerConnections, 0);
+});
+
+for (const [name, leave] of [
+  ['leaves', (proxy, { key }) => proxy.apply([], { removed: [key] })],
+  [
+    'leaves and comes back',
+    async (proxy, service) => {
+      await proxy.apply([], { removed: [service.key] });
+      await proxy.apply([service]);
+    },
+  ],
+  [
+    'moves to another address',
+    (proxy, service) => proxy.apply([{ ...service, address: freshAddress() }]),
+  ],
+] as const satisfies [string, (proxy: TestProxy, service: Service) => Promise<void>][]) {
+  test(`sessions of a Service that ${name} stay with their endpoint, however much comes at once`, async (t) => {
+    const endpoints = [await echo(t), await echo(t), await echo(t)];
+    const { proxy, service, at } = await udpFor(t, endpoints);
+    const from = await caller(t);
+    const first = await ask(from, at, 'a');
+    await leave(proxy, service);
+    for (let i = 0; i < 20; i++) from.send('a', at);
+    for (let i = 0; i < 20; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      assert.equal(await from.text(), first);
+    }
+    const used = endpoints.flatMap(({ came }) => came.map((each) => each.from.port));
+    assert.equal(new Set(used).size, 1, 'one socket');
+    assert.equal(proxy.figure(service, SERVICE_OWN.retries), 0);
+  });
+}
+
+test('a session of a port that left goes on with the Pods that its Service still has', async (t) => {
+  const endpoints = [await echo(t), await echo(t)];
+  const { proxy, service, at } = await udpFor(t, endpoints);
+  const from = await caller(t);
+  const [used] = (await ask(from, at, 'a')).split(' ');
+  const left = endpoints.filter(({ address }) => address !== used);
+  const made = proxy.service({ key: service.key, udp: true, endpoints: left });
+  await proxy.apply([{ ...made, address: freshAddress() }]);
+  assert.equal(await ask(from, at, 'b'), `${left[0]?.address} b`);
 });
 
 test('a port that comes back while its sessions go on takes new callers on the same socket', async (t) => {

@@ -35,6 +35,8 @@ export class BackendState {
   settingFault: TlsFault | null = null;
   /** That of its endpoints; null where none is made. */
   check: Policies['healthCheck'] = null;
+  /** It left the configuration, with all its endpoints. */
+  retired = false;
   readonly #clock: Clock;
   readonly #random: Random;
   #endpoints: readonly EndpointState[] = [];
@@ -138,6 +140,7 @@ export class BackendState {
 
   /** The backend left the configuration: requests on connections that stand may still use it, none idles. */
   retire(): void {
+    this.retired = true;
     for (const state of this.#endpoints) state.retire(this.#drainMs);
   }
 

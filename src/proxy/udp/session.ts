@@ -16,7 +16,7 @@ import type { Peer as Caller } from '../call/peer.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { type DatagramDrop, ENDPOINT_OWN, SERVICE_OWN, type SessionEnd } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE } from '../net/caller-room.ts';
-import type { DatagramOwner, DatagramSocket } from '../net/datagram.ts';
+import { type DatagramOwner, type DatagramSocket, isOfDatagram } from '../net/datagram.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { isLocalCause } from '../net/local-cause.ts';
 import type { Peer } from '../net/peer.ts';
@@ -42,9 +42,6 @@ import { endsOfUdp, type UdpShared } from './shared.ts';
 const WAIT_MS = 1_000;
 /** Once its port closes, a session that is silent for this long is over. */
 export const LEAVING_IDLE_MS = 5_000;
-
-/** What the system says because of one datagram alone: no endpoint can be blamed for it. */
-const OF_DATAGRAM: ReadonlySet<string | undefined> = new Set(['EMSGSIZE', 'EINVAL']);
 
 /** Whose port it is. */
 export interface SessionHost {
@@ -176,8 +173,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#note(false);
     this.requestBytes += length;
     countReceived(this.port.rules.cells, length);
-    // A Pod that left says nothing of it, and nobody else would: what goes there is lost.
-    if ((this.#failed || this.endpoint?.gone === true) && !this.#move()) return;
+    if ((this.#failed || this.#hasLeft) && !this.#move()) return;
     if (this.#socket?.send(data, 0, length) !== true) this.#drop('unsent');
   }
 
@@ -190,7 +186,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   }
 
   onError(error: SocketError): void {
-    if (OF_DATAGRAM.has(error.code)) return this.#drop('too_large');
+    if (isOfDatagram(error)) return this.#drop('too_large');
     // What did not leave for want of something here is counted already.
     if (isLocalCause(error)) return;
     this.#drop('unreachable');
@@ -243,6 +239,11 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#place.ended(this);
     // Last: a defect there must leave nothing behind.
     context.accessLog?.writeConnection(this, this, context.clock.nowMs());
+  }
+
+  /** A Pod that left says nothing of it: what goes there is lost. Where its port left with all endpoints there is no other, and it may be there. */
+  get #hasLeft(): boolean {
+    return this.endpoint?.gone === true && !(this.port.closed && this.#target?.backend.retired);
   }
 
   /** When it is over by silence, and whatever comes. */
