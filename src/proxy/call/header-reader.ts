@@ -10,6 +10,7 @@ import { SERVICE_OWN } from '../ledger/layout.ts';
 import { type Guest, PARTIAL_HEAD } from '../net/caller-room.ts';
 import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
+import { FirstBytes } from '../net/first-bytes.ts';
 import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
 import type { Origin } from '../net/proxy-protocol/header.ts';
 import { parseProxyHeader } from '../net/proxy-protocol/parse.ts';
@@ -50,7 +51,7 @@ class HeaderReader implements Caller, Called, Accepted, SocketOwner, Expiring {
   readonly #host: CallerHost;
   readonly #socket: Socket;
   /** What has come of it. */
-  #kept: Buffer | null = null;
+  readonly #came = new FirstBytes();
   /** Who has the connection now; null before. */
   #heir: SocketOwner | null = null;
   #isOver = false;
@@ -83,34 +84,42 @@ class HeaderReader implements Caller, Called, Accepted, SocketOwner, Expiring {
   }
 
   get heldBytes(): number {
-    return this.#kept?.length ?? 0;
+    return this.#came.heldBytes;
   }
 
   onData(data: Buffer, length: number): void {
     const { room } = this.#shared.context;
     if (this.asleep) room.wake(this);
-    const came = data.subarray(0, length);
-    const whole = this.#kept === null ? came : Buffer.concat([this.#kept, came]);
-    const header = parseProxyHeader(whole, whole.length);
+    const came = this.#came;
+    came.push(data, 0, length);
+    const { bytes } = came;
+    const header = parseProxyHeader(bytes, bytes.length);
     if (header === null) return this.#refuse('bad_proxy_header');
-    if (header === 'more') {
-      this.#kept = Buffer.from(whole);
-      return;
-    }
+    if (header === 'more') return;
     this.origin = header.origin;
-    this.#handOver(whole.subarray(header.bytes));
+    this.#handOver(bytes.subarray(header.bytes));
   }
 
-  /** `rest` stands behind the header. */
+  /** `rest` stands behind the header, and in memory that is for this connection alone: some of it may be kept as it is. */
   #handOver(rest: Buffer): void {
+    const caller = this.#callerInside();
     this.#end();
-    const caller = this.#shared.spoken(this, this.#host);
     this.#host.replaced(this, caller);
     // From here on what throws is a matter of whoever has the connection.
     caller.begin?.();
     const heir = this.#heir;
     if (heir !== null && rest.length > 0 && !this.#socket.destroyed) heir.onData(rest, rest.length);
     if (this.#host.isLeaving) caller.drain();
+  }
+
+  #callerInside(): Caller {
+    try {
+      return this.#shared.spoken(this, this.#host);
+    } catch (error) {
+      // Who has it half taken does not end it.
+      this.#socket.handOver(this);
+      throw error;
+    }
   }
 
   adopt(owner: SocketOwner): Socket {
@@ -129,7 +138,7 @@ class HeaderReader implements Caller, Called, Accepted, SocketOwner, Expiring {
 
   #end(): void {
     this.#isOver = true;
-    this.#kept = null;
+    this.#came.drop();
     this.#shared.context.wheel.disarm(this);
   }
 
@@ -145,7 +154,7 @@ class HeaderReader implements Caller, Called, Accepted, SocketOwner, Expiring {
 
   /** Who says nothing at all only looks whether somebody listens. */
   onEnd(): void {
-    if (this.#kept === null) this.#socket.destroy();
+    if (this.#came.length === 0) this.#socket.destroy();
     else this.#refuse('bad_proxy_header');
   }
 

@@ -3,6 +3,7 @@
  * they came. What it says follows from the bytes alone, and not from where reads have cut them.
  */
 
+import { FirstBytes } from '../net/first-bytes.ts';
 import {
   type ClientHello,
   type HelloFault,
@@ -12,20 +13,17 @@ import {
 
 /** In which a ClientHello must end, records included. One with post-quantum keys has some 2,000. */
 export const HELLO_BYTES_MAX = 32_768;
-const FIRST_BYTES = 2_048;
 const RECORD_HEADER_BYTES = 5;
 const LONGEST_RECORD = 16_384;
 const HANDSHAKE = 22;
 const CLIENT_HELLO = 1;
-const NOTHING = Buffer.alloc(0);
 
 export class HelloReader {
   /** Null until it is whole. */
   hello: ClientHello | null = null;
   /** Why it never will be. */
   fault: HelloFault | null = null;
-  #kept: Buffer = NOTHING;
-  #length = 0;
+  readonly #came = new FirstBytes();
   /** Where the next record begins. */
   #recordAt = 0;
   /** Start and end of each part of the message. */
@@ -36,15 +34,15 @@ export class HelloReader {
 
   /** All that came, the bytes behind the hello too. */
   get kept(): Buffer {
-    return this.#kept.subarray(0, this.#length);
+    return this.#came.bytes;
   }
 
   get keptBytes(): number {
-    return this.#length;
+    return this.#came.length;
   }
 
   push(data: Buffer, start: number, end: number): void {
-    this.#keep(data, start, end);
+    this.#came.push(data, start, end);
     if (this.hello !== null || this.fault !== null) return;
     const found = this.#read();
     if (found === null) return;
@@ -52,47 +50,37 @@ export class HelloReader {
     else this.hello = found;
   }
 
-  #keep(data: Buffer, start: number, end: number): void {
-    const length = this.#length + end - start;
-    if (length > this.#kept.length) {
-      const more = Buffer.allocUnsafe(Math.max(length, 2 * this.#kept.length, FIRST_BYTES));
-      this.#kept.copy(more, 0, 0, this.#length);
-      this.#kept = more;
-    }
-    data.copy(this.#kept, this.#length, start, end);
-    this.#length = length;
-  }
-
   /** Null as long as bytes are missing. */
   #read(): ClientHello | HelloFault | null {
+    const { kept } = this;
     for (;;) {
-      const bytes = this.#length - this.#recordAt;
-      const fault = this.#faultOfRecord(bytes);
+      const bytes = kept.length - this.#recordAt;
+      const fault = this.#faultOfRecord(kept, bytes);
       if (fault !== null) return fault;
       if (bytes < RECORD_HEADER_BYTES) break;
       const start = this.#recordAt + RECORD_HEADER_BYTES;
-      const end = start + this.#kept.readUInt16BE(start - 2);
+      const end = start + kept.readUInt16BE(start - 2);
       if (end === start || end - start > LONGEST_RECORD) return 'an empty or too long record';
       const isFirst = this.#parts.length === 0;
-      if (isFirst && this.#length > start && this.#kept[start] !== CLIENT_HELLO)
+      if (isFirst && kept.length > start && kept[start] !== CLIENT_HELLO)
         return 'another message than a ClientHello';
-      if (end > this.#length) break;
+      if (end > kept.length) break;
       this.#parts.push(start, end);
       this.#messageBytes += end - start;
       this.#recordAt = end;
       const whole = this.#wholeMessage();
       if (whole !== null) return whole;
     }
-    return this.#length > HELLO_BYTES_MAX ? 'too long' : null;
+    return kept.length > HELLO_BYTES_MAX ? 'too long' : null;
   }
 
-  #faultOfRecord(bytes: number): HelloFault | null {
+  #faultOfRecord(kept: Buffer, bytes: number): HelloFault | null {
     if (bytes === 0) return null;
     const at = this.#recordAt;
-    const kind = this.#kept[at] as number;
+    const kind = kept[at] as number;
     if (kind !== HANDSHAKE)
       return at === 0 ? 'no TLS' : 'a record of another kind than a handshake';
-    return bytes > 1 && this.#kept[at + 1] !== 3 ? 'another version than TLS 1.0 to 1.3' : null;
+    return bytes > 1 && kept[at + 1] !== 3 ? 'another version than TLS 1.0 to 1.3' : null;
   }
 
   /** Null as long as records are missing. */
@@ -109,9 +97,10 @@ export class HelloReader {
   }
 
   #joined(): Buffer {
+    const { kept } = this;
     const parts: Buffer[] = [];
     for (let i = 0; i < this.#parts.length; i += 2)
-      parts.push(this.#kept.subarray(this.#parts[i], this.#parts[i + 1]));
+      parts.push(kept.subarray(this.#parts[i], this.#parts[i + 1]));
     const [first] = parts;
     return first !== undefined && parts.length === 1 ? first : Buffer.concat(parts);
   }

@@ -152,9 +152,10 @@ export class NetContext {
     return this.#callerTls;
   }
 
-  /** Whether what was read is to be copied before the next read: it stands in a buffer that all connections share. */
+  /** Whether what was read is to be copied before the next read: it stands in a buffer that all connections share, or in a part of it. */
   isShared(data: Buffer): boolean {
-    return data === this.sockets.readBuffer || data === this.#callerTls?.readBuffer;
+    if (overlap(data, this.sockets.readBuffer)) return true;
+    return this.#callerTls !== null && overlap(data, this.#callerTls.readBuffer);
   }
 
   /**
@@ -199,4 +200,13 @@ export class NetContext {
   giveSlab(slab: Buffer): void {
     if (slab.length === SLAB_BYTES && this.#slabs.length < SLABS_KEPT_MAX) this.#slabs.push(slab);
   }
+}
+
+/** Two buffers may have the same memory, or parts of it. */
+function overlap(a: Buffer, b: Buffer): boolean {
+  return (
+    a.buffer === b.buffer &&
+    a.byteOffset < b.byteOffset + b.length &&
+    b.byteOffset < a.byteOffset + a.length
+  );
 }
