@@ -6,6 +6,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { suite, test, type TestContext } from 'node:test';
 import { HANDSHAKE_RESULTS, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { PATIENCE_MS, UNDER_WAY_MAX } from '../../src/proxy/net/tls/handshake-gate.ts';
 import { renewTicketKeys } from '../../src/proxy/net/tls/ticket-keys.ts';
 import { refusedDial, secureDial } from '../support/caller-tls.ts';
 import { TestCa } from '../support/certificates.ts';
@@ -356,6 +357,26 @@ suite('slow handshakes', () => {
     assert.equal(await wire.gone(), 'reset');
     assert.equal(proxy.failures(service, 'caller_tls_timeout'), 1);
     assert.equal(proxy.context.callerTls.gate.underWay, 0);
+  });
+
+  test('that keep all places give way to a newcomer of the same source', async (t) => {
+    const { proxy, service, at } = await secured(t, {}, { manual: true });
+    const { gate } = proxy.context.callerTls;
+    const hello = await helloOf();
+    for (let i = 0; i < UNDER_WAY_MAX; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const wire = await dial(t, at);
+      wire.write(hello);
+    }
+    await eventually(() => gate.underWay === UNDER_WAY_MAX, 'all places to be taken');
+    const newcomer = secureDial(t, at);
+    await eventually(() => gate.waiting === 1, 'the newcomer to wait');
+    proxy.advance(PATIENCE_MS + 40);
+    const { wire } = await newcomer;
+    wire.write(GET);
+    await wire.until('ok');
+    assert.deepEqual(handshakes(proxy, service), { failed: 1, 'full 1.3': 1 });
+    assert.equal(proxy.failures(service, 'caller_shed'), 1);
   });
 
   test('that break off are counted once', async (t) => {

@@ -140,11 +140,11 @@ export class NetContext {
 
   /** What handshakes with callers need. */
   get callerTls(): TlsThread {
-    const { credentials, guard, sockets } = this;
+    const { clock, credentials, guard, sockets, wheel } = this;
     this.#callerTls ??= {
       timeoutMs: this.#options.settings.headTimeoutMs,
       contexts: new ServerContexts(credentials, new TicketKeys(this.#options.ticketKeys), guard),
-      gate: new HandshakeGate((task) => sockets.later(task), guard),
+      gate: new HandshakeGate({ later: (task) => sockets.later(task), clock, wheel, guard }),
       // Who makes system calls asks about peers, too.
       probe: sockets instanceof RuntimeSockets ? sockets.probe : peerProbe(true),
       readBuffer: Buffer.allocUnsafeSlow(READ_BYTES),

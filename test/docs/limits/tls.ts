@@ -44,7 +44,7 @@ export const TLS_LIMITS: LimitSection = {
     ['One record of it', 'TLS refuses it', 'proxy/net/tls/hello-watch.ts RECORD_MAX'],
     [
       'Handshakes with callers under way, per thread',
-      'Others wait, within their time limit; the source with most gives way to those with fewer',
+      'Others wait, within their time limit; who is slow gives way to them, first of the source with most',
       'proxy/net/tls/handshake-gate.ts UNDER_WAY_MAX',
     ],
     [

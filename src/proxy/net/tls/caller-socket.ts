@@ -122,6 +122,11 @@ export class CallerSocket extends RuntimeSocket implements Turn {
     return typeof alpnProtocol === 'string' ? alpnProtocol : '';
   }
 
+  /** Its owner is told in a turn of its own. */
+  get isSecured(): boolean {
+    return this.#isSecured;
+  }
+
   get isResumed(): boolean {
     return this.#inner.isSessionReused();
   }

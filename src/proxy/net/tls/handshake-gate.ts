@@ -1,17 +1,21 @@
 /**
  * When TLS handshakes of callers begin. Each one holds up its thread for about half a millisecond, so one begins per turn of the event
- * loop and everybody else has a turn in between. Source addresses take turns, and only so many are under way.
+ * loop and everybody else has a turn in between. Source addresses take turns, and only so many are under way. One that waits for its
+ * peer costs nothing but its place: the slow ones give way to those that wait, so that nobody keeps the places.
  */
 
+import type { Clock } from '../../../base/clock.ts';
 import type { Guard } from '../../../base/guard.ts';
+import type { DeadlineWheel, Expiring } from '../deadline-wheel.ts';
 import type { Turn } from '../socket.ts';
 
 /** A caller whose first message has come. */
 export interface Shaker {
-  readonly address: string;
+  /** The address that it comes from, as far as it is known. */
+  readonly source: string;
   /** Begins; it may call `leave` at any time from then on. */
   shake(): void;
-  /** Gives up, as others wait and it is slow. */
+  /** Gives up its place, as others wait and it is slow. It has left when this returns. */
   giveWay(): void;
 }
 
@@ -20,102 +24,182 @@ export interface Shaker {
  * cluster a handshake is over within a millisecond or two, so that this is more than a thread can do.
  */
 export const UNDER_WAY_MAX = 64;
+/** Who is under way for longer gives way to anyone that waits. */
+export const PATIENCE_MS = 1_000;
+/** The same where it is a matter of fairness, or many wait. An honest peer is faster, if it is not at the other end of the world. */
+export const SHORT_PATIENCE_MS = 200;
+/** More than these that wait are many. */
+const MANY = UNDER_WAY_MAX / 4;
 
-export class HandshakeGate implements Turn {
-  readonly #later: (task: Turn) => void;
-  readonly #guard: Guard;
-  /** By source address, in the order of their turns. */
-  readonly #waiting = new Map<string, Set<Shaker>>();
-  /** By source address, the oldest first. */
-  readonly #underWay = new Map<string, Set<Shaker>>();
-  #underWayCount = 0;
+export interface GateParts {
+  readonly later: (task: Turn) => void;
+  readonly clock: Clock;
+  readonly wheel: Pick<DeadlineWheel, 'arm' | 'disarm'>;
+  readonly guard: Pick<Guard, 'caught'>;
+}
+
+export class HandshakeGate implements Turn, Expiring {
+  /** When the next one may have to give way. */
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  wheelIndex = 0;
+  readonly #parts: GateParts;
+  /** By source, in the order of their turns. */
+  readonly #queues = new Map<string, Set<Shaker>>();
+  #waiting = 0;
+  /** Since when; the oldest first. */
+  readonly #underWay = new Map<Shaker, number>();
+  /** How many of each source are under way. */
+  readonly #shares = new Map<string, number>();
   #hasTurn = false;
 
-  constructor(later: (task: Turn) => void, guard: Guard) {
-    this.#later = later;
-    this.#guard = guard;
+  constructor(parts: GateParts) {
+    this.#parts = parts;
   }
 
   /** Those that have not begun. */
   get waiting(): number {
-    let sum = 0;
-    for (const { size } of this.#waiting.values()) sum += size;
-    return sum;
+    return this.#waiting;
   }
 
   get underWay(): number {
-    return this.#underWayCount;
+    return this.#underWay.size;
   }
 
   enter(shaker: Shaker): void {
-    join(this.#waiting, shaker);
-    if (this.#isFull) this.#makeRoomFor(shaker.address);
+    const queue = this.#queues.get(shaker.source);
+    if (queue === undefined) this.#queues.set(shaker.source, new Set([shaker]));
+    else queue.add(shaker);
+    this.#waiting++;
     this.#plan();
   }
 
   /** It is over, or gave up. */
   leave(shaker: Shaker): void {
-    if (part(this.#waiting, shaker) || !part(this.#underWay, shaker)) return;
-    this.#underWayCount--;
+    if (this.#dequeue(shaker) || !this.#underWay.delete(shaker)) return;
+    this.#share(shaker.source, -1);
     this.#plan();
   }
 
   onTurn(): void {
     this.#hasTurn = false;
+    this.#parts.wheel.disarm(this);
+    let goesOn = true;
     try {
-      this.#beginNext();
+      goesOn = this.#beginNext();
     } catch (error) {
-      this.#guard.caught('proxy', error);
+      this.#parts.guard.caught('proxy', error);
     }
+    if (goesOn) this.#plan();
+  }
+
+  /** Not in the turn of the timer: what peers have sent meanwhile is read first, and who is done by that has left. */
+  onDeadline(): void {
+    this.deadlineMs = Infinity;
     this.#plan();
   }
 
-  get #isFull(): boolean {
-    return this.#underWayCount >= UNDER_WAY_MAX;
+  onDefect(error: unknown): void {
+    this.#parts.guard.caught('proxy', error);
   }
 
   #plan(): void {
-    if (this.#hasTurn || this.#isFull || this.#waiting.size === 0) return;
+    if (this.#hasTurn || this.#waiting === 0) return;
     this.#hasTurn = true;
-    this.#later(this);
+    this.#parts.later(this);
   }
 
-  #beginNext(): void {
-    const [entry] = this.#waiting;
-    if (entry === undefined || this.#isFull) return;
-    const [address, same] = entry;
-    const [next] = same;
-    if (next === undefined) return;
-    part(this.#waiting, next);
+  /** False when there is nothing to do until somebody comes, leaves or is slow. */
+  #beginNext(): boolean {
+    const next = this.#nextOne();
+    if (next === null) return false;
+    const { source } = next;
+    this.#dequeue(next);
     // The others of this source wait behind those of all others.
-    if (this.#waiting.delete(address)) this.#waiting.set(address, same);
-    join(this.#underWay, next);
-    this.#underWayCount++;
+    const rest = this.#queues.get(source);
+    if (rest !== undefined) {
+      this.#queues.delete(source);
+      this.#queues.set(source, rest);
+    }
+    this.#underWay.set(next, this.#parts.clock.nowMs());
+    this.#share(source, 1);
     next.shake();
+    return true;
   }
 
-  /** The source that has most under way gives up its oldest one, where it has more than this one would have. */
-  #makeRoomFor(address: string): void {
-    let most: ReadonlySet<Shaker> = NOBODY;
-    for (const shakers of this.#underWay.values()) if (shakers.size > most.size) most = shakers;
-    if ((this.#underWay.get(address)?.size ?? 0) + 1 >= most.size) return;
-    const [oldest] = most;
-    oldest?.giveWay();
+  /** Null where there is none, or no place for it. */
+  #nextOne(): Shaker | null {
+    const [first = NOBODY] = this.#queues.values();
+    if (this.#underWay.size < UNDER_WAY_MAX) return firstOf(first);
+    // Each in its turn; but if nobody gives way to that one, somebody may to who has less.
+    for (const next of [firstOf(first), firstOf(this.#leastServed())])
+      if (next !== null && this.#makeRoomFor(next.source)) return next;
+    return null;
+  }
+
+  /** The queue of the source that has the fewest under way. Only `UNDER_WAY_MAX` sources can have any. */
+  #leastServed(): ReadonlySet<Shaker> {
+    let best = NOBODY;
+    let fewest = Infinity;
+    for (const [source, queue] of this.#queues) {
+      const share = this.#shareOf(source);
+      if (share < fewest) [best, fewest] = [queue, share];
+      if (share === 0) break;
+    }
+    return best;
+  }
+
+  /**
+   * Of those whose time is over, the oldest of the source with most gives way to one of this source. False for nobody as yet: the
+   * wheel tells when there may be one.
+   */
+  #makeRoomFor(source: string): boolean {
+    const nowMs = this.#parts.clock.nowMs();
+    const own = this.#shareOf(source);
+    const areMany = this.#waiting > MANY;
+    let slow: Shaker | null = null;
+    let most = 0;
+    let soonestMs = Infinity;
+    for (const [shaker, sinceMs] of this.#underWay) {
+      const share = this.#shareOf(shaker.source);
+      const isShort = share > own + 1 || (areMany && share >= own);
+      const overMs = sinceMs + (isShort ? SHORT_PATIENCE_MS : PATIENCE_MS);
+      if (overMs > nowMs) soonestMs = Math.min(soonestMs, overMs);
+      else if (share > most) [slow, most] = [shaker, share];
+    }
+    if (slow === null) {
+      this.deadlineMs = Math.min(this.deadlineMs, soonestMs);
+      this.#parts.wheel.arm(this);
+      return false;
+    }
+    slow.giveWay();
+    this.leave(slow);
+    return true;
+  }
+
+  /** False when it does not wait. */
+  #dequeue(shaker: Shaker): boolean {
+    const queue = this.#queues.get(shaker.source);
+    if (queue === undefined || !queue.delete(shaker)) return false;
+    if (queue.size === 0) this.#queues.delete(shaker.source);
+    this.#waiting--;
+    return true;
+  }
+
+  #shareOf(source: string): number {
+    return this.#shares.get(source) ?? 0;
+  }
+
+  #share(source: string, change: 1 | -1): void {
+    const share = this.#shareOf(source) + change;
+    if (share === 0) this.#shares.delete(source);
+    else this.#shares.set(source, share);
   }
 }
 
 const NOBODY: ReadonlySet<Shaker> = new Set();
 
-function join(all: Map<string, Set<Shaker>>, shaker: Shaker): void {
-  const same = all.get(shaker.address);
-  if (same === undefined) all.set(shaker.address, new Set([shaker]));
-  else same.add(shaker);
-}
-
-/** False when it was not there. */
-function part(all: Map<string, Set<Shaker>>, shaker: Shaker): boolean {
-  const same = all.get(shaker.address);
-  if (same === undefined || !same.delete(shaker)) return false;
-  if (same.size === 0) all.delete(shaker.address);
-  return true;
+function firstOf(queue: ReadonlySet<Shaker>): Shaker | null {
+  const [first = null] = queue;
+  return first;
 }

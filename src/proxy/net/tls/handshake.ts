@@ -70,6 +70,8 @@ interface Shared {
 
 class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   readonly address: string;
+  /** Behind a balancer that is believed, its callers take turns, and not all that it has. */
+  readonly source: string;
   /** As the accepted one has it. */
   readonly #origin: Origin | null;
   deadlineMs: number;
@@ -93,6 +95,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
     const { wheel } = shared.context;
     this.address = accepted.remoteAddress;
     this.#origin = accepted.origin ?? null;
+    this.source = this.#origin?.address ?? this.address;
     this.#shared = shared;
     this.#host = host;
     this.#socket = accepted.adopt(this);
@@ -229,7 +232,8 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   }
 
   giveWay(): void {
-    this.#fail('caller_shed');
+    // Who is done, and about to be told so, has only kept its place.
+    if (this.#secure?.isSecured !== true) this.#fail('caller_shed');
     // Its place is free at once, though its socket closes a little later.
     this.#shared.thread.gate.leave(this);
   }
