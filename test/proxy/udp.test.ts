@@ -208,7 +208,10 @@ test('an endpoint that cannot be reached is ejected, comes back by a probe, and 
     ejection: { ...DEFAULT_POLICIES.ejection, consecutiveFailures: 2, maxEjectedRatio: 1 },
   };
   const dead = { address, port };
-  const { proxy, service, at } = await udpFor(t, [dead, ...others], { manual: true, policies });
+  // The sockets of the runtime do not know who says so.
+  const settings = { sockets: 'system' as const };
+  const options = { manual: true, policies, settings };
+  const { proxy, service, at } = await udpFor(t, [dead, ...others], options);
   const health = (): number => proxy.endpointWord(service, dead, ENDPOINT_WORD.health);
   const callers = await Promise.all(Array.from({ length: 60 }, () => caller(t)));
   const callUntil = (ready: () => boolean, what: string): Promise<void> =>

@@ -39,6 +39,7 @@ import { ProxyServer } from '../../src/proxy/thread/server.ts';
 import { secureDial } from './caller-tls.ts';
 import { type ServerCertificate, TestCa } from './certificates.ts';
 import { exampleEndpoint, exampleService, withProtocol } from './model.ts';
+import type { Sockets } from '../../src/proxy/net/socket.ts';
 import { testSockets } from './sockets.ts';
 import { StrictGuard } from './strict-guard.ts';
 import { atEnd, dial, type Dialled, eventually, type RawEndpoint, type Wire } from './wire.ts';
@@ -94,6 +95,8 @@ export interface ProxyOptions {
   readonly defects?: true;
   /** File descriptors that the proxy believes to have; not limited by default. */
   readonly descriptors?: number;
+  /** Instead of those that `settings` or the variable name. */
+  readonly sockets?: Sockets;
 }
 
 export interface ServiceOptions {
@@ -159,7 +162,7 @@ export class TestProxy {
       settings,
       isTrusted,
       descriptors,
-      sockets: testSockets(),
+      sockets: options.sockets ?? testSockets(options.settings?.sockets),
       ticketKeys: this.ticketKeys,
       protocols,
     });

@@ -17,22 +17,24 @@ import { RuntimeSockets } from '../../src/proxy/net/runtime/runtime-sockets.ts';
 import type { Sockets } from '../../src/proxy/net/socket.ts';
 import { shareMarks } from '../../src/proxy/net/system/thread-marks.ts';
 
-let sockets: Sockets | null = null;
+type Choice = ProxySettings['sockets'];
+const opened = new Map<Choice, Sockets>();
 
 /** The same for the whole process: they belong to its one thread. */
-export function testSockets(): Sockets {
-  sockets ??= open(chosen());
+export function testSockets(choice: Choice = chosen()): Sockets {
+  let sockets = opened.get(choice);
+  if (sockets === undefined) opened.set(choice, (sockets = open(choice)));
   return sockets;
 }
 
-function open(choice: ProxySettings['sockets']): Sockets {
+function open(choice: Choice): Sockets {
   // Of the processes of maesh, only those that `bin/maesh` starts ask the kernel about peers.
   if (choice === 'runtime')
     return new RuntimeSockets(peerProbe(true), keepAliveOf(DEFAULT_PROXY_SETTINGS));
   return openSockets({ ...DEFAULT_PROXY_SETTINGS, sockets: choice }, shareMarks()).sockets;
 }
 
-function chosen(): ProxySettings['sockets'] {
+function chosen(): Choice {
   const wanted = process.env['MAESH_SOCKETS'] ?? 'runtime';
   const choice = SOCKET_CHOICES.find((choice) => choice === wanted);
   if (choice === undefined) throw new Error(`MAESH_SOCKETS is "${wanted}"`);

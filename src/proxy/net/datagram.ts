@@ -46,7 +46,7 @@ export interface DatagramOwner {
   /** `data` is valid only during the call. */
   onDatagram(data: Buffer, length: number): void;
   /**
-   * The network or the system reports: ECONNREFUSED when nobody listens there, EHOSTUNREACH and its like, EMSGSIZE for a
+   * The network (`by`) or the system reports: ECONNREFUSED when nobody listens there, EHOSTUNREACH and its like, EMSGSIZE for a
    * datagram larger than the path takes. The socket goes on; told once for many of a kind.
    */
   onError(error: SocketError): void;

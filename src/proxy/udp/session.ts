@@ -3,7 +3,7 @@
  * silence. An endpoint that cannot be reached, or has left, is exchanged for another one by the next datagram of the caller.
  */
 
-import { blamesEndpoint, type FailureReason } from '../../model/failure.ts';
+import type { FailureReason } from '../../model/failure.ts';
 import type { Policies } from '../../model/policy.ts';
 import { streamLimitsOf } from '../../model/stream-limits.ts';
 import type { BackendState } from '../balance/backend-state.ts';
@@ -18,7 +18,7 @@ import { type DatagramDrop, ENDPOINT_OWN, SERVICE_OWN, type SessionEnd } from '.
 import { BUSY, type Guest, IDLE } from '../net/caller-room.ts';
 import { type DatagramOwner, type DatagramSocket, isOfDatagram } from '../net/datagram.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
-import { isLocalCause } from '../net/local-cause.ts';
+import { isLocalToDatagrams } from '../net/local-cause.ts';
 import type { Peer } from '../net/peer.ts';
 import type { SocketError } from '../net/socket.ts';
 import type { PortState, Target } from '../table/table.ts';
@@ -188,15 +188,18 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   onError(error: SocketError): void {
     if (isOfDatagram(error)) return this.#drop('too_large');
     // What did not leave for want of something here is counted already.
-    if (isLocalCause(error)) return;
+    if (isLocalToDatagrams(error)) return;
     this.#drop('unreachable');
-    this.#fail('connect_failed');
+    this.#fail(error);
   }
 
   onFailed(error: SocketError): void {
     this.#socket = null;
     this.#drop('unsent');
-    this.#fail(isLocalCause(error) ? 'node_exhausted' : 'connect_failed');
+    // It would wait for an answer that nobody was asked for.
+    if (isLocalToDatagrams(error)) return this.end('failed', 'node_exhausted');
+    this.#fail(error);
+    this.#leave();
   }
 
   onDefect(error: unknown): void {
@@ -375,16 +378,18 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     reportSuccess(endpoint, this.#policies, now);
   }
 
-  #fail(reason: FailureReason): void {
+  /** Only what an endpoint says itself ejects it: anybody can send ICMP that quotes a datagram of a session. */
+  #fail({ code, by }: SocketError): void {
     const { endpoint } = this;
     // The other datagrams that were on their way meet the same.
     if (this.#failed) return;
-    countLost(this.port.rules.cells, reason);
+    countLost(this.port.rules.cells, 'connect_failed');
     this.#failed = true;
-    if (endpoint === null || !blamesEndpoint(reason)) return;
+    if (endpoint === null) return;
     if (!this.#judged) countTaken(endpoint, false);
     this.#judged = true;
     add(endpoint.cells, ENDPOINT_OWN.connectFailures, 1);
+    if (code !== 'ECONNREFUSED' || by !== 'peer') return;
     reportFailure(endpoint, this.#policies, this.#shared.context.clock.nowMs());
   }
 

@@ -11,7 +11,7 @@ import { Peer } from '../peer.ts';
 import type { ListenAt } from '../socket.ts';
 import type { Answerer } from './answers.ts';
 import type { DatagramIo } from './datagram-io.ts';
-import { EAGAIN, EMSGSIZE, ENOBUFS } from './errno.ts';
+import { EAGAIN, EMSGSIZE, ENOBUFS, errorOf } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
 import {
   EPOLLERR,
@@ -116,7 +116,7 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
     this.unsent++;
     if (this.#closed || errno === EAGAIN || errno === ENOBUFS) return;
     if (this.#owed.isEmpty) this.#io.loop.later(this);
-    this.#owed.add(errno);
+    this.#owed.add(errorOf(errno));
   }
 
   close(): void {

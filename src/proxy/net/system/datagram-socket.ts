@@ -159,13 +159,13 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
     const count = datagrams.receiveErrors(this.descriptor);
     this.#owed ??= new OwedErrors();
     for (let i = 0; i < count; i++) {
-      const errno = space.errorAt(i, datagrams.controlBytes(i));
-      if (errno > 0) this.#owed.add(errno);
+      const error = space.errorAt(i, datagrams.controlBytes(i), this.#target.address);
+      if (error !== null) this.#owed.add(error);
     }
     if (count > 0) this.#vain = 0;
     else {
       const errno = kernel.option(this.descriptor, SOL_SOCKET, SO_ERROR);
-      if (errno > 0) this.#owed.add(errno);
+      if (errno > 0) this.#owed.add(errorOf(errno));
       // An error that stays is told at each look.
       else if (++this.#vain >= VAIN_MAX) this.#keepErrors(0);
     }
@@ -181,7 +181,7 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
   #owe(errno: number): void {
     this.#owed ??= new OwedErrors();
     if (this.#owed.isEmpty) this.#io.loop.later(this);
-    this.#owed.add(errno);
+    this.#owed.add(errorOf(errno));
   }
 
   #tellOwed(): void {

@@ -4,8 +4,9 @@
  */
 
 import { constants } from 'node:os';
+import type { SocketError } from '../ends.ts';
 import { MAPPED, Peer } from '../peer.ts';
-import { systemError } from './errno.ts';
+import { systemError, toldBy } from './errno.ts';
 import {
   DATAGRAM_CONTROL,
   DATAGRAM_DATA,
@@ -33,10 +34,13 @@ const CONTENT_BYTES = 16;
 /** `struct in_pktinfo` and `struct in6_pktinfo`. */
 const PKTINFO_BYTES = 12;
 const PKTINFO6_BYTES = 20;
-/** In `struct sock_extended_err`, behind the number: who found the error. */
+/** In `struct sock_extended_err`, behind the number: who found the error. The address of whoever has sent it stands behind the whole. */
 const ORIGIN_BYTE = 4;
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
+const OFFENDER = 4;
+const OFFENDER_BYTES = 16 + IPV4_BYTES;
+const OFFENDER6_BYTES = 16 + IPV6_BYTES;
 
 export interface ReservedSpace {
   readonly places: number;
@@ -59,6 +63,8 @@ export class DatagramSpace {
   readonly answersEnd: number;
   readonly memory: Buffer<ArrayBuffer>;
   readonly #words: Int32Array;
+  /** Scratch. */
+  readonly #blamed = new Peer();
   readonly #at: number;
 
   /** @throws when nothing was reserved */
@@ -119,15 +125,38 @@ export class DatagramSpace {
     peer.local3 = found4 < 0 ? 0 : (words[found4 + 1] as number);
   }
 
-  /** Error number that the network has sent; 0 when it was found here, where the call that failed has told it. */
-  errorAt(index: number, controlBytes: number): number {
+  /**
+   * Error that the network has sent for what went to `address`; null when it was found here, where the call that failed has told it.
+   * The kernel asks no more of an ICMP message than that it quotes a datagram of this socket, so whoever knows both ports can send one.
+   */
+  errorAt(index: number, controlBytes: number, address: string): SocketError | null {
     const at = (this.#at + index * DATAGRAM_STRIDE + DATAGRAM_CONTROL) >> 2;
     let found = this.#find(at, controlBytes, IP_RECVERR);
     if (found < 0) found = this.#find(at, controlBytes, IPV6_RECVERR);
-    if (found < 0) return 0;
+    if (found < 0) return null;
     const origin = this.memory[found * 4 + ORIGIN_BYTE] as number;
-    if (origin !== ORIGIN_ICMP && origin !== ORIGIN_ICMP6) return 0;
-    return this.#words[found] as number;
+    if (origin !== ORIGIN_ICMP && origin !== ORIGIN_ICMP6) return null;
+    const by = this.#isOffender(found, address) ? 'peer' : 'way';
+    return toldBy(by, this.#words[found] as number);
+  }
+
+  #isOffender(content: number, address: string): boolean {
+    const [words, blamed] = [this.#words, this.#blamed];
+    const at = content + OFFENDER;
+    const bytes = (words[content - CONTENT] as number) - CONTENT_BYTES;
+    blamed.setAddress(address);
+    const { address0, address1, address2, address3 } = blamed;
+    const family = (words[at] as number) & 0xffff;
+    if (family === AF_INET && bytes >= OFFENDER_BYTES)
+      return (address0 | address1) === 0 && address2 === MAPPED && words[at + 1] === address3;
+    return (
+      family === AF_INET6 &&
+      bytes >= OFFENDER6_BYTES &&
+      words[at + 2] === address0 &&
+      words[at + 3] === address1 &&
+      words[at + 4] === address2 &&
+      words[at + 5] === address3
+    );
   }
 
   /** Word where the content of this type begins; -1 without one. */

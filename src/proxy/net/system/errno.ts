@@ -1,6 +1,7 @@
 /** Error numbers of the system, and what owners of sockets are told of them. */
 
 import { constants } from 'node:os';
+import type { Herald } from '../ends.ts';
 import type { SocketError } from '../socket.ts';
 
 export const {
@@ -48,6 +49,21 @@ export function errorOf(errno: number): SocketError {
   if (error === undefined) {
     error = Object.freeze({ code: `E${errno}` });
     ERRORS.set(errno, error);
+  }
+  return error;
+}
+
+const TOLD: Readonly<Record<Herald, Map<number, SocketError>>> = {
+  peer: new Map(),
+  way: new Map(),
+};
+
+/** Likewise, of what came by ICMP. */
+export function toldBy(by: Herald, errno: number): SocketError {
+  let error = TOLD[by].get(errno);
+  if (error === undefined) {
+    error = Object.freeze({ ...errorOf(errno), by });
+    TOLD[by].set(errno, error);
   }
   return error;
 }

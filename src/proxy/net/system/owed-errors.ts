@@ -1,27 +1,26 @@
 /** Errors that an owner is told when nobody is being called: each kind once, however many there were. */
 
 import type { SocketError } from '../socket.ts';
-import { errorOf } from './errno.ts';
 
 /** There are not many kinds. */
 const KINDS_MAX = 8;
 
 export class OwedErrors {
-  #numbers: number[] = [];
+  #errors: SocketError[] = [];
 
   get isEmpty(): boolean {
-    return this.#numbers.length === 0;
+    return this.#errors.length === 0;
   }
 
-  add(errno: number): void {
-    if (this.#numbers.length < KINDS_MAX && !this.#numbers.includes(errno))
-      this.#numbers.push(errno);
+  /** The same object for the same error. */
+  add(error: SocketError): void {
+    if (this.#errors.length < KINDS_MAX && !this.#errors.includes(error)) this.#errors.push(error);
   }
 
   /** Until `tell` closes whatever they are of. */
   tell(tell: (error: SocketError) => boolean): void {
-    const numbers = this.#numbers;
-    this.#numbers = [];
-    for (const errno of numbers) if (!tell(errorOf(errno))) return;
+    const errors = this.#errors;
+    this.#errors = [];
+    for (const error of errors) if (!tell(error)) return;
   }
 }
