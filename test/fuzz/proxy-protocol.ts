@@ -1,6 +1,11 @@
 /** Fuzz target of the PROXY protocol's headers. */
 
-import { headerOf, ownHeader } from '../../src/proxy/net/proxy-protocol/header.ts';
+import {
+  headerOf,
+  ownHeader,
+  UNKNOWN,
+  unknownHeader,
+} from '../../src/proxy/net/proxy-protocol/header.ts';
 import {
   parseProxyHeader,
   PROXY_HEADER_BYTES_MAX,
@@ -16,8 +21,8 @@ const TLVS = Buffer.from(
   'hex',
 );
 
-const SEEDS = [...HEADERS, ownHeader('v1'), ownHeader('v2'), TLVS].map((each) =>
-  Buffer.concat([each, Buffer.from('GET / HTTP/1.1\r\n\r\n')]),
+const SEEDS = [...HEADERS, ownHeader('v1'), ownHeader('v2'), unknownHeader('v2'), TLVS].map(
+  (each) => Buffer.concat([each, Buffer.from('GET / HTTP/1.1\r\n\r\n')]),
 );
 const DICTIONARY = [
   'PROXY ',
@@ -52,7 +57,7 @@ function check(input: Buffer): void {
     return invariant(whole === null || !isLong, 'it waits for more than there may be');
   }
   invariant(whole.bytes <= input.length, 'it ends behind its end');
-  if (whole.origin === null) return;
+  if (whole.origin === null || whole.origin === UNKNOWN) return;
   // It can be said again, and means the same.
   for (const version of ['v1', 'v2'] as const) {
     const again = Buffer.from(headerOf(version, whole.origin));
@@ -61,8 +66,9 @@ function check(input: Buffer): void {
       read !== null && read !== 'more' && read.bytes === again.length,
       'it is not read back',
     );
-    const isSame =
-      read.origin?.port === whole.origin.port && read.origin.toPort === whole.origin.toPort;
+    const { origin } = read;
+    invariant(origin !== null && origin !== UNKNOWN, 'it says nothing');
+    const isSame = origin.port === whole.origin.port && origin.toPort === whole.origin.toPort;
     invariant(isSame, 'it means something else');
   }
 }

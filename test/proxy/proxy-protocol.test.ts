@@ -9,7 +9,7 @@ import { headerOf, type Origin, ownHeader } from '../../src/proxy/net/proxy-prot
 import { accessLogOf } from '../support/access-log.ts';
 import { freshAddress, GET, OK, type ProxyOptions, TestProxy } from '../support/proxy.ts';
 import { deaf, tcpFor } from '../support/tcp.ts';
-import { eventually, RawEndpoint } from '../support/wire.ts';
+import { eventually, RawEndpoint, type Wire } from '../support/wire.ts';
 
 /** From there callers are trusted … */
 const GATEWAY = '127.77.0.1';
@@ -27,6 +27,35 @@ const says = (policy: Partial<ProxyProtocolPolicy>): Partial<Policies> => ({
   proxyProtocol: { ...DEFAULT_POLICIES.proxyProtocol, ...policy },
 });
 const textOf = (header: Uint8Array) => Buffer.from(header).toString('latin1');
+
+/** A header of version 2 whose block says nothing. */
+function v2(command: number, family: number, length = 0): string {
+  const signature = '\r\n\r\n\0\r\nQUIT\n';
+  return signature + String.fromCharCode(command, family, 0, length) + '\0'.repeat(length);
+}
+
+const FORGED = GET.replace(
+  '\r\n\r\n',
+  '\r\nX-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Proto: https\r\nX-Real-IP: 10.1.2.3\r\n\r\n',
+);
+
+/** The gateway on a port of HTTP. */
+async function overHttp(t: TestContext, accept = true) {
+  const endpoint = await RawEndpoint.listen(t, freshAddress());
+  const proxy = new TestProxy(t, { settings: SETTINGS });
+  const service = proxy.service({ endpoints: [endpoint], policies: says({ accept }) });
+  await proxy.apply([service]);
+  return { proxy, service, endpoint, caller: await proxy.call(service, GATEWAY) };
+}
+
+/** The head of the request that comes of what the caller writes. */
+async function toldOf(
+  endpoint: RawEndpoint,
+  [caller, ...parts]: readonly [Wire, ...(readonly string[])],
+): Promise<string> {
+  caller.write(parts.join(''));
+  return (await endpoint.next()).head();
+}
 
 async function accepting(t: TestContext, policies: Partial<Policies>, options: ProxyOptions = {}) {
   const endpoint = await RawEndpoint.listen(t, freshAddress());
@@ -208,6 +237,49 @@ test('on a port of HTTP it changes X-Forwarded-For, whatever the client says its
   const direct = await proxy.call(service, STRANGER);
   direct.write(GET);
   assert.match(await (await endpoint.next()).head(), /X-Forwarded-For: 127\.78\.0\.1\r\n/);
+});
+
+for (const [what, header] of [
+  ['UNKNOWN', 'PROXY UNKNOWN\r\n'],
+  ['UNKNOWN with more', 'PROXY UNKNOWN 10.1.2.3 10.9.0.1 1 2\r\n'],
+  ['no family', v2(0x21, 0x00)],
+  ['no family that is a stream', v2(0x21, 0x01)],
+  ['IPv4 of no transport', v2(0x21, 0x10, 12)],
+  ['datagrams of IPv4', v2(0x21, 0x12, 12)],
+  ['datagrams of IPv6', v2(0x21, 0x22, 36)],
+  ['names of files', v2(0x21, 0x31, 216)],
+] as const) {
+  test(`somebody who is not named is not believed (${what})`, async (t) => {
+    const { caller, endpoint } = await overHttp(t);
+    const head = await toldOf(endpoint, [caller, header, FORGED]);
+    assert.match(head, /X-Forwarded-For: 127\.77\.0\.1\r\n/);
+    assert.match(head, /X-Forwarded-Proto: http\r\n/);
+    assert.doesNotMatch(head, /10\.1\.2\.3|X-Real-IP|https/i);
+  });
+}
+
+test('a gateway that speaks for itself is believed, with a header or where none is asked for', async (t) => {
+  for (const [accept, header] of [
+    [true, v2(0x20, 0x00)],
+    [true, v2(0x20, 0x11, 12)],
+    [false, ''],
+  ] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { caller, endpoint } = await overHttp(t, accept);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    const head = await toldOf(endpoint, [caller, header, FORGED]);
+    assert.match(head, /X-Forwarded-For: 10\.1\.2\.3, 127\.77\.0\.1\r\n/);
+    assert.match(head, /X-Forwarded-Proto: https\r\n/);
+    assert.match(head, /X-Real-IP: 10\.1\.2\.3\r\n/);
+  }
+});
+
+test('of somebody who is not named an endpoint of TCP is told the connection', async (t) => {
+  const policies = says({ send: 'v1', accept: true });
+  const { proxy, service, endpoint } = await accepting(t, policies);
+  const caller = await proxy.call(service, GATEWAY);
+  caller.write(v2(0x21, 0x00));
+  assert.match(await (await endpoint.next()).until('\r\n'), /^PROXY TCP4 127\.77\.0\.1 /);
 });
 
 test('a port that left tells who comes late with a header', async (t) => {

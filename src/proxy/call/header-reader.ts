@@ -12,7 +12,7 @@ import { Defect } from '../net/copy-whole.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { FirstBytes } from '../net/first-bytes.ts';
 import type { Acceptor, Caller, CallerHost } from '../net/listener.ts';
-import type { Origin } from '../net/proxy-protocol/header.ts';
+import type { Said } from '../net/proxy-protocol/header.ts';
 import { parseProxyHeader } from '../net/proxy-protocol/parse.ts';
 import type { Accepted, Socket, SocketOwner } from '../net/socket.ts';
 import type { PortState } from '../table/table.ts';
@@ -41,7 +41,7 @@ interface Shared {
 class HeaderReader implements Caller, Called, Accepted, SocketOwner, Expiring {
   readonly source: Peer;
   readonly descriptor: number;
-  origin: Origin | null = null;
+  origin: Said = null;
   deadlineMs: number;
   wheelTick = 0;
   wheelIndex = 0;

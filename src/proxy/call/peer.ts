@@ -4,7 +4,7 @@ import { hash32 } from '../../base/hash.ts';
 import { type Identity, isAccount, principalOf } from '../../model/endpoint.ts';
 import type { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { OwnDials } from '../net/own-dials.ts';
-import type { Origin } from '../net/proxy-protocol/header.ts';
+import { type Origin, UNKNOWN } from '../net/proxy-protocol/header.ts';
 import type { Accepted, Socket } from '../net/socket.ts';
 
 /** The part of every access-log line of a connection that says who called what, while the caller is `identity`. */
@@ -29,6 +29,8 @@ export class Peer {
   readonly addressHash: number;
   /** Whom it says that it is there for: to be told and logged, and nothing else. */
   readonly origin: Origin | null;
+  /** It is there for somebody, and does not say for whom. */
+  readonly isForUnknown: boolean;
   /** Kept by the access log; null until the first line. */
   accessOrigin: AccessOrigin | null = null;
   readonly #known: CallerKnowledge;
@@ -38,7 +40,8 @@ export class Peer {
   constructor({ remoteAddress, origin = null }: Of, known: CallerKnowledge) {
     this.address = remoteAddress;
     this.addressHash = hash32(remoteAddress);
-    this.origin = origin;
+    this.isForUnknown = origin === UNKNOWN;
+    this.origin = origin === UNKNOWN ? null : origin;
     this.#known = known;
   }
 

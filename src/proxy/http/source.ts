@@ -35,10 +35,11 @@ export class Source extends Peer {
     secure = false,
   ) {
     super(accepted, known);
-    // What the bytes say is said by who sent them.
+    // What the bytes say is said by who sent them. Of somebody who is not named, that is nobody who is trusted; and the endpoint is
+    // told the address of the connection, as the specification of the PROXY protocol has it.
     const address = this.origin === null ? this.address : this.origin.address;
     const enabled = known.settings.forwardedHeaders;
-    const trusted = known.isTrusted(address);
+    const trusted = !this.isForUnknown && known.isTrusted(address);
     this.forwarding = {
       lines: enabled
         ? Buffer.from(

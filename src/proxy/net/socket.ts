@@ -12,7 +12,7 @@ import type {
 } from './datagram.ts';
 import type { Ends, SocketError } from './ends.ts';
 import type { KeepAlive } from './keep-alive.ts';
-import type { Origin } from './proxy-protocol/header.ts';
+import type { Said } from './proxy-protocol/header.ts';
 
 export type { Ends, SocketError } from './ends.ts';
 
@@ -115,8 +115,8 @@ export interface Accepted {
   readonly remoteAddress: string;
   /** It speaks TLS, and this was agreed on by ALPN: `h2`, `http/1.1` or '' for nothing. Not there where it is plain. */
   readonly alpn?: string;
-  /** Whom a trusted caller says that it is there for; null or missing where it does not. */
-  readonly origin?: Origin | null;
+  /** Whom a trusted caller says that it is there for; null or missing where that is itself, or where it says nothing. */
+  readonly origin?: Said;
   /** Number of its file descriptor; 0 when not known. */
   readonly descriptor: number;
   /** Starts to read. */

@@ -13,6 +13,11 @@ export interface Origin {
   readonly toPort: number;
 }
 
+/** Who sends it is there for somebody, and does not say for whom. */
+export const UNKNOWN = 'unknown';
+/** What a header says of whose connection it is; null where who sends it speaks for itself. */
+export type Said = Origin | typeof UNKNOWN | null;
+
 /** Of version 2. */
 export const SIGNATURE: Uint8Array = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 export const V2_START_BYTES = 16;
@@ -20,17 +25,26 @@ export const COMMAND_LOCAL = 0x20;
 export const COMMAND_PROXY = 0x21;
 export const TCP_OVER_IPV4 = 0x11;
 export const TCP_OVER_IPV6 = 0x21;
+const NO_FAMILY = 0;
+
+/** Version 1 does not tell the proxy itself from somebody of whom nothing is said. */
+const UNKNOWN_LINE = Buffer.from('PROXY UNKNOWN\r\n');
 
 /** For nobody: the proxy asks for itself. */
 export function ownHeader(version: ProxyVersion): Uint8Array {
-  return version === 'v1' ? Buffer.from('PROXY UNKNOWN\r\n') : v2(COMMAND_LOCAL, 0, []);
+  return version === 'v1' ? UNKNOWN_LINE : v2(COMMAND_LOCAL, NO_FAMILY, []);
+}
+
+/** For somebody of whom nothing is said. */
+export function unknownHeader(version: ProxyVersion): Uint8Array {
+  return version === 'v1' ? UNKNOWN_LINE : v2(COMMAND_PROXY, NO_FAMILY, []);
 }
 
 /** Addresses of two families have none in common: such an origin is not told. */
 export function headerOf(version: ProxyVersion, origin: Origin): Uint8Array {
   const from = addressBytes(origin.address);
   const to = addressBytes(origin.toAddress);
-  if (from === null || to === null || from.length !== to.length) return ownHeader(version);
+  if (from === null || to === null || from.length !== to.length) return unknownHeader(version);
   const isIpv4 = from.length === IPV4_BYTES;
   const { port, toPort } = origin;
   if (version === 'v2') {

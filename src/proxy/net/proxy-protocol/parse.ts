@@ -9,10 +9,11 @@ import { crc32c } from './crc32c.ts';
 import {
   COMMAND_LOCAL,
   COMMAND_PROXY,
-  type Origin,
+  type Said,
   SIGNATURE,
   TCP_OVER_IPV4,
   TCP_OVER_IPV6,
+  UNKNOWN,
   V2_START_BYTES,
 } from './header.ts';
 
@@ -36,8 +37,8 @@ const CRC_BYTES = 4;
 export interface ProxyHeader {
   /** What of the connection it is. */
   readonly bytes: number;
-  /** Null where the sender speaks for itself, or of something else than TCP. */
-  readonly origin: Origin | null;
+  /** UNKNOWN where it is of something else than TCP, too. */
+  readonly origin: Said;
 }
 
 /** `more`: it may become one, once more of it is there; null: it is none. */
@@ -65,7 +66,7 @@ function headerIn(
   [, family, address = '', toAddress = '', port, toPort]: readonly string[],
   bytes: number,
 ): ProxyHeader | null {
-  if (family === undefined) return { bytes, origin: null };
+  if (family === undefined) return { bytes, origin: UNKNOWN };
   const isAddress = family === 'TCP4' ? isIPv4 : isPlainIpv6;
   if (!isAddress(address) || !isAddress(toAddress)) return null;
   const origin = { address, port: Number(port), toAddress, toPort: Number(toPort) };
@@ -85,8 +86,9 @@ function parseV2(data: Buffer, length: number): ProxyHeader | 'more' | null {
   if (isHopeless(data, length) || bytes > PROXY_HEADER_BYTES_MAX) return null;
   const addresses = addressesOf(family);
   // What the block of a sender that speaks for itself, or of no family, says is for nobody.
-  if (command === COMMAND_LOCAL || family >> 4 === 0)
-    return length < bytes ? 'more' : { bytes, origin: null };
+  const unread = (origin: Said) => (length < bytes ? 'more' : { bytes, origin });
+  if (command === COMMAND_LOCAL) return unread(null);
+  if (family >> 4 === 0) return unread(UNKNOWN);
   if (addresses < 0 || bytes < V2_START_BYTES + addresses) return null;
   if (length < bytes) return 'more';
   const header = data.subarray(0, bytes);
@@ -107,8 +109,8 @@ function addressesOf(family: number): number {
   return [0, 2 * IPV4_BYTES + 4, 2 * IPV6_BYTES + 4, UNIX_BYTES][family >> 4] ?? -1;
 }
 
-function originIn(header: Buffer, family: number): Origin | null {
-  if (family !== TCP_OVER_IPV4 && family !== TCP_OVER_IPV6) return null;
+function originIn(header: Buffer, family: number): Said {
+  if (family !== TCP_OVER_IPV4 && family !== TCP_OVER_IPV6) return UNKNOWN;
   const size = family === TCP_OVER_IPV4 ? IPV4_BYTES : IPV6_BYTES;
   const to = V2_START_BYTES + size;
   const ports = to + size;

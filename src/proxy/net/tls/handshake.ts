@@ -15,7 +15,7 @@ import type { NetContext } from '../context.ts';
 import { Defect } from '../copy-whole.ts';
 import type { Expiring } from '../deadline-wheel.ts';
 import type { Acceptor, Caller, CallerHost } from '../listener.ts';
-import type { Origin } from '../proxy-protocol/header.ts';
+import { type Said, UNKNOWN } from '../proxy-protocol/header.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../socket.ts';
 import { CallerSocket, type CallerSocketParts, type SecuredOwner } from './caller-socket.ts';
 import type { Shaker } from './handshake-gate.ts';
@@ -73,7 +73,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   /** Behind a balancer that is believed, its callers take turns, and not all that it has. */
   readonly source: string;
   /** As the accepted one has it. */
-  readonly #origin: Origin | null;
+  readonly #origin: Said;
   deadlineMs: number;
   wheelTick = 0;
   wheelIndex = 0;
@@ -94,8 +94,9 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   constructor(accepted: Accepted, shared: Shared, host: CallerHost) {
     const { wheel } = shared.context;
     this.address = accepted.remoteAddress;
-    this.#origin = accepted.origin ?? null;
-    this.source = this.#origin?.address ?? this.address;
+    const { origin = null } = accepted;
+    this.#origin = origin;
+    this.source = origin === null || origin === UNKNOWN ? this.address : origin.address;
     this.#shared = shared;
     this.#host = host;
     this.#socket = accepted.adopt(this);
@@ -284,12 +285,12 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
 /** What the acceptor inside takes in. */
 class SecuredCaller implements Accepted {
   readonly remoteAddress: string;
-  readonly origin: Origin | null;
+  readonly origin: Said;
   readonly descriptor = 0;
   readonly alpn: string;
   readonly #socket: CallerSocket;
 
-  constructor(address: string, origin: Origin | null, socket: CallerSocket) {
+  constructor(address: string, origin: Said, socket: CallerSocket) {
     this.remoteAddress = address;
     this.origin = origin;
     this.alpn = socket.alpn;
