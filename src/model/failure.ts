@@ -374,7 +374,7 @@ export const FAILURES = {
     grpc: 'UNAVAILABLE',
     connection: 'reset',
     blames: 'mesh',
-    cause: 'the proxy is shutting down and its drain time has passed',
+    cause: 'the proxy is shutting down and its drain time has passed, or a UDP port left the mesh',
   },
   internal: {
     status: 500,

@@ -68,6 +68,7 @@ test('each caller reaches one thread; one that dies takes its sessions, and the 
   await mesh.agent.threads.kill(1);
   await until('its sessions are counted no more', () => active(1) === 0);
   assert.equal(ledger.word('service', slot, SERVICE_WORD.inFlight), 60 - (spread[1] ?? 0));
+  assert.equal(ledger.word('service', slot, SERVICE_WORD.sessions), 60 - (spread[1] ?? 0));
   await until('it is replaced', () => mesh.agent.readiness().ready);
   await askAll('c');
 });
@@ -94,6 +95,58 @@ test('a process that ends lets sessions go on until they are silent', async (t) 
   assert.ok(!isOver, 'it went on as long as it was asked');
   assert.equal(await ended, 0);
 });
+
+for (const [what, end] of [
+  [
+    'a Service that leaves',
+    async ({ folder, mesh }) => {
+      folder.delete('all.yaml');
+      await until('it has left', () => !mesh.has('s/dns'));
+    },
+  ],
+  ['a process that ends', ({ mesh }) => void mesh.agent.threads.drain(20_000)],
+] as const satisfies [
+  string,
+  (of: { folder: Folder; mesh: InProcess }) => Promise<void> | void,
+][]) {
+  test(`${what}: no session loses its caller while those of another thread come to their end`, async (t) => {
+    const { folder, endpoint } = await setUp(t);
+    const mesh = await InProcess.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 3 });
+    t.after(() => mesh.stop());
+    const at = { address: mesh.addressOf('s/dns'), port: PORT };
+    const { ledger } = mesh.agent;
+    const slot = ledger.find('service', 's/dns');
+    assert(slot !== undefined);
+    const active = (thread: number): number =>
+      ledger.ownCell('service', slot, SERVICE_OWN.sessionsActive, thread);
+    const talkers: Datagrams[] = [];
+    for (let i = 0; i < 45; i++) {
+      const before = active(2);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const from = await caller(t);
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      await ask(from, at, 'a');
+      // Those of the last thread fall silent.
+      if (active(2) === before) talkers.push(from);
+    }
+    assert.ok(active(0) > 0 && active(1) > 0 && active(2) > 0);
+    await end({ folder, mesh });
+    let silentMs = Infinity;
+    do {
+      for (const from of talkers) {
+        // oxlint-disable-next-line no-await-in-loop -- likewise
+        assert.equal(await ask(from, at, 'b'), `${endpoint.address} b`);
+      }
+      if (active(2) === 0) silentMs = Math.min(silentMs, performance.now());
+      // oxlint-disable-next-line no-await-in-loop -- a caller that thinks
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    } while (!(performance.now() - silentMs > 2_000));
+    assert.equal(active(0) + active(1), talkers.length);
+    assert.equal(ledger.sum('service', slot, SERVICE_OWN.sessionsOpened), 45);
+    await until('the others are silent, too', () => active(0) + active(1) === 0);
+    assert.equal(ledger.word('service', slot, SERVICE_WORD.sessions), 0);
+  });
+}
 
 test('explain tells the two ports of one number apart', async (t) => {
   const { folder, endpoint } = await setUp(t);

@@ -5,7 +5,8 @@ import { test } from 'node:test';
 import { SERVICE_OWN, SESSION_ENDS } from '../../src/proxy/ledger/layout.ts';
 import type { Service } from '../../src/model/service.ts';
 import { freshAddress, type TestProxy } from '../support/proxy.ts';
-import { ask, caller, echo, placeOf, udpFor } from '../support/udp.ts';
+import { ask, caller, drops, echo, placeOf, udpFor } from '../support/udp.ts';
+import { eventually } from '../support/wire.ts';
 
 const DRAINING = SERVICE_OWN.sessionsEnded + SESSION_ENDS.indexOf('draining');
 const IDLE = SERVICE_OWN.sessionsEnded + SESSION_ENDS.indexOf('idle');
@@ -19,12 +20,14 @@ test('sessions of a Service that leaves go on until they are silent for 5 s; new
   await proxy.apply([], { removed: [service.key] });
   assert.equal(await ask(from, at, 'b'), `${endpoint.address} b`);
   late.send('x', at);
+  await eventually(() => drops(proxy, service, 'refused') === 1, 'the new caller to be dropped');
   proxy.advance(4_900);
   assert.equal(active(), 1);
   proxy.advance(200);
   assert.equal(active(), 0);
   assert.equal(proxy.figure(service, IDLE), 1);
   assert.equal(late.came.length, 0);
+  assert.equal(proxy.failures(service, 'draining'), 1);
   assert.equal(proxy.context.callerConnections, 0);
 });
 
@@ -132,7 +135,7 @@ test('what goes on at the end of a drain is cut and counted', async (t) => {
   assert.equal(proxy.failures(service, 'draining'), 1);
 });
 
-test('a port that moves to another Service leaves sessions with theirs', async (t) => {
+test('a port that moves to another Service takes the sessions of before with it at once', async (t) => {
   const [one, two] = [await echo(t), await echo(t)];
   const { proxy, service, at } = await udpFor(t, [one]);
   const from = await caller(t);
@@ -143,8 +146,46 @@ test('a port that moves to another Service leaves sessions with theirs', async (
     address: service.address,
     ports: made.ports.map((port) => ({ ...port, port: at.port })),
   } as typeof made;
-  await proxy.apply([taker], { removed: [service.key] });
+  // The new one may come a while after the old one left.
+  await proxy.apply([], { removed: [service.key] });
+  assert.equal(await ask(from, at, 'a'), `${one.address} a`);
+  await proxy.apply([taker]);
+  assert.equal(proxy.figure(service, DRAINING), 1);
   assert.equal(await ask(await caller(t), placeOf(taker), 'b'), `${two.address} b`);
-  assert.equal(await ask(from, at, 'c'), `${one.address} c`);
-  assert.equal(proxy.figure(taker, SERVICE_OWN.sessionsOpened), 1);
+  assert.equal(await ask(from, at, 'c'), `${two.address} c`);
+  assert.equal(proxy.figure(taker, SERVICE_OWN.sessionsOpened), 2);
+});
+
+test('a caller that is never silent is let go 30 s after its Service has left', async (t) => {
+  const endpoint = await echo(t);
+  const { proxy, service, at } = await udpFor(t, [endpoint], { manual: true });
+  const from = await caller(t);
+  await ask(from, at, 'a');
+  await proxy.apply([], { removed: [service.key] });
+  for (let second = 0; second < 29; second++) {
+    proxy.advance(1_000);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await ask(from, at, 'b'), `${endpoint.address} b`);
+  }
+  assert.equal(proxy.context.places.size, 1);
+  proxy.advance(1_100);
+  assert.equal(proxy.figure(service, SERVICE_OWN.sessionsActive), 0);
+  assert.equal(proxy.figure(service, DRAINING), 1);
+  assert.equal(proxy.context.places.size, 0, 'its socket is closed');
+});
+
+test('a Service that comes back does not keep the sessions of before for longer', async (t) => {
+  const endpoint = await echo(t);
+  const { proxy, service, at } = await udpFor(t, [endpoint], { manual: true });
+  const from = await caller(t);
+  await ask(from, at, 'a');
+  await proxy.apply([], { removed: [service.key] });
+  await proxy.apply([service]);
+  for (let second = 0; second < 31; second++) {
+    proxy.advance(1_000);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    assert.equal(await ask(from, at, 'b'), `${endpoint.address} b`);
+  }
+  assert.equal(proxy.figure(service, DRAINING), 1);
+  assert.equal(proxy.figure(service, SERVICE_OWN.sessionsOpened), 2);
 });

@@ -12,6 +12,7 @@ export function forgetThread(ledger: Ledger, index: number): void {
     }
   };
   settle('service', SERVICE_OWN.inFlight, SERVICE_WORD.inFlight);
+  settle('service', SERVICE_OWN.sessionsWaited, SERVICE_WORD.sessions);
   settle('endpoint', ENDPOINT_OWN.inFlight, ENDPOINT_WORD.inFlight);
   settle('endpoint', ENDPOINT_OWN.connections, ENDPOINT_WORD.connections);
   for (const slot of ledger.entries('service').values()) {

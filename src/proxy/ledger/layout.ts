@@ -37,6 +37,8 @@ export const SERVICE_WORD = {
   mostInFlight: 3,
   /** Lock of its token bucket. */
   bucketLock: 4,
+  /** Sessions of UDP that a port waits for before it closes, all threads. */
+  sessions: 5,
 } as const;
 
 export const SERVICE_FLOAT = {
@@ -156,7 +158,8 @@ export const SERVICE_OWN = {
   handshakes: 24 + 64 + 16 + 1,
   handshakeSumMs: 24 + 64 + 16 + 1 + 8,
   handshakeBuckets: 24 + 64 + 16 + 1 + 8 + 1,
-  /** Sessions of UDP. */
+  /** Sessions of UDP: of this thread in the word `sessions`. */
+  sessionsWaited: 24 + 64 + 16 + 32,
   sessionsOpened: 24 + 64 + 16 + 32 + 1,
   sessionsActive: 24 + 64 + 16 + 32 + 2,
   /** One counter per entry of SESSION_ENDS. */
@@ -246,7 +249,7 @@ export const STATUS_BUCKETS = STATUS_COUNT + 4;
 
 export const SHAPES: Readonly<Record<SlotKind, SlotShape>> = {
   service: {
-    words: 5,
+    words: 6,
     floats: 4,
     own: SERVICE_OWN.buckets + SERVICE_BUCKETS,
     slotsPerChunk: 256,

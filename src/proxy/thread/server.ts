@@ -180,11 +180,16 @@ export class ProxyServer {
     await this.#unless(othersClosed(), Math.min(endMs, patienceMs));
     this.#beginFarewell(Math.max(endMs - this.#clock.nowMs(), 0));
     for (const port of this.#listeners.keys()) this.#close(port);
-    await this.#until(() => this.context.callerConnections === 0, endMs);
+    await this.#until(() => this.#isEmpty, endMs);
     const cut = this.context.callerConnections;
     for (const listener of this.#leaving) listener.abort();
     this.context.mirrors.cut();
     return cut;
+  }
+
+  /** Nobody is waited for: no caller, nor, where its callers are shared out anew as soon as a socket goes, one of another thread. */
+  get #isEmpty(): boolean {
+    return this.context.callerConnections === 0 && this.#udp.leaving.size === 0;
   }
 
   /** Whoever is told to go from now on is told because of the drain. */

@@ -11,6 +11,7 @@ import {
   ENDPOINT_BUCKETS,
   ENDPOINT_OWN,
   SERVICE_OWN,
+  SERVICE_WORD,
   SESSION_ENDS,
   type SessionEnd,
 } from '../ledger/layout.ts';
@@ -18,9 +19,10 @@ import {
 /** What a session that begins is counted as: as a connection of TCP that stands. */
 const STANDS = 101;
 
-/** `service` has the sessions of all its ports. */
-export function countBegun(cells: Cells, service: Cells): void {
+/** `service` has the sessions of all its ports; `waited` is 1 for one that a port waits for before it closes, else 0. */
+export function countBegun(cells: Cells, service: Cells, waited: 0 | 1): void {
   countRequest(cells, STANDS, '');
+  countWaited(service, waited);
   add(service, SERVICE_OWN.sessionsOpened, 1);
   add(service, SERVICE_OWN.sessionsActive, 1);
 }
@@ -36,9 +38,20 @@ export function countRefused(cells: Cells, reason: FailureReason): void {
   countDrop(cells, 'refused');
 }
 
-export function countEnd(service: Cells, end: SessionEnd): void {
+export function countEnd(service: Cells, end: SessionEnd, waited: 0 | 1): void {
+  countWaited(service, -waited);
   add(service, SERVICE_OWN.sessionsActive, -1);
   add(service, SERVICE_OWN.sessionsEnded + SESSION_ENDS.indexOf(end), 1);
+}
+
+function countWaited(service: Cells, change: number): void {
+  add(service, SERVICE_OWN.sessionsWaited, change);
+  Atomics.add(service.words, service.w + SERVICE_WORD.sessions, change);
+}
+
+/** Whether any thread has sessions of a Service that its ports wait for. */
+export function isWaitedFor({ words, w }: Cells): boolean {
+  return Atomics.load(words, w + SERVICE_WORD.sessions) > 0;
 }
 
 export function countDrop(cells: Cells, why: DatagramDrop, count = 1): void {

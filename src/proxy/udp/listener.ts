@@ -3,18 +3,27 @@
 import type { FailureReason } from '../../model/failure.ts';
 import type { AccessConnection } from '../call/access.ts';
 import { Peer as Caller } from '../call/peer.ts';
+import type { Expiring } from '../net/deadline-wheel.ts';
 import type { PortListener } from '../net/listener.ts';
 import type { Peer } from '../net/peer.ts';
 import type { PortState } from '../table/table.ts';
-import { countRefused } from './account.ts';
+import { countRefused, isWaitedFor } from './account.ts';
 import { isFull, takesToken } from './admit.ts';
 import type { Place } from './place.ts';
 import { Session, type SessionHost } from './session.ts';
 import { endsOfUdp } from './shared.ts';
 import type { UdpThread } from './thread.ts';
 
-export class UdpListener implements PortListener, SessionHost {
+/** Once its port closes, a session is over after this time, however much its caller sends. In a drain the drain says when. */
+export const LEAVING_MS = 30_000;
+/** How often a port that closed looks whether other threads have sessions yet. */
+const LOOK_MS = 100;
+
+export class UdpListener implements PortListener, SessionHost, Expiring {
   readonly port: PortState;
+  deadlineMs = Infinity;
+  wheelTick = 0;
+  wheelIndex = 0;
   readonly #thread: UdpThread;
   readonly #sessions = new Set<Session>();
   /** Null until datagrams come. */
@@ -22,8 +31,8 @@ export class UdpListener implements PortListener, SessionHost {
   #closed = false;
   #leaving = false;
   #done: (() => void) | undefined;
-  /** Sessions from before it began to leave. */
-  #waited = 0;
+  /** When it is over, whoever is there, of the wheel. */
+  #endMs = Infinity;
   #accepted = 0;
   #acceptedAtMs = -Infinity;
 
@@ -52,7 +61,7 @@ export class UdpListener implements PortListener, SessionHost {
     if (this.#closed) place.closeUnused();
     else {
       this.#place = place;
-      place.taker = this;
+      place.give(this);
     }
     return place.port;
   }
@@ -70,21 +79,40 @@ export class UdpListener implements PortListener, SessionHost {
     // As above.
   }
 
-  /** In a drain, new callers are served for as long as sessions of before go on, and not waited for; else they are dropped. */
+  /**
+   * The socket stays for as long as any thread has sessions of before: when one goes, the kernel leads the callers of the others
+   * elsewhere. In a drain, new callers are served meanwhile, and not waited for; else they are dropped.
+   */
   close(done: () => void): void {
     this.#done = done;
     this.#closed = true;
     this.#leaving = true;
-    this.#waited = this.#sessions.size;
+    const { context, leaving } = this.#thread;
     const place = this.#place;
-    const goesOn = this.#thread.context.draining && this.#waited > 0;
-    if (place?.taker === this && !goesOn) place.taker = null;
+    if (place === null || !this.#isWaiting) return this.#leave();
+    leaving.add(this);
+    place.keepFor(this);
+    if (!context.draining) {
+      this.#endMs = context.wheel.nowMs + LEAVING_MS;
+      if (place.taker === this) place.taker = null;
+    }
     for (const session of this.#sessions) session.arm();
-    if (this.#waited === 0) this.#leave();
+    this.#arm();
   }
 
   abort(): void {
-    for (const session of this.#sessions) session.end('draining', 'draining');
+    this.#endSessions();
+    this.#leave();
+  }
+
+  onDeadline(nowMs: number): void {
+    if (nowMs >= this.#endMs || !this.#isWaiting) this.#leave();
+    else this.#arm();
+  }
+
+  onDefect(error: unknown): void {
+    this.#thread.context.guard.caught('proxy', error, { service: this.port.service.service.key });
+    this.#leave();
   }
 
   /** A session for a new caller; null when it gets none. */
@@ -105,9 +133,18 @@ export class UdpListener implements PortListener, SessionHost {
 
   ended(session: Session): void {
     this.#sessions.delete(session);
-    if (!this.#leaving || this.#done === undefined) return;
-    if (!session.isLate) this.#waited--;
-    if (this.#waited <= 0) this.#leave();
+    if (this.#done !== undefined && !this.#isWaiting) this.#leave();
+  }
+
+  /** For sessions of its Service from before it began to leave, of this thread or another one. */
+  get #isWaiting(): boolean {
+    return isWaitedFor(this.port.service.cells);
+  }
+
+  #arm(): void {
+    const { wheel } = this.#thread.context;
+    this.deadlineMs = Math.min(wheel.nowMs + LOOK_MS, this.#endMs);
+    wheel.arm(this);
   }
 
   /** It comes from the mesh itself: from a session, or as if from a port. */
@@ -156,12 +193,19 @@ export class UdpListener implements PortListener, SessionHost {
     const done = this.#done;
     this.#done = undefined;
     if (done === undefined) return;
+    const { context, leaving } = this.#thread;
+    leaving.delete(this);
+    context.wheel.disarm(this);
     const place = this.#place;
     this.#place = null;
     if (place?.taker === this) place.taker = null;
-    this.abort();
-    place?.closeUnused();
+    this.#endSessions();
+    place?.leave(this);
     done();
+  }
+
+  #endSessions(): void {
+    for (const session of this.#sessions) session.end('draining', 'draining');
   }
 }
 

@@ -7,7 +7,7 @@ import type { DatagramListener, DatagramListenOwner } from '../net/datagram.ts';
 import type { Peer } from '../net/peer.ts';
 import { PeerMap } from '../net/peer-map.ts';
 import type { ListenAt } from '../net/socket.ts';
-import { countDrop, countReceived } from './account.ts';
+import { countDrop, countReceived, countRefused } from './account.ts';
 import type { PortState } from '../table/table.ts';
 import type { Session, SessionPlace } from './session.ts';
 import type { UdpShared } from './shared.ts';
@@ -19,6 +19,13 @@ interface Taker {
   begin(peer: Peer, place: Place): Session | null;
 }
 
+/** Whose port closed, while sessions go on. */
+interface Left {
+  readonly port: PortState;
+  /** Ends them, and lets go of the place. */
+  abort(): void;
+}
+
 export class Place implements DatagramListenOwner, SessionPlace {
   readonly at: ListenAt;
   /** Null for nobody. */
@@ -26,6 +33,7 @@ export class Place implements DatagramListenOwner, SessionPlace {
   readonly #shared: UdpShared;
   readonly #onClosed: () => void;
   readonly #sessions: PeerMap<Session>;
+  readonly #left = new Set<Left>();
   #socket: DatagramListener | null = null;
   /** What was counted of the figures of the socket. */
   #unsent = 0;
@@ -53,7 +61,7 @@ export class Place implements DatagramListenOwner, SessionPlace {
     this.#countLost();
     const session = this.#sessions.get(peer) ?? this.#begin(peer);
     if (session !== null) session.take(data, length);
-    else if (this.taker !== null) countReceived(this.taker.port.rules.cells, length);
+    else this.#lose(length);
   }
 
   /** The socket counts what did not leave. */
@@ -79,9 +87,26 @@ export class Place implements DatagramListenOwner, SessionPlace {
     this.closeUnused();
   }
 
+  /** Somebody listens from now on. If it is of another Service, what is sent here is no longer meant for that of before. */
+  give(taker: Taker): void {
+    this.taker = taker;
+    const { key } = taker.port.service.service;
+    for (const left of this.#left) if (left.port.service.service.key !== key) left.abort();
+  }
+
+  /** Stays open for `left`, whoever listens. */
+  keepFor(left: Left): void {
+    this.#left.add(left);
+  }
+
+  leave(left: Left): void {
+    this.#left.delete(left);
+    this.closeUnused();
+  }
+
   /** Nobody listens any more, and no session goes on. */
   closeUnused(): void {
-    if (this.taker === null && this.#sessions.size === 0) this.close();
+    if (this.taker === null && this.#left.size + this.#sessions.size === 0) this.close();
   }
 
   close(): void {
@@ -97,12 +122,28 @@ export class Place implements DatagramListenOwner, SessionPlace {
     return session;
   }
 
+  /** Of a caller that got no session. Whoever listens has said why; where nobody does any more, new ones are dropped. */
+  #lose(length: number): void {
+    const owner = this.#owner;
+    if (owner === null) return;
+    countReceived(owner.rules.cells, length);
+    if (this.taker === null) countRefused(owner.rules.cells, 'draining');
+  }
+
+  /** Who listens, or did so last. */
+  get #owner(): PortState | null {
+    if (this.taker !== null) return this.taker.port;
+    const [left] = this.#left;
+    return left?.port ?? null;
+  }
+
   /** What the socket lost belongs to whoever listens. */
   #countLost(): void {
-    if (this.#socket === null || this.taker === null) return;
+    const owner = this.#owner;
+    if (this.#socket === null || owner === null) return;
     const { unsent, overflowed } = this.#socket;
     if (unsent === this.#unsent && overflowed === this.#overflowed) return;
-    const { cells } = this.taker.port.rules;
+    const { cells } = owner.rules;
     countDrop(cells, 'unsent_answer', unsent - this.#unsent);
     countDrop(cells, 'overflow', overflowed - this.#overflowed);
     this.#unsent = unsent;

@@ -160,7 +160,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const { rules, service } = this.port;
     this.#open();
     beginRequest(this.#flight);
-    countBegun(rules.cells, service.cells);
+    countBegun(rules.cells, service.cells, this.isLate ? 0 : 1);
     if (!this.isLate) context.callerConnections++;
     this.#room.enter(this);
     context.room.enter(this);
@@ -237,7 +237,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#room.leave(this);
     if (!this.isLate) context.callerConnections--;
     leaveFlight(this.#flight);
-    countEnd(service.cells, why);
+    countEnd(service.cells, why, this.isLate ? 0 : 1);
     countFailure(rules.cells, failure);
     this.#place.ended(this);
     // Last: a defect there must leave nothing behind.

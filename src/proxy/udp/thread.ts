@@ -6,6 +6,8 @@ import { Place } from './place.ts';
 import { placeKey, UdpShared } from './shared.ts';
 
 export class UdpThread extends UdpShared {
+  /** Ports that closed, and wait for sessions of this thread or another one. */
+  readonly leaving = new Set<object>();
   readonly #places = new Map<string, Place>();
 
   /** The socket of a port: that of before, while sessions of before still have it. Rejects with the system's error. */

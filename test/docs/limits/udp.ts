@@ -22,6 +22,11 @@ export const UDP_LIMITS: LimitSection = {
       'proxy/udp/session.ts LEAVING_IDLE_MS',
     ],
     [
+      'Time of such a session in all, unless the proxy ends',
+      'It is over',
+      'proxy/udp/listener.ts LEAVING_MS',
+    ],
+    [
       'Sessions that are looked at to find one that can be given up',
       'The new session is refused (`overloaded`)',
       'proxy/udp/session-room.ts LOOKS_MAX',

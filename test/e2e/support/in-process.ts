@@ -56,6 +56,10 @@ export class InProcess {
     await this.agent.stop();
   }
 
+  has(key: string): boolean {
+    return this.#manifests.snapshot().services.has(key);
+  }
+
   addressOf(key: string): string {
     const found = this.#manifests.snapshot().services.get(key);
     if (found === undefined) throw new Error(`The mesh has no Service ${key}`);
