@@ -211,3 +211,67 @@ test('readPiece() reads no text again for objects of a list, only for their prob
   assert.equal(read(service, 'no object', 7).problems.length, 2);
   assert.equal(readings, 1);
 });
+
+/** No two characters of it in a row are in another text of these tests. */
+const SECRET = 'Q0Z1Q2Z3Q4Z5';
+const SECRET_START = `apiVersion: v1
+kind: Secret
+metadata: {name: web, namespace: shop}
+type: kubernetes.io/tls
+stringData:
+`;
+
+function tellsSecret(text: string): boolean {
+  const { problems, skipped } = parseManifest(text, 'f.yaml');
+  return /Q\d|Z\d/.test(JSON.stringify([problems, skipped]));
+}
+
+for (const [what, value] of [
+  ['a tab in a block', `  tls.key: |\n\t-----BEGIN PRIVATE KEY-----\n\t${SECRET}\n`],
+  [
+    'a tab further on',
+    `  tls.key: |\n    -----BEGIN PRIVATE KEY-----\n\t${SECRET}\n    -----END\n`,
+  ],
+  ['a block that is not indented', `  tls.key: |\n-----BEGIN PRIVATE KEY-----\n${SECRET}\n`],
+  ['no block at all', `  tls.key: ${SECRET}: ${SECRET}\n`],
+  ['a quote that is not closed', `  tls.key: "${SECRET}\n${SECRET}==\n`],
+  ['a bad escape', `  tls.key: "${SECRET}\\K${SECRET}"\n`],
+  ['a bad number of an escape', `  tls.key: "\\x${SECRET}"\n`],
+  ['a reserved character', `  password: @${SECRET}\n`],
+  ['a tag', `  password: !${SECRET}{ x\n`],
+  ['a tag with a handle', `  password: !${SECRET}!x y\n`],
+  ['a tag that names nothing', `  password: !!${SECRET} y\n`],
+  ['a tag in brackets', `  password: !<${SECRET} ${SECRET}> y\n`],
+  ['an alias', `  password: *${SECRET}\n`],
+  ['a key that is there twice', `  ${SECRET}: a\n  ${SECRET}: b\n`],
+  ['a mark of a document', `  password: |\n---\n${SECRET}\n`],
+  ['a list', `  password: a\n---\n- ${SECRET}\n- ${SECRET}\n`],
+  ['a directive', `  password: a\n...\n%${SECRET} ${SECRET}\n`],
+  ['a handle that is there twice', `...\n%TAG !${SECRET}! a\n%TAG !${SECRET}! b\n--- {}\n`],
+  ['a kind that is none', `---\napiVersion: v1\nkind: {password: ${SECRET}}\n`],
+  ['items that are none', `---\napiVersion: v1\nkind: List\nitems: {password: ${SECRET}}\n`],
+  ['an item that is none', `---\napiVersion: v1\nkind: List\nitems: [${SECRET}]\n`],
+] as const) {
+  test(`a manifest that is broken by ${what} tells nothing of a Secret`, () => {
+    assert.ok(!tellsSecret(SECRET_START + value));
+  });
+}
+
+test('a Secret that is spoilt anywhere tells nothing of what it says', () => {
+  const yaml = `${SECRET_START}  tls.key: "${SECRET}\\n${SECRET}"\n  other: |\n    ${SECRET}\n    ${SECRET}\n`;
+  const json = JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'web', namespace: 'shop' },
+    stringData: { 'tls.key': `${SECRET}\n${SECRET}`, other: SECRET },
+  });
+  const values = [yaml.indexOf('stringData'), json.indexOf('"stringData"')];
+  for (const [i, text] of [yaml, json].entries())
+    for (let at = values[i] as number; at <= text.length; at++)
+      for (const spoil of ['', '\t', '"', '\\', '\n', ':', '- ', '@', '!', '\0', '{', '}'])
+        for (const cut of [0, 1, 3])
+          assert.ok(
+            !tellsSecret(text.slice(0, at) + spoil + text.slice(at + cut)),
+            JSON.stringify({ at, spoil, cut, near: text.slice(at - 10, at + 10) }),
+          );
+});

@@ -89,7 +89,8 @@ function broken(text: string, error: SyntaxFailure): Piece {
     severity: 'error',
     ...aboutText(''),
     field: '',
-    value: line.trim(),
+    // The line may be one of a private key, whatever kind of object it belongs to.
+    value: '',
     message: `Cannot read the file: ${error.message}`,
     remedy: TEMPLATE.test(line)
       ? 'this is a template: give what "helm template" prints, as a file or to "maesh check -f -"'

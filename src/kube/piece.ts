@@ -87,7 +87,6 @@ class PieceBuilder {
     }
     this.piece.isBroken = true;
     this.#problem([], {
-      value,
       message: 'Cannot read the file: a document in it is not a Kubernetes object',
       remedy: 'write "apiVersion: …", "kind: …" and so on, each on a line of its own',
     });
@@ -126,7 +125,7 @@ class PieceBuilder {
     if (typeof text === 'string' && text !== '') return text;
     const message = text === undefined ? `"${key}" is missing` : `"${key}" must be a string`;
     const remedy = `write it, such as "${key}: ${key === 'kind' ? 'Service' : 'v1'}"`;
-    this.#problem([...path, key], { value: text, message, remedy });
+    this.#problem([...path, key], { message, remedy });
     return '';
   }
 
@@ -169,7 +168,6 @@ class PieceBuilder {
     const items = value['items'] ?? [];
     if (!Array.isArray(items) || path.length / 2 >= LIST_DEPTH_MAX) {
       this.#problem([...path, 'items'], {
-        value: items,
         message: Array.isArray(items) ? 'Lists are nested too deeply' : '"items" must be a list',
         remedy: 'write the objects as items of one list',
       });
@@ -182,7 +180,6 @@ class PieceBuilder {
         this.#addObject(item, itemPath, type);
       } else {
         this.#problem(itemPath, {
-          value: item,
           message: 'An item of the list is not a Kubernetes object',
           remedy: 'write it as a mapping with "apiVersion" and "kind", or remove it',
         });
@@ -206,11 +203,12 @@ class PieceBuilder {
     });
   }
 
+  /** Without the value, which may be anything, such as a part of a Secret. */
   #problem(
     path: readonly Step[],
-    what: { readonly value: unknown; readonly message: string; readonly remedy: string },
+    what: { readonly message: string; readonly remedy: string },
   ): void {
-    this.#finding(null, [], { severity: 'error', path, ...what });
+    this.#finding(null, [], { severity: 'error', path, value: undefined, ...what });
   }
 
   /** The start of a document is known; anything below it costs a second reading, once. */

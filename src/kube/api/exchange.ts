@@ -149,11 +149,11 @@ export class Exchange {
     if (text === '') return undefined;
     try {
       return JSON.parse(text);
-    } catch (error) {
+    } catch {
+      // How it begins, but not the error of the parser: that quotes what stands where it gave up, and it may be a Secret.
       throw new MeshError(
         'invalid_input',
         `${this.#action}: the answer of ${this.#server} is not JSON but "${text.slice(0, 60)}"; is it an API server?`,
-        error,
       );
     }
   }

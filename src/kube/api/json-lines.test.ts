@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { EVENT_BYTES_MAX, JsonLines } from './json-lines.ts';
 
@@ -42,7 +43,10 @@ test('push() keeps what follows a long line and gives its buffer back', () => {
 });
 
 test('push() refuses what is no JSON, and lines without an end', () => {
-  assert.throws(() => decode(Buffer.from('{"a":\n'), [100]), /is not JSON: "{\\?"a\\?":"/);
+  assert.throws(
+    () => decode(Buffer.from('{"secret":\n'), [100]),
+    (error: Error) => error.message.endsWith('it is not JSON') && !/secret/.test(inspect(error)),
+  );
   const lines = new JsonLines();
   const chunk = Buffer.alloc(1_048_576, 'x');
   assert.throws(

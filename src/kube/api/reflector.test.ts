@@ -327,7 +327,7 @@ test('what is no watch event is an error that is told, and not the end', async (
   const lines: readonly (readonly [string, RegExp])[] = [
     ['{"type":"ADDED"}\n', /an event "ADDED" has no object/],
     ['{"type":"RENAMED","object":{}}\n', /of the unknown type "RENAMED"/],
-    ['hello\n', /is not JSON: "hello"/],
+    ['hello\n', /is not JSON$/],
     ['{"type":"ERROR","object":{"code":500,"message":"etcd is away"}}\n', /500: etcd is away/],
   ];
   for (const [line, message] of lines) {

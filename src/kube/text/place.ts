@@ -19,7 +19,7 @@ export interface TextDocument {
   places(): Place;
 }
 
-/** What could not be read, and where. */
+/** What could not be read, and where. The message quotes nothing of the text, which may be a secret. */
 export interface SyntaxFailure {
   readonly offset: number;
   readonly message: string;

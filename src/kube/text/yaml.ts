@@ -14,7 +14,6 @@ import {
   seqTag,
 } from 'js-yaml';
 import type { Event, ScalarEvent, Schema } from 'js-yaml';
-import { MeshError } from '../../base/error.ts';
 import type { Step } from '../fields.ts';
 import { DEPTH_MAX } from './place.ts';
 import type { Place, SyntaxFailure, TextDocument } from './place.ts';
@@ -72,7 +71,8 @@ export function placesInYaml(text: string, index: number): Place | null {
 
 function failureOf(text: string, events: readonly Event[], thrown: unknown): SyntaxFailure {
   if (!(thrown instanceof YAMLException)) {
-    return { offset: 0, message: MeshError.from(thrown).message };
+    const name = thrown instanceof Error ? thrown.name : 'no error';
+    return { offset: 0, message: `The reader of YAML gave up (${name})` };
   }
   const { reason, mark } = thrown;
   const offset = Math.min(mark?.position ?? 0, text.length);
@@ -81,15 +81,22 @@ function failureOf(text: string, events: readonly Event[], thrown: unknown): Syn
       (event): event is ScalarEvent =>
         event.type === EVENT_ID.SCALAR && event.valueStart === offset,
     );
-    const name = key === undefined ? '' : getScalarValue(text, key);
-    const message = `Key "${name}" is there twice in one mapping`;
-    return { offset: startOf(text, key) ?? offset, message };
+    return { offset: startOf(text, key) ?? offset, message: TWICE };
   }
   const open = openQuote(text.slice(0, offset), reason);
-  return open === -1 ? { offset, message: reason } : { offset: open, message: UNCLOSED };
+  return open === -1
+    ? { offset, message: withoutText(reason) }
+    : { offset: open, message: UNCLOSED };
 }
 
 const UNCLOSED = 'The quote that opens here is not closed';
+const TWICE = 'The key is there twice in one mapping';
+
+/** What js-yaml quotes stands behind one of these: a tag, a name. */
+function withoutText(reason: string): string {
+  const [start = ''] = reason.split(/ ?!<|: | ?"/);
+  return start;
+}
 
 /** js-yaml finds a missing quote where the text around it ends; a person looks for where the quoted text begins. */
 function openQuote(before: string, reason: string): number {
