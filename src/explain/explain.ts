@@ -177,7 +177,7 @@ function tellHead(story: Story, read: ReadRequest): boolean {
 }
 
 function webText(web: NonNullable<Web>): string {
-  if (web.origin === null) return 'gRPC-Web from an origin that grpc-web does not name';
+  if (web.origin === null) return 'from a page of an origin that grpc-web does not name';
   if (!web.isCall) return 'a preflight of gRPC-Web';
   const form = web.decoder === null ? 'binary' : 'text';
   return `a call of gRPC-Web (${form}), which is translated to gRPC and back`;

@@ -111,7 +111,7 @@ export const FAILURES = {
     connection: 'kept',
     blames: 'policy',
     cause:
-      'the page that makes this call of gRPC-Web is of an origin that the annotation grpc-web does not name',
+      'the page that makes this call is of an origin that the annotation grpc-web does not name',
   },
   rate_limited: {
     status: 429,

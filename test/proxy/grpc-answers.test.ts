@@ -194,7 +194,7 @@ const NOT_HERE: Partial<Record<FailureReason, string>> = {
   tunnel_idle_timeout: 'a tunnel is no call',
   tunnel_lifetime: 'a tunnel is no call',
   denied: 'nothing says it yet',
-  origin_denied: 'a call of gRPC is none of gRPC-Web (grpc-web.test.ts)',
+  origin_denied: 'no caller of gRPC is a page (grpc-web-origins.test.ts)',
   caller_gone: 'nobody is there to be told',
   caller_shed: 'its connection is closed',
   tls_certificate_expired: 'answered as a connection that is refused (endpoint-tls.test.ts)',

@@ -141,7 +141,7 @@ test('a connection of HTTP/1.1 serves calls, preflights, refusals and other requ
   const call = (origin: string): string =>
     `POST /a/B HTTP/1.1\r\nHost: a\r\nOrigin: ${origin}\r\n${TEXT}Content-Length: 8\r\n\r\nAAAAAAA=`;
   const preflight =
-    'OPTIONS /a/B HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n';
+    'OPTIONS /a/B HTTP/1.1\r\nHost: a\r\nOrigin: https://app.example\r\nAccess-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type\r\n\r\n';
   for (let i = 0; i < 3; i++) {
     // All at once: the answers come in their order.
     caller.write(

@@ -15,6 +15,7 @@ export interface WebType {
 const WEB = 'application/grpc-web';
 const GRPC = 'application/grpc';
 const TEXT = '-text';
+const CONTENT_TYPE = 'content-type';
 /** Of a format, with its plus. */
 const FORMAT_BYTES_MAX = 32;
 
@@ -31,9 +32,21 @@ export function webTypeOf(data: Buffer, head: Head, lower: string): WebType | nu
   return format === null ? null : { isText, format };
 }
 
+/**
+ * Whether somebody behind the mesh may take the content for a call of gRPC, in any form, however lax a reader it is. No page may send
+ * such a type unasked.
+ */
+export function mayBeGrpc(data: Buffer, head: Head): boolean {
+  const at = findNamed(data, head, CONTENT_TYPE);
+  if (at < 0) return false;
+  if (findNamed(data, head, CONTENT_TYPE, at + FIELD_STRIDE) >= 0) return true;
+  const type = data.toString('latin1', head.fields[at + 3], head.fields[at + 4]);
+  return type.toLowerCase().includes(GRPC);
+}
+
 /** The format that the content type of an answer of gRPC names; '' for none. */
 export function formatOfGrpc(data: Buffer, head: Head): string {
-  const at = findNamed(data, head, 'content-type');
+  const at = findNamed(data, head, CONTENT_TYPE);
   if (at < 0) return '';
   const start = (head.fields[at + 3] as number) + GRPC.length;
   return formatAt(data, start, head.fields[at + 4] as number) ?? '';

@@ -14,6 +14,7 @@ import type { WebOrigin, WebOrigins } from '../grpc-web/web-origins.ts';
 import {
   formatOfGrpc,
   grpcTypeText,
+  mayBeGrpc,
   type WebType,
   webTypeOf,
   webTypeText,
@@ -42,16 +43,24 @@ export function webCallOf(
   head: Head,
 ): WebCall | WebPreflight | null {
   if (isPreflight(data, head)) return new WebPreflight(origins.of(data, head));
-  if (head.method !== METHOD_POST || head.upgrade) return null;
-  const type = webTypeOf(data, head, CONTENT_TYPE);
-  if (type === null) return null;
+  const isCall = head.method === METHOD_POST && !head.upgrade;
+  const type = isCall ? webTypeOf(data, head, CONTENT_TYPE) : null;
+  if (type === null) return isIntrusion(origins, data, head) ? new WebPreflight(null) : null;
   const wanted = webTypeOf(data, head, 'accept') ?? type;
   const call = new WebCall(type, { ...type, isText: wanted.isText }, origins.of(data, head));
   call.mark(head);
   return call;
 }
 
-/** A browser asks whether a call may be made. */
+/**
+ * A page that may not call sends something else that is gRPC to somebody, for which its browser needs leave: an old one of ours, since
+ * the annotation has named its origin once, or none, since it has a defect.
+ */
+function isIntrusion(origins: WebOrigins, data: Buffer, head: Head): boolean {
+  return origins.of(data, head) === null && mayBeGrpc(data, head);
+}
+
+/** A browser asks whether a call may be made, or goes on as if it had. */
 export class WebPreflight {
   readonly isCall = false;
   readonly status = NO_CONTENT;

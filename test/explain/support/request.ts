@@ -104,7 +104,7 @@ function webFields(dice: Dice): { readonly method: string; readonly fields: read
   if (dice.chance(0.3)) {
     const asks = [
       'access-control-request-method: POST',
-      'access-control-request-headers: x-a, x-b',
+      `access-control-request-headers: ${dice.chance(0.8) ? 'x-a, content-type' : 'x-a, x-b'}`,
     ];
     return { method: 'OPTIONS', fields: [...from, ...asks] };
   }
@@ -112,6 +112,7 @@ function webFields(dice: Dice): { readonly method: string; readonly fields: read
     'application/grpc-web',
     'application/grpc-web+proto',
     'application/grpc-webs',
+    'text/plain',
   ]);
   const until = dice.chance(0.1) ? ['grpc-timeout: 0n'] : [];
   const method = dice.chance(0.9) ? 'POST' : 'PUT';
