@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { grpcEndpoint, GrpcCaller, grpcFor } from '../support/grpc.ts';
-import { callWeb, VERSIONS, type WebAnswer } from '../support/grpc-web.ts';
+import { grpcEndpoint, GrpcCaller, grpcFor, message } from '../support/grpc.ts';
+import { callWeb, frame, unpack, VERSIONS, type WebAnswer, WEB_CALL } from '../support/grpc-web.ts';
+import { NO_FILTERS, routed } from '../support/routes.ts';
 
 const APP = 'https://app.example';
 const EVIL = 'https://evil.example';
@@ -143,4 +144,58 @@ test('without the annotation pages get to the Pod as before', async (t) => {
   const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
   const fields = { 'content-type': 'application/grpc', origin: EVIL };
   assert.equal((await callWeb(t, 'HTTP/1.1', to, { fields, body: 'x' })).status, 200);
+});
+
+const OPENING = [
+  { action: 'set', name: 'access-control-allow-credentials', value: 'true' },
+  { action: 'add', name: 'access-control-allow-origin', value: EVIL },
+  { action: 'set', name: 'access-control-expose-headers', value: 'secret' },
+  { action: 'add', name: 'content-type', value: 'text/html' },
+  { action: 'set', name: 'x-by', value: 'filter' },
+] as const;
+
+test('no filter of a route puts back what the mesh takes out, or says what the content is', async (t) => {
+  const endpoint = await grpcEndpoint(t, message({ 'grpc-status': '0' }, frame('x').toString()));
+  const { proxy, service } = await grpcFor(t, [endpoint], { policies: POLICIES });
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  const call = (): Promise<WebAnswer> =>
+    callWeb(t, 'HTTP/2', to, { fields: { ...WEB_CALL, origin: APP }, body: frame('x') });
+  const changes = [
+    OPENING,
+    OPENING.map((each) => ({ ...each, action: 'set' as const })),
+    [{ action: 'remove', name: 'content-type', value: '' } as const],
+  ];
+  for (const response of changes) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    await proxy.apply([routed(service, [{ filters: { ...NO_FILTERS, response } }])]);
+    const { fields, content } = await call();
+    // oxlint-enable no-await-in-loop
+    assert.equal(fields['content-type'], 'application/grpc-web');
+    assert.equal(fields['access-control-allow-origin'], APP);
+    assert.equal(fields['access-control-allow-credentials'], undefined);
+    assert.doesNotMatch(fields['access-control-expose-headers'] ?? '', /secret/);
+    assert.equal(fields['x-by'], response.length > 1 ? 'filter' : undefined);
+    assert.deepEqual(unpack(content, false), {
+      messages: ['x'],
+      trailers: { 'grpc-status': '0' },
+      rest: 0,
+    });
+  }
+});
+
+test('what is no answer of gRPC keeps the content type that a filter gives it, and nothing that a filter says of origins', async (t) => {
+  const endpoint = await grpcEndpoint(t, (stream) => {
+    stream.respond({ ':status': 404, 'content-type': 'text/plain' });
+    stream.end('none');
+  });
+  const { proxy, service } = await grpcFor(t, [endpoint], { policies: POLICIES });
+  const response = OPENING.map((each) => ({ ...each, action: 'set' as const }));
+  await proxy.apply([routed(service, [{ filters: { ...NO_FILTERS, response } }])]);
+  const to = { address: service.address, port: service.ports[0]?.port ?? 0 };
+  const sent = { fields: { ...WEB_CALL, origin: APP }, body: frame('x') };
+  const { status, fields, content } = await callWeb(t, 'HTTP/1.1', to, sent);
+  assert.deepEqual([status, content.toString()], [404, 'none']);
+  assert.equal(fields['content-type'], 'text/html');
+  assert.equal(fields['access-control-allow-origin'], APP);
+  assert.equal(fields['access-control-allow-credentials'], undefined);
 });

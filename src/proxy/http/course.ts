@@ -138,8 +138,9 @@ export class Course {
   editResponse(data: Buffer, head: Head, { web }: RequestRecord): ExtraFields | null {
     const filters = this.#filters;
     const response = filters === null ? null : filters.response;
-    if (response !== null) response.mark(data, head);
-    const extra = response === null ? null : response.extra;
-    return web === null ? extra : web.editResponse(data, head, extra);
+    if (web !== null) return web.editResponse(data, head, response);
+    if (response === null) return null;
+    response.mark(data, head);
+    return response.extra;
   }
 }

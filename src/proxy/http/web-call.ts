@@ -19,7 +19,7 @@ import {
   webTypeOf,
   webTypeText,
 } from '../grpc-web/web-type.ts';
-import { ExtraFields } from '../head/field-changes.ts';
+import { type ExtraField, ExtraFields, FieldChanges } from '../head/field-changes.ts';
 import type { HeadEdit } from '../head/filter.ts';
 import { saysGrpc, statusOfHead, statusOfLines } from '../head/grpc-field.ts';
 import { FRAMING_CHUNKED, FRAMING_NONE, type Head, METHOD_POST } from '../head/head.ts';
@@ -35,6 +35,7 @@ const PIECE_BYTES = 12_288;
 /** Of all answers of a thread: what is in it is passed on before anything else happens. */
 const scratch = Buffer.allocUnsafeSlow(encodedBytesMax(PIECE_BYTES));
 const NO_LINES = Buffer.alloc(0);
+const NO_CHANGES = new FieldChanges([]);
 
 /** What a request is to a Service that takes gRPC-Web; null for one that is something else. `head` is marked for what it is. */
 export function webCallOf(
@@ -75,6 +76,10 @@ export class WebPreflight {
   lines(data: Buffer, head: Head): Buffer {
     return preflightLines(data, head, this.origin?.allows ?? NO_LINES);
   }
+}
+
+function addedBy(filter: FieldChanges | null): readonly ExtraField[] {
+  return filter === null ? [] : filter.extra.list;
 }
 
 export class WebCall {
@@ -124,21 +129,33 @@ export class WebCall {
     return edited;
   }
 
-  /** The same of an answer. What is no answer of gRPC passes as it came, but for whom it says may read it. */
-  editResponse(data: Buffer, head: Head, extra: ExtraFields | null): ExtraFields | null {
-    const changes = this.origin?.changes ?? null;
-    if (changes === null) return extra;
-    changes.mark(data, head);
-    const added = [...(extra?.list ?? []), ...changes.extra.list];
+  /**
+   * The same of an answer, with what a filter changes of it. What is no answer of gRPC passes as it came, but for whom it says may
+   * read it: of that no filter has a say, nor of what the content is.
+   */
+  editResponse(data: Buffer, head: Head, filter: FieldChanges | null): ExtraFields {
     this.#scan = null;
-    if (!saysGrpc(data, head)) return new ExtraFields(added);
+    const type = saysGrpc(data, head) ? [this.#readAnswer(data, head)] : [];
+    const changes = this.origin?.changes ?? NO_CHANGES;
+    filter?.mark(data, head);
+    changes.mark(data, head);
+    const ours = [...changes.removed, ...type.map(({ name }) => name)];
+    const added = addedBy(filter).filter(({ name }) => !ours.includes(name));
+    if (type.length > 0 && !this.#isWhole(head)) this.#beginContent(data, head);
+    return new ExtraFields([...added, ...changes.extra.list, ...type]);
+  }
+
+  /** Of gRPC, as the endpoint says it: the content type that it gets instead of its own. */
+  #readAnswer(data: Buffer, head: Head): ExtraField {
     const format = formatOfGrpc(data, head);
-    dropNamed(data, head, CONTENT_TYPE);
-    added.push({ name: CONTENT_TYPE, value: webTypeText({ ...this.#answers, format }) });
     this.#status = statusOfHead(data, head);
-    const isWhole = head.framing === FRAMING_NONE && (this.#status >= 0 || head.status !== OK);
-    if (!isWhole) this.#beginContent(data, head);
-    return new ExtraFields(added);
+    dropNamed(data, head, CONTENT_TYPE);
+    return { name: CONTENT_TYPE, value: webTypeText({ ...this.#answers, format }) };
+  }
+
+  /** The head is all of the answer. */
+  #isWhole({ framing, status }: Head): boolean {
+    return framing === FRAMING_NONE && (this.#status >= 0 || status !== OK);
   }
 
   #beginContent(data: Buffer, head: Head): void {
