@@ -291,6 +291,14 @@ if (HANDSHAKE_RESULTS.length > ENDPOINT_OWN.buckets - ENDPOINT_OWN.handshakes) {
   throw new RangeError('more results of handshakes than counters: widen ENDPOINT_OWN.handshakes');
 }
 
+if (ENDPOINT_BUCKETS > SERVICE_OWN.sessionsOpened - SERVICE_OWN.handshakeBuckets) {
+  throw new RangeError('more buckets of handshakes than room: widen SERVICE_OWN.handshakeBuckets');
+}
+
+if (DATAGRAM_WAYS.length > SERVICE_OWN.datagramsDropped - SERVICE_OWN.datagrams) {
+  throw new RangeError('more ways of datagrams than counters: widen SERVICE_OWN.datagrams');
+}
+
 if (SESSION_ENDS.length > SERVICE_OWN.datagrams - SERVICE_OWN.sessionsEnded) {
   throw new RangeError('more ends of sessions than counters: widen SERVICE_OWN.sessionsEnded');
 }
