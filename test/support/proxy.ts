@@ -95,6 +95,8 @@ export interface ProxyOptions {
   readonly defects?: true;
   /** File descriptors that the proxy believes to have; not limited by default. */
   readonly descriptors?: number;
+  /** Local ports, likewise. */
+  readonly ports?: number;
   /** Instead of those that `settings` or the variable name. */
   readonly sockets?: Sockets;
 }
@@ -154,7 +156,7 @@ export class TestProxy {
         ? new Guard(this.clock, { ...silentLog, error })
         : new StrictGuard(this.clock);
     const { clock, guard } = this;
-    const { descriptors = Infinity } = options;
+    const { descriptors = Infinity, ports = Infinity } = options;
     this.context = new ThreadContext({
       clock,
       random,
@@ -162,6 +164,7 @@ export class TestProxy {
       settings,
       isTrusted,
       descriptors,
+      ports,
       sockets: options.sockets ?? testSockets(options.settings?.sockets),
       ticketKeys: this.ticketKeys,
       protocols,

@@ -53,7 +53,14 @@ function roomWith(limits: Partial<RoomLimits>): { room: CallerRoom; clock: Manua
   const clock = new ManualClock();
   const wheel = new DeadlineWheel(clock);
   wheel.start();
-  const all = { connections: 1_000, bytes: 1e9, descriptors: Infinity, threads: 1, ...limits };
+  const all = {
+    connections: 1_000,
+    bytes: 1e9,
+    descriptors: Infinity,
+    threads: 1,
+    ports: Infinity,
+    ...limits,
+  };
   return { room: new CallerRoom(all, wheel, new Guard(clock, silentLog)), clock };
 }
 

@@ -55,6 +55,8 @@ export interface RoomLimits {
   /** Of the process; Infinity when not known. */
   readonly descriptors: number;
   readonly threads: number;
+  /** Local ports that the process may dial from; Infinity when not known. */
+  readonly ports: number;
 }
 
 export interface RoomEvent {
@@ -74,6 +76,12 @@ export interface RoomEvent {
 export const CONNECTION_BYTES = 8_192;
 /** Descriptors that are left to everything else: logs, listeners, the admin API, dials under way on other threads. */
 export const DESCRIPTORS_KEPT = 64;
+/**
+ * Sessions of UDP cost a caller one datagram with any source, so they have a part of everything: what needs a handshake finds room. Each
+ * takes a local port from all protocols and programs beside it.
+ */
+const SESSIONS_PART = 0.5;
+const SESSION_PORTS_PART = 0.75;
 const SWEEP_MS = 100;
 const NOBODY: ReadonlySet<Guest> = new Set();
 /** Connections closed in one go, as a part of all: looking for them costs a look at each. */
@@ -117,11 +125,13 @@ export class CallerRoom implements Expiring {
   readonly #awake = new Set<Guest>();
   /** The oldest first. */
   readonly #remainders = new Set<Remainder>();
+  readonly #sessionsMax: number;
   #size = 0;
   #bytes = 0;
 
   constructor(limits: RoomLimits, wheel: DeadlineWheel, guard: Guard) {
     this.#limits = limits;
+    this.#sessionsMax = sessionsMax(limits);
     this.#wheel = wheel;
     this.#guard = guard;
   }
@@ -146,16 +156,29 @@ export class CallerRoom implements Expiring {
       scarce = this.#scarce(descriptor);
     }
     if (scarce === '' || this.#makeRoom(scarce, address, service)) return true;
+    return this.#refuse(scarce, address);
+  }
+
+  #refuse(scarce: Scarce, address: string): false {
     this.#count(scarce, REFUSED);
     const connections = this.#sources.get(address)?.guests.size ?? 0;
     this.onEvent?.({ scarce, source: address, connections, closed: 0 });
     return false;
   }
 
-  /** As `admits`, for a session of UDP. No number tells how many descriptors are in use, so they are counted. */
-  admitsSession(address: string, service: string): boolean {
+  /**
+   * As `admits`, for a session of UDP: no number tells how many descriptors are in use, so they are counted. Sessions have a part of all;
+   * beyond it, and before a new one is refused, the one that `giver` finds makes room.
+   */
+  admitsSession(address: string, service: string, giver: () => Guest | null): boolean {
     const used = this.#size - this.sessions + this.endpointConnections;
-    return this.admits(address, service, used * this.#limits.threads);
+    const hasPart = this.sessions < this.#sessionsMax;
+    const scarce = hasPart ? this.#scarce(used * this.#limits.threads) : 'connections';
+    if (scarce === '' || (hasPart && this.#makeRoom(scarce, address, service))) return true;
+    const guest = giver();
+    if (guest === null) return this.#refuse(scarce, address);
+    this.#shed(scarce, guest);
+    return true;
   }
 
   /** How often this became of a connection because that ran out. */
@@ -370,6 +393,19 @@ export class CallerRoom implements Expiring {
     const at = placeOf(scarce, column);
     this.shed[at] = (this.shed[at] ?? 0) + 1;
   }
+}
+
+/** Never less than one: a node that has room for anybody serves UDP, too. */
+function sessionsMax({ connections, bytes, descriptors, threads, ports }: RoomLimits): number {
+  const all = Math.min(
+    connections,
+    bytes / CONNECTION_BYTES,
+    (descriptors - DESCRIPTORS_KEPT) / threads,
+  );
+  return Math.max(
+    Math.floor(Math.min(all * SESSIONS_PART, (ports / threads) * SESSION_PORTS_PART)),
+    1,
+  );
 }
 
 function placeOf(scarce: Scarce, column: number): number {

@@ -41,6 +41,8 @@ export interface NetOptions {
   readonly ownDials?: SharedArrayBuffer;
   /** File descriptors that the process may have; not limited by default. */
   readonly descriptors?: number;
+  /** Local ports that it may dial from; not limited by default. */
+  readonly ports?: number;
   /** By default those of the runtime. */
   readonly sockets?: Sockets;
   /** Shared with the other threads of the process: what tickets of callers are sealed with. */
@@ -94,7 +96,7 @@ export class NetContext {
     this.random = options.random;
     this.guard = options.guard;
     this.wheel = new DeadlineWheel(options.clock);
-    const { settings, threads = 1, descriptors = Infinity } = options;
+    const { settings, threads = 1, descriptors = Infinity, ports = Infinity } = options;
     this.spliceBytes = settings.spliceBytes;
     this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));
     this.room = new CallerRoom(
@@ -103,6 +105,7 @@ export class NetContext {
         bytes: settings.callerMemoryBytes / threads,
         descriptors,
         threads,
+        ports,
       },
       this.wheel,
       this.guard,

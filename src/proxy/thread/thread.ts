@@ -20,6 +20,7 @@ import { IdentityTrust } from '../ledger/identity-trust.ts';
 import type { DeltaPart } from './delta-parts.ts';
 import type { FromThread, ListenFailure, ThreadData, ToThread } from './message.ts';
 import { descriptorLimit } from '../net/descriptor-limit.ts';
+import { localPorts } from '../net/local-ports.ts';
 import { ProxyServer } from './server.ts';
 import { openSockets, settle } from '../net/open-sockets.ts';
 import { warmUp } from './warm-up.ts';
@@ -48,6 +49,7 @@ const context = new ThreadContext({
   ownDials,
   ticketKeys,
   descriptors: descriptorLimit(),
+  ports: localPorts(),
   trust: new IdentityTrust(trust),
   seats: new CallerSeats(seats, index, threads),
   sockets: opened.sockets,

@@ -11,6 +11,7 @@ import { countRefused, isWaitedFor } from './account.ts';
 import { isFull, takesToken } from './admit.ts';
 import type { Place } from './place.ts';
 import { Session, type SessionHost } from './session.ts';
+import type { Sitter } from './session-room.ts';
 import { endsOfUdp } from './shared.ts';
 import type { UdpThread } from './thread.ts';
 
@@ -176,8 +177,11 @@ export class UdpListener implements PortListener, SessionHost, Expiring {
     // Nobody makes room for a caller that gets no endpoint anyway.
     const failure = session.aim();
     if (failure !== '') return failure;
-    if (!context.room.admitsSession(source.address, session.service)) return 'caller_shed';
     giver?.giveWay();
+    const { room } = this.#thread;
+    const findsGuest = (): Sitter | null => room.giver(source.address, context.wheel.nowMs);
+    if (!context.room.admitsSession(source.address, session.service, findsGuest))
+      return 'caller_shed';
     session.begin();
     return '';
   }

@@ -1,20 +1,28 @@
 /**
- * The sessions of one thread that share a limit, and who makes room when it is reached. While there is room, everybody may have all of
+ * Sessions of one thread that share a limit, that of their Service or that of the thread, and who makes room when it is reached. While there is room, everybody may have all of
  * it. Then a source with more than an equal share gives up what it has itself, and else the source that has most does.
  */
 
-import { Line, type Stand } from './line.ts';
+import type { Guest } from '../net/caller-room.ts';
+import { Line, Stand } from './line.ts';
 
 /** A session, as far as the room knows it. */
-export interface Sitter {
-  /** Source address. */
-  readonly address: string;
-  readonly inRoom: Stand<Sitter>;
-  readonly inSource: Stand<Sitter>;
+export interface Sitter extends Guest {
   /** Nothing is lost with it, as far as anybody can tell. */
   isQuiet(nowMs: number): boolean;
   /** Ends for another one. */
   giveWay(): void;
+}
+
+/** The place of a session in one room. */
+export class Seat {
+  readonly inRoom: Stand<Sitter>;
+  readonly inSource: Stand<Sitter>;
+
+  constructor(who: Sitter) {
+    this.inRoom = new Stand(who);
+    this.inSource = new Stand(who);
+  }
 }
 
 /** So many of those that are silent for longest are looked at: behind them the others are hardly more silent. */
@@ -30,26 +38,27 @@ export class SessionRoom {
     return this.#all.size;
   }
 
-  enter(sitter: Sitter): void {
-    this.#all.add(sitter.inRoom);
-    let source = this.#sources.get(sitter.address);
-    if (source === undefined) this.#sources.set(sitter.address, (source = new Line<Sitter>()));
-    source.add(sitter.inSource);
+  enter({ inRoom, inSource }: Seat): void {
+    const { address } = inRoom.who;
+    this.#all.add(inRoom);
+    let source = this.#sources.get(address);
+    if (source === undefined) this.#sources.set(address, (source = new Line<Sitter>()));
+    source.add(inSource);
     if (this.#most === null || source.size > this.#most.size) this.#most = source;
   }
 
-  leave(sitter: Sitter): void {
-    const source = sitter.inSource.line;
+  leave({ inRoom, inSource }: Seat): void {
+    const source = inSource.line;
     if (source === null) return;
-    this.#all.remove(sitter.inRoom);
-    source.remove(sitter.inSource);
-    if (source.size === 0) this.#sources.delete(sitter.address);
+    this.#all.remove(inRoom);
+    source.remove(inSource);
+    if (source.size === 0) this.#sources.delete(inRoom.who.address);
   }
 
   /** A datagram of it came. */
-  touch(sitter: Sitter): void {
-    this.#all.touch(sitter.inRoom);
-    sitter.inSource.line?.touch(sitter.inSource);
+  touch({ inRoom, inSource }: Seat): void {
+    this.#all.touch(inRoom);
+    inSource.line?.touch(inSource);
   }
 
   /** Who may be given up for a new session of this source: null while all that it could take from wait for an answer. */

@@ -34,8 +34,7 @@ import {
   countTaken,
 } from './account.ts';
 import { isAtLimit, readSource, route } from './admit.ts';
-import { Stand } from './line.ts';
-import type { SessionRoom, Sitter } from './session-room.ts';
+import { Seat, type SessionRoom, type Sitter } from './session-room.ts';
 import { endsOfUdp, type UdpShared } from './shared.ts';
 
 /** Whoever got no answer yet may still get one: such a session makes no room for others for this long. */
@@ -73,8 +72,6 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   readonly host: SessionHost;
   /** It began when its port was about to close: nobody waits for its end. */
   readonly isLate: boolean;
-  readonly inRoom: Stand<Sitter> = new Stand<Sitter>(this);
-  readonly inSource: Stand<Sitter> = new Stand<Sitter>(this);
   readonly startedMs: number;
   deadlineMs = Infinity;
   wheelTick = 0;
@@ -92,6 +89,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   readonly #place: SessionPlace;
   readonly #shared: UdpShared;
   readonly #room: SessionRoom;
+  readonly #seat = new Seat(this);
+  readonly #threadSeat = new Seat(this);
   readonly #flight: Cells;
   #socket: DatagramSocket | null = null;
   #ownDial = 0;
@@ -162,7 +161,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     beginRequest(this.#flight);
     countBegun(rules.cells, service.cells, this.isLate ? 0 : 1);
     if (!this.isLate) context.callerConnections++;
-    this.#room.enter(this);
+    this.#room.enter(this.#seat);
+    this.#shared.room.enter(this.#threadSeat);
     context.room.enter(this);
     context.room.sessions++;
     this.arm();
@@ -234,7 +234,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     context.wheel.disarm(this);
     context.room.leave(this);
     context.room.sessions--;
-    this.#room.leave(this);
+    this.#room.leave(this.#seat);
+    this.#shared.room.leave(this.#threadSeat);
     if (!this.isLate) context.callerConnections--;
     leaveFlight(this.#flight);
     countEnd(service.cells, why, this.isLate ? 0 : 1);
@@ -273,7 +274,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const { context } = this.#shared;
     this.#lastMs = context.wheel.nowMs;
     this.#isAnswered = isAnswer;
-    this.#room.touch(this);
+    this.#room.touch(this.#seat);
+    this.#shared.room.touch(this.#threadSeat);
     // Silence may have been without end until now.
     if (this.wheelTick === 0) this.arm();
   }

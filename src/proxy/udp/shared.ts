@@ -15,6 +15,8 @@ export class UdpShared {
   readonly context: CallContext;
   /** Scratch. */
   readonly pick: PickFacts;
+  /** All sessions. */
+  readonly room = new SessionRoom();
   readonly #rooms = new WeakMap<ServiceState, SessionRoom>();
   #addresses: ReadonlySet<string> = new Set();
   #addressesUntilMs = -Infinity;

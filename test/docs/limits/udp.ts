@@ -4,7 +4,8 @@ import type { LimitSection } from './limit-section.ts';
 
 export const UDP_LIMITS: LimitSection = {
   title: 'UDP',
-  intro: 'How many [sessions](tasks/udp.md) there may be, the Service says.',
+  intro:
+    'How many [sessions](tasks/udp.md) there may be, the Service says. All of a node have [half of what callers may hold](limits.md#what-callers-may-hold).',
   rows: [
     [
       'Time without a datagram of a session whose Service says nothing of it',
