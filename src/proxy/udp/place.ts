@@ -74,10 +74,10 @@ export class Place implements DatagramListenOwner, SessionPlace {
     this.#shared.context.guard.caught('proxy', error, { service });
   }
 
-  /** False for a caller that wants no answer: RFC 768 has port 0 for that. */
+  /** False for a caller that wants no answer, RFC 768 has port 0 for that, and once the socket is closed. */
   answer(peer: Peer, data: Buffer, length: number): boolean {
-    if (peer.port === 0) return false;
-    this.#socket?.send(peer, data, 0, length);
+    if (peer.port === 0 || this.#socket === null) return false;
+    this.#socket.send(peer, data, 0, length);
     return true;
   }
 

@@ -83,7 +83,7 @@ export class DatagramSpace {
     kernel.datagrams.receiveAt(places);
   }
 
-  /** Takes over from whom a datagram came; our own address only if that is told with it. */
+  /** Takes over from whom a datagram came, and our own address: unknown where that is not told with it. */
   readPeer(index: number, controlBytes: number): void {
     const [words, { peer }] = [this.#words, this];
     const at = (this.#at + index * DATAGRAM_STRIDE) >> 2;
@@ -103,7 +103,7 @@ export class DatagramSpace {
       peer.address3 = words[at + 1] as number;
       peer.scope = 0;
     }
-    if (controlBytes > 0) this.#readLocal(at + (DATAGRAM_CONTROL >> 2), controlBytes);
+    this.#readLocal(at + (DATAGRAM_CONTROL >> 2), controlBytes);
   }
 
   #readLocal(at: number, controlBytes: number): void {

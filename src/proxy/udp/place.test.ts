@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { freshAddress, TestProxy } from '../../../test/support/proxy.ts';
+import { Peer } from '../net/peer.ts';
+import { UdpThread } from './thread.ts';
+
+test('an answer is only said to be sent where there is a socket for it', async (t) => {
+  const { context } = new TestProxy(t);
+  const place = await new UdpThread(context).openPlace({ address: freshAddress(), port: 0 });
+  const peer = new Peer();
+  peer.setAddress('127.0.0.1');
+  peer.port = 9;
+  assert.equal(place.answer(peer, Buffer.from('a'), 1), true);
+  place.close();
+  assert.equal(place.answer(peer, Buffer.from('a'), 1), false);
+});
