@@ -13,7 +13,7 @@ import type { SecretNames } from '../annotation/caller-tls.ts';
 import type { Annotation, Annotations } from '../annotation/read.ts';
 import { secretDependency } from '../index/dependents.ts';
 import type { ObjectProblem } from '../object-problem.ts';
-import { type KeyPair, keyPairOf } from './key-pair.ts';
+import { KEY_KINDS, type KeyPair, keyPairOf } from './key-pair.ts';
 
 export interface SecretContext {
   readonly store: StoreView;
@@ -118,7 +118,7 @@ function read(
   const pair = keyPairOf(found.object);
   if (!pair.ok) {
     const message = `cannot use Secret ${key}: ${pair.message}`;
-    const remedy = `write a certificate and its key as PEM, not encrypted; ${naming.until}`;
+    const remedy = `write a certificate and its key as PEM, not encrypted, ${KEY_KINDS}; ${naming.until}`;
     const problem = finding(naming, 'error', message, remedy);
     return {
       credentials: [],

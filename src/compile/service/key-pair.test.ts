@@ -121,6 +121,81 @@ test('a key that OpenSSL calls too weak is refused here, and not on the proxy th
   assert.ok(!found.ok && found.message.includes('too weak'), JSON.stringify(found));
 });
 
+test('keys that would hold up a thread for long, or that nobody uses, are refused; all others are taken', async () => {
+  for (const bits of [2_048, 4_096]) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const made = await TestCa.selfSigned(['rsa.example'], bits);
+    usable(made.cert, made.key);
+  }
+  const slow = await TestCa.selfSigned(['slow.example'], 4_104);
+  const found = read(slow.cert, slow.key);
+  assert.deepEqual(found, {
+    ok: false,
+    message: 'its tls.key of RSA has 4104 bits, which is too slow',
+  });
+  const pem = { type: 'pkcs8', format: 'pem' } as const;
+  for (const namedCurve of [
+    'P-256',
+    'P-384',
+    'P-521',
+    'secp256k1',
+    'sect571r1',
+    'brainpoolP512r1',
+  ]) {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve });
+    const said = read(good.cert, privateKey.export(pem));
+    const why = namedCurve.startsWith('P-') ? 'does not belong' : 'of a curve that is not used';
+    assert.ok(!said.ok && said.message.includes(why), `${namedCurve}: ${JSON.stringify(said)}`);
+  }
+  const kinds = {
+    ed25519: generateKeyPairSync('ed25519'),
+    ed448: generateKeyPairSync('ed448'),
+    x25519: generateKeyPairSync('x25519'),
+    dsa: generateKeyPairSync('dsa', { modulusLength: 2_048, divisorLength: 256 }),
+    pss: generateKeyPairSync('rsa-pss', { modulusLength: 2_048 }),
+  };
+  for (const [kind, { privateKey }] of Object.entries(kinds)) {
+    const said = read(good.cert, privateKey.export(pem));
+    const isUsed = kind === 'ed25519' || kind === 'pss';
+    const why = isUsed ? 'does not belong' : 'of a kind that is not used';
+    assert.ok(!said.ok && said.message.includes(why), `${kind}: ${JSON.stringify(said)}`);
+  }
+});
+
+test('a key of RSA with an exponent that makes it slow is refused', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+  const jwk = privateKey.export({ format: 'jwk' });
+  const [p, q] = [bigOf(jwk.p!), bigOf(jwk.q!)];
+  let e = 2n ** 200n + 1n;
+  const phi = (p - 1n) * (q - 1n);
+  while (inverse(e, phi) === null) e += 2n;
+  const d = inverse(e, phi)!;
+  const fields = { e, d, dp: d % (p - 1n), dq: d % (q - 1n) };
+  const texts = Object.entries(fields).map(([name, value]) => [name, textOf(value)]);
+  const odd = createPrivateKey({
+    key: { ...jwk, ...(Object.fromEntries(texts) as object) },
+    format: 'jwk',
+  });
+  const found = read(good.cert, odd.export({ type: 'pkcs8', format: 'pem' }));
+  assert.ok(!found.ok && found.message.includes('exponent'), JSON.stringify(found));
+});
+
+function bigOf(text: string): bigint {
+  return BigInt(`0x${Buffer.from(text, 'base64url').toString('hex')}`);
+}
+
+function textOf(value: bigint): string {
+  const hex = value.toString(16);
+  return Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex').toString('base64url');
+}
+
+/** Null where there is none. */
+function inverse(value: bigint, modulus: bigint): bigint | null {
+  let [a, b, x, y] = [value % modulus, modulus, 1n, 0n];
+  while (b !== 0n) [a, b, x, y] = [b, a % b, y, x - (a / b) * y];
+  return a === 1n ? ((x % modulus) + modulus) % modulus : null;
+}
+
 test('a Secret is read once, whoever names it', () => {
   const object = make.secretOf('web-tls', { certificate: good.cert, key: good.key });
   assert.equal(keyPairOf(object), keyPairOf(object));

@@ -3,7 +3,12 @@
  * in order, and only certificates and the key itself go on, in one form for all ways to write them.
  */
 
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import {
+  type AsymmetricKeyDetails,
+  createPrivateKey,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { SecretText, sha256 } from '../../base/secret-text.ts';
 import type { SecretObject } from '../../kube/kind/secret.ts';
@@ -50,6 +55,8 @@ function readKeyPair({ meta, certificate, privateKey, faults }: SecretObject): R
   if (privateKey === null) return bad('it has no tls.key');
   const key = readKey(privateKey);
   if (typeof key === 'string') return bad(key);
+  const unfit = unfitness(key);
+  if (unfit !== '') return bad(unfit);
   const all = readCertificates(certificate);
   if (typeof all === 'string') return bad(all);
   const leaf = all.find((each) => each.checkPrivateKey(key));
@@ -114,6 +121,34 @@ function readKey(privateKey: SecretText): KeyObject | string {
   } catch {
     return 'its tls.key cannot be read';
   }
+}
+
+/** With each handshake a proxy thread signs once, and nobody else has a turn meanwhile: what it signs with is bounded. */
+const RSA_BITS_MIN = 2_048;
+const RSA_BITS_MAX = 4_096;
+const RSA_EXPONENT_MAX = 0xffff_ffffn;
+/** As OpenSSL names P-256, P-384 and P-521. */
+const CURVES: readonly string[] = ['prime256v1', 'secp384r1', 'secp521r1'];
+export const KEY_KINDS = `of RSA with ${RSA_BITS_MIN} to ${RSA_BITS_MAX} bits, of P-256, P-384 or P-521, or Ed25519`;
+
+/** What is wrong with it, or ''. */
+function unfitness({ asymmetricKeyType: type, asymmetricKeyDetails = {} }: KeyObject): string {
+  if (type === 'ed25519') return '';
+  if (type === 'rsa' || type === 'rsa-pss') return unfitnessOfRsa(asymmetricKeyDetails);
+  if (type !== 'ec') return 'its tls.key is of a kind that is not used';
+  const isUsed = CURVES.includes(asymmetricKeyDetails.namedCurve ?? '');
+  return isUsed ? '' : 'its tls.key is of a curve that is not used';
+}
+
+function unfitnessOfRsa({
+  modulusLength: bits = 0,
+  publicExponent = 0n,
+}: AsymmetricKeyDetails): string {
+  // Each signature is verified by it.
+  if (publicExponent > RSA_EXPONENT_MAX)
+    return 'its tls.key of RSA has an exponent that is too slow';
+  if (bits >= RSA_BITS_MIN && bits <= RSA_BITS_MAX) return '';
+  return `its tls.key of RSA has ${bits} bits, which is too ${bits < RSA_BITS_MIN ? 'weak' : 'slow'}`;
 }
 
 /** As they are written, each once; or what is wrong. */

@@ -20,6 +20,7 @@ export const TLS_LIMITS: LimitSection = {
     ['Size of a chain in a Secret', NO_CERTIFICATE, 'model/credential.ts CHAIN_BYTES_MAX'],
     ['Certificates in it', NO_CERTIFICATE, 'model/credential.ts CHAIN_CERTIFICATES_MAX'],
     ['Size of a private key', NO_CERTIFICATE, 'model/credential.ts PRIVATE_KEY_BYTES_MAX'],
+    ['Bits of one of RSA', NO_CERTIFICATE, 'compile/service/key-pair.ts RSA_BITS_MAX'],
     [
       'Names of a certificate that callers may ask for',
       'The others are not chosen by, with a problem',
