@@ -225,6 +225,35 @@ suite('sessions', () => {
     );
   });
 
+  for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
+    test(`of a certificate that was chosen are of no other Service, and end with it (${maxVersion})`, async (t) => {
+      const { proxy, endpoint, service, at } = await secured(t);
+      const certificates = [
+        await proxy.certify('shop/web', good, [NAME]),
+        await proxy.certify('shop/bare', bare, ['other.example']),
+      ];
+      const callerTls = { certificates };
+      const ports = service.ports.map((port) => ({ ...port, callerTls }));
+      const others = [await proxy.certify('away/web', good, [NAME])];
+      const away = proxy.service({
+        key: 'away/web',
+        endpoints: [endpoint],
+        certificates: others,
+      });
+      await proxy.apply([{ ...service, ports }, away]);
+      const chosen = { maxVersion, servername: 'other.example' } as const;
+      const first = await secureDial(t, at, chosen);
+      assert.match(first.seen, /^other.example .* whole$/);
+      const session = (await sessionOf(first))!;
+      assert.match((await secureDial(t, at, { ...chosen, session })).seen, /resumed$/);
+      const elsewhere = await secureDial(t, placeOf(away), { ...chosen, session });
+      assert.equal(elsewhere.seen, `${NAME} - ${maxVersion} whole`);
+      await proxy.server.applyCredentials({ changed: [], removed: ['shop/bare'] });
+      const after = await secureDial(t, at, { ...chosen, session });
+      assert.equal(after.seen, `${NAME} - ${maxVersion} whole`);
+    });
+  }
+
   test('take no early data', async (t) => {
     const { at } = await secured(t);
     const { tls, wire } = await secureDial(t, at);

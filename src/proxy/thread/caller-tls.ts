@@ -34,6 +34,10 @@ export class CallerTlsPort implements TlsPort {
     return this.#port.service.service.key;
   }
 
+  get number(): number {
+    return this.#port.number;
+  }
+
   get crowd(): object {
     return this.#port.rules.flight;
   }

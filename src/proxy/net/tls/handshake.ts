@@ -8,7 +8,6 @@
  * While it waits for bytes it is a connection as any other: OpenSSL has nothing of it yet.
  */
 
-import type { CallerTls } from '../../../model/credential.ts';
 import type { FailureReason } from '../../../model/failure.ts';
 import { type Guest, LEAVING, PARTIAL_HEAD } from '../caller-room.ts';
 import type { NetContext } from '../context.ts';
@@ -20,16 +19,13 @@ import type { Accepted, Socket, SocketError, SocketOwner } from '../socket.ts';
 import { CallerSocket, type CallerSocketParts, type SecuredOwner } from './caller-socket.ts';
 import type { Shaker } from './handshake-gate.ts';
 import { HELLO_BYTES_MAX, HELLO_OTHER, HELLO_PARTIAL, HelloWatch } from './hello-watch.ts';
+import type { ShowingPort } from './server-contexts.ts';
 import type { TlsThread } from './tls-thread.ts';
 
 /** The port of a Service, as far as TLS is concerned. */
-export interface TlsPort {
-  /** Key of the Service. */
-  readonly service: string;
+export interface TlsPort extends ShowingPort {
   /** What its requests are in flight of. */
   readonly crowd: object;
-  /** As it is now; null where it says nothing of TLS any more. */
-  readonly callerTls: CallerTls | null;
   /** What may be agreed on by ALPN, the preferred one first. */
   readonly protocols: readonly string[];
   /** It closes: who has said nothing yet need not begin. */
@@ -150,7 +146,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
     // Who is gone, or will say no more, costs nothing.
     if (hello === null || this.#socket.peerState() !== 'open')
       return this.#fail('caller_tls_failed');
-    const shown = port.callerTls === null ? null : thread.contexts.shownBy(port.callerTls);
+    const shown = thread.contexts.shownBy(port);
     if (shown === null) return this.#fail('tls_no_certificate');
     const handle = this.#socket.release();
     if (handle === null) return this.#fail('caller_tls_failed');

@@ -1,4 +1,4 @@
-/** The contexts of OpenSSL for what callers are shown: one for each certificate, whoever shows it, and which of them is for a name. */
+/** The contexts of OpenSSL for what callers are shown: one for each certificate of a port, and which of them is for a name. */
 
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
@@ -35,11 +35,20 @@ export interface Shown {
   readonly choose: ChooseByName | null;
 }
 
+/** The port of a Service that shows certificates; its contexts are kept for as long as this is there. */
+export interface ShowingPort {
+  /** Key of the Service. */
+  readonly service: string;
+  readonly number: number;
+  /** As it is now; null where it says nothing of TLS any more. */
+  readonly callerTls: CallerTls | null;
+}
+
 interface Known {
   /** Null where OpenSSL does not take it. */
   readonly context: SecureContext | null;
-  /** Of the ticket keys that it has. */
-  serial: number;
+  /** What its ticket keys were made of. */
+  sealing: string;
 }
 
 /** The runtime's own part of it, which its types leave out. */
@@ -47,9 +56,12 @@ interface NativeContext {
   readonly context: { setTicketKeys(keys: Buffer): void };
 }
 
-/** Of one thread. A context lives as long as its credential is there, and as connections that shook hands with it. */
+/**
+ * Of one thread. Each port has contexts of its own: OpenSSL has one key for tickets per context, and a session is of the port where it
+ * began. A context lives as long as its port and its credential are there, and as connections that shook hands with it.
+ */
 export class ServerContexts {
-  readonly #known = new WeakMap<Credential, Known>();
+  readonly #known = new WeakMap<ShowingPort, WeakMap<Credential, Known>>();
   readonly #credentials: Credentials;
   readonly #tickets: TicketKeys;
   readonly #guard: Guard;
@@ -61,10 +73,19 @@ export class ServerContexts {
   }
 
   /** What is shown now; null where there is nothing to show. */
-  shownBy(callerTls: CallerTls): Shown | null {
+  shownBy(port: ShowingPort): Shown | null {
+    const { service, number, callerTls } = port;
+    if (callerTls === null) return null;
+    const known = this.#known.get(port) ?? new WeakMap<Credential, Known>();
+    this.#known.set(port, known);
+    const all = this.#credentials.usable(callerTls);
+    // A session tells the same of its caller whichever certificate it began with: all that may be shown is in the keys, so that
+    // none outlives its certificate, and none is taken by another Service that shows one of them, too.
+    const digests = all.map(({ credential }) => credential.digest);
+    const purpose = JSON.stringify([service, number, digests]);
     const usable: { readonly names: readonly string[]; readonly context: SecureContext }[] = [];
-    for (const { certificate, credential } of this.#credentials.usable(callerTls)) {
-      const context = this.#contextOf(credential);
+    for (const { certificate, credential } of all) {
+      const context = this.#contextOf(known, credential, purpose);
       if (context !== null) usable.push({ names: certificate.names, context });
     }
     const first = usable[0];
@@ -82,17 +103,21 @@ export class ServerContexts {
     };
   }
 
-  #contextOf(credential: Credential): SecureContext | null {
-    const { serial } = this.#tickets;
-    let known = this.#known.get(credential);
+  #contextOf(
+    contexts: WeakMap<Credential, Known>,
+    credential: Credential,
+    purpose: string,
+  ): SecureContext | null {
+    let known = contexts.get(credential);
     if (known === undefined) {
-      known = { context: this.#make(credential), serial: -1 };
-      this.#known.set(credential, known);
+      known = { context: this.#make(credential), sealing: '' };
+      contexts.set(credential, known);
     }
-    if (known.context !== null && known.serial !== serial) {
-      known.serial = serial;
+    const sealing = `${this.#tickets.serial} ${purpose}`;
+    if (known.context !== null && known.sealing !== sealing) {
+      known.sealing = sealing;
       const native = known.context as unknown as NativeContext;
-      native.context.setTicketKeys(this.#tickets.keysFor(credential.digest));
+      native.context.setTicketKeys(this.#tickets.keysFor(purpose));
     }
     return known.context;
   }

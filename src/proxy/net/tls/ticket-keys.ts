@@ -5,6 +5,7 @@
 
 import { hkdfSync, randomFillSync } from 'node:crypto';
 import type { Clock, Timer } from '../../../base/clock.ts';
+import { sha256 } from '../../../base/secret-text.ts';
 
 const SECRET_BYTES = 32;
 /** Name, key for the proof, key for the content. */
@@ -58,11 +59,13 @@ export class TicketKeys {
     return Atomics.load(this.#words, 0);
   }
 
-  /** The keys for sessions of whoever shows the certificate with this digest: those of another one are of no use for it. */
-  keysFor(digest: string): Buffer {
+  /** The keys for sessions of one purpose: those of another one are of no use for it. */
+  keysFor(purpose: string): Buffer {
     const secret = Buffer.alloc(SECRET_BYTES);
     secret.set(secretOf(this.#shared, this.serial));
-    const keys = Buffer.from(hkdfSync('sha256', secret, '', `tls tickets ${digest}`, KEY_BYTES));
+    const keys = Buffer.from(
+      hkdfSync('sha256', secret, '', `tls tickets ${sha256(purpose)}`, KEY_BYTES),
+    );
     secret.fill(0);
     return keys;
   }
