@@ -3,12 +3,7 @@
  * in order, and only certificates and the key itself go on, in one form for all ways to write them.
  */
 
-import {
-  type AsymmetricKeyDetails,
-  createPrivateKey,
-  type KeyObject,
-  X509Certificate,
-} from 'node:crypto';
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { SecretText, sha256 } from '../../base/secret-text.ts';
 import type { SecretObject } from '../../kube/kind/secret.ts';
@@ -143,7 +138,7 @@ function unfitness({ asymmetricKeyType: type, asymmetricKeyDetails = {} }: KeyOb
 function unfitnessOfRsa({
   modulusLength: bits = 0,
   publicExponent = 0n,
-}: AsymmetricKeyDetails): string {
+}: NonNullable<KeyObject['asymmetricKeyDetails']>): string {
   // Each signature is verified by it.
   if (publicExponent > RSA_EXPONENT_MAX)
     return 'its tls.key of RSA has an exponent that is too slow';
