@@ -7,6 +7,7 @@ import net from 'node:net';
 import { suite, test, type TestContext } from 'node:test';
 import { HANDSHAKE_RESULTS, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { PATIENCE_MS, UNDER_WAY_MAX } from '../../src/proxy/net/tls/handshake-gate.ts';
+import { CallerSocket } from '../../src/proxy/net/tls/caller-socket.ts';
 import { renewTicketKeys } from '../../src/proxy/net/tls/ticket-keys.ts';
 import { refusedDial, secureDial } from '../support/caller-tls.ts';
 import { TestCa } from '../support/certificates.ts';
@@ -567,4 +568,19 @@ test('a drain tells callers to go, and lets handshakes come to their end', async
   assert.equal(proxy.failures(service, 'draining'), 0);
   shaking.reset();
   assert.equal(await over, 0);
+});
+
+test('a handshake that cannot even begin closes the connection, and keeps no place', async (t) => {
+  const { proxy, service, at } = await secured(t, {}, { defects: true });
+  const begin = t.mock.method(CallerSocket, 'begin', () => {
+    throw new Error('not now');
+  });
+  assert.notEqual(await refusedDial(t, at, { servername: NAME }), 'secured');
+  await eventually(() => proxy.context.callerConnections === 0, 'the end');
+  assert.equal(proxy.context.callerTls.gate.underWay, 0);
+  assert.equal(proxy.failures(service, 'internal'), 1);
+  begin.mock.restore();
+  const { wire } = await secureDial(t, at, { servername: NAME });
+  wire.write(GET);
+  await wire.until('ok');
 });

@@ -84,7 +84,10 @@ export class CallerSocket extends RuntimeSocket implements Turn {
     inner.resume();
   }
 
-  /** `hello` is what the caller has said so far; what must be answered to it is worked out before this returns. */
+  /**
+   * `hello` is what the caller has said so far; what must be answered to it is worked out before this returns. What throws leaves the
+   * handle to be closed.
+   */
   static begin(
     parts: CallerSocketParts,
     { context, choose, protocols }: CallerHandshake,
@@ -107,12 +110,22 @@ export class CallerSocket extends RuntimeSocket implements Turn {
       },
     };
     given = parts.handle;
-    const inner = new GivenSocket(undefined as never, options);
-    given = null;
+    let inner: TLSSocket;
+    try {
+      inner = new GivenSocket(undefined as never, options);
+    } finally {
+      given = null;
+    }
     const hidden = inner as unknown as Hidden;
     hidden.connecting = false;
     const socket: CallerSocket = new CallerSocket(inner, parts, owner);
-    hidden._handle?.receive(hello);
+    try {
+      hidden._handle?.receive(hello);
+    } catch (error) {
+      // What is below TLS is not to be closed before it.
+      socket.destroy();
+      throw error;
+    }
     return socket;
   }
 

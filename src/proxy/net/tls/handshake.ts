@@ -13,6 +13,7 @@ import { type Guest, LEAVING, PARTIAL_HEAD } from '../caller-room.ts';
 import type { NetContext } from '../context.ts';
 import { Defect } from '../copy-whole.ts';
 import type { Expiring } from '../deadline-wheel.ts';
+import { FirstBytes } from '../first-bytes.ts';
 import type { Acceptor, Caller, CallerHost } from '../listener.ts';
 import { type Said, UNKNOWN } from '../proxy-protocol/header.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../socket.ts';
@@ -81,7 +82,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   #secure: CallerSocket | null = null;
   readonly #watch = new HelloWatch();
   /** Null when it is with OpenSSL. */
-  #hello: Buffer | null = null;
+  #hello: FirstBytes | null = null;
   #sinceMs = 0;
   #isAnswered = false;
   #isCounted = false;
@@ -115,28 +116,23 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
 
   get heldBytes(): number {
     const shaking = this.#secure === null ? 0 : SHAKING_BYTES;
-    return shaking + (this.#hello?.length ?? 0) + this.#socket.writableLength;
+    return shaking + (this.#hello?.heldBytes ?? 0) + this.#socket.writableLength;
   }
 
   onData(data: Buffer, length: number): void {
     const { context, thread } = this.#shared;
     if (this.asleep) context.room.wake(this);
     if (this.#isAnswered || this.#isOver) return;
-    const [first = 0] = this.#hello ?? data;
+    const [first = 0] = this.#hello?.bytes ?? data;
     if (this.#hello === null) this.#sinceMs = context.clock.nowMs();
     const state = this.#watch.feed(data, 0, length);
     if (state === HELLO_OTHER) return this.#answerPlain(first);
-    const hello = this.#keep(data.subarray(0, length));
+    const hello = (this.#hello ??= new FirstBytes());
+    hello.push(data, 0, length);
     if (state === HELLO_PARTIAL && hello.length < HELLO_BYTES_MAX) return;
     // What comes now is for OpenSSL.
     this.#socket.pause();
     thread.gate.enter(this);
-  }
-
-  #keep(data: Buffer): Buffer {
-    const before = this.#hello;
-    this.#hello = before === null ? Buffer.from(data) : Buffer.concat([before, data]);
-    return this.#hello;
   }
 
   /** Its turn has come. */
@@ -150,7 +146,6 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
     if (shown === null) return this.#fail('tls_no_certificate');
     const handle = this.#socket.release();
     if (handle === null) return this.#fail('caller_tls_failed');
-    this.#hello = null;
     const { sockets } = context;
     const parts: CallerSocketParts = {
       handle,
@@ -159,7 +154,17 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
       later: (task) => sockets.later(task),
     };
     const handshake = { ...shown, protocols: port.protocols };
-    const secure = CallerSocket.begin(parts, handshake, hello, this);
+    let secure: CallerSocket;
+    try {
+      secure = CallerSocket.begin(parts, handshake, hello.bytes, this);
+    } catch (error) {
+      // Nobody else has it any more, and nothing would tell of its end.
+      this.#count('internal');
+      handle.close(() => undefined);
+      this.onClose(null);
+      throw error;
+    }
+    this.#hello = null;
     this.#secure = secure;
     this.#socket = secure;
   }
