@@ -130,3 +130,19 @@ test('requests that go on do not put off the question to an endpoint that answer
   // oxlint-enable no-await-in-loop
   await eventually(() => isAsked(peer), 'it is asked once more');
 });
+
+test('a connection in doubt whose callers have all given up gets no other request, which would end with it', async (t) => {
+  const { proxy, service, ask, peer, next } = await setUp(t, 1);
+  proxy.advance(SECOND);
+  const second = await ask();
+  await peer.next(1, 3);
+  await peer.next(PING);
+  proxy.advance(2 * SECOND);
+  second.reset();
+  await eventually(() => proxy.failures(service, 'caller_gone') === 1, 'the end of its request');
+  const third = await ask();
+  const other = await next();
+  await other.next(1, 1);
+  answer(other, 1);
+  await third.until('ok');
+});

@@ -272,6 +272,8 @@ export class EndpointSession extends Session implements DialOwner, IdleConnectio
     this.#idleSinceMs = this.context.wheel.nowMs;
     if (this.deaf) return;
     if (!this.connected) return this.socket.destroy();
+    // Who gets it next would be lost with it, if it is dead.
+    if (this.isDoubtful) return this.linger();
     const { idle, gone, limits } = this.endpoint;
     const isFull = idle.length >= limits.idleConnectionsPerEndpoint;
     if (!this.isTaking || isFull || gone || this.context.draining) return this.linger();
