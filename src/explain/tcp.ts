@@ -2,20 +2,19 @@
 
 import { hash32 } from '../base/hash.ts';
 import type { TimeoutPolicy } from '../model/policy.ts';
-import type { Route, RoutePolicies } from '../model/route.ts';
+import type { Route } from '../model/route.ts';
 import type { TlsRule } from '../model/rule.ts';
 import { streamLimitsOf } from '../model/stream-limits.ts';
-import { CONNECT_TRIES_MAX, noEndpointReason, targetOdds } from '../proxy/call/admit.ts';
-import { PickFacts } from '../proxy/call/pick-facts.ts';
+import { CONNECT_TRIES_MAX } from '../proxy/call/admit.ts';
 import type { ClientHello } from '../proxy/hello/client-hello.ts';
-import type { PortState, RouteState, ServiceState } from '../proxy/table/table.ts';
+import type { PortState, RouteState } from '../proxy/table/table.ts';
 import { routeOf } from '../proxy/tcp/admit.ts';
 import type { Asked } from './arrived.ts';
 import { assumptionsOfState } from './assumptions.ts';
-import { deadEnd, endpointFacts, picksBy, spokenTo, type TargetStory, untaken } from './backend.ts';
+import type { TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
-import type { BackendFacts, RetryFacts, RouteFacts } from './explanation.ts';
+import type { RouteFacts } from './explanation.ts';
 import {
   enterService,
   type Found,
@@ -26,9 +25,8 @@ import {
 } from './phases.ts';
 import { ruleText } from './rule-text.ts';
 import type { Story } from './story.ts';
-import { tellTargets } from './tell-targets.ts';
+import { type Kind, reachTargets } from './streams.ts';
 import { duration } from './words.ts';
-import { type Way, waysOf } from './ways.ts';
 
 interface TcpQuestion {
   readonly mesh: DryMesh;
@@ -38,13 +36,17 @@ interface TcpQuestion {
   readonly hello?: ClientHello | null;
 }
 
-/** An endpoint that does not accept costs another try, and nothing else does. */
-const RETRIES: RetryFacts = {
-  tries: CONNECT_TRIES_MAX,
-  on: ['connect-failure'],
-  statuses: [],
-  not: [],
-  budget: null,
+const KIND: Kind = {
+  protocol: 'tcp',
+  // An endpoint that does not accept costs another try, and nothing else does.
+  retries: {
+    tries: CONNECT_TRIES_MAX,
+    on: ['connect-failure'],
+    statuses: [],
+    not: [],
+    budget: null,
+  },
+  makesRoom: () => false,
 };
 
 export function followTcp(story: Story, port: PortState, question: TcpQuestion): Found {
@@ -75,7 +77,7 @@ export function followTcp(story: Story, port: PortState, question: TcpQuestion):
   const hasToken = isIn && takesToken(story, port.rules, asked);
   const goesOn = hasToken && (!isRouted || tellHello(story, hello));
   const route = goesOn ? routeOf(port, hello) : undefined;
-  const targets = goesOn ? reachTargets(story, port, route, asked) : [];
+  const targets = goesOn ? reach(story, port, route, asked) : [];
   return {
     service: serviceFacts(port),
     routes: routeFacts(port, route, goesOn),
@@ -102,7 +104,7 @@ function tellHello(story: Story, hello: ClientHello | null): boolean {
   return true;
 }
 
-function reachTargets(
+function reach(
   story: Story,
   port: PortState,
   route: RouteState | undefined,
@@ -113,64 +115,15 @@ function reachTargets(
     story.answer('no_route', 1);
     return [];
   }
-  const timeouts = streamLimitsOf(port.rules.service, port.port);
-  const rules: RoutePolicies = { retry: null, affinity: null, timeouts };
-  const odds = targetOdds(route);
-  const said = port.port.routes[port.routes.indexOf(route)];
-  const shares = said?.backends ?? [];
-  const targets = shares
-    .flatMap((share, i) => {
-      const named = { share, target: route.targets[i] ?? null, odds: odds[i] ?? 0 };
-      return waysOf(named, 'tcp', asked.nowMs);
-    })
-    .map((way) => explainTarget(way, rules, asked));
-  tellTargets(story, route, targets);
+  const targets = reachTargets(story, { port, route, asked }, KIND);
   // What is said of requests is not so for connections.
-  const [match] = rulesOf(port, said);
+  const [match] = rulesOf(port, port.port.routes[port.routes.indexOf(route)]);
   const what = match === undefined ? 'every connection' : `the connection by ${ruleText(match)}`;
   story.tell('route', 'passed', `route "${route.name}" takes ${what}`);
-  if (story.has('breaker')) story.tell('breaker', 'off', 'circuit breakers do not apply to TCP');
+  const timeouts = streamLimitsOf(port.rules.service, port.port);
   const told = targets.map(({ service }) => service?.service.policies.proxyProtocol.send ?? 'none');
   if (story.has('forward')) story.tell('forward', 'passed', forwardText(timeouts, told));
   return targets;
-}
-
-function explainTarget(
-  { share, target, odds, instead }: Way,
-  rules: RoutePolicies,
-  asked: Asked,
-): TargetStory {
-  const base = { id: share.backend, instead, weight: share.weight, odds, changes: null };
-  if (target === null) return deadEnd(base, rules, 'invalid_backend', share.invalid);
-  const { backend, tcp } = target;
-  if (tcp === null) {
-    const why = 'no Service of the mesh has this backend, or it is none of TCP';
-    return deadEnd(base, rules, 'no_endpoint', why);
-  }
-  const pick = pickFactsOf(tcp, asked);
-  const endpointOdds = backend.nextOdds(pick, asked.nowMs);
-  const canPick = endpointOdds.length > 0;
-  const failure = canPick ? '' : noEndpointReason(backend, pick);
-  const facts: BackendFacts = {
-    ...base,
-    service: tcp.service.key,
-    ...spokenTo(tcp, backend.id),
-    upgrade: null,
-    breaker: null,
-    picks: picksBy(tcp, rules, pick),
-    endpoints: canPick
-      ? endpointOdds.map((each) => endpointFacts(each, asked))
-      : untaken(target, failure, asked),
-    retries: canPick ? RETRIES : null,
-  };
-  return { facts, service: tcp, rules, breakerWaitMs: 0, failure, callerMs: Infinity };
-}
-
-function pickFactsOf(service: ServiceState, asked: Asked): PickFacts {
-  const pick = new PickFacts(asked.ownNode);
-  pick.reset(asked.identity);
-  pick.readSource(service.service.policies, asked.addressHash);
-  return pick;
 }
 
 function forwardText(

@@ -85,13 +85,14 @@ test('parseAskedUrl() keeps what the parser of the proxy has to judge', () => {
     ['grpc://web:81/shop.Web/Get', 'web 81 web:81 /shop.Web/Get'],
     ['Grpc://web/shop.Web/Get#a', 'web 80 web /shop.Web/Get'],
     ['ws://web:81/chat?a', 'web 81 web:81 /chat?a'],
-    ['wss://web', null],
+    ['wss://web', 'web 443 web /'],
+    ['https://web:444/a', 'web 444 web:444 /a'],
     ['grpc://web', null],
     ['grpc://web/shop.Web', null],
     ['grpc://web//Get', null],
     ['grpc://web/shop.Web/Get?a', null],
     ['grpc://web/shop.Web/Get/more', null],
-    ['https://a/', null],
+    ['https://a/', 'a 443 a /'],
     ['http://a:/', null],
     ['http://a:0/', null],
     ['http://a:65536/', null],
@@ -103,6 +104,6 @@ test('parseAskedUrl() keeps what the parser of the proxy has to judge', () => {
     const { host, port, authority, target } = parsed ?? {};
     assert.equal(parsed && `${host} ${port} ${authority} ${target}`, parts, url);
     assert.equal(parsed?.grpc === true, parts !== null && /^grpc:/i.test(url), url);
-    assert.equal(parsed?.webSocket === true, parts !== null && /^ws:/i.test(url), url);
+    assert.equal(parsed?.webSocket === true, parts !== null && /^wss?:/i.test(url), url);
   }
 });

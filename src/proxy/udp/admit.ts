@@ -6,7 +6,6 @@ import { keptOf } from '../call/crowd.ts';
 import type { Verdict } from '../call/verdict.ts';
 import { SERVICE_WORD } from '../ledger/layout.ts';
 import type { EndpointState } from '../balance/endpoint-state.ts';
-import type { PickFacts } from '../call/pick-facts.ts';
 import type { PortState, ServiceState } from '../table/table.ts';
 
 /**
@@ -22,12 +21,6 @@ export function isFull({ cells, service }: ServiceState): boolean {
 /** It has as many sessions as it may, from this node. */
 export function isAtLimit({ inFlight, limits }: EndpointState): boolean {
   return inFlight >= limits.connectionsPerEndpoint;
-}
-
-/** What the balancer may know of a session: where it comes from. */
-export function readSource(pick: PickFacts, { service }: ServiceState, addressHash: number): void {
-  if (service.policies.balance.hashKey?.kind === 'source') pick.hash = addressHash;
-  pick.source = addressHash;
 }
 
 /** Takes a token of the Service, where it has a rate limit: of sessions, not of datagrams. */

@@ -33,7 +33,7 @@ import {
   countSent,
   countTaken,
 } from './account.ts';
-import { isAtLimit, readSource, route } from './admit.ts';
+import { isAtLimit, route } from './admit.ts';
 import { Seat, type SessionRoom, type Sitter } from './session-room.ts';
 import { endsOfUdp, type UdpShared } from './shared.ts';
 
@@ -330,7 +330,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   #pick({ backend, udp }: Target, now: number): EndpointState | FailureReason {
     const { pick } = this.#shared;
     pick.reset(this.source.identify());
-    if (udp !== null) readSource(pick, udp, this.source.addressHash);
+    if (udp !== null) pick.readSource(udp.service.policies, this.source.addressHash);
     pick.avoid = this.#failed ? this.endpoint : null;
     const endpoint = backend.pick(pick, now);
     if (endpoint !== null) return endpoint;
