@@ -282,7 +282,7 @@ export class DatagramModel {
     if (isCopied) data.copy(memory);
     // Whoever is told of it may be told within a turn alone.
     if (from.socket.send(isCopied ? memory : data, 0, data.length))
-      this.#put(id, data, this.#listenerAt(from.port));
+      this.#put(id, data, this.#listenerAt(from));
     if (memory !== data) this.#thread.region.giveSlab(memory);
   }
 
@@ -299,8 +299,14 @@ export class DatagramModel {
     data.fill(0xee);
   }
 
-  #listenerAt(port: number): ModelListener | null {
-    return this.#listeners.find(({ listener }) => listener?.port === port) ?? null;
+  /** Two may have one port, each at an address of its own; the one at that address comes before the one at all of them. */
+  #listenerAt({ address, port }: ModelSocket): ModelListener | null {
+    const there = this.#listeners.filter(({ listener }) => listener?.port === port);
+    return (
+      there.find((each) => each.address === address) ??
+      there.find((each) => each.address === '') ??
+      null
+    );
   }
 
   #close(value: number): void {
