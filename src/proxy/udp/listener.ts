@@ -59,7 +59,7 @@ export class UdpListener implements PortListener, SessionHost, Expiring {
   async listen(): Promise<number> {
     const { address, number } = this.port;
     const place = await this.#thread.openPlace({ address, port: number });
-    if (this.#closed) place.closeUnused();
+    if (this.#closed) place.unclaim();
     else {
       this.#place = place;
       place.give(this);

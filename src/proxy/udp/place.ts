@@ -34,6 +34,8 @@ export class Place implements DatagramListenOwner, SessionPlace {
   readonly #onClosed: () => void;
   readonly #sessions: PeerMap<Session>;
   readonly #left = new Set<Left>();
+  /** Those that are about to listen. */
+  #claims = 0;
   #socket: DatagramListener | null = null;
   /** What was counted of the figures of the socket. */
   #unsent = 0;
@@ -87,8 +89,21 @@ export class Place implements DatagramListenOwner, SessionPlace {
     this.closeUnused();
   }
 
-  /** Somebody listens from now on. If it is of another Service, what is sent here is no longer meant for that of before. */
+  /** Somebody is about to listen: a port that closes meanwhile does not take the socket with it. */
+  claim(): this {
+    this.#claims++;
+    return this;
+  }
+
+  /** Who was about to listen does not. */
+  unclaim(): void {
+    this.#claims--;
+    this.closeUnused();
+  }
+
+  /** Who has claimed it listens from now on. If it is of another Service, what is sent here is no longer meant for that of before. */
   give(taker: Taker): void {
+    this.#claims--;
     this.taker = taker;
     const { key } = taker.port.service.service;
     for (const left of this.#left) if (left.port.service.service.key !== key) left.abort();
@@ -106,7 +121,8 @@ export class Place implements DatagramListenOwner, SessionPlace {
 
   /** Nobody listens any more, and no session goes on. */
   closeUnused(): void {
-    if (this.taker === null && this.#left.size + this.#sessions.size === 0) this.close();
+    const users = this.#claims + this.#left.size + this.#sessions.size;
+    if (this.taker === null && users === 0) this.close();
   }
 
   close(): void {

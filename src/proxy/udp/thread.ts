@@ -10,22 +10,25 @@ export class UdpThread extends UdpShared {
   readonly leaving = new Set<object>();
   readonly #places = new Map<string, Place>();
 
-  /** The socket of a port: that of before, while sessions of before still have it. Rejects with the system's error. */
+  /**
+   * The socket of a port: that of before, while somebody still has it. It is claimed for who asked, until `give` or `unclaim`. Rejects
+   * with the system's error.
+   */
   async openPlace(at: ListenAt): Promise<Place> {
     // Any that is free: no two are the same.
-    if (at.port === 0) return Place.open(at, this, () => undefined);
+    if (at.port === 0) return (await Place.open(at, this, () => undefined)).claim();
     const key = endpointKey(at);
     const known = this.#places.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.claim();
     const place = await Place.open(at, this, () => this.#closed(place));
     const meanwhile = this.#places.get(key);
     if (meanwhile !== undefined) {
       place.close();
-      return meanwhile;
+      return meanwhile.claim();
     }
     this.#places.set(key, place);
     this.context.places.add(placeKey(at));
-    return place;
+    return place.claim();
   }
 
   #closed(place: Place): void {

@@ -235,6 +235,8 @@ export class LiveMesh {
         // oxlint-disable-next-line no-await-in-loop -- until all closes arrived
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
+      // Ports of UDP keep their sockets until they see that nobody has sessions, and the next mesh would share them.
+      this.clock.advance(31_000);
     } finally {
       this.#governor.stop();
       this.#context.wheel.stop();
