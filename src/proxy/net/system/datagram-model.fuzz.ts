@@ -26,6 +26,10 @@ const { EAGAIN, ECONNREFUSED, EINTR, EMFILE, ENETUNREACH, ENOBUFS, ENOMEM, ENOSP
   constants.errno;
 const LISTENERS_MAX = 3;
 const SOCKETS_MAX = 6;
+/** Ports of listeners, a range for each process, below those that the system gives. */
+const PORTS_FROM = 10_000;
+const PORT_RANGES = 100;
+const PORTS = 100;
 const ADDRESSES = ['127.0.0.1', '127.0.0.2', '::1', ''] as const;
 /** By which a wildcard address is reached. */
 const WAYS = ['127.0.0.1', '127.0.0.3', '::1'] as const;
@@ -157,6 +161,7 @@ export class DatagramModel {
   /** Ports are given again: what another process sends to one that was somebody else's a moment ago has numbers of its own. */
   readonly #before = randomInt(2 ** 31);
   #ids = this.#before;
+  #ports = 0;
   #timeoutMs = 0;
   /** What the next datagram that comes makes its owner do. */
   #unruly = 0;
@@ -255,12 +260,22 @@ export class DatagramModel {
     const address = ADDRESSES[value % ADDRESSES.length] as string;
     const owner = new ModelListener(this, address);
     try {
-      owner.listener = listenForDatagrams(this.#io, { address, port: 0 }, owner);
+      owner.listener = listenForDatagrams(this.#io, { address, port: this.#freePort() }, owner);
     } catch (error) {
-      assert.match(String(error), /EMFILE|ENOSPC/);
+      assert.match(String(error), /EMFILE|ENOSPC|EADDRINUSE/);
       return;
     }
     this.#listeners.push(owner);
+  }
+
+  /** The system would give one that another listener has, since they may share: of this process, or of another one. */
+  #freePort(): number {
+    let port: number;
+    do {
+      this.#ports = (this.#ports + 1) % PORTS;
+      port = PORTS_FROM + (process.pid % PORT_RANGES) * PORTS + this.#ports;
+    } while (this.#listeners.some(({ listener }) => listener?.port === port));
+    return port;
   }
 
   #dial(value: number): void {
