@@ -56,7 +56,7 @@ import {
   REGION_BYTES,
   SOL_SOCKET,
 } from './kernel-interface.ts';
-import { marksOf, type ThreadMarks, UNMAP_AT } from './thread-marks.ts';
+import { LISTENS, marksOf, OPEN, type ThreadMarks, UNMAP_AT } from './thread-marks.ts';
 
 /** Where MAP_32BIT does not exist: places below 2 GiB that are mostly free. */
 const HINTS = [0x10000000, 0x20000000, 0x30000000, 0x40000000, 0x50000000, 0x60000000];
@@ -131,11 +131,14 @@ export function reclaim(shared: SharedArrayBuffer, resets: boolean): void {
   // `struct linger`: on, and for no time. Nobody else uses the region now.
   const linger = new Int32Array(ffi.toArrayBuffer(BigInt(base + OPTION_AT), LINGER_BYTES, false));
   linger.set([1, 0]);
-  for (let fd = open.indexOf(1); fd >= 0; fd = open.indexOf(1, fd + 1)) {
-    open[fd] = 0;
-    // Refused where it is no socket.
-    if (resets) functions.setsockopt(fd, SOL_SOCKET, SO_LINGER, base + OPTION_AT, LINGER_BYTES);
-    functions.close(fd);
+  // Who loses its connection comes back at once, and must not meet a queue that goes next.
+  for (const mark of [LISTENS, OPEN]) {
+    for (let fd = open.indexOf(mark); fd >= 0; fd = open.indexOf(mark, fd + 1)) {
+      open[fd] = 0;
+      // Refused where it is no socket.
+      if (resets) functions.setsockopt(fd, SOL_SOCKET, SO_LINGER, base + OPTION_AT, LINGER_BYTES);
+      functions.close(fd);
+    }
   }
   words[UNMAP_AT] = 0;
   functions.munmap(BigInt(base), BigInt(MAP_BYTES));
@@ -243,7 +246,9 @@ export class SystemCalls {
   }
 
   listen(fd: number, backlog: number): number {
-    return this.#result(this.#calls.listen(this.#own(fd), backlog));
+    const result = this.#result(this.#calls.listen(this.#own(fd), backlog));
+    if (result >= 0) this.#open[fd] = LISTENS;
+    return result;
   }
 
   accept(fd: number): number {
@@ -432,7 +437,7 @@ export class SystemCalls {
     const fd = this.#result(result);
     if (fd < 0) return fd;
     if (fd < this.#open.length) {
-      this.#open[fd] = 1;
+      this.#open[fd] = OPEN;
       return fd;
     }
     this.#calls.close(fd);
@@ -441,7 +446,7 @@ export class SystemCalls {
 
   /** @throws Defect when it is not open, or was not opened here */
   #own(fd: number): number {
-    if (this.#open[fd] !== 1) throw new Defect(`descriptor ${fd} is not open here`);
+    if ((this.#open[fd] ?? 0) === 0) throw new Defect(`descriptor ${fd} is not open here`);
     return fd;
   }
 

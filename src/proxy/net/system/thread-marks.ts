@@ -7,13 +7,16 @@ import { descriptorLimit } from '../descriptor-limit.ts';
 
 /** Address of the region of the thread; 0 without one. */
 export const UNMAP_AT = 0;
+/** Marks of a descriptor that is open, and of one that callers connect to. */
+export const OPEN = 1;
+export const LISTENS = 2;
 const WORDS = 16;
 /** No process has more; a limit beyond it is no limit. */
 const DESCRIPTORS_MAX = 1_048_576;
 
 export interface ThreadMarks {
   readonly words: Int32Array;
-  /** By descriptor: 1 while it is open. */
+  /** By descriptor: `OPEN` or `LISTENS` while it is open. */
   readonly open: Uint8Array;
 }
 
