@@ -17,6 +17,7 @@ import { OK } from '../support/proxy.ts';
 import { RawEndpoint } from '../support/wire.ts';
 import { InProcess } from './support/in-process.ts';
 import { endpoints, Folder, service } from './support/manifests.ts';
+import { skipWithoutPrograms } from '../support/programs.ts';
 import { until } from './support/until.ts';
 
 const PORT = 20_001;
@@ -74,7 +75,8 @@ async function meshOf(t: TestContext, sockets: 'system' | 'runtime', issued: Ser
 }
 
 for (const sockets of ['system', 'runtime'] as const) {
-  test(`openssl and curl find nothing weak at a port with a certificate (${sockets} sockets)`, async (t) => {
+  const title = `openssl and curl find nothing weak at a port with a certificate (${sockets} sockets)`;
+  test(title, { skip: skipWithoutPrograms('openssl', 'curl') }, async (t) => {
     const ca = await TestCa.make();
     const between = await ca.intermediate('between');
     const { files, address } = await meshOf(t, sockets, await between.issue({ names: [NAME] }));
