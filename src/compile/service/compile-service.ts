@@ -16,7 +16,6 @@ import { type EndpointContext, EndpointReader } from './endpoints.ts';
 import { failoverFindings } from './failover.ts';
 import { idleAnnotations, worksOn } from './idle-annotations.ts';
 import type { Scope } from './membership.ts';
-import { notCarriedFindings } from './not-carried.ts';
 import { type Decided, decideProtocol } from './port.ts';
 import { RouteCompiler } from './routes.ts';
 import { describeReference } from '../../model/object-reference.ts';
@@ -94,7 +93,6 @@ export function compileService(context: ServiceContext, input: ServiceInput): Co
     for (const each of secrets.dependencies) dependencies.add(each);
     credentials.push(...secrets.credentials);
     findings.push(...secrets.findings, ...said.findings);
-    findings.push(...notCarriedFindings(at, port, spec, decided.from));
   }
   findings.push(...idleAnnotations(ref, annotations, numbersOf(object), ports));
   findings.push(...failoverFindings(context, { ref, ports, ...ofService }, dependencies));

@@ -47,11 +47,7 @@ function bed(
     store,
     update,
     ports: () => store.service('shop/web')!.ports,
-    problems: () =>
-      store
-        .problems()
-        .map(({ severity, message }) => `${severity} ${message}`)
-        .filter((each) => !each.includes('Cannot carry')),
+    problems: () => store.problems().map(({ severity, message }) => `${severity} ${message}`),
   };
 }
 

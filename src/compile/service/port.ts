@@ -21,8 +21,6 @@ export type Decided = Pick<ServicePort, 'protocol' | 'because' | 'passesTls'> & 
   readonly spoken: Pick<Backend, 'protocol'>;
   /** Inside TLS. */
   readonly isTls: boolean;
-  /** Field of the port that decided it; '' for something else. */
-  readonly from: Hint['from'];
 };
 
 export interface Decision {
@@ -63,7 +61,7 @@ export function decideProtocol(
 }
 
 function decideUdp(spec: ServicePortSpec, at: Place): Decision {
-  const decided = plain('udp', { because: 'protocol: UDP', from: '' }, false);
+  const decided = plain('udp', 'protocol: UDP', false);
   const field = needsTcp(spec.appProtocol) ? 'appProtocol' : needsTcp(spec.name) ? 'name' : null;
   if (field === null) return { decided, findings: [] };
   const finding: ObjectProblem = {
@@ -94,11 +92,11 @@ function decideTcp(question: Question): Decision {
   const asked = asksForHttp(annotations, isInTls);
   if (asked !== null) return { decided: asHttp(scheme, hint, saidBy(asked)), findings: [] };
   if (hint.kind === 'http' || hint.kind === 'http2') {
-    return { decided: asHttp(scheme, hint, hint), findings: [] };
+    return { decided: asHttp(scheme, hint, hint.because), findings: [] };
   }
-  if (hint.kind !== null) return { decided: plain('tcp', hint, isInTls), findings: [] };
+  if (hint.kind !== null) return { decided: plain('tcp', hint.because, isInTls), findings: [] };
   if (defaultMode === 'udp') return { decided: null, findings: [udpByDefault(question)] };
-  const why: Why = { because: `default mode ${defaultMode}`, from: '' };
+  const why = `default mode ${defaultMode}`;
   const decided = defaultMode === 'http' ? asHttp(scheme, hint, why) : plain('tcp', why, false);
   return { decided, findings: [] };
 }
@@ -130,23 +128,21 @@ function endsTls({ values }: Annotations): Annotation | null {
   return said === undefined || lifts ? null : said;
 }
 
-type Why = Pick<Hint, 'because' | 'from'>;
-
-function saidBy({ key, text }: Annotation): Why {
-  return { because: `${key}: ${text}`, from: '' };
+function saidBy({ key, text }: Annotation): string {
+  return `${key}: ${text}`;
 }
 
-function plain(protocol: 'tcp' | 'udp', { because, from }: Why, passesTls: boolean): Decided {
-  return { protocol, because, from, passesTls, spoken: { protocol }, isTls: false };
+function plain(protocol: 'tcp' | 'udp', because: string, passesTls: boolean): Decided {
+  return { protocol, because, passesTls, spoken: { protocol }, isTls: false };
 }
 
 /** What is spoken to the endpoints: as annotated, else as the port says. */
-function asHttp(scheme: Annotation | undefined, hint: Hint, { because, from }: Why): Decided {
+function asHttp(scheme: Annotation | undefined, hint: Hint, because: string): Decided {
   const said = (scheme?.value ?? schemeOf(hint)) as Scheme;
   // Traefik Mesh has no word of its own for it, and agrees with endpoints on HTTP/2 by ALPN.
   const meant = said === 'https' && hint.kind === 'http2' ? 'h2' : said;
   const { protocol, isTls } = SPOKEN_OF_SCHEME[meant];
-  return { protocol: 'http', because, from, passesTls: false, spoken: { protocol }, isTls };
+  return { protocol: 'http', because, passesTls: false, spoken: { protocol }, isTls };
 }
 
 function schemeOf({ kind }: Hint): Scheme {
@@ -158,7 +154,6 @@ function schemeOf({ kind }: Hint): Scheme {
 interface Hint {
   readonly kind: ProtocolKind | null;
   readonly because: string;
-  readonly from: 'appProtocol' | 'name' | '';
   readonly findings: readonly ObjectProblem[];
 }
 
@@ -168,7 +163,7 @@ function hintOf(spec: ServicePortSpec, at: Place): Hint {
     const value = spec[field];
     const kind = field === 'name' ? kindOfPortName(value) : kindOfAppProtocol(value);
     const because = field === 'name' ? `port name "${value}"` : `appProtocol: ${value}`;
-    if (kind !== null && kind !== 'udp') return { kind, because, from: field, findings };
+    if (kind !== null && kind !== 'udp') return { kind, because, findings };
     const message =
       kind === 'udp'
         ? `port ${spec.port} is TCP, so its ${field} says nothing of it`
@@ -183,7 +178,7 @@ function hintOf(spec: ServicePortSpec, at: Place): Hint {
       remedy: `set maesh.dev/port.${spec.port}.traffic-type to http or tcp`,
     });
   }
-  return { kind: null, because: '', from: '', findings };
+  return { kind: null, because: '', findings };
 }
 
 function unknownTransport(spec: ServicePortSpec, { ref, field }: Place): ObjectProblem {
