@@ -89,3 +89,15 @@ export function reportDefect(
     // The first error is the one that was logged.
   }
 }
+
+/** Tells of an error; what the owner throws at it is a defect of its own. */
+export function tellError(
+  owner: Pick<DatagramOwner | DatagramListenOwner, 'onDefect' | 'onError'>,
+  error: SocketError,
+): void {
+  try {
+    owner.onError(error);
+  } catch (defect) {
+    reportDefect(owner, defect);
+  }
+}

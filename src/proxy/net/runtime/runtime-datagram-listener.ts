@@ -13,6 +13,7 @@ import {
   type DatagramListenOwner,
   RECEIVE_BUFFER_BYTES,
   reportDefect,
+  tellError,
 } from '../datagram.ts';
 import { Peer } from '../peer.ts';
 import { isWithoutIpv6, type ListenAt, type SocketError } from '../socket.ts';
@@ -158,12 +159,7 @@ class RuntimeDatagramListener implements DatagramListener {
   }
 
   #onError(error: SocketError): void {
-    if (this.#closed) return;
-    try {
-      this.#owner.onError(error);
-    } catch (defect) {
-      reportDefect(this.#owner, defect);
-    }
+    if (!this.#closed) tellError(this.#owner, error);
   }
 }
 

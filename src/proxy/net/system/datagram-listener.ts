@@ -6,6 +6,7 @@ import {
   type DatagramListenOwner,
   RECEIVE_BUFFER_BYTES,
   reportDefect,
+  tellError,
 } from '../datagram.ts';
 import { Peer } from '../peer.ts';
 import type { ListenAt } from '../socket.ts';
@@ -161,11 +162,7 @@ class SystemDatagramListener implements DatagramListener, Watcher, Answerer {
   onTurn(): void {
     this.#owed.tell((error) => {
       if (this.#closed) return false;
-      try {
-        this.#owner.onError(error);
-      } catch (defect) {
-        reportDefect(this.#owner, defect);
-      }
+      tellError(this.#owner, error);
       return true;
     });
   }

@@ -3,7 +3,7 @@
  * which is read when an event tells of it; a call that fails meanwhile fails for that reason, and is made again.
  */
 
-import { type DatagramOwner, type DatagramSocket, reportDefect } from '../datagram.ts';
+import { type DatagramOwner, type DatagramSocket, reportDefect, tellError } from '../datagram.ts';
 import { type Ends, READ_BYTES, type Target } from '../socket.ts';
 import { BatchSize } from './batch-size.ts';
 import type { DatagramIo } from './datagram-io.ts';
@@ -187,11 +187,7 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
   #tellOwed(): void {
     this.#owed?.tell((error) => {
       if (this.#closed) return false;
-      try {
-        this.#owner.onError(error);
-      } catch (defect) {
-        reportDefect(this.#owner, defect);
-      }
+      tellError(this.#owner, error);
       return true;
     });
   }
