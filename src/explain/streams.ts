@@ -1,5 +1,6 @@
 /** What connections of TCP and sessions of UDP have in common: the backends of the route that takes them, and who is picked there. */
 
+import { hash32 } from '../base/hash.ts';
 import type { RoutePolicies } from '../model/route.ts';
 import { streamLimitsOf } from '../model/stream-limits.ts';
 import type { EndpointState } from '../proxy/balance/endpoint-state.ts';
@@ -7,8 +8,11 @@ import { noEndpointReason, targetOdds } from '../proxy/call/admit.ts';
 import { PickFacts } from '../proxy/call/pick-facts.ts';
 import type { PortState, RouteState } from '../proxy/table/table.ts';
 import type { Asked } from './arrived.ts';
+import { assumptionsOfState } from './assumptions.ts';
 import { deadEnd, endpointFacts, picksBy, spokenTo, type TargetStory, untaken } from './backend.ts';
-import type { BackendFacts, RetryFacts } from './explanation.ts';
+import type { DryMesh } from './dry-mesh.ts';
+import type { BackendFacts, RetryFacts, RouteFacts } from './explanation.ts';
+import { type Found, policiesOf, serviceFacts } from './phases.ts';
 import type { Story } from './story.ts';
 import { tellTargets } from './tell-targets.ts';
 import { type Way, waysOf } from './ways.ts';
@@ -20,6 +24,33 @@ export interface Kind {
   readonly retries: RetryFacts | null;
   /** Such an endpoint gets place for another one all the same. */
   readonly makesRoom: (endpoint: EndpointState) => boolean;
+}
+
+/** By a caller of whom only its address is known. */
+export function askedBy(source: string, mesh: DryMesh): Asked {
+  return {
+    addressHash: hash32(source),
+    identity: mesh.identities.get(source),
+    ownNode: '',
+    nowMs: mesh.clock.nowMs(),
+    knowledge: mesh.knowledge,
+  };
+}
+
+export function foundOf(
+  port: PortState,
+  routes: readonly RouteFacts[],
+  targets: readonly TargetStory[],
+  { knowledge }: DryMesh,
+): Found {
+  return {
+    service: serviceFacts(port),
+    routes,
+    backends: targets.map(({ facts }) => facts),
+    mirrors: [],
+    policies: policiesOf(port, targets),
+    assumptions: assumptionsOfState(knowledge, port, targets),
+  };
 }
 
 /** Who takes the stream, and by what. */

@@ -1,6 +1,5 @@
 /** What the mesh would do with a connection of TCP. */
 
-import { hash32 } from '../base/hash.ts';
 import type { TimeoutPolicy } from '../model/policy.ts';
 import type { Route } from '../model/route.ts';
 import type { TlsRule } from '../model/rule.ts';
@@ -10,22 +9,14 @@ import type { ClientHello } from '../proxy/hello/client-hello.ts';
 import type { PortState, RouteState } from '../proxy/table/table.ts';
 import { routeOf } from '../proxy/tcp/admit.ts';
 import type { Asked } from './arrived.ts';
-import { assumptionsOfState } from './assumptions.ts';
 import type { TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
 import type { RouteFacts } from './explanation.ts';
-import {
-  enterService,
-  type Found,
-  policiesOf,
-  serviceFacts,
-  takesToken,
-  tellCaller,
-} from './phases.ts';
+import { enterService, type Found, takesToken, tellCaller } from './phases.ts';
 import { ruleText } from './rule-text.ts';
 import type { Story } from './story.ts';
-import { type Kind, reachTargets } from './streams.ts';
+import { askedBy, foundOf, type Kind, reachTargets } from './streams.ts';
 import { duration } from './words.ts';
 
 interface TcpQuestion {
@@ -51,13 +42,7 @@ const KIND: Kind = {
 
 export function followTcp(story: Story, port: PortState, question: TcpQuestion): Found {
   const { mesh, dial, source, hello = null } = question;
-  const asked: Asked = {
-    addressHash: hash32(source),
-    identity: mesh.identities.get(source),
-    ownNode: '',
-    nowMs: mesh.clock.nowMs(),
-    knowledge: mesh.knowledge,
-  };
+  const asked = askedBy(source, mesh);
   story.tell('accept', 'passed', dial.text);
   const isRouted = port.hellos !== null;
   const inside = port.port.passesTls ? ', TLS of callers too' : '';
@@ -78,14 +63,7 @@ export function followTcp(story: Story, port: PortState, question: TcpQuestion):
   const goesOn = hasToken && (!isRouted || tellHello(story, hello));
   const route = goesOn ? routeOf(port, hello) : undefined;
   const targets = goesOn ? reach(story, port, route, asked) : [];
-  return {
-    service: serviceFacts(port),
-    routes: routeFacts(port, route, goesOn),
-    backends: targets.map(({ facts }) => facts),
-    mirrors: [],
-    policies: policiesOf(port, targets),
-    assumptions: assumptionsOfState(mesh.knowledge, port, targets),
-  };
+  return foundOf(port, routeFacts(port, route, goesOn), targets, mesh);
 }
 
 /** False when the connection ends here, as below. */

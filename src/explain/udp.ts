@@ -1,20 +1,18 @@
 /** What the mesh would do with a datagram of UDP that begins a session. */
 
-import { hash32 } from '../base/hash.ts';
 import type { TimeoutPolicy } from '../model/policy.ts';
 import { streamLimitsOf } from '../model/stream-limits.ts';
 import { SERVICE_WORD } from '../proxy/ledger/layout.ts';
 import type { PortState, ServiceState } from '../proxy/table/table.ts';
 import { isAtLimit, isFull } from '../proxy/udp/admit.ts';
 import type { Asked } from './arrived.ts';
-import { assumptionsOfState } from './assumptions.ts';
 import type { TargetStory } from './backend.ts';
 import type { Dial } from './dial.ts';
 import type { DryMesh } from './dry-mesh.ts';
 import type { RouteFacts } from './explanation.ts';
-import { type Found, policiesOf, serviceFacts, takesToken, tellCaller } from './phases.ts';
+import { type Found, takesToken, tellCaller } from './phases.ts';
 import type { Story } from './story.ts';
-import { type Kind, reachTargets } from './streams.ts';
+import { askedBy, foundOf, type Kind, reachTargets } from './streams.ts';
 import { count, duration } from './words.ts';
 
 interface UdpQuestion {
@@ -28,13 +26,7 @@ const KIND: Kind = { protocol: 'udp', retries: null, makesRoom: isAtLimit };
 
 export function followUdp(story: Story, port: PortState, question: UdpQuestion): Found {
   const { mesh, dial, source } = question;
-  const asked: Asked = {
-    addressHash: hash32(source),
-    identity: mesh.identities.get(source),
-    ownNode: '',
-    nowMs: mesh.clock.nowMs(),
-    knowledge: mesh.knowledge,
-  };
+  const asked = askedBy(source, mesh);
   story.tell('accept', 'passed', dial.text);
   story.tell('head', 'off', 'nothing is read: datagrams pass as they come, both ways');
   tellCaller(story, source, asked.identity);
@@ -42,14 +34,7 @@ export function followUdp(story: Story, port: PortState, question: UdpQuestion):
   story.tell('authorise', 'off', 'access rules are not enforced yet: everyone may call');
   const goesOn = takesToken(story, port.rules, asked);
   const targets = goesOn ? reach(story, port, asked) : [];
-  return {
-    service: serviceFacts(port),
-    routes: routeFacts(port, goesOn),
-    backends: targets.map(({ facts }) => facts),
-    mirrors: [],
-    policies: policiesOf(port, targets),
-    assumptions: assumptionsOfState(mesh.knowledge, port, targets),
-  };
+  return foundOf(port, routeFacts(port, goesOn), targets, mesh);
 }
 
 /** A session that is silent makes room, so hardly any is too many. */
