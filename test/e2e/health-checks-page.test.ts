@@ -1,46 +1,16 @@
 /** docs/tasks/health-checks.md as somebody follows it: its manifest, its commands, and what it says that they print. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { ownRange } from '../support/ranges.ts';
 import { call } from './support/call.ts';
-import { Folder } from './support/manifests.ts';
-import { maesh, Mesh } from './support/mesh.ts';
+import { maesh } from './support/mesh.ts';
+import { followPage } from './support/page.ts';
 import { until } from './support/until.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
-const PAGE = readFileSync(join(ROOT, 'docs/tasks/health-checks.md'), 'utf8');
 const PORT = 8080;
 
-/** What the page shows after a command that has this in it. */
-function printed(command: string): string {
-  const [, text] = PAGE.slice(PAGE.indexOf(command)).split(/^```text\n([\s\S]*?)^```$/m);
-  return (text ?? assert.fail(`the page shows nothing of ${command}`)).trimEnd();
-}
-
 test('the page on health checks holds what it says', async (t) => {
-  const range = ownRange();
-  const net = range.host(1).replace(/\.1$/, '');
-  /** The stand-ins of the page are at addresses that another test may have. */
-  const here = (text: string): string => text.replaceAll(/\b127\.1\.10(?=\.\d)/g, net);
-  const [, manifest = ''] = /^```yaml\n([\s\S]*?)^```$/m.exec(PAGE) ?? [];
-  const folder = new Folder();
-  folder.write('web.yaml', here(manifest));
-  const hosts = [1, 2, 3].map((last) => range.host(last));
-  const standIns = spawn(process.execPath, ['examples/tasks/server.mjs', ...hosts], { cwd: ROOT });
-  let said = '';
-  standIns.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const mesh = new Mesh({ paths: [folder.path], cidr: ownRange().cidr });
-  t.after(async () => {
-    standIns.kill();
-    await mesh.stop();
-    folder.remove();
-  });
-  await mesh.ready();
-  await until('the stand-ins serve', () => said.split('\n').length === 4);
+  const { mesh, folder, manifest, hosts, here, printed } = await followPage(t, 'health-checks.md');
   const address = await mesh.addressOf('shop/web');
   /** As `uniq -c` does: how many calls each answer got. */
   const calls = async (count: number): Promise<Record<string, number>> => {
