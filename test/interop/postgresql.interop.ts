@@ -130,6 +130,9 @@ describe('PostgreSQL', { skip: SKIP }, () => {
 
   before(async () => {
     if (isRoot) chownSync(folder, NOBODY, NOBODY);
+    // Written once: a client that starts reads them while another one runs.
+    writeFileSync(join(folder, 'slow.sql'), 'select pg_sleep(0.02);');
+    writeFileSync(join(folder, 'one.sql'), 'select 1;');
     const [first = 0, second = 0] = await freePorts(2);
     port = first;
     servers = ADDRESSES.map((each) => new Server(folder, each, second));
@@ -171,11 +174,9 @@ describe('PostgreSQL', { skip: SKIP }, () => {
   }
 
   /** A script whose transactions take some time, so that each client is in one nearly always. */
-  function slow(): readonly string[] {
-    const file = join(folder, 'slow.sql');
-    writeFileSync(file, 'select pg_sleep(0.02);');
-    return ['-n', '-f', file];
-  }
+  const slow = (): readonly string[] => ['-n', '-f', join(folder, 'slow.sql')];
+
+  const one = (): readonly string[] => ['-n', '-f', join(folder, 'one.sql')];
 
   const bench = (...more: string[]): Promise<string> =>
     run(join(BIN, 'pgbench'), [
@@ -273,21 +274,17 @@ describe('PostgreSQL', { skip: SKIP }, () => {
   });
 
   test('pgbench loses no transaction, on connections that stay and on new ones', async () => {
-    const only = join(folder, 'one.sql');
-    writeFileSync(only, 'select 1;');
-    const script = ['-n', '-f', only];
-    const stay = await bench(...script, '-c', '8', '-t', '500');
+    const stay = await bench(...one(), '-c', '8', '-t', '500');
     assert.match(stay, /number of transactions actually processed: 4000\/4000/);
-    const anew = await bench(...script, '-C', '-c', '4', '-t', '50');
+    const anew = await bench(...one(), '-C', '-c', '4', '-t', '50');
     assert.match(anew, /number of transactions actually processed: 200\/200/);
   });
 
   test('a server that is killed costs what runs on it, and no new connection', async () => {
     const [first, second] = servers;
     assert(first !== undefined && second !== undefined);
-    const only = join(folder, 'one.sql');
     await first.kill();
-    const anew = await bench('-n', '-f', only, '-C', '-c', '4', '-t', '50');
+    const anew = await bench(...one(), '-C', '-c', '4', '-t', '50');
     assert.match(anew, /number of transactions actually processed: 200\/200/);
     assert.equal(await ask(WHO), second.address);
     await first.start();
