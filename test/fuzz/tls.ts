@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { HelloReader } from '../../src/proxy/hello/hello-reader.ts';
+import { HELLO_PARTIAL, HelloWatch } from '../../src/proxy/net/tls/hello-watch.ts';
 import { clientHello, extension, GREASE, tellHello } from '../support/client-hello.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
@@ -14,6 +15,15 @@ function readIn(input: Buffer, step: number): HelloReader {
 
 function told(reader: HelloReader): unknown {
   return reader.fault === null ? (reader.hello ?? 'more') : 'bad';
+}
+
+/** As whoever keeps no byte sees it: `whole` may still be wrong inside. */
+function watchIn(input: Buffer, step: number): 'more' | 'bad' | 'whole' {
+  const watch = new HelloWatch();
+  for (let at = 0; at < input.length; at += step)
+    if (watch.feed(input, at, Math.min(at + step, input.length)) !== HELLO_PARTIAL)
+      return watch.fault === null ? 'whole' : 'bad';
+  return 'more';
 }
 
 const hello: FuzzTarget = {
@@ -35,6 +45,9 @@ const hello: FuzzTarget = {
       const seen = told(reader);
       invariant(isDeepStrictEqual(seen, wanted), `${JSON.stringify([seen, wanted])} by ${each}`);
       invariant(reader.kept.equals(input), 'bytes were changed');
+      const state = watchIn(input, each);
+      const fits = state === 'whole' ? wanted !== 'more' : state === wanted;
+      invariant(fits, `${state}, ${JSON.stringify(wanted)} by ${each}`);
     }
   },
 };

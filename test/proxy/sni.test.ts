@@ -5,7 +5,7 @@ import { test, type TestContext } from 'node:test';
 import tls from 'node:tls';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
-import { HELLO_BYTES_MAX } from '../../src/proxy/hello/hello-reader.ts';
+import { HELLO_BYTES_MAX } from '../../src/proxy/net/tls/hello-watch.ts';
 import type { Service } from '../../src/model/service.ts';
 import { accessLogOf } from '../support/access-log.ts';
 import { TestCa } from '../support/certificates.ts';

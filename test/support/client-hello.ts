@@ -14,6 +14,7 @@ export interface HelloParts {
 }
 
 const RECORD_BYTES_MAX = 16_384;
+const HELLO_MAX = 32_768;
 
 export function u16(value: number): Buffer {
   return Buffer.from([value >> 8, value & 0xff]);
@@ -87,24 +88,28 @@ export type Told =
 
 /** What the bytes say, by going through a copy of the message from its start each time. For ASCII names without tricks. */
 export function tellHello(bytes: Buffer): Told {
+  const more = bytes.length > HELLO_MAX ? 'bad' : 'more';
   let message = Buffer.alloc(0);
-  let rest = bytes;
-  for (;;) {
-    if (rest.length > 0 && rest[0] !== 22) return 'bad';
-    if (rest.length > 1 && rest[1] !== 3) return 'bad';
-    if (rest.length < 5) return bytes.length > 32_768 ? 'bad' : 'more';
-    const length = rest.readUInt16BE(3);
+  for (let at = 0; at < bytes.length;) {
+    const head = bytes.subarray(at, at + 5);
+    if (head[0] !== 22 || (head[1] ?? 3) !== 3) return 'bad';
+    if (head.length < 5) return more;
+    const length = head.readUInt16BE(3);
     if (length === 0 || length > RECORD_BYTES_MAX) return 'bad';
-    if (message.length === 0 && rest.length > 5 && rest[5] !== 1) return 'bad';
-    if (rest.length < 5 + length) return bytes.length > 32_768 ? 'bad' : 'more';
-    message = Buffer.concat([message, rest.subarray(5, 5 + length)]);
-    rest = rest.subarray(5 + length);
-    if (bytes.length - rest.length > 32_768) return 'bad';
-    if (message.length < 4) continue;
-    const size = message.readUIntBE(1, 3) + 4;
-    if (size > 32_768) return 'bad';
-    if (message.length >= size) return tellMessage(message.subarray(4, size));
+    const part = bytes.subarray(at + 5, at + 5 + length);
+    at += 5 + part.length;
+    message = Buffer.concat([message, part]);
+    if ((message[0] ?? 1) !== 1) return 'bad';
+    if (message.length >= 4) {
+      const size = message.readUIntBE(1, 3) + 4;
+      if (size > HELLO_MAX) return 'bad';
+      // What stands behind it in its last record does not count.
+      const endsAt = at - (message.length - size);
+      if (message.length >= size)
+        return endsAt > HELLO_MAX ? 'bad' : tellMessage(message.subarray(4, size));
+    }
   }
+  return more;
 }
 
 function tellMessage(body: Buffer): Told {

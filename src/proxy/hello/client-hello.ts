@@ -7,6 +7,7 @@
 import { isIP } from 'node:net';
 
 import { normalServerName } from '../../model/server-name.ts';
+import { MESSAGE_HEAD, type RecordFault } from '../net/tls/hello-watch.ts';
 
 export interface ClientHello {
   /** In its normal form; '' where the caller asks for none, or for an address. Of Encrypted ClientHello, the outer one. */
@@ -17,13 +18,7 @@ export interface ClientHello {
 
 /** Why the first bytes of a caller are no ClientHello. */
 export type HelloFault =
-  /** As is a hello of SSL 2. */
-  | 'no TLS'
-  | 'another version than TLS 1.0 to 1.3'
-  | 'a record of another kind than a handshake'
-  | 'an empty or too long record'
-  | 'another message than a ClientHello'
-  | 'too long'
+  | RecordFault
   | 'lengths that do not add up'
   | 'an extension that is there twice'
   | 'a server name that is no name';
@@ -33,8 +28,6 @@ const ALPN = 16;
 const HOST_NAME = 0;
 const RANDOM_BYTES = 32;
 const LONGEST_SESSION_ID = 32;
-/** Of a handshake message: its type and its length. */
-export const MESSAGE_HEADER_BYTES = 4;
 
 /** Reads numbers and parts from a part of a buffer; what does not fit ends the reading by `Overrun`. */
 class Cursor {
@@ -89,7 +82,7 @@ export function readClientHello(
   end: number,
 ): ClientHello | HelloFault {
   try {
-    return read(new Cursor(data, start + MESSAGE_HEADER_BYTES, end));
+    return read(new Cursor(data, start + MESSAGE_HEAD, end));
   } catch (error) {
     if (error === OVERRUN) return 'lengths that do not add up';
     throw error;

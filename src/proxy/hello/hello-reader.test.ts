@@ -15,7 +15,14 @@ import {
   type Told,
   u16,
 } from '../../../test/support/client-hello.ts';
-import { HELLO_BYTES_MAX, HelloReader } from './hello-reader.ts';
+import {
+  HELLO_BYTES_MAX,
+  HELLO_OTHER,
+  HELLO_PARTIAL,
+  HELLO_WHOLE,
+  HelloWatch,
+} from '../net/tls/hello-watch.ts';
+import { HelloReader } from './hello-reader.ts';
 
 function readerOf(bytes: Buffer, cuts: readonly number[] = []): HelloReader {
   const reader = new HelloReader();
@@ -246,6 +253,70 @@ test('bytes that were changed anywhere say the same to both readers, however the
     ),
     { numRuns: 300 },
   );
+});
+
+/** What whoever keeps no byte says of them, one at a time, and of how many. */
+function watched(bytes: Buffer): { readonly at: number; readonly watch: HelloWatch } {
+  const watch = new HelloWatch();
+  for (let at = 0; at < bytes.length; at++) {
+    const state = watch.feed(bytes, at, at + 1);
+    if (state === HELLO_PARTIAL) continue;
+    assert.equal(state === HELLO_OTHER, watch.fault !== null && at < 2);
+    return { at: at + 1, watch };
+  }
+  return { at: Infinity, watch };
+}
+
+const plain = { name: 'a.example', protocols: [], recordBytes: 9_999, extensions: [] };
+/** Nothing is changed; the type of the record is; the length of the message; that of the record, too. */
+const EXAMPLES: [typeof plain, [at: number, value: number][]][] = [
+  [plain, []],
+  [plain, [[0, 0]]],
+  [plain, [[6, 255]]],
+  [
+    plain,
+    [
+      [3, 32],
+      [7, 16],
+    ],
+  ],
+];
+
+test('who keeps the bytes, who does not, and a second reader know at the same byte that it is over, and how', () => {
+  const change = fc.tuple(fc.nat(40), fc.nat(255));
+  const outcomes = new Set<unknown>();
+  fc.assert(
+    fc.property(parts, fc.array(change, { maxLength: 2 }), (given, changes) => {
+      const bytes = Buffer.concat([clientHello(given), Buffer.from('and more')]);
+      for (const [where, value] of changes) bytes[where] = value;
+      const { at, watch } = watched(bytes);
+      const last = Math.min(at, bytes.length);
+      assert.equal(tellHello(bytes.subarray(0, last - 1)), 'more');
+      assert.equal(told(readerOf(bytes.subarray(0, last - 1))), 'more');
+      const reader = readerOf(bytes.subarray(0, last));
+      const wanted = tellHello(bytes.subarray(0, last));
+      assert.deepEqual(told(reader), wanted);
+      assert.equal(wanted === 'more', at === Infinity);
+      if (watch.fault !== null) assert.equal(reader.fault, watch.fault);
+      outcomes.add(watch.fault ?? (at === Infinity ? 'more' : typeof wanted));
+      // All at once, behind others.
+      const again = new HelloWatch();
+      const state = again.feed(Buffer.concat([Buffer.from('xyz'), bytes]), 3, 3 + bytes.length);
+      assert.equal(again.fault, watch.fault);
+      assert.equal(state === HELLO_WHOLE, at < Infinity && (watch.fault === null || at > 2));
+    }),
+    { numRuns: 500, examples: EXAMPLES },
+  );
+  for (const seen of ['object', 'no TLS', 'too long', 'more']) assert.ok(outcomes.has(seen), seen);
+});
+
+test('a hello is whole with its own last byte, though its record goes on', () => {
+  const message = helloMessage();
+  const bytes = inRecords(Buffer.concat([message, Buffer.alloc(40, 1)]));
+  const end = 5 + message.length;
+  assert.equal(told(readerOf(bytes.subarray(0, end - 1))), 'more');
+  for (const length of [end, end + 20, bytes.length])
+    assert.equal(readerOf(bytes.subarray(0, length)).hello?.serverName, 'a.example');
 });
 
 test('no hello at all asks for nobody', () => {

@@ -1,22 +1,11 @@
 /**
- * Gathers the first bytes of a caller until its ClientHello is whole, over as many records and reads as it likes, and keeps them all as
- * they came. What it says follows from the bytes alone, and not from where reads have cut them.
+ * Keeps the first bytes of a caller as they came until its ClientHello is whole, over as many records and reads as it likes, and reads it
+ * then.
  */
 
 import { FirstBytes } from '../net/first-bytes.ts';
-import {
-  type ClientHello,
-  type HelloFault,
-  MESSAGE_HEADER_BYTES,
-  readClientHello,
-} from './client-hello.ts';
-
-/** In which a ClientHello must end, records included. One with post-quantum keys has some 2,000. */
-export const HELLO_BYTES_MAX = 32_768;
-const RECORD_HEADER_BYTES = 5;
-const LONGEST_RECORD = 16_384;
-const HANDSHAKE = 22;
-const CLIENT_HELLO = 1;
+import { HELLO_PARTIAL, HelloWatch, RECORD_HEAD } from '../net/tls/hello-watch.ts';
+import { type ClientHello, type HelloFault, readClientHello } from './client-hello.ts';
 
 export class HelloReader {
   /** Null until it is whole. */
@@ -24,13 +13,7 @@ export class HelloReader {
   /** Why it never will be. */
   fault: HelloFault | null = null;
   readonly #came = new FirstBytes();
-  /** Where the next record begins. */
-  #recordAt = 0;
-  /** Start and end of each part of the message. */
-  readonly #parts: number[] = [];
-  #messageBytes = 0;
-  /** Of the whole message; 0 until its header is there. */
-  #wantedBytes = 0;
+  readonly #watch = new HelloWatch();
 
   /** All that came, the bytes behind the hello too. */
   get kept(): Buffer {
@@ -44,64 +27,26 @@ export class HelloReader {
   push(data: Buffer, start: number, end: number): void {
     this.#came.push(data, start, end);
     if (this.hello !== null || this.fault !== null) return;
-    const found = this.#read();
-    if (found === null) return;
+    if (this.#watch.feed(data, start, end) === HELLO_PARTIAL) return;
+    this.fault = this.#watch.fault;
+    if (this.fault !== null) return;
+    const { messageBytes } = this.#watch;
+    const found = readClientHello(messageIn(this.kept, messageBytes), 0, messageBytes);
     if (typeof found === 'string') this.fault = found;
     else this.hello = found;
   }
+}
 
-  /** Null as long as bytes are missing. */
-  #read(): ClientHello | HelloFault | null {
-    const { kept } = this;
-    for (;;) {
-      const bytes = kept.length - this.#recordAt;
-      const fault = this.#faultOfRecord(kept, bytes);
-      if (fault !== null) return fault;
-      if (bytes < RECORD_HEADER_BYTES) break;
-      const start = this.#recordAt + RECORD_HEADER_BYTES;
-      const end = start + kept.readUInt16BE(start - 2);
-      if (end === start || end - start > LONGEST_RECORD) return 'an empty or too long record';
-      const isFirst = this.#parts.length === 0;
-      if (isFirst && kept.length > start && kept[start] !== CLIENT_HELLO)
-        return 'another message than a ClientHello';
-      if (end > kept.length) break;
-      this.#parts.push(start, end);
-      this.#messageBytes += end - start;
-      this.#recordAt = end;
-      const whole = this.#wholeMessage();
-      if (whole !== null) return whole;
-    }
-    return kept.length > HELLO_BYTES_MAX ? 'too long' : null;
+/** Without the heads of its records, which somebody has walked over; more may follow. */
+function messageIn(records: Buffer, bytes: number): Buffer {
+  const parts: Buffer[] = [];
+  let at = 0;
+  for (let left = bytes; left > 0;) {
+    const start = at + RECORD_HEAD;
+    at = start + records.readUInt16BE(start - 2);
+    left -= at - start;
+    parts.push(records.subarray(start, at));
   }
-
-  #faultOfRecord(kept: Buffer, bytes: number): HelloFault | null {
-    if (bytes === 0) return null;
-    const at = this.#recordAt;
-    const kind = kept[at] as number;
-    if (kind !== HANDSHAKE)
-      return at === 0 ? 'no TLS' : 'a record of another kind than a handshake';
-    return bytes > 1 && kept[at + 1] !== 3 ? 'another version than TLS 1.0 to 1.3' : null;
-  }
-
-  /** Null as long as records are missing. */
-  #wholeMessage(): ClientHello | HelloFault | null {
-    if (this.#recordAt > HELLO_BYTES_MAX) return 'too long';
-    if (this.#messageBytes < MESSAGE_HEADER_BYTES) return null;
-    if (this.#wantedBytes === 0) {
-      // Of at most four parts.
-      this.#wantedBytes = MESSAGE_HEADER_BYTES + this.#joined().readUIntBE(1, 3);
-    }
-    if (this.#wantedBytes > HELLO_BYTES_MAX) return 'too long';
-    if (this.#wantedBytes > this.#messageBytes) return null;
-    return readClientHello(this.#joined(), 0, this.#wantedBytes);
-  }
-
-  #joined(): Buffer {
-    const { kept } = this;
-    const parts: Buffer[] = [];
-    for (let i = 0; i < this.#parts.length; i += 2)
-      parts.push(kept.subarray(this.#parts[i], this.#parts[i + 1]));
-    const [first] = parts;
-    return first !== undefined && parts.length === 1 ? first : Buffer.concat(parts);
-  }
+  const [first] = parts;
+  return first !== undefined && parts.length === 1 ? first : Buffer.concat(parts);
 }

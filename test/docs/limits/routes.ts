@@ -29,11 +29,6 @@ export const ROUTE_LIMITS: LimitSection = {
     ],
     ['Host that replaces another one', REFUSED, 'model/filter-check.ts HOST_CHANGE_BYTES_MAX'],
     [
-      'Bytes in which the hello of a caller of TLS must end, where it is routed by it',
-      'The connection is reset (`bad_hello`)',
-      'proxy/hello/hello-reader.ts HELLO_BYTES_MAX',
-    ],
-    [
       'Characters of `maesh.dev/routes`',
       'The list counts as unreadable, with its problem: connections of its ports are reset',
       'compile/annotation/read-routes.ts ROUTES_LENGTH_MAX',

@@ -38,11 +38,11 @@ export const TLS_LIMITS: LimitSection = {
       'kube/kind/secret.ts TYPE_LENGTH_MAX',
     ],
     [
-      'First message of a caller (ClientHello)',
-      'TLS refuses it',
+      'First message of a caller (ClientHello), with the heads of its records',
+      'TLS refuses it; where callers are routed by it, the connection is reset (`bad_hello`)',
       'proxy/net/tls/hello-watch.ts HELLO_BYTES_MAX',
     ],
-    ['One record of it', 'TLS refuses it', 'proxy/net/tls/hello-watch.ts RECORD_MAX'],
+    ['One record of it', 'As above', 'proxy/net/tls/hello-watch.ts RECORD_MAX'],
     [
       'Handshakes with callers under way, per thread',
       'Others wait, within their time limit; who is slow gives way to them, first of the source with most',

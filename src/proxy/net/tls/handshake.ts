@@ -19,7 +19,7 @@ import { type Said, UNKNOWN } from '../proxy-protocol/header.ts';
 import type { Accepted, Socket, SocketError, SocketOwner } from '../socket.ts';
 import { CallerSocket, type CallerSocketParts, type SecuredOwner } from './caller-socket.ts';
 import type { Shaker } from './handshake-gate.ts';
-import { HELLO_BYTES_MAX, HELLO_OTHER, HELLO_PARTIAL, HelloWatch } from './hello-watch.ts';
+import { HELLO_OTHER, HELLO_PARTIAL, HelloWatch } from './hello-watch.ts';
 import type { ShowingPort } from './server-contexts.ts';
 import type { TlsThread } from './tls-thread.ts';
 
@@ -129,7 +129,7 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
     if (state === HELLO_OTHER) return this.#answerPlain(first);
     const hello = (this.#hello ??= new FirstBytes());
     hello.push(data, 0, length);
-    if (state === HELLO_PARTIAL && hello.length < HELLO_BYTES_MAX) return;
+    if (state === HELLO_PARTIAL) return;
     // What comes now is for OpenSSL.
     this.#socket.pause();
     thread.gate.enter(this);

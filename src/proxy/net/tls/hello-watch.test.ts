@@ -40,9 +40,11 @@ test('a first message is whole with its last byte, however it is cut into record
       const bytes = hello(length, recordMax);
       assert.deepEqual(states(bytes), [HELLO_WHOLE]);
       const single = states(...Array.from(bytes, (byte) => Buffer.of(byte)));
-      assert.equal(single.length, bytes.length, `${length} bytes in records of ${recordMax}`);
+      // No more is waited for than may come.
+      const last = Math.min(bytes.length, HELLO_BYTES_MAX + 1);
+      assert.equal(single.length, last, `${length} bytes in records of ${recordMax}`);
       assert.equal(single.at(-1), HELLO_WHOLE);
-      const at = Math.floor(bytes.length / 2);
+      const at = Math.floor(last / 2);
       assert.deepEqual(states(bytes.subarray(0, at), bytes.subarray(at)), [
         HELLO_PARTIAL,
         HELLO_WHOLE,

@@ -1,6 +1,8 @@
 /**
- * Tells when the first message of a caller of TLS has come whole, whatever it says. Until then nothing is done for the caller but
- * to keep its bytes; what is wrong with the message is for TLS itself to say.
+ * Walks over the records of a caller of TLS until its first message has come whole, whatever that says. It keeps no byte. Who has TLS
+ * look at the message does not ask what is wrong with it; who reads it without TLS does.
+ *
+ * What is told follows from the bytes alone, and not from where reads have cut them.
  */
 
 /** More of it must come. */
@@ -11,15 +13,26 @@ export const HELLO_WHOLE = 1;
 export const HELLO_OTHER = 2;
 export type HelloState = typeof HELLO_PARTIAL | typeof HELLO_WHOLE | typeof HELLO_OTHER;
 
-/** Bytes of a first message, with the heads of its records. Those of browsers with post-quantum keys have some 2,000. */
+/** Why no ClientHello comes in such records. */
+export type RecordFault =
+  /** As is a hello of SSL 2. */
+  | 'no TLS'
+  | 'another version than TLS 1.0 to 1.3'
+  | 'a record of another kind than a handshake'
+  | 'an empty or too long record'
+  | 'another message than a ClientHello'
+  | 'too long';
+
+/** In which a first message must end, with the heads of its records. Those of browsers with post-quantum keys have some 2,000. */
 export const HELLO_BYTES_MAX = 32_768;
 
 const HANDSHAKE = 22;
 const MAJOR = 3;
 const CLIENT_HELLO = 1;
-const RECORD_HEAD = 5;
+export const RECORD_HEAD = 5;
 const RECORD_MAX = 16_384;
-const MESSAGE_HEAD = 4;
+/** Of a message: its type and its length. */
+export const MESSAGE_HEAD = 4;
 
 /** Whether the first two bytes of a caller are those of TLS. */
 export function isHandshake(data: Buffer, start: number): boolean {
@@ -27,6 +40,12 @@ export function isHandshake(data: Buffer, start: number): boolean {
 }
 
 export class HelloWatch {
+  /** Null unless it has said that something is wrong. */
+  fault: RecordFault | null = null;
+  /** Of the message, its head included; known as soon as that is there. */
+  messageBytes = 0;
+  /** Bytes that have come, the heads of records among them. */
+  #seen = 0;
   /** Bytes of the head of the next record that have come, and the first half of its length. */
   #headAt = 0;
   #length = 0;
@@ -39,52 +58,62 @@ export class HelloWatch {
 
   /** Reads on: `data[start, end)` came. Not to be asked again once it has said something else than HELLO_PARTIAL. */
   feed(data: Buffer, start: number, end: number): HelloState {
-    for (let at = start; at < end;) {
-      if (this.#recordLeft === 0) {
-        const state = this.#readHead(data[at++] as number);
-        if (state !== HELLO_PARTIAL) return state;
-      } else if (this.#messageAt < MESSAGE_HEAD) {
-        if (!this.#readMessageHead(data[at++] as number)) return HELLO_WHOLE;
-      } else {
-        const count = Math.min(this.#recordLeft, this.#messageLeft, end - at);
+    const stop = Math.min(end, start + HELLO_BYTES_MAX - this.#seen);
+    this.#seen += stop - start;
+    for (let at = start; at < stop;) {
+      if (this.#recordLeft === 0) this.#readHead(data[at++] as number);
+      else if (this.#messageAt < MESSAGE_HEAD) this.#readMessageHead(data[at++] as number);
+      else {
+        const count = Math.min(this.#recordLeft, this.#messageLeft, stop - at);
         at += count;
         this.#recordLeft -= count;
         this.#messageLeft -= count;
-        if (this.#messageLeft === 0) return HELLO_WHOLE;
       }
+      if (this.fault !== null)
+        return this.#isFirst && this.#headAt < RECORD_HEAD ? HELLO_OTHER : HELLO_WHOLE;
+      if (this.#messageAt === MESSAGE_HEAD && this.#messageLeft === 0) return HELLO_WHOLE;
     }
-    return HELLO_PARTIAL;
+    if (stop === end) return HELLO_PARTIAL;
+    this.fault = 'too long';
+    return HELLO_WHOLE;
   }
 
-  #readHead(byte: number): HelloState {
-    const wrong = this.#isFirst ? HELLO_OTHER : HELLO_WHOLE;
+  #readHead(byte: number): void {
     switch (this.#headAt++) {
       case 0:
-        return byte === HANDSHAKE ? HELLO_PARTIAL : wrong;
+        if (byte === HANDSHAKE) return;
+        this.fault = this.#isFirst ? 'no TLS' : 'a record of another kind than a handshake';
+        return;
       case 1:
-        return byte === MAJOR ? HELLO_PARTIAL : wrong;
+        if (byte !== MAJOR) this.fault = 'another version than TLS 1.0 to 1.3';
+        return;
       case 3:
         this.#length = byte << 8;
-        return HELLO_PARTIAL;
+        return;
       case RECORD_HEAD - 1: {
         const length = this.#length + byte;
-        if (length === 0 || length > RECORD_MAX) return HELLO_WHOLE;
+        if (length === 0 || length > RECORD_MAX) {
+          this.fault = 'an empty or too long record';
+          return;
+        }
         this.#recordLeft = length;
         this.#headAt = 0;
         this.#isFirst = false;
-        return HELLO_PARTIAL;
+        return;
       }
       default:
-        return HELLO_PARTIAL;
     }
   }
 
-  /** False where it is not the message that must come, or a longer one than there may be. */
-  #readMessageHead(byte: number): boolean {
+  #readMessageHead(byte: number): void {
     this.#recordLeft--;
-    if (this.#messageAt++ === 0) return byte === CLIENT_HELLO;
+    if (this.#messageAt++ === 0) {
+      if (byte !== CLIENT_HELLO) this.fault = 'another message than a ClientHello';
+      return;
+    }
     this.#messageLeft = this.#messageLeft * 256 + byte;
-    if (this.#messageAt < MESSAGE_HEAD) return true;
-    return this.#messageLeft > 0 && this.#messageLeft <= HELLO_BYTES_MAX;
+    if (this.#messageAt < MESSAGE_HEAD) return;
+    this.messageBytes = MESSAGE_HEAD + this.#messageLeft;
+    if (this.messageBytes > HELLO_BYTES_MAX) this.fault = 'too long';
   }
 }
