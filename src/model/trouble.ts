@@ -3,7 +3,7 @@
 import { textAt } from '../base/record.ts';
 import { FAILURES, type FailureReason } from './failure.ts';
 import { checkOn } from './health-check.ts';
-import { isCarried, portText, type Problem, type Service } from './service.ts';
+import { isCarried, portText, type Problem, type Protocol, type Service } from './service.ts';
 import { aboutObject } from './object-reference.ts';
 
 export const TROUBLE_KINDS = [
@@ -117,11 +117,13 @@ function failing(
     };
   }
   const { status, cause } = FAILURES[reason];
+  // Callers of other ports get no status.
+  const isTold = status > 0 && service.ports.some(({ protocol }) => protocol === 'http');
   return {
     severity,
     field: 'responses',
     value: reason,
-    message: `${what}${status === 0 ? '' : ` with ${status}`}: ${cause}`,
+    message: `${what}${isTold ? ` with ${status}` : ''}: ${cause}`,
     remedy: REMEDIES[reason]?.(service) ?? `docs/errors.md has the remedy for ${reason}`,
   };
 }
@@ -141,7 +143,14 @@ export function isReason(text: string): text is FailureReason {
   return Object.hasOwn(FAILURES, text);
 }
 
-/** A Service whose callers get 503 whenever they call; null when it has an endpoint, or no port that is carried. */
+/** What becomes of callers where nobody is there for them. */
+const WITHOUT_ENDPOINT: Readonly<Record<Protocol, string>> = {
+  http: 'calls get 503',
+  tcp: 'connections are reset',
+  udp: 'datagrams are dropped',
+};
+
+/** A Service with a port that is carried and that nobody can use, since it has no endpoint; null when there is none. */
 export function noEndpointProblem(service: Service): Problem | null {
   const carried = service.ports.filter(isCarried);
   const bare = carried.filter(({ backend }) => backend.endpoints.length === 0);
@@ -152,7 +161,10 @@ export function noEndpointProblem(service: Service): Problem | null {
     ...aboutObject('Service', service.namespace, service.name),
     field: 'ready endpoints',
     value: isWhole ? '0' : `0 for port ${bare.map(portText).join(', ')}`,
-    message: 'calls get 503',
+    message: Object.entries(WITHOUT_ENDPOINT)
+      .filter(([protocol]) => bare.some((port) => port.protocol === protocol))
+      .map(([, text]) => text)
+      .join(', '),
     remedy: endpointsRemedy(service),
     location: '',
   };

@@ -210,7 +210,7 @@ export class EndpointReader {
     if (matched === 0) {
       this.findings.push({
         ...about,
-        message: 'the selector matches no Pod, so every call gets 503 no_endpoint',
+        message: 'the selector matches no Pod, so every call fails with no_endpoint',
         remedy:
           'compare it with the labels of the Pods of this namespace; they may be in a file that maesh does not read',
       });
@@ -218,7 +218,7 @@ export class EndpointReader {
       this.findings.push({
         ...about,
         message:
-          'no Pod that the selector matches has an address, so every call gets 503 no_endpoint',
+          'no Pod that the selector matches has an address, so every call fails with no_endpoint',
         remedy: 'give the Pods addresses with maesh.dev/address or --pods CIDR',
       });
     }
