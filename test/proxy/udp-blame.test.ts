@@ -5,6 +5,8 @@ import { constants } from 'node:os';
 import { test } from 'node:test';
 import type { Service } from '../../src/model/service.ts';
 import {
+  DATAGRAM_DROPS,
+  type DatagramDrop,
   ENDPOINT_OWN,
   ENDPOINT_WORD,
   SERVICE_OWN,
@@ -63,6 +65,12 @@ for (const sockets of ['system', 'runtime'] as const)
     own.close();
   });
 
+/** Datagrams that were dropped, by reason. */
+function lost(proxy: TestProxy, service: Service): Partial<Record<DatagramDrop, number>> {
+  const counts = DATAGRAM_DROPS.map((why) => [why, drops(proxy, service, why)] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
 function socketsOver(between: Between): SystemSockets {
   return new SystemSockets(new ThreadIo(openKernel(marksOf(shareMarks()), between)));
 }
@@ -82,6 +90,7 @@ test('without a free local port no endpoint is blamed, and no session is left be
   const from = await caller(t);
   from.send('a', at);
   await eventually(() => proxy.failures(service, 'node_exhausted') === 1, 'its failure');
+  assert.deepEqual(lost(proxy, service), { unsent: 1 }, 'counted once');
   assert.equal(blamed(proxy, service, endpoint), 0);
   assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.connectFailures), 0);
   assert.equal(proxy.figure(service, SERVICE_OWN.sessionsActive), 0);
@@ -113,8 +122,58 @@ for (const errno of [constants.errno.EPERM, constants.errno.EACCES])
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     isStopped = false;
     await ask(from, at, 'c');
-    assert.equal(drops(proxy, service, 'unreachable'), 0);
+    assert.deepEqual(lost(proxy, service), { unsent: 1 }, 'counted once');
     assert.equal(proxy.failures(service, 'connect_failed'), 0);
     assert.equal(blamed(proxy, service, endpoint), 0);
     assert.equal(endpoint.came[0]?.from.port, endpoint.came[1]?.from.port, 'the same session');
   });
+
+for (const [errno, why, isFailed] of [
+  [constants.errno.EMSGSIZE, 'too_large', false],
+  [constants.errno.ENETUNREACH, 'unsent', true],
+] as const)
+  test(`a datagram that fails at once is counted once: ${why}`, async (t) => {
+    const endpoint = await echo(t);
+    let isStopped = false;
+    const sockets = socketsOver((calls, place) => ({
+      ...calls,
+      write: (...args) => {
+        if (!isStopped) return calls.write(...args);
+        place[0] = errno;
+        return -1;
+      },
+    }));
+    const { proxy, service, at } = await udpFor(t, [endpoint], { sockets });
+    const from = await caller(t);
+    await ask(from, at, 'a');
+    isStopped = true;
+    from.send('b', at);
+    await eventually(() => drops(proxy, service, why) > 0, 'its drop');
+    // What a socket tells comes a turn later.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    isStopped = false;
+    await ask(from, at, 'c');
+    assert.deepEqual(lost(proxy, service), { [why]: 1 });
+    assert.equal(proxy.failures(service, 'connect_failed'), isFailed ? 1 : 0);
+    assert.equal(blamed(proxy, service, endpoint), 0, 'it has not said so');
+  });
+
+test('a datagram without a way to its endpoint is counted once', async (t) => {
+  const endpoint = await echo(t);
+  let isAway = true;
+  const sockets = socketsOver((calls, place) => ({
+    ...calls,
+    connect: (...args) => {
+      if (!isAway) return calls.connect(...args);
+      place[0] = constants.errno.ENETUNREACH;
+      return -1;
+    },
+  }));
+  const { proxy, service, at } = await udpFor(t, [endpoint], { sockets });
+  const from = await caller(t);
+  from.send('a', at);
+  await eventually(() => proxy.failures(service, 'connect_failed') === 1, 'its failure');
+  assert.deepEqual(lost(proxy, service), { unsent: 1 });
+  isAway = false;
+  await ask(from, at, 'b');
+});

@@ -10,6 +10,9 @@ import type { Peer } from './peer.ts';
 /** Of a datagram over IPv4. IPv6 has room for 20 more. */
 export const DATAGRAM_BYTES_MAX = 65_507;
 
+/** See `DatagramSocket.send`. */
+export const NOT_OPEN: SocketError = Object.freeze({});
+
 /** What a listener asks the kernel for, which gives twice as much as `net.core.rmem_max` at most. */
 export const RECEIVE_BUFFER_BYTES = 4_194_304;
 
@@ -47,7 +50,7 @@ export interface DatagramOwner {
   onDatagram(data: Buffer, length: number): void;
   /**
    * The network (`by`) or the system reports: ECONNREFUSED when nobody listens there, EHOSTUNREACH and its like, EMSGSIZE for a
-   * datagram larger than the path takes. The socket goes on; told once for many of a kind.
+   * datagram larger than the path takes. The socket goes on; told once for many of a kind, and never of what `send` has returned.
    */
   onError(error: SocketError): void;
   /** It could not be opened. Last call. */
@@ -65,10 +68,10 @@ export interface DatagramSocket {
   /** Known at once; the local port is 0 when it could not be opened. */
   ends(): Ends;
   /**
-   * The buffer is free again when it returns. False when the datagram did not leave, and never will; why is told by `onError`,
-   * unless a buffer of the kernel was just full.
+   * The buffer is free again when it returns. Why the datagram did not leave, and never will: NOT_OPEN of a socket that is closed, or
+   * could not be opened. Null when it has left, or nobody knows yet.
    */
-  send(data: Buffer, start: number, end: number): boolean;
+  send(data: Buffer, start: number, end: number): SocketError | null;
   /** Nothing is told any more. */
   close(): void;
 }

@@ -16,7 +16,12 @@ import type { Peer as Caller } from '../call/peer.ts';
 import type { Cells } from '../ledger/cells.ts';
 import { type DatagramDrop, ENDPOINT_OWN, SERVICE_OWN, type SessionEnd } from '../ledger/layout.ts';
 import { BUSY, type Guest, IDLE } from '../net/caller-room.ts';
-import { type DatagramOwner, type DatagramSocket, isOfDatagram } from '../net/datagram.ts';
+import {
+  type DatagramOwner,
+  type DatagramSocket,
+  isOfDatagram,
+  NOT_OPEN,
+} from '../net/datagram.ts';
 import type { Expiring } from '../net/deadline-wheel.ts';
 import { isLocalToDatagrams } from '../net/local-cause.ts';
 import type { Peer } from '../net/peer.ts';
@@ -174,7 +179,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.requestBytes += length;
     countReceived(this.port.rules.cells, length);
     if ((this.#failed || this.#hasLeft) && !this.#move()) return;
-    if (this.#socket?.send(data, 0, length) !== true) this.#drop('unsent');
+    const error = this.#socket === null ? NOT_OPEN : this.#socket.send(data, 0, length);
+    if (error !== null) this.#onUnsent(error);
   }
 
   onDatagram(data: Buffer, length: number): void {
@@ -187,15 +193,14 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
 
   onError(error: SocketError): void {
     if (isOfDatagram(error)) return this.#drop('too_large');
-    // What did not leave for want of something here is counted already.
-    if (isLocalToDatagrams(error)) return;
+    if (isLocalToDatagrams(error)) return this.#drop('unsent');
     this.#drop('unreachable');
     this.#fail(error);
   }
 
+  /** What was to leave by it is counted already. */
   onFailed(error: SocketError): void {
     this.#socket = null;
-    this.#drop('unsent');
     // It would wait for an answer that nobody was asked for.
     if (isLocalToDatagrams(error)) return this.end('failed', 'node_exhausted');
     this.#fail(error);
@@ -378,6 +383,13 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
       reportAnswer(endpoint, latencyMs, this.#policies, now);
     }
     reportSuccess(endpoint, this.#policies, now);
+  }
+
+  /** The system did not take a datagram. Why a socket is not open is told by `onFailed`. */
+  #onUnsent(error: SocketError): void {
+    const isTooLarge = isOfDatagram(error);
+    this.#drop(isTooLarge ? 'too_large' : 'unsent');
+    if (!isTooLarge && error !== NOT_OPEN && !isLocalToDatagrams(error)) this.#fail(error);
   }
 
   /** Only what an endpoint says itself ejects it: anybody can send ICMP that quotes a datagram of a session. */

@@ -10,12 +10,15 @@ import {
   DATAGRAM_BYTES_MAX,
   type DatagramOwner,
   type DatagramSocket,
+  NOT_OPEN,
   reportDefect,
 } from '../datagram.ts';
 import type { Ends, SocketError, Target } from '../socket.ts';
 
 /** The runtime keeps what the kernel does not take; so much, and what comes then is dropped. */
 const QUEUE_BYTES_MAX = 262_144;
+const TOO_LONG: SocketError = Object.freeze({ code: 'EMSGSIZE' });
+const FULL: SocketError = Object.freeze({ code: 'ENOBUFS' });
 
 export function dialRuntimeDatagrams(target: Target, owner: DatagramOwner): DatagramSocket {
   return new RuntimeDatagramSocket(target, owner);
@@ -94,22 +97,21 @@ class RuntimeDatagramSocket implements DatagramSocket {
     return { localAddress: address, localPort: port, remoteAddress, remotePort };
   }
 
-  send(data: Buffer, start: number, end: number): boolean {
-    if (this.#closed || !this.#isConnected) return false;
+  send(data: Buffer, start: number, end: number): SocketError | null {
+    if (this.#closed || !this.#isConnected) return NOT_OPEN;
     if (end - start > DATAGRAM_BYTES_MAX + 20) {
       this.unsent++;
-      process.nextTick(() => this.#onError({ code: 'EMSGSIZE' }));
-      return false;
+      return TOO_LONG;
     }
     if (!hasRoom(this.#socket)) {
       this.unsent++;
-      return false;
+      return FULL;
     }
     sendTwice(this.#socket, Buffer.from(data.subarray(start, end)), (error, isLost) => {
       if (isLost) this.unsent++;
       this.#onError(error);
     });
-    return true;
+    return null;
   }
 
   close(): void {

@@ -295,8 +295,7 @@ export class DatagramModel {
     const memory = value % 2 === 0 ? data : this.#thread.region.takeSlab();
     const isCopied = memory !== data && data.length <= memory.length;
     if (isCopied) data.copy(memory);
-    // Whoever is told of it may be told within a turn alone.
-    if (from.socket.send(isCopied ? memory : data, 0, data.length))
+    if (from.socket.send(isCopied ? memory : data, 0, data.length) === null)
       this.#put(id, data, this.#listenerAt(from));
     if (memory !== data) this.#thread.region.giveSlab(memory);
   }

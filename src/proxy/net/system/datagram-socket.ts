@@ -3,11 +3,17 @@
  * which is read when an event tells of it; a call that fails meanwhile fails for that reason, and is made again.
  */
 
-import { type DatagramOwner, type DatagramSocket, reportDefect, tellError } from '../datagram.ts';
-import { type Ends, READ_BYTES, type Target } from '../socket.ts';
+import {
+  type DatagramOwner,
+  type DatagramSocket,
+  NOT_OPEN,
+  reportDefect,
+  tellError,
+} from '../datagram.ts';
+import { type Ends, READ_BYTES, type SocketError, type Target } from '../socket.ts';
 import { BatchSize } from './batch-size.ts';
 import type { DatagramIo } from './datagram-io.ts';
-import { EAGAIN, EMSGSIZE, ENOBUFS, errorOf } from './errno.ts';
+import { EMSGSIZE, errorOf } from './errno.ts';
 import type { Watcher } from './event-loop.ts';
 import {
   DATAGRAMS_MAX,
@@ -80,8 +86,8 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
     };
   }
 
-  send(data: Buffer, start: number, end: number): boolean {
-    if (!this.#isOpen()) return false;
+  send(data: Buffer, start: number, end: number): SocketError | null {
+    if (!this.#isOpen()) return NOT_OPEN;
     const { kernel, region } = this.#io;
     const length = end - start;
     const offset = region.offsetOf(data);
@@ -91,10 +97,9 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
       region.stage(data, start, end);
       sent = kernel.datagrams.send(this.descriptor, STAGE_AT, length);
     }
-    if (sent >= 0) return true;
+    if (sent >= 0) return null;
     this.unsent++;
-    if (sent !== -EAGAIN && sent !== -ENOBUFS) this.#owe(-sent);
-    return false;
+    return errorOf(-sent);
   }
 
   close(): void {
@@ -110,8 +115,7 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
   }
 
   onTurn(): void {
-    if (this.#closed) return;
-    if (this.#failed === 0) return this.#tellOwed();
+    if (this.#closed || this.#failed === 0) return;
     this.#closed = true;
     try {
       this.#owner.onFailed(errorOf(this.#failed));
@@ -176,12 +180,6 @@ export class SystemDatagramSocket implements DatagramSocket, Watcher {
     const { kernel } = this.#io;
     if (this.#isV6) kernel.setOption(this.descriptor, IPPROTO_IPV6, IPV6_RECVERR, isOn);
     else kernel.setOption(this.descriptor, IPPROTO_IP, IP_RECVERR, isOn);
-  }
-
-  #owe(errno: number): void {
-    this.#owed ??= new OwedErrors();
-    if (this.#owed.isEmpty) this.#io.loop.later(this);
-    this.#owed.add(errorOf(errno));
   }
 
   #tellOwed(): void {
