@@ -5,7 +5,7 @@ import { CLOSED_LOOPS, median, medianInterval, ratio, ratios, roundsOf } from '.
 import { makeMaesh } from './peers/maesh.ts';
 import type { Peer } from './peers/peer.ts';
 import { DOUBTFUL_PERCENT } from './stages/stage.ts';
-import { LAYOUTS, type Column } from './tables.ts';
+import { LAYOUTS, shown, type Column } from './tables.ts';
 import { formatNumber, type Table } from './text.ts';
 
 /** Stages that take any number of peers: the others have a maesh of their own. */
@@ -58,7 +58,8 @@ export function comparison(figures: Figures, { newer, older }: Contest): Table {
     return ['maesh', 'maesh-all'].flatMap((program) =>
       LAYOUTS[name].columns.flatMap((column) => {
         const pair = { subject: subjectOf(program, newer), base: subjectOf(program, older) };
-        const row = NO_COST.has(column.figure) ? null : rowOf(stage, pair, column);
+        const isCost = column.per === undefined && !NO_COST.has(column.figure);
+        const row = isCost ? rowOf(stage, pair, column) : null;
         return row === null ? [] : [[`${name}, ${program}: ${column.title}`, ...row]];
       }),
     );
@@ -75,7 +76,7 @@ function rowOf(stage: Stage, pair: Pair, column: Column): string[] | null {
   );
   const cell = (subject: string): string => {
     const value = median(stage, subject, column.figure);
-    return formatNumber(value === null ? null : value * (column.factor ?? 1), column.digits);
+    return formatNumber(value === null ? null : shown(column, value), column.digits);
   };
   return [
     cell(pair.subject),

@@ -3,6 +3,7 @@
 import type { Machine } from './host.ts';
 
 const HTTP2_STAGES = ['h2-20', 'h2-100', 'h2-h1', 'grpc'] as const;
+const TLS_STAGES = ['tls-new', 'tls-resumed', 'tls-bulk', 'tls-endpoints'] as const;
 const TCP_LOOPS = ['tcp-bulk', 'tcp-churn'] as const;
 /** Stages whose load is as much as fits. */
 export const CLOSED_LOOPS = [
@@ -10,6 +11,7 @@ export const CLOSED_LOOPS = [
   '10k',
   '1m',
   'churn',
+  ...TLS_STAGES,
   ...HTTP2_STAGES,
   ...TCP_LOOPS,
   'udp',
@@ -29,6 +31,7 @@ export type StageName = (typeof STAGES)[number];
 /** Stages that go by one name on the command line. */
 export const GROUPS: Readonly<Record<string, readonly StageName[]>> = {
   h2: HTTP2_STAGES,
+  tls: TLS_STAGES,
   tcp: [...TCP_LOOPS, 'tcp-memory'],
 };
 

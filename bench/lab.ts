@@ -5,6 +5,7 @@ import type { Tools } from './host.ts';
 import type { StageName } from './figures.ts';
 import type { Peer } from './peers/peer.ts';
 import type { HttpVersion } from './probe.ts';
+import type { Tls } from './tls.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface Lab {
@@ -23,6 +24,8 @@ export interface Lab {
   readonly upstream: Upstream;
   /** What callers speak; `upstream` says what the endpoints do. */
   readonly callers: HttpVersion;
+  /** Null where nobody speaks TLS. */
+  readonly tls: Tls | null;
   /** What the proxies take it for. */
   readonly carries: 'http' | 'tcp';
   /** Who is measured in a stage, in the order of its table. */

@@ -30,6 +30,7 @@ import type { MeasureStage, Pace } from './stages/stage.ts';
 import { start } from './stages/start.ts';
 import { tcp } from './stages/tcp.ts';
 import { threads } from './stages/threads.ts';
+import { tls } from './stages/tls.ts';
 import { udp } from './stages/udp.ts';
 import { plainTable } from './text.ts';
 import { startUpstream } from './upstream.ts';
@@ -39,6 +40,10 @@ const MEASURES: Readonly<Record<StageName, MeasureStage>> = {
   '10k': closedLoop(WORKLOADS['10k']),
   '1m': closedLoop(WORKLOADS['1m']),
   churn: closedLoop(WORKLOADS.churn),
+  'tls-new': tls('tls-new'),
+  'tls-resumed': tls('tls-resumed'),
+  'tls-bulk': tls('tls-bulk'),
+  'tls-endpoints': tls('tls-endpoints'),
   'h2-20': http2('h2-20'),
   'h2-100': http2('h2-100'),
   'h2-h1': http2('h2-h1'),
@@ -133,6 +138,7 @@ async function measure(options: BenchOptions, tools: Tools): Promise<Measured> {
       loadCore,
       upstream: await startUpstream({ children, tools, dir, cores: [loadCore], endpoints: 3 }),
       callers: 'http1',
+      tls: null,
       carries: 'http',
       progress,
       maesh: newer.command,

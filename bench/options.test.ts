@@ -30,6 +30,11 @@ test('--only h2 stands for all stages of HTTP/2', { skip }, () => {
   assert.deepEqual(read('--only', 'churn,h2').only, ['churn', 'h2-20', 'h2-100', 'h2-h1', 'grpc']);
 });
 
+test('--only tls stands for all stages of TLS', { skip }, () => {
+  const stages = ['tls-new', 'tls-resumed', 'tls-bulk', 'tls-endpoints'];
+  assert.deepEqual(read('--only', 'tls').only, stages);
+});
+
 test('--against takes only stages with any number of peers', { skip }, () => {
   const options = read('--against', 'abc');
   assert.deepEqual(options.only, COMPARABLE);

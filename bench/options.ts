@@ -31,7 +31,8 @@ export interface BenchOptions {
 export const HELP = `Usage: npm run bench -- [options]
   --quick          short runs, one round: shows that it works, figures are only a hint
   --only STAGES    comma-separated: ${STAGES.join(', ')} (default: all);
-                   "h2" stands for ${GROUPS['h2']?.join(', ')}
+                   "h2" stands for ${GROUPS['h2']?.join(', ')};
+                   "tls" and "tcp" for all that begin so
   --rounds N       rounds, 1 to 100 (default: 5; 1 with --quick)
   --seconds N      length of a measured run, 1 to 600 (default: 8; 2 with --quick)
   --out DIR        where the report goes (default: docs/benchmarks; with --quick or --against the cache folder);
@@ -40,7 +41,8 @@ export const HELP = `Usage: npm run bench -- [options]
   --maesh FILE     command line of maesh to measure (default: builds the checkout and takes that)
   --commit C       builds that commit and measures it in place of the checkout
   --against C      builds that commit too and compares the two, in place of other proxies
-  --together       both get their load at the same time, for a busy machine; takes small, 10k, 1m, churn and h2
+  --together       both get their load at the same time, for a busy machine; takes small, 10k, 1m, churn, h2, tls,
+                   tcp-bulk, tcp-churn and udp
   --report         writes the report from the figures that are there; measures nothing
   --assert         exit code 1 when a bar is missed
 `;

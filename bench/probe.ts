@@ -1,6 +1,7 @@
 /** Asks a server over a fresh connection until it answers: how the benchmark knows that something is up. */
 
 import { get } from 'node:http';
+import { get as getSecurely } from 'node:https';
 import { connect } from 'node:http2';
 import type { Child } from './children.ts';
 
@@ -10,6 +11,14 @@ export interface ProbeTarget {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  /** The CA to believe where TLS is spoken, and the name in the certificate; null or missing where it is not. */
+  readonly tls?: Trust | null;
+}
+
+export interface Trust {
+  readonly name: string;
+  /** PEM. */
+  readonly ca: string;
 }
 
 export interface Answer {
@@ -22,7 +31,10 @@ export interface Answer {
 export function ask(target: ProbeTarget, timeoutMs = 1_000): Promise<Answer | null> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(timeoutMs);
-    const request = get({ ...target, agent: false, signal }, (response) => {
+    const { tls, ...at } = target;
+    const secure = tls === undefined || tls === null ? {} : { ca: tls.ca, servername: tls.name };
+    const ask = tls === undefined || tls === null ? get : getSecurely;
+    const request = ask({ ...at, ...secure, agent: false, signal }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => (body += chunk));

@@ -155,6 +155,16 @@ const DRAWINGS: readonly Drawing[] = [
   drawing('10k', 'CPU per request, 10 kB bodies', 'cpuMicros', MICROS),
   drawing('1m', 'CPU per request, 1 MB bodies', 'cpuMicros', { digits: 0, unit: 'µs' }),
   drawing('churn', 'CPU per new connection', 'cpuMicros', MICROS),
+  drawing('tls-new', 'CPU per whole handshake of TLS', 'cpuMicros', { digits: 0, unit: 'µs' }),
+  drawing('tls-resumed', 'CPU per resumed handshake of TLS', 'cpuMicros', {
+    digits: 0,
+    unit: 'µs',
+  }),
+  drawing('tls-bulk', 'CPU per request over TLS, 1 MB bodies', 'cpuMicros', {
+    digits: 0,
+    unit: 'µs',
+  }),
+  drawing('tls-endpoints', 'CPU per small request, TLS to endpoints', 'cpuMicros', MICROS),
   drawing('h2-20', 'CPU per request of HTTP/2, 4 × 20 streams', 'cpuMicros', MICROS),
   drawing('h2-100', 'CPU per request of HTTP/2, 4 × 100 streams', 'cpuMicros', MICROS),
   drawing('h2-h1', 'CPU per request of HTTP/2 to HTTP/1.1', 'cpuMicros', MICROS),

@@ -10,6 +10,8 @@ export interface Column {
   readonly digits: number;
   /** Multiplies the figure; 1 when missing. */
   readonly factor?: number;
+  /** Shows how often the figure fits into it: `1e6` makes a number per second of microseconds each. */
+  readonly per?: number;
 }
 
 interface Layout {
@@ -27,6 +29,16 @@ const FAILED: Column = { title: 'failed', figure: 'failed', digits: 0 };
 const FOREIGN: Column = { title: 'foreign CPU %', figure: 'foreignPercent', digits: 1 };
 const AGAINST_HAPROXY = { figure: 'cpuMicros', base: 'haproxy', title: '× HAProxy' };
 const CLOSED_LOOP = [CPU, REQUESTS, P50, P99, FAILED, FOREIGN];
+/** Of a cost each, how many a second of one core is enough for. */
+const HANDSHAKES: readonly Column[] = [
+  { title: 'handshakes per CPU second', figure: 'cpuMicros', digits: 0, per: 1e6 },
+  { ...CPU, title: 'CPU µs/connection' },
+  { ...REQUESTS, title: 'connections/s' },
+  P50,
+  P99,
+  FAILED,
+  FOREIGN,
+];
 const STREAMS: readonly Column[] = [
   CPU,
   REQUESTS,
@@ -66,6 +78,29 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
       FAILED,
       FOREIGN,
     ],
+    ratio: AGAINST_HAPROXY,
+  },
+  'tls-new': {
+    title: 'TLS, whole handshakes (a new connection with one small request each, 32 at a time)',
+    columns: HANDSHAKES,
+    ratio: AGAINST_HAPROXY,
+  },
+  'tls-resumed': {
+    title: 'TLS, resumed handshakes (a new connection with one small request each, 32 at a time)',
+    columns: HANDSHAKES,
+    ratio: AGAINST_HAPROXY,
+  },
+  'tls-bulk': {
+    title: 'TLS, 1 MB bodies to callers (16 keep-alive connections, as fast as it goes)',
+    columns: [
+      { title: 'CPU ms/GB', figure: 'cpuMicros', digits: 0, factor: 1e6 / 1_048_576 },
+      ...CLOSED_LOOP,
+    ],
+    ratio: AGAINST_HAPROXY,
+  },
+  'tls-endpoints': {
+    title: 'TLS to endpoints, small requests (64 keep-alive connections, as fast as it goes)',
+    columns: CLOSED_LOOP,
     ratio: AGAINST_HAPROXY,
   },
   'h2-20': {
@@ -214,12 +249,17 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
   },
 };
 
+/** What a column makes of its figure. */
+export function shown({ factor = 1, per }: Column, value: number): number {
+  return per === undefined ? value * factor : per / value;
+}
+
 /** Medians over the rounds, a row per subject. A table with one subject is turned: a row per figure. */
 export function stageTable(stage: Stage): Table {
   const layout = LAYOUTS[stage.name];
   const cell = (subject: string, column: Column): string => {
     const value = median(stage, subject, column.figure);
-    return formatNumber(value === null ? null : value * (column.factor ?? 1), column.digits);
+    return formatNumber(value === null ? null : shown(column, value), column.digits);
   };
   const [only, ...others] = subjects(stage);
   if (only !== undefined && others.length === 0) {

@@ -4,9 +4,9 @@
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { freePorts } from '../test/support/ports.ts';
-import { GRPC_MESSAGE } from './grpc.ts';
+import { GRPC_MESSAGE, GRPC_PATH } from './grpc.ts';
 import type { Lab } from './lab.ts';
 import { untilAnswers } from './probe.ts';
 import { upstreamAddresses, type Upstream } from './upstream.ts';
@@ -17,14 +17,15 @@ export interface H2UpstreamOptions {
   readonly grpc: boolean;
 }
 
-/** Paths and their bodies are `/small`, as that of HTTP/1.1 has it, and `/unary.grpc`. */
+/** Paths and their bodies are `/small`, as that of HTTP/1.1 has it, and that of a call of gRPC. */
 export async function startH2Upstream(lab: Lab, options: H2UpstreamOptions): Promise<Upstream> {
   const [port = 0] = await freePorts(1);
   const name = `upstream-h2-${port}`;
   const dir = join(lab.dir, name);
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'small'), 'Hello, world!');
-  writeFileSync(join(dir, 'unary.grpc'), GRPC_MESSAGE);
+  mkdirSync(dirname(join(dir, GRPC_PATH)));
+  writeFileSync(join(dir, GRPC_PATH), GRPC_MESSAGE);
   const types = join(lab.dir, `${name}.types`);
   writeFileSync(types, 'application/grpc grpc\n');
   const addresses = upstreamAddresses(options.endpoints);

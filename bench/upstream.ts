@@ -6,6 +6,7 @@ import type { Child, Children } from './children.ts';
 import { nginxUser, type Tools } from './host.ts';
 import { freePorts } from '../test/support/ports.ts';
 import { untilAnswers, type HttpVersion } from './probe.ts';
+import { CIPHERSUITE, GROUP, type Identity } from './tls.ts';
 
 export interface Upstream {
   /** Loopback addresses, one per endpoint, all on `port`. */
@@ -29,6 +30,8 @@ export interface UpstreamOptions {
   /** A worker for each. */
   readonly cores: readonly number[];
   readonly endpoints: number;
+  /** Where the endpoints speak TLS: what they show. */
+  readonly identity?: Identity;
 }
 
 export async function startUpstream(options: UpstreamOptions): Promise<Upstream> {
@@ -43,7 +46,8 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
   writeFileSync(join(dir, '1m'), Buffer.alloc(BODIES['/1m'], 'x'));
   writeFileSync(join(dir, '64m'), Buffer.alloc(BODIES['/64m'], 'x'));
   const config = join(dir, 'nginx.conf');
-  writeFileSync(config, upstreamConfig(dir, { addresses, port, workers }));
+  const { identity = null } = options;
+  writeFileSync(config, upstreamConfig(dir, { addresses, port, workers, identity }));
   const child: Child = options.children.spawn({
     name,
     core: options.cores,
@@ -51,7 +55,14 @@ export async function startUpstream(options: UpstreamOptions): Promise<Upstream>
     args: ['-p', dir, '-e', join(dir, 'error.log'), '-c', config],
   });
   for (const address of addresses) {
-    await untilAnswers({ host: address, port, path: '/small', child, timeoutMs: 5_000 });
+    await untilAnswers({
+      host: address,
+      port,
+      path: '/small',
+      tls: options.identity ?? null,
+      child,
+      timeoutMs: 5_000,
+    });
   }
   return { addresses, port, version: 'http1', pids: [child.pid], stop: () => child.stop() };
 }
@@ -65,9 +76,12 @@ interface Listening {
   readonly addresses: readonly string[];
   readonly port: number;
   readonly workers: number;
+  readonly identity: Identity | null;
 }
 
-function upstreamConfig(dir: string, { addresses, port, workers }: Listening): string {
+function upstreamConfig(dir: string, listening: Listening): string {
+  const { addresses, port, workers, identity } = listening;
+  const flags = `${workers === 1 ? '' : ' reuseport'}${identity === null ? '' : ' ssl'}`;
   return `daemon off;
 master_process ${workers === 1 ? 'off' : 'on'};
 pid ${dir}/nginx.pid;
@@ -89,11 +103,22 @@ http {
   uwsgi_temp_path ${dir}/uwsgi;
   scgi_temp_path ${dir}/scgi;
   server {
-${addresses.map((address) => `    listen ${address}:${port} backlog=4096${workers === 1 ? '' : ' reuseport'};`).join('\n')}
-    location = /small { return 200 "Hello, world!"; }
+${addresses.map((address) => `    listen ${address}:${port} backlog=4096${flags};`).join('\n')}
+${identity === null ? '' : nginxIdentity(identity)}    location = /small { return 200 "Hello, world!"; }
     location = /who { return 200 "$server_addr"; }
     root ${dir};
   }
 }
+`;
+}
+
+/** What a server of nginx shows to those who speak TLS with it. */
+export function nginxIdentity({ files }: Identity): string {
+  return `    ssl_certificate ${files.cert};
+    ssl_certificate_key ${files.key};
+    ssl_protocols TLSv1.3;
+    ssl_conf_command Ciphersuites ${CIPHERSUITE};
+    ssl_ecdh_curve ${GROUP};
+    ssl_session_cache shared:SSL:10m;
 `;
 }

@@ -5,6 +5,7 @@ import type { Child } from './children.ts';
 import type { Lab } from './lab.ts';
 import { REHEARSED, type LoadPlan, type LoadResult } from './load.ts';
 import type { LoadTarget } from './load-connection.ts';
+import type { Identity } from './tls.ts';
 
 export interface ClosedLoop {
   readonly target: LoadTarget;
@@ -12,6 +13,8 @@ export interface ClosedLoop {
   readonly seconds: number;
   /** A thread on each of them; one on the load core when missing. */
   readonly cores?: readonly number[];
+  /** Speaks TLS, in the version that this says; plain when missing. It believes anybody. */
+  readonly secure?: Identity;
 }
 
 /** What a closed loop brought; generators add latencies, by figure. */
@@ -29,7 +32,8 @@ export interface WrkResult extends ClosedLoopResult {
 
 /** As many requests as fit, each connection sending the next one when it has its answer. */
 export async function wrk(lab: Lab, load: ClosedLoop): Promise<WrkResult> {
-  const { target, cores = [lab.loadCore] } = load;
+  const { target, cores = [lab.loadCore], secure } = load;
+  const scheme = secure === undefined ? 'http' : 'https';
   const headers = target.headers
     .split('\r\n')
     .filter((line) => line !== '')
@@ -40,6 +44,7 @@ export async function wrk(lab: Lab, load: ClosedLoop): Promise<WrkResult> {
       name: `wrk-${target.host}-${target.port}`,
       core: cores,
       command: lab.tools.wrk.path,
+      ...(secure !== undefined && { env: { OPENSSL_CONF: secure.files.openssl } }),
       args: [
         '-t',
         `${cores.length}`,
@@ -49,7 +54,7 @@ export async function wrk(lab: Lab, load: ClosedLoop): Promise<WrkResult> {
         `${load.seconds}s`,
         '--latency',
         ...headers,
-        `http://${target.host}:${target.port}${target.path}`,
+        `${scheme}://${target.host}:${target.port}${target.path}`,
       ],
     },
     load.seconds * 1_000 + 10_000,

@@ -4,7 +4,7 @@ import type { StageName } from '../figures.ts';
 import type { Tools } from '../host.ts';
 import { envoy, envoyLean } from './envoy.ts';
 import { haproxy } from './haproxy.ts';
-import { maesh, maeshAll } from './maesh.ts';
+import { maesh, maeshAll, maeshUncounted } from './maesh.ts';
 import { nginx } from './nginx.ts';
 import type { Peer } from './peer.ts';
 import { traefik } from './traefik.ts';
@@ -20,5 +20,6 @@ export function peersFor(tools: Tools, stage: StageName): readonly Peer[] {
   if (stage.startsWith('tcp-'))
     return [maesh, haproxy, ...(tools.nginxStream === null ? [] : [nginx]), envoy];
   if (stage === 'h2-20' || stage === 'h2-100') return peers.filter((peer) => peer !== nginx);
+  if (stage === 'grpc') return [...peers, maeshUncounted];
   return stage === 'small' ? [...peers, envoyLean, maeshAll] : peers;
 }

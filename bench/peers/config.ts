@@ -41,7 +41,12 @@ export async function startConfigured(
   const answeredAt =
     lab.upstream.transport === 'udp'
       ? await untilEchoes(awaited)
-      : await untilAnswers({ ...awaited, path: '/small', version: lab.callers });
+      : await untilAnswers({
+          ...awaited,
+          path: '/small',
+          version: lab.callers,
+          tls: lab.tls?.side === 'callers' ? lab.tls.identity : null,
+        });
   return {
     child,
     host,

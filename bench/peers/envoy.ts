@@ -46,7 +46,10 @@ function envoyConfig(lab: Lab, port: number, purpose: Purpose): object {
           address: socketAddress('127.0.0.1', port),
           per_connection_buffer_limit_bytes: 32_768,
           filter_chains: [
-            { filters: [lab.carries === 'tcp' ? tcpProxy() : connectionManager(lab, purpose)] },
+            {
+              filters: [lab.carries === 'tcp' ? tcpProxy() : connectionManager(lab, purpose)],
+              ...callerTls(lab),
+            },
           ],
         },
       ],
@@ -148,6 +151,7 @@ function cluster(lab: Lab, purpose: Purpose): object {
     connect_timeout: '2s',
     per_connection_buffer_limit_bytes: 32_768,
     lb_policy: 'LEAST_REQUEST',
+    ...endpointTls(lab),
     ...(version === 'h2' ? { typed_extension_protocol_options: endpointsOfHttp2() } : {}),
     // Its default is 1,024 connections, fewer than are idle at a time.
     ...(purpose === 'production' && lab.carries === 'http'
@@ -178,4 +182,47 @@ function endpointsOfHttp2(): object {
 
 function socketAddress(address: string, port: number): object {
   return { socket_address: { address, port_value: port } };
+}
+
+const TLS_TYPE = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3';
+
+function callerTls({ tls }: Lab): object {
+  if (tls?.side !== 'callers') return {};
+  const { cert, key } = tls.identity.files;
+  return {
+    transport_socket: {
+      name: 'tls',
+      typed_config: {
+        '@type': `${TLS_TYPE}.DownstreamTlsContext`,
+        common_tls_context: {
+          alpn_protocols: ['h2', 'http/1.1'],
+          tls_params: { tls_maximum_protocol_version: 'TLSv1_3' },
+          tls_certificates: [
+            { certificate_chain: { filename: cert }, private_key: { filename: key } },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function endpointTls({ tls }: Lab): object {
+  if (tls?.side !== 'endpoints') return {};
+  const { name, files } = tls.identity;
+  return {
+    transport_socket: {
+      name: 'tls',
+      typed_config: {
+        '@type': `${TLS_TYPE}.UpstreamTlsContext`,
+        sni: name,
+        common_tls_context: {
+          tls_params: { tls_maximum_protocol_version: 'TLSv1_3' },
+          validation_context: {
+            trusted_ca: { filename: files.ca },
+            match_typed_subject_alt_names: [{ san_type: 'DNS', matcher: { exact: name } }],
+          },
+        },
+      },
+    },
+  };
 }

@@ -2,6 +2,7 @@
 
 import type { Lab } from '../lab.ts';
 import type { HttpVersion } from '../probe.ts';
+import { CIPHERSUITE } from '../tls.ts';
 import { startConfigured } from './config.ts';
 import type { Peer, Size } from './peer.ts';
 
@@ -21,11 +22,14 @@ export const haproxy: Peer = {
 function haproxyConfig(lab: Lab, port: number, { threads }: Size): string {
   const { addresses, port: upstreamPort, version } = lab.upstream;
   const servers = addresses.map(
-    (address, i) => `  server s${i} ${address}:${upstreamPort}${proto(version)} check`,
+    (address, i) =>
+      `  server s${i} ${address}:${upstreamPort}${proto(version)}${serverTls(lab)} check`,
   );
   return `global
   nbthread ${threads}
   maxconn 8000
+  ssl-default-bind-ciphersuites ${CIPHERSUITE}
+  ssl-default-server-ciphersuites ${CIPHERSUITE}
 defaults
   mode http
   no log
@@ -40,7 +44,7 @@ defaults
   timeout http-request 10s
   timeout http-keep-alive 180s
 frontend web
-  bind 127.0.0.1:${port}${proto(lab.callers)} backlog 4096
+  bind 127.0.0.1:${port}${proto(lab.callers)}${bindTls(lab)} backlog 4096
   default_backend app
 backend app
   balance leastconn
@@ -74,4 +78,14 @@ ${addresses.map((address, i) => `  server s${i} ${address}:${upstreamPort} check
 
 function proto(version: HttpVersion): string {
   return version === 'h2' ? ' proto h2' : '';
+}
+
+function bindTls({ tls }: Lab): string {
+  return tls?.side === 'callers' ? ` ssl crt ${tls.identity.files.both} alpn h2,http/1.1` : '';
+}
+
+function serverTls({ tls }: Lab): string {
+  if (tls?.side !== 'endpoints') return '';
+  const { name, files } = tls.identity;
+  return ` ssl verify required ca-file ${files.ca} sni str(${name}) verifyhost ${name}`;
 }

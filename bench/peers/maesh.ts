@@ -7,6 +7,7 @@ import { crowd, manifest, type ServiceShape } from '../manifests.ts';
 import type { Lab } from '../lab.ts';
 import { freePorts } from '../../test/support/ports.ts';
 import { ask, untilAnswers } from '../probe.ts';
+import type { Identity } from '../tls.ts';
 import { oneCore, type Peer, type RunningPeer, type Size } from './peer.ts';
 
 export const SERVICES = 1_000;
@@ -63,8 +64,15 @@ export const maesh = makeMaesh('maesh', 'usual');
 /** The same with affinity by cookie and an access log in a file. */
 export const maeshAll = makeMaesh('maesh-all', 'all');
 
+/** Calls of gRPC have no figures by method. */
+export const maeshUncounted = makeMaesh('maesh-no-methods', 'uncounted');
+
 /** `command` is that of another build; '' for the one of the lab. */
-export function makeMaesh(name: string, features: 'usual' | 'all', command = ''): Peer {
+export function makeMaesh(
+  name: string,
+  features: 'usual' | 'all' | 'uncounted',
+  command = '',
+): Peer {
   const all = features === 'all';
   return {
     name,
@@ -77,10 +85,14 @@ export function makeMaesh(name: string, features: 'usual' | 'all', command = '')
             crowd({ services: SERVICES - 1, endpointsEach: 2, port: SERVICE_PORT }),
           ),
           'web.json': manifest([benchService(lab, 'web', policies)]),
+          ...(lab.tls === null ? {} : { 'tls.json': JSON.stringify(secretOf(lab.tls.identity)) }),
         },
-        flags: all
-          ? ['--access-log', 'json', '--access-log-path', join(lab.dir, `${name}.access.log`)]
-          : [],
+        flags: [
+          ...(all
+            ? ['--access-log', 'json', '--access-log-path', join(lab.dir, `${name}.access.log`)]
+            : []),
+          ...(features === 'uncounted' ? ['--grpc-methods-max', '0'] : []),
+        ],
         readyTimeoutMs: 20_000,
         size,
         ...(command === '' ? {} : { command }),
@@ -129,10 +141,34 @@ export function benchService(
           ...annotations,
           ...(isH2 ? ENDPOINTS_OF_HTTP2 : {}),
           ...(lab.carries === 'tcp' ? AS_TCP : {}),
+          ...tlsOf(lab),
         },
     ...(isUdp && { protocol: 'UDP' }),
     endpoints: lab.upstream.addresses,
     targetPort: lab.upstream.port,
+  };
+}
+
+function tlsOf({ tls }: Lab): ServiceShape['annotations'] {
+  if (tls === null) return {};
+  if (tls.side === 'callers') return { 'maesh.dev/tls-secret': SECRET };
+  return {
+    'maesh.dev/scheme': 'https',
+    'maesh.dev/upstream-ca': `secret/${SECRET}`,
+    'maesh.dev/upstream-server-name': tls.identity.name,
+  };
+}
+
+const SECRET = 'web-tls';
+
+function secretOf({ cert, key, ca }: Identity): object {
+  const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'kubernetes.io/tls',
+    metadata: { name: SECRET, namespace: 'bench' },
+    data: { 'tls.crt': base64(cert), 'tls.key': base64(key), 'ca.crt': base64(ca) },
   };
 }
 

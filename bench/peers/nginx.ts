@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { nginxUser } from '../host.ts';
 import type { Lab } from '../lab.ts';
 import { startConfigured } from './config.ts';
+import { nginxIdentity } from '../upstream.ts';
 import type { Peer, Size } from './peer.ts';
 
 export const nginx: Peer = {
@@ -35,6 +36,22 @@ const PROXY_PASS = [
   '      proxy_next_upstream_tries 2;',
   '      proxy_max_temp_file_size 0;',
 ];
+
+/** Also to endpoints that speak TLS. */
+function proxyPass({ tls }: Lab): readonly string[] {
+  if (tls?.side !== 'endpoints') return PROXY_PASS;
+  const { name, files } = tls.identity;
+  const [, ...rest] = PROXY_PASS;
+  return [
+    '      proxy_pass https://app;',
+    ...rest,
+    '      proxy_ssl_verify on;',
+    `      proxy_ssl_trusted_certificate ${files.ca};`,
+    '      proxy_ssl_server_name on;',
+    `      proxy_ssl_name ${name};`,
+    '      proxy_ssl_protocols TLSv1.3;',
+  ];
+}
 
 const GRPC_PASS = [
   '      grpc_pass grpc://app;',
@@ -77,6 +94,8 @@ ${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n'
 function nginxConfig(lab: Lab, { port, dir, size }: Place): string {
   if (lab.upstream.transport === 'udp') return streamConfig(lab, { port, dir, size });
   const { addresses, port: upstreamPort } = lab.upstream;
+  const { tls } = lab;
+  const secures = tls?.side === 'callers';
   return `daemon off;
 pid ${dir}/nginx.pid;
 error_log ${dir}/error.log warn;
@@ -101,9 +120,9 @@ ${addresses.map((address) => `    server ${address}:${upstreamPort};`).join('\n'
     keepalive_timeout 60s;
   }
   server {
-    listen 127.0.0.1:${port}${lab.callers === 'h2' ? ' http2' : ''} backlog=4096 reuseport;
-    location / {
-${(lab.upstream.version === 'h2' ? GRPC_PASS : PROXY_PASS).join('\n')}
+    listen 127.0.0.1:${port}${secures ? ' ssl' : ''}${lab.callers === 'h2' ? ' http2' : ''} backlog=4096 reuseport;
+${secures ? nginxIdentity(tls.identity) : ''}    location / {
+${(lab.upstream.version === 'h2' ? GRPC_PASS : proxyPass(lab)).join('\n')}
     }
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Lab } from '../lab.ts';
+import type { Identity } from '../tls.ts';
 import { startConfigured } from './config.ts';
 import type { Peer } from './peer.ts';
 
@@ -18,6 +19,7 @@ export const traefik: Peer = {
       config: () => JSON.stringify(traefikConfig(lab), null, 2),
       args: (path, port) => [
         `--entryPoints.web.address=127.0.0.1:${port}`,
+        ...(lab.tls?.side === 'callers' ? ['--entryPoints.web.http.tls=true'] : []),
         `--providers.file.filename=${path}`,
         '--providers.file.watch=false',
         '--global.checkNewVersion=false',
@@ -29,17 +31,30 @@ export const traefik: Peer = {
 
 function traefikConfig(lab: Lab): object {
   const { addresses, port, version } = lab.upstream;
-  const scheme = version === 'h2' ? 'h2c' : 'http';
+  const { tls } = lab;
+  const isSecure = tls?.side === 'endpoints';
+  const scheme = version === 'h2' ? 'h2c' : isSecure ? 'https' : 'http';
   return {
+    ...(tls?.side === 'callers' && { tls: { stores: { default: shown(tls.identity) } } }),
     http: {
+      ...(isSecure && { serversTransports: { pinned: believing(tls.identity) } }),
       routers: { web: { entryPoints: ['web'], rule: 'PathPrefix(`/`)', service: 'app' } },
       services: {
         app: {
           loadBalancer: {
+            ...(isSecure && { serversTransport: 'pinned' }),
             servers: addresses.map((address) => ({ url: `${scheme}://${address}:${port}` })),
           },
         },
       },
     },
   };
+}
+
+function shown({ files }: Identity): object {
+  return { defaultCertificate: { certFile: files.cert, keyFile: files.key } };
+}
+
+function believing({ name, files }: Identity): object {
+  return { serverName: name, rootCAs: [files.ca] };
 }

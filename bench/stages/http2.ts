@@ -1,7 +1,7 @@
 /** CPU per request with callers of HTTP/2: small requests to endpoints of both versions, and unary calls of gRPC. */
 
 import type { StageName } from '../figures.ts';
-import { GRPC_HEADERS, GRPC_MESSAGE } from '../grpc.ts';
+import { GRPC_HEADERS, GRPC_MESSAGE, GRPC_PATH } from '../grpc.ts';
 import { h2load } from '../h2load.ts';
 import type { Tools } from '../host.ts';
 import type { Upstream } from '../upstream.ts';
@@ -43,7 +43,7 @@ function workloadOf({ name, streams, call }: Scene): Workload {
   const unary = call === 'unary';
   return {
     name,
-    path: unary ? '/unary.grpc' : '/small',
+    path: unary ? GRPC_PATH : '/small',
     headers: unary ? GRPC_HEADERS : '',
     generate: (lab, target, seconds) =>
       h2load(lab, {
