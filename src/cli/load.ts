@@ -4,7 +4,6 @@ import { systemClock } from '../base/clock.ts';
 import { PodAddresses } from '../compile/address/pod-addresses.ts';
 import { refusedProblems } from '../compile/annotation/refused.ts';
 import { Compiler } from '../compile/compiler.ts';
-import { certificateProblems } from '../compile/expiring.ts';
 import { FolderSource } from '../kube/folder.ts';
 import { Store, type ObjectRef } from '../kube/store.ts';
 import type { Problem, Protocol, Snapshot } from '../model/service.ts';
@@ -53,12 +52,11 @@ export async function loadManifests(options: LoadOptions): Promise<Loaded> {
   unsubscribe();
   const compiler = new Compiler(store, { serviceCidr, defaultMode });
   compiler.update(changed);
-  const { services } = compiler.snapshot();
   const problems = [
     ...fileProblems,
     ...refusedProblems(source.refused()),
     ...compiler.problems(),
-    ...certificateProblems(services.values(), systemClock.wallMs()),
+    ...compiler.certificateProblems(systemClock.wallMs()),
   ];
   return { snapshot: compiler.snapshot(), problems, notices };
 }

@@ -17,6 +17,7 @@ import type { CredentialChange } from '../model/credential.ts';
 import { AddressBook } from './address/book.ts';
 import { ipv4Number, ipv4Text, parseCidr, type Cidr } from './address/cidr.ts';
 import { readAnnotations } from './annotation/read.ts';
+import { certificateProblems } from './expiring.ts';
 import { atMost, compareProblems, type ObjectProblem, toProblem } from './object-problem.ts';
 import { IdentityIndex } from './identity/identity-index.ts';
 import { CredentialBook } from './index/credential-book.ts';
@@ -183,6 +184,11 @@ export class Compiler {
     problems.sort(compareProblems);
     // The Pods of one workload have the same problems.
     return problems.filter((problem, i) => i === 0 || !isEqual(problem, problems[i - 1]));
+  }
+
+  /** Those of certificates that are over, or soon are. `wallMs`: milliseconds since 1970. */
+  certificateProblems(wallMs: number): readonly Problem[] {
+    return certificateProblems(this.#services.values(), this.#store, wallMs);
   }
 
   #note(ref: ObjectRef): void {

@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleService } from '../../test/support/model.ts';
+import { parseManifest } from '../kube/manifest.ts';
+import { Store } from '../kube/store.ts';
 import type { Certificate } from '../model/credential.ts';
+import type { Problem } from '../model/service.ts';
 import { certificateProblems } from './expiring.ts';
 
 const DAY = 86_400_000;
 
-function told(certificate: Partial<Certificate>, wallMs: number): string[] {
+/** `annotations`: those of the Service in its file. */
+function problems(
+  certificate: Partial<Certificate>,
+  wallMs: number,
+  annotations = '{}',
+): readonly Problem[] {
   const made = {
     secret: 's/web-tls',
     digest: 'd',
@@ -17,7 +25,22 @@ function told(certificate: Partial<Certificate>, wallMs: number): string[] {
   const service = exampleService('s/web', { ports: [80, 81] });
   const callerTls = { certificates: [{ ...made, ...certificate }] };
   const ports = service.ports.map((port) => ({ ...port, callerTls }));
-  return certificateProblems([{ ...service, ports }], wallMs).map(
+  const store = new Store();
+  const manifest = `apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  namespace: s
+  annotations: ${annotations}
+spec: { ports: [{ port: 80 }, { port: 81 }] }
+`;
+  for (const { object, origin } of parseManifest(manifest, 'web.yaml').objects)
+    store.set(object, origin);
+  return certificateProblems([{ ...service, ports }], store, wallMs);
+}
+
+function told(certificate: Partial<Certificate>, wallMs: number): string[] {
+  return problems(certificate, wallMs).map(
     ({ severity, object, message }) => `${severity} ${object}: ${message}`,
   );
 }
@@ -43,4 +66,23 @@ test('one that lives for a day has until its last quarter', () => {
 
 test('of one that cannot be used, its Secret has been told of', () => {
   assert.deepEqual(told({ digest: '', notAfterMs: 0 }, DAY), []);
+});
+
+test('it is told where the Secret is named: object, annotation, value and line', () => {
+  const place = (annotations: string): string[] =>
+    problems({}, 90 * DAY, annotations).map(
+      ({ object, field, value, location }) => `${object} ${field} "${value}" ${location}`,
+    );
+  const at = 'Service s/web metadata.annotations';
+  assert.deepEqual(place("{ maesh.dev/tls-secret: 'other, web-tls' }"), [
+    `${at}["maesh.dev/tls-secret"] "other, web-tls" web.yaml:6:18`,
+  ]);
+  assert.deepEqual(place('{ maesh.dev/port.81.upstream-client-secret: web-tls }'), [
+    `${at}["maesh.dev/port.81.upstream-client-secret"] "web-tls" web.yaml:6:18`,
+  ]);
+  assert.deepEqual(place('{ maesh.dev/tls-secret: none, maesh.dev/port.80.tls-secret: web-tls }'), [
+    `${at}["maesh.dev/port.80.tls-secret"] "web-tls" web.yaml:6:46`,
+  ]);
+  // Nobody names it any more: the next update has no such certificate.
+  assert.deepEqual(place('{ maesh.dev/tls-secret: other }'), [`${at} "s/web-tls" web.yaml:6:16`]);
 });

@@ -1,23 +1,32 @@
 /** Certificates of Secrets that are over, not yet good, or over soon. The compiler has no clock: whoever shows problems asks for these. */
 
+import type { ObjectRef, StoreView } from '../kube/store.ts';
 import { certificatesOf } from '../model/certificates.ts';
 import { type Certificate, timeOf } from '../model/credential.ts';
-import { aboutKey } from '../model/object-reference.ts';
 import type { Problem, Service } from '../model/service.ts';
+import { type Annotation, readAnnotations } from './annotation/read.ts';
+import { toProblem } from './object-problem.ts';
 
 const DAY_MS = 86_400_000;
 /** Issuers renew in time: of a certificate of 90 days, with a third of it left. */
 const WARN_MS_MAX = 14 * DAY_MS;
 /** Of one that lives for hours, with less than this share left. */
 const WARN_SHARE = 0.25;
+/** Annotations that name Secrets with a certificate of the mesh. */
+const NAMING: ReadonlySet<string> = new Set(['tls-secret', 'upstream-client-secret']);
 
 /** `wallMs`: milliseconds since 1970. */
-export function certificateProblems(services: Iterable<Service>, wallMs: number): Problem[] {
+export function certificateProblems(
+  services: Iterable<Service>,
+  store: StoreView,
+  wallMs: number,
+): Problem[] {
   const problems: Problem[] = [];
-  for (const { key, ports } of services) {
+  for (const { namespace, name, ports } of services) {
     for (const certificate of certificatesOf(ports)) {
       const what = standingOf(certificate, wallMs);
-      if (what !== null) problems.push(problemOf(key, certificate, what));
+      const ref: ObjectRef = { kind: 'Service', namespace, name };
+      if (what !== null) problems.push(problemOf(ref, certificate, what, store));
     }
   }
   return problems;
@@ -41,14 +50,35 @@ function standingOf({ notBeforeMs, notAfterMs }: Certificate, wallMs: number): S
   return { severity: 'warning', message: `expires at ${timeOf(notAfterMs)}, and was not renewed` };
 }
 
-function problemOf(service: string, { secret }: Certificate, what: Standing): Problem {
-  return {
-    severity: what.severity,
-    ...aboutKey('Service', service),
-    field: 'metadata.annotations',
-    value: '',
-    message: `the certificate of Secret ${secret} ${what.message}`,
+// oxlint-disable-next-line max-params -- of a private function
+function problemOf(
+  ref: ObjectRef,
+  { secret }: Certificate,
+  { severity, message }: Standing,
+  store: StoreView,
+): Problem {
+  const said = namedIn(ref, secret, store);
+  const finding = {
+    severity,
+    ref,
+    field: said?.field ?? 'metadata.annotations',
+    value: said?.text ?? secret,
+    message: `the certificate of Secret ${secret} ${message}`,
     remedy: 'put a new certificate and key into the Secret: they are used at once',
-    location: '',
   };
+  return toProblem(finding, store);
+}
+
+/** The annotation that names the Secret: that of the Service first, as it is about more. */
+function namedIn(ref: ObjectRef, secret: string, store: StoreView): Annotation | undefined {
+  const object = store.get('Service', ref.namespace, ref.name);
+  if (object === undefined) return undefined;
+  const { values, ports } = readAnnotations('Service', ref, object.meta);
+  const ofPorts = [...ports.values()].flatMap((own) => [...own.values()]);
+  return [...values.values(), ...ofPorts].find(
+    ({ row, value }) =>
+      NAMING.has(row.name) &&
+      Array.isArray(value) &&
+      value.some((name) => `${ref.namespace}/${name}` === secret),
+  );
 }

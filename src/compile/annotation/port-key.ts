@@ -20,9 +20,10 @@ export function printPortKey(port: number, name: string): string {
   return `port.${port}.${name}`;
 }
 
-/** What was meant for a port and is no such name; without `port` where no number can be told. */
+/** What was meant for a port and is no such name. */
 export interface NearPortKey {
-  readonly port: number | null;
+  /** Its number, or what stands in the place of one: the name of the port, say. */
+  readonly port: number | string;
   readonly name: string;
 }
 
@@ -37,6 +38,6 @@ export function nearPortKey(name: string): NearPortKey | null {
   if (digits !== undefined && ofNumber !== undefined && Number(digits) <= LAST_PORT) {
     return { port: Number(digits), name: ofNumber };
   }
-  const [, , rest] = WITHOUT_NUMBER.exec(name) ?? [];
-  return rest === undefined ? null : { port: null, name: rest };
+  const [, port, rest] = WITHOUT_NUMBER.exec(name) ?? [];
+  return port === undefined || rest === undefined ? null : { port, name: rest };
 }

@@ -268,10 +268,10 @@ test('a key of a port is read as it is printed, and any text is looked at withou
   ])
     assert.equal(portKeyOf(bad), null, bad);
   assert.deepEqual(nearPortKey('ports_080_balance'), { port: 80, name: 'balance' });
-  assert.deepEqual(nearPortKey('Port.web.balance'), { port: null, name: 'balance' });
+  assert.deepEqual(nearPortKey('Port.web.balance'), { port: 'web', name: 'balance' });
   assert.deepEqual(nearPortKey('80.balance'), { port: 80, name: 'balance' });
   assert.deepEqual(nearPortKey('balance.080'), { port: 80, name: 'balance' });
-  assert.deepEqual(nearPortKey('port..balance'), { port: null, name: 'balance' });
+  assert.deepEqual(nearPortKey('port..balance'), { port: '', name: 'balance' });
   assert.equal(nearPortKey('portable-balance'), null);
   assert.equal(nearPortKey('balance-80'), null);
   fc.assert(

@@ -65,11 +65,20 @@ export function isForMesh(key: string): boolean {
   return prefixOf(key) !== null || guessPrefix(key) !== null;
 }
 
+/** The ports of a Service, as far as annotations are about them. */
+type NamedPorts = readonly { readonly name: string; readonly port: number }[];
+
 /** Reads all annotations of the mesh that an object of this kind may carry. */
-export function readAnnotations(kind: AnnotatedKind, ref: ObjectRef, meta: Meta): Annotations {
+// oxlint-disable-next-line max-params -- an object, and its ports if it is a Service
+export function readAnnotations(
+  kind: AnnotatedKind,
+  ref: ObjectRef,
+  meta: Meta,
+  ports: NamedPorts = [],
+): Annotations {
   const keys = Object.keys(meta.annotations).filter(isForMesh);
   if (keys.length === 0) return NO_ANNOTATIONS;
-  const reader = new Reader(kind, ref);
+  const reader = new Reader(kind, ref, ports);
   for (const key of keys.sort(compareText)) {
     const prefix = prefixOf(key);
     const text = meta.annotations[key] ?? '';
@@ -104,13 +113,15 @@ class Reader {
   #guesses = 0;
   readonly #kind: AnnotatedKind;
   readonly #ref: ObjectRef;
+  readonly #named: NamedPorts;
   readonly #written = new Map<AnnotationRow, Written[]>();
   readonly #ports = new Map<number, Map<string, Annotation>>();
   readonly #findings: ObjectProblem[] = [];
 
-  constructor(kind: AnnotatedKind, ref: ObjectRef) {
+  constructor(kind: AnnotatedKind, ref: ObjectRef, named: NamedPorts) {
     this.#kind = kind;
     this.#ref = ref;
+    this.#named = named;
   }
 
   add(prefix: string, name: string, text: string): void {
@@ -240,7 +251,13 @@ class Reader {
     if (ofPort === null) return guessName(name, known);
     const rows = known.filter(({ perPort }) => perPort);
     const meant = ROWS.get(ofPort.name)?.name ?? guessName(ofPort.name, rows);
-    return meant === null ? null : `port.${ofPort.port ?? 'NUMBER'}.${meant}`;
+    return meant === null ? null : `port.${this.#numberOf(ofPort.port)}.${meant}`;
+  }
+
+  /** Of a port that somebody called by its name, as the annotations of other meshes do. */
+  #numberOf(port: number | string): number | string {
+    if (typeof port === 'number') return port;
+    return this.#named.find(({ name }) => name === port.toLowerCase())?.port ?? 'NUMBER';
   }
 
   #warn(key: string, value: string, message: string, remedy: string): void {

@@ -5,7 +5,7 @@
 
 import { didYouMean } from '../../base/nearest.ts';
 import type { Rule } from '../../model/rule.ts';
-import { faultAt, type Parsed } from './fault.ts';
+import { type Fault, faultAt, type Parsed } from './fault.ts';
 import { type Call, parse, type Term } from './parse.ts';
 import { print } from './print.ts';
 
@@ -34,9 +34,25 @@ export function parseRule<Leaf>(
   others: ReadonlySet<string>,
 ): Parsed<ParsedRule<Leaf>> {
   const term = parse(text);
-  if (!term.ok) return term;
+  if (!term.ok) return withQuotes(text, term, matchers);
   const rule = new RuleReader(text, matchers, others).read(term.value);
   return rule.ok ? { ok: true, value: { rule: rule.value, text: print(term.value) } } : rule;
+}
+
+const UNQUOTED = /^[A-Za-z0-9*_-]*[A-Za-z*][A-Za-z0-9*_.-]*$/;
+
+/** The usual fault: an argument without quotes, which reads as anything but a string. */
+function withQuotes<Leaf>(
+  text: string,
+  failed: { readonly ok: false; readonly error: Fault },
+  matchers: ReadonlyMap<string, Matcher<Leaf>>,
+): typeof failed {
+  for (const [, name = '', argument = ''] of text.matchAll(/(\w+)\(\s*([^\s()]+)\s*\)/g)) {
+    if (!matchers.has(name) || !UNQUOTED.test(argument)) continue;
+    const message = `${failed.error.message}; did you mean ${name}(\`${argument}\`)?`;
+    return { ok: false, error: { ...failed.error, message } };
+  }
+  return failed;
 }
 
 class RuleReader<Leaf> {

@@ -57,6 +57,8 @@ const FAULTS: readonly (readonly [text: string, column: number, message: RegExp]
   ['HostSNI(`a b`)', 9, /expected the name of a server/],
   ['HostSNI(``)', 9, /expected the name of a server/],
   ['ALPN(``)', 6, /expected 1 to 255 bytes/],
+  ['HostSNI(a.example)', 10, /found "\."; did you mean HostSNI\(`a\.example`\)\?/],
+  ['ALPN(`h2`) && HostSNI(*.a.example)', 23, /did you mean HostSNI\(`\*\.a\.example`\)\?/],
   ['HostSNI(`a`) HostSNI(`b`)', 14, /expected "&&", "\|\|" or the end/],
   ['HostSNI(`a`', 12, /expected "," or "\)"/],
 ];

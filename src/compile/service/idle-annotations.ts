@@ -121,10 +121,8 @@ function idleOnPort(
   if (first === undefined) return [];
   const because = `port ${number} is carried as ${first.protocol} (${first.because})`;
   return own.flatMap((annotation): Idle[] => {
-    if (!same.some(({ protocol }) => isFor(protocol, annotation))) {
-      const remedy = `remove it, or set traffic-type of the port to ${carrierOf(annotation)}`;
-      return [{ annotation, because, remedy }];
-    }
+    if (!same.some(({ protocol }) => isFor(protocol, annotation)))
+      return [{ annotation, because, remedy: remedyOf(annotation, same, 'the port') }];
     if (isWithoutTls(annotation, same)) {
       const plain = `port ${number} is spoken to without TLS`;
       return [{ annotation, because: plain, remedy: OR_TLS }];
@@ -144,8 +142,7 @@ function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonl
     if (!ports.some(({ protocol }) => isFor(protocol, annotation))) {
       const carrier = carrierOf(annotation);
       const because = `no port of the Service is carried as ${carrier}`;
-      const remedy = `remove it, or set traffic-type of a port to ${carrier}`;
-      return [{ annotation, because, remedy }];
+      return [{ annotation, because, remedy: remedyOf(annotation, ports, 'a port') }];
     }
     if (isWithoutTls(annotation, ports)) {
       const plain = 'no port of the Service is spoken to in TLS';
@@ -160,9 +157,19 @@ function idleOnAll(said: readonly Annotation[], ports: readonly Port[]): readonl
   });
 }
 
-/** The protocol that an annotation is for, which has no effect on others. */
-function carrierOf({ row }: Annotation): 'http' | 'tcp' {
-  return TCP_NAMES.has(row.name) ? 'tcp' : 'http';
+/** The protocols that an annotation is for, which has no effect on others. */
+function carrierOf({ row, value }: Annotation): 'http' | 'tcp' | 'http or tcp' {
+  if (TCP_NAMES.has(row.name)) return 'tcp';
+  const isOfBoth = isOfStreams(row) && (row.name !== 'health-check' || value === 'tcp');
+  return isOfBoth ? 'http or tcp' : 'http';
+}
+
+/** What to do about an annotation that has no effect on any of these ports. */
+function remedyOf(annotation: Annotation, ports: readonly Port[], which: string): string {
+  // A UDP port stays one, whatever else is said.
+  if (ports.every(({ protocol }) => protocol === 'udp')) return 'remove it';
+  if (annotation.row.name === 'health-check') return 'write tcp, or remove it';
+  return `remove it, or set traffic-type of ${which} to ${carrierOf(annotation)}`;
 }
 
 function isWithoutTls({ row }: Annotation, ports: readonly Port[]): boolean {

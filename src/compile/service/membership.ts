@@ -53,7 +53,7 @@ export function membershipOf(store: StoreView, service: ServiceObject, scope: Sc
     return {
       isMember: true,
       reason: '',
-      annotations: readAnnotations('Service', ref, service.meta),
+      annotations: readAnnotations('Service', ref, service.meta, service.ports),
       findings: [],
     };
   }
@@ -70,7 +70,7 @@ export function membershipOf(store: StoreView, service: ServiceObject, scope: Sc
 function asWished(store: StoreView, service: ServiceObject, isOptIn: boolean): Membership {
   const { namespace, name } = service.meta;
   const ref: ObjectRef = { kind: 'Service', namespace, name };
-  const annotations = readAnnotations('Service', ref, service.meta);
+  const annotations = readAnnotations('Service', ref, service.meta, service.ports);
   const label = labelOf(ref, service.meta);
   const findings = [...annotations.findings, ...label.findings];
   const own = annotatedWish(annotations) ?? label.wish;

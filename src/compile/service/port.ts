@@ -11,6 +11,7 @@ import type { ObjectProblem } from '../object-problem.ts';
 import {
   kindOfAppProtocol,
   kindOfPortName,
+  nearestProtocol,
   needsTcp,
   type ProtocolKind,
 } from './protocol-words.ts';
@@ -169,13 +170,15 @@ function hintOf(spec: ServicePortSpec, at: Place): Hint {
         ? `port ${spec.port} is TCP, so its ${field} says nothing of it`
         : `the application protocol is not known, so it says nothing of port ${spec.port}`;
     if (kind === null && (field === 'name' || value === '')) continue;
+    const near = kind === null ? nearestProtocol(value) : null;
+    const set = `set maesh.dev/port.${spec.port}.traffic-type to http or tcp`;
     findings.push({
       severity: 'warning',
       ref: at.ref,
       field: `${at.field}.${field}`,
       value,
       message,
-      remedy: `set maesh.dev/port.${spec.port}.traffic-type to http or tcp`,
+      remedy: near === null ? set : `did you mean ${near}? else ${set}`,
     });
   }
   return { kind: null, because: '', findings };

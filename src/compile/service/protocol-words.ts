@@ -1,5 +1,7 @@
 /** What the name of a protocol says of a port: names of Kubernetes, of IANA, and those that users and other meshes give. */
 
+import { nearest } from '../../base/nearest.ts';
+
 /**
  * `http`, `http2`: with these, in plain. `https`: HTTP inside TLS. `tls`: something else inside TLS. `tcp`: something else over TCP.
  * `udp`: something over UDP alone.
@@ -46,6 +48,15 @@ const WITHOUT_PREFIX = /^(?:kubernetes\.io|istio\.io|linkerd\.io)\//;
 export function kindOfAppProtocol(appProtocol: string): ProtocolKind | null {
   const word = appProtocol.toLowerCase().replace(WITHOUT_PREFIX, '');
   return PLAIN_KINDS.get(word) ?? APPLICATION_KINDS.get(word) ?? null;
+}
+
+/** The word that one which is not known was most likely meant for; null for none. */
+export function nearestProtocol(appProtocol: string): string | null {
+  const word = appProtocol.toLowerCase().replace(WITHOUT_PREFIX, '');
+  // The fewer letters there are, the more words are near that have nothing to do with it: `soap` and `sip`.
+  if (word.length < 4) return null;
+  const words = [...PLAIN_KINDS.keys(), ...APPLICATION_KINDS.keys()];
+  return nearest(word, words, word.length < 6 ? 1 : 2)[0] ?? null;
 }
 
 /** Beside a database, HTTP that tells of it: `redis-metrics`. */

@@ -17,7 +17,6 @@ import { type Observable, Signal } from '../../base/signal.ts';
 import { readVersion } from '../../base/version.ts';
 import { isForMesh } from '../../compile/annotation/read.ts';
 import { Compiler } from '../../compile/compiler.ts';
-import { certificateProblems } from '../../compile/expiring.ts';
 import { DiscoveryServer } from '../../discovery/server.ts';
 import type { AgentStatus } from '../../discovery/session.ts';
 import type { KubeClient } from '../../kube/api/client.ts';
@@ -221,10 +220,7 @@ export class ControlPlane {
     return [
       ...this.source.problems(),
       ...this.#compiler.problems(),
-      ...certificateProblems(
-        this.#compiler.snapshot().services.values(),
-        this.#options.clock.wallMs(),
-      ),
+      ...this.#compiler.certificateProblems(this.#options.clock.wallMs()),
       ...this.shadows.problems(),
       ...notServedProblems(this.agents()),
       ...this.#authority.problems(),

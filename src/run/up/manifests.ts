@@ -5,7 +5,6 @@ import { PodAddresses } from '../../compile/address/pod-addresses.ts';
 import { Compiler, type CompileOptions } from '../../compile/compiler.ts';
 import { FolderSource } from '../../kube/folder.ts';
 import { Store } from '../../kube/store.ts';
-import { certificateProblems } from '../../compile/expiring.ts';
 import type { CredentialChange } from '../../model/credential.ts';
 import type { Delta, Problem, Snapshot } from '../../model/service.ts';
 
@@ -80,10 +79,7 @@ export class Manifests {
   }
 
   problems(): readonly Problem[] {
-    const expiring = certificateProblems(
-      this.#compiler.snapshot().services.values(),
-      this.#options.clock.wallMs(),
-    );
+    const expiring = this.#compiler.certificateProblems(this.#options.clock.wallMs());
     return [...this.#fileProblems, ...this.#compiler.problems(), ...expiring];
   }
 
