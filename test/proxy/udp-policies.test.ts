@@ -117,6 +117,25 @@ test('the access log has a line per session, and one per refused datagram', asyn
   assert.equal(refused?.['protocol'], 'UDP');
 });
 
+test('a flood of refused datagrams has ten lines a second, and the others are counted', async (t) => {
+  const { proxy, service, at } = await udpFor(t, [], { manual: true });
+  const written = accessLogOf(t, proxy);
+  const from = await caller(t);
+  const refuse = (count: number): Promise<void> => {
+    const due = proxy.failures(service, 'no_endpoint') + count;
+    for (let i = 0; i < count; i++) from.send('x', at);
+    return eventually(() => proxy.failures(service, 'no_endpoint') === due, 'their refusals');
+  };
+  const log = proxy.context.accessLog?.log;
+  await refuse(50);
+  assert.equal(log?.leftOut, 40);
+  proxy.advance(1_000);
+  await refuse(20);
+  assert.equal(log?.leftOut, 50);
+  await log?.close();
+  assert.equal(written.text.trimEnd().split('\n').length, 20);
+});
+
 test('every algorithm serves sessions, and goes round an endpoint that cannot be reached', async (t) => {
   for (const algorithm of [
     'least-request',

@@ -45,6 +45,8 @@ export class AccessLog {
   written = 0;
   /** Lines that were lost because the sink was slow, full or broken. */
   dropped = 0;
+  /** Lines that whoever writes them left out, where there would be one for each datagram that somebody sends. */
+  leftOut = 0;
   readonly #settings: AccessLogSettings;
   readonly #format: AccessFormat;
   readonly #sink: AccessSink;

@@ -248,11 +248,12 @@ const PROCESS_METRICS: readonly MetricShape[] = [
   {
     name: 'maesh_access_log_lines_total',
     labels: ['outcome'],
-    help: 'Access log lines that were written, or dropped because the disk was slow or full.',
+    help: 'Access log lines that were written, dropped because the disk was slow or full, or left out because there were too many about refused datagrams.',
     reading: figure((source) => {
-      const { written, dropped } = source.accessLog();
+      const { written, dropped, leftOut } = source.accessLog();
       return [
         { labels: ['dropped'], value: dropped },
+        { labels: ['left_out'], value: leftOut },
         { labels: ['written'], value: written },
       ];
     }),

@@ -5,6 +5,15 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { MethodFigures } from './method-counts.ts';
 import type { EventLoopDelay, ProcessFigures } from './process-figures.ts';
 
+/** Lines of access logs. */
+export interface AccessLines {
+  readonly written: number;
+  /** The disk was slow or full. */
+  readonly dropped: number;
+  /** There would have been too many of a kind. */
+  readonly leftOut: number;
+}
+
 export interface DnsQueryCount {
   /** `A`, `AAAA` …; what is not known to the zone must come as `other`, since callers choose the types they send. */
   readonly type: string;
@@ -40,7 +49,7 @@ export interface MetricsSource {
   defects(): Iterable<readonly [string, number]>;
   dnsQueries(): Iterable<DnsQueryCount>;
   /** Lines of all threads: written, and dropped because the disk was slow or full. */
-  accessLog(): { readonly written: number; readonly dropped: number };
+  accessLog(): AccessLines;
   /** `CallerRoom.shed`, and what callers hold, of all threads. */
   callers(): { readonly shed: readonly number[]; readonly bytes: number };
   /** Rules of HTTP/1.1 that were broken, of all threads. */

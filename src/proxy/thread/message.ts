@@ -98,6 +98,7 @@ export interface ThreadVitals {
   /** Access log lines since the thread started. */
   readonly logWritten: number;
   readonly logDropped: number;
+  readonly logLeftOut: number;
   /** Caught at the boundary since the thread started; each cost a connection. */
   readonly defects: number;
   /** `BrokenRules.counts` since the thread started. */

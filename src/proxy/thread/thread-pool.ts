@@ -21,7 +21,7 @@ import { reclaim } from '../net/system/system-calls.ts';
 import { shareMarks } from '../net/system/thread-marks.ts';
 import type { PlacedDelta, PlacedService } from '../ledger/placement.ts';
 import { namedCounts } from '../http/broken-rules.ts';
-import type { BrokenRuleCount } from '../telemetry/metrics-source.ts';
+import type { AccessLines, BrokenRuleCount } from '../telemetry/metrics-source.ts';
 import { eachOnce } from './listen-failures.ts';
 import type {
   FromThread,
@@ -93,7 +93,7 @@ export class ThreadPool {
   readonly #services = new Map<string, PlacedService>();
   readonly #identities = new Map<string, Identity>();
   readonly #credentials = new Map<string, Credential>();
-  readonly #lostLog = { written: 0, dropped: 0 };
+  readonly #lostLog = { written: 0, dropped: 0, leftOut: 0 };
   readonly #lostShed: number[] = [];
   #lostSplicedBytes = 0;
   readonly #lostBrokenRules: number[] = [];
@@ -145,13 +145,14 @@ export class ThreadPool {
   }
 
   /** Access log lines of all threads; those of a thread that died are kept. */
-  get accessLog(): { readonly written: number; readonly dropped: number } {
-    let { written, dropped } = this.#lostLog;
+  get accessLog(): AccessLines {
+    let { written, dropped, leftOut } = this.#lostLog;
     for (const { vitals } of this.#living()) {
       written += vitals?.logWritten ?? 0;
       dropped += vitals?.logDropped ?? 0;
+      leftOut += vitals?.logLeftOut ?? 0;
     }
-    return { written, dropped };
+    return { written, dropped, leftOut };
   }
 
   /** `CallerRoom.shed` of all threads, those that died included. */
@@ -416,9 +417,17 @@ export class ThreadPool {
     });
   }
 
-  #keepCounts({ logWritten, logDropped, splicedBytes, shed, brokenRules }: ThreadVitals): void {
+  #keepCounts({
+    logWritten,
+    logDropped,
+    logLeftOut,
+    splicedBytes,
+    shed,
+    brokenRules,
+  }: ThreadVitals): void {
     this.#lostLog.written += logWritten;
     this.#lostLog.dropped += logDropped;
+    this.#lostLog.leftOut += logLeftOut;
     this.#lostSplicedBytes += splicedBytes;
     addTo(this.#lostShed, shed);
     addTo(this.#lostBrokenRules, brokenRules);

@@ -182,6 +182,7 @@ function sendVitals(): void {
       eventLoop: eventLoop.read(),
       logWritten: log?.written ?? 0,
       logDropped: log?.dropped ?? 0,
+      logLeftOut: log?.leftOut ?? 0,
       defects: guard.counts.get('proxy') ?? 0,
       shed: [...context.room.shed],
       brokenRules: [...context.rules.counts],

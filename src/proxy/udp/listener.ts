@@ -17,6 +17,9 @@ import type { UdpThread } from './thread.ts';
 
 /** Once its port closes, a session is over after this time, however much its caller sends. In a drain the drain says when. */
 export const LEAVING_MS = 30_000;
+/** Lines of the access log about refused datagrams of one port, per thread and second: whoever forges sources can send any number. */
+export const REFUSED_LINES_MAX = 10;
+const LINES_MS = 1_000;
 /** How often a port that closed looks whether other threads have sessions yet. */
 const LOOK_MS = 100;
 
@@ -36,6 +39,9 @@ export class UdpListener implements PortListener, SessionHost, Expiring {
   #endMs = Infinity;
   #accepted = 0;
   #acceptedAtMs = -Infinity;
+  /** Lines about refused datagrams since then, of the wheel. */
+  #lines = 0;
+  #linesSinceMs = -Infinity;
 
   constructor(port: PortState, thread: UdpThread) {
     this.port = port;
@@ -189,8 +195,23 @@ export class UdpListener implements PortListener, SessionHost, Expiring {
   #refuse(session: Session, failure: FailureReason): void {
     const { context } = this.#thread;
     countRefused(this.port.rules.cells, failure);
+    const { accessLog } = context;
+    if (accessLog === null) return;
+    if (!this.#takesLine()) {
+      accessLog.log.leftOut++;
+      return;
+    }
     const refused: AccessConnection = { ...NOTHING, startedMs: session.startedMs, failure };
-    context.accessLog?.writeConnection(session, refused, session.startedMs);
+    accessLog.writeConnection(session, refused, session.startedMs);
+  }
+
+  #takesLine(): boolean {
+    const { nowMs } = this.#thread.context.wheel;
+    if (nowMs - this.#linesSinceMs >= LINES_MS) {
+      this.#linesSinceMs = nowMs;
+      this.#lines = 0;
+    }
+    return ++this.#lines <= REFUSED_LINES_MAX;
   }
 
   #leave(): void {

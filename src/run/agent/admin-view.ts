@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../../base/clock.ts';
 import { readVersion } from '../../base/version.ts';
 import type { Problem, Service, Snapshot } from '../../model/service.ts';
 import type {
+  AccessLines,
   BrokenRuleCount,
   DnsQueryCount,
   MetricsSource,
@@ -144,7 +145,7 @@ export class AgentView implements AdminView, MetricsSource {
     return this.#options.agent.dns?.stats.responses.values() ?? [];
   }
 
-  accessLog(): { readonly written: number; readonly dropped: number } {
+  accessLog(): AccessLines {
     return this.#options.agent.threads.accessLog;
   }
 

@@ -28,6 +28,11 @@ export const UDP_LIMITS: LimitSection = {
       'proxy/udp/listener.ts LEAVING_MS',
     ],
     [
+      'Lines of the access log about refused datagrams, per port, thread and second',
+      'They are left out and counted in `maesh_access_log_lines_total{outcome="left_out"}`',
+      'proxy/udp/listener.ts REFUSED_LINES_MAX',
+    ],
+    [
       'Sessions that are looked at to find one that can be given up',
       'The new session is refused (`overloaded`)',
       'proxy/udp/session-room.ts LOOKS_MAX',
