@@ -1,7 +1,8 @@
 #!/bin/sh
 # `interop-go.sh http2` builds what `npm run interop` runs of Go: h2spec, and a server and client of net/http for HTTP/2; some 20
-# seconds once. `interop-go.sh grpc` builds the server and client of the interop cases of grpc-go; a minute or two once. Into the cache
-# folder, outside the checkout. Prints the folder. Ends with 77 where this machine cannot do it.
+# seconds once. `interop-go.sh grpc` builds the server and client of the interop cases of grpc-go; a minute or two once.
+# `interop-go.sh hello` builds servers and clients of crypto/tls; some 10 seconds once. Into the cache folder, outside the checkout.
+# Prints the folder. Ends with 77 where this machine cannot do it.
 set -eu
 
 h2spec_version=2.2.1
@@ -25,8 +26,13 @@ grpc)
   least=25
   name=interop-go-grpc
   ;;
+hello)
+  here=$sources/go-hello
+  least=25
+  name=interop-go-hello
+  ;;
 *)
-  missing 'say http2 or grpc'
+  missing 'say http2, grpc or hello'
   ;;
 esac
 
@@ -44,6 +50,8 @@ if [ ! -d "$folder" ]; then
     cp -r "$here" "$folder.part/sources"
     (cd "$folder.part/sources" && GOFLAGS=-mod=mod go build -p 2 -o ../grpc .) >&2 ||
       missing 'Cannot build the server and client of grpc-go: are the Go modules within reach?'
+  elif [ "$what" = hello ]; then
+    (cd "$here" && go build -p 2 -o "$folder.part/hello" .) >&2 || missing 'Cannot build the servers and clients of crypto/tls'
   else
     GOBIN=$folder.part GOFLAGS=-mod=mod go install -p 2 "github.com/summerwind/h2spec/cmd/h2spec@v$h2spec_version+incompatible" >&2 ||
       missing 'Cannot build h2spec: are the Go modules within reach?'

@@ -10,8 +10,8 @@ export interface Built {
   readonly skip: string | false;
 }
 
-/** `http2`: h2spec, and `pages`, of net/http. `grpc`: `grpc`, of grpc-go. */
-export function buildGo(what: 'http2' | 'grpc'): Built {
+/** `http2`: h2spec, and `pages`, of net/http. `grpc`: `grpc`, of grpc-go. `hello`: `hello`, of crypto/tls. */
+export function buildGo(what: 'http2' | 'grpc' | 'hello'): Built {
   const built = spawnSync(script, [what], { encoding: 'utf8' });
   return {
     folder: built.stdout.trim(),

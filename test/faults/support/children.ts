@@ -5,7 +5,8 @@ import type { TestContext } from 'node:test';
 import type { EndpointsMessage } from './endpoints.ts';
 import type { LoadOptions, LoadReport } from './figures.ts';
 
-function start(name: string, isApart = false): ChildProcess {
+/** One of the files beside this one. */
+export function startChild(name: string, isApart = false): ChildProcess {
   return fork(new URL(name, import.meta.url), {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     ...(isApart ? { execPath: 'unshare', execArgv: ['-n', process.execPath] } : {}),
@@ -13,7 +14,7 @@ function start(name: string, isApart = false): ChildProcess {
 }
 
 export class LoadProcess {
-  readonly #child = start('./load.ts');
+  readonly #child = startChild('./load.ts');
 
   constructor(...loads: readonly LoadOptions[]) {
     this.#child.send({ start: loads });
@@ -51,7 +52,7 @@ export class EndpointsProcess {
    * its own.
    */
   constructor(t?: TestContext, { isApart = false } = {}) {
-    this.#child = start('./endpoints.ts', isApart);
+    this.#child = startChild('./endpoints.ts', isApart);
     t?.after(() => this.stop());
   }
 

@@ -28,10 +28,12 @@ export async function runInside(
 export class Link {
   readonly #name: string;
   readonly #child: ChildProcess;
+  readonly #ours: string;
 
-  private constructor(name: string, child: ChildProcess) {
+  private constructor(name: string, child: ChildProcess, ours: string) {
     this.#name = name;
     this.#child = child;
+    this.#ours = ours;
   }
 
   /** Both ends have their address, and are up. */
@@ -43,10 +45,16 @@ export class Link {
     ip('link', 'set', there, 'netns', pid);
     ip('addr', 'add', `${ours}/24`, 'dev', name);
     ip('link', 'set', name, 'up');
-    const link = new Link(name, child);
+    const link = new Link(name, child, ours);
     link.#inside('ip', 'addr', 'add', `${theirs}/24`, 'dev', there);
     link.#inside('ip', 'link', 'set', there, 'up');
     return link;
+  }
+
+  /** The whole range is ours, and within reach of the other side. */
+  open(cidr: string): void {
+    ip('route', 'add', 'local', cidr, 'dev', 'lo');
+    this.#inside('ip', 'route', 'add', cidr, 'via', this.#ours);
   }
 
   /** From now on nothing arrives, and nobody is told. */

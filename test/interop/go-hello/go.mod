@@ -1,0 +1,3 @@
+module maesh.dev/test/hello
+
+go 1.25.0
