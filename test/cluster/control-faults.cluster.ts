@@ -10,12 +10,14 @@ import { MESH, type MeshBed, sumOf } from './mesh/mesh.ts';
 const skip = process.env['MAESH_TEST_EXTERNAL'] === '1' && 'faults are made in the bed only';
 /** A leader that is silent loses its Lease after 15 s; who waits for it asks every 2 s and a bit. */
 const LEADERSHIP_MOVES_MS = 20_000;
+/** What a busy machine may add to times like these. */
+const BUSY_MS = 10_000;
 /** Everything of ours that waits for the API server tries again after 30 s at the latest; and as much for a busy machine. */
 const API_BACK_MS = 60_000;
 /** How long the API server is away: longer than any Lease. */
 const AWAY_MS = 60_000;
-/** The leader watches what it has written and puts it right at once; this is room for a busy machine. */
-const REPAIRED_MS = 2_000;
+/** The leader watches what it has written and puts it right at once: far sooner than anything is looked at again. Room for a busy machine. */
+const REPAIRED_MS = 10_000;
 /**
  * CoreDNS of the bed looks at its Corefile every 2 to 3 s, so it hardly ever sees one that is put right at once. If it
  * does, it sees the right one 3 s later, and takes leave of what it runs for 5 s first (`lameduck`); for each of two edits.
@@ -73,7 +75,7 @@ test('the leader is killed and gone: another leads within 20 s', { skip }, async
       faults.updates(t, 'after-leader', LEADERSHIP_MOVES_MS + API_BACK_MS),
     ]);
     t.diagnostic(`leadership moved after ${movedMs} ms`);
-    assert.ok(movedMs <= LEADERSHIP_MOVES_MS, `${movedMs} ms`);
+    assert.ok(movedMs <= LEADERSHIP_MOVES_MS + BUSY_MS, `${movedMs} ms`);
   });
   assertNoneLost(counts);
   await faults.allIsWell();
@@ -241,7 +243,7 @@ test(
     assertWays(counts, unnamed(Number.POSITIVE_INFINITY));
     // A name that is gone is the only thing that can be seen of it.
     assert.equal(fresh.failed, fresh.reasons['ENOTFOUND'] ?? 0);
-    assert.ok(fresh.failingMs < DNS_GONE_MS + betweenMs, `${fresh.failingMs} ms`);
+    assert.ok(fresh.failingMs < DNS_GONE_MS + betweenMs + BUSY_MS, `${fresh.failingMs} ms`);
     await faults.allIsWell();
   },
 );

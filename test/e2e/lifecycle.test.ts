@@ -93,7 +93,10 @@ test('a broken rule is one warning a minute, with its name, and a counter', asyn
   let count = 0;
   await until('the counter', async () => (count = await mesh.metric(counter)) === 3);
   assert.equal(count, 3);
-  const lines = mesh.stderr.split('\n').filter((line) => line.includes('host_missing'));
+  const said = (): string[] =>
+    mesh.stderr.split('\n').filter((line) => line.includes('host_missing'));
+  await until('it is said', () => said().length > 0);
+  const lines = said();
   assert.equal(lines.length, 1, mesh.stderr);
   assert.match(lines[0] ?? '', /A caller broke a rule of HTTP: an HTTP\/1\.1 request has no Host/);
   assert.match(lines[0] ?? '', /s\/web/);
@@ -134,7 +137,7 @@ test('--drain-timeout bounds how long SIGTERM waits', async (t) => {
   assert.equal(await mesh.stop(), 0);
   const tookMs = performance.now() - startMs;
   t.diagnostic(`ended after ${tookMs.toFixed(0)} ms`);
-  assert.ok(tookMs >= 290 && tookMs < 3_000, `${tookMs}`);
+  assert.ok(tookMs >= 290 && tookMs < 15_000, `${tookMs}`);
   assert.match(mesh.stderr, /were cut at the end of the drain/);
   await failed;
   waiting.pop()?.destroy();
@@ -174,7 +177,17 @@ test('a Service port that is taken is a problem with a way out, and is served on
   assert.equal((await call({ address, port: 20_001 })).status, 200);
 });
 
-test('/readyz says 503 until everything is served', async () => {
+/** Threads of the proxy that begin only once this file is there. */
+const heldBack = (file: string): string => `
+  import { existsSync } from 'node:fs';
+  import { isMainThread } from 'node:worker_threads';
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  while (!isMainThread && !existsSync(${JSON.stringify(file)})) Atomics.wait(nobody, 0, 0, 5);`;
+
+test('/readyz says 503 until everything is served', async (t) => {
+  const other = new Folder();
+  t.after(() => other.remove());
+  const go = `${other.path}/go`;
   const admin = await new Promise<number>((resolve, reject) => {
     const probe = net.createServer();
     probe.once('error', reject);
@@ -184,14 +197,15 @@ test('/readyz says 503 until everything is served', async () => {
     });
   });
   const flags = ['--admin', `127.0.0.1:${admin}`, '--dns', 'off', '--threads', '1'];
-  const mesh = new Mesh(options({ bare: true, flags }));
-  const statuses: number[] = [];
-  await until('it is ready', async () => {
-    const { status } = await fetch(`http://127.0.0.1:${admin}/readyz`);
-    statuses.push(status);
-    return status === 200;
-  });
-  assert.ok(statuses.includes(503), `saw ${statuses.join(' ')}`);
+  const held = `data:text/javascript,${encodeURIComponent(heldBack(go))}`;
+  const env = { NODE_OPTIONS: `--import=${held}` };
+  const mesh = new Mesh(options({ bare: true, flags, env }));
+  t.after(() => mesh.stop('SIGKILL'));
+  const status = async (): Promise<number> =>
+    (await fetch(`http://127.0.0.1:${admin}/readyz`)).status;
+  assert.equal(await until('it answers', status), 503);
+  other.write('go', '');
+  await until('it is ready', async () => (await status()) === 200);
   await until('it says so', () => mesh.stdout.includes('ready in'));
   assert.equal(await mesh.stop(), 0);
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { COMPLAIN_MS } from '../../src/proxy/telemetry/access-log.ts';
 import { call } from '../e2e/support/call.ts';
 import { Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh, run } from '../e2e/support/mesh.ts';
@@ -62,6 +63,7 @@ function lines(mesh: Mesh, outcome: 'written' | 'dropped'): Promise<number> {
 }
 
 test('an access log that never takes a byte (/dev/full) costs lines, no request', async (t) => {
+  const startMs = performance.now();
   const { mesh, load } = await setUp(t, { flags: logFlags('/dev/full') });
   await until('lines are dropped', async () => (await lines(mesh, 'dropped')) > 0, 90_000);
   await load.stopWithoutFailure(t);
@@ -69,7 +71,9 @@ test('an access log that never takes a byte (/dev/full) costs lines, no request'
     `${await lines(mesh, 'dropped')} lines dropped, ${await lines(mesh, 'written')} written`,
   );
   const complaints = mesh.stderr.match(/Cannot write the access log: make room on the disk/g) ?? [];
-  assert.ok(complaints.length >= 1 && complaints.length <= 2, 'one message for each thread');
+  const minutes = Math.ceil((performance.now() - startMs) / COMPLAIN_MS);
+  assert.ok(complaints.length >= 1, mesh.stderr);
+  assert.ok(complaints.length <= 2 * minutes, 'one message a minute for each thread');
 });
 
 test('an access log goes on when a full disk has room again', async (t) => {
@@ -89,11 +93,9 @@ test('an access log goes on when a full disk has room again', async (t) => {
   const { mesh, load } = await setUp(t, { flags: logFlags(path) });
   await until(
     'the disk is full and lines are dropped',
-    async () => (await lines(mesh, 'dropped')) > 0,
-    60_000,
+    async () => statSync(path).size > 900_000 && (await lines(mesh, 'dropped')) > 0,
+    90_000,
   );
-  const { size } = statSync(path);
-  assert.ok(size > 900_000, `${size} bytes, ${mesh.stderr}`);
   const before = await lines(mesh, 'written');
   // What a person would do first; the file is open for appending and goes on at its new end.
   truncateSync(path, 0);
@@ -132,23 +134,23 @@ test('a wall clock that jumps by a day to and fro changes nothing about the traf
       'maesh.dev/circuit-breaker-expression': 'NetworkErrorRatio() > 0.5',
     },
   });
-  await sleep(4_000);
+  /** The days of the lines so far, of which the last one may not be whole. */
+  const days = (): Set<string | undefined> =>
+    new Set(
+      [...readFileSync(log, 'utf8').matchAll(/"time":"(\d{4}-\d\d-\d\d)T/g)].map(([, day]) => day),
+    );
+  await until('requests were made on different days', () => days().size >= 2);
   // Files still count as changed.
   folder.put('more.yaml', service('s/more', 20_002));
-  await until('a change is served', () => mesh.addressOf('s/more').catch(() => null), 1_000);
+  await until('a change is served', () => mesh.addressOf('s/more').catch(() => null));
   assert.equal((await call({ address: host, port: PORT })).status, 200);
   await sleep(2_000);
   for (const [{ name }, { closedIdle, maxMs }] of await load.stopWithoutFailure(t)) {
     assert.equal(closedIdle, 0, name);
     // Less than any limit that could act; a busy machine has pauses of its own.
-    assert.ok(maxMs < 5_000, `${name}: ${maxMs}`);
+    assert.ok(maxMs < 9_000, `${name}: ${maxMs}`);
   }
-  await until('the log is written', () => statSync(log).size > 0);
-  const days = new Set(
-    [...readFileSync(log, 'utf8').matchAll(/"time":"(\d{4}-\d\d-\d\d)T/g)].map(([, day]) => day),
-  );
-  t.diagnostic(`the access log shows ${[...days].join(', ')}: the clock did jump`);
-  assert.ok(days.size >= 2);
+  t.diagnostic(`the access log shows ${[...days()].join(', ')}: the clock did jump`);
 });
 
 /** Where the wall clock may be read, and why. Everything else goes by the monotonic clock. */

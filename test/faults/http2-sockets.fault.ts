@@ -18,9 +18,13 @@ const PORT = 20_061;
 const PODS = ownRange();
 const SLOW = 300;
 const HEAD_TIMEOUT_MS = 2_000;
+/** Later than a busy machine is with a limit, and long before anything else would end what is limited here. */
+const SOON_MS = 15_000;
 const folder = new Folder();
 const servers = new EndpointsProcess();
 const stops: (() => void)[] = [];
+/** Connections to the endpoint that is killed once its caller has half a response: a reset overtakes what nobody has read yet. */
+const dying = new Set<net.Socket>();
 let mesh: Mesh;
 
 /** An endpoint that does with a connection as it likes. */
@@ -48,22 +52,23 @@ before(async () => {
   const good = { address: PODS.host(1), port: 21_061 };
   await openAll(servers, [good]);
   const dies = await raw(PODS.host(2), (socket) => {
+    dying.add(socket);
     socket.write(frame(4, 0, 0));
     let said = 0;
     socket.on('data', () => {
       if (said++ > 0) return;
       const type = ['content-type', 'application/grpc'] as const;
       const head = headers(1, [[':status', '200'], type]);
-      socket.write(Buffer.concat([head, frame(0, 0, 1, framed('half').subarray(0, 7))]), () =>
-        setTimeout(() => socket.resetAndDestroy(), 20),
-      );
+      socket.write(Buffer.concat([head, frame(0, 0, 1, framed('half').subarray(0, 7))]));
     });
   });
   const silent = await raw(PODS.host(3), (socket) => socket.resume());
   const keep = { 'maesh.dev/eject-consecutive-failures': '0' };
   const quick = { ...keep, 'maesh.dev/timeout-try': '300ms' };
   const retry = {
-    ...quick,
+    ...keep,
+    // Longer than a busy machine takes with the other endpoint, which answers.
+    'maesh.dev/timeout-try': '2s',
     'maesh.dev/retry-attempts': '2',
     'maesh.dev/retry-on': 'timeout',
     'maesh.dev/retry-non-idempotent': 'true',
@@ -105,7 +110,7 @@ interface Answer {
 }
 
 /** One call of gRPC. */
-async function call(key: string): Promise<Answer> {
+async function call(key: string, onData = (): void => undefined): Promise<Answer> {
   const session = http2.connect(`http://${await mesh.addressOf(key)}:${PORT}`);
   const stream = session.request({
     ':path': '/load.Echo/Once',
@@ -123,7 +128,10 @@ async function call(key: string): Promise<Answer> {
     note(fields);
   });
   stream.on('trailers', note);
-  stream.on('data', (data: Buffer) => (answer = { ...answer, bytes: answer.bytes + data.length }));
+  stream.on('data', (data: Buffer) => {
+    answer = { ...answer, bytes: answer.bytes + data.length };
+    onData();
+  });
   stream.end(framed('message'));
   await new Promise((resolve) => stream.once('close', resolve));
   session.destroy();
@@ -132,7 +140,9 @@ async function call(key: string): Promise<Answer> {
 
 test('an endpoint killed inside its response ends the call with a status of failure, so that nobody takes it for whole', async () => {
   assert.deepEqual(await mesh.problems(), []);
-  const { status, grpc, bytes } = await call('s/dies');
+  const { status, grpc, bytes } = await call('s/dies', () => {
+    for (const socket of dying) socket.resetAndDestroy();
+  });
   assert.deepEqual([status, grpc, bytes], [200, '14', 7]);
   assert.equal((await call('s/grpc')).grpc, '0');
 });
@@ -143,7 +153,7 @@ test('an endpoint that never answers costs its caller a status in time, and with
   const tookMs = performance.now() - startMs;
   t.diagnostic(`grpc-status ${grpc} after ${tookMs.toFixed(0)} ms of 300 ms`);
   assert.deepEqual([status, grpc], [200, '4']);
-  assert.ok(tookMs >= 300 && tookMs < 2_000);
+  assert.ok(tookMs >= 300 && tookMs < SOON_MS);
   const answers = await Promise.all(Array.from({ length: 8 }, () => call('s/mixed')));
   assert.deepEqual(new Set(answers.map((answer) => answer.grpc)), new Set(['0']));
 });
@@ -185,5 +195,5 @@ test('hundreds of callers with slow heads are cut in time while others are serve
   );
   await load.stopWithoutFailure(t);
   assert.ok((lastedMs[0] ?? 0) >= HEAD_TIMEOUT_MS - 100);
-  assert.ok((lastedMs.at(-1) ?? Infinity) < HEAD_TIMEOUT_MS + 3_000);
+  assert.ok((lastedMs.at(-1) ?? Infinity) < HEAD_TIMEOUT_MS + SOON_MS);
 });

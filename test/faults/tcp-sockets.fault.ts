@@ -53,7 +53,6 @@ async function setUp(t: TestContext): Promise<Scene> {
 
 test('an endpoint that is killed costs its own connections, each once, and nobody else anything', async (t) => {
   const { mesh, servers, load } = await setUp(t);
-  await sleep(1_000);
   const [killed] = servers;
   assert(killed !== undefined);
   killed.process.child.kill('SIGKILL');
@@ -63,7 +62,8 @@ test('an endpoint that is killed costs its own connections, each once, and nobod
   const { failed, closedIdle, keptBy, ok, sent } = report;
   const had = keptBy[killed.address] ?? 0;
   t.diagnostic(`it had ${had} of the ${KEPT} connections that stay`);
-  const lost = failed.filter(({ kind }) => kind === 'keep-alive');
+  // Who comes back may be led there once more, to somebody who is gone.
+  const lost = failed.filter((each) => each.kind === 'keep-alive' && each.endpoint !== '');
   assert.ok(had > 0 && had < KEPT, `${had} connections`);
   assert.equal(lost.length + closedIdle, had);
   for (const { what, endpoint } of failed) {

@@ -18,6 +18,8 @@ const KILLS = 4;
 const ALONE = { keepAlive: 48, streams: 1, newPerSecond: 200, thinkMs: 0 };
 /** Of the other callers. */
 const OTHERS = { keepAlive: 12, streams: 4, newPerSecond: 30, thinkMs: 2 };
+/** Seconds that a busy machine may hold back the load for. */
+const STANDS_STILL = 0.5;
 /** Each to a Service of its own, whose connections are counted. */
 const ASKED = WAYS.filter(({ name }) => !name.includes(' to '));
 /** One line at a time on each connection. */
@@ -75,7 +77,8 @@ async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
     const keepAlive = failed.filter(({ kind }) => kind === 'keep-alive');
     // A connection in a dead thread's hands is lost once, with what is under way on it or, seldom, between two requests.
     const keptMax = connections * (isOfLines(way) ? 1 : streams);
-    const queued = Math.ceil((newPerSecond / THREADS) * (dyingMs / 1_000));
+    // Which thread a new one has is up to chance, and a load that stood still makes up for it.
+    const queued = Math.ceil(newPerSecond * (dyingMs / 1_000 + STANDS_STILL));
     const lost = failed.length + closedIdle;
     t.diagnostic(
       `${way.name}: lost ${lost}; ${KILLS} threads held ${connections} connections, and at most ${queued} more in their queues`,
@@ -91,6 +94,10 @@ async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
   }
   assert.equal(mesh.agent.threads.restarts, KILLS);
   const { ledger } = mesh.agent;
-  for (const slot of ledger.entries('endpoint').values())
-    assert.equal(ledger.word('endpoint', slot, 0), 0, 'requests in flight that nobody has');
+  // A thread may hear after its caller has that all is over.
+  await until('no request is in flight that nobody has', () =>
+    [...ledger.entries('endpoint').values()].every(
+      (slot) => ledger.word('endpoint', slot, 0) === 0,
+    ),
+  );
 }

@@ -160,7 +160,8 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
   // oxlint-disable no-await-in-loop -- in order
   for (;;) {
     const elapsedMs = performance.now() - startMs;
-    if (endpoints.changes >= CHANGES || elapsedMs > SECONDS_MAX * 1_000) break;
+    const { changes } = endpoints;
+    if (changes >= CHANGES || (changes >= CHANGES_MIN && elapsedMs > SECONDS_MAX * 1_000)) break;
     settling ??= endpoints.settle(mesh).then(() => void (settling = null));
     while (endpoints.changes < elapsedMs / 10) if (!(await endpoints.change())) break;
     for (; updates < elapsedMs / 100; updates++) {
@@ -183,7 +184,6 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
   assert.deepEqual(report.failed, []);
   assert.deepEqual([report.opened, report.ok], [STILL_CALLERS, report.sent]);
   await load.stopWithoutFailure(t);
-  assert.ok(changes >= CHANGES_MIN, `${changes} changes`);
   // Changes that come within 15 ms are served as one version.
   assert.ok(version >= changes / 10, `${version} versions`);
 });

@@ -23,6 +23,8 @@ const AFTER_MS = 15_000;
 /** Of a call of gRPC whose response has begun: when it must have ended. The limit of silence, and what a busy machine adds. */
 const ENDED_MS = 10_000;
 const CALLERS = 3;
+/** New connections of the endpoint that vanishes, in that moment: there are more of them where all is slow. */
+const UNDER_WAY_MAX = 10;
 const STREAMS = 2;
 const OK_MIN = 20;
 /** What of each kind may be lost: calls of gRPC whose response has begun, and connections of TCP, which nobody can try again. */
@@ -96,7 +98,7 @@ test('inside the namespace', async (t) => {
     if (lost === null) assert.deepEqual(failed, [], name);
     // Those that stay, and what was under way on others.
     if (speaks === 'tcp' || speaks === 'websocket')
-      assert.ok(failed.length <= CALLERS + 2, `${name}: ${failed.length}`);
+      assert.ok(failed.length <= CALLERS + UNDER_WAY_MAX, `${name}: ${failed.length}`);
     for (const { what, atMs } of failed) {
       assert.match(what, lost ?? /^$/, name);
       assert.ok(atMs < cutMs + ENDED_MS, `${name}: ${what} after ${(atMs - cutMs).toFixed(0)} ms`);

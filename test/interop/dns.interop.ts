@@ -37,7 +37,7 @@ async function server(t: TestContext, at: At): Promise<Program> {
 }
 
 const dig = ({ address, port }: At, ...words: string[]): Promise<string> =>
-  run('dig', [`@${address}`, '-p', String(port), '+tries=1', '+timeout=3', ...words]);
+  run('dig', [`@${address}`, '-p', String(port), '+tries=1', '+timeout=30', ...words]);
 
 /** Without what differs each time. */
 async function answer(at: At, ...words: string[]): Promise<string> {

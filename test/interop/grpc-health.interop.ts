@@ -71,7 +71,7 @@ describe('health services of gRPC', { skip: SKIP_ALL }, () => {
       last = await checksOf(mesh, key);
       return wanted.every((each, i) => last[i] === each);
     };
-    await until(key, isAsWanted, 10_000).catch(() => assert.deepEqual(last, wanted));
+    await until(key, isAsWanted, 60_000).catch(() => assert.deepEqual(last, wanted));
   }
 
   const UNIMPLEMENTED = 'failing: gRPC status 12, UNIMPLEMENTED: it has no health service';

@@ -212,7 +212,7 @@ describe('real servers and clients', { skip: SKIP }, () => {
       // Some servers send chunks to callers that do not know them; the mesh does not.
       assert.equal(proxied.body, STREAM, 'HTTP/1.0');
       t.diagnostic(`HTTP/1.0 stream: ${plain.tookMs.toFixed(0)}, ${proxied.tookMs.toFixed(0)} ms`);
-      assert.ok(proxied.tookMs < plain.tookMs + 1_000, 'HTTP/1.0 stream ends late');
+      assert.ok(proxied.tookMs < plain.tookMs + 4_000, 'HTTP/1.0 stream ends late');
       const wanted = await refusals(direct);
       const got = await refusals(through);
       const told = `directly ${JSON.stringify([...wanted])}, through the mesh ${JSON.stringify([...got])}`;

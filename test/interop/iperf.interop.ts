@@ -24,8 +24,7 @@ test('iperf3 -u', { skip: SKIP }, async (t) => {
     const lost = numberAt(report, 'end', 'sum', 'lost_percent');
     const all = numberAt(report, 'end', 'sum', 'packets');
     t.diagnostic(`${more.join(' ')}: ${lost} % of ${all} datagrams were lost`);
-    assert.ok(all > 100, out);
-    // The kernel drops what waits for a thread that a busy machine holds up.
-    assert.ok(lost < 50, out);
+    // The kernel drops what waits for a thread that a busy machine holds up: how much of it says nothing of the mesh.
+    assert.ok(all * (1 - lost / 100) > 100, out);
   }
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { userInfo } from 'node:os';
 import type { At } from '../e2e/support/manifests.ts';
+import { until } from '../e2e/support/until.ts';
 import { meshed, missing, places, Program, temporary } from './tcp-servers.ts';
 import { run } from './tools.ts';
 
@@ -96,11 +97,13 @@ test('MariaDB', { skip: SKIP }, async (t) => {
   );
 
   await t.test('a server that is killed costs its connections, and no new one', async (each) => {
-    /** A client that waits in the server, and says then how it ended. */
+    /** Clients that wait in the server until the end of the test. */
     const waiting = Array.from({ length: 8 }, () => {
-      const args = [...to(both), '--batch', '--skip-reconnect', '-e', 'SELECT SLEEP(4)'];
+      const args = [...to(both), '--batch', '--skip-reconnect', '-e', 'SELECT SLEEP(200)'];
       return new Program(each, 'mariadb', args);
     });
+    const ends: (number | null)[] = [];
+    for (const { exit } of waiting) void exit.then((code) => ends.push(code));
     const sleeping =
       "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP%';";
     const count = async (at: At): Promise<number> => Number(await ask(at, sleeping));
@@ -118,8 +121,10 @@ test('MariaDB', { skip: SKIP }, async (t) => {
       // oxlint-disable-next-line no-await-in-loop -- a connection each
       assert.equal((await ask(both, 'SELECT 1;')).trim(), '1');
     }
-    const ends = await Promise.all(waiting.map(({ exit }) => exit));
-    assert.equal(ends.filter((code) => code !== 0).length, had);
+    await until('its clients have noticed', () => ends.length >= had);
+    assert.equal(await count(other), 8 - had);
+    assert.equal(ends.length, had);
+    assert.ok(ends.every((code) => code !== 0));
     for (const { err } of waiting) if (err !== '') assert.match(err, /ERROR 20(?:13|06)/);
   });
 });

@@ -37,6 +37,9 @@ function command(language: Language, script: 'serve' | 'call', words: readonly s
     : [process.execPath, path(`./node/${script}.mjs`), ...words];
 }
 
+/** Far longer than any program takes on a busy machine: what hangs says what it has printed. */
+const RUN_MS = 200_000;
+
 export const env = {
   ...process.env,
   MODULES: modules,
@@ -124,7 +127,7 @@ export function run(
   input: string | Buffer = '',
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000 });
+    const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'pipe'], timeout: RUN_MS });
     // It may end before it has read all.
     child.stdin.on('error', () => undefined).end(input);
     let out = '';

@@ -156,7 +156,7 @@ describe('real servers and clients of WebSocket', { skip: SKIP }, () => {
       const all = await Promise.all(figures);
       return all.reduce((sum, one) => sum + one, 0) === calls.length;
     };
-    await until('all of them are open', opened, 20_000);
+    await until('all of them are open', opened, 60_000);
     assert.deepEqual(await mesh.problems(), []);
     void mesh.stop();
     const wanted = CLIENTS.flatMap(({ name }) =>

@@ -3,13 +3,14 @@
 /** Looks at a taken lock before the thread sleeps; some 50 µs, while the section takes under one. */
 const LOCK_TRIES = 2_000;
 /**
- * Sleeps of at most 5 ms before a lock counts as left behind by a thread that died. On a busy machine the system may hold
- * back a living one inside the section; to break its lock would make two entries for one caller, or take one token twice.
+ * Sleeps of 5 ms in a row, in which nobody gives it back, before a lock counts as left behind by a thread that died. On a busy
+ * machine the system may hold back a living one inside the section; to break its lock would make two entries for one caller, or
+ * take one token twice.
  */
 const LOCK_SLEEPS = 20;
 const LOCK_SLEEP_MS = 5;
 
-/** Takes the lock; one that is held for 0.1 s is broken, so a thread that died in between stops nobody. */
+/** Takes the lock; one that shows no sign of life for 0.1 s is broken, so a thread that died in between stops nobody. */
 export function lockCell(locks: Int32Array, at: number): void {
   if (Atomics.compareExchange(locks, at, 0, 1) !== 0) waitForCell(locks, at);
 }
@@ -23,8 +24,9 @@ function waitForCell(locks: Int32Array, at: number): void {
   for (let tries = 0; tries < LOCK_TRIES; tries++) {
     if (Atomics.compareExchange(locks, at, 0, 1) === 0) return;
   }
-  for (let sleeps = 0; sleeps < LOCK_SLEEPS; sleeps++) {
+  for (let sleeps = 0; sleeps < LOCK_SLEEPS;) {
     if (Atomics.exchange(locks, at, 2) === 0) return;
-    Atomics.wait(locks, at, 2, LOCK_SLEEP_MS);
+    // Whoever is woken, or finds it changed, has met threads that are alive: another one was quicker.
+    sleeps = Atomics.wait(locks, at, 2, LOCK_SLEEP_MS) === 'timed-out' ? sleeps + 1 : 0;
   }
 }

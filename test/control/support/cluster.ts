@@ -266,7 +266,7 @@ export class Cluster {
 
   async #until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
     try {
-      return await until(what, ask, 20_000);
+      return await until(what, ask, 60_000);
     } catch (error) {
       const logs = this.#parts().map(({ part }) => `--- ${part.name}\n${part.log}`);
       throw new Error(`${String(error)}\n${logs.join('\n')}`, { cause: error });

@@ -77,7 +77,7 @@ export class Part {
     await until(
       `${this.name} is ready`,
       async () => (await this.status('/readyz')) === 200,
-      20_000,
+      60_000,
     );
   }
 

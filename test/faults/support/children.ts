@@ -3,7 +3,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import type { EndpointsMessage } from './endpoints.ts';
-import type { LoadOptions, LoadReport } from './figures.ts';
+import { type LoadOptions, type LoadReport, RUNS } from './figures.ts';
 
 /** One of the files beside this one. */
 export function startChild(name: string, isApart = false): ChildProcess {
@@ -15,8 +15,16 @@ export function startChild(name: string, isApart = false): ChildProcess {
 
 export class LoadProcess {
   readonly #child = startChild('./load.ts');
+  /** Resolves once each load runs: a process may take its time to start. */
+  readonly runs: Promise<void>;
 
   constructor(...loads: readonly LoadOptions[]) {
+    this.runs = new Promise((resolve, reject) => {
+      this.#child.on('message', (message) => message === RUNS && resolve());
+      this.#child.once('exit', (code) => reject(new Error(`The load ended with ${code}`)));
+    });
+    // Not everybody waits for it.
+    this.runs.catch(() => undefined);
     this.#child.send({ start: loads });
   }
 
@@ -29,7 +37,8 @@ export class LoadProcess {
   /** Lets what runs finish and resolves with the figures of each load. */
   stopAll(): Promise<readonly LoadReport[]> {
     return new Promise((resolve, reject) => {
-      this.#child.once('message', (reports) => {
+      this.#child.on('message', (reports) => {
+        if (reports === RUNS) return;
         resolve(reports as readonly LoadReport[]);
         // Now it ends.
         this.#child.disconnect();

@@ -6,6 +6,11 @@
  */
 export type Spoken = 'http1' | 'http2' | 'grpc' | 'tcp' | 'websocket';
 
+/** Said by the process of a load once all of it runs. */
+export const RUNS = 'runs';
+/** So many answers, also bad ones, until a load counts as running. */
+const ANSWERS_MIN = 20;
+
 export interface LoadOptions {
   readonly host: string;
   readonly port: number;
@@ -72,6 +77,15 @@ export class Figures {
 
   answered(tookMs: number): void {
     this.#latencies.push(tookMs);
+  }
+
+  /** Each connection that stays has been heard of, and some requests are over. */
+  get isRunning(): boolean {
+    const { keepAlive, speaks } = this.options;
+    const over = this.#latencies.length + this.#failed.length;
+    if (over < Math.max(ANSWERS_MIN, keepAlive)) return false;
+    const named = Object.values(this.#keptBy).reduce((sum, count) => sum + count, 0);
+    return named >= (speaks === 'tcp' || speaks === 'websocket' ? keepAlive : 0);
   }
 
   fail(kind: Failed['kind'], what: string, connection: number, endpoint = ''): void {

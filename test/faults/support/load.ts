@@ -1,6 +1,6 @@
 /** Loads from a process of their own: callers that keep their connections, and callers that open one for each request. */
 
-import { Figures, type LoadOptions, type LoadReport } from './figures.ts';
+import { Figures, type LoadOptions, type LoadReport, RUNS } from './figures.ts';
 import { callHttp1 } from './http1-caller.ts';
 import { callHttp2 } from './http2-caller.ts';
 import { callLines } from './line-caller.ts';
@@ -30,6 +30,10 @@ class Load {
     }, 2);
   }
 
+  get isRunning(): boolean {
+    return this.#figures.isRunning;
+  }
+
   async stop(): Promise<LoadReport> {
     this.#figures.stopping = true;
     clearInterval(this.#timer);
@@ -40,8 +44,14 @@ class Load {
 
 let loads: readonly Load[] = [];
 process.on('message', (message: { start: readonly LoadOptions[] } | 'stop') => {
-  if (message !== 'stop') loads = message.start.map((options) => new Load(options));
-  else {
+  if (message !== 'stop') {
+    loads = message.start.map((options) => new Load(options));
+    const timer = setInterval(() => {
+      if (!loads.every((load) => load.isRunning)) return;
+      clearInterval(timer);
+      process.send?.(RUNS);
+    }, 5);
+  } else {
     void Promise.all(loads.map((load) => load.stop())).then((reports) => {
       process.send?.(reports);
     });

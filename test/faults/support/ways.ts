@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type At, endpoints, service } from '../../e2e/support/manifests.ts';
 import { type EndpointsProcess, LoadProcess, show, showFailed } from './children.ts';
 import type { LoadOptions, LoadReport, Spoken } from './figures.ts';
@@ -106,6 +107,8 @@ interface LoadsOptions extends Amount {
   readonly ways?: readonly Way[];
 }
 
+/** How long a busy machine may take to begin with all loads. */
+const RUNS_MS = 60_000;
 const OTHERS: Amount = { keepAlive: 3, newPerSecond: 15, thinkMs: 4 };
 
 /** A load for each way. */
@@ -119,6 +122,7 @@ export class Loads {
     this.#processes = processes;
   }
 
+  /** Resolves once all of them run: what is to happen to them may begin. */
   static async start(t: TestContext, options: LoadsOptions): Promise<Loads> {
     const { at, others = OTHERS, ways = WAYS, ...amount } = options;
     const [first, ...rest] = await Promise.all(
@@ -132,6 +136,11 @@ export class Loads {
     if (rest.length > 0) processes.push(new LoadProcess(...rest));
     const loads = new Loads(ways, processes);
     t.after(() => loads.kill());
+    // Where none is answered, the figures say why.
+    await Promise.race([
+      Promise.all(processes.map((each) => each.runs)),
+      sleep(RUNS_MS, null, { ref: false }),
+    ]);
     return loads;
   }
 

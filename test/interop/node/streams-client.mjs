@@ -5,7 +5,8 @@
  *   open N CHANNELS   opens N more streams on so many connections; each says something and is answered
  *   ping              each that is open says something and is answered
  *   end               each that is open ends its side, and is ended
- *   unary N CHANNELS  makes N calls, 8 at a time on each connection
+ *   begin CHANNELS    makes one call after the other from now on, 8 at a time on each of so many connections
+ *   enough            makes no more of them, and waits for those that run
  *
  * A line has how many streams are `open`, how many answers came since the last line, how those that `ended` ended, by code, and what
  * those that failed were `told`.
@@ -20,6 +21,8 @@ export async function runStreams(grpc, { TestService }, address) {
   let answers = 0;
   let ended = {};
   let told = {};
+  let calling = false;
+  let lanes = [];
   const note = ({ code, details }) => {
     ended[code] = (ended[code] ?? 0) + 1;
     if (code !== grpc.status.OK) told[details] = (told[details] ?? 0) + 1;
@@ -93,15 +96,19 @@ export async function runStreams(grpc, { TestService }, address) {
     },
     ping: () => all((stream) => stream.ask()),
     end: () => all((stream) => stream.end()),
-    unary(count, on) {
-      let left = count;
+    begin(on) {
+      calling = true;
       const lane = async (client) => {
-        while (left-- > 0) await unary(client);
+        // oxlint-disable-next-line no-unmodified-loop-condition -- another command sets it
+        while (calling) await unary(client);
       };
-      const clients = channels(on);
-      return Promise.all(
-        clients.flatMap((client) => Array.from({ length: AT_A_TIME }, () => lane(client))),
+      lanes = channels(on).flatMap((client) =>
+        Array.from({ length: AT_A_TIME }, () => lane(client)),
       );
+    },
+    enough() {
+      calling = false;
+      return Promise.all(lanes);
     },
   };
   for await (const line of createInterface({ input: process.stdin })) {

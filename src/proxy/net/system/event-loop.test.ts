@@ -51,6 +51,12 @@ class Echo implements SocketOwner {
   }
 }
 
+/** Half of the time: a busy machine stands still now and then. */
+function assertMostlyInTime(lateMs: readonly number[]): void {
+  const half = lateMs.toSorted((a, b) => a - b)[lateMs.length >> 1] ?? 0;
+  assert.ok(half < LATE_MS, `half of the time ${half} ms`);
+}
+
 function echo(): { port: number; close(): void } {
   return listenOn(
     io,
@@ -62,14 +68,18 @@ function echo(): { port: number; close(): void } {
 test('while nothing happens the thread sleeps, and timers of the runtime come in time', async () => {
   const listener = echo();
   const before = process.cpuUsage();
-  for (let i = 0; i < 10; i++) {
+  const beganMs = performance.now();
+  const lateMs: number[] = [];
+  for (let i = 0; i < 11; i++) {
     const startMs = performance.now();
     // oxlint-disable-next-line no-await-in-loop -- one after the other on purpose
     await sleep(50);
-    assert.ok(performance.now() - startMs < 50 + LATE_MS);
+    lateMs.push(performance.now() - startMs - 50);
   }
   const { user, system } = process.cpuUsage(before);
-  assert.ok(user + system < 250_000, `${user + system} µs of 500,000`);
+  const tookMs = performance.now() - beganMs;
+  assertMostlyInTime(lateMs);
+  assert.ok(user + system < 500 * tookMs, `${user + system} µs of ${tookMs} ms`);
   listener.close();
 });
 
@@ -79,6 +89,7 @@ test('messages of other threads and connections of the runtime go on beside', as
     `const { parentPort } = require('node:worker_threads'); parentPort.on('message', (m) => parentPort.postMessage(m))`,
     { eval: true },
   );
+  const lateMs: number[] = [];
   for (let i = 0; i < 20; i++) {
     const startMs = performance.now();
     worker.postMessage(i);
@@ -92,10 +103,11 @@ test('messages of other threads and connections of the runtime go on beside', as
     socket.end();
     // oxlint-disable-next-line no-await-in-loop -- as above
     await once(socket, 'close');
-    if (i > 0) assert.ok(performance.now() - startMs < 2 * LATE_MS);
+    lateMs.push(performance.now() - startMs);
   }
   await worker.terminate();
   listener.close();
+  assertMostlyInTime(lateMs);
 });
 
 test('one connection that never stops keeps neither timers nor others waiting', async () => {
@@ -124,8 +136,7 @@ test('one connection that never stops keeps neither timers nor others waiting', 
   isOver = true;
   busy.destroy();
   listener.close();
-  lateMs.sort((a, b) => a - b);
-  assert.ok((lateMs[10] ?? 0) < LATE_MS, `half of the time ${lateMs[10]} ms`);
+  assertMostlyInTime(lateMs);
 });
 
 test('a thread without sockets is kept alive by none, and a dial that fails tells why', async () => {
