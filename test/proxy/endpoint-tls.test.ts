@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import net from 'node:net';
 import type { Writable } from 'node:stream';
 import { suite, test, type TestContext } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import type { EndpointTls } from '../../src/model/endpoint-tls.ts';
 import type { FailureReason } from '../../src/model/failure.ts';
@@ -86,6 +87,44 @@ test('an endpoint that proves its name by the given CA gets requests, on a conne
   assert.deepEqual(endpoint.requests, ['GET / 1.1', 'GET / 1.1', 'GET / 1.1']);
   assert.deepEqual(endpoint.connections, [`${NAME} http/1.1 TLSv1.3 whole`]);
 });
+
+test('a connection is kept however soon the answer comes', async (t) => {
+  const connections = new Int32Array(new SharedArrayBuffer(4));
+  const address = freshAddress();
+  const worker = new Worker(ANSWERS_AT_ONCE, {
+    eval: true,
+    workerData: { ...good, address, connections },
+  });
+  atEnd(t, () => void worker.terminate());
+  const [port] = (await once(worker, 'message')) as [number];
+  const { ask } = await mesh(t, [{ address, port }]);
+  // The answer is there before this thread looks for it: it sleeps behind each turn.
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  let isOver = false;
+  const sleep = (): void => {
+    Atomics.wait(never, 0, 0, 5);
+    if (!isOver) setImmediate(sleep);
+  };
+  sleep();
+  try {
+    for (let i = 0; i < 5; i++) assert.equal(await ask(), '200 ok');
+  } finally {
+    isOver = true;
+  }
+  assert.equal(connections[0], 1);
+});
+
+/** On a thread of its own. Counts its connections. */
+const ANSWERS_AT_ONCE = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const { cert, key, address, connections } = workerData;
+  const server = require('node:https').createServer({ cert, key }, (_, response) => {
+    response.setHeader('Content-Length', 2);
+    response.end('ok');
+  });
+  server.on('secureConnection', () => void connections[0]++);
+  server.listen(0, address, () => parentPort.postMessage(server.address().port));
+`;
 
 test('long bodies pass both ways as they are', async (t) => {
   const endpoint = await endpointOf(t, {

@@ -168,7 +168,7 @@ export class EndpointConnection
   }
 
   release(limits: LimitPolicy): void {
-    const isClean = this.#isReusable() && this.#socket.writableLength === 0;
+    const isClean = this.#isReusable() && (this.#isSent() || this.endpoint.tls !== null);
     if (isClean && !this.#request.isInStep())
       throw new Defect('a request left with another length than was counted');
     this.#user = null;
@@ -199,12 +199,18 @@ export class EndpointConnection
     }
   }
 
+  /** The kernel has all of the request. With TLS the runtime may say so a turn late, behind a response that came at once. */
+  #isSent(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   /** All that came together with the response was told. */
   onTurn(): void {
     const { idle } = this.endpoint;
     const index = idle.indexOf(this);
     if (index < 0) return;
     idle.splice(index, 1);
+    if (!this.#isSent()) return this.close();
     idle.push(this);
     this.#usableFromMs = this.#idleSinceMs;
   }
