@@ -102,6 +102,22 @@ test('a controller that just started does not take its first agents for all', as
   assert.deepEqual(world.violations, []);
 });
 
+test('after the start ports of all protocols are published together, though agents take seconds to come', async () => {
+  const world = new World();
+  for (const agent of world.first.agents) agent.carries = NEW;
+  world.first.connect(0);
+  world.first.boot();
+  world.lead(world.first);
+  setMixed(world, 'shop/web', [80, 5432]);
+  await world.converge(9_000);
+  world.first.connect(2);
+  await world.converge(5_000);
+  assert.ok(!portsIn(world).includes(5432), 'others may be on their way');
+  await world.converge(2_000);
+  assert.deepEqual(portsIn(world), [80, 5432]);
+  assert.deepEqual(world.violations, []);
+});
+
 test('without an agent only what all versions carry is published', async () => {
   const world = new World();
   world.first.connect(0);
@@ -164,6 +180,42 @@ test('AbilityGate knows by replica who lacks what', () => {
   assert.deepEqual(gate.lacking('route.match'), ['agents of another controller replica']);
   assert.deepEqual(gate.lacking('port.tls'), ['a', 'agents of another controller replica']);
   gate.stop();
+});
+
+test('AbilityGate waits from when agents could come, or from when the first ones came late', () => {
+  const able = { common: ['http', 'tcp'], lacking: new Map() };
+  const unable = { common: ['http'], lacking: new Map() };
+  const gateAfter = (ms: number): { clock: ManualClock; gate: AbilityGate } => {
+    const clock = new ManualClock();
+    const gate = new AbilityGate(clock, () => undefined);
+    gate.opened();
+    gate.update([abilitiesOf([])]);
+    clock.advance(ms);
+    return { clock, gate };
+  };
+  const soon = gateAfter(9_000);
+  soon.gate.update([able]);
+  soon.clock.advance(5_999);
+  assert.deepEqual(soon.gate.missing(['tcp']), ['tcp']);
+  soon.clock.advance(1);
+  assert.deepEqual(soon.gate.missing(['tcp']), []);
+
+  const late = gateAfter(15_000);
+  late.gate.update([able]);
+  late.clock.advance(14_999);
+  assert.deepEqual(late.gate.missing(['tcp']), ['tcp'], 'the others may have been away with it');
+  late.clock.advance(1);
+  assert.deepEqual(late.gate.missing(['tcp']), []);
+
+  const lacked = gateAfter(1_000);
+  lacked.gate.update([unable]);
+  lacked.clock.advance(1_000);
+  lacked.gate.update([able]);
+  lacked.clock.advance(14_999);
+  assert.deepEqual(lacked.gate.missing(['tcp']), ['tcp'], 'who lacked it may come back');
+  lacked.clock.advance(1);
+  assert.deepEqual(lacked.gate.missing(['tcp']), []);
+  for (const { gate } of [soon, late, lacked]) gate.stop();
 });
 
 test('many agents that lack the same are counted', () => {

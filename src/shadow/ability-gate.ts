@@ -3,7 +3,8 @@
  * have callers sent to it that it refuses. So a name or a port is published only once every agent of every replica can serve it.
  *
  * Right after a controller started its agents are still on their way to it, and the first ones may be newer than the others: an
- * ability counts once all have had it for a while. What the first version could do always counts.
+ * ability counts once all have had it for a while. What the first agents can do, if they come in that time, counts when it is over:
+ * by then the others have come as well. What the first version could do always counts.
  */
 
 import type { Clock, Timer } from '../base/clock.ts';
@@ -21,12 +22,19 @@ export class AbilityGate {
   readonly #sinceMs = new Map<string, number>();
   readonly #settled = new Set<string>();
   #reports: readonly Abilities[] = [];
+  #openedMs: number | null = null;
+  #hasHeard = false;
   #timer: Timer | null = null;
 
   /** `onChange`: what `can()` says is different. */
   constructor(clock: Clock, onChange: () => void) {
     this.#clock = clock;
     this.#onChange = onChange;
+  }
+
+  /** Agents can connect to this replica from now on. */
+  opened(): void {
+    this.#openedMs ??= this.#clock.nowMs();
   }
 
   /** What the agents of each live replica can do. */
@@ -38,7 +46,8 @@ export class AbilityGate {
     if (first === undefined) return;
     const rest = others.map((abilities) => new Set(abilities));
     const all = new Set(first.filter((ability) => rest.every((set) => set.has(ability))));
-    const nowMs = this.#clock.nowMs();
+    const fromMs = this.#fromMs();
+    this.#hasHeard = true;
     let isLess = false;
     for (const ability of this.#sinceMs.keys()) {
       if (all.has(ability)) continue;
@@ -46,7 +55,7 @@ export class AbilityGate {
       isLess = this.#settled.delete(ability) || isLess;
     }
     for (const ability of all) {
-      if (!this.#sinceMs.has(ability)) this.#sinceMs.set(ability, nowMs);
+      if (!this.#sinceMs.has(ability)) this.#sinceMs.set(ability, fromMs);
     }
     this.#wait();
     if (isLess) this.#onChange();
@@ -68,6 +77,13 @@ export class AbilityGate {
   stop(): void {
     this.#timer?.cancel();
     this.#timer = null;
+  }
+
+  /** From when what is new counts. */
+  #fromMs(): number {
+    const nowMs = this.#clock.nowMs();
+    const openedMs = this.#hasHeard ? null : this.#openedMs;
+    return openedMs !== null && nowMs - openedMs < AGENTS_RETURN_MS ? openedMs : nowMs;
   }
 
   #wait(): void {

@@ -143,6 +143,7 @@ export class ShadowServices {
   /** Agents can connect from now on. */
   opened(): void {
     this.#progress.opened();
+    this.#gate.opened();
   }
 
   /** They came, left, or serve another version. */

@@ -133,6 +133,7 @@ export class Replica {
     this.progress.observe(world.api.resourceVersion, this.placer.flush());
     for (const agent of this.agents) agent.version = 0;
     this.progress.opened();
+    this.gate.opened();
     this.#report();
   }
 
