@@ -47,6 +47,22 @@ for (const [name, ...rest] of [
   });
 }
 
+for (const name of ['examples/tasks/grpc.mjs', 'examples/tasks/dns.mjs']) {
+  test(`${name} says where it serves, and ends where it cannot`, async (t) => {
+    const [free, taken] = [1, 2].map((last) => ownRange().host(last));
+    assert(free !== undefined && taken !== undefined);
+    const first = start(t, name, taken);
+    await eventually(() => first.text.includes('\n'), 'its first line');
+    assert.match(first.text, /^stand-in: serves [\d.]+:\d+ /);
+    const second = start(t, name, free, taken);
+    assert.equal(await ended(second), 1);
+    await eventually(() => second.text.includes('EADDRINUSE'), 'its reason');
+    const none = start(t, name);
+    assert.equal(await ended(none), 1);
+    await eventually(() => none.text.includes('Give the addresses'), 'its reason');
+  });
+}
+
 test('examples/tasks/server.mjs asks for addresses', async (t) => {
   const started = start(t, 'examples/tasks/server.mjs');
   assert.equal(await ended(started), 1);

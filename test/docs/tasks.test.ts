@@ -25,10 +25,20 @@ function manifestsOf(page: string): string[] {
     .filter((block) => block.includes('apiVersion'));
 }
 
-const CONFIG_MAP = `apiVersion: v1
+const ca = await TestCa.make();
+const { cert, key } = await ca.issue({ names: ['web.shop.maesh'], lastsMs: 90 * 86_400_000 });
+const coded = (text: string): string => Buffer.from(text).toString('base64');
+/** What pages name beside their manifests. */
+const BESIDE = `apiVersion: v1
 kind: ConfigMap
 metadata: { name: web-ca, namespace: shop, labels: { maesh.dev/upstream-ca: 'true' } }
-data: { ca.crt: ${JSON.stringify((await TestCa.make()).pem)} }
+data: { ca.crt: ${JSON.stringify(ca.pem)} }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: web-tls, namespace: shop }
+type: kubernetes.io/tls
+data: { tls.crt: ${coded(cert)}, tls.key: ${coded(key)} }
 `;
 
 /** What `maesh check -f` finds, and how many Services there are. */
@@ -39,11 +49,10 @@ async function check(
   try {
     const path = join(folder, 'web.yaml');
     writeFileSync(path, manifest);
-    // What a page names beside its manifest.
-    const cas = join(folder, 'web-ca.yaml');
-    writeFileSync(cas, CONFIG_MAP);
+    const beside = join(folder, 'beside.yaml');
+    writeFileSync(beside, BESIDE);
     const { problems, snapshot } = await loadManifests({
-      paths: [path, cas],
+      paths: [path, beside],
       serviceCidr: SETTINGS.serviceCidr.default,
       podCidr: SETTINGS.pods.default,
     });

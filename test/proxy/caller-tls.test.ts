@@ -13,6 +13,7 @@ import { refusedDial, secureDial } from '../support/caller-tls.ts';
 import { TestCa } from '../support/certificates.ts';
 import { freshAddress, GET, OK, post, type ProxyOptions, TestProxy } from '../support/proxy.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
+import { FAILURES } from '../../src/model/failure.ts';
 import type { Service } from '../../src/model/service.ts';
 
 const ca = await TestCa.make();
@@ -325,7 +326,10 @@ suite('who speaks no TLS', () => {
     const { proxy, service, at } = await secured(t);
     const wire = await dial(t, at);
     wire.write(GET);
-    assert.match(await wire.rest(), /^HTTP\/1.1 400 [^]*tls_expected[^]*https:/);
+    const [head = '', body = ''] = (await wire.rest()).split('\r\n\r\n');
+    assert.match(head, /^HTTP\/1.1 400 /);
+    assert.equal(/^content-length: (\d+)$/im.exec(head)?.[1], String(body.length));
+    assert.equal(body, `maesh: tls_expected: ${FAILURES.tls_expected.cause}\n`);
     assert.equal(proxy.failures(service, 'tls_expected'), 1);
     assert.equal(proxy.requests(service, 4), 1);
   });

@@ -38,6 +38,16 @@ This file is written by \`UPDATE=1 node --test src/compile/annotation/document.t
 `;
 
 const NOTES: ReadonlyMap<string, string> = new Map([
+  ['Routes', `How to: [one port for several servers of TLS](tasks/sni.md).`],
+  [
+    'TLS to endpoints',
+    `How to: [TLS to Pods](tasks/tls.md). These have an effect where the mesh speaks TLS, that is, with \`scheme: https\` or \`h2\`.`,
+  ],
+  ['TLS from callers', `How to: [callers that speak TLS](tasks/tls.md#callers-that-speak-tls).`],
+  ['gRPC-Web', `How to: [gRPC-Web](tasks/grpc-web.md).`],
+  ['Active health checks', `How to: [health checks](tasks/health-checks.md).`],
+  ['Failover', `How to: [failover](tasks/failover.md).`],
+  ['PROXY protocol', `How to: [who the caller is](tasks/tcp.md#who-the-caller-is).`],
   [
     'Protocol',
     `[What decides the protocol of a port](ports.md#the-protocol-of-a-port) has the whole order, and the words that ports may use. \`maesh
@@ -142,8 +152,13 @@ ${row.text.replaceAll('. ', '.\n')}
 
 ${renderItem(`Value: ${row.type.name}`)}
 - Default: ${row.default}
-- Example: \`${ANNOTATION_PREFIX}${row.name}: ${JSON.stringify(row.example)}\`
+- Example: ${codeSpan(`${ANNOTATION_PREFIX}${row.name}: ${JSON.stringify(row.example)}`)}
 `;
+}
+
+/** Of a text that may have the marks of code spans in it. */
+function codeSpan(text: string): string {
+  return text.includes('`') ? `\`\`${text}\`\`` : `\`${text}\``;
 }
 
 /** A list item, in lines that fit a terminal. */

@@ -1,13 +1,14 @@
 /** A page of docs/tasks as somebody follows it: its manifest, its stand-ins, and what it says that commands print. */
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { ownRange } from '../../support/ranges.ts';
 import { Folder } from './manifests.ts';
-import { Mesh } from './mesh.ts';
+import { BIN, Mesh } from './mesh.ts';
 import { until } from './until.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -23,19 +24,47 @@ interface Followed {
   readonly here: (text: string) => string;
   /** What the page shows after a command that has this in it. */
   readonly printed: (command: string) => string;
+  /** Runs the commands of the block that has this in it, and gives what they print. */
+  readonly run: (command: string) => Promise<string>;
 }
 
+interface PageOptions {
+  /** The script that stands for the Pods. */
+  readonly standIns?: string;
+  /** Where the part of the page begins that is followed. */
+  readonly from?: string;
+  /** What the page makes beside its manifest, before the mesh starts. */
+  readonly prepare?: (folder: Folder, run: Followed['run']) => Promise<void>;
+}
+
+const execute = promisify(execFile);
+
 /** Follows the page until the mesh serves its manifest. */
-export async function followPage(t: TestContext, name: string): Promise<Followed> {
-  const page = readFileSync(join(ROOT, 'docs/tasks', name), 'utf8');
+export async function followPage(
+  t: TestContext,
+  name: string,
+  { standIns: script = 'server.mjs', from = '', prepare }: PageOptions = {},
+): Promise<Followed> {
+  const text = readFileSync(join(ROOT, 'docs/tasks', name), 'utf8');
+  const page = text.slice(text.indexOf(from));
   const range = ownRange();
   const net = range.host(1).replace(/\.1$/, '');
-  const here = (text: string): string => text.replaceAll(/\b127\.1\.10(?=\.\d)/g, net);
+  const here = (text: string): string => text.replaceAll(/\b127\.1\.[12]0(?=\.\d)/g, net);
   const [, manifest = ''] = /^```yaml\n([\s\S]*?)^```$/m.exec(page) ?? [];
   const folder = new Folder();
   folder.write('web.yaml', here(manifest));
+  const run = async (command: string, admin = ''): Promise<string> => {
+    const blocks = page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm);
+    const [, , block] =
+      [...blocks].find(([, kind, body]) => kind === '' && body?.includes(command)) ?? [];
+    assert(block !== undefined, `the page has no command ${command}`);
+    const commands = here(block).replaceAll('bin/maesh', BIN);
+    const env = { ...process.env, MAESH_ADMIN: admin };
+    return (await execute('bash', ['-c', commands], { cwd: folder.path, env })).stdout.trimEnd();
+  };
+  await prepare?.(folder, run);
   const hosts = [1, 2, 3].map((last) => range.host(last));
-  const standIns = spawn(process.execPath, ['examples/tasks/server.mjs', ...hosts], { cwd: ROOT });
+  const standIns = spawn(process.execPath, [`examples/tasks/${script}`, ...hosts], { cwd: ROOT });
   let said = '';
   standIns.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
   const mesh = new Mesh({ paths: [folder.path], cidr: ownRange().cidr });
@@ -50,5 +79,13 @@ export async function followPage(t: TestContext, name: string): Promise<Followed
     const [, text] = page.slice(page.indexOf(command)).split(/^```text\n([\s\S]*?)^```$/m);
     return (text ?? assert.fail(`the page shows nothing of ${command}`)).trimEnd();
   };
-  return { mesh, folder, manifest, hosts, here, printed };
+  return {
+    mesh,
+    folder,
+    manifest,
+    hosts,
+    here,
+    printed,
+    run: (command) => run(command, mesh.admin),
+  };
 }

@@ -8,7 +8,7 @@
  * While it waits for bytes it is a connection as any other: OpenSSL has nothing of it yet.
  */
 
-import type { FailureReason } from '../../../model/failure.ts';
+import { FAILURES, type FailureReason } from '../../../model/failure.ts';
 import { type Guest, LEAVING, PARTIAL_HEAD } from '../caller-room.ts';
 import type { NetContext } from '../context.ts';
 import { Defect } from '../copy-whole.ts';
@@ -42,8 +42,9 @@ const ANSWER_MS = 1_000;
 /** Who has said nothing when its port closes has this long. */
 const LAST_MS = 2_000;
 /** What a caller without TLS is told, if it may be one of HTTP. */
+const PLAIN_BODY = `maesh: tls_expected: ${FAILURES.tls_expected.cause}\n`;
 const PLAIN_ANSWER = Buffer.from(
-  `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 48\r\nConnection: close\r\n\r\nmaesh: tls_expected: this port speaks https://.\n`,
+  `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${PLAIN_BODY.length}\r\nConnection: close\r\n\r\n${PLAIN_BODY}`,
 );
 const UPPER_A = 65;
 const UPPER_Z = 90;
