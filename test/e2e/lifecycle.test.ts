@@ -12,7 +12,7 @@ import { Mesh, type MeshOptions } from './support/mesh.ts';
 import { queryDns } from '../support/dns-query.ts';
 import { skipWithoutPrograms } from '../support/programs.ts';
 import { until } from './support/until.ts';
-import { ownRange, rangesOf } from '../support/ranges.ts';
+import { ownBlock, ownRange, rangesOf } from '../support/ranges.ts';
 
 const folder = new Folder();
 let slow: EndpointServer;
@@ -343,7 +343,7 @@ test('a second mesh on addresses that overlap refuses and names the first, unles
   const first = new Mesh({ paths: [folder.path], cidr });
   t.after(() => first.stop('SIGKILL'));
   await first.ready();
-  for (const overlapping of [cidr, rangesOf(process.pid)]) {
+  for (const overlapping of [cidr, rangesOf(ownBlock())]) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const sentence = await refusal(new Mesh({ paths: [folder.path], cidr: overlapping }));
     assert.match(

@@ -5,7 +5,7 @@
  * Exactly none where Linux moves waiting connections between the sockets of a port (`net.ipv4.tcp_migrate_req`), which
  * is tried in a network namespace of its own. Elsewhere a connection is lost that arrives between the last look into a
  * queue and its close, the next system call (src/proxy/net/close-quietly.ts): next to none, unless the system takes the
- * processor away in between. One lost connection in all drains together is allowed there.
+ * processor away in between, and then as many as arrive in that moment. A few in all drains together are allowed there.
  */
 
 import assert from 'node:assert/strict';
@@ -26,6 +26,8 @@ const NEW_PER_SECOND = 300;
 const TCP_ROLLS = 2;
 const TCP_KEPT = 24;
 const TCP_DRAIN_MS = 3_000;
+/** Of some fifty closes of listening sockets. Were they closed without a look, one in seven would lose somebody. */
+const LOST_MAX = 3;
 /** What the clocks of two processes may differ by. */
 const EARLY_MS = 300;
 
@@ -85,7 +87,7 @@ class Rolled {
 }
 
 test('no request fails while one mesh takes over from another', async (t) => {
-  const lostMax = migrates() ? 0 : 1;
+  const lostMax = migrates() ? 0 : LOST_MAX;
   const rolled = await Rolled.start(t);
   const { at } = rolled;
   const busy = await Loads.start(t, {
@@ -129,7 +131,7 @@ test('no request fails while one mesh takes over from another', async (t) => {
 });
 
 test('connections of TCP go on while their mesh drains, and are reset at the end; WebSockets are told to go; no new one is lost', async (t) => {
-  const lostMax = migrates() ? 0 : 1;
+  const lostMax = migrates() ? 0 : LOST_MAX;
   const rolled = await Rolled.start(t, '--drain-timeout', `${TCP_DRAIN_MS}ms`);
   const amount = { keepAlive: TCP_KEPT, newPerSecond: NEW_PER_SECOND / 3, thinkMs: 2 };
   const load = await Loads.start(t, {

@@ -12,6 +12,7 @@ import { caller, Datagrams } from '../support/udp.ts';
 const PORT = 20_031;
 const CALLERS = 100_000;
 const AT_ONCE = 40;
+const PATIENCE = 25;
 const LIMIT = 2_000;
 const THREADS = 2;
 /** Of the process, from before the storm to after it: sessions that are there, and what their makings left for the garbage collector. */
@@ -58,8 +59,12 @@ test('100,000 callers of UDP cost no more than the limit of the Service', async 
       if (raw !== undefined && typeof raw !== 'string')
         raw.send(payload, 1 + Math.floor(sent / raws.length), at.port, at.address);
     }
-    // oxlint-disable-next-line no-await-in-loop -- what comes is served
-    await new Promise((resolve) => setTimeout(resolve, 2));
+    // The kernel drops what waits for a thread that a busy machine holds up: more come when these are there, or are not to be.
+    const goal = endpoint.came.length + AT_ONCE;
+    for (let i = 0; i < PATIENCE && endpoint.came.length < goal; i++) {
+      // oxlint-disable-next-line no-await-in-loop -- what comes is served
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
     // oxlint-disable-next-line no-await-in-loop -- likewise
     if (sent % 10_000 === 0) most = Math.max(most, await sessions());
   }

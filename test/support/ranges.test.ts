@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ownRange, rangesOf } from './ranges.ts';
+import { createServer } from 'node:net';
+import { blocksInUse, ownBlock, ownRange, rangesOf } from './ranges.ts';
 
 const TESTS = join(import.meta.dirname, '..');
 
@@ -13,6 +15,15 @@ test('processes that run at the same time have ranges of their own', () => {
   const [one, other] = [ownRange(), ownRange()];
   assert.notEqual(one.cidr, other.cidr);
   assert.equal(one.cidr, `${one.host(0)}/24`);
+});
+
+test('whoever has a socket in a block keeps others out of it', async (t) => {
+  if (!existsSync('/proc/net/tcp')) return t.skip('needs the list of sockets that Linux has');
+  const server = createServer();
+  t.after(() => server.close());
+  server.listen(0, ownRange().host(7));
+  await once(server, 'listening');
+  assert.ok(blocksInUse().has(ownBlock()));
 });
 
 test('no test starts a mesh on addresses that the same test of another checkout has too', () => {

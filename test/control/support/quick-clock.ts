@@ -1,6 +1,13 @@
-/** The system's time, faster while a test has to wait for what takes long by design. */
+/**
+ * The system's time, faster while a test has to wait for what takes long by design. A process that stands still does not jump ahead
+ * then: half a second of a busy machine would be as long as a Lease.
+ */
 
 import { type Clock, systemClock, type Timer } from '../../../src/base/clock.ts';
+
+const TICK_MS = 5;
+/** What a fast clock sees of a time in which nothing ran. */
+const STOOD_STILL_MS = 25;
 
 interface Entry {
   dueMs: number;
@@ -15,10 +22,14 @@ export class QuickClock implements Clock {
   #rate = 1;
   /** Of both, when the rate was set. */
   #realMs = systemClock.nowMs();
+  #ticker: NodeJS.Timeout | undefined;
   #ownMs = this.#realMs;
 
   nowMs(): number {
-    return this.#ownMs + (systemClock.nowMs() - this.#realMs) * this.#rate;
+    const realMs = systemClock.nowMs() - this.#realMs;
+    return (
+      this.#ownMs + (this.#rate === 1 ? realMs : Math.min(realMs, STOOD_STILL_MS) * this.#rate)
+    );
   }
 
   wallMs(): number {
@@ -40,10 +51,16 @@ export class QuickClock implements Clock {
 
   /** So many times as fast as real time from here on. */
   setRate(rate: number): void {
+    this.#tick();
+    this.#rate = rate;
+    clearInterval(this.#ticker);
+    if (rate !== 1) this.#ticker = setInterval(() => this.#tick(), TICK_MS).unref();
+    for (const entry of this.#timers) this.#arm(entry);
+  }
+
+  #tick(): void {
     this.#ownMs = this.nowMs();
     this.#realMs = systemClock.nowMs();
-    this.#rate = rate;
-    for (const entry of this.#timers) this.#arm(entry);
   }
 
   #add(delayMs: number, everyMs: number, run: () => void): Timer {
