@@ -15,7 +15,14 @@ import type { Policies } from '../../src/model/policy.ts';
 import type { Service } from '../../src/model/service.ts';
 import { SERVICE_FLOAT, SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
 import { BREAKER_OPEN } from '../../src/proxy/policy/breaker.ts';
-import { answerOf, GrpcCaller, grpcEndpoint, type Serve, trailersOnly } from '../support/grpc.ts';
+import {
+  answerOf,
+  type GrpcAnswer,
+  GrpcCaller,
+  grpcEndpoint,
+  type Serve,
+  trailersOnly,
+} from '../support/grpc.ts';
 import { exampleBreaker, exampleEndpoint } from '../support/model.ts';
 import { freshAddress, type ProxyOptions, TestProxy } from '../support/proxy.ts';
 import { ANY, routed, to } from '../support/routes.ts';
@@ -248,6 +255,21 @@ test('a head that is too large is told so, too, where its content type comes las
     // oxlint-enable no-await-in-loop
   }
   assert.equal(proxy.failures(service, 'head_too_large'), 8);
+});
+
+test('it is told so whatever the request before left out', async (t) => {
+  const { caller } = await setUp(t, { serve: OK });
+  const post = { ':method': 'POST', ':path': '/a/B' };
+  const type = { 'content-type': 'application/grpc' };
+  const ask = (fields: Fields): Promise<GrpcAnswer> =>
+    answerOf(caller.session.request({ ...post, ...fields }).end());
+  // Of this one the first field is for the mesh alone.
+  await ask({ te: 'trailers', ...type });
+  const told = await ask({ ...type, te: 'trailers', note: 'x'.repeat(40_000) });
+  assert.deepEqual([told.status, told.grpc, told.text], [200, '8', '']);
+  await ask({ te: 'trailers', ...type });
+  const plain = await ask({ 'content-type': 'text/plain', note: 'x'.repeat(40_000) });
+  assert.deepEqual([plain.status, plain.grpc], [431, undefined]);
 });
 
 test('every reason has its answer of gRPC here, or a reason to have none', () => {

@@ -535,3 +535,24 @@ it('knows methods and schemes of the static table, also where others have the sa
   assert.equal(read(0x02, 1, ...Buffer.from(' '), http), 'method_character');
   assert.equal(read(get, 0x06, 3, ...Buffer.from('ftp')), 'scheme_unknown');
 });
+
+describe('a call of gRPC that is refused', () => {
+  const call = (...fields: Pair[]): Pair[] => withPseudo({ ':method': 'POST' }, ...fields);
+  const type: Pair = ['content-type', 'application/grpc'];
+  const te: Pair = ['te', 'trailers'];
+  const refused: readonly (readonly [verdict: string, pairs: readonly Pair[]])[] = [
+    ['head_too_large head_bytes', call(type, te, ['note', 'x'.repeat(20_000)])],
+    ['head_too_large head_fields', call(type, te, ...times(120, ['x', 'y']))],
+    ['target_too_long head_bytes', withPseudo({ ':path': `/${'x'.repeat(20_000)}` }, type)],
+    ['unsupported_method method_connect', withPseudo({ ':method': 'CONNECT' }, type, te)],
+    ['expectation_failed expect_unknown', call(type, ['expect', 'miracles'], te)],
+  ];
+  for (const [verdict, pairs] of refused)
+    it(`is known for one whatever the fields of the request before were: ${verdict}`, () => {
+      for (const before of [call(te, type), call(type, te), call(te, te, te)]) {
+        read(before, { endStream: false });
+        assert.equal(read(pairs, { endStream: false }), verdict);
+        assert.equal(head.grpc, true);
+      }
+    });
+});

@@ -30,12 +30,11 @@ import {
   METHOD_TRACE,
   refuse,
 } from '../../head/head.ts';
-import { findNamed } from '../../head/named.ts';
 import { NO_STAMP } from '../../head/stamp.ts';
 import { methodOf, noteExpect, noteMaxForwards } from '../../head/request-field.ts';
 import { isAuthority, scanPath } from '../../head/target.ts';
 import { joinCookies } from './cookies.ts';
-import type { FieldList } from './field-list.ts';
+import { type FieldList, WORD_NAME } from './field-list.ts';
 import {
   NAME_AUTHORITY,
   NAME_METHOD,
@@ -43,12 +42,14 @@ import {
   NAME_PROTOCOL,
   NAME_SCHEME,
   NAME_STATUS,
+  numberOf,
   REQUEST_KIND,
 } from './name.ts';
 import { kindOf } from './refused.ts';
 import { STATIC_GET, STATIC_HTTP, STATIC_POST } from './static-table.ts';
 
 const HTTP_PORT = Buffer.from(':80');
+const NAME_CONTENT_TYPE = numberOf('content-type');
 const HTTPS_PORT = Buffer.from(':443');
 
 /**
@@ -65,14 +66,17 @@ export function readRequest(
 ): number {
   const end = read(list, head, endStream, extended);
   // Who is answered must be able to read it, though not all fields were read.
-  if (end === BAD && head.failure !== 'bad_request')
-    head.grpc = list.isGrpc || saysGrpc(list, head);
+  if (end === BAD && head.failure !== 'bad_request') head.grpc = list.isGrpc || saysGrpc(list);
   return end;
 }
 
-function saysGrpc({ data }: FieldList, head: Head): boolean {
-  const at = findNamed(data, head, 'content-type');
-  return at >= 0 && isGrpcType(data, head.fields[at + 3] as number, head.fields[at + 4] as number);
+/** By the words of the list: the kinds of fields that were not judged are those of the request before. */
+function saysGrpc({ data, fields, words, count }: FieldList): boolean {
+  for (let i = count - 1, at = i * FIELD_STRIDE; i >= 0; i--, at -= FIELD_STRIDE) {
+    if (((words[i] as number) & WORD_NAME) !== NAME_CONTENT_TYPE) continue;
+    return isGrpcType(data, fields[at + 3] as number, fields[at + 4] as number);
+  }
+  return false;
 }
 
 function read(list: FieldList, head: Head, endStream: boolean, extended: boolean): number {
