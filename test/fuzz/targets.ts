@@ -1,6 +1,7 @@
 /** All fuzz targets: a new parser adds its own here. */
 import { CONFIG_TARGETS } from './config.ts';
 import { DISCOVERY_TARGETS } from './discovery.ts';
+import { GRPC_WEB_TARGETS } from './grpc-web.ts';
 import { HTTP1_TARGETS } from './http1.ts';
 import { HTTP2_TARGETS } from './http2.ts';
 import { PROXY_PROTOCOL_TARGETS } from './proxy-protocol.ts';
@@ -14,6 +15,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   ...HTTP1_TARGETS.filter(({ name }) => name === 'request-head').map(rewriteTarget),
   ...HTTP1_TARGETS.filter(({ name }) => name === 'response-head').map(responseRewriteTarget),
   ...HTTP2_TARGETS,
+  ...GRPC_WEB_TARGETS,
   ...PROXY_PROTOCOL_TARGETS,
   ...CONFIG_TARGETS,
   ...DISCOVERY_TARGETS,
