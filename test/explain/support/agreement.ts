@@ -12,6 +12,7 @@ import type { Answer } from './caller.ts';
 import { connectionFault } from './connection.ts';
 import { headFault, redirectFault, responseFault } from './changes.ts';
 import type { Behaviour } from './endpoints.ts';
+import { isSwitched, upgradeFault } from './switched.ts';
 
 /** What was seen of one request, from outside and in the counters of the mesh. */
 export interface Seen {
@@ -128,7 +129,7 @@ function forwardFault(said: Explanation, seen: Seen): string | null {
   }
   if (possible.length > 1) return null;
   const leg = possible[0] as Leg;
-  return changeFault(leg, said, seen) ?? retryFault(leg, said, seen);
+  return changeFault(leg, said, seen) ?? retryFault(leg, said, seen) ?? upgradeFault(leg, seen);
 }
 
 /** Whether what endpoints got, and what came back of them, was changed as explain said. */
@@ -136,6 +137,8 @@ function changeFault({ backend }: Leg, said: Explanation, seen: Seen): string | 
   const { changes } = backend;
   const fault = headFault(said, changes, seen.heads);
   if (fault !== null || typeof seen.answer === 'string' || seen.failure !== '') return fault;
+  // The answer that switches passes as it comes.
+  if (isSwitched(seen)) return null;
   return responseFault(changes, seen.answer);
 }
 

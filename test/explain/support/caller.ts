@@ -17,6 +17,8 @@ export interface Http2Request {
   readonly block: Buffer;
   readonly hasBody: boolean;
   readonly body: string;
+  /** It asks for a tunnel, whose bytes are no content. */
+  readonly isUpgrade?: boolean;
 }
 
 /** The mesh took no connection, or cut it without an answer; or it is one of TCP, which has an endpoint. */
@@ -73,7 +75,7 @@ export class Callers {
   async askHttp2(
     from: string,
     to: { readonly address: string; readonly port: number },
-    { block, body, hasBody }: Http2Request,
+    { block, body, hasBody, isUpgrade = false }: Http2Request,
   ): Promise<Answer> {
     const { address: host, port } = to;
     const socket = net.connect({ host, port, localAddress: from, noDelay: true });
@@ -93,7 +95,7 @@ export class Callers {
     peer.write(PREFACE, frame(SETTINGS, 0, 0));
     peer.write(frame(HEADERS, END_HEADERS | (hasBody ? 0 : END_STREAM), 1, block));
     const pieces = body.match(/[^]{1,16000}/g) ?? [''];
-    if (hasBody)
+    if (hasBody && !isUpgrade)
       pieces.forEach((piece, i) => {
         const flags = i === pieces.length - 1 ? END_STREAM : 0;
         peer.write(frame(DATA, flags, 1, Buffer.from(piece)));
@@ -112,7 +114,10 @@ export class Callers {
         };
       });
     }
-    socket.destroy();
+    // The other half of a tunnel ends as it should, and then the connection.
+    if (isUpgrade && hasBody) peer.write(frame(DATA, END_STREAM, 1));
+    if (isUpgrade) socket.end();
+    else socket.destroy();
     return answer;
   }
 

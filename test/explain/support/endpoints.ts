@@ -4,7 +4,8 @@ import net from 'node:net';
 import { createServer, type Server, setDefaultCACertificates, TLSSocket } from 'node:tls';
 import { PREFACE } from '../../../src/proxy/http2/codec/frame.ts';
 import type { Pair } from '../../support/http2.ts';
-import { frame, headers, Http2Peer } from '../../support/http2-peer.ts';
+import { frame, headers, Http2Peer, setting } from '../../support/http2-peer.ts';
+import { acceptOf } from '../../../src/proxy/http/websocket-handshake.ts';
 import { CA } from './ground.ts';
 import { Http2Messages, type Message } from './http2-messages.ts';
 
@@ -15,6 +16,8 @@ export type Behaviour = 'ok' | 'reset' | 'hang' | 'garbage' | number;
 const HANDSHAKE = 22;
 const DATA = 0;
 const SETTINGS = 4;
+/** A setting: RFC 8441 §3. */
+const ENABLE_CONNECT_PROTOCOL = 8;
 const END_STREAM = 0x1;
 const PORT_FIRST = 20_000;
 const PORT_LAST = 29_999;
@@ -133,7 +136,7 @@ export class Endpoints {
       this.#answerHttp2(peer, address, stream, head);
     };
     void new Http2Messages(peer, { onMessage, onReset: () => undefined });
-    peer.write(frame(SETTINGS, 0, 0));
+    peer.write(frame(SETTINGS, 0, 0, setting(ENABLE_CONNECT_PROTOCOL, 1)));
   }
 
   // oxlint-disable-next-line max-params -- who says what to whom
@@ -149,6 +152,9 @@ export class Endpoints {
       ['x-said', '1'],
       ['content-length', '2'],
     ];
+    // A tunnel ends as soon as it stands.
+    if (behaviour === 'ok' && head.startsWith('CONNECT '))
+      return peer.write(headers(stream, fields.slice(0, -1), END_STREAM));
     if (head.startsWith('HEAD ')) return peer.write(headers(stream, fields, END_STREAM));
     peer.write(headers(stream, fields), frame(DATA, END_STREAM, stream, Buffer.from('ok')));
   }
@@ -158,12 +164,33 @@ export class Endpoints {
     if (behaviour === 'hang') return void this.hung++;
     if (behaviour === 'reset') return cut(socket);
     if (behaviour === 'garbage') return void socket.write('HTTP/1.1 2OO OK\r\n\r\n');
+    const key = behaviour === 'ok' ? webSocketKey(head) : '';
+    if (key !== '') return void socket.end(switched(address, key));
     const status = behaviour === 'ok' ? 200 : behaviour;
     const body = head.startsWith('HEAD ') ? '' : 'ok';
     socket.write(
       `HTTP/1.1 ${status} Said\r\nX-Endpoint: ${address}\r\nX-Said: 1\r\nContent-Length: 2\r\n\r\n${body}`,
     );
   }
+}
+
+/** The key of a handshake; '' for a head that is none. */
+export function webSocketKey(head: string): string {
+  const isAsked = /\r\nupgrade: websocket(?:\r\n|$)/i.test(head);
+  return isAsked ? (/\r\nsec-websocket-key: (\S+)/i.exec(head)?.[1] ?? '') : '';
+}
+
+/** The head of a tunnel. */
+function switched(address: string, key: string): string {
+  const fields = [
+    'HTTP/1.1 101 Said',
+    `X-Endpoint: ${address}`,
+    'X-Said: 1',
+    'Connection: Upgrade',
+    'Upgrade: websocket',
+    `Sec-WebSocket-Accept: ${acceptOf(key)}`,
+  ];
+  return `${fields.join('\r\n')}\r\n\r\n`;
 }
 
 /** Of TLS, what is below it cannot be reset. */

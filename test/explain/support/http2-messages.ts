@@ -71,6 +71,9 @@ export class Http2Messages {
     message.fields.push(...pairsOf(this.#list));
     // 1xx comes before the message.
     if (message.fields.some(([name, value]) => name === ':status' && value.startsWith('1'))) return;
+    // Extended CONNECT is answered before its tunnel ends.
+    if (message.fields.some(([name]) => name === ':protocol'))
+      return this.#sink.onMessage({ stream, ...message });
     this.#open.set(stream, message);
   }
 

@@ -169,6 +169,15 @@ export class LiveMesh {
     return this.#sum(key, SERVICE_OWN.inFlight);
   }
 
+  /** Waits until as many are in flight again: a tunnel goes on for a moment when its caller has left. */
+  async settled(key: string, before: number): Promise<void> {
+    for (let i = 0; this.inFlight(key) > before; i++) {
+      assert.ok(i < 20_000, 'a tunnel still stands');
+      // oxlint-disable-next-line no-await-in-loop -- until its end arrived
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+
   /** So that an endpoint that does not accept is given up. */
   passConnectTime(): void {
     this.clock.advance(CONNECT_STEP_MS);

@@ -60,6 +60,7 @@ export const PERTURBATIONS: Readonly<Record<string, Perturbation>> = {
       ...backend,
       endpoints: backend.endpoints.map((endpoint, i) => ({ ...endpoint, odds: i === 0 ? 1 : 0 })),
     })),
+  'overlooks upgrades': (said) => withBackends(said, (each) => ({ ...each, upgrade: null })),
   'gives a backend no odds': (said) => withBackends(said, (backend) => ({ ...backend, odds: 0 })),
   'overlooks filters': (said) => withBackends(said, (each) => ({ ...each, changes: null })),
   'overlooks rewrites': (said) =>

@@ -16,6 +16,8 @@ export interface Sent {
   readonly http2: { readonly hasBody: boolean } | null;
   /** Behind the head; '' for a head that is not valid. */
   readonly body: string;
+  /** It asks for a tunnel, which may stand beyond its answer. */
+  readonly isUpgrade?: boolean;
 }
 
 /** `tokens` are affinity tokens of endpoints that there are. */

@@ -11,6 +11,7 @@ import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../../src/model/defaults.ts'
 import type { HttpMatch, HttpRoute, RouteMirror } from '../../../src/model/route.ts';
 import type { Delta, Service, ServicePort } from '../../../src/model/service.ts';
 import { disagreement, firstTried, type Seen } from './agreement.ts';
+import { isSwitched } from './switched.ts';
 import type { Answer } from './caller.ts';
 import { connect } from './connection.ts';
 import { changedObjects, randomBehaviour, randomObjects } from './config.ts';
@@ -24,6 +25,7 @@ import { DOMAINS, LiveMesh } from './live-mesh.ts';
 import { OddsSum } from './odds-sum.ts';
 import { PERTURBATIONS } from './perturb.ts';
 import { firstBytes, randomHello, randomTlsRoutes } from './tls-routes.ts';
+import { randomConnect, randomHandshake } from './random-upgrade.ts';
 import { LIMITS, randomHttp2Request, randomRequest, type Sent } from './request.ts';
 
 export const EXPLANATION = '#/$defs/Explanation';
@@ -31,6 +33,7 @@ const WITHOUT_STATE = 'knows nothing of the present';
 const REQUESTS_PER_MESH = 24;
 /** Of the requests. */
 const HTTP2_SHARE = 0.3;
+const UPGRADE_SHARE = 0.08;
 
 export class Trial {
   requests = 0;
@@ -47,6 +50,8 @@ export class Trial {
   readonly #endpoints: Endpoints;
   /** For all that is of TLS of callers. */
   #tls = new Dice(0);
+  /** For all that is of upgrades. */
+  #upgrades = new Dice(0);
 
   constructor(endpoints: Endpoints) {
     this.#endpoints = endpoints;
@@ -68,6 +73,7 @@ export class Trial {
   async #askAll(seed: number, live: LiveMesh): Promise<void> {
     const dice = new Dice(seed);
     this.#tls = new Dice(-seed);
+    this.#upgrades = new Dice(~seed);
     let objects = randomObjects(dice, this.#endpoints.port);
     await live.apply(objects, reroute(dice, this.#tls));
     this.#sicken(dice);
@@ -99,7 +105,8 @@ export class Trial {
     const tokens = tokensAt(live, host, port);
     const isHttp2 = dice.chance(HTTP2_SHARE);
     const random = isHttp2 ? randomHttp2Request : randomRequest;
-    const sent = random(dice, `${host}:${port}`, tokens);
+    const plain = random(dice, `${host}:${port}`, tokens);
+    const sent = this.#upgrade(isHttp2, `${host}:${port}`) ?? plain;
     const input: ExplainInput = {
       mesh: live.dry,
       hello: randomHello(this.#tls),
@@ -132,6 +139,12 @@ export class Trial {
     this.#note(said, seen);
   }
 
+  /** Null for a request that asks for none. */
+  #upgrade(isHttp2: boolean, host: string): Sent | null {
+    if (!this.#upgrades.chance(UPGRADE_SHARE)) return null;
+    return isHttp2 ? randomConnect(this.#upgrades, host) : randomHandshake(this.#upgrades, host);
+  }
+
   async #call(
     live: LiveMesh,
     asked: {
@@ -150,6 +163,7 @@ export class Trial {
     const failures = live.failures(key);
     const tries = live.tries();
     const retries = live.retries(key);
+    const inFlight = live.inFlight(key);
     this.#endpoints.reached.length = 0;
     this.#endpoints.heads.length = 0;
     this.#endpoints.hung = 0;
@@ -165,6 +179,7 @@ export class Trial {
               { ...sent, ...sent.http2, block: sent.head },
             );
     const answer = address === '' ? 'refused' : await ask();
+    if (sent.isUpgrade === true && !isTcp) await live.settled(key, inFlight);
     const failure = [...live.failures(key)].find(([reason, n]) => n > (failures.get(reason) ?? 0));
     const tried = [...live.tries()].map(([id, n]) => [id, n - (tries.get(id) ?? 0)] as const);
     return {
@@ -228,6 +243,7 @@ export class Trial {
     const leg = legs.find(({ id }) => firsts[0]?.startsWith(`${id} `));
     if (leg === undefined) return;
     const version = seen.isHttp2 ? 'HTTP/2' : 'HTTP/1.1';
+    if (isSwitched(seen)) count(this.occurred, `a WebSocket by ${version}, ${leg.upgrade ?? ''}`);
     const spoken = leg.protocol === 'http/2' ? 'HTTP/2' : 'HTTP/1.1';
     count(this.occurred, `${version} to ${spoken}`);
     if (leg.tls !== null) count(this.occurred, `over TLS by ${leg.tls.believes}`);
