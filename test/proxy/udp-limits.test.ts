@@ -112,6 +112,111 @@ test('at the limit of all endpoints a session makes room there, too', async (t) 
   assert.equal(ended(proxy, service, 'replaced'), 4);
 });
 
+test('at the limit of its endpoints a session at one of these makes room, and none elsewhere', async (t) => {
+  const [before, endpoint] = [await echo(t), await echo(t)];
+  const policies = limits({ connectionsPerEndpoint: 1 });
+  const { proxy, service, at } = await udpFor(t, [before], { policies });
+  const [one, two, three] = [await caller(t), await caller(t), await caller(t)];
+  await ask(one, at, 'a');
+  const { key } = service;
+  await proxy.apply([proxy.service({ key, udp: true, endpoints: [endpoint], policies })]);
+  await ask(two, at, 'b');
+  // The first one is silent for longest, and at an endpoint that nobody is led to.
+  await ask(three, at, 'c');
+  assert.equal(ended(proxy, service, 'replaced'), 1);
+  const opened = proxy.figure(service, SERVICE_OWN.sessionsOpened);
+  before.send('still here', {
+    address: before.came[0]?.from.address ?? '',
+    port: before.came[0]?.from.port ?? 0,
+  });
+  assert.equal(await one.text(), 'still here');
+  assert.equal(proxy.figure(service, SERVICE_OWN.sessionsOpened), opened);
+});
+
+test('one that makes room at an endpoint makes it in the Service, too', async (t) => {
+  const endpoint = await echo(t);
+  const policies = limits({ requestsInFlight: 4, connectionsPerEndpoint: 3 });
+  const { proxy, service, at } = await udpFor(t, [endpoint], { policies });
+  for (const from of await Promise.all(Array.from({ length: 6 }, () => caller(t)))) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await ask(from, at, 'a');
+  }
+  assert.equal(ended(proxy, service, 'replaced'), 3);
+  assert.equal(proxy.word(service, SERVICE_WORD.inFlight), 3);
+});
+
+for (const sources of [1, 60])
+  test(`a flood that nobody answers, from ${sources} sources, refuses no new caller and leaves half of the sessions`, async (t) => {
+    const endpoint = await Datagrams.bind(t, freshAddress());
+    endpoint.onDatagram = (data, from) => {
+      if (data.toString() !== 'flood') endpoint.socket.send(data, from.port, from.address);
+    };
+    const policies = limits({ requestsInFlight: 32 });
+    const options = { manual: true, policies } as const;
+    const { proxy, service, at } = await udpFor(t, [endpoint], options);
+    const talking = await Promise.all(
+      Array.from({ length: 28 }, (_, i) => caller(t, `127.0.4.${i + 1}`)),
+    );
+    for (const from of talking) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await ask(from, at, 'hello');
+    }
+    const flood = await Promise.all(
+      Array.from({ length: 120 }, (_, i) => caller(t, `127.0.3.${1 + (i % sources)}`)),
+    );
+    for (const from of flood) from.send('flood', at);
+    const came = (count: number) => () => proxy.figure(service, SERVICE_OWN.datagrams) === count;
+    await eventually(came(148), 'the flood');
+    // Time stands still, so nobody has waited for a second.
+    assert.equal(await ask(await caller(t, '127.0.5.1'), at, 'new'), 'new');
+    // One source that has an eighth is refused itself.
+    if (sources > 1) assert.equal(proxy.failures(service, 'overloaded'), 0);
+    const opened = proxy.figure(service, SERVICE_OWN.sessionsOpened);
+    for (const from of talking.slice(-13)) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await ask(from, at, 'still');
+    }
+    assert.equal(proxy.figure(service, SERVICE_OWN.sessionsOpened), opened, 'they have theirs');
+  });
+
+test('a session that is never answered makes room, however often its caller sends', async (t) => {
+  const endpoint = await Datagrams.bind(t, freshAddress());
+  const policies = limits({ requestsInFlight: 2 });
+  const { proxy, service, at } = await udpFor(t, [endpoint], { manual: true, policies });
+  const [one, two] = [await caller(t), await caller(t)];
+  for (let i = 0; i < 3; i++) {
+    one.send('a', at);
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await endpoint.next();
+    proxy.advance(400);
+  }
+  two.send('b', at);
+  assert.equal(await endpoint.text(), 'b');
+  assert.equal(ended(proxy, service, 'replaced'), 1);
+});
+
+test('a thread leaves places of a limit to the others', async (t) => {
+  const endpoints = [await echo(t), await echo(t)];
+  const policies = limits({ requestsInFlight: 16 });
+  const { proxy, service, at } = await udpFor(t, endpoints, { policies, threads: 2 });
+  const few = proxy.service({
+    udp: true,
+    endpoints,
+    policies: limits({ connectionsPerEndpoint: 3 }),
+  });
+  await proxy.apply([few]);
+  for (const from of await Promise.all(Array.from({ length: 20 }, () => caller(t)))) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await ask(from, at, 'a');
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await ask(from, placeOf(few), 'a');
+  }
+  assert.equal(proxy.figure(service, SERVICE_OWN.sessionsActive), 13);
+  for (const endpoint of endpoints)
+    assert.equal(proxy.endpointWord(few, endpoint, ENDPOINT_WORD.inFlight), 2);
+  assert.equal(proxy.failures(few, 'no_healthy_endpoint'), 0);
+});
+
 test('a Service without an endpoint costs nobody a session', async (t) => {
   const endpoint = await echo(t);
   const policies = limits({ requestsInFlight: 2 });

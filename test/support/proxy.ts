@@ -97,6 +97,8 @@ export interface ProxyOptions {
   readonly descriptors?: number;
   /** Local ports, likewise. */
   readonly ports?: number;
+  /** That it believes to be one of. */
+  readonly threads?: number;
   /** Instead of those that `settings` or the variable name. */
   readonly sockets?: Sockets;
 }
@@ -165,6 +167,7 @@ export class TestProxy {
       isTrusted,
       descriptors,
       ports,
+      threads: options.threads ?? 1,
       sockets: options.sockets ?? testSockets(options.settings?.sockets),
       ticketKeys: this.ticketKeys,
       protocols,

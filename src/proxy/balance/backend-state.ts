@@ -198,6 +198,18 @@ export class BackendState {
     return this.#peers.some(isUsable);
   }
 
+  /** Those that would take the request, if they had room for it. */
+  full({ avoid, node }: PickRequest): EndpointState[] {
+    const { rotation } = this.#tiers.all;
+    return this.#members.filter(
+      (each) =>
+        each !== avoid &&
+        rotation.isLive(each) &&
+        !rotation.hasRoom(each) &&
+        this.#tiers.allows(each, node),
+    );
+  }
+
   /** Somebody may come to need its endpoints: they are checked, where they are. */
   expect(nowMs: number): void {
     if (this.#gate.checked) this.#look(nowMs);

@@ -62,6 +62,8 @@ export class EndpointState {
   limits: LimitPolicy = DEFAULT_POLICIES.limits;
   /** True once the endpoint left the backend: finish what runs, keep nothing idle. */
   gone = false;
+  /** Of its connections, those that this thread leaves to the other threads. */
+  reserved = 0;
   /** How long what stays may go on once it is gone; 0 is for ever. */
   #drainMs = 0;
   /** Null before the first. */
@@ -107,8 +109,11 @@ export class EndpointState {
 
   /** Whether another request finds a connection that it may share, or may open one. Where they are not shared, other limits tell. */
   get hasConnection(): boolean {
-    if (!this.http2) return true;
     const { words, w } = this.cells;
+    if (!this.http2) {
+      const { reserved } = this;
+      return reserved === 0 || this.inFlight + reserved < this.limits.connectionsPerEndpoint;
+    }
     const connections = words[w + ENDPOINT_WORD.connections] as number;
     const { connectionsPerEndpoint: max } = this.limits;
     return connections < max || this.shared === null || this.shared.mayTake(connections, max);

@@ -9,13 +9,24 @@ import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { PortState, ServiceState } from '../table/table.ts';
 
 /**
- * Whether a Service has so many sessions that another one takes the place of one. The last part of what it may have in flight is left
- * to requests and connections of its other ports, which cannot take a place.
+ * Whether a Service has so many sessions that another one takes the place of one, on a thread that has `own` of them. The last part of
+ * what it may have in flight is left to requests and connections of its other ports, which cannot take a place.
  */
-export function isFull({ cells, service }: ServiceState): boolean {
+export function isFull({ cells, service }: ServiceState, own = 0, threads = 1): boolean {
   const { words, w } = cells;
   const limit = service.policies.limits.requestsInFlight;
-  return (words[w + SERVICE_WORD.inFlight] as number) >= Math.max(limit - keptOf(limit), 1);
+  const places = Math.max(limit - keptOf(limit), 1);
+  const inFlight = words[w + SERVICE_WORD.inFlight] as number;
+  return inFlight >= places - leftToOthers(places, own, threads);
+}
+
+/**
+ * Places of a limit that a thread with `own` sessions leaves to the other threads. No thread can end sessions of another one: so each
+ * finds a quarter of an equal share, and at least one place, whatever the others have.
+ */
+export function leftToOthers(places: number, own: number, threads: number): number {
+  const least = Math.max(Math.floor(places / threads / 4), 1);
+  return own < least ? 0 : least * (threads - 1);
 }
 
 /** It has as many sessions as it may, from this node. */

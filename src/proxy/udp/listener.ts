@@ -175,18 +175,23 @@ export class UdpListener implements PortListener, SessionHost, Expiring {
     const { source, port } = session;
     const { rules } = port;
     const nowMs = context.clock.nowMs();
-    const giver = isFull(rules.flight)
-      ? this.#thread.roomOf(rules.flight).giver(source.address, context.wheel.nowMs)
-      : undefined;
+    const { flight } = rules;
+    const all = this.#thread.roomOf(flight);
+    const isCrowded = (): boolean => isFull(flight, all.size, context.room.threads);
+    const giver = isCrowded() ? all.giver(source.address, context.wheel.nowMs) : undefined;
     if (giver === null) return 'overloaded';
     if (!takesToken(port, source.addressHash, nowMs)) return 'rate_limited';
     // Nobody makes room for a caller that gets no endpoint anyway.
     const failure = session.aim();
     if (failure !== '') return failure;
-    giver?.giveWay();
+    const hasReplaced = session.makeRoom();
+    // Whoever made room at the endpoint may have done so in the Service, too.
+    if (giver !== undefined && isCrowded()) giver.giveWay();
     const { room } = this.#thread;
     const findsGuest = (): Sitter | null => room.giver(source.address, context.wheel.nowMs);
-    if (!context.room.admitsSession(source.address, session.service, findsGuest))
+    // One in the place of another takes no more of the thread.
+    const isOneMore = !hasReplaced && giver === undefined;
+    if (isOneMore && !context.room.admitsSession(source.address, session.service, findsGuest))
       return 'caller_shed';
     session.begin();
     return '';

@@ -38,12 +38,15 @@ import {
   countSent,
   countTaken,
 } from './account.ts';
-import { isAtLimit, route } from './admit.ts';
-import { Seat, type SessionRoom, type Sitter } from './session-room.ts';
+import { route } from './admit.ts';
+import { Seats } from './seats.ts';
+import type { Sitter } from './session-room.ts';
 import { endsOfUdp, type UdpShared } from './shared.ts';
 
 /** Whoever got no answer yet may still get one: such a session makes no room for others for this long. */
 const WAIT_MS = 1_000;
+/** Of endpoints at their limit, so many are looked at for one with a session that can be given up. */
+const ENDPOINT_LOOKS_MAX = 8;
 /** Once its port closes, a session that is silent for this long is over. */
 export const LEAVING_IDLE_MS = 5_000;
 
@@ -93,15 +96,15 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   endpoint: EndpointState | null = null;
   readonly #place: SessionPlace;
   readonly #shared: UdpShared;
-  readonly #room: SessionRoom;
-  readonly #seat = new Seat(this);
-  readonly #threadSeat = new Seat(this);
+  readonly #seats: Seats;
   readonly #flight: Cells;
   #socket: DatagramSocket | null = null;
   #ownDial = 0;
   #target: Target | null = null;
   /** The endpoint that it turns to next. */
   #next: EndpointState | null = null;
+  /** Who makes room for it there. */
+  #giver: Sitter | null = null;
   /** Of its endpoint: the next datagram goes to another one. */
   #failed = false;
   /** Whether its endpoint does as it should is known. */
@@ -113,6 +116,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   #lastMs: number;
   /** The last one was an answer. */
   #isAnswered = false;
+  /** When the first one came that no answer followed, likewise. */
+  #waitsSinceMs: number;
   #isOver = false;
 
   constructor({ peer, source, host, place, shared }: SessionOf) {
@@ -126,7 +131,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#lastMs = shared.context.wheel.nowMs;
     const { flight } = host.port.rules;
     this.#flight = flight.cells;
-    this.#room = shared.roomOf(flight);
+    this.#waitsSinceMs = this.#lastMs;
+    this.#seats = new Seats(this, flight, shared);
   }
 
   get port(): PortState {
@@ -151,12 +157,20 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
 
   /** Whether nothing that is under way is lost with it, as far as anybody can tell. */
   isQuiet(nowMs: number): boolean {
-    return this.#isAnswered || nowMs - this.#lastMs >= WAIT_MS;
+    return this.#isAnswered || nowMs - this.#waitsSinceMs >= WAIT_MS;
   }
 
   /** Before it begins: '' when there is an endpoint for it. */
   aim(): FailureReason | '' {
     return this.#aim(this.startedMs);
+  }
+
+  /** Whoever was found to make room at the endpoint does. False where nobody has to. */
+  makeRoom(): boolean {
+    const giver = this.#giver;
+    this.#giver = null;
+    giver?.giveWay();
+    return giver !== null;
   }
 
   begin(): void {
@@ -166,8 +180,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     beginRequest(this.#flight);
     countBegun(rules.cells, service.cells, this.isLate ? 0 : 1);
     if (!this.isLate) context.callerConnections++;
-    this.#room.enter(this.#seat);
-    this.#shared.room.enter(this.#threadSeat);
+    this.#seats.begin();
     context.room.enter(this);
     context.room.sessions++;
     this.arm();
@@ -239,8 +252,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     context.wheel.disarm(this);
     context.room.leave(this);
     context.room.sessions--;
-    this.#room.leave(this.#seat);
-    this.#shared.room.leave(this.#threadSeat);
+    this.#seats.end();
     if (!this.isLate) context.callerConnections--;
     leaveFlight(this.#flight);
     countEnd(service.cells, why, this.isLate ? 0 : 1);
@@ -278,9 +290,9 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   #note(isAnswer: boolean): void {
     const { context } = this.#shared;
     this.#lastMs = context.wheel.nowMs;
+    if (this.#isAnswered) this.#waitsSinceMs = this.#lastMs;
     this.#isAnswered = isAnswer;
-    this.#room.touch(this.#seat);
-    this.#shared.room.touch(this.#threadSeat);
+    this.#seats.touch(isAnswer);
     // Silence may have been without end until now.
     if (this.wheelTick === 0) this.arm();
   }
@@ -290,6 +302,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const now = this.#shared.context.clock.nowMs();
     const failure = this.#aim(now);
     if (failure === '') {
+      this.makeRoom();
       this.#open();
       this.arm();
       return true;
@@ -301,6 +314,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   /** Chooses an endpoint, another one than the present one if it may be. '' when there is one. */
   #aim(now: number): FailureReason | '' {
     const { context } = this.#shared;
+    this.#giver = null;
     const { target, failure } = route(this.port, now, context);
     if (failure !== '') return failure;
     if (target?.udp === null || target?.udp === undefined) return 'no_endpoint';
@@ -327,6 +341,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.endpoint = endpoint;
     this.#socket = context.sockets.dialDatagrams(endpoint, this);
     this.#ownDial = context.ownDials.add(endsOfUdp(this.#socket.ends()));
+    this.#seats.sit(endpoint);
     endpoint.begin();
     endpoint.openConnection();
     context.room.endpointConnections++;
@@ -339,17 +354,22 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     pick.avoid = this.#failed ? this.endpoint : null;
     const endpoint = backend.pick(pick, now);
     if (endpoint !== null) return endpoint;
-    return this.#pickInTurn(backend, now) ?? noEndpointReason(backend, pick);
+    return this.#pickInTurn(backend) ?? noEndpointReason(backend, pick);
   }
 
-  /** Where endpoints are at their limits, whoever is silent for longest makes room. */
-  #pickInTurn(backend: BackendState, now: number): EndpointState | null {
-    if (!backend.endpoints.some(isAtLimit)) return null;
+  /** Where all endpoints that it could go to are at their limits, a session at one of them makes room. */
+  #pickInTurn(backend: BackendState): EndpointState | null {
     const { pick, context } = this.#shared;
-    const giver = this.#room.giver(this.address, context.wheel.nowMs);
-    if (giver === null || giver === this) return null;
-    giver.giveWay();
-    return backend.pick(pick, now);
+    const full = backend.full(pick);
+    const first = Math.floor(context.random.next() * full.length);
+    for (let looks = 0; looks < Math.min(full.length, ENDPOINT_LOOKS_MAX); looks++) {
+      const endpoint = full[(first + looks) % full.length] as EndpointState;
+      const giver = this.#shared.roomOf(endpoint).giver(this.address, context.wheel.nowMs);
+      if (giver === null || giver === this) continue;
+      this.#giver = giver;
+      return endpoint;
+    }
+    return null;
   }
 
   /** Lets go of its endpoint. */
@@ -363,6 +383,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     this.#socket = null;
     context.ownDials.remove(this.#ownDial);
     this.#ownDial = 0;
+    this.#seats.rise();
     context.room.endpointConnections--;
     endpoint.closeConnection();
     endpoint.end();

@@ -2,6 +2,7 @@
 
 import { networkInterfaces } from 'node:os';
 import { endpointKey } from '../../model/endpoint.ts';
+import type { EndpointState } from '../balance/endpoint-state.ts';
 import type { CallContext } from '../call/context.ts';
 import { PickFacts } from '../call/pick-facts.ts';
 import type { Ends, ListenAt } from '../net/socket.ts';
@@ -17,7 +18,7 @@ export class UdpShared {
   readonly pick: PickFacts;
   /** All sessions. */
   readonly room = new SessionRoom();
-  readonly #rooms = new WeakMap<ServiceState, SessionRoom>();
+  readonly #rooms = new WeakMap<ServiceState | EndpointState, SessionRoom>();
   #addresses: ReadonlySet<string> = new Set();
   #addressesUntilMs = -Infinity;
 
@@ -26,10 +27,10 @@ export class UdpShared {
     this.pick = new PickFacts(context.settings.node);
   }
 
-  /** The sessions that share the limits of `flight`. */
-  roomOf(flight: ServiceState): SessionRoom {
-    let room = this.#rooms.get(flight);
-    if (room === undefined) this.#rooms.set(flight, (room = new SessionRoom()));
+  /** The sessions that share the limits of a Service, or that of an endpoint. */
+  roomOf(whose: ServiceState | EndpointState): SessionRoom {
+    let room = this.#rooms.get(whose);
+    if (room === undefined) this.#rooms.set(whose, (room = new SessionRoom()));
     return room;
   }
 

@@ -13,7 +13,7 @@ export const UDP_LIMITS: LimitSection = {
       'model/stream-limits.ts SESSION_IDLE_MS',
     ],
     [
-      'Time for which a session that waits for an answer is not given up for another one',
+      'Time for which a session that waits for an answer is not given up for another one; of those without any answer the older half',
       'It may be given up',
       'proxy/udp/session.ts WAIT_MS',
     ],
@@ -34,8 +34,13 @@ export const UDP_LIMITS: LimitSection = {
     ],
     [
       'Sessions that are looked at to find one that can be given up',
-      'The new session is refused (`overloaded`)',
+      'One that nobody has answered yet is given up, or the new one is refused (`overloaded`)',
       'proxy/udp/session-room.ts LOOKS_MAX',
+    ],
+    [
+      'Endpoints at their limit that are looked at for a session that can be given up',
+      'The new session is refused (`no_healthy_endpoint`)',
+      'proxy/udp/session.ts ENDPOINT_LOOKS_MAX',
     ],
   ],
 };
