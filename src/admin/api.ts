@@ -1,6 +1,7 @@
 /** The answers of `/api/…`, each made from the snapshot of the moment and the figures of the present. */
 
 import { readVersion } from '../base/version.ts';
+import { namedCertificates } from '../model/certificates.ts';
 import {
   isCarried,
   type Problem,
@@ -76,6 +77,7 @@ export function servicesAnswer(view: AdminView, filter: Filter): Answer {
               because: port.because,
               carried: isCarried(port),
             })),
+            certificates: namedCertificates(service.ports),
             endpoints: countEndpoints(view, service),
             breaker: breakerOf(view, service),
             problems: counts.get(service.key) ?? 0,

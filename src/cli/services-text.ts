@@ -1,5 +1,6 @@
 /** Services as text: a list with figures, or one Service in detail. */
 
+import type { CertificateView } from '../install/certificate-view.ts';
 import { few } from '../install/check/finding.ts';
 import type { ServiceStatus } from '../install/service-status.ts';
 import type { ServiceRow, ServicesStatus } from '../install/services-status.ts';
@@ -28,6 +29,7 @@ export function servicesText(status: ServicesStatus, isColored: boolean): string
     namespace === '' ? key : key.slice(namespace.length + 1);
   const published = services.filter(({ state }) => state === 'published' || state === 'unknown');
   const others = services.filter((row) => !published.includes(row));
+  const haveSome = published.some(({ certificatesEnd }) => certificatesEnd !== '');
   const where = namespace === '' ? 'the cluster' : `namespace "${namespace}"`;
   // Where nobody could be asked, there may be some.
   const none =
@@ -38,8 +40,8 @@ export function servicesText(status: ServicesStatus, isColored: boolean): string
     published.length === 0
       ? [none]
       : tableLines(
-          ['SERVICE', ...FIGURE_HEADER, 'BREAKER', 'HEALTHY'],
-          published.map((row) => serviceRow(row, shortName(row.service))),
+          ['SERVICE', ...FIGURE_HEADER, 'BREAKER', 'HEALTHY', ...(haveSome ? ['EXPIRES'] : [])],
+          published.map((row) => serviceRow(row, shortName(row.service), haveSome)),
           isColored,
         );
   const reasons = [
@@ -64,17 +66,29 @@ export function servicesText(status: ServicesStatus, isColored: boolean): string
   ].join('\n');
 }
 
-function serviceRow(row: ServiceRow, name: string): Row {
-  const { figures, breaker, endpoints, problems } = row;
+/** `haveSome`: some Services have certificates. */
+function serviceRow(row: ServiceRow, name: string, haveSome: boolean): Row {
+  const { figures, breaker, endpoints, problems, certificatesEnd } = row;
   const words = problems === 1 ? 'problem' : 'problems';
   const notes = [
     ...failedOver(figures),
     ...(problems === 0 ? [] : [`${problems} ${words}: maesh status ${row.service}`]),
   ];
   return {
-    cells: [cell(name), ...figureCells(figures), breakerCell(breaker), healthCell(endpoints)],
+    cells: [
+      cell(name),
+      ...figureCells(figures),
+      breakerCell(breaker),
+      healthCell(endpoints),
+      ...(haveSome ? [cell(certificatesEnd === '' ? '-' : dayOf(certificatesEnd))] : []),
+    ],
     note: notes.join('; '),
   };
+}
+
+/** The day of a time, which may have a year of more than four digits. */
+function dayOf(time: string): string {
+  return time.slice(0, time.indexOf('T'));
 }
 
 function healthCell(endpoints: ServiceRow['endpoints']): Cell {
@@ -85,6 +99,7 @@ function healthCell(endpoints: ServiceRow['endpoints']): Cell {
 
 export function serviceText(status: ServiceStatus, isColored: boolean): string {
   const { service, state, reason, names, address, figures, endpoints, nodes } = status;
+  const keys = status.certificates.map(certificateText);
   const ports = status.protocols.map(portText);
   const head = state === 'outside' || state === 'none' ? 'no mesh name' : state;
   return [
@@ -92,12 +107,19 @@ export function serviceText(status: ServiceStatus, isColored: boolean): string {
     ...(names.length === 0 ? [] : labelled('Names', names.join(', '))),
     ...(address === '' ? [] : labelled('Address', address)),
     ...(ports.length === 0 ? [] : labelled('Ports', few(ports, PORTS_SHOWN))),
+    ...(keys.length === 0 ? [] : labelled('Expires', few(keys, PORTS_SHOWN))),
     ...(state === 'outside' ? [] : labelled('Traffic', figuresLine(figures))),
     '',
     ...(endpoints.length === 0 ? [] : [...endpointLines(status, isColored), '']),
     ...(nodes.length === 0 ? [] : [...nodeLines(status, isColored), '']),
     ...endText(status, isColored),
   ].join('\n');
+}
+
+/** Secrets are of the namespace of the Service. */
+function certificateText({ secret, notAfter }: CertificateView): string {
+  const name = secret.slice(secret.indexOf('/') + 1);
+  return notAfter === '' ? `${name} cannot be used` : `${name} ${notAfter}`;
 }
 
 function portText({ port, protocol, tls, because }: ServiceStatus['protocols'][number]): string {

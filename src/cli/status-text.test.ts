@@ -259,6 +259,44 @@ test('maesh status of a Service shows its endpoints and nodes, and no line is wi
   assert.throws(() => serviceStatus(lookedAt(), 'shop/wbe'), /Cannot find Service "shop\/wbe"/);
 });
 
+test('maesh status shows when certificates expire, and those that cannot be used', () => {
+  const secret = (name: string, notAfterMs: number) => ({
+    secret: `shop/${name}`,
+    digest: notAfterMs === 0 ? '' : 'x',
+    names: [],
+    notBeforeMs: notAfterMs === 0 ? 0 : 1,
+    notAfterMs,
+  });
+  const told = {
+    key: 'shop/web',
+    ports: [],
+    certificates: [
+      secret('late', Date.UTC(2031, 4, 6)),
+      secret('web-tls', Date.UTC(2030, 4, 6, 7, 8, 9)),
+      secret('broken', 0),
+      // What no version of a controller says.
+      secret('odd', 1e300),
+    ],
+  };
+  const looked = lookedAt(healthy(), { services: [told] });
+  const status = serviceStatus(looked, 'shop/web');
+  assert.deepEqual(
+    status.certificates.map(({ notAfter }) => notAfter),
+    ['2031-05-06T00:00:00Z', '2030-05-06T07:08:09Z', '', ''],
+  );
+  const [, line = '', more = ''] = serviceText(status, false).split('\n');
+  assert.equal(
+    `${line} ${more.trim()}`,
+    'Expires:  late 2031-05-06T00:00:00Z, web-tls 2030-05-06T07:08:09Z, broken cannot be used, odd cannot be used',
+  );
+  const all = servicesText(servicesStatus(looked, 'shop'), false);
+  assert.match(all, /^SERVICE .+ HEALTHY {2}EXPIRES$/m);
+  assert.match(all, /^web .+ {2}2030-05-06$/m);
+  const without = servicesStatus(lookedAt(), 'shop');
+  assert.equal(without.services[0]?.certificatesEnd, '');
+  assert.doesNotMatch(servicesText(without, false), /EXPIRES/);
+});
+
 test('maesh status says that another Service takes requests, and on which node', () => {
   const told = [{ key: 'shop/web', endpoints: { total: 2 }, ports: [] }];
   const stats = [

@@ -7,6 +7,7 @@ import type { BreakerState } from '../model/stats.ts';
 import type { Failed } from './mesh-pods.ts';
 import type { ShadowFact } from './facts/facts.ts';
 import type { Looked, OutsideService } from './look.ts';
+import { certificatesIn, type CertificateView } from './certificate-view.ts';
 import { type NameState, rowOf } from './services-status.ts';
 import { type EndpointTraffic, type Figures, trafficOf } from './traffic.ts';
 import type { Unknown } from './unknown.ts';
@@ -42,6 +43,8 @@ export interface ServiceStatus {
     /** `appProtocol: grpc`; '' where the controller does not tell. */
     readonly because: string;
   }[];
+  /** Of Secrets that its ports name. */
+  readonly certificates: readonly CertificateView[];
   readonly figures: Figures | null;
   readonly breaker: BreakerState | 'none' | null;
   readonly endpoints: readonly EndpointTraffic[];
@@ -71,6 +74,7 @@ export function serviceStatus(looked: Looked, key: string): ServiceStatus {
       tls: recordAt({ port }, 'port')['tls'] === true,
       because: textAt(port, 'because'),
     })),
+    certificates: certificatesIn(told),
     figures,
     breaker,
     endpoints: traffic?.endpoints ?? [],

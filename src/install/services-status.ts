@@ -2,6 +2,7 @@
 
 import { listAt, numberAt, recordAt, textAt } from '../base/record.ts';
 import type { BreakerState } from '../model/stats.ts';
+import { certificatesIn, soonestEnd } from './certificate-view.ts';
 import type { ShadowFact } from './facts/facts.ts';
 import type { Looked, OutsideService } from './look.ts';
 import { type Figures, type ServiceTraffic, trafficOf, worstBreaker } from './traffic.ts';
@@ -23,6 +24,8 @@ export interface ServiceRow {
   readonly breaker: BreakerState | 'none' | null;
   /** Over the agents that answered; null when none did. */
   readonly figures: Figures | null;
+  /** When the first of its certificates is over, `2026-11-30T12:00:00Z`; '' where it has none. */
+  readonly certificatesEnd: string;
   /** Errors and warnings about it. */
   readonly problems: number;
 }
@@ -93,6 +96,7 @@ export function rowOf(looked: Looked, key: string, sources: Sources): ServiceRow
     endpoints: isAsked && told !== undefined ? { healthy: Math.max(0, total - out), total } : null,
     breaker: isAsked ? worstBreaker(traffic?.nodes ?? []) : null,
     figures: isAsked ? (traffic?.figures ?? NO_TRAFFIC) : null,
+    certificatesEnd: soonestEnd(certificatesIn(told)),
     problems: problems.filter((problem) => isAboutKey(problem, 'Service', key)).length,
   };
 }

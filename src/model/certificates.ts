@@ -7,12 +7,17 @@ type Port = Pick<ServicePort, 'callerTls' | 'backend'>;
 
 const NONE: readonly Certificate[] = [];
 
-/** Those that ports of one Service name and that can be used, each once. */
-export function certificatesOf(ports: readonly Port[]): readonly Certificate[] {
+/** Those that ports of one Service name, each once; also those of Secrets that cannot be used. */
+export function namedCertificates(ports: readonly Port[]): readonly Certificate[] {
   // Most Services name none, and there are thousands of them.
   if (!ports.some(namesSome)) return NONE;
-  const usable = ports.flatMap(namedBy).filter(({ digest }) => digest !== '');
-  return [...new Map(usable.map((each) => [each.secret, each])).values()];
+  const named = ports.flatMap(namedBy).filter(({ secret }) => secret !== '');
+  return [...new Map(named.map((each) => [each.secret, each])).values()];
+}
+
+/** Those that can be used. */
+export function certificatesOf(ports: readonly Port[]): readonly Certificate[] {
+  return namedCertificates(ports).filter(({ digest }) => digest !== '');
 }
 
 function namesSome({ callerTls, backend }: Port): boolean {
