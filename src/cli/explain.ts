@@ -123,7 +123,7 @@ async function answer(
   };
   return explain({
     mesh,
-    dial: dial(place, { services, domains, outside }),
+    dial: dial(place, { services, domains, outside, wallMs: mesh.clock.wallMs() }),
     url: asked.url,
     secure: asked.secure,
     source: addressOf(from, mesh),

@@ -1,6 +1,6 @@
 /** From the host and port of a URL to the address that a caller connects to: what the mesh DNS and the Service say. */
 
-import { type CallerTls, timeOf } from '../model/credential.ts';
+import { type CallerTls, type Certificate, timeOf } from '../model/credential.ts';
 import { isIP } from 'node:net';
 
 import { nearest } from '../base/nearest.ts';
@@ -28,6 +28,8 @@ export interface DialOptions {
   readonly domains: readonly string[];
   /** Services (`namespace/name`) that are known not to be part of the mesh, with why. */
   readonly outside?: ReadonlyMap<string, string> | undefined;
+  /** Now, in milliseconds since 1970; where it is not known, nothing is said of certificates that are over. */
+  readonly wallMs?: number;
 }
 
 /** Where a connection goes, and why, as a sentence. */
@@ -62,31 +64,49 @@ export function dial(input: DialInput, options: DialOptions): Dial {
     };
   }
   const name = port.name === '' ? '' : ` ("${port.name}")`;
-  const text = `${because}; port ${number}${name} of it is ${spoken(port)}`;
+  const text = `${because}; port ${number}${name} of it is ${spoken(port, options.wallMs)}`;
   if (!isCarried(port)) {
     return { kind: 'nowhere', text: `${text}, which this version does not proxy` };
   }
   if (input.plain === true && port.protocol === 'http') {
     return { kind: 'nowhere', text: `${text}: ask about http://${host}:${number}/` };
   }
+  if (port.callerTls !== null && usableOf(port.callerTls).length === 0) {
+    return { kind: 'nowhere', text: `${text}: until there is one, connections are refused` };
+  }
   const { key, address } = service;
   return { kind: 'reached', service: key, address, port: number, udp, text };
 }
 
-function spoken({ protocol, backend, passesTls, callerTls, because }: ServicePort): string {
+function spoken(
+  { protocol, backend, passesTls, callerTls, because }: ServicePort,
+  wallMs: number | undefined,
+): string {
   const isPlain = protocol !== 'http' || (backend.protocol === 'http/1.1' && backend.tls === null);
   const own = passesTls ? `${protocol} with TLS of its callers` : protocol;
   const what = isPlain ? own : `${protocol} with ${spokenTo(backend)} to its endpoints`;
   const why = because === '' ? what : `${what} (${because})`;
-  return callerTls === null ? why : `${why}, in TLS of its callers ${shown(callerTls)}`;
+  return callerTls === null ? why : `${why}, in TLS of its callers ${shown(callerTls, wallMs)}`;
 }
 
 /** Certificates by which callers are served. */
-function shown({ certificates }: CallerTls): string {
-  const usable = certificates.filter(({ digest }) => digest !== '');
+function shown(callerTls: CallerTls, wallMs: number | undefined): string {
+  const usable = usableOf(callerTls);
   if (usable.length === 0) return 'and no Secret with a certificate that can be used';
-  const each = usable.map(({ secret, notAfterMs }) => `${secret} (until ${timeOf(notAfterMs)})`);
+  const each = usable.map((of) => `${of.secret} (${timesOf(of, wallMs)})`);
   return `by the certificate${usable.length === 1 ? '' : 's'} of Secret ${each.join(', ')}`;
+}
+
+function usableOf({ certificates }: CallerTls): readonly Certificate[] {
+  return certificates.filter(({ digest }) => digest !== '');
+}
+
+function timesOf({ notBeforeMs, notAfterMs }: Certificate, wallMs: number | undefined): string {
+  if (wallMs !== undefined && wallMs >= notAfterMs)
+    return `expired at ${timeOf(notAfterMs)}: callers do not believe it`;
+  if (wallMs !== undefined && wallMs < notBeforeMs)
+    return `not valid before ${timeOf(notBeforeMs)}: callers do not believe it`;
+  return `until ${timeOf(notAfterMs)}`;
 }
 
 interface Found {

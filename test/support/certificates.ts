@@ -4,6 +4,7 @@ import '../../src/authority/reflect.ts';
 
 import {
   BasicConstraintsExtension,
+  Extension,
   ExtendedKeyUsageExtension,
   SubjectAlternativeNameExtension,
   type X509Certificate,
@@ -33,6 +34,8 @@ interface Wanted {
   readonly lastsMs?: number;
   /** From now. Default: a day ago. */
   readonly beginsMs?: number;
+  /** Further bytes, in an extension that nobody knows. */
+  readonly filler?: number;
   /** OIDs of extended key usage; any by default. */
   readonly purposes?: readonly string[];
 }
@@ -104,6 +107,9 @@ export class TestCa {
         ...(wanted.purposes === undefined
           ? []
           : [new ExtendedKeyUsageExtension([...wanted.purposes])]),
+        ...(wanted.filler === undefined
+          ? []
+          : [new Extension('1.3.6.1.4.1.99999.1', false, new Uint8Array(wanted.filler))]),
       ],
     });
     return { cert: `${certificate.toString('pem')}\n${this.#chain}`, key: await pemOf(keys) };
