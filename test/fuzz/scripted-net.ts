@@ -24,6 +24,7 @@ export class ScriptedSocket implements Socket {
   writableNeedDrain = false;
   writeFailed = false;
   bytesWritten = 0;
+  readonly unreadBytes = 0;
   wasReset = false;
   /** Bytes that the peer takes before it stops reading. */
   window = Infinity;

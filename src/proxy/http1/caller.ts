@@ -85,6 +85,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   /** Bytes of the last response that the caller had not taken at the last look. */
   #lingerBytes = 0;
   #gone = false;
+  #isWhole = false;
   /** No request has come yet. */
   #isFirst = true;
   /** What was agreed on in TLS. */
@@ -99,10 +100,12 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     this.source = new Source(accepted, context, accepted.alpn !== undefined);
     this.#idleSinceMs = context.wheel.nowMs;
     this.#headSinceMs = context.wheel.nowMs;
-    add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
-    add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
     this.socket = accepted.adopt(this);
     this.#armIdle();
+    // Behind all that may throw: of what is not whole nobody counts the end.
+    this.#isWhole = true;
+    add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
+    add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
   }
 
   get address(): string {
@@ -125,10 +128,10 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
 
   /** All that it takes of the memory for callers. */
   get heldBytes(): number {
-    const { writableLength } = this.socket;
+    const { writableLength, unreadBytes } = this.socket;
     const forEndpoint =
       this.#tunnel === null ? this.#request?.exchange.waitingBytes : this.#tunnel.waitingBytes;
-    return pinnedBytes(this.#stash) + writableLength + (forEndpoint ?? 0);
+    return pinnedBytes(this.#stash) + writableLength + unreadBytes + (forEndpoint ?? 0);
   }
 
   /** Others need the room: closes an idle connection, cuts one that does something. */
@@ -194,7 +197,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   }
 
   onClose(error: SocketError | null): void {
-    if (this.#gone) return;
+    if (this.#gone || !this.#isWhole) return;
     this.#gone = true;
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);

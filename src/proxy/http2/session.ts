@@ -122,7 +122,8 @@ export abstract class Session
   get heldBytes(): number {
     let bytes = this.output.gathered + this.#loop.heldBytes + this.#block.heldBytes;
     for (const stream of this.streams.all()) bytes += stream.queuedBytes + stream.heldBytes;
-    return bytes + (this.#socket?.writableLength ?? 0);
+    const socket = this.#socket;
+    return socket === null ? bytes : bytes + socket.writableLength + socket.unreadBytes;
   }
 
   /** From now on it is the connection of this session. */

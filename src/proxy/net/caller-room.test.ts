@@ -14,6 +14,7 @@ import {
   IDLE,
   PARTIAL_HEAD,
   type RoomLimits,
+  pinnedBytes,
 } from './caller-room.ts';
 
 class TestGuest implements Guest {
@@ -279,4 +280,14 @@ test('copies leave the last quarter of the descriptors to callers, and stand for
   assert.ok(come(room, 'a', 's/a', 100));
   assert.ok(room.admitsCopy());
   assert.ok(callers.every(({ gone }) => !gone));
+});
+
+test('a buffer keeps all that it is a part of, but for a pool that many share', () => {
+  assert.equal(pinnedBytes(null), 0);
+  assert.equal(pinnedBytes(Buffer.from('abc')), 3);
+  assert.equal(pinnedBytes(Buffer.from(Buffer.alloc(70))), 70);
+  for (const whole of [100, 16_384, 40_000, Buffer.poolSize, 100_000]) {
+    const part = Buffer.allocUnsafeSlow(whole).subarray(0, 10);
+    assert.equal(pinnedBytes(part), whole);
+  }
 });

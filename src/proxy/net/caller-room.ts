@@ -87,11 +87,14 @@ const NOBODY: ReadonlySet<Guest> = new Set();
 /** Connections closed in one go, as a part of all: looking for them costs a look at each. */
 const BATCH_PART = 64;
 
+/** Of what Node shares out to small buffers: somewhat more than `Buffer.poolSize`. */
+const POOL_BYTES = Buffer.allocUnsafe(1).buffer.byteLength;
+
 /** Memory that a buffer keeps: the whole of what it is a part of, but for what Node's pool shares out. */
 export function pinnedBytes(buffer: Buffer | null): number {
   if (buffer === null) return 0;
   const whole = buffer.buffer.byteLength;
-  return whole <= Buffer.poolSize ? buffer.length : whole;
+  return whole === POOL_BYTES ? buffer.length : whole;
 }
 
 class Holder {

@@ -72,6 +72,8 @@ export interface Socket extends ByteSink {
   readonly writeFailed: boolean;
   /** Those that wait included, and those behind a write that failed. */
   readonly bytesWritten: number;
+  /** Memory of what was read and that its owner, who has paused it, is still to be told. */
+  readonly unreadBytes: number;
   /** Known while the connection stands. */
   ends(): Ends;
   /** From now on it tells another owner. */

@@ -108,6 +108,7 @@ class CallerConnection
   #last: LastBytes | null = null;
   /** Its endpoint, until somebody watches whether that vanishes. */
   #reached: EndpointConnection | null = null;
+  #isWhole = false;
   /** Whether its endpoint does as it should is known. */
   #judged = false;
 
@@ -116,10 +117,12 @@ class CallerConnection
     this.#shared = shared;
     this.#host = host;
     this.source = new Peer(accepted, context);
-    this.#count(SERVICE_OWN.callerConnectionsOpened, 1);
-    this.#count(SERVICE_OWN.callerConnectionsActive, 1);
     this.#socket = accepted.adopt(this);
     this.#socket.pause();
+    // Behind all that may throw: of what is not whole nobody counts the end.
+    this.#isWhole = true;
+    this.#count(SERVICE_OWN.callerConnectionsOpened, 1);
+    this.#count(SERVICE_OWN.callerConnectionsActive, 1);
   }
 
   get port(): PortState {
@@ -145,7 +148,8 @@ class CallerConnection
 
   get heldBytes(): number {
     const held = this.#hello?.heldBytes ?? this.#early?.length ?? 0;
-    return this.#socket.writableLength + (this.#tunnel?.waitingBytes ?? held);
+    const { writableLength, unreadBytes } = this.#socket;
+    return writableLength + unreadBytes + (this.#tunnel?.waitingBytes ?? held);
   }
 
   get #context(): CallContext {
@@ -381,6 +385,7 @@ class CallerConnection
   }
 
   onClose(error: SocketError | null): void {
+    if (!this.#isWhole) return;
     this.#count(SERVICE_OWN.callerConnectionsActive, -1);
     this.#context.seats.leave(this.#seat);
     if (this.#tunnel !== null) this.#tunnel.onCallerClosed(error);

@@ -171,6 +171,10 @@ export class RuntimeSocket implements Socket {
     return this.#inner.bytesWritten;
   }
 
+  get unreadBytes(): number {
+    return this.#inner.readableLength;
+  }
+
   ends(): Ends {
     const { localAddress, localPort = 0, remoteAddress, remotePort = 0 } = this.#inner;
     return {

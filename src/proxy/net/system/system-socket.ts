@@ -63,6 +63,8 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
   destroyed = false;
   isPaused = false;
   bytesWritten = 0;
+  /** What is paused is not read. */
+  readonly unreadBytes = 0;
   writableNeedDrain = false;
   writeFailed = false;
   readonly #io: ThreadIo;

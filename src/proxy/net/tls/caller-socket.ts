@@ -10,8 +10,9 @@
 
 import { type SecureContext, TLSSocket } from 'node:tls';
 import type { PeerProbe } from '../../../base/libc.ts';
+import { FirstBytes } from '../first-bytes.ts';
 import { RuntimeSocket } from '../runtime/runtime-socket.ts';
-import { giveUp, type RuntimeHandle, type SocketOwner, type Turn } from '../socket.ts';
+import { giveUp, READ_BYTES, type RuntimeHandle, type SocketOwner, type Turn } from '../socket.ts';
 import type { ChooseByName } from './server-contexts.ts';
 
 /** Who made it, until somebody else takes it over. */
@@ -64,8 +65,10 @@ export class CallerSocket extends RuntimeSocket implements Turn {
   #makerOwner: SecuredOwner | null;
   #isSecured = false;
   #isPaused = true;
-  /** What came during a pause. */
-  #kept: Buffer[] = [];
+  /** What came during a pause: in one piece, as it may come in thousands of records of a byte. */
+  readonly #kept = new FirstBytes();
+  /** So many of them its owner has been told. */
+  #told = 0;
   #keptEnd = false;
   #hasTurn = false;
 
@@ -172,6 +175,11 @@ export class CallerSocket extends RuntimeSocket implements Turn {
     else this.#inner.resume();
   }
 
+  /** All the memory that they take. */
+  override get unreadBytes(): number {
+    return this.#kept.heldBytes;
+  }
+
   /** With a reset of what is below TLS. */
   override reset(): void {
     const handle = (this.#inner as unknown as Hidden)._handle;
@@ -184,14 +192,13 @@ export class CallerSocket extends RuntimeSocket implements Turn {
   }
 
   override destroy(): void {
-    this.#kept = [];
+    this.#dropKept();
     this.#keptEnd = false;
     super.destroy();
   }
 
   override deliver(data: Buffer, length: number): void {
-    if (this.#isPaused || this.#kept.length > 0)
-      this.#kept.push(Buffer.from(data.subarray(0, length)));
+    if (this.#isPaused || this.#kept.length > 0) this.#kept.push(data, 0, length);
     else super.deliver(data, length);
   }
 
@@ -222,17 +229,22 @@ export class CallerSocket extends RuntimeSocket implements Turn {
   }
 
   #tellKept(): void {
-    while (!this.#isPaused && !this.destroyed) {
-      const next = this.#kept[0];
-      if (next === undefined) break;
+    while (!this.#isPaused && this.#told < this.#kept.length) {
+      // No more than one read is for one call.
+      const next = this.#kept.bytes.subarray(this.#told, this.#told + READ_BYTES);
+      this.#told += next.length;
       this.owner.onData(next, next.length);
-      this.#kept.shift();
     }
+    if (this.#told === this.#kept.length) this.#dropKept();
     if (this.#isPaused || this.destroyed) return;
     if (this.#keptEnd) {
       this.#keptEnd = false;
       super.ended();
     }
     if (!this.#isPaused && !this.destroyed) this.#inner.resume();
+  }
+  #dropKept(): void {
+    this.#kept.drop();
+    this.#told = 0;
   }
 }

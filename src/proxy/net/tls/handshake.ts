@@ -117,7 +117,8 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
 
   get heldBytes(): number {
     const shaking = this.#secure === null ? 0 : SHAKING_BYTES;
-    return shaking + (this.#hello?.heldBytes ?? 0) + this.#socket.writableLength;
+    const { writableLength, unreadBytes } = this.#socket;
+    return shaking + (this.#hello?.heldBytes ?? 0) + writableLength + unreadBytes;
   }
 
   onData(data: Buffer, length: number): void {
