@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { connect } from 'node:tls';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
 import { PREFACE } from '../../src/proxy/http2/codec/frame.ts';
 import { SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { headerOf } from '../../src/proxy/net/proxy-protocol/header.ts';
+import { firstHello } from '../support/caller-tls.ts';
 import { TestCa } from '../support/certificates.ts';
 import { frame } from '../support/http2-peer.ts';
 import { freshAddress, OK, TestProxy } from '../support/proxy.ts';
@@ -102,25 +102,9 @@ test('a frame of HTTP/2 that is cut behind a header is read', async (t) => {
   await caller.until('12345678');
 });
 
-/** The first message of a client, as it is. */
-async function helloOf(t: TestContext): Promise<Buffer> {
-  const endpoint = await RawEndpoint.listen(t, freshAddress());
-  const client = connect({
-    host: endpoint.address,
-    port: endpoint.port,
-    rejectUnauthorized: false,
-  });
-  client.on('error', () => undefined);
-  const wire = await endpoint.next();
-  const start = await wire.bytes(5);
-  const rest = await wire.bytes(start.charCodeAt(3) * 256 + start.charCodeAt(4));
-  client.destroy();
-  return Buffer.from(start + rest, 'latin1');
-}
-
 test('a hello of TLS that is cut behind a header is answered', async (t) => {
   const { proxy, behindHeader } = await accepting(t, true);
-  const hello = await helloOf(t);
+  const hello = await firstHello();
   const caller = await behindHeader(hello.subarray(0, 40));
   await eventually(() => proxy.context.callerConnections === 1, 'the first part to be read');
   const second = await behindHeader(hello.subarray(0, 90));

@@ -9,7 +9,7 @@ import { HANDSHAKE_RESULTS, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts
 import { PATIENCE_MS, UNDER_WAY_MAX } from '../../src/proxy/net/tls/handshake-gate.ts';
 import { CallerSocket } from '../../src/proxy/net/tls/caller-socket.ts';
 import { renewTicketKeys } from '../../src/proxy/net/tls/ticket-keys.ts';
-import { refusedDial, secureDial } from '../support/caller-tls.ts';
+import { firstHello, refusedDial, secureDial } from '../support/caller-tls.ts';
 import { TestCa } from '../support/certificates.ts';
 import { freshAddress, GET, OK, post, type ProxyOptions, TestProxy } from '../support/proxy.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
@@ -384,7 +384,7 @@ suite('slow handshakes', () => {
   test('that stop behind it, too', async (t) => {
     const { proxy, service, at } = await secured(t, {}, { manual: true });
     const wire = await dial(t, at);
-    wire.write(await helloOf());
+    wire.write(await firstHello({ servername: NAME }));
     await wire.bytes(100);
     assert.equal(proxy.context.callerTls.gate.underWay, 1);
     proxy.advance(proxy.context.settings.headTimeoutMs + 1_000);
@@ -396,7 +396,7 @@ suite('slow handshakes', () => {
   test('that keep all places give way to a newcomer of the same source', async (t) => {
     const { proxy, service, at } = await secured(t, {}, { manual: true });
     const { gate } = proxy.context.callerTls;
-    const hello = await helloOf();
+    const hello = await firstHello({ servername: NAME });
     for (let i = 0; i < UNDER_WAY_MAX; i++) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const wire = await dial(t, at);
@@ -416,7 +416,7 @@ suite('slow handshakes', () => {
   test('that break off are counted once', async (t) => {
     const { proxy, service, at } = await secured(t);
     const wire = await dial(t, at);
-    wire.write(await helloOf());
+    wire.write(await firstHello({ servername: NAME }));
     await wire.bytes(100);
     wire.reset();
     await eventually(() => proxy.failures(service, 'caller_tls_failed') === 1, 'the failure');
@@ -451,24 +451,6 @@ suite('slow handshakes', () => {
     wire.socket.destroy();
   });
 });
-
-/** The first bytes of a real client. */
-async function helloOf(): Promise<Buffer> {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
-  const { connect } = await import('node:tls');
-  const tls = connect({ socket: client, servername: NAME });
-  tls.on('error', () => undefined);
-  const [socket] = (await once(server, 'connection')) as [net.Socket];
-  const [data] = (await once(socket, 'data')) as [Buffer];
-  tls.destroy();
-  client.destroy();
-  socket.destroy();
-  server.close();
-  return data;
-}
 
 test('long bodies pass both ways as they are, also while nobody reads them for a moment', async (t) => {
   const proxy = new TestProxy(t);
@@ -562,7 +544,7 @@ test('a drain tells callers to go, and lets handshakes come to their end', async
   assert.equal(await answerOf(session), '200 ok');
   const silent = await dial(t, at);
   const shaking = await dial(t, at);
-  shaking.write(await helloOf());
+  shaking.write(await firstHello({ servername: NAME }));
   await shaking.bytes(100);
   const goaway = once(session, 'goaway');
   const over = proxy.server.drain(5_000);

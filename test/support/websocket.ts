@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
+import https from 'node:https';
 import type net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
@@ -104,6 +105,8 @@ export async function webSocketEndpoint(
 export interface At {
   readonly address: string;
   readonly port: number;
+  /** The port speaks TLS. */
+  readonly tls?: boolean;
 }
 
 /** Opens a WebSocket as a caller. */
@@ -116,8 +119,10 @@ export function openWebSocket(
   return version === 1 ? open1(t, at, path) : open2(connect2(t, at), path);
 }
 
-async function open1(t: TestContext, { address, port }: At, path: string): Promise<Piped> {
-  const request = http.request({
+async function open1(t: TestContext, { address, port, tls }: At, path: string): Promise<Piped> {
+  const request = (tls === true ? https : http).request({
+    // Believes anybody.
+    rejectUnauthorized: false,
     host: address,
     port,
     path,
@@ -139,8 +144,9 @@ async function open1(t: TestContext, { address, port }: At, path: string): Promi
   return new Piped(socket, { ...response.headers, ':status': String(response.statusCode) }, first);
 }
 
-export function connect2(t: TestContext, { address, port }: At): http2.ClientHttp2Session {
-  const session = http2.connect(`http://${address}:${port}`);
+export function connect2(t: TestContext, { address, port, tls }: At): http2.ClientHttp2Session {
+  const scheme = tls === true ? 'https' : 'http';
+  const session = http2.connect(`${scheme}://${address}:${port}`, { rejectUnauthorized: false });
   session.on('error', () => undefined);
   atEnd(t, () => session.destroy());
   return session;
@@ -154,7 +160,7 @@ export async function open2(session: http2.ClientHttp2Session, path: string): Pr
       ':method': 'CONNECT',
       ':protocol': 'websocket',
       ':path': path,
-      ':scheme': 'http',
+      ':scheme': session.encrypted === true ? 'https' : 'http',
       ':authority': 'web',
       'sec-websocket-version': '13',
     },

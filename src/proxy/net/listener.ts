@@ -13,6 +13,8 @@ export interface Caller extends Guest {
   drain(): void;
   /** The drain is over. */
   cut(): void;
+  /** It threw: gives up the connection and what it works for. */
+  onDefect(error: unknown): void;
 }
 
 export interface CallerHost {
@@ -128,7 +130,8 @@ export class Listener implements PortListener, CallerHost, ListenOwner {
   }
 
   closed(connection: Caller): void {
-    this.#connections.delete(connection);
+    // Who could not be taken in was never counted.
+    if (!this.#connections.delete(connection)) return;
     this.#context.room.leave(connection);
     this.#context.callerConnections--;
     if (this.#connections.size === 0) this.#done?.();
@@ -170,6 +173,11 @@ export class Listener implements PortListener, CallerHost, ListenOwner {
     this.#context.callerConnections++;
     this.#connections.add(connection);
     room.enter(connection);
-    connection.begin?.();
+    try {
+      connection.begin?.();
+    } catch (error) {
+      // What was accepted is in other hands by now.
+      connection.onDefect(error);
+    }
   }
 }
