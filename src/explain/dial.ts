@@ -65,17 +65,18 @@ export function dial(input: DialInput, options: DialOptions): Dial {
   }
   const name = port.name === '' ? '' : ` ("${port.name}")`;
   const text = `${because}; port ${number}${name} of it is ${spoken(port, options.wallMs)}`;
-  if (!isCarried(port)) {
-    return { kind: 'nowhere', text: `${text}, which this version does not proxy` };
-  }
-  if (input.plain === true && port.protocol === 'http') {
-    return { kind: 'nowhere', text: `${text}: ask about http://${host}:${number}/` };
-  }
-  if (port.callerTls !== null && usableOf(port.callerTls).length === 0) {
-    return { kind: 'nowhere', text: `${text}: until there is one, connections are refused` };
-  }
+  const why = whyNotReached(port, input);
+  if (why !== '') return { kind: 'nowhere', text: text + why };
   const { key, address } = service;
   return { kind: 'reached', service: key, address, port: number, udp, text };
+}
+
+/** What ends the sentence about a port that such callers do not reach; else ''. */
+function whyNotReached(port: ServicePort, { host, plain = false }: DialInput): string {
+  if (!isCarried(port)) return ', which this version does not proxy';
+  if (plain && port.protocol === 'http') return `: ask about http://${host}:${port.port}/`;
+  const isBare = port.callerTls !== null && usableOf(port.callerTls).length === 0;
+  return isBare ? ': until there is one, connections are refused' : '';
 }
 
 function spoken(

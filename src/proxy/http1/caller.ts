@@ -84,8 +84,8 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   #lingerSinceMs = 0;
   /** Bytes of the last response that the caller had not taken at the last look. */
   #lingerBytes = 0;
-  #gone = false;
-  #isWhole = false;
+  /** Or not there yet. */
+  #gone = true;
   /** No request has come yet. */
   #isFirst = true;
   /** What was agreed on in TLS. */
@@ -103,7 +103,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     this.socket = accepted.adopt(this);
     this.#armIdle();
     // Behind all that may throw: of what is not whole nobody counts the end.
-    this.#isWhole = true;
+    this.#gone = false;
     add(port.service.cells, SERVICE_OWN.callerConnectionsOpened, 1);
     add(port.service.cells, SERVICE_OWN.callerConnectionsActive, 1);
   }
@@ -129,9 +129,8 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   /** All that it takes of the memory for callers. */
   get heldBytes(): number {
     const { writableLength, unreadBytes } = this.socket;
-    const forEndpoint =
-      this.#tunnel === null ? this.#request?.exchange.waitingBytes : this.#tunnel.waitingBytes;
-    return pinnedBytes(this.#stash) + writableLength + unreadBytes + (forEndpoint ?? 0);
+    const sender = this.#tunnel ?? this.#request?.exchange;
+    return pinnedBytes(this.#stash) + writableLength + unreadBytes + (sender?.waitingBytes ?? 0);
   }
 
   /** Others need the room: closes an idle connection, cuts one that does something. */
@@ -197,7 +196,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   }
 
   onClose(error: SocketError | null): void {
-    if (this.#gone || !this.#isWhole) return;
+    if (this.#gone) return;
     this.#gone = true;
     this.#stash = null;
     add(this.port.service.cells, SERVICE_OWN.callerConnectionsActive, -1);

@@ -122,8 +122,7 @@ export abstract class Session
   get heldBytes(): number {
     let bytes = this.output.gathered + this.#loop.heldBytes + this.#block.heldBytes;
     for (const stream of this.streams.all()) bytes += stream.queuedBytes + stream.heldBytes;
-    const socket = this.#socket;
-    return socket === null ? bytes : bytes + socket.writableLength + socket.unreadBytes;
+    return bytes + (this.#socket?.writableLength ?? 0) + (this.#socket?.unreadBytes ?? 0);
   }
 
   /** From now on it is the connection of this session. */

@@ -155,8 +155,7 @@ export class SystemSocket implements Socket, Accepted, Watcher, SpliceSink {
     let at = start;
     if (!this.connecting && this.writableLength === 0) {
       at = this.#send(data, start, end);
-      if (at === end) return true;
-      if (at < 0) return false;
+      if (at === end || at < 0) return at === end;
     }
     this.#waiting ??= new Waiting(this.#io);
     this.#waiting.add(data, at, end);
