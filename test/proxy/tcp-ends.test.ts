@@ -204,6 +204,87 @@ test('what an endpoint has said, or how long it has stood, ends a row of failure
   assert.equal(row(), 1);
 });
 
+test('an endpoint that closes what it has accepted, before anybody has said a word, is ejected', async (t) => {
+  const sick = await RawEndpoint.listen(t, freshAddress(), async (wire) => wire.end());
+  const well = await RawEndpoint.listen(t, freshAddress(), async (wire) => wire.write('hello'));
+  const { proxy, service } = await tcpFor(t, [sick, well]);
+  const isOut = (): boolean => proxy.endpointWord(service, sick, ENDPOINT_WORD.health) === EJECTED;
+  const ask = async (): Promise<string> => {
+    const caller = await proxy.call(service);
+    await eventually(() => caller.ending !== 'open' || caller.pending !== '', 'something');
+    const said = caller.pending;
+    if (said === '') caller.end();
+    return said;
+  };
+  const said: string[] = [];
+  for (let i = 0; i < 40 && !isOut(); i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    said.push(await ask());
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await eventually(() => proxy.endpointWord(service, sick, ENDPOINT_WORD.inFlight) === 0, 'it');
+  }
+  assert.ok(isOut(), `it attracts everybody: ${said.join(' ')}`);
+  assert.equal(proxy.endpointFigure(service, sick, ENDPOINT_OWN.failed), 5);
+  assert.equal(proxy.endpointWord(service, well, ENDPOINT_WORD.consecutiveFailures), 0);
+  assert.deepEqual([await ask(), await ask(), await ask()], ['hello', 'hello', 'hello']);
+});
+
+test('who comes and goes without a word says nothing of its endpoint; who says something, and is let end, does', async (t) => {
+  const { proxy, service, endpoint } = await piped(t);
+  const row = (): number =>
+    proxy.endpointWord(service, endpoint, ENDPOINT_WORD.consecutiveFailures);
+  const connect = async () => {
+    const before = proxy.requests(service, 1);
+    const caller = await proxy.call(service);
+    const wire = await endpoint.next();
+    await eventually(() => proxy.requests(service, 1) === before + 1, 'it to stand');
+    return { caller, wire };
+  };
+  const inFlight = (): number => proxy.endpointWord(service, endpoint, ENDPOINT_WORD.inFlight);
+  for (let i = 1; i <= 2; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { wire } = await connect();
+    wire.reset();
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    await eventually(() => row() === i, 'the failure');
+  }
+  // As a balancer checks whether somebody listens.
+  const silent = await connect();
+  silent.caller.end();
+  assert.equal(await silent.wire.rest(), '');
+  silent.wire.end();
+  await eventually(() => inFlight() === 1, 'its end');
+  assert.equal(row(), 2);
+  // As one ships logs.
+  const oneWay = await connect();
+  oneWay.caller.write('a line');
+  oneWay.caller.end();
+  assert.equal(await oneWay.wire.rest(), 'a line');
+  oneWay.wire.end();
+  await eventually(() => row() === 0, 'the praise');
+  assert.equal(proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed), 2);
+});
+
+test('an endpoint that has turned a caller away is none that has stood, though the caller stays', async (t) => {
+  const { proxy, service, caller, wire, endpoint } = await piped(t, { manual: true });
+  const failed = (): number => proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed);
+  wire.end();
+  assert.equal(await caller.rest(), '');
+  assert.equal(failed(), 0, 'it may still take bytes');
+  proxy.advance(STEADY_MS + 100);
+  assert.equal(failed(), 1);
+  // One that only takes.
+  const log = await proxy.call(service);
+  const taking = await endpoint.next();
+  taking.end();
+  assert.equal(await log.rest(), '');
+  log.write('a line');
+  assert.equal(await taking.bytes(6), 'a line');
+  proxy.advance(STEADY_MS + 100);
+  assert.equal(failed(), 1);
+  assert.equal(proxy.endpointWord(service, endpoint, ENDPOINT_WORD.consecutiveFailures), 0);
+});
+
 test('last bytes that are given up leave nothing behind', async (t) => {
   const { proxy, service, caller, wire } = await piped(t, {
     manual: true,

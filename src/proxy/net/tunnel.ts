@@ -135,6 +135,11 @@ export class Tunnel implements Expiring {
     return this.#closed;
   }
 
+  /** Of the caller, so far. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** Of the caller, what its endpoint has not taken. */
   get waitingBytes(): number {
     return this.ends.endpoint.waitingBytes;

@@ -111,6 +111,9 @@ class CallerConnection
   #isWhole = false;
   /** Whether its endpoint does as it should is known. */
   #judged = false;
+  #hasEnded = false;
+  /** Its endpoint ended before it did. */
+  #isTurnedAway = false;
 
   constructor(accepted: Accepted, shared: Shared, host: CallerHost) {
     const { context } = shared;
@@ -269,9 +272,16 @@ class CallerConnection
     reportSuccess(this.endpoint, this.#policies, this.#context.clock.nowMs());
   }
 
+  #blame(): void {
+    if (this.#judged || this.endpoint === null) return;
+    this.#judged = true;
+    reportFailure(this.endpoint, this.#policies, this.#context.clock.nowMs());
+  }
+
   /** Most connections are over by now. */
-  #onSteady(): void {
-    this.praise();
+  #onSteady(tunnel: Tunnel): void {
+    if (this.#isTurnedAway && tunnel.sentBytes === 0) this.#blame();
+    else this.praise();
     const { timeouts } = this.#policies;
     const keepAlive = keepAliveFor(this.#context.settings, timeouts);
     this.#reached?.watchPeer(keepAlive);
@@ -282,7 +292,7 @@ class CallerConnection
   }
 
   onDeadline(nowMs: number): void {
-    if (this.#tunnel !== null) return this.#onSteady();
+    if (this.#tunnel !== null) return this.#onSteady(this.#tunnel);
     if (this.#dialled === null || this.endpoint === null) return;
     // Before a time limit blames an endpoint.
     if (this.#socket.peerState() === 'gone') return this.refuse('caller_gone');
@@ -340,22 +350,27 @@ class CallerConnection
     this.responseBytes = result.receivedBytes;
     this.failure = result.failure;
     this.endpoint?.end();
-    this.#judge(result.failure);
+    this.#judge(result);
     leaveFlight(flight);
     countEnded(this.port.rules.cells, result);
     this.#context.accessLog?.writeConnection(this, this, this.#context.clock.nowMs());
   }
 
-  #judge(failure: FailureReason | ''): void {
-    const { endpoint } = this;
+  onLastWord(): void {
+    this.#isTurnedAway = !this.#hasEnded;
+  }
+
+  #judge({ failure, sentBytes }: TunnelResult): void {
     this.#context.wheel.disarm(this);
     this.#reached = null;
-    if (failure === '') return this.praise();
-    if (endpoint === null || !blamesEndpoint(failure)) return;
-    add(endpoint.cells, ENDPOINT_OWN.resets, 1);
-    if (this.#judged) return;
-    this.#judged = true;
-    reportFailure(endpoint, this.#policies, this.#context.clock.nowMs());
+    if (failure === '') {
+      if (sentBytes > 0) this.praise();
+      // Who comes and goes without a word says nothing of it.
+      else if (this.#isTurnedAway) this.#blame();
+    } else if (this.endpoint !== null && blamesEndpoint(failure)) {
+      add(this.endpoint.cells, ENDPOINT_OWN.resets, 1);
+      this.#blame();
+    }
   }
 
   /** Something may wait from now on. */
@@ -376,6 +391,7 @@ class CallerConnection
   }
 
   onEnd(): void {
+    this.#hasEnded = true;
     if (this.#tunnel !== null) this.#tunnel.onCallerEnd();
     else this.#hello?.onEnd();
   }

@@ -1,4 +1,4 @@
-/** The side of a tunnel at a caller of TCP: whatever its endpoint says speaks for the endpoint. */
+/** The side of a tunnel at a caller of TCP: whatever its endpoint says speaks for the endpoint, and how it ends may not. */
 
 import { CallerEnd, type CallerTunnelHost } from '../net/caller-end.ts';
 import type { NetContext } from '../net/context.ts';
@@ -7,6 +7,8 @@ import type { Socket } from '../net/socket.ts';
 export interface PraisingHost extends CallerTunnelHost {
   wake(): void;
   praise(): void;
+  /** Its endpoint says no more. */
+  onLastWord(): void;
 }
 
 export class PraisingEnd extends CallerEnd {
@@ -21,5 +23,10 @@ export class PraisingEnd extends CallerEnd {
     this.#caller.wake();
     this.#caller.praise();
     return super.write(data, start, end);
+  }
+
+  override endWriting(): void {
+    this.#caller.onLastWord();
+    super.endWriting();
   }
 }
