@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { basename, join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import type { Problem } from '../../src/model/service.ts';
 import { appObjects, callerPod, namespaceObjects } from './app-manifests.ts';
 import type { Bed } from './bed/bed.ts';
@@ -87,16 +87,22 @@ async function isWell(): Promise<void> {
 }
 
 /** Calls that may fail: statuses, and words where there is none. */
-async function call(count = 4): Promise<readonly (number | string)[]> {
-  const answers = await bed.fetch(`${NS}/caller`, 'http://web.shop.maesh/', {
+async function call(name = 'web', count = 4): Promise<readonly (number | string)[]> {
+  const answers = await bed.fetch(`${NS}/caller`, `http://${name}.shop.maesh/`, {
     count,
     timeoutMs: 12_000,
   });
   return answers.map(({ status, error }) => (status === 0 ? error : status));
 }
 
-async function patch(patched: object): Promise<void> {
-  await bed.kubectl(['-n', NS, 'patch', 'service', 'web', '-p', JSON.stringify(patched)]);
+async function patch(name: string, patched: object): Promise<void> {
+  await bed.kubectl(['-n', NS, 'patch', 'service', name, '-p', JSON.stringify(patched)]);
+}
+
+/** Waits until each call has this status. */
+async function answered(name: string, status: number): Promise<void> {
+  const all = async (): Promise<boolean> => (await call(name)).every((each) => each === status);
+  await bed.waitFor(`${status} of ${name}`, all, LONG);
 }
 
 async function event(reason: string, object = 'service/web', namespace = NS): Promise<void> {
@@ -119,12 +125,14 @@ test('right after the installation all is soon well', { skip }, async () => {
   await bed.apply(
     ...namespaceObjects(NS),
     ...appObjects({ namespace: NS, name: 'web', replicas: 2 }),
+    ...appObjects({ namespace: NS, name: 'empty' }),
+    ...appObjects({ namespace: NS, name: 'fuse' }),
     callerPod({ namespace: NS, name: 'caller', node: 'n1' }),
   );
   await bed.readyPods(NS, 'app=web', 2);
   await bed.readyPods(NS, 'app=caller', 1);
   await mesh.install();
-  await mesh.published(`${NS}/web`);
+  for (const name of ['web', 'empty', 'fuse']) await mesh.published(`${NS}/${name}`);
   await isWell();
   assert.deepEqual(await call(), [200, 200, 200, 200]);
 });
@@ -150,53 +158,66 @@ test('controllers see that callers are served, through each agent', { skip }, as
   }
 });
 
-test('a wrong targetPort is an error as soon as somebody calls', { skip }, async () => {
-  await patch({ spec: { ports: [{ port: 80, targetPort: 8_099 }] } });
-  await bed.waitFor('502', async () => (await call()).every((status) => status === 502));
-  const problem = await found(
-    'the wrong targetPort',
-    ({ severity, object, value }) =>
-      severity === 'error' && object === `Service ${NS}/web` && value === 'connect_failed',
-    call,
-  );
-  assert.match(problem.message, /^every call fails with 502/);
-  assert.match(problem.remedy, /targetPort/);
-  await bed.waitFor('status to say so', async () => {
-    await call();
-    return (await maesh('status')).stdout.includes('every call fails with 502');
+// Each of them waits for what is seen in half a minute or two, so they wait together.
+describe('Services that fail', { concurrency: true, skip }, () => {
+  test('a wrong targetPort is an error as soon as somebody calls', async () => {
+    await patch('web', { spec: { ports: [{ port: 80, targetPort: 8_099 }] } });
+    await answered('web', 502);
+    const problem = await found(
+      'the wrong targetPort',
+      ({ severity, object, value }) =>
+        severity === 'error' && object === `Service ${NS}/web` && value === 'connect_failed',
+      call,
+    );
+    assert.match(problem.message, /^every call fails with 502/);
+    assert.match(problem.remedy, /targetPort/);
+    await bed.waitFor('status to say so', async () => {
+      await call();
+      return (await maesh('status')).stdout.includes('every call fails with 502');
+    });
+    await event('CallsFail');
+    await patch('web', { spec: { ports: [{ port: 80, targetPort: 'http' }] } });
+    await answered('web', 200);
   });
-  await event('CallsFail');
-  await patch({ spec: { ports: [{ port: 80, targetPort: 'http' }] } });
-  await bed.waitFor('200', async () => (await call()).every((status) => status === 200));
-  await isWell();
+
+  test('a Service scaled to 0 is a warning, and an error once it is called', async () => {
+    const isEmpty = ({ object }: Problem): boolean => object === `Service ${NS}/empty`;
+    await bed.kubectl(['-n', NS, 'scale', 'deployment/empty', '--replicas=0']);
+    const quiet = await found(
+      'no endpoint',
+      (problem) => isEmpty(problem) && problem.field === 'ready endpoints',
+    );
+    assert.equal(quiet.severity, 'warning');
+    await event('NoEndpoint', 'service/empty');
+    const called = await found(
+      'calls that fail',
+      (problem) => isEmpty(problem) && problem.value === 'no_endpoint',
+      () => call('empty'),
+    );
+    assert.equal(called.severity, 'error');
+    await bed.kubectl(['-n', NS, 'scale', 'deployment/empty', '--replicas=1']);
+    await bed.readyPods(NS, 'app=empty', 1);
+    await answered('empty', 200);
+  });
+
+  test('an open breaker is an error and an Event', async () => {
+    const annotate = ['-n', NS, 'annotate', '--overwrite', 'service', 'fuse'];
+    const key = 'maesh.dev/circuit-breaker-expression';
+    await bed.kubectl([...annotate, `${key}=NetworkErrorRatio() > 0.3`]);
+    await patch('fuse', { spec: { ports: [{ port: 80, targetPort: 8_099 }] } });
+    const isOpen = ({ field }: Problem): boolean => field === 'circuit breaker';
+    const problem = await found('the open breaker', isOpen, () => call('fuse', 20));
+    assert.equal(problem.severity, 'error');
+    assert.equal(problem.object, `Service ${NS}/fuse`);
+    assert.equal(problem.value, 'NetworkErrorRatio() > 0.3');
+    await event('BreakerOpen', 'service/fuse');
+    await patch('fuse', { spec: { ports: [{ port: 80, targetPort: 'http' }] } });
+    await bed.kubectl([...annotate, `${key}-`]);
+    await answered('fuse', 200);
+  });
 });
 
-test('a Service scaled to 0 is a warning, and an error once it is called', { skip }, async () => {
-  await bed.kubectl(['-n', NS, 'scale', 'deployment/web', '--replicas=0']);
-  const quiet = await found('no endpoint', ({ field }) => field === 'ready endpoints');
-  assert.equal(quiet.severity, 'warning');
-  await event('NoEndpoint');
-  const called = await found('calls that fail', ({ value }) => value === 'no_endpoint', call);
-  assert.equal(called.severity, 'error');
-  await bed.kubectl(['-n', NS, 'scale', 'deployment/web', '--replicas=2']);
-  await bed.readyPods(NS, 'app=web', 2);
-  await bed.waitFor('200', async () => (await call()).every((status) => status === 200));
-  await isWell();
-});
-
-test('an open breaker is an error and an Event', { skip }, async () => {
-  const annotate = ['-n', NS, 'annotate', '--overwrite', 'service', 'web'];
-  const key = 'maesh.dev/circuit-breaker-expression';
-  await bed.kubectl([...annotate, `${key}=NetworkErrorRatio() > 0.3`]);
-  await patch({ spec: { ports: [{ port: 80, targetPort: 8_099 }] } });
-  const isOpen = ({ field }: Problem): boolean => field === 'circuit breaker';
-  const problem = await found('the open breaker', isOpen, () => call(20));
-  assert.equal(problem.severity, 'error');
-  assert.equal(problem.value, 'NetworkErrorRatio() > 0.3');
-  await event('BreakerOpen');
-  await patch({ spec: { ports: [{ port: 80, targetPort: 'http' }] } });
-  await bed.kubectl([...annotate, `${key}-`]);
-  await bed.waitFor('200', async () => (await call()).every((status) => status === 200), LONG);
+test('Services that were mended are well again', { skip }, async () => {
   await isWell();
 });
 

@@ -14,8 +14,8 @@ const LEADERSHIP_MOVES_MS = 20_000;
 const BUSY_MS = 10_000;
 /** Everything of ours that waits for the API server tries again after 30 s at the latest; and as much for a busy machine. */
 const API_BACK_MS = 60_000;
-/** How long the API server is away: longer than any Lease. */
-const AWAY_MS = 60_000;
+/** How long the API server is away: longer than any Lease of ours, and than the longest pause of who asks for it again. */
+const AWAY_MS = 35_000;
 /** The leader watches what it has written and puts it right at once: far sooner than anything is looked at again. Room for a busy machine. */
 const REPAIRED_MS = 10_000;
 /**

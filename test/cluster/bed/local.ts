@@ -2,16 +2,14 @@
 
 import {
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { makeBases } from './base.ts';
-import { BED_PREFIX, endBed, endStaleBeds, own } from './cleanup.ts';
+import { endBed, endStaleBeds, makeWork } from './cleanup.ts';
 import { attempt, Daemon, type Outcome, waitFor } from './command.ts';
 import { API_SERVER, ControlPlane } from './control-plane.ts';
 import { COREDNS_IMAGE, COREFILE, corednsObjects } from './coredns.ts';
@@ -81,8 +79,7 @@ export class LocalGround implements Ground {
   /** Ready: the nodes are, and the cluster DNS answers. */
   static async start(options: BedOptions): Promise<LocalGround> {
     await endStaleBeds();
-    const work = mkdtempSync(join(tmpdir(), BED_PREFIX));
-    own(work);
+    const work = makeWork();
     const ground = new LocalGround(options, work);
     try {
       await ground.#start();
