@@ -11,15 +11,18 @@ const NUMBER = 53;
 const TARGET = 9_053;
 const DATAGRAMS = 10;
 const SOCKETS = 20;
+const LOAD_SOCKETS = 10;
+/** What one session may lose: it moves once or twice, and what is under way then is one question. */
+const LOST_MAX = 3;
 /** Longer than the tests. */
 const ECHO_MS = 600_000;
 let mesh: MeshBed;
 let node: string;
 
-/** Answers each datagram with the name of its Pod. */
+/** Answers each datagram with the name of its Pod, and what was in it. */
 const ECHO = `
   const socket = require('node:dgram').createSocket('udp6');
-  socket.on('message', (data, from) => socket.send(process.env.POD_NAME, from.port, from.address));
+  socket.on('message', (data, from) => socket.send(process.env.POD_NAME + ' ' + data, from.port, from.address));
   socket.bind(${TARGET}, '::', () => console.log('listens'));
 `;
 /** Asks from one socket ten times, and from twenty sockets once. */
@@ -30,7 +33,7 @@ const ASK = `
       const timer = setTimeout(() => reject(new Error('no answer')), 5_000);
       socket.once('message', (data, from) => {
         clearTimeout(timer);
-        resolve({ pod: String(data), from: from.address });
+        resolve({ pod: String(data).split(' ')[0], from: from.address });
       });
       socket.send('x', ${NUMBER}, '${HOST}');
     });
@@ -48,6 +51,90 @@ const ASK = `
     process.exit(0);
   })();
 `;
+
+/** Told on this port of its own to end. */
+const STOP_PORT = 9_054;
+/**
+ * Asks all the time: from sockets that stay, one question after the other on each, and from sockets for one question. A question
+ * without an answer for two seconds is lost, unless the answer still comes.
+ */
+const LOAD = `
+  const { createSocket } = require('node:dgram');
+  const result = { kept: { sent: 0, lost: 0, late: 0 }, fresh: { sent: 0, lost: 0, late: 0 }, worst: 0, errors: [] };
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
+  const open = () => {
+    const waits = new Map();
+    const socket = createSocket('udp4');
+    socket.on('error', ({ code }) => result.errors.push(code));
+    socket.on('message', (data) => waits.get(String(data).split(' ')[1])?.());
+    const ask = (count) => new Promise((resolve) => {
+      const id = String(count.sent++) + '-' + Math.random();
+      let isLost = false;
+      const timer = setTimeout(() => {
+        isLost = true;
+        count.lost++;
+        resolve(false);
+      }, 2_000);
+      waits.set(id, () => {
+        waits.delete(id);
+        clearTimeout(timer);
+        if (isLost) {
+          count.lost--;
+          count.late++;
+        }
+        resolve(true);
+      });
+      socket.send(id, ${NUMBER}, process.argv[1]);
+    });
+    return { ask, close: () => socket.close() };
+  };
+  let isOver = false;
+  const stay = async () => {
+    const { ask } = open();
+    let lost = 0;
+    while (!isOver) {
+      if (!(await ask(result.kept))) result.worst = Math.max(result.worst, ++lost);
+      await pause();
+    }
+  };
+  const change = async () => {
+    while (!isOver) {
+      const { ask, close } = open();
+      await ask(result.fresh);
+      close();
+      await pause();
+    }
+  };
+  const loads = [...Array.from({ length: ${LOAD_SOCKETS} }, stay), change()];
+  const control = createSocket('udp4').on('message', async () => {
+    isOver = true;
+    await Promise.all(loads);
+    console.log(JSON.stringify(result));
+    process.exit(0);
+  });
+  control.bind(${STOP_PORT}, '127.0.0.1');
+`;
+const STOP = `
+  const socket = require('node:dgram').createSocket('udp4');
+  socket.send('stop', ${STOP_PORT}, '127.0.0.1', () => socket.close());
+`;
+
+interface Lost {
+  readonly sent: number;
+  readonly lost: number;
+  /** Answered after more than two seconds. */
+  readonly late: number;
+}
+
+interface Loaded {
+  /** Of sockets that stay. */
+  readonly kept: Lost;
+  /** Of sockets for one question each. */
+  readonly fresh: Lost;
+  /** The most that one socket has lost. */
+  readonly worst: number;
+  readonly errors: readonly string[];
+}
 
 interface Asked {
   readonly one: readonly { readonly pod: string; readonly from: string }[];
@@ -103,4 +190,40 @@ test('a Pod asks by UDP through the mesh, and is answered from the address that 
   const page = await mesh.metrics(await mesh.agentOn(node));
   const opened = sumOf(page, 'maesh_udp_sessions_opened_total', { service: `${NS}/echo` });
   assert.ok(opened > SOCKETS, `${opened} sessions on the node of the caller`);
+});
+
+/** Sessions that the agent of a node has opened since it started; 0 while it says nothing. */
+async function opened(agent: string): Promise<number> {
+  return sumOf(await mesh.metrics(agent), 'maesh_udp_sessions_opened_total', {
+    service: `${NS}/echo`,
+  });
+}
+
+test('an agent is rolled while Pods ask by UDP: what is lost is what was under way', async (t) => {
+  const { bed } = mesh;
+  const caller = `${NS}/caller` as const;
+  const old = await mesh.agentOn(node);
+  const before = await opened(old);
+  const argv = ['node', '-e', LOAD, HOST];
+  const loaded = bed.exec(caller, argv, { timeoutMs: ECHO_MS });
+  await bed.waitFor('the load', async () => (await opened(old)) > before + 2 * LOAD_SOCKETS);
+  const name = old.slice(MESH.length + 1);
+  await bed.kubectl(['-n', MESH, 'delete', 'pod', name, '--wait=false']);
+  await bed.waitFor('the next agent to carry', async () => {
+    const next = await mesh.agentOn(node);
+    return next !== old && (await opened(next)) > 2 * LOAD_SOCKETS;
+  });
+  await bed.waitFor('the end of the old one', async () => {
+    const { stderr } = await bed.tryKubectl(['-n', MESH, 'get', 'pod', name]);
+    return stderr.includes('not found');
+  });
+  await bed.exec(caller, ['node', '-e', STOP]);
+  const { code, stdout, stderr } = await loaded;
+  assert.equal(code, 0, stderr);
+  const { kept, fresh, worst, errors } = JSON.parse(stdout) as Loaded;
+  const tell = ({ sent, lost, late }: Lost): string => `${lost} of ${sent} lost, ${late} late`;
+  t.diagnostic(`sockets that stay: ${tell(kept)}, one of them ${worst}; new ones: ${tell(fresh)}`);
+  assert.deepEqual(errors, []);
+  assert.ok(worst <= LOST_MAX, `${worst} of one socket`);
+  assert.ok(fresh.lost <= LOST_MAX, `${fresh.lost} of new sockets`);
 });

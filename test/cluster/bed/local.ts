@@ -1,12 +1,6 @@
 /** A real Kubernetes on this machine: its parts as processes, nodes and pods as network namespaces. */
 
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { makeBases } from './base.ts';
 import { endBed, endStaleBeds, makeWork } from './cleanup.ts';
