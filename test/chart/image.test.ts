@@ -237,7 +237,7 @@ describe('the root folder of the image', { skip: skipBuild() }, () => {
       assert.deepEqual(JSON.parse(found), [none, none, '1', '', 65532, 65532, 'EROFS']);
     });
 
-    test('the mesh starts, serves and ends', { timeout: 60_000 }, async () => {
+    test('the mesh starts, serves and ends', { timeout: 250_000 }, async () => {
       writeFileSync(
         join(state(), 'web.yaml'),
         'apiVersion: v1\nkind: Service\nmetadata: { name: web, namespace: shop }\nspec: { ports: [{ port: 18089 }] }\n',

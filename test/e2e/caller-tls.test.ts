@@ -42,7 +42,7 @@ interface Output {
 /** Without a shell; `input` is written and then ended. */
 function run(command: string, args: readonly string[], input = ''): Promise<Output> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 20_000 });
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 120_000 });
     let text = '';
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('latin1').on('data', (data: string) => (text += data));

@@ -188,21 +188,23 @@ test('/readyz says 503 until everything is served', async (t) => {
   const other = new Folder();
   t.after(() => other.remove());
   const go = `${other.path}/go`;
+  // Nobody calls from here, so that nobody gets the port in between.
+  const host = ownRange().host(1);
   const admin = await new Promise<number>((resolve, reject) => {
     const probe = net.createServer();
     probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
+    probe.listen(0, host, () => {
       const port = portOf(probe);
       probe.close(() => resolve(port));
     });
   });
-  const flags = ['--admin', `127.0.0.1:${admin}`, '--dns', 'off', '--threads', '1'];
+  const flags = ['--admin', `${host}:${admin}`, '--dns', 'off', '--threads', '1'];
   const held = `data:text/javascript,${encodeURIComponent(heldBack(go))}`;
   const env = { NODE_OPTIONS: `--import=${held}` };
   const mesh = new Mesh(options({ bare: true, flags, env }));
   t.after(() => mesh.stop('SIGKILL'));
   const status = async (): Promise<number> =>
-    (await fetch(`http://127.0.0.1:${admin}/readyz`)).status;
+    (await fetch(`http://${host}:${admin}/readyz`)).status;
   assert.equal(await until('it answers', status), 503);
   other.write('go', '');
   await until('it is ready', async () => (await status()) === 200);

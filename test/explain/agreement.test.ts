@@ -98,6 +98,8 @@ const NEEDED = [
   'bad_response',
 ];
 
+/** Thousands of requests: minutes, where all is ten times slower. */
+const LONG_MS = 1_500_000;
 const ODDS = ['endpointOdds', 'breakerOdds', 'backendOdds'] as const;
 const ODDS_MIN = 10;
 
@@ -110,19 +112,22 @@ function missing(trial: Trial): string[] {
   ];
 }
 
-describe('explain and the mesh', () => {
+describe('explain and the mesh', { timeout: LONG_MS }, () => {
   let endpoints: Endpoints | undefined;
   let trial: Trial;
   let meshes = 0;
 
-  before(async () => {
-    endpoints = await Endpoints.listen(ENDPOINTS);
-    trial = new Trial(endpoints);
-    for (; meshes < MESHES || (meshes < MORE * MESHES && missing(trial).length > 0); meshes++) {
-      // oxlint-disable-next-line no-await-in-loop -- one mesh after the other
-      await trial.run(SEED * 1_000_000 + meshes);
-    }
-  });
+  before(
+    async () => {
+      endpoints = await Endpoints.listen(ENDPOINTS);
+      trial = new Trial(endpoints);
+      for (; meshes < MESHES || (meshes < MORE * MESHES && missing(trial).length > 0); meshes++) {
+        // oxlint-disable-next-line no-await-in-loop -- one mesh after the other
+        await trial.run(SEED * 1_000_000 + meshes);
+      }
+    },
+    { timeout: LONG_MS },
+  );
   after(() => endpoints?.close());
 
   test('agree on every request', (t) => {

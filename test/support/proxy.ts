@@ -393,7 +393,7 @@ export class TestProxy {
 
   #settle(ready: () => boolean, what: string): Promise<void> {
     if (this.clock instanceof ManualClock) return this.advanceUntil(ready, what);
-    return eventually(ready, what, 3_000);
+    return eventually(ready, what);
   }
 }
 

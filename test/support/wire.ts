@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 
 /** No wait of a test is longer; what hangs fails with what had arrived. */
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 const endings = new WeakMap<TestContext, (() => Promise<void> | void)[]>();
 

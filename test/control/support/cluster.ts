@@ -19,6 +19,7 @@ import { EndpointServer } from '../../e2e/support/endpoint.ts';
 import { until } from '../../e2e/support/until.ts';
 import { namespace, node, pod, service, slice } from './objects.ts';
 import { Part } from './part.ts';
+import { ownPorts, PORTS_EACH } from './ports.ts';
 import { agentProcess, controllerProcess, type ProcessOptions } from './process.ts';
 import { QuickClock } from './quick-clock.ts';
 import { Relay } from './relay.ts';
@@ -61,10 +62,6 @@ const TOKEN = 'agent.of.the-mesh';
 const HURRY = 20;
 /** The same, while agents have time to come to a controller that just started and nothing is published: less, since they connect meanwhile. */
 const HURRY_AT_START = 5;
-/** Ports a test process has for itself; tests run side by side. */
-const PORTS_EACH = 50;
-const FIRST_PORT = 12_000;
-const SHARES = 331;
 
 export class Cluster {
   readonly api: FakeApiServer;
@@ -80,15 +77,18 @@ export class Cluster {
   #services = 0;
   readonly #relays: Relay[] = [];
   readonly #areProcesses: boolean;
+  readonly #firstPort: number;
   readonly #secretNamespaces: readonly string[];
 
   private constructor(
     api: FakeApiServer,
     discovery: Relay,
-    { areProcesses = false, secretNamespaces = [] }: ClusterOptions,
+    options: ClusterOptions & { readonly firstPort: number },
   ) {
     this.api = api;
+    const { areProcesses = false, secretNamespaces = [], firstPort } = options;
     this.discovery = discovery;
+    this.#firstPort = firstPort;
     this.#areProcesses = areProcesses;
     this.#secretNamespaces = secretNamespaces;
     api.served.add('events.k8s.io/v1/events');
@@ -101,7 +101,9 @@ export class Cluster {
     const discovery = await Relay.start(() =>
       cluster.#controllers.filter(({ isServing }) => isServing).map(({ port }) => port),
     );
-    const cluster: Cluster = new Cluster(await FakeApiServer.start(), discovery, options);
+    const firstPort = await ownPorts();
+    const api = await FakeApiServer.start();
+    const cluster: Cluster = new Cluster(api, discovery, { ...options, firstPort });
     return cluster;
   }
 
@@ -283,7 +285,7 @@ export class Cluster {
   }
 
   #controllerSettings(identity: string, kubeconfig: string): ControllerSettings {
-    const from = FIRST_PORT + (process.pid % SHARES) * PORTS_EACH;
+    const from = this.#firstPort;
     return {
       kubeconfig,
       namespace: MESH,

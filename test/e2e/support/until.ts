@@ -2,12 +2,16 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** A busy machine stands still for seconds. Who has to tell soon from late measures it, and says what would be late. */
+const TIMEOUT_MS_MIN = 30_000;
+
 /** Asks every few milliseconds until `ask` returns something other than undefined, null or false; then returns that. */
 export async function until<T>(
   what: string,
   ask: () => T | Promise<T>,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<NonNullable<T>> {
+  if (timeoutMs < TIMEOUT_MS_MIN) throw new Error(`${timeoutMs} ms are few for a busy machine`);
   const end = performance.now() + timeoutMs;
   let last: unknown = '';
   for (;;) {
