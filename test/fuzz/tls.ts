@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { HelloReader } from '../../src/proxy/hello/hello-reader.ts';
 import { HELLO_PARTIAL, HelloWatch } from '../../src/proxy/net/tls/hello-watch.ts';
-import { clientHello, extension, GREASE, tellHello } from '../support/client-hello.ts';
+import { HELLO_PIECES, helloSeeds, tellHello } from '../support/client-hello.ts';
 import { type FuzzTarget, invariant } from './target.ts';
 
 function readIn(input: Buffer, step: number): HelloReader {
@@ -28,15 +28,8 @@ function watchIn(input: Buffer, step: number): 'more' | 'bad' | 'whole' {
 
 const hello: FuzzTarget = {
   name: 'client-hello',
-  seeds: [
-    clientHello(),
-    clientHello({ protocols: ['h2', 'http/1.1'], extensions: GREASE }),
-    clientHello({ name: null, recordBytes: 3 }),
-    clientHello({ name: '127.0.0.1', recordBytes: 1 }),
-    clientHello({ isBare: true, version: 0x0301 }),
-    clientHello({ extensions: [extension(51, Buffer.alloc(1_200, 1))], recordBytes: 700 }),
-  ],
-  dictionary: ['\x16\x03\x01', '\x00\x00\x00\x08', '\x00\x10', '\x01\x00\x00', 'a.example', '\x00'],
+  seeds: helloSeeds(),
+  dictionary: HELLO_PIECES,
   run(input) {
     const wanted = tellHello(input);
     const step = 1 + ((input[input.length >> 1] ?? 0) % 40);

@@ -78,6 +78,28 @@ export function clientHello(parts: HelloParts = {}): Buffer {
   return inRecords(helloMessage(parts), parts.recordBytes);
 }
 
+/** Inputs that mutations start from. */
+export function helloSeeds(): readonly Buffer[] {
+  return [
+    clientHello(),
+    clientHello({ protocols: ['h2', 'http/1.1'], extensions: GREASE }),
+    clientHello({ name: null, recordBytes: 3 }),
+    clientHello({ name: '127.0.0.1', recordBytes: 1 }),
+    clientHello({ isBare: true, version: 0x0301 }),
+    clientHello({ extensions: [extension(51, Buffer.alloc(1_200, 1))], recordBytes: 700 }),
+  ];
+}
+
+/** Pieces of syntax that mutations put in. */
+export const HELLO_PIECES: readonly string[] = [
+  '\x16\x03\x01',
+  '\x00\x00\x00\x08',
+  '\x00\x10',
+  '\x01\x00\x00',
+  'a.example',
+  '\x00',
+];
+
 /** GREASE (RFC 8701): values that nobody knows, in the places where a client may have them. */
 export const GREASE = [extension(0x0a0a, Buffer.alloc(0)), extension(0xfafa, Buffer.from([0]))];
 
