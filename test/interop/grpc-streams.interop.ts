@@ -7,7 +7,16 @@ import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { freePorts } from '../support/ports.ts';
 import { Streams } from './streams.ts';
-import { accepts, GRPC_INTEROP, grpcOfGo, type Language, ServerProcess, SKIP } from './tools.ts';
+import {
+  accepts,
+  GRPC_INTEROP,
+  grpcOfGo,
+  lacks,
+  type Language,
+  run,
+  ServerProcess,
+  SKIP,
+} from './tools.ts';
 
 const MANY = 1_000;
 const CONNECTIONS = 20;
@@ -15,6 +24,8 @@ const CONNECTIONS = 20;
 const AT_ONCE = 32;
 /** What a thousand streams may leave behind: the heap grows when it likes. */
 const LEFT_BYTES = 40e6;
+/** Of h2load. */
+const LOAD_CALLS = 5_000;
 const UNAVAILABLE = '14';
 const OK = '0';
 
@@ -33,6 +44,7 @@ interface Bed {
   readonly mesh: Mesh;
   readonly first: ServerProcess;
   readonly client: Streams;
+  readonly origin: string;
   /** Tells the first one to end; resolves once it takes no new connections. */
   readonly leave: () => Promise<void>;
   /** Begins the first one anew, once it is gone. */
@@ -67,7 +79,8 @@ async function makeBed(t: Owner, language: Language, annotations = {}): Promise<
   const mesh = await Mesh.start({ paths: [folder.path], cidr });
   t.after(() => mesh.stop('SIGKILL'));
   const address = await mesh.addressOf('interop/streams');
-  const client = new Streams(`http://${address}:${port}`);
+  const origin = `http://${address}:${port}`;
+  const client = new Streams(origin);
   t.after(() => client.stop());
   const inFlight = (): Promise<number[]> =>
     Promise.all([
@@ -86,7 +99,28 @@ async function makeBed(t: Owner, language: Language, annotations = {}): Promise<
     first.signal('SIGTERM');
     await until('the first server leaves', async () => !(await accepts(one)));
   };
-  return { mesh, first, client, leave, again, inFlight };
+  return { mesh, first, client, origin, leave, again, inFlight };
+}
+
+/** So many calls by h2load, a thousand at a time: what it says of them. */
+function load(message: string, origin: string): Promise<string> {
+  const fields = ['-H', 'content-type: application/grpc', '-H', 'te: trailers'];
+  const url = `${origin}/grpc.testing.TestService/EmptyCall`;
+  return run('h2load', [
+    ...['-n', String(LOAD_CALLS), '-c', '10', '-m', String(MANY / 10)],
+    ...['-d', message, ...fields, url],
+  ]);
+}
+
+/** Calls that ended, by their statuses of gRPC. */
+async function callsOf(mesh: Mesh): Promise<Record<string, number>> {
+  const text = await (await fetch(`${mesh.admin}/metrics`)).text();
+  const lines = text.matchAll(/^maesh_grpc_calls_total\{.*status="(\w+)"\} (\d+)$/gm);
+  const calls: Record<string, number> = {};
+  for (const [, status = '', count] of lines) {
+    if (Number(count) > 0) calls[status] = (calls[status] ?? 0) + Number(count);
+  }
+  return calls;
 }
 
 function answered(mesh: Mesh): Promise<number> {
@@ -126,6 +160,21 @@ for (const [language, name, skip] of SERVERS) {
       client.stop();
       await until('no caller has memory', async () => (await held()) === 0);
       assert.deepEqual(await mesh.problems(), []);
+    });
+
+    const many = `${LOAD_CALLS} calls of h2load, ${MANY} at once: none fails`;
+    test(many, { skip: lacks('h2load') }, async (t) => {
+      const { mesh, origin } = await makeBed(t, language);
+      const folder = new Folder();
+      t.after(() => folder.remove());
+      // A message of no bytes.
+      const said = await load(folder.write('message', '\0'.repeat(5)), origin);
+      assert.match(said, new RegExp(` ${LOAD_CALLS} succeeded, 0 failed, 0 errored, 0 timeout`));
+      // What h2load does not read.
+      const ended = async (): Promise<number> =>
+        Object.values(await callsOf(mesh)).reduce((sum, count) => sum + count, 0);
+      await until('all are counted', async () => (await ended()) >= LOAD_CALLS);
+      assert.deepEqual(await callsOf(mesh), { OK: LOAD_CALLS });
     });
 
     test('a server that is killed: its streams are UNAVAILABLE, those of the other one go on', async (t) => {
