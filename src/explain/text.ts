@@ -148,8 +148,10 @@ function detailLines(name: PhaseName, explanation: Explanation, paint: Paint): r
 }
 
 /** What filters change for a backend. */
-function changeLines({ id, changes }: BackendFacts): readonly string[] {
+function changeLines({ id, changes, upgrade }: BackendFacts): readonly string[] {
   if (changes === null) return [];
+  const mayStand = upgrade === 'upgrade' || upgrade === 'extended-connect';
+  const but = mayStand ? ' (not of an answer that switches)' : '';
   const { target, host, removed, added, response } = changes;
   const fields = (list: readonly FieldFacts[]): string[] =>
     list.map(({ name, value }) => `+ ${name}: ${value}`);
@@ -159,7 +161,7 @@ function changeLines({ id, changes }: BackendFacts): readonly string[] {
     ...(host === null ? [] : [`host "${host}"`]),
     ...[...gone(removed), ...fields(added)].map((text) => `request field ${text}`),
     ...[...gone(response.removed), ...fields(response.added)].map(
-      (text) => `response field ${text}`,
+      (text) => `response field ${text}${but}`,
     ),
   ];
   return parts.map((part) => `${INDENT}for ${id}: ${part}`);

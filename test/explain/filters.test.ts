@@ -19,6 +19,8 @@ interface Asked {
   readonly backend?: BackendFilters;
   readonly endpoints?: readonly string[];
   readonly target?: string;
+  /** It asks for one. */
+  readonly webSocket?: boolean;
 }
 
 function asked({
@@ -26,6 +28,7 @@ function asked({
   backend,
   endpoints = ['127.2.0.1'],
   target = '/a/b?c',
+  webSocket = false,
 }: Asked): Explanation {
   const plain = exampleService('shop/web', {
     endpoints: endpoints.map((address) => exampleEndpoint(address)),
@@ -39,6 +42,7 @@ function asked({
   ]);
   const mesh = DryMesh.started({ services: [service], identities: [] }, new ManualClock());
   const fields = ['X-Old: 1', 'X-Old: 2', 'X-New: 1'];
+  const request = { method: 'GET', target, host: 'web.shop.maesh', fields, bodyBytes: 0 };
   return explain({
     mesh,
     dial: dial(
@@ -47,7 +51,7 @@ function asked({
     ),
     url: 'http://web.shop.maesh/a/b?c',
     source: '127.0.0.1',
-    bytes: renderHead({ method: 'GET', target, host: 'web.shop.maesh', fields, bodyBytes: 0 }),
+    bytes: renderHead({ ...request, webSocket }),
     limits: DEFAULT_PROXY_SETTINGS,
   });
 }
@@ -78,6 +82,14 @@ const CHANGES: BackendFilters = {
   ],
   rewrite: { host: 'b.example', path: { kind: 'prefix', value: '/new' } },
 };
+
+test('the answer that opens a WebSocket passes as it came, and that is said', () => {
+  const told = changeLines(asked({ route: {}, backend: CHANGES, webSocket: true }));
+  assert.deepEqual(told.slice(-2), [
+    'response field - server (not of an answer that switches)',
+    'response field + x-by: mesh (not of an answer that switches)',
+  ]);
+});
 
 test('what is changed is told for the request that was asked about', () => {
   const told = [
