@@ -14,11 +14,13 @@ import { isBodyTooLarge } from '../proxy/http/admit.ts';
 import { GrpcCall } from '../proxy/http/grpc-call.ts';
 import { PickFacts } from '../proxy/call/pick-facts.ts';
 import { readKeys } from '../proxy/http/request-key.ts';
+import { ENDPOINT_WORD } from '../proxy/ledger/layout.ts';
 import { BREAKER_CLOSED, BREAKER_OPEN, breakerOutlook } from '../proxy/policy/breaker.ts';
 import type { ServiceState, Target } from '../proxy/table/table.ts';
 import type { Arrived, Asked } from './arrived.ts';
 import { changeFacts } from './changes.ts';
 import type { BackendFacts, BreakerFacts, EndpointFacts, TlsFacts } from './explanation.ts';
+import { UNTOLD } from './live.ts';
 import { retryFacts } from './retries.ts';
 import { upgradeFact } from './upgrade.ts';
 import { duration } from './words.ts';
@@ -200,6 +202,7 @@ export function endpointFacts(odds: EndpointOdds, { knowledge }: Asked): Endpoin
     reason: odds.reason,
     health: isLive ? healthName(state) : null,
     inFlight: isLive ? state.inFlight : null,
+    connections: isLive ? connectionsOf(state) : null,
   };
 }
 
@@ -227,6 +230,11 @@ export function untaken(
     const reason = REFUSALS.get(failure) ?? own;
     return endpointFacts({ endpoint, share: 0, tier: '', reason }, arrived);
   });
+}
+
+function connectionsOf({ cells }: EndpointOdds['endpoint']): number | null {
+  const connections = cells.words[cells.w + ENDPOINT_WORD.connections] ?? UNTOLD;
+  return connections === UNTOLD ? null : connections;
 }
 
 function healthName({ cells }: EndpointOdds['endpoint']): 'healthy' | 'ejected' | 'probing' {

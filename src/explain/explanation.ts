@@ -191,6 +191,8 @@ export interface EndpointFacts {
   readonly health: 'healthy' | 'ejected' | 'probing' | null;
   /** Null when nothing is known of a running mesh. */
   readonly inFlight: number | null;
+  /** Open ones, of all proxy threads; null when nothing is known of a running mesh, or its agent does not tell. */
+  readonly connections: number | null;
 }
 
 export interface BreakerFacts {

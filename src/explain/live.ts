@@ -45,6 +45,8 @@ export interface LiveEndpoint {
   readonly port: number;
   readonly health: 'healthy' | 'ejected' | 'probing';
   readonly inFlight: number;
+  /** As `recentFailures`. */
+  readonly connections?: number;
   /** Agents of before this was told do not have it. */
   readonly recentFailures?: number;
   /** Null when it is not known. */
@@ -52,6 +54,9 @@ export interface LiveEndpoint {
   /** As `recentFailures`; null where no check was made. */
   readonly check?: CheckFacts | null;
 }
+
+/** In place of a figure that is not known. */
+export const UNTOLD = -1;
 
 const HEALTH = { healthy: IN_ROTATION, ejected: EJECTED, probing: PROBING } as const;
 
@@ -110,6 +115,7 @@ function putEndpoint({ cells }: EndpointState, live: LiveEndpoint, nowMs: number
   const { words, w, floats, f } = cells;
   words[w + ENDPOINT_WORD.health] = HEALTH[live.health];
   words[w + ENDPOINT_WORD.inFlight] = live.inFlight;
+  words[w + ENDPOINT_WORD.connections] = live.connections ?? UNTOLD;
   floats[f + ENDPOINT_FLOAT.ejectedUntilMs] = Infinity;
   floats[f + ENDPOINT_FLOAT.penalty] = live.recentFailures ?? 0;
   floats[f + ENDPOINT_FLOAT.penaltyAtMs] = nowMs;

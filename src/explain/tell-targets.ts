@@ -93,7 +93,16 @@ function stateOf(shares: readonly number[]): PhaseState {
   return shares.every((share) => share === 0) ? 'ended' : 'maybe';
 }
 
-function forwardText({ facts, rules, callerMs }: TargetStory): string {
+/** In HTTP/1.1 a request has its connection to itself. */
+function sharedText({ facts, service }: TargetStory): readonly string[] {
+  if (facts.protocol !== 'http/2' || service === null) return [];
+  const { connectionsPerEndpoint: max } = service.service.policies.limits;
+  const most = `up to ${max.toLocaleString('en-US')} to an endpoint from all threads, and one from each in any case`;
+  return [`on a connection that requests share (${most})`];
+}
+
+function forwardText(target: TargetStory): string {
+  const { facts, rules, callerMs } = target;
   const { retries, protocol, tls, upgrade } = facts;
   const { timeouts } = rules;
   const requestMs = timeouts.requestMs > 0 ? timeouts.requestMs : Infinity;
@@ -109,7 +118,8 @@ function forwardText({ facts, rules, callerMs }: TargetStory): string {
     ms > 0 && ms < Infinity ? [`${duration(ms)} for ${what}`] : [],
   );
   const spoken = `${(protocol ?? 'http/1.1').toUpperCase()}${tlsText(tls)}`;
-  return [spoken, triesText(retries), ...times, ...upgradeTexts(upgrade, timeouts)].join(', ');
+  const ways = [...sharedText(target), triesText(retries)];
+  return [spoken, ...ways, ...times, ...upgradeTexts(upgrade, timeouts)].join(', ');
 }
 
 function tlsText(tls: TlsFacts | null): string {

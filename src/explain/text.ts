@@ -167,19 +167,22 @@ function changeLines({ id, changes, upgrade }: BackendFacts): readonly string[] 
   return parts.map((part) => `${INDENT}for ${id}: ${part}`);
 }
 
-function endpointLines({ endpoints }: BackendFacts, paint: Paint): readonly string[] {
-  const rows = endpoints.map(endpointCells);
+function endpointLines({ endpoints, protocol }: BackendFacts, paint: Paint): readonly string[] {
+  const rows = endpoints.map((each) => endpointCells(each, protocol === 'http/2'));
   return columns(rows).map((line, i) => {
     const text = `${INDENT}${line}`;
     return (endpoints[i]?.odds ?? 0) > 0 ? text : paint('dim', text);
   });
 }
 
-function endpointCells(endpoint: EndpointFacts): readonly string[] {
-  const { address, port, pod, node, zone, weight, tier, odds, reason, health, inFlight } = endpoint;
+function endpointCells(endpoint: EndpointFacts, isShared: boolean): readonly string[] {
+  const { address, port, pod, node, zone, weight, tier, odds, reason } = endpoint;
+  const { health, inFlight, connections } = endpoint;
+  const shared = isShared && connections !== null ? ` on ${count(connections, 'connection')}` : '';
   const host = address.includes(':') ? `[${address}]` : address;
   const place = [node, zone].filter((part) => part !== '').join(' in ');
-  const state = health === null || inFlight === null ? [] : [`${health}, ${inFlight} in flight`];
+  const state =
+    health === null || inFlight === null ? [] : [`${health}, ${inFlight} in flight${shared}`];
   return [
     percent(odds).padStart(7),
     `${host}:${port}`,

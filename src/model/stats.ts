@@ -41,6 +41,8 @@ export interface EndpointStats extends WindowCounts {
   readonly p50Ms: number | null;
   readonly health: EndpointHealth;
   readonly inFlight: number;
+  /** Open ones, of all threads. */
+  readonly connections: number;
   /** Failures that still count when an endpoint is picked, by how much they have faded. */
   readonly recentFailures: number;
   /** Null where no check was made. */

@@ -12,6 +12,8 @@ import { type LiveService, putLive } from '../../src/explain/live.ts';
 import { renderHead } from '../../src/explain/request.ts';
 import { DEFAULT_POLICIES, DEFAULT_RETRY } from '../../src/model/defaults.ts';
 import type { Policies } from '../../src/model/policy.ts';
+import type { EndpointProtocol } from '../../src/model/service.ts';
+import { explanationLines } from '../../src/explain/text.ts';
 import { DEFAULT_PROXY_SETTINGS } from '../../src/model/settings.ts';
 import { exampleBreaker, exampleEndpoint, exampleService } from '../support/model.ts';
 
@@ -21,10 +23,18 @@ function explained(
   policies: Partial<Policies>,
   live: Partial<LiveService>,
   proxyPort = 0,
+  protocol: EndpointProtocol = 'http/1.1',
 ): Explanation {
   const endpoints = HOSTS.map((address) => exampleEndpoint(address));
   const example = exampleService('shop/web', { endpoints, policies });
-  const service = { ...example, ports: example.ports.map((port) => ({ ...port, proxyPort })) };
+  const service = {
+    ...example,
+    ports: example.ports.map((port) => ({
+      ...port,
+      proxyPort,
+      backend: { ...port.backend, protocol },
+    })),
+  };
   const mesh = DryMesh.started({ services: [service], identities: [] }, new ManualClock());
   putLive(mesh, [{ key: 'shop/web', breaker: 'none', inFlight: 0, endpoints: [], ...live }]);
   const { services } = mesh;
@@ -130,4 +140,26 @@ test('that a Service is nearly at its limit of requests in flight is said, with 
     service(7),
     'Service shop/web, 7 of at most 8 requests in flight; callers with more than an equal share may get 503 overloaded',
   );
+});
+
+test('of endpoints of HTTP/2 it is told how many connections they have, where that is known', () => {
+  const limits = { ...DEFAULT_POLICIES.limits, connectionsPerEndpoint: 7 };
+  const live = { endpoints: [endpoint(0, { inFlight: 90, connections: 2 }), endpoint(1, {})] };
+  const said = explained({ limits }, live, 0, 'http/2');
+  const counts = said.backends[0]?.endpoints.map(({ connections }) => connections);
+  assert.deepEqual(counts, [2, null], 'the second one is of an agent that does not tell');
+  const lines = explanationLines(said, {
+    paint: (_, text) => text,
+    withDefaults: false,
+    setBy: () => '',
+  });
+  const line = (of: string): string => lines.find((each) => each.includes(of)) ?? '';
+  assert.match(line('127.2.0.1:8080'), /healthy, 90 in flight on 2 connections {2}/);
+  assert.match(line('127.2.0.2:8080'), /healthy, 0 in flight {2}/);
+  assert.match(
+    line('+ forward'),
+    /HTTP\/2, on a connection that requests share \(up to 7 to an endpoint from all threads, and one from each in any case\),/,
+  );
+  const old = explained({ limits }, live);
+  assert.doesNotMatch(old.phases.at(-1)?.text ?? '', /share/);
 });

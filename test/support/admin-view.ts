@@ -145,6 +145,7 @@ export class ExampleView implements AdminView {
       p50Ms: null,
       health: healthOf(endpoint),
       inFlight: 0,
+      connections: 0,
       recentFailures: 0.5,
       check: checkOf(endpoint),
     }),

@@ -147,13 +147,15 @@ export class StatsSampler {
       successRatio: successRatioOf(counts),
       p50Ms: quantileMs(counts.latency, 0.5),
       health: slot === undefined ? 'healthy' : healthOf(this.#ledger, slot),
-      inFlight:
-        slot === undefined
-          ? 0
-          : countOf(this.#ledger.word('endpoint', slot, ENDPOINT_WORD.inFlight)),
+      inFlight: this.#word(slot, ENDPOINT_WORD.inFlight),
+      connections: this.#word(slot, ENDPOINT_WORD.connections),
       recentFailures: slot === undefined ? 0 : this.#recentFailures(slot),
       check: slot === undefined ? null : checkOf(this.#ledger, slot, this.#clock.nowMs()),
     };
+  }
+
+  #word(slot: number | undefined, cell: number): number {
+    return slot === undefined ? 0 : countOf(this.#ledger.word('endpoint', slot, cell));
   }
 
   #recentFailures(slot: number): number {

@@ -54,7 +54,13 @@ export class ControllerView implements AdminView {
     inFlight: () => 0,
     endpoint: () => ({ health: 'healthy', inFlight: 0, requests: 0, ejections: 0, connections: 0 }),
     serviceStats: () => UNKNOWN_SERVICE,
-    endpointStats: () => ({ ...UNKNOWN, health: 'healthy', recentFailures: 0, check: null }),
+    endpointStats: () => ({
+      ...UNKNOWN,
+      health: 'healthy',
+      connections: 0,
+      recentFailures: 0,
+      check: null,
+    }),
   };
 
   readiness(): { readonly ready: boolean; readonly pending: readonly string[] } {
