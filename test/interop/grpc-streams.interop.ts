@@ -107,8 +107,16 @@ function load(message: string, origin: string): Promise<string> {
   const fields = ['-H', 'content-type: application/grpc', '-H', 'te: trailers'];
   const url = `${origin}/grpc.testing.TestService/EmptyCall`;
   return run('h2load', [
-    ...['-n', String(LOAD_CALLS), '-c', '10', '-m', String(MANY / 10)],
-    ...['-d', message, ...fields, url],
+    '-n',
+    String(LOAD_CALLS),
+    '-c',
+    '10',
+    '-m',
+    String(MANY / 10),
+    ...fields,
+    '-d',
+    message,
+    url,
   ]);
 }
 
