@@ -56,59 +56,65 @@ const ASK = `
 const STOP_PORT = 9_054;
 /**
  * Asks all the time: from sockets that stay, one question after the other on each, and from sockets for one question. A question
- * without an answer for two seconds is lost, unless the answer still comes.
+ * without an answer for five seconds is lost, unless the answer still comes.
  */
 const LOAD = `
   const { createSocket } = require('node:dgram');
   const result = { kept: { sent: 0, lost: 0, late: 0 }, fresh: { sent: 0, lost: 0, late: 0 }, worst: 0, errors: [] };
-  const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
-  const open = () => {
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+  const open = (count) => {
     const waits = new Map();
+    const own = { lost: 0 };
     const socket = createSocket('udp4');
     socket.on('error', ({ code }) => result.errors.push(code));
     socket.on('message', (data) => waits.get(String(data).split(' ')[1])?.());
-    const ask = (count) => new Promise((resolve) => {
-      const id = String(count.sent++) + '-' + Math.random();
+    const ask = () => new Promise((resolve) => {
+      const id = count.sent++ + '-' + Math.random();
       let isLost = false;
       const timer = setTimeout(() => {
         isLost = true;
         count.lost++;
+        own.lost++;
         resolve(false);
-      }, 2_000);
+      }, 5_000);
       waits.set(id, () => {
         waits.delete(id);
         clearTimeout(timer);
         if (isLost) {
           count.lost--;
+          own.lost--;
           count.late++;
         }
         resolve(true);
       });
       socket.send(id, ${NUMBER}, process.argv[1]);
     });
-    return { ask, close: () => socket.close() };
+    return { ask, own, close: () => socket.close() };
   };
   let isOver = false;
   const stay = async () => {
-    const { ask } = open();
-    let lost = 0;
+    const { ask, own } = open(result.kept);
     while (!isOver) {
-      if (!(await ask(result.kept))) result.worst = Math.max(result.worst, ++lost);
-      await pause();
+      await ask();
+      await pause(10);
     }
+    return own;
   };
   const change = async () => {
     while (!isOver) {
-      const { ask, close } = open();
-      await ask(result.fresh);
-      close();
-      await pause();
+      const { ask, close } = open(result.fresh);
+      if (await ask()) close();
+      await pause(10);
     }
   };
-  const loads = [...Array.from({ length: ${LOAD_SOCKETS} }, stay), change()];
+  const loads = Array.from({ length: ${LOAD_SOCKETS} }, stay);
+  const changing = change();
   const control = createSocket('udp4').on('message', async () => {
     isOver = true;
-    await Promise.all(loads);
+    const all = await Promise.all(loads);
+    await changing;
+    for (let i = 0; i < 100 && result.kept.lost + result.fresh.lost > 0; i++) await pause(100);
+    result.worst = Math.max(...all.map(({ lost }) => lost));
     console.log(JSON.stringify(result));
     process.exit(0);
   });
@@ -122,7 +128,7 @@ const STOP = `
 interface Lost {
   readonly sent: number;
   readonly lost: number;
-  /** Answered after more than two seconds. */
+  /** Answered after more than five seconds. */
   readonly late: number;
 }
 
