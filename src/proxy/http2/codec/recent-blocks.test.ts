@@ -26,6 +26,7 @@ const REQUEST: Pair[] = [
   [':path', '/a?b'],
 ];
 const STATUS: Pair = [':status', '200'];
+const GRPC: Pair = ['content-type', 'application/grpc'];
 const SECRET: Pair = ['x-secret', '1'];
 
 /** What they are depends on the table, or changes it. */
@@ -43,6 +44,8 @@ const OTHER_BLOCKS: readonly Buffer[] = [
   block([...REQUEST, ['x-plain', 'b']]),
   block([...REQUEST, ['cookie', 'a=1'], ['x-between', 'b'], ['cookie', 'c=2'], ['te', 'trailers']]),
   Buffer.concat([block(REQUEST), block([SECRET], NEVER_INDEXED), block([['age', '1']])]),
+  block([...REQUEST, ['te', 'trailers'], GRPC]),
+  block([...REQUEST, GRPC, ['te', 'trailers'], ['x-size', 'y'.repeat(LIST_LIMITS.bytesMax)]]),
   block([STATUS, ['content-length', '3'], ['date', 'now']]),
   block([STATUS, ['x-size', 'y'.repeat(LIST_LIMITS.bytesMax)]]),
   block([
@@ -97,12 +100,12 @@ function outcome(list: FieldList, reader: Reader, head: Head): unknown {
   const text = list.data.toString('latin1', 0, Math.max(end, 0));
   const hasHead = end >= 0 && (reader === 'request' || reader === 'response');
   const fields = hasHead ? fieldsOf(list.data, head) : [];
-  return { came, end, text, fields, rule: head.rule, contentLength: head.contentLength };
+  const { rule, failure, contentLength, grpc } = head;
+  return { came, end, text, fields, rule, failure, contentLength, grpc };
 }
 
 test('whatever came before it and was made of it, a block becomes the list that it would become alone', () => {
   const blocks = new RecentBlocks(LIST_LIMITS);
-  const alone = new FieldList(LIST_LIMITS);
   fc.assert(
     fc.property(STEPS, (steps) => {
       const decoders = [new HpackDecoder(), new HpackDecoder()];
@@ -110,6 +113,7 @@ test('whatever came before it and was made of it, a block becomes the list that 
       blocks.forget();
       for (const { which, bytes, reader, isNew } of steps) {
         if (isNew) blocks.forget();
+        const alone = new FieldList(LIST_LIMITS);
         const code = blocks.decode(decoders[which]!, bytes, 0, bytes.length);
         assert.equal(code, models[which]!.decode(bytes, 0, bytes.length, alone));
         assert.deepEqual(tableOf(decoders[which]!), tableOf(models[which]!));
