@@ -87,7 +87,7 @@ npm start >/tmp/start.log 2>&1 &
 pid=$!
 seconds=0
 while case $(cat /tmp/start.log) in *'success 100'*) false ;; esac; do
-  if [ $seconds -ge 60 ] || ! kill -0 $pid 2>/dev/null; then cat /tmp/start.log; say 'npm start served nobody'; exit 1; fi
+  if [ $seconds -ge 200 ] || ! kill -0 $pid 2>/dev/null; then cat /tmp/start.log; say 'npm start served nobody'; exit 1; fi
   seconds=$((seconds + 1))
   sleep 1
 done
@@ -98,10 +98,20 @@ wait $pid || code=$?
 tail -n 5 /tmp/start.log
 case $code in 0 | 143) ;; *) say "npm start ended with $code"; exit 1 ;; esac
 # A signal to npm ends the demo too, and the mesh with it: nothing is left behind.
-for each in /proc/[0-9]*/cmdline; do
-  case $(tr '\0' ' ' <"$each" 2>/dev/null || true) in
-  *demo/main.ts* | *src/cli/main.ts*) say 'npm start left a process behind'; exit 1 ;;
-  esac
+left() {
+  for each in /proc/[0-9]*/cmdline; do
+    case $(tr '\0' ' ' <"$each" 2>/dev/null || true) in
+    *demo/main.ts* | *src/cli/main.ts*) return 0 ;;
+    esac
+  done
+  return 1
+}
+# A process that ends takes a moment to be gone.
+seconds=0
+while left; do
+  if [ $seconds -ge 60 ]; then say 'npm start left a process behind'; exit 1; fi
+  seconds=$((seconds + 1))
+  sleep 1
 done
 say 'npm test'
 npm test
