@@ -71,6 +71,7 @@ const GOOD: CheckFigures = {
       counted('orders', 100),
     ],
   },
+  stillMs: 0,
   web: { pod: 'web-2', brokenMs: 1_500, ejectedMs: 1_700, healedMs: 4_000, restoredMs: 5_000 },
   recommend: {
     slowFromMs: 1_500,
@@ -241,6 +242,12 @@ test('assess() fails the right check for each bad figure', () => {
       .map((line) => line.name);
     assert.deepEqual(failed, fails);
   }
+});
+
+test('assess() lets a machine that stood still be late, and no other one', () => {
+  const late = { ...GOOD, web: { ...GOOD.web, ejectedMs: 2_600 } };
+  const isGood = (figures: CheckFigures): boolean => assess(figures).every((line) => line.isGood);
+  assert.deepEqual([isGood(late), isGood({ ...late, stillMs: 30 })], [false, true]);
 });
 
 test('assess() has a bad figure for each of its checks', () => {

@@ -31,6 +31,8 @@ export interface CheckFigures {
   readonly mesh: MeshSample;
   readonly web: ReplicaStory;
   readonly recommend: BreakerStory;
+  /** How long the machine stood still at most: 0 if it is as quick as it should be. */
+  readonly stillMs: number;
   /** From the manifests. */
   readonly rateLimit: { readonly average: number; readonly burst: number };
   /** Share of catalog's canary by the weights in the manifests, 0 to 1. */
@@ -51,6 +53,8 @@ const EJECT_MS_MAX = 1_000;
 const RESTORE_MS_MAX = 2_000;
 const OPEN_MS_MAX = 3_000;
 const CLOSE_MS_MAX = 6_000;
+/** What has to happen takes some steps, and a busy machine may stand still in each of them. */
+const STEPS = 5;
 
 export function assess(figures: CheckFigures): CheckLine[] {
   return CHECKS.map((check) => check(figures));
@@ -101,23 +105,32 @@ function webIsWhole({ callers, web }: CheckFigures): CheckLine {
   };
 }
 
-function deadReplicaIsEjected({ web }: CheckFigures): CheckLine {
+/** What may take that long may take longer on a machine that stands still. */
+function limitOf(ms: number, { stillMs }: CheckFigures): number {
+  return ms + STEPS * stillMs;
+}
+
+function deadReplicaIsEjected(figures: CheckFigures): CheckLine {
+  const { web } = figures;
   const tookMs = web.ejectedMs - web.brokenMs;
+  const maxMs = limitOf(EJECT_MS_MAX, figures);
   return {
     name: 'web: a dead replica leaves the rotation',
-    isGood: tookMs <= EJECT_MS_MAX,
-    expected: `${web.pod} ejected within ${seconds(EJECT_MS_MAX)}`,
+    isGood: tookMs <= maxMs,
+    expected: `${web.pod} ejected within ${seconds(maxMs)}`,
     measured: after(tookMs),
     why: 'three failures in a row are enough (maesh.dev/eject-consecutive-failures)',
   };
 }
 
-function healedReplicaReturns({ web }: CheckFigures): CheckLine {
+function healedReplicaReturns(figures: CheckFigures): CheckLine {
+  const { web } = figures;
   const tookMs = web.restoredMs - web.healedMs;
+  const maxMs = limitOf(RESTORE_MS_MAX, figures);
   return {
     name: 'web: a healed replica comes back',
-    isGood: tookMs >= 0 && tookMs <= RESTORE_MS_MAX,
-    expected: `${web.pod} back within ${seconds(RESTORE_MS_MAX)} after it was healed`,
+    isGood: tookMs >= 0 && tookMs <= maxMs,
+    expected: `${web.pod} back within ${seconds(maxMs)} after it was healed`,
     measured: after(tookMs),
     why: 'when its ejection is over (0.5 s, then 1 s), one probe request decides',
   };
@@ -138,53 +151,58 @@ function paymentIsRetried({ callers, replicas, mesh }: CheckFigures): CheckLine 
   };
 }
 
-function breakerOpens({ recommend }: CheckFigures): CheckLine {
+function breakerOpens(figures: CheckFigures): CheckLine {
+  const { recommend } = figures;
   const tookMs = recommend.openedMs - recommend.slowFromMs;
+  const maxMs = limitOf(OPEN_MS_MAX, figures);
   return {
     name: 'recommend: the breaker opens',
-    isGood: tookMs <= OPEN_MS_MAX,
-    expected: `open within ${seconds(OPEN_MS_MAX)} after the service became slow`,
+    isGood: tookMs <= maxMs,
+    expected: `open within ${seconds(maxMs)} after the service became slow`,
     measured: after(tookMs),
     why: 'LatencyAtQuantileMS(90.0) > 250: it holds once a tenth of the last answers is slow',
   };
 }
 
-function breakerAnswersAtOnce({ callers }: CheckFigures): CheckLine {
+function breakerAnswersAtOnce({ callers, stillMs }: CheckFigures): CheckLine {
   const outcome = of(callers, 'recommend');
   const { refusedWithHint, refusedWithoutHint, refusedMeanMs } = outcome;
   return {
     name: 'recommend: an open breaker answers at once',
-    isGood: refusedWithHint > 0 && refusedWithoutHint === 0 && refusedMeanMs < 100,
-    expected: 'some 503, each with Retry-After, in under 100 ms on average',
+    isGood: refusedWithHint > 0 && refusedWithoutHint === 0 && refusedMeanMs < 100 + stillMs,
+    expected: `some 503, each with Retry-After, in under ${100 + stillMs} ms on average`,
     measured: `${refusedWithHint} with it, ${refusedWithoutHint} without, ${refusedMeanMs.toFixed(1)} ms`,
     why: 'the slow service takes 600 ms; callers get an answer at once, and the service can recover',
   };
 }
 
-function breakerCloses({ recommend }: CheckFigures): CheckLine {
+function breakerCloses(figures: CheckFigures): CheckLine {
+  const { recommend } = figures;
   const tookMs = recommend.closedMs - recommend.healedMs;
+  const maxMs = limitOf(CLOSE_MS_MAX, figures);
   return {
     name: 'recommend: the breaker closes again',
-    isGood: recommend.atEnd === 'closed' && tookMs >= 0 && tookMs <= CLOSE_MS_MAX,
-    expected: `closed within ${seconds(CLOSE_MS_MAX)} after the service was quick again`,
+    isGood: recommend.atEnd === 'closed' && tookMs >= 0 && tookMs <= maxMs,
+    expected: `closed within ${seconds(maxMs)} after the service was quick again`,
     measured: `${after(tookMs)}, ${recommend.atEnd} at the end`,
     why: 'open for 2 s, then 2 s in which a growing share of traffic passes',
   };
 }
 
-function limitIsExact({ callers, rateLimit }: CheckFigures): CheckLine {
+function limitIsExact({ callers, rateLimit, stillMs }: CheckFigures): CheckLine {
   const outcome = of(callers, 'ads');
   const good = outcome.statuses['200'] ?? 0;
   const limited = outcome.statuses['429'] ?? 0;
   const lastedS = (outcome.lastMs - outcome.firstMs) / 1_000;
   const allowed = Math.min(outcome.sent, rateLimit.burst + rateLimit.average * lastedS);
   // Requests do not fall on the instants at which tokens appear: one at each end, and one for the callers' clock.
-  const isExact = Math.abs(good - allowed) <= 3;
+  const slack = 3 + Math.ceil((rateLimit.average * stillMs) / 1_000);
+  const isExact = Math.abs(good - allowed) <= slack;
   return {
     name: 'ads: the rate limit is exact',
     isGood:
       isExact && limited > 0 && good + limited === outcome.sent && outcome.refusedWithoutHint === 0,
-    expected: `${allowed.toFixed(1)} ± 3 of ${outcome.sent} pass, the rest gets 429 with Retry-After`,
+    expected: `${allowed.toFixed(1)} ± ${slack} of ${outcome.sent} pass, the rest gets 429 with Retry-After`,
     measured: `${good} passed, ${limited} limited, ${outcome.refusedWithoutHint} without Retry-After`,
     why: `burst ${rateLimit.burst} + average ${rateLimit.average}/s × ${lastedS.toFixed(2)} s, one bucket for all threads`,
   };

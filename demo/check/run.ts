@@ -11,6 +11,10 @@ const BREAK_AT_MS = 1_500;
 const HEAL_AT_MS = 4_000;
 const END_AT_MS = 10_000;
 const SAMPLE_MS = 50;
+/** What is to be seen comes later on a busy machine; it is waited for so much longer. */
+const LATE_MS_MAX = 20_000;
+/** Between two samples; what is more, the machine stood still. */
+const GAP_MS_MAX = 250;
 
 /** Plays the script and returns the judgement. `say` gets a line for each thing done. */
 export async function runCheck(
@@ -29,11 +33,19 @@ export async function runCheck(
   await Promise.all(slow.map((pod) => demo.shop.setMode(pod, 'slow')));
 
   await delay(clock, startMs + HEAL_AT_MS - clock.nowMs());
+  await watch.until((samples) => {
+    const after = samples.filter(({ atMs }) => atMs >= brokenMs);
+    return after.some(isOut) && after.some((sample) => breakerOf(sample) === 'open');
+  });
   say(`${VICTIM} and recommend are well again`);
   await Promise.all([VICTIM, ...slow].map((pod) => demo.shop.setMode(pod, 'well')));
   const healedMs = clock.nowMs();
 
   await delay(clock, startMs + END_AT_MS - clock.nowMs());
+  await watch.until((samples) => {
+    const last = samples.at(-1);
+    return last !== undefined && !isOut(last) && breakerOf(last) === 'closed';
+  });
   const callers = await demo.traffic.finish();
   const samples = await watch.end();
   const mesh = await demo.sample();
@@ -56,6 +68,7 @@ export async function runCheck(
       closedMs: firstAt(samples, healedMs, (sample) => breakerOf(sample) === 'closed'),
       atEnd: breakerOf(mesh),
     },
+    stillMs: Math.round(longestGapMs(samples) > GAP_MS_MAX ? longestGapMs(samples) : 0),
     rateLimit: {
       average: Number(ads['maesh.dev/ratelimit-average']),
       burst: Number(ads['maesh.dev/ratelimit-burst']),
@@ -65,8 +78,20 @@ export async function runCheck(
   return assess(figures);
 }
 
-/** Samples the mesh from now on. `end` returns what was seen, or throws what went wrong meanwhile. */
-function watchMesh(demo: Demo, clock: Clock): { end(): Promise<MeshSample[]> } {
+function longestGapMs(samples: readonly MeshSample[]): number {
+  const gaps = samples.slice(1).map(({ atMs }, i) => atMs - (samples[i]?.atMs ?? atMs));
+  return Math.max(0, ...gaps);
+}
+
+interface Watch {
+  /** Resolves once that was seen, or nobody waits for it any more. */
+  until(isSeen: (samples: readonly MeshSample[]) => boolean): Promise<void>;
+  /** What was seen; throws what went wrong meanwhile. */
+  end(): Promise<MeshSample[]>;
+}
+
+/** Samples the mesh from now on. */
+function watchMesh(demo: Demo, clock: Clock): Watch {
   const samples: MeshSample[] = [];
   const over = new AbortController();
   const loop = async (): Promise<null> => {
@@ -78,6 +103,10 @@ function watchMesh(demo: Demo, clock: Clock): { end(): Promise<MeshSample[]> } {
   };
   const done = loop().catch((error: unknown) => error);
   return {
+    async until(isSeen) {
+      const endMs = clock.nowMs() + LATE_MS_MAX;
+      while (!isSeen(samples) && clock.nowMs() < endMs) await delay(clock, SAMPLE_MS);
+    },
     async end() {
       over.abort();
       const error = await done;
