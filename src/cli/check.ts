@@ -13,10 +13,10 @@ import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson } from './output.ts';
 import { countProblems, exitCodeOf, linesOf, plural, severityWord, tally } from './problem-text.ts';
 import { SettingReader } from './setting-reader.ts';
-import { SETTINGS } from './settings.ts';
+import { FILES_TO_READ, SETTINGS } from './settings.ts';
 
 const EXAMPLES = `
-The exit code is 1 if there are errors; with --strict, also if there are warnings.
+Exit codes: 0 no errors, 1 errors, with --strict also warnings, 3 no known errors, but some parts could not be checked.
 
 Examples:
   maesh check
@@ -31,7 +31,7 @@ Examples:
 /** Places of one problem that many objects have; `-o json` has all. */
 const PLACES_SHOWN = 10;
 
-const CHECK_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.defaultMode];
+const CHECK_SETTINGS = [FILES_TO_READ, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.defaultMode];
 
 export function checkCommand(context: CliContext): Command {
   const command = new Command('check')

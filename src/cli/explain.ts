@@ -23,7 +23,7 @@ import { addMeshSource, meshSource, settle } from './mesh.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { addOutput, isJson } from './output.ts';
 import { SettingReader } from './setting-reader.ts';
-import { SETTINGS } from './settings.ts';
+import { FILES_TO_READ, SETTINGS } from './settings.ts';
 import { ANNOTATION_PREFIX } from '../model/names.ts';
 
 const EXAMPLES = `
@@ -37,16 +37,16 @@ Examples:
   maesh explain http://cart.shop.maesh/ --from shop/client -H 'x-user: 7' -o json | jq '.backends[].endpoints'
   helm template my-chart | maesh explain http://web.shop.maesh/ -f -
   maesh explain POST http://web.shop.maesh/ --body-bytes 100000 --admin http://127.0.0.1:9000
-  maesh explain grpc://cart.shop.maesh/shop.Cart/Get -H 'grpc-timeout: 500m' -f -
-  maesh explain tcp://db.shop.maesh:5432 --from shop/client -f -
-  maesh explain tls://a.example@web.shop.maesh:8443 --alpn h2,http/1.1 -f -
-  maesh explain udp://dns.shop.maesh:53 --from shop/client -f -
+  maesh explain grpc://price.shop.maesh/shop.Price/Get -H 'grpc-timeout: 500m' -f examples/shop
+  maesh explain tcp://orders.shop.maesh:5432 --from shop/client -f examples/shop
+  maesh explain tls://a.example@web.shop.maesh:8443 --alpn h2,http/1.1 -f manifests
+  maesh explain udp://dns.shop.maesh:53 --from shop/client -f manifests
   maesh explain ws://web.shop.maesh/chat -f examples/shop
   kubectl maesh explain http://web.shop.maesh/ --from shop/client-1
   kubectl maesh explain --http2 http://web.shop.maesh/`;
 
 const EXPLAIN_SETTINGS = [
-  SETTINGS.files,
+  FILES_TO_READ,
   SETTINGS.serviceCidr,
   SETTINGS.pods,
   SETTINGS.domains,

@@ -9,7 +9,7 @@ import type { CliContext } from './context.ts';
 import { addCluster } from './install-options.ts';
 import { addSettings, givenFlags } from './options.ts';
 import { SettingReader } from './setting-reader.ts';
-import { SETTINGS } from './settings.ts';
+import { FILES_TO_READ, SETTINGS } from './settings.ts';
 
 /** What the commands need of a Service. */
 export interface NamedService {
@@ -34,7 +34,7 @@ export interface Mesh {
   readonly domains: readonly string[];
 }
 
-const SOURCE_SETTINGS = [SETTINGS.files, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.domains];
+const SOURCE_SETTINGS = [FILES_TO_READ, SETTINGS.serviceCidr, SETTINGS.pods, SETTINGS.domains];
 /** Set by `bin/kubectl-maesh`: who says kubectl means a cluster. */
 const PLUGIN_VARIABLE = 'MAESH_KUBECTL_PLUGIN';
 

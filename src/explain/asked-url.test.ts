@@ -11,6 +11,8 @@ const CASES: readonly (readonly [url: string, host: string, port: number, name: 
     ['tls://[fd00::1]:443', 'fd00::1', 443, ''],
     ['tls://a.example@[fd00::1]:443', 'fd00::1', 443, 'a.example'],
     ['tcp://db.shop.maesh:5432', 'db.shop.maesh', 5_432, null],
+    ['https://Web.shop.maesh/a', 'Web.shop.maesh', 443, 'web.shop.maesh'],
+    ['wss://[fd00::1]/', 'fd00::1', 443, ''],
     ['http://web.shop.maesh/a?b', 'web.shop.maesh', 80, null],
   ];
 

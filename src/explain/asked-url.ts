@@ -57,7 +57,8 @@ export function parseAskedUrl(url: string): AskedUrl | null {
   if (match === null) return null;
   const [, written = 'http', whole = '', portText = '', target = '/'] = match;
   const scheme = written.toLowerCase();
-  const asked = scheme === 'tls' ? splitName(whole) : { host: whole, serverName: null };
+  const asked =
+    scheme === 'tls' ? splitName(whole) : { host: whole, serverName: usualName(scheme, whole) };
   const plain = PLAIN.has(scheme);
   const usualPort = usualPortOf(scheme);
   const port = portOf(portText, plain, usualPort);
@@ -86,6 +87,12 @@ function splitName(whole: string): Pick<AskedUrl, 'host' | 'serverName'> | null 
   const isNone = said === '' || (at < 0 && isIP(host.replaceAll(/[[\]]/g, '')) !== 0);
   const serverName = isNone ? '' : normalServerName(said);
   return serverName === null ? null : { host, serverName };
+}
+
+/** That clients of the scheme ask for: the host, unless it is an address. */
+function usualName(scheme: string, host: string): string | null {
+  if (!SECURE.has(scheme)) return null;
+  return isIP(host.replaceAll(/[[\]]/g, '')) === 0 ? normalServerName(host) : '';
 }
 
 /** 0 for none. */

@@ -74,7 +74,10 @@ export function dial(input: DialInput, options: DialOptions): Dial {
 /** What ends the sentence about a port that such callers do not reach; else ''. */
 function whyNotReached(port: ServicePort, { host, plain = false }: DialInput): string {
   if (!isCarried(port)) return ', which this version does not proxy';
-  if (plain && port.protocol === 'http') return `: ask about http://${host}:${port.port}/`;
+  if (plain && port.protocol === 'http') {
+    const scheme = port.callerTls === null ? 'http' : 'https';
+    return `: ask about ${scheme}://${host}:${port.port}/`;
+  }
   const isBare = port.callerTls !== null && usableOf(port.callerTls).length === 0;
   return isBare ? ': until there is one, connections are refused' : '';
 }

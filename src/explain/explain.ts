@@ -80,9 +80,7 @@ export function explain(input: ExplainInput): Explanation {
   const { assumptions, ...facts } = found;
   return {
     asked: mesh.asked,
-    request: isPlain
-      ? connectionFacts(input)
-      : { method: read.method, url: input.url, target: read.target, host: read.host },
+    request: isAboutBytes(port, input) ? connectionFacts(input) : requestFacts(read, input),
     caller: { address: input.source, identity: identity ?? null },
     forwarded: outcomes.some(({ kind }) => kind === 'forwarded'),
     outcomes,
@@ -90,6 +88,17 @@ export function explain(input: ExplainInput): Explanation {
     ...facts,
     assumptions: [...mesh.notes, ...assumptions],
   };
+}
+
+const PLAIN_URL = /^(?:tcp|tls|udp):/i;
+
+/** Who asks about a connection asks about no method, also where there is no such port. */
+function isAboutBytes(port: PortState | undefined, { url }: ExplainInput): boolean {
+  return port === undefined ? PLAIN_URL.test(url) : port.port.protocol !== 'http';
+}
+
+function requestFacts(read: ReadHead, { url }: ExplainInput): RequestFacts {
+  return { method: read.method, url, target: read.target, host: read.host };
 }
 
 function connectionFacts({ url, hello = null }: ExplainInput): RequestFacts {
@@ -157,8 +166,7 @@ function tellTls(
 ): boolean {
   const isSecure = port.callerTls !== null;
   const fits = secure === null || secure === isSecure;
-  const spoken = isSecure ? ', which speaks TLS with callers' : '';
-  story.tell('accept', fits ? 'passed' : 'ended', `${dial.text}${spoken}`);
+  story.tell('accept', fits ? 'passed' : 'ended', dial.text);
   if (!fits) story.answer(isSecure ? 'tls_expected' : 'tls_unexpected', 1);
   return fits;
 }

@@ -2,8 +2,11 @@
 
 import type { RateLimitPolicy } from '../model/policy.ts';
 
-/** `1.5 s`, `20 ms`, `5 min`. */
+const HOUR_MS = 3_600_000;
+
+/** `1.5 s`, `20 ms`, `5 min`, `24 h`. */
 export function duration(ms: number): string {
+  if (ms >= HOUR_MS && ms % HOUR_MS === 0) return `${ms / HOUR_MS} h`;
   if (ms >= 60_000 && ms % 60_000 === 0) return `${ms / 60_000} min`;
   if (ms >= 1_000) return `${Number((ms / 1_000).toFixed(3))} s`;
   return `${Number(ms.toFixed(3))} ms`;

@@ -79,3 +79,28 @@ test('the first commands that maesh names work as they stand: their Service is i
   assert.equal(said.code, 0, said.err);
   assert.match(said.out, /forwarded/);
 });
+
+test('each example of maesh explain about the shop is forwarded there', async () => {
+  const { out } = await maesh(['explain', '--help']);
+  let examples = 0;
+  for (const [, line = ''] of out.matchAll(/^ {2}maesh (explain .*examples\/shop.*)$/gm)) {
+    examples += 1;
+    const [command = ''] = line.split(' | ');
+    const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(
+      ([, quoted, word]) => quoted ?? word,
+    );
+    const args = words.map((word) => (word === 'examples/shop' ? join(ROOT, word) : (word ?? '')));
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { code, err, out: said } = await maesh(args);
+    assert.equal(code, 0, `${line}: ${err}${said}`);
+  }
+  assert.ok(examples >= 4, `${examples} examples found`);
+});
+
+test('each command that can end with 3 says so in its help', async () => {
+  for (const command of ['check', 'status']) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { out } = await maesh([command, '--help']);
+    assert.match(out, /Exit codes: 0 [^]*?, 1 [^]*?3 no known errors/, command);
+  }
+});

@@ -212,9 +212,20 @@ test('maesh explain knows which of its ports speak TLS', async (t) => {
   folder.put('plain.yaml', service('s/plain', PORT), endpoints('s/plain', [app]));
   folder.put('secret.yaml', secret(await (await TestCa.make()).issue({ names: [NAME] })));
   for (const [url, expected, text] of [
-    [`https://web.s.maesh:${PORT}/`, 0, /speaks TLS with callers/],
-    [`wss://web.s.maesh:${PORT}/`, 0, /speaks TLS with callers/],
+    [
+      `https://web.s.maesh:${PORT}/`,
+      0,
+      /in TLS of its callers by the certificate of Secret s\/web-tls/,
+    ],
+    [
+      `wss://web.s.maesh:${PORT}/`,
+      0,
+      /in TLS of its callers by the certificate of Secret s\/web-tls/,
+    ],
     [`http://web.s.maesh:${PORT}/`, 1, /400 tls_expected/],
+    [`tls://web.s.maesh:${PORT}`, 1, /: ask about https:\/\/web\.s\.maesh:/],
+    [`tcp://plain.s.maesh:${PORT}`, 1, /^tcp:[^]*: ask about http:\/\/plain\.s\.maesh:/],
+    [`udp://web.s.maesh:${PORT}`, 1, /^udp:[^]*has no port \d+ for datagrams/],
     [`https://plain.s.maesh:${PORT}/`, 1, /400 tls_unexpected/],
     [`web.s.maesh:${PORT}/`, 0, /forwarded/],
   ] as const) {

@@ -33,11 +33,7 @@ export function welcome(about: Welcome): string {
   const isDefaultAdmin = admin.port === 9000 && admin.host === '127.0.0.1';
   const adminFlag = isDefaultAdmin ? '' : ` --admin http://${hostPort(admin)}`;
   if (example !== undefined) {
-    const port = example.ports.find(isHttp)?.port ?? 80;
-    const suffix = port === 80 ? '' : `:${port}`;
-    lines.push(
-      `  call    ${about.command} curl${adminFlag} http://${example.name}.${example.namespace}.${domain}${suffix}/`,
-    );
+    lines.push(`  call    ${about.command} curl${adminFlag} ${urlOf(example, domain)}`);
   }
   lines.push(
     ...podLines(about.pods),
@@ -65,6 +61,15 @@ function counted(count: number, thing: string): string {
 function dig(dns: ListenAddress, example: Service | undefined, domain: string): string {
   if (example === undefined) return '';
   return `   (dig @${dns.host} -p ${dns.port} ${example.name}.${example.namespace}.${domain})`;
+}
+
+/** Of its first port of HTTP, as callers speak there. */
+function urlOf({ name, namespace, ports }: Service, domain: string): string {
+  const port = ports.find(isHttp);
+  const isInTls = port !== undefined && port.callerTls !== null;
+  const number = port?.port ?? 80;
+  const suffix = number === (isInTls ? 443 : 80) ? '' : `:${number}`;
+  return `${isInTls ? 'https' : 'http'}://${name}.${namespace}.${domain}${suffix}/`;
 }
 
 function isHttp(port: Service['ports'][number]): boolean {
