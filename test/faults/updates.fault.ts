@@ -31,7 +31,7 @@ function settings(round: number) {
   const balance = ['least-request', 'round-robin', 'peak-ewma', 'consistent-hash'][round % 4];
   return {
     'maesh.dev/balance': balance ?? '',
-    'maesh.dev/timeout-request': `${20 + (round % 7)}s`,
+    'maesh.dev/timeout-request': `${120 + (round % 7)}s`,
     'maesh.dev/limit-idle-connections-per-endpoint': String(16 + (round % 16)),
   };
 }
