@@ -11,7 +11,7 @@ import { namespace } from '../control/support/objects.ts';
 import { ownRange } from '../support/ranges.ts';
 import { EndpointsProcess } from './support/children.ts';
 import { AGENT_PLACES } from './support/throw-inside.ts';
-import { Loads, openAll, SERVICES } from './support/ways.ts';
+import { Loads, openAll, SERVICES, UDP_OFFSET, UDP_WAY, WAYS } from './support/ways.ts';
 
 const PRELOAD = new URL('./support/throw-inside.ts', import.meta.url).href;
 const PORT = 21_051;
@@ -23,11 +23,15 @@ test('what the main thread of an agent throws, wherever, loses no request and no
   cluster.api.set('v1/namespaces', namespace('s'));
   const servers = new EndpointsProcess(t);
   const pods = ownRange();
-  for (const [i, { key, appProtocol, portOffset }] of SERVICES.entries()) {
+  const asked = [
+    ...SERVICES.map((each) => ({ ...each, protocol: 'TCP' })),
+    { key: UDP_WAY.key, appProtocol: undefined, portOffset: UDP_OFFSET, protocol: 'UDP' },
+  ];
+  for (const [i, { key, appProtocol, portOffset, protocol }] of asked.entries()) {
     const at = { address: pods.host(i + 1), port: PORT };
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     await openAll(servers, [at]);
-    const ports = [{ name: 'http', port: 80, protocol: 'TCP', appProtocol }];
+    const ports = [{ name: 'http', port: 80, protocol, appProtocol }];
     cluster.expose(key, { ...at, port: PORT + portOffset }, {}, { ports });
   }
   const controller = await cluster.controller('c1');
@@ -49,6 +53,7 @@ test('what the main thread of an agent throws, wherever, loses no request and no
     keepAlive: 8,
     newPerSecond: 40,
     thinkMs: 2,
+    ways: [...WAYS, UDP_WAY],
   });
   /** Touches every part, so that whichever is broken throws. */
   const poke = async (): Promise<void> => {

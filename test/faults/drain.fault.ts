@@ -16,8 +16,17 @@ import { Folder } from '../e2e/support/manifests.ts';
 import { Mesh, type MeshOptions } from '../e2e/support/mesh.ts';
 import { isInside, runInside } from './support/namespace.ts';
 import { EndpointsProcess } from './support/children.ts';
-import type { Failed } from './support/figures.ts';
-import { HTTP_WAYS, Loads, manifestsOf, openAll, TCP_WAY, WEBSOCKET_WAY } from './support/ways.ts';
+import type { Failed, LoadReport } from './support/figures.ts';
+import {
+  HTTP_WAYS,
+  Loads,
+  manifestsOf,
+  openAll,
+  TCP_WAY,
+  UDP_WAY,
+  udpManifestsOf,
+  WEBSOCKET_WAY,
+} from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const PORT = 20_001;
@@ -26,6 +35,7 @@ const NEW_PER_SECOND = 300;
 const TCP_ROLLS = 2;
 const TCP_KEPT = 24;
 const TCP_DRAIN_MS = 3_000;
+const UDP_AMOUNT = { keepAlive: 8, newPerSecond: 20, thinkMs: 2, againMs: 2_000 } as const;
 /** Of some fifty closes of listening sockets. Were they closed without a look, one in seven would lose somebody. */
 const LOST_MAX = 3;
 /** What the clocks of two processes may differ by. */
@@ -57,7 +67,7 @@ class Rolled {
     const pods = ownRange();
     const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_002 }));
     await openAll(servers, all);
-    folder.put('all.yaml', ...manifestsOf(PORT, all));
+    folder.put('all.yaml', ...manifestsOf(PORT, all), ...udpManifestsOf(PORT, all));
     const options = { paths: [folder.path], cidr: ownRange().cidr, threads: 2, flags };
     const rolled = new Rolled(options, await Mesh.start(options));
     t.after(async () => {
@@ -83,6 +93,20 @@ class Rolled {
     this.#mesh = next;
     await sleep(300);
     return startMs;
+  }
+}
+
+/**
+ * What waits in the queue of a socket that closes is lost, and so is the answer to a session that is cut at the end of the drain. Each
+ * caller has one question under way, so it loses one at most when its old session is cut, and one when the kernel leads it elsewhere.
+ */
+function datagramsWereLost(t: TestContext, reports: ReadonlyMap<unknown, LoadReport>): void {
+  for (const { lost, failed, ok, sent } of reports.values()) {
+    const lostMax = TCP_ROLLS * 2 * (UDP_AMOUNT.keepAlive + UDP_AMOUNT.newPerSecond);
+    t.diagnostic(`UDP: lost ${lost} of ${sent} datagrams, where ${lostMax} may be`);
+    assert.deepEqual(failed, [], 'all are served in the end');
+    assert.ok(lost <= lostMax, `${lost} datagrams lost`);
+    assert.equal(ok + lost, sent);
   }
 }
 
@@ -140,12 +164,14 @@ test('connections of TCP go on while their mesh drains, and are reset at the end
     others: amount,
     ways: [TCP_WAY, WEBSOCKET_WAY],
   });
+  const udp = await Loads.start(t, { at: rolled.at, ...UDP_AMOUNT, ways: [UDP_WAY] });
   await sleep(1_000);
   const toldMs: number[] = [];
   // oxlint-disable-next-line no-await-in-loop -- one after the other
   for (let roll = 0; roll < TCP_ROLLS; roll++) toldMs.push(await rolled.roll(t));
   const reports = await load.stop(t);
   const endMs = performance.now();
+  datagramsWereLost(t, await udp.stop(t));
   let lost = 0;
   for (const [{ name }, { failed, seconds }] of reports) {
     const startMs = endMs - seconds * 1_000;

@@ -21,7 +21,7 @@ import { frame as http2Frame } from '../support/http2-peer.ts';
 import { EndpointsProcess, LoadProcess, show, showFailed } from './support/children.ts';
 import { Garbage, type Recipe } from './support/garbage.ts';
 import { GarbageEndpoint } from './support/garbage-endpoint.ts';
-import { Loads, manifestsOf, openAll } from './support/ways.ts';
+import { Loads, manifestsOf, openAll, UDP_WAY, udpManifestsOf, WAYS } from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 import { caller, Datagrams } from '../support/udp.ts';
 
@@ -81,7 +81,7 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_021 }));
   await openAll(servers, all);
-  folder.put('all.yaml', ...manifestsOf(PORT, all));
+  folder.put('all.yaml', ...manifestsOf(PORT, all), ...udpManifestsOf(PORT, all));
   const bad = new GarbageEndpoint(SEED, HTTP2_FRAMES);
   const badPort = await bad.listen(pods.host(3));
   folder.put('udp.yaml', ...udpManifests(await oddEndpoint(t, pods.host(4)), pods.host(5)));
@@ -95,7 +95,13 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   await mesh.ready();
   const at = async (key: string) => ({ host: await mesh.addressOf(key), port: PORT });
   const { host } = await at('s/web');
-  const load = await Loads.start(t, { at, keepAlive: 4, newPerSecond: 20, thinkMs: 5 });
+  const load = await Loads.start(t, {
+    at,
+    keepAlive: 4,
+    newPerSecond: 20,
+    thinkMs: 5,
+    ways: [...WAYS, UDP_WAY],
+  });
   const udp = await udpUnder(t, (await at('s/udp')).host);
   // These may fail, each in its own way, but all of them end.
   const amount = { keepAlive: 4, streams: 1, newPerSecond: 0, thinkMs: 1 };

@@ -10,7 +10,7 @@ import { endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess } from './support/children.ts';
-import { Loads, manifestsOf, openAll } from './support/ways.ts';
+import { Loads, manifestsOf, openAll, UDP_WAY, udpManifestsOf, WAYS } from './support/ways.ts';
 import { PLACES } from './support/throw-inside.ts';
 import { ownRange } from '../support/ranges.ts';
 
@@ -24,7 +24,7 @@ test('what the main thread throws, wherever, loses no request and no part of it'
   const pods = ownRange();
   const all = [1, 2].map((i) => ({ address: pods.host(i), port: 21_031 }));
   await openAll(servers, all);
-  folder.put('all.yaml', ...manifestsOf(PORT, all));
+  folder.put('all.yaml', ...manifestsOf(PORT, all), ...udpManifestsOf(PORT, all));
   const mesh = new Mesh({
     paths: [folder.path],
     cidr: ownRange().cidr,
@@ -42,6 +42,7 @@ test('what the main thread throws, wherever, loses no request and no part of it'
     keepAlive: 8,
     newPerSecond: 40,
     thinkMs: 2,
+    ways: [...WAYS, UDP_WAY],
   });
   /** Touches every part, so that whichever is broken throws. */
   const poke = async (): Promise<void> => {

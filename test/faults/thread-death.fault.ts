@@ -8,7 +8,16 @@ import { InProcess } from '../e2e/support/in-process.ts';
 import { Folder } from '../e2e/support/manifests.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess } from './support/children.ts';
-import { Loads, manifestsOf, openAll, type Way, WAYS } from './support/ways.ts';
+import type { LoadReport } from './support/figures.ts';
+import {
+  Loads,
+  manifestsOf,
+  openAll,
+  UDP_WAY,
+  udpManifestsOf,
+  type Way,
+  WAYS,
+} from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 const THREADS = 3;
@@ -16,8 +25,17 @@ const PORT = 20_001;
 const KILLS = 4;
 /** Of the callers of HTTP/1.1. */
 const ALONE = { keepAlive: 48, streams: 1, newPerSecond: 200, thinkMs: 0 };
+const ASKS_AGAIN_MS = 2_000;
 /** Of the other callers. */
-const OTHERS = { keepAlive: 12, streams: 4, newPerSecond: 30, thinkMs: 2 };
+const OTHERS = {
+  keepAlive: 12,
+  streams: 4,
+  newPerSecond: 30,
+  thinkMs: 2,
+  againMs: ASKS_AGAIN_MS,
+};
+/** Sessions are in flight until they are silent for so long; a caller asks again before. */
+const SOON_OVER = { 'maesh.dev/timeout-idle': '5s' };
 /** Seconds that a busy machine may hold back the load for. */
 const STANDS_STILL = 0.5;
 /** Each to a Service of its own, whose connections are counted. */
@@ -31,13 +49,26 @@ for (const sockets of SOCKET_KINDS) {
     threadsDie(t, sockets));
 }
 
+/** Sessions of a thread die with it, and nobody is told: each caller has one question under way, and asks again after a while. */
+function datagramsWereLost(t: TestContext, report: LoadReport, dyingMs: number): void {
+  const { lost, failed, ok, sent } = report;
+  const asks = KILLS + Math.ceil(dyingMs / ASKS_AGAIN_MS);
+  const fresh = Math.ceil(OTHERS.newPerSecond * (dyingMs / 1_000 + STANDS_STILL * KILLS));
+  const asksEach = 1 + Math.ceil(dyingMs / KILLS / ASKS_AGAIN_MS);
+  const lostMax = OTHERS.keepAlive * asks + fresh * asksEach;
+  t.diagnostic(`UDP: lost ${lost} of ${sent} datagrams, where ${lostMax} may be`);
+  assert.deepEqual(failed, [], 'all are served in the end');
+  assert.ok(lost <= lostMax, `${lost} > ${lostMax}`);
+  assert.equal(ok + lost, sent);
+}
+
 async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
   const folder = new Folder();
   const servers = new EndpointsProcess(t);
   const pods = ownRange();
   const all = [1, 2, 3, 4].map((i) => ({ address: pods.host(i), port: 21_001 }));
   await openAll(servers, all);
-  folder.put('all.yaml', ...manifestsOf(PORT, all));
+  folder.put('all.yaml', ...manifestsOf(PORT, all), ...udpManifestsOf(PORT, all, SOON_OVER));
   const mesh = await InProcess.start({
     paths: [folder.path],
     cidr: ownRange().cidr,
@@ -52,7 +83,7 @@ async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
     at: (key) => ({ host: mesh.addressOf(key), port: PORT }),
     ...ALONE,
     others: OTHERS,
-    ways: ASKED,
+    ways: [...ASKED, UDP_WAY],
   });
   await sleep(2_000);
   /** Connections of each Service that the dying threads held, as their shared figures say at the moment of the kill. */
@@ -71,7 +102,12 @@ async function threadsDie(t: TestContext, sockets: SocketKind): Promise<void> {
     t.diagnostic(`thread ${index} served again after ${tookMs.toFixed(0)} ms`);
     await sleep(1_500);
   }
-  for (const [way, { sent, ok, failed, unseen, closedIdle }] of await load.stop(t)) {
+  for (const [way, report] of await load.stop(t)) {
+    const { sent, ok, failed, unseen, closedIdle } = report;
+    if (way.speaks === 'udp') {
+      datagramsWereLost(t, report, dyingMs);
+      continue;
+    }
     const { streams, newPerSecond } = way.speaks === 'http1' ? ALONE : OTHERS;
     const connections = held.get(way.key) ?? 0;
     const keepAlive = failed.filter(({ kind }) => kind === 'keep-alive');

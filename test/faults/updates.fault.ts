@@ -7,7 +7,16 @@ import { type At, endpoints as endpointsOf, Folder, service } from '../e2e/suppo
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { EndpointsProcess, LoadProcess, show } from './support/children.ts';
-import { Loads, openAll, servicesOf, slicesOf, WAYS } from './support/ways.ts';
+import {
+  Loads,
+  openAll,
+  servicesOf,
+  slicesOf,
+  UDP_WAY,
+  udpServiceOf,
+  udpSliceOf,
+  WAYS,
+} from './support/ways.ts';
 import { ownRange } from '../support/ranges.ts';
 
 /** At 100 a second. A busy machine takes longer, as one changes again only once its last change is served. */
@@ -21,6 +30,7 @@ const PODS = ownRange();
 /** Its endpoints stay, and so do connections to it, whatever changes. */
 const STILL = 's/still';
 const STILL_CALLERS = 8;
+const ASKED = [...WAYS, UDP_WAY];
 
 function at(index: number): At {
   return { address: PODS.host(index + 1), port: ENDPOINT_PORT };
@@ -41,6 +51,10 @@ function still(round: number): object {
   return service(STILL, PORT, { annotations: settings(round), spec: { ports } });
 }
 
+function services(round: number): readonly object[] {
+  return [...servicesOf(PORT, settings(round)), still(round), udpServiceOf(PORT, settings(round))];
+}
+
 interface Snapshot {
   readonly version: number;
   readonly services: readonly {
@@ -59,7 +73,7 @@ async function served(mesh: Mesh): Promise<{ all: Set<string>; some: Set<string>
     return threads.every(({ configVersion }) => configVersion >= version);
   });
   const lists = services
-    .filter(({ key }) => WAYS.some((way) => way.key === key))
+    .filter(({ key }) => ASKED.some((way) => way.key === key))
     .flatMap(({ ports }) => ports.map(({ backend }) => backend.endpoints))
     .map((each) => new Set(each.map(({ address }) => address)));
   const some = new Set(lists.flatMap((list) => [...list]));
@@ -121,7 +135,9 @@ class Endpoints {
   }
 
   #write(i: number): void {
-    this.#folder.put(`slice-${i}.yaml`, ...slicesOf(i, at(i), this.#present.has(i)));
+    const isPresent = this.#present.has(i);
+    const slices = [...slicesOf(i, at(i), isPresent), udpSliceOf(i, at(i), isPresent)];
+    this.#folder.put(`slice-${i}.yaml`, ...slices);
   }
 }
 
@@ -132,7 +148,7 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
   const stay = [201, 202].map((last) => ({ address: PODS.host(last), port: ENDPOINT_PORT }));
   await endpoints.servers.open(stay.map((each) => ({ ...each, speaks: 'tcp' })));
   folder.put('still.yaml', endpointsOf(STILL, stay));
-  folder.put('service.yaml', ...servicesOf(PORT, settings(0)), still(0));
+  folder.put('service.yaml', ...services(0));
   const mesh = await Mesh.start({ paths: [folder.path], cidr: ownRange().cidr, threads: 2 });
   t.after(async () => {
     await mesh.stop();
@@ -143,6 +159,7 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
     keepAlive: 32,
     newPerSecond: 200,
     thinkMs: 0,
+    ways: ASKED,
   });
   const untouched = new LoadProcess({
     host: await mesh.addressOf(STILL),
@@ -165,7 +182,7 @@ test('no request fails while 100 endpoint changes and 10 updates a second arrive
     settling ??= endpoints.settle(mesh).then(() => void (settling = null));
     while (endpoints.changes < elapsedMs / 10) if (!(await endpoints.change())) break;
     for (; updates < elapsedMs / 100; updates++) {
-      folder.put('service.yaml', ...servicesOf(PORT, settings(updates)), still(updates));
+      folder.put('service.yaml', ...services(updates));
       if (updates % 2 === 0) folder.put('other.yaml', service('s/other', 20_002));
       else folder.put('other.yaml', service('s/another', 20_003));
     }

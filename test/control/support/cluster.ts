@@ -170,7 +170,9 @@ export class Cluster {
     spec: Readonly<Record<string, unknown>> = {},
   ): void {
     this.api.set('v1/pods', pod(`${key}-${at.address}`, at.address, NODE));
-    this.api.set('discovery.k8s.io/v1/endpointslices', slice(key, [at], NODE));
+    const { ports = [] } = spec as { ports?: readonly { readonly protocol?: string }[] };
+    const protocol = ports[0]?.protocol ?? 'TCP';
+    this.api.set('discovery.k8s.io/v1/endpointslices', slice(key, [at], NODE, protocol));
     const object = service(key, `10.97.0.${++this.#services}`, annotations);
     this.api.set('v1/services', { ...object, spec: { ...object.spec, ...spec } });
   }

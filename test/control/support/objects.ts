@@ -29,7 +29,8 @@ export function service(key: string, clusterIP: string, annotations: Labels = {}
 }
 
 /** The endpoints of a Service behind one port. */
-export function slice(key: string, all: readonly At[], nodeName: string) {
+// oxlint-disable-next-line max-params -- most are of TCP
+export function slice(key: string, all: readonly At[], nodeName: string, protocol = 'TCP') {
   const { namespace: space, name } = meta(key);
   return {
     metadata: {
@@ -38,7 +39,7 @@ export function slice(key: string, all: readonly At[], nodeName: string) {
       labels: { 'kubernetes.io/service-name': name },
     },
     addressType: 'IPv4',
-    ports: [{ name: 'http', port: all[0]?.port ?? 1, protocol: 'TCP' }],
+    ports: [{ name: 'http', port: all[0]?.port ?? 1, protocol }],
     endpoints: all.map(({ address }) => ({
       addresses: [address],
       conditions: { ready: true },

@@ -98,7 +98,7 @@ export function show(report: LoadReport): string {
   return (
     `${sent} sent (${(sent / seconds).toFixed(0)}/s for ${seconds.toFixed(1)} s), ${ok} answered, ${failed.length} failed; ` +
     `p50 ${report.p50Ms.toFixed(2)} ms, p99 ${report.p99Ms.toFixed(1)} ms, max ${report.maxMs.toFixed(0)} ms; ` +
-    `${report.opened} connections, ${report.closedIdle} closed while idle, ${report.unseen} requests to be sent again`
+    `${report.opened} connections, ${report.closedIdle} closed while idle, ${report.unseen} requests to be sent again, ${report.lost} datagrams lost`
   );
 }
 

@@ -1,5 +1,6 @@
 /** Many endpoints in one process: answer every request at once, close and open as told. */
 
+import { createSocket } from 'node:dgram';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -10,7 +11,7 @@ export interface EndpointAddress {
   readonly address: string;
   readonly port: number;
   /** Default http1; those of HTTP/2 answer gRPC, too. */
-  readonly speaks?: 'http1' | 'http2' | 'tcp' | 'websocket';
+  readonly speaks?: 'http1' | 'http2' | 'tcp' | 'websocket' | 'udp';
 }
 
 export interface EndpointsMessage {
@@ -24,15 +25,19 @@ const ANSWER = `HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: $
 
 interface Endpoint {
   readonly address: string;
-  readonly server: net.Server;
-  /** Connections taken so far. */
+  readonly server: { close(): unknown };
+  /** Connections, or datagrams, taken so far. */
   accepted: number;
   closeAll(): void;
 }
 
+interface StreamEndpoint extends Endpoint {
+  readonly server: net.Server;
+}
+
 const endpoints = new Set<Endpoint>();
 
-function http1Endpoint(address: string): Endpoint {
+function http1Endpoint(address: string): StreamEndpoint {
   /** Those that wait for another request, after the first. */
   const idle = new Set<net.Socket>();
   let leaving = false;
@@ -63,7 +68,7 @@ function isWhole(text: string): boolean {
   return text.endsWith('0\r\n\r\n') || !/\r\ntransfer-encoding: chunked\r\n/i.test(text);
 }
 
-function http2Endpoint(address: string): Endpoint {
+function http2Endpoint(address: string): StreamEndpoint {
   const sessions = new Set<http2.ServerHttp2Session>();
   const server = http2.createServer();
   server.on('session', (session) => {
@@ -99,7 +104,7 @@ function echo(stream: http2.ServerHttp2Stream): void {
  * Of TCP and of WebSocket: speaks first, and says who it is. Says every line back. When it leaves it says goodbye behind an answer: who
  * has sent more knows that it was not seen.
  */
-function lineEndpoint(address: string, isWebSocket: boolean): Endpoint {
+function lineEndpoint(address: string, isWebSocket: boolean): StreamEndpoint {
   /** How to say goodbye to those that were answered. */
   const used = new Map<net.Socket, () => void>();
   let leaving = false;
@@ -163,7 +168,23 @@ const KINDS = {
   websocket: (address: string) => lineEndpoint(address, true),
 } as const;
 
+/** Says every datagram back. */
+function openDatagrams(address: string, port: number): Promise<void> {
+  const server = createSocket('udp4');
+  const endpoint: Endpoint = { address, server, accepted: 0, closeAll: () => undefined };
+  endpoints.add(endpoint);
+  server.on('message', (data, from) => {
+    endpoint.accepted++;
+    server.send(data, from.port, from.address);
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.bind(port, address, resolve);
+  });
+}
+
 function open({ address, port, speaks = 'http1' }: EndpointAddress): Promise<void> {
+  if (speaks === 'udp') return openDatagrams(address, port);
   const endpoint = KINDS[speaks](address);
   endpoints.add(endpoint);
   endpoint.server.on('connection', () => endpoint.accepted++);

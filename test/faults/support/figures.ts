@@ -4,7 +4,7 @@
  * What callers speak. Callers of gRPC make calls of one message and of streams, in turn; those of TCP and WebSocket send lines, which come
  * back, and each line is a request.
  */
-export type Spoken = 'http1' | 'http2' | 'grpc' | 'tcp' | 'websocket';
+export type Spoken = 'http1' | 'http2' | 'grpc' | 'tcp' | 'websocket' | 'udp';
 
 /** Said by the process of a load once all of it runs. */
 export const RUNS = 'runs';
@@ -24,6 +24,8 @@ export interface LoadOptions {
   readonly newPerSecond: number;
   /** Pause of a caller between two requests; 0 sends at once. */
   readonly thinkMs: number;
+  /** A caller of UDP asks again without an answer for so long. Default 20 s, where none is to be lost. */
+  readonly againMs?: number;
 }
 
 export interface Failed {
@@ -50,6 +52,8 @@ export interface LoadReport {
   readonly closeAnnounced: number;
   /** Requests of HTTP/2 and TCP that came too late for their connection, and that clients send again on another one. */
   readonly unseen: number;
+  /** Datagrams whose answer never came, while later ones were answered. */
+  readonly lost: number;
   readonly seconds: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -67,6 +71,7 @@ export class Figures {
   closedIdle = 0;
   closeAnnounced = 0;
   unseen = 0;
+  lost = 0;
   /** Connections, or requests, that are under way. */
   busy = 0;
   stopping = false;
@@ -110,6 +115,7 @@ export class Figures {
       closedIdle: this.closedIdle,
       closeAnnounced: this.closeAnnounced,
       unseen: this.unseen,
+      lost: this.lost,
       seconds: (performance.now() - this.#startMs) / 1_000,
       p50Ms: at(0.5),
       p99Ms: at(0.99),

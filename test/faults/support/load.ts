@@ -1,5 +1,6 @@
 /** Loads from a process of their own: callers that keep their connections, and callers that open one for each request. */
 
+import { callDatagrams } from './datagram-caller.ts';
 import { Figures, type LoadOptions, type LoadReport, RUNS } from './figures.ts';
 import { callHttp1 } from './http1-caller.ts';
 import { callHttp2 } from './http2-caller.ts';
@@ -11,6 +12,7 @@ const CALLERS = {
   grpc: callHttp2,
   tcp: callLines,
   websocket: callLines,
+  udp: callDatagrams,
 } as const;
 
 class Load {

@@ -1,6 +1,7 @@
 /** The ways that callers and endpoints speak to each other, each under load: a fault is to be survived on all of them. */
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type At, endpoints, service } from '../../e2e/support/manifests.ts';
@@ -36,6 +37,11 @@ export const TCP_WAY: Way = { name: 'TCP', key: 's/tcp', speaks: 'tcp' };
 
 export const WEBSOCKET_WAY: Way = { name: 'WebSocket', key: 's/ws', speaks: 'websocket' };
 
+/** With a Service and endpoints of its own: `udpManifestsOf`. */
+export const UDP_WAY: Way = { name: 'UDP', key: 's/datagrams', speaks: 'udp' };
+/** Behind the ports of the others. */
+export const UDP_OFFSET = 4;
+
 export const WAYS: readonly Way[] = [...HTTP_WAYS, TCP_WAY, WEBSOCKET_WAY];
 
 /** Opens endpoints of all kinds at each of these. */
@@ -46,8 +52,33 @@ export function openAll(servers: EndpointsProcess, all: readonly At[]): Promise<
       { address, port: port + 1, speaks: 'http2' },
       { address, port: port + 2, speaks: 'tcp' },
       { address, port: port + 3, speaks: 'websocket' },
+      { address, port: port + UDP_OFFSET, speaks: 'udp' },
     ]),
   );
+}
+
+/** The Service of UDP, without endpoints. */
+export function udpServiceOf(
+  port: number,
+  annotations: Readonly<Record<string, string>> = {},
+): object {
+  const ports = [{ name: 'http', port, protocol: 'UDP' }];
+  return service(UDP_WAY.key, port, { annotations, spec: { ports } });
+}
+
+/** The Service of UDP with endpoints there. */
+export function udpManifestsOf(
+  port: number,
+  all: readonly At[],
+  annotations: Readonly<Record<string, string>> = {},
+): readonly object[] {
+  return [udpServiceOf(port, annotations), ...all.map((at, i) => udpSliceOf(i, at, true))];
+}
+
+/** As one of `slicesOf`. */
+export function udpSliceOf(index: number, at: At, isPresent: boolean): object {
+  const port = { name: 'http', port: at.port + UDP_OFFSET, protocol: 'UDP' };
+  return sliceOf(UDP_WAY.key, index, { address: at.address, port, isPresent });
 }
 
 /** The Services, without endpoints. */
@@ -80,20 +111,45 @@ export function manifestsOf(
 /** EndpointSlices of one endpoint, one for each Service; of none where it is not present. */
 export function slicesOf(index: number, at: At, isPresent: boolean): readonly object[] {
   return SERVICES.map(({ key, portOffset }) => {
-    const [namespace, name] = key.split('/');
-    return {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: {
-        namespace,
-        name: `${name}-${index}`,
-        labels: { 'kubernetes.io/service-name': name },
-      },
-      addressType: 'IPv4',
-      ports: [{ name: 'http', port: at.port + portOffset }],
-      endpoints: isPresent ? [{ addresses: [at.address], conditions: { ready: true } }] : [],
-    };
+    const port = { name: 'http', port: at.port + portOffset };
+    return sliceOf(key, index, { address: at.address, port, isPresent });
   });
+}
+
+function sliceOf(
+  key: string,
+  index: number,
+  {
+    address,
+    port,
+    isPresent,
+  }: { readonly address: string; readonly port: object; readonly isPresent: boolean },
+): object {
+  const [namespace, name] = key.split('/');
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      namespace,
+      name: `${name}-${index}`,
+      labels: { 'kubernetes.io/service-name': name },
+    },
+    addressType: 'IPv4',
+    ports: [port],
+    endpoints: isPresent ? [{ addresses: [address], conditions: { ready: true } }] : [],
+  };
+}
+
+/** Datagrams that the kernel has dropped so far because a buffer was full, of all sockets of this network. */
+function droppedByKernel(): number {
+  const lines = readFileSync('/proc/net/snmp', 'latin1')
+    .split('\n')
+    .filter((line) => line.startsWith('Udp: '))
+    .map((line) => line.split(' '));
+  const [names = [], values = []] = lines;
+  return ['InErrors', 'SndbufErrors']
+    .map((name) => Number(values[names.indexOf(name)] ?? 0))
+    .reduce((sum, value) => sum + value, 0);
 }
 
 type Destination = Pick<LoadOptions, 'host' | 'port'>;
@@ -116,6 +172,7 @@ export class Loads {
   readonly #ways: readonly Way[];
   /** The first way has a process of its own, the others share one. */
   readonly #processes: readonly LoadProcess[];
+  readonly #droppedBefore = droppedByKernel();
 
   private constructor(ways: readonly Way[], processes: readonly LoadProcess[]) {
     this.#ways = ways;
@@ -160,7 +217,12 @@ export class Loads {
     const reports = await this.stop(t);
     for (const [{ name }, report] of reports) {
       assert.equal(report.failed.length, 0, `${name}: ${showFailed(report)}`);
-      assert.equal(report.ok + report.unseen, report.sent, name);
+      assert.equal(report.ok + report.unseen + report.lost, report.sent, name);
+      const dropped = droppedByKernel() - this.#droppedBefore;
+      assert.ok(
+        report.lost <= dropped,
+        `${name}: ${report.lost} datagrams lost, ${dropped} by the kernel`,
+      );
       assert.ok(report.ok >= okMin, `${name}: only ${report.ok} answered`);
     }
     return reports;
