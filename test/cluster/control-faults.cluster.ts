@@ -357,7 +357,6 @@ test(
     const counts = await faults.loaded(t, body);
     assertNoneLost(counts);
     await faults.removeService('starved');
-    await setProxyPorts(10_000, 29_999);
     await faults.allIsWell();
   },
 );
