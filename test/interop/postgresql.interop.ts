@@ -1,118 +1,32 @@
 /** PostgreSQL on ports of TCP: psql and pgbench against two servers, in plain and in TLS, while one of them is killed. */
 
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
 import { type At, endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
 import { until } from '../e2e/support/until.ts';
 import { freePorts } from '../support/ports.ts';
+import { BIN, own, Server, SKIP } from './postgresql-server.ts';
 import { Program } from './tcp-servers.ts';
-import { run } from './tools.ts';
+import { PYTHON, run, SKIP as NO_PYTHON } from './tools.ts';
 
-const BIN = newest('/usr/lib/postgresql');
-const SKIP = BIN === '' ? 'PostgreSQL is missing: install it (Debian package postgresql)' : false;
 const ADDRESSES = ['127.97.50.1', '127.97.50.2'] as const;
 const HOST = 'db.interop.svc';
 const WHO = 'select inet_server_addr()';
 const CIDR = '127.97.51.0/24';
+/** Prints what a query says, of a libpq that can speak TLS from its first byte: the one of Debian may be older. */
+const ASK = `
+import sys, psycopg
+assert psycopg.pq.version() >= 170000
+with psycopg.connect(sys.argv[1]) as connection:
+    print(connection.execute(sys.argv[2]).fetchone()[0])
+`;
 /** That only one of the servers has. */
 const ownName = (address: string): string =>
   `s${ADDRESSES.findIndex((each) => each === address)}.interop.svc`;
-/** PostgreSQL does not run as root. */
-const NOBODY = 65_534;
-const isRoot = userInfo().uid === 0;
-
-/** The folder of programs of the newest version, '' without one. */
-function newest(folder: string): string {
-  try {
-    const [version] = readdirSync(folder).toSorted((a, b) => Number(b) - Number(a));
-    return version === undefined ? '' : join(folder, version, 'bin');
-  } catch {
-    return '';
-  }
-}
-
-const asNobody = isRoot ? { uid: NOBODY, gid: NOBODY } : {};
-
-function made(program: string, args: readonly string[]): void {
-  const { status, stderr } = spawnSync(program, args, { encoding: 'utf8', ...asNobody });
-  assert.equal(status, 0, stderr);
-}
-
-/** One server with a certificate of its own, on its own data. */
-class Server {
-  readonly address: string;
-  readonly #data: string;
-  readonly #port: number;
-  #child: ChildProcess | null = null;
-  #said = '';
-
-  constructor(folder: string, address: string, port: number) {
-    this.address = address;
-    this.#port = port;
-    this.#data = join(folder, address);
-    mkdirSync(this.#data);
-    if (isRoot) chownSync(this.#data, NOBODY, NOBODY);
-    const auth = ['--auth=trust', '--username=postgres', '--no-sync', '--encoding=UTF8'];
-    made(join(BIN, 'initdb'), ['-D', this.#data, ...auth]);
-    const key = join(this.#data, 'server.key');
-    const names = `subjectAltName=DNS:${HOST},DNS:${ownName(address)}`;
-    const name = ['-subj', `/CN=${HOST}`, '-addext', names, '-days', '2'];
-    const out = ['-keyout', key, '-out', this.certificate];
-    made('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...name, ...out]);
-    chmodSync(key, 0o600);
-  }
-
-  get certificate(): string {
-    return join(this.#data, 'server.crt');
-  }
-
-  async start(): Promise<void> {
-    const settings = [
-      `listen_addresses=${this.address}`,
-      `port=${this.#port}`,
-      'unix_socket_directories=',
-      'ssl=on',
-      'fsync=off',
-      `application_name=${this.address}`,
-    ];
-    const args = ['-D', this.#data, ...settings.flatMap((setting) => ['-c', setting])];
-    const child = spawn(join(BIN, 'postgres'), args, {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      ...asNobody,
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (this.#said += text));
-    this.#child = child;
-    const at = ['-h', this.address, '-p', String(this.#port)];
-    const isReady = (): boolean => {
-      assert.equal(child.exitCode, null, this.#said);
-      return spawnSync(join(BIN, 'pg_isready'), at).status === 0;
-    };
-    await until(`${this.address} is ready`, isReady, 100_000);
-  }
-
-  /** Its children notice that it is gone, and cut their callers. */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = null;
-    if (child === null) return;
-    child.kill('SIGQUIT');
-    await until('the server is gone', () => child.exitCode !== null || child.signalCode !== null);
-  }
-}
 
 describe('PostgreSQL', { skip: SKIP }, () => {
   const manifests = new Folder();
@@ -130,13 +44,13 @@ describe('PostgreSQL', { skip: SKIP }, () => {
   }
 
   before(async () => {
-    if (isRoot) chownSync(folder, NOBODY, NOBODY);
+    own(folder);
     // Written once: a client that starts reads them while another one runs.
     writeFileSync(join(folder, 'slow.sql'), 'select pg_sleep(0.02);');
     writeFileSync(join(folder, 'one.sql'), 'select 1;');
     const [first = 0, second = 0] = await freePorts(2);
     port = first;
-    servers = ADDRESSES.map((each) => new Server(folder, each, second));
+    servers = ADDRESSES.map((each) => new Server(folder, each, second, [HOST, ownName(each)]));
     await Promise.all(servers.map((server) => server.start()));
     serverPort = second;
     const spec = { ports: [{ name: 'http', port, appProtocol: 'postgresql' }] };
@@ -275,6 +189,41 @@ describe('PostgreSQL', { skip: SKIP }, () => {
     const said = await run('env', [...program, join(BIN, 'pgbench'), ...load, 'postgres']);
     assert.match(said, /number of transactions actually processed: 100\/100/);
   });
+
+  test(
+    'a client that speaks TLS from its first byte reaches the server of its name',
+    { skip: NO_PYTHON },
+    async (t) => {
+      const spec = { ports: [{ name: 'http', port, appProtocol: 'postgresql' }] };
+      const fronts = await Promise.all(servers.map((server) => server.front(t)));
+      const own = fronts.flatMap((at, i) => [
+        service(`interop/front${i}`, port, { spec }),
+        endpoints(`interop/front${i}`, [at]),
+      ]);
+      const routes = fronts.map(({ address: each }, i) => ({
+        match: `HostSNI(\`${ownName(each)}\`) && ALPN(\`postgresql\`)`,
+        to: [{ service: `front${i}` }],
+      }));
+      const annotations = { 'maesh.dev/routes': JSON.stringify(routes) };
+      manifests.put('direct.yaml', ...own, service('interop/direct', port, { spec, annotations }));
+      const hostaddr = await until<string | null>('it is there', () =>
+        mesh.addressOf('interop/direct').catch(() => null),
+      );
+      const bundle = join(folder, 'direct.crt');
+      writeFileSync(bundle, servers.map(({ certificate }) => readFileSync(certificate)).join('\n'));
+      const direct = (name: string): Promise<string> => {
+        const to = `host=${name} hostaddr=${hostaddr} port=${port} user=postgres dbname=postgres`;
+        const verified = `sslmode=verify-full sslrootcert=${bundle} sslnegotiation=direct`;
+        return run(PYTHON, ['-c', ASK, `${to} ${verified}`, 'select inet_server_addr()']);
+      };
+      await until('it is served', () => direct(ownName(ADDRESSES[0])).catch(() => null));
+      for (const each of [...ADDRESSES, ...ADDRESSES]) {
+        // oxlint-disable-next-line no-await-in-loop -- one connection after the other
+        assert.equal((await direct(ownName(each))).trim(), each);
+      }
+      await assert.rejects(direct(HOST));
+    },
+  );
 
   test('results of some megabytes arrive whole', async () => {
     const said = await ask(

@@ -18,6 +18,9 @@ export const SKIP: string | false =
     ? false
     : `the servers and clients are missing: ${installed.stderr.trim()}`;
 
+/** With the packages of `python/requirements.txt`. */
+export const PYTHON = `${python}/bin/python3`;
+
 /** Server and client of the interop cases of gRPC, in Node and in Go. */
 export const GRPC_INTEROP = 'grpc-interop';
 let goGrpc: Built | null = null;

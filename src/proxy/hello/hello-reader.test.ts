@@ -43,6 +43,18 @@ function told(reader: HelloReader): Told {
 
 const none = { serverName: '', protocols: [] };
 
+/** As browsers send it to servers that have none: outer, HKDF-SHA256 with AES-128-GCM, a number, a key, and what cannot be read. */
+const ECH_GREASE = extension(
+  0xfe0d,
+  Buffer.concat([
+    Buffer.from([0, 0, 1, 0, 1, 77]),
+    u16(32),
+    Buffer.alloc(32, 5),
+    u16(208),
+    Buffer.alloc(208, 6),
+  ]),
+);
+
 const GOOD: readonly (readonly [what: string, parts: HelloParts, serverName: string])[] = [
   ['a name', {}, 'a.example'],
   ['a name in capitals', { name: 'A.Example' }, 'a.example'],
@@ -55,6 +67,7 @@ const GOOD: readonly (readonly [what: string, parts: HelloParts, serverName: str
   ['no name', { name: null }, ''],
   ['no extensions', { isBare: true }, ''],
   ['GREASE', { extensions: GREASE }, 'a.example'],
+  ['GREASE of Encrypted ClientHello', { extensions: [ECH_GREASE] }, 'a.example'],
   ['TLS 1.0', { version: 0x0301 }, 'a.example'],
   ['one byte in each record', { recordBytes: 1 }, 'a.example'],
   ['three bytes in each record', { recordBytes: 3 }, 'a.example'],
