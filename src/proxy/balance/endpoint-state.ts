@@ -1,6 +1,7 @@
 /** One endpoint as one thread knows it: its address, its shared figures, its idle connections. Outlives every update. */
 
 import { hash32 } from '../../base/hash.ts';
+import { Line, Stand } from '../../base/line.ts';
 import { type Endpoint, endpointKey } from '../../model/endpoint.ts';
 import type { EndpointTls } from '../../model/endpoint-tls.ts';
 import type { Cells } from '../ledger/cells.ts';
@@ -19,10 +20,15 @@ export interface SharedConnections {
   mayTake(connections: number, max: number): boolean;
 }
 
-/** What stays with an endpoint for long: a tunnel, or a connection of TCP. */
-export interface Tenant {
+interface Leaver {
   /** The endpoint left, and what stays with it has so long to go. */
   endpointLeft(drainMs: number): void;
+}
+
+/** What stays with an endpoint for long: a tunnel, or a connection of TCP. */
+export interface Tenant extends Leaver {
+  /** Owned by the endpoint. */
+  tenancy: Stand<Leaver> | null;
 }
 
 /** How an endpoint is spoken to. */
@@ -67,7 +73,7 @@ export class EndpointState {
   /** How long what stays may go on once it is gone; 0 is for ever. */
   #drainMs = 0;
   /** Null before the first. */
-  #tenants: Set<Tenant> | null = null;
+  #tenants: Line<Leaver> | null = null;
   #affinityPolicy: AffinityPolicy | null = null;
   #affinityLine: Buffer | null = null;
 
@@ -127,13 +133,15 @@ export class EndpointState {
 
   /** From now on until `leave` it is told when the endpoint leaves. */
   enter(tenant: Tenant): void {
-    this.#tenants ??= new Set();
-    this.#tenants.add(tenant);
+    this.#tenants ??= new Line();
+    tenant.tenancy = new Stand<Leaver>(tenant);
+    this.#tenants.add(tenant.tenancy);
     if (this.#drainMs > 0) tenant.endpointLeft(this.#drainMs);
   }
 
   leave(tenant: Tenant): void {
-    this.#tenants?.delete(tenant);
+    tenant.tenancy?.leave();
+    tenant.tenancy = null;
   }
 
   /** It left the backend: nothing idles with it. What stays has `drainMs`; with 0 it may stay. */

@@ -14,7 +14,15 @@ const OTHER = '10.0.0.2';
 const LIMIT = 80;
 
 function guest(address: string, standing: Guest['standing']): Guest {
-  return { address, service: 's', standing, heldBytes: 0, asleep: false, shed: () => undefined };
+  return {
+    address,
+    service: 's',
+    standing,
+    heldBytes: 0,
+    asleep: false,
+    place: null,
+    shed: () => undefined,
+  };
 }
 
 function stateOf(ledger: Ledger, slot: number, thread: number): ServiceState {

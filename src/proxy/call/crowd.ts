@@ -8,7 +8,7 @@
 
 import { hash32 } from '../../base/hash.ts';
 import { SERVICE_FLOAT, SERVICE_WORD } from '../ledger/layout.ts';
-import { BUSY, type Guest } from '../net/caller-room.ts';
+import { BUSY, type Guests } from '../net/caller-room.ts';
 import type { CrowdCount, ServiceState } from '../table/table.ts';
 
 /** How long the last part is kept after somebody with less than its share was there. */
@@ -25,7 +25,7 @@ export function keptOf(limit: number): number {
 interface Thread {
   readonly room: {
     readonly threads: number;
-    guestsOf(service: string): ReadonlySet<Guest>;
+    guestsOf(service: string): Guests;
   };
 }
 

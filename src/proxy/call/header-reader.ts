@@ -46,6 +46,8 @@ class HeaderReader implements Caller, Called, Accepted, SocketOwner, Expiring {
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
+  place: Guest['place'] = null;
+  listed: Caller['listed'] = null;
   readonly standing: Guest['standing'] = PARTIAL_HEAD;
   readonly #shared: Shared;
   readonly #host: CallerHost;

@@ -65,6 +65,8 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
+  place: Guest['place'] = null;
+  listed: Caller['listed'] = null;
   readonly #context: ThreadContext;
   readonly #requests: RequestPool;
   readonly #host: CallerHost;
@@ -245,8 +247,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
   hasLeft(): boolean {
     if (!this.#paused) return false;
     const state = this.socket.peerState();
-    const { halfClosedCallers } = this.#context.settings;
-    return state === 'gone' || (state === 'closing' && !halfClosedCallers);
+    return state === 'gone' || (state === 'closing' && !this.#context.settings.halfClosedCallers);
   }
 
   /** Reads on, unless bytes wait behind the request that runs: more of them would have no room. */
@@ -259,8 +260,7 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
 
   onRequestDone(close: boolean): void {
     if (close || this.#gone) return this.#linger();
-    const now = this.#context.wheel.nowMs;
-    this.#idleSinceMs = now;
+    this.#idleSinceMs = this.#context.wheel.nowMs;
     this.#headSinceMs = 0;
     if (this.#ended && this.#stash === null) return this.#linger();
     this.#armIdle();

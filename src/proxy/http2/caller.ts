@@ -62,6 +62,8 @@ export class CallerSession extends Session implements Caller, RequestSession {
   readonly port: PortState;
   readonly source: Source;
   asleep = false;
+  place: Guest['place'] = null;
+  listed: Caller['listed'] = null;
   readonly #host: CallerHost;
   readonly #pool: RequestPool;
   #idleSinceMs: number;

@@ -23,6 +23,7 @@ class TestGuest implements Guest {
   standing: Guest['standing'] = IDLE;
   gone = false;
   asleep = false;
+  place: Guest['place'] = null;
   /** How often the room asked. */
   asked = 0;
   #waiting = 0;

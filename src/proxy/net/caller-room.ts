@@ -5,6 +5,7 @@
  */
 
 import type { Guard } from '../../base/guard.ts';
+import { Line, Stand } from '../../base/line.ts';
 import type { DeadlineWheel, Expiring } from './deadline-wheel.ts';
 
 /** What a connection is doing, in the order in which little is lost with it. */
@@ -36,8 +37,28 @@ export interface Guest {
   readonly wakes?: true;
   /** Owned by the room: nothing waits, and nothing can until the caller sends a byte; then `wake` must be called. */
   asleep: boolean;
+  /** Owned by the room. */
+  place: Place | null;
   /** Lets go of the caller at once. */
   shed(): void;
+}
+
+/** Where a guest stands in the room. */
+export class Place {
+  readonly inSource: Stand<Guest>;
+  readonly inService: Stand<Guest>;
+  readonly awake: Stand<Guest>;
+
+  constructor(guest: Guest) {
+    this.inSource = new Stand(guest);
+    this.inService = new Stand(guest);
+    this.awake = new Stand(guest);
+  }
+}
+
+/** Guests, the oldest first. */
+export interface Guests extends Iterable<Guest> {
+  readonly size: number;
 }
 
 /** The last bytes of a caller that is done: they wait for an endpoint, and nobody is told what becomes of them. */
@@ -83,7 +104,7 @@ export const DESCRIPTORS_KEPT = 64;
 const SESSIONS_PART = 0.5;
 const SESSION_PORTS_PART = 0.75;
 const SWEEP_MS = 100;
-const NOBODY: ReadonlySet<Guest> = new Set();
+const NOBODY: Guests = new Line<Guest>();
 /** Connections closed in one go, as a part of all: looking for them costs a look at each. */
 const BATCH_PART = 64;
 
@@ -98,7 +119,7 @@ export function pinnedBytes(buffer: Buffer | null): number {
 }
 
 class Holder {
-  readonly guests = new Set<Guest>();
+  readonly guests = new Line<Guest>();
   /** As of the last time that there was too much. */
   bytes = 0;
 }
@@ -125,7 +146,7 @@ export class CallerRoom implements Expiring {
   readonly #sources = new Map<string, Holder>();
   readonly #services = new Map<string, Holder>();
   /** Those of which something may wait: a sum over thousands of idle ones would take some percent of a core. */
-  readonly #awake = new Set<Guest>();
+  readonly #awake = new Line<Guest>();
   /** The oldest first. */
   readonly #remainders = new Set<Remainder>();
   readonly #sessionsMax: number;
@@ -194,13 +215,15 @@ export class CallerRoom implements Expiring {
   }
 
   /** Those of one Service on this thread. */
-  guestsOf(service: string): ReadonlySet<Guest> {
+  guestsOf(service: string): Guests {
     return this.#services.get(service)?.guests ?? NOBODY;
   }
 
   enter(guest: Guest): void {
-    holderOf(this.#sources, guest.address).guests.add(guest);
-    holderOf(this.#services, guest.service).guests.add(guest);
+    const place = new Place(guest);
+    guest.place = place;
+    holderOf(this.#sources, guest.address).guests.add(place.inSource);
+    holderOf(this.#services, guest.service).guests.add(place.inService);
     this.wake(guest);
     this.#size++;
     this.#bytes += CONNECTION_BYTES;
@@ -217,15 +240,19 @@ export class CallerRoom implements Expiring {
   /** The caller sent something: from now on its memory is counted again. */
   wake(guest: Guest): void {
     guest.asleep = false;
-    this.#awake.add(guest);
+    const { place } = guest;
+    if (place !== null && place.awake.line === null) this.#awake.add(place.awake);
   }
 
   leave(guest: Guest): void {
-    if (!leaveHolder(this.#sources, guest.address, guest)) return;
+    const { place } = guest;
+    if (place === null) return;
     // What it still sends must not bring it back.
     guest.asleep = false;
-    this.#awake.delete(guest);
-    leaveHolder(this.#services, guest.service, guest);
+    guest.place = null;
+    place.awake.leave();
+    leaveHolder(this.#sources, guest.address, place.inSource);
+    leaveHolder(this.#services, guest.service, place.inService);
     this.#size--;
     this.#bytes -= CONNECTION_BYTES;
     if (!this.#isEmpty) return;
@@ -249,13 +276,16 @@ export class CallerRoom implements Expiring {
 
   sweep(): void {
     let total = this.#size * CONNECTION_BYTES;
-    for (const guest of this.#awake) {
+    // Without its iterator, which would be a list of thousands: whoever is asked changes nothing.
+    for (let stand = this.#awake.first, next = null; stand !== null; stand = next) {
+      next = stand.behind;
+      const guest = stand.who;
       const { heldBytes, standing } = guest;
       total += heldBytes;
       const isQuiet = guest.wakes === true || standing === IDLE || standing === PARTIAL_HEAD;
       if (heldBytes > 0 || !isQuiet) continue;
       guest.asleep = true;
-      this.#awake.delete(guest);
+      this.#awake.remove(stand);
     }
     for (const remainder of this.#remainders) {
       const { waitingBytes } = remainder;
@@ -421,12 +451,9 @@ function holderOf(holders: Map<string, Holder>, key: string): Holder {
   return holder;
 }
 
-/** False when it was not there. */
-function leaveHolder(holders: Map<string, Holder>, key: string, guest: Guest): boolean {
-  const holder = holders.get(key);
-  if (holder?.guests.delete(guest) !== true) return false;
-  if (holder.guests.size === 0) holders.delete(key);
-  return true;
+function leaveHolder(holders: Map<string, Holder>, key: string, stand: Stand<Guest>): void {
+  stand.leave();
+  if (holders.get(key)?.guests.size === 0) holders.delete(key);
 }
 
 function largest(holders: ReadonlyMap<string, Holder>): [string, Holder | undefined] {

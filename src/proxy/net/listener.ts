@@ -1,12 +1,15 @@
 /** The listening socket of one port of one Service on one thread, and the callers connected to it. An acceptor knows what they speak. */
 
 import { endpointKey } from '../../model/endpoint.ts';
+import { Line, Stand } from '../../base/line.ts';
 import type { Guest } from './caller-room.ts';
 import type { NetContext } from './context.ts';
 import type { Accepted, ListenAt, ListeningSocket, ListenOwner } from './socket.ts';
 
 /** A connection of a caller, whatever it speaks. */
 export interface Caller extends Guest {
+  /** Owned by the listener. */
+  listed: Stand<Caller> | null;
   /** It is known to the listener and to the room: what it does before its first byte it does now. */
   begin?(): void;
   /** The port closes: what runs is finished, and then the caller is told to go. */
@@ -64,7 +67,7 @@ export class Listener implements PortListener, CallerHost, ListenOwner {
   #socket: ListeningSocket | null = null;
   #closed = false;
   #leaving = false;
-  readonly #connections = new Set<Caller>();
+  readonly #connections = new Line<Caller>();
   #done: (() => void) | undefined;
   #accepted = 0;
   #acceptedAtMs = -Infinity;
@@ -131,17 +134,30 @@ export class Listener implements PortListener, CallerHost, ListenOwner {
 
   closed(connection: Caller): void {
     // Who could not be taken in was never counted.
-    if (!this.#connections.delete(connection)) return;
+    if (!this.#unlist(connection)) return;
     this.#context.room.leave(connection);
     this.#context.callerConnections--;
     if (this.#connections.size === 0) this.#done?.();
   }
 
   replaced(before: Caller, after: Caller): void {
-    this.#connections.delete(before);
-    this.#connections.add(after);
+    this.#unlist(before);
+    this.#list(after);
     this.#context.room.leave(before);
     this.#context.room.enter(after);
+  }
+
+  #list(connection: Caller): void {
+    connection.listed = new Stand(connection);
+    this.#connections.add(connection.listed);
+  }
+
+  /** False when it was not there. */
+  #unlist(connection: Caller): boolean {
+    const { listed } = connection;
+    connection.listed = null;
+    listed?.leave();
+    return listed !== null;
   }
 
   onAccept(accepted: Accepted): void {
@@ -171,7 +187,7 @@ export class Listener implements PortListener, CallerHost, ListenOwner {
     // From here on it ends by its own `onClose`, which takes back what is counted here.
     const connection = this.#accept(accepted, this);
     this.#context.callerConnections++;
-    this.#connections.add(connection);
+    this.#list(connection);
     room.enter(connection);
     try {
       connection.begin?.();

@@ -1,5 +1,6 @@
 /** Bytes both ways, after an upgrade or from the start, until both sides closed or nothing moved for too long. */
 
+import type { Stand } from '../../base/line.ts';
 import type { FailureReason } from '../../model/failure.ts';
 import type { TimeoutPolicy } from '../../model/policy.ts';
 import type { NetContext } from './context.ts';
@@ -61,6 +62,8 @@ export class Tunnel implements Expiring {
   deadlineMs = Infinity;
   wheelTick = 0;
   wheelIndex = 0;
+  /** Owned by what it stays with. */
+  tenancy: Stand<{ endpointLeft(drainMs: number): void }> | null = null;
   protected readonly context: NetContext;
   protected readonly ends: TunnelEnds;
   protected callerEnded = false;

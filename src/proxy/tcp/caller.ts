@@ -75,6 +75,8 @@ class CallerConnection
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
+  place: Guest['place'] = null;
+  listed: Caller['listed'] = null;
   readonly wakes = true;
   failure: FailureReason | '' = '';
   startedMs = 0;

@@ -12,6 +12,7 @@ class Guest implements Sitter {
   readonly standing = BUSY;
   readonly heldBytes = 0;
   asleep = false;
+  readonly place = null;
   readonly seat = new Seat(this);
   isAnswered = false;
   readonly sinceMs: number;

@@ -8,8 +8,8 @@
  * others the oldest goes first, so that a flood refuses nobody.
  */
 
+import { Line, Stand } from '../../base/line.ts';
 import type { Guest } from '../net/caller-room.ts';
-import { Line, Stand } from './line.ts';
 
 /** A session, as far as the room knows it. */
 export interface Sitter extends Guest {

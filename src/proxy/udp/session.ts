@@ -85,6 +85,7 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
+  place: Guest['place'] = null;
   readonly wakes = true;
   readonly heldBytes = 0;
   readonly serverName = '';

@@ -76,6 +76,8 @@ class Handshake implements Caller, SecuredOwner, Shaker, Expiring {
   wheelTick = 0;
   wheelIndex = 0;
   asleep = false;
+  place: Guest['place'] = null;
+  listed: Caller['listed'] = null;
   readonly #shared: Shared;
   readonly #host: CallerHost;
   #socket: Socket;

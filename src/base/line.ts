@@ -1,4 +1,9 @@
-/** What stands in an order that changes, such as that of the last datagrams: the first one is silent for longest. */
+/**
+ * What stands in an order, the oldest first, and may leave it at any time.
+ *
+ * For crowds that change all the time it is cheaper than a `Set`: that makes itself a new table every so often, and each old table
+ * keeps the next one, and so all that was ever in them, until the whole heap is collected.
+ */
 
 /** Somebody in a line. */
 export class Stand<T> {
@@ -9,6 +14,11 @@ export class Stand<T> {
 
   constructor(who: T) {
     this.who = who;
+  }
+
+  /** Wherever it stands; safe to call twice. */
+  leave(): void {
+    this.line?.remove(this);
   }
 }
 
@@ -38,6 +48,13 @@ export class Line<T> {
     stand.before = null;
     stand.behind = null;
     this.size--;
+  }
+
+  /** Who is here now, but for those who leave before it is their turn. */
+  *[Symbol.iterator](): Generator<T, void> {
+    const all: Stand<T>[] = [];
+    for (let stand = this.first; stand !== null; stand = stand.behind) all.push(stand);
+    for (const stand of all) if (stand.line === this) yield stand.who;
   }
 
   /** To the end, from wherever it is. */
