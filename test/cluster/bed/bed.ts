@@ -100,14 +100,18 @@ export class Bed {
 
   /** Runs any command where the API server can be reached with the KUBECONFIG of the cluster: the maesh CLI, say. */
   async run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
-    const flag = '--kubeconfig=';
-    const file = this.#ground.kubectl.find((arg) => arg.startsWith(flag))?.slice(flag.length);
-    const config = file === undefined ? {} : { KUBECONFIG: file };
     return await attempt(argv, {
       ...this.#where(),
-      env: { ...this.#ground.env, ...config, ...env },
+      env: { ...this.#ground.env, ...this.#config(), ...env },
       timeoutMs: LONG_MS,
     });
+  }
+
+  /** What starts a program where the API server can be reached, and the environment that kubectl, helm and maesh need there. */
+  where(): { readonly argv: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+    const { netns, env } = this.#ground;
+    const argv = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`, '--'];
+    return { argv, env: { ...env, ...this.#config() } };
   }
 
   /** `kubectl apply` of the objects, in this order. */
@@ -202,6 +206,12 @@ export class Bed {
 
   async stop(): Promise<void> {
     await this.#ground.stop();
+  }
+
+  #config(): Readonly<Record<string, string>> {
+    const flag = '--kubeconfig=';
+    const file = this.#ground.kubectl.find((arg) => arg.startsWith(flag))?.slice(flag.length);
+    return file === undefined ? {} : { KUBECONFIG: file };
   }
 
   #where(input?: string): RunOptions {
