@@ -207,7 +207,7 @@ test('what an endpoint has said, or how long it has stood, ends a row of failure
 test('an endpoint that closes what it has accepted, before anybody has said a word, is ejected', async (t) => {
   const sick = await RawEndpoint.listen(t, freshAddress(), async (wire) => wire.end());
   const well = await RawEndpoint.listen(t, freshAddress(), async (wire) => wire.write('hello'));
-  const { proxy, service } = await tcpFor(t, [sick, well]);
+  const { proxy, service } = await tcpFor(t, [sick, well], { manual: true });
   const isOut = (): boolean => proxy.endpointWord(service, sick, ENDPOINT_WORD.health) === EJECTED;
   const ask = async (): Promise<string> => {
     const caller = await proxy.call(service);
@@ -230,7 +230,7 @@ test('an endpoint that closes what it has accepted, before anybody has said a wo
 });
 
 test('who comes and goes without a word says nothing of its endpoint; who says something, and is let end, does', async (t) => {
-  const { proxy, service, endpoint } = await piped(t);
+  const { proxy, service, endpoint } = await piped(t, { manual: true });
   const row = (): number =>
     proxy.endpointWord(service, endpoint, ENDPOINT_WORD.consecutiveFailures);
   const connect = async () => {
