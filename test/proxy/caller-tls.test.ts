@@ -5,11 +5,12 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
 import { suite, test, type TestContext } from 'node:test';
+import { connect } from 'node:tls';
 import { HANDSHAKE_RESULTS, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
 import { PATIENCE_MS, UNDER_WAY_MAX } from '../../src/proxy/net/tls/handshake-gate.ts';
 import { CallerSocket } from '../../src/proxy/net/tls/caller-socket.ts';
 import { renewTicketKeys } from '../../src/proxy/net/tls/ticket-keys.ts';
-import { firstHello, refusedDial, secureDial } from '../support/caller-tls.ts';
+import { firstHello, refusedDial, resetBelow, secureDial } from '../support/caller-tls.ts';
 import { TestCa } from '../support/certificates.ts';
 import { freshAddress, GET, OK, post, type ProxyOptions, TestProxy } from '../support/proxy.ts';
 import { dial, eventually, RawEndpoint } from '../support/wire.ts';
@@ -569,4 +570,22 @@ test('a handshake that cannot even begin closes the connection, and keeps no pla
   const { wire } = await secureDial(t, at, { servername: NAME });
   wire.write(GET);
   await wire.until('ok');
+});
+
+test('who asks and resets at once is not kept for longer than a moment', async (t) => {
+  const { proxy, at } = await secured(t, {}, { manual: true });
+  const startMs = proxy.clock.nowMs();
+  for (let i = 0; i < 10; i++) {
+    const tls = connect({ host: at.address, port: at.port, rejectUnauthorized: false });
+    tls.on('error', () => undefined);
+    // By then it is sent: the proxy reads the end of the handshake, this and the reset in one go.
+    tls.on('secureConnect', () => {
+      tls.write('no request\r\n\r\n');
+      setImmediate(() => resetBelow(tls));
+    });
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await once(tls, 'close');
+  }
+  await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the end');
+  assert.ok(proxy.clock.nowMs() - startMs < 10_000, 'they were kept');
 });

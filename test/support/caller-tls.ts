@@ -51,7 +51,7 @@ interface Handle {
 }
 
 /** RST of the connection that carries it. */
-function resetBelow(tls: TLSSocket): void {
+export function resetBelow(tls: TLSSocket): void {
   const handle = (tls as unknown as { readonly _handle: { readonly _parent: Handle } | null })
     ._handle;
   if (handle !== null) handle._parent.close = (done) => handle._parent.reset(done);

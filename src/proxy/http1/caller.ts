@@ -470,7 +470,8 @@ class CallerConnection implements RequestHost, CallerTunnelHost, SocketOwner, Ex
     const left = this.socket.unsentBytes();
     if (left !== this.#lingerBytes) this.#closesAtMs = nowMs + this.#context.settings.callerIdleMs;
     this.#lingerBytes = left;
-    if (nowMs >= this.#closesAtMs) return this.socket.reset();
+    // The runtime says nothing of a write in TLS that failed behind the end of the peer.
+    if (nowMs >= this.#closesAtMs || this.socket.peerState() === 'gone') return this.socket.reset();
     this.deadlineMs = nowMs + LINGER_MS;
     this.#context.wheel.arm(this);
   }

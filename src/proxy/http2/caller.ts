@@ -357,7 +357,9 @@ export class CallerSession extends Session implements Caller, RequestSession {
     const left = this.socket.unsentBytes();
     if (left !== this.#lingerBytes) this.#lingerUntilMs = nowMs + this.#lingersFor;
     this.#lingerBytes = left;
-    if (nowMs >= this.#lingerUntilMs) return this.socket.reset();
+    // The runtime says nothing of a write in TLS that failed behind the end of the peer.
+    if (nowMs >= this.#lingerUntilMs || this.socket.peerState() === 'gone')
+      return this.socket.reset();
     this.deadlineMs = nowMs + LINGER_MS;
     this.context.wheel.arm(this);
   }

@@ -248,7 +248,9 @@ export class RuntimeSocket implements Socket {
   peerState(): 'open' | 'closing' | 'gone' {
     const descriptor = descriptorOf(this.#inner);
     if (this.#probe === null || descriptor < 0) return 'open';
-    return this.#probe.stateOf(descriptor, this.#inner.writableEnded);
+    const { writableEnded, writableLength } = this.#inner;
+    // Our end is behind what waits.
+    return this.#probe.stateOf(descriptor, writableEnded && writableLength === 0);
   }
 
   /** Begins to tell its owner. */
