@@ -1,4 +1,4 @@
-/** TLS from callers, from a Secret in manifests on and with several threads: looked at with openssl and curl, rotated under load, and under a storm. */
+/** TLS from callers, from a Secret in manifests on and with several threads: looked at with openssl and curl, and rotated under load. */
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
