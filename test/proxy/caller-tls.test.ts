@@ -7,6 +7,7 @@ import net from 'node:net';
 import { suite, test, type TestContext } from 'node:test';
 import { connect } from 'node:tls';
 import { HANDSHAKE_RESULTS, SERVICE_OWN } from '../../src/proxy/ledger/layout.ts';
+import { LEAVING } from '../../src/proxy/net/caller-room.ts';
 import { PATIENCE_MS, UNDER_WAY_MAX } from '../../src/proxy/net/tls/handshake-gate.ts';
 import { CallerSocket } from '../../src/proxy/net/tls/caller-socket.ts';
 import { renewTicketKeys } from '../../src/proxy/net/tls/ticket-keys.ts';
@@ -572,20 +573,35 @@ test('a handshake that cannot even begin closes the connection, and keeps no pla
   await wire.until('ok');
 });
 
-test('who asks and resets at once is not kept for longer than a moment', async (t) => {
-  const { proxy, at } = await secured(t, {}, { manual: true });
-  const startMs = proxy.clock.nowMs();
-  for (let i = 0; i < 10; i++) {
-    const tls = connect({ host: at.address, port: at.port, rejectUnauthorized: false });
-    tls.on('error', () => undefined);
-    // By then it is sent: the proxy reads the end of the handshake, this and the reset in one go.
-    tls.on('secureConnect', () => {
-      tls.write('no request\r\n\r\n');
-      setImmediate(() => resetBelow(tls));
+for (const tcp of [false, true])
+  test(`who asks and resets at once is not kept for longer than a moment (${tcp ? 'TCP' : 'HTTP'})`, async (t) => {
+    // What is said to a caller that is gone.
+    const ending = await RawEndpoint.listen(t, freshAddress(), (wire) => {
+      setTimeout(() => {
+        wire.write(OK);
+        wire.end();
+      }, 5);
     });
-    // oxlint-disable-next-line no-await-in-loop -- one after the other
-    await once(tls, 'close');
-  }
-  await proxy.advanceUntil(() => proxy.context.callerConnections === 0, 'the end');
-  assert.ok(proxy.clock.nowMs() - startMs < 10_000, 'they were kept');
-});
+    const wanted = tcp ? { tcp, endpoints: [ending] } : {};
+    const { proxy, service, at } = await secured(t, wanted, { manual: true });
+    for (let i = 0; i < 10; i++) {
+      const tls = connect({ host: at.address, port: at.port, rejectUnauthorized: false });
+      tls.on('error', () => undefined);
+      // By then it is sent: the proxy reads the end of the handshake, this and the reset in one go.
+      tls.on('secureConnect', () => {
+        tls.write(tcp ? GET : 'no request\r\n\r\n');
+        setImmediate(() => resetBelow(tls));
+      });
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await once(tls, 'close');
+    }
+    const { room } = proxy.context;
+    await eventually(
+      () => [...room.guestsOf(service.key)].every(({ standing }) => standing === LEAVING),
+      'all to be parted from',
+    );
+    // The kernel has known of the resets for long.
+    proxy.advance(6_000);
+    await eventually(() => proxy.context.callerConnections === 0, 'the end', 5_000);
+    assert.equal(proxy.figure(service, SERVICE_OWN.callerConnectionsActive), 0);
+  });

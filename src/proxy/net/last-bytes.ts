@@ -13,6 +13,9 @@ export function closeBehind(
   return socket.destroyed ? null : new LastBytes(wheel, socket, patienceMs);
 }
 
+/** So often it is asked whether the peer is still there: of a write in TLS that failed behind its end, the runtime says nothing. */
+const LOOK_MS = 2_000;
+
 export class LastBytes implements Expiring {
   deadlineMs: number;
   wheelTick = 0;
@@ -21,13 +24,15 @@ export class LastBytes implements Expiring {
   readonly #socket: Socket;
   readonly #patienceMs: number;
   #left: number;
+  #untilMs: number;
 
   constructor(wheel: DeadlineWheel, socket: Socket, patienceMs: number) {
     this.#wheel = wheel;
     this.#socket = socket;
     this.#patienceMs = patienceMs;
     this.#left = socket.unsentBytes();
-    this.deadlineMs = wheel.nowMs + patienceMs;
+    this.#untilMs = wheel.nowMs + patienceMs;
+    this.deadlineMs = wheel.nowMs + Math.min(LOOK_MS, patienceMs);
     wheel.arm(this);
   }
 
@@ -37,9 +42,10 @@ export class LastBytes implements Expiring {
 
   onDeadline(nowMs: number): void {
     const left = this.#socket.unsentBytes();
-    if (left === this.#left) return this.#socket.reset();
+    if (left !== this.#left) this.#untilMs = nowMs + this.#patienceMs;
     this.#left = left;
-    this.deadlineMs = nowMs + this.#patienceMs;
+    if (nowMs >= this.#untilMs || this.#socket.peerState() === 'gone') return this.#socket.reset();
+    this.deadlineMs = Math.min(nowMs + LOOK_MS, this.#untilMs);
     this.#wheel.arm(this);
   }
 
