@@ -36,7 +36,7 @@ export class OwnDials {
   }
 }
 
-/** Never 0. */
+/** Never 0. Without a text of all four, which would be made for each connection. */
 function keyOf(from: string, fromPort: number, to: string, toPort: number): number {
-  return hash32(`${from} ${fromPort} ${to} ${toPort}`) | 0 || 1;
+  return hash32(to, hash32(from, fromPort) ^ toPort) | 0 || 1;
 }

@@ -1,6 +1,5 @@
 /** Addresses of sockets as the kernel has them, at ADDRESS_AT of the region, and as text. */
 
-import { isIPv6 } from 'node:net';
 import { ipAt, ipv4At, putIpv4, putIpv6 } from '../ip-bytes.ts';
 import { ADDRESS_AT, type Kernel } from './kernel-interface.ts';
 
@@ -12,18 +11,23 @@ const HOST_AT = 4;
 const HOST6_AT = 8;
 
 export function familyOf(address: string): number {
-  return isIPv6(address) ? AF_INET6 : AF_INET;
+  return isV6(address) ? AF_INET6 : AF_INET;
+}
+
+/** Of an address that is no name. The runtime would try a pattern on it. */
+function isV6(address: string): boolean {
+  return address.includes(':');
 }
 
 /** Writes an address that is no name and returns how long it is. */
 export function putAddress(memory: Buffer, address: string, port: number): number {
-  const isV6 = isIPv6(address);
-  const length = isV6 ? IPV6_BYTES : IPV4_BYTES;
+  const long = isV6(address);
+  const length = long ? IPV6_BYTES : IPV4_BYTES;
   memory.fill(0, ADDRESS_AT, ADDRESS_AT + length);
   // In the byte order of the machine; all machines that we run on have this one.
-  memory.writeUInt16LE(isV6 ? AF_INET6 : AF_INET, ADDRESS_AT);
+  memory.writeUInt16LE(long ? AF_INET6 : AF_INET, ADDRESS_AT);
   memory.writeUInt16BE(port, ADDRESS_AT + 2);
-  if (!isV6) putIpv4(memory, address, ADDRESS_AT + HOST_AT);
+  if (!long) putIpv4(memory, address, ADDRESS_AT + HOST_AT);
   else {
     putIpv6(memory, address, ADDRESS_AT + HOST6_AT);
     // Index of an interface, for an address that is no address without it.
