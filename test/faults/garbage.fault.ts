@@ -8,6 +8,9 @@ import { encode } from 'dns-packet';
 import { seededRandom } from '../../src/base/random.ts';
 import { frame } from '../../src/dns/framing.ts';
 import { CAPABILITIES, helloFrame } from '../../src/discovery/hello.ts';
+import { firstHello, secureDial } from '../support/caller-tls.ts';
+import { TestCa } from '../support/certificates.ts';
+import { HELLO_PIECES, helloSeeds } from '../support/client-hello.ts';
 import { Cluster } from '../control/support/cluster.ts';
 import { type At, endpoints, Folder, service } from '../e2e/support/manifests.ts';
 import { Mesh } from '../e2e/support/mesh.ts';
@@ -85,8 +88,15 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   const bad = new GarbageEndpoint(SEED, HTTP2_FRAMES);
   const badPort = await bad.listen(pods.host(3));
   folder.put('udp.yaml', ...udpManifests(await oddEndpoint(t, pods.host(4)), pods.host(5)));
+  folder.put('tls.yaml', ...(await tlsManifests(all)));
   folder.put('bad.yaml', ...badManifests(pods.host(3), badPort));
-  const mesh = new Mesh({ paths: [folder.path], cidr: RANGE.cidr, threads: 2 });
+  const mesh = new Mesh({
+    paths: [folder.path],
+    cidr: RANGE.cidr,
+    threads: 2,
+    // Beside all this a handshake may take long, and is not to be cut.
+    flags: ['--head-timeout', '1m'],
+  });
   t.after(async () => {
     await mesh.stop();
     bad.stop();
@@ -116,6 +126,13 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   const missing = garbage.udp(mesh.dnsPort, DATAGRAMS);
   if (missing !== '') t.diagnostic(missing);
   garbage.udp(PORT, DATAGRAMS, (await at('s/udp')).host);
+  const tls = await tlsUnder(t, await at('s/tls'));
+  garbage.tcp({
+    ...(await at('s/tls')),
+    seeds: await helloSeedsOfClients(),
+    dictionary: HELLO_PIECES,
+  });
+  garbage.tcp({ ...(await at('s/tls')), isTls: true, ...REQUESTS });
   garbage.tcp({ port: mesh.dnsPort, ...STREAM });
   garbage.tcp({ port: Number(new URL(mesh.admin).port), ...ADMIN });
   garbage.tcp({ host, port: PORT, ...REQUESTS });
@@ -128,6 +145,9 @@ test('garbage at every port of "maesh up" costs nobody else anything', async (t)
   assert.equal(mesh.child.exitCode, null, mesh.stderr);
   await load.stopWithoutFailure(t);
   await udp.stop();
+  await tls.stop();
+  await until('callers of TLS are gone', async () => (await handshakesOf(mesh)).open === 0);
+  assert.ok((await handshakesOf(mesh)).failed > 0, 'no garbage came to TLS');
   for (const report of await lost.stopAll()) {
     t.diagnostic(`to the endpoint of garbage: ${show(report)}\n${showFailed(report)}`);
     assert.equal(report.ok + report.unseen + report.failed.length, report.sent);
@@ -186,6 +206,64 @@ test('garbage at controller and agent ends neither', async (t) => {
     'garbage behind a token that holds',
   );
 });
+
+/** Of real clients, and of none. */
+async function helloSeedsOfClients(): Promise<readonly Buffer[]> {
+  const clients = [{ ALPNProtocols: ['h2', 'http/1.1'] }, { maxVersion: 'TLSv1.2' as const }];
+  return [...(await Promise.all(clients.map((each) => firstHello(each)))), ...helloSeeds()];
+}
+
+/** Callers that shake hands for each request, of which none may fail. */
+async function tlsUnder(t: TestContext, { host, port }: { host: string; port: number }) {
+  let sent = 0;
+  let isOver = false;
+  const call = async (): Promise<void> => {
+    while (!isOver) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const { wire } = await secureDial(t, { address: host, port });
+      wire.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      assert.match(await wire.rest(), /^HTTP\/1\.1 200 /);
+      sent++;
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      await sleep(20);
+    }
+  };
+  const all = Promise.all([call(), call()]);
+  // It is looked at in the end.
+  all.catch(() => undefined);
+  return {
+    async stop() {
+      isOver = true;
+      await all;
+      t.diagnostic(`${sent} requests over TLS, each with a handshake`);
+      assert.ok(sent > 0, 'nobody was served');
+    },
+  };
+}
+
+/** What was counted of the port that speaks TLS. */
+async function handshakesOf(mesh: Mesh): Promise<{ failed: number; open: number }> {
+  const name = 'service="s/tls"';
+  const [failed, open] = await Promise.all([
+    mesh.metric(`maesh_tls_handshakes_total{${name},result="failed",version=""}`),
+    mesh.metric(`maesh_caller_connections{${name}}`),
+  ]);
+  return { failed, open };
+}
+
+/** A port that shows a certificate. */
+async function tlsManifests(all: readonly At[]): Promise<readonly object[]> {
+  const { cert, key } = await (await TestCa.make()).issue({ names: ['tls.s.maesh'] });
+  const metadata = { namespace: 's', name: 'tls-key' };
+  const stringData = { 'tls.crt': cert, 'tls.key': key };
+  const annotations = { 'maesh.dev/tls-secret': 'tls-key' };
+  return [
+    { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', metadata, stringData },
+    service('s/tls', PORT, { annotations }),
+    endpoints('s/tls', all),
+  ];
+}
 
 /** Answers each datagram with its text, and with some that nobody has asked for: none, empty ones, the longest. */
 async function oddEndpoint(t: TestContext, address: string): Promise<At> {
