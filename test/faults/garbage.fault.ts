@@ -216,9 +216,9 @@ async function helloSeedsOfClients(): Promise<readonly Buffer[]> {
 /** Callers that shake hands for each request, of which none may fail. */
 async function tlsUnder(t: TestContext, { host, port }: { host: string; port: number }) {
   let sent = 0;
-  let isOver = false;
+  const ending = new AbortController();
   const call = async (): Promise<void> => {
-    while (!isOver) {
+    while (!ending.signal.aborted) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const { wire } = await secureDial(t, { address: host, port });
       wire.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
@@ -234,7 +234,7 @@ async function tlsUnder(t: TestContext, { host, port }: { host: string; port: nu
   all.catch(() => undefined);
   return {
     async stop() {
-      isOver = true;
+      ending.abort();
       await all;
       t.diagnostic(`${sent} requests over TLS, each with a handshake`);
       assert.ok(sent > 0, 'nobody was served');
