@@ -17,7 +17,7 @@ export async function readSome(wire: Wire, bytes: number): Promise<void> {
   await eventually(() => wire.bytesReceived >= goal, 'some bytes');
   wire.socket.pause();
   const isSeen = (): boolean => sendQueueOfPeer(wire) !== queued;
-  await eventually(isSeen, 'acknowledgements', 1_000).catch(() => undefined);
+  await eventually(isSeen, 'acknowledgements', 10_000).catch(() => undefined);
 }
 
 /** Bytes that callers of a Service make the proxy hold. */
