@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { explainUpgrade, UPGRADES } from './support/upgrades.ts';
 
-const ENDS = /, then bytes both ways for up to 1 min without a byte, 60 min in all$/;
+const ENDS = /, then bytes both ways for up to 1 min without a byte, 1 h in all$/;
 
 for (const { pair, request, upgrade } of UPGRADES)
   test(`HTTP/${pair[0]} to HTTP/${pair[1]}, ${JSON.stringify(request)}: ${upgrade}`, () => {
