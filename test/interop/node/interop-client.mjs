@@ -182,13 +182,14 @@ export async function callInterop(grpc, { TestService, UnimplementedService }, a
       const { code, details } = await all;
       assert.equal(code, status.DEADLINE_EXCEEDED, details);
     },
-    // A millisecond is over before anything left the client; this one is over at the server.
+    // A millisecond is over before anything left the client; this one is over at the server. Which of the two is first is chance: a
+    // server may reset the stream, which its client takes for a cancellation.
     async timeout_that_the_server_sees() {
       const call = client.FullDuplexCall({ deadline: Date.now() + 200 });
       const all = collect(call);
       call.write({ ...asks(RESPONSES[0]), payload: payload(REQUESTS[0]) });
       const { code, details, sizes } = await all;
-      assert.equal(code, status.DEADLINE_EXCEEDED, details);
+      assert.ok(code === status.DEADLINE_EXCEEDED || code === status.CANCELLED, details);
       assert.deepEqual(sizes, [RESPONSES[0]]);
     },
     huge_unary: () =>
