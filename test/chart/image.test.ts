@@ -63,7 +63,10 @@ describe('Dockerfile', () => {
     const [, words = ''] = /^exec "\$node" (.*) "\$main" "\$@"$/m.exec(script) ?? [];
     const [, coresMax = ''] = /^\[ "\$cores" -le (\d+) \] \|\| cores=\1$/m.exec(script) ?? [];
     // No shell counts cores in an image: it has as many as bin/maesh takes at most.
-    const flags = words.replace('"$cores"', coresMax).split(' ');
+    const flags = words
+      .replace('"$cores"', coresMax)
+      .replace(/ \$alone$/, '')
+      .split(' ');
     assert.ok(flags.length > 3);
     assert.deepEqual(ENTRYPOINT, ['/usr/bin/node', ...flags, '/opt/maesh/dist/cli/main.js']);
     const variables = [...script.matchAll(/(MALLOC_\w+)="\$\{\1:-(\d+)\}"/g)];
