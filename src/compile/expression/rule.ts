@@ -39,7 +39,9 @@ export function parseRule<Leaf>(
   return rule.ok ? { ok: true, value: { rule: rule.value, text: print(term.value) } } : rule;
 }
 
-const UNQUOTED = /^[A-Za-z0-9*_-]*[A-Za-z*][A-Za-z0-9*_.-]*$/;
+/** A call with one argument without quotes. Whoever writes a Service chooses the text: what is tried at each place has an end. */
+const CALL = /\b([A-Za-z]{1,32})\(\s{0,8}([^\s()]{1,255})\s{0,8}\)/g;
+const UNQUOTED = /^[0-9_-]*[A-Za-z*][A-Za-z0-9*_.-]*$/;
 
 /** The usual fault: an argument without quotes, which reads as anything but a string. */
 function withQuotes<Leaf>(
@@ -47,7 +49,7 @@ function withQuotes<Leaf>(
   failed: { readonly ok: false; readonly error: Fault },
   matchers: ReadonlyMap<string, Matcher<Leaf>>,
 ): typeof failed {
-  for (const [, name = '', argument = ''] of text.matchAll(/(\w+)\(\s*([^\s()]+)\s*\)/g)) {
+  for (const [, name = '', argument = ''] of text.matchAll(CALL)) {
     if (!matchers.has(name) || !UNQUOTED.test(argument)) continue;
     const message = `${failed.error.message}; did you mean ${name}(\`${argument}\`)?`;
     return { ok: false, error: { ...failed.error, message } };

@@ -75,6 +75,17 @@ for (const [text, column, message] of FAULTS) {
 test('bombs are refused, and cost nothing', () => {
   for (const text of ['('.repeat(4_000), '!'.repeat(4_000), 'HostSNI(`a`)||'.repeat(10_000)])
     assert(!parseTlsRule(text).ok);
+  const since = performance.now();
+  // As long as the annotation may be: what a fault was meant for is looked for in all of it.
+  for (const text of [
+    'a'.repeat(262_000),
+    `HostSNI(${'a'.repeat(262_000)}`,
+    `HostSNI(${'a'.repeat(130_000)}.=)`,
+    `HostSNI(${' '.repeat(262_000)}`,
+    'HostSNI('.repeat(32_000),
+  ])
+    assert(!parseTlsRule(text).ok);
+  assert.ok(performance.now() - since < 5_000);
   const many = Array.from({ length: 250 }, () => 'ALPN(`x`)').join(' || ');
   assert(parseTlsRule(many).ok);
 });
