@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import tls from 'node:tls';
 import { DEFAULT_POLICIES } from '../../src/model/defaults.ts';
-import { SERVICE_OWN, SERVICE_WORD } from '../../src/proxy/ledger/layout.ts';
+import { IN_ROTATION } from '../../src/proxy/balance/ejection.ts';
+import {
+  ENDPOINT_OWN,
+  ENDPOINT_WORD,
+  SERVICE_OWN,
+  SERVICE_WORD,
+} from '../../src/proxy/ledger/layout.ts';
 import { HELLO_BYTES_MAX } from '../../src/proxy/net/tls/hello-watch.ts';
 import type { Service } from '../../src/model/service.ts';
 import { accessLogOf } from '../support/access-log.ts';
@@ -360,11 +366,12 @@ const UNWILLING: readonly (readonly [what: string, says: string])[] = [
   ['says an error', 'E\x00\x00\x00\x10'],
   ['says more than yes, which nobody has encrypted', 'Smore'],
   ['ends', ''],
+  ['resets', 'reset'],
 ];
 
 for (const [what, says] of UNWILLING) {
-  test(`an endpoint that ${what} when it is asked for TLS is one that cannot be reached`, async (t) => {
-    const { proxy, called, endpoint } = await raw(t);
+  test(`an endpoint that ${what} when it is asked for TLS is one that cannot be reached, and is not blamed`, async (t) => {
+    const { proxy, called, one, endpoint } = await raw(t);
     const caller = await proxy.call(called);
     caller.write(SSL);
     assert.equal(await caller.bytes(1), 'S');
@@ -374,16 +381,47 @@ for (const [what, says] of UNWILLING) {
       const wire = await endpoint.next();
       // oxlint-disable-next-line no-await-in-loop -- likewise
       assert.equal(await wire.bytes(8), SSL);
-      if (says === '') wire.end();
+      if (says === 'reset') wire.reset();
+      else if (says === '') wire.end();
       else wire.write(says);
       // oxlint-disable-next-line no-await-in-loop -- likewise
-      assert.equal(await wire.gone(), 'reset');
+      if (says !== 'reset') assert.equal(await wire.gone(), 'reset');
     }
     assert.equal(await caller.gone(), 'reset');
-    await eventually(() => proxy.failures(called, 'tls_handshake_failed') === 1, 'the account');
+    const reason = says === 'reset' ? 'connect_failed' : 'tls_handshake_failed';
+    await eventually(() => proxy.failures(called, reason) === 1, 'the account');
     assert.equal(proxy.word(called, SERVICE_WORD.inFlight), 0);
+    // It may be one of another protocol: what it was asked its caller has chosen.
+    assert.equal(proxy.endpointWord(one, endpoint, ENDPOINT_WORD.consecutiveFailures), 0);
+    assert.equal(proxy.endpointFigure(one, endpoint, ENDPOINT_OWN.failed), 0);
+    assert.equal(proxy.endpointWord(one, endpoint, ENDPOINT_WORD.inFlight), 0);
   });
 }
+
+test('callers that ask servers of TLS as those of PostgreSQL eject none of them', async (t) => {
+  const servers = [await server(t, 'a.example'), await server(t, 'a.example')];
+  const proxy = new TestProxy(t, { manual: true });
+  const one = proxy.service({ key: 'test/a', endpoints: servers, tcp: true });
+  const called = sniRouted(proxy.service({ key: 'test/web', tcp: true }), [
+    [sni('a.example'), one],
+  ]);
+  await proxy.apply([one, called]);
+  for (let i = 0; i < 5; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const caller = await proxy.call(called);
+    caller.write(SSL);
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    assert.equal(await caller.bytes(1), 'S');
+    caller.write(clientHello().toString('latin1'));
+    // oxlint-disable-next-line no-await-in-loop -- likewise
+    assert.equal(await caller.gone(), 'reset');
+  }
+  for (const each of servers) {
+    assert.ok(each.accepted() > 0);
+    assert.equal(proxy.endpointFigure(one, each, ENDPOINT_OWN.failed), 0);
+    assert.equal(proxy.endpointWord(one, each, ENDPOINT_WORD.health), IN_ROTATION);
+  }
+});
 
 const IMPATIENT: readonly (readonly [what: string, ...writes: string[]])[] = [
   ['sends its hello with the request for TLS', SSL + clientHello().toString('latin1')],

@@ -321,7 +321,8 @@ class CallerConnection
     if (dialled === null || endpoint === null) return;
     this.#dialled = null;
     dialled.close();
-    if (!blamesEndpoint(reason)) abandonTry(endpoint);
+    // Whether it is one of PostgreSQL its caller has said: any server of TLS can be made to fail so.
+    if (!blamesEndpoint(reason) || dialled.wasAsked) abandonTry(endpoint);
     else {
       endTry(endpoint, 0, now - this.#triedMs);
       reportFailure(endpoint, this.#policies, now);

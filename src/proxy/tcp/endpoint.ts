@@ -62,6 +62,11 @@ export class EndpointConnection implements DialOwner, TunnelHost {
     return new SocketEnd(this.#socket, this.#context, this);
   }
 
+  /** It has accepted, and was asked for TLS as its caller had asked. */
+  get wasAsked(): boolean {
+    return this.#asks && this.#ownDial !== 0;
+  }
+
   switchTo(tunnel: Tunnel): void {
     this.#user = null;
     this.#tunnel = tunnel;
