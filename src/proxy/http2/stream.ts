@@ -2,7 +2,11 @@
 
 import type { Tunnel } from '../net/tunnel.ts';
 import type { Socket, SocketError } from '../net/socket.ts';
+import { Pieces } from './pieces.ts';
 import { STREAM_WINDOW_BYTES } from './windows.ts';
+
+/** Of what was held, told at once: as much as a frame may have. */
+const TOLD_BYTES = 16_384;
 
 /** What a stream asks of its session, from within a call of others. */
 export interface StreamHost {
@@ -52,10 +56,8 @@ export abstract class Stream {
   tunnel: Tunnel | null = null;
   /** It waits for its turn to deliver. */
   isDue = false;
-  #queue: Buffer[] | null = null;
-  /** Of the first of them. */
-  #queueStart = 0;
-  #held: Buffer[] | null = null;
+  #queue: Pieces | null = null;
+  #held: Pieces | null = null;
   #heldEnd = false;
   #heldTrailers: Buffer | null = null;
 
@@ -120,8 +122,8 @@ export abstract class Stream {
   receive(data: Buffer, start: number, end: number): void {
     this.received += end - start;
     if (!this.paused && !this.isDue) return this.onContent(data, start, end);
-    this.#held ??= [];
-    this.#held.push(Buffer.from(data.subarray(start, end)));
+    this.#held ??= new Pieces();
+    this.#held.add(data, start, end);
     this.heldBytes += end - start;
   }
 
@@ -168,9 +170,8 @@ export abstract class Stream {
   /** Its turn. */
   deliver(): void {
     this.isDue = false;
-    for (;;) {
-      const next = this.paused ? undefined : this.#held?.shift();
-      if (next === undefined) break;
+    while (!this.paused && this.heldBytes > 0 && this.#held !== null) {
+      const next = this.#held.take(TOLD_BYTES);
       this.heldBytes -= next.length;
       this.onContent(next, 0, next.length);
     }
@@ -183,30 +184,21 @@ export abstract class Stream {
   }
 
   queue(data: Buffer, start: number, end: number): void {
-    this.#queue ??= [];
-    this.#queue.push(Buffer.from(data.subarray(start, end)));
+    this.#queue ??= new Pieces();
+    this.#queue.add(data, start, end);
     this.queuedBytes += end - start;
   }
 
   /** The first piece of what is queued, up to `bytesMax` of it. */
   takeQueued(bytesMax: number): Buffer {
-    const queue = this.#queue as Buffer[];
-    const first = queue[0] as Buffer;
-    const start = this.#queueStart;
-    const end = Math.min(first.length, start + bytesMax);
-    this.queuedBytes -= end - start;
-    this.#queueStart = end;
-    if (end === first.length) {
-      queue.shift();
-      this.#queueStart = 0;
-    }
-    return first.subarray(start, end);
+    const piece = (this.#queue as Pieces).take(bytesMax);
+    this.queuedBytes -= piece.length;
+    return piece;
   }
 
   /** Forgets what was to be sent. */
   dropQueue(): void {
     this.#queue = null;
-    this.#queueStart = 0;
     this.queuedBytes = 0;
   }
 
