@@ -95,6 +95,37 @@ test('a flood that nobody answers has half of the room, from however many source
   }
 });
 
+test('a flood that nobody answers takes half of the room from few sources that talk much, too, and not more', () => {
+  const trial = new Trial(100);
+  const gateways = ['10.0.0.1', '10.0.0.2'];
+  const all = gateways.flatMap((from) => Array.from({ length: 50 }, () => trial.come(from)));
+  for (const guest of all) trial.answer(guest);
+  for (let i = 0; i < 3_000; i++) {
+    trial.come(`10.1.${i >> 8}.${i & 255}`);
+    if (i % 10 > 0) continue;
+    // They go on to ask, at the cost of what they have.
+    for (const from of gateways) trial.answer(trial.come(from));
+  }
+  const left = [...trial.inside].filter(({ address }) => gateways.includes(address)).length;
+  assert.ok(left >= 45, `${left} are left`);
+  assert.equal(trial.refused, 0);
+});
+
+test('a source with less than an eighth keeps what is not silent, from however many sources others are answered', () => {
+  const trial = new Trial(100);
+  const talking = Array.from({ length: 10 }, () => trial.come('10.0.0.1'));
+  for (const guest of talking) trial.answer(guest);
+  for (let i = 0; i < 3_000; i++) {
+    trial.answer(trial.come(`10.1.${i >> 8}.${i & 255}`));
+    if (i % 20 > 0) continue;
+    for (const guest of talking) {
+      assert(guest !== null && trial.inside.has(guest), `one goes after ${i} others`);
+      trial.room.touch(guest.seat);
+    }
+  }
+  assert.equal(trial.refused, 0);
+});
+
 test('where answers only take long some are waited for, whoever comes meanwhile', () => {
   for (const sources of [1, 7, 5_000]) {
     const trial = new Trial(100);

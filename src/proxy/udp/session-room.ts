@@ -1,11 +1,11 @@
 /**
  * Sessions of one thread that share a limit: that of their Service, of an endpoint or of the thread. It says who makes room when the limit
  * is reached. While there is room, everybody may have all of it. Then a source with more than an equal share, and more than an eighth,
- * gives up what it has itself, and else the source that has most does.
+ * gives up what it has itself, and else the source that has most does, if that is more than so much.
  *
  * Whoever forges sources opens a session with each datagram, and nobody answers. So those that were never answered have half of the
- * room while others want it. The older half of these keeps its place for a second: in a mere overload some are answered in time. Of the
- * others the oldest goes first, so that a flood refuses nobody.
+ * room while others want it, and as long as they have more, none goes that was answered. The older half of these keeps its place for a
+ * second: in a mere overload some are answered in time. Of the others the oldest goes first, so that a flood refuses nobody.
  */
 
 import { Line, Stand } from '../../base/line.ts';
@@ -113,13 +113,14 @@ export class SessionRoom {
     if (this.#kept.size + loose.size > all.size * WAITING_PART)
       return isOver ? waitingOf(own, nowMs) : this.#giverInFlood(share, nowMs);
     if (isOver) return quietOf(own, nowMs) ?? looseOf(own);
-    const most = this.#most !== null && this.#most.all.size > equal ? this.#most : this.#room;
+    const most = this.#most !== null && this.#most.all.size > share ? this.#most : this.#room;
     return quietOf(most, nowMs) ?? quietOf(this.#room, nowMs) ?? looseOf(this.#room);
   }
 
   #giverInFlood(share: number, nowMs: number): Sitter | null {
     if (this.#most !== null && this.#most.all.size > share) {
-      const ofMost = waitingOf(this.#most, nowMs);
+      // It may be a gateway that talks: what it has that was answered is no part of the flood.
+      const ofMost = looseOf(this.#most);
       if (ofMost !== null) return ofMost;
     }
     const oldest = this.#kept.first?.who.who;
