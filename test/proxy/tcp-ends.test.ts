@@ -255,6 +255,13 @@ test('who comes and goes without a word says nothing of its endpoint; who says s
   silent.wire.end();
   await eventually(() => inFlight() === 1, 'its end');
   assert.equal(row(), 2);
+  // Some servers, such as stunnel, reset what ends before it has begun.
+  const looked = await connect();
+  looked.caller.end();
+  assert.equal(await looked.wire.rest(), '');
+  looked.wire.reset();
+  await eventually(() => proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.resets) === 3, 'it');
+  assert.equal(row(), 2);
   // As one ships logs.
   const oneWay = await connect();
   oneWay.caller.write('a line');

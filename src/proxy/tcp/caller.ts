@@ -372,7 +372,8 @@ class CallerConnection
       else if (this.#isTurnedAway) this.#blame();
     } else if (this.endpoint !== null && blamesEndpoint(failure)) {
       add(this.endpoint.cells, ENDPOINT_OWN.resets, 1);
-      this.#blame();
+      // Some servers see off with a reset who goes without a word.
+      if (sentBytes > 0 || !this.#hasEnded || this.#isTurnedAway) this.#blame();
     }
   }
 
