@@ -292,6 +292,34 @@ test('an endpoint that has turned a caller away is none that has stood, though t
   assert.equal(proxy.endpointWord(service, endpoint, ENDPOINT_WORD.consecutiveFailures), 0);
 });
 
+test('an endpoint that gives up a silent caller after a while is not blamed for it', async (t) => {
+  const { proxy, service, caller, wire, endpoint } = await piped(t, { manual: true });
+  const failed = (): number => proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.failed);
+  // As servers do that want to know at once who calls.
+  proxy.advance(2_000);
+  wire.end();
+  assert.equal(await caller.rest(), '');
+  caller.end();
+  const inFlight = (): number => proxy.endpointWord(service, endpoint, ENDPOINT_WORD.inFlight);
+  await eventually(() => inFlight() === 0, 'its end');
+  assert.equal(failed(), 0);
+  const patient = await proxy.call(service);
+  const next = await endpoint.next();
+  await eventually(() => proxy.requests(service, 1) === 2, 'it to stand');
+  proxy.advance(2_000);
+  next.end();
+  assert.equal(await patient.rest(), '');
+  proxy.advance(STEADY_MS);
+  assert.equal(failed(), 0);
+  await proxy.call(service);
+  const stern = await endpoint.next();
+  await eventually(() => proxy.requests(service, 1) === 3, 'it to stand');
+  proxy.advance(2_000);
+  stern.reset();
+  await eventually(() => proxy.endpointFigure(service, endpoint, ENDPOINT_OWN.resets) === 1, 'it');
+  assert.equal(failed(), 0);
+});
+
 test('last bytes that are given up leave nothing behind', async (t) => {
   const { proxy, service, caller, wire } = await piped(t, {
     manual: true,

@@ -41,6 +41,8 @@ import { PraisingEnd, type PraisingHost } from './praising-end.ts';
 const LOOK_MS = 500;
 /** A caller that takes none of the last bytes for this long does not get them. */
 const FINISH_MS = 60_000;
+/** An endpoint that ends a silent connection sooner has nobody behind it. Later, it has no patience with its caller. */
+const TURNS_AWAY_MS = 1_000;
 
 const NONE: readonly EndpointState[] = [];
 
@@ -116,6 +118,10 @@ class CallerConnection
   #hasEnded = false;
   /** Its endpoint ended before it did. */
   #isTurnedAway = false;
+  /** And did so at once. */
+  #isTurnedAwayAtOnce = false;
+  /** When its endpoint had accepted, of the wheel. */
+  #stoodMs = 0;
 
   constructor(accepted: Accepted, shared: Shared, host: CallerHost) {
     const { context } = shared;
@@ -234,7 +240,8 @@ class CallerConnection
     countConnected(rules.cells, endpoint, latencyMs, now - this.#askedMs);
     reportAnswer(endpoint, latencyMs, this.#policies, now);
     this.#judged = false;
-    this.deadlineMs = context.wheel.nowMs + STEADY_MS;
+    this.#stoodMs = context.wheel.nowMs;
+    this.deadlineMs = this.#stoodMs + STEADY_MS;
     context.wheel.arm(this);
     this.#failed = NONE;
     const ends = {
@@ -282,8 +289,7 @@ class CallerConnection
 
   /** Most connections are over by now. */
   #onSteady(tunnel: Tunnel): void {
-    if (this.#isTurnedAway && tunnel.sentBytes === 0) this.#blame();
-    else this.praise();
+    this.#judgeEnd(tunnel.sentBytes > 0 || !this.#isTurnedAway);
     const { timeouts } = this.#policies;
     const keepAlive = keepAliveFor(this.#context.settings, timeouts);
     this.#reached?.watchPeer(keepAlive);
@@ -361,19 +367,28 @@ class CallerConnection
 
   onLastWord(): void {
     this.#isTurnedAway = !this.#hasEnded;
+    this.#isTurnedAwayAtOnce = this.#isTurnedAway && this.#isYoung;
+  }
+
+  get #isYoung(): boolean {
+    return this.#context.wheel.nowMs - this.#stoodMs < TURNS_AWAY_MS;
+  }
+
+  /** Who comes and goes without a word says nothing of it, and neither does one who is silent for longer than it bears. */
+  #judgeEnd(isWell: boolean): void {
+    if (isWell) this.praise();
+    else if (this.#isTurnedAwayAtOnce) this.#blame();
   }
 
   #judge({ failure, sentBytes }: TunnelResult): void {
     this.#context.wheel.disarm(this);
     this.#reached = null;
-    if (failure === '') {
-      if (sentBytes > 0) this.praise();
-      // Who comes and goes without a word says nothing of it.
-      else if (this.#isTurnedAway) this.#blame();
-    } else if (this.endpoint !== null && blamesEndpoint(failure)) {
+    if (failure === '') this.#judgeEnd(sentBytes > 0);
+    else if (this.endpoint !== null && blamesEndpoint(failure)) {
       add(this.endpoint.cells, ENDPOINT_OWN.resets, 1);
-      // Some servers see off with a reset who goes without a word.
-      if (sentBytes > 0 || !this.#hasEnded || this.#isTurnedAway) this.#blame();
+      // Some servers see them off with a reset.
+      const isAtOnce = this.#isTurnedAwayAtOnce || (this.#isYoung && !this.#hasEnded);
+      if (sentBytes > 0 || isAtOnce) this.#blame();
     }
   }
 
