@@ -47,6 +47,20 @@ test('who leaves before it is its turn is left out, and who comes meanwhile', ()
   assert.deepEqual([...line], ['c', 'd']);
 });
 
+test('who has left, or stands elsewhere, is not put at the end, nor taken out', () => {
+  const [line, other] = [new Line<string>(), new Line<string>()];
+  const [a, b, c] = ['a', 'b', 'c'].map((who) => new Stand(who));
+  for (const stand of [a!, b!]) line.add(stand);
+  other.add(c!);
+  a!.leave();
+  for (const stand of [a!, c!]) {
+    line.touch(stand);
+    line.remove(stand);
+  }
+  assert.deepEqual([[...line], line.size], [['b'], 1]);
+  assert.deepEqual([[...other], other.size], [['c'], 1]);
+});
+
 test('who has left holds on to nobody', () => {
   const line = new Line<string>();
   const stands = ['a', 'b', 'c'].map((who) => new Stand(who));

@@ -38,7 +38,9 @@ export class Line<T> {
     this.size++;
   }
 
+  /** Nothing where it stands elsewhere, or nowhere. */
   remove(stand: Stand<T>): void {
+    if (stand.line !== this) return;
     const { before, behind } = stand;
     if (before === null) this.first = behind;
     else before.behind = behind;
@@ -57,9 +59,9 @@ export class Line<T> {
     for (const stand of all) if (stand.line === this) yield stand.who;
   }
 
-  /** To the end, from wherever it is. */
+  /** To the end, from wherever it is; who has left does not come back. */
   touch(stand: Stand<T>): void {
-    if (this.last === stand) return;
+    if (this.last === stand || stand.line !== this) return;
     this.remove(stand);
     this.add(stand);
   }

@@ -304,6 +304,8 @@ export class Session implements DatagramOwner, Guest, Called, AccessConnection, 
     const failure = this.#aim(now);
     if (failure === '') {
       this.makeRoom();
+      // It may have been the last one that its port waited for.
+      if (this.#isOver) return false;
       this.#open();
       this.arm();
       return true;
