@@ -3,8 +3,8 @@
  * have callers sent to it that it refuses. So a name or a port is published only once every agent of every replica can serve it.
  *
  * Right after a controller started its agents are still on their way to it, and the first ones may be newer than the others: an
- * ability counts once all have had it for a while. What the first agents can do, if they come in that time, counts when it is over:
- * by then the others have come as well. What the first version could do always counts.
+ * ability counts once all have had it for a while. What the first agents can do, if they come soon, counts when that time is over: by
+ * then the others have come as well. If they come late, so do the others. What the first version could do always counts.
  */
 
 import type { Clock, Timer } from '../base/clock.ts';
@@ -12,6 +12,8 @@ import type { Abilities } from '../discovery/abilities.ts';
 import { FIRST_CAPABILITIES } from '../discovery/hello.ts';
 import { AGENTS_RETURN_MS } from './progress.ts';
 
+/** An agent waits no longer between two tries: so long after the first ones, all have come that could. */
+const RETRY_MS = 10_000;
 /** What every agent of every version can do. */
 const FIRST_ABILITIES: ReadonlySet<string> = new Set(FIRST_CAPABILITIES.carries);
 
@@ -83,7 +85,8 @@ export class AbilityGate {
   #fromMs(): number {
     const nowMs = this.#clock.nowMs();
     const openedMs = this.#hasHeard ? null : this.#openedMs;
-    return openedMs !== null && nowMs - openedMs < AGENTS_RETURN_MS ? openedMs : nowMs;
+    if (openedMs === null || nowMs - openedMs >= AGENTS_RETURN_MS) return nowMs;
+    return Math.max(openedMs, nowMs - AGENTS_RETURN_MS + RETRY_MS);
   }
 
   #wait(): void {
