@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { exampleService } from '../../test/support/model.ts';
+import type { Meta } from '../kube/meta.ts';
 import { parseManifest } from '../kube/manifest.ts';
 import { Store } from '../kube/store.ts';
 import type { Certificate } from '../model/credential.ts';
@@ -9,11 +10,13 @@ import { certificateProblems } from './expiring.ts';
 
 const DAY = 86_400_000;
 
-/** `annotations`: those of the Service in its file. */
+/** `annotations`: those of the Service in its file. `withObject` is called before it is read. */
+// oxlint-disable-next-line max-params -- the last one is for one test
 function problems(
   certificate: Partial<Certificate>,
   wallMs: number,
   annotations = '{}',
+  withObject: (meta: Meta) => void = () => undefined,
 ): readonly Problem[] {
   const made = {
     secret: 's/web-tls',
@@ -36,6 +39,9 @@ spec: { ports: [{ port: 80 }, { port: 81 }] }
 `;
   for (const { object, origin } of parseManifest(manifest, 'web.yaml').objects)
     store.set(object, origin);
+  const stored = store.get('Service', 's', 'web');
+  assert(stored !== undefined);
+  withObject(stored.meta);
   return certificateProblems([{ ...service, ports }], store, wallMs);
 }
 
@@ -85,4 +91,15 @@ test('it is told where the Secret is named: object, annotation, value and line',
   ]);
   // Nobody names it any more: the next update has no such certificate.
   assert.deepEqual(place('{ maesh.dev/tls-secret: other }'), [`${at} "s/web-tls" web.yaml:6:16`]);
+});
+
+test('what names no Secret is not read for it, however long it is', () => {
+  const annotations = '{ maesh.dev/tls-secret: web-tls, maesh.dev/routes: long }';
+  const [problem] = problems({}, 90 * DAY, annotations, (meta) => {
+    Object.defineProperty(meta.annotations, 'maesh.dev/routes', {
+      enumerable: true,
+      get: () => assert.fail('it is read'),
+    });
+  });
+  assert.equal(problem?.value, 'web-tls');
 });

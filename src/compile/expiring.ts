@@ -13,7 +13,7 @@ const WARN_MS_MAX = 14 * DAY_MS;
 /** Of one that lives for hours, with less than this share left. */
 const WARN_SHARE = 0.25;
 /** Annotations that name Secrets with a certificate of the mesh. */
-const NAMING: ReadonlySet<string> = new Set(['tls-secret', 'upstream-client-secret']);
+const NAMING: readonly string[] = ['tls-secret', 'upstream-client-secret'];
 
 /** `wallMs`: milliseconds since 1970. */
 export function certificateProblems(
@@ -23,10 +23,13 @@ export function certificateProblems(
 ): Problem[] {
   const problems: Problem[] = [];
   for (const { namespace, name, ports } of services) {
+    const ref: ObjectRef = { kind: 'Service', namespace, name };
+    let naming: readonly Annotation[] | null = null;
     for (const certificate of certificatesOf(ports)) {
       const what = standingOf(certificate, wallMs);
-      const ref: ObjectRef = { kind: 'Service', namespace, name };
-      if (what !== null) problems.push(problemOf(ref, certificate, what, store));
+      if (what === null) continue;
+      naming ??= namingOf(ref, store);
+      problems.push(problemOf(ref, certificate, what, naming, store));
     }
   }
   return problems;
@@ -55,9 +58,13 @@ function problemOf(
   ref: ObjectRef,
   { secret }: Certificate,
   { severity, message }: Standing,
+  naming: readonly Annotation[],
   store: StoreView,
 ): Problem {
-  const said = namedIn(ref, secret, store);
+  const said = naming.find(
+    ({ value }) =>
+      Array.isArray(value) && value.some((name) => `${ref.namespace}/${name}` === secret),
+  );
   const finding = {
     severity,
     ref,
@@ -69,16 +76,17 @@ function problemOf(
   return toProblem(finding, store);
 }
 
-/** The annotation that names the Secret: that of the Service first, as it is about more. */
-function namedIn(ref: ObjectRef, secret: string, store: StoreView): Annotation | undefined {
+/**
+ * What names Secrets: of the Service first, as it is about more. Problems are asked for every second, so no other annotation is read: some
+ * may be long.
+ */
+function namingOf(ref: ObjectRef, store: StoreView): readonly Annotation[] {
   const object = store.get('Service', ref.namespace, ref.name);
-  if (object === undefined) return undefined;
-  const { values, ports } = readAnnotations('Service', ref, object.meta);
-  const ofPorts = [...ports.values()].flatMap((own) => [...own.values()]);
-  return [...values.values(), ...ofPorts].find(
-    ({ row, value }) =>
-      NAMING.has(row.name) &&
-      Array.isArray(value) &&
-      value.some((name) => `${ref.namespace}/${name}` === secret),
-  );
+  if (object === undefined) return [];
+  const { annotations, ...meta } = object.meta;
+  const keys = Object.keys(annotations).filter((key) => NAMING.some((name) => key.endsWith(name)));
+  const own = Object.fromEntries(keys.map((key) => [key, annotations[key] ?? '']));
+  const { values, ports } = readAnnotations('Service', ref, { ...meta, annotations: own });
+  const ofPorts = [...ports.values()].flatMap((each) => [...each.values()]);
+  return [...values.values(), ...ofPorts];
 }
