@@ -188,6 +188,7 @@ export class ScriptedNet implements Sockets {
   readonly kind = 'system';
   readonly copies = true;
   readonly splicedBytes = 0;
+  readonly hasReadAll = true;
   readonly readBuffer = NOTHING;
   /** What was dialled since it was emptied. */
   readonly dialled: ScriptedSocket[] = [];

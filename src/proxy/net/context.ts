@@ -95,7 +95,9 @@ export class NetContext {
     this.clock = options.clock;
     this.random = options.random;
     this.guard = options.guard;
-    this.wheel = new DeadlineWheel(options.clock);
+    this.sockets = options.sockets ?? new RuntimeSockets(null);
+    const { sockets } = this;
+    this.wheel = new DeadlineWheel(options.clock, () => sockets.hasReadAll);
     const { settings, threads = 1, descriptors = Infinity, ports = Infinity } = options;
     this.spliceBytes = settings.spliceBytes;
     this.ownDials = new OwnDials(options.ownDials ?? new SharedArrayBuffer(OWN_DIALS_BYTES));
@@ -111,7 +113,6 @@ export class NetContext {
       this.guard,
     );
     this.#outBytes = READ_BYTES + slackBytes;
-    this.sockets = options.sockets ?? new RuntimeSockets(null);
     this.#out = this.sockets.allocate(this.#outBytes);
   }
 

@@ -18,6 +18,20 @@ class Item implements Expiring {
   }
 }
 
+/** A wheel whose thread runs when the test lets it. */
+function still(hasReadAll?: () => boolean): { clock: ManualClock; wheel: DeadlineWheel } {
+  const clock = new ManualClock();
+  return { clock, wheel: new DeadlineWheel(clock, hasReadAll) };
+}
+
+/** One that is due in a second. */
+function dueSoon(clock: ManualClock, wheel: DeadlineWheel): Item {
+  const item = new Item();
+  item.deadlineMs = clock.nowMs() + 1_000;
+  wheel.arm(item);
+  return item;
+}
+
 test('arm() fires once, never early, at most one tick late', () => {
   fc.assert(
     fc.property(
@@ -66,20 +80,78 @@ test('arm() follows a deadline that moves in either direction', () => {
 });
 
 test('advance() after a long stall fires what is due and keeps the rest', () => {
-  const clock = new ManualClock();
-  const wheel = new DeadlineWheel(clock);
+  const { clock, wheel } = still();
   const [early, late] = [new Item(), new Item()];
   early.deadlineMs = clock.nowMs() + 50;
   late.deadlineMs = clock.nowMs() + 600_000;
   wheel.arm(early);
   wheel.arm(late);
-  clock.advance(300_000);
-  wheel.advance();
+  const advance = (ms: number): void => {
+    clock.advance(ms);
+    wheel.advance();
+    clock.advance(DEADLINE_TICK_MS);
+    wheel.advance();
+  };
+  advance(300_000);
   assert.equal(early.fired.length, 1);
   assert.equal(late.fired.length, 0);
-  clock.advance(300_100);
-  wheel.advance();
+  advance(300_100);
   assert.equal(late.fired.length, 1);
+});
+
+test('what came while the thread stood still is read before anything counts as late', () => {
+  const { clock, wheel } = still();
+  const [answered, silent] = [dueSoon(clock, wheel), dueSoon(clock, wheel)];
+  clock.advance(1_500);
+  wheel.advance();
+  assert.deepEqual([answered.fired, silent.fired], [[], []]);
+  assert.equal(wheel.nowMs, clock.nowMs(), 'what is read meanwhile knows what time it is');
+  // Its answer is read.
+  wheel.disarm(answered);
+  clock.advance(DEADLINE_TICK_MS);
+  wheel.advance();
+  assert.deepEqual([answered.fired, silent.fired], [[], [clock.nowMs()]]);
+});
+
+test('a tick that comes a little late fires at once', () => {
+  const { clock, wheel } = still();
+  const item = dueSoon(clock, wheel);
+  for (let i = 0; i < 17; i++) {
+    clock.advance(3 * DEADLINE_TICK_MS);
+    wheel.advance();
+  }
+  assert.deepEqual(item.fired, [clock.nowMs()]);
+});
+
+test('while there is more to read a stall holds up what is due for some ticks, and no longer', () => {
+  let hasReadAll = false;
+  const { clock, wheel } = still(() => hasReadAll);
+  const fired: number[] = [];
+  for (const readsAfter of [Infinity, 2]) {
+    hasReadAll = false;
+    const item = dueSoon(clock, wheel);
+    clock.advance(1_500);
+    let ticks = 0;
+    for (wheel.advance(); item.fired.length === 0; wheel.advance()) {
+      if (++ticks >= readsAfter) hasReadAll = true;
+      clock.advance(DEADLINE_TICK_MS);
+    }
+    fired.push(ticks);
+  }
+  assert.deepEqual(fired, [3, 2]);
+});
+
+test('a thread that stands still before every tick keeps to its time limits, if late', () => {
+  const { clock, wheel } = still();
+  for (let round = 0; round < 5; round++) {
+    const item = dueSoon(clock, wheel);
+    let stalls = 0;
+    for (; item.fired.length === 0; stalls++) {
+      clock.advance(1_500);
+      wheel.advance();
+    }
+    assert.ok(stalls <= 4, `after ${stalls}`);
+  }
 });
 
 /** Moments in whole ticks from now; `to` Infinity disarms. */

@@ -20,22 +20,34 @@ export interface Expiring {
   onDefect(error: unknown): void;
 }
 
-/** Resolution of every deadline: it fires up to this much late, never early. */
+/** Resolution of every deadline: it fires up to this much late, never early; later where the thread has stood still. */
 export const DEADLINE_TICK_MS = 20;
 const SLOTS = 1024;
+/** A thread that was not let run for longer has stood still: nobody has looked at what came meanwhile. */
+const STILL_TICKS = 3;
+/** So many ticks in a row may pass without that it fires: a thread that stands still again and again has time limits, too. */
+const HELD_TICKS_MAX = 3;
 
 export class DeadlineWheel {
   /** Time of the last tick: good enough for idle checks, and free. */
   nowMs: number;
   readonly #clock: Clock;
   readonly #slots: Expiring[][] = Array.from({ length: SLOTS }, () => []);
+  readonly #hasReadAll: () => boolean;
   #tick: number;
+  /** As of the last call of `advance`. */
+  #seenTick: number;
+  /** Ticks in a row in which it did not fire. */
+  #held = 0;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock) {
+  /** `hasReadAll`: whether the thread knows all that has come over the network. */
+  constructor(clock: Clock, hasReadAll: () => boolean = () => true) {
     this.#clock = clock;
+    this.#hasReadAll = hasReadAll;
     this.nowMs = clock.nowMs();
     this.#tick = Math.floor(this.nowMs / DEADLINE_TICK_MS);
+    this.#seenTick = this.#tick;
   }
 
   /** How many items are filed. */
@@ -79,12 +91,25 @@ export class DeadlineWheel {
     const now = this.#clock.nowMs();
     this.nowMs = now;
     const target = Math.floor(now / DEADLINE_TICK_MS);
+    if (this.#holds(target)) return;
     // After a long stall every slot is visited once, not once per missed tick.
     if (target - this.#tick > SLOTS) this.#tick = target - SLOTS;
     while (this.#tick < target) {
       this.#tick++;
       this.#fire(this.#tick, now);
     }
+  }
+
+  /**
+   * Timers of the runtime come before the network does. After a stall, what came in time, and was not read, would count as late: an
+   * answer, a handshake, a sign of life. So it is read first.
+   */
+  #holds(target: number): boolean {
+    const stood = target - this.#seenTick > STILL_TICKS;
+    this.#seenTick = target;
+    const isBehind = stood || (this.#held > 0 && !this.#hasReadAll());
+    this.#held = isBehind && this.#held < HELD_TICKS_MAX ? this.#held + 1 : 0;
+    return this.#held > 0;
   }
 
   /** Takes from the end, since items may disarm each other; what is filed again goes to another slot. */

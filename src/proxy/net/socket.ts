@@ -166,6 +166,8 @@ export interface Sockets {
   readonly copies: boolean;
   /** Bytes that went on by `spliceTo`. */
   readonly splicedBytes: number;
+  /** Nothing more had come, as of the last look. */
+  readonly hasReadAll: boolean;
   /** One for all connections of the thread, because a read is consumed before the next begins. */
   readonly readBuffer: Buffer;
   /** Memory that is sent without being copied first, for as long as the thread lives. */

@@ -219,9 +219,8 @@ class CallerConnection
     endpoint.begin();
     // Those of the called Service, whoever takes over for it.
     const { connectMs } = this.port.rules.service.policies.timeouts;
-    const { nowMs } = this.#context.wheel;
-    this.#connectUntilMs = connectMs === 0 ? Infinity : nowMs + connectMs;
-    this.#watchDial(nowMs);
+    this.#connectUntilMs = connectMs === 0 ? Infinity : now + connectMs;
+    this.#watchDial(now);
   }
 
   #watchDial(nowMs: number): void {

@@ -128,6 +128,11 @@ export const DATA_PLANE_LIMITS: LimitSection = {
       'proxy/net/spares.ts SPARES_MAX',
     ],
     [
+      'Ticks in a row that time limits wait for what came over the network while the thread stood still',
+      'What is due then is late',
+      'proxy/net/deadline-wheel.ts HELD_TICKS_MAX',
+    ],
+    [
       "Time for which a caller's connection keeps its request object",
       'Another caller can use the object',
       'proxy/http1/caller.ts SPARE_MS',

@@ -37,6 +37,8 @@ export class RuntimeSockets implements Sockets, RuntimeParts {
   /** A socket holds what it could not send. */
   readonly copies = false;
   readonly splicedBytes = 0;
+  /** Before its timers have their turn again, the runtime tells all that is there. */
+  readonly hasReadAll = true;
   readonly readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
   readonly probe: PeerProbe | null;
   readonly keepAlive: KeepAlive;

@@ -93,6 +93,11 @@ export class EventLoop {
     return this.#later.length;
   }
 
+  /** The last look found nothing, and nobody waits for a turn. */
+  get isQuiet(): boolean {
+    return this.#later.length === 0 && (this.#idle || this.#watched === 0);
+  }
+
   /** Negative when the kernel refuses. */
   watch(watcher: Watcher, events: number): number {
     const { descriptor } = watcher;

@@ -45,6 +45,10 @@ export class SystemSockets implements Sockets {
     return this.io.pipes.splicedBytes;
   }
 
+  get hasReadAll(): boolean {
+    return this.io.loop.isQuiet;
+  }
+
   allocate(bytes: number): Buffer<ArrayBuffer> {
     return this.io.region.allocate(bytes);
   }
