@@ -135,7 +135,7 @@ test('what is said of a port over what is said of its Service is as a Service th
       if (port.policies === null && idle.length > 0)
         assert.deepEqual(
           idle,
-          [...ofPort.keys()].filter((name) => !ofProtocol(name)),
+          [...ofPort.keys()].filter((name) => ROWS.get(name)?.policy !== null),
         );
       else assert.deepEqual(port.policies ?? split.service.policies, both.service.policies);
       const { because: _, policies: __, sources: ___, ...rest } = port;
