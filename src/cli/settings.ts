@@ -237,13 +237,13 @@ export const SETTINGS = {
   ]),
 } as const;
 
-/** All settings in the order of the documentation. */
 /** `--file` of the commands that read manifests once, and serve nothing. */
 export const FILES_TO_READ: typeof SETTINGS.files = {
   ...SETTINGS.files,
   doc: 'Manifest file or folder, - for standard input; repeatable.',
 };
 
+/** All settings in the order of the documentation. */
 export const ALL_SETTINGS: readonly Setting<unknown>[] = Object.values(SETTINGS);
 
 /**
