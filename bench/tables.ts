@@ -29,15 +29,24 @@ const FAILED: Column = { title: 'failed', figure: 'failed', digits: 0 };
 const FOREIGN: Column = { title: 'foreign CPU %', figure: 'foreignPercent', digits: 1 };
 const AGAINST_HAPROXY = { figure: 'cpuMicros', base: 'haproxy', title: '× HAProxy' };
 const CLOSED_LOOP = [CPU, REQUESTS, P50, P99, FAILED, FOREIGN];
-/** Of a cost each, how many a second of one core is enough for. */
-const HANDSHAKES: readonly Column[] = [
-  { title: 'handshakes per CPU second', figure: 'cpuMicros', digits: 0, per: 1e6 },
+/** One megabyte a request. */
+const MEGABYTES: readonly Column[] = [
+  { title: 'CPU ms/GB', figure: 'cpuMicros', digits: 0, factor: 1e6 / 1_048_576 },
+  ...CLOSED_LOOP,
+];
+/** A connection for each request. */
+const CONNECTIONS: readonly Column[] = [
   { ...CPU, title: 'CPU µs/connection' },
   { ...REQUESTS, title: 'connections/s' },
   P50,
   P99,
   FAILED,
   FOREIGN,
+];
+/** Of a cost each, how many a second of one core is enough for. */
+const HANDSHAKES: readonly Column[] = [
+  { title: 'handshakes per CPU second', figure: 'cpuMicros', digits: 0, per: 1e6 },
+  ...CONNECTIONS,
 ];
 const STREAMS: readonly Column[] = [
   CPU,
@@ -62,22 +71,12 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
   },
   '1m': {
     title: '1 MB bodies (16 keep-alive connections, as fast as it goes)',
-    columns: [
-      { title: 'CPU ms/GB', figure: 'cpuMicros', digits: 0, factor: 1e6 / 1_048_576 },
-      ...CLOSED_LOOP,
-    ],
+    columns: MEGABYTES,
     ratio: AGAINST_HAPROXY,
   },
   churn: {
     title: 'Connection churn (a new caller connection for each request, 32 at a time)',
-    columns: [
-      { ...CPU, title: 'CPU µs/connection' },
-      { ...REQUESTS, title: 'connections/s' },
-      P50,
-      P99,
-      FAILED,
-      FOREIGN,
-    ],
+    columns: CONNECTIONS,
     ratio: AGAINST_HAPROXY,
   },
   'tls-new': {
@@ -92,10 +91,7 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
   },
   'tls-bulk': {
     title: 'TLS, 1 MB bodies to callers (16 keep-alive connections, as fast as it goes)',
-    columns: [
-      { title: 'CPU ms/GB', figure: 'cpuMicros', digits: 0, factor: 1e6 / 1_048_576 },
-      ...CLOSED_LOOP,
-    ],
+    columns: MEGABYTES,
     ratio: AGAINST_HAPROXY,
   },
   'tls-endpoints': {
@@ -135,14 +131,7 @@ export const LAYOUTS: Readonly<Record<StageName, Layout>> = {
   },
   'tcp-churn': {
     title: 'TCP, new connections (one small exchange each, 32 at a time)',
-    columns: [
-      { ...CPU, title: 'CPU µs/connection' },
-      { ...REQUESTS, title: 'connections/s' },
-      P50,
-      P99,
-      FAILED,
-      FOREIGN,
-    ],
+    columns: CONNECTIONS,
     ratio: AGAINST_HAPROXY,
   },
   udp: {
