@@ -100,27 +100,36 @@ test('without a free local port no endpoint is blamed, and no session is left be
   await ask(from, at, 'b');
 });
 
-for (const errno of [constants.errno.EPERM, constants.errno.EACCES])
-  test(`a datagram that a filter of this node stops is nobody's failure: ${errno}`, async (t) => {
-    const endpoint = await echo(t);
-    let isStopped = false;
-    const sockets = socketsOver((calls, place) => ({
+/** Lets datagrams through until it is closed: then each write fails with `errno`. */
+class Filter {
+  isClosed = false;
+  readonly sockets: SystemSockets;
+
+  constructor(errno: number) {
+    this.sockets = socketsOver((calls, place) => ({
       ...calls,
       write: (...args) => {
-        if (!isStopped) return calls.write(...args);
+        if (!this.isClosed) return calls.write(...args);
         place[0] = errno;
         return -1;
       },
     }));
-    const { proxy, service, at } = await udpFor(t, [endpoint], { sockets });
+  }
+}
+
+for (const errno of [constants.errno.EPERM, constants.errno.EACCES])
+  test(`a datagram that a filter of this node stops is nobody's failure: ${errno}`, async (t) => {
+    const endpoint = await echo(t);
+    const filter = new Filter(errno);
+    const { proxy, service, at } = await udpFor(t, [endpoint], { sockets: filter.sockets });
     const from = await caller(t);
     await ask(from, at, 'a');
-    isStopped = true;
+    filter.isClosed = true;
     from.send('b', at);
     await eventually(() => drops(proxy, service, 'unsent') === 1, 'its drop');
     // What the socket tells of it comes a turn later.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    isStopped = false;
+    filter.isClosed = false;
     await ask(from, at, 'c');
     assert.deepEqual(lost(proxy, service), { unsent: 1 }, 'counted once');
     assert.equal(proxy.failures(service, 'connect_failed'), 0);
@@ -134,24 +143,16 @@ for (const [errno, why, isFailed] of [
 ] as const)
   test(`a datagram that fails at once is counted once: ${why}`, async (t) => {
     const endpoint = await echo(t);
-    let isStopped = false;
-    const sockets = socketsOver((calls, place) => ({
-      ...calls,
-      write: (...args) => {
-        if (!isStopped) return calls.write(...args);
-        place[0] = errno;
-        return -1;
-      },
-    }));
-    const { proxy, service, at } = await udpFor(t, [endpoint], { sockets });
+    const filter = new Filter(errno);
+    const { proxy, service, at } = await udpFor(t, [endpoint], { sockets: filter.sockets });
     const from = await caller(t);
     await ask(from, at, 'a');
-    isStopped = true;
+    filter.isClosed = true;
     from.send('b', at);
     await eventually(() => drops(proxy, service, why) > 0, 'its drop');
     // What a socket tells comes a turn later.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
-    isStopped = false;
+    filter.isClosed = false;
     await ask(from, at, 'c');
     assert.deepEqual(lost(proxy, service), { [why]: 1 });
     assert.equal(proxy.failures(service, 'connect_failed'), isFailed ? 1 : 0);
