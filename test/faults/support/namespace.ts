@@ -1,5 +1,6 @@
 /** Network namespaces: a test runs itself again in one of its own, and puts peers into others, behind links that it can cut. */
 
+import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,16 +13,30 @@ export function isInside(): boolean {
   return process.env[INNER] === '1';
 }
 
-/** Runs the test file again in a namespace with these settings. Resolves with what it prints; null where that is not allowed. */
-export async function runInside(
+/**
+ * Runs the test file again in a namespace with these settings, where it passes; skips the test where that is not allowed.
+ * Resolves with what it prints, of which the lines that match are shown here too.
+ */
+export async function passInside(
+  t: TestContext,
   file: string,
   set: string,
-): Promise<{ code: number | null; stdout: string } | null> {
+  shown: RegExp | null = null,
+): Promise<string | null> {
+  if (isInside()) return skip(t, 'this is the namespace');
   const allowed = await run('unshare', ['-n', 'sh', '-c', set]).catch(() => null);
-  if (allowed?.code !== 0) return null;
+  if (allowed?.code !== 0) return skip(t, 'needs the right to make a network namespace');
   const self = fileURLToPath(file);
   const again = `unset NODE_TEST_CONTEXT; ${set} && exec "${process.execPath}" --test --test-reporter=tap "${self}"`;
-  return run('unshare', ['-n', 'sh', '-c', again], { [INNER]: '1' });
+  const { code, stdout } = await run('unshare', ['-n', 'sh', '-c', again], { [INNER]: '1' });
+  for (const line of stdout.split('\n')) if (shown?.test(line)) t.diagnostic(line.slice(2));
+  assert.equal(code, 0, stdout);
+  return stdout;
+}
+
+function skip(t: TestContext, why: string): null {
+  t.skip(why);
+  return null;
 }
 
 /** A link to the namespace of a process, which has another one than we. */
